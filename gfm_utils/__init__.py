@@ -1,0 +1,8 @@
+"""Entropy, disagreement and the limits of genomic foundation models: the tools behind the book.
+
+The sub-packages import in one direction only:
+``corpora -> tokens -> {entropy, ensembles} -> analyses -> figures -> book -> cli``.
+The modules beside this file (``errors``, ``files``, ``tables``, ``profiles``) know of none of them.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,24 @@
+"""The one exception that a user is meant to read."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class GfmError(Exception):
+    """Something the user can mend: the message is one clear sentence (what is wrong, where, what to do)."""
+
+
+def unknown(what: str, given: str, known: Iterable[str], hint: str = "") -> GfmError:
+    """Error for a name that does not exist, with the closest names that do.
+
+    Args:
+        what: the kind of thing, e.g. ``"profile"``.
+        given: the name that was asked for.
+        known: the names that exist.
+        hint: an optional clause on what else may be given.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
+    guess = f"; did you mean {close[0]!r}?" if close else ""
+    listed = ", ".join(names) if names else "none"
+    return GfmError(f"unknown {what} {given!r}{guess} (known: {listed}{'; ' + hint if hint else ''})")

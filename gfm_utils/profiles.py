@@ -1,0 +1,85 @@
+"""Profiles: one named size of everything, from a test of seconds to the paper's own run."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gfm_utils.errors import unknown
+
+DEFAULT_CONDITIONS = ("news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4")
+
+
+class Profile(BaseModel):
+    """Sizes and hyperparameters of one run; every field is part of what an ensemble's key is made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    # corpus
+    max_symbols: int | None = Field(description="characters or bases used of a corpus; None: all of it")
+    tokenizer_symbols: int = Field(description="characters or bases of the training part that BPE learns from")
+    # model and windows
+    preset: str = Field(description="architecture and size, see gfm_utils.ensembles.presets")
+    window: int = Field(description="tokens a window", ge=8)
+    # training
+    members: int = Field(description="models an ensemble", ge=2)
+    steps: int = Field(description="optimiser steps a member", ge=1)
+    batch: int = Field(description="windows a step", ge=1)
+    learning_rate: float
+    warmup: float = Field(description="share of the steps with a rising learning rate")
+    schedule: Literal["cosine"] = "cosine"
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.01
+    clip: float = Field(0.5, description="largest norm of the gradient")
+    train_mask: float = Field(0.15, description="share of the tokens of a training window that are predicted")
+    corruption: tuple[float, float, float] = Field(
+        (0.8, 0.1, 0.1), description="of the predicted tokens: replaced by [MASK], by a random token, left as they are"
+    )
+    # analysis
+    test_windows: int = Field(description="test windows that the analyses read", ge=2)
+    test_mask: float = Field(0.15, description="share of tokens masked at test, all by [MASK]")
+    fisher_windows: int = Field(description="test windows for the Fisher information", ge=2)
+    entropy_order: int = Field(description="largest block length for symbols of DNA in the entropy chapter", ge=1)
+
+
+_COMMON = {"preset": "modernbert-2x64", "window": 64, "batch": 32, "learning_rate": 3e-3, "warmup": 0.1}
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(  # seconds: does everything run?
+            name="smoke", max_symbols=200_000, tokenizer_symbols=100_000, members=2, steps=20,
+            test_windows=16, fisher_windows=4, entropy_order=6, **_COMMON,
+        ),
+        Profile(  # the default book, on two cores
+            name="quick", max_symbols=12_000_000, tokenizer_symbols=2_000_000, members=5, steps=1000,
+            test_windows=512, fisher_windows=128, entropy_order=12, **_COMMON,
+        ),
+        Profile(  # one small GPU
+            name="colab", max_symbols=30_000_000, tokenizer_symbols=4_000_000, members=5, steps=8000,
+            test_windows=2048, fisher_windows=256, entropy_order=12, **_COMMON | {"preset": "modernbert-4x128", "batch": 64},
+        ),
+        Profile(  # one large GPU
+            name="gpu", max_symbols=None, tokenizer_symbols=8_000_000, members=5, steps=10_000,
+            test_windows=4096, fisher_windows=512, entropy_order=13,
+            preset="modernbert-6x256", window=128, batch=256, learning_rate=1e-3, warmup=0.1,
+        ),
+        Profile(  # the paper's table: 2M sequences of 512 tokens, 5 epochs, batch 96, BERT of 90M parameters
+            name="paper", max_symbols=None, tokenizer_symbols=100_000_000, members=5, steps=104_167,
+            test_windows=10_000, fisher_windows=1000, entropy_order=13,
+            preset="bert-90m", window=512, batch=96, learning_rate=1e-4, warmup=0.1,
+            betas=(0.9, 0.999), test_mask=0.10,
+        ),
+    )
+}  # fmt: skip
+
+
+def profile(name: str) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        GfmError: no profile has that name.
+    """
+    if name not in PROFILES:
+        raise unknown("profile", name, PROFILES)
+    return PROFILES[name]

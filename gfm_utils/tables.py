@@ -1,0 +1,85 @@
+"""Result tables: one row per condition, member or pair, metric and position on its axis.
+
+This is the contract that others script against; see ``COLUMNS``.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gfm_utils.errors import GfmError
+from gfm_utils.files import atomic
+
+#: Column -> meaning, in the order in which they are written.
+COLUMNS: dict[str, str] = {
+    "condition": "corpus@tokenizer",
+    "state": "'trained', 'untrained', or a control's name; null for what no model is needed",
+    "member": "seed of the member, or null for a summary over members",
+    "other": "seed of the second member of a pair, or null",
+    "metric": "the quantity, in snake case",
+    "axis": "what the value is a function of (top_p, k, layer, group, step, ...), or null",
+    "x": "the position on the axis, as text, or null",
+    "value": "the number",
+    "unit": "bits/token, bits/base, bits/character, share, ...",
+    "low": "lower end of the 95 % interval, or null",
+    "high": "upper end of the 95 % interval, or null",
+    "n": "how many observations the value rests on",
+}
+_NUMBERS = ("value", "low", "high")
+_INTEGERS = ("member", "other", "n")
+
+
+def table(rows: Iterable[Mapping[str, Any]], extra: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Build a result table from rows; missing columns become null.
+
+    Args:
+        rows: mappings from column to value; ``condition``, ``metric``, ``value`` and ``unit`` are required.
+        extra: further columns this table has (entropy rows add ``estimator`` and others).
+
+    Raises:
+        ValueError: a row has an unknown column or lacks a required one.
+    """
+    rows = [dict(row) for row in rows]
+    names = [*COLUMNS, *extra]
+    for row in rows:
+        unknown = set(row) - set(names)
+        missing = {"condition", "metric", "value", "unit"} - set(row)
+        if unknown or missing:
+            raise ValueError(f"result row {row}: unknown columns {sorted(unknown)}, missing {sorted(missing)}")
+    frame = pd.DataFrame(rows, columns=names)
+    for name in _NUMBERS:
+        frame[name] = frame[name].astype("float64")
+    for name in _INTEGERS:
+        frame[name] = frame[name].astype("Int64")
+    for name in ("condition", "state", "metric", "axis", "x", "unit"):
+        frame[name] = frame[name].map(lambda v: None if v is None or pd.isna(v) else str(v)).astype("string")
+    return frame
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> Path:
+    """Write a result table as Parquet, atomically, and return its path."""
+    with atomic(Path(path)) as temporary:
+        frame.to_parquet(temporary, index=False)
+    return Path(path)
+
+
+def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """Every result table in a folder, by the name of its file without the extension.
+
+    Raises:
+        GfmError: the folder holds none.
+    """
+    found = {path.stem: pd.read_parquet(path) for path in sorted(Path(folder).glob("*.parquet"))}
+    if not found:
+        raise GfmError(f"no result tables (*.parquet) in {folder}; run 'gfm build' or 'gfm analyse' first")
+    return found
+
+
+def to_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as plain Python values (null as None), ready for JSON."""
+    return [
+        {name: (None if pd.isna(value) else value) for name, value in row.items()}
+        for row in frame.astype(object).to_dict(orient="records")
+    ]
