@@ -39,7 +39,9 @@ class Profile(BaseModel):
     test_windows: int = Field(description="test windows that the analyses read", ge=2)
     test_mask: float = Field(0.15, description="share of tokens masked at test, all by [MASK]")
     fisher_windows: int = Field(description="test windows for the Fisher information", ge=2)
-    entropy_order: int = Field(description="largest block length for symbols of DNA in the entropy chapter", ge=1)
+    # corpus entropy
+    entropy_order: int = Field(description="largest block length in symbols", ge=1)
+    code_symbols: int | None = Field(description="symbols that the code lengths read; None: all of max_symbols")
 
 
 _COMMON = {"preset": "modernbert-2x64", "window": 64, "batch": 32, "learning_rate": 3e-3, "warmup": 0.1}
@@ -49,24 +51,25 @@ PROFILES: dict[str, Profile] = {
     for profile in (
         Profile(  # seconds: does everything run?
             name="smoke", max_symbols=200_000, tokenizer_symbols=100_000, members=2, steps=20,
-            test_windows=16, fisher_windows=4, entropy_order=6, **_COMMON,
+            test_windows=16, fisher_windows=4, entropy_order=6, code_symbols=50_000, **_COMMON,
         ),
         Profile(  # the default book, on two cores
             name="quick", max_symbols=12_000_000, tokenizer_symbols=2_000_000, members=5, steps=1000,
-            test_windows=512, fisher_windows=128, entropy_order=12, **_COMMON,
+            test_windows=512, fisher_windows=128, entropy_order=12, code_symbols=4_000_000, **_COMMON,
         ),
         Profile(  # one small GPU
             name="colab", max_symbols=30_000_000, tokenizer_symbols=4_000_000, members=5, steps=8000,
-            test_windows=2048, fisher_windows=256, entropy_order=12, **_COMMON | {"preset": "modernbert-4x128", "batch": 64},
+            test_windows=2048, fisher_windows=256, entropy_order=12, code_symbols=4_000_000,
+            **_COMMON | {"preset": "modernbert-4x128", "batch": 64},
         ),
         Profile(  # one large GPU
             name="gpu", max_symbols=None, tokenizer_symbols=8_000_000, members=5, steps=10_000,
-            test_windows=4096, fisher_windows=512, entropy_order=13,
+            test_windows=4096, fisher_windows=512, entropy_order=13, code_symbols=None,
             preset="modernbert-6x256", window=128, batch=256, learning_rate=1e-3, warmup=0.1,
         ),
         Profile(  # the paper's table: 2M sequences of 512 tokens, 5 epochs, batch 96, BERT of 90M parameters
             name="paper", max_symbols=None, tokenizer_symbols=100_000_000, members=5, steps=104_167,
-            test_windows=10_000, fisher_windows=1000, entropy_order=13,
+            test_windows=10_000, fisher_windows=1000, entropy_order=13, code_symbols=None,
             preset="bert-90m", window=512, batch=96, learning_rate=1e-4, warmup=0.1,
             betas=(0.9, 0.999), test_mask=0.10,
         ),

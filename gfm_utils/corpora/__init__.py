@@ -1,0 +1,23 @@
+"""Corpora: registry, fetching, reading, cleaning, splitting, and the leak check."""
+
+from gfm_utils.corpora.fetching import fetch
+from gfm_utils.corpora.leaks import leakage
+from gfm_utils.corpora.loading import load
+from gfm_utils.corpora.registry import Entry, registry, status
+from gfm_utils.corpora.segments import FORMAT, Corpus, Kind, Segment, Split
+from gfm_utils.corpora.splitting import split
+
+__all__ = [
+    "FORMAT",
+    "Corpus",
+    "Entry",
+    "Kind",
+    "Segment",
+    "Split",
+    "fetch",
+    "leakage",
+    "load",
+    "registry",
+    "split",
+    "status",
+]

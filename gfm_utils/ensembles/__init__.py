@@ -1,0 +1,26 @@
+"""Ensembles of matched masked language models: specification, training, checkpoints, prediction streams."""
+
+from gfm_utils.ensembles.ensemble import STATES, Ensemble, Member, State, train_ensembles
+from gfm_utils.ensembles.local import device
+from gfm_utils.ensembles.predictions import Predictions, masked_test_tokens, predictions
+from gfm_utils.ensembles.presets import PRESETS, build_model, masked_logits
+from gfm_utils.ensembles.specification import EnsembleSpec
+from gfm_utils.ensembles.training import masked_windows, provenance
+
+__all__ = [
+    "PRESETS",
+    "STATES",
+    "Ensemble",
+    "EnsembleSpec",
+    "Member",
+    "Predictions",
+    "State",
+    "build_model",
+    "device",
+    "masked_logits",
+    "masked_test_tokens",
+    "masked_windows",
+    "predictions",
+    "provenance",
+    "train_ensembles",
+]

@@ -1,0 +1,22 @@
+"""Tokenizers in Hugging Face's format, token arrays on disk, and seeded masking."""
+
+from gfm_utils.tokens.conditions import Condition, tokenizer_kind
+from gfm_utils.tokens.masking import choose_positions, corrupt, mask_all, masked_per_window
+from gfm_utils.tokens.store import PARTS, TokenStore, prepare
+from gfm_utils.tokens.tokenizers import SPECIAL, encode, token_lengths, train_tokenizer
+
+__all__ = [
+    "PARTS",
+    "SPECIAL",
+    "Condition",
+    "TokenStore",
+    "choose_positions",
+    "corrupt",
+    "encode",
+    "mask_all",
+    "masked_per_window",
+    "prepare",
+    "token_lengths",
+    "tokenizer_kind",
+    "train_tokenizer",
+]

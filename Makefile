@@ -1,0 +1,62 @@
+# make book    the book in _build/html/index.html      make test    every check
+# Both create the environment in .venv first; "make help" lists the rest.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+CORPORA ?=
+MARKERS := $(if $(filter 1,$(CORPORA)),,not corpora)
+
+.PHONY: help book test lint format clean distclean env
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+book: $(STAMP) ## run the chapters and build the pages (options: make book ARGS="--profile smoke")
+	@$(BIN)/gfm build $(ARGS)
+
+test: lint ## lint, types, imports and all tests (with the real corpora: make test CORPORA=1)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "$(MARKERS)"
+
+lint: $(STAMP) ## style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## put the sources into the project's format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## remove what the book and the tools made; trained ensembles stay
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+distclean: clean ## the same, and the environment and the trained ensembles
+	rm -rf $(VENV) runs
+
+env: $(STAMP) ## the environment alone
+
+# The constraints are those of Python 3.11, so that is tried first; a name that only pretends (pyenv) is passed over.
+$(STAMP): pyproject.toml constraints.txt
+	@if [ ! -x $(BIN)/python ]; then \
+	  for name in python3.11 python3.12 python3.13 python3; do \
+	    if $$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$name; break; fi; \
+	  done; \
+	  if [ -z "$${found:-}" ]; then \
+	    echo "Python 3.11 or newer with its venv module is needed, and none was found on the PATH." >&2; exit 1; \
+	  fi; \
+	  echo "creating $(VENV) with $$($$found --version)"; \
+	  $$found -m venv $(VENV); \
+	fi
+	@echo "installing the environment (minutes, once) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input --no-compile --progress-bar off -c constraints.txt -e '.[dev]' \
+	  2> >(grep -v 'is ignored: it is neither a file nor a directory' >&2) \
+	  | awk '/^Collecting/ { if (++n % 20 == 0) { print "  " n " packages found"; fflush() } } \
+	         /^Installing collected/ { print "  installing them ..."; fflush() } \
+	         /^Successfully installed/ { print "  installed" }'
+	@touch $@

@@ -1,0 +1,77 @@
+"""What went into training: parts, leaks between them, and the tokens that the tokenizers made."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from gfm_utils import corpora, tables
+from gfm_utils.analyses.rows import Row
+from gfm_utils.profiles import Profile
+from gfm_utils.tokens import SPECIAL, TokenStore
+
+
+def corpus_table(found: Sequence[corpora.Corpus], profile: Profile, seed: int = 42) -> pd.DataFrame:
+    """Result table of corpora and their split.
+
+    Metrics, with the corpus as condition: ``records``, ``symbols`` (whole corpus); ``part_symbols`` (axis
+    ``part``), what the profile uses; ``leaked_windows`` (axis ``part``), the share of windows of that part with
+    an exact match of 64 bases or 20 words in the training part (for DNA also on the other strand, axis
+    ``part`` with ``, reverse complement``).
+
+    Args:
+        found: the corpora.
+        profile: its ``max_symbols`` bounds what is used.
+        seed: of the split.
+    """
+    rows: list[Row] = []
+    for corpus in found:
+        base = {"condition": corpus.name}
+        rows.append({
+            **base, "metric": "records", "unit": "records", "value": corpus.stats["records"],
+        })  # fmt: skip
+        rows.append({**base, "metric": "symbols", "unit": f"{corpus.unit}s", "value": corpus.symbols})
+        split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
+        for part, segments in split.parts().items():
+            place = {**base, "axis": "part", "x": part}
+            symbols = sum(map(len, segments))
+            rows.append({**place, "metric": "part_symbols", "unit": f"{corpus.unit}s", "value": symbols})
+        for leak in corpora.leakage(split, corpus.kind):
+            rows.append({
+                **base, "metric": "leaked_windows", "unit": "share", "axis": "part", "x": leak["part"],
+                "value": leak["share"], "n": leak["windows"],
+            })  # fmt: skip
+    return tables.table(rows)
+
+
+def token_table(stores: Sequence[TokenStore]) -> pd.DataFrame:
+    """Result table of the tokens of the training part.
+
+    Metrics: ``tokens``; ``symbols_per_token`` (bases or characters); ``vocabulary_used``, the share of the
+    ordinary vocabulary that occurs; ``token_frequency`` (axis ``rank``), the share of the r-th commonest token.
+
+    Args:
+        stores: one a condition.
+    """
+    rows: list[Row] = []
+    for store in stores:
+        base = {"condition": store.condition}
+        counts = store.counts("train")[len(SPECIAL) :]
+        total = int(counts.sum())
+        part = store.about["parts"]["train"]
+        ranked = np.sort(counts)[::-1] / total
+        for metric, unit, value in (
+            ("tokens", "tokens", total),
+            ("symbols_per_token", f"{store.unit}s/token", part["symbols"] / part["tokens"]),
+            ("vocabulary_used", "share", float((counts > 0).mean())),
+        ):
+            rows.append({**base, "metric": metric, "unit": unit, "value": value, "n": total})
+        ranks = np.unique(np.geomspace(1, len(ranked), 60).round().astype(int))
+        rows += [
+            {
+                **base, "metric": "token_frequency", "unit": "share", "axis": "rank", "x": int(rank),
+                "value": float(ranked[rank - 1]), "n": total,
+            }
+            for rank in ranks
+        ]  # fmt: skip
+    return tables.table(rows)

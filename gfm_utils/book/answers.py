@@ -1,0 +1,176 @@
+"""The answer of each chapter in sentences, every number taken from the run's own result tables.
+
+A sentence says what was measured, its interval and its control; it compares, and claims nothing that the
+numbers of this run do not show.
+"""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from gfm_utils.figures.select import conditions_of, value_of
+
+Lines = list[str]
+
+
+def _number(row: pd.Series, digits: int = 2, percent: bool = False) -> str:
+    """Value with its interval, as ``1.23 [1.20, 1.26]`` or ``12 % [10 %, 14 %]``."""
+
+    def write(value: float) -> str:
+        return f"{100 * value:.{digits}f} %" if percent else f"{value:.{digits}f}"
+
+    if pd.isna(row["low"]) or pd.isna(row["high"]):
+        return write(row["value"])
+    return f"{write(row['value'])} [{write(row['low'])}, {write(row['high'])}]"
+
+
+def _bullets(table: pd.DataFrame, line: Callable[[str], str]) -> Lines:
+    return [f"- **{condition}**: {line(condition)}" for condition in conditions_of(table)]
+
+
+def _note() -> str:
+    return "\nBrackets are 95 % intervals over the members of each ensemble."
+
+
+def corpora_answer(table: pd.DataFrame) -> str:
+    """What went in: sizes, tokens and leaks."""
+    sizes = table[table["metric"] == "symbols"]
+    leaks = table[(table["metric"] == "leaked_windows") & (table["x"] == "test")]
+    lines = []
+    for corpus, value, unit in zip(sizes["condition"], sizes["value"], sizes["unit"], strict=True):
+        used = table[(table["metric"] == "part_symbols") & (table["condition"] == corpus)]["value"].sum()
+        leak = leaks[leaks["condition"] == corpus].iloc[0]
+        lines.append(
+            f"- **{corpus}**: {value:,.0f} {unit}, of which this run uses {used:,.0f}; "
+            f"{100 * leak['value']:.1f} % of {leak['n']:,} test windows repeat a stretch of the training part word for word."
+        )
+    for condition in dict.fromkeys(table.loc[table["metric"] == "tokens", "condition"]):
+        per = value_of(table, condition, "symbols_per_token")
+        used = value_of(table, condition, "vocabulary_used")
+        lines.append(
+            f"- **{condition}**: {per['value']:.2f} {per['unit'].replace('/', ' per ')}; "
+            f"{100 * used['value']:.0f} % of the vocabulary occurs in the training part."
+        )
+    return "\n".join(lines)
+
+
+def entropy_answer(table: pd.DataFrame) -> str:
+    """How unpredictable each corpus is, as share of a uniform choice."""
+    lines = []
+    codes = table[table["metric"] == "code_length"]
+    for corpus in dict.fromkeys(codes["condition"]):
+        own = codes[codes["condition"] == corpus]
+        best = own.loc[own["value"].idxmin()]
+        uniform = table[(table["condition"] == corpus) & (table["metric"] == "uniform_entropy")].iloc[0]
+        lines.append(
+            f"- **{corpus}**: at most {best['value']:.3f} {best['unit'].replace('/', ' per ')} "
+            f"({best['estimator'].replace('_', ' ')}, an upper bound), "
+            f"which is {100 * best['value'] / uniform['value']:.0f} % of a uniform choice ({uniform['value']:.2f} bits)."
+        )
+    tokens = table[(table["metric"] == "unigram_entropy") & (table["estimator"] == "grassberger")]
+    for condition in [c for c in dict.fromkeys(tokens["condition"]) if "@" in c]:
+        per_token, per_symbol = (
+            tokens[(tokens["condition"] == condition) & ((tokens["unit"] == "bits/token") == flag)].iloc[0]
+            for flag in (True, False)
+        )
+        lines.append(
+            f"- **{condition}**: a token carries {per_token['value']:.2f} bits by its frequency alone, "
+            f"{per_symbol['value']:.3f} {per_symbol['unit'].replace('/', ' per ')}."
+        )
+    return "\n".join(lines)
+
+
+def ensembles_answer(table: pd.DataFrame) -> str:
+    """How far each ensemble came from token frequencies."""
+    curve = table[(table["axis"] == "tokens") & table["member"].isna()].copy()
+    curve["tokens"] = curve["x"].astype(float)
+
+    def line(condition: str) -> str:
+        last = curve[curve["condition"] == condition].sort_values("tokens").iloc[-1]
+        level = value_of(table, condition, "validation_unigram_nll")["value"]
+        return (
+            f"after {last['tokens']:,.0f} tokens a member, validation loss {_number(last)} bits per token, "
+            f"{level - last['value']:.2f} below the {level:.2f} of token frequencies alone."
+        )
+
+    return "\n".join([*_bullets(table, line), _note()])
+
+
+def predictions_answer(table: pd.DataFrame) -> str:
+    """How certain and how right the predictions are."""
+
+    def line(condition: str) -> str:
+        def of(metric: str, state: str = "trained", unit: str = "bits/token") -> pd.Series:
+            return value_of(table, condition, metric, state=state, unit=unit)
+
+        entropy, kl = of("output_entropy"), of("kl_from_uniform")
+        majority = value_of(table, condition, "majority_accuracy")["value"]
+        return (
+            f"output entropy {_number(entropy)} of at most {entropy['value'] + kl['value']:.2f} bits per token "
+            f"(untrained {of('output_entropy', 'untrained')['value']:.2f}); "
+            f"loss {_number(of('nll'))}, {_number(of('context_gain'))} bits better than token frequencies; "
+            f"accuracy {_number(of('accuracy', unit='share'), 1, percent=True)} "
+            f"(always the commonest token: {100 * majority:.1f} %)."
+        )
+
+    return "\n".join([*_bullets(table, line), _note()])
+
+
+def disagreement_answer(table: pd.DataFrame) -> str:
+    """How far members of one ensemble disagree."""
+
+    def line(condition: str) -> str:
+        def of(metric: str, state: str = "trained") -> pd.Series:
+            return value_of(table, condition, metric, state=state)
+
+        return (
+            f"Jensen–Shannon distance {_number(of('js_distance'), 3)} "
+            f"(untrained {of('js_distance', 'untrained')['value']:.3f}, "
+            f"unrelated tokens {of('js_distance_mismatched')['value']:.3f}); "
+            f"mutual information {_number(of('mutual_information'), 4)} bits per token; "
+            f"same likeliest token {_number(of('top1_agreement'), 0, percent=True)} of the time "
+            f"(by chance {_number(of('top1_agreement_chance'), 0, percent=True)})."
+        )
+
+    return "\n".join([*_bullets(table, line), _note()])
+
+
+def static_answer(table: pd.DataFrame) -> str:
+    """How stable static embeddings are."""
+    sizes = sorted({int(x) for x in table.loc[table["axis"] == "k", "x"]})
+    k = str(max(size for size in sizes if size <= 10))
+
+    def line(condition: str) -> str:
+        def of(metric: str, state: str = "trained", **where: str) -> pd.Series:
+            return value_of(table, condition, metric, state=state, **where)
+
+        at = {"axis": "k", "x": k}
+        return (
+            f"of {k} nearest neighbours two members share {_number(of('topk_overlap', **at), 3)} "
+            f"(chance {of('topk_overlap_chance', **at)['value']:.3f}, "
+            f"untrained {of('topk_overlap', 'untrained', **at)['value']:.3f}); "
+            f"Procrustes disparity {_number(of('procrustes_disparity'), 3)} "
+            f"(untrained {of('procrustes_disparity', 'untrained')['value']:.3f}); "
+            f"linear CKA {_number(of('linear_cka'), 3)} (untrained {of('linear_cka', 'untrained')['value']:.3f})."
+        )
+
+    return "\n".join([*_bullets(table, line), _note()])
+
+
+def fisher_answer(table: pd.DataFrame) -> str:
+    """Where the Fisher information sits."""
+
+    def line(condition: str) -> str:
+        def of(group: str, state: str = "trained") -> pd.Series:
+            return value_of(table, condition, "fisher_share", state=state, axis="group", x=group)
+
+        return (
+            f"encoder {_number(of('encoder'), 1, percent=True)} "
+            f"(untrained {100 * of('encoder', 'untrained')['value']:.1f} %), "
+            f"embeddings {_number(of('embeddings'), 1, percent=True)} "
+            f"(through the input {100 * of('embeddings.input')['value']:.1f} %, "
+            f"through the output {100 * of('embeddings.output')['value']:.1f} %), "
+            f"head {_number(of('head'), 1, percent=True)}."
+        )
+
+    return "\n".join([*_bullets(table, line), _note()])

@@ -1,0 +1,165 @@
+"""``build``: run every chapter that needs it, in order, then make the pages."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gfm_utils.book import cache, site
+from gfm_utils.book.kernel import execute, private_jupyter
+from gfm_utils.book.notebooks import chapter_paths, check_parameters
+from gfm_utils.errors import GfmError
+from gfm_utils.files import locked, sha256_of
+from gfm_utils.profiles import DEFAULT_CONDITIONS
+from gfm_utils.profiles import profile as profile_named
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build did."""
+
+    profile: str
+    conditions: tuple[str, ...]
+    chapters: dict[str, str]  # name -> "executed", "cached" or "kept" (not asked for)
+    seconds: float
+    results: Path  # folder of the result tables, one file a chapter
+    html: Path | None  # front page; None when a chapter has never been executed
+    pages_built: bool  # False: the pages were up to date
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One plain mapping, ready for JSON."""
+        row = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return [{**row, "results": str(self.results), "html": str(self.html) if self.html else None}]
+
+
+def build(
+    profile: str = "quick",
+    conditions: Sequence[str] | None = None,
+    root: Path = Path(),
+    out: Path = Path("_build"),
+    runs_dir: Path | None = None,
+    seed: int = 42,
+    chapters: Sequence[str] | None = None,
+    progress: bool = True,
+) -> BuildReport:
+    """Run the chapters of the book and build its pages into ``out/html``.
+
+    A chapter is executed only if something that it depends on has changed (see ``cache.chapter_key``) or one
+    of its files is missing; the pages are built only if one of their inputs has changed.
+
+    Args:
+        profile: the named size of everything.
+        conditions: ``corpus@tokenizer`` each, the corpus registered or a file; None: the default ones.
+        root: the book's repository.
+        out: folder for all that the build makes; a relative one lies in ``root``.
+        runs_dir: folder of the trained ensembles; None: ``root/runs``.
+        seed: the seed that every chapter starts from.
+        chapters: execute only these; the others stay as they were last executed. None: all.
+        progress: report on standard error.
+
+    Raises:
+        GfmError: a parameter is wrong, a chapter failed or wrote no results, or the pages have warnings.
+    """
+    started = time.monotonic()
+    profile_named(profile)
+    root = Path(root).resolve()
+    out = root / out
+    every = chapter_paths(root)
+    wanted = chapter_paths(root, chapters)
+    conditions = tuple(_absolute(condition) for condition in conditions or DEFAULT_CONDITIONS)
+    given = {"profile": profile, "conditions": list(conditions), "seed": seed}
+    folders = {
+        "runs_dir": Path(runs_dir).resolve() if runs_dir else root / "runs",
+        "results_dir": out / "results",
+    }
+    parameters = {
+        name: {**given, **{key: os.path.relpath(folder, path.parent) for key, folder in folders.items()}}
+        for name, path in every.items()
+    }
+    changed = {name: check_parameters(every[name], parameters[name]) for name in wanted}
+
+    def say(text: str) -> None:
+        if progress:
+            print(text, file=sys.stderr, flush=True)
+
+    did: dict[str, str] = {}
+    with locked(out / "build"), private_jupyter(out / "jupyter"):
+        (out / "results").mkdir(exist_ok=True)
+        _drop_stale(out, set(every))
+        for number, (name, path) in enumerate(every.items(), 1):
+            label = f"[{number}/{len(every)}] {name}"
+            record = site.read_record(out, name)
+            files = site.executed(out, name), out / "results" / f"{name}.parquet"
+            key = cache.chapter_key(path, parameters[name], root) if name in wanted else ""
+            if name not in wanted:
+                did[name] = "kept"
+            elif record is not None and record.stands(key, *files):
+                did[name] = "cached"
+                say(f"{label}: nothing changed")
+            else:
+                say(f"{label}: running ...")
+                record = _run(path, files, key, profile, changed[name], root, out, progress)
+                record.write(site.record_path(out, name))
+                did[name] = "executed"
+                say(f"{label}: {record.seconds:.1f} s")
+        html, pages_built = None, False
+        missing = [name for name in every if site.read_record(out, name) is None]
+        if missing:
+            say(f"no pages yet: {', '.join(missing)} not executed so far")
+        else:
+            say("pages ...")
+            html, pages_built = site.build_pages(root, out, every)
+            say(f"pages: {html}" if pages_built else f"pages: nothing changed ({html})")
+    return BuildReport(
+        profile, conditions, did, round(time.monotonic() - started, 1), out / "results", html, pages_built
+    )
+
+
+def _absolute(condition: str) -> str:
+    """A condition whose corpus is a file, with the file's absolute path; any other as it is."""
+    corpus, at, tokenizer = condition.rpartition("@")
+    return f"{Path(corpus).resolve()}@{tokenizer}" if at and Path(corpus).is_file() else condition
+
+
+def _drop_stale(out: Path, names: set[str]) -> None:
+    """Remove the result tables and records of chapters that the book no longer has."""
+    for folder, suffix in (("results", ".parquet"), ("done", ".json"), ("executed", ".ipynb")):
+        for path in (out / folder).glob(f"*{suffix}"):
+            if path.stem not in names:
+                path.unlink()
+
+
+def _run(
+    path: Path,
+    files: tuple[Path, Path],
+    key: str,
+    profile: str,
+    parameters: dict[str, Any],
+    root: Path,
+    out: Path,
+    progress: bool,
+) -> cache.Record:
+    """Execute one chapter and return its record; ``files`` are the executed notebook and the result table."""
+    notebook, results = files
+    before = results.stat().st_mtime_ns if results.is_file() else None
+    site.record_path(out, path.stem).unlink(missing_ok=True)
+    started = time.monotonic()
+    execute(path, notebook, parameters, out / "work", progress)
+    if not results.is_file() or results.stat().st_mtime_ns == before:
+        raise GfmError(f"chapter {path.stem!r} ran but did not write its result table {results}")
+    return cache.Record(
+        name=path.stem,
+        key=key,
+        seconds=round(time.monotonic() - started, 1),
+        profile=profile,
+        device=cache.device_name(),
+        date=datetime.now(UTC).isoformat(timespec="minutes"),
+        commit=cache.commit_of(root),
+        versions=cache.named_versions(),
+        notebook_sha256=sha256_of(notebook),
+        results_sha256=sha256_of(results),
+    )

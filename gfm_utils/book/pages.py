@@ -1,0 +1,261 @@
+"""Look at the built pages in headless Chromium, without a network, as a reader would."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urldefrag, urlparse
+
+from gfm_utils.errors import GfmError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+)  # fmt: skip
+_WAIT_MS = 20_000
+
+#: Scripts that run in the page; each returns a list of complaints or a count.
+_CHARTS_PENDING = """() => [...document.querySelectorAll('[id^="altair-viz-"]')]
+    .filter(div => !div.querySelector('canvas, svg.marks') && !div.querySelector('.error')).length"""
+_CHARTS_EMPTY = """() => [...document.querySelectorAll('[id^="altair-viz-"]')].filter(div => {
+    const marks = div.querySelector('canvas, svg.marks');
+    return !marks || marks.clientWidth < 50 || marks.clientHeight < 20;
+}).map(div => div.innerText.slice(0, 200) || 'drew nothing')"""
+_MATH_PENDING = (
+    "() => [...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container')).length"
+)
+_MATH_RAW = r"""() => {
+    const top = document.querySelector('main') || document.body;
+    const walker = document.createTreeWalker(top, NodeFilter.SHOW_TEXT);
+    const errors = [...document.querySelectorAll('[data-mml-node="merror"]')];
+    const bad = errors.map(node => 'error in ' + node.textContent);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        if (node.parentElement.closest('pre, code, script, style, mjx-container')) continue;
+        if (/\\\(|\\\[|\$\$|\$\\/.test(node.data)) bad.push(node.data.trim().slice(0, 80));
+    }
+    return bad;
+}"""
+_SIDEWAYS = """() => {
+    const width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= width + 1) return null;
+    const wide = [...document.querySelectorAll('main *')]
+        .filter(element => element.getBoundingClientRect().right > width + 1);
+    const name = element => element.tagName.toLowerCase() + '.' + element.classList;
+    return document.documentElement.scrollWidth + ' pixels; the first element that sticks out: '
+        + (wide.length ? name(wide[0]) : 'unknown');
+}"""
+_LINKS = """() => [...document.querySelectorAll('a[href], img[src]')].map(e => e.href || e.src)"""
+_BROKEN_IMAGES = (
+    """() => [...document.images].filter(i => i.complete && !i.naturalWidth && i.src).map(i => i.src)"""
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong on a page, as a browser of that width shows it."""
+
+    page: str
+    width: int
+    kind: str  # chart, console, request, scroll, math, link, image
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.page} at {self.width} px: {self.kind}: {self.detail}"
+
+
+def find_chromium() -> Path:
+    """Path of the browser: ``$GFM_CHROMIUM``, else the first Chromium or Chrome on the ``PATH``.
+
+    Raises:
+        GfmError: there is none.
+    """
+    configured = os.environ.get("GFM_CHROMIUM")
+    for name in (configured,) if configured else _BROWSERS:
+        path = shutil.which(name)
+        if path:
+            return Path(path)
+    raise GfmError(
+        "no Chromium found to look at the pages with; install it (Debian: apt-get install chromium) "
+        "or set GFM_CHROMIUM to its path"
+    )
+
+
+def page_files(html_dir: Path, pages: Sequence[str] | None = None) -> list[Path]:
+    """The HTML files to look at: those named (without ``.html``), or all but search, index and redirects.
+
+    Raises:
+        GfmError: the folder holds no pages, or not one of those named.
+    """
+    html_dir = Path(html_dir)
+    if pages is None:
+        skipped = {"search.html", "genindex.html"}
+        found = [
+            path
+            for path in sorted(html_dir.rglob("*.html"))
+            if path.name not in skipped
+            and "_static" not in path.relative_to(html_dir).parts
+            and b'http-equiv="Refresh"' not in path.read_bytes()[:200]  # Jupyter Book's index.html
+        ]
+    else:
+        found = [html_dir / f"{name}.html" for name in pages]
+    for path in found:
+        if not path.is_file():
+            raise GfmError(f"no page {path}; build the book first (gfm build)")
+    if not found:
+        raise GfmError(f"no pages in {html_dir}; build the book first (gfm build)")
+    return found
+
+
+@contextmanager
+def _browser() -> Iterator[Any]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise GfmError(
+            "looking at the pages needs playwright; install it with pip install -e .[dev]"
+        ) from None
+    executable = find_chromium()
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(executable),
+            args=list(_ARGUMENTS),
+            env={**os.environ, "HOME": home},  # some builds write a profile into the home directory at start
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def check(
+    html_dir: Path, pages: Sequence[str] | None = None, widths: Sequence[int] = (1280, 390)
+) -> list[Problem]:
+    """Open every page from the disk, at every width, and list what is wrong.
+
+    A page is right if its charts have drawn, its formulas are typeset, the console is clean, nothing was
+    asked of the network, the page does not scroll sideways, and every local link and image leads somewhere.
+
+    Args:
+        html_dir: folder of the built pages.
+        pages: names such as ``chapters/corpora``; None: all.
+        widths: widths of the window in pixels.
+
+    Raises:
+        GfmError: there are no pages, no browser, or no playwright.
+    """
+    files = page_files(html_dir, pages)
+    problems: list[Problem] = []
+    anchors: dict[Path, set[str]] = {}
+    with _browser() as browser:
+        for width in widths:
+            context = browser.new_context(viewport={"width": width, "height": 900})
+            for path in files:
+                name = path.relative_to(html_dir).as_posix()
+                found = _look(context, path, anchors)
+                problems += [Problem(name, width, kind, detail) for kind, detail in found]
+            context.close()
+    return problems
+
+
+def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) -> list[tuple[str, str]]:
+    """Kind and detail of what is wrong on one page."""
+    from playwright.sync_api import TimeoutError as TooLong
+
+    found: list[tuple[str, str]] = []
+    page = _open(context, path, found)
+    for kind, pending in (("chart", _CHARTS_PENDING), ("math", _MATH_PENDING)):
+        try:
+            page.wait_for_function(f"({pending})() === 0", timeout=_WAIT_MS)
+        except TooLong:
+            found.append((kind, f"{page.evaluate(pending)} not drawn after {_WAIT_MS // 1000} s"))
+    found += [("chart", text) for text in page.evaluate(_CHARTS_EMPTY)]
+    found += [("math", text) for text in page.evaluate(_MATH_RAW)]
+    sideways = page.evaluate(_SIDEWAYS)
+    if sideways:
+        found.append(("scroll", sideways))
+    found += [("image", source) for source in page.evaluate(_BROKEN_IMAGES)]
+    found += [
+        ("link", link) for link in sorted(set(page.evaluate(_LINKS))) if not _leads_somewhere(link, anchors)
+    ]
+    page.close()
+    return list(dict.fromkeys(found))
+
+
+def _open(context: "BrowserContext", path: Path, found: list[tuple[str, str]]) -> "Page":
+    """Open a page with the network cut off; requests and the console's complaints are added to ``found``."""
+    page = context.new_page()
+
+    def route(request: Any) -> None:
+        if urlparse(request.request.url).scheme in ("file", "data", "blob"):
+            request.continue_()
+        else:
+            found.append(("request", request.request.url))
+            request.abort()
+
+    def console(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            found.append(("console", f"{message.type}: {message.text}"))
+
+    page.route("**/*", route)
+    page.on("console", console)
+    page.on("pageerror", lambda error: found.append(("console", f"uncaught: {error}")))
+    page.goto(path.resolve().as_uri(), wait_until="load")
+    return page
+
+
+def _leads_somewhere(link: str, anchors: dict[Path, set[str]]) -> bool:
+    """Whether a link is not to a local file, or is to one that exists and holds the link's anchor."""
+    from bs4 import BeautifulSoup
+
+    address, fragment = urldefrag(link)
+    parts = urlparse(address)
+    if parts.scheme != "file":
+        return True
+    path = Path(unquote(parts.path))
+    if not path.is_file():
+        return False
+    if not fragment or path.suffix != ".html":
+        return True
+    if path not in anchors:
+        soup = BeautifulSoup(path.read_bytes(), "html.parser")
+        anchors[path] = {str(tag["id"]) for tag in soup.find_all(id=True)}
+    return unquote(fragment) in anchors[path]
+
+
+def screenshots(
+    html_dir: Path, out: Path, pages: Sequence[str] = ("intro",), widths: Sequence[int] = (1280, 390)
+) -> list[Path]:
+    """Photograph whole pages, charts and formulas drawn; returns the PNG files (``PAGE-WIDTH.png``).
+
+    Args:
+        html_dir: folder of the built pages.
+        out: folder for the pictures.
+        pages: names such as ``chapters/corpora``.
+        widths: widths of the window in pixels.
+
+    Raises:
+        GfmError: a page, the browser or playwright is missing.
+    """
+    files = page_files(html_dir, pages)
+    Path(out).mkdir(parents=True, exist_ok=True)
+    taken: list[Path] = []
+    with _browser() as browser:
+        for width in widths:
+            context = browser.new_context(viewport={"width": width, "height": 900})
+            for name, path in zip(pages, files, strict=True):
+                page = _open(context, path, [])
+                page.wait_for_function(f"({_CHARTS_PENDING})() + ({_MATH_PENDING})() === 0", timeout=_WAIT_MS)
+                target = Path(out) / f"{name.replace('/', '-')}-{width}.png"
+                page.screenshot(path=target, full_page=True)
+                taken.append(target)
+                page.close()
+            context.close()
+    return taken

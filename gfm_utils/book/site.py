@@ -1,0 +1,135 @@
+"""From executed notebooks to pages: assemble Sphinx's source tree, and build it when it has changed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from gfm_utils.book import offline
+from gfm_utils.book.cache import Record, environment_versions
+from gfm_utils.book.glance import at_a_glance
+from gfm_utils.book.notebooks import toc_entries
+from gfm_utils.errors import GfmError
+from gfm_utils.files import atomic, digest, sha256_of
+
+_JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+
+
+def executed(out: Path, name: str) -> Path:
+    """Path of a chapter's executed notebook."""
+    return out / "executed" / f"{name}.ipynb"
+
+
+def record_path(out: Path, name: str) -> Path:
+    """Path of the record of a chapter's last execution."""
+    return out / "done" / f"{name}.json"
+
+
+def read_record(out: Path, name: str) -> Record | None:
+    """The record of a chapter's last execution, or None without one (or with one of another format)."""
+    try:
+        return Record(**json.loads(record_path(out, name).read_text(encoding="utf-8")))
+    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return None
+
+
+def run_table(records: Iterable[Record]) -> str:
+    """Markdown table of a run: what was executed, how long it took, on what, when and with which versions."""
+    lines = [
+        "| Chapter | Seconds | Profile | Device | Date (UTC) | Commit |",
+        "| --- | ---: | --- | --- | --- | --- |",
+    ]
+    used: list[str] = []
+    for record in records:
+        versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+        used += [versions] if versions not in used else []
+        date = record.date.replace("T", " ").removesuffix("+00:00")
+        cells = (record.name, f"{record.seconds:.1f}", record.profile, record.device, date, record.commit)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"Versions: {'; '.join(used)}."]) + "\n"
+
+
+def assemble(root: Path, out: Path, chapters: dict[str, Path]) -> Path:
+    """Make ``out/src``: everything that the pages are built from, and nothing else.
+
+    Args:
+        root: the book's repository.
+        out: the build folder, with the executed notebooks, their records and the result tables.
+        chapters: name -> path of the source notebook, in order.
+    """
+    records = [record for record in (read_record(out, name) for name in chapters) if record is not None]
+    with atomic(out / "src") as tree:
+        tree.mkdir(parents=True)
+        for name in ("_config.yml", "_toc.yml", "references.bib"):
+            if (root / name).is_file():
+                shutil.copyfile(root / name, tree / name)
+        shutil.copytree(root / "assets", tree / "assets")
+        for entry in toc_entries(root):
+            page = root / f"{entry}.md"
+            if page.is_file():
+                (tree / entry).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(page, tree / f"{entry}.md")
+        for name, path in chapters.items():
+            target = tree / path.relative_to(root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(executed(out, name), target)
+        (tree / "_run_table.md").write_text(run_table(records), encoding="utf-8")
+        (tree / "_at_a_glance.md").write_text(at_a_glance(out / "results"), encoding="utf-8")
+        offline.copy_vega(out / "vega", tree / "assets")
+        offline.copy_mathjax(tree / "assets")
+    return out / "src"
+
+
+def build_pages(root: Path, out: Path, chapters: dict[str, Path]) -> tuple[Path, bool]:
+    """Build the pages into ``out/html`` unless they are up to date.
+
+    Args:
+        root: the book's repository.
+        out: the build folder.
+        chapters: name -> path of the source notebook, in order.
+
+    Returns:
+        Path of the front page, and whether anything was built.
+
+    Raises:
+        GfmError: Sphinx gave an error or a warning; the pages of the last good build stay.
+    """
+    source = assemble(root, out, chapters)
+    index, mark = out / "html" / "index.html", out / "done" / "pages.sha256"
+    inputs = {
+        str(path.relative_to(source)): sha256_of(path) for path in sorted(source.rglob("*")) if path.is_file()
+    }
+    extension = [sha256_of(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
+    key = digest([inputs, extension, environment_versions()], length=64)
+    pages = [out / "html" / f"{entry}.html" for entry in toc_entries(root)]
+    if mark.is_file() and mark.read_text() == key and all(page.is_file() for page in (index, *pages)):
+        return index, False
+    _jupyter_book(source, out / "work" / "pages", out / "pages.log")
+    with atomic(out / "html") as temporary:
+        shutil.move(out / "work" / "pages" / "_build" / "html", temporary)
+    with atomic(mark) as temporary:
+        temporary.write_text(key)
+    return index, True
+
+
+def _jupyter_book(source: Path, work: Path, log: Path) -> None:
+    """Run Jupyter Book on ``source``, every warning being an error; its output goes to ``log``."""
+    shutil.rmtree(work, ignore_errors=True)
+    options = ["--path-output", str(work), "--all", "-W", "-n", "--keep-going", "-q"]
+    command = [sys.executable, "-c", _JUPYTER_BOOK, "build", str(source), *options]
+    plain = {**os.environ, "NO_COLOR": "1"}
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=plain
+    )
+    log.write_text(done.stdout, encoding="utf-8")
+    if done.returncode:
+        lines = done.stdout.splitlines()
+        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-5:]
+        raise GfmError(
+            "the pages were not built: "
+            + "; ".join(line.replace(f"{source}/", "") for line in told[:8])
+            + f" (all: {log})"
+        )

@@ -1,0 +1,221 @@
+"""Downloading a corpus of the registry once, verified."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from gfm_utils.corpora.registry import Entry, UrlSource, WheelSource, cached_path, find, registry
+from gfm_utils.errors import GfmError
+from gfm_utils.files import cache_dir, locked, sha256_of
+
+_POLL = 0.2  # seconds between two looks at how far pip is
+
+
+class _Failed(Exception):
+    """One source did not give the file; the next may."""
+
+
+def fetch(name: str, progress: bool = True) -> Path:
+    """Download and verify a corpus of the registry, unless the cache holds it already.
+
+    The sources are tried in order. Two processes that want the same corpus wait for each other. Where the
+    registry has no checksum, the one of the first download is kept beside the file and verified from then on.
+
+    Args:
+        name: name in the registry.
+        progress: show a progress bar on standard error.
+
+    Returns:
+        Path of the verified file in the cache.
+
+    Raises:
+        GfmError: unknown corpus, corpus that is streamed, every download failed, or a wrong checksum.
+    """
+    entry = find(name)
+    path = cached_path(name, entry)
+    if path is None:
+        raise GfmError(
+            f"corpus {name!r} is streamed from the Hugging Face hub; there is nothing to fetch: just use it"
+        )
+    with locked(path):
+        if path.is_file() and _trusted(path, entry):
+            return path
+        failures = []
+        for source in entry.sources:
+            try:
+                if isinstance(source, WheelSource):
+                    _from_wheel(name, source, progress)
+                elif isinstance(source, UrlSource):
+                    _from_url(entry, source, path, progress)
+                return path
+            except (_Failed, zipfile.BadZipFile) as failure:
+                failures.append(f"{source}: {failure}")
+    raise GfmError(
+        f"corpus {name!r} is not in the cache and could not be downloaded ({'; '.join(failures)}); "
+        f"check the network and try again, or put the file at {path}"
+    )
+
+
+def _trusted(path: Path, entry: Entry) -> bool:
+    """Whether the file in the cache is the one it should be; a damaged one is to be fetched again.
+
+    Raises:
+        GfmError: it differs from what was recorded at the first download.
+    """
+    found = sha256_of(path)
+    if entry.sha256 is not None:
+        return found == entry.sha256
+    record = _record(path)
+    if not record.is_file():
+        record.write_text(found + "\n", encoding="ascii")
+    expected = record.read_text(encoding="ascii").strip()
+    if found != expected:
+        raise GfmError(
+            f"{path} has changed since it was downloaded (expected SHA-256 {expected}, found {found}); "
+            "delete it to download it again"
+        )
+    return True
+
+
+def _record(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _install(downloaded: Path, path: Path, expected: str | None) -> None:
+    """Verify a download and move it to its final name.
+
+    Raises:
+        GfmError: the checksum is wrong; nothing is left at the final name.
+    """
+    found = sha256_of(downloaded)
+    if expected is None and _record(path).is_file():
+        expected = _record(path).read_text(encoding="ascii").strip()
+    if expected is not None and found != expected:
+        path.unlink(missing_ok=True)
+        raise GfmError(
+            f"{path.name} has the wrong checksum (expected SHA-256 {expected}, found {found}); "
+            "the source has changed or the download is damaged: try again, or correct data/corpora.yaml"
+        )
+    if expected is None:
+        _record(path).write_text(found + "\n", encoding="ascii")
+    downloaded.replace(path)
+
+
+def _from_url(entry: Entry, source: UrlSource, path: Path, progress: bool) -> None:
+    protocol = pooch.HTTPDownloader if source.url.startswith("http") else pooch.FTPDownloader
+    downloader = protocol(progressbar=progress)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        downloader(source.url, str(part), None)
+        _install(part, path, entry.sha256)
+    except (requests.RequestException, OSError) as error:
+        raise _Failed(_reason(error)) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    """The last, most telling part of a chain of network errors, on one line."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code}"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _from_wheel(name: str, source: WheelSource, progress: bool) -> None:
+    """Take every registered member out of the wheel that holds the corpus, so that it is downloaded once.
+
+    Only the corpus that was asked for must be there and right.
+    """
+    wanted = {
+        member: (other, entry, path)
+        for other, entry in registry().items()
+        if (path := cached_path(other, entry)) is not None
+        for member in _members(entry, source)
+        if other == name or not path.is_file()
+    }
+    with tempfile.TemporaryDirectory(prefix="gfm-wheel-", dir=cache_dir()) as folder:
+        wheel = _download_wheel(name, source, Path(folder), progress)
+        with zipfile.ZipFile(wheel) as archive:
+            held = set(archive.namelist())
+            if source.member not in held:
+                raise _Failed(f"the wheel has no member {source.member}")
+            for member, (other, entry, path) in wanted.items():
+                if member not in held:
+                    continue
+                extracted = Path(folder) / path.name
+                extracted.write_bytes(archive.read(member))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    _install(extracted, path, entry.sha256)
+                except GfmError:
+                    if other == name:
+                        raise
+
+
+def _members(entry: Entry, wheel: WheelSource) -> list[str]:
+    """Members of that very wheel that the entry may come from."""
+    return [
+        source.member
+        for source in entry.sources
+        if isinstance(source, WheelSource)
+        and (source.package, source.version, source.platform)
+        == (wheel.package, wheel.version, wheel.platform)
+    ]
+
+
+def _download_wheel(name: str, source: WheelSource, folder: Path, progress: bool) -> Path:
+    """Ask pip for the wheel, without its dependencies, and watch how it grows."""
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
+        "--no-cache-dir", "--retries=2", "--disable-pip-version-check", "--no-input",
+        f"--python-version={source.python}",
+        f"--dest={folder / 'wheel'}",
+        *([f"--platform={source.platform}"] if source.platform else []),
+        f"{source.package}=={source.version}",
+    ]  # fmt: skip
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    result: list[subprocess.CompletedProcess[str]] = []
+    worker = threading.Thread(target=lambda: result.append(_pip(command, scratch)), daemon=True)
+    worker.start()
+    with tqdm(
+        total=source.size, desc=name, unit="B", unit_scale=True, leave=False, disable=not progress
+    ) as bar:
+        while worker.is_alive():
+            worker.join(_POLL)
+            bar.update(max(0, _largest(folder) - bar.n))
+    if not result or result[0].returncode != 0:
+        raise _Failed(_last_error(result[0].stderr if result else ""))
+    return next((folder / "wheel").glob("*.whl"))
+
+
+def _pip(command: list[str], scratch: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | {"TMPDIR": str(scratch)}
+    )
+
+
+def _largest(folder: Path) -> int:
+    """Bytes of the largest wheel under a folder so far; files may vanish meanwhile."""
+    sizes = [0]
+    for path in folder.rglob("*.whl"):
+        with suppress(OSError):
+            sizes.append(path.stat().st_size)
+    return max(sizes)
+
+
+def _last_error(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR")]
+    return (errors or lines or ["pip failed without a word"])[-1][:300]

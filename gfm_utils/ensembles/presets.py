@@ -1,0 +1,123 @@
+"""Model presets: architecture and size by name, built as Hugging Face masked language models."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from transformers import BertConfig, BertForMaskedLM, ModernBertConfig, ModernBertForMaskedLM, PreTrainedModel
+
+from gfm_utils.errors import unknown
+from gfm_utils.tokens import SPECIAL
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Shape of an encoder.
+
+    Attributes:
+        family: ``modernbert`` (rotary positions) or ``bert`` (absolute positions, the paper's).
+        layers: transformer layers.
+        hidden: width of the residual stream.
+        heads: attention heads.
+        intermediate: width of the feed-forward layer.
+        dropout: dropout probability everywhere; Hugging Face's default for BERT is 0.1.
+        initializer_range: standard deviation of the initial weights.
+    """
+
+    family: Literal["modernbert", "bert"]
+    layers: int
+    hidden: int
+    heads: int
+    intermediate: int
+    dropout: float
+    initializer_range: float
+
+
+PRESETS: dict[str, Preset] = {
+    # Wide initial weights let so small a rotary encoder leave the unigram plateau within seconds.
+    "modernbert-2x64": Preset("modernbert", 2, 64, 2, 128, 0.0, 0.1),
+    "modernbert-4x128": Preset("modernbert", 4, 128, 4, 256, 0.0, 0.05),
+    "modernbert-6x256": Preset("modernbert", 6, 256, 4, 512, 0.0, 0.02),
+    # The paper's models: BERT with Hugging Face's defaults in three sizes.
+    "bert-4m": Preset("bert", 6, 256, 4, 512, 0.1, 0.02),
+    "bert-20m": Preset("bert", 8, 512, 8, 1024, 0.1, 0.02),
+    "bert-90m": Preset("bert", 12, 768, 12, 3072, 0.1, 0.02),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        GfmError: no preset has that name.
+    """
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def build_model(name: str, vocabulary: int, window: int, seed: int) -> PreTrainedModel:
+    """A masked language model with fresh weights, the same for the same seed.
+
+    Args:
+        name: the preset.
+        vocabulary: tokens, special tokens included.
+        window: the longest sequence, in tokens.
+        seed: of the initial weights.
+    """
+    shape = preset(name)
+    special = {token[1:-1].lower(): index for index, token in enumerate(SPECIAL)}
+    common = {
+        "vocab_size": vocabulary,
+        "hidden_size": shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "intermediate_size": shape.intermediate,
+        "max_position_embeddings": max(window, 512),
+        "initializer_range": shape.initializer_range,
+        "pad_token_id": special["pad"],
+        "bos_token_id": special["cls"],
+        "eos_token_id": special["sep"],
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if shape.family == "bert":
+            return BertForMaskedLM(
+                BertConfig(
+                    **common,
+                    hidden_dropout_prob=shape.dropout,
+                    attention_probs_dropout_prob=shape.dropout,
+                )
+            )
+        return ModernBertForMaskedLM(
+            ModernBertConfig(
+                **common,
+                cls_token_id=special["cls"],
+                sep_token_id=special["sep"],
+                global_attn_every_n_layers=1,
+                embedding_dropout=shape.dropout,
+                mlp_dropout=shape.dropout,
+                attention_dropout=shape.dropout,
+            )
+        )
+
+
+def masked_logits(model: PreTrainedModel, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Logits at the given positions only: the head and the decoder never see the other tokens.
+
+    Args:
+        model: a ``BertForMaskedLM`` or ``ModernBertForMaskedLM``.
+        ids: token ids, shape (n, window).
+        positions: positions to predict, shape (n, m).
+
+    Returns:
+        Logits, shape (n, m, vocabulary).
+    """
+    hidden = model.base_model(input_ids=ids).last_hidden_state  # (n, window, hidden)
+    index = positions.unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
+    chosen = hidden.gather(1, index)  # (n, m, hidden)
+    if hasattr(model, "cls"):
+        logits: torch.Tensor = model.cls(chosen)
+    else:
+        logits = model.decoder(model.head(chosen))
+    return logits

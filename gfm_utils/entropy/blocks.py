@@ -1,0 +1,136 @@
+"""Block entropies H_k and conditional entropies h_k = H_k − H_{k−1} of sequences of symbols.
+
+**Undersampled.** An order is trusted where at least 99 % of the probability lies on blocks already seen
+(Good–Turing coverage 1 − f_1/N >= 0.99): below that, what an unseen block costs is a guess, and the
+corrections disagree by more than their standard errors.
+The plug-in does not correct for rare blocks and Chao–Shen only for unseen ones, so these two also need a
+first-order bias (K − 1) / (2 N ln 2) of at most 0.01 bits.
+On A. thaliana's chromosome 1 (30 Mb) this ends the trusted curve at k = 10.
+
+**Standard error.** Delete-one-chunk jackknife (Künsch 1989): the sequence is cut into 20 contiguous chunks,
+the whole estimator runs again without each, and se² = (G − 1)/G · Σ (θ_g − mean θ)².
+Each replicate has the same size, so that the estimator's bias, common to all, does not enter.
+h_k takes the replicates of H_k and H_{k−1} without the same chunk, so their shared fluctuation cancels.
+Chunks far longer than any block keep the correlation between neighbours;
+variation along the sequence counts as error.
+Where an order is not trusted the bias rules, and no standard error is given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from gfm_utils.entropy.counts import Multiplicities, block_ids, leave_one_out, multiplicities
+from gfm_utils.entropy.estimators import Estimator, entropy, miller_madow, plugin
+
+MIN_COVERAGE = 0.99
+MAX_FIRST_ORDER_BIAS = 0.01  # bits
+CHUNKS = 20
+
+
+@dataclass(frozen=True)
+class BlockEntropy:
+    """One estimator at one order, in bits.
+
+    Attributes:
+        order: k, the length of the blocks in symbols.
+        estimator: the formula.
+        block: H_k, bits per block of k symbols.
+        block_se: its standard error, or None.
+        conditional: h_k = H_k − H_{k−1} with H_0 = 0, bits per symbol.
+        conditional_se: its standard error, or None.
+        trusted: whether the sample is large enough, see the module's rule.
+        observations: number of blocks counted.
+    """
+
+    order: int
+    estimator: Estimator
+    block: float
+    block_se: float | None
+    conditional: float
+    conditional_se: float | None
+    trusted: bool
+    observations: int
+
+
+def trusted(seen: Multiplicities, estimator: Estimator) -> bool:
+    """Whether so many observations suffice for this estimator (rule: see the module)."""
+    if seen.coverage < MIN_COVERAGE:
+        return False
+    if estimator in (Estimator.MILLER_MADOW, Estimator.GRASSBERGER):
+        return True
+    return miller_madow(seen) - plugin(seen) <= MAX_FIRST_ORDER_BIAS
+
+
+def jackknife_error(replicates: NDArray[np.float64]) -> float:
+    """Standard error from delete-one replicates of shape (G,): sqrt((G − 1)/G · Σ (θ_g − mean θ)²).
+
+    Source: B. Efron and C. Stein, Annals of Statistics 9 (1981).
+    """
+    return float(np.sqrt((len(replicates) - 1) * np.var(replicates)))
+
+
+def block_entropies(
+    segments: Sequence[NDArray[np.integer[Any]]],
+    alphabet: int,
+    max_order: int,
+    *,
+    chunks: int = CHUNKS,
+    untrusted_orders: int | None = None,
+    progress: bool = False,
+) -> list[BlockEntropy]:
+    """H_k and h_k for k = 1 … ``max_order`` by every estimator, sorted by order.
+
+    Args:
+        segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1; no block crosses an end.
+        alphabet: number of possible symbols.
+        max_order: largest k.
+        chunks: chunks of the jackknife, at least 2.
+        untrusted_orders: stop after so many orders that no estimator is trusted at; None: never.
+        progress: show a bar.
+
+    Raises:
+        ValueError: a symbol is outside the alphabet, or ``chunks`` is below 2.
+    """
+    if chunks < 2:
+        raise ValueError("the jackknife needs at least two chunks")
+    results: list[BlockEntropy] = []
+    shorter = dict.fromkeys(Estimator, 0.0)
+    shorter_replicates: dict[Estimator, NDArray[np.float64] | None]
+    shorter_replicates = {estimator: np.zeros(chunks) for estimator in Estimator}
+    orders = block_ids(segments, alphabet, max_order)
+    failed = 0
+    for blocks in tqdm(orders, total=max_order, desc="block entropies", unit="order", disable=not progress):
+        counts = blocks.counts()
+        seen = multiplicities(counts)
+        sound = {estimator: trusted(seen, estimator) for estimator in Estimator}
+        rest = list(leave_one_out(blocks, counts, chunks)) if any(sound.values()) else []
+        for estimator in Estimator:
+            value = entropy(seen, estimator)
+            block_se = conditional_se = replicates = None
+            before = shorter_replicates[estimator]
+            if sound[estimator] and len(rest) == chunks:
+                replicates = np.array([entropy(part, estimator) for part in rest])
+                block_se = jackknife_error(replicates)
+                conditional_se = None if before is None else jackknife_error(replicates - before)
+            results.append(
+                BlockEntropy(
+                    order=blocks.order,
+                    estimator=estimator,
+                    block=value,
+                    block_se=block_se,
+                    conditional=value - shorter[estimator],
+                    conditional_se=conditional_se,
+                    trusted=sound[estimator],
+                    observations=round(seen.observations),
+                )
+            )
+            shorter[estimator], shorter_replicates[estimator] = value, replicates
+        failed += not any(sound.values())
+        if untrusted_orders is not None and failed >= untrusted_orders:
+            break
+    return results

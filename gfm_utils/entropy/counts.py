@@ -1,0 +1,208 @@
+"""Counting blocks (k-grams) of symbols, and the counts of counts that every estimator reads.
+
+A block never crosses the end of a segment.
+Memory: 8 bytes a symbol for the identifiers of the blocks, twice while an order is extended,
+and 4 bytes for every possible (direct index, at most 4**13) or observed block.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+#: Up to this many possible blocks are indexed directly; above it, the observed blocks are numbered.
+DIRECT_BLOCKS = 4**13
+_FEW_BLOCKS = 2**16
+
+
+@dataclass(frozen=True)
+class Multiplicities:
+    """Counts of counts: ``species[j]`` different blocks were seen ``times[j]`` times each.
+
+    Attributes:
+        times: shape (d,), float64, strictly increasing, at least 1.
+        species: shape (d,), float64, how many blocks were seen that often.
+    """
+
+    times: NDArray[np.float64]
+    species: NDArray[np.float64]
+
+    @property
+    def observations(self) -> float:
+        """N, the number of blocks that were counted, repeats included."""
+        return float(self.times @ self.species)
+
+    @property
+    def distinct(self) -> float:
+        """Number of different blocks that were seen."""
+        return float(self.species.sum())
+
+    @property
+    def singletons(self) -> float:
+        """f_1, the number of blocks that were seen exactly once."""
+        return float(self.species[0]) if self.times[0] == 1 else 0.0
+
+    @property
+    def coverage(self) -> float:
+        """Share of the probability that lies on blocks already seen, by Good and Turing: 1 − f_1 / N."""
+        return 1.0 - self.singletons / self.observations
+
+
+def multiplicities(counts: NDArray[np.integer[Any]]) -> Multiplicities:
+    """Counts of counts; zeros are ignored.
+
+    Args:
+        counts: any shape, how often each block was seen.
+
+    Raises:
+        ValueError: a count is negative, or none is positive.
+    """
+    flat = np.asarray(counts).ravel()
+    flat = flat[flat != 0]
+    if flat.size == 0 or flat.min() < 0:
+        raise ValueError("multiplicities need at least one positive count and no negative one")
+    times, species = np.unique(flat, return_counts=True)
+    return Multiplicities(times.astype(np.float64), species.astype(np.float64))
+
+
+@dataclass(frozen=True)
+class BlockIds:
+    """Which block of length ``order`` starts at each symbol.
+
+    Attributes:
+        order: length of the blocks.
+        ids: shape (n,), int64, below ``size``; −1 where the block would cross the end of a segment.
+        size: number of identifiers.
+    """
+
+    order: int
+    ids: NDArray[np.int64]
+    size: int
+
+    def counts(self) -> NDArray[np.uint32]:
+        """How often each block occurs, shape (size,)."""
+        return _count(self.ids, self.size)
+
+
+def block_ids(
+    segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, max_order: int
+) -> Iterator[BlockIds]:
+    """Identify the blocks of length 1, 2, … ``max_order``; ends early when no segment is long enough.
+
+    Identifiers are base-``alphabet`` numbers while ``alphabet**order`` is at most ``DIRECT_BLOCKS``
+    (DNA to order 13), and numbers in order of appearance above that (tokens, characters).
+
+    Args:
+        segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1.
+        alphabet: number of possible symbols.
+        max_order: largest length of a block.
+
+    Raises:
+        ValueError: a symbol is outside the alphabet.
+    """
+    ends = np.cumsum([len(segment) for segment in segments], dtype=np.int64)
+    parts = [np.asarray(segment) for segment in segments if len(segment)]
+    symbols = np.concatenate(parts) if parts else np.zeros(0, np.uint8)
+    if symbols.size and (int(symbols.min()) < 0 or int(symbols.max()) >= alphabet):
+        raise ValueError(f"symbols must lie between 0 and {alphabet - 1}")
+    longest = max((len(part) for part in parts), default=0)
+    ids, size = np.zeros(len(symbols), np.int64), 1
+    for order in range(1, min(max_order, longest) + 1):
+        ids, size = _extend(ids, symbols, ends, order, alphabet), size * alphabet
+        if size > DIRECT_BLOCKS:
+            valid = ids >= 0
+            numbers, seen = pd.factorize(ids[valid])
+            ids[valid], size = numbers, len(seen)
+        yield BlockIds(order, ids, size)
+
+
+def count_blocks(
+    segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, order: int
+) -> NDArray[np.uint32]:
+    """How often each block of length ``order`` occurs, in the order of identifiers of `block_ids`.
+
+    Raises:
+        ValueError: no segment is that long, or a symbol is outside the alphabet.
+    """
+    for blocks in block_ids(segments, alphabet, order):
+        if blocks.order == order:
+            return blocks.counts()
+    raise ValueError(f"no segment holds a block of length {order}")
+
+
+def leave_one_out(blocks: BlockIds, counts: NDArray[np.uint32], chunks: int) -> Iterator[Multiplicities]:
+    """Counts of counts with one chunk of the sequence left out, for each of ``chunks`` equal chunks in turn.
+
+    Few blocks (at most 2**16) are counted chunk by chunk; more are removed and put back one at a time.
+    Either way all chunks together cost at most two passes over the data.
+
+    Args:
+        blocks: shape (n,) identifiers.
+        counts: shape (size,), the counts of all of them; changed on the way, as before at the end.
+        chunks: number of chunks; one that leaves nothing behind is skipped.
+    """
+    borders = np.linspace(0, len(blocks.ids), chunks + 1).astype(np.int64)
+    if blocks.size <= _FEW_BLOCKS:
+        for start, stop in itertools.pairwise(borders):
+            rest = counts - _count(blocks.ids[start:stop], blocks.size)
+            if rest.any():
+                yield multiplicities(rest)
+        return
+    histogram = np.bincount(counts).astype(np.int64)
+    for start, stop in itertools.pairwise(borders):
+        _remove(blocks.ids[start:stop], counts, histogram)
+        times = np.flatnonzero(histogram[1:]) + 1
+        if times.size:
+            yield Multiplicities(times.astype(np.float64), histogram[times].astype(np.float64))
+        _put_back(blocks.ids[start:stop], counts, histogram)
+
+
+@numba.njit(cache=True)
+def _extend(
+    ids: np.ndarray, symbols: np.ndarray, ends: np.ndarray, order: int, alphabet: int
+) -> np.ndarray:  # pragma: no cover - compiled
+    longer = np.empty_like(ids)
+    start = 0
+    for end in ends:
+        for i in range(start, end):
+            longer[i] = ids[i] * alphabet + np.int64(symbols[i + order - 1]) if i + order <= end else -1
+        start = end
+    return longer
+
+
+@numba.njit(cache=True)
+def _count(ids: np.ndarray, size: int) -> np.ndarray:  # pragma: no cover - compiled
+    counts = np.zeros(size, np.uint32)
+    for block in ids:
+        if block >= 0:
+            counts[block] += np.uint32(1)
+    return counts
+
+
+@numba.njit(cache=True)
+def _remove(
+    ids: np.ndarray, counts: np.ndarray, histogram: np.ndarray
+) -> None:  # pragma: no cover - compiled
+    for block in ids:
+        if block >= 0:
+            times = counts[block]
+            histogram[times] -= 1
+            histogram[times - 1] += 1
+            counts[block] = times - np.uint32(1)
+
+
+@numba.njit(cache=True)
+def _put_back(
+    ids: np.ndarray, counts: np.ndarray, histogram: np.ndarray
+) -> None:  # pragma: no cover - compiled
+    for block in ids:
+        if block >= 0:
+            times = counts[block]
+            histogram[times] -= 1
+            histogram[times + 1] += 1
+            counts[block] = times + np.uint32(1)

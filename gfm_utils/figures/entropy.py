@@ -1,0 +1,185 @@
+"""Charts of corpus entropy, from the tables of `gfm_utils.entropy.rows`."""
+
+from typing import Any, Literal
+
+import altair as alt
+import pandas as pd
+
+from gfm_utils.entropy.estimators import Estimator
+from gfm_utils.errors import GfmError
+from gfm_utils.figures.style import NEUTRAL, condition_scale, themed
+
+Scale = Literal["share", "bits"]
+
+
+def conditional_entropy_chart(
+    table: pd.DataFrame, scale: Scale = "share", estimator: Estimator = Estimator.GRASSBERGER
+) -> alt.LayerChart:
+    """Conditional entropy against order, one line a corpus, with code lengths as horizontal rules.
+
+    Trusted orders are filled points on a solid line with their 95 % interval; undersampled ones are hollow,
+    on a dashed line.
+    The grey rule is chance, a uniform choice among the corpus's symbols (in ``"bits"``, one a corpus).
+    A click in the legend shows one corpus alone.
+
+    Args:
+        table: rows of `corpus_entropy`, of one or more corpora.
+        scale: ``"share"``: of log2 of the alphabet, so that text and DNA fit an axis; ``"bits"``: per symbol.
+        estimator: whose curve is drawn.
+
+    Raises:
+        GfmError: the table has no conditional entropy by that estimator.
+    """
+    rows = table[~table["condition"].str.contains("@") & (table["unit"] != "bits/token")]
+    curve = rows[(rows["metric"] == "conditional_entropy") & (rows["estimator"] == estimator.value)]
+    if curve.empty:
+        raise GfmError(f"the table has no conditional entropy of a corpus by {estimator.value!r}")
+    chance = rows[rows["metric"] == "uniform_entropy"].set_index("condition")["value"].astype(float)
+    codes = rows[rows["metric"] == "code_length"]
+    curve, codes = (_scaled(part, chance, scale) for part in (curve, codes))
+    curve["order"] = curve["order"].astype(int)
+    curve["trust"] = curve["trusted"].astype(bool).map({True: "trusted", False: "undersampled"})
+    colour = _colour(rows)
+    pick = alt.selection_point(fields=["condition"], bind="legend")
+    seen = alt.when(pick)
+    title = "share of log2(alphabet)" if scale == "share" else "bits per symbol"
+    y = alt.Y("y:Q", title=f"Conditional entropy ({title})", scale=alt.Scale(zero=True))
+    x = alt.X("order:Q", title="Order k (h_k = H_k − H_k−1)", axis=alt.Axis(tickMinStep=1, format="d"))
+    tips = [
+        alt.Tooltip("condition:N", title="corpus"),
+        alt.Tooltip("order:Q", title="order"),
+        alt.Tooltip("value:Q", title="bits per symbol", format=".4f"),
+        alt.Tooltip("se:Q", title="standard error", format=".4f"),
+        alt.Tooltip("trust:N", title="sample"),
+        alt.Tooltip("n:Q", title="blocks", format=","),
+    ]
+    base = alt.Chart(_plain(curve)).encode(
+        x=x, y=y, color=colour, opacity=seen.then(alt.value(1)).otherwise(alt.value(0.12))
+    )
+    filled = base.transform_filter("datum.trust == 'trusted'")
+    layers = [
+        base.mark_line(strokeDash=[3, 3], strokeWidth=1.2),
+        filled.mark_line(strokeWidth=2.2),
+        filled.mark_rule(strokeWidth=1.5).encode(y=alt.Y("bottom:Q"), y2="top:Q"),
+        base.mark_point(size=55, strokeWidth=1.5, fill="white", opacity=1).encode(tooltip=tips),
+        filled.mark_circle(size=55, opacity=1).encode(tooltip=tips),
+        _code_rules(_plain(codes), colour, seen),
+        _chance_rules(chance, scale),
+    ]
+    chart = alt.layer(*layers).add_params(pick).properties(width="container", height=340)
+    return themed(chart)
+
+
+def unigram_chart(
+    table: pd.DataFrame,
+    per: Literal["token", "symbol"] = "token",
+    estimator: Estimator = Estimator.GRASSBERGER,
+) -> alt.LayerChart:
+    """Unigram entropy of each condition's tokens as bars; the tick is a uniform choice among the vocabulary.
+
+    Args:
+        table: rows of `token_entropy`, of one or more conditions.
+        per: ``"token"``, or ``"symbol"``: per base or character, so that tokenizers compare.
+        estimator: whose values are drawn.
+
+    Raises:
+        GfmError: the table has no unigram entropy of tokens by that estimator.
+    """
+    rows = table[table["condition"].str.contains("@")]
+    bars = rows[(rows["metric"] == "unigram_entropy") & (rows["estimator"] == estimator.value)]
+    bars = bars[(bars["unit"] == "bits/token") == (per == "token")]
+    if bars.empty:
+        raise GfmError(f"the table has no unigram entropy of tokens by {estimator.value!r}")
+    chance = rows[rows["metric"] == "uniform_entropy"][["condition", "unit", "value"]]
+    bars = bars.merge(chance.rename(columns={"value": "chance"}), on=["condition", "unit"], how="left")
+    base = alt.Chart(_plain(bars)).encode(
+        y=alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=150)),
+        tooltip=[
+            alt.Tooltip("condition:N"),
+            alt.Tooltip("value:Q", format=".3f"),
+            alt.Tooltip("se:Q", title="standard error", format=".3f"),
+            alt.Tooltip("unit:N"),
+            alt.Tooltip("chance:Q", title="uniform", format=".3f"),
+            alt.Tooltip("n:Q", title="tokens", format=","),
+        ],
+    )
+    title = "bits per token" if per == "token" else "bits per base or character"
+    x = alt.X("value:Q", title=f"Unigram entropy ({title})")
+    bar = base.mark_bar(height={"band": 0.6}).encode(x=x, color=_colour(rows, legend=False))
+    tick = base.mark_tick(color=NEUTRAL, thickness=2).encode(x="chance:Q")
+    return themed(alt.layer(bar, tick).properties(width="container", height={"step": 34}))
+
+
+def _colour(rows: pd.DataFrame, legend: bool = True) -> alt.Color:
+    """Colour by condition; text is what some row measures per character."""
+    conditions = list(dict.fromkeys(rows["condition"]))
+    text = set(rows.loc[rows["unit"] == "bits/character", "condition"])
+    colour = alt.Color("condition:N", title=None, scale=condition_scale(conditions, text))
+    return colour if legend else colour.legend(None)
+
+
+def _scaled(rows: pd.DataFrame, chance: pd.Series, scale: Scale) -> pd.DataFrame:
+    """The rows with y, bottom and top: value and interval on the chosen scale."""
+    divisor = rows["condition"].map(chance).astype(float) if scale == "share" else 1.0
+    return rows.assign(y=rows["value"] / divisor, bottom=rows["low"] / divisor, top=rows["high"] / divisor)
+
+
+def _plain(rows: pd.DataFrame) -> pd.DataFrame:
+    """Only the columns that charts read, in types that Vega knows."""
+    names = [
+        "condition",
+        "estimator",
+        "order",
+        "value",
+        "se",
+        "unit",
+        "n",
+        "y",
+        "bottom",
+        "top",
+        "trust",
+        "chance",
+    ]
+    rows = rows[[name for name in names if name in rows]].copy()
+    for name in ("value", "se", "n", "order"):
+        rows[name] = rows[name].astype(float)
+    for name in ("condition", "unit", "estimator"):
+        rows[name] = rows[name].astype(object)
+    return rows.reset_index(drop=True)
+
+
+def _code_rules(codes: pd.DataFrame, colour: alt.Color, seen: Any) -> Any:
+    """A thin rule for every code length, named at the right end where it is its corpus's tightest."""
+    tightest = codes.loc[codes.groupby("condition", sort=False)["y"].idxmin()] if len(codes) else codes
+    tightest = tightest.assign(estimator=tightest["estimator"].str.replace("_", " "))
+    tips = [
+        alt.Tooltip("condition:N", title="corpus"),
+        alt.Tooltip("estimator:N", title="coder"),
+        alt.Tooltip("value:Q", title="bits per symbol (upper bound)", format=".4f"),
+        alt.Tooltip("n:Q", title="symbols coded", format=","),
+    ]
+    faint = seen.then(alt.value(0.8)).otherwise(alt.value(0.08))
+    rules = (
+        alt.Chart(codes)
+        .mark_rule(strokeWidth=1.2, strokeDash=[8, 3])
+        .encode(y="y:Q", color=colour, opacity=faint, tooltip=tips)
+    )
+    names = (
+        alt.Chart(tightest)
+        .mark_text(align="right", dy=8, fontSize=11)
+        .encode(x=alt.value("width"), y="y:Q", text="estimator:N", color=colour, opacity=faint)
+    )
+    return alt.layer(rules, names)
+
+
+def _chance_rules(chance: pd.Series, scale: Scale) -> Any:
+    """The entropy of a uniform choice, once on the scale of shares, else for every alphabet."""
+    levels = (
+        {1.0: "chance"} if scale == "share" else {bits: f"chance, {name}" for name, bits in chance.items()}
+    )
+    data = pd.DataFrame({"y": list(levels), "label": list(levels.values())})
+    base = alt.Chart(data).encode(y="y:Q")
+    names = base.mark_text(align="left", dx=4, dy=-7, color=NEUTRAL, fontSize=11).encode(
+        x=alt.value(0), text="label:N"
+    )
+    return alt.layer(base.mark_rule(color=NEUTRAL, strokeWidth=1.5), names)

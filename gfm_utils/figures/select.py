@@ -1,0 +1,61 @@
+"""Rows of a result table as plain data frames that Altair can read."""
+
+import pandas as pd
+
+from gfm_utils.errors import GfmError
+
+
+def rows_of(table: pd.DataFrame, *metrics: str, axis: str | None = None, numeric: bool = True) -> pd.DataFrame:
+    """The rows of some metrics on one axis, in plain types, with the position as a number.
+
+    Args:
+        table: a result table.
+        metrics: names; all must be there.
+        axis: the axis, or None for the values without one.
+        numeric: read ``x`` as a number.
+
+    Raises:
+        GfmError: the table lacks one of the metrics.
+    """
+    here = table["axis"].isna() if axis is None else (table["axis"] == axis).fillna(False)
+    found = table[table["metric"].isin(metrics) & here].copy()
+    missing = set(metrics) - set(found["metric"])
+    if missing:
+        raise GfmError(f"the result table has no {', '.join(sorted(missing))}; run its chapter or analysis again")
+    for name in ("condition", "state", "metric", "x", "unit"):
+        found[name] = found[name].astype(object).where(found[name].notna(), None)
+    for name in ("member", "other", "n"):
+        found[name] = found[name].astype("float64")
+    if axis is not None and numeric:
+        found["x"] = found["x"].astype("float64")
+    return found.reset_index(drop=True)
+
+
+def summaries(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows over all members or pairs."""
+    return rows[rows["member"].isna() & rows["other"].isna()].reset_index(drop=True)
+
+
+def singles(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of single members or pairs."""
+    return rows[rows["member"].notna()].reset_index(drop=True)
+
+
+def conditions_of(table: pd.DataFrame) -> list[str]:
+    """The conditions of a table in their order."""
+    return [str(name) for name in dict.fromkeys(table["condition"].dropna())]
+
+
+def value_of(table: pd.DataFrame, condition: str, metric: str, **where: str | None) -> pd.Series:
+    """The one summary row of a metric, e.g. ``value_of(t, c, "nll", state="trained", unit="bits/token")``.
+
+    Raises:
+        GfmError: there is none.
+    """
+    rows = table[(table["condition"] == condition) & (table["metric"] == metric)]
+    rows = rows[rows["member"].isna() & rows["other"].isna()]
+    for name, wanted in ({"axis": None} | where).items():
+        rows = rows[rows[name].isna() if wanted is None else (rows[name] == wanted).fillna(False)]
+    if rows.empty:
+        raise GfmError(f"the result table has no {metric} of {condition!r} ({where}); run its chapter again")
+    return rows.iloc[0]

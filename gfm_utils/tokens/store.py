@@ -1,0 +1,159 @@
+"""Token arrays on disk: one memory-mapped array a part, its segments, and the tokenizer that made it."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from transformers import PreTrainedTokenizerFast
+
+from gfm_utils import corpora
+from gfm_utils.errors import GfmError
+from gfm_utils.files import atomic, digest, locked
+from gfm_utils.profiles import Profile
+from gfm_utils.tokens import tokenizers
+from gfm_utils.tokens.conditions import Condition
+
+#: Bump when the same corpus and tokenizer name give other arrays than before (tests pin their hashes).
+FORMAT = 1
+PARTS = ("train", "validation", "test")
+#: A part with fewer windows than this cannot serve.
+FEWEST_WINDOWS = 4
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """Tokens of one condition, read from its directory.
+
+    Attributes:
+        path: the directory: ``tokenizer/``, ``<part>.npy``, ``<part>-lengths.npy`` and ``store.json``.
+        about: what ``store.json`` says: condition, kind, unit, key and the corpus's statistics.
+    """
+
+    path: Path
+    about: dict[str, Any]
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The tokenizer, as anyone would load it."""
+        return PreTrainedTokenizerFast.from_pretrained(self.path / "tokenizer")
+
+    @property
+    def condition(self) -> str:
+        """The condition, ``corpus@tokenizer``."""
+        return str(self.about["condition"])
+
+    @property
+    def kind(self) -> str:
+        """``"text"`` or ``"dna"``."""
+        return str(self.about["kind"])
+
+    @property
+    def unit(self) -> str:
+        """``"character"`` or ``"base"``."""
+        return str(self.about["unit"])
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens in the vocabulary, special tokens included."""
+        return int(self.about["vocabulary"])
+
+    @cached_property
+    def token_lengths(self) -> npt.NDArray[np.int64]:
+        """Bases or characters of each token, shape (vocabulary,)."""
+        return tokenizers.token_lengths(self.tokenizer, self.kind)
+
+    def tokens(self, part: str) -> npt.NDArray[np.uint16]:
+        """All tokens of a part, one segment after the other, memory-mapped."""
+        return np.load(self.path / f"{part}.npy", mmap_mode="r")
+
+    def segments(self, part: str) -> list[npt.NDArray[np.uint16]]:
+        """The tokens of each segment of a part."""
+        lengths = np.load(self.path / f"{part}-lengths.npy")
+        return np.split(self.tokens(part), np.cumsum(lengths)[:-1])
+
+    def window_starts(self, part: str, window: int) -> npt.NDArray[np.int64]:
+        """Offsets into ``tokens(part)`` of the windows: side by side, none crossing a segment's end.
+
+        Raises:
+            GfmError: the part has fewer than ``FEWEST_WINDOWS`` windows.
+        """
+        lengths = np.load(self.path / f"{part}-lengths.npy")
+        offsets = np.cumsum(lengths) - lengths
+        counts = lengths // window
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        starts = np.repeat(offsets, counts) + window * within
+        if len(starts) < FEWEST_WINDOWS:
+            raise GfmError(
+                f"corpus of {self.condition!r} is too short: its {part} part has {len(starts)} windows of "
+                f"{window} tokens and {FEWEST_WINDOWS} are needed; give a longer corpus or a smaller window"
+            )
+        return starts
+
+    def windows(self, part: str, starts: npt.NDArray[np.int64], window: int) -> npt.NDArray[np.int64]:
+        """Token ids of the windows at ``starts``, shape (n, window)."""
+        return self.tokens(part)[starts[:, None] + np.arange(window)].astype(np.int64)
+
+    def counts(self, part: str) -> npt.NDArray[np.int64]:
+        """How often each token occurs in a part, shape (vocabulary,)."""
+        return np.bincount(self.tokens(part), minlength=self.vocabulary)
+
+
+def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) -> TokenStore:
+    """Tokens of a condition: found on disk, or made (corpus, split, tokenizer from the training part, arrays).
+
+    Args:
+        condition: ``corpus@tokenizer``.
+        profile: its ``max_symbols`` and ``tokenizer_symbols`` bound what is read.
+        runs_dir: where ``tokens/<condition>-<key>`` stands or is made.
+        seed: of the split and of the sample that BPE learns from.
+
+    Raises:
+        GfmError: the corpus cannot be had, read, split or tokenized; the message says why.
+    """
+    parsed = Condition.parse(condition)
+    corpus = corpora.load(parsed.corpus)
+    key = {
+        "condition": condition,
+        "corpus": corpus.checksum,
+        "formats": [corpora.FORMAT, FORMAT],
+        "max_symbols": profile.max_symbols,
+        "tokenizer_symbols": profile.tokenizer_symbols,
+        "seed": seed,
+    }
+    path = Path(runs_dir) / "tokens" / f"{parsed.slug}-{digest(key)}"
+    with locked(path):
+        if not (path / "store.json").exists():
+            _make(path, parsed, corpus, profile, seed, key)
+    return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
+
+
+def _make(
+    path: Path, condition: Condition, corpus: corpora.Corpus, profile: Profile, seed: int, key: dict[str, Any]
+) -> None:
+    split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
+    tokenizer = tokenizers.train_tokenizer(
+        condition.tokenizer, split.train, corpus.kind, profile.tokenizer_symbols, seed
+    )
+    with atomic(path) as temporary:
+        temporary.mkdir(parents=True)
+        tokenizer.save_pretrained(temporary / "tokenizer")
+        sizes = {}
+        for part, segments in split.parts().items():
+            arrays = tokenizers.encode(tokenizer, condition.tokenizer, segments, corpus.kind)
+            np.save(temporary / f"{part}.npy", np.concatenate(arrays) if arrays else np.zeros(0, np.uint16))
+            np.save(temporary / f"{part}-lengths.npy", np.asarray([len(array) for array in arrays], np.int64))
+            sizes[part] = {"symbols": sum(map(len, segments)), "tokens": sum(map(len, arrays))}
+        about = {
+            "condition": str(condition),
+            "kind": corpus.kind,
+            "unit": corpus.unit,
+            "vocabulary": len(tokenizer),
+            "parts": sizes,
+            "corpus": {"name": corpus.name, "checksum": corpus.checksum, "licence": corpus.licence},
+            "key": key,
+        }
+        (temporary / "store.json").write_text(json.dumps(about, indent=2, sort_keys=True), encoding="utf-8")

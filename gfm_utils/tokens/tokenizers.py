@@ -1,0 +1,160 @@
+"""Tokenizers in Hugging Face's fast format: non-overlapping k-mers of DNA, and byte-pair encoding."""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from gfm_utils.corpora import Segment
+from gfm_utils.errors import GfmError
+from gfm_utils.tokens.conditions import tokenizer_kind
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+#: DNA has no words: BPE sees it in stretches of this many bases, so that the cost stays linear.
+STRETCH = 10_000
+
+
+def train_tokenizer(
+    name: str, segments: Sequence[Segment], kind: str, max_symbols: int, seed: int
+) -> PreTrainedTokenizerFast:
+    """Build the tokenizer ``name``, learning (for BPE) from the given segments alone.
+
+    Args:
+        name: ``kmer<k>`` or ``bpe<V>``.
+        segments: the training part of a corpus.
+        kind: ``"dna"`` or ``"text"``.
+        max_symbols: BPE learns from about this many characters or bases, a seeded choice of stretches.
+        seed: of that choice.
+
+    Returns:
+        A fast tokenizer whose first five ids are the special tokens ``SPECIAL``.
+
+    Raises:
+        GfmError: k-mers asked for text; or the corpus has more distinct bytes than ``V``, or too few
+            pairs to merge.
+    """
+    family, size = tokenizer_kind(name)
+    if family == "kmer":
+        if kind != "dna":
+            raise GfmError(f"tokenizer {name!r} is for DNA, but the corpus is text; use bpe<V>, e.g. bpe256")
+        return _wrap(_kmers(size))
+    return _wrap(_byte_pairs(name, size, segments, kind, max_symbols, seed))
+
+
+def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    roles = {token[1:-1].lower() + "_token": token for token in SPECIAL}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **roles)
+
+
+def _kmers(k: int) -> Tokenizer:
+    words = [*SPECIAL, *("".join(letters) for letters in product("ACGT", repeat=k))]
+    vocabulary = {word: index for index, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(f".{{1,{k}}}"), behavior="isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return tokenizer
+
+
+def _byte_pairs(
+    name: str, size: int, segments: Sequence[Segment], kind: str, max_symbols: int, seed: int
+) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    if kind == "text":
+        # Bytes as symbols, words as GPT-2 cuts them; only the bytes that occur take a place in the vocabulary.
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+    else:
+        tokenizer.decoder = decoders.Fuse()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size + len(SPECIAL), special_tokens=list(SPECIAL), show_progress=False
+    )
+    tokenizer.train_from_iterator(_sample(segments, kind, max_symbols, seed), trainer)
+    learned = tokenizer.get_vocab_size() - len(SPECIAL)
+    if learned > size:
+        raise GfmError(
+            f"tokenizer {name!r}: the corpus has {learned} distinct bytes, more than {size}; "
+            f"use bpe{2 * learned} or larger"
+        )
+    if learned < size:
+        raise GfmError(
+            f"tokenizer {name!r}: the training part holds only {learned} distinct symbols and pairs to merge; "
+            f"use bpe{learned} or smaller, or a larger corpus"
+        )
+    return tokenizer
+
+
+def stretches(segment: Segment, kind: str) -> list[str]:
+    """The texts given to the tokenizer for one segment: text whole, DNA in stretches of ``STRETCH`` bases."""
+    if kind == "text":
+        return [segment.text]
+    return [segment.text[begin : begin + STRETCH] for begin in range(0, len(segment.text), STRETCH)]
+
+
+def _sample(segments: Sequence[Segment], kind: str, max_symbols: int, seed: int) -> Iterator[str]:
+    pieces = [piece for segment in segments for piece in stretches(segment, kind)]
+    taken = 0
+    for index in np.random.default_rng(seed).permutation(len(pieces)):
+        yield pieces[index]
+        taken += len(pieces[index])
+        if taken >= max_symbols:
+            return
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, name: str, segments: Sequence[Segment], kind: str
+) -> list[npt.NDArray[np.uint16]]:
+    """Token ids of each segment.
+
+    k-mers are computed from the letters directly (the same ids as the tokenizer gives, much faster);
+    a last incomplete k-mer is dropped. BPE goes through the tokenizer, in parallel threads.
+
+    Returns:
+        One array of ids per segment.
+    """
+    family, size = tokenizer_kind(name)
+    if family == "kmer":
+        return [_encode_kmers(segment.text, size) for segment in segments]
+    pieces = [stretches(segment, kind) for segment in segments]
+    fast: Any = tokenizer.backend_tokenizer
+    encodings = iter(
+        fast.encode_batch_fast([text for texts in pieces for text in texts], add_special_tokens=False)
+    )
+    return [np.concatenate([np.asarray(next(encodings).ids, np.uint16) for _ in texts]) for texts in pieces]
+
+
+def _encode_kmers(text: str, k: int) -> npt.NDArray[np.uint16]:
+    code = np.zeros(256, np.uint16)
+    code[np.frombuffer(b"ACGT", np.uint8)] = np.arange(4)
+    letters = code[np.frombuffer(text[: len(text) // k * k].encode("ascii"), np.uint8)].reshape(-1, k)
+    ids = np.zeros(len(letters), np.uint32)
+    for column in range(k):
+        ids = ids * 4 + letters[:, column]
+    return (ids + len(SPECIAL)).astype(np.uint16)
+
+
+def token_lengths(tokenizer: PreTrainedTokenizerFast, kind: str) -> npt.NDArray[np.int64]:
+    """Symbols (bases or characters) that each token stands for, shape (vocabulary,); special tokens have 0.
+
+    A character of several bytes counts for the token that holds its first byte.
+    """
+    words = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    lengths = np.zeros(len(words), np.int64)
+    if kind == "text":
+        byte_of = {character: byte for byte, character in _byte_level_alphabet().items()}
+        starts = {character for character, byte in byte_of.items() if not 0x80 <= byte < 0xC0}
+        counted = [sum(character in starts for character in word) for word in words]
+    else:
+        counted = [len(word) for word in words]
+    lengths[len(SPECIAL) :] = counted[len(SPECIAL) :]
+    return lengths
+
+
+def _byte_level_alphabet() -> dict[int, str]:
+    """Byte -> the printable character that stands for it in byte-level BPE (GPT-2's table)."""
+    shown = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return {byte: chr(byte) for byte in shown} | {byte: chr(256 + i) for i, byte in enumerate(hidden)}

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from gfm_utils.analyses import output_distributions
+from gfm_utils.analyses.output import output_moments
+from gfm_utils.ensembles import masked_test_tokens
+from gfm_utils.figures.select import value_of
+
+
+def batch(members=2, windows=4, masked=3, vocabulary=11, seed=0):
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(vocabulary, 0.3), (members, windows, masked))
+    return torch.from_numpy(np.log(p)), torch.from_numpy(rng.integers(0, vocabulary, (windows, masked)))
+
+
+def test_moments_against_a_plain_loop():
+    batches = [batch(seed=0), batch(windows=2, seed=1)]
+    moments = output_moments(iter(batches))
+    entropy, nll, hits, ranked = [], [], [], []
+    for log_p, targets in batches:
+        for window in range(log_p.shape[1]):
+            for place in range(log_p.shape[2]):
+                p = log_p[1, window, place].exp().numpy()
+                truth = int(targets[window, place])
+                entropy.append(stats.entropy(p, base=2))
+                nll.append(-np.log2(p[truth]))
+                hits.append(p.argmax() == truth)
+                ranked.append(sorted(p, reverse=True))
+    assert moments.tokens == 18
+    assert moments.entropy[1] == pytest.approx(np.mean(entropy), abs=1e-10)
+    assert moments.nll[1] == pytest.approx(np.mean(nll), abs=1e-10)
+    assert moments.accuracy[1] == np.mean(hits)
+    assert moments.ranked[1] == pytest.approx(np.mean(ranked, axis=0), abs=1e-12)
+
+
+def test_uniform_and_certain_predictions():
+    uniform = torch.full((1, 1, 2, 8), -np.log(8.0), dtype=torch.float64)
+    certain = torch.full((1, 1, 2, 8), -torch.inf, dtype=torch.float64)
+    certain[..., 3] = 0
+    targets = torch.tensor([[3, 3]])
+    assert output_moments(iter([(uniform, targets)])).entropy == pytest.approx([3.0])
+    moments = output_moments(iter([(certain, targets)]))
+    assert (moments.entropy, moments.nll, moments.accuracy) == ([0.0], [0.0], [1.0])
+
+
+def test_table_of_real_ensembles(trained, smoke):
+    table = output_distributions(trained, smoke)
+    text, dna = (ensemble.condition for ensemble in trained)
+    for ensemble in trained:
+        condition = ensemble.condition
+        truth = masked_test_tokens(ensemble, smoke.test_windows, smoke.test_mask)
+        lengths = ensemble.store.token_lengths[truth]
+        for state in ("trained", "untrained"):
+            nll = value_of(table, condition, "nll", state=state, unit="bits/token")
+            entropy = value_of(table, condition, "output_entropy", state=state)
+            kl = value_of(table, condition, "kl_from_uniform", state=state)
+            assert entropy["value"] + kl["value"] == pytest.approx(np.log2(ensemble.spec.vocabulary))
+            assert nll["low"] < nll["value"] < nll["high"] and nll["n"] == 3
+            unit = f"bits/{ensemble.store.unit}"
+            per_symbol = value_of(table, condition, "nll", state=state, unit=unit)
+            # the same bits, spread over the bases or characters of the masked tokens
+            assert per_symbol["value"] * lengths.sum() == pytest.approx(nll["value"] * truth.size)
+            gain = value_of(table, condition, "context_gain", state=state, unit="bits/token")
+            unigram = value_of(table, condition, "unigram_nll")
+            assert gain["value"] == pytest.approx(unigram["value"] - nll["value"])
+            assert unigram["n"] == truth.size
+        ranks = table[(table["metric"] == "rank_probability") & (table["condition"] == condition)]
+        assert ranks["value"].between(0, 1).all()
+    assert value_of(table, dna, "nll", state="trained", unit="bits/base")["value"] < 2.6
+    assert "bits/character" in set(table.loc[table["condition"] == text, "unit"])

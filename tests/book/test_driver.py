@@ -1,0 +1,154 @@
+"""The book is built when it must be, and only then; a failure leaves what was there."""
+
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import toybook
+
+from gfm_utils.book import BuildReport, build
+from gfm_utils.book.kernel import execute, private_jupyter
+from gfm_utils.errors import GfmError
+from gfm_utils.tables import read_tables
+
+pytestmark = pytest.mark.xdist_group("book")
+
+
+def test_a_build_leaves_pages_tables_and_records(toy_root: Path, toy_build: BuildReport) -> None:
+    assert toy_build.chapters == {"one": "executed", "two": "executed"}
+    assert toy_build.html == toy_root / "_build" / "html" / "index.html"
+    assert toy_build.html.is_file()
+    assert set(read_tables(toy_build.results)) == {"one", "two"}
+    assert json.dumps(toy_build.rows())
+    source = toy_root / "_build" / "src"
+    assert "| one |" in (source / "_run_table.md").read_text()
+    assert "**50.0**<br>[40.0, 60.0]<br>untrained 150.0" in (source / "_at_a_glance.md").read_text()
+
+
+def test_pages_hold_numbers_captions_and_glued_text(toy_build: BuildReport) -> None:
+    assert toy_build.html is not None
+    one = (toy_build.html.parent / "chapters" / "one.html").read_text()
+    intro = (toy_build.html.parent / "intro.html").read_text()
+    assert 'Fig. 1.1 </span><span class="caption-text">A line, with' in one
+    assert 'Fig. 1.2 </span><span class="caption-text">A static figure.' in one
+    assert "The answer is <strong>1.23</strong> bits" in one
+    assert "The number is" in intro
+    assert ">1.23<" in intro
+    assert "thebe.js" not in one
+    assert "vega-bundle.js" in one
+    assert "vega-bundle.js" not in intro
+
+
+def test_progress_is_not_in_the_executed_notebook(toy_root: Path, toy_build: BuildReport) -> None:
+    del toy_build
+    notebook = nbformat.read(toy_root / "_build" / "src" / "chapters" / "one.ipynb", as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert outputs
+    assert all(output.get("name") != "stderr" for output in outputs)
+
+
+def test_a_second_build_does_nothing(toy_root: Path, toy_build: BuildReport) -> None:
+    assert toy_build.html is not None
+    before = toy_build.html.stat().st_mtime_ns
+    started = time.monotonic()
+    again = build("smoke", root=toy_root, progress=False)
+    assert time.monotonic() - started < 20
+    assert again.chapters == {"one": "cached", "two": "cached"}
+    assert not again.pages_built
+    assert toy_build.html.stat().st_mtime_ns == before
+
+
+@pytest.fixture
+def small_book(tmp_path: Path) -> Path:
+    """A book whose one chapter runs fast; its pages are those of the toy book."""
+    root = toybook.write_book(tmp_path / "book")
+    (root / "_toc.yml").write_text("format: jb-book\nroot: intro\nchapters:\n  - file: chapters/two\n")
+    (root / "intro.md").write_text("# Small\n")
+    cells = [
+        toybook.code(toybook.PARAMETERS, ("parameters",)),
+        toybook.text("# Two"),
+        toybook.results_cell("nll", "two"),
+    ]
+    toybook.write_notebook(root / "chapters" / "two.ipynb", cells)
+    return root
+
+
+def append(root: Path, source: str) -> None:
+    """Add a code cell to the small book's chapter."""
+    path = root / "chapters" / "two.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    toybook.write_notebook(path, [*notebook.cells, toybook.code(source)])
+
+
+def test_what_changes_is_run_again_and_a_failure_names_its_cell(small_book: Path, tmp_path: Path) -> None:
+    corpus = tmp_path / "toy.txt"
+    corpus.write_text("abc")
+    options = {"profile": "smoke", "conditions": [f"{corpus}@bpe64"], "root": small_book, "progress": False}
+    first = build(**options)
+    assert first.chapters == {"two": "executed"}
+    corpus.write_text("abd")
+    assert build(**options).chapters == {"two": "executed"}
+    assert build(**options).chapters == {"two": "cached"}
+    first.results.joinpath("two.parquet").unlink()
+    assert build(**options).chapters == {"two": "executed"}
+    page = (small_book / "_build" / "html" / "chapters" / "two.html").read_text()
+
+    append(small_book, "import math\nraise ValueError('first line\\nlast line')")
+    with pytest.raises(
+        GfmError, match=r"chapter 'two' failed in cell \[\d\] \(import math\): ValueError: last line"
+    ):
+        build(**options)
+    assert (small_book / "_build" / "html" / "chapters" / "two.html").read_text() == page
+    assert read_tables(first.results)
+
+
+def test_a_chapter_that_writes_no_table_is_an_error(small_book: Path) -> None:
+    path = small_book / "chapters" / "two.ipynb"
+    parameters = toybook.code(toybook.PARAMETERS, ("parameters",))
+    read = toybook.code("_ = profile, conditions, runs_dir, results_dir, seed")
+    toybook.write_notebook(path, [parameters, read])
+    with pytest.raises(GfmError, match="did not write its result table"):
+        build("smoke", root=small_book, progress=False)
+
+
+def test_a_warning_of_sphinx_is_an_error(small_book: Path) -> None:
+    (small_book / "intro.md").write_text("# Small\n\n{numref}`nowhere`\n")
+    with pytest.raises(GfmError, match=r"the pages were not built: .*intro\.md.*nowhere"):
+        build("smoke", root=small_book, progress=False)
+    assert not (small_book / "_build" / "html").exists()
+
+
+def test_other_chapters_are_kept_and_pages_wait_for_all(toy_root: Path, tmp_path: Path) -> None:
+    root = tmp_path / "book"
+    shutil.copytree(toy_root, root, ignore=shutil.ignore_patterns("_build"))
+    report = build("smoke", root=root, chapters=["two"], progress=False)
+    assert report.chapters == {"one": "kept", "two": "executed"}
+    assert report.html is None
+
+
+def test_an_unknown_profile_is_refused_before_anything_runs(small_book: Path) -> None:
+    with pytest.raises(GfmError, match="unknown profile 'tiny'"):
+        build("tiny", root=small_book, progress=False)
+    assert not (small_book / "_build").exists()
+
+
+def test_the_kernel_is_this_python_whatever_is_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other" / "kernels" / "python3"
+    other.mkdir(parents=True)
+    (other / "kernel.json").write_text(
+        json.dumps({"argv": ["false"], "display_name": "x", "language": "python"})
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "other"))
+    source = toybook.write_notebook(tmp_path / "n.ipynb", [toybook.code("import sys; print(sys.executable)")])
+    with private_jupyter(tmp_path / "jupyter"):
+        execute(source, tmp_path / "done.ipynb", {}, tmp_path / "work", progress=False)
+    assert os.environ["JUPYTER_PATH"] == str(tmp_path / "other")
+    notebook = nbformat.read(tmp_path / "done.ipynb", as_version=4)
+    assert notebook.cells[0].outputs[0].text.strip() == sys.executable

@@ -1,0 +1,35 @@
+"""The table at a glance reads summary rows only, and shows what is missing as a dash."""
+
+from pathlib import Path
+
+from gfm_utils.book.glance import at_a_glance
+from gfm_utils.tables import table, write_table
+
+
+def row(condition: str, metric: str, value: float, **more: object) -> dict[str, object]:
+    return {"condition": condition, "metric": metric, "value": value, "unit": "bits/token", **more}
+
+
+def test_values_intervals_and_controls(tmp_path: Path) -> None:
+    rows = [
+        row("a@b", "unigram_entropy", 6.704),
+        row("a@b", "nll", 4.761, state="trained", low=4.70, high=4.82),
+        row("a@b", "nll", 8.02, state="untrained"),
+        row("a@b", "nll", 1.0, state="trained", member=1),
+        row("a@b", "topk_overlap", 0.9, state="trained", axis="k", x="5"),
+        row("a@b", "topk_overlap", 0.223, state="trained", axis="k", x="10"),
+        row("c@d", "unigram_entropy", 7.0),
+    ]
+    write_table(table(rows), tmp_path / "x.parquet")
+    lines = at_a_glance(tmp_path).splitlines()
+    assert lines[0] == (
+        "| Condition | Unigram entropy<br>(bits/token) | Negative log-likelihood<br>(bits/token) "
+        "| Top-10 overlap of embeddings<br>(%) |"
+    )
+    assert lines[2] == "| `a@b` | **6.70** | **4.76**<br>[4.70, 4.82]<br>untrained 8.02 | **22.3** |"
+    assert lines[3] == "| `c@d` | **7.00** | – | – |"
+
+
+def test_no_summary_rows(tmp_path: Path) -> None:
+    write_table(table([row("a@b", "other", 1.0)]), tmp_path / "x.parquet")
+    assert "no summary rows" in at_a_glance(tmp_path)

@@ -1,0 +1,84 @@
+"""Parameters are checked before anything runs."""
+
+from pathlib import Path
+
+import pytest
+import toybook
+
+from gfm_utils.book.notebooks import chapter_paths, check_parameters, declared_parameters, toc_entries
+from gfm_utils.errors import GfmError
+
+pytestmark = pytest.mark.xdist_group("book")
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    cells = [
+        toybook.code('name = "a"\nsizes = [1, 2]\nrate = 0.5', ("parameters",)),
+        toybook.code("%matplotlib inline\nprint(name, sizes, rate)"),
+    ]
+    return toybook.write_notebook(tmp_path / "n.ipynb", cells)
+
+
+def test_declared_parameters_in_order(notebook: Path) -> None:
+    assert declared_parameters(notebook) == {"name": "a", "sizes": [1, 2], "rate": 0.5}
+
+
+def test_only_what_differs_from_the_defaults_is_returned(notebook: Path) -> None:
+    assert check_parameters(notebook, {"name": "a", "sizes": [3], "rate": 1}) == {"sizes": [3], "rate": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"nmae": "b"}, "unknown parameter of n.ipynb 'nmae'; did you mean 'name'"),
+        ({"name": 1}, "must be of the type of its default 'a'"),
+        ({"sizes": "12"}, "must be of the type"),
+        ({"sizes": ["1"]}, "must be of the type"),
+        ({"rate": True}, "must be of the type"),
+    ],
+)
+def test_wrong_parameters_are_refused(notebook: Path, given: dict[str, object], message: str) -> None:
+    with pytest.raises(GfmError, match=message):
+        check_parameters(notebook, given)
+
+
+def test_a_parameter_that_no_cell_reads_is_refused(tmp_path: Path) -> None:
+    cells = [toybook.code("used = 1\nidle = 2", ("parameters",)), toybook.code("print(used)")]
+    with pytest.raises(GfmError, match="no cell reads: idle"):
+        check_parameters(toybook.write_notebook(tmp_path / "n.ipynb", cells), {})
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("a = 1 + b", "'a' is not set to a plain literal"), ("import os", "line 1 of the parameters cell")],
+)
+def test_parameters_are_plain_literals(tmp_path: Path, source: str, message: str) -> None:
+    path = toybook.write_notebook(tmp_path / "n.ipynb", [toybook.code(source, ("parameters",))])
+    with pytest.raises(GfmError, match=message):
+        declared_parameters(path)
+
+
+def test_one_parameters_cell(tmp_path: Path) -> None:
+    path = toybook.write_notebook(tmp_path / "n.ipynb", [toybook.code("a = 1")])
+    with pytest.raises(GfmError, match="one cell must carry the tag 'parameters', and 0 do"):
+        declared_parameters(path)
+
+
+def test_chapters_come_in_the_order_of_the_table_of_contents(toy_root: Path) -> None:
+    assert toc_entries(toy_root) == ["intro", "chapters/one", "chapters/two", "references"]
+    assert list(chapter_paths(toy_root)) == ["one", "two"]
+    assert list(chapter_paths(toy_root, ["two"])) == ["two"]
+
+
+def test_unknown_chapter(toy_root: Path) -> None:
+    with pytest.raises(GfmError, match="unknown chapter 'tow'; did you mean 'two'"):
+        chapter_paths(toy_root, ["tow"])
+
+
+def test_missing_page_and_missing_table_of_contents(tmp_path: Path) -> None:
+    with pytest.raises(GfmError, match=r"no _toc\.yml"):
+        toc_entries(tmp_path)
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: intro\n")
+    with pytest.raises(GfmError, match=r"neither intro\.md nor intro\.ipynb"):
+        toc_entries(tmp_path)

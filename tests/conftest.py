@@ -1,0 +1,82 @@
+"""Small corpora that the tests make, and one ensemble trained on them for all tests that read one."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gfm_utils.ensembles import Ensemble, train_ensembles
+from gfm_utils.profiles import Profile, profile
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(shared: Path) -> None:
+    """No test reads or writes the user's cache, unless it asks for the real corpora."""
+    if "GFM_CACHE" not in os.environ and not os.environ.get("GFM_TEST_CORPORA"):
+        os.environ["GFM_CACHE"] = str(shared / "cache")
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all processes of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+
+
+def write_once(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def toy_text(shared: Path) -> Path:
+    """Sixty paragraphs of made-up sentences: words follow each other by a random but fixed rule."""
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("aeioulmnrst"), rng.integers(2, 8))) for _ in range(80)]
+    follow = rng.integers(0, len(words), (len(words), 4))
+    paragraphs = []
+    for _ in range(60):
+        word, sentence = int(rng.integers(len(words))), []
+        for _ in range(350):
+            sentence.append(words[word])
+            word = int(follow[word, rng.integers(4)])
+        paragraphs.append(" ".join(sentence) + ".")
+    return write_once(shared / "toy.txt", "\n\n".join(paragraphs))
+
+
+@pytest.fixture(scope="session")
+def toy_fasta(shared: Path) -> Path:
+    """Two records of random bases, with lower case, N and IUPAC codes in places."""
+    rng = np.random.default_rng(1)
+    records = []
+    for name in ("one", "two"):
+        bases = "".join(rng.choice(list("ACGT"), 60_000, p=[0.35, 0.15, 0.15, 0.35]))
+        bases = (
+            bases[:20_000]
+            + bases[20_000:25_000].lower()
+            + "N" * 50
+            + bases[25_000:40_000]
+            + "R"
+            + bases[40_000:]
+        )
+        records.append(
+            f">{name} a made-up chromosome\n" + "\n".join(bases[i : i + 80] for i in range(0, len(bases), 80))
+        )
+    return write_once(shared / "toy.fa", "\n".join(records) + "\n")
+
+
+@pytest.fixture(scope="session")
+def smoke() -> Profile:
+    return profile("smoke")
+
+
+@pytest.fixture(scope="session")
+def trained(shared: Path, toy_text: Path, toy_fasta: Path, smoke: Profile) -> list[Ensemble]:
+    """A text and a DNA ensemble of three members at the smoke profile."""
+    conditions = [f"{toy_text}@bpe64", f"{toy_fasta}@kmer3"]
+    return train_ensembles(conditions, smoke, shared / "runs", members=3, progress=False)

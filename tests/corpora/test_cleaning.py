@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gfm_utils.corpora.cleaning import DnaCounts, clean_dna, clean_text, lost_quotes
+from gfm_utils.corpora.wiki import plain
+
+
+def test_dna_is_cut_at_everything_else_and_keeps_coordinates():
+    counts = DnaCounts()
+    segments = clean_dna("r", "acGTNNnRtu-AC*", counts)
+    assert [(s.start, s.text) for s in segments] == [(0, "ACGT"), (8, "TT"), (11, "AC")]
+    assert [s.soft_mask.tolist() for s in segments] == [
+        [True, True, False, False],
+        [True, True],
+        [False, False],
+    ]
+    assert (counts.read, counts.cut, counts.soft_masked, counts.foreign) == (14, 6, 4, 0)
+
+
+def test_dna_without_any_base():
+    assert clean_dna("r", "NNNN", DnaCounts()) == []
+    assert clean_dna("r", "", DnaCounts()) == []
+
+
+@given(st.text(alphabet="ACGTUacgtuNnRYé-", max_size=60))
+def test_dna_segments_agree_with_the_source_base_for_base(sequence):
+    counts = DnaCounts()
+    segments = clean_dna("r", sequence, counts)
+    rebuilt = ["."] * len(sequence)
+    for segment in segments:
+        assert segment.text
+        rebuilt[segment.start : segment.start + len(segment)] = segment.text
+        source = sequence[segment.start : segment.start + len(segment)]
+        assert segment.soft_mask.tolist() == [base.islower() for base in source]
+    expected = [b.upper().replace("U", "T") if b in "ACGTUacgtu" else "." for b in sequence]
+    assert rebuilt == expected
+    assert counts.cut == rebuilt.count(".")
+
+
+def test_slices_keep_coordinates_and_mask():
+    (segment,) = clean_dna("r", "ACgtAC", DnaCounts())
+    part = segment.slice(1, 4)
+    assert (part.record, part.start, part.text, len(part)) == ("r", 1, "CGT", 3)
+    np.testing.assert_array_equal(part.soft_mask, [False, True, True])
+    assert segment.slice(4, 100).text == "AC"
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("  a \t b\u00a0c  ", "a b c"),
+        ("one\r\n\r\n  two \n\n\nthree", "one\ntwo\nthree"),
+        ("schÃ¶n donâ€™t", "schön don’t"),
+        ("a\x00b\x07c\x85d\u200b\ufeffe", "abc…de"),
+        ("F\ufffd\ufffd\ufffdin", "F\ufffdin"),
+        ("caf&eacute; &amp; bar", "café & bar"),
+        ("“kept” – as is", "“kept” – as is"),
+        (" \n ", ""),
+    ],
+)
+def test_text(raw, clean):
+    assert clean_text(raw)[0] == clean
+    assert clean_text(clean)[0] == clean
+
+
+def test_text_says_whether_anything_but_white_space_was_mended():
+    assert clean_text("plain  text\n\n")[1] is False
+    assert clean_text("schÃ¶n")[1] is True
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ('on DeVos"?highly', 'on DeVos" highly'),
+        ('case."?Trump', 'case." Trump'),
+        ('didn"t, I"m, we"ve', "didn't, I'm, we've"),
+        ('the "\ufffd\u00a0article', 'the " article'),
+        ('is this "it"? Yes', 'is this "it"? Yes'),
+        ('a "word" here', 'a "word" here'),
+    ],
+)
+def test_quotes_that_the_news_lost(raw, clean):
+    assert lost_quotes(raw) == clean
+
+
+def test_wiki_markup_goes_and_prose_stays():
+    markup = (
+        "{{Infobox|a={{b}}}}'''Bold''' and ''italic'' [[link|shown]] [[plain]] [http://x.y site]"
+        "<ref name=a>no</ref><!-- no -->&nbsp;end<math>x</math>\n== Heading ==\n* item\n"
+        "{| class=x\n| cell\n|}[[File:a.png|no [[b]]]][[Category:C]][[de:Deutsch]]<ref>open"
+    )
+    text = clean_text(plain(markup))[0]
+    assert text == "Bold and italic shown plain site end\nHeading\nitem\nopen"

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gfm_utils.corpora import Segment, Split, leakage
+from gfm_utils.corpora.shingles import elements, hashes, inside, members
+
+from .conftest import random_dna, random_text
+
+
+def parts(*groups):
+    made = [[Segment(f"{g}.{i}", 0, text) for i, text in enumerate(group)] for g, group in enumerate(groups)]
+    return Split(*made, seed=0)
+
+
+def opposite(text):
+    return text[::-1].translate(str.maketrans("ACGT", "TGCA"))
+
+
+def brute(train, test, match, window, join="", strand=lambda text: text):
+    """Windows and leaked windows, by comparing every run with every run."""
+    known = {join.join(text[i : i + match]) for text in train for i in range(len(text) - match + 1)}
+    windows = leaked = 0
+    for text in test:
+        for begin in range(0, len(text), window):
+            piece = text[begin : begin + window]
+            runs = [strand(join.join(piece[i : i + match])) for i in range(len(piece) - match + 1)]
+            windows += bool(runs)
+            leaked += any(run in known for run in runs)
+    return windows, leaked
+
+
+bases = st.lists(st.text(alphabet="AC", max_size=40).map(lambda s: s.replace("AAA", "AGT")), max_size=4)
+
+
+@given(bases, bases, st.integers(1, 7), st.integers(1, 15))
+def test_dna_agrees_with_brute_force(train, test, match, window):
+    window = max(window, match)
+    rows = {
+        r["match"]: r for r in leakage(parts(train, [], test), "dna", match, window) if r["part"] == "test"
+    }
+    exact, reverse = rows["exact"], rows["reverse complement"]
+    assert (exact["windows"], exact["leaked"]) == brute(train, test, match, window)
+    assert (reverse["windows"], reverse["leaked"]) == brute(train, test, match, window, strand=opposite)
+
+
+words = st.lists(st.lists(st.sampled_from(["a", "b", "ab"]), max_size=30), max_size=4)
+
+
+@given(words, words, st.integers(1, 6), st.integers(1, 15))
+def test_text_agrees_with_brute_force(train, test, match, window):
+    window = max(window, match)
+    joined = parts([" ".join(t) for t in train], [], ["\n".join(t) for t in test])
+    rows = [r for r in leakage(joined, "text", match, window) if r["part"] == "test"]
+    assert [(r["windows"], r["leaked"]) for r in rows] == [brute(train, test, match, window, join=" ")]
+
+
+def test_rows_and_defaults():
+    leak = random_dna(64, 5)
+    split = parts(
+        [random_dna(3000, 1) + leak],
+        [opposite(leak) + random_dna(192, 2)],
+        [random_dna(256, 3), leak, "ACGT"],
+    )
+    rows = leakage(split, "dna")
+    assert [(r["part"], r["match"], r["windows"], r["leaked"]) for r in rows] == [
+        ("validation", "exact", 1, 0),
+        ("validation", "reverse complement", 1, 1),
+        ("test", "exact", 2, 1),
+        ("test", "reverse complement", 2, 0),
+    ]
+    assert rows[2] | {"part": "", "match": ""} == {
+        "part": "", "match": "", "windows": 2, "leaked": 1, "share": 0.5, "window": 256, "match_length": 64,
+        "unit": "base",
+    }  # fmt: skip
+    (row, _) = leakage(parts([random_text(50)], [], [random_text(50)]), "text")
+    assert (row["share"], row["unit"], row["window"]) == (None, "word", 80)
+
+
+@given(st.lists(st.integers(0, 2), max_size=40), st.integers(1, 40))
+def test_equal_hashes_mean_equal_runs(codes, length):
+    found = hashes(np.array(codes, dtype=np.uint64), length)
+    runs = [tuple(codes[i : i + length]) for i in range(len(codes) - length + 1)]
+    assert len(found) == len(runs)
+    assert len(set(found.tolist())) == len(set(runs))
+    assert len(set(zip(found.tolist(), runs, strict=True))) == len(set(runs))
+
+
+def test_runs_across_segments_do_not_count():
+    (both,) = elements([[Segment("a", 0, "ACG"), Segment("b", 0, "TA")]], "dna")
+    assert inside(both, 2).tolist() == [True, True, False, True]
+    assert both.owner.tolist() == [0, 0, 0, 1, 1]
+    assert both.reverse_complement().codes.tolist() == [3, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("among", [[], [2, 4, 9]])
+def test_members(among):
+    values = np.array([9, 1, 4, 10], dtype=np.uint64)
+    assert members(values, np.array(among, dtype=np.uint64)).tolist() == [v in among for v in values.tolist()]

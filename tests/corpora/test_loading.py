@@ -1,0 +1,203 @@
+import bz2
+import gzip
+import zipfile
+
+import pandas as pd
+import pytest
+
+from gfm_utils.corpora import load, loading
+from gfm_utils.errors import GfmError
+
+from .conftest import DATA, entry, random_dna
+
+FASTA = ">a first\nACGTNNAC\nGG\n>b\nacgu\n>a\nTTT\n>c\nNNN\n>d\nTTT\n"
+PAGE = "<page><title>{title}</title><ns>{ns}</ns>{extra}<revision><text>{text}</text></revision></page>"
+
+
+@pytest.fixture
+def put(tmp_path):
+    """Call with a name and content (text or bytes) to get the path of that file."""
+
+    def make(name, content):
+        path = tmp_path / name
+        data = content.encode() if isinstance(content, str) else content
+        if name.endswith(".gz"):
+            data = gzip.compress(data)
+        elif name.endswith(".bz2"):
+            data = bz2.compress(data)
+        path.write_bytes(data)
+        return str(path)
+
+    return make
+
+
+def texts(corpus):
+    return [(s.record, s.start, s.text) for s in corpus.segments]
+
+
+@pytest.mark.parametrize("name", ["x.fa", "x.fasta", "x.fna", "x.fa.gz", "x.fna.bz2"])
+def test_fasta(put, name):
+    corpus = load(put(name, FASTA))
+    assert texts(corpus) == [("a", 0, "ACGT"), ("a", 6, "ACGG"), ("b", 0, "ACGT"), ("a#2", 0, "TTT")]
+    assert (corpus.kind, corpus.unit, corpus.symbols) == ("dna", "base", 15)
+    assert corpus.stats == {
+        "records": 3, "segments": 4, "symbols": 15, "cut_symbols": 5, "soft_masked_share": 4 / 15,
+        "dropped_empty": 1, "dropped_duplicate": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["x.fq", "x.fastq.gz"])
+def test_fastq(put, name):
+    corpus = load(put(name, "@r1 x\nACGTN\n+\nIIIII\n@r2\nGG\n+\nII\n"))
+    assert texts(corpus) == [("r1", 0, "ACGT"), ("r2", 0, "GG")]
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.txt.gz"])
+def test_text_is_one_record(put, name):
+    corpus = load(put(name, "\ufeffOne  line.\n\nTwo.\n"))
+    assert texts(corpus) == [(name, 0, "One line.\nTwo.")]
+    assert (corpus.kind, corpus.unit, corpus.licence) == ("text", "character", "unknown")
+
+
+@pytest.mark.parametrize(("name", "mark"), [("x.csv", ","), ("x.csv.gz", ","), ("x.tsv", "\t")])
+def test_tables(put, name, mark):
+    path = put(
+        name,
+        mark.join(["id", "text"])
+        + "\n"
+        + "\n".join(f"{i}{mark}{t}" for i, t in enumerate(["a b", "", "NA", "a b"])),
+    )
+    corpus = load(path)
+    assert texts(corpus) == [("row-1", 0, "a b"), ("row-3", 0, "NA")]
+    assert (corpus.stats["dropped_empty"], corpus.stats["dropped_duplicate"]) == (1, 1)
+    assert texts(load(path + ":id")) == texts(load(path, column="id"))
+    assert [s.text for s in load(path, column="id").segments] == ["0", "1", "2", "3"]
+
+
+def test_parquet_of_sequences(tmp_path):
+    path = tmp_path / "x.parquet"
+    pd.DataFrame({"sequence": ["ACGTNA", None, "ac gt"]}).to_parquet(path)
+    corpus = load(str(path), kind="dna")
+    assert texts(corpus) == [("row-1", 0, "ACGT"), ("row-1", 5, "A"), ("row-3", 0, "ACGT")]
+
+
+def test_zip_around_one_csv(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.csv", "text\nhello\n")
+    assert texts(load(str(path))) == [("row-1", 0, "hello")]
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("y.csv", "text\nhello\n")
+    with pytest.raises(GfmError, match="holds 2 files; a zip archive must hold exactly one"):
+        load(str(path))
+
+
+def dump(*pages):
+    return '<mediawiki xmlns="http://x/">' + "".join(PAGE.format(**page) for page in pages) + "</mediawiki>"
+
+
+def test_mediawiki_dump(put, monkeypatch):
+    article = {
+        "title": "A",
+        "ns": 0,
+        "extra": "",
+        "text": "'''A''' is &lt;b&gt;here&lt;/b&gt; [[x|now]]{{t}}.",
+    }
+    path = put("x.xml.bz2", dump(article, article | {"ns": 1}, article | {"extra": "<redirect/>"}))
+    monkeypatch.setattr(loading, "SLOW", -1)
+    corpus = load(path)
+    assert texts(corpus) == [("A", 0, "A is here now.")]
+    monkeypatch.setattr(loading, "records", lambda *_: pytest.fail("cleaned twice"))
+    assert load(path) == corpus
+
+
+def test_max_symbols_stops(put):
+    assert load(put("x.fa", ">a\nACNGTACGT\n>b\nTTTT\n"), max_symbols=4).symbols == 4
+    assert load(put("x.txt", "abcdef"), max_symbols=4).symbols == 4
+    assert load(put("x.csv", "text\nabc\ndef\nghi\n"), max_symbols=4).symbols == 4
+
+
+def test_the_checksum_follows_bytes_and_options(put):
+    path = put("x.csv", "text,b\nACGT,b\n")
+    sums = [load(path), load(path, column="b"), load(path, kind="dna"), load(path, max_symbols=2)]
+    sums.append(load(put("y.csv", "text,b\nACGT,c\n")))
+    assert len({corpus.checksum for corpus in sums}) == len(sums)
+    assert load(put("z.csv", "text,b\nACGT,b\n")).checksum == sums[0].checksum
+    assert len(sums[0].checksum) == 64
+
+
+def test_a_name_of_the_registry(register, cache):
+    register(one=entry())
+    path = cache / "corpora" / "one" / "chr1.fa"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(DATA)
+    corpus = load("one")
+    assert (corpus.name, corpus.licence, corpus.citation, corpus.symbols) == ("one", "l", "c", 6000)
+    with pytest.raises(GfmError, match="corpus 'one' is of kind 'dna', not 'text'"):
+        load("one", kind="text")
+
+
+PROTEIN = ">q\n" + random_dna(20) + "\n>p1 x\nMK\nVLAADEFGHIKLMNPQRSTVWY\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.fa", PROTEIN, r"x.fa looks like protein, not DNA \(letter 'L' in record 'p1', line 5, is no nuc"),
+        ("x.faa", PROTEIN, "looks like protein"),
+        ("x.fa", "", r"x.fa is empty \(0 bytes\)"),
+        ("x.fa.gz", "", "x.fa.gz holds no FASTA records"),
+        ("x.fa", "ACGT\n", "x.fa is not FASTA at line 1: Expected '>' at beginning of record"),
+        ("x.fa", b">a\n\xff\xfe\n", "x.fa is not FASTA: it holds bytes that are not ASCII"),
+        ("x.fq", "@a\nACGT\n+\nII\n", "x.fq is not FASTQ at line 4"),
+        ("x.fa", ">a\nNNNN\n", "holds no stretch of A, C, G, T after cleaning"),
+        ("x.txt", " \n ", "holds no text after cleaning"),
+        ("x.txt", b"ab\ncd\xff", r"x.txt is not UTF-8 text \(byte 0xff at offset 5, line 2\); convert it"),
+        ("x.csv", b"text\n\xff\n", r"x.csv is not UTF-8 text \(byte 0xff at offset 5, line 2\)"),
+        ("x.csv", "a,b\n1,2\n", "no column named text, sequence or content; it has a, b: name one as"),
+        ("x.csv", "\n", "x.csv is empty: it has no header line"),
+        ("x.csv", 'text\n"a\n', "x.csv cannot be read as CSV"),
+        ("x.parquet", "no", "x.parquet cannot be read as PARQUET"),
+        ("x.docx", "a", r"x.docx has the unknown extension '.docx'; known are .fa, .fasta"),
+        ("x.xml", "<a/>", r"is XML but no MediaWiki dump \(its root is <a>"),
+        ("x.xml", "<mediawiki><page>", "is broken XML at line 1, column 17; it may be truncated"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence(put, name, content, message):
+    with pytest.raises(GfmError, match=message) as caught:
+        load(put(name, content))
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_compression(put, tmp_path):
+    whole = gzip.compress(DATA)
+    for name, data, message in (
+        ("t.fa.gz", whole[: len(whole) // 2], "t.fa.gz is truncated: its compressed data ends too early"),
+        ("t.fa.bz2", bz2.compress(DATA)[:-9], "t.fa.bz2 is truncated"),
+        ("d.fa.gz", whole[:40] + b"\0" * 9 + whole[49:], "d.fa.gz is damaged"),
+        ("p.fa.gz", DATA, "p.fa.gz is not compressed although its name ends in .gz"),
+        ("z.zip", b"PK\x03\x04no", "z.zip is damaged"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(GfmError, match=message):
+            load(str(tmp_path / name))
+
+
+def test_names_that_lead_nowhere(put):
+    with pytest.raises(GfmError, match="unknown corpus 'newz'; did you mean 'news'"):
+        load("newz")
+    with pytest.raises(
+        GfmError, match=r"no file missing\.fa; give the path of a file, or the name of a corpus"
+    ):
+        load("missing.fa")
+    with pytest.raises(GfmError, match=r"no file a/b\.csv"):
+        load("a/b.csv:text")
+    with pytest.raises(GfmError, match="has no column 'nope'; it has a"):
+        load(put("x.csv", "a\n1\n") + ":nope")
+    with pytest.raises(GfmError, match="is FASTA, which holds DNA"):
+        load(put("x.fa", FASTA), kind="text")
+
+
+def test_a_few_letters_that_are_no_code_only_cut(put):
+    corpus = load(put("x.fa", ">a\n" + "ACGT" * 10 + "E" + "ACGT" * 10 + "\n"))
+    assert (len(corpus.segments), corpus.stats["cut_symbols"]) == (2, 1)

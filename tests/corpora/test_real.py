@@ -1,0 +1,46 @@
+"""The corpora of the registry that come from the package index."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from gfm_utils.corpora import leakage, load, split
+
+pytestmark = pytest.mark.corpora
+
+USUAL_CACHE = os.environ.get("GFM_CACHE", platformdirs.user_cache_dir("gfm_utils"))
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch):
+    """The user's own cache, so that nothing is downloaded twice."""
+    monkeypatch.setenv("GFM_CACHE", USUAL_CACHE)
+    return Path(USUAL_CACHE)
+
+
+@pytest.mark.parametrize(
+    ("name", "records", "symbols"),
+    [
+        ("tair10-chr1", 1, 30_263_312),
+        ("tair10-chr1-rna", 12_632, 23_058_778),
+        ("news", 3_781, 12_506_623),
+        ("enwiki-sample", 106, None),
+    ],
+)
+def test_counts(name, records, symbols):
+    corpus = load(name)
+    assert corpus.stats["records"] == records
+    assert corpus.symbols == symbols or symbols is None
+    if name == "tair10-chr1":
+        assert corpus.stats["cut_symbols"] == 164_359
+        assert corpus.stats["soft_masked_share"] == pytest.approx(0.2211, abs=1e-4)
+
+
+@pytest.mark.parametrize(("name", "most"), [("news", 0.01), ("tair10-chr1", 0.05)])
+def test_little_leaks(name, most):
+    corpus = load(name)
+    result = split(corpus, max_symbols=12_000_000)
+    assert corpus.symbols >= sum(map(len, result.train)) >= 9_000_000
+    assert all(row["share"] <= most for row in leakage(result, corpus.kind))

@@ -1,0 +1,171 @@
+import dataclasses
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gfm_utils.corpora import Segment, split
+from gfm_utils.corpora.duplicates import _joined, _least, groups
+from gfm_utils.corpora.splitting import SHORTEST
+from gfm_utils.errors import GfmError
+
+from .conftest import corpus_of, random_dna, random_text, records_of
+
+
+def taken(result):
+    """Every interval in the split: record, begin, end, part."""
+    return sorted(
+        (s.record, s.start, s.start + len(s), part)
+        for part, segments in result.parts().items()
+        for s in segments
+    )
+
+
+def texts(result):
+    return [[(s.record, s.start, s.text) for s in part] for part in result.parts().values()]
+
+
+@st.composite
+def corpora(draw):
+    """A few records, short and long, some cut into segments."""
+    lengths = draw(st.lists(st.integers(60, 9000), min_size=1, max_size=8))
+    holes = draw(st.lists(st.integers(0, 400), min_size=8, max_size=8))
+    segments = []
+    for number, (length, hole) in enumerate(zip(lengths, holes, strict=False)):
+        text = random_dna(length, number)
+        middle = length // 2
+        segments.append(Segment(f"r{number}", 5, text[:middle]))
+        segments.append(Segment(f"r{number}", 5 + middle + hole, text[middle:]))
+    return corpus_of(segments)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    corpora(),
+    st.integers(0, 5),
+    st.integers(0, 300),
+    st.integers(64, 3000),
+    st.none() | st.integers(5000, 20000),
+)
+def test_a_split_is_disjoint_covers_and_keeps_its_gap(corpus, seed, gap, block, limit):
+    try:
+        result = split(corpus, seed=seed, gap=gap, block=block, max_symbols=limit)
+    except GfmError as error:
+        assert corpus.symbols < 5000 or "cannot be split" in str(error)
+        return
+    source = {(s.record, s.start + i): base for s in corpus.segments for i, base in enumerate(s.text)}
+    intervals = taken(result)
+    for record, begin, end, part in intervals:
+        assert end - begin >= SHORTEST
+        (segment,) = (s for s in result.parts()[part] if (s.record, s.start) == (record, begin))
+        assert all(source[record, begin + i] == base for i, base in enumerate(segment.text))
+    for (record, _, end, part), (other, begin, _, part2) in pairwise(intervals):
+        if record == other:
+            assert begin >= end
+            if part != part2:
+                assert begin - end >= result.gap
+    assert result.gap <= gap
+    kept = sum(end - begin for _, begin, end, _ in intervals)
+    if limit is None:  # all but gaps and scraps
+        blocks = sum(len(s) for s in corpus.segments) // result.block + 4 * len(corpus.segments)
+        assert kept >= corpus.symbols - blocks * (result.gap + SHORTEST)
+    assert texts(split(corpus, seed=seed, gap=gap, block=block, max_symbols=limit)) == texts(result)
+
+
+def test_shares_and_seed():
+    corpus = records_of([1000] * 200)
+    result = split(corpus, seed=1)
+    sizes = {part: sum(map(len, segments)) for part, segments in result.parts().items()}
+    assert sizes == {"train": 160_000, "validation": 20_000, "test": 20_000}
+    assert texts(split(corpus, seed=2)) != texts(result)
+    assert [s.record for s in result.train] == [s.record for s in corpus.segments if s in result.train]
+
+
+def test_a_long_record_is_cut_into_blocks_spread_over_it():
+    corpus = records_of([1_000_000])
+    result = split(corpus, block=10_000, gap=500, max_symbols=200_000)
+    assert (result.block, result.gap) == (5_000, 500)  # 20 blocks would be too few
+    for part, share in zip(result.parts().values(), (0.8, 0.1, 0.1), strict=True):
+        assert sum(map(len, part)) == pytest.approx(share * 200_000, rel=0.15)
+    starts = [s.start for s in result.train]
+    assert min(starts) < 200_000
+    assert max(starts) > 800_000
+
+
+def test_blocks_shrink_with_the_corpus():
+    result = split(records_of([20_000]))
+    assert result.block == 390
+    assert result.gap == 97
+    assert all(result.parts().values())
+
+
+def test_the_soft_mask_goes_along():
+    text = random_dna(20_000)
+    mask = np.arange(20_000) % 3 == 0
+    result = split(corpus_of([Segment("r", 7, text, mask)]))
+    for segment in result.train + result.validation + result.test:
+        begin = segment.start - 7
+        np.testing.assert_array_equal(segment.soft_mask, mask[begin : begin + len(segment)])
+
+
+def test_near_duplicates_stay_together():
+    shared, other = random_dna(200, 1000), random_dna(70, 1001)
+    opposite = other[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    segments = [Segment(f"r{i}", 0, random_dna(400, i)) for i in range(300)]
+    for number, extra in ((3, shared), (250, shared), (120, other), (7, opposite)):
+        segments[number] = dataclasses.replace(segments[number], text=segments[number].text + extra)
+    found = groups([[s] for s in segments], "dna")
+    assert found[3] == found[250]
+    assert found[120] == found[7]
+    assert len(set(found.tolist())) == 298
+    for seed in range(8):
+        part_of = {
+            s.record: part
+            for part, part_segments in split(corpus_of(segments), seed=seed).parts().items()
+            for s in part_segments
+        }
+        assert part_of["r3"] == part_of["r250"]
+        assert part_of["r7"] == part_of["r120"]
+
+
+def test_near_duplicate_articles_stay_together():
+    articles = [random_text(100, i) for i in range(60)]
+    articles[50] = "new start " + " ".join(articles[4].split()[10:40]) + " new end"
+    found = groups([[Segment(str(i), 0, a)] for i, a in enumerate(articles)], "text")
+    assert found[50] == found[4]
+    assert len(set(found.tolist())) == 59
+
+
+def test_boilerplate_does_not_chain_everything():
+    phrase = random_text(25, 999)
+    found = groups([[Segment(str(i), 0, f"{random_text(80, i)} {phrase}")] for i in range(200)], "text")
+    assert np.bincount(found).max() <= 10
+
+
+def test_joining_starts_from_the_closest_pairs():
+    first, second = np.array([0, 1, 2]), np.array([1, 2, 3])
+    assert _joined(first, second, np.array([1, 1, 1, 1]), 2).tolist() == [0, 0, 2, 2]
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 9))
+def test_least_of_neighbours(values, width):
+    expected = [min(values[i : i + width]) for i in range(len(values) - width + 1)]
+    assert _least(np.array(values, dtype=np.uint64), width).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("lengths", "arguments", "message"),
+    [
+        ([900], {}, "corpus 'x' has 900 bases; at least 5000 are needed for a split"),
+        ([9000], {"max_symbols": 10}, "max_symbols is 10; at least 5000 bases are needed"),
+        ([9000], {"fractions": (0.5, 0.5, 0.5)}, "three positive shares that add up to 1"),
+        ([9000], {"block": 3}, "block 3 or gap 1000 is too small"),
+        ([60] * 100, {}, "cannot be split: a part of it came out empty (100 pieces"),
+    ],
+)
+def test_bad_arguments(lengths, arguments, message):
+    with pytest.raises(GfmError, match=re.escape(message)):
+        split(records_of(lengths), **arguments)

@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+from gfm_utils.ensembles import PRESETS, build_model, masked_logits
+from gfm_utils.errors import GfmError
+
+
+def test_the_papers_models_have_the_papers_sizes():
+    for name, millions in (("bert-4m", 4), ("bert-20m", 20), ("bert-90m", 90)):
+        with torch.device("meta"):
+            model = build_model(name, 4101, 512, 1)
+        assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.15)
+        assert model.config.hidden_dropout_prob == 0.1
+
+
+@pytest.mark.parametrize("name", ["modernbert-2x64", "bert-4m"])
+def test_masked_logits_are_the_models_own(name):
+    model = build_model(name, 69, 32, 1).eval()
+    ids = torch.randint(0, 69, (3, 32), generator=torch.Generator().manual_seed(0))
+    positions = torch.tensor([[0, 5], [1, 31], [7, 8]])
+    with torch.no_grad():
+        full = model(input_ids=ids).logits
+        ours = masked_logits(model, ids, positions)
+    for row in range(3):
+        torch.testing.assert_close(ours[row], full[row, positions[row]])
+
+
+def test_the_seed_decides_the_weights_and_leaves_the_generator_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first, second, other = (build_model("modernbert-2x64", 69, 32, seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(3), expected)
+    weights = [model.get_input_embeddings().weight for model in (first, second, other)]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_an_unknown_preset_names_the_known_ones():
+    with pytest.raises(GfmError, match="did you mean 'bert-4m'"):
+        build_model("bert-4mm", 69, 32, 1)
+    assert set(PRESETS) > {"bert-4m", "modernbert-2x64"}

@@ -1,0 +1,150 @@
+import json
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+from gfm_utils.ensembles import EnsembleSpec, masked_windows, train_ensembles
+from gfm_utils.ensembles.training import batches, learning_rate_factor, log_spaced, train_member
+from gfm_utils.errors import GfmError
+from gfm_utils.tokens import SPECIAL
+
+
+def state(path):
+    return AutoModelForMaskedLM.from_pretrained(path).state_dict()
+
+
+def test_members_are_hugging_face_checkpoints_with_their_record(trained):
+    for ensemble in trained:
+        for member in ensemble.members:
+            config = AutoModelForMaskedLM.from_pretrained(member.path).config
+            assert config.vocab_size == len(AutoTokenizer.from_pretrained(member.path))
+            spec = json.loads((member.path / "spec.json").read_text())
+            assert spec["seed"] == member.seed and spec["condition"] == ensemble.condition
+            assert {"torch", "transformers"} <= set(member.provenance["versions"])
+            assert member.provenance["device"] and member.provenance["seconds"] > 0
+            metrics = member.metrics
+            assert metrics["step"].tolist() == log_spaced(ensemble.spec.steps)
+            assert metrics["validation_loss"].iloc[-1] < metrics["validation_loss"].iloc[0]
+            assert not list(member.path.glob("*.bin"))
+
+
+def test_members_differ_by_their_initial_weights_alone(trained):
+    first, second, _ = trained[0].members
+    for name in ("untrained", "."):
+        a, b = state(first.path / name), state(second.path / name)
+        assert any(not torch.equal(a[key], b[key]) for key in a)
+    specs = [json.loads((member.path / "spec.json").read_text()) for member in (first, second)]
+    assert [spec.pop("seed") for spec in specs] == [1, 2]
+    assert specs[0] == specs[1]
+
+
+def test_training_again_gives_the_same_weights(trained, tmp_path):
+    ensemble = trained[1]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        train_member(ensemble.spec, ensemble.store, 2, tmp_path / "again", "cpu")
+    finally:
+        torch.set_num_threads(threads)
+    once, again = state(ensemble.members[1].path), state(tmp_path / "again")
+    for key in once:
+        torch.testing.assert_close(once[key], again[key], rtol=1e-4, atol=1e-5)
+    initial = state(tmp_path / "again" / "untrained")
+    for key, value in state(ensemble.members[1].path / "untrained").items():
+        assert torch.equal(value, initial[key])
+
+
+def test_a_second_run_trains_nothing(trained, shared, smoke):
+    files = {p: p.stat().st_mtime_ns for e in trained for m in e.members for p in m.path.rglob("*")}
+    train_ensembles([e.condition for e in trained], smoke, shared / "runs", members=3, progress=False)
+    assert files == {p: p.stat().st_mtime_ns for p in files}
+
+
+def test_batches_are_shared_seeded_and_never_repeat_within_an_epoch(trained):
+    ensemble = trained[0]
+    first, second = (list(islice(batches(ensemble.store, ensemble.spec), 8)) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        assert (a.ids == b.ids).all() and (a.positions == b.positions).all() and (a.targets == b.targets).all()
+    per_epoch = len(ensemble.store.window_starts("train", ensemble.spec.window)) // ensemble.spec.batch
+    seen = np.concatenate([batch.windows for batch in first[:per_epoch]])
+    assert len(np.unique(seen)) == len(seen)
+    other = next(batches(ensemble.store, ensemble.spec.model_copy(update={"data_seed": 1})))
+    assert (other.windows != first[0].windows).any()
+
+
+def test_batches_hide_what_is_to_be_predicted(trained):
+    spec, store = trained[0].spec, trained[0].store
+    batch = next(batches(store, spec.model_copy(update={"corruption": (1.0, 0.0, 0.0)})))
+    shown = np.take_along_axis(batch.ids, batch.positions, axis=1)
+    assert (shown == SPECIAL.index("[MASK]")).all()
+    clean = store.windows("train", store.window_starts("train", spec.window)[batch.windows], spec.window)
+    assert (np.take_along_axis(clean, batch.positions, axis=1) == batch.targets).all()
+
+
+def test_masked_windows_are_the_same_on_every_call_and_from_the_part(trained):
+    store, window = trained[0].store, trained[0].spec.window
+    shown, positions, targets, starts = masked_windows(store, "test", window, 5, 0.15, 42)
+    assert shown.shape == (5, window) and positions.shape == targets.shape == (5, 10)
+    restored = shown.copy()
+    np.put_along_axis(restored, positions, targets, axis=1)
+    assert (restored == store.windows("test", starts, window)).all()
+    again = masked_windows(store, "test", window, 5, 0.15, 42)
+    assert all((a == b).all() for a, b in zip((shown, positions, targets, starts), again, strict=True))
+    assert len(masked_windows(store, "test", window, 10**6, 0.15, 42)[0]) == len(store.window_starts("test", window))
+
+
+def test_learning_rate_rises_then_falls_to_zero(trained):
+    spec = trained[0].spec.model_copy(update={"steps": 100, "warmup": 0.1})
+    factors = [learning_rate_factor(step, spec) for step in range(101)]
+    assert np.argmax(factors) in (9, 10) and max(factors) == 1
+    assert (np.diff(factors[:10]) > 0).all() and (np.diff(factors[10:]) < 0).all()
+    assert factors[100] == pytest.approx(0)
+
+
+def test_everything_in_the_specification_changes_its_key(trained):
+    spec = trained[0].spec
+    changed = {"steps": 21, "preset": "bert-4m", "data_seed": 1, "learning_rate": 0.1, "tokens": "x", "format": 99}
+    keys = {spec.model_copy(update={name: value}).key for name, value in changed.items()}
+    assert len(keys | {spec.key}) == len(changed) + 1
+
+
+def test_divergence_stops_the_member_with_a_sentence_and_leaves_nothing(trained, tmp_path):
+    ensemble = trained[0]
+    wild = ensemble.spec.model_copy(update={"learning_rate": float("inf")})
+    with pytest.raises(GfmError, match=r"seed 3, diverged at step 20 .* lower the learning rate"):
+        train_member(wild, ensemble.store, 3, tmp_path / "wild", "cpu")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_member_does_not_take_the_others_with_it(trained, shared, smoke, tmp_path):
+    wild = smoke.model_copy(update={"learning_rate": float("inf"), "steps": 20})
+    with pytest.raises(GfmError, match="diverged"):
+        train_ensembles([trained[0].condition], wild, tmp_path, members=2, progress=False)
+    assert not list(tmp_path.rglob("model.safetensors"))
+
+
+def test_a_corpus_shorter_than_a_batch_is_refused_before_training(tmp_path, smoke):
+    rng = np.random.default_rng(0)
+    short = tmp_path / "short.fa"
+    short.write_text(">a\n" + "".join(rng.choice(list("ACGT"), 30_000)) + "\n")
+    with pytest.raises(GfmError, match="short"):
+        train_ensembles([f"{short}@kmer8"], smoke, tmp_path / "runs", progress=False)
+    assert not list((tmp_path / "runs").rglob("member-*"))
+
+
+def test_the_paper_profile_is_the_papers(trained):
+    from gfm_utils.profiles import profile
+
+    spec = EnsembleSpec.of(trained[0].store, profile("paper"))
+    assert (spec.preset, spec.window, spec.batch, spec.learning_rate) == ("bert-90m", 512, 96, 1e-4)
+    assert spec.tokens_seen == pytest.approx(5.12e9, rel=1e-4)
+    assert (spec.train_mask, spec.corruption, spec.clip, spec.warmup) == (0.15, (0.8, 0.1, 0.1), 0.5, 0.1)
+
+
+def test_metrics_are_plain_parquet(trained):
+    frame = pd.read_parquet(trained[0].members[0].path / "metrics.parquet")
+    assert list(frame.columns) == ["step", "tokens", "train_loss", "validation_loss", "seconds"]

@@ -1,0 +1,152 @@
+"""Counting blocks against a dictionary, and entropies of sources whose rate is known."""
+
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gfm_utils.entropy import counts as counting
+from gfm_utils.entropy.blocks import block_entropies, jackknife_error, trusted
+from gfm_utils.entropy.counts import block_ids, count_blocks, leave_one_out, multiplicities
+from gfm_utils.entropy.estimators import Estimator, entropy
+
+SEGMENTS = st.lists(st.lists(st.integers(0, 3), max_size=30), min_size=1, max_size=6)
+
+
+def naive(segments, order):
+    return Counter(tuple(s[i : i + order]) for s in segments for i in range(len(s) - order + 1))
+
+
+def arrays(segments):
+    return [np.array(s, np.uint8) for s in segments]
+
+
+@settings(deadline=None)
+@given(SEGMENTS, st.integers(1, 5))
+def test_blocks_equal_those_of_a_dictionary_and_never_cross_segments(segments, order):
+    expected = naive(segments, order)
+    if not expected:
+        with pytest.raises(ValueError, match="no segment holds"):
+            count_blocks(arrays(segments), 4, order)
+        return
+    counts = count_blocks(arrays(segments), 4, order)
+    assert sorted(counts[counts > 0].tolist()) == sorted(expected.values())
+    for block, times in expected.items():
+        assert counts[int("".join(map(str, block)), 4)] == times
+
+
+@settings(deadline=None)
+@given(SEGMENTS, st.integers(1, 4))
+def test_numbered_blocks_count_like_indexed_ones(segments, order):
+    """Tokens with a large vocabulary go through numbering, and give the same counts of counts."""
+    large = [np.array(s, np.uint16) * 16_000 for s in segments]
+    expected = naive(segments, order)
+    if expected:
+        counts = count_blocks(large, 48_001, order)
+        assert sorted(counts[counts > 0].tolist()) == sorted(expected.values())
+
+
+@settings(deadline=None)
+@pytest.mark.parametrize("few", [0, 2**16])
+@given(segments=SEGMENTS)
+def test_leaving_out_a_chunk_equals_counting_the_rest(segments, few):
+    before, counting._FEW_BLOCKS = counting._FEW_BLOCKS, few
+    try:
+        for blocks in block_ids(arrays(segments), 4, 3):
+            counts = blocks.counts()
+            kept = counts.copy()
+            borders = np.linspace(0, len(blocks.ids), 4).astype(int)
+            expected = []
+            for start, stop in itertools.pairwise(borders):
+                rest = np.delete(blocks.ids, np.arange(start, stop))
+                if (rest >= 0).any():
+                    expected.append(multiplicities(np.bincount(rest[rest >= 0])))
+            found = list(leave_one_out(blocks, counts, 3))
+            assert len(found) == len(expected)
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(one.times, other.times)
+                np.testing.assert_array_equal(one.species, other.species)
+            np.testing.assert_array_equal(counts, kept)
+    finally:
+        counting._FEW_BLOCKS = before
+
+
+def test_symbols_outside_the_alphabet_are_an_error():
+    with pytest.raises(ValueError, match="between 0 and 3"):
+        list(block_ids([np.array([0, 4])], 4, 1))
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    x = np.random.default_rng(0).normal(size=30)
+    replicates = (x.sum() - x) / 29
+    assert jackknife_error(replicates) == pytest.approx(x.std(ddof=1) / math.sqrt(30), rel=1e-10)
+
+
+def markov(n, seed):
+    """A chain of order 1 over four letters and its entropy rate in bits."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.dirichlet(np.ones(4), size=4)
+    stationary = np.linalg.matrix_power(matrix, 200)[0]
+    rate = -float(stationary @ (matrix * np.log2(matrix)).sum(1))
+    steps, cumulative = rng.random(n), matrix.cumsum(1)
+    chain = np.zeros(n, np.uint8)
+    for i in range(1, n):
+        chain[i] = min(3, np.searchsorted(cumulative[chain[i - 1]], steps[i]))
+    return chain, rate
+
+
+def test_conditional_entropy_of_a_markov_chain():
+    chain, rate = markov(200_000, 1)
+    results = block_entropies([chain], 4, 12)
+    for result in results:
+        if result.order > 1 and result.trusted:
+            assert result.conditional == pytest.approx(rate, abs=0.012)
+            assert result.conditional_se < 0.01
+    second = next(r for r in results if r.order == 2 and r.estimator is Estimator.GRASSBERGER)
+    assert abs(second.conditional - rate) < 4 * second.conditional_se
+    assert not any(r.trusted for r in results if r.order == 12)
+    assert [r.order for r in results[:: len(Estimator)]] == list(range(1, 13))
+
+
+def test_standard_error_matches_the_spread_of_repeated_samples():
+    p = [0.5, 0.25, 0.15, 0.1]
+    samples = [np.random.default_rng(s).choice(4, 5000, p=p).astype(np.uint8) for s in range(60)]
+    runs = [block_entropies([x], 4, 1)[2] for x in samples]
+    spread = np.std([r.block for r in runs])
+    assert np.mean([r.block_se for r in runs]) == pytest.approx(spread, rel=0.3)
+
+
+@pytest.mark.parametrize("n", [20_000, 200_000])
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+def test_what_is_trusted_is_right(n, exponent):
+    """Sources from uniform to Zipf over growing alphabets: a trusted value errs by less than 0.03 bits."""
+    rng = np.random.default_rng(5)
+    checked = 0
+    for size in 4 ** np.arange(1, 9):
+        p = np.arange(1, size + 1.0) ** -exponent
+        p /= p.sum()
+        truth = -float(p @ np.log2(p))
+        seen = multiplicities(rng.multinomial(n, p))
+        noise = math.sqrt(float(p @ np.log2(p) ** 2) - truth**2) / math.sqrt(n)
+        for estimator in Estimator:
+            if trusted(seen, estimator):
+                checked += 1
+                assert abs(entropy(seen, estimator) - truth) < 0.03 + 4 * noise
+        if seen.coverage < 0.9:
+            assert not any(trusted(seen, e) for e in Estimator)
+    assert checked >= 12
+
+
+def test_stops_after_the_allowed_number_of_untrusted_orders():
+    noise = np.random.default_rng(0).integers(0, 4, 2_000).astype(np.uint8)
+    results = block_entropies([noise], 4, 12, untrusted_orders=2)
+    orders = sorted({r.order for r in results})
+    bad = [o for o in orders if not any(r.trusted for r in results if r.order == o)]
+    assert bad == orders[-2:] and orders[-1] < 12
+    assert all(r.block_se is None for r in results if not r.trusted)
+    with pytest.raises(ValueError, match="two chunks"):
+        block_entropies([noise], 4, 2, chunks=1)

@@ -1,0 +1,104 @@
+"""The tables: columns, units, bounds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from gfm_utils.entropy.codelength import Coder
+from gfm_utils.entropy.estimators import Estimator
+from gfm_utils.entropy.rows import EXTRA, corpus_entropy, encode_bases, encode_characters, token_entropy
+from gfm_utils.errors import GfmError
+from gfm_utils.tables import COLUMNS, to_rows
+
+
+@dataclass
+class Segment:
+    text: str
+
+
+@dataclass
+class Corpus:
+    name: str
+    kind: str
+    unit: str
+    segments: list
+
+
+def dna(n=20_000):
+    text = "".join(np.random.default_rng(0).choice(list("ACGT"), n))
+    return Corpus("noise", "dna", "base", [Segment(text[: n // 3]), Segment(""), Segment(text[n // 3 :])])
+
+
+NEWS = Corpus(
+    "prose", "text", "character", [Segment("the cat sat on the mät 🙂. " * 40), Segment("a dog. " * 30)]
+)
+
+
+def test_rows_of_dna_keep_the_contract():
+    table = corpus_entropy(dna(), 5)
+    assert list(table.columns) == [*COLUMNS, *EXTRA]
+    assert set(table["condition"]) == {"noise"}
+    assert set(table["kind"]) == {"estimate", "upper bound"}
+    curve = table[(table["metric"] == "conditional_entropy") & (table["estimator"] == "grassberger")]
+    assert curve["order"].tolist() == [1, 2, 3, 4, 5]
+    assert curve["x"].tolist() == list("12345")
+    assert curve["n"].tolist() == [20_000 - 2 * (k - 1) for k in range(1, 6)]
+    np.testing.assert_allclose(curve["value"], 2.0, atol=0.02)
+    assert set(curve["unit"]) == {"bits/base"}
+    known = curve[curve["se"].notna()]
+    np.testing.assert_allclose(known["high"] - known["low"], 2 * 1.96 * known["se"])
+    assert set(table.loc[table["metric"] == "code_length", "estimator"]) == {c.value for c in Coder}
+    assert (table.loc[table["metric"] == "code_length", "value"] > 1.99).all()
+    assert table.loc[table["metric"] == "uniform_entropy", "value"].tolist() == [2.0]
+    assert (table["metric"] == "unigram_entropy").sum() == len(Estimator)
+    blocks = table[(table["metric"] == "block_entropy") & (table["estimator"] == "plugin")]
+    assert blocks["value"].is_monotonic_increasing
+    assert to_rows(table)[-1]["order"] is None
+
+
+def test_rows_of_text():
+    table = corpus_entropy(NEWS, 8)
+    assert set(table["unit"]) == {"bits/character", "bits/block"}
+    characters = set("".join(s.text for s in NEWS.segments))
+    assert table.loc[table["metric"] == "uniform_entropy", "value"].item() == pytest.approx(
+        np.log2(len(characters))
+    )
+
+
+def test_only_the_first_symbols_are_read():
+    table = corpus_entropy(dna(), 1, max_symbols=9_000, code_symbols=1_000)
+    assert set(table.loc[table["kind"] == "estimate", "n"]) == {9_000}
+    assert set(table.loc[table["metric"] == "code_length", "n"]) == {1_000}
+
+
+def test_rows_of_tokens_come_in_both_units():
+    tokens = [np.random.default_rng(i).integers(0, 256, 20_000).astype(np.uint16) for i in range(2)]
+    table = token_entropy("noise@kmer4", tokens, 256, 4.0, "base")
+    assert list(table.columns) == [*COLUMNS, *EXTRA]
+    unigram = table[(table["metric"] == "unigram_entropy") & (table["estimator"] == "grassberger")]
+    assert unigram["unit"].tolist() == ["bits/token", "bits/base"]
+    np.testing.assert_allclose(unigram["value"], [8.0, 2.0], atol=0.01)
+    assert unigram["se"].iloc[0] == pytest.approx(4 * unigram["se"].iloc[1])
+    assert table.loc[table["metric"] == "uniform_entropy", "value"].tolist() == [8.0, 2.0]
+    assert set(table.loc[table["metric"] == "block_entropy", "unit"]) == {"bits/block"}
+    trusted = table[table["metric"] == "block_entropy"].groupby("order")["trusted"].any()
+    assert trusted.loc[1] and not trusted.iloc[-1]
+
+
+def test_encoding():
+    codes, alphabet = encode_bases(["ACGT", "TT"])
+    assert alphabet == 4 and [c.tolist() for c in codes] == [[0, 1, 2, 3], [3, 3]]
+    ids, alphabet = encode_characters(["abß", "🙂a"])
+    assert alphabet == 4 and [i.tolist() for i in ids] == [[0, 1, 2], [3, 0]]
+
+
+def test_bad_input_is_one_clear_sentence():
+    with pytest.raises(GfmError, match="'empty' holds nothing"):
+        corpus_entropy(Corpus("empty", "text", "character", []), 2)
+    with pytest.raises(GfmError, match="found 'N'"):
+        corpus_entropy(Corpus("x", "dna", "base", [Segment("ACGNT")]), 2)
+    with pytest.raises(GfmError, match="no tokens"):
+        token_entropy("x@kmer2", [], 16, 2.0, "base")
+    with pytest.raises(ValueError, match="positive"):
+        token_entropy("x@kmer2", [np.array([1])], 16, 0.0, "base")

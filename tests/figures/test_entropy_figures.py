@@ -1,0 +1,86 @@
+"""Charts of entropy tables compile, stay small and mark what is undersampled."""
+
+import json
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import pytest
+import vl_convert
+
+from gfm_utils.entropy.blocks import block_entropies
+from gfm_utils.entropy.rows import EXTRA, token_entropy
+from gfm_utils.errors import GfmError
+from gfm_utils.figures.entropy import conditional_entropy_chart, unigram_chart
+from gfm_utils.figures.style import DNA_COLOURS, TEXT_COLOURS, condition_colours, condition_scale
+from gfm_utils.tables import table
+
+
+def corpus_rows(name, unit, alphabet):
+    noise = np.random.default_rng(0).integers(0, alphabet, 3_000).astype(np.uint8)
+    for r in block_entropies([noise], alphabet, 7):
+        yield {
+            "condition": name, "metric": "conditional_entropy", "value": r.conditional, "unit": unit,
+            "n": r.observations, "estimator": r.estimator.value, "order": r.order, "se": r.conditional_se,
+            "trusted": r.trusted,
+        }  # fmt: skip
+    for coder, value in (("bz2", 2.1), ("context_mixing", 1.9)):
+        yield {"condition": name, "metric": "code_length", "value": value, "unit": unit, "estimator": coder}
+    yield {"condition": name, "metric": "uniform_entropy", "value": np.log2(alphabet), "unit": unit}
+
+
+def corpora():
+    rows = [*corpus_rows("news", "bits/character", 9), *corpus_rows("chr1", "bits/base", 4)]
+    return table(rows, extra=EXTRA)
+
+
+def drawn(chart):
+    """The specification, compiled to SVG; and all its data."""
+    spec = chart.to_dict()
+    svg = vl_convert.vegalite_to_svg(
+        json.dumps(spec), vl_version="v6_1" if alt.SCHEMA_VERSION[1] == "6" else "v5_20"
+    )
+    return spec, svg, [row for rows in spec["datasets"].values() for row in rows]
+
+
+@pytest.mark.parametrize("scale", ["share", "bits"])
+def test_conditional_entropy_chart(scale):
+    spec, svg, data = drawn(conditional_entropy_chart(corpora(), scale))
+    assert "<svg" in svg and "chance" in svg
+    assert len(data) < 500
+    assert {row["trust"] for row in data if "trust" in row} == {"trusted", "undersampled"}
+    assert spec["width"] == "container"
+    curve = [row for row in data if row.get("trust") and row["condition"] == "news" and row["order"] == 1]
+    assert curve[0]["y"] == pytest.approx(curve[0]["value"] / (np.log2(9) if scale == "share" else 1))
+
+
+def test_unigram_chart():
+    tokens = [np.arange(4_000) % 16]
+    both = pd.concat(
+        [
+            token_entropy("news@bpe16", tokens, 16, 2.0, "character"),
+            token_entropy("chr1@kmer2", tokens, 16, 2.0, "base"),
+        ]
+    )
+    for per, title, value in (
+        ("token", "bits per token", 4.0),
+        ("symbol", "bits per base or character", 2.0),
+    ):
+        _, svg, data = drawn(unigram_chart(both, per))
+        assert title in svg
+        assert [round(row["value"], 1) for row in data] == [value, value]
+
+
+def test_a_table_without_the_rows_is_an_error():
+    empty = corpora().iloc[:0]
+    with pytest.raises(GfmError, match="no conditional entropy"):
+        conditional_entropy_chart(empty)
+    with pytest.raises(GfmError, match="no unigram entropy"):
+        unigram_chart(empty)
+
+
+def test_colours_tell_text_from_dna():
+    colours = condition_colours(["news@bpe256", "tair10-chr1@kmer4", "tair10-chr1@bpe256"])
+    assert list(colours.values()) == [TEXT_COLOURS[0], DNA_COLOURS[0], DNA_COLOURS[1]]
+    assert condition_colours(["mine.txt@bpe8"], text=["mine.txt@bpe8"]) == {"mine.txt@bpe8": TEXT_COLOURS[0]}
+    assert condition_scale(["a"]).to_dict() == {"domain": ["a"], "range": [DNA_COLOURS[0]]}

@@ -1,0 +1,108 @@
+"""The real chapters at the smoke profile, on two small corpora made here: alone, and as a whole book."""
+
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import papermill
+import pytest
+
+from gfm_utils.book import BuildReport, build, pages
+from gfm_utils.book.kernel import private_jupyter
+from gfm_utils.book.notebooks import chapter_paths, check_parameters
+from gfm_utils.tables import COLUMNS, read_tables
+
+ROOT = Path(__file__).parents[1]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chapters")]
+
+
+def sentence(source: random.Random, words: list[str]) -> str:
+    """Words whose choice depends on the word before, so that there is something to learn."""
+    position = source.randrange(len(words))
+    chosen = []
+    for _ in range(source.randint(5, 12)):
+        chosen.append(words[position])
+        position = (2 * position + source.randrange(3)) % len(words)
+    return " ".join(chosen) + "."
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Conditions on a text file of paragraphs and on a FASTA file of chromosomes."""
+    folder, source = tmp_path_factory.mktemp("corpora"), random.Random(0)
+    words = ["".join(source.choices("aeiounrstlk", k=source.randint(2, 7))) for _ in range(200)]
+    paragraphs = (" ".join(sentence(source, words) for _ in range(12)) for _ in range(250))
+    (folder / "toy.txt").write_text("\n\n".join(paragraphs) + "\n")
+    records = (f">chr{number}\n" + "".join(source.choices("ACGT", k=8000)) for number in range(20))
+    (folder / "toy.fa").write_text("\n".join(records) + "\n")
+    return [f"{folder / 'toy.txt'}@bpe64", f"{folder / 'toy.fa'}@kmer2"]
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the ensembles stand, so that they are trained once for all tests of a worker."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="session")
+def book(corpora: list[str], runs: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildReport:
+    """The whole book at the smoke profile."""
+    out = tmp_path_factory.mktemp("book") / "_build"
+    return build("smoke", corpora, root=ROOT, out=out, runs_dir=runs, progress=False)
+
+
+def test_each_chapter_runs_by_itself(corpora: list[str], runs: Path, tmp_path: Path) -> None:
+    """Copies with their parameters set run through nbmake, as a reader's own would."""
+    given = {
+        "profile": "smoke",
+        "conditions": corpora,
+        "runs_dir": str(runs),
+        "results_dir": str(tmp_path / "results"),
+    }
+    (tmp_path / "chapters").mkdir()
+    for path in chapter_paths(ROOT).values():
+        changed = check_parameters(path, given)
+        papermill.execute_notebook(
+            str(path), str(tmp_path / "chapters" / path.name), changed, prepare_only=True, progress_bar=False
+        )
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=300", "-q", "-p", "no:xdist"]
+    options = ["-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path / "chapters")]
+    with private_jupyter(tmp_path / "jupyter"):
+        done = subprocess.run(command + options, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert set(read_tables(tmp_path / "results")) == set(chapter_paths(ROOT))
+
+
+def test_the_book_builds(book: BuildReport) -> None:
+    assert book.html is not None
+    assert book.html.is_file()
+    assert set(book.chapters.values()) == {"executed"}
+
+
+def test_every_chapter_leaves_a_table_in_the_contract(book: BuildReport, corpora: list[str]) -> None:
+    names = {Path(condition.rpartition("@")[0]).stem for condition in corpora}
+    for name, table in read_tables(book.results).items():
+        assert list(table.columns[: len(COLUMNS)]) == list(COLUMNS), name
+        assert table["value"].notna().all(), f"{name}: a value is missing"
+        assert table["metric"].str.fullmatch(r"[a-z][a-z0-9_]*").all(), name
+        given = {Path(text.rpartition("@")[0] or text).stem for text in table["condition"].unique()}
+        assert given <= names, f"{name}: conditions that were not asked for: {given - names}"
+
+
+def test_every_page_has_a_figure_and_no_unfilled_number(book: BuildReport) -> None:
+    assert book.html is not None
+    for name in book.chapters:
+        page = (book.html.parent / "chapters" / f"{name}.html").read_text(encoding="utf-8")
+        assert re.search(r"Fig\. \d+\.\d+", page), f"{name} has no numbered figure"
+        assert "altair-viz-" in page, f"{name} has no interactive chart"
+        visible = re.sub(r"<(script|style|pre).*?</\1>", "", page, flags=re.DOTALL)
+        assert not re.search(r">\s*(nan|None|NaN)\s*<", visible), f"{name} shows a missing number"
+
+
+@pytest.mark.browser
+def test_the_pages_are_right_in_a_browser(book: BuildReport) -> None:
+    assert book.html is not None
+    problems = pages.check(book.html.parent)
+    assert not problems, "\n".join(map(str, problems))

@@ -1,0 +1,101 @@
+"""Every chapter's notebook equals its script, holds no outputs, and keeps to the form of a chapter."""
+
+import ast
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from gfm_utils.book.notebooks import chapter_paths, declared_parameters, python_of
+from gfm_utils.profiles import DEFAULT_CONDITIONS
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = ("corpora", "entropy", "ensembles", "predictions", "disagreement", "static_embeddings", "fisher")
+PARAMETERS = {
+    "profile": "quick",
+    "conditions": list(DEFAULT_CONDITIONS),
+    "runs_dir": "../runs",
+    "results_dir": "../_build/results",
+    "seed": 42,
+}
+LONGEST_CELL = 12
+NOT_PROSE = ("|", "```", ":::", "$$", "#", ":", "<", "(", "%")
+# A full stop after a word of two letters or more, then a new sentence on the same line.
+TWO_SENTENCES = re.compile(
+    r"(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)(?<!\bet al)(?<!\bvs)(?<!\bFig)[a-z0-9)*`$]{2}\. +[A-Z]"
+)
+
+NOTEBOOKS = sorted((ROOT / "chapters").glob("*.ipynb"))
+SCRIPTS = sorted((ROOT / "chapters").glob("*.py"))
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells_of(path: Path) -> list[nbformat.NotebookNode]:
+    return list(jupytext.read(path).cells)
+
+
+def code_cells(path: Path) -> list[str]:
+    return [python_of(cell.source) for cell in cells_of(path) if cell.cell_type == "code"]
+
+
+def prose_lines(source: str) -> list[str]:
+    """Lines of a markdown cell that are sentences: no code, formulas, tables, headings or directives."""
+    lines, inside = [], ""
+    for line in map(str.strip, source.splitlines()):
+        fence = next((mark for mark in ("```", ":::", "$$") if line.startswith(mark)), "")
+        if fence and not (fence == "$$" and line.count("$$") == 2):
+            inside = "" if inside == fence else inside or fence
+        elif not inside and line and not line.startswith(NOT_PROSE):
+            lines.append(line)
+    return lines
+
+
+def test_the_book_has_its_chapters_in_order() -> None:
+    assert tuple(chapter_paths(ROOT)) == CHAPTERS
+
+
+def test_every_script_has_a_notebook() -> None:
+    assert [path.stem for path in SCRIPTS] == [path.stem for path in NOTEBOOKS]
+
+
+@each_notebook
+def test_notebook_equals_script(path: Path) -> None:
+    script = path.with_suffix(".py")
+    assert script.is_file(), f"{script.name} is missing: jupytext --set-formats ipynb,py:percent {path.name}"
+    pairs = zip(cells_of(path), cells_of(script), strict=True)
+    for number, (ours, theirs) in enumerate(pairs, 1):
+        for what in ("cell_type", "source"):
+            assert ours[what] == theirs[what], f"cell {number} differs in its {what}"
+        for what in ("tags", "mystnb"):
+            same = (ours.metadata.get(what) or None) == (theirs.metadata.get(what) or None)
+            assert same, f"cell {number} differs in its {what}"
+
+
+@each_notebook
+def test_no_outputs_are_committed(path: Path) -> None:
+    for number, cell in enumerate(nbformat.read(path, as_version=4).cells, 1):
+        assert not cell.get("outputs"), f"cell {number} has outputs"
+        assert cell.get("execution_count") is None, f"cell {number} has been executed"
+
+
+@each_notebook
+def test_cells_are_short_and_call_the_package(path: Path) -> None:
+    forbidden = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.AsyncFor, ast.While)
+    for source in code_cells(path):
+        assert len(source.splitlines()) <= LONGEST_CELL, f"more than {LONGEST_CELL} lines:\n{source}"
+        found = [type(node).__name__ for node in ast.walk(ast.parse(source)) if isinstance(node, forbidden)]
+        assert not found, f"{found} belongs in gfm_utils, not in a cell:\n{source}"
+
+
+@each_notebook
+def test_parameters_are_those_of_every_chapter(path: Path) -> None:
+    assert declared_parameters(path) == PARAMETERS
+
+
+@each_notebook
+def test_one_sentence_a_line(path: Path) -> None:
+    markdown = [cell.source for cell in cells_of(path) if cell.cell_type == "markdown"]
+    found = [line for source in markdown for line in prose_lines(source) if TWO_SENTENCES.search(line)]
+    assert not found, "two sentences on a line:\n" + "\n".join(found)

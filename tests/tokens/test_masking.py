@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gfm_utils.tokens import choose_positions, corrupt, mask_all, masked_per_window
+
+WINDOWS = np.arange(4000)
+
+
+@given(
+    window=st.integers(8, 80), rate=st.floats(0.01, 0.9), seed=st.integers(0, 2**40), epoch=st.integers(0, 50)
+)
+def test_positions_are_distinct_ascending_and_independent_of_the_batch(window, rate, seed, epoch):
+    windows = np.array([5, 0, 17, 9])
+    chosen = choose_positions(windows, window, rate, seed, epoch)
+    assert chosen.shape == (4, masked_per_window(window, rate))
+    assert (np.diff(chosen, axis=1) > 0).all() and chosen.min() >= 0 and chosen.max() < window
+    for row, index in enumerate(windows):
+        assert (choose_positions(np.array([index]), window, rate, seed, epoch) == chosen[row]).all()
+
+
+def test_positions_are_uniform_and_differ_between_seeds_epochs_and_windows():
+    chosen = choose_positions(WINDOWS, 64, 0.15, seed=7)
+    expected = chosen.size / 64
+    counts = np.bincount(chosen.ravel(), minlength=64)
+    # Pearson's statistic has mean 63 and standard deviation 11 for 64 equal cells
+    assert ((counts - expected) ** 2 / expected).sum() < 63 + 5 * 11
+    others = [choose_positions(WINDOWS, 64, 0.15, 8), choose_positions(WINDOWS, 64, 0.15, 7, epoch=1)]
+    others.append(np.roll(chosen, 1, axis=0))
+    for other in others:
+        overlap = np.mean([len(np.intersect1d(a, b)) for a, b in zip(chosen, other, strict=True)])
+        assert overlap == pytest.approx(10 * 10 / 64, rel=0.1)
+
+
+def test_corruption_follows_the_scheme():
+    ids = np.full((4000, 64), 9)
+    positions = choose_positions(WINDOWS, 64, 0.15, seed=7)
+    shown = corrupt(ids, positions, WINDOWS, 4, (5, 261), (0.8, 0.1, 0.1), seed=7)
+    assert (ids == 9).all()
+    changed = np.take_along_axis(shown, positions, axis=1)
+    untouched = np.ones(ids.shape, bool)
+    np.put_along_axis(untouched, positions, False, axis=1)
+    assert (shown[untouched] == 9).all()
+    assert (changed == 4).mean() == pytest.approx(0.8, abs=0.01)
+    assert (changed == 9).mean() == pytest.approx(0.1 + 0.1 / 256, abs=0.01)
+    random = changed[(changed != 4) & (changed != 9)]
+    assert random.min() >= 5 and random.max() < 261 and len(np.unique(random)) > 250
+
+
+def test_at_test_every_chosen_position_is_masked():
+    ids = np.arange(5, 5 + 64)[None].repeat(3, 0)
+    positions = choose_positions(np.arange(3), 64, 0.15, seed=1)
+    shown = mask_all(ids, positions, 4)
+    assert ((shown == 4).sum(1) == 10).all() and (ids != 4).all()
+    assert (shown[shown != 4] == ids[shown != 4]).all()
+
+
+def test_masks_are_pinned():
+    """The masks of every recorded ensemble: if this fails on purpose, raise ensembles.FORMAT."""
+    assert choose_positions(np.array([0, 1]), 32, 0.15, 42, 3).tolist() == PINNED
+
+
+PINNED = [[0, 4, 14, 17, 21], [0, 12, 20, 30, 31]]

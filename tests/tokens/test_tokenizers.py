@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from gfm_utils.corpora import Segment
+from gfm_utils.errors import GfmError
+from gfm_utils.tokens import SPECIAL, Condition, encode, token_lengths, train_tokenizer
+from gfm_utils.tokens.tokenizers import STRETCH
+
+RNG = np.random.default_rng(3)
+DNA = [Segment("a", 0, "".join(RNG.choice(list("ACGT"), 2 * STRETCH + 137))), Segment("b", 9, "ACGTACG")]
+TEXT = [Segment("a", 0, "the cat sat on the mat; naïve café — the cat!\n" * 50), Segment("b", 0, "mat cat")]
+
+
+@pytest.mark.parametrize("k", range(1, 9))
+def test_kmer_ids_are_those_of_the_saved_tokenizer(k, tmp_path):
+    name = f"kmer{k}"
+    train_tokenizer(name, DNA, "dna", 100, 0).save_pretrained(tmp_path)
+    reloaded = AutoTokenizer.from_pretrained(tmp_path)
+    assert len(reloaded) == 4**k + len(SPECIAL)
+    short = [Segment("a", 0, DNA[0].text[:400]), DNA[1]]
+    for segment, ids in zip(short, encode(reloaded, name, short, "dna"), strict=True):
+        whole = segment.text[: len(segment.text) // k * k]
+        assert ids.dtype == np.uint16
+        assert ids.tolist() == (reloaded(whole, add_special_tokens=False)["input_ids"] if whole else [])
+
+
+@pytest.mark.parametrize(("kind", "segments", "size"), [("dna", DNA, 64), ("text", TEXT, 40)])
+def test_bpe_round_trip_after_reload(kind, segments, size, tmp_path):
+    train_tokenizer(f"bpe{size}", segments, kind, 10**6, 0).save_pretrained(tmp_path)
+    reloaded = AutoTokenizer.from_pretrained(tmp_path)
+    assert len(reloaded) == size + len(SPECIAL)
+    assert reloaded.convert_ids_to_tokens(list(range(5))) == list(SPECIAL)
+    assert reloaded.mask_token == "[MASK]" and reloaded.pad_token_id == 0
+    lengths = token_lengths(reloaded, kind)
+    for segment, ids in zip(segments, encode(reloaded, f"bpe{size}", segments, kind), strict=True):
+        assert reloaded.decode(ids, clean_up_tokenization_spaces=False) == segment.text
+        assert lengths[ids].sum() == len(segment.text)
+        assert ids.min() >= len(SPECIAL)
+
+
+def test_bpe_is_the_same_for_the_same_seed_and_reads_the_given_segments_alone():
+    first, second = (train_tokenizer("bpe64", DNA, "dna", 5000, seed=1) for _ in range(2))
+    assert first.get_vocab() == second.get_vocab()
+    poor = train_tokenizer("bpe16", [Segment("a", 0, "ACACACAC" * 500)], "dna", 10**6, 0)
+    assert not any("G" in word or "T" in word for word in list(poor.get_vocab()) if word not in SPECIAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "segments", "message"),
+    [
+        ("kmer3", "text", TEXT, "'kmer3' is for DNA"),
+        ("bpe6", "text", TEXT, "distinct bytes, more than 6"),
+        ("bpe900", "text", TEXT, "use bpe"),
+        ("kmer9", "dna", DNA, "from 1 to 8"),
+        ("wordpiece", "dna", DNA, "unknown tokenizer 'wordpiece'"),
+        ("bpe70000", "dna", DNA, "from 5 to 65000"),
+    ],
+)
+def test_bad_tokenizers_say_what_to_do(name, kind, segments, message):
+    with pytest.raises(GfmError, match=message):
+        train_tokenizer(name, segments, kind, 10**6, 0)
+
+
+@pytest.mark.parametrize("text", ["news", "@bpe256", "news@", "news@bpe", "news@kmer0"])
+def test_bad_conditions_are_refused(text):
+    with pytest.raises(GfmError):
+        Condition.parse(text)
+
+
+@given(st.text(alphabet="abc/.~@ é", min_size=1, max_size=200))
+def test_a_condition_survives_parsing_and_its_slug_is_a_file_name(corpus):
+    condition = Condition.parse(f"{corpus}@kmer4")
+    assert (condition.corpus, condition.tokenizer) == (corpus, "kmer4")
+    assert str(condition) == f"{corpus}@kmer4"
+    assert "/" not in condition.slug and len(condition.slug) <= 60
