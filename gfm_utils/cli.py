@@ -73,17 +73,13 @@ def entropy(
     json: Json = False,
 ) -> None:
     """Estimate the entropy of a corpus, per base or character (and per token)."""
-    import pandas as pd
-
-    from gfm_utils.entropy import corpus_entropy, token_entropy
-    from gfm_utils.tokens import prepare
+    from gfm_utils.analyses import entropy_table
+    from gfm_utils.tokens import load_corpus, prepare
 
     size = profile_named(profile)
-    found = corpora_.load(corpus, progress=True)
-    tables = [corpus_entropy(found, size.entropy_order, size.max_symbols, size.code_symbols, progress=True)]
-    if tokenizer is not None:
-        tables.append(token_entropy(prepare(f"{corpus}@{tokenizer}", size, runs, seed)))
-    rows = to_rows(pd.concat(tables, ignore_index=True))
+    found = load_corpus(corpus, size)
+    stores = [] if tokenizer is None else [prepare(f"{corpus}@{tokenizer}", size, runs, seed)]
+    rows = to_rows(entropy_table([found], stores, size))
     columns = ("condition", "metric", "estimator", "order", "value", "se", "unit", "kind", "trusted")
     _show(rows, json, columns)
 
@@ -120,12 +116,15 @@ def train(
 def build(
     profile: Profile = "quick",
     condition: Annotated[
-        list[str] | None, typer.Option(help="corpus@tokenizer; repeat for several. Default: the book's three.")
+        list[str] | None,
+        typer.Option(help="corpus@tokenizer; repeat for several. Default: the book's three."),
     ] = None,
     chapter: Annotated[list[str] | None, typer.Option(help="Execute only this chapter; repeatable.")] = None,
-    root: Annotated[Path, typer.Option(help="The book's repository.")] = Path("."),
+    root: Annotated[Path, typer.Option(help="The book's repository.")] = Path(),
     out: Annotated[Path, typer.Option(help="Folder for all that the build makes.")] = Path("_build"),
-    runs: Annotated[Path | None, typer.Option(help="Folder of ensembles; default: runs/ of the repository.")] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder of ensembles; default: runs/ of the repository.")
+    ] = None,
     seed: Seed = 42,
     json: Json = False,
 ) -> None:

@@ -1,6 +1,6 @@
 """Profiles: one named size of everything, from a test of seconds to the paper's own run."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,31 +30,42 @@ class Profile(BaseModel):
     schedule: Literal["cosine"] = "cosine"
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.01
-    clip: float = Field(0.5, description="largest norm of the gradient")
-    train_mask: float = Field(0.15, description="share of the tokens of a training window that are predicted")
+    clip: float = Field(default=0.5, description="largest norm of the gradient")
+    train_mask: float = Field(
+        default=0.15, description="share of the tokens of a training window that are predicted"
+    )
     corruption: tuple[float, float, float] = Field(
-        (0.8, 0.1, 0.1), description="of the predicted tokens: replaced by [MASK], by a random token, left as they are"
+        default=(0.8, 0.1, 0.1),
+        description="of the predicted tokens: replaced by [MASK], by a random token, left as they are",
     )
     # analysis
     test_windows: int = Field(description="test windows that the analyses read", ge=2)
-    test_mask: float = Field(0.15, description="share of tokens masked at test, all by [MASK]")
+    test_mask: float = Field(default=0.15, description="share of tokens masked at test, all by [MASK]")
     fisher_windows: int = Field(description="test windows for the Fisher information", ge=2)
     # corpus entropy
     entropy_order: int = Field(description="largest block length in symbols", ge=1)
-    code_symbols: int | None = Field(description="symbols that the code lengths read; None: all of max_symbols")
+    entropy_symbols: int | None = Field(default=None, description="first symbols that are counted; None: all")
+    code_symbols: int | None = Field(description="first symbols that the code lengths read; None: all")
 
 
-_COMMON = {"preset": "modernbert-2x64", "window": 64, "batch": 32, "learning_rate": 3e-3, "warmup": 0.1}
+_COMMON: dict[str, Any] = {
+    "preset": "modernbert-2x64",
+    "window": 64,
+    "batch": 32,
+    "learning_rate": 3e-3,
+    "warmup": 0.1,
+}
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
         Profile(  # seconds: does everything run?
             name="smoke", max_symbols=200_000, tokenizer_symbols=100_000, members=2, steps=20,
-            test_windows=16, fisher_windows=4, entropy_order=6, code_symbols=50_000, **_COMMON,
+            test_windows=16, fisher_windows=4, entropy_order=6, entropy_symbols=100_000, code_symbols=50_000,
+            **_COMMON,
         ),
         Profile(  # the default book, on two cores
-            name="quick", max_symbols=12_000_000, tokenizer_symbols=2_000_000, members=5, steps=1000,
+            name="quick", max_symbols=12_000_000, tokenizer_symbols=2_000_000, members=5, steps=700,
             test_windows=512, fisher_windows=128, entropy_order=12, code_symbols=4_000_000, **_COMMON,
         ),
         Profile(  # one small GPU

@@ -57,12 +57,7 @@ def toy_fasta(shared: Path) -> Path:
     for name in ("one", "two"):
         bases = "".join(rng.choice(list("ACGT"), 60_000, p=[0.35, 0.15, 0.15, 0.35]))
         bases = (
-            bases[:20_000]
-            + bases[20_000:25_000].lower()
-            + "N" * 50
-            + bases[25_000:40_000]
-            + "R"
-            + bases[40_000:]
+            bases[:20_000] + bases[20_000:25_000].lower() + "N" * 50 + bases[25_000:40_000] + "R" + bases[40_000:]
         )
         records.append(
             f">{name} a made-up chromosome\n" + "\n".join(bases[i : i + 80] for i in range(0, len(bases), 80))

@@ -1,5 +1,6 @@
 """The real chapters at the smoke profile, on two small corpora made here: alone, and as a whole book."""
 
+import os
 import random
 import re
 import subprocess
@@ -12,10 +13,21 @@ import pytest
 from gfm_utils.book import BuildReport, build, pages
 from gfm_utils.book.kernel import private_jupyter
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
+from gfm_utils.errors import GfmError
 from gfm_utils.tables import COLUMNS, read_tables
 
 ROOT = Path(__file__).parents[1]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chapters")]
+
+
+@pytest.fixture(autouse=True)
+def _browser(request: pytest.FixtureRequest) -> None:
+    """Skip what needs a browser where there is none, unless ``GFM_REQUIRE_BROWSER=1`` asks for it."""
+    if request.node.get_closest_marker("browser") and os.environ.get("GFM_REQUIRE_BROWSER") != "1":
+        try:
+            pages.find_chromium()
+        except GfmError as error:
+            pytest.skip(str(error))
 
 
 def sentence(source: random.Random, words: list[str]) -> str:

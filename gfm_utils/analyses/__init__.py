@@ -1,8 +1,19 @@
-"""Analyses of ensembles: each gives a result table, with the untrained members as a control."""
+"""Analyses of corpora and ensembles: each gives a result table; models have untrained members as a control."""
 
+from gfm_utils.analyses.datasets import corpus_table, entropy_table, token_table
 from gfm_utils.analyses.disagreement import disagreement
 from gfm_utils.analyses.fisher import fisher_information
+from gfm_utils.analyses.learning import learning_curves
 from gfm_utils.analyses.output import output_distributions
 from gfm_utils.analyses.static import static_embeddings
 
-__all__ = ["disagreement", "fisher_information", "output_distributions", "static_embeddings"]
+__all__ = [
+    "corpus_table",
+    "disagreement",
+    "entropy_table",
+    "fisher_information",
+    "learning_curves",
+    "output_distributions",
+    "static_embeddings",
+    "token_table",
+]

@@ -7,17 +7,20 @@ import pandas as pd
 
 from gfm_utils import corpora, tables
 from gfm_utils.analyses.rows import Row
+from gfm_utils.entropy import corpus_entropy, token_entropy
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL, TokenStore
+
+LEAKS = {"exact": "leaked_windows", "reverse complement": "leaked_windows_reverse"}
 
 
 def corpus_table(found: Sequence[corpora.Corpus], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """Result table of corpora and their split.
 
     Metrics, with the corpus as condition: ``records``, ``symbols`` (whole corpus); ``part_symbols`` (axis
-    ``part``), what the profile uses; ``leaked_windows`` (axis ``part``), the share of windows of that part with
-    an exact match of 64 bases or 20 words in the training part (for DNA also on the other strand, axis
-    ``part`` with ``, reverse complement``).
+    ``part``), what the profile uses; ``leaked_windows`` and for DNA ``leaked_windows_reverse`` (axis ``part``),
+    the share of windows of that part with an exact match of 64 bases or 20 words in the training part, or in
+    its reverse complement.
 
     Args:
         found: the corpora.
@@ -38,7 +41,7 @@ def corpus_table(found: Sequence[corpora.Corpus], profile: Profile, seed: int = 
             rows.append({**place, "metric": "part_symbols", "unit": f"{corpus.unit}s", "value": symbols})
         for leak in corpora.leakage(split, corpus.kind):
             rows.append({
-                **base, "metric": "leaked_windows", "unit": "share", "axis": "part", "x": leak["part"],
+                **base, "metric": LEAKS[leak["match"]], "unit": "share", "axis": "part", "x": leak["part"],
                 "value": leak["share"], "n": leak["windows"],
             })  # fmt: skip
     return tables.table(rows)
@@ -75,3 +78,29 @@ def token_table(stores: Sequence[TokenStore]) -> pd.DataFrame:
             for rank in ranks
         ]  # fmt: skip
     return tables.table(rows)
+
+
+def entropy_table(
+    found: Sequence[corpora.Corpus], stores: Sequence[TokenStore], profile: Profile, progress: bool = True
+) -> pd.DataFrame:
+    """Result table of the entropy of corpora, per base or character, and of their training tokens, per token.
+
+    Args:
+        found: the corpora; the profile's ``entropy_symbols`` and ``code_symbols`` bound what is read of them.
+        stores: the tokens, one a condition; special tokens are not part of the vocabulary here.
+        profile: the size.
+        progress: show bars.
+    """
+    tables_ = [
+        corpus_entropy(
+            corpus, profile.entropy_order, profile.entropy_symbols, profile.code_symbols, progress=progress
+        )
+        for corpus in found
+    ]
+    for store in stores:
+        part = store.about["parts"]["train"]
+        ids = [segment - np.uint16(len(SPECIAL)) for segment in store.segments("train")]
+        per_token = part["symbols"] / part["tokens"]
+        size = store.vocabulary - len(SPECIAL)
+        tables_.append(token_entropy(store.condition, ids, size, per_token, store.unit, max_order=2))
+    return pd.concat(tables_, ignore_index=True)

@@ -153,7 +153,7 @@ def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: in
             traces = [
                 {
                     group: float(values.mean())
-                    for group, values in squared_gradients(member.model(state).to(where), *tensors).items()
+                    for group, values in squared_gradients(member.model(state, where), *tensors).items()
                 }
                 for member in ensemble.members
             ]
@@ -168,7 +168,8 @@ def fisher_rows(base: Row, seeds: Sequence[int], traces: Sequence[dict[str, floa
     whole = np.array([sum(v for g, v in trace.items() if not g.startswith("embeddings.")) for trace in traces])
     groups = list(traces[0])
     values = {group: np.array([trace[group] for trace in traces]) for group in groups}
-    values["encoder"] = sum(values[group] for group in groups if group.startswith("encoder."))
+    layers = [values[group] for group in groups if group.startswith("encoder.")]
+    values["encoder"] = np.sum(layers, axis=0)
     for group, trace in values.items():
         rows += member_rows({**base, "x": group, "metric": "fisher_trace", "unit": "nats²"}, seeds, trace, n)
         share = {**base, "x": group, "metric": "fisher_share", "unit": "share"}

@@ -32,7 +32,13 @@ def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
             "n": int(held_out.sum()),
         })  # fmt: skip
         curves = np.stack([member.metrics["validation_loss"].to_numpy() for member in ensemble.members])
-        curve = {**base, "state": "trained", "metric": "validation_nll", "unit": "bits/token", "axis": "tokens"}
+        curve = {
+            **base,
+            "state": "trained",
+            "metric": "validation_nll",
+            "unit": "bits/token",
+            "axis": "tokens",
+        }
         for place, tokens in enumerate(ensemble.members[0].metrics["tokens"]):
             rows += member_rows({**curve, "x": int(tokens)}, ensemble.seeds, curves[:, place], 1)
         seconds = np.array([member.provenance["seconds"] for member in ensemble.members])

@@ -54,8 +54,8 @@ def output_moments(batches: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> Outp
         batch = [entropy_.sum(1), nll.sum(1), hit.sum(1), ranked.sum(1)]
         sums = batch if not sums else [total + part for total, part in zip(sums, batch, strict=True)]
         count += len(truth)
-    means = [(total / count).numpy() for total in sums]
-    return OutputMoments(*means, tokens=count)
+    entropies, losses, hits, curves = ((total / count).numpy() for total in sums)
+    return OutputMoments(entropies, losses, hits, curves, count)
 
 
 def output_distributions(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
@@ -107,9 +107,7 @@ def _model_rows(
         ("context_gain", (unigram - moments.nll) / per_token, unit),
         ("accuracy", moments.accuracy, "share"),
     ):
-        yield from member_rows(
-            {**base, "metric": metric, "unit": name}, ensemble.seeds, value, moments.tokens
-        )
+        yield from member_rows({**base, "metric": metric, "unit": name}, ensemble.seeds, value, moments.tokens)
     for rank in _log_ranks(ensemble.spec.vocabulary):
         yield from member_rows(
             {**base, "metric": "rank_probability", "unit": "probability", "axis": "rank", "x": rank},

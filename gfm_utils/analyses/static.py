@@ -1,7 +1,8 @@
 """Static embeddings (the input embedding matrix): do members place the same tokens near each other?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,12 +90,15 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
         seen = np.flatnonzero(counts)
         seen = seen[seen >= len(SPECIAL)]
         for state in STATES:
-            matrices = [
-                member.model(state).get_input_embeddings().weight.detach().double().numpy()[seen]
-                for member in ensemble.members
-            ]
+            matrices = [_embeddings(member.model(state))[seen] for member in ensemble.members]
             rows += embedding_rows({"condition": ensemble.condition, "state": state}, ensemble.seeds, matrices)
     return tables.table(rows)
+
+
+def _embeddings(model: Any) -> Matrix:
+    """The input embedding matrix, shape (vocabulary, hidden)."""
+    matrix: Matrix = model.get_input_embeddings().weight.detach().double().numpy()
+    return matrix
 
 
 def embedding_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) -> list[Row]:
@@ -105,18 +109,19 @@ def embedding_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) 
     rows: list[Row] = []
     for k in sizes:
         axis = {**base, "unit": "share", "axis": "k", "x": k}
-        matrix = _pairs(len(seeds), lambda i, j, k=k: topk_overlap(near[i][:, :k], near[j][:, :k]))
+        matrix = _pairs([table[:, :k] for table in near], topk_overlap)
         rows += pair_rows({**axis, "metric": "topk_overlap"}, seeds, matrix, tokens)
         chance = topk_overlap_chance(tokens, k)
         rows.append({**axis, "metric": "topk_overlap_chance", "value": chance, "n": tokens})
     for metric, measure in (("procrustes_disparity", procrustes_disparity), ("linear_cka", linear_cka)):
-        matrix = _pairs(len(seeds), lambda i, j, f=measure: f(matrices[i], matrices[j]))
+        matrix = _pairs(matrices, measure)
         rows += pair_rows({**base, "metric": metric, "unit": "share"}, seeds, matrix, tokens)
     return rows
 
 
-def _pairs(members: int, measure) -> Matrix:  # type: ignore[no-untyped-def]
-    matrix = np.zeros((members, members))
-    for i, j in combinations(range(members), 2):
-        matrix[i, j] = matrix[j, i] = measure(i, j)
+def _pairs(found: Sequence[Any], measure: Callable[[Any, Any], float]) -> Matrix:
+    """Symmetric matrix of a measure of every two members' things."""
+    matrix = np.zeros((len(found), len(found)))
+    for i, j in combinations(range(len(found)), 2):
+        matrix[i, j] = matrix[j, i] = measure(found[i], found[j])
     return matrix

@@ -1,5 +1,6 @@
-"""Run the chapters, build the pages so that they work offline, and look at the pages in a browser."""
+"""The book: run the chapters (papermill), build the pages, make them work offline."""
 
+from gfm_utils.book.chapter import Chapter, open_chapter
 from gfm_utils.book.driver import BuildReport, build
 
-__all__ = ["BuildReport", "build"]
+__all__ = ["BuildReport", "Chapter", "build", "open_chapter"]

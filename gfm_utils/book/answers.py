@@ -32,26 +32,28 @@ def _note() -> str:
     return "\nBrackets are 95 % intervals over the members of each ensemble."
 
 
-def corpora_answer(table: pd.DataFrame) -> str:
-    """What went in: sizes, tokens and leaks."""
-    sizes = table[table["metric"] == "symbols"]
-    leaks = table[(table["metric"] == "leaked_windows") & (table["x"] == "test")]
+def corpora_answer(data: pd.DataFrame, tokens: pd.DataFrame) -> str:
+    """What went in: sizes, leaks and tokens."""
     lines = []
-    for corpus, value, unit in zip(sizes["condition"], sizes["value"], sizes["unit"], strict=True):
-        used = table[(table["metric"] == "part_symbols") & (table["condition"] == corpus)]["value"].sum()
-        leak = leaks[leaks["condition"] == corpus].iloc[0]
+    for corpus in conditions_of(data):
+        own = data[data["condition"] == corpus]
+        size = own[own["metric"] == "symbols"].iloc[0]
+        used = own.loc[own["metric"] == "part_symbols", "value"].sum()
+        leak = own[(own["metric"] == "leaked_windows") & (own["x"] == "test")].iloc[0]
         lines.append(
-            f"- **{corpus}**: {value:,.0f} {unit}, of which this run uses {used:,.0f}; "
-            f"{100 * leak['value']:.1f} % of {leak['n']:,} test windows repeat a stretch of the training part word for word."
+            f"- **{corpus}**: {size['value']:,.0f} {size['unit']}, of which this run uses {used:,.0f}; "
+            f"{100 * leak['value']:.1f} % of {leak['n']:,} test windows repeat a stretch of the training part."
         )
-    for condition in dict.fromkeys(table.loc[table["metric"] == "tokens", "condition"]):
-        per = value_of(table, condition, "symbols_per_token")
-        used = value_of(table, condition, "vocabulary_used")
-        lines.append(
-            f"- **{condition}**: {per['value']:.2f} {per['unit'].replace('/', ' per ')}; "
+
+    def line(condition: str) -> str:
+        per = value_of(tokens, condition, "symbols_per_token")
+        used = value_of(tokens, condition, "vocabulary_used")
+        return (
+            f"{per['value']:.2f} {per['unit'].replace('/', ' per ')}; "
             f"{100 * used['value']:.0f} % of the vocabulary occurs in the training part."
         )
-    return "\n".join(lines)
+
+    return "\n".join([*lines, *_bullets(tokens, line)])
 
 
 def entropy_answer(table: pd.DataFrame) -> str:
@@ -65,7 +67,7 @@ def entropy_answer(table: pd.DataFrame) -> str:
         lines.append(
             f"- **{corpus}**: at most {best['value']:.3f} {best['unit'].replace('/', ' per ')} "
             f"({best['estimator'].replace('_', ' ')}, an upper bound), "
-            f"which is {100 * best['value'] / uniform['value']:.0f} % of a uniform choice ({uniform['value']:.2f} bits)."
+            f"{100 * best['value'] / uniform['value']:.0f} % of a uniform choice ({uniform['value']:.2f} bits)."
         )
     tokens = table[(table["metric"] == "unigram_entropy") & (table["estimator"] == "grassberger")]
     for condition in [c for c in dict.fromkeys(tokens["condition"]) if "@" in c]:
@@ -151,7 +153,8 @@ def static_answer(table: pd.DataFrame) -> str:
             f"untrained {of('topk_overlap', 'untrained', **at)['value']:.3f}); "
             f"Procrustes disparity {_number(of('procrustes_disparity'), 3)} "
             f"(untrained {of('procrustes_disparity', 'untrained')['value']:.3f}); "
-            f"linear CKA {_number(of('linear_cka'), 3)} (untrained {of('linear_cka', 'untrained')['value']:.3f})."
+            f"linear CKA {_number(of('linear_cka'), 3)} "
+            f"(untrained {of('linear_cka', 'untrained')['value']:.3f})."
         )
 
     return "\n".join([*_bullets(table, line), _note()])

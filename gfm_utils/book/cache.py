@@ -49,9 +49,7 @@ def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> st
     These are its cells, its parameters, the package's source, the corpus registry, the installed versions,
     the device, and the bytes of every corpus given as a file.
     """
-    cells = [
-        (cell.cell_type, cell.source, cell.metadata) for cell in nbformat.read(notebook, as_version=4).cells
-    ]
+    cells = [(cell.cell_type, cell.source, cell.metadata) for cell in nbformat.read(notebook, as_version=4).cells]
     registry = Path(root) / "data" / "corpora.yaml"
     return digest(
         {
@@ -61,9 +59,7 @@ def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> st
             "registry": sha256_of(registry) if registry.is_file() else None,
             "environment": environment_versions(),
             "device": device_name(),
-            "corpora": {
-                str(path): sha256_of(path) for path in corpus_files(parameters.get("conditions", ()))
-            },
+            "corpora": {str(path): sha256_of(path) for path in corpus_files(parameters.get("conditions", ()))},
         },
         length=64,
     )

@@ -9,11 +9,11 @@ import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue
 
-from gfm_utils import corpora
+from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, train_ensembles
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tables import write_table
-from gfm_utils.tokens import Condition, TokenStore, prepare
+from gfm_utils.tokens import Condition, TokenStore, load_corpus, prepare
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Chapter:
     seed: int
 
     @cached_property
-    def corpora(self) -> list[corpora.Corpus]:
+    def corpora(self) -> list[Corpus]:
         """The corpora of the conditions, each once."""
         names = dict.fromkeys(Condition.parse(condition).corpus for condition in self.conditions)
-        return [corpora.load(name) for name in names]
+        return [load_corpus(name, self.profile) for name in names]
 
     @cached_property
     def stores(self) -> list[TokenStore]:

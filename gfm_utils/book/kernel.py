@@ -91,9 +91,7 @@ class Relay(io.TextIOBase):
         return len(text)
 
 
-def execute(
-    source: Path, target: Path, parameters: Mapping[str, Any], work: Path, progress: bool = True
-) -> None:
+def execute(source: Path, target: Path, parameters: Mapping[str, Any], work: Path, progress: bool = True) -> None:
     """Execute a notebook with papermill and write the executed one, without its standard error.
 
     The kernel runs in the notebook's own directory. On a failure ``target`` is left as it was, and the
@@ -135,9 +133,7 @@ def execute(
             f"(the notebook up to there: {running})"
         ) from None
     except (DeadKernelError, CellTimeoutError) as error:
-        raise GfmError(
-            f"chapter {source.stem!r}: the kernel died ({error}); is there enough memory?"
-        ) from None
+        raise GfmError(f"chapter {source.stem!r}: the kernel died ({error}); is there enough memory?") from None
     notebook = nbformat.read(running, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":

@@ -1,6 +1,7 @@
 """The notebooks of the book: which there are, in which order, and the parameters that they declare."""
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,7 @@ def toc_entries(root: Path) -> list[str]:
     """
     path = Path(root) / "_toc.yml"
     if not path.is_file():
-        raise GfmError(
-            f"no _toc.yml in {Path(root).resolve()}; run this in the root of the book's repository"
-        )
+        raise GfmError(f"no _toc.yml in {Path(root).resolve()}; run this in the root of the book's repository")
     entries = _files(yaml.safe_load(path.read_text(encoding="utf-8")))
     for entry in entries:
         if not any((Path(root) / f"{entry}{suffix}").is_file() for suffix in (".md", ".ipynb")):
@@ -59,9 +58,7 @@ def chapter_paths(root: Path, names: Sequence[str] | None = None) -> dict[str, P
 
 def python_of(source: str) -> str:
     """A cell's source without the lines that only IPython reads (``%magic`` and ``!command``)."""
-    return "\n".join(
-        "pass" if line.startswith(("%", "!")) else line for line in source.splitlines()
-    )  # "pass" keeps the numbers of the lines
+    return re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)  # keeps the numbers of the lines
 
 
 def declared_parameters(path: Path) -> dict[str, Any]:
@@ -82,9 +79,7 @@ def declared_parameters(path: Path) -> dict[str, Any]:
                 except ValueError:
                     raise GfmError(f"{path}: parameter {name!r} is not set to a plain literal") from None
             case _:
-                raise GfmError(
-                    f"{path}: line {statement.lineno} of the parameters cell is not 'name = literal'"
-                )
+                raise GfmError(f"{path}: line {statement.lineno} of the parameters cell is not 'name = literal'")
     return declared
 
 

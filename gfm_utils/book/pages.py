@@ -119,9 +119,7 @@ def _browser() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        raise GfmError(
-            "looking at the pages needs playwright; install it with pip install -e .[dev]"
-        ) from None
+        raise GfmError("looking at the pages needs playwright; install it with pip install -e .[dev]") from None
     executable = find_chromium()
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -182,9 +180,7 @@ def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) 
     if sideways:
         found.append(("scroll", sideways))
     found += [("image", source) for source in page.evaluate(_BROKEN_IMAGES)]
-    found += [
-        ("link", link) for link in sorted(set(page.evaluate(_LINKS))) if not _leads_somewhere(link, anchors)
-    ]
+    found += [("link", link) for link in sorted(set(page.evaluate(_LINKS))) if not _leads_somewhere(link, anchors)]
     page.close()
     return list(dict.fromkeys(found))
 

@@ -2,7 +2,7 @@
 
 from gfm_utils.corpora.fetching import fetch
 from gfm_utils.corpora.leaks import leakage
-from gfm_utils.corpora.loading import load
+from gfm_utils.corpora.loading import checksum, is_streamed, load
 from gfm_utils.corpora.registry import Entry, registry, status
 from gfm_utils.corpora.segments import FORMAT, Corpus, Kind, Segment, Split
 from gfm_utils.corpora.splitting import split
@@ -14,7 +14,9 @@ __all__ = [
     "Kind",
     "Segment",
     "Split",
+    "checksum",
     "fetch",
+    "is_streamed",
     "leakage",
     "load",
     "registry",

@@ -78,9 +78,7 @@ def dna_segments(
     }
 
 
-def text_segments(
-    pairs: Iterable[tuple[str, str]], limit: int | None, repairs: tuple[str, ...] = ()
-) -> Assembled:
+def text_segments(pairs: Iterable[tuple[str, str]], limit: int | None, repairs: tuple[str, ...] = ()) -> Assembled:
     """One segment a text record; empty records and exact duplicates are dropped.
 
     Args:

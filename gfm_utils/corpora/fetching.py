@@ -169,8 +169,7 @@ def _members(entry: Entry, wheel: WheelSource) -> list[str]:
         source.member
         for source in entry.sources
         if isinstance(source, WheelSource)
-        and (source.package, source.version, source.platform)
-        == (wheel.package, wheel.version, wheel.platform)
+        and (source.package, source.version, source.platform) == (wheel.package, wheel.version, wheel.platform)
     ]
 
 
@@ -189,9 +188,7 @@ def _download_wheel(name: str, source: WheelSource, folder: Path, progress: bool
     result: list[subprocess.CompletedProcess[str]] = []
     worker = threading.Thread(target=lambda: result.append(_pip(command, scratch)), daemon=True)
     worker.start()
-    with tqdm(
-        total=source.size, desc=name, unit="B", unit_scale=True, leave=False, disable=not progress
-    ) as bar:
+    with tqdm(total=source.size, desc=name, unit="B", unit_scale=True, leave=False, disable=not progress) as bar:
         while worker.is_alive():
             worker.join(_POLL)
             bar.update(max(0, _largest(folder) - bar.n))

@@ -11,9 +11,7 @@ from gfm_utils.corpora.shingles import MATCH, UNIT, Elements, elements, hashes, 
 WINDOW = 4
 
 
-def leakage(
-    split: Split, kind: Kind, match: int | None = None, window: int | None = None
-) -> list[dict[str, Any]]:
+def leakage(split: Split, kind: Kind, match: int | None = None, window: int | None = None) -> list[dict[str, Any]]:
     """Share of test and validation windows that hold an exact match with the training part.
 
     Each segment is tiled by windows; the last one may be shorter, down to one match. A window leaks if a run

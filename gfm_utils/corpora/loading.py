@@ -67,6 +67,41 @@ def load(
         cleaning.
     """
     plan = _plan(source, kind, column, max_symbols, progress)
+    key = _key(plan, max_symbols)
+    started = monotonic()
+    assembled = recall(key)
+    if assembled is None:
+        assembled = _assembled(plan, max_symbols, progress)
+        if plan.stream is not None or (plan.kind == "text" and monotonic() - started > SLOW):
+            remember(key, assembled)
+    segments, stats = assembled
+    if not segments:
+        what = "no stretch of A, C, G, T" if plan.kind == "dna" else "no text"
+        raise GfmError(f"{plan.source} holds {what} after cleaning; give another file")
+    return Corpus(plan.name, plan.kind, segments, key, plan.licence, plan.citation, plan.source, stats)
+
+
+def is_streamed(source: str) -> bool:
+    """Whether a corpus comes from a stream, of which ``max_symbols`` must say how much."""
+    return source in registry() and registry()[source].hub is not None
+
+
+def checksum(source: str, max_symbols: int | None = None, progress: bool = False) -> str:
+    """The checksum that the loaded corpus would have, without reading more than the source's bytes.
+
+    Args:
+        source: as for :func:`load`.
+        max_symbols: likewise.
+        progress: show downloads on standard error.
+
+    Raises:
+        GfmError: unknown corpus or failed download.
+    """
+    return _key(_plan(source, None, None, max_symbols, progress), max_symbols)
+
+
+def _key(plan: _Plan, max_symbols: int | None) -> str:
+    """SHA-256 over the source's bytes, how they are read, and ``FORMAT``, as 64 hexadecimal digits."""
     options: dict[str, Any] = {
         "format": FORMAT, "kind": plan.kind, "form": plan.form, "column": plan.column,
         "encoding": plan.encoding, "repairs": plan.repairs, "max_symbols": max_symbols,
@@ -76,23 +111,10 @@ def load(
     else:
         assert plan.path is not None
         options["sha256"] = sha256_of(plan.path) if plan.path.is_file() else None
-    checksum = digest(options, length=64)
-    started = monotonic()
-    assembled = recall(checksum)
-    if assembled is None:
-        assembled = _assembled(plan, max_symbols, progress)
-        if plan.stream is not None or (plan.kind == "text" and monotonic() - started > SLOW):
-            remember(checksum, assembled)
-    segments, stats = assembled
-    if not segments:
-        what = "no stretch of A, C, G, T" if plan.kind == "dna" else "no text"
-        raise GfmError(f"{plan.source} holds {what} after cleaning; give another file")
-    return Corpus(plan.name, plan.kind, segments, checksum, plan.licence, plan.citation, plan.source, stats)
+    return digest(options, length=64)
 
 
-def _plan(
-    source: str, kind: Kind | None, column: str | None, max_symbols: int | None, progress: bool
-) -> _Plan:
+def _plan(source: str, kind: Kind | None, column: str | None, max_symbols: int | None, progress: bool) -> _Plan:
     path, column = _path_and_column(source, column)
     looks_like_path = path.exists() or "/" in source or "\\" in source or _suffixed(path)
     if not looks_like_path or source in registry():
@@ -119,9 +141,7 @@ def _path_and_column(source: str, column: str | None) -> tuple[Path, str | None]
     return Path(head).expanduser(), column or tail
 
 
-def _from_registry(
-    name: str, entry: Entry, kind: Kind | None, max_symbols: int | None, progress: bool
-) -> _Plan:
+def _from_registry(name: str, entry: Entry, kind: Kind | None, max_symbols: int | None, progress: bool) -> _Plan:
     if kind not in (None, entry.kind):
         raise GfmError(f"corpus {name!r} is of kind {entry.kind!r}, not {kind!r}; leave kind out")
     if entry.hub is not None and max_symbols is None:

@@ -92,11 +92,7 @@ class Entry(_Strict):
             raise ValueError("'file' is needed for a corpus that is downloaded")
         if any(isinstance(source, WheelSource) for source in self.sources) and self.sha256 is None:
             raise ValueError("'sha256' is needed for a wheel source")
-        if (
-            (self.kind == "dna") != (self.format in ("fasta", "fastq"))
-            and self.hub is None
-            and not self.column
-        ):
+        if (self.kind == "dna") != (self.format in ("fasta", "fastq")) and self.hub is None and not self.column:
             raise ValueError(f"format {self.format!r} does not give kind {self.kind!r}")
         return self
 

@@ -91,9 +91,7 @@ def _check(
     corpus: Corpus, fractions: tuple[float, float, float], block: int, gap: int, max_symbols: int | None
 ) -> None:
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
-        raise GfmError(
-            f"fractions {fractions} do not make a split; give three positive shares that add up to 1"
-        )
+        raise GfmError(f"fractions {fractions} do not make a split; give three positive shares that add up to 1")
     if block < SHORTEST or gap < 0:
         raise GfmError(
             f"block {block} or gap {gap} is too small; a block has at least {SHORTEST} symbols, a gap 0"
@@ -104,9 +102,7 @@ def _check(
             "a split into train, validation and test: give a longer one"
         )
     if max_symbols is not None and max_symbols < SMALLEST:
-        raise GfmError(
-            f"max_symbols is {max_symbols}; at least {SMALLEST} {corpus.unit}s are needed for a split"
-        )
+        raise GfmError(f"max_symbols is {max_symbols}; at least {SMALLEST} {corpus.unit}s are needed for a split")
 
 
 def _by_record(segments: Sequence[Segment]) -> list[list[Segment]]:

@@ -16,13 +16,9 @@ _DROPPED = {
     "ref", "references", "table", "gallery", "math", "chem", "timeline", "imagemap", "score",
     "syntaxhighlight", "source", "graph", "hiero", "templatedata", "noinclude",
 }  # fmt: skip
-_NOT_PROSE = re.compile(
-    r"\s*:?\s*(file|image|category|media|wiktionary|[a-z]{2,3}(-[a-z]+)*)\s*:", re.IGNORECASE
-)
+_NOT_PROSE = re.compile(r"\s*:?\s*(file|image|category|media|wiktionary|[a-z]{2,3}(-[a-z]+)*)\s*:", re.IGNORECASE)
 # What is left of markup that does not close.
-_BROKEN = re.compile(
-    r"<ref\b[^<>]*>.*?</ref>|</?[a-z]+[^<>\n]*>|'{2,}|\[\[|\]\]|\{\||\|\}|\{\{|\}\}", re.DOTALL
-)
+_BROKEN = re.compile(r"<ref\b[^<>]*>.*?</ref>|</?[a-z]+[^<>\n]*>|'{2,}|\[\[|\]\]|\{\||\|\}|\{\{|\}\}", re.DOTALL)
 
 
 def articles(handle: BinaryIO, name: str) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from transformers import AutoModelForMaskedLM, PreTrainedModel
+from transformers import AutoModelForMaskedLM
 
 from gfm_utils.ensembles import local
 from gfm_utils.ensembles.specification import EnsembleSpec
@@ -28,13 +28,13 @@ class Member:
     path: Path
     seed: int
 
-    def model(self, state: State = "trained") -> PreTrainedModel:
-        """The model in evaluation mode, as trained or as initialised."""
+    def model(self, state: State = "trained", where: str = "cpu") -> Any:
+        """The Hugging Face model in evaluation mode, as trained or as initialised, on a device."""
         path = self.path if state == "trained" else self.path / "untrained"
-        loaded: PreTrainedModel = AutoModelForMaskedLM.from_pretrained(
+        loaded = AutoModelForMaskedLM.from_pretrained(
             path, use_safetensors=True, trust_remote_code=False, local_files_only=True
         )
-        return loaded.eval()
+        return loaded.eval().to(where)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:

@@ -46,23 +46,17 @@ def predictions(
     """
     spec = ensemble.spec
     where = device()
-    shown, positions, targets, _ = masked_windows(
-        ensemble.store, "test", spec.window, windows, rate, seed
-    )
-    models = [member.model(state).to(where) for member in ensemble.members]
+    shown, positions, targets, _ = masked_windows(ensemble.store, "test", spec.window, windows, rate, seed)
+    models = [member.model(state, where) for member in ensemble.members]
     per_window = len(models) * positions.shape[1] * spec.vocabulary
     step = max(1, BUDGET // per_window)
     for begin in range(0, len(shown), step):
         part = slice(begin, begin + step)
         ids, chosen = (torch.from_numpy(array[part]).to(where) for array in (shown, positions))
         logits = torch.stack([masked_logits(model, ids, chosen) for model in models])
-        yield Predictions(
-            logits.double().log_softmax(-1).cpu(), torch.from_numpy(targets[part].astype(np.int64))
-        )
+        yield Predictions(logits.double().log_softmax(-1).cpu(), torch.from_numpy(targets[part].astype(np.int64)))
 
 
-def masked_test_tokens(
-    ensemble: Ensemble, windows: int, rate: float, seed: int = 42
-) -> npt.NDArray[np.int64]:
+def masked_test_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int = 42) -> npt.NDArray[np.int64]:
     """The true tokens that ``predictions`` with the same arguments asks for, shape (windows, m)."""
     return masked_windows(ensemble.store, "test", ensemble.spec.window, windows, rate, seed)[2]

@@ -1,7 +1,7 @@
 """Model presets: architecture and size by name, built as Hugging Face masked language models."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from transformers import BertConfig, BertForMaskedLM, ModernBertConfig, ModernBertForMaskedLM, PreTrainedModel
@@ -67,7 +67,7 @@ def build_model(name: str, vocabulary: int, window: int, seed: int) -> PreTraine
     """
     shape = preset(name)
     special = {token[1:-1].lower(): index for index, token in enumerate(SPECIAL)}
-    common = {
+    common: dict[str, Any] = {
         "vocab_size": vocabulary,
         "hidden_size": shape.hidden,
         "num_hidden_layers": shape.layers,
@@ -89,20 +89,18 @@ def build_model(name: str, vocabulary: int, window: int, seed: int) -> PreTraine
                     attention_probs_dropout_prob=shape.dropout,
                 )
             )
-        return ModernBertForMaskedLM(
-            ModernBertConfig(
-                **common,
-                cls_token_id=special["cls"],
-                sep_token_id=special["sep"],
-                global_attn_every_n_layers=1,
-                embedding_dropout=shape.dropout,
-                mlp_dropout=shape.dropout,
-                attention_dropout=shape.dropout,
-            )
-        )
+        options: dict[str, Any] = {
+            "cls_token_id": special["cls"],
+            "sep_token_id": special["sep"],
+            "global_attn_every_n_layers": 1,  # every layer sees the whole window
+            "embedding_dropout": shape.dropout,
+            "mlp_dropout": shape.dropout,
+            "attention_dropout": shape.dropout,
+        }
+        return ModernBertForMaskedLM(ModernBertConfig(**common, **options))
 
 
-def masked_logits(model: PreTrainedModel, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """Logits at the given positions only: the head and the decoder never see the other tokens.
 
     Args:

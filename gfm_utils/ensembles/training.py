@@ -139,7 +139,8 @@ def train_member(
     Raises:
         GfmError: the loss is no longer a number.
     """
-    model = build_model(spec.preset, spec.vocabulary, spec.window, seed).to(device)
+    model: Any = build_model(spec.preset, spec.vocabulary, spec.window, seed)
+    model.to(device)
     with atomic(path) as temporary:
         temporary.mkdir(parents=True)
         model.save_pretrained(temporary / "untrained")

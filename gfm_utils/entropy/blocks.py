@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from gfm_utils.entropy.counts import Multiplicities, block_ids, leave_one_out, multiplicities
 from gfm_utils.entropy.estimators import Estimator, entropy, miller_madow, plugin

@@ -89,9 +89,7 @@ class BlockIds:
         return _count(self.ids, self.size)
 
 
-def block_ids(
-    segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, max_order: int
-) -> Iterator[BlockIds]:
+def block_ids(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, max_order: int) -> Iterator[BlockIds]:
     """Identify the blocks of length 1, 2, … ``max_order``; ends early when no segment is long enough.
 
     Identifiers are base-``alphabet`` numbers while ``alphabet**order`` is at most ``DIRECT_BLOCKS``
@@ -121,9 +119,7 @@ def block_ids(
         yield BlockIds(order, ids, size)
 
 
-def count_blocks(
-    segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, order: int
-) -> NDArray[np.uint32]:
+def count_blocks(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, order: int) -> NDArray[np.uint32]:
     """How often each block of length ``order`` occurs, in the order of identifiers of `block_ids`.
 
     Raises:
@@ -185,9 +181,7 @@ def _count(ids: np.ndarray, size: int) -> np.ndarray:  # pragma: no cover - comp
 
 
 @numba.njit(cache=True)
-def _remove(
-    ids: np.ndarray, counts: np.ndarray, histogram: np.ndarray
-) -> None:  # pragma: no cover - compiled
+def _remove(ids: np.ndarray, counts: np.ndarray, histogram: np.ndarray) -> None:  # pragma: no cover - compiled
     for block in ids:
         if block >= 0:
             times = counts[block]
@@ -197,9 +191,7 @@ def _remove(
 
 
 @numba.njit(cache=True)
-def _put_back(
-    ids: np.ndarray, counts: np.ndarray, histogram: np.ndarray
-) -> None:  # pragma: no cover - compiled
+def _put_back(ids: np.ndarray, counts: np.ndarray, histogram: np.ndarray) -> None:  # pragma: no cover - compiled
     for block in ids:
         if block >= 0:
             times = counts[block]

@@ -156,9 +156,7 @@ def _match_length(symbols: Any, t: int, candidate: int, reverse: bool) -> int:
             length += 1
     else:
         while (
-            length < 32
-            and candidate - 1 - length >= 0
-            and symbols[candidate - 1 - length] == symbols[t - length]
+            length < 32 and candidate - 1 - length >= 0 and symbols[candidate - 1 - length] == symbols[t - length]
         ):
             length += 1
     return length

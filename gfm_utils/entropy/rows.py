@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
 from gfm_utils.entropy.codelength import CodeLength, Coder, dna_code_length, text_code_length
@@ -206,9 +206,7 @@ def _block_rows(condition: str, result: BlockEntropy, unit: str, scale: float) -
         shared | {"metric": "conditional_entropy", "unit": unit} | conditional,
     ]
     if result.order == 1:
-        rows.append(
-            shared | {"metric": "unigram_entropy", "axis": None, "x": None, "unit": unit} | conditional
-        )
+        rows.append(shared | {"metric": "unigram_entropy", "axis": None, "x": None, "unit": unit} | conditional)
     return rows
 
 

@@ -1,0 +1,38 @@
+"""Result table -> chart, or table for people."""
+
+from gfm_utils.figures.data import (
+    corpus_overview,
+    leak_overview,
+    learning_chart,
+    shared_overview,
+    summary_of_training,
+    token_frequency_chart,
+)
+from gfm_utils.figures.disagreement import agreement_chart, pair_chart, top_p_chart
+from gfm_utils.figures.entropy import code_length_overview, conditional_entropy_chart, unigram_chart
+from gfm_utils.figures.fisher import encoder_chart, share_chart
+from gfm_utils.figures.output import rank_probability_chart, uncertainty_chart
+from gfm_utils.figures.overview import overview
+from gfm_utils.figures.static import alignment_chart, overlap_chart
+
+__all__ = [
+    "agreement_chart",
+    "alignment_chart",
+    "code_length_overview",
+    "conditional_entropy_chart",
+    "corpus_overview",
+    "encoder_chart",
+    "leak_overview",
+    "learning_chart",
+    "overlap_chart",
+    "overview",
+    "pair_chart",
+    "rank_probability_chart",
+    "share_chart",
+    "shared_overview",
+    "summary_of_training",
+    "token_frequency_chart",
+    "top_p_chart",
+    "uncertainty_chart",
+    "unigram_chart",
+]

@@ -1,8 +1,14 @@
 """Charts of the tokens and of the training."""
 
+from collections.abc import Sequence
+
 import altair as alt
 import pandas as pd
+from pandas.io.formats.style import Styler
 
+from gfm_utils.corpora import Corpus
+from gfm_utils.ensembles import Ensemble
+from gfm_utils.figures.overview import value_text
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
 from gfm_utils.figures.style import condition_colour, themed
 
@@ -16,7 +22,12 @@ def token_frequency_chart(table: pd.DataFrame) -> alt.LayerChart:
         .mark_line(point=True, strokeWidth=2)
         .encode(
             x=alt.X("x:Q", title="rank of the token", scale=alt.Scale(type="log")),
-            y=alt.Y("value:Q", title="share of all tokens", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g")),
+            y=alt.Y(
+                "value:Q",
+                title="share of all tokens",
+                scale=alt.Scale(type="log"),
+                axis=alt.Axis(format="~g"),
+            ),
             color=condition_colour(conditions_of(table)),
             tooltip=["condition", alt.Tooltip("x:Q", title="rank"), alt.Tooltip("value:Q", format=".3%")],
         )
@@ -36,7 +47,12 @@ def learning_chart(table: pd.DataFrame) -> alt.LayerChart:
         alt.Chart(curve[["condition", "member", "x", "value"]])
         .mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=1.2)
         .encode(
-            x=alt.X("x:Q", title="tokens read in training", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s")),
+            x=alt.X(
+                "x:Q",
+                title="tokens read in training",
+                scale=alt.Scale(type="log"),
+                axis=alt.Axis(format="~s"),
+            ),
             y=alt.Y("value:Q", title="validation loss (bits per token)", scale=alt.Scale(zero=False)),
             color=colour,
             detail="member:N",
@@ -59,21 +75,61 @@ def learning_chart(table: pd.DataFrame) -> alt.LayerChart:
     return themed(alt.layer(lines, rules).properties(width="container", height=340))
 
 
-def summary_of_training(table: pd.DataFrame) -> pd.DataFrame:
+def summary_of_training(table: pd.DataFrame) -> Styler:
     """Per condition: tokens a member, final validation loss with its interval, unigram level, tokens a second."""
-    final = summaries(rows_of(table, "validation_nll", axis="tokens")).sort_values("x")
-    final = final.groupby("condition", sort=False).last()
+    curve = summaries(rows_of(table, "validation_nll", axis="tokens")).sort_values("x")
+    final = curve.groupby("condition", sort=False).last()
     level = rows_of(table, "validation_unigram_nll").set_index("condition")["value"]
     speed = summaries(rows_of(table, "training_speed")).set_index("condition")["value"]
-    return pd.DataFrame({
+    loss = [value_text(*row) for row in zip(final["value"], final["low"], final["high"], strict=True)]
+    columns = {
         "tokens a member": final["x"].map("{:,.0f}".format),
-        "validation loss (bits/token)": final["value"].round(3),
-        "95 % interval": [interval_text(low, high) for low, high in zip(final["low"], final["high"], strict=True)],
-        "unigram level": level.round(3),
+        "validation loss (bits/token)": pd.Series(loss, final.index),
+        "token frequencies alone": level.map("{:.3f}".format),
         "tokens/s a member": speed.map("{:,.0f}".format),
-    })  # fmt: skip
+    }
+    return pd.DataFrame(columns).loc[conditions_of(table)].reset_index().style.hide()
 
 
-def interval_text(low: float, high: float, digits: int = 3) -> str:
-    """An interval as ``[low, high]``, or a dash where there is none."""
-    return "–" if pd.isna(low) or pd.isna(high) else f"[{low:.{digits}f}, {high:.{digits}f}]"
+def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:
+    """Per condition: what all members share, and the seeds by which they differ."""
+    rows = []
+    for ensemble in ensembles:
+        spec, member = ensemble.spec, ensemble.members[0]
+        weights = sum(value.numel() for value in member.model().parameters())
+        rows.append({
+            "condition": spec.condition, "architecture": spec.preset, "parameters": f"{weights:,}",
+            "window (tokens)": spec.window, "steps": f"{spec.steps:,}", "windows a step": spec.batch,
+            "learning rate": spec.learning_rate, "data seed": spec.data_seed,
+            "member seeds": ", ".join(map(str, ensemble.seeds)), "device": member.provenance["device"],
+        })  # fmt: skip
+    return pd.DataFrame(rows).astype(str).style.hide()
+
+
+def corpus_overview(table: pd.DataFrame, found: Sequence[Corpus]) -> Styler:
+    """Per corpus: records, symbols, what the run uses of them by part, and the licence."""
+    rows = []
+    for corpus in found:
+        own = table[table["condition"] == corpus.name]
+        parts = own[own["metric"] == "part_symbols"].set_index("x")["value"]
+        rows.append({
+            "corpus": corpus.name, "records": f"{corpus.stats['records']:,}",
+            "bases or characters": f"{corpus.symbols:,}",
+            **{f"{part} part": f"{size:,.0f}" for part, size in parts.items()}, "licence": corpus.licence,
+        })  # fmt: skip
+    return pd.DataFrame(rows).style.hide()
+
+
+def leak_overview(table: pd.DataFrame) -> Styler:
+    """Per corpus and part: windows checked, and the share that repeats something of the training part."""
+    rows = rows_of(table, "leaked_windows", axis="part", numeric=False)
+    reverse = table[table["metric"] == "leaked_windows_reverse"]
+    strands = {(c, x): v for c, x, v in zip(reverse["condition"], reverse["x"], reverse["value"], strict=True)}
+    shown = [
+        {
+            "corpus": condition, "part": part, "windows": f"{n:,.0f}", "exact match": f"{value:.2%}",
+            "on the other strand": f"{strands[condition, part]:.2%}" if (condition, part) in strands else "–",
+        }
+        for condition, part, n, value in zip(rows["condition"], rows["x"], rows["n"], rows["value"], strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(shown).style.hide()

@@ -5,7 +5,7 @@ import pandas as pd
 
 from gfm_utils.figures.output import state_dash
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
-from gfm_utils.figures.style import condition_colour, themed
+from gfm_utils.figures.style import condition_colour, themed, tooltips
 
 
 def top_p_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -69,7 +69,7 @@ def agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(wide[["condition", "state", "value", "low", "high", "chance"]]).encode(
         y=alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=160)),
         yOffset=alt.YOffset("state:N", sort=["trained", "untrained"]),
-        tooltip=["condition", "state", *(alt.Tooltip(f"{n}:Q", format=".3f") for n in ("value", "low", "high", "chance"))],
+        tooltip=["condition", "state", *tooltips("value", "low", "high", "chance")],
     )  # fmt: skip
     bar = base.mark_bar().encode(
         x=alt.X("value:Q", title="share of tokens with the same likeliest prediction", axis=alt.Axis(format="%")),

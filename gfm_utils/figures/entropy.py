@@ -4,10 +4,11 @@ from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.errors import GfmError
-from gfm_utils.figures.style import NEUTRAL, condition_scale, themed
+from gfm_utils.figures.style import NEUTRAL, condition_colour, themed
 
 Scale = Literal["share", "bits"]
 
@@ -39,7 +40,7 @@ def conditional_entropy_chart(
     curve, codes = (_scaled(part, chance, scale) for part in (curve, codes))
     curve["order"] = curve["order"].astype(int)
     curve["trust"] = curve["trusted"].astype(bool).map({True: "trusted", False: "undersampled"})
-    colour = _colour(rows)
+    colour = condition_colour(list(dict.fromkeys(rows["condition"])))
     pick = alt.selection_point(fields=["condition"], bind="legend")
     seen = alt.when(pick)
     title = "share of log2(alphabet)" if scale == "share" else "bits per symbol"
@@ -105,17 +106,11 @@ def unigram_chart(
     )
     title = "bits per token" if per == "token" else "bits per base or character"
     x = alt.X("value:Q", title=f"Unigram entropy ({title})")
-    bar = base.mark_bar(height={"band": 0.6}).encode(x=x, color=_colour(rows, legend=False))
+    bar = base.mark_bar(height={"band": 0.6}).encode(
+        x=x, color=condition_colour(list(dict.fromkeys(rows["condition"])), legend=None)
+    )
     tick = base.mark_tick(color=NEUTRAL, thickness=2).encode(x="chance:Q")
     return themed(alt.layer(bar, tick).properties(width="container", height={"step": 34}))
-
-
-def _colour(rows: pd.DataFrame, legend: bool = True) -> alt.Color:
-    """Colour by condition; text is what some row measures per character."""
-    conditions = list(dict.fromkeys(rows["condition"]))
-    text = set(rows.loc[rows["unit"] == "bits/character", "condition"])
-    colour = alt.Color("condition:N", title=None, scale=condition_scale(conditions, text))
-    return colour if legend else colour.legend(None)
 
 
 def _scaled(rows: pd.DataFrame, chance: pd.Series, scale: Scale) -> pd.DataFrame:
@@ -174,12 +169,23 @@ def _code_rules(codes: pd.DataFrame, colour: alt.Color, seen: Any) -> Any:
 
 def _chance_rules(chance: pd.Series, scale: Scale) -> Any:
     """The entropy of a uniform choice, once on the scale of shares, else for every alphabet."""
-    levels = (
-        {1.0: "chance"} if scale == "share" else {bits: f"chance, {name}" for name, bits in chance.items()}
-    )
+    levels = {1.0: "chance"} if scale == "share" else {bits: f"chance, {name}" for name, bits in chance.items()}
     data = pd.DataFrame({"y": list(levels), "label": list(levels.values())})
     base = alt.Chart(data).encode(y="y:Q")
     names = base.mark_text(align="left", dx=4, dy=-7, color=NEUTRAL, fontSize=11).encode(
         x=alt.value(0), text="label:N"
     )
     return alt.layer(base.mark_rule(color=NEUTRAL, strokeWidth=1.5), names)
+
+
+def code_length_overview(table: pd.DataFrame) -> Styler:
+    """Code lengths per corpus: coder, bits per symbol, symbols coded, share of a uniform choice."""
+    codes = table[table["metric"] == "code_length"]
+    uniform = table[table["metric"] == "uniform_entropy"].groupby("condition")["value"].first()
+    shown = pd.DataFrame({
+        "corpus": codes["condition"], "coder": codes["estimator"].str.replace("_", " "),
+        "bits per symbol (upper bound)": codes["value"].map("{:.3f}".format),
+        "share of a uniform choice": (codes["value"] / codes["condition"].map(uniform)).map("{:.0%}".format),
+        "symbols": codes["n"].map("{:,.0f}".format),
+    })  # fmt: skip
+    return shown.style.hide()

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
-from gfm_utils.figures.style import condition_colour, themed
+from gfm_utils.figures.style import condition_colour, themed, tooltips
 
 
 def share_chart(table: pd.DataFrame, split_embeddings: bool = False) -> alt.Chart:
@@ -15,8 +15,16 @@ def share_chart(table: pd.DataFrame, split_embeddings: bool = False) -> alt.Char
         split_embeddings: show the two paths of the tied matrix and their cross term in place of ``embeddings``.
     """
     rows = summaries(rows_of(table, "fisher_share", axis="group", numeric=False))
+    rows = rows[rows["x"] != "encoder"]
     parts = rows["x"].str.startswith("embeddings.")
-    rows = rows[~rows["x"].isin(["encoder"]) & (parts | (rows["x"] != "embeddings") if split_embeddings else ~parts)]
+    if split_embeddings:
+        keys = ["condition", "state"]
+        taken = rows[parts].groupby(keys)["value"].sum()
+        whole = rows[rows["x"] == "embeddings"].set_index(keys)
+        rest = whole.assign(value=whole["value"] - taken, x="embeddings.other", low=None, high=None)
+        rows = pd.concat([rows[rows["x"] != "embeddings"], rest.reset_index()], ignore_index=True)
+    else:
+        rows = rows[~parts]
     groups = list(dict.fromkeys(rows["x"]))
     groups.sort(key=lambda name: (not name.startswith("embeddings"), not name.startswith("encoder"), name))
     rows["rank"] = rows["x"].map(groups.index)
@@ -56,7 +64,7 @@ def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
     mean = alt.Chart(summaries(rows)).encode(y=y, yOffset=offset)
     span = mean.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     tick = mean.mark_tick(thickness=3, color="black").encode(
-        x="value:Q", tooltip=["condition", "state", *(alt.Tooltip(f"{n}:Q", format=".1%") for n in ("value", "low", "high"))]
+        x="value:Q", tooltip=["condition", "state", *tooltips("value", "low", "high", text=".1%")]
     )  # fmt: skip
     height = 60 * rows["condition"].nunique()
     return themed(alt.layer(points, span, tick).properties(width="container", height=height))

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from gfm_utils.figures.select import conditions_of, rows_of, summaries
-from gfm_utils.figures.style import NEUTRAL, condition_colour, themed
+from gfm_utils.figures.style import NEUTRAL, condition_colour, themed, tooltips
 
 
 def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -27,8 +27,7 @@ def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
             "state:N", title=None, scale=scale, legend=alt.Legend(symbolStrokeColor=NEUTRAL)
         ),
         tooltip=[
-            "condition", "state", alt.Tooltip("x:Q", title="k"), alt.Tooltip("value:Q", title="overlap", format=".3f"),
-            alt.Tooltip("low:Q", format=".3f"), alt.Tooltip("high:Q", format=".3f"),
+            "condition", "state", alt.Tooltip("x:Q", title="k"), *tooltips("value", "low", "high"),
         ],
     )  # fmt: skip
     return themed(alt.layer(span, line).add_params(pick).properties(width="container", height=340))
@@ -44,7 +43,7 @@ def alignment_chart(table: pd.DataFrame) -> alt.LayerChart:
         y=alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=160)),
         color=condition_colour(conditions_of(table)),
         yOffset=alt.YOffset("what:N"),
-        tooltip=["condition", "state", "what", *(alt.Tooltip(f"{n}:Q", format=".3f") for n in ("value", "low", "high"))],
+        tooltip=["condition", "state", "what", *tooltips("value", "low", "high")],
     )  # fmt: skip
     span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     point = base.mark_point(size=90, strokeWidth=2).encode(

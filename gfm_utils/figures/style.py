@@ -1,40 +1,25 @@
 """What all charts share: colours that colour-blind readers can tell apart, and a layout that fits a phone."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
-#: Blues for text, warm and green tones for DNA (Okabe and Ito 2008; Tol 2021), grey for what is no condition.
-TEXT_COLOURS = ("#0072B2", "#56B4E9", "#332288", "#88CCEE")
-DNA_COLOURS = ("#D55E00", "#009E73", "#E69F00", "#CC79A7", "#882255", "#117733")
+#: Told apart by colour-blind readers too (Okabe and Ito, 2008; Tol, 2021), in the order of the conditions.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
 NEUTRAL = "#6e6e6e"
-#: Corpora of the registry that are text, for tables whose units do not say so.
-_TEXT_NAMES = ("news", "enwiki", "wiki", "text", "english")
 
 
-def condition_colours(conditions: Sequence[str], text: Collection[str] | None = None) -> dict[str, str]:
-    """A colour for each condition, the same whenever the same conditions come in the same order.
+def condition_colour(conditions: Sequence[str], **options: Any) -> alt.Color:
+    """Colour by condition: the same conditions in the same order have the same colours in every chart.
 
     Args:
         conditions: names (corpus, or corpus@tokenizer), without repeats.
-        text: those whose corpus is text; None: guessed from the corpus's name.
+        options: further ones of ``altair.Color``, e.g. ``legend=None``.
     """
-    if text is None:
-        text = [name for name in conditions if name.rsplit("/", 1)[-1].startswith(_TEXT_NAMES)]
-    used = {True: 0, False: 0}
-    colours = {}
-    for name in conditions:
-        palette = TEXT_COLOURS if name in text else DNA_COLOURS
-        colours[name] = palette[used[name in text] % len(palette)]
-        used[name in text] += 1
-    return colours
-
-
-def condition_scale(conditions: Sequence[str], text: Collection[str] | None = None) -> alt.Scale:
-    """The colour scale of these conditions: text in blues, DNA in orange, green and their like."""
-    colours = condition_colours(conditions, text)
-    return alt.Scale(domain=list(colours), range=list(colours.values()))
+    colours = [COLOURS[place % len(COLOURS)] for place in range(len(conditions))]
+    scale = alt.Scale(domain=list(conditions), range=colours)
+    return alt.Color("condition:N", title=None, scale=scale, **options)
 
 
 def themed(chart: Any) -> Any:
@@ -55,6 +40,6 @@ def themed(chart: Any) -> Any:
     )
 
 
-def condition_colour(conditions: Sequence[str]) -> alt.Color:
-    """Colour by condition, with a legend."""
-    return alt.Color("condition:N", title=None, scale=condition_scale(conditions))
+def tooltips(*names: str, text: str = ".3f") -> list[alt.Tooltip]:
+    """Tooltips of numeric columns, all in one format."""
+    return [alt.Tooltip(f"{name}:Q", format=text) for name in names]

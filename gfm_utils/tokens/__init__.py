@@ -2,7 +2,7 @@
 
 from gfm_utils.tokens.conditions import Condition, tokenizer_kind
 from gfm_utils.tokens.masking import choose_positions, corrupt, mask_all, masked_per_window
-from gfm_utils.tokens.store import PARTS, TokenStore, prepare
+from gfm_utils.tokens.store import PARTS, TokenStore, load_corpus, prepare
 from gfm_utils.tokens.tokenizers import SPECIAL, encode, token_lengths, train_tokenizer
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "choose_positions",
     "corrupt",
     "encode",
+    "load_corpus",
     "mask_all",
     "masked_per_window",
     "prepare",

@@ -52,9 +52,7 @@ def tokenizer_kind(name: str) -> tuple[str, int]:
     """
     match = _TOKENIZER.fullmatch(name)
     if match is None:
-        raise GfmError(
-            f"unknown tokenizer {name!r}; use kmer<k> with k from 1 to 8 (kmer6) or bpe<V> (bpe4096)"
-        )
+        raise GfmError(f"unknown tokenizer {name!r}; use kmer<k> with k from 1 to 8 (kmer6) or bpe<V> (bpe4096)")
     kind, size = match["kind"], int(match["size"])
     if kind == "kmer" and size > 8:
         raise GfmError(f"tokenizer {name!r}: k-mers are built for k from 1 to 8, {size} is too long")

@@ -26,7 +26,7 @@ def _noise(seed: int, stream: int, windows: Integers, columns: int) -> npt.NDArr
 
 
 def masked_per_window(window: int, rate: float) -> int:
-    """Tokens predicted in a window of ``window`` tokens: the nearest whole number to ``rate * window``, at least 1."""
+    """Tokens predicted in a window: the whole number nearest to ``rate * window``, at least 1."""
     return max(1, round(rate * window))
 
 

@@ -115,10 +115,9 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
         GfmError: the corpus cannot be had, read, split or tokenized; the message says why.
     """
     parsed = Condition.parse(condition)
-    corpus = corpora.load(parsed.corpus)
     key = {
         "condition": condition,
-        "corpus": corpus.checksum,
+        "corpus": corpora.checksum(parsed.corpus, _limit(parsed.corpus, profile), progress=True),
         "formats": [corpora.FORMAT, FORMAT],
         "max_symbols": profile.max_symbols,
         "tokenizer_symbols": profile.tokenizer_symbols,
@@ -127,13 +126,25 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
     path = Path(runs_dir) / "tokens" / f"{parsed.slug}-{digest(key)}"
     with locked(path):
         if not (path / "store.json").exists():
-            _make(path, parsed, corpus, profile, seed, key)
+            _make(path, parsed, profile, seed, key)
     return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
 
 
-def _make(
-    path: Path, condition: Condition, corpus: corpora.Corpus, profile: Profile, seed: int, key: dict[str, Any]
-) -> None:
+def load_corpus(source: str, profile: Profile) -> corpora.Corpus:
+    """A corpus at the size of a profile: whole, or, from a stream, as much of it as the profile uses.
+
+    Raises:
+        GfmError: the corpus cannot be had or read.
+    """
+    return corpora.load(source, max_symbols=_limit(source, profile), progress=True)
+
+
+def _limit(source: str, profile: Profile) -> int | None:
+    return profile.max_symbols if corpora.is_streamed(source) else None
+
+
+def _make(path: Path, condition: Condition, profile: Profile, seed: int, key: dict[str, Any]) -> None:
+    corpus = load_corpus(condition.corpus, profile)
     split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
     tokenizer = tokenizers.train_tokenizer(
         condition.tokenizer, split.train, corpus.kind, profile.tokenizer_symbols, seed

@@ -70,9 +70,7 @@ def test_top_p_is_the_smallest_set_of_that_mass(weights, mass):
 
 def batches(seed=0, members=4):
     rng = np.random.default_rng(seed)
-    return [
-        torch.from_numpy(np.log(rng.dirichlet(np.full(9, 0.5), (members, windows, 3)))) for windows in (3, 2)
-    ]
+    return [torch.from_numpy(np.log(rng.dirichlet(np.full(9, 0.5), (members, windows, 3)))) for windows in (3, 2)]
 
 
 def test_sums_against_a_plain_loop():

@@ -59,8 +59,8 @@ def test_procrustes_is_scipys_and_symmetric():
 
 def test_cka_against_gram_matrices():
     centre = np.eye(40) - 1 / 40
-    k, l = (centre @ m @ m.T @ centre for m in (A, B))
-    expected = np.trace(k @ l) / np.sqrt(np.trace(k @ k) * np.trace(l @ l))
+    a, b = (centre @ m @ m.T @ centre for m in (A, B))
+    expected = np.trace(a @ b) / np.sqrt(np.trace(a @ a) * np.trace(b @ b))
     assert linear_cka(A, B) == pytest.approx(expected, abs=1e-12)
 
 
@@ -92,5 +92,10 @@ def test_table_of_real_ensembles(trained):
     for _, row in untrained.iterrows():
         expected = chance[(row["condition"], "untrained", row["x"])]
         assert row["value"] == pytest.approx(expected, abs=0.06)
-    assert set(table["metric"]) == {"topk_overlap", "topk_overlap_chance", "procrustes_disparity", "linear_cka"}
+    assert set(table["metric"]) == {
+        "topk_overlap",
+        "topk_overlap_chance",
+        "procrustes_disparity",
+        "linear_cka",
+    }
     assert (table["n"] <= 64).all()

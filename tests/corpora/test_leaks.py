@@ -37,9 +37,7 @@ bases = st.lists(st.text(alphabet="AC", max_size=40).map(lambda s: s.replace("AA
 @given(bases, bases, st.integers(1, 7), st.integers(1, 15))
 def test_dna_agrees_with_brute_force(train, test, match, window):
     window = max(window, match)
-    rows = {
-        r["match"]: r for r in leakage(parts(train, [], test), "dna", match, window) if r["part"] == "test"
-    }
+    rows = {r["match"]: r for r in leakage(parts(train, [], test), "dna", match, window) if r["part"] == "test"}
     exact, reverse = rows["exact"], rows["reverse complement"]
     assert (exact["windows"], exact["leaked"]) == brute(train, test, match, window)
     assert (reverse["windows"], reverse["leaked"]) == brute(train, test, match, window, strand=opposite)

@@ -186,9 +186,7 @@ def test_damaged_compression(put, tmp_path):
 def test_names_that_lead_nowhere(put):
     with pytest.raises(GfmError, match="unknown corpus 'newz'; did you mean 'news'"):
         load("newz")
-    with pytest.raises(
-        GfmError, match=r"no file missing\.fa; give the path of a file, or the name of a corpus"
-    ):
+    with pytest.raises(GfmError, match=r"no file missing\.fa; give the path of a file, or the name of a corpus"):
         load("missing.fa")
     with pytest.raises(GfmError, match=r"no file a/b\.csv"):
         load("a/b.csv:text")

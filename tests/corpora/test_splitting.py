@@ -18,9 +18,7 @@ from .conftest import corpus_of, random_dna, random_text, records_of
 def taken(result):
     """Every interval in the split: record, begin, end, part."""
     return sorted(
-        (s.record, s.start, s.start + len(s), part)
-        for part, segments in result.parts().items()
-        for s in segments
+        (s.record, s.start, s.start + len(s), part) for part, segments in result.parts().items() for s in segments
     )
 
 

@@ -94,7 +94,9 @@ def test_masked_windows_are_the_same_on_every_call_and_from_the_part(trained):
     assert (restored == store.windows("test", starts, window)).all()
     again = masked_windows(store, "test", window, 5, 0.15, 42)
     assert all((a == b).all() for a, b in zip((shown, positions, targets, starts), again, strict=True))
-    assert len(masked_windows(store, "test", window, 10**6, 0.15, 42)[0]) == len(store.window_starts("test", window))
+    assert len(masked_windows(store, "test", window, 10**6, 0.15, 42)[0]) == len(
+        store.window_starts("test", window)
+    )
 
 
 def test_learning_rate_rises_then_falls_to_zero(trained):
@@ -107,7 +109,14 @@ def test_learning_rate_rises_then_falls_to_zero(trained):
 
 def test_everything_in_the_specification_changes_its_key(trained):
     spec = trained[0].spec
-    changed = {"steps": 21, "preset": "bert-4m", "data_seed": 1, "learning_rate": 0.1, "tokens": "x", "format": 99}
+    changed = {
+        "steps": 21,
+        "preset": "bert-4m",
+        "data_seed": 1,
+        "learning_rate": 0.1,
+        "tokens": "x",
+        "format": 99,
+    }
     keys = {spec.model_copy(update={name: value}).key for name, value in changed.items()}
     assert len(keys | {spec.key}) == len(changed) + 1
 

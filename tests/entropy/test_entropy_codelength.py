@@ -52,9 +52,7 @@ def test_probabilities_of_all_symbols_sum_to_one(symbols, mixer, places):
         assert total == pytest.approx(1.0, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("symbols", "mixer"), [(repetitive(20_000), DNA_MIXER), (bytes_of(TEXT), BYTE_MIXER)]
-)
+@pytest.mark.parametrize(("symbols", "mixer"), [(repetitive(20_000), DNA_MIXER), (bytes_of(TEXT), BYTE_MIXER)])
 def test_the_future_changes_nothing_before_it(symbols, mixer):
     costs = context_mixing(symbols, mixer)
     half = len(symbols) // 2
@@ -92,9 +90,7 @@ def test_mixing_learns_a_markov_source():
 def test_text_beats_bz2_and_is_counted_in_characters():
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("etaoinshrdlué"), rng.integers(2, 9))) for _ in range(300)]
-    text = " ".join(
-        rng.choice(words, 30_000, p=np.arange(1, 301) ** -1.0 / (np.arange(1, 301) ** -1.0).sum())
-    )
+    text = " ".join(rng.choice(words, 30_000, p=np.arange(1, 301) ** -1.0 / (np.arange(1, 301) ** -1.0).sum()))
     ours, theirs = (text_code_length([text], coder) for coder in (Coder.CONTEXT_MIXING, Coder.BZ2))
     assert ours.symbols == len(text) < len(text.encode())
     assert ours.per_symbol < theirs.per_symbol

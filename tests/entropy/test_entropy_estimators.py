@@ -69,9 +69,7 @@ def test_against_slow_formulas(counts):
     seen = of(counts)
     n, distinct = sum(counts), sum(c > 0 for c in counts)
     assert plugin(seen) == pytest.approx(slow_plugin(counts), abs=1e-10)
-    assert miller_madow(seen) - plugin(seen) == pytest.approx(
-        (distinct - 1) / (2 * n * math.log(2)), abs=1e-10
-    )
+    assert miller_madow(seen) - plugin(seen) == pytest.approx((distinct - 1) / (2 * n * math.log(2)), abs=1e-10)
     assert chao_shen(seen) == pytest.approx(slow_chao_shen(counts), abs=1e-10)
     if distinct > 1:
         slow = (math.log(n) - sum(c * slow_g(c) for c in counts if c) / n) / math.log(2)

@@ -30,9 +30,7 @@ def dna(n=20_000):
     return Corpus("noise", "dna", "base", [Segment(text[: n // 3]), Segment(""), Segment(text[n // 3 :])])
 
 
-NEWS = Corpus(
-    "prose", "text", "character", [Segment("the cat sat on the mät 🙂. " * 40), Segment("a dog. " * 30)]
-)
+NEWS = Corpus("prose", "text", "character", [Segment("the cat sat on the mät 🙂. " * 40), Segment("a dog. " * 30)])
 
 
 def test_rows_of_dna_keep_the_contract():

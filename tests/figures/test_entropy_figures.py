@@ -12,7 +12,7 @@ from gfm_utils.entropy.blocks import block_entropies
 from gfm_utils.entropy.rows import EXTRA, token_entropy
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.entropy import conditional_entropy_chart, unigram_chart
-from gfm_utils.figures.style import DNA_COLOURS, TEXT_COLOURS, condition_colours, condition_scale
+from gfm_utils.figures.style import COLOURS, condition_colour
 from gfm_utils.tables import table
 
 
@@ -79,8 +79,7 @@ def test_a_table_without_the_rows_is_an_error():
         unigram_chart(empty)
 
 
-def test_colours_tell_text_from_dna():
-    colours = condition_colours(["news@bpe256", "tair10-chr1@kmer4", "tair10-chr1@bpe256"])
-    assert list(colours.values()) == [TEXT_COLOURS[0], DNA_COLOURS[0], DNA_COLOURS[1]]
-    assert condition_colours(["mine.txt@bpe8"], text=["mine.txt@bpe8"]) == {"mine.txt@bpe8": TEXT_COLOURS[0]}
-    assert condition_scale(["a"]).to_dict() == {"domain": ["a"], "range": [DNA_COLOURS[0]]}
+def test_colours_follow_the_order_of_the_conditions():
+    colour = condition_colour(["b", "a"], legend=None).to_dict()
+    assert colour["scale"] == {"domain": ["b", "a"], "range": list(COLOURS[:2])} and colour["legend"] is None
+    assert len(set(COLOURS)) == len(COLOURS)

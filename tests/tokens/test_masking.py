@@ -8,9 +8,7 @@ from gfm_utils.tokens import choose_positions, corrupt, mask_all, masked_per_win
 WINDOWS = np.arange(4000)
 
 
-@given(
-    window=st.integers(8, 80), rate=st.floats(0.01, 0.9), seed=st.integers(0, 2**40), epoch=st.integers(0, 50)
-)
+@given(window=st.integers(8, 80), rate=st.floats(0.01, 0.9), seed=st.integers(0, 2**40), epoch=st.integers(0, 50))
 def test_positions_are_distinct_ascending_and_independent_of_the_batch(window, rate, seed, epoch):
     windows = np.array([5, 0, 17, 9])
     chosen = choose_positions(windows, window, rate, seed, epoch)

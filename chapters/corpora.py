@@ -1,0 +1,109 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Corpora and tokenizers
+#
+# **Question.** What do the models read, and is what they are tested on really unseen?
+#
+# **Answer**, from this run:
+#
+# ```{glue:md} answer
+# :format: myst
+# ```
+#
+# Text and DNA enter on equal terms: the same number of symbols at most, vocabularies of the same size, and the same number of tokens in training.
+
+# %% tags=["remove-cell"]
+import importlib.util
+
+if importlib.util.find_spec("gfm_utils") is None:
+    # %pip install -q "gfm_utils @ git+https://github.com/gfm-book/gfm-book"
+    pass
+
+# %% tags=["parameters", "hide-input"]
+profile = "quick"
+conditions = ["news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4"]
+runs_dir = "../runs"
+results_dir = "../_build/results"
+seed = 42
+
+# %%
+from gfm_utils import analyses, figures
+from gfm_utils.book import answers, open_chapter
+
+chapter = open_chapter("corpora", profile, conditions, runs_dir, results_dir, seed)
+
+# %% [markdown]
+# ## Method
+#
+# A *corpus* is a set of named records: articles, chromosomes, transcripts.
+# Text is repaired where its encoding was damaged, and its white space is made uniform.
+# DNA is turned into upper case, with the lower-case *soft mask* (repeats found by the genome's annotators) kept apart.
+# Where a chromosome holds N or another code that is not one of the four bases, it is cut in two; no base is ever invented.
+#
+# The corpus is then split into training, validation and test parts: by record where there are many, and by blocks of 100,000 symbols, with gaps between them, where a record is long.
+# Near-duplicate records stay on the same side.
+# Tokenizers learn from the training part alone.
+#
+# A *tokenizer* cuts the sequence into the units that a model predicts.
+# `kmer4` reads four bases at a time, without overlap, which gives $4^4 = 256$ tokens.
+# `bpe256` learns 256 symbols and merges by byte-pair encoding {cite:p}`sennrich2016`: it starts from single bytes or bases, and merges the commonest neighbouring pair again and again.
+# Five special tokens come on top, among them `[MASK]`.
+#
+# A split by position is not yet a guarantee.
+# Genomes repeat themselves: a transposon may have a copy in the training part and another in the test part.
+# The *leak check* therefore counts the test windows (256 bases or 80 words) that hold an exact match of 64 bases, or 20 words, with the training part.
+
+# %%
+data = analyses.corpus_table(chapter.corpora, chapter.profile, seed)
+figures.corpus_overview(data, chapter.corpora)
+
+# %%
+figures.leak_overview(data)
+
+# %% [markdown]
+# ## What the tokens look like
+#
+# The frequencies of tokens already tell text and DNA apart.
+# A few tokens of text are very common and most are rare; those of DNA are nearly equally common, and a uniform vocabulary would be a horizontal line in {numref}`fig-token-frequency`.
+
+# %% mystnb={"figure": {"caption": "Share of the r-th commonest token of the training part. Flat means that every token is as common as any other. Both axes are logarithmic; drag and scroll to look closer.", "name": "fig-token-frequency"}}
+tokens = analyses.token_table(chapter.stores)
+figures.token_frequency_chart(tokens)
+
+# %% [markdown]
+# {numref}`fig-token-frequency` has no uncertainty drawn: each curve counts millions of tokens.
+# A token of `kmer4` always stands for four bases, one of `bpe256` for as many as the merges made worthwhile.
+
+# %%
+figures.overview(tokens, "tokens", "symbols_per_token", "vocabulary_used", digits=2)
+
+# %% tags=["remove-output"]
+chapter.save(data, tokens)
+chapter.answer(answers.corpora_answer(data, tokens))
+
+# %% [markdown]
+# ## Caveats
+#
+# - One chromosome of one plant and one collection of news are two corpora, not "DNA" and "text"; the chapter for your own corpus is the command `gfm build --condition my/genome.fa@kmer4`.
+# - Exact matches miss diverged repeats, so the leak check is a lower bound; it also counts short tandem repeats, which leak little.
+# - A DNA token covers more symbols than a text token, so a window of the same number of tokens spans more bases than characters.
+#
+# **What would change our mind.** If a share of leaked windows far above that of the other corpora stood here, its test results would measure memory as much as prediction.
+#
+# ## Exercises
+#
+# 1. Set `conditions` to `["tair10-chr1@kmer1", "tair10-chr1@kmer6"]`: how does the curve in {numref}`fig-token-frequency` change with k, and why?
+# 2. Add `tair10-chr1-cds@kmer3`. Coding sequences have a reading frame: which 3-mers are missing?
+# 3. Compare the leak check of `tair10-chr1` with that of `alyrata-chr12@kmer4`, the genome of a relative with more transposons.

@@ -1,0 +1,90 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Static embeddings
+#
+# **Question.** Do members of an ensemble give the same tokens the same neighbours?
+#
+# **Answer**, from this run:
+#
+# ```{glue:md} answer
+# :format: myst
+# ```
+
+# %% tags=["remove-cell"]
+import importlib.util
+
+if importlib.util.find_spec("gfm_utils") is None:
+    # %pip install -q "gfm_utils @ git+https://github.com/gfm-book/gfm-book"
+    pass
+
+# %% tags=["parameters", "hide-input"]
+profile = "quick"
+conditions = ["news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4"]
+runs_dir = "../runs"
+results_dir = "../_build/results"
+seed = 42
+
+# %%
+from gfm_utils import analyses, figures
+from gfm_utils.book import answers, open_chapter
+
+chapter = open_chapter("static_embeddings", profile, conditions, runs_dir, results_dir, seed)
+
+# %% [markdown]
+# ## Method
+#
+# The *static embedding* of a token is its row of the input embedding matrix, before any context is seen.
+# Two members cannot be compared number by number: turning all the embeddings of a model leaves what it computes unchanged as long as the rest of the model turns with them.
+# So one compares what a rotation keeps.
+#
+# - *Top-k overlap*: the k nearest neighbours of a token by cosine, in one member and in the other, as sets $A$ and $B$; their Jaccard index $|A \cap B| / |A \cup B|$, averaged over tokens. Two random sets of $k$ among $n - 1$ tokens have a hypergeometric intersection, which gives the chance level exactly. It is far from zero for large $k$.
+# - *Procrustes disparity* {cite:p}`schonemann1966`: what is left after the best shift, scale and rotation, as a share; 0 is the same shape.
+# - *Linear CKA* {cite:p}`kornblith2019`: $\|A^\top B\|_F^2 / (\|A^\top A\|_F \|B^\top B\|_F)$ of the centred matrices; 1 is the same up to rotation and scale. With few tokens and many dimensions even unrelated matrices score well above 0.
+#
+# Tokens that never occur in training are left out, and so are the special tokens.
+
+# %% mystnb={"figure": {"caption": "Overlap of the k nearest neighbours between members. Solid: trained, with 95 % intervals over members; dashed: untrained; dotted: exact chance level.", "name": "fig-overlap"}}
+table = analyses.static_embeddings(chapter.ensembles)
+figures.overlap_chart(table)
+
+# %% [markdown]
+# ## What we see
+#
+# In {numref}`fig-overlap` the distance of a solid line from its dotted one is what members have learned in common about which tokens are alike.
+# The lines meet at the right because every token is a neighbour there.
+
+# %% mystnb={"figure": {"caption": "Procrustes disparity and linear CKA between members. Filled: trained; open: untrained. Bars are 95 % intervals over members.", "name": "fig-alignment"}}
+figures.alignment_chart(table)
+
+# %%
+figures.overview(table, "procrustes_disparity", "linear_cka")
+
+# %% tags=["remove-output"]
+chapter.save(table)
+chapter.answer(answers.static_answer(table))
+
+# %% [markdown]
+# ## Caveats
+#
+# - The untrained members set the level that training starts from, not zero; read every number against it.
+# - Embeddings of rare tokens have moved little from their random start, so corpora with many rare tokens look less stable; the comparison by frequency belongs to a later edition of this chapter.
+# - The embedding matrix is also the decoder: it is shaped by what a token is predicted *from*, not only by what it means as input.
+#
+# **What would change our mind.** If longer training brought the overlap for DNA up to that of text at equal distance from the chance level, instability would be a matter of budget.
+#
+# ## Exercises
+#
+# 1. At `k = 1`, what is the chance level for a vocabulary of 256, and of 4096?
+# 2. Load two members and align them by `scipy.linalg.orthogonal_procrustes`. Which tokens fit worst?

@@ -1,0 +1,40 @@
+"""A result table's summary rows as a table for people."""
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from gfm_utils.figures.select import rows_of, summaries
+
+
+def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits: int = 3) -> Styler:
+    """Value and 95 % interval of some metrics, one row a condition and state, one column a metric and unit.
+
+    Args:
+        table: a result table.
+        metrics: names of metrics, the columns' order.
+        axis: show the metrics on this axis, one column a position.
+        digits: after the decimal point.
+
+    Raises:
+        GfmError: the table lacks one of the metrics.
+    """
+    rows = summaries(rows_of(table, *metrics, axis=axis, numeric=False))
+    rows["text"] = [
+        value_text(*numbers, digits=digits)
+        for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)
+    ]
+    rows["column"] = rows["metric"].str.replace("_", " ") + " (" + rows["unit"] + ")"
+    if axis is not None:
+        rows["column"] = rows["x"]
+    rows["state"] = rows["state"].fillna("–")
+    order = list(dict.fromkeys(rows.sort_values("metric", key=lambda m: m.map(metrics.index))["column"]))
+    wide = rows.pivot_table(
+        index=["condition", "state"], columns="column", values="text", aggfunc="first", sort=False
+    )
+    return wide[order].fillna("–").rename_axis(columns=None).reset_index().style.hide()
+
+
+def value_text(value: float, low: float, high: float, digits: int = 3) -> str:
+    """A number with its interval, where it has one: ``1.234 [1.200, 1.268]``."""
+    text = f"{value:,.{digits}f}"
+    return text if pd.isna(low) or pd.isna(high) else f"{text} [{low:,.{digits}f}, {high:,.{digits}f}]"
