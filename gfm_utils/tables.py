@@ -48,6 +48,8 @@ def table(rows: Iterable[Mapping[str, Any]], extra: tuple[str, ...] = ()) -> pd.
         missing = {"condition", "metric", "value", "unit"} - set(row)
         if unknown or missing:
             raise ValueError(f"result row {row}: unknown columns {sorted(unknown)}, missing {sorted(missing)}")
+        if row.get("x") is not None:
+            row["x"] = str(row["x"])  # before pandas sees it: beside nulls, a whole number would become 10.0
     frame = pd.DataFrame(rows, columns=names)
     for name in _NUMBERS:
         frame[name] = frame[name].astype("float64")

@@ -87,7 +87,7 @@ def entropy_table(
 
     Args:
         found: the corpora; the profile's ``entropy_symbols`` and ``code_symbols`` bound what is read of them.
-        stores: the tokens, one a condition; special tokens are not part of the vocabulary here.
+        stores: the tokens, one a condition; the vocabulary is that of the models, special tokens included.
         profile: the size.
         progress: show bars.
     """
@@ -99,8 +99,7 @@ def entropy_table(
     ]
     for store in stores:
         part = store.about["parts"]["train"]
-        ids = [segment - np.uint16(len(SPECIAL)) for segment in store.segments("train")]
         per_token = part["symbols"] / part["tokens"]
-        size = store.vocabulary - len(SPECIAL)
-        tables_.append(token_entropy(store.condition, ids, size, per_token, store.unit, max_order=2))
+        ids = store.segments("train")
+        tables_.append(token_entropy(store.condition, ids, store.vocabulary, per_token, store.unit, max_order=2))
     return pd.concat(tables_, ignore_index=True)

@@ -8,11 +8,10 @@ import pandas as pd
 import torch
 
 from gfm_utils import tables
+from gfm_utils.analyses.disagreement import LOG2, entropy
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import STATES, Ensemble, State, masked_test_tokens, predictions
 from gfm_utils.profiles import Profile
-
-LOG2 = float(np.log(2))
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,11 @@ def output_moments(batches: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> Outp
         log_p = log_p.flatten(1, -2)  # (members, tokens, vocabulary)
         truth = targets.flatten()
         p = log_p.exp()
-        # 0 log 0 = 0: a probability that underflows contributes nothing.
-        entropy_ = torch.special.entr(p).sum(-1) / LOG2
+        uncertainty = entropy(p)
         nll = -log_p[:, torch.arange(len(truth)), truth] / LOG2
         hit = (log_p.argmax(-1) == truth).double()
         ranked = p.sort(-1, descending=True).values
-        batch = [entropy_.sum(1), nll.sum(1), hit.sum(1), ranked.sum(1)]
+        batch = [uncertainty.sum(1), nll.sum(1), hit.sum(1), ranked.sum(1)]
         sums = batch if not sums else [total + part for total, part in zip(sums, batch, strict=True)]
         count += len(truth)
     entropies, losses, hits, curves = ((total / count).numpy() for total in sums)

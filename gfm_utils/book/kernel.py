@@ -53,6 +53,7 @@ def private_jupyter(folder: Path) -> Iterator[dict[str, str]]:
         "IPYTHONDIR": str(folder / "ipython"),
         "PYTHONPATH": os.pathsep.join([package, inherited] if inherited else [package]),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "PYTHONWARNINGS": "ignore:IProgress not found",  # our bars are plain text
     }
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)

@@ -10,12 +10,15 @@ from typing import Any, Literal
 
 import pandas as pd
 from transformers import AutoModelForMaskedLM
+from transformers.utils import logging as transformers_logging
 
 from gfm_utils.ensembles import local
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.files import locked, write_json
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tokens import Condition, TokenStore, prepare
+
+transformers_logging.disable_progress_bar()  # a bar for every file read or written would tear our own
 
 State = Literal["trained", "untrained"]
 STATES: tuple[State, ...] = ("trained", "untrained")

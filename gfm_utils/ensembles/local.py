@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from tqdm import tqdm
 
 from gfm_utils.ensembles.specification import EnsembleSpec
@@ -101,7 +100,6 @@ def _start_worker(reports: Any, threads: int) -> None:
     global _report_queue
     _report_queue = reports
     torch.set_num_threads(threads)
-    transformers.utils.logging.disable_progress_bar()  # its bars would tear the one of the whole training
 
 
 def _run(index: int, task: Task, where: str) -> None:

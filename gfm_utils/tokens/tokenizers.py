@@ -16,6 +16,8 @@ from gfm_utils.tokens.conditions import tokenizer_kind
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 #: DNA has no words: BPE sees it in stretches of this many bases, so that the cost stays linear.
 STRETCH = 10_000
+#: Largest share of a text that a byte-pair vocabulary may leave as [UNK].
+RARE = 0.001
 
 
 def train_tokenizer(
@@ -34,8 +36,8 @@ def train_tokenizer(
         A fast tokenizer whose first five ids are the special tokens ``SPECIAL``.
 
     Raises:
-        GfmError: k-mers asked for text; or the corpus has more distinct bytes than ``V``, or too few
-            pairs to merge.
+        GfmError: k-mers asked for text; or the text has too many distinct bytes for ``V``, or the corpus too
+            few pairs to merge.
     """
     family, size = tokenizer_kind(name)
     if family == "kmer":
@@ -63,28 +65,40 @@ def _byte_pairs(
     name: str, size: int, segments: Sequence[Segment], kind: str, max_symbols: int, seed: int
 ) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    sample = list(_sample(segments, kind, max_symbols, seed))
     if kind == "text":
-        # Bytes as symbols, words as GPT-2 cuts them; only the bytes that occur take a place in the vocabulary.
+        # Bytes as symbols, words as GPT-2 cuts them. The commonest bytes take at most half of the vocabulary.
+        _check_bytes(name, size, sample)
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
     else:
         tokenizer.decoder = decoders.Fuse()
     trainer = trainers.BpeTrainer(
-        vocab_size=size + len(SPECIAL), special_tokens=list(SPECIAL), show_progress=False
+        vocab_size=size + len(SPECIAL),
+        special_tokens=list(SPECIAL),
+        limit_alphabet=size // 2 if kind == "text" else len("ACGT"),
+        show_progress=False,
     )
-    tokenizer.train_from_iterator(_sample(segments, kind, max_symbols, seed), trainer)
+    tokenizer.train_from_iterator(sample, trainer)
     learned = tokenizer.get_vocab_size() - len(SPECIAL)
-    if learned > size:
-        raise GfmError(
-            f"tokenizer {name!r}: the corpus has {learned} distinct bytes, more than {size}; "
-            f"use bpe{2 * learned} or larger"
-        )
     if learned < size:
         raise GfmError(
             f"tokenizer {name!r}: the training part holds only {learned} distinct symbols and pairs to merge; "
             f"use bpe{learned} or smaller, or a larger corpus"
         )
     return tokenizer
+
+
+def _check_bytes(name: str, size: int, sample: Sequence[str]) -> None:
+    """Refuse a vocabulary half of which leaves more than ``RARE`` of the text's bytes unknown."""
+    counts = sum(np.bincount(np.frombuffer(text.encode(), np.uint8), minlength=256) for text in sample)
+    lost = np.sort(counts)[::-1][size // 2 :].sum() / np.sum(counts)
+    if lost > RARE:
+        needed = 2 * int((np.cumsum(np.sort(counts)[::-1]) < (1 - RARE) * np.sum(counts)).sum() + 1)
+        raise GfmError(
+            f"tokenizer {name!r} has no room for the different bytes of this text: {lost:.1%} would be unknown; "
+            f"use bpe{max(needed, size + 1)} or larger"
+        )
 
 
 def stretches(segment: Segment, kind: str) -> list[str]:

@@ -27,7 +27,7 @@ def test_kmer_ids_are_those_of_the_saved_tokenizer(k, tmp_path):
         assert ids.tolist() == (reloaded(whole, add_special_tokens=False)["input_ids"] if whole else [])
 
 
-@pytest.mark.parametrize(("kind", "segments", "size"), [("dna", DNA, 64), ("text", TEXT, 40)])
+@pytest.mark.parametrize(("kind", "segments", "size"), [("dna", DNA, 64), ("text", TEXT, 42)])
 def test_bpe_round_trip_after_reload(kind, segments, size, tmp_path):
     train_tokenizer(f"bpe{size}", segments, kind, 10**6, 0).save_pretrained(tmp_path)
     reloaded = AutoTokenizer.from_pretrained(tmp_path)
@@ -52,7 +52,7 @@ def test_bpe_is_the_same_for_the_same_seed_and_reads_the_given_segments_alone():
     ("name", "kind", "segments", "message"),
     [
         ("kmer3", "text", TEXT, "'kmer3' is for DNA"),
-        ("bpe6", "text", TEXT, "distinct bytes, more than 6"),
+        ("bpe6", "text", TEXT, "no room for the different bytes"),
         ("bpe900", "text", TEXT, "use bpe"),
         ("kmer9", "dna", DNA, "from 1 to 8"),
         ("wordpiece", "dna", DNA, "unknown tokenizer 'wordpiece'"),
@@ -62,6 +62,16 @@ def test_bpe_is_the_same_for_the_same_seed_and_reads_the_given_segments_alone():
 def test_bad_tokenizers_say_what_to_do(name, kind, segments, message):
     with pytest.raises(GfmError, match=message):
         train_tokenizer(name, segments, kind, 10**6, 0)
+
+
+def test_rare_bytes_are_unknown_and_the_refusal_names_a_size_that_works():
+    rare = [Segment("a", 0, "the cat sat on the mat " * 2000 + "é")]
+    tokenizer = train_tokenizer("bpe20", rare, "text", 10**6, 0)
+    ids = encode(tokenizer, "bpe20", rare, "text")[0]
+    assert (ids == SPECIAL.index("[UNK]")).sum() == 2
+    with pytest.raises(GfmError, match="use bpe20 or larger"):
+        train_tokenizer("bpe8", rare, "text", 10**6, 0)
+    train_tokenizer("bpe20", rare, "text", 10**6, 0)
 
 
 @pytest.mark.parametrize("text", ["news", "@bpe256", "news@", "news@bpe", "news@kmer0"])

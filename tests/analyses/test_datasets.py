@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from gfm_utils import corpora
+from gfm_utils.analyses import corpus_table, entropy_table, learning_curves, token_table
+from gfm_utils.figures.select import value_of
+
+
+def test_parts_leaks_and_sizes(toy_text, toy_fasta, smoke):
+    found = [corpora.load(str(path)) for path in (toy_text, toy_fasta)]
+    table = corpus_table(found, smoke)
+    for corpus in found:
+        assert value_of(table, corpus.name, "symbols")["value"] == corpus.symbols
+        split = corpora.split(corpus, seed=42, max_symbols=smoke.max_symbols)
+        for part, segments in split.parts().items():
+            row = value_of(table, corpus.name, "part_symbols", axis="part", x=part)
+            assert row["value"] == sum(map(len, segments))
+    dna = set(table.loc[table["condition"] == found[1].name, "metric"])
+    assert {"leaked_windows", "leaked_windows_reverse"} <= dna
+    assert "leaked_windows_reverse" not in set(table.loc[table["condition"] == found[0].name, "metric"])
+
+
+def test_tokens(trained):
+    table = token_table([ensemble.store for ensemble in trained])
+    dna = trained[1].condition
+    assert value_of(table, dna, "symbols_per_token")["value"] == pytest.approx(3, abs=0.01)
+    assert value_of(table, dna, "vocabulary_used")["value"] == 1
+    ranks = table[(table["metric"] == "token_frequency") & (table["condition"] == dna)]
+    assert (np.diff(ranks["value"]) <= 0).all() and ranks["value"].sum() == pytest.approx(1, abs=0.2)
+
+
+def test_entropy_per_token_and_per_symbol_are_the_same_bits(trained, smoke):
+    found = [corpora.load(ensemble.condition.rpartition("@")[0]) for ensemble in trained]
+    table = entropy_table(found, [ensemble.store for ensemble in trained], smoke, progress=False)
+    for ensemble in trained:
+        own = table[(table["condition"] == ensemble.condition) & (table["metric"] == "unigram_entropy")]
+        own = own[own["estimator"] == "miller_madow"].set_index("unit")["value"]
+        part = ensemble.store.about["parts"]["train"]
+        per_token = part["symbols"] / part["tokens"]
+        assert own["bits/token"] == pytest.approx(own[f"bits/{ensemble.store.unit}"] * per_token)
+        assert own["bits/token"] <= np.log2(ensemble.spec.vocabulary)
+
+
+def test_learning_curves_repeat_the_members_records(trained):
+    table = learning_curves(trained)
+    for ensemble in trained:
+        last = str(ensemble.spec.tokens_seen)
+        row = value_of(table, ensemble.condition, "validation_nll", axis="tokens", x=last)
+        losses = [member.metrics["validation_loss"].iloc[-1] for member in ensemble.members]
+        assert row["value"] == pytest.approx(np.mean(losses)) and row["n"] == 3
+        level = value_of(table, ensemble.condition, "validation_unigram_nll")["value"]
+        assert 0 < level < np.log2(ensemble.spec.vocabulary) + 1

@@ -1,0 +1,117 @@
+"""Every chart and table for people, drawn from the result tables of small real ensembles."""
+
+import altair as alt
+import pytest
+import vl_convert
+
+from gfm_utils import analyses, corpora, figures
+from gfm_utils.book import answers
+from gfm_utils.errors import GfmError
+from gfm_utils.figures.select import rows_of, value_of
+
+
+@pytest.fixture(scope="module")
+def results(trained, smoke):
+    found = [corpora.load(ensemble.condition.rpartition("@")[0]) for ensemble in trained]
+    stores = [ensemble.store for ensemble in trained]
+    return {
+        "found": found,
+        "data": analyses.corpus_table(found, smoke),
+        "tokens": analyses.token_table(stores),
+        "entropy": analyses.entropy_table(found, stores, smoke, progress=False),
+        "learning": analyses.learning_curves(trained),
+        "output": analyses.output_distributions(trained, smoke),
+        "disagreement": analyses.disagreement(trained, smoke),
+        "static": analyses.static_embeddings(trained),
+        "fisher": analyses.fisher_information(trained, smoke),
+    }
+
+
+CHARTS = {
+    "token_frequency": lambda r: figures.token_frequency_chart(r["tokens"]),
+    "entropy": lambda r: figures.conditional_entropy_chart(r["entropy"]),
+    "unigram": lambda r: figures.unigram_chart(r["entropy"], "token"),
+    "unigram_symbol": lambda r: figures.unigram_chart(r["entropy"], "symbol"),
+    "learning": lambda r: figures.learning_chart(r["learning"]),
+    "uncertainty": lambda r: figures.uncertainty_chart(r["output"]),
+    "rank": lambda r: figures.rank_probability_chart(r["output"]),
+    "top_p": lambda r: figures.top_p_chart(r["disagreement"]),
+    "pairs": lambda r: figures.pair_chart(r["disagreement"]),
+    "agreement": lambda r: figures.agreement_chart(r["disagreement"]),
+    "overlap": lambda r: figures.overlap_chart(r["static"]),
+    "alignment": lambda r: figures.alignment_chart(r["static"]),
+    "encoder": lambda r: figures.encoder_chart(r["fisher"]),
+    "shares": lambda r: figures.share_chart(r["fisher"]),
+    "paths": lambda r: figures.share_chart(r["fisher"], split_embeddings=True),
+}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_charts_draw_every_condition_without_complaint(results, trained, name):
+    chart = CHARTS[name](results)
+    spec = chart.to_dict()
+    assert spec["width"] == "container"
+    assert sum(len(rows) for rows in spec["datasets"].values()) < 5000
+    conditions = {row["condition"] for rows in spec["datasets"].values() for row in rows if "condition" in row}
+    assert {ensemble.condition for ensemble in trained} <= conditions or name == "entropy"
+    svg = vl_convert.vegalite_to_svg(
+        spec | {"width": 400}, vl_version=".".join(alt.VEGALITE_VERSION.split(".")[:2])
+    )
+    assert svg.count("<path") > 5 and "NaN" not in svg
+
+
+TABLES = {
+    "corpora": lambda r: figures.corpus_overview(r["data"], r["found"]),
+    "leaks": lambda r: figures.leak_overview(r["data"]),
+    "codes": lambda r: figures.code_length_overview(r["entropy"]),
+    "training": lambda r: figures.summary_of_training(r["learning"]),
+    "output": lambda r: figures.overview(r["output"], "nll", "accuracy"),
+    "fisher": lambda r: figures.overview(r["fisher"], "fisher_share", axis="group"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_for_people_have_no_holes(results, name):
+    html = TABLES[name](results).to_html()
+    assert "<td" in html and "nan" not in html.lower().replace("nano", "") and "None" not in html
+
+
+def test_shared_overview_names_what_members_share(trained):
+    html = figures.shared_overview(trained).to_html()
+    assert "modernbert-2x64" in html and "1, 2, 3" in html
+
+
+def test_answers_carry_the_numbers_of_the_tables(results, trained):
+    r = results
+    texts = {
+        "corpora": answers.corpora_answer(r["data"], r["tokens"]),
+        "entropy": answers.entropy_answer(r["entropy"]),
+        "ensembles": answers.ensembles_answer(r["learning"]),
+        "predictions": answers.predictions_answer(r["output"]),
+        "disagreement": answers.disagreement_answer(r["disagreement"]),
+        "static": answers.static_answer(r["static"]),
+        "fisher": answers.fisher_answer(r["fisher"]),
+    }
+    for text in texts.values():
+        assert "nan" not in text.replace("nano", "")
+        assert all(ensemble.condition in text for ensemble in trained)
+    condition = trained[0].condition
+    nll = value_of(r["output"], condition, "nll", state="trained", unit="bits/token")["value"]
+    assert f"loss {nll:.2f} [" in texts["predictions"]
+    chance = value_of(r["static"], condition, "topk_overlap_chance", state="trained", axis="k", x="10")["value"]
+    assert f"(chance {chance:.3f}" in texts["static"]
+
+
+def test_split_embeddings_add_up_to_the_embeddings(results, trained):
+    rows = next(iter(figures.share_chart(results["fisher"], split_embeddings=True).to_dict()["datasets"].values()))
+    for state in ("trained", "untrained"):
+        own = [row for row in rows if (row["condition"], row["state"]) == (trained[0].condition, state)]
+        assert sum(row["value"] for row in own) == pytest.approx(1)
+        assert {"embeddings.input", "embeddings.output", "embeddings.other"} <= {row["x"] for row in own}
+
+
+def test_missing_rows_say_which(results):
+    with pytest.raises(GfmError, match="no nonsense"):
+        rows_of(results["output"], "nonsense")
+    with pytest.raises(GfmError, match="no nll"):
+        value_of(results["output"], "other", "nll")

@@ -1,0 +1,141 @@
+"""The command as a user calls it: its rows, and one clear sentence for whatever the user can mend."""
+
+import gzip
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gfm_utils import cli
+from gfm_utils.tables import COLUMNS
+
+RNG = np.random.default_rng(0)
+DNA = "".join(RNG.choice(list("ACGT"), 8000))
+
+
+def gfm(capsys, monkeypatch, *arguments):
+    """Exit status, standard output and last line of standard error."""
+    monkeypatch.setattr(sys, "argv", ["gfm", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capsys.readouterr()
+    return stop.value.code or 0, out, err
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    return lambda *arguments: gfm(capsys, monkeypatch, *arguments)
+
+
+def test_corpora_rows(run):
+    status, out, _ = run("corpora", "--json")
+    rows = json.loads(out)
+    assert status == 0
+    assert {"tair10-chr1", "news", "enwiki-sample"} <= {row["name"] for row in rows}
+    assert all({"kind", "licence", "cached"} <= set(row) for row in rows)
+    assert "tair10-chr1" in run("corpora")[1]
+
+
+def test_entropy_rows_follow_the_contract(run, toy_fasta, tmp_path):
+    status, out, _ = run(
+        "entropy", toy_fasta, "--tokenizer", "kmer2", "--profile", "smoke", "--runs", tmp_path, "--json"
+    )
+    rows = json.loads(out)
+    assert status == 0
+    extra = {"estimator", "kind", "order", "se", "trusted"}
+    assert all(set(row) == set(COLUMNS) | extra for row in rows)
+    assert {row["kind"] for row in rows if row["metric"] == "code_length"} == {"upper bound"}
+    assert {row["unit"] for row in rows if row["metric"] == "unigram_entropy"} == {"bits/base", "bits/token"}
+
+
+def test_train_rows_and_a_second_run(run, toy_fasta, tmp_path):
+    arguments = ["train", f"{toy_fasta}@kmer2", "--profile", "smoke", "--members", "1", "--runs", tmp_path]
+    status, out, _ = run(*arguments, "--json")
+    rows = json.loads(out)
+    assert status == 0 and all(set(row) == set(COLUMNS) for row in rows)
+    assert {row["member"] for row in rows} == {1, None}
+    written = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("member-00/*")}
+    status, out, _ = run(*arguments)
+    assert status == 0 and "member-00" in out.replace("\n", "")
+    assert written == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("member-00/*")}
+
+
+BAD_FILES = {
+    "protein.fa": (b">p\n" + b"MKVLAAGIVGLELPRSTEFWYQ\n" * 40, "protein"),
+    "empty.fa": (b"", "empty"),
+    "cut.fa.gz": (gzip.compress(f">a\n{DNA}\n".encode())[:-200], "gzip|truncated|damaged"),
+    "latin.txt": ("naïve café\n".encode("latin-1") * 500, "UTF-8"),
+    "short.fa": (b">a\nACGTACGTAC\n", "at least|short"),
+    "none.fa": (b"just some words\n" * 20, "FASTA|>"),
+    "data.xyz": (b"abc", "extension|format"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+@pytest.mark.parametrize("verb", ["entropy", "train"])
+def test_bad_files_get_one_sentence_and_leave_nothing(run, tmp_path, name, verb):
+    content, expected = BAD_FILES[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    runs = tmp_path / "runs"
+    tokenizer = "bpe64" if name.endswith(".txt") else "kmer3"
+    if verb == "train":
+        status, out, err = run("train", f"{path}@{tokenizer}", "--profile", "smoke", "--runs", runs)
+    elif name == "short.fa":
+        pytest.skip("ten bases have an entropy, if an untrusted one")
+    else:
+        status, out, err = run("entropy", path, "--profile", "smoke", "--runs", runs)
+    sentence = [line for line in err.splitlines() if line.startswith("gfm: ")]
+    assert status == 1 and out == "" and len(sentence) == 1
+    assert name.split(".")[0] in sentence[0]
+    assert __import__("re").search(expected, sentence[0]), sentence[0]
+    left = [p for p in runs.rglob("*") if p.is_file() and p.suffix != ".lock"] if runs.exists() else []
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["entropy", "tair10-chr"], "did you mean 'tair10-chr1'"),
+        (["fetch", "nwes"], "did you mean 'news'"),
+        (["train", "news@bpe64", "--profile", "quikc"], "did you mean 'quick'"),
+        (["train", "news@wordpiece"], "unknown tokenizer 'wordpiece'"),
+        (["train", "news"], "corpus@tokenizer"),
+        (["train", "news@kmer3", "--profile", "smoke"], "kmer3"),
+        (["entropy", "no/such/file.fa"], "no/such/file.fa"),
+        (["build", "--profile", "quikc"], "did you mean 'quick'"),
+        (["build", "--chapter", "fischer"], "did you mean 'fisher'"),
+        (["build", "--condition", "news@kmer"], "unknown tokenizer"),
+    ],
+)
+def test_wrong_names_suggest_right_ones(run, tmp_path, monkeypatch, arguments, expected, toy_text):
+    if arguments[:2] == ["train", "news@kmer3"]:
+        arguments = ["train", f"{toy_text}@kmer3", *arguments[2:]]
+    if arguments[0] in ("train", "build"):
+        arguments = [*arguments, "--runs", str(tmp_path / "runs")]
+    if arguments[0] == "build":
+        arguments = [*arguments, "--out", str(tmp_path / "out")]
+    status, out, err = run(*arguments)
+    assert status == 1 and out == ""
+    assert expected in err and "Traceback" not in err
+
+
+def test_no_network_and_an_empty_cache(tmp_path):
+    """A real process, with pip pointed at nothing: one sentence, and nothing in the cache."""
+    environment = {
+        "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GFM_CACHE": str(tmp_path / "cache"),
+        "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "gfm_utils.cli", "fetch", "news"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    (sentence,) = [line for line in done.stderr.splitlines() if line.strip()]
+    assert sentence.startswith("gfm: ") and "news" in sentence
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"]
+
+
+def test_help_names_every_verb(run):
+    status, out, _ = run("--help")
+    assert status == 0 and all(verb in out for verb in ("corpora", "fetch", "entropy", "train", "build"))
