@@ -22,7 +22,7 @@
 # :format: myst
 # ```
 #
-# Text and DNA enter on equal terms: the same number of symbols at most, vocabularies of the same size, and the same number of tokens in training.
+# All corpora enter on equal terms: the same number of symbols at most, and the same number of tokens in training.
 
 # %% tags=["remove-cell"]
 import importlib.util
@@ -105,5 +105,6 @@ chapter.answer(answers.corpora_answer(data, tokens))
 # ## Exercises
 #
 # 1. Set `conditions` to `["tair10-chr1@kmer1", "tair10-chr1@kmer6"]`: how does the curve in {numref}`fig-token-frequency` change with k, and why?
-# 2. Add `tair10-chr1-cds@kmer3`. Coding sequences have a reading frame: which 3-mers are missing?
+# 2. Add `tair10-chr1-cds@kmer3`.
+#    Coding sequences have a reading frame: which 3-mers are missing?
 # 3. Compare the leak check of `tair10-chr1` with that of `alyrata-chr12@kmer4`, the genome of a relative with more transposons.

@@ -51,7 +51,8 @@ chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_di
 #   $\sqrt{\mathrm{JS}(p, q)}$ with $\mathrm{JS}(p, q) = H\!\left(\tfrac{p+q}{2}\right) - \tfrac{H(p)+H(q)}{2}$ in bits: 0 if they are equal, 1 if they share no token.
 # - *Top-p* looks at the likeliest tokens alone: the fewest that hold a share $p$ of the probability are kept and rescaled {cite:p}`holtzman2020`.
 # - The *mutual information* between prediction and member {cite:p}`houlsby2011`, $H(\bar p) - \frac1n \sum_m H(p_m)$, splits the uncertainty of the whole ensemble into what each member admits and what comes from not knowing which member to believe.
-# - *Top-1 agreement* is the share of tokens for which two members name the same likeliest token. Two members that both always named the commonest token would agree always, so it stands beside the agreement that two independent members with the same preferences would have.
+# - *Top-1 agreement* is the share of tokens for which two members name the same likeliest token.
+#   Two members that both always named the commonest token would agree always, so it stands beside the agreement that two independent members with the same preferences would have.
 #
 # Two controls are drawn in the same figures: the *untrained* members, and *unrelated tokens*, the distance between one member's prediction for a token and another's for a different token.
 #
@@ -101,4 +102,5 @@ chapter.answer(answers.disagreement_answer(table))
 # ## Exercises
 #
 # 1. At which top-p do text and DNA change places in {numref}`fig-top-p`?
-# 2. Divide the mutual information by the context gain of the chapter on predictions. Which corpus disagrees more per bit learned?
+# 2. Divide the mutual information by the context gain of the chapter on predictions.
+#    Which corpus disagrees more per bit learned?

@@ -63,8 +63,13 @@ chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, se
 #
 # Two kinds of numbers answer the question here.
 #
-# - **Estimates** from counts of blocks. Counting the frequencies that one sees gives too low a value, since rare blocks are missed; Grassberger's estimator {cite:p}`grassberger2003` corrects most of that bias. When blocks are so many that more than one in a hundred observations would be a block never seen before, no correction can be trusted, and the point is drawn hollow. Standard errors come from leaving out one twentieth of the corpus at a time {cite:p}`efronstein1981`.
-# - **Upper bounds** from code lengths. Whatever a lossless compressor achieves bounds the entropy rate from above. Beside `zlib`, `bz2` and `lzma` stands a *context mixer* of our own: it predicts each symbol from the counts of what followed the last few symbols, mixes the predictions of several orders, and pays $-\log_2 p$ bits for the symbol that comes, in the tradition of prediction by partial matching {cite:p}`cleary1984`.
+# - **Estimates** from counts of blocks.
+#   Counting the frequencies that one sees gives too low a value, since rare blocks are missed; Grassberger's estimator {cite:p}`grassberger2003` corrects most of that bias.
+#   When blocks are so many that more than one in a hundred observations would be a block never seen before, no correction can be trusted, and the point is drawn hollow.
+#   Standard errors come from leaving out one twentieth of the corpus at a time {cite:p}`efronstein1981`.
+# - **Upper bounds** from code lengths.
+#   Whatever a lossless compressor achieves bounds the entropy rate from above.
+#   Beside `zlib`, `bz2` and `lzma` stands a *context mixer* of our own: it predicts each symbol from the counts of what followed the last few symbols, mixes the predictions of several orders, and pays $-\log_2 p$ bits for the symbol that comes, in the tradition of prediction by partial matching {cite:p}`cleary1984`.
 
 # %% mystnb={"figure": {"caption": "Conditional entropy as a share of log2 of the alphabet, against the order k. Filled: trusted, with 95 % intervals; hollow: undersampled, not a result. Dashed rules: code lengths, upper bounds. Grey: a uniform choice, the level of chance.", "name": "fig-conditional-entropy"}}
 table = analyses.entropy_table(chapter.corpora, chapter.stores, chapter.profile)
@@ -105,13 +110,15 @@ chapter.answer(answers.entropy_answer(table))
 # ## Caveats
 #
 # - The alphabet of text counts every character that occurs, even once, so its "share of chance" flatters text a little; read the bits per character beside it.
-# - A code length is a bound, and ours is a simple mixer; the best DNA compressors reach lower. The gap between text and DNA is far larger than any such improvement.
+# - A code length is a bound, and ours is a simple mixer; the best DNA compressors reach lower.
+#   The gap between text and DNA is far larger than any such improvement.
 # - Code lengths read the first few million symbols (column *symbols*), the block entropies all of them.
 #
 # **What would change our mind.** A compressor that brings DNA to the share of chance that text has would say that the high entropy is a weakness of our models, not a property of the corpus.
 #
 # ## Exercises
 #
-# 1. Run the chapter on `tair10-chr1-cds@kmer3`. Is coding DNA more predictable than the chromosome?
+# 1. Run the chapter on `tair10-chr1-cds@kmer3`.
+#    Is coding DNA more predictable than the chromosome?
 # 2. At which order does the curve for DNA turn hollow, and how does that depend on the length of the corpus?
 # 3. `gfm entropy my/genome.fa.gz --json` gives the same rows for a genome of your own.

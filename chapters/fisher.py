@@ -108,4 +108,5 @@ chapter.answer(answers.fisher_answer(table))
 # ## Exercises
 #
 # 1. Multiply the head's weights by 2 and divide the decoder's by 2. What happens to the shares, and to the loss?
-# 2. Order the conditions by context gain and by the encoder's share. Is it the same order?
+# 2. Order the conditions by context gain and by the encoder's share.
+#    Is it the same order?

@@ -49,8 +49,10 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 # For each place it gives a distribution $p$ over the $V$ tokens of the vocabulary.
 #
 # - *Output entropy* $H(p) = -\sum_v p_v \log_2 p_v$ says how uncertain the model claims to be.
-# - *Divergence from uniform* $\mathrm{KL}(p \,\|\, u) = \log_2 V - H(p)$ is the same on a scale where 0 means that all tokens are equally likely. The paper's code computes $\mathrm{KL}(u \,\|\, p)$ instead, which weighs unlikely tokens much more.
-# - *Loss* (negative log-likelihood, NLL) $-\log_2 p_{x}$ of the true token $x$ says how uncertain it ought to be. A calibrated model has the two equal on average.
+# - *Divergence from uniform* $\mathrm{KL}(p \,\|\, u) = \log_2 V - H(p)$ is the same on a scale where 0 means that all tokens are equally likely.
+#   The paper's code computes $\mathrm{KL}(u \,\|\, p)$ instead, which weighs unlikely tokens much more.
+# - *Loss* (negative log-likelihood, NLL) $-\log_2 p_{x}$ of the true token $x$ says how uncertain it ought to be.
+#   A calibrated model has the two equal on average.
 # - *Context gain* is the loss of a model that knows the training part's token frequencies alone, minus the model's loss on the same tokens: what the surrounding tokens were worth to it.
 # - *Accuracy* is the share of places where the likeliest token is the true one; always naming the commonest token is its level of chance.
 #
@@ -93,5 +95,7 @@ chapter.answer(answers.predictions_answer(table))
 #
 # ## Exercises
 #
-# 1. Compare `tair10-chr1@kmer1`, `@kmer3` and `@kmer6` in bits per base. Does the near-uniformity go away with smaller tokens?
-# 2. Raise `steps` of the profile tenfold. Which of the numbers move, and which hardly?
+# 1. Compare `tair10-chr1@kmer1`, `@kmer3` and `@kmer6` in bits per base.
+#    Does the near-uniformity go away with smaller tokens?
+# 2. Raise `steps` of the profile tenfold.
+#    Which of the numbers move, and which hardly?

@@ -49,9 +49,12 @@ chapter = open_chapter("static_embeddings", profile, conditions, runs_dir, resul
 # Two members cannot be compared number by number: turning all the embeddings of a model leaves what it computes unchanged as long as the rest of the model turns with them.
 # So one compares what a rotation keeps.
 #
-# - *Top-k overlap*: the k nearest neighbours of a token by cosine, in one member and in the other, as sets $A$ and $B$; their Jaccard index $|A \cap B| / |A \cup B|$, averaged over tokens. Two random sets of $k$ among $n - 1$ tokens have a hypergeometric intersection, which gives the chance level exactly. It is far from zero for large $k$.
+# - *Top-k overlap*: the k nearest neighbours of a token by cosine, in one member and in the other, as sets $A$ and $B$; their Jaccard index $|A \cap B| / |A \cup B|$, averaged over tokens.
+#   Two random sets of $k$ among $n - 1$ tokens have a hypergeometric intersection, which gives the chance level exactly.
+#   It is far from zero for large $k$.
 # - *Procrustes disparity* {cite:p}`schonemann1966`: what is left after the best shift, scale and rotation, as a share; 0 is the same shape.
-# - *Linear CKA* {cite:p}`kornblith2019`: $\|A^\top B\|_F^2 / (\|A^\top A\|_F \|B^\top B\|_F)$ of the centred matrices; 1 is the same up to rotation and scale. With few tokens and many dimensions even unrelated matrices score well above 0.
+# - *Linear CKA* {cite:p}`kornblith2019`: $\|A^\top B\|_F^2 / (\|A^\top A\|_F \|B^\top B\|_F)$ of the centred matrices; 1 is the same up to rotation and scale.
+#   With few tokens and many dimensions even unrelated matrices score well above 0.
 #
 # Tokens that never occur in training are left out, and so are the special tokens.
 
@@ -87,4 +90,5 @@ chapter.answer(answers.static_answer(table))
 # ## Exercises
 #
 # 1. At `k = 1`, what is the chance level for a vocabulary of 256, and of 4096?
-# 2. Load two members and align them by `scipy.linalg.orthogonal_procrustes`. Which tokens fit worst?
+# 2. Load two members and align them by `scipy.linalg.orthogonal_procrustes`.
+#    Which tokens fit worst?

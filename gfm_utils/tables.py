@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gfm_utils.errors import GfmError
@@ -41,18 +42,18 @@ def table(rows: Iterable[Mapping[str, Any]], extra: tuple[str, ...] = ()) -> pd.
     Raises:
         ValueError: a row has an unknown column or lacks a required one.
     """
-    rows = [dict(row) for row in rows]
+    plain = [dict(row) for row in rows]
     names = [*COLUMNS, *extra]
-    for row in rows:
+    for row in plain:
         unknown = set(row) - set(names)
         missing = {"condition", "metric", "value", "unit"} - set(row)
         if unknown or missing:
             raise ValueError(f"result row {row}: unknown columns {sorted(unknown)}, missing {sorted(missing)}")
         if row.get("x") is not None:
             row["x"] = str(row["x"])  # before pandas sees it: beside nulls, a whole number would become 10.0
-    frame = pd.DataFrame(rows, columns=names)
+    frame = pd.DataFrame(plain, columns=names)
     for name in _NUMBERS:
-        frame[name] = frame[name].astype("float64")
+        frame[name] = frame[name].astype("Float64").to_numpy("float64", na_value=np.nan)
     for name in _INTEGERS:
         frame[name] = frame[name].astype("Int64")
     for name in ("condition", "state", "metric", "axis", "x", "unit"):

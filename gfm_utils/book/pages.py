@@ -248,9 +248,13 @@ def screenshots(
             context = browser.new_context(viewport={"width": width, "height": 900})
             for name, path in zip(pages, files, strict=True):
                 page = _open(context, path, [])
+                # A window as tall as the page: a full-page picture would resize it, and charts with it, meanwhile.
+                height = page.evaluate("document.querySelector('.bd-container')?.scrollHeight ?? 900")
+                page.set_viewport_size({"width": width, "height": int(height) + 300})
                 page.wait_for_function(f"({_CHARTS_PENDING})() + ({_MATH_PENDING})() === 0", timeout=_WAIT_MS)
                 target = Path(out) / f"{name.replace('/', '-')}-{width}.png"
-                page.screenshot(path=target, full_page=True)
+                page.wait_for_timeout(500)
+                page.screenshot(path=target)
                 taken.append(target)
                 page.close()
             context.close()

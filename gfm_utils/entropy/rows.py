@@ -3,13 +3,14 @@
 import math
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
 from gfm_utils.entropy.codelength import CodeLength, Coder, dna_code_length, text_code_length
 from gfm_utils.errors import GfmError
@@ -22,36 +23,8 @@ _BASES = np.full(256, 255, np.uint8)
 _BASES[np.frombuffer(b"ACGT", np.uint8)] = np.arange(4)
 
 
-class SegmentLike(Protocol):
-    """A stretch of a record without cuts."""
-
-    @property
-    def text(self) -> str:
-        """Its characters or bases."""
-
-
-class CorpusLike(Protocol):
-    """What is read of a corpus (`gfm_utils.corpora.Corpus` is one)."""
-
-    @property
-    def name(self) -> str:
-        """Name in result tables."""
-
-    @property
-    def kind(self) -> str:
-        """``"dna"`` or ``"text"``."""
-
-    @property
-    def unit(self) -> str:
-        """``"base"`` or ``"character"``."""
-
-    @property
-    def segments(self) -> Sequence[SegmentLike]:
-        """Stretches that no block may leave."""
-
-
 def corpus_entropy(
-    corpus: CorpusLike,
+    corpus: Corpus,
     max_order: int,
     max_symbols: int | None = None,
     code_symbols: int | None = None,

@@ -8,7 +8,7 @@ from pandas.io.formats.style import Styler
 
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble
-from gfm_utils.figures.overview import value_text
+from gfm_utils.figures.overview import for_people, value_text
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
 from gfm_utils.figures.style import condition_colour, themed
 
@@ -88,7 +88,7 @@ def summary_of_training(table: pd.DataFrame) -> Styler:
         "token frequencies alone": level.map("{:.3f}".format),
         "tokens/s a member": speed.map("{:,.0f}".format),
     }
-    return pd.DataFrame(columns).loc[conditions_of(table)].reset_index().style.hide()
+    return for_people(pd.DataFrame(columns).loc[conditions_of(table)].reset_index())
 
 
 def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:
@@ -100,10 +100,10 @@ def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:
         rows.append({
             "condition": spec.condition, "architecture": spec.preset, "parameters": f"{weights:,}",
             "window (tokens)": spec.window, "steps": f"{spec.steps:,}", "windows a step": spec.batch,
-            "learning rate": spec.learning_rate, "data seed": spec.data_seed,
+            "masked": f"{spec.train_mask:.0%}", "learning rate": spec.learning_rate, "data seed": spec.data_seed,
             "member seeds": ", ".join(map(str, ensemble.seeds)), "device": member.provenance["device"],
         })  # fmt: skip
-    return pd.DataFrame(rows).astype(str).style.hide()
+    return for_people(pd.DataFrame(rows).astype(str))
 
 
 def corpus_overview(table: pd.DataFrame, found: Sequence[Corpus]) -> Styler:
@@ -117,7 +117,7 @@ def corpus_overview(table: pd.DataFrame, found: Sequence[Corpus]) -> Styler:
             "bases or characters": f"{corpus.symbols:,}",
             **{f"{part} part": f"{size:,.0f}" for part, size in parts.items()}, "licence": corpus.licence,
         })  # fmt: skip
-    return pd.DataFrame(rows).style.hide()
+    return for_people(pd.DataFrame(rows))
 
 
 def leak_overview(table: pd.DataFrame) -> Styler:
@@ -132,4 +132,4 @@ def leak_overview(table: pd.DataFrame) -> Styler:
         }
         for condition, part, n, value in zip(rows["condition"], rows["x"], rows["n"], rows["value"], strict=True)
     ]  # fmt: skip
-    return pd.DataFrame(shown).style.hide()
+    return for_people(pd.DataFrame(shown))

@@ -75,7 +75,7 @@ def agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
         x=alt.X("value:Q", title="share of tokens with the same likeliest prediction", axis=alt.Axis(format="%")),
         color=condition_colour(conditions_of(table)),
         opacity=alt.Opacity(
-            "state:N", title=None, scale=alt.Scale(domain=["trained", "untrained"], range=[1, 0.4])
+            "state:O", title=None, scale=alt.Scale(domain=["trained", "untrained"], range=[1, 0.4])
         ),
     )
     span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")

@@ -8,6 +8,7 @@ from pandas.io.formats.style import Styler
 
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.errors import GfmError
+from gfm_utils.figures.overview import for_people
 from gfm_utils.figures.style import NEUTRAL, condition_colour, themed
 
 Scale = Literal["share", "bits"]
@@ -110,7 +111,7 @@ def unigram_chart(
         x=x, color=condition_colour(list(dict.fromkeys(rows["condition"])), legend=None)
     )
     tick = base.mark_tick(color=NEUTRAL, thickness=2).encode(x="chance:Q")
-    return themed(alt.layer(bar, tick).properties(width="container", height={"step": 34}))
+    return themed(alt.layer(bar, tick).properties(width="container", height=40 * bars["condition"].nunique()))
 
 
 def _scaled(rows: pd.DataFrame, chance: pd.Series, scale: Scale) -> pd.DataFrame:
@@ -188,4 +189,4 @@ def code_length_overview(table: pd.DataFrame) -> Styler:
         "share of a uniform choice": (codes["value"] / codes["condition"].map(uniform)).map("{:.0%}".format),
         "symbols": codes["n"].map("{:,.0f}".format),
     })  # fmt: skip
-    return shown.style.hide()
+    return for_people(shown)

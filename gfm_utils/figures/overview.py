@@ -9,6 +9,8 @@ from gfm_utils.figures.select import rows_of, summaries
 def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits: int = 3) -> Styler:
     """Value and 95 % interval of some metrics, one row a condition and state, one column a metric and unit.
 
+    A symbol is a base of DNA or a character of text.
+
     Args:
         table: a result table.
         metrics: names of metrics, the columns' order.
@@ -23,18 +25,23 @@ def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits
         value_text(*numbers, digits=digits)
         for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)
     ]
-    rows["column"] = rows["metric"].str.replace("_", " ") + " (" + rows["unit"] + ")"
+    unit = rows["unit"].str.replace(r"\b(base|character)", "symbol", regex=True)
+    rows["column"] = rows["metric"].str.replace("_", " ") + " (" + unit + ")"
     if axis is not None:
         rows["column"] = rows["x"]
-    rows["state"] = rows["state"].fillna("–")
     order = list(dict.fromkeys(rows.sort_values("metric", key=lambda m: m.map(metrics.index))["column"]))
-    wide = rows.pivot_table(
-        index=["condition", "state"], columns="column", values="text", aggfunc="first", sort=False
-    )
-    return wide[order].fillna("–").rename_axis(columns=None).reset_index().style.hide()
+    keys = ["condition"] if rows["state"].isna().all() else ["condition", "state"]
+    rows["state"] = rows["state"].fillna("–")
+    wide = rows.pivot_table(index=keys, columns="column", values="text", aggfunc="first", sort=False)
+    return for_people(wide[order].fillna("–").rename_axis(columns=None).reset_index())
+
+
+def for_people(frame: pd.DataFrame) -> Styler:
+    """The frame without its index, in the book's style of tables."""
+    return frame.style.hide().set_table_attributes('class="dataframe"')
 
 
 def value_text(value: float, low: float, high: float, digits: int = 3) -> str:
     """A number with its interval, where it has one: ``1.234 [1.200, 1.268]``."""
-    text = f"{value:,.{digits}f}"
+    text = f"{value:,.0f}" if value == round(value) and abs(value) >= 1000 else f"{value:,.{digits}f}"
     return text if pd.isna(low) or pd.isna(high) else f"{text} [{low:,.{digits}f}, {high:,.{digits}f}]"

@@ -50,7 +50,7 @@ def alignment_chart(table: pd.DataFrame) -> alt.LayerChart:
         x=alt.X("value:Q", title="share", scale=alt.Scale(domain=[0, 1])),
         shape=alt.Shape("what:N", title=None, legend=alt.Legend(columns=1)),
         fillOpacity=alt.FillOpacity(
-            "state:N", title="filled: trained", legend=None,
+            "state:O", legend=None,
             scale=alt.Scale(domain=["trained", "untrained"], range=[1, 0]),
         ),
         fill=condition_colour(conditions_of(table)),
