@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 
 import gfm_utils
+from gfm_utils import corpora
 from gfm_utils.files import digest, sha256_of, write_json
 
 #: Distributions named in the table of the run.
@@ -67,8 +68,8 @@ def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> st
 
 def corpus_files(conditions: Sequence[str]) -> list[Path]:
     """The corpora among the conditions that are files of the user."""
-    paths = (Path(condition.rpartition("@")[0]) for condition in conditions)
-    return [path for path in paths if path.is_file()]
+    files = (corpora.source_file(condition.rpartition("@")[0]) for condition in conditions)
+    return [found[0] for found in files if found is not None]
 
 
 @cache

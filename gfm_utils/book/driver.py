@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gfm_utils import corpora
 from gfm_utils.book import cache, site
 from gfm_utils.book.kernel import execute, private_jupyter
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
@@ -122,7 +123,11 @@ def build(
 def _absolute(condition: str) -> str:
     """A condition whose corpus is a file, with the file's absolute path; any other as it is."""
     corpus, at, tokenizer = condition.rpartition("@")
-    return f"{Path(corpus).resolve()}@{tokenizer}" if at and Path(corpus).is_file() else condition
+    found = corpora.source_file(corpus) if at else None
+    if found is None:
+        return condition
+    path, column = found
+    return f"{path.resolve()}{f':{column}' if column else ''}@{tokenizer}"
 
 
 def _drop_stale(out: Path, names: set[str]) -> None:

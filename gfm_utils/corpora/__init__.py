@@ -2,7 +2,7 @@
 
 from gfm_utils.corpora.fetching import fetch
 from gfm_utils.corpora.leaks import leakage
-from gfm_utils.corpora.loading import checksum, is_streamed, load
+from gfm_utils.corpora.loading import checksum, is_streamed, load, source_file
 from gfm_utils.corpora.registry import Entry, registry, status
 from gfm_utils.corpora.segments import FORMAT, Corpus, Kind, Segment, Split
 from gfm_utils.corpora.splitting import split
@@ -20,6 +20,7 @@ __all__ = [
     "leakage",
     "load",
     "registry",
+    "source_file",
     "split",
     "status",
 ]

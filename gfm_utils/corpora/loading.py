@@ -86,6 +86,12 @@ def is_streamed(source: str) -> bool:
     return source in registry() and registry()[source].hub is not None
 
 
+def source_file(source: str) -> tuple[Path, str | None] | None:
+    """The user's file that a corpus is read from and its column, if one is named; None if it is no file."""
+    path, column = _path_and_column(source, None)
+    return (path, column) if path.is_file() and source not in registry() else None
+
+
 def checksum(source: str, max_symbols: int | None = None, progress: bool = False) -> str:
     """The checksum that the loaded corpus would have, without reading more than the source's bytes.
 

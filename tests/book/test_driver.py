@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import toybook
 
-from gfm_utils.book import BuildReport, build
+from gfm_utils.book import BuildReport, build, cache, driver
 from gfm_utils.book.kernel import execute, private_jupyter
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import read_tables
@@ -148,3 +148,16 @@ def test_the_kernel_is_this_python_whatever_is_registered(tmp_path: Path, monkey
     assert os.environ["JUPYTER_PATH"] == str(tmp_path / "other")
     notebook = nbformat.read(tmp_path / "done.ipynb", as_version=4)
     assert notebook.cells[0].outputs[0].text.strip() == sys.executable
+
+
+@pytest.mark.parametrize("given", ["x.csv", "./x.csv", "sub/../x.csv:text"])
+def test_conditions_of_files_become_absolute_and_keep_their_column(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "x.csv").write_text("text\nhello\n")
+    monkeypatch.chdir(tmp_path)
+    column = ":text" if given.endswith(":text") else ""
+    assert driver._absolute(f"{given}@bpe64") == f"{tmp_path / 'x.csv'}{column}@bpe64"
+    assert driver._absolute("news@bpe64") == "news@bpe64"
+    assert cache.corpus_files([f"{given}@bpe64", "news@bpe64"]) == [Path(given.removesuffix(":text"))]
