@@ -90,6 +90,7 @@ chapter.answer(answers.predictions_answer(table))
 # - Brackets are intervals over members on a fixed set of test tokens: they say how another seed would do, not how another chromosome would.
 # - Bits per base or character of a masked token are not an entropy rate: the model also sees what follows, and where BPE is used the borders of the tokens around the gap tell it something.
 # - The untrained members' distributions are not uniform: random weights have preferences too.
+# - A model that had more tokens hidden in training than at test is less certain than it could be: its output entropy then lies above its loss.
 #
 # **What would change our mind.** A model of DNA whose context gain per base is a large part of the two bits that a base can have.
 #

@@ -33,7 +33,7 @@ def themed(chart: Any) -> Any:
             columns=2,
             labelFontSize=12,
             titleFontSize=12,
-            labelLimit=150,
+            labelLimit=220,
         )
         .configure_title(fontSize=14, anchor="start")
         .configure_header(labelFontSize=12, title=None)
