@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import queue
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -100,6 +101,15 @@ def _start_worker(reports: Any, threads: int) -> None:
     global _report_queue
     _report_queue = reports
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that asked for it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(index: int, task: Task, where: str) -> None:

@@ -1,13 +1,17 @@
 import json
+import subprocess
+import sys
+import time
 from itertools import islice
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from gfm_utils.ensembles import EnsembleSpec, masked_windows, train_ensembles
+from gfm_utils.ensembles import EnsembleSpec, local, masked_windows, train_ensembles
 from gfm_utils.ensembles.training import batches, learning_rate_factor, log_spaced, train_member
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens import SPECIAL
@@ -134,6 +138,35 @@ def test_a_failed_member_does_not_take_the_others_with_it(trained, shared, smoke
     with pytest.raises(GfmError, match="diverged"):
         train_ensembles([trained[0].condition], wild, tmp_path, members=2, progress=False)
     assert not list(tmp_path.rglob("model.safetensors"))
+
+
+def test_workers_end_with_a_parent_that_is_killed(trained, smoke, tmp_path, monkeypatch):
+    """A killed run leaves no process behind, and what it left half-written is cleared by the next run."""
+    condition = trained[1].condition
+    script = (
+        "from gfm_utils.ensembles import train_ensembles; from gfm_utils.profiles import profile; "
+        f"size = profile('smoke').model_copy(update={{'steps': 100_000}}); "
+        f"train_ensembles([{condition!r}], size, {str(tmp_path)!r}, members=2, progress=False)"
+    )
+    run = subprocess.Popen([sys.executable, "-c", script])
+    until(lambda: len(list(tmp_path.rglob(".member-*.tmp/untrained/model.safetensors"))) == 2)
+    workers = [child.pid for child in psutil.Process(run.pid).children(recursive=True)]
+    run.kill()
+    run.wait()
+    until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
+    assert not list(tmp_path.rglob("member-0*"))
+    (folder,) = {path.parent for path in tmp_path.rglob(".member-*.tmp")}
+    monkeypatch.setattr(local, "train", lambda tasks, progress: None)
+    size = smoke.model_copy(update={"steps": 100_000})
+    train_ensembles([condition], size, tmp_path, members=2, progress=False)
+    assert not list(folder.glob(".member-*.tmp"))
+
+
+def until(done, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.2)
 
 
 def test_a_corpus_shorter_than_a_batch_is_refused_before_training(tmp_path, smoke):
