@@ -37,7 +37,7 @@ def _show(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequence[st
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    Console(width=None if sys.stdout.isatty() else 240).print(table)
 
 
 def _cell(value: Any) -> str:
@@ -51,7 +51,7 @@ def _cell(value: Any) -> str:
 @app.command()
 def corpora(json: Json = False) -> None:
     """List the registry: kind, size, licence, and what is cached."""
-    _show(corpora_.status(), json, ("name", "kind", "size", "licence", "cached", "description"))
+    _show(corpora_.status(), json, ("name", "kind", "cached", "description", "licence"))
 
 
 @app.command()
@@ -130,7 +130,11 @@ def build(
 ) -> None:
     """Execute the chapters that need it and build the pages."""
     from gfm_utils.book import build as build_book
+    from gfm_utils.book import check_corpora
+    from gfm_utils.book.notebooks import chapter_paths
 
+    chapter_paths(root, chapter)  # a wrong name is refused before any work
+    check_corpora(profile, condition, root, runs, seed)
     report = build_book(profile, condition, root, out, runs, seed, chapter)
     _show(report.rows(), json, ("profile", "seconds", "html", "results"))
 

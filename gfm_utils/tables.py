@@ -76,7 +76,7 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
     """
     found = {path.stem: pd.read_parquet(path) for path in sorted(Path(folder).glob("*.parquet"))}
     if not found:
-        raise GfmError(f"no result tables (*.parquet) in {folder}; run 'gfm build' or 'gfm analyse' first")
+        raise GfmError(f"no result tables (*.parquet) in {folder}; run 'gfm build' first")
     return found
 
 

@@ -13,6 +13,7 @@ from gfm_utils import corpora
 from gfm_utils.book import cache, site
 from gfm_utils.book.kernel import execute, private_jupyter
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
+from gfm_utils.ensembles import plan_ensembles
 from gfm_utils.errors import GfmError
 from gfm_utils.files import locked, sha256_of
 from gfm_utils.profiles import DEFAULT_CONDITIONS
@@ -118,6 +119,25 @@ def build(
     return BuildReport(
         profile, conditions, did, round(time.monotonic() - started, 1), out / "results", html, pages_built
     )
+
+
+def check_corpora(
+    profile: str, conditions: Sequence[str] | None, root: Path, runs_dir: Path | None, seed: int
+) -> None:
+    """Make the tokens of a build's conditions, so that a corpus that cannot serve is refused at once.
+
+    Args:
+        profile: as for ``build``.
+        conditions: likewise.
+        root: likewise.
+        runs_dir: likewise.
+        seed: likewise.
+
+    Raises:
+        GfmError: a corpus cannot be had, read or split, or is too short for the profile's windows.
+    """
+    named = [_absolute(condition) for condition in conditions or DEFAULT_CONDITIONS]
+    plan_ensembles(named, profile, Path(runs_dir).resolve() if runs_dir else Path(root).resolve() / "runs", seed)
 
 
 def _absolute(condition: str) -> str:

@@ -168,7 +168,7 @@ def _assembled(plan: _Plan, max_symbols: int | None, progress: bool) -> Assemble
         assert plan.path is not None
         pairs = records(plan.path, plan.form, plan.column, plan.encoding)
     if plan.kind == "text":
-        bar = tqdm(pairs, desc=plan.name, unit=" records", leave=False, disable=not progress)
+        bar = tqdm(pairs, desc=plan.name, unit=" records", leave=False, disable=None if progress else True)
         return text_segments(bar, max_symbols, plan.repairs)
     if plan.stream is not None or plan.form not in ("fasta", "fastq"):
         pairs = ((name, "".join(text.split())) for name, text in pairs)

@@ -1,6 +1,6 @@
 """Ensembles of matched masked language models: specification, training, checkpoints, prediction streams."""
 
-from gfm_utils.ensembles.ensemble import STATES, Ensemble, Member, State, train_ensembles
+from gfm_utils.ensembles.ensemble import STATES, Ensemble, Member, State, plan_ensembles, train_ensembles
 from gfm_utils.ensembles.local import device
 from gfm_utils.ensembles.predictions import Predictions, masked_test_tokens, predictions
 from gfm_utils.ensembles.presets import PRESETS, build_model, masked_logits
@@ -20,6 +20,7 @@ __all__ = [
     "masked_logits",
     "masked_test_tokens",
     "masked_windows",
+    "plan_ensembles",
     "predictions",
     "provenance",
     "train_ensembles",

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from gfm_utils.ensembles import local
 from gfm_utils.ensembles.specification import EnsembleSpec
+from gfm_utils.ensembles.training import check_windows
 from gfm_utils.files import locked, write_json
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tokens import Condition, TokenStore, prepare
@@ -70,6 +71,31 @@ class Ensemble:
         return [member.seed for member in self.members]
 
 
+def plan_ensembles(
+    conditions: Sequence[str],
+    size: Profile | str,
+    runs_dir: Path,
+    seed: int = 42,
+    members: int | None = None,
+) -> list[Ensemble]:
+    """What ``train_ensembles`` with the same arguments would train: tokens are made, models are not.
+
+    Raises:
+        GfmError: a corpus cannot be had, read or split, or is too short for the profile's windows.
+    """
+    size = profile(size) if isinstance(size, str) else size
+    ensembles = []
+    for condition in map(Condition.parse, conditions):
+        store = prepare(str(condition), size, runs_dir, seed)
+        spec = EnsembleSpec.of(store, size, seed)
+        check_windows(store, spec)
+        folder = Path(runs_dir) / f"{condition.slug}-{spec.key}"
+        count = size.members if members is None else members
+        found = tuple(Member(folder / f"member-{index:02d}", index + 1) for index in range(count))
+        ensembles.append(Ensemble(spec, store, found))
+    return ensembles
+
+
 def train_ensembles(
     conditions: Sequence[str],
     size: Profile | str,
@@ -96,18 +122,7 @@ def train_ensembles(
     Raises:
         GfmError: a corpus cannot be used, or a member diverged; the message says which and why.
     """
-    size = profile(size) if isinstance(size, str) else size
-    parsed = [str(Condition.parse(condition)) for condition in conditions]
-    ensembles = []
-    for condition in parsed:
-        store = prepare(condition, size, runs_dir, seed)
-        for part in ("validation", "test"):
-            store.window_starts(part, size.window)  # too short a corpus is refused before any training
-        spec = EnsembleSpec.of(store, size, seed)
-        folder = Path(runs_dir) / f"{Condition.parse(condition).slug}-{spec.key}"
-        count = size.members if members is None else members
-        found = tuple(Member(folder / f"member-{index:02d}", index + 1) for index in range(count))
-        ensembles.append(Ensemble(spec, store, found))
+    ensembles = plan_ensembles(conditions, size, runs_dir, seed, members)
     with locked(Path(runs_dir) / "training"):
         missing = [
             local.Task(ensemble.spec, ensemble.store, member.seed, member.path)

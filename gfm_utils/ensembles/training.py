@@ -18,7 +18,7 @@ from gfm_utils.ensembles.presets import build_model, masked_logits
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, write_json
-from gfm_utils.tokens import SPECIAL, TokenStore, choose_positions, corrupt, mask_all
+from gfm_utils.tokens import PARTS, SPECIAL, TokenStore, choose_positions, corrupt, mask_all
 
 #: Windows on which the validation loss is measured along the way.
 VALIDATION_WINDOWS = 128
@@ -43,19 +43,30 @@ class Batch:
     targets: npt.NDArray[np.int64]
 
 
+def check_windows(store: TokenStore, spec: EnsembleSpec) -> None:
+    """Refuse a corpus that has too little for one batch, or for validation or test.
+
+    Raises:
+        GfmError: a part has too few windows; the message says which and what to do.
+    """
+    for part in PARTS:
+        count = len(store.window_starts(part, spec.window))
+        if part == "train" and count < spec.batch:
+            raise GfmError(
+                f"corpus of {spec.condition!r} is too short: its training part has {count} windows of "
+                f"{spec.window} tokens, fewer than one batch of {spec.batch}; give a longer corpus"
+            )
+
+
 def batches(store: TokenStore, spec: EnsembleSpec) -> Iterator[Batch]:
     """The batches of every step, the same for all members: seeded order, seeded masks, epoch after epoch.
 
     Raises:
         GfmError: the training part has fewer windows than one batch.
     """
+    check_windows(store, spec)
     starts = store.window_starts("train", spec.window)
     per_epoch = len(starts) // spec.batch
-    if per_epoch == 0:
-        raise GfmError(
-            f"corpus of {spec.condition!r} is too short: its training part has {len(starts)} windows of "
-            f"{spec.window} tokens, fewer than one batch of {spec.batch}"
-        )
     order = np.zeros(0, np.int64)
     for step in range(spec.steps):
         epoch, within = divmod(step, per_epoch)

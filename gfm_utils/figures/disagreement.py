@@ -4,13 +4,13 @@ import altair as alt
 import pandas as pd
 
 from gfm_utils.figures.output import state_dash
-from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
+from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries, with_span
 from gfm_utils.figures.style import condition_colour, themed, tooltips
 
 
 def top_p_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Jensen-Shannon distance against the probability mass kept, with the untrained and unrelated controls."""
-    rows = summaries(rows_of(table, "js_distance", "js_distance_mismatched", axis="top_p"))
+    rows = with_span(summaries(rows_of(table, "js_distance", "js_distance_mismatched", axis="top_p")))
     unrelated = rows["metric"] == "js_distance_mismatched"
     rows = rows[~(unrelated & (rows["state"] == "untrained"))]
     rows.loc[unrelated, "state"] = "unrelated tokens"
@@ -62,7 +62,7 @@ def pair_chart(table: pd.DataFrame) -> alt.LayerChart:
 
 def agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Top-1 agreement of pairs, with its interval over members and the chance level from the marginals (tick)."""
-    rows = summaries(rows_of(table, "top1_agreement", "top1_agreement_chance"))
+    rows = with_span(summaries(rows_of(table, "top1_agreement", "top1_agreement_chance")))
     wide = rows[rows["metric"] == "top1_agreement"].copy()
     chance = rows[rows["metric"] == "top1_agreement_chance"].set_index(["condition", "state"])["value"]
     wide["chance"] = [chance[(c, s)] for c, s in zip(wide["condition"], wide["state"], strict=True)]

@@ -36,6 +36,11 @@ def summaries(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["member"].isna() & rows["other"].isna()].reset_index(drop=True)
 
 
+def with_span(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose missing interval is drawn as the value itself (two members have none)."""
+    return rows.assign(low=rows["low"].fillna(rows["value"]), high=rows["high"].fillna(rows["value"]))
+
+
 def singles(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of single members or pairs."""
     return rows[rows["member"].notna()].reset_index(drop=True)

@@ -3,13 +3,13 @@
 import altair as alt
 import pandas as pd
 
-from gfm_utils.figures.select import conditions_of, rows_of, summaries
+from gfm_utils.figures.select import conditions_of, rows_of, summaries, with_span
 from gfm_utils.figures.style import NEUTRAL, condition_colour, themed, tooltips
 
 
 def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Overlap of the k nearest neighbours against k; dotted: exact chance; dashed: untrained members."""
-    rows = summaries(rows_of(table, "topk_overlap", axis="k"))
+    rows = with_span(summaries(rows_of(table, "topk_overlap", axis="k")))
     chance = rows_of(table, "topk_overlap_chance", axis="k")
     chance = chance[chance["state"] == "trained"].assign(state="chance")
     drawn = pd.concat([rows, chance])[["condition", "state", "x", "value", "low", "high"]]
@@ -35,7 +35,7 @@ def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
 
 def alignment_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Procrustes disparity and linear CKA of pairs: means with intervals, trained and untrained."""
-    rows = summaries(rows_of(table, "procrustes_disparity", "linear_cka"))
+    rows = with_span(summaries(rows_of(table, "procrustes_disparity", "linear_cka")))
     rows["what"] = rows["metric"].map({
         "procrustes_disparity": "Procrustes disparity (0 = same)", "linear_cka": "linear CKA (1 = same)",
     })  # fmt: skip

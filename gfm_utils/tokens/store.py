@@ -87,9 +87,13 @@ class TokenStore:
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         starts = np.repeat(offsets, counts) + window * within
         if len(starts) < FEWEST_WINDOWS:
+            few = f"its {part} part has {len(starts)} windows of {window} tokens and {FEWEST_WINDOWS} are needed"
+            if lengths.sum() < window * FEWEST_WINDOWS:
+                raise GfmError(f"corpus of {self.condition!r} is too short: {few}; give a longer corpus")
+            length = lengths.mean()
             raise GfmError(
-                f"corpus of {self.condition!r} is too short: its {part} part has {len(starts)} windows of "
-                f"{window} tokens and {FEWEST_WINDOWS} are needed; give a longer corpus or a smaller window"
+                f"the records of {self.condition!r} are too short ({length:.0f} tokens on average): {few}; "
+                "give longer records, for example by joining short ones, or a profile with a smaller window"
             )
         return starts
 

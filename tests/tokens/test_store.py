@@ -61,6 +61,15 @@ def test_too_short_a_corpus_is_refused_and_leaves_nothing(tmp_path, smoke):
     assert not list((tmp_path / "runs").rglob("*.tmp"))
 
 
+def test_short_records_are_told_from_a_short_corpus(tmp_path, smoke):
+    rng = np.random.default_rng(0)
+    records = (f">r{i}\n{''.join(rng.choice(list('ACGT'), 150))}" for i in range(600))
+    short = tmp_path / "reads.fa"
+    short.write_text("\n".join(records) + "\n")
+    with pytest.raises(GfmError, match=r"records of .* are too short \(50 tokens on average\)"):
+        prepare(f"{short}@kmer3", smoke, tmp_path / "runs").window_starts("test", smoke.window)
+
+
 def test_the_store_says_what_it_was_made_of(store):
     about = json.loads((store.path / "store.json").read_text())
     assert about["unit"] == "base" and about["vocabulary"] == 69
