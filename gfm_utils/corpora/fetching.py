@@ -188,7 +188,9 @@ def _download_wheel(name: str, source: WheelSource, folder: Path, progress: bool
     result: list[subprocess.CompletedProcess[str]] = []
     worker = threading.Thread(target=lambda: result.append(_pip(command, scratch)), daemon=True)
     worker.start()
-    with tqdm(total=source.size, desc=name, unit="B", unit_scale=True, leave=False, disable=None if progress else True) as bar:
+    with tqdm(
+        total=source.size, desc=name, unit="B", unit_scale=True, leave=False, disable=None if progress else True
+    ) as bar:
         while worker.is_alive():
             worker.join(_POLL)
             bar.update(max(0, _largest(folder) - bar.n))
