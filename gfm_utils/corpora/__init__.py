@@ -1,5 +1,6 @@
 """Corpora: registry, fetching, reading, cleaning, splitting, and the leak check."""
 
+from gfm_utils.corpora.coordinates import CoordinateMap
 from gfm_utils.corpora.fetching import fetch
 from gfm_utils.corpora.leaks import leakage
 from gfm_utils.corpora.loading import checksum, is_streamed, load
@@ -9,6 +10,7 @@ from gfm_utils.corpora.splitting import split
 
 __all__ = [
     "FORMAT",
+    "CoordinateMap",
     "Corpus",
     "Entry",
     "Kind",
