@@ -5,9 +5,12 @@ causal code (such as `gfm_utils.entropy.mixing`), in the order of the corpus's s
 its way pays in full for the first copy of a repeat and little for the later ones, and more at its beginning.
 
 **Intervals** are those of a block bootstrap (Künsch 1989; percentiles 2.5 and 97.5): the sequence is cut into
-blocks of about 100 kb, which are drawn with replacement, and every statistic is made again from their sums.
-Bases within a block stay together, so what depends on its neighbours (genes, transposons, isochores) is not
-taken for independent; variation along the chromosome counts as error. There are at least 20 blocks.
+blocks of about 1 Mb, at least 20 of them; one fewer than there are is drawn with replacement (so that the
+variance has no bias of 1/blocks: Rao and Wu 1988), and every statistic is made again from their sums.
+Bases within a block stay together, so what depends on its neighbours (genes, transposons, a pericentromere) is
+not taken for independent; variation along the chromosome counts as error. Blocks must be this long: on all of
+A. thaliana's chromosome 1 the standard error of the mean cost is 0.016 bits with blocks of 100 kb, 0.033 with
+500 kb and 0.043 with 1 Mb, since costs fall over the whole of the pericentromere.
 """
 
 from dataclasses import dataclass
@@ -27,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 #: Level of an AUC that separates nothing.
 CHANCE = 0.5
-BLOCK = 100_000
+BLOCK = 1_000_000
 MIN_BLOCKS = 20
 RESAMPLES = 2_000
 #: Bins of equal counts that scores are sorted into: an AUC is exact but for ties within a bin.
@@ -309,9 +312,9 @@ def _edges(symbols: int, block: int) -> npt.NDArray[np.int64]:
 
 
 def _draws(blocks: int, resamples: int, seed: int) -> Floats:
-    """How often each block is drawn in each resample, shape (resamples, blocks)."""
+    """How often each block is drawn in each resample of one fewer than all, shape (resamples, blocks)."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(blocks, np.full(blocks, 1 / blocks), resamples).astype(np.float64)
+    return rng.multinomial(max(1, blocks - 1), np.full(blocks, 1 / blocks), resamples).astype(np.float64)
 
 
 def _spread(replicates: Floats) -> dict[str, float | None]:
