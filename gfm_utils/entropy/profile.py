@@ -188,8 +188,9 @@ def separation(
     less than 0.5 says that the kind expected to be cheap is the dear one. Cheap are repeats (against all
     else), and intergenic bases (against coding ones, both outside of repeats).
 
-    Two views. *Windows*: those of which at least half is of a kind, by their mean cost. *Bases*: every base of
-    a kind, by the mean cost of the bases around it, up to ``smoothing`` of them, none beyond a cut.
+    Two views. *Windows*: those of which at least half is of a kind, by their mean cost (not those that cuts
+    leave shorter than half their size). *Bases*: every base of a kind, by the mean cost of the bases around it,
+    up to ``smoothing`` of them, none beyond a cut.
 
     Args:
         bits_per_base: shape (bases,), for the first bases of the corpus, or all.
@@ -236,11 +237,13 @@ def separation(
         begin, end = where.windows(size)
         score = sums(bits, begin) / (end - begin)
         cuts = np.searchsorted(begin, edges)
+        full = 2 * (end - begin) >= size
         for contrast in CONTRASTS:
             cheap, dear = (
                 sums(_member(side)[classes], begin, np.int64) * 2 >= end - begin
                 for side in (contrast.cheap, contrast.dear)
             )
+            cheap, dear = cheap & full, dear & full
             add(contrast, "window", size, score, cheap, dear & ~cheap, cuts)
     for width in smoothing:
         score = smoothed(bits, where, width)

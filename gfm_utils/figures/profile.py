@@ -10,11 +10,16 @@ from gfm_utils.figures.select import rows_of
 from gfm_utils.figures.style import COLOURS, NEUTRAL, themed, tooltips
 
 #: Most windows that are drawn; beyond that neighbours are pooled.
-MOST = 1_500
+MOST = 1_600
+#: Windows shorter than this share of the longest one are left out: means of a few bases say nothing.
+_SHORT = 0.25
 _LINE = 220  # height of the part with the line, in pixels
 _TRACK, _GAP = 16, 22  # height of a track, and room above it for its name
 _NAMES = {
     "repeat": "soft-masked repeats", "coding": "coding", "genic": "introns and untranslated", "gc": "GC",
+}  # fmt: skip
+_READ = {feature.value: feature.value for feature in Feature} | {
+    "utr": "UTR", "noncoding_rna": "non-coding RNA", "other": "pseudogene, other",
 }  # fmt: skip
 _COLOUR = {
     Feature.REPEAT: COLOURS[1], Feature.CODING: COLOURS[2], Feature.UTR: COLOURS[5], Feature.INTRON: COLOURS[0],
@@ -27,7 +32,8 @@ def profile_chart(profile: pd.DataFrame, record: str | None = None, most: int = 
     """Bits per base along a record, with tracks of the soft mask and the annotation under it.
 
     Drag to move along the record, scroll or pinch to zoom; the darker a track, the larger the share of its
-    class. The line breaks where more than half a window is missing. One view of layers, so that its width
+    class. The line breaks where more than half a window is missing; windows of less than a quarter of the usual
+    length (between two cuts) are left out. One view of layers, so that its width
     follows the page.
 
     Args:
@@ -96,7 +102,7 @@ def profile_chart(profile: pd.DataFrame, record: str | None = None, most: int = 
 
 def _drawn(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     """Windows in Mb, in stretches without larger gaps, pooled until there are few enough."""
-    rows = rows.sort_values("begin").reset_index(drop=True)
+    rows = rows[rows["bases"] >= _SHORT * rows["bases"].max()].sort_values("begin").reset_index(drop=True)
     gap = rows["begin"].to_numpy()[1:] - rows["end"].to_numpy()[:-1]
     stretch = np.concatenate([[0], np.cumsum(gap > rows["bases"].max() / 2)])
     rows = rows.assign(stretch=stretch, genic=rows["utr"] + rows["intron"])
@@ -138,10 +144,10 @@ def feature_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = rows_of(table, "feature_code_length", axis="feature", numeric=False)
     share = rows_of(table, "feature_share", axis="feature", numeric=False).set_index("x")["value"]
     rows["share"] = rows["x"].map(share)
-    rows["feature"] = rows["x"].str.replace("_", " ")
+    rows["feature"] = rows["x"].map(_READ)
     overall = rows_of(table, "feature_code_length")[["value", "low", "high"]].head(1).assign(label="all bases")
-    order = [name.value.replace("_", " ") for name in Feature if name.value in set(rows["x"])]
-    colours = [_COLOUR[Feature(name.replace(" ", "_"))] for name in order]
+    present = [feature for feature in Feature if feature.value in set(rows["x"])]
+    order, colours = [_READ[feature.value] for feature in present], [_COLOUR[feature] for feature in present]
     base = alt.Chart(rows[["feature", "value", "low", "high", "share", "n"]]).encode(
         y=alt.Y("feature:N", title=None, sort=order, axis=alt.Axis(labelLimit=120)),
         color=alt.Color("feature:N", scale=alt.Scale(domain=order, range=colours), legend=None),
@@ -182,7 +188,10 @@ def separation_chart(table: pd.DataFrame) -> alt.LayerChart:
     domain = ["repeats below the rest", "intergenic below coding"]
     base = alt.Chart(rows[["contrast", "view", "x", "value", "low", "high", "n"]]).encode(
         x=alt.X("x:Q", title="width (bases)", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s")),
-        color=alt.Color("contrast:N", title=None, scale=alt.Scale(domain=domain, range=[COLOURS[1], COLOURS[2]])),
+        color=alt.Color(
+            "contrast:N", title=None, scale=alt.Scale(domain=domain, range=[COLOURS[1], COLOURS[2]]),
+            legend=alt.Legend(columns=1),
+        ),
         tooltip=[
             "contrast", "view", alt.Tooltip("x:Q", title="bases", format=","),
             alt.Tooltip("value:Q", title="AUC", format=".3f"), *tooltips("low", "high"),
@@ -190,13 +199,15 @@ def separation_chart(table: pd.DataFrame) -> alt.LayerChart:
         ],
     )  # fmt: skip
     dash = alt.StrokeDash(
-        "view:N", title=None, scale=alt.Scale(domain=["windows", "bases, smoothed"], range=[[1, 0], [5, 3]])
-    )
+        "view:N", title=None, scale=alt.Scale(domain=["windows", "bases, smoothed"], range=[[1, 0], [5, 3]]),
+        legend=alt.Legend(columns=1, symbolType="stroke", symbolStrokeColor=NEUTRAL, symbolStrokeWidth=2),
+    )  # fmt: skip
     y = alt.Y("value:Q", title="AUC", scale=alt.Scale(zero=False))
-    line = base.mark_line(point=True, strokeWidth=2).encode(y=y, strokeDash=dash)
+    line = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash)
+    point = base.mark_circle(size=45, opacity=1).encode(y=y)
     span = base.mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q")
     chance = alt.Chart(pd.DataFrame({"value": [0.5]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4]).encode(y=y)
-    return themed(alt.layer(chance, span, line).properties(width="container", height=300))
+    return themed(alt.layer(chance, span, line, point).properties(width="container", height=300))
 
 
 def _axes(table: pd.DataFrame) -> list[str]:
