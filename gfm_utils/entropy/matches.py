@@ -13,15 +13,15 @@ Few such positions carry most of the harmonic form's sum, so that it measures ho
 (transposons, duplications, satellites), not what a base costs: a copy of ℓ bases costs its coder about
 log2(n) bits once, but adds ℓ²/2 to Σ Λ_i.
 ``longest_share`` is the share of Σ Λ_i / log2(i) that the longest 1 % of the matches carry.
-The arithmetic form hardly sees the long matches and leans on the short ones: it is too high by Jensen's
-inequality.
-For both the bias falls only like 1 / log n even on sources without repeats, with a constant that depends on the
-source: no row of these is marked as trusted.
+The arithmetic form hardly sees the long matches and leans on the short ones; on the genome it lies near the
+truth only because its bias from the slow convergence and the repeats' happen to be of opposite signs.
+For both the bias falls only like 1 / log n even on sources without repeats, with a sign and a constant that
+depend on the source (`gfm_utils.entropy.calibration`): no row of these is marked as trusted.
 
 **How.** Suffix array by libdivsufsort (pydivsufsort); longest common prefixes by Kasai's algorithm, walking the
 text in Kärkkäinen's order; longest earlier match by one pass with a stack (Crochemore and Ilie 2008).
-Linear in n, about 40 bytes a symbol at the peak; 30 Mb take 10 s of one core. A match may overlap the position that it serves, and ends with its
-segment.
+Linear in n, about 40 bytes a symbol at the peak; 30 Mb take 10 s of one core.
+A match may overlap the position that it serves, and ends with its segment.
 
 Source: P. Grassberger, IEEE Trans. Inf. Theory 35 (1989); I. Kontoyiannis, P. Algoet, Yu. Suhov and A. Wyner,
 IEEE Trans. Inf. Theory 44 (1998); T. Kasai et al., CPM 2001; J. Kärkkäinen, G. Manzini and S. Puglisi, CPM 2009;
