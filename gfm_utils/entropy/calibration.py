@@ -85,9 +85,9 @@ def calibrate(
 ) -> pd.DataFrame:
     """Bias and spread of every estimator of the entropy rate, in bits per symbol.
 
-    Rows, with the source's name as condition, axis ``symbols`` and x = n: ``entropy_bias``, the mean of ĥ − h over
-    repeats with its 95 % interval (Student's t) and standard error; ``entropy_spread``, the standard deviation over
-    repeats (null for one); ``entropy_rmse``, the root of the mean square of ĥ − h.
+    Rows, with the source's name as condition, axis ``symbols`` and x = n: ``entropy_bias``, the mean of ĥ − h
+    over repeats with its 95 % interval (Student's t) and standard error; ``entropy_spread``, the standard
+    deviation over repeats (none for a single one); ``entropy_rmse``, the root of the mean square of ĥ − h.
     ``trusted`` holds where the rule of `gfm_utils.entropy.blocks` does, at that order in every repeat.
     And once a source ``entropy_rate``, the exact h (kind ``exact``).
 

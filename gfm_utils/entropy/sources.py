@@ -7,9 +7,10 @@ As the chain is stationary from the first symbol, the conditional block entropy 
 is exactly h.
 
 `repeats` is the exception: a random consensus of P symbols, said again and again, each copy with independent
-substitutions at rate μ. Given the consensus the symbols are independent, so that n·h <= H(X_1 … X_n) <= n·h + P·log2 K
-and the rate is exactly h = H_2(μ) + μ log2(K − 1). Blocks see it only once they are long enough to say where in
-the consensus they lie, and copies only once P symbols have gone by; before that a symbol costs log2 K bits.
+substitutions at rate μ. Given the consensus the symbols are independent, so that
+n·h <= H(X_1 … X_n) <= n·h + P·log2 K, and the rate in the limit is exactly h = H_2(μ) + μ log2(K − 1).
+Blocks see it only once they are long enough to say where in the consensus they lie, and copies only once P
+symbols have gone by; before that a symbol costs log2 K bits.
 """
 
 import math
@@ -68,7 +69,8 @@ class Source:
             return symbols
         cumulative = self.rows.cumsum(axis=1)
         cumulative /= cumulative[:, -1:]
-        context = int(min(np.searchsorted(self.contexts.cumsum(), rng.random()), len(self.contexts) - 1))
+        before = self.contexts.cumsum() <= rng.random()
+        context = min(int(before.sum()), len(self.contexts) - 1)
         for start in range(0, n, _CHUNK):
             part = symbols[start : start + _CHUNK]
             context = _walk(cumulative, context, rng.random(_CHUNK), part)
@@ -158,7 +160,7 @@ def stationary(rows: Floats, order: int) -> Floats:
     if order == 0:
         return np.ones(1)
     if size <= _SOLVED:
-        matrix = np.zeros((size, size))
+        matrix: Floats = np.zeros((size, size))
         source = np.repeat(np.arange(size), alphabet)
         target = (source * alphabet + np.tile(np.arange(alphabet), size)) % size
         np.add.at(matrix, (source, target), rows.ravel())
@@ -171,7 +173,7 @@ def stationary(rows: Floats, order: int) -> Floats:
         # the oldest symbol of the context falls out: sum over it
         after = (now[:, None] * rows).reshape(alphabet, -1).sum(axis=0)
         after /= after.sum()
-        moved, now = np.abs(after - now).sum(), after
+        moved, now = float(np.abs(after - now).sum()), after
         if moved < 1e-15:
             return now
     raise ValueError("the chain's contexts do not settle")
@@ -204,6 +206,6 @@ def _mutate(
     for i in range(len(symbols)):
         symbol = np.int64(consensus[(start + i) % len(consensus)])
         if draws[i] < mutation:
-            step = 1 + min(alphabet - 2, np.int64(draws[i] / mutation * (alphabet - 1)))
+            step = 1 + int(draws[i] / mutation * (alphabet - 1)) % (alphabet - 1)
             symbol = (symbol + step) % alphabet
         symbols[i] = symbol
