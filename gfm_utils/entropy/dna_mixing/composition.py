@@ -6,8 +6,10 @@ They follow what counts over a whole chromosome average away: isochores, low-com
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numba
+
 import numpy as np
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
 
 from gfm_utils.entropy.dna_mixing.numerics import log_of, low_bits
 
@@ -39,7 +41,7 @@ def new_composition(models: Sequence[tuple[int, int]]) -> Composition:
     )
 
 
-@numba.njit(cache=True)
+@kernel
 def predict_composition(models: Any, past: Any, opinions: Any, confidence: Any, first: Any) -> None:
     """Write the opinions from column ``first`` on."""
     for i in range(len(models.orders)):
@@ -49,7 +51,7 @@ def predict_composition(models: Any, past: Any, opinions: Any, confidence: Any, 
         confidence[first + i] = 0
 
 
-@numba.njit(cache=True)
+@kernel
 def update_composition(models: Any, base: Any, past: Any) -> None:
     """Learn the base that came after ``past``."""
     for i in range(len(models.orders)):

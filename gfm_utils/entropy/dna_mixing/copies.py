@@ -9,8 +9,10 @@ mean weighted by trust, and the most trusted expert's.
 
 from typing import Any, NamedTuple
 
-import numba
+
 import numpy as np
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
 
 from gfm_utils.entropy.dna_mixing.numerics import log_of, ones
 from gfm_utils.entropy.dna_mixing.seeds import REACH, misses_before
@@ -82,7 +84,7 @@ def new_copies(experts: int, seed_misses: int, most_misses: int) -> Copies:
     )
 
 
-@numba.njit(cache=True)
+@kernel
 def predict_copies(
     copies: Any, codes: Any, t: Any, past: Any, opinions: Any, confidence: Any, first: Any
 ) -> Any:
@@ -151,7 +153,7 @@ def predict_copies(
     return level
 
 
-@numba.njit(cache=True)
+@kernel
 def update_copies(copies: Any, base: Any) -> None:
     """Learn from the base that came, move the experts on and drop those that miss too much."""
     q = 0
@@ -177,7 +179,7 @@ def update_copies(copies: Any, base: Any) -> None:
             q += 1
 
 
-@numba.njit(cache=True)
+@kernel
 def _runs(copies: Any, pointer: Any, step: Any) -> Any:
     """Whether an expert points there already."""
     found = False
@@ -186,7 +188,7 @@ def _runs(copies: Any, pointer: Any, step: Any) -> Any:
     return found
 
 
-@numba.njit(cache=True)
+@kernel
 def _start(copies: Any, words: Any, pointer: Any, step: Any, past: Any, reverse: Any) -> Any:
     """Start an expert there if none points there and it would have hit often enough."""
     if _runs(copies, pointer, step):
@@ -211,7 +213,7 @@ def _start(copies: Any, words: Any, pointer: Any, step: Any, past: Any, reverse:
     return True
 
 
-@numba.njit(cache=True)
+@kernel
 def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse: Any, tries: Any) -> None:
     """Let the seeds of all lengths start experts; of the last length, earlier occurrences too."""
     if copies.seeding[0] == 0:

@@ -8,8 +8,10 @@ All four counts are halved where one passes the order's limit, so that the recen
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numba
+
 import numpy as np
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
 
 from gfm_utils.entropy.dna_mixing.numerics import TWO, low_bits, prefetch
 
@@ -54,7 +56,7 @@ def new_counts(orders: Sequence[int]) -> CountModels:
     )
 
 
-@numba.njit(cache=True)
+@kernel
 def predict_counts(models: Any, past: Any, opinions: Any, confidence: Any, first: Any) -> None:
     """Write the opinions of the count models from column ``first`` on."""
     for i in range(len(models.orders)):
@@ -74,7 +76,7 @@ def predict_counts(models: Any, past: Any, opinions: Any, confidence: Any, first
         confidence[first + i] = bucket
 
 
-@numba.njit(cache=True)
+@kernel
 def _count(models: Any, i: Any, row: Any, base: Any) -> None:
     count = np.int64(models.counts[row, base]) + 1
     models.counts[row, base] = count
@@ -83,7 +85,7 @@ def _count(models: Any, i: Any, row: Any, base: Any) -> None:
             models.counts[row, other] >>= 1
 
 
-@numba.njit(cache=True)
+@kernel
 def update_counts(models: Any, base: Any, t: Any, past: Any, reverse: Any) -> None:
     """Count the base that came, and on the other strand what the previous step made known.
 

@@ -2,8 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import numba
+
 import numpy as np
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
 
 from gfm_utils.entropy.dna_mixing.composition import predict_composition, update_composition
 from gfm_utils.entropy.dna_mixing.copies import OPINIONS, predict_copies, start_copies, update_copies
@@ -34,7 +36,7 @@ class Model(NamedTuple):
     rates: Any
 
 
-@numba.njit(cache=True)
+@kernel
 def advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any, distributions: Any) -> None:
     """Code bases ``start`` to ``stop``, after all those before them."""
     counts, maps, composition, seeds = model.counts, model.maps, model.composition, model.seeds

@@ -11,8 +11,10 @@ is known, and fetched, one step ahead.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numba
+
 import numpy as np
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
 
 from gfm_utils.entropy.dna_mixing.numerics import HASH, TWO, log_of, low_bits, prefetch
 
@@ -75,7 +77,7 @@ def new_maps(orders: Sequence[int], log_limit: int) -> AdaptiveMaps:
     )
 
 
-@numba.njit(cache=True)
+@kernel
 def _group(maps: Any, i: Any, older: Any) -> Any:
     """First slot of the contexts of order i whose bases but the last two are ``older``."""
     order, log_slots = maps.orders[i], maps.log_slots[i]
@@ -86,7 +88,7 @@ def _group(maps: Any, i: Any, older: Any) -> Any:
     return maps.offsets[i] + (np.int64(older) << 4)
 
 
-@numba.njit(cache=True)
+@kernel
 def predict_maps(maps: Any, past: Any, opinions: Any, confidence: Any, first: Any) -> None:
     """Write the opinions of the maps from column ``first`` on."""
     for i in range(len(maps.orders)):
@@ -101,7 +103,7 @@ def predict_maps(maps: Any, past: Any, opinions: Any, confidence: Any, first: An
         confidence[first + i] = maps.confidence[history]
 
 
-@numba.njit(cache=True)
+@kernel
 def _remember(maps: Any, slot: Any, base: Any, order: Any) -> None:
     history = np.int64(maps.slots[slot])
     shift = 4 * base
@@ -119,7 +121,7 @@ def _remember(maps: Any, slot: Any, base: Any, order: Any) -> None:
     maps.slots[slot] = history + (1 << shift)
 
 
-@numba.njit(cache=True)
+@kernel
 def update_maps(maps: Any, base: Any, t: Any, past: Any, reverse: Any) -> None:
     """Learn from the base that came, and on the other strand from what the previous step made known."""
     for i in range(len(maps.orders)):

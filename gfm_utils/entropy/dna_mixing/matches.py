@@ -5,8 +5,10 @@ Its trust is learned by how long it has run and which of the last eight bases it
 
 from typing import Any, NamedTuple
 
-import numba
+
 import numpy as np
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
 
 from gfm_utils.entropy.dna_mixing.numerics import log_of, ones
 from gfm_utils.entropy.dna_mixing.seeds import misses_before
@@ -53,7 +55,7 @@ def new_matches(seed_lengths: int) -> Matches:
     )
 
 
-@numba.njit(cache=True)
+@kernel
 def predict_matches(matches: Any, codes: Any, opinions: Any, confidence: Any, first: Any) -> Any:
     """Write the opinions from column ``first`` on; return how good the best match is, 0 (none) to 7."""
     best = 0
@@ -80,7 +82,7 @@ def predict_matches(matches: Any, codes: Any, opinions: Any, confidence: Any, fi
     return best
 
 
-@numba.njit(cache=True)
+@kernel
 def update_matches(matches: Any, base: Any, t: Any) -> None:
     """Move the matches on, and end those that miss too much."""
     for i in range(len(matches.lengths)):
@@ -96,7 +98,7 @@ def update_matches(matches: Any, base: Any, t: Any) -> None:
             matches.lengths[i] = 0
 
 
-@numba.njit(cache=True)
+@kernel
 def start_matches(matches: Any, seeds: Any, words: Any, past: Any, reverse: Any) -> None:
     """Let seeds start matches, or replace short ones that have missed."""
     for i in range(len(matches.lengths)):

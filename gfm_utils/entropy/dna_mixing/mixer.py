@@ -7,8 +7,10 @@ the last bases; all follow the gradient of the code length (M. Mahoney, "Adaptiv
 
 from typing import Any, NamedTuple
 
-import numba
+
 import numpy as np
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
 
 _SHARE_SITUATION = np.float32(0.5)
 _SHARE_BASES = np.float32(0.3)
@@ -56,7 +58,7 @@ def new_mixer(opinions: int, situations: int) -> Mixer:
     )
 
 
-@numba.njit(cache=True, fastmath=True)
+@kernel
 def mix(mixer: Any, situation: Any, bases: Any) -> None:
     """Set the probabilities of the four bases."""
     size = len(mixer.weights)
@@ -80,7 +82,7 @@ def mix(mixer: Any, situation: Any, bases: Any) -> None:
     mixer.probabilities[3] = u * scale + FLOOR
 
 
-@numba.njit(cache=True, fastmath=True)
+@kernel
 def learn_weights(mixer: Any, base: Any, rate: Any, situation: Any, bases: Any) -> None:
     """Move the weights of this step along the gradient, x_base − Σ p x."""
     p0, p1, p2, p3 = (

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-import numba
+
 import numpy as np
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -41,7 +43,7 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     return signature, codegen
 
 
-@numba.njit(cache=True)
+@kernel
 def ones(word: Any) -> Any:
     """Number of set bits of a uint32 (compiled to one instruction)."""
     count = 0
@@ -51,19 +53,19 @@ def ones(word: Any) -> Any:
     return count
 
 
-@numba.njit(cache=True)
+@kernel
 def low_bits(bases: Any) -> Any:
     """Mask of the 2 bits of each of so many bases, less than 32."""
     return (ONE << np.uint64(2 * bases)) - ONE
 
 
-@numba.njit(cache=True)
+@kernel
 def log_of(probability: Any) -> Any:
     """Natural logarithm of a float32 probability, from the table."""
     return LOG[np.int64(probability * LEVELS)]
 
 
-@numba.njit(cache=True)
+@kernel
 def mismatches(one: Any, other: Any) -> Any:
     """Which of the 32 bases of two words differ: one bit a base (uint32), last base in the lowest bit."""
     bits = one ^ other
@@ -76,7 +78,7 @@ def mismatches(one: Any, other: Any) -> Any:
     return np.uint32(bits)
 
 
-@numba.njit(cache=True)
+@kernel
 def mirrored(word: Any) -> Any:
     """A uint32 with its bits in reverse order."""
     word = ((word >> np.uint32(1)) & np.uint32(0x55555555)) | ((word & np.uint32(0x55555555)) << np.uint32(1))

@@ -5,8 +5,10 @@ The past is kept in packed words too, 32 bases each, so that 32 bases of any pla
 
 from typing import Any, NamedTuple
 
-import numba
+
 import numpy as np
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
 
 from gfm_utils.entropy.dna_mixing.numerics import HASH, TWO, low_bits, mirrored, mismatches, prefetch
 
@@ -51,7 +53,7 @@ def new_seeds(lengths: tuple[int, ...], log_limit: int, chained: int) -> Seeds:
     )
 
 
-@numba.njit(cache=True)
+@kernel
 def _slot(seeds: Any, i: Any, context: Any) -> Any:
     """Slot of a context; four that differ in the last base lie side by side."""
     length, log_slots = seeds.lengths[i], seeds.log_slots[i]
@@ -61,7 +63,7 @@ def _slot(seeds: Any, i: Any, context: Any) -> Any:
     return seeds.offsets[i] + (np.int64(older) << 2) + np.int64(context & np.uint64(3))
 
 
-@numba.njit(cache=True)
+@kernel
 def find_seeds(seeds: Any, t: Any, past: Any, reverse: Any) -> None:
     """Note where the contexts that end at base t were seen last, and that they are here now.
 
@@ -82,13 +84,13 @@ def find_seeds(seeds: Any, t: Any, past: Any, reverse: Any) -> None:
         prefetch(seeds.last, _slot(seeds, i, reverse >> np.uint64(64 - 2 * length)))
 
 
-@numba.njit(cache=True)
+@kernel
 def remember_word(words: Any, t: Any, past: Any) -> None:
     """Keep the last bases, up to base t, in their packed word: the earliest of the 32 in the highest bits."""
     words[t >> 5] = past << np.uint64(2 * (31 - (t & 31)))
 
 
-@numba.njit(cache=True)
+@kernel
 def _word(words: Any, last: Any) -> Any:
     """The 32 bases that end at position ``last`` (at least 31)."""
     at, inside = last >> 5, last & 31
@@ -97,7 +99,7 @@ def _word(words: Any, last: Any) -> Any:
     return (words[at - 1] << np.uint64(2 * (inside + 1))) | (words[at] >> np.uint64(2 * (31 - inside)))
 
 
-@numba.njit(cache=True)
+@kernel
 def misses_before(words: Any, position: Any, inverted: Any, past: Any, reverse: Any) -> Any:
     """Which of the last 32 bases a copy that continues at ``position`` would have missed, latest in bit 0."""
     if inverted:
