@@ -17,7 +17,7 @@ from gfm_utils.entropy.dna_mixing.numerics import TWO
 from gfm_utils.entropy.dna_mixing.seeds import REACH, find_seeds, remember_word
 
 #: Situations that the mixer tells apart.
-SITUATIONS = 16 * 16
+SITUATIONS = (256, 256, 256)
 
 
 class Model(NamedTuple):
@@ -59,15 +59,16 @@ def advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any, distribut
         copy = 2 * match
         if experts:
             copy = predict_copies(copies, codes, t, past, opinions, confidence, first_copy)
-        situation = copy * 16 + confidence[last_map]
-        bases = np.int64(past & np.uint64(255))
-        mix(mixer, situation, bases)
+        mixer.situations[0] = copy * 16 + confidence[last_map]
+        mixer.situations[1] = np.int64(past & np.uint64(255))
+        mixer.situations[2] = confidence[first_map - 1] * 16 + confidence[first_map]
+        mix(mixer)
         costs[t] = -np.log2(mixer.probabilities[base])
         if len(distributions):
             for other in range(4):
                 distributions[t, other] = mixer.probabilities[other]
         rate = np.float32(max(model.rates[1], model.rates[0] / np.sqrt(1 + t / model.rates[2])))
-        learn_weights(mixer, base, rate, situation, bases)
+        learn_weights(mixer, base, rate)
         update_composition(composition, base, past)
         past = (past << TWO) | np.uint64(base)
         reverse = (reverse >> TWO) | (np.uint64(3 - base) << np.uint64(62))
