@@ -45,7 +45,8 @@ class Copies(NamedTuple):
         trust: shape (16 * 33 * 16,), float32, probability of a hit by state.
         errors: shape (32 * 64, 4), float32, distribution by level of trust, base copied, the next base of the
             copy, and the last base of the sequence.
-        seeding: shape (3,), int64: experts, most misses among 32 bases at the start, most misses later.
+        seeding: shape (4,), int64: R, most misses among 32 bases at the start, most misses later, earlier
+            occurrences tried.
     """
 
     count: Any
@@ -61,26 +62,26 @@ class Copies(NamedTuple):
     seeding: Any
 
 
-def new_copies(experts: int, seed_misses: int, most_misses: int) -> Copies:
+def new_copies(experts: int, seed_misses: int, most_misses: int, tries: int) -> Copies:
     """An empty ensemble of at most so many experts."""
     missed = np.tile(np.repeat(np.arange(33), 16), 16)
     levels = np.repeat((np.arange(_LEVELS) + 0.5) / _LEVELS, 64)
     copied = np.tile(np.repeat(np.arange(4), 16), _LEVELS)
     errors = np.repeat(((1 - levels) / 3)[:, None], 4, axis=1)
     errors[np.arange(len(errors)), copied] = levels
-    whole = lambda: np.zeros(experts, np.int64)  # noqa: E731
+    whole = np.zeros((6, experts), np.int64)
     return Copies(
         count=np.zeros(1, np.int64),
-        pointers=whole(),
-        steps=whole(),
-        lengths=whole(),
+        pointers=whole[0],
+        steps=whole[1],
+        lengths=whole[2],
         misses=np.zeros(experts, np.uint32),
-        guesses=whole(),
-        states=whole(),
-        cells=whole(),
+        guesses=whole[3],
+        states=whole[4],
+        cells=whole[5],
         trust=((33 - missed) / 34).astype(np.float32),
         errors=errors.astype(np.float32),
-        seeding=np.array([experts, seed_misses, most_misses], np.int64),
+        seeding=np.array([experts, seed_misses, most_misses, tries], np.int64),
     )
 
 
@@ -164,7 +165,7 @@ def update_copies(copies: Any, base: Any) -> None:
         for other in range(4):
             target = _CEILING if other == base else _FLOOR
             copies.errors[cell, other] += _ERROR_RATE * (target - copies.errors[cell, other])
-        misses = (copies.misses[q] << np.uint32(1)) | np.uint32(0 if hit else 1)
+        misses = np.uint32((copies.misses[q] << np.uint32(1)) | np.uint32(0 if hit else 1))
         copies.misses[q] = misses
         copies.lengths[q] += 1
         copies.pointers[q] += copies.steps[q]
@@ -214,7 +215,7 @@ def _start(copies: Any, words: Any, pointer: Any, step: Any, past: Any, reverse:
 
 
 @kernel
-def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse: Any, tries: Any) -> None:
+def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse: Any) -> None:
     """Let the seeds of all lengths start experts; of the last length, earlier occurrences too."""
     if copies.seeding[0] == 0:
         return
@@ -226,14 +227,14 @@ def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse
     last = len(seeds.lengths) - 1
     length = seeds.lengths[last]
     position = seeds.forward[last]
-    for _ in range(tries):
+    for _ in range(copies.seeding[3]):
         if position < REACH:
             break
         position = np.int64(seeds.earlier[position])
         if position >= REACH and _start(copies, words, position, 1, past, reverse):
             break
     position = seeds.inverted[last] + length + 2
-    for _ in range(tries):
+    for _ in range(copies.seeding[3]):
         if position < length + 2:
             break
         position = np.int64(seeds.earlier[position])

@@ -16,12 +16,26 @@ from gfm_utils.entropy.dna_mixing.mixer import learn_weights, mix
 from gfm_utils.entropy.dna_mixing.numerics import TWO
 from gfm_utils.entropy.dna_mixing.seeds import REACH, find_seeds, remember_word
 
-#: Situations that the mixer tells apart.
+#: Situations of the three mixers: best copy and confidence of the highest order; last four bases; confidence of
+#: the highest count and of the lowest map.
 SITUATIONS = (256, 256, 256)
 
 
 class Model(NamedTuple):
-    """All that the code has learned so far."""
+    """All that the code has learned so far: the state of each part.
+
+    Attributes:
+        counts: a `CountModels`.
+        maps: an `AdaptiveMaps`.
+        composition: a `Composition`.
+        seeds: a `Seeds`.
+        matches: a `Matches`.
+        copies: a `Copies`.
+        mixer: a `Mixer`.
+        words: shape (n / 32 rounded up,), uint64, the bases so far, packed.
+        strands: shape (2,), uint64, the last 32 bases, latest in the low bits, and their reverse complement.
+        rates: shape (2,), float64, first and final learning rate of the weights.
+    """
 
     counts: Any
     maps: Any
@@ -32,13 +46,21 @@ class Model(NamedTuple):
     mixer: Any
     words: Any
     strands: Any
-    options: Any
     rates: Any
 
 
 @kernel
 def advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any, distributions: Any) -> None:
-    """Code bases ``start`` to ``stop``, after all those before them."""
+    """Code the bases from ``start`` to ``stop`` (exclusive), after all those before them.
+
+    Args:
+        model: the state after base ``start - 1``; changed.
+        codes: shape (n,), uint8, bases 0 to 3; none is read before its turn.
+        start: first base.
+        stop: end.
+        costs: shape (n,), float32, receives the bits.
+        distributions: shape (n, 4), float32, receives the probabilities; or (0, 4): not wanted.
+    """
     counts, maps, composition, seeds = model.counts, model.maps, model.composition, model.seeds
     matches, copies, mixer = model.matches, model.copies, model.mixer
     first_map = len(counts.orders)
@@ -49,7 +71,6 @@ def advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any, distribut
     last_map = first_composition - 1
     past, reverse = model.strands[0], model.strands[1]
     opinions, confidence = mixer.opinions, mixer.confidence
-    every = model.options[1]
     for t in range(start, stop):
         base = np.int64(codes[t])
         predict_counts(counts, past, opinions, confidence, 0)
@@ -67,7 +88,7 @@ def advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any, distribut
         if len(distributions):
             for other in range(4):
                 distributions[t, other] = mixer.probabilities[other]
-        rate = np.float32(max(model.rates[1], model.rates[0] / np.sqrt(1 + t / model.rates[2])))
+        rate = np.float32(max(model.rates[1], model.rates[0] / np.sqrt(1 + t / 3000)))
         learn_weights(mixer, base, rate)
         update_composition(composition, base, past)
         past = (past << TWO) | np.uint64(base)
@@ -82,6 +103,6 @@ def advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any, distribut
             if t >= REACH + 1:
                 find_seeds(seeds, t, past, reverse)
                 start_matches(matches, seeds, model.words, past, reverse)
-                if experts and t % every == 0:
-                    start_copies(copies, seeds, model.words, t, past, reverse, model.options[0])
+                if experts:
+                    start_copies(copies, seeds, model.words, t, past, reverse)
     model.strands[0], model.strands[1] = past, reverse

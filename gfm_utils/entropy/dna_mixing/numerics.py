@@ -85,4 +85,4 @@ def mirrored(word: Any) -> Any:
     word = ((word >> np.uint32(2)) & np.uint32(0x33333333)) | ((word & np.uint32(0x33333333)) << np.uint32(2))
     word = ((word >> np.uint32(4)) & np.uint32(0x0F0F0F0F)) | ((word & np.uint32(0x0F0F0F0F)) << np.uint32(4))
     word = ((word >> np.uint32(8)) & np.uint32(0x00FF00FF)) | ((word & np.uint32(0x00FF00FF)) << np.uint32(8))
-    return (word >> np.uint32(16)) | (word << np.uint32(16))
+    return np.uint32((word >> np.uint32(16)) | (word << np.uint32(16)))  # numba computes with 64 bits
