@@ -1,4 +1,4 @@
-"""The DNA mixer's code: causal, normalised, near 2 bits on noise, short on repeats, refused for what is no base."""
+"""The DNA mixer: causal, normalised, near 2 bits on noise, short on repeats; what is no base is refused."""
 
 import numpy as np
 import pytest

@@ -6,11 +6,9 @@ They follow what counts over a whole chromosome average away: isochores, low-com
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-
 from gfm_utils.entropy.dna_mixing.numerics import log_of, low_bits
 
 _FLOOR = np.float32(0.0004)

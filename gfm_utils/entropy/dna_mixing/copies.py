@@ -9,11 +9,9 @@ mean weighted by trust, and the most trusted expert's.
 
 from typing import Any, NamedTuple
 
-
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-
 from gfm_utils.entropy.dna_mixing.numerics import log_of, ones
 from gfm_utils.entropy.dna_mixing.seeds import REACH, misses_before
 
@@ -86,9 +84,7 @@ def new_copies(experts: int, seed_misses: int, most_misses: int, tries: int) -> 
 
 
 @kernel
-def predict_copies(
-    copies: Any, codes: Any, t: Any, past: Any, opinions: Any, confidence: Any, first: Any
-) -> Any:
+def predict_copies(copies: Any, codes: Any, t: Any, past: Any, opinions: Any, confidence: Any, first: Any) -> Any:
     """Write three opinions from column ``first`` on; return how good the best expert is, 0 (none) to 15."""
     running = copies.count[0]
     for i in range(OPINIONS):

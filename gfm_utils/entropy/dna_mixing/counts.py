@@ -8,11 +8,9 @@ All four counts are halved where one passes the order's limit, so that the recen
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-
 from gfm_utils.entropy.dna_mixing.numerics import TWO, low_bits, prefetch
 
 #: Largest count.

@@ -2,13 +2,11 @@
 
 from typing import Any, NamedTuple
 
-
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-
 from gfm_utils.entropy.dna_mixing.composition import predict_composition, update_composition
-from gfm_utils.entropy.dna_mixing.copies import OPINIONS, predict_copies, start_copies, update_copies
+from gfm_utils.entropy.dna_mixing.copies import predict_copies, start_copies, update_copies
 from gfm_utils.entropy.dna_mixing.counts import predict_counts, update_counts
 from gfm_utils.entropy.dna_mixing.maps import predict_maps, update_maps
 from gfm_utils.entropy.dna_mixing.matches import predict_matches, start_matches, update_matches

@@ -11,11 +11,9 @@ is known, and fetched, one step ahead.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-
 from gfm_utils.entropy.dna_mixing.numerics import HASH, TWO, log_of, low_bits, prefetch
 
 #: Orders from here on forget the other bases when one comes again: what they hold are copies, not statistics.

@@ -5,11 +5,9 @@ Its trust is learned by how long it has run and which of the last eight bases it
 
 from typing import Any, NamedTuple
 
-
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-
 from gfm_utils.entropy.dna_mixing.numerics import log_of, ones
 from gfm_utils.entropy.dna_mixing.seeds import misses_before
 

@@ -132,8 +132,7 @@ def learn_weights(mixer: Any, base: Any, rate: Any) -> None:
         p0, p1, p2, p3 = mixer.shares[m, 0], mixer.shares[m, 1], mixer.shares[m, 2], mixer.shares[m, 3]
         for i in range(size):
             step = rate * (
-                values[base, i]
-                - (p0 * values[0, i] + p1 * values[1, i] + p2 * values[2, i] + p3 * values[3, i])
+                values[base, i] - (p0 * values[0, i] + p1 * values[1, i] + p2 * values[2, i] + p3 * values[3, i])
             )
             mixer.weights[i] = step
             mixer.by_situation[row, i] += step * _SHARE

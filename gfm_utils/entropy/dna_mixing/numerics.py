@@ -2,14 +2,13 @@
 
 from typing import Any
 
-
 import numpy as np
-
-from gfm_utils.entropy.dna_mixing.compiling import kernel
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
 
 #: Multiplier of the multiplicative hash (2**64 over the golden ratio).
 HASH = np.uint64(0x9E3779B97F4A7C15)
@@ -29,9 +28,7 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
         kind = signature.args[0]
         values = context.make_array(kind)(context, builder, arguments[0])
         stride = cgutils.unpack_tuple(builder, values.strides, kind.ndim)[0]
-        address = builder.add(
-            builder.ptrtoint(values.data, stride.type), builder.mul(arguments[1], stride)
-        )
+        address = builder.add(builder.ptrtoint(values.data, stride.type), builder.mul(arguments[1], stride))
         byte = ir.IntType(8).as_pointer()
         flag = ir.IntType(32)
         call = builder.module.declare_intrinsic(

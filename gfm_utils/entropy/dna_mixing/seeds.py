@@ -5,11 +5,9 @@ The past is kept in packed words too, 32 bases each, so that 32 bases of any pla
 
 from typing import Any, NamedTuple
 
-
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-
 from gfm_utils.entropy.dna_mixing.numerics import HASH, TWO, low_bits, mirrored, mismatches, prefetch
 
 #: Every seed needs this many bases before it.
