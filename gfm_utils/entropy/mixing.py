@@ -170,7 +170,7 @@ def _mix(
         rate = max(final_rate, 0.02 / np.sqrt(1.0 + t / 3000.0))
         best, guess = 0, -1
         if length > 0:
-            guess = np.int64(symbols[pointer])
+            guess = int(symbols[pointer])
             recent, missed = misses, 0
             while recent:
                 recent &= recent - 1
