@@ -5,6 +5,9 @@
 corrections disagree by more than their standard errors.
 The plug-in does not correct for rare blocks and Chao–Shen only for unseen ones, so these two also need a
 first-order bias (K − 1) / (2 N ln 2) of at most 0.01 bits.
+Chao–Wang–Jost corrects every count and extrapolates from the singletons only, of which 1 % are left by then;
+NSB's prior is flat in the entropy, so that at this coverage it is the data that speak:
+over sources from uniform to Zipf's law both err by less than 0.03 bits where they are trusted (see the tests).
 On A. thaliana's chromosome 1 (30 Mb) this ends the trusted curve at k = 10.
 
 **Standard error.** Delete-one-chunk jackknife (Künsch 1989): the sequence is cut into 20 contiguous chunks,
@@ -14,6 +17,8 @@ h_k takes the replicates of H_k and H_{k−1} without the same chunk, so their s
 Chunks far longer than any block keep the correlation between neighbours;
 variation along the sequence counts as error.
 Where an order is not trusted the bias rules, and no standard error is given.
+
+**Time.** Orders 1 to 13 of 30 Mb by six estimators take 5.4 s of one core, 12 s with the standard errors.
 """
 
 from collections.abc import Sequence
@@ -61,9 +66,9 @@ def trusted(seen: Multiplicities, estimator: Estimator) -> bool:
     """Whether so many observations suffice for this estimator (rule: see the module)."""
     if seen.coverage < MIN_COVERAGE:
         return False
-    if estimator in (Estimator.MILLER_MADOW, Estimator.GRASSBERGER):
-        return True
-    return miller_madow(seen) - plugin(seen) <= MAX_FIRST_ORDER_BIAS
+    if estimator in (Estimator.PLUGIN, Estimator.CHAO_SHEN):
+        return miller_madow(seen) - plugin(seen) <= MAX_FIRST_ORDER_BIAS
+    return True
 
 
 def jackknife_error(replicates: NDArray[np.float64]) -> float:
@@ -79,42 +84,45 @@ def block_entropies(
     alphabet: int,
     max_order: int,
     *,
-    chunks: int = CHUNKS,
+    chunks: int | None = CHUNKS,
     untrusted_orders: int | None = None,
     progress: bool = False,
 ) -> list[BlockEntropy]:
     """H_k and h_k for k = 1 … ``max_order`` by every estimator, sorted by order.
 
+    NSB is told that all ``alphabet**k`` blocks can occur.
+
     Args:
         segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1; no block crosses an end.
         alphabet: number of possible symbols.
         max_order: largest k.
-        chunks: chunks of the jackknife, at least 2.
+        chunks: chunks of the jackknife, at least 2; None: no standard errors, twice as fast.
         untrusted_orders: stop after so many orders that no estimator is trusted at; None: never.
         progress: show a bar.
 
     Raises:
         ValueError: a symbol is outside the alphabet, or ``chunks`` is below 2.
     """
-    if chunks < 2:
+    if chunks is not None and chunks < 2:
         raise ValueError("the jackknife needs at least two chunks")
     results: list[BlockEntropy] = []
     shorter = dict.fromkeys(Estimator, 0.0)
     shorter_replicates: dict[Estimator, NDArray[np.float64] | None]
-    shorter_replicates = {estimator: np.zeros(chunks) for estimator in Estimator}
+    shorter_replicates = {estimator: np.zeros(chunks or 0) for estimator in Estimator}
     orders = block_ids(segments, alphabet, max_order)
     failed = 0
     for blocks in tqdm(orders, total=max_order, desc="block entropies", unit="order", disable=not progress):
         counts = blocks.counts()
         seen = multiplicities(counts)
         sound = {estimator: trusted(seen, estimator) for estimator in Estimator}
-        rest = list(leave_one_out(blocks, counts, chunks)) if any(sound.values()) else []
+        rest = list(leave_one_out(blocks, counts, chunks)) if chunks and any(sound.values()) else []
+        support = float(alphabet) ** blocks.order
         for estimator in Estimator:
-            value = entropy(seen, estimator)
+            value = entropy(seen, estimator, support)
             block_se = conditional_se = replicates = None
             before = shorter_replicates[estimator]
             if sound[estimator] and len(rest) == chunks:
-                replicates = np.array([entropy(part, estimator) for part in rest])
+                replicates = np.array([entropy(part, estimator, support) for part in rest])
                 block_se = jackknife_error(replicates)
                 conditional_se = None if before is None else jackknife_error(replicates - before)
             results.append(

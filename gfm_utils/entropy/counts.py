@@ -1,8 +1,8 @@
 """Counting blocks (k-grams) of symbols, and the counts of counts that every estimator reads.
 
 A block never crosses the end of a segment.
-Memory: 8 bytes a symbol for the identifiers of the blocks, twice while an order is extended,
-and 4 bytes for every possible (direct index, at most 4**13) or observed block.
+Memory: 4 bytes a symbol for the identifiers of the blocks (8 where they do not fit), twice while an order is
+extended, and 4 bytes for every possible (direct index, at most 4**13) or observed block.
 """
 
 import itertools
@@ -63,10 +63,16 @@ def multiplicities(counts: NDArray[np.integer[Any]]) -> Multiplicities:
         ValueError: a count is negative, or none is positive.
     """
     flat = np.asarray(counts).ravel()
-    flat = flat[flat != 0]
-    if flat.size == 0 or flat.min() < 0:
+    largest = int(flat.max(initial=0))
+    if largest == 0 or flat.min() < 0:
         raise ValueError("multiplicities need at least one positive count and no negative one")
-    times, species = np.unique(flat, return_counts=True)
+    if largest <= flat.size:  # counting is faster than sorting, and takes no more memory
+        histogram = _count(flat, largest + 1)
+        histogram[0] = 0
+        times = np.flatnonzero(histogram)
+        species = histogram[times]
+    else:
+        times, species = np.unique(flat[flat != 0], return_counts=True)
     return Multiplicities(times.astype(np.float64), species.astype(np.float64))
 
 
@@ -76,12 +82,12 @@ class BlockIds:
 
     Attributes:
         order: length of the blocks.
-        ids: shape (n,), int64, below ``size``; −1 where the block would cross the end of a segment.
+        ids: shape (n,), int32 or int64, below ``size``; −1 where the block would cross the end of a segment.
         size: number of identifiers.
     """
 
     order: int
-    ids: NDArray[np.int64]
+    ids: NDArray[np.int32] | NDArray[np.int64]
     size: int
 
     def counts(self) -> NDArray[np.uint32]:
@@ -109,11 +115,15 @@ def block_ids(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, max_o
     if symbols.size and (int(symbols.min()) < 0 or int(symbols.max()) >= alphabet):
         raise ValueError(f"symbols must lie between 0 and {alphabet - 1}")
     longest = max((len(part) for part in parts), default=0)
-    ids, size = np.zeros(len(symbols), np.int64), 1
+    ids: NDArray[Any] = np.zeros(len(symbols), np.int32)
+    size = 1
     for order in range(1, min(max_order, longest) + 1):
-        ids, size = _extend(ids, symbols, ends, order, alphabet), size * alphabet
+        size *= alphabet
+        longer: NDArray[Any] = np.empty(len(ids), np.int32 if size <= np.iinfo(np.int32).max else np.int64)
+        _extend(ids, symbols, ends, order, alphabet, longer)
+        ids = longer
         if size > DIRECT_BLOCKS:
-            valid = ids >= 0
+            valid: NDArray[np.bool_] = ids >= 0
             numbers, seen = pd.factorize(ids[valid])
             ids[valid], size = numbers, len(seen)
         yield BlockIds(order, ids, size)
@@ -160,15 +170,15 @@ def leave_one_out(blocks: BlockIds, counts: NDArray[np.uint32], chunks: int) -> 
 
 @numba.njit(cache=True)
 def _extend(
-    ids: np.ndarray, symbols: np.ndarray, ends: np.ndarray, order: int, alphabet: int
-) -> np.ndarray:  # pragma: no cover - compiled
-    longer = np.empty_like(ids)
+    ids: np.ndarray, symbols: np.ndarray, ends: np.ndarray, order: int, alphabet: int, longer: np.ndarray
+) -> None:  # pragma: no cover - compiled
     start = 0
     for end in ends:
-        for i in range(start, end):
-            longer[i] = ids[i] * alphabet + np.int64(symbols[i + order - 1]) if i + order <= end else -1
+        last = max(start, end - order + 1)
+        for i in range(start, last):
+            longer[i] = np.int64(ids[i]) * alphabet + np.int64(symbols[i + order - 1])
+        longer[last:end] = -1
         start = end
-    return longer
 
 
 @numba.njit(cache=True)

@@ -1,5 +1,6 @@
 """Result table -> chart, or table for people."""
 
+from gfm_utils.figures.calibration import calibration_chart, nsb_overview
 from gfm_utils.figures.data import (
     corpus_overview,
     leak_overview,
@@ -18,12 +19,14 @@ from gfm_utils.figures.static import alignment_chart, overlap_chart
 __all__ = [
     "agreement_chart",
     "alignment_chart",
+    "calibration_chart",
     "code_length_overview",
     "conditional_entropy_chart",
     "corpus_overview",
     "encoder_chart",
     "leak_overview",
     "learning_chart",
+    "nsb_overview",
     "overlap_chart",
     "overview",
     "pair_chart",

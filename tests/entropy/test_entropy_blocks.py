@@ -114,7 +114,7 @@ def test_conditional_entropy_of_a_markov_chain():
 
 def test_standard_error_matches_the_spread_of_repeated_samples():
     p = [0.5, 0.25, 0.15, 0.1]
-    samples = [np.random.default_rng(s).choice(4, 5000, p=p).astype(np.uint8) for s in range(60)]
+    samples = [np.random.default_rng(s).choice(4, 5000, p=p).astype(np.uint8) for s in range(40)]
     runs = [block_entropies([x], 4, 1)[2] for x in samples]
     spread = np.std([r.block for r in runs])
     assert np.mean([r.block_se for r in runs]) == pytest.approx(spread, rel=0.3)
@@ -135,7 +135,7 @@ def test_what_is_trusted_is_right(n, exponent):
         for estimator in Estimator:
             if trusted(seen, estimator):
                 checked += 1
-                assert abs(entropy(seen, estimator) - truth) < 0.03 + 4 * noise
+                assert abs(entropy(seen, estimator, size) - truth) < 0.03 + 4 * noise
         if seen.coverage < 0.9:
             assert not any(trusted(seen, e) for e in Estimator)
     assert checked >= 12
@@ -148,5 +148,8 @@ def test_stops_after_the_allowed_number_of_untrusted_orders():
     bad = [o for o in orders if not any(r.trusted for r in results if r.order == o)]
     assert bad == orders[-2:] and orders[-1] < 12
     assert all(r.block_se is None for r in results if not r.trusted)
+    quick = block_entropies([noise], 4, 12, chunks=None, untrusted_orders=2)
+    assert [r.block for r in quick] == [r.block for r in results]
+    assert all(r.block_se is None and r.conditional_se is None for r in quick)
     with pytest.raises(ValueError, match="two chunks"):
         block_entropies([noise], 4, 2, chunks=1)

@@ -1,0 +1,231 @@
+"""Entropy from the lengths of matches with the past (Lempel–Ziv), and why it fails on genomes.
+
+Λ_i is the length of the shortest block at position i that does not begin at any earlier position;
+in a stationary ergodic source log2(i) / Λ_i tends to the entropy rate h (Wyner and Ziv 1989).
+Two averages of it over i = 2 … n, in bits per symbol, both with the whole past as the database:
+
+    harmonic:   ĥ = n / Σ Λ_i / log2(i)     (Grassberger 1989; Kontoyiannis et al. 1998, eq. 3)
+    arithmetic: ĥ = (1/n) Σ log2(i) / Λ_i   (Kontoyiannis et al. 1998, eq. 4), never below the harmonic one
+
+**Why it fails.** Λ_i grows with log2(i) / h only while the past holds matches of that length by chance.
+A position inside a copied stretch of length ℓ has Λ_i up to ℓ: kilobases, where chance gives a dozen bases.
+Few such positions carry most of the harmonic form's sum, so that it measures how much was copied lately
+(transposons, duplications, satellites), not what a base costs: a copy of ℓ bases costs its coder about
+log2(n) bits once, but adds ℓ²/2 to Σ Λ_i.
+``longest_share`` is the share of Σ Λ_i / log2(i) that the longest 1 % of the matches carry.
+The arithmetic form hardly sees the long matches and leans on the short ones; on the genome it lies near the
+truth only because its bias from the slow convergence and the repeats' happen to be of opposite signs.
+For both the bias falls only like 1 / log n even on sources without repeats, with a sign and a constant that
+depend on the source (`gfm_utils.entropy.calibration`): no row of these is marked as trusted.
+
+**How.** Suffix array by libdivsufsort (pydivsufsort); longest common prefixes by Kasai's algorithm, walking the
+text in Kärkkäinen's order; longest earlier match by one pass with a stack (Crochemore and Ilie 2008).
+Linear in n, about 40 bytes a symbol at the peak; 30 Mb take 10 s of one core.
+A match may overlap the position that it serves, and ends with its segment.
+
+Source: P. Grassberger, IEEE Trans. Inf. Theory 35 (1989); I. Kontoyiannis, P. Algoet, Yu. Suhov and A. Wyner,
+IEEE Trans. Inf. Theory 44 (1998); T. Kasai et al., CPM 2001; J. Kärkkäinen, G. Manzini and S. Puglisi, CPM 2009;
+M. Crochemore and L. Ilie, Information Processing Letters 106 (2008).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from pydivsufsort import divsufsort
+
+from gfm_utils.entropy.blocks import CHUNKS, jackknife_error
+
+LONGEST = 0.01
+
+
+class Matching(StrEnum):
+    """How match lengths are averaged; the value is the name in result tables (column ``estimator``)."""
+
+    HARMONIC = "match_length_harmonic"
+    """n / Σ Λ_i / log2(i): ruled by the long matches."""
+    ARITHMETIC = "match_length_arithmetic"
+    """(1/n) Σ log2(i) / Λ_i: ruled by the short ones."""
+
+
+@dataclass(frozen=True)
+class MatchEntropy:
+    """One form of the estimator.
+
+    Attributes:
+        estimator: which average.
+        value: bits per symbol.
+        se: its standard error (jackknife over 20 contiguous chunks), or None for fewer than 40 symbols;
+            it knows nothing of the bias.
+        longest_share: share of Σ Λ_i / log2(i) that the longest 1 % of the matches carry, 0 to 1.
+        longest: the longest match, max Λ_i − 1, in symbols.
+        symbols: n, the positions averaged over.
+    """
+
+    estimator: Matching
+    value: float
+    se: float | None
+    longest_share: float
+    longest: int
+    symbols: int
+
+
+def match_entropies(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int) -> list[MatchEntropy]:
+    """Both forms, in the order of `Matching`.
+
+    Args:
+        segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1.
+        alphabet: number of possible symbols.
+
+    Raises:
+        ValueError: there are fewer than two symbols, or one outside the alphabet.
+    """
+    lengths = match_lengths(segments, alphabet)
+    if len(lengths) < 2:
+        raise ValueError("match lengths need at least two symbols")
+    ratios = lengths[1:] / np.log2(np.arange(2.0, len(lengths) + 1.0))  # Λ_i / log2(i)
+    count = max(1, round(LONGEST * len(ratios)))
+    top = np.argpartition(lengths[1:], len(ratios) - count)[len(ratios) - count :]
+    share = float(ratios[top].sum() / ratios.sum())
+    found = []
+    for estimator, terms in ((Matching.HARMONIC, ratios), (Matching.ARITHMETIC, 1.0 / ratios)):
+        mean = float(terms.mean())
+        se = None
+        if len(terms) >= 2 * CHUNKS:
+            parts = np.array_split(terms, CHUNKS)
+            sums, sizes = np.array([part.sum() for part in parts]), np.array([len(part) for part in parts])
+            rest = (terms.sum() - sums) / (len(terms) - sizes)
+            se = jackknife_error(1.0 / rest if estimator is Matching.HARMONIC else rest)
+        value = 1.0 / mean if estimator is Matching.HARMONIC else mean
+        found.append(MatchEntropy(estimator, value, se, share, int(lengths.max()) - 1, len(terms)))
+    return found
+
+
+def match_rows(condition: str, found: Sequence[MatchEntropy], unit: str) -> list[dict[str, Any]]:
+    """Rows of an entropy table: ``entropy_rate`` by either form, and ``longest_matches_share`` once."""
+    rows: list[dict[str, Any]] = []
+    for match in found:
+        margin = None if match.se is None else 1.96 * match.se
+        rows.append({
+            "condition": condition, "metric": "entropy_rate", "value": match.value, "unit": unit,
+            "low": None if margin is None else match.value - margin,
+            "high": None if margin is None else match.value + margin,
+            "n": match.symbols, "estimator": match.estimator.value, "kind": "estimate", "se": match.se,
+            "trusted": False,
+        })  # fmt: skip
+    for match in found[:1]:
+        rows.append({
+            "condition": condition, "metric": "longest_matches_share", "value": match.longest_share,
+            "unit": "share", "n": match.symbols, "estimator": match.estimator.value, "kind": "estimate",
+            "trusted": True,
+        })  # fmt: skip
+    return rows
+
+
+def match_lengths(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int) -> NDArray[np.int32]:
+    """Λ_i of every position, shape (n,), segments one after another: 1 + the longest match with the past.
+
+    Args:
+        segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1; no match crosses an end.
+        alphabet: number of possible symbols.
+
+    Raises:
+        ValueError: a symbol is outside the alphabet.
+    """
+    kept = [np.asarray(segment) for segment in segments if len(segment)]
+    if not kept:
+        return np.zeros(0, np.int32)
+    if min(int(part.min()) for part in kept) < 0 or max(int(part.max()) for part in kept) >= alphabet:
+        raise ValueError(f"symbols must lie between 0 and {alphabet - 1}")
+    # the end of a segment is one symbol more, which matches nothing, itself included
+    kind = np.uint8 if alphabet <= 255 else np.uint16 if alphabet <= 65535 else np.uint32
+    text: NDArray[Any] = np.full(sum(map(len, kept)) + len(kept) - 1, alphabet, kind)
+    inside = np.ones(len(text), np.bool_)
+    start = 0
+    for part in kept:
+        text[start : start + len(part)] = part
+        start += len(part) + 1
+        if start <= len(text):
+            inside[start - 1] = False
+    suffixes = suffix_array(text)
+    matches = longest_previous_matches(suffixes, common_prefixes(text, suffixes, alphabet))
+    return matches[inside] + np.int32(1)
+
+
+def suffix_array(text: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.signedinteger[Any]]:
+    """Starts of the suffixes in lexicographic order, shape (n,).
+
+    Symbols of more than one byte are sorted as big-endian bytes, which keeps their order.
+
+    Args:
+        text: shape (n,), unsigned.
+    """
+    width = text.dtype.itemsize
+    bytes_ = np.ascontiguousarray(text.astype(text.dtype.newbyteorder(">"), copy=False)).view(np.uint8)
+    suffixes = divsufsort(bytes_)
+    return suffixes if width == 1 else suffixes[suffixes % width == 0] // width
+
+
+@numba.njit(cache=True)
+def common_prefixes(text: np.ndarray, suffixes: np.ndarray, end: int) -> np.ndarray:  # pragma: no cover - compiled
+    """Longest common prefix of each suffix with the one sorted before it, shape (n,); 0 for the first.
+
+    Args:
+        text: shape (n,).
+        suffixes: shape (n,), its suffix array.
+        end: a symbol that matches nothing.
+    """
+    n = len(text)
+    before = np.empty(n, suffixes.dtype)  # which suffix is sorted before the one that starts here
+    before[suffixes[0]] = -1
+    for rank in range(1, n):
+        before[suffixes[rank]] = suffixes[rank - 1]
+    common = 0
+    for i in range(n):  # in place: before[i] becomes the length
+        j = before[i]
+        if j < 0:
+            common = 0
+        else:
+            while i + common < n and j + common < n:
+                if text[i + common] != text[j + common] or text[i + common] == end:
+                    break
+                common += 1
+        before[i] = common
+        common = max(common - 1, 0)
+    prefixes = np.empty(n, np.int32)
+    for rank in range(n):
+        prefixes[rank] = before[suffixes[rank]]
+    return prefixes
+
+
+@numba.njit(cache=True)
+def longest_previous_matches(
+    suffixes: np.ndarray, prefixes: np.ndarray
+) -> np.ndarray:  # pragma: no cover - compiled
+    """For each position the longest match that begins at an earlier one, shape (n,).
+
+    A stack holds positions that increase; one is settled when a smaller position, or a shorter prefix, follows.
+
+    Args:
+        suffixes: shape (n,), the suffix array.
+        prefixes: shape (n,), longest common prefixes with the suffix before.
+    """
+    n = len(suffixes)
+    longest = np.zeros(n, np.int32)
+    stack = np.empty(n + 1, np.int32)  # positions
+    shared = np.empty(n + 1, np.int32)  # prefix with the position below in the stack
+    size = 0
+    for rank in range(n + 1):
+        position = suffixes[rank] if rank < n else -1
+        common = prefixes[rank] if rank < n else np.int32(0)
+        while size > 0 and position < stack[size - 1]:
+            longest[stack[size - 1]] = max(shared[size - 1], common)
+            common = min(shared[size - 1], common)
+            size -= 1
+        stack[size], shared[size] = position, common
+        size += 1
+    return longest

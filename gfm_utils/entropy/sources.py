@@ -1,0 +1,211 @@
+"""Sources whose entropy rate is known exactly, to calibrate estimators and coders on.
+
+Every source but one is a stationary Markov chain (order 0: independent symbols) with known rows.
+Its context's stationary distribution π is solved for, the first context is drawn from it, and the rate is
+h = −Σ_c π(c) Σ_x p(x | c) log2 p(x | c).
+As the chain is stationary from the first symbol, the conditional block entropy of every order k above the chain's
+is exactly h.
+
+`repeats` is the exception: a random consensus of P symbols, said again and again, each copy with independent
+substitutions at rate μ. Given the consensus the symbols are independent, so that
+n·h <= H(X_1 … X_n) <= n·h + P·log2 K, and the rate in the limit is exactly h = H_2(μ) + μ log2(K − 1).
+Blocks see it only once they are long enough to say where in the consensus they lie, and copies only once P
+symbols have gone by; before that a symbol costs log2 K bits.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+_SOLVED = 1024  # up to so many contexts by linear algebra, above by iteration
+_CHUNK = 2**20
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source and its entropy rate.
+
+    Attributes:
+        name: snake case, the condition in result tables.
+        alphabet: K, the number of symbols.
+        order: how many earlier symbols the next one depends on.
+        rate: h, bits per symbol, exact (up to float64).
+        block: the shortest block length k whose H_k − H_{k−1} is the rate; for `repeats` one at which n = 10**7
+            still gives trustworthy counts, and which does not see the repeats.
+        rows: shape (K**order, K), p(next symbol | context), the oldest symbol of the context most significant.
+        contexts: shape (K**order,), their stationary distribution.
+        period: P of `repeats`, else 0.
+        mutation: μ of `repeats`, else 0.
+    """
+
+    name: str
+    alphabet: int
+    order: int
+    rate: float
+    block: int
+    rows: Floats = field(repr=False)
+    contexts: Floats = field(repr=False)
+    period: int = 0
+    mutation: float = 0.0
+
+    def sample(self, n: int, seed: int) -> NDArray[Any]:
+        """So many symbols, shape (n,), uint8 or uint16; the same for the same seed.
+
+        A longer sample begins with the shorter one.
+        """
+        rng = np.random.default_rng(seed)
+        symbols = np.empty(n, np.uint8 if self.alphabet <= 256 else np.uint16)
+        if self.period:
+            consensus = rng.integers(0, self.alphabet, self.period).astype(symbols.dtype)
+            for start in range(0, n, _CHUNK):
+                part = symbols[start : start + _CHUNK]
+                _mutate(consensus, start, self.alphabet, self.mutation, rng.random(_CHUNK), part)
+            return symbols
+        cumulative = self.rows.cumsum(axis=1)
+        cumulative /= cumulative[:, -1:]
+        before = self.contexts.cumsum() <= rng.random()
+        context = min(int(before.sum()), len(self.contexts) - 1)
+        for start in range(0, n, _CHUNK):
+            part = symbols[start : start + _CHUNK]
+            context = _walk(cumulative, context, rng.random(_CHUNK), part)
+        return symbols
+
+
+def markov(name: str, rows: Floats, order: int) -> Source:
+    """The stationary chain with these rows.
+
+    Args:
+        name: snake case.
+        rows: shape (K**order, K), each a distribution over the next symbol.
+        order: length of the context.
+
+    Raises:
+        ValueError: the shape does not fit the order, or a row is no distribution.
+    """
+    alphabet = rows.shape[1]
+    if rows.shape[0] != alphabet**order:
+        raise ValueError(
+            f"order {order} over {alphabet} symbols needs {alphabet**order} rows, not {rows.shape[0]}"
+        )
+    if (rows < 0).any() or not np.allclose(rows.sum(axis=1), 1.0, atol=1e-9):
+        raise ValueError("every row must be a distribution")
+    contexts = stationary(rows, order)
+    rate = float(contexts @ row_entropies(rows))
+    return Source(name, alphabet, order, rate, order + 1, rows, contexts)
+
+
+def random_markov(order: int, alphabet: int = 4, seed: int = 0, concentration: float = 1.0) -> Source:
+    """A chain whose rows are drawn from the symmetric Dirichlet distribution of that concentration."""
+    rng = np.random.default_rng((seed, order, alphabet))
+    gammas = rng.standard_gamma(concentration, (alphabet**order, alphabet)) + 1e-300
+    name = f"markov_{order}" if alphabet == 4 else f"markov_{order}_of_{alphabet}"
+    return markov(name, gammas / gammas.sum(axis=1, keepdims=True), order)
+
+
+def uniform(alphabet: int = 4) -> Source:
+    """Independent and equally likely symbols: log2 K bits."""
+    return markov(f"uniform_{alphabet}", np.full((1, alphabet), 1.0 / alphabet), 0)
+
+
+def zipf(alphabet: int = 4096, exponent: float = 1.0) -> Source:
+    """Independent symbols, the r-th most frequent one with probability proportional to r**−exponent."""
+    p = np.arange(1.0, alphabet + 1.0) ** -exponent
+    return markov(f"zipf_{alphabet}", p[None] / p.sum(), 0)
+
+
+def dirichlet(alphabet: int = 4096, concentration: float = 0.5, seed: int = 0) -> Source:
+    """Independent symbols of probabilities drawn from a symmetric Dirichlet distribution: NSB's own assumption."""
+    gammas = np.random.default_rng((seed, alphabet)).standard_gamma(concentration, alphabet)
+    return markov(f"dirichlet_{alphabet}_{concentration:g}", gammas[None] / gammas.sum(), 0)
+
+
+def near_deterministic(slip: float = 0.01, seed: int = 0) -> Source:
+    """Order 3 over four letters: one next letter, drawn once a context, but for a slip to any of the others."""
+    rng = np.random.default_rng((seed, 3))
+    rows = np.full((64, 4), slip / 3.0)
+    rows[np.arange(64), rng.integers(0, 4, 64)] = 1.0 - slip
+    return markov("near_deterministic", rows, 3)
+
+
+def repeats(period: int = 100_000, mutation: float = 0.05, alphabet: int = 4) -> Source:
+    """A consensus of so many uniform symbols, repeated with substitutions; what is known: see the module."""
+    kept = 1.0 - mutation
+    rate = -kept * math.log2(kept) - (mutation * math.log2(mutation / (alphabet - 1)) if mutation else 0.0)
+    rows = np.full((1, alphabet), 1.0 / alphabet)
+    return Source("repeats", alphabet, period, rate, 8, rows, np.ones(1), period, mutation)
+
+
+def row_entropies(rows: Floats) -> Floats:
+    """Entropy in bits of each row of shape (c, K)."""
+    logs = np.log2(rows, where=rows > 0, out=np.zeros_like(rows))
+    return -(rows * logs).sum(axis=1)
+
+
+def stationary(rows: Floats, order: int) -> Floats:
+    """Stationary distribution over contexts, shape (K**order,); rows as in `markov`.
+
+    Few contexts: linear equations in float64. Many: iteration until it moves by less than 1e-15 in all, which a
+    chain with positive rows reaches in a few hundred steps.
+
+    Raises:
+        ValueError: the chain does not settle.
+    """
+    size, alphabet = rows.shape
+    if order == 0:
+        return np.ones(1)
+    if size <= _SOLVED:
+        matrix: Floats = np.zeros((size, size))
+        source = np.repeat(np.arange(size), alphabet)
+        target = (source * alphabet + np.tile(np.arange(alphabet), size)) % size
+        np.add.at(matrix, (source, target), rows.ravel())
+        system = matrix.T - np.eye(size)
+        system[-1] = 1.0
+        solved = np.linalg.solve(system, np.eye(size)[-1]).clip(0.0)
+        return np.asarray(solved / solved.sum(), np.float64)
+    now = np.full(size, 1.0 / size)
+    for _ in range(100_000):
+        # the oldest symbol of the context falls out: sum over it
+        after = (now[:, None] * rows).reshape(alphabet, -1).sum(axis=0)
+        after /= after.sum()
+        moved, now = float(np.abs(after - now).sum()), after
+        if moved < 1e-15:
+            return now
+    raise ValueError("the chain's contexts do not settle")
+
+
+@numba.njit(cache=True)
+def _walk(
+    cumulative: np.ndarray, context: int, draws: np.ndarray, symbols: np.ndarray
+) -> int:  # pragma: no cover - compiled
+    """Fill symbols; returns the context that follows."""
+    contexts, alphabet = cumulative.shape
+    for i in range(len(symbols)):
+        low, high = 0, alphabet - 1
+        while low < high:
+            middle = (low + high) >> 1
+            if draws[i] < cumulative[context, middle]:
+                high = middle
+            else:
+                low = middle + 1
+        symbols[i] = low
+        context = (context * alphabet + low) % contexts
+    return context
+
+
+@numba.njit(cache=True)
+def _mutate(
+    consensus: np.ndarray, start: int, alphabet: int, mutation: float, draws: np.ndarray, symbols: np.ndarray
+) -> None:  # pragma: no cover - compiled
+    """Fill symbols with the consensus from that place on; a draw below μ substitutes, and says by what."""
+    for i in range(len(symbols)):
+        symbol = np.int64(consensus[(start + i) % len(consensus)])
+        if draws[i] < mutation:
+            step = 1 + int(draws[i] / mutation * (alphabet - 1)) % (alphabet - 1)
+            symbol = (symbol + step) % alphabet
+        symbols[i] = symbol

@@ -1,0 +1,161 @@
+"""Sources against linear algebra, iteration and their own samples; the calibration's numbers."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gfm_utils.entropy.calibration import EXTRA, calibrate, main, nsb_advantage, rate_estimates
+from gfm_utils.entropy.estimators import Estimator
+from gfm_utils.entropy.matches import Matching
+from gfm_utils.entropy.sources import (
+    dirichlet,
+    markov,
+    near_deterministic,
+    random_markov,
+    repeats,
+    row_entropies,
+    stationary,
+    uniform,
+    zipf,
+)
+from gfm_utils.tables import COLUMNS
+
+
+def stepped(p, rows):
+    """One step of the chain over contexts, by a loop."""
+    size, alphabet = rows.shape
+    after = np.zeros(size)
+    for context in range(size):
+        for symbol in range(alphabet):
+            after[(context * alphabet + symbol) % size] += p[context] * rows[context, symbol]
+    return after
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 3), st.integers(2, 4), st.integers(0, 1000))
+def test_the_stationary_distribution_by_power_iteration(order, alphabet, seed):
+    source = random_markov(order, alphabet, seed)
+    p = np.full(alphabet**order, 1 / alphabet**order)
+    for _ in range(20):
+        p = stepped(p, source.rows)
+    assert stepped(source.contexts, source.rows) == pytest.approx(source.contexts, abs=1e-14)
+    for _ in range(400):
+        before, p = p, stepped(p, source.rows)
+        if np.abs(before - p).max() < 1e-15:
+            break
+    assert source.rate == pytest.approx(float(p @ row_entropies(source.rows)), abs=1e-10)
+
+
+def test_many_contexts_are_iterated_to_the_same():
+    source = random_markov(6)
+    assert stepped(source.contexts, source.rows) == pytest.approx(source.contexts, abs=1e-15)
+    few = random_markov(5)
+    repeated = np.repeat(few.rows[None], 4, axis=0).reshape(-1, 4)  # order 6 that ignores its oldest symbol
+    assert float(stationary(repeated, 6) @ row_entropies(repeated)) == pytest.approx(few.rate, abs=1e-12)
+
+
+def test_closed_forms():
+    assert uniform(4).rate == pytest.approx(2.0, abs=1e-14)
+    assert near_deterministic(0.01).rate == pytest.approx(
+        -0.99 * math.log2(0.99) - 0.01 * math.log2(0.01 / 3), abs=1e-12
+    )
+    assert repeats(100, 0.05).rate == pytest.approx(near_deterministic(0.05).rate, abs=1e-12)
+    assert near_deterministic(0.05).rate == pytest.approx(0.36564508, abs=1e-8)
+    two = markov("two", np.array([[0.9, 0.1], [0.4, 0.6]]), 1)
+    assert two.contexts == pytest.approx([0.8, 0.2], abs=1e-14)
+    p = np.arange(1, 4097.0) ** -1 / np.sum(1 / np.arange(1, 4097.0))
+    assert zipf(4096).rate == pytest.approx(-float(p @ np.log2(p)), abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [random_markov(2), random_markov(1, 256), zipf(1000), dirichlet(300), near_deterministic(), repeats(500)],
+)
+def test_samples(source):
+    sample = source.sample(2**20 + 500, 7)
+    assert int(sample.max()) < source.alphabet
+    np.testing.assert_array_equal(sample[:1000], source.sample(1000, 7))
+    assert (sample[:1000] != source.sample(1000, 8)).any()
+    if source.period:
+        copies = sample[: 500 * 2000].reshape(2000, 500)
+        share = np.mean(copies[1:] != copies[:-1])  # two independent substitutions that do not agree
+        assert share == pytest.approx(1 - 0.95**2 - 0.05**2 / 3, abs=0.002)
+        return
+    size = len(source.contexts)
+    contexts = np.zeros(len(sample) - source.order, np.int64)
+    for i in range(source.order):
+        contexts = contexts * source.alphabet + sample[i : len(contexts) + i]
+    seen = np.bincount(contexts, minlength=size) / len(contexts)
+    assert np.abs(seen - source.contexts).max() < 0.01
+    likely = int(source.contexts.argmax())
+    after = sample[source.order :][contexts == likely]
+    row = np.bincount(after, minlength=source.alphabet) / len(after)
+    assert np.abs(row - source.rows[likely]).max() < 0.02
+
+
+def test_rows_are_checked():
+    with pytest.raises(ValueError, match="needs 4 rows"):
+        markov("x", np.full((2, 4), 0.25), 1)
+    with pytest.raises(ValueError, match="distribution"):
+        markov("x", np.full((1, 4), 0.3), 0)
+
+
+def test_at_order_three_a_million_symbols_give_the_rate_to_two_thousandths():
+    source = random_markov(3)
+    found = {name: value for name, value, _ in rate_estimates(source.sample(10**6, 1), source, 0)}
+    for estimator in set(Estimator) - {Estimator.PLUGIN}:
+        assert found[estimator] == pytest.approx(source.rate, abs=0.002)
+
+
+@pytest.mark.slow
+def test_at_order_eight_ten_million_symbols_give_the_rate_to_three_thousandths():
+    source = random_markov(8)
+    found = {name: value for name, value, _ in rate_estimates(source.sample(10**7, 1), source, 0)}
+    for estimator in (Estimator.GRASSBERGER, Estimator.NSB):
+        assert found[estimator] == pytest.approx(source.rate, abs=0.003)
+
+
+@pytest.fixture(scope="module")
+def calibrated():
+    return calibrate([random_markov(1), dirichlet(4096)], (500, 2000), repeats=4)
+
+
+def test_the_calibration_keeps_the_contract(calibrated):
+    assert list(calibrated.columns) == [*COLUMNS, *EXTRA]
+    bias = calibrated[calibrated["metric"] == "entropy_bias"]
+    assert len(bias) == 2 * 2 * (len(Estimator) + len(Matching))
+    assert ((bias["low"] <= bias["value"]) & (bias["value"] <= bias["high"])).all()
+    assert set(bias["x"]) == {"500", "2000"} and set(bias["axis"]) == {"symbols"}
+    assert (calibrated["metric"] == "entropy_rate").sum() == 2
+    wide = calibrated.pivot_table(
+        index=["condition", "x", "estimator"], columns="metric", values="value", observed=True
+    ).dropna(subset="entropy_bias")
+    again = np.sqrt(wide["entropy_bias"] ** 2 + wide["entropy_spread"] ** 2 * 3 / 4)
+    np.testing.assert_allclose(wide["entropy_rmse"], again, rtol=1e-9)
+
+
+def test_nsb_is_ahead_on_dirichlet_sources(calibrated):
+    found = nsb_advantage(calibrated)
+    drawn = found[found["condition"].str.startswith("dirichlet")]
+    assert len(found) == 4 and (drawn["ratio"] > 1.5).all()
+
+
+def test_one_repeat_has_no_spread():
+    alone = calibrate([uniform()], (1000,), repeats=1, match_symbols=0)
+    assert "entropy_spread" not in set(alone["metric"])
+    assert alone["low"].isna().all()
+    with pytest.raises(ValueError, match="one size"):
+        calibrate([uniform()], ())
+
+
+def test_the_recorded_run_says_where_it_is_from(tmp_path, monkeypatch):
+    monkeypatch.setattr("gfm_utils.entropy.calibration.full_sources", lambda: [uniform()])
+    monkeypatch.setattr("gfm_utils.entropy.calibration.FULL_SIZES", (1000,))
+    main([str(tmp_path / "run"), "--repeats", "2"])
+    record = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert record["configuration"]["sources"] == ["uniform_4"]
+    assert (tmp_path / "run" / "calibration.parquet").exists()
