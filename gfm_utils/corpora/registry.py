@@ -61,6 +61,15 @@ class HubSource(_Strict):
 Source = Annotated[WheelSource | UrlSource | HubSource, Field(discriminator="type")]
 
 
+class AnnotationFile(_Strict):
+    """The file (GFF3) that says where the genes of a corpus lie."""
+
+    file: str = Field(description="name of the file in the cache, beside the corpus")
+    sources: tuple[Annotated[WheelSource | UrlSource, Field(discriminator="type")], ...] = Field(min_length=1)
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="null: trust on first use")
+    size: int | None = Field(None, gt=0, description="bytes of the file")
+
+
 class Entry(_Strict):
     """One corpus of the registry."""
 
@@ -76,6 +85,7 @@ class Entry(_Strict):
     encoding: str = "utf-8"
     column: str | None = Field(None, description="column of a CSV or Parquet file")
     repairs: tuple[Literal["lost-quotes"], ...] = ()
+    annotation: AnnotationFile | None = Field(None, description="of DNA: where its genes lie")
 
     @property
     def hub(self) -> HubSource | None:
@@ -94,6 +104,8 @@ class Entry(_Strict):
             raise ValueError("'sha256' is needed for a wheel source")
         if (self.kind == "dna") != (self.format in ("fasta", "fastq")) and self.hub is None and not self.column:
             raise ValueError(f"format {self.format!r} does not give kind {self.kind!r}")
+        if self.annotation is not None and (self.kind != "dna" or self.annotation.file == self.file):
+            raise ValueError("'annotation' is for DNA, and needs a 'file' of its own")
         return self
 
 
@@ -156,8 +168,8 @@ def find(name: str) -> Entry:
     return entries[name]
 
 
-def cached_path(name: str, entry: Entry) -> Path | None:
-    """Where the corpus's file stands once fetched; None for a streamed corpus."""
+def cached_path(name: str, entry: Entry | AnnotationFile) -> Path | None:
+    """Where the file of a corpus, or of its annotation, stands once fetched; None for a streamed corpus."""
     return None if entry.file is None else cache_dir() / "corpora" / name / entry.file
 
 

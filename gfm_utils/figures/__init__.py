@@ -14,6 +14,7 @@ from gfm_utils.figures.entropy import code_length_overview, conditional_entropy_
 from gfm_utils.figures.fisher import encoder_chart, share_chart
 from gfm_utils.figures.output import rank_probability_chart, uncertainty_chart
 from gfm_utils.figures.overview import overview
+from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
 from gfm_utils.figures.static import alignment_chart, overlap_chart
 
 __all__ = [
@@ -24,13 +25,16 @@ __all__ = [
     "conditional_entropy_chart",
     "corpus_overview",
     "encoder_chart",
+    "feature_chart",
     "leak_overview",
     "learning_chart",
     "nsb_overview",
     "overlap_chart",
     "overview",
     "pair_chart",
+    "profile_chart",
     "rank_probability_chart",
+    "separation_chart",
     "share_chart",
     "shared_overview",
     "summary_of_training",

@@ -1,0 +1,222 @@
+"""What each base of a genome is: coding, intron, repeat and so on, one class a base.
+
+**Classes**, in their order of precedence: where several fit a base, the first one is its class.
+
+1. ``repeat``: soft-masked in the FASTA (where the mask is asked for).
+2. ``coding``: in a CDS of any transcript.
+3. ``utr``: in an exon of a protein-coding transcript, or marked as untranslated region, and not coding.
+4. ``noncoding_rna``: in an exon of any other transcript.
+5. ``other``: in a pseudogene, or in a gene of which no transcript is given.
+6. ``intron``: inside a transcript, in none of its exons (in no exon of any other transcript either).
+7. ``intergenic``: none of these, in a record that the annotation covers.
+8. ``unannotated``: none of these, in a record that it does not cover.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gfm_utils.corpora.coordinates import CoordinateMap
+from gfm_utils.corpora.fetching import fetch_annotation
+from gfm_utils.corpora.gff import read_gff
+from gfm_utils.corpora.registry import registry
+from gfm_utils.corpora.segments import Segment
+from gfm_utils.errors import GfmError
+
+
+class Feature(StrEnum):
+    """Class of a base, in the order of precedence; the value is its name in tables."""
+
+    REPEAT = "repeat"
+    """Soft-masked."""
+    CODING = "coding"
+    """In a CDS."""
+    UTR = "utr"
+    """Untranslated part of a protein-coding transcript's exon."""
+    NONCODING_RNA = "noncoding_rna"
+    """In an exon of an RNA that codes for no protein."""
+    OTHER = "other"
+    """In a pseudogene, or in a gene without transcripts."""
+    INTRON = "intron"
+    """Between the exons of a transcript."""
+    INTERGENIC = "intergenic"
+    """Outside of all genes."""
+    UNANNOTATED = "unannotated"
+    """In a record without annotation."""
+
+
+#: Number of each class in arrays of classes: its place in the order of precedence.
+CODES = {feature: code for code, feature in enumerate(Feature)}
+
+_UTRS = ("five_prime_UTR", "three_prime_UTR", "UTR", "five_prime_utr", "three_prime_utr")
+_GENES = ("gene", "ncRNA_gene", "pseudogene", "pseudogenic_gene", "transposable_element_gene")
+#: Types of parts, which are not transcripts though they have a gene or a transcript as their parent.
+_PARTS = ("exon", "CDS", "intron", "start_codon", "stop_codon", "pseudogenic_exon", *_UTRS)
+_PLAIN_NAME = re.compile(r"^(chromosome|chrom|chr)[_ ]?|\.\d+$")
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """Features of a genome as intervals.
+
+    Attributes:
+        source: the file.
+        intervals: columns ``seqid``, ``begin``, ``end`` (from 0, end exclusive), ``feature`` (a `Feature` from
+            ``coding`` to ``intron``). Intervals overlap; the precedence of the classes decides.
+        aliases: other names of sequences, such as the chromosome's number, to their ``seqid``.
+    """
+
+    source: str
+    intervals: pd.DataFrame
+    aliases: dict[str, str]
+
+    def seqid(self, record: str) -> str | None:
+        """The annotation's name for a record of a FASTA; None if it has none.
+
+        Tried in turn: the same name; a name given by the annotation (``Name`` of a ``region`` or
+        ``chromosome``); and both without ``chr`` in front and a version (``.9``) behind, if just one fits.
+        """
+        known = set(self.intervals["seqid"]) | set(self.aliases.values())
+        for name in (record, re.sub(r"#\d+$", "", record)):
+            if name in known:
+                return name
+            if name in self.aliases:
+                return self.aliases[name]
+        alike = {seqid for seqid in known if _plain(seqid) == _plain(record)}
+        alike |= {seqid for name, seqid in self.aliases.items() if _plain(name) == _plain(record)}
+        return alike.pop() if len(alike) == 1 else None
+
+
+def annotation(source: str, progress: bool = False) -> Annotation | None:
+    """The annotation of a corpus of the registry, or of a GFF3 file.
+
+    Args:
+        source: a name of the registry, or the path of a GFF3 file (plain, ``.gz`` or ``.bz2``).
+        progress: show a download on standard error.
+
+    Returns:
+        The annotation; None for a corpus whose entry in the registry names none.
+
+    Raises:
+        GfmError: failed download, no such file, or not GFF3.
+    """
+    if source in registry():
+        path = fetch_annotation(source, progress)
+        return None if path is None else read_annotation(path)
+    return read_annotation(Path(source).expanduser())
+
+
+def read_annotation(path: Path) -> Annotation:
+    """Features of a GFF3 file by class.
+
+    Raises:
+        GfmError: no such file, or not GFF3.
+    """
+    table = read_gff(path)
+    whole = table["type"].isin(("region", "chromosome", "contig", "scaffold")) & (table["begin"] == 0)
+    named = table[whole & (table["name"] != "")].drop_duplicates("name", keep=False)
+    aliases = dict(zip(named["name"], named["seqid"], strict=True))
+    aliases |= {str(seqid): str(seqid) for seqid in table["seqid"].unique()}
+    found = table[["seqid", "begin", "end"]].assign(feature=_classes(table))
+    return Annotation(str(path), found[found["feature"] != ""].reset_index(drop=True), aliases)
+
+
+def _classes(table: pd.DataFrame) -> pd.Series:
+    """Class of the interval of each line; "" for lines that say nothing about a class."""
+    kind = table["type"]
+    coding = {parent for parents in table.loc[kind == "CDS", "parents"] for parent in parents}
+    type_of = dict(zip(table["id"], kind, strict=True))
+    parents_of = dict(zip(table["id"], table["parents"], strict=True))
+    has_parts = {parent for parents in table["parents"] for parent in parents}
+    false: dict[str, bool] = {}
+
+    def pseudo(name: str) -> bool:
+        """Whether a feature or one that holds it is a pseudogene."""
+        if name not in false:
+            false[name] = False  # also ends a circle
+            false[name] = type_of.get(name, "").startswith("pseudogen") or any(
+                map(pseudo, parents_of.get(name, ()))
+            )
+        return false[name]
+
+    def of_line(kind: str, name: str, parents: tuple[str, ...]) -> str:
+        if kind == "CDS":
+            return "" if any(map(pseudo, parents)) else Feature.CODING
+        if any(map(pseudo, parents)):
+            return ""  # the whole pseudogene has a line of its own
+        if kind in _UTRS:
+            return Feature.UTR
+        if kind == "exon":
+            messenger = any(parent in coding or type_of.get(parent) == "mRNA" for parent in parents)
+            return Feature.UTR if messenger else Feature.NONCODING_RNA
+        if kind.startswith("pseudogen"):
+            return Feature.OTHER
+        if kind == "intron":
+            return Feature.INTRON
+        if kind in _GENES:
+            return "" if name in has_parts else Feature.OTHER
+        return Feature.INTRON if parents and kind not in _PARTS and name in has_parts else ""
+
+    lines = zip(kind, table["id"], table["parents"], strict=True)
+    return pd.Series([str(of_line(*line)) for line in lines], index=table.index, dtype=object)
+
+
+def _plain(name: str) -> str:
+    """A sequence's name without case, "chr" in front and a version behind."""
+    return _PLAIN_NAME.sub("", name.lower())
+
+
+def base_classes(
+    segments: Sequence[Segment], features: Annotation | None, mask: bool = True, limit: int | None = None
+) -> npt.NDArray[np.uint8]:
+    """The class of each base of a cleaned sequence.
+
+    Args:
+        segments: of a DNA corpus.
+        features: its annotation; None: all is ``unannotated``, apart from repeats.
+        mask: soft-masked bases are ``repeat``, whatever else they are; False: the annotation alone.
+        limit: only so many first bases.
+
+    Returns:
+        Numbers of the classes (see ``CODES``), shape (bases,).
+
+    Raises:
+        GfmError: the annotation covers no record.
+    """
+    where = CoordinateMap.of(segments, limit)
+    classes = np.full(where.symbols, CODES[Feature.UNANNOTATED], np.uint8)
+    if features is not None:
+        _paint(classes, where, features)
+    if mask:
+        for segment, part in zip((s for s in segments if len(s)), where.split(classes), strict=False):
+            if segment.soft_mask is not None:
+                part[segment.soft_mask[: len(part)]] = CODES[Feature.REPEAT]
+    return classes
+
+
+def _paint(classes: npt.NDArray[np.uint8], where: CoordinateMap, features: Annotation) -> None:
+    """Write the classes of the annotation into an array, those that take precedence last."""
+    seqids = [features.seqid(name) for name in where.names]
+    if not any(seqids):
+        ours, theirs = ", ".join(where.names[:3]), ", ".join(sorted(set(features.aliases.values()))[:3])
+        raise GfmError(
+            f"{features.source} annotates none of the records: it names {theirs}, the sequences are {ours}; "
+            "give the annotation of this very sequence"
+        )
+    for number, name in enumerate(seqids):
+        if name is None:
+            continue
+        here = features.intervals[features.intervals["seqid"] == name]
+        for begin, end in zip(*where.intervals([number], [0], [np.iinfo(np.int64).max]), strict=True):
+            classes[begin:end] = CODES[Feature.INTERGENIC]
+        for feature in reversed(Feature):
+            rows = here[here["feature"] == feature]
+            spans = where.intervals(np.full(len(rows), number), rows["begin"], rows["end"])
+            for begin, end in zip(*(span.tolist() for span in spans), strict=True):
+                classes[begin:end] = CODES[feature]

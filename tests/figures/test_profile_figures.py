@@ -1,0 +1,99 @@
+"""Charts of the information profile compile, stay small and fit a phone."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import pytest
+import vl_convert
+
+from gfm_utils.corpora import Annotation, Corpus, Segment
+from gfm_utils.entropy.profile import bits_by_class, information_profile, separation
+from gfm_utils.errors import GfmError
+from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
+
+
+@pytest.fixture(scope="module")
+def made():
+    rng = np.random.default_rng(0)
+    text = "".join(rng.choice(list("ACGT"), 300_000))
+    mask = np.arange(200_000) % 10_000 >= 8_000
+    segments = [
+        Segment("r", 0, text[:200_000], mask),
+        Segment("r", 250_000, text[200_000:290_000]),
+        Segment("s", 0, text[290_000:]),
+    ]
+    corpus = Corpus("x", "dna", segments, "0" * 64, "", "", "")
+    genes = [
+        ("r", start, start + 1_000, "coding" if start % 4_000 else "intron") for start in range(0, 340_000, 2_000)
+    ]
+    annotation = Annotation("a", pd.DataFrame(genes, columns=["seqid", "begin", "end", "feature"]), {"r": "r"})
+    bits = rng.normal(1.9, 0.1, 300_000).astype(np.float32)
+    return bits, corpus, annotation
+
+
+def drawn(chart):
+    """The specification, its SVG at a phone's width, and all its data."""
+    spec = chart.to_dict()
+    assert spec["width"] == "container"
+    svg = vl_convert.vegalite_to_svg(
+        spec | {"width": 300}, vl_version=".".join(alt.VEGALITE_VERSION.split(".")[:2])
+    )
+    assert "NaN" not in svg
+    return spec, svg, [row for rows in spec["datasets"].values() for row in rows]
+
+
+def test_profile_chart(made):
+    bits, corpus, annotation = made
+    spec, svg, data = drawn(profile_chart(information_profile(bits, corpus, 1_000, annotation)))
+    for name in ("soft-masked repeats", "coding", "introns", "GC"):
+        assert name in svg
+    windows = [row for row in data if "left" in row]
+    assert len(windows) == 290 and len(data) < 5000
+    assert {row["stretch"] for row in windows} == {0, 1}
+    assert [p["bind"] for p in spec["params"] if "bind" in p] == ["scales"]
+    assert "position in r (Mb)" in svg
+
+
+def test_profile_chart_of_another_record_without_annotation(made):
+    bits, corpus, _ = made
+    profile = information_profile(bits, corpus, 1_000)
+    _, svg, data = drawn(profile_chart(profile, "s"))
+    assert "coding" not in svg and "soft-masked" in svg
+    assert len([row for row in data if "left" in row]) == 10
+    with pytest.raises(GfmError, match="no record 't'; it has r, s"):
+        profile_chart(profile, "t")
+
+
+def test_many_windows_are_pooled_by_their_bases(made):
+    bits, corpus, annotation = made
+    profile = information_profile(bits, corpus, 100, annotation)
+    _, _, data = drawn(profile_chart(profile, most=500))
+    windows = pd.DataFrame([row for row in data if "left" in row])
+    assert len(windows) <= 500 + 2
+    mine = profile[profile["record"] == "r"]
+    weight = windows["right"] - windows["left"]
+    for name in ("bits", "repeat", "gc"):
+        assert np.average(windows[name], weights=weight) == pytest.approx(
+            np.average(mine[name], weights=mine["bases"]), abs=1e-4
+        )
+
+
+def test_feature_chart(made):
+    bits, corpus, annotation = made
+    _, svg, data = drawn(feature_chart(bits_by_class(bits, corpus, annotation, resamples=50)))
+    assert {"repeat", "coding", "intron", "intergenic", "unannotated"} == {
+        row["feature"] for row in data if "feature" in row
+    }
+    assert "all bases" in svg
+    with pytest.raises(GfmError, match="no feature_code_length"):
+        feature_chart(separation(bits[:5_000], corpus, resamples=10))
+
+
+def test_separation_chart(made):
+    bits, corpus, annotation = made
+    table = separation(bits, corpus, annotation, (100, 1_000), (1, 25), resamples=50)
+    _, svg, data = drawn(separation_chart(table))
+    assert {row["view"] for row in data if "view" in row} == {"windows", "bases, smoothed"}
+    assert "intergenic below coding" in svg
+    with pytest.raises(GfmError, match="no repeat_auc"):
+        separation_chart(bits_by_class(bits[:5_000], corpus, resamples=10))
