@@ -3,7 +3,8 @@
 DNA goes to the general-purpose compressors packed, four bases a byte: a tighter bound than letters give
 (first 4 Mb of A. thaliana's chromosome 1, bits per base: zlib 1.95 against 2.22, bz2 1.99 against 2.16,
 lzma 1.95 against 2.05).
-Segments are joined: DNA directly, text by a line feed, which is coded but not counted as a character.
+Segments are joined: DNA directly (at a seam the code has the end of the segment before as its context, which
+costs at most a few dozen bits), text by a line feed, which is coded but not counted as a character.
 """
 
 import bz2
@@ -18,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gfm_utils.entropy.blocks import CHUNKS, jackknife_error
-from gfm_utils.entropy.mixing import BYTE_MIXER, DNA_MIXER, context_mixing
+from gfm_utils.entropy.dna_mixing import Mode, dna_context_mixing
+from gfm_utils.entropy.mixing import BYTE_MIXER, context_mixing
 
 
 class Coder(StrEnum):
@@ -31,7 +33,24 @@ class Coder(StrEnum):
     LZMA = "lzma"
     """Long-range matches and range coding, preset 9 extreme."""
     CONTEXT_MIXING = "context_mixing"
-    """Our own prequential mix of context orders and matches, see `gfm_utils.entropy.mixing`."""
+    """Our own prequential mix of contexts and copies, see `gfm_utils.entropy.dna_mixing` and, for text,
+    `gfm_utils.entropy.mixing`."""
+    CONTEXT_MIXING_FAST = "context_mixing_fast"
+    """The same with fewer models; DNA only."""
+    CONTEXT_MIXING_REPEAT_FREE = "context_mixing_repeat_free"
+    """The same without any context longer than 12 bases: what a model with a short context can hope for;
+    DNA only."""
+
+
+_DNA_MODES = {
+    Coder.CONTEXT_MIXING: Mode.FULL,
+    Coder.CONTEXT_MIXING_FAST: Mode.FAST,
+    Coder.CONTEXT_MIXING_REPEAT_FREE: Mode.REPEAT_FREE,
+}
+#: Coders of DNA: all of them.
+DNA_CODERS = tuple(Coder)
+#: Coders of text.
+TEXT_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, Coder.CONTEXT_MIXING)
 
 
 @dataclass(frozen=True)
@@ -83,12 +102,13 @@ def compressed_bits(data: bytes, coder: Coder) -> int:
     return 8 * size
 
 
-def dna_code_length(segments: Sequence[NDArray[np.uint8]], coder: Coder) -> CodeLength:
+def dna_code_length(segments: Sequence[NDArray[np.uint8]], coder: Coder, progress: bool = False) -> CodeLength:
     """Bits per base of DNA.
 
     Args:
         segments: arrays of shape (length,), bases 0 to 3 (A, C, G, T); at least one base in all.
         coder: what codes it.
+        progress: show a bar (context mixing only).
 
     Raises:
         ValueError: there is no base.
@@ -96,8 +116,8 @@ def dna_code_length(segments: Sequence[NDArray[np.uint8]], coder: Coder) -> Code
     codes = np.concatenate(segments) if len(segments) else np.zeros(0, np.uint8)
     if not codes.size:
         raise ValueError("no base to code")
-    if coder is Coder.CONTEXT_MIXING:
-        return _from_costs(context_mixing(codes, DNA_MIXER), len(codes))
+    if coder in _DNA_MODES:
+        return _from_costs(coder, dna_context_mixing(codes, _DNA_MODES[coder], progress), len(codes))
     return CodeLength(coder, compressed_bits(pack_bases(codes), coder) / len(codes), None, len(codes))
 
 
@@ -106,21 +126,21 @@ def text_code_length(texts: Sequence[str], coder: Coder) -> CodeLength:
 
     Args:
         texts: the segments; at least one character in all.
-        coder: what codes it.
+        coder: what codes it, one of `TEXT_CODERS`.
 
     Raises:
-        ValueError: there is no character.
+        ValueError: there is no character, or the coder is for DNA only.
     """
     symbols = sum(map(len, texts))
     if not symbols:
         raise ValueError("no character to code")
     data = "\n".join(texts).encode("utf-8", errors="surrogatepass")
     if coder is Coder.CONTEXT_MIXING:
-        return _from_costs(context_mixing(np.frombuffer(data, np.uint8), BYTE_MIXER), symbols)
+        return _from_costs(coder, context_mixing(np.frombuffer(data, np.uint8), BYTE_MIXER), symbols)
     return CodeLength(coder, compressed_bits(data, coder) / symbols, None, symbols)
 
 
-def _from_costs(costs: NDArray[np.float32], symbols: int) -> CodeLength:
+def _from_costs(coder: Coder, costs: NDArray[np.float32], symbols: int) -> CodeLength:
     """Total of the costs of each base or byte, per base or character."""
     parts = [part.sum(dtype=np.float64) for part in np.array_split(costs, CHUNKS)]
     scale = len(costs) / symbols  # bytes a character; 1 for bases
@@ -128,4 +148,4 @@ def _from_costs(costs: NDArray[np.float32], symbols: int) -> CodeLength:
     se = None
     if len(costs) > CHUNKS:
         se = jackknife_error((np.sum(parts) - np.array(parts)) / (len(costs) - sizes) * scale)
-    return CodeLength(Coder.CONTEXT_MIXING, float(np.sum(parts)) / symbols, se, symbols)
+    return CodeLength(coder, float(np.sum(parts)) / symbols, se, symbols)

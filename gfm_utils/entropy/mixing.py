@@ -1,16 +1,16 @@
-"""A context-mixing code length: what an adaptive code spends on each symbol, having seen those before it.
+"""A context-mixing code length of bytes: what an adaptive code spends on each, having seen those before it.
+
+DNA has its own, see `gfm_utils.entropy.dna_mixing`.
 
 Each symbol is a walk of ``bits`` binary decisions.
 For every order k a table holds, at the last k symbols and the decisions so far, the probability of a 1 and
 how often it was updated; a match model follows the latest earlier occurrence of a longer context.
 Their log-odds x_i are added with weights, p = 1 / (1 + exp(−Σ w_i x_i)), and the weights follow the gradient
 of the code length: "logistic mixing" (M. Mahoney, "Adaptive weighing of context models", 2005).
-For DNA the tables and the matches also learn the reverse complement of what has passed
-(A. Pinho et al., PLoS ONE 6, 2011).
 Every decision costs −log2 p or −log2 (1 − p), so the probabilities of all symbols sum to one, and
 only the past is read: the sum is the length of a decodable code, an *upper bound* on the entropy.
 
-Memory: at most about 1.1 GB for DNA and 0.8 GB for bytes, less for short sequences, whatever their length.
+Memory: at most about 0.8 GB, less for short sequences, whatever their length.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _HASH = np.uint64(0x9E3779B97F4A7C15)
-_LOG_TABLE = 26  # largest log2 of the slots (4 bytes each) of one order
+_LOG_TABLE = 25  # largest log2 of the slots (4 bytes each) of one order
 _STRETCH = np.log((np.arange(4096) + 0.5) / (4095.5 - np.arange(4096)))  # log-odds of a 12-bit probability
 _BUCKET = np.array([int(updates).bit_length() for updates in range(1024)])  # log2 of a number of updates
 _P_LIMIT = 1.0 / 65536
@@ -32,11 +32,10 @@ class Mixer:
     """What the mixer looks at.
 
     Attributes:
-        bits: binary decisions a symbol: 2 for bases, 8 for bytes.
-        orders: context lengths in symbols, from 1 (0 without complement) to less than 64 / ``bits``.
+        bits: binary decisions a symbol: 8 for bytes.
+        orders: context lengths in symbols, from 0 to less than 64 / ``bits``.
         memory: for every order, the updates that a probability remembers (rate at least 1/memory).
         match: length of the context that starts a match, less than 64 / ``bits``.
-        complement: learn from the reverse complement too (symbol a pairs with 3 − a).
         rate: final learning rate of the weights.
     """
 
@@ -44,24 +43,14 @@ class Mixer:
     orders: tuple[int, ...]
     memory: tuple[int, ...]
     match: int
-    complement: bool
     rate: float
 
 
-DNA_MIXER = Mixer(
-    bits=2,
-    orders=(1, 2, 3, 4, 6, 8, 9, 10, 11, 12, 16, 20),
-    memory=(1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 500, 250, 30, 30),
-    match=24,
-    complement=True,
-    rate=0.0005,
-)
 BYTE_MIXER = Mixer(
     bits=8,
     orders=(0, 1, 2, 3, 4, 5, 6),
     memory=(250, 250, 250, 250, 250, 120, 120),
     match=7,
-    complement=False,
     rate=0.002,
 )
 
@@ -73,7 +62,7 @@ def context_mixing(symbols: NDArray[np.uint8], mixer: Mixer) -> NDArray[np.float
 
     Args:
         symbols: shape (n,), below ``2**mixer.bits``.
-        mixer: `DNA_MIXER` for bases 0 to 3 (A, C, G, T), `BYTE_MIXER` for bytes.
+        mixer: what to look at; `BYTE_MIXER` for bytes.
 
     Returns:
         Shape (n,), float32, bits.
@@ -87,7 +76,7 @@ def context_mixing(symbols: NDArray[np.uint8], mixer: Mixer) -> NDArray[np.float
     group = min(mixer.bits, 4)  # decisions whose probabilities lie side by side in memory
     prefix = 0 if mixer.bits == group else 5  # bits that name the decisions made before the group
     # every symbol updates up to 2 * bits slots of an order: room for twice as many, up to the limit
-    log_slots = min(_LOG_TABLE if mixer.bits == 2 else 25, max(16, (16 * len(symbols)).bit_length()))
+    log_slots = min(_LOG_TABLE, max(16, (16 * len(symbols)).bit_length()))
     logs = np.array([min(order * mixer.bits + prefix + group, log_slots) for order in mixer.orders])
     direct = logs == np.array(mixer.orders) * mixer.bits + prefix + group
     return _mix(
@@ -101,7 +90,6 @@ def context_mixing(symbols: NDArray[np.uint8], mixer: Mixer) -> NDArray[np.float
         direct,
         np.concatenate([[0], np.cumsum(1 << logs)]),
         mixer.match,
-        mixer.complement,
         mixer.rate,
         _STRETCH,
         _BUCKET,
@@ -144,70 +132,52 @@ def _learn(slots: Any, at: Any, bit: Any, direct: Any, check: Any, rates: Any) -
 
 
 @numba.njit(cache=True)
-def _match_length(symbols: Any, t: int, candidate: int, reverse: bool) -> int:
-    """How many symbols before ``candidate`` (after it, complemented, if ``reverse``) equal those up to t."""
+def _match_length(symbols: Any, t: int, candidate: int) -> int:
+    """How many symbols before ``candidate`` equal those up to t, 32 at most."""
     length = 0
-    if reverse:
-        while (
-            length < 32
-            and candidate + 1 + length <= t
-            and symbols[candidate + 1 + length] == 3 - symbols[t - length]
-        ):
-            length += 1
-    else:
-        while (
-            length < 32 and candidate - 1 - length >= 0 and symbols[candidate - 1 - length] == symbols[t - length]
-        ):
-            length += 1
+    while length < 32 and candidate - 1 - length >= 0 and symbols[candidate - 1 - length] == symbols[t - length]:
+        length += 1
     return length
 
 
 @numba.njit(cache=True, fastmath=True)
 def _mix(
     symbols: Any, bits: int, group: int, prefix_bits: int, orders: Any, rates: Any, logs: Any, direct: Any,
-    offsets: Any, match: int, complement: bool, final_rate: float, stretch: Any, buckets: Any,
+    offsets: Any, match: int, final_rate: float, stretch: Any, buckets: Any,
 ) -> Any:  # pragma: no cover - compiled  # fmt: skip
     n, n_orders = len(symbols), len(orders)
-    strands = 2 if complement else 1
-    n_inputs = n_orders + strands + 1
+    n_inputs = n_orders + 2  # the match and a bias
     costs = np.zeros(n, np.float32)
     slots = np.zeros(offsets[-1], np.uint32)
     base, check = np.zeros(n_orders, np.int64), np.zeros(n_orders, np.uint32)
-    # matches: where each context was seen last, and one running match a strand
+    # matches: where each context was seen last, and one running match
     log_seen = 16
     while log_seen < 24 and (1 << log_seen) < 2 * n:
         log_seen += 1
     seen = np.full(1 << log_seen, -1, np.int64)
     shift_seen, match_mask = np.uint64(64 - log_seen), np.uint64((1 << (bits * match)) - 1)
-    pointer, length = np.zeros(strands, np.int64), np.zeros(strands, np.int64)
-    misses = np.zeros(strands, np.uint32)
-    guess, state = np.zeros(strands, np.int64), np.zeros(strands, np.int64)
-    trust = np.full((strands, 2, 16 * 17), 0.9)
+    pointer, length, misses, state = 0, 0, 0, 0
+    trust = np.full((2, 16 * 17), 0.9)
     # weights: by the input's number of updates, by the state of the match, by the decisions so far
     inputs, bucket = np.zeros(n_inputs), np.zeros(n_inputs, np.int64)
-    by_updates = np.full((n_inputs, 17), 0.3 if bits == 8 else 0.15)
+    by_updates = np.full((n_inputs, 17), 0.3)
     by_match, by_node = np.zeros((16, n_inputs)), np.zeros((1 << bits, n_inputs))
     inputs[n_inputs - 1] = 0.3  # a bias
-    past, reverse = (
-        np.uint64(0),
-        np.uint64(0),
-    )  # last symbols, newest in the low bits; their reverse complement
+    past = np.uint64(0)  # last symbols, newest in the low bits
     width = np.uint64(bits)
     for t in range(n):
         symbol = np.int64(symbols[t])
         rate = max(final_rate, 0.02 / np.sqrt(1.0 + t / 3000.0))
-        best = 0
-        for m in range(strands):
-            guess[m] = -1
-            if length[m] > 0:
-                guess[m] = symbols[pointer[m]] if m == 0 else 3 - symbols[pointer[m]]
-                recent, missed = misses[m], 0
-                while recent:
-                    recent &= recent - np.uint32(1)
-                    missed += 1
-                long = length[m] // 2 if length[m] < 16 else 8 + (length[m] - 16) // 32
-                state[m] = min(long, 15) * 17 + missed
-                best = max(best, 1 + min(long, 14))
+        best, guess = 0, -1
+        if length > 0:
+            guess = int(symbols[pointer])
+            recent, missed = misses, 0
+            while recent:
+                recent &= recent - 1
+                missed += 1
+            long = length // 2 if length < 16 else 8 + (length - 16) // 32
+            state = min(long, 15) * 17 + missed
+            best = 1 + min(long, 14)
         cost, node = 0.0, np.int64(1)
         for depth in range(bits):
             bit = (symbol >> (bits - 1 - depth)) & 1
@@ -222,15 +192,13 @@ def _mix(
                 p, updates = _read(slots[base[i] + inner], direct[i], check[i])
                 inputs[i] = stretch[p >> 10]
                 bucket[i] = buckets[updates]
-            for m in range(strands):
-                i = n_orders + m
-                inputs[i], bucket[i] = 0.0, 0
-                if guess[m] >= 0 and (guess[m] | (1 << bits)) >> (bits - depth) == node:
-                    q = trust[m, min(depth, 1), state[m]]
-                    inputs[i] = stretch[np.int64(q * 4096)]
-                    bucket[i] = 1 + np.int64(q * 16)
-                    if not (guess[m] >> (bits - 1 - depth)) & 1:
-                        inputs[i] = -inputs[i]
+            inputs[n_orders], bucket[n_orders] = 0.0, 0
+            if guess >= 0 and (guess | (1 << bits)) >> (bits - depth) == node:
+                q = trust[min(depth, 1), state]
+                inputs[n_orders] = stretch[np.int64(q * 4096)]
+                bucket[n_orders] = 1 + np.int64(q * 16)
+                if not (guess >> (bits - 1 - depth)) & 1:
+                    inputs[n_orders] = -inputs[n_orders]
             total = 0.0
             for i in range(n_inputs):
                 total += (by_updates[i, bucket[i]] + by_match[best, i] + by_node[node, i]) * inputs[i]
@@ -244,51 +212,32 @@ def _mix(
                 by_node[node, i] += 0.5 * step
             for i in range(n_orders):
                 _learn(slots, base[i] + inner, bit, direct[i], check[i], rates[i])
-            for m in range(strands):
-                if bucket[n_orders + m] > 0:
-                    right = (inputs[n_orders + m] > 0) == (bit == 1)
-                    old = trust[m, min(depth, 1), state[m]]
-                    trust[m, min(depth, 1), state[m]] = old + 0.006 * ((0.9998 if right else 0.0002) - old)
+            if bucket[n_orders] > 0:
+                right = (inputs[n_orders] > 0) == (bit == 1)
+                old = trust[min(depth, 1), state]
+                trust[min(depth, 1), state] = old + 0.006 * ((0.9998 if right else 0.0002) - old)
             node = 2 * node + bit
         costs[t] = cost
         past = (past << width) | np.uint64(symbol)
-        if complement:
-            reverse = (reverse >> width) | (np.uint64(3 - symbol) << np.uint64(62))
-            for i in range(n_orders):
-                order = np.uint64(2 * orders[i])
-                if t >= orders[i]:
-                    mirrored = 3 - np.int64((past >> order) & np.uint64(3))
-                    at, c = _group_of(
-                        reverse >> (np.uint64(64) - order), orders[i], 0, 0, direct[i], logs[i] - group
-                    )
-                    at = offsets[i] + (at << group)
-                    _learn(slots, at + 1, mirrored >> 1, direct[i], c, rates[i])
-                    _learn(slots, at + 2 + (mirrored >> 1), mirrored & 1, direct[i], c, rates[i])
-        for m in range(strands):
-            if length[m] > 0:
-                hit = guess[m] == symbol
-                misses[m] = ((misses[m] << np.uint32(1)) | np.uint32(0 if hit else 1)) & np.uint32(0xFFFF)
-                length[m] = length[m] + 1 if hit else max(1, length[m] // 4)
-                pointer[m] += 1 if m == 0 else -1
-                recent, missed = misses[m], 0
-                while recent:
-                    recent &= recent - np.uint32(1)
-                    missed += 1
-                if missed > 8 or pointer[m] < 0:
-                    length[m] = 0
+        if length > 0:
+            hit = guess == symbol
+            misses = ((misses << 1) | (0 if hit else 1)) & 0xFFFF
+            length = length + 1 if hit else max(1, length // 4)
+            pointer += 1
+            recent, missed = misses, 0
+            while recent:
+                recent &= recent - 1
+                missed += 1
+            if missed > 8:
+                length = 0
         if t + 1 < match:
             continue
         home = np.int64(((past & match_mask) * _HASH) >> shift_seen)
-        for m in range(strands):
-            if length[m] < 16:
-                if m == 0:
-                    found = seen[home]
-                else:
-                    found = seen[np.int64(((reverse >> np.uint64(64 - 2 * match)) * _HASH) >> shift_seen)]
-                    found = found - match - 1 if found >= 0 else -1
-                if found >= 0:
-                    same = _match_length(symbols, t, found, m == 1)
-                    if same >= match and same > length[m]:
-                        pointer[m], length[m], misses[m] = found, same, np.uint32(0)
+        if length < 16:
+            found = seen[home]
+            if found >= 0:
+                same = _match_length(symbols, t, found)
+                if same >= match and same > length:
+                    pointer, length, misses = found, same, 0
         seen[home] = t + 1
     return costs

@@ -12,7 +12,14 @@ from tqdm import tqdm
 
 from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
-from gfm_utils.entropy.codelength import CodeLength, Coder, dna_code_length, text_code_length
+from gfm_utils.entropy.codelength import (
+    DNA_CODERS,
+    TEXT_CODERS,
+    CodeLength,
+    Coder,
+    dna_code_length,
+    text_code_length,
+)
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import table
 
@@ -28,6 +35,7 @@ def corpus_entropy(
     max_order: int,
     max_symbols: int | None = None,
     code_symbols: int | None = None,
+    coders: Sequence[Coder] = DNA_CODERS,
     progress: bool = False,
 ) -> pd.DataFrame:
     """Entropy of a corpus per base or character: estimates from counts, and code lengths as upper bounds.
@@ -41,7 +49,9 @@ def corpus_entropy(
         corpus: DNA (upper-case ACGT only) or text.
         max_order: largest block length.
         max_symbols: use only so many first bases or characters; None: all.
-        code_symbols: of these, code only so many first ones (the slow part: about 3 s a million); None: all.
+        code_symbols: of these, code only so many first ones (the slow part: about 3 s a million bases
+            with all coders); None: all.
+        coders: which code lengths to compute; those that are for DNA only are left out for text.
         progress: show bars.
 
     Raises:
@@ -59,8 +69,12 @@ def corpus_entropy(
     ):
         rows += _block_rows(corpus.name, result, unit, 1.0)
     coded = _first(texts, code_symbols)
-    for coder in tqdm(Coder, desc="code lengths", unit="coder", disable=not progress):
-        code = dna_code_length(encode_bases(coded)[0], coder) if is_dna else text_code_length(coded, coder)
+    usable = [coder for coder in coders if coder in (DNA_CODERS if is_dna else TEXT_CODERS)]
+    for coder in tqdm(usable, desc="code lengths", unit="coder", disable=not progress):
+        if is_dna:
+            code = dna_code_length(encode_bases(coded)[0], coder, progress)
+        else:
+            code = text_code_length(coded, coder)
         rows.append(_code_row(corpus.name, code, unit))
     rows.append(_uniform_row(corpus.name, alphabet, unit, sum(map(len, texts))))
     return _table(rows)

@@ -1,0 +1,28 @@
+"""A context-mixing code for DNA: what each base costs an adaptive code that has read those before it.
+
+Many small models say what comes next, and a mixer learns, base by base, which of them to believe where:
+
+- `counts`: what followed the last 1 to 11 bases so far;
+- `maps`: the same for 12 to 22 bases, with the trust in rare contexts learned;
+- `composition`: the last tens to hundreds of bases alone;
+- `matches`: one running copy of the longest recent match, for several seed lengths;
+- `copies`: an ensemble of copies that tolerate mutations, and know how copies err.
+
+All but the composition read the inverted repeat (reverse complement) too.
+`kernel` is the pass over the bases, `mixer` the logistic mixing, `settings` what the modes look at, `coding` the
+entry.
+The code is prequential: it predicts, is charged −log2 p, and only then learns, so that its length is that of a
+decodable file and an *upper bound* on the entropy.
+It joins ideas of XM (Cao et al., DCC 2007: copy experts), GeCo (Pratas et al., GigaScience 2020: inverted
+repeats, tolerant context models) and PAQ (Mahoney 2005: logistic mixing, histories mapped to probabilities).
+"""
+
+from gfm_utils.entropy.dna_mixing.coding import (
+    base_probabilities,
+    compile_kernels,
+    dna_context_mixing,
+    memory_bytes,
+)
+from gfm_utils.entropy.dna_mixing.settings import Mode
+
+__all__ = ["Mode", "base_probabilities", "compile_kernels", "dna_context_mixing", "memory_bytes"]

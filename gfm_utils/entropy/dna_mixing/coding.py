@@ -1,0 +1,131 @@
+"""The code: bits of each base, given all those before it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from gfm_utils.entropy.dna_mixing.composition import new_composition
+from gfm_utils.entropy.dna_mixing.copies import OPINIONS, new_copies
+from gfm_utils.entropy.dna_mixing.counts import new_counts
+from gfm_utils.entropy.dna_mixing.kernel import SITUATIONS, Model, advance
+from gfm_utils.entropy.dna_mixing.maps import new_maps
+from gfm_utils.entropy.dna_mixing.matches import new_matches
+from gfm_utils.entropy.dna_mixing.mixer import new_mixer
+from gfm_utils.entropy.dna_mixing.seeds import new_seeds
+from gfm_utils.entropy.dna_mixing.settings import SETTINGS, Mode, Settings
+
+#: Bases between two signs of progress.
+_CHUNK = 100_000
+_LONGEST = 2**31 - 2**10  # positions are kept as int32
+
+
+def dna_context_mixing(
+    codes: NDArray[np.integer[Any]], mode: Mode = Mode.FULL, progress: bool = False
+) -> NDArray[np.float32]:
+    """Bits that each base costs, coded after all those before it.
+
+    The bits are −log2 of a probability that depends on the earlier bases only and sums to one over the four
+    (see `base_probabilities`): a decoder could follow, and the sum is an upper bound on the information.
+    Their running mean along the chromosome is its information profile.
+
+    Args:
+        codes: shape (n,), bases 0 to 3 (A, C, G, T).
+        mode: what the code may look at.
+        progress: show bars, for the compilation (first call of an installation) and for the bases.
+
+    Returns:
+        Shape (n,), float32.
+
+    Raises:
+        ValueError: a code is not 0 to 3, or there are more than 2**31 bases.
+    """
+    return _code(codes, mode, progress, probabilities=False)[0]
+
+
+def base_probabilities(codes: NDArray[np.integer[Any]], mode: Mode = Mode.FULL) -> NDArray[np.float32]:
+    """Probability of each of the four bases at every position, given the bases before it.
+
+    Args:
+        codes: shape (n,), bases 0 to 3 (A, C, G, T).
+        mode: what the code may look at.
+
+    Returns:
+        Shape (n, 4), float32: 16 bytes a base beside the memory of the code.
+
+    Raises:
+        ValueError: a code is not 0 to 3, or there are more than 2**31 bases.
+    """
+    return _code(codes, mode, progress=False, probabilities=True)[1]
+
+
+def compile_kernels(progress: bool = False) -> None:
+    """Compile the kernels, or load them where this installation has compiled them before.
+
+    Args:
+        progress: say so while it lasts (about half a minute once, then about a second).
+    """
+    with tqdm(total=1, desc="compiling the DNA mixer (once)", disable=not progress, leave=False) as bar:
+        codes = np.zeros(1, np.uint8)
+        advance(new_model(SETTINGS[Mode.REPEAT_FREE], 1), codes, 0, 1, *_output(1, probabilities=False))
+        bar.update()
+
+
+def memory_bytes(bases: int, mode: Mode = Mode.FULL) -> int:
+    """Bytes that a code of so many bases takes, the bases and the result included.
+
+    The tables grow with the sequence up to a limit; beside them a base takes 5.25 bytes (1 the code, 4 the
+    result, 1/4 the packed copy), and 4 more in the full mode (earlier occurrences).
+    """
+    parts = new_model(SETTINGS[mode], bases)
+    tables = sum(array.nbytes for part in parts for array in (part if isinstance(part, tuple) else (part,)))
+    return tables + 5 * bases
+
+
+def new_model(settings: Settings, bases: int) -> Model:
+    """A model that has seen nothing, with tables large enough for so many bases."""
+    room = max(16, (4 * bases).bit_length())
+    seeds = len(settings.seed_lengths)
+    opinions = len(settings.count_orders) + len(settings.map_orders) + len(settings.composition)
+    opinions += 2 * seeds * settings.matches + OPINIONS * (settings.experts > 0)
+    return Model(
+        counts=new_counts(settings.count_orders),
+        maps=new_maps(settings.map_orders, min(settings.log_slots, room)),
+        composition=new_composition(settings.composition),
+        seeds=new_seeds(settings.seed_lengths, min(settings.log_seeds, room), bases + 1 if settings.tries else 0),
+        matches=new_matches(seeds if settings.matches else 0),
+        copies=new_copies(settings.experts, settings.seed_misses, settings.most_misses, settings.tries),
+        mixer=new_mixer(opinions, SITUATIONS),
+        words=np.zeros(-(-bases // 32), np.uint64),
+        strands=np.zeros(2, np.uint64),
+        rates=np.array([settings.rate, settings.final_rate]),
+    )
+
+
+def _output(bases: int, probabilities: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return np.zeros(bases, np.float32), np.zeros((bases if probabilities else 0, 4), np.float32)
+
+
+def _code(
+    codes: NDArray[np.integer[Any]], mode: Mode, progress: bool, probabilities: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Costs, shape (n,), and probabilities, shape (n, 4) or (0, 4)."""
+    codes = np.asarray(codes)
+    if codes.ndim != 1 or (codes.size and not (codes.min() >= 0 and codes.max() <= 3)):
+        raise ValueError("bases must be one row of codes 0 to 3 (A, C, G, T)")
+    if len(codes) > _LONGEST:
+        raise ValueError(f"at most {_LONGEST} bases can be coded at a time, not {len(codes)}")
+    costs, distributions = _output(len(codes), probabilities)
+    if not codes.size:
+        return costs, distributions
+    compile_kernels(progress)
+    # numba compiles anew for a read-only or strided array
+    bases = np.require(codes, np.uint8, ["C", "W", "O"]) if codes.dtype == np.uint8 else codes.astype(np.uint8)
+    model = new_model(SETTINGS[mode], len(bases))
+    with tqdm(total=len(bases), desc=f"mixing ({mode})", unit="b", unit_scale=True, disable=not progress) as bar:
+        for start in range(0, len(bases), _CHUNK):
+            stop = min(start + _CHUNK, len(bases))
+            advance(model, bases, start, stop, costs, distributions)
+            bar.update(stop - start)
+    return costs, distributions

@@ -1,0 +1,239 @@
+"""Copy experts: an ensemble of copies of earlier sequence, direct and inverted, that tolerate mutations.
+
+Each expert points at a place of the past and predicts the base there (its complement on the other strand).
+How far it is believed is learned by how many of the last 32 bases it missed, which of the last four, and how
+long it has run; how it errs (transitions, CpG decay) is learned by the base that it copies and its neighbours.
+The ensemble has three opinions: the sum of the experts' log-probabilities (as if they were independent), their
+mean weighted by trust, and the most trusted expert's.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
+from gfm_utils.entropy.dna_mixing.numerics import log_of, ones
+from gfm_utils.entropy.dna_mixing.seeds import REACH, misses_before
+
+#: Opinions of the ensemble.
+OPINIONS = 3
+_STATES = 16 * 33 * 16
+_LEVELS = 32
+_ZERO = np.float32(0)
+_ONE = np.float32(1)
+_TRUST_RATE = np.float32(0.004)
+_ERROR_RATE = np.float32(0.003)
+_SURE = np.float32(0.9995)
+_NEVER = np.float32(0.0005)
+_FLOOR = np.float32(0.0002)
+_CEILING = np.float32(0.9994)
+_LOWEST = np.float32(-14)
+
+
+class Copies(NamedTuple):
+    """The ensemble; arrays of shape (R,) have one entry an expert, of which the first ``count[0]`` run.
+
+    Attributes:
+        count: shape (1,), int64.
+        pointers: shape (R,), int64, position of the base that is copied next.
+        steps: shape (R,), int64, 1 or -1 (inverted).
+        lengths: shape (R,), int64, bases since the seed began.
+        misses: shape (R,), uint32, last 32 bases, 1 where the expert missed, latest in bit 0.
+        guesses, states, cells: shape (R,), int64, what the update needs.
+        trust: shape (16 * 33 * 16,), float32, probability of a hit by state.
+        errors: shape (32 * 64, 4), float32, distribution by level of trust, base copied, the next base of the
+            copy, and the last base of the sequence.
+        seeding: shape (4,), int64: R, most misses among 32 bases at the start, most misses later, earlier
+            occurrences tried.
+    """
+
+    count: Any
+    pointers: Any
+    steps: Any
+    lengths: Any
+    misses: Any
+    guesses: Any
+    states: Any
+    cells: Any
+    trust: Any
+    errors: Any
+    seeding: Any
+
+
+def new_copies(experts: int, seed_misses: int, most_misses: int, tries: int) -> Copies:
+    """An empty ensemble of at most so many experts."""
+    missed = np.tile(np.repeat(np.arange(33), 16), 16)
+    levels = np.repeat((np.arange(_LEVELS) + 0.5) / _LEVELS, 64)
+    copied = np.tile(np.repeat(np.arange(4), 16), _LEVELS)
+    errors = np.repeat(((1 - levels) / 3)[:, None], 4, axis=1)
+    errors[np.arange(len(errors)), copied] = levels
+    whole = np.zeros((6, experts), np.int64)
+    return Copies(
+        count=np.zeros(1, np.int64),
+        pointers=whole[0],
+        steps=whole[1],
+        lengths=whole[2],
+        misses=np.zeros(experts, np.uint32),
+        guesses=whole[3],
+        states=whole[4],
+        cells=whole[5],
+        trust=((33 - missed) / 34).astype(np.float32),
+        errors=errors.astype(np.float32),
+        seeding=np.array([experts, seed_misses, most_misses, tries], np.int64),
+    )
+
+
+@kernel
+def predict_copies(copies: Any, codes: Any, t: Any, past: Any, opinions: Any, confidence: Any, first: Any) -> Any:
+    """Write three opinions from column ``first`` on; return how good the best expert is, 0 (none) to 15."""
+    running = copies.count[0]
+    for i in range(OPINIONS):
+        confidence[first + i] = 0
+        for base in range(4):
+            opinions[base, first + i] = _ZERO
+    if running == 0:
+        return 0
+    sum0 = sum1 = sum2 = sum3 = _ZERO
+    mean0 = mean1 = mean2 = mean3 = np.float32(1e-4)
+    weights = np.float32(4e-4)
+    best, best_cell = _ZERO, 0
+    previous = np.int64(past & np.uint64(3))
+    for q in range(running):
+        step, pointer = copies.steps[q], copies.pointers[q]
+        guess = np.int64(codes[pointer])
+        following = pointer + step
+        beyond = np.int64(codes[following]) if 0 <= following < t else 0
+        if step < 0:
+            guess, beyond = 3 - guess, 3 - beyond
+        misses, length = copies.misses[q], copies.lengths[q]
+        bucket = length >> 2 if length < 32 else min(15, 8 + ((length - 32) >> 5))
+        state = (bucket * 33 + ones(misses)) * 16 + np.int64(misses & np.uint32(15))
+        trust = copies.trust[state]
+        cell = ((np.int64(trust * np.float32(_LEVELS)) * 4 + guess) * 4 + beyond) * 4 + previous
+        copies.guesses[q], copies.states[q], copies.cells[q] = guess, state, cell
+        p0, p1, p2, p3 = (
+            copies.errors[cell, 0],
+            copies.errors[cell, 1],
+            copies.errors[cell, 2],
+            copies.errors[cell, 3],
+        )
+        sum0 += log_of(p0)
+        sum1 += log_of(p1)
+        sum2 += log_of(p2)
+        sum3 += log_of(p3)
+        weight = trust * trust
+        weight *= weight
+        weights += weight
+        mean0 += weight * p0
+        mean1 += weight * p1
+        mean2 += weight * p2
+        mean3 += weight * p3
+        if trust > best:
+            best, best_cell = trust, cell
+    top = max(max(sum0, sum1), max(sum2, sum3))
+    opinions[0, first] = max(sum0 - top, _LOWEST)
+    opinions[1, first] = max(sum1 - top, _LOWEST)
+    opinions[2, first] = max(sum2 - top, _LOWEST)
+    opinions[3, first] = max(sum3 - top, _LOWEST)
+    confidence[first] = min(15, running)
+    share = _ONE / weights
+    opinions[0, first + 1] = log_of(mean0 * share)
+    opinions[1, first + 1] = log_of(mean1 * share)
+    opinions[2, first + 1] = log_of(mean2 * share)
+    opinions[3, first + 1] = log_of(mean3 * share)
+    largest = max(max(mean0, mean1), max(mean2, mean3)) * share
+    confidence[first + 1] = 1 + min(14, np.int64(largest * np.float32(15)))
+    for base in range(4):
+        opinions[base, first + 2] = log_of(copies.errors[best_cell, base])
+    level = min(15, 1 + np.int64(best * np.float32(15)))
+    confidence[first + 2] = level
+    return level
+
+
+@kernel
+def update_copies(copies: Any, base: Any) -> None:
+    """Learn from the base that came, move the experts on and drop those that miss too much."""
+    q = 0
+    while q < copies.count[0]:
+        hit = copies.guesses[q] == base
+        state, cell = copies.states[q], copies.cells[q]
+        copies.trust[state] += _TRUST_RATE * ((_SURE if hit else _NEVER) - copies.trust[state])
+        for other in range(4):
+            target = _CEILING if other == base else _FLOOR
+            copies.errors[cell, other] += _ERROR_RATE * (target - copies.errors[cell, other])
+        misses = np.uint32((copies.misses[q] << np.uint32(1)) | np.uint32(0 if hit else 1))
+        copies.misses[q] = misses
+        copies.lengths[q] += 1
+        copies.pointers[q] += copies.steps[q]
+        if copies.pointers[q] < 0 or ones(misses) > copies.seeding[2]:
+            copies.count[0] -= 1
+            last = copies.count[0]
+            copies.pointers[q], copies.steps[q] = copies.pointers[last], copies.steps[last]
+            copies.lengths[q], copies.misses[q] = copies.lengths[last], copies.misses[last]
+            copies.guesses[q], copies.states[q] = copies.guesses[last], copies.states[last]
+            copies.cells[q] = copies.cells[last]
+        else:
+            q += 1
+
+
+@kernel
+def _runs(copies: Any, pointer: Any, step: Any) -> Any:
+    """Whether an expert points there already."""
+    found = False
+    for q in range(copies.count[0]):
+        found |= (copies.pointers[q] == pointer) & (copies.steps[q] == step)
+    return found
+
+
+@kernel
+def _start(copies: Any, words: Any, pointer: Any, step: Any, past: Any, reverse: Any) -> Any:
+    """Start an expert there if none points there and it would have hit often enough."""
+    if _runs(copies, pointer, step):
+        return False
+    misses = misses_before(words, pointer, step < 0, past, reverse)
+    missed = ones(misses)
+    if missed > copies.seeding[1]:
+        return False
+    q = copies.count[0]
+    if q == copies.seeding[0]:  # full: in place of the worst, if that is worse
+        worst = -1
+        for other in range(copies.seeding[0]):
+            lost = ones(copies.misses[other])
+            if lost > worst:
+                worst, q = lost, other
+        if worst <= missed:
+            return False
+    else:
+        copies.count[0] += 1
+    copies.pointers[q], copies.steps[q] = pointer, step
+    copies.misses[q], copies.lengths[q] = misses, 8
+    return True
+
+
+@kernel
+def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse: Any) -> None:
+    """Let the seeds of all lengths start experts; of the last length, earlier occurrences too."""
+    if copies.seeding[0] == 0:
+        return
+    for i in range(len(seeds.lengths)):
+        if seeds.forward[i] >= 0:
+            _start(copies, words, seeds.forward[i], 1, past, reverse)
+        if seeds.inverted[i] >= 0:
+            _start(copies, words, seeds.inverted[i], -1, past, reverse)
+    last = len(seeds.lengths) - 1
+    length = seeds.lengths[last]
+    position = seeds.forward[last]
+    for _ in range(copies.seeding[3]):
+        if position < REACH:
+            break
+        position = np.int64(seeds.earlier[position])
+        if position >= REACH and _start(copies, words, position, 1, past, reverse):
+            break
+    position = seeds.inverted[last] + length + 2
+    for _ in range(copies.seeding[3]):
+        if position < length + 2:
+            break
+        position = np.int64(seeds.earlier[position])
+        pointer = position - length - 2
+        if pointer >= 0 and pointer + REACH <= t and _start(copies, words, pointer, -1, past, reverse):
+            break

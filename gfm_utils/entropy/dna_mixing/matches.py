@@ -1,0 +1,113 @@
+"""Matches: for some seed lengths and both strands, one running copy of the longest recent match.
+
+Its trust is learned by how long it has run and which of the last eight bases it missed.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gfm_utils.entropy.dna_mixing.compiling import kernel
+from gfm_utils.entropy.dna_mixing.numerics import log_of, ones
+from gfm_utils.entropy.dna_mixing.seeds import misses_before
+
+_THIRD = np.float32(1 / 3)
+_ONE = np.float32(1)
+_RATE = np.float32(0.006)
+_SURE = np.float32(0.9995)
+_NEVER = np.float32(0.0005)
+#: A match ends when it missed more than so many of the last 16 bases.
+_MOST_MISSES = 10
+
+
+class Matches(NamedTuple):
+    """Running matches: K seed lengths on two strands (2 i forward, 2 i + 1 inverted).
+
+    Attributes:
+        pointers: shape (2 K,), int64, position of the base that is copied next.
+        lengths: shape (2 K,), int64, bases matched, cut by misses; 0: no match runs.
+        misses: shape (2 K,), uint32, last bases, 1 where the match missed, latest in bit 0.
+        guesses: shape (2 K,), int64.
+        states: shape (2 K,), int64.
+        trust: shape (2 K, 4096), float32, probability of a hit by state.
+    """
+
+    pointers: Any
+    lengths: Any
+    misses: Any
+    guesses: Any
+    states: Any
+    trust: Any
+
+
+def new_matches(seed_lengths: int) -> Matches:
+    """No match running, for so many seed lengths."""
+    runs = 2 * seed_lengths
+    return Matches(
+        pointers=np.zeros(runs, np.int64),
+        lengths=np.zeros(runs, np.int64),
+        misses=np.zeros(runs, np.uint32),
+        guesses=np.zeros(runs, np.int64),
+        states=np.zeros(runs, np.int64),
+        trust=np.full((runs, 4096), 0.9, np.float32),
+    )
+
+
+@kernel
+def predict_matches(matches: Any, codes: Any, opinions: Any, confidence: Any, first: Any) -> Any:
+    """Write the opinions from column ``first`` on; return how good the best match is, 0 (none) to 7."""
+    best = 0
+    for i in range(len(matches.lengths)):
+        length = matches.lengths[i]
+        for base in range(4):
+            opinions[base, first + i] = np.float32(0)
+        confidence[first + i] = 0
+        if length == 0:
+            continue
+        guess = np.int64(codes[matches.pointers[i]])
+        if i & 1:
+            guess = 3 - guess
+        bucket = length >> 1 if length < 16 else min(15, 8 + ((length - 16) >> 4))
+        state = bucket * 256 + np.int64(matches.misses[i] & np.uint32(255))
+        trust = matches.trust[i, state]
+        matches.guesses[i], matches.states[i] = guess, state
+        other = log_of((_ONE - trust) * _THIRD)
+        for base in range(4):
+            opinions[base, first + i] = other
+        opinions[guess, first + i] = log_of(trust)
+        confidence[first + i] = 1 + min(14, np.int64(trust * np.float32(15)))
+        best = max(best, 1 + min(6, np.int64(trust * np.float32(7))))
+    return best
+
+
+@kernel
+def update_matches(matches: Any, base: Any, t: Any) -> None:
+    """Move the matches on, and end those that miss too much."""
+    for i in range(len(matches.lengths)):
+        if matches.lengths[i] == 0:
+            continue
+        hit = matches.guesses[i] == base
+        state = matches.states[i]
+        matches.trust[i, state] += _RATE * ((_SURE if hit else _NEVER) - matches.trust[i, state])
+        matches.misses[i] = (matches.misses[i] << np.uint32(1)) | np.uint32(0 if hit else 1)
+        matches.lengths[i] = matches.lengths[i] + 1 if hit else max(1, matches.lengths[i] >> 2)
+        matches.pointers[i] += -1 if i & 1 else 1
+        if matches.pointers[i] < 0 or ones(matches.misses[i] & np.uint32(0xFFFF)) > _MOST_MISSES:
+            matches.lengths[i] = 0
+
+
+@kernel
+def start_matches(matches: Any, seeds: Any, words: Any, past: Any, reverse: Any) -> None:
+    """Let seeds start matches, or replace short ones that have missed."""
+    for i in range(len(matches.lengths)):
+        if matches.lengths[i] >= 16 or (matches.lengths[i] > 0 and matches.misses[i] & np.uint32(255) == 0):
+            continue
+        found = seeds.inverted[i >> 1] if i & 1 else seeds.forward[i >> 1]
+        if found < 0 or (matches.lengths[i] > 0 and found == matches.pointers[i]):
+            continue
+        misses = misses_before(words, found, i & 1, past, reverse)
+        length = 0
+        while length < 32 and not (misses >> np.uint32(length)) & np.uint32(1):
+            length += 1
+        if length >= seeds.lengths[i >> 1] and length > matches.lengths[i]:
+            matches.pointers[i], matches.lengths[i], matches.misses[i] = found, length, np.uint32(0)

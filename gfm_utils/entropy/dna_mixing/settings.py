@@ -1,0 +1,78 @@
+"""Modes of the mixer, and what each of them looks at."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """What the code may look at."""
+
+    FULL = "full"
+    """Everything: the shortest code."""
+    FAST = "fast"
+    """Fewer orders and no ensemble of copies: about three times as fast, a little longer."""
+    REPEAT_FREE = "repeat_free"
+    """Orders up to 12 and local composition only: nothing is copied, so that repeats gain (almost) nothing.
+    The fair yardstick for a model with a short context."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The models of a mode; tuned on the first 4 Mb of *A. thaliana*'s chromosome 1, and on nothing else.
+
+    Attributes:
+        count_orders: orders with plain counts, 0 to 12; at least one.
+        map_orders: orders with adaptive maps, 3 to 24; at least one.
+        log_slots: log2 of the most slots (2 bytes) of an adaptive map.
+        composition: local models, each an order and the number of bases that it remembers.
+        seed_lengths: contexts, 11 to 31, whose last occurrence starts matches and copies.
+        log_seeds: log2 of the most slots (4 bytes) of a seed length.
+        matches: whether a match runs for each seed length and strand.
+        experts: most copies that run at a time.
+        seed_misses: most misses of a new copy among the 32 bases before it.
+        most_misses: most misses of a running copy among the last 32 bases.
+        tries: earlier occurrences of the last seed length that are tried too (4 bytes of memory a base).
+        rate: first learning rate of the weights; it falls as 1 / sqrt(1 + base / 3000).
+        final_rate: least learning rate of the weights.
+    """
+
+    count_orders: tuple[int, ...]
+    map_orders: tuple[int, ...]
+    composition: tuple[tuple[int, int], ...]
+    log_slots: int = 26
+    seed_lengths: tuple[int, ...] = ()
+    log_seeds: int = 24
+    matches: bool = False
+    experts: int = 0
+    seed_misses: int = 10
+    most_misses: int = 16
+    tries: int = 0
+    rate: float = 0.02
+    final_rate: float = 0.0005
+
+
+_FULL = Settings(
+    count_orders=(1, 2, 3, 4, 6, 8, 9, 10, 11),
+    map_orders=(12, 13, 14, 16, 18, 22),
+    composition=((0, 10), (0, 30), (0, 150), (1, 40), (2, 40), (2, 150)),
+    seed_lengths=(24, 16, 11),
+    matches=True,
+    experts=24,
+    tries=4,
+)
+
+#: What each mode looks at.
+SETTINGS = {
+    Mode.FULL: _FULL,
+    Mode.FAST: replace(
+        _FULL,
+        count_orders=(2, 3, 4, 6, 8, 9, 10, 11),
+        map_orders=(12, 16, 20),
+        composition=((0, 16), (1, 40), (2, 150)),
+        seed_lengths=(24, 12),
+        log_slots=24,
+        experts=0,
+        tries=0,
+    ),
+    Mode.REPEAT_FREE: replace(_FULL, map_orders=(12,), seed_lengths=(), matches=False, experts=0, tries=0),
+}
