@@ -22,7 +22,7 @@
 # :format: myst
 # ```
 #
-# The first numbers are upper bounds: a real code of that length exists, so the entropy cannot be higher.
+# A code length is an upper bound: a real code of that length exists, so the entropy cannot be higher.
 
 # %% tags=["remove-cell"]
 import importlib.util
@@ -41,11 +41,12 @@ seed = 42
 # %%
 from gfm_utils import analyses, figures
 from gfm_utils.book import answers, open_chapter
+from gfm_utils.provenance import recorded
 
 chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, seed)
 
 # %% [markdown]
-# ## Method
+# ## The question, and what is known
 #
 # Shannon {cite:p}`shannon1948` measures unpredictability in bits.
 # A source that emits symbol $x$ with probability $p(x)$ has entropy
@@ -58,32 +59,123 @@ chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, se
 # $$h_k = H_k - H_{k-1}$$
 #
 # is what remains uncertain about a symbol when the $k - 1$ before it are known.
-# $h_k$ falls with $k$ towards the entropy rate of the source {cite:p}`cover2006`.
-# Shannon himself estimated about one bit a letter for English {cite:p}`shannon1951`; four equally likely bases would have two bits each.
+# $h_k$ falls with $k$ towards the *entropy rate* $h$ of the source {cite:p}`cover2006`.
+# It is the least that any model can pay for a symbol on average, a network included.
 #
-# Two kinds of numbers answer the question here.
+# Shannon asked for $h$ of English by letting people guess the next letter.
+# The same question has been asked of DNA with ever better compressors.
 #
-# - **Estimates** from counts of blocks.
-#   Counting the frequencies that one sees gives too low a value, since rare blocks are missed; Grassberger's estimator {cite:p}`grassberger2003` corrects most of that bias.
-#   When blocks are so many that more than one in a hundred observations would be a block never seen before, no correction can be trusted, and the point is drawn hollow.
-#   Standard errors come from leaving out one twentieth of the corpus at a time {cite:p}`efronstein1981`.
-# - **Upper bounds** from code lengths.
-#   Whatever a lossless compressor achieves bounds the entropy rate from above.
-#   Beside `zlib`, `bz2` and `lzma` stands a *context mixer* of our own: it predicts each symbol from the counts of what followed the last few symbols, mixes the predictions of several orders, and pays $-\log_2 p$ bits for the symbol that comes, in the tradition of prediction by partial matching {cite:p}`cleary1984`.
+# | Source | Bits per symbol | How | Reference |
+# | --- | --- | --- | --- |
+# | English, 27 letters | 0.6 to 1.3 | people guess the next letter | {cite:t}`shannon1951` |
+# | English, 27 letters | 1.25 to 1.35 | people bet on the next letter | {cite:t}`coverking1978` |
+# | English, 95 characters | at most 1.75 | word trigrams | {cite:t}`brown1992` |
+# | Wikipedia, bytes | at most 0.66 | a language model of 70 billion weights, its size not counted | {cite:t}`deletang2024` |
+# | Four bases by chance | 2 | uniform choice | |
+# | Human DNA, one chromosome | at most 1.61 | competing context and repeat models | {cite:t}`pratas2019` |
+# | Human DNA, all, gap-free | at most 1.45 | GeCo3 {cite:p}`silva2020` | {cite:t}`stackexchange12824` |
+#
+# Four equally likely bases have two bits each; 95 equally likely characters would have 6.6.
+# Text is worth a fifth of what chance would cost, DNA three quarters or more.
 
-# %% mystnb={"figure": {"caption": "Conditional entropy as a share of log2 of the alphabet, against the order k. Filled: trusted, with 95 % intervals; hollow: undersampled, not a result. Dashed rules: code lengths, upper bounds. Grey: a uniform choice, the level of chance.", "name": "fig-conditional-entropy"}}
-table = analyses.entropy_table(chapter.corpora, chapter.stores, chapter.profile)
+# %% [markdown]
+# ## Three kinds of evidence
+#
+# - **Counts** of blocks give estimates of $H_k$.
+#   The frequencies that one sees give too low a value, since rare blocks are missed.
+#   Miller and Madow {cite:p}`miller1955`, Grassberger {cite:p}`grassberger2003`, Chao and Shen {cite:p}`chao2003`, Chao, Wang and Jost {cite:p}`chao2013` and Nemenman, Shafee and Bialek (NSB) {cite:p}`nemenman2002` each correct that bias in a way of their own.
+#   When more than one observation in a hundred would be a block never seen before, no correction can be trusted, and the point is drawn hollow.
+# - **Matches** give estimates of $h$: the longer the stretch that occurred before, the lower the entropy.
+#   With $\Lambda_i$ the length of the shortest block at position $i$ that does not occur earlier, $\log_2(i) / \Lambda_i$ tends to $h$ {cite:p}`grassberger1989,kontoyiannis1998`.
+# - **Code lengths** give upper bounds.
+#   Beside the standard compressors and prediction by partial matching {cite:p}`cleary1984` stands a *context mixer* of our own: it predicts each symbol from what followed the same context before, from copies of earlier sequence and, for DNA, of its reverse complement, mixes these opinions by logistic regression {cite:p}`mahoney2005,cao2007,silva2020`, and pays $-\log_2 p$ bits for the symbol that comes.
+#   The *repeat-free* mixer sees at most 12 bases and the local composition: what a model with a short context can hope for.
+#
+# Standard errors come from leaving out one twentieth of the corpus at a time {cite:p}`kunsch1989,efronstein1981`.
+
+# %% [markdown]
+# ## Can the estimators be trusted?
+#
+# That is known where the entropy rate is: on sources made by a formula.
+# {numref}`fig-calibration` shows by how much each estimator is off on Markov chains, on Zipf's law, on sources drawn from a Dirichlet distribution, on an almost deterministic one and on noise with mutated repeats.
+
+# %% mystnb={"figure": {"caption": "Error of each estimator on a source of known entropy rate, which the menu selects. Bars: one standard deviation, what one sample of that size is off by. Hollow: not trusted at that size. Grey: no error.", "name": "fig-calibration"}}
+calibration, about_calibration = recorded("calibration")
+figures.calibration_chart(calibration, "markov_3")
+
+# %%
+figures.provenance_note(about_calibration)
+
+# %%
+answers.calibration_answer(calibration)
+
+# %% [markdown]
+# So the corrections may be believed where the rule of trust holds, and none of them is best everywhere.
+# NSB is at home on sources drawn from a Dirichlet distribution, from which its prior is made, and not on Zipf's law, which no such prior expects.
+# The next table has its error beside that of the best other estimator.
+# No estimator from counts sees the repeats of the last source in the menu: at any $k$ that can be counted, a copy looks like noise.
+# Only a code that copies can find them.
+
+# %% tags=["hide-output"]
+figures.nsb_overview(calibration)
+
+# %% [markdown]
+# ## What this run finds
+#
+# All estimators, on the corpora of this run.
+
+# %% mystnb={"figure": {"caption": "Conditional entropy as a share of log2 of the alphabet, against the order k, by the estimator that the menu selects. Filled: trusted, with 95 % intervals; hollow: undersampled, not a result. Dashed rules: code lengths, upper bounds. Grey: a uniform choice, the level of chance.", "name": "fig-conditional-entropy"}}
+found = analyses.corpus_entropies(chapter.corpora, chapter.stores, chapter.profile)
+table = found.table
 figures.conditional_entropy_chart(table)
 
 # %% [markdown]
-# ## What we see
-#
 # In {numref}`fig-conditional-entropy`, a curve that falls steeply is a corpus whose symbols can be told from those before them.
 # A curve that stays near the grey rule is one where knowing the recent past barely helps.
-# The last trusted point still overestimates the entropy rate when longer contexts help, and the code lengths show by how much: the mixer remembers repeats from far back, which no block of a dozen symbols can.
+# Where the curve turns hollow is a property of the sample, not of the corpus: $4^k$ blocks of DNA soon outnumber the bases.
+# Choose the plug-in estimator in the menu to see what happens without correction: it falls for no other reason than that the corpus ends.
 
 # %%
-figures.code_length_overview(table)
+figures.trust_overview(table)
+
+# %% [markdown]
+# ## Estimates beside bounds
+#
+# The last trusted $h_k$ still overestimates the entropy rate when longer contexts help.
+# The code lengths show by how much: the mixer remembers repeats from far back, which no block of a dozen symbols can.
+
+# %% mystnb={"figure": {"caption": "Every estimate and bound for the corpus that the menu selects. Counts: at the largest trusted order. Hollow: not to be trusted. Bars: 95 % intervals. Grey: a uniform choice.", "name": "fig-estimators"}}
+figures.estimators_chart(table)
+
+# %%
+figures.rate_overview(table)
+
+# %% [markdown]
+# The two match-length estimates disagree, and neither is an answer.
+# A position inside a copied stretch of a thousand bases has a match of up to a thousand, where chance gives a dozen: the harmonic form is ruled by few such positions.
+# The next line says by how many.
+
+# %%
+answers.match_sentence(table)
+
+# %% [markdown]
+# ## Where the information lies
+#
+# A chromosome is no stationary source.
+# {numref}`fig-profile` follows the cost of a base, by the full mixer, along it.
+
+# %% mystnb={"figure": {"caption": "Bits per base along the sequence, in windows of about 10,000 bases. Tracks: share of soft-masked repeats, of coding bases, of introns and untranslated exons, and of G and C. Dashed: two bits. Drag to move, scroll to zoom.", "name": "fig-profile"}}
+figures.profile_chart(found.profiles)
+
+# %% mystnb={"figure": {"caption": "Mean bits per base of each class of bases. Bars: 95 % intervals by a bootstrap of long blocks. Dashed: all bases.", "name": "fig-features"}}
+figures.feature_chart(table)
+
+# %% mystnb={"figure": {"caption": "How well the cost of a base tells classes apart: the probability that a base or window of the one class costs less than one of the other. Dashed: chance.", "name": "fig-separation"}}
+figures.separation_chart(table)
+
+# %% [markdown]
+# Repeats are cheap because they have been seen before, not because they are simple, and only when the sequence that is read holds their earlier copies.
+# Coding sequence, the part that matters most to an organism, is not the part that is most predictable.
 
 # %% [markdown]
 # ## Per token
@@ -95,24 +187,40 @@ figures.code_length_overview(table)
 # %% mystnb={"figure": {"caption": "Unigram entropy in bits per token. The grey tick is a uniform choice among the vocabulary.", "name": "fig-unigram-token"}}
 figures.unigram_chart(table, "token")
 
-# %% mystnb={"figure": {"caption": "The same in bits per base or character, so that tokenizers compare. The grey tick is a uniform choice among the vocabulary.", "name": "fig-unigram-symbol"}}
+# %% mystnb={"figure": {"caption": "The same in bits per base or character, so that tokenizers compare, beside single bases and characters. The grey tick is a uniform choice among the vocabulary or the alphabet.", "name": "fig-unigram-symbol"}}
 figures.unigram_chart(table, "symbol")
 
 # %% [markdown]
 # Bits per token depend on how much a token stands for; bits per base or character do not ({numref}`fig-unigram-symbol`).
-# Cutting DNA into frequent pieces makes a token cheaper but not the bases in it.
+# For text a token of several characters is worth far less than its characters one by one: merging pays.
+# For DNA merging gains next to nothing, and a vocabulary of merged pieces can cost *more* per base than single bases do: the lengths of the pieces are information too.
 
 # %% tags=["remove-output"]
 chapter.save(table)
 chapter.answer(answers.entropy_answer(table))
 
 # %% [markdown]
+# ## Whole chromosomes
+#
+# The run above may have read only the beginning of each corpus (column *symbols*).
+# This table has the corpora of the registry as a whole, recorded once.
+# The mixer was tuned on the first four million bases of *A. thaliana* and on nothing else.
+
+# %%
+whole, about_whole = recorded("entropy")
+figures.rate_overview(whole)
+
+# %%
+figures.provenance_note(about_whole)
+
+# %% [markdown]
 # ## Caveats
 #
+# - An entropy is a property of a source, and a corpus is one sample of it.
+#   What the code lengths bound is the information of this sample to a reader who has only the mixer's assumptions.
 # - The alphabet of text counts every character that occurs, even once, so its "share of chance" flatters text a little; read the bits per character beside it.
-# - A code length is a bound, and ours is a simple mixer; the best DNA compressors reach lower.
-#   The gap between text and DNA is far larger than any such improvement.
-# - Code lengths read the first few million symbols (column *symbols*), the block entropies all of them.
+# - A code that learns pays for what it has not yet seen, so that a longer corpus has a shorter code per symbol.
+# - Standard errors treat the corpus as stationary; along a chromosome costs change over millions of bases, and the intervals show it.
 #
 # **What would change our mind.** A compressor that brings DNA to the share of chance that text has would say that the high entropy is a weakness of our models, not a property of the corpus.
 #
@@ -121,4 +229,5 @@ chapter.answer(answers.entropy_answer(table))
 # 1. Run the chapter on `tair10-chr1-cds@kmer3`.
 #    Is coding DNA more predictable than the chromosome?
 # 2. At which order does the curve for DNA turn hollow, and how does that depend on the length of the corpus?
-# 3. `gfm entropy my/genome.fa.gz --json` gives the same rows for a genome of your own.
+# 3. `gfm entropy my/genome.fa.gz --annotation my/genes.gff3 --json` gives the same rows for a genome of your own.
+#    Which class of bases is cheapest?

@@ -1,16 +1,20 @@
 """The ``gfm`` command: thin; every verb takes ``--json`` for machines."""
 
 import json
+import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from gfm_utils import corpora as corpora_
+from gfm_utils import provenance
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.tables import to_rows
@@ -25,6 +29,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print rows as JSON; nothing 
 Profile = Annotated[str, typer.Option(help="smoke, quick, colab, gpu or paper.")]
 Runs = Annotated[Path, typer.Option(help="Folder of token arrays and ensembles.")]
 Seed = Annotated[int, typer.Option(help="Seed of splits, order of windows and masks.")]
+Out = Annotated[Path | None, typer.Option(help="Folder that receives the rows (Parquet) and their provenance.")]
 Conditions = Annotated[list[str], typer.Argument(help="corpus@tokenizer, e.g. tair10-chr1@kmer4")]
 
 
@@ -38,6 +43,12 @@ def _show(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequence[st
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     Console(width=None if sys.stdout.isatty() else 240).print(table)
+
+
+def _record(table: pd.DataFrame, out: Path, configuration: Mapping[str, Any], began: float) -> None:
+    """Write rows with their provenance: the command as it was typed, without the folder it was found in."""
+    command = shlex.join(["gfm", *sys.argv[1:]])
+    provenance.record(table, out, command, configuration, time.perf_counter() - began)
 
 
 def _cell(value: Any) -> str:
@@ -65,23 +76,71 @@ def fetch(
 
 @app.command()
 def entropy(
-    corpus: Annotated[str, typer.Argument(help="Corpus of the registry, or a path.")],
+    corpora: Annotated[list[str], typer.Argument(help="Corpora of the registry, or paths: any FASTA or text.")],
     tokenizer: Annotated[str | None, typer.Option(help="Also per token, e.g. kmer6 or bpe4096.")] = None,
+    annotation: Annotated[
+        Path | None, typer.Option(help="GFF3 file of the one DNA corpus that is a path: bits by class of bases.")
+    ] = None,
+    symbols: Annotated[
+        int | None,
+        typer.Option(min=0, help="First symbols that every estimator reads; 0: all. Default: the profile's."),
+    ] = None,
     profile: Profile = "quick",
     runs: Runs = Path("runs"),
     seed: Seed = 42,
+    out: Out = None,
     json: Json = False,
 ) -> None:
-    """Estimate the entropy of a corpus, per base or character (and per token)."""
-    from gfm_utils.analyses import entropy_table
+    """Estimate the entropy of corpora: from counts, from matches and by code lengths.
+
+    Memory: 40 bytes for each symbol that is read at most, and up to 1.5 GB of tables.
+    """
+    from gfm_utils.analyses import corpus_entropies
+    from gfm_utils.corpora import read_annotation
     from gfm_utils.tokens import load_corpus, prepare
 
+    began = time.perf_counter()
     size = profile_named(profile)
-    found = load_corpus(corpus, size)
-    stores = [] if tokenizer is None else [prepare(f"{corpus}@{tokenizer}", size, runs, seed)]
-    rows = to_rows(entropy_table([found], stores, size))
-    columns = ("condition", "metric", "estimator", "order", "value", "se", "unit", "kind", "trusted")
-    _show(rows, json, columns)
+    if symbols is not None:
+        update = {"entropy_symbols": symbols or None, "code_symbols": symbols or None}
+        size = size.model_copy(update=update)
+    found = [load_corpus(corpus, size) for corpus in corpora]
+    annotations = None
+    if annotation is not None:
+        genomes = [corpus for corpus in found if corpus.kind == "dna"]
+        if len(found) != 1 or not genomes:
+            raise GfmError("--annotation belongs to one DNA corpus: name just that corpus")
+        annotations = {genomes[0].name: read_annotation(annotation)}
+    stores = [prepare(f"{corpus}@{tokenizer}", size, runs, seed) for corpus in corpora if tokenizer is not None]
+    table = corpus_entropies(found, stores, size, annotations).table
+    if out is not None:
+        given = {"symbols": symbols, "profile": profile, "tokenizer": tokenizer, "seed": seed}
+        _record(table, out, {"corpora": corpora, **given}, began)
+    columns = ("condition", "metric", "estimator", "order", "x", "value", "se", "unit", "kind", "trusted")
+    _show(to_rows(table), json, columns)
+
+
+@app.command()
+def calibrate(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few sources, up to 10^6 symbols: a minute or two.")
+    ] = False,
+    repeats: Annotated[int, typer.Option(min=1, help="Samples of each source and size.")] = 5,
+    seed: Seed = 0,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Bias and spread of every entropy estimator on sources whose entropy rate is known exactly."""
+    from gfm_utils.entropy import calibration
+
+    began = time.perf_counter()
+    sources = calibration.quick_sources() if quick else calibration.full_sources()
+    sizes = calibration.QUICK_SIZES if quick else calibration.FULL_SIZES
+    table = calibration.calibrate(sources, sizes, repeats, seed, match_symbols=sizes[-2], progress=True)
+    if out is not None:
+        names = [source.name for source in sources]
+        _record(table, out, {"sources": names, "sizes": list(sizes), "repeats": repeats, "seed": seed}, began)
+    _show(to_rows(table), json, ("condition", "metric", "estimator", "x", "value", "low", "high", "unit"))
 
 
 @app.command()

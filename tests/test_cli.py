@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gfm_utils import cli
+from gfm_utils.entropy.sources import uniform
 from gfm_utils.tables import COLUMNS
 
 RNG = np.random.default_rng(0)
@@ -48,6 +50,45 @@ def test_entropy_rows_follow_the_contract(run, toy_fasta, tmp_path):
     assert all(set(row) == set(COLUMNS) | extra for row in rows)
     assert {row["kind"] for row in rows if row["metric"] == "code_length"} == {"upper bound"}
     assert {row["unit"] for row in rows if row["metric"] == "unigram_entropy"} == {"bits/base", "bits/token"}
+
+
+def test_entropy_of_several_corpora_is_recorded_with_its_provenance(run, toy_fasta, tmp_path):
+    other = tmp_path / "prose.txt"
+    other.write_text("the cat sat on the mat, and the dog did not. " * 200)
+    status, out, _ = run("entropy", toy_fasta, other, "--symbols", 3000, "--out", tmp_path / "both", "--json")
+    assert status == 0
+    frame = pd.read_parquet(tmp_path / "both" / "both.parquet")
+    assert len(frame) == len(json.loads(out))
+    assert set(frame["condition"]) == {toy_fasta.name, "prose.txt"}
+    assert set(frame.loc[frame["metric"] == "code_length", "n"]) == {3000}
+    about = json.loads((tmp_path / "both" / "provenance.json").read_text())
+    assert about["command"].startswith("gfm entropy") and about["configuration"]["symbols"] == 3000
+    assert {"commit", "device", "versions", "date", "seconds"} <= set(about)
+
+
+def test_bits_by_class_of_a_genome_of_ones_own(run, toy_fasta, tmp_path):
+    record = toy_fasta.read_text().split()[0][1:]
+    genes = tmp_path / "genes.gff3"
+    genes.write_text(
+        f"##gff-version 3\n{record}\t.\tgene\t100\t900\t.\t+\t.\tID=g\n"
+        f"{record}\t.\tmRNA\t100\t900\t.\t+\t.\tID=t;Parent=g\n"
+        f"{record}\t.\tCDS\t100\t900\t.\t+\t0\tParent=t\n"
+    )
+    status, out, _ = run("entropy", toy_fasta, "--annotation", genes, "--profile", "smoke", "--json")
+    found = {row["x"]: row["n"] for row in json.loads(out) if row["metric"] == "feature_code_length"}
+    assert status == 0 and found["coding"] == 801
+    status, _, err = run("entropy", toy_fasta, toy_fasta, "--annotation", genes)
+    assert status == 1 and "one DNA corpus" in err
+
+
+def test_calibration_is_recorded(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("gfm_utils.entropy.calibration.quick_sources", lambda: [uniform()])
+    monkeypatch.setattr("gfm_utils.entropy.calibration.QUICK_SIZES", (500, 1000))
+    status, out, _ = run("calibrate", "--quick", "--repeats", 2, "--out", tmp_path / "cal", "--json")
+    assert status == 0 and {row["condition"] for row in json.loads(out)} == {"uniform_4"}
+    about = json.loads((tmp_path / "cal" / "provenance.json").read_text())
+    assert about["configuration"]["sources"] == ["uniform_4"]
+    assert (tmp_path / "cal" / "cal.parquet").exists()
 
 
 def test_train_rows_and_a_second_run(run, toy_fasta, tmp_path):

@@ -7,7 +7,6 @@ import pandas as pd
 
 from gfm_utils import corpora, tables
 from gfm_utils.analyses.rows import Row
-from gfm_utils.entropy import corpus_entropy, token_entropy
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL, TokenStore
 
@@ -78,28 +77,3 @@ def token_table(stores: Sequence[TokenStore]) -> pd.DataFrame:
             for rank in ranks
         ]  # fmt: skip
     return tables.table(rows)
-
-
-def entropy_table(
-    found: Sequence[corpora.Corpus], stores: Sequence[TokenStore], profile: Profile, progress: bool = True
-) -> pd.DataFrame:
-    """Result table of the entropy of corpora, per base or character, and of their training tokens, per token.
-
-    Args:
-        found: the corpora; the profile's ``entropy_symbols`` and ``code_symbols`` bound what is read of them.
-        stores: the tokens, one a condition; the vocabulary is that of the models, special tokens included.
-        profile: the size.
-        progress: show bars.
-    """
-    tables_ = [
-        corpus_entropy(
-            corpus, profile.entropy_order, profile.entropy_symbols, profile.code_symbols, progress=progress
-        )
-        for corpus in found
-    ]
-    for store in stores:
-        part = store.about["parts"]["train"]
-        per_token = part["symbols"] / part["tokens"]
-        ids = store.segments("train")
-        tables_.append(token_entropy(store.condition, ids, store.vocabulary, per_token, store.unit, max_order=2))
-    return pd.concat(tables_, ignore_index=True)

@@ -7,7 +7,11 @@ numbers of this run do not show.
 from collections.abc import Callable
 
 import pandas as pd
+from IPython.display import Markdown
 
+from gfm_utils.entropy.calibration import nsb_advantage
+from gfm_utils.entropy.estimators import Estimator
+from gfm_utils.entropy.matches import Matching
 from gfm_utils.figures.select import conditions_of, value_of
 
 Lines = list[str]
@@ -57,29 +61,124 @@ def corpora_answer(data: pd.DataFrame, tokens: pd.DataFrame) -> str:
 
 
 def entropy_answer(table: pd.DataFrame) -> str:
-    """How unpredictable each corpus is, as share of a uniform choice."""
+    """How unpredictable each corpus is, as share of a uniform choice, and what its tokens cost."""
     lines = []
     codes = table[table["metric"] == "code_length"]
     for corpus in dict.fromkeys(codes["condition"]):
-        own = codes[codes["condition"] == corpus]
+        own = codes[codes["condition"] == corpus].set_index("estimator")
         best = own.loc[own["value"].idxmin()]
         uniform = table[(table["condition"] == corpus) & (table["metric"] == "uniform_entropy")].iloc[0]
-        lines.append(
-            f"- **{corpus}**: at most {best['value']:.3f} {best['unit'].replace('/', ' per ')} "
-            f"({best['estimator'].replace('_', ' ')}, an upper bound), "
-            f"{100 * best['value'] / uniform['value']:.0f} % of a uniform choice ({uniform['value']:.2f} bits)."
+        line = (
+            f"- **{corpus}**: at most {_number(best, 3)} {_per(best)} "
+            f"({best.name.replace('_', ' ')}, {best['n']:,} {_symbols(best)}), "
+            f"{100 * best['value'] / uniform['value']:.0f} % of a uniform choice ({uniform['value']:.2f} bits)"
         )
+        if "context_mixing_repeat_free" in own.index:
+            line += f"; without copying repeats {_number(own.loc['context_mixing_repeat_free'], 3)}"
+        lines.append(line + ".")
+        lines += _classes_line(table, corpus)
     tokens = table[(table["metric"] == "unigram_entropy") & (table["estimator"] == "grassberger")]
     for condition in [c for c in dict.fromkeys(tokens["condition"]) if "@" in c]:
         per_token, per_symbol = (
             tokens[(tokens["condition"] == condition) & ((tokens["unit"] == "bits/token") == flag)].iloc[0]
             for flag in (True, False)
         )
+        alone = tokens[tokens["condition"] == condition.partition("@")[0]]
+        beside = f", beside {alone.iloc[0]['value']:.3f} for single {_symbols(per_symbol)}" if len(alone) else ""
         lines.append(
             f"- **{condition}**: a token carries {per_token['value']:.2f} bits by its frequency alone, "
-            f"{per_symbol['value']:.3f} {per_symbol['unit'].replace('/', ' per ')}."
+            f"{per_symbol['value']:.3f} {_per(per_symbol)}{beside}."
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "\nBrackets are 95 % intervals along the corpus."])
+
+
+def _per(row: pd.Series) -> str:
+    """``bits per base``."""
+    return str(row["unit"]).replace("/", " per ")
+
+
+def _symbols(row: pd.Series) -> str:
+    """``bases`` or ``characters``."""
+    return str(row["unit"]).partition("/")[2] + "s"
+
+
+def _classes_line(table: pd.DataFrame, corpus: str) -> Lines:
+    """What repeats and coding bases cost, where that is known."""
+    rows = table[(table["condition"] == corpus) & (table["metric"] == "feature_code_length")]
+    cost = rows[rows["axis"].notna()].set_index("x")
+    named = {"repeat": "soft-masked repeats", "coding": "coding bases", "intergenic": "intergenic bases"}
+    known = [f"{text} {_number(cost.loc[name], 3)}" for name, text in named.items() if name in cost.index]
+    return [f"  By class, bits per base: {'; '.join(known)}."] if known else []
+
+
+def calibration_answer(table: pd.DataFrame) -> Markdown:
+    """What the calibration shows, in numbers: the corrected estimators, NSB's advantage, and match lengths.
+
+    Args:
+        table: of `gfm_utils.entropy.calibration.calibrate`.
+    """
+    bias = table[(table["metric"] == "entropy_bias") & (table["estimator"] != Estimator.PLUGIN.value)]
+    bias = bias.assign(size=bias["x"].astype(float), error=bias["value"].abs())
+    hidden = bias["condition"] == "repeats"  # no count sees those
+    counted = bias[~bias["estimator"].isin(list(Matching)) & ~hidden]
+    sound = counted[counted["trusted"].fillna(False).astype(bool)]
+    worst = sound.loc[sound["error"].idxmax()]
+    lines = [
+        f"- Where they are trusted ({len(sound)} of {len(counted)} cases), the corrected estimators are off by "
+        f"{sound['error'].median():.5f} bits in the median and by {worst['error']:.3f} at most "
+        f"({_plain_name(worst['estimator'])} on {worst['condition']}, {worst['size']:,.0f} symbols)."
+    ]
+    for source, size in (("markov_3", 1e6), ("markov_8", 1e7)):
+        here = counted[(counted["condition"] == source) & (counted["size"] == size)]
+        if len(here):
+            errors = ", ".join(
+                f"{_plain_name(row['estimator'])} {row['value']:+.4f}" for _, row in here.iterrows()
+            )
+            lines.append(f"- {source} at {size:,.0f} symbols, bias in bits: {errors}.")
+    ratio = nsb_advantage(table).assign(kind=lambda found: found["condition"].str.partition("_")[0])
+    for kind, own in ratio[ratio["kind"].isin(["dirichlet", "zipf"])].groupby("kind"):
+        few, best = own[~own["trusted"]], own.loc[own["ratio"].idxmax()]
+        if len(few):
+            lines.append(
+                f"- NSB on {kind} sources, undersampled ({len(few)} cases): the error of the best other estimator "
+                f"is {few['ratio'].median():.2f} times NSB's in the median, and at most {best['ratio']:.1f} times "
+                f"({best['condition']}, {best['symbols']:,} symbols)."
+            )
+    matched = bias[bias["estimator"].isin(list(Matching)) & ~hidden]
+    if len(matched):
+        last = matched[matched["size"] == matched["size"].max()]
+        lines.append(
+            f"- Match lengths at {last['size'].max():,.0f} symbols are off by {last['error'].median():.3f} bits "
+            f"in the median and by {last['error'].max():.3f} at most."
+        )
+    if hidden.any():
+        copied = bias[hidden & ~bias["estimator"].isin(list(Matching))]
+        lines.append(
+            f"- On the source of mutated repeats every estimator from counts errs by {copied['error'].min():.3f} "
+            "bits or more, at any size, trusted or not."
+        )
+    return Markdown("\n".join(lines))
+
+
+def _plain_name(estimator: str) -> str:
+    return str(estimator).replace("_", " ")
+
+
+def match_sentence(table: pd.DataFrame) -> Markdown:
+    """Both match-length estimates of each corpus beside its shortest code, and what rules the harmonic one."""
+    lines = []
+    rates = table[table["metric"] == "entropy_rate"]
+    for corpus in dict.fromkeys(rates["condition"]):
+        own = table[table["condition"] == corpus]
+        value = own[own["metric"] == "entropy_rate"].set_index("estimator")["value"]
+        share = own[own["metric"] == "longest_matches_share"].iloc[0]["value"]
+        shortest = own[own["metric"] == "code_length"]["value"].min()
+        lines.append(
+            f"- **{corpus}**: the longest 1 % of the matches carry {100 * share:.1f} % of the harmonic form's "
+            f"sum; harmonic {value['match_length_harmonic']:.3f}, "
+            f"arithmetic {value['match_length_arithmetic']:.3f}, shortest code {shortest:.3f} bits per symbol."
+        )
+    return Markdown("\n".join(lines))
 
 
 def ensembles_answer(table: pd.DataFrame) -> str:

@@ -1,8 +1,5 @@
 """What a chapter's outcome depends on, and the record of the last outcome."""
 
-import importlib.metadata
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -14,9 +11,7 @@ import nbformat
 import gfm_utils
 from gfm_utils import corpora
 from gfm_utils.files import digest, sha256_of, write_json
-
-#: Distributions named in the table of the run.
-NAMED = ("gfm_utils", "torch", "transformers", "tokenizers", "numpy")
+from gfm_utils.provenance import device_name, environment_versions
 
 
 @dataclass(frozen=True)
@@ -47,17 +42,18 @@ class Record:
 def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> str:
     """Hash of all that a chapter's outcome depends on.
 
-    These are its cells, its parameters, the package's source, the corpus registry, the installed versions,
-    the device, and the bytes of every corpus given as a file.
+    These are its cells, its parameters, the package's source, the corpus registry and the recorded results,
+    the installed versions, the device, and the bytes of every corpus given as a file.
     """
     cells = [(cell.cell_type, cell.source, cell.metadata) for cell in nbformat.read(notebook, as_version=4).cells]
-    registry = Path(root) / "data" / "corpora.yaml"
+    data = Path(root) / "data"
+    shown = [data / "corpora.yaml", *sorted(path for path in data.rglob("results/**/*") if path.is_file())]
     return digest(
         {
             "cells": cells,
             "parameters": dict(parameters),
             "package": _package_hash(),
-            "registry": sha256_of(registry) if registry.is_file() else None,
+            "data": {str(path.relative_to(data)): sha256_of(path) for path in shown if path.is_file()},
             "environment": environment_versions(),
             "device": device_name(),
             "corpora": {str(path): sha256_of(path) for path in corpus_files(parameters.get("conditions", ()))},
@@ -76,38 +72,3 @@ def corpus_files(conditions: Sequence[str]) -> list[Path]:
 def _package_hash() -> str:
     folder = Path(gfm_utils.__file__).parent
     return digest({str(path.relative_to(folder)): sha256_of(path) for path in sorted(folder.rglob("*.py"))})
-
-
-@cache
-def environment_versions() -> dict[str, str]:
-    """Version of Python and of every installed distribution, by name."""
-    found = {str(dist.name): dist.version for dist in importlib.metadata.distributions()}
-    return {"python": platform.python_version(), **dict(sorted(found.items()))}
-
-
-@cache
-def device_name() -> str:
-    """Name of the GPU that PyTorch would use, else ``cpu``."""
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-
-
-def named_versions() -> dict[str, str]:
-    """Versions for the table of the run: Python and the distributions in ``NAMED`` that are installed."""
-    versions = {**environment_versions(), "gfm_utils": gfm_utils.__version__}
-    return {name: versions[name] for name in ("python", *NAMED) if name in versions}
-
-
-def commit_of(root: Path) -> str:
-    """Short hash of the checked-out commit, with ``+`` when tracked files differ; ``unknown`` without git."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

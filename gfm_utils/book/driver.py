@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gfm_utils import corpora
+from gfm_utils import corpora, provenance
 from gfm_utils.book import cache, site
 from gfm_utils.book.kernel import execute, private_jupyter
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
@@ -181,10 +181,10 @@ def _run(
         key=key,
         seconds=round(time.monotonic() - started, 1),
         profile=profile,
-        device=cache.device_name(),
+        device=provenance.device_name(),
         date=datetime.now(UTC).isoformat(timespec="minutes"),
-        commit=cache.commit_of(root),
-        versions=cache.named_versions(),
+        commit=provenance.commit_of(root),
+        versions=provenance.named_versions(),
         notebook_sha256=sha256_of(notebook),
         results_sha256=sha256_of(results),
     )

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gfm_utils.book import offline
-from gfm_utils.book.cache import Record, environment_versions
+from gfm_utils.book.cache import Record
 from gfm_utils.book.claims import claims_table
 from gfm_utils.book.glance import at_a_glance
 from gfm_utils.book.notebooks import toc_entries
 from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, digest, sha256_of
+from gfm_utils.provenance import environment_versions
 
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 

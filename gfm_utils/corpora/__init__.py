@@ -1,6 +1,6 @@
 """Corpora: registry, fetching, reading, cleaning, splitting, and the leak check."""
 
-from gfm_utils.corpora.annotation import CODES, Annotation, Feature, annotation, base_classes
+from gfm_utils.corpora.annotation import CODES, Annotation, Feature, annotation, base_classes, read_annotation
 from gfm_utils.corpora.coordinates import CoordinateMap
 from gfm_utils.corpora.fetching import fetch, fetch_annotation
 from gfm_utils.corpora.leaks import leakage
@@ -28,6 +28,7 @@ __all__ = [
     "is_streamed",
     "leakage",
     "load",
+    "read_annotation",
     "registry",
     "source_file",
     "split",

@@ -1,7 +1,7 @@
 """Entropy of corpora: estimates from counts, and upper bounds from code lengths."""
 
 from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
-from gfm_utils.entropy.codelength import CodeLength, Coder, dna_code_length, text_code_length
+from gfm_utils.entropy.codelength import CodeLength, Coder, code_lengths, dna_code_length, text_code_length
 from gfm_utils.entropy.estimators import Estimator, entropy
 from gfm_utils.entropy.nsb import Posterior, nsb_posterior
 from gfm_utils.entropy.rows import corpus_entropy, token_entropy
@@ -13,6 +13,7 @@ __all__ = [
     "Estimator",
     "Posterior",
     "block_entropies",
+    "code_lengths",
     "corpus_entropy",
     "dna_code_length",
     "entropy",

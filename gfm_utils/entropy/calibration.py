@@ -4,18 +4,11 @@ For each source, size n and repeat a fresh sample is drawn (a smaller n is its b
 estimated as h_k = H_k − H_{k−1} at the shortest k that sees the whole rate (see `gfm_utils.entropy.sources`),
 and from match lengths where n is small enough for that.
 
-Record the full set: ``python -m gfm_utils.entropy.calibration data/results/calibration``.
+Record the full set: ``gfm calibrate --out data/results/calibration``.
 """
 
-import argparse
 import math
-import platform
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +17,6 @@ from numpy.typing import NDArray
 from scipy.stats import t
 from tqdm import tqdm
 
-from gfm_utils import __version__
 from gfm_utils.entropy.blocks import trusted
 from gfm_utils.entropy.counts import block_ids, multiplicities
 from gfm_utils.entropy.estimators import Estimator, entropy
@@ -38,8 +30,7 @@ from gfm_utils.entropy.sources import (
     uniform,
     zipf,
 )
-from gfm_utils.files import write_json
-from gfm_utils.tables import table, write_table
+from gfm_utils.tables import table
 
 EXTRA = ("estimator", "kind", "order", "se", "trusted")
 QUICK_SIZES = (10**4, 10**5, 10**6)
@@ -145,18 +136,20 @@ def nsb_advantage(calibration: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns ``condition``, ``symbols``, ``nsb`` and ``best`` (bits), ``other`` (whose that is), ``ratio``
-        (best / nsb, above 1 where NSB is ahead).
+        (best / nsb, above 1 where NSB is ahead), ``trusted`` (whether the sample suffices for NSB).
     """
     rows = calibration[calibration["metric"] == "entropy_rmse"]
     rows = rows[~rows["estimator"].isin([form.value for form in Matching])]
     found = []
     for (condition, x), group in rows.groupby(["condition", "x"], sort=False):
         by_name = group.set_index("estimator")["value"].astype(float)
+        sound = group.set_index("estimator")["trusted"]
         others = by_name.drop(Estimator.NSB.value)
         nsb = float(by_name[Estimator.NSB.value])
         found.append({
             "condition": condition, "symbols": int(x), "nsb": nsb, "best": float(others.min()),
-            "other": others.idxmin(), "ratio": float(others.min()) / nsb if nsb > 0 else math.inf,
+            "other": others.idxmin(), "trusted": bool(sound[Estimator.NSB.value]),
+            "ratio": float(others.min()) / nsb if nsb > 0 else math.inf,
         })  # fmt: skip
     return pd.DataFrame(found)
 
@@ -177,48 +170,3 @@ def _rows(source: Source, size: int, name: str, errors: NDArray[np.float64], sou
     if spread is not None:
         rows.append(shared | {"metric": "entropy_spread", "value": spread})
     return [*rows, shared | {"metric": "entropy_rmse", "value": float(np.sqrt(np.mean(errors**2)))}]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Record a calibration: ``calibration.parquet`` and ``provenance.json`` in a folder."""
-    parser = argparse.ArgumentParser(description="calibrate the entropy estimators on exactly known sources")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--quick", action="store_true", help="the chapter's set instead of the full one")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    began = time.perf_counter()
-    sources, sizes = (quick_sources(), QUICK_SIZES) if options.quick else (full_sources(), FULL_SIZES)
-    match_symbols = 10**5 if options.quick else 10**6
-    found = calibrate(sources, sizes, options.repeats, options.seed, match_symbols, progress=True)
-    options.folder.mkdir(parents=True, exist_ok=True)
-    write_table(found, options.folder / "calibration.parquet")
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    write_json(
-        options.folder / "provenance.json",
-        {
-            "command": "python -m gfm_utils.entropy.calibration "
-            + " ".join(sys.argv[1:] if arguments is None else arguments),
-            "commit": commit.stdout.strip() or None,
-            "device": f"{platform.machine()} CPU",
-            "versions": {
-                "gfm_utils": __version__,
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "pandas": pd.__version__,
-            },
-            "configuration": {
-                "sources": [source.name for source in sources],
-                "sizes": list(sizes),
-                "repeats": options.repeats,
-                "seed": options.seed,
-                "match_symbols": match_symbols,
-            },
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - began, 1),
-        },
-    )
-
-
-if __name__ == "__main__":
-    main()

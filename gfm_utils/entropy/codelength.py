@@ -11,16 +11,21 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import pyppmd
 from numpy.typing import NDArray
+from tqdm import tqdm
 
+from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import CHUNKS, jackknife_error
 from gfm_utils.entropy.dna_mixing import Mode, dna_context_mixing
 from gfm_utils.entropy.mixing import BYTE_MIXER, context_mixing
+from gfm_utils.entropy.symbols import encode_bases, first_texts
+from gfm_utils.errors import GfmError
 
 
 class Coder(StrEnum):
@@ -32,6 +37,8 @@ class Coder(StrEnum):
     """Burrows–Wheeler transform in blocks of 900 kB, level 9."""
     LZMA = "lzma"
     """Long-range matches and range coding, preset 9 extreme."""
+    PPMD = "ppmd"
+    """Prediction by partial matching, variant H of 7-zip (pyppmd), order 16, 256 MB; text only."""
     CONTEXT_MIXING = "context_mixing"
     """Our own prequential mix of contexts and copies, see `gfm_utils.entropy.dna_mixing` and, for text,
     `gfm_utils.entropy.mixing`."""
@@ -47,10 +54,11 @@ _DNA_MODES = {
     Coder.CONTEXT_MIXING_FAST: Mode.FAST,
     Coder.CONTEXT_MIXING_REPEAT_FREE: Mode.REPEAT_FREE,
 }
-#: Coders of DNA: all of them.
-DNA_CODERS = tuple(Coder)
+#: Coders of DNA.
+DNA_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, *_DNA_MODES)
 #: Coders of text.
-TEXT_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, Coder.CONTEXT_MIXING)
+TEXT_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, Coder.PPMD, Coder.CONTEXT_MIXING)
+_PPMD_ORDER, _PPMD_MEMORY = 16, 1 << 28
 
 
 @dataclass(frozen=True)
@@ -63,12 +71,41 @@ class CodeLength:
         se: standard error of that (jackknife over 20 contiguous chunks of the costs), or None where only the
             total is known. What the coder learns on the way counts as variation, so it errs upwards.
         symbols: number of bases or characters.
+        costs: bits of each base, or of each byte of text, shape (n,); None where only the total is known.
     """
 
     coder: Coder
     per_symbol: float
     se: float | None
     symbols: int
+    costs: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+
+
+def code_lengths(
+    corpus: Corpus, limit: int | None = None, coders: Sequence[Coder] | None = None, progress: bool = False
+) -> list[CodeLength]:
+    """What every coder spends on a corpus.
+
+    Args:
+        corpus: DNA (upper-case ACGT only) or text.
+        limit: code only so many first bases or characters; None: all.
+        coders: which, those for the other kind of corpus left out; None: all for its kind.
+        progress: show bars.
+
+    Raises:
+        GfmError: the corpus is empty, or DNA holds something else than A, C, G and T.
+    """
+    texts = first_texts((segment.text for segment in corpus.segments), limit)
+    if not texts:
+        raise GfmError(f"corpus {corpus.name!r} holds nothing to code")
+    is_dna = corpus.kind == "dna"
+    usable = DNA_CODERS if is_dna else TEXT_CODERS
+    segments = encode_bases(texts)[0] if is_dna else []
+    found = []
+    chosen = [coder for coder in coders or usable if coder in usable]
+    for coder in tqdm(chosen, desc="code lengths", unit="coder", disable=not progress):
+        found.append(dna_code_length(segments, coder, progress) if is_dna else text_code_length(texts, coder))
+    return found
 
 
 def pack_bases(codes: NDArray[np.integer[Any]]) -> bytes:
@@ -97,6 +134,9 @@ def compressed_bits(data: bytes, coder: Coder) -> int:
             size = len(bz2.compress(data, 9))
         case Coder.LZMA:
             size = len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
+        case Coder.PPMD:
+            coder_ = pyppmd.Ppmd7Encoder(_PPMD_ORDER, _PPMD_MEMORY)
+            size = len(coder_.encode(data)) + len(coder_.flush())
         case _:
             raise ValueError(f"{coder} does not compress files")
     return 8 * size
@@ -148,4 +188,4 @@ def _from_costs(coder: Coder, costs: NDArray[np.float32], symbols: int) -> CodeL
     se = None
     if len(costs) > CHUNKS:
         se = jackknife_error((np.sum(parts) - np.array(parts)) / (len(costs) - sizes) * scale)
-    return CodeLength(coder, float(np.sum(parts)) / symbols, se, symbols)
+    return CodeLength(coder, float(np.sum(parts)) / symbols, se, symbols, costs)

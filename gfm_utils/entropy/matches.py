@@ -37,6 +37,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 from pydivsufsort import divsufsort
+from tqdm import tqdm
 
 from gfm_utils.entropy.blocks import CHUNKS, jackknife_error
 
@@ -74,17 +75,22 @@ class MatchEntropy:
     symbols: int
 
 
-def match_entropies(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int) -> list[MatchEntropy]:
+def match_entropies(
+    segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, progress: bool = False
+) -> list[MatchEntropy]:
     """Both forms, in the order of `Matching`.
 
     Args:
         segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1.
         alphabet: number of possible symbols.
+        progress: show that it runs.
 
     Raises:
         ValueError: there are fewer than two symbols, or one outside the alphabet.
     """
-    lengths = match_lengths(segments, alphabet)
+    with tqdm(total=1, desc="match lengths", disable=not progress) as bar:
+        lengths = match_lengths(segments, alphabet)
+        bar.update()
     if len(lengths) < 2:
         raise ValueError("match lengths need at least two symbols")
     ratios = lengths[1:] / np.log2(np.arange(2.0, len(lengths) + 1.0))  # Λ_i / log2(i)
@@ -103,27 +109,6 @@ def match_entropies(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int)
         value = 1.0 / mean if estimator is Matching.HARMONIC else mean
         found.append(MatchEntropy(estimator, value, se, share, int(lengths.max()) - 1, len(terms)))
     return found
-
-
-def match_rows(condition: str, found: Sequence[MatchEntropy], unit: str) -> list[dict[str, Any]]:
-    """Rows of an entropy table: ``entropy_rate`` by either form, and ``longest_matches_share`` once."""
-    rows: list[dict[str, Any]] = []
-    for match in found:
-        margin = None if match.se is None else 1.96 * match.se
-        rows.append({
-            "condition": condition, "metric": "entropy_rate", "value": match.value, "unit": unit,
-            "low": None if margin is None else match.value - margin,
-            "high": None if margin is None else match.value + margin,
-            "n": match.symbols, "estimator": match.estimator.value, "kind": "estimate", "se": match.se,
-            "trusted": False,
-        })  # fmt: skip
-    for match in found[:1]:
-        rows.append({
-            "condition": condition, "metric": "longest_matches_share", "value": match.longest_share,
-            "unit": "share", "n": match.symbols, "estimator": match.estimator.value, "kind": "estimate",
-            "trusted": True,
-        })  # fmt: skip
-    return rows
 
 
 def match_lengths(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int) -> NDArray[np.int32]:

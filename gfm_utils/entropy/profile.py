@@ -32,6 +32,8 @@ Floats = npt.NDArray[np.float64]
 CHANCE = 0.5
 BLOCK = 1_000_000
 MIN_BLOCKS = 20
+#: Fewest windows or bases of either kind that an AUC is estimated from.
+MIN_KIND = 30
 RESAMPLES = 2_000
 #: Bins of equal counts that scores are sorted into: an AUC is exact but for ties within a bin.
 _BINS = 4_096
@@ -206,7 +208,7 @@ def separation(
     Returns:
         Rows of a result table, metrics ``repeat_auc`` and ``coding_auc``, unit ``probability``, axis
         ``window`` or ``smoothing`` with ``x`` the bases; ``n`` the windows or bases of both kinds. A contrast
-        of which one kind is missing has no row.
+        of which one kind has fewer than 30 has no row.
 
     Raises:
         ValueError: more costs than bases, no base, or a width that is not odd.
@@ -220,7 +222,7 @@ def separation(
 
     def add(contrast: Contrast, axis: str, x: int, score: Any, cheap: Any, dear: Any, cuts: Any) -> None:
         """One row: ``score`` of all, where they are of either kind, and where each block begins and ends."""
-        if not (cheap.any() and dear.any()):
+        if min(cheap.sum(), dear.sum()) < MIN_KIND:
             return
         bins = _binned(score, cheap | dear)
         value, replicates = _auc(bins, cheap, dear, cuts, drawn)
@@ -358,13 +360,14 @@ def _auc(
         drawn: how often each block is drawn, shape (resamples, blocks).
     """
     highest = int(bins.max()) + 1
-    counts = [np.zeros((len(cuts) - 1, highest), np.float32) for _ in range(2)]
+    kind = 2 - 2 * cheap.astype(np.int64) - dear  # 0 cheap, 1 dear, 2 neither
+    counts = np.zeros((2, len(cuts) - 1, highest), np.float32)
     for block, (begin, end) in enumerate(pairwise(cuts)):
-        for kind, which in zip(counts, (cheap, dear), strict=True):
-            kind[block] = np.bincount(bins[begin:end][which[begin:end]], minlength=highest)
-    everything = _auc_of_counts(*(kind.sum(axis=0, dtype=np.float64)[None] for kind in counts))
+        cells = bins[begin:end] + highest * kind[begin:end]
+        counts[:, block] = np.bincount(cells, minlength=3 * highest).reshape(3, highest)[:2]
+    everything = _auc_of_counts(*counts.sum(axis=1, dtype=np.float64)[:, None])
     replicates = [
-        _auc_of_counts(*(part @ kind.astype(np.float64) for kind in counts))
+        _auc_of_counts(*(part @ counts.astype(np.float64)))
         for part in np.array_split(drawn, max(1, len(drawn) // 100))
     ]
     return float(everything[0]), np.concatenate(replicates)

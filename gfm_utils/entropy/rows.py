@@ -1,63 +1,53 @@
 """Result tables of corpus entropy: everything that is estimated of one corpus, or of its tokens."""
 
 import math
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
-from gfm_utils.entropy.codelength import (
-    DNA_CODERS,
-    TEXT_CODERS,
-    CodeLength,
-    Coder,
-    dna_code_length,
-    text_code_length,
-)
+from gfm_utils.entropy.codelength import CodeLength
+from gfm_utils.entropy.matches import MatchEntropy, match_entropies
+from gfm_utils.entropy.symbols import encode_bases, encode_characters, first_texts
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import table
 
 #: Columns that entropy rows add to those of every result table.
 EXTRA = ("estimator", "kind", "order", "se", "trusted")
 
-_BASES = np.full(256, 255, np.uint8)
-_BASES[np.frombuffer(b"ACGT", np.uint8)] = np.arange(4)
-
 
 def corpus_entropy(
     corpus: Corpus,
     max_order: int,
     max_symbols: int | None = None,
-    code_symbols: int | None = None,
-    coders: Sequence[Coder] = DNA_CODERS,
+    codes: Sequence[CodeLength] = (),
+    match_symbols: int | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Entropy of a corpus per base or character: estimates from counts, and code lengths as upper bounds.
+    """Entropy of a corpus per base or character: estimates from counts and from matches, and upper bounds.
 
     Rows (condition = the corpus's name): ``block_entropy`` (bits/block) and ``conditional_entropy`` by
-    ``order`` and estimator, ``unigram_entropy`` (the same as order 1), ``code_length`` by coder, and
-    ``uniform_entropy``, log2 of the size of the alphabet: 4 for DNA, for text the different characters seen.
+    ``order`` and estimator, ``unigram_entropy`` (the same as order 1), ``entropy_rate`` from match lengths and
+    ``longest_matches_share`` beside it, ``code_length`` by coder, and ``uniform_entropy``, log2 of the size of
+    the alphabet: 4 for DNA, for text the different characters seen.
     Text stops two orders after the last trusted one.
 
     Args:
         corpus: DNA (upper-case ACGT only) or text.
         max_order: largest block length.
         max_symbols: use only so many first bases or characters; None: all.
-        code_symbols: of these, code only so many first ones (the slow part: about 3 s a million bases
-            with all coders); None: all.
-        coders: which code lengths to compute; those that are for DNA only are left out for text.
+        codes: of the same corpus, from `code_lengths`.
+        match_symbols: of these symbols, match only so many first ones (40 bytes a symbol); None: all.
         progress: show bars.
 
     Raises:
         GfmError: the corpus is empty, or DNA holds something else than A, C, G and T.
     """
-    texts = _first((segment.text for segment in corpus.segments), max_symbols)
+    texts = first_texts((segment.text for segment in corpus.segments), max_symbols)
     if not texts:
         raise GfmError(f"corpus {corpus.name!r} holds nothing to estimate entropy from")
     is_dna = corpus.kind == "dna"
@@ -68,14 +58,10 @@ def corpus_entropy(
         symbols, alphabet, max_order, untrusted_orders=None if is_dna else 2, progress=progress
     ):
         rows += _block_rows(corpus.name, result, unit, 1.0)
-    coded = _first(texts, code_symbols)
-    usable = [coder for coder in coders if coder in (DNA_CODERS if is_dna else TEXT_CODERS)]
-    for coder in tqdm(usable, desc="code lengths", unit="coder", disable=not progress):
-        if is_dna:
-            code = dna_code_length(encode_bases(coded)[0], coder, progress)
-        else:
-            code = text_code_length(coded, coder)
-        rows.append(_code_row(corpus.name, code, unit))
+    matched = symbols if match_symbols is None else _first_symbols(symbols, match_symbols)
+    if sum(map(len, matched)) > 1:
+        rows += _match_rows(corpus.name, match_entropies(matched, alphabet, progress), unit)
+    rows += [_code_row(corpus.name, code, unit) for code in codes]
     rows.append(_uniform_row(corpus.name, alphabet, unit, sum(map(len, texts))))
     return _table(rows)
 
@@ -123,42 +109,10 @@ def token_entropy(
     return _table(rows)
 
 
-def encode_bases(texts: Sequence[str]) -> tuple[list[NDArray[np.uint8]], int]:
-    """Bases as 0 to 3 (A, C, G, T), one array of shape (length,) a segment; and 4, the size of the alphabet.
-
-    Raises:
-        GfmError: there is another character.
-    """
-    codes = [_BASES[np.frombuffer(text.encode("ascii", errors="replace"), np.uint8)] for text in texts]
-    for text, segment in zip(texts, codes, strict=True):
-        if segment.size and segment.max() > 3:
-            raise GfmError(
-                f"DNA must be A, C, G or T, found {text[int(segment.argmax())]!r}; clean the corpus first"
-            )
-    return codes, 4
-
-
-def encode_characters(texts: Sequence[str]) -> tuple[list[NDArray[np.int64]], int]:
-    """Characters numbered by code point among those that occur, and how many those are."""
-    points = np.frombuffer("".join(texts).encode("utf-32-le", errors="surrogatepass"), np.uint32)
-    present = np.zeros(0x110000, np.int64)
-    present[points] = 1
-    numbers = np.cumsum(present) - 1
-    ends = np.cumsum([len(text) for text in texts])[:-1]
-    return np.split(numbers[points], ends), int(present.sum())
-
-
-def _first(texts: Iterable[str], limit: int | None) -> list[str]:
-    """The texts that are not empty, cut after so many symbols in all."""
-    kept: list[str] = []
-    left = sys.maxsize if limit is None else limit
-    for text in texts:
-        if left <= 0:
-            break
-        if text:
-            kept.append(text[:left])
-            left -= len(kept[-1])
-    return kept
+def _first_symbols(segments: Sequence[NDArray[Any]], limit: int) -> list[NDArray[Any]]:
+    """The segments, cut after so many symbols in all."""
+    ends = np.cumsum([0, *map(len, segments)])
+    return [segment[: max(0, limit - int(end))] for segment, end in zip(segments, ends[:-1], strict=True)]
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -194,6 +148,24 @@ def _block_rows(condition: str, result: BlockEntropy, unit: str, scale: float) -
     ]
     if result.order == 1:
         rows.append(shared | {"metric": "unigram_entropy", "axis": None, "x": None, "unit": unit} | conditional)
+    return rows
+
+
+def _match_rows(condition: str, found: Sequence[MatchEntropy], unit: str) -> list[dict[str, Any]]:
+    """``entropy_rate`` by either form, never trusted, and ``longest_matches_share`` once."""
+    rows: list[dict[str, Any]] = [
+        {
+            "condition": condition, "metric": "entropy_rate", "unit": unit, "n": match.symbols,
+            "estimator": match.estimator.value, "kind": "estimate", "trusted": False,
+        }
+        | _interval(match.value, match.se)
+        for match in found
+    ]  # fmt: skip
+    rows.append({
+        "condition": condition, "metric": "longest_matches_share", "value": found[0].longest_share,
+        "unit": "share", "n": found[0].symbols, "estimator": found[0].estimator.value, "kind": "estimate",
+        "trusted": True,
+    })  # fmt: skip
     return rows
 
 

@@ -10,10 +10,16 @@ from gfm_utils.figures.data import (
     token_frequency_chart,
 )
 from gfm_utils.figures.disagreement import agreement_chart, pair_chart, top_p_chart
-from gfm_utils.figures.entropy import code_length_overview, conditional_entropy_chart, unigram_chart
+from gfm_utils.figures.entropy import (
+    conditional_entropy_chart,
+    estimators_chart,
+    rate_overview,
+    trust_overview,
+    unigram_chart,
+)
 from gfm_utils.figures.fisher import encoder_chart, share_chart
 from gfm_utils.figures.output import rank_probability_chart, uncertainty_chart
-from gfm_utils.figures.overview import overview
+from gfm_utils.figures.overview import overview, provenance_note
 from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
 from gfm_utils.figures.static import alignment_chart, overlap_chart
 
@@ -21,10 +27,10 @@ __all__ = [
     "agreement_chart",
     "alignment_chart",
     "calibration_chart",
-    "code_length_overview",
     "conditional_entropy_chart",
     "corpus_overview",
     "encoder_chart",
+    "estimators_chart",
     "feature_chart",
     "leak_overview",
     "learning_chart",
@@ -33,13 +39,16 @@ __all__ = [
     "overview",
     "pair_chart",
     "profile_chart",
+    "provenance_note",
     "rank_probability_chart",
+    "rate_overview",
     "separation_chart",
     "share_chart",
     "shared_overview",
     "summary_of_training",
     "token_frequency_chart",
     "top_p_chart",
+    "trust_overview",
     "uncertainty_chart",
     "unigram_chart",
 ]

@@ -3,45 +3,51 @@
 from typing import Any, Literal
 
 import altair as alt
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.errors import GfmError
-from gfm_utils.figures.overview import for_people
-from gfm_utils.figures.style import NEUTRAL, condition_colour, themed
+from gfm_utils.figures.overview import for_people, value_text
+from gfm_utils.figures.style import COLOURS, NEUTRAL, condition_colour, themed
 
 Scale = Literal["share", "bits"]
 
 
-def conditional_entropy_chart(
-    table: pd.DataFrame, scale: Scale = "share", estimator: Estimator = Estimator.GRASSBERGER
-) -> alt.LayerChart:
+def conditional_entropy_chart(table: pd.DataFrame, scale: Scale = "share") -> alt.LayerChart:
     """Conditional entropy against order, one line a corpus, with code lengths as horizontal rules.
 
     Trusted orders are filled points on a solid line with their 95 % interval; undersampled ones are hollow,
     on a dashed line.
     The grey rule is chance, a uniform choice among the corpus's symbols (in ``"bits"``, one a corpus).
-    A click in the legend shows one corpus alone.
+    A menu selects the estimator (first Grassberger's); a click in the legend shows one corpus alone.
 
     Args:
         table: rows of `corpus_entropy`, of one or more corpora.
         scale: ``"share"``: of log2 of the alphabet, so that text and DNA fit an axis; ``"bits"``: per symbol.
-        estimator: whose curve is drawn.
 
     Raises:
-        GfmError: the table has no conditional entropy by that estimator.
+        GfmError: the table has no conditional entropy of a corpus.
     """
     rows = table[~table["condition"].str.contains("@") & (table["unit"] != "bits/token")]
-    curve = rows[(rows["metric"] == "conditional_entropy") & (rows["estimator"] == estimator.value)]
+    curve = rows[rows["metric"] == "conditional_entropy"]
     if curve.empty:
-        raise GfmError(f"the table has no conditional entropy of a corpus by {estimator.value!r}")
+        raise GfmError("the table has no conditional entropy of a corpus")
     chance = rows[rows["metric"] == "uniform_entropy"].set_index("condition")["value"].astype(float)
     codes = rows[rows["metric"] == "code_length"]
     curve, codes = (_scaled(part, chance, scale) for part in (curve, codes))
     curve["order"] = curve["order"].astype(int)
     curve["trust"] = curve["trusted"].astype(bool).map({True: "trusted", False: "undersampled"})
     colour = condition_colour(list(dict.fromkeys(rows["condition"])))
+    curve["estimator"] = curve["estimator"].str.replace("_", " ")
+    names = list(dict.fromkeys(curve["estimator"]))
+    first = Estimator.GRASSBERGER.value
+    by = alt.param(
+        name="by",
+        value=first if first in names else names[0],
+        bind=alt.binding_select(options=names, name="estimator "),
+    )
     pick = alt.selection_point(fields=["condition"], bind="legend")
     seen = alt.when(pick)
     title = "share of log2(alphabet)" if scale == "share" else "bits per symbol"
@@ -55,8 +61,10 @@ def conditional_entropy_chart(
         alt.Tooltip("trust:N", title="sample"),
         alt.Tooltip("n:Q", title="blocks", format=","),
     ]
-    base = alt.Chart(_plain(curve)).encode(
-        x=x, y=y, color=colour, opacity=seen.then(alt.value(1)).otherwise(alt.value(0.12))
+    base = (
+        alt.Chart(_plain(curve))
+        .transform_filter("datum.estimator == by")
+        .encode(x=x, y=y, color=colour, opacity=seen.then(alt.value(1)).otherwise(alt.value(0.12)))
     )
     filled = base.transform_filter("datum.trust == 'trusted'")
     layers = [
@@ -68,8 +76,72 @@ def conditional_entropy_chart(
         _code_rules(_plain(codes), colour, seen),
         _chance_rules(chance, scale),
     ]
-    chart = alt.layer(*layers).add_params(pick).properties(width="container", height=340)
+    chart = alt.layer(*layers).add_params(pick, by).properties(width="container", height=340)
     return themed(chart)
+
+
+def estimators_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Every estimate and bound of each corpus's entropy beside the others, in bits per base or character.
+
+    From counts: the conditional entropy at the largest order that this estimator is trusted at.
+    Filled points are trusted or, right of the truth, upper bounds; hollow ones are not to be trusted.
+    The bars are 95 % intervals where there are any, the grey rule a uniform choice. A menu selects the corpus.
+
+    Args:
+        table: rows of `corpus_entropy`, of one or more corpora.
+
+    Raises:
+        GfmError: the table has no entropy of a corpus.
+    """
+    rows = table[~table["condition"].str.contains("@")]
+    counts = rows[(rows["metric"] == "conditional_entropy") & rows["trusted"].fillna(False)]
+    counts = counts.sort_values("order").groupby(["condition", "estimator"], sort=False).tail(1)
+    others = rows[rows["metric"].isin(["entropy_rate", "code_length"])]
+    found = pd.concat([counts, others])
+    if found.empty:
+        raise GfmError("the table has no entropy of a corpus")
+    source = {"conditional_entropy": "counts", "entropy_rate": "matches", "code_length": "code length"}
+    shown = pd.DataFrame({
+        "corpus": found["condition"].astype(object), "estimator": found["estimator"].map(_called),
+        "from": found["metric"].map(source), "value": found["value"].astype(float),
+        "low": found["low"].fillna(found["value"]).astype(float),
+        "high": found["high"].fillna(found["value"]).astype(float),
+        "trust": np.where(found["trusted"].astype(bool), "yes", "no"), "n": found["n"].astype(float),
+        "kind": found["kind"].astype(object), "unit": found["unit"].astype(object),
+    })  # fmt: skip
+    shown["what"] = [
+        f"{name}, h_{order}" if pd.notna(order) else name
+        for name, order in zip(shown["estimator"], found["order"], strict=True)
+    ]
+    names, order = list(dict.fromkeys(shown["corpus"])), list(dict.fromkeys(shown["estimator"]))
+    chosen = alt.param(name="about", value=names[0], bind=alt.binding_select(options=names, name="corpus "))
+    domain = list(source.values())
+    base = alt.Chart(shown).transform_filter("datum.corpus == about").encode(
+        x=alt.X("value:Q", title="bits per base or character", scale=alt.Scale(zero=False)),
+        y=alt.Y("estimator:N", title=None, sort=order, axis=alt.Axis(labelLimit=180)),
+        color=alt.Color("from:N", title=None, scale=alt.Scale(domain=domain, range=list(COLOURS[:3]))),
+        tooltip=[
+            alt.Tooltip("what:N", title="estimator"), "kind:N", alt.Tooltip("value:Q", format=".4f"), "unit:N",
+            alt.Tooltip("low:Q", format=".4f"), alt.Tooltip("high:Q", format=".4f"),
+            alt.Tooltip("trust:N", title="trusted"), alt.Tooltip("n:Q", title="symbols", format=","),
+        ],
+    )  # fmt: skip
+    uniform = rows[rows["metric"] == "uniform_entropy"]
+    levels = pd.DataFrame({"corpus": uniform["condition"].astype(object), "value": uniform["value"].astype(float)})
+    level = alt.Chart(levels).transform_filter("datum.corpus == about")
+    layers = [
+        level.mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(x="value:Q"),
+        base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"),
+        base.mark_point(size=70, strokeWidth=1.5, fill="white", opacity=1),
+        base.transform_filter("datum.trust == 'yes'").mark_circle(size=70, opacity=1),
+    ]
+    chart = alt.layer(*layers).add_params(chosen).properties(width="container", height=24 * len(order))
+    return themed(chart)
+
+
+def _called(estimator: str) -> str:
+    """An estimator's name for people."""
+    return str(estimator).replace("_", " ").replace("context mixing", "mixer").replace("chao wang", "Chao–Wang")
 
 
 def unigram_chart(
@@ -79,21 +151,28 @@ def unigram_chart(
 ) -> alt.LayerChart:
     """Unigram entropy of each condition's tokens as bars; the tick is a uniform choice among the vocabulary.
 
+    Per symbol, the corpora stand beside their conditions: what single bases or characters cost by frequency.
+
     Args:
-        table: rows of `token_entropy`, of one or more conditions.
+        table: rows of `token_entropy`, of one or more conditions, and of their corpora.
         per: ``"token"``, or ``"symbol"``: per base or character, so that tokenizers compare.
         estimator: whose values are drawn.
 
     Raises:
         GfmError: the table has no unigram entropy of tokens by that estimator.
     """
-    rows = table[table["condition"].str.contains("@")]
+    is_token = table["condition"].str.contains("@")
+    conditions = list(dict.fromkeys(table.loc[is_token, "condition"]))
+    rows = table if per == "symbol" else table[is_token]
     bars = rows[(rows["metric"] == "unigram_entropy") & (rows["estimator"] == estimator.value)]
     bars = bars[(bars["unit"] == "bits/token") == (per == "token")]
     if bars.empty:
         raise GfmError(f"the table has no unigram entropy of tokens by {estimator.value!r}")
     chance = rows[rows["metric"] == "uniform_entropy"][["condition", "unit", "value"]]
     bars = bars.merge(chance.rename(columns={"value": "chance"}), on=["condition", "unit"], how="left")
+    corpus = bars["condition"].str.partition("@")[0]
+    order = corpus.map({name: place for place, name in enumerate(dict.fromkeys(corpus))})
+    bars = bars.iloc[np.argsort(order, kind="stable")]
     base = alt.Chart(_plain(bars)).encode(
         y=alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=150)),
         tooltip=[
@@ -108,7 +187,7 @@ def unigram_chart(
     title = "bits per token" if per == "token" else "bits per base or character"
     x = alt.X("value:Q", title=f"Unigram entropy ({title})")
     bar = base.mark_bar(height={"band": 0.6}).encode(
-        x=x, color=condition_colour(list(dict.fromkeys(rows["condition"])), legend=None)
+        x=x, color=condition_colour([*conditions, *set(bars["condition"]) - set(conditions)], legend=None)
     )
     tick = base.mark_tick(color=NEUTRAL, thickness=2).encode(x="chance:Q")
     return themed(alt.layer(bar, tick).properties(width="container", height=40 * bars["condition"].nunique()))
@@ -179,14 +258,38 @@ def _chance_rules(chance: pd.Series, scale: Scale) -> Any:
     return alt.layer(base.mark_rule(color=NEUTRAL, strokeWidth=1.5), names)
 
 
-def code_length_overview(table: pd.DataFrame) -> Styler:
-    """Code lengths per corpus: coder, bits per symbol, symbols coded, share of a uniform choice."""
-    codes = table[table["metric"] == "code_length"]
+def rate_overview(table: pd.DataFrame) -> Styler:
+    """Bounds and match lengths of each corpus: bits per symbol, 95 % interval, share of a uniform choice.
+
+    Args:
+        table: rows of `corpus_entropy`, of one or more corpora.
+    """
+    rows = table[table["metric"].isin(["code_length", "entropy_rate"])]
     uniform = table[table["metric"] == "uniform_entropy"].groupby("condition")["value"].first()
+    texts = [value_text(*numbers) for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)]
     shown = pd.DataFrame({
-        "corpus": codes["condition"], "coder": codes["estimator"].str.replace("_", " "),
-        "bits per symbol (upper bound)": codes["value"].map("{:.3f}".format),
-        "share of a uniform choice": (codes["value"] / codes["condition"].map(uniform)).map("{:.0%}".format),
-        "symbols": codes["n"].map("{:,.0f}".format),
+        "corpus": rows["condition"], "estimator": rows["estimator"].map(_called),
+        "kind": rows["kind"].where(rows["trusted"].astype(bool), "not trusted"), "bits per symbol": texts,
+        "share of a uniform choice": (rows["value"] / rows["condition"].map(uniform)).map("{:.0%}".format),
+        "symbols": rows["n"].map("{:,.0f}".format),
     })  # fmt: skip
     return for_people(shown)
+
+
+def trust_overview(table: pd.DataFrame) -> Styler:
+    """Up to which order each estimator from counts is trusted, and what it finds there.
+
+    Args:
+        table: rows of `corpus_entropy` and `token_entropy`.
+    """
+    rows = table[(table["metric"] == "conditional_entropy") & table["trusted"].fillna(False).astype(bool)]
+    rows = rows[~(rows["condition"].str.contains("@") & (rows["unit"] != "bits/token"))]
+    last = rows.sort_values("order", kind="stable").groupby(["condition", "estimator"], sort=False).tail(1)
+    last = last.assign(text=[
+        f"k = {order}: {value_text(*numbers)}"
+        for order, *numbers in zip(last["order"], last["value"], last["low"], last["high"], strict=True)
+    ])  # fmt: skip
+    wide = last.pivot(index="estimator", columns="condition", values="text")
+    places = [name for name in dict.fromkeys(rows["estimator"]) if name in wide.index]
+    wide = wide.loc[places, list(dict.fromkeys(rows["condition"]))].rename(index=_called)
+    return for_people(wide.fillna("–").rename_axis(columns=None).reset_index())

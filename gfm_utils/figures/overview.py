@@ -1,6 +1,10 @@
 """A result table's summary rows as a table for people."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
+from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
 from gfm_utils.figures.select import rows_of, summaries
@@ -34,6 +38,14 @@ def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits
     rows["state"] = rows["state"].fillna("–")
     wide = rows.pivot_table(index=keys, columns="column", values="text", aggfunc="first", sort=False)
     return for_people(wide[order].fillna("–").rename_axis(columns=None).reset_index())
+
+
+def provenance_note(about: Mapping[str, Any]) -> Markdown:
+    """Where a recorded result comes from, in one line: date, device, commit, time and command."""
+    return Markdown(
+        f"*Recorded on {about['date'][:10]}, commit {about['commit']}, on {about['device']}, "
+        f"in {about['seconds']:,.0f} s; make it anew:* `{about['command']}`"
+    )
 
 
 def for_people(frame: pd.DataFrame) -> Styler:

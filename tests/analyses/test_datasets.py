@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gfm_utils import corpora
-from gfm_utils.analyses import corpus_table, entropy_table, learning_curves, token_table
+from gfm_utils.analyses import corpus_entropies, corpus_table, learning_curves, token_table
 from gfm_utils.figures.select import value_of
 
 
@@ -33,7 +33,7 @@ def test_tokens(trained):
 
 def test_entropy_per_token_and_per_symbol_are_the_same_bits(trained, smoke):
     found = [corpora.load(ensemble.condition.rpartition("@")[0]) for ensemble in trained]
-    table = entropy_table(found, [ensemble.store for ensemble in trained], smoke, progress=False)
+    table = corpus_entropies(found, [ensemble.store for ensemble in trained], smoke, progress=False).table
     for ensemble in trained:
         own = table[(table["condition"] == ensemble.condition) & (table["metric"] == "unigram_entropy")]
         own = own[own["estimator"] == "miller_madow"].set_index("unit")["value"]

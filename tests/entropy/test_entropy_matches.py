@@ -13,11 +13,8 @@ from gfm_utils.entropy.matches import (
     common_prefixes,
     match_entropies,
     match_lengths,
-    match_rows,
     suffix_array,
 )
-from gfm_utils.entropy.rows import EXTRA
-from gfm_utils.tables import table
 
 SEGMENTS = st.lists(st.lists(st.integers(0, 2), max_size=40), min_size=1, max_size=4)
 
@@ -107,13 +104,6 @@ def test_one_long_copy_rules_the_harmonic_form():
     # 1 % of the positions, those with the longest matches, carry 4 %; with a copy of 1 % they carry nearly all
     short = np.concatenate([noise, noise[:1_000]])
     assert match_entropies([short], 4)[0].longest_share > 0.35
-
-
-def test_rows_keep_the_contract():
-    noise = np.random.default_rng(0).integers(0, 4, 3_000).astype(np.uint8)
-    rows = table(match_rows("noise", match_entropies([noise], 4), "bits/base"), extra=EXTRA)
-    assert rows["metric"].tolist() == ["entropy_rate", "entropy_rate", "longest_matches_share"]
-    assert not rows.loc[rows["metric"] == "entropy_rate", "trusted"].any()
 
 
 def test_bad_input():

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from gfm_utils.entropy.codelength import Coder
+from gfm_utils.entropy.codelength import DNA_CODERS, TEXT_CODERS, Coder, code_lengths
 from gfm_utils.entropy.estimators import Estimator
-from gfm_utils.entropy.rows import EXTRA, corpus_entropy, encode_bases, encode_characters, token_entropy
+from gfm_utils.entropy.rows import EXTRA, corpus_entropy, token_entropy
+from gfm_utils.entropy.symbols import encode_bases, encode_characters
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import COLUMNS, to_rows
 
@@ -34,7 +35,7 @@ NEWS = Corpus("prose", "text", "character", [Segment("the cat sat on the mÃ¤t ðŸ
 
 
 def test_rows_of_dna_keep_the_contract():
-    table = corpus_entropy(dna(), 5)
+    table = corpus_entropy(dna(), 5, codes=code_lengths(dna()))
     assert list(table.columns) == [*COLUMNS, *EXTRA]
     assert set(table["condition"]) == {"noise"}
     assert set(table["kind"]) == {"estimate", "upper bound"}
@@ -46,7 +47,7 @@ def test_rows_of_dna_keep_the_contract():
     assert set(curve["unit"]) == {"bits/base"}
     known = curve[curve["se"].notna()]
     np.testing.assert_allclose(known["high"] - known["low"], 2 * 1.96 * known["se"])
-    assert set(table.loc[table["metric"] == "code_length", "estimator"]) == {c.value for c in Coder}
+    assert set(table.loc[table["metric"] == "code_length", "estimator"]) == {c.value for c in DNA_CODERS}
     assert (table.loc[table["metric"] == "code_length", "value"] > 1.99).all()
     assert table.loc[table["metric"] == "uniform_entropy", "value"].tolist() == [2.0]
     assert (table["metric"] == "unigram_entropy").sum() == len(Estimator)
@@ -56,8 +57,11 @@ def test_rows_of_dna_keep_the_contract():
 
 
 def test_rows_of_text():
-    table = corpus_entropy(NEWS, 8)
-    assert set(table["unit"]) == {"bits/character", "bits/block"}
+    codes = code_lengths(NEWS)
+    assert [code.coder for code in codes] == list(TEXT_CODERS)
+    assert all(code.per_symbol < 2 for code in codes)
+    table = corpus_entropy(NEWS, 8, codes=codes)
+    assert set(table["unit"]) == {"bits/character", "bits/block", "share"}
     characters = set("".join(s.text for s in NEWS.segments))
     assert table.loc[table["metric"] == "uniform_entropy", "value"].item() == pytest.approx(
         np.log2(len(characters))
@@ -65,9 +69,22 @@ def test_rows_of_text():
 
 
 def test_only_the_first_symbols_are_read():
-    table = corpus_entropy(dna(), 1, max_symbols=9_000, code_symbols=1_000)
-    assert set(table.loc[table["kind"] == "estimate", "n"]) == {9_000}
-    assert set(table.loc[table["metric"] == "code_length", "n"]) == {1_000}
+    codes = code_lengths(dna(), limit=1_000, coders=[Coder.ZLIB, Coder.PPMD])
+    assert [code.coder for code in codes] == [Coder.ZLIB]  # the other is for text
+    table = corpus_entropy(dna(), 1, max_symbols=9_000, codes=codes, match_symbols=2_000)
+    by = table.groupby("metric")["n"].unique().map(list)
+    assert by["conditional_entropy"] == [9_000]
+    assert by["code_length"] == [1_000]
+    assert by["entropy_rate"] == by["longest_matches_share"] == [1_999]
+
+
+def test_match_lengths_are_never_trusted():
+    table = corpus_entropy(dna(), 1)
+    rates = table[table["metric"] == "entropy_rate"]
+    assert rates["estimator"].tolist() == ["match_length_harmonic", "match_length_arithmetic"]
+    assert not rates["trusted"].any()
+    assert (rates["low"] < rates["value"]).all()
+    assert 0 < table.loc[table["metric"] == "longest_matches_share", "value"].item() < 0.05
 
 
 def test_rows_of_tokens_come_in_both_units():

@@ -1,6 +1,5 @@
 """Sources against linear algebra, iteration and their own samples; the calibration's numbers."""
 
-import json
 import math
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gfm_utils.entropy.calibration import EXTRA, calibrate, main, nsb_advantage, rate_estimates
+from gfm_utils.entropy.calibration import EXTRA, calibrate, nsb_advantage, rate_estimates
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
 from gfm_utils.entropy.sources import (
@@ -150,12 +149,3 @@ def test_one_repeat_has_no_spread():
     assert alone["low"].isna().all()
     with pytest.raises(ValueError, match="one size"):
         calibrate([uniform()], ())
-
-
-def test_the_recorded_run_says_where_it_is_from(tmp_path, monkeypatch):
-    monkeypatch.setattr("gfm_utils.entropy.calibration.full_sources", lambda: [uniform()])
-    monkeypatch.setattr("gfm_utils.entropy.calibration.FULL_SIZES", (1000,))
-    main([str(tmp_path / "run"), "--repeats", "2"])
-    record = json.loads((tmp_path / "run" / "provenance.json").read_text())
-    assert record["configuration"]["sources"] == ["uniform_4"]
-    assert (tmp_path / "run" / "calibration.parquet").exists()

@@ -18,7 +18,7 @@ def results(trained, smoke):
         "found": found,
         "data": analyses.corpus_table(found, smoke),
         "tokens": analyses.token_table(stores),
-        "entropy": analyses.entropy_table(found, stores, smoke, progress=False),
+        "entropy": analyses.corpus_entropies(found, stores, smoke, progress=False).table,
         "learning": analyses.learning_curves(trained),
         "output": analyses.output_distributions(trained, smoke),
         "disagreement": analyses.disagreement(trained, smoke),
@@ -30,6 +30,7 @@ def results(trained, smoke):
 CHARTS = {
     "token_frequency": lambda r: figures.token_frequency_chart(r["tokens"]),
     "entropy": lambda r: figures.conditional_entropy_chart(r["entropy"]),
+    "estimators": lambda r: figures.estimators_chart(r["entropy"]),
     "unigram": lambda r: figures.unigram_chart(r["entropy"], "token"),
     "unigram_symbol": lambda r: figures.unigram_chart(r["entropy"], "symbol"),
     "learning": lambda r: figures.learning_chart(r["learning"]),
@@ -53,7 +54,7 @@ def test_charts_draw_every_condition_without_complaint(results, trained, name):
     assert spec["width"] == "container"
     assert sum(len(rows) for rows in spec["datasets"].values()) < 5000
     conditions = {row["condition"] for rows in spec["datasets"].values() for row in rows if "condition" in row}
-    assert {ensemble.condition for ensemble in trained} <= conditions or name == "entropy"
+    assert {ensemble.condition for ensemble in trained} <= conditions or name in ("entropy", "estimators")
     svg = vl_convert.vegalite_to_svg(
         spec | {"width": 400}, vl_version=".".join(alt.VEGALITE_VERSION.split(".")[:2])
     )
@@ -63,7 +64,7 @@ def test_charts_draw_every_condition_without_complaint(results, trained, name):
 TABLES = {
     "corpora": lambda r: figures.corpus_overview(r["data"], r["found"]),
     "leaks": lambda r: figures.leak_overview(r["data"]),
-    "codes": lambda r: figures.code_length_overview(r["entropy"]),
+    "codes": lambda r: figures.rate_overview(r["entropy"]),
     "training": lambda r: figures.summary_of_training(r["learning"]),
     "output": lambda r: figures.overview(r["output"], "nll", "accuracy"),
     "fisher": lambda r: figures.overview(r["fisher"], "fisher_share", axis="group"),

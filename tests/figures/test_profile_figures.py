@@ -8,8 +8,7 @@ import vl_convert
 
 from gfm_utils.corpora import Annotation, Corpus, Segment
 from gfm_utils.entropy.profile import bits_by_class, information_profile, separation
-from gfm_utils.errors import GfmError
-from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
+from gfm_utils.figures.profile import NO_DNA, feature_chart, profile_chart, separation_chart
 
 
 @pytest.fixture(scope="module")
@@ -44,30 +43,29 @@ def drawn(chart):
 
 def test_profile_chart(made):
     bits, corpus, annotation = made
-    spec, svg, data = drawn(profile_chart(information_profile(bits, corpus, 1_000, annotation)))
-    for name in ("soft-masked repeats", "coding", "introns", "GC"):
+    spec, svg, data = drawn(profile_chart({"x": information_profile(bits, corpus, 1_000, annotation)}))
+    for name in ("soft-masked repeats", "coding", "introns", "GC", "x, r"):
         assert name in svg
     windows = [row for row in data if "left" in row]
     assert len(windows) == 290 and len(data) < 5000
     assert {row["stretch"] for row in windows} == {0, 1}
     assert [p["bind"] for p in spec["params"] if "bind" in p] == ["scales"]
-    assert "position in r (Mb)" in svg
 
 
-def test_profile_chart_of_another_record_without_annotation(made):
+def test_a_menu_where_there_are_several_and_a_sentence_where_there_is_none(made):
     bits, corpus, _ = made
     profile = information_profile(bits, corpus, 1_000)
-    _, svg, data = drawn(profile_chart(profile, "s"))
-    assert "coding" not in svg and "soft-masked" in svg
-    assert len([row for row in data if "left" in row]) == 10
-    with pytest.raises(GfmError, match="no record 't'; it has r, s"):
-        profile_chart(profile, "t")
+    spec, svg, _ = drawn(profile_chart({"one": profile, "two": profile}))
+    assert "coding" not in svg and "soft-masked" in svg and "one, r" in svg and "two, r" not in svg
+    menus = [p["bind"] for p in spec["params"] if isinstance(p.get("bind"), dict)]
+    assert [menu["options"] for menu in menus] == [["one", "two"]]
+    assert profile_chart({}) is NO_DNA
 
 
 def test_many_windows_are_pooled_by_their_bases(made):
     bits, corpus, annotation = made
     profile = information_profile(bits, corpus, 100, annotation)
-    _, _, data = drawn(profile_chart(profile, most=500))
+    _, _, data = drawn(profile_chart({"x": profile}, most=500))
     windows = pd.DataFrame([row for row in data if "left" in row])
     assert len(windows) <= 500 + 2
     mine = profile[profile["record"] == "r"]
@@ -85,8 +83,7 @@ def test_feature_chart(made):
         row["feature"] for row in data if "feature" in row
     }
     assert "all bases" in svg
-    with pytest.raises(GfmError, match="no feature_code_length"):
-        feature_chart(separation(bits[:5_000], corpus, resamples=10))
+    assert feature_chart(separation(bits[:5_000], corpus, resamples=10)) is NO_DNA
 
 
 def test_separation_chart(made):
@@ -95,5 +92,4 @@ def test_separation_chart(made):
     _, svg, data = drawn(separation_chart(table))
     assert {row["view"] for row in data if "view" in row} == {"windows", "bases, smoothed"}
     assert "intergenic below coding" in svg
-    with pytest.raises(GfmError, match="no repeat_auc"):
-        separation_chart(bits_by_class(bits[:5_000], corpus, resamples=10))
+    assert separation_chart(bits_by_class(bits[:5_000], corpus, resamples=10)) is NO_DNA

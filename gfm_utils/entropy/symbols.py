@@ -1,0 +1,50 @@
+"""Sequences as numbers: bases as 0 to 3, characters by code point."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfm_utils.errors import GfmError
+
+_BASES = np.full(256, 255, np.uint8)
+_BASES[np.frombuffer(b"ACGT", np.uint8)] = np.arange(4)
+
+
+def encode_bases(texts: Sequence[str]) -> tuple[list[NDArray[np.uint8]], int]:
+    """Bases as 0 to 3 (A, C, G, T), one array of shape (length,) a segment; and 4, the size of the alphabet.
+
+    Raises:
+        GfmError: there is another character.
+    """
+    codes = [_BASES[np.frombuffer(text.encode("ascii", errors="replace"), np.uint8)] for text in texts]
+    for text, segment in zip(texts, codes, strict=True):
+        if segment.size and segment.max() > 3:
+            raise GfmError(
+                f"DNA must be A, C, G or T, found {text[int(segment.argmax())]!r}; clean the corpus first"
+            )
+    return codes, 4
+
+
+def encode_characters(texts: Sequence[str]) -> tuple[list[NDArray[np.int64]], int]:
+    """Characters numbered by code point among those that occur, and how many those are."""
+    points = np.frombuffer("".join(texts).encode("utf-32-le", errors="surrogatepass"), np.uint32)
+    present = np.zeros(0x110000, np.int64)
+    present[points] = 1
+    numbers = np.cumsum(present) - 1
+    ends = np.cumsum([len(text) for text in texts])[:-1]
+    return np.split(numbers[points], ends), int(present.sum())
+
+
+def first_texts(texts: Iterable[str], limit: int | None) -> list[str]:
+    """The texts that are not empty, cut after so many symbols in all."""
+    kept: list[str] = []
+    left = sys.maxsize if limit is None else limit
+    for text in texts:
+        if left <= 0:
+            break
+        if text:
+            kept.append(text[:left])
+            left -= len(kept[-1])
+    return kept
