@@ -79,12 +79,13 @@ def record(
         configuration: all that the command does not say.
         seconds: that it took.
     """
+    commit = commit_of(Path(gfm_utils.__file__).parents[1])  # before the table may change a tracked file
     write_table(frame, folder / f"{folder.name}.parquet")
     write_json(
         folder / "provenance.json",
         {
             "command": command,
-            "commit": commit_of(Path(gfm_utils.__file__).parents[1]),
+            "commit": commit,
             "device": f"{processor_name()}; {device_name()}",
             "versions": named_versions(),
             "configuration": dict(configuration),
