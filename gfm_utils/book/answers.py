@@ -137,8 +137,9 @@ def calibration_answer(table: pd.DataFrame) -> Markdown:
             lines.append(f"- {source} at {size:,.0f} symbols, bias in bits: {errors}.")
     ratio = nsb_advantage(table).assign(kind=lambda found: found["condition"].str.partition("_")[0])
     for kind, own in ratio[ratio["kind"].isin(["dirichlet", "zipf"])].groupby("kind"):
-        few, best = own[~own["trusted"]], own.loc[own["ratio"].idxmax()]
+        few = own[~own["trusted"]]
         if len(few):
+            best = few.loc[few["ratio"].idxmax()]
             lines.append(
                 f"- NSB on {kind} sources, undersampled ({len(few)} cases): the error of the best other estimator "
                 f"is {few['ratio'].median():.2f} times NSB's in the median, and at most {best['ratio']:.1f} times "

@@ -9,8 +9,10 @@ costs at most a few dozen bits), text by a line feed, which is coded but not cou
 
 import bz2
 import lzma
+import os
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -59,6 +61,8 @@ DNA_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, *_DNA_MODES)
 #: Coders of text.
 TEXT_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, Coder.PPMD, Coder.CONTEXT_MIXING)
 _PPMD_ORDER, _PPMD_MEMORY = 16, 1 << 28
+_MIXERS = frozenset(_DNA_MODES)
+_AT_ONCE = 2  # coders, whose tables are all in memory
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,9 @@ def code_lengths(
         coders: which, those for the other kind of corpus left out; None: all for its kind.
         progress: show bars.
 
+    Returns:
+        One a coder, in their order; two are computed at a time where there are two cores.
+
     Raises:
         GfmError: the corpus is empty, or DNA holds something else than A, C, G and T.
     """
@@ -101,11 +108,20 @@ def code_lengths(
     is_dna = corpus.kind == "dna"
     usable = DNA_CODERS if is_dna else TEXT_CODERS
     segments = encode_bases(texts)[0] if is_dna else []
-    found = []
     chosen = [coder for coder in coders or usable if coder in usable]
-    for coder in tqdm(chosen, desc="code lengths", unit="coder", disable=not progress):
-        found.append(dna_code_length(segments, coder, progress) if is_dna else text_code_length(texts, coder))
-    return found
+
+    def one(coder: Coder) -> CodeLength:
+        found = dna_code_length(segments, coder, progress) if is_dna else text_code_length(texts, coder)
+        bar.update()
+        return found
+
+    # All of them leave Python's lock while they work; the mixers, which take longest, start first.
+    with (
+        tqdm(total=len(chosen), desc="code lengths", unit="coder", disable=not progress) as bar,
+        ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool,
+    ):
+        jobs = {coder: pool.submit(one, coder) for coder in sorted(chosen, key=_MIXERS.__contains__, reverse=True)}
+        return [jobs[coder].result() for coder in chosen]
 
 
 def pack_bases(codes: NDArray[np.integer[Any]]) -> bytes:

@@ -140,7 +140,7 @@ def _match_length(symbols: Any, t: int, candidate: int) -> int:
     return length
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=True, nogil=True)
 def _mix(
     symbols: Any, bits: int, group: int, prefix_bits: int, orders: Any, rates: Any, logs: Any, direct: Any,
     offsets: Any, match: int, final_rate: float, stretch: Any, buckets: Any,
