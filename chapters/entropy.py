@@ -151,9 +151,10 @@ figures.estimators_chart(table)
 figures.rate_overview(table)
 
 # %% [markdown]
-# The two match-length estimates disagree, and neither is an answer.
-# A position inside a copied stretch of a thousand bases has a match of up to a thousand, where chance gives a dozen: the harmonic form is ruled by few such positions.
-# The next line says by how many.
+# The two match-length estimates are no answers, though they look like some.
+# On sources without any repeat they are off by as much as they differ from the code lengths here ({numref}`fig-calibration`).
+# And a position inside a copied stretch of a thousand bases has a match of up to a thousand, where chance gives a dozen: the longer the corpus, the more the harmonic form is ruled by few such positions.
+# The next lines say by how many, and the table of whole chromosomes at the end of this page how that ends.
 
 # %%
 answers.match_sentence(table)
@@ -209,6 +210,9 @@ chapter.answer(answers.entropy_answer(table))
 # %%
 whole, about_whole = recorded("entropy")
 figures.rate_overview(whole)
+
+# %%
+answers.match_sentence(whole)
 
 # %%
 figures.provenance_note(about_whole)

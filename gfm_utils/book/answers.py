@@ -12,6 +12,7 @@ from IPython.display import Markdown
 from gfm_utils.entropy.calibration import nsb_advantage
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
+from gfm_utils.figures.names import estimator_name
 from gfm_utils.figures.select import conditions_of, value_of
 
 Lines = list[str]
@@ -70,7 +71,7 @@ def entropy_answer(table: pd.DataFrame) -> str:
         uniform = table[(table["condition"] == corpus) & (table["metric"] == "uniform_entropy")].iloc[0]
         line = (
             f"- **{corpus}**: at most {_number(best, 3)} {_per(best)} "
-            f"({best.name.replace('_', ' ')}, {best['n']:,} {_symbols(best)}), "
+            f"({estimator_name(str(best.name))}, {best['n']:,} {_symbols(best)}), "
             f"{100 * best['value'] / uniform['value']:.0f} % of a uniform choice ({uniform['value']:.2f} bits)"
         )
         if "context_mixing_repeat_free" in own.index:
@@ -126,13 +127,13 @@ def calibration_answer(table: pd.DataFrame) -> Markdown:
     lines = [
         f"- Where they are trusted ({len(sound)} of {len(counted)} cases), the corrected estimators are off by "
         f"{sound['error'].median():.5f} bits in the median and by {worst['error']:.3f} at most "
-        f"({_plain_name(worst['estimator'])} on {worst['condition']}, {worst['size']:,.0f} symbols)."
+        f"({estimator_name(worst['estimator'])} on {worst['condition']}, {worst['size']:,.0f} symbols)."
     ]
     for source, size in (("markov_3", 1e6), ("markov_8", 1e7)):
         here = counted[(counted["condition"] == source) & (counted["size"] == size)]
         if len(here):
             errors = ", ".join(
-                f"{_plain_name(row['estimator'])} {row['value']:+.4f}" for _, row in here.iterrows()
+                f"{estimator_name(row['estimator'])} {row['value']:+.4f}" for _, row in here.iterrows()
             )
             lines.append(f"- {source} at {size:,.0f} symbols, bias in bits: {errors}.")
     ratio = nsb_advantage(table).assign(kind=lambda found: found["condition"].str.partition("_")[0])
@@ -159,10 +160,6 @@ def calibration_answer(table: pd.DataFrame) -> Markdown:
             "bits or more, at any size, trusted or not."
         )
     return Markdown("\n".join(lines))
-
-
-def _plain_name(estimator: str) -> str:
-    return str(estimator).replace("_", " ")
 
 
 def match_sentence(table: pd.DataFrame) -> Markdown:

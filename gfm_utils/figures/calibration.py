@@ -5,9 +5,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from gfm_utils.entropy.calibration import nsb_advantage
-from gfm_utils.entropy.estimators import Estimator
-from gfm_utils.entropy.matches import Matching
 from gfm_utils.errors import GfmError
+from gfm_utils.figures.names import ESTIMATOR_NAMES, estimator_name
 from gfm_utils.figures.overview import for_people
 from gfm_utils.figures.style import COLOURS, NEUTRAL, themed
 
@@ -42,7 +41,7 @@ def calibration_chart(table: pd.DataFrame, source: str | None = None) -> alt.Lay
     shown = bias.merge(spread, on=keys, how="left")
     shown = pd.DataFrame({
         "condition": shown["condition"].astype(object), "n": shown["x"].astype(float),
-        "estimator": shown["estimator"].astype(object).str.replace("_", " "),
+        "estimator": shown["estimator"].map(estimator_name).astype(object),
         "bias": shown["value"].astype(float), "spread": shown["spread"].astype(float).fillna(0.0),
         "rate": shown["condition"].map(exact).astype(float), "repeats": shown["n"].astype(float),
         "sample": shown["trusted"].astype(bool).map({True: "trusted", False: "not trusted"}),
@@ -50,8 +49,7 @@ def calibration_chart(table: pd.DataFrame, source: str | None = None) -> alt.Lay
     shown["symbols"] = shown["n"].map("{:,.0f}".format)
     shown["low"], shown["high"] = shown["bias"] - shown["spread"], shown["bias"] + shown["spread"]
     sizes = [f"{size:,.0f}" for size in sorted(set(shown["n"]))]
-    order = [member.value.replace("_", " ") for member in (*Estimator, *Matching)]
-    order = [name for name in order if name in set(shown["estimator"])]
+    order = [name for name in ESTIMATOR_NAMES.values() if name in set(shown["estimator"])]
     pick = alt.selection_point(fields=["estimator"], bind="legend")
     chosen = alt.param(
         name="source", value=source or names[0], bind=alt.binding_select(options=names, name="source ")
@@ -99,5 +97,5 @@ def nsb_overview(table: pd.DataFrame) -> Styler:
     return for_people(pd.DataFrame({
         "source": found["condition"].astype(object), "symbols": found["symbols"].map("{:,}".format),
         "NSB (bits)": found["nsb"].map("{:.4f}".format), "best other (bits)": found["best"].map("{:.4f}".format),
-        "which": found["other"].str.replace("_", " "), "ratio": found["ratio"].map("{:.2f}".format),
+        "which": found["other"].map(estimator_name), "ratio": found["ratio"].map("{:.2f}".format),
     }))  # fmt: skip

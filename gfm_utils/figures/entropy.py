@@ -9,6 +9,7 @@ from pandas.io.formats.style import Styler
 
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.errors import GfmError
+from gfm_utils.figures.names import ESTIMATOR_NAMES, estimator_name
 from gfm_utils.figures.overview import for_people, value_text
 from gfm_utils.figures.style import COLOURS, NEUTRAL, condition_colour, themed
 
@@ -40,9 +41,9 @@ def conditional_entropy_chart(table: pd.DataFrame, scale: Scale = "share") -> al
     curve["order"] = curve["order"].astype(int)
     curve["trust"] = curve["trusted"].astype(bool).map({True: "trusted", False: "undersampled"})
     colour = condition_colour(list(dict.fromkeys(rows["condition"])))
-    curve["estimator"] = curve["estimator"].str.replace("_", " ")
+    curve["estimator"] = curve["estimator"].map(estimator_name)
     names = list(dict.fromkeys(curve["estimator"]))
-    first = Estimator.GRASSBERGER.value
+    first = estimator_name(Estimator.GRASSBERGER)
     by = alt.param(
         name="by",
         value=first if first in names else names[0],
@@ -102,7 +103,7 @@ def estimators_chart(table: pd.DataFrame) -> alt.LayerChart:
         raise GfmError("the table has no entropy of a corpus")
     source = {"conditional_entropy": "counts", "entropy_rate": "matches", "code_length": "code length"}
     shown = pd.DataFrame({
-        "corpus": found["condition"].astype(object), "estimator": found["estimator"].map(_called),
+        "corpus": found["condition"].astype(object), "estimator": found["estimator"].map(estimator_name),
         "from": found["metric"].map(source), "value": found["value"].astype(float),
         "low": found["low"].fillna(found["value"]).astype(float),
         "high": found["high"].fillna(found["value"]).astype(float),
@@ -113,7 +114,8 @@ def estimators_chart(table: pd.DataFrame) -> alt.LayerChart:
         f"{name}, h_{order}" if pd.notna(order) else name
         for name, order in zip(shown["estimator"], found["order"], strict=True)
     ]
-    names, order = list(dict.fromkeys(shown["corpus"])), list(dict.fromkeys(shown["estimator"]))
+    names = list(dict.fromkeys(shown["corpus"]))
+    order = [name for name in ESTIMATOR_NAMES.values() if name in set(shown["estimator"])]
     chosen = alt.param(name="about", value=names[0], bind=alt.binding_select(options=names, name="corpus "))
     domain = list(source.values())
     base = alt.Chart(shown).transform_filter("datum.corpus == about").encode(
@@ -137,11 +139,6 @@ def estimators_chart(table: pd.DataFrame) -> alt.LayerChart:
     ]
     chart = alt.layer(*layers).add_params(chosen).properties(width="container", height=24 * len(order))
     return themed(chart)
-
-
-def _called(estimator: str) -> str:
-    """An estimator's name for people."""
-    return str(estimator).replace("_", " ").replace("context mixing", "mixer").replace("chao wang", "Chao–Wang")
 
 
 def unigram_chart(
@@ -187,7 +184,7 @@ def unigram_chart(
     title = "bits per token" if per == "token" else "bits per base or character"
     x = alt.X("value:Q", title=f"Unigram entropy ({title})")
     bar = base.mark_bar(height={"band": 0.6}).encode(
-        x=x, color=condition_colour([*conditions, *set(bars["condition"]) - set(conditions)], legend=None)
+        x=x, color=condition_colour(list(dict.fromkeys([*conditions, *bars["condition"]])), legend=None)
     )
     tick = base.mark_tick(color=NEUTRAL, thickness=2).encode(x="chance:Q")
     return themed(alt.layer(bar, tick).properties(width="container", height=40 * bars["condition"].nunique()))
@@ -226,7 +223,7 @@ def _plain(rows: pd.DataFrame) -> pd.DataFrame:
 def _code_rules(codes: pd.DataFrame, colour: alt.Color, seen: Any) -> Any:
     """A thin rule for every code length, named at the right end where it is its corpus's tightest."""
     tightest = codes.loc[codes.groupby("condition", sort=False)["y"].idxmin()] if len(codes) else codes
-    tightest = tightest.assign(estimator=tightest["estimator"].str.replace("_", " "))
+    tightest = tightest.assign(estimator=tightest["estimator"].map(estimator_name))
     tips = [
         alt.Tooltip("condition:N", title="corpus"),
         alt.Tooltip("estimator:N", title="coder"),
@@ -268,7 +265,7 @@ def rate_overview(table: pd.DataFrame) -> Styler:
     uniform = table[table["metric"] == "uniform_entropy"].groupby("condition")["value"].first()
     texts = [value_text(*numbers) for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)]
     shown = pd.DataFrame({
-        "corpus": rows["condition"], "estimator": rows["estimator"].map(_called),
+        "corpus": rows["condition"], "estimator": rows["estimator"].map(estimator_name),
         "kind": rows["kind"].where(rows["trusted"].astype(bool), "not trusted"), "bits per symbol": texts,
         "share of a uniform choice": (rows["value"] / rows["condition"].map(uniform)).map("{:.0%}".format),
         "symbols": rows["n"].map("{:,.0f}".format),
@@ -277,7 +274,7 @@ def rate_overview(table: pd.DataFrame) -> Styler:
 
 
 def trust_overview(table: pd.DataFrame) -> Styler:
-    """Up to which order each estimator from counts is trusted, and what it finds there.
+    """The conditional entropy at the largest order that each estimator from counts is trusted at, and that order.
 
     Args:
         table: rows of `corpus_entropy` and `token_entropy`.
@@ -286,10 +283,9 @@ def trust_overview(table: pd.DataFrame) -> Styler:
     rows = rows[~(rows["condition"].str.contains("@") & (rows["unit"] != "bits/token"))]
     last = rows.sort_values("order", kind="stable").groupby(["condition", "estimator"], sort=False).tail(1)
     last = last.assign(text=[
-        f"k = {order}: {value_text(*numbers)}"
-        for order, *numbers in zip(last["order"], last["value"], last["low"], last["high"], strict=True)
+        f"{value:.3f} (k = {order})" for order, value in zip(last["order"], last["value"], strict=True)
     ])  # fmt: skip
     wide = last.pivot(index="estimator", columns="condition", values="text")
     places = [name for name in dict.fromkeys(rows["estimator"]) if name in wide.index]
-    wide = wide.loc[places, list(dict.fromkeys(rows["condition"]))].rename(index=_called)
+    wide = wide.loc[places, list(dict.fromkeys(rows["condition"]))].rename(index=estimator_name)
     return for_people(wide.fillna("–").rename_axis(columns=None).reset_index())

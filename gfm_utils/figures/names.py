@@ -1,0 +1,29 @@
+"""What estimators and coders are called in charts, tables and sentences for people."""
+
+from gfm_utils.entropy.codelength import Coder
+from gfm_utils.entropy.estimators import Estimator
+from gfm_utils.entropy.matches import Matching
+
+#: Names for people by the name in result tables, in the order in which they are shown.
+ESTIMATOR_NAMES: dict[str, str] = {
+    Estimator.PLUGIN: "plug-in",
+    Estimator.MILLER_MADOW: "Miller–Madow",
+    Estimator.GRASSBERGER: "Grassberger",
+    Estimator.CHAO_SHEN: "Chao–Shen",
+    Estimator.CHAO_WANG_JOST: "Chao–Wang–Jost",
+    Estimator.NSB: "NSB",
+    Matching.HARMONIC: "match length, harmonic",
+    Matching.ARITHMETIC: "match length, arithmetic",
+    Coder.ZLIB: "zlib",
+    Coder.BZ2: "bzip2",
+    Coder.LZMA: "LZMA",
+    Coder.PPMD: "PPMd",
+    Coder.CONTEXT_MIXING_REPEAT_FREE: "mixer, repeat-free",
+    Coder.CONTEXT_MIXING_FAST: "mixer, fast",
+    Coder.CONTEXT_MIXING: "context mixer",
+}
+
+
+def estimator_name(estimator: str) -> str:
+    """The name for people of an estimator or coder (itself, if it has no other)."""
+    return ESTIMATOR_NAMES.get(str(estimator), str(estimator))
