@@ -176,7 +176,7 @@ figures.separation_chart(table)
 
 # %% [markdown]
 # Repeats are cheap because they have been seen before, not because they are simple, and only when the sequence that is read holds their earlier copies.
-# Coding sequence, the part that matters most to an organism, is not the part that is most predictable.
+# Where the intervals of coding and of intergenic bases overlap in {numref}`fig-features`, what matters most to an organism is no more predictable than what matters least.
 
 # %% [markdown]
 # ## Per token

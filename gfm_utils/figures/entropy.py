@@ -266,8 +266,9 @@ def rate_overview(table: pd.DataFrame) -> Styler:
     texts = [value_text(*numbers) for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)]
     shown = pd.DataFrame({
         "corpus": rows["condition"], "estimator": rows["estimator"].map(estimator_name),
-        "kind": rows["kind"].where(rows["trusted"].astype(bool), "not trusted"), "bits per symbol": texts,
+        "bits per symbol": texts,
         "share of a uniform choice": (rows["value"] / rows["condition"].map(uniform)).map("{:.0%}".format),
+        "kind": rows["kind"].where(rows["trusted"].astype(bool), "not trusted"),
         "symbols": rows["n"].map("{:,.0f}".format),
     })  # fmt: skip
     return for_people(shown)
