@@ -30,9 +30,8 @@ from gfm_utils.entropy.sources import (
     uniform,
     zipf,
 )
-from gfm_utils.tables import table
+from gfm_utils.entropy.tables import entropy_rows
 
-EXTRA = ("estimator", "kind", "order", "se", "trusted")
 QUICK_SIZES = (10**4, 10**5, 10**6)
 FULL_SIZES = (10**4, 10**5, 10**6, 10**7)
 
@@ -110,8 +109,7 @@ def calibrate(
                     errors.setdefault((size, name), []).append((value - source.rate, sound))
         for (size, name), found in errors.items():
             rows += _rows(source, size, name, np.array([e for e, _ in found]), all(sound for _, sound in found))
-    types = {"order": "Int64", "se": "float64", "trusted": "boolean", "estimator": "string", "kind": "string"}
-    return table(rows, extra=EXTRA).astype(types)
+    return entropy_rows(rows)
 
 
 def rate_estimates(sample: NDArray[Any], source: Source, match_symbols: int) -> list[tuple[str, float, bool]]:

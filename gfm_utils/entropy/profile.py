@@ -23,8 +23,7 @@ import pandas as pd
 
 from gfm_utils.corpora import CODES, Annotation, Corpus, Feature, base_classes
 from gfm_utils.corpora.coordinates import CoordinateMap, sums
-from gfm_utils.entropy.rows import EXTRA
-from gfm_utils.tables import table
+from gfm_utils.entropy.tables import entropy_rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -169,7 +168,7 @@ def bits_by_class(
             rows.append(
                 shared | {"metric": "feature_share", "unit": "share", "value": share} | _spread(shares[:, place])
             )
-    return _table(rows)
+    return entropy_rows(rows)
 
 
 def separation(
@@ -252,7 +251,7 @@ def separation(
         for contrast in CONTRASTS:
             cheap, dear = _member(contrast.cheap)[classes], _member(contrast.dear)[classes]
             add(contrast, "smoothing", width, score, cheap, dear, edges)
-    return _table(rows)
+    return entropy_rows(rows)
 
 
 def smoothed(bits: npt.NDArray[np.floating[Any]], where: CoordinateMap, width: int) -> npt.NDArray[np.float32]:
@@ -378,9 +377,3 @@ def _auc_of_counts(cheap: Floats, dear: Floats) -> Floats:
     below = np.cumsum(cheap, axis=-1) - 0.5 * cheap
     with np.errstate(invalid="ignore"):  # a resample may lack one kind
         return (below * dear).sum(axis=-1) / (cheap.sum(axis=-1) * dear.sum(axis=-1))
-
-
-def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """A result table with the types of the extra columns."""
-    types = {"order": "Int64", "se": "float64", "trusted": "boolean", "estimator": "string", "kind": "string"}
-    return table(rows, extra=EXTRA).astype(types)

@@ -13,11 +13,8 @@ from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
 from gfm_utils.entropy.codelength import CodeLength
 from gfm_utils.entropy.matches import MatchEntropy, match_entropies
 from gfm_utils.entropy.symbols import encode_bases, encode_characters, first_texts
+from gfm_utils.entropy.tables import entropy_rows
 from gfm_utils.errors import GfmError
-from gfm_utils.tables import table
-
-#: Columns that entropy rows add to those of every result table.
-EXTRA = ("estimator", "kind", "order", "se", "trusted")
 
 
 def corpus_entropy(
@@ -63,7 +60,7 @@ def corpus_entropy(
         rows += _match_rows(corpus.name, match_entropies(matched, alphabet, progress), unit)
     rows += [_code_row(corpus.name, code, unit) for code in codes]
     rows.append(_uniform_row(corpus.name, alphabet, unit, sum(map(len, texts))))
-    return _table(rows)
+    return entropy_rows(rows)
 
 
 def token_entropy(
@@ -106,19 +103,13 @@ def token_entropy(
             found = _block_rows(condition, result, f"bits/{name}", scale)
             rows += found if name == "token" else [row for row in found if row["metric"] != "block_entropy"]
         rows.append(_uniform_row(condition, vocabulary_size, f"bits/{name}", results[0].observations, scale))
-    return _table(rows)
+    return entropy_rows(rows)
 
 
 def _first_symbols(segments: Sequence[NDArray[Any]], limit: int) -> list[NDArray[Any]]:
     """The segments, cut after so many symbols in all."""
     ends = np.cumsum([0, *map(len, segments)])
     return [segment[: max(0, limit - int(end))] for segment, end in zip(segments, ends[:-1], strict=True)]
-
-
-def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """A result table with the types of the extra columns."""
-    types = {"order": "Int64", "se": "float64", "trusted": "boolean", "estimator": "string", "kind": "string"}
-    return table(rows, extra=EXTRA).astype(types)
 
 
 def _interval(value: float, se: float | None) -> dict[str, float | None]:

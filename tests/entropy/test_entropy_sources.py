@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gfm_utils.entropy.calibration import EXTRA, calibrate, nsb_advantage, rate_estimates
+from gfm_utils.entropy.calibration import calibrate, nsb_advantage, rate_estimates
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
 from gfm_utils.entropy.sources import (
@@ -21,6 +21,7 @@ from gfm_utils.entropy.sources import (
     uniform,
     zipf,
 )
+from gfm_utils.entropy.tables import EXTRA
 from gfm_utils.tables import COLUMNS
 
 

@@ -9,7 +9,8 @@ import pytest
 import vl_convert
 
 from gfm_utils.entropy.blocks import block_entropies
-from gfm_utils.entropy.rows import EXTRA, token_entropy
+from gfm_utils.entropy.rows import token_entropy
+from gfm_utils.entropy.tables import EXTRA
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.entropy import conditional_entropy_chart, unigram_chart
 from gfm_utils.figures.style import COLOURS, condition_colour
