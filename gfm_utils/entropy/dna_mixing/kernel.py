@@ -1,10 +1,11 @@
 """One pass over the bases: predict, charge, learn."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gfm_utils.entropy.dna_mixing.compiling import kernel
+from gfm_utils.entropy.dna_mixing.compiling import entry, kernel, sources_digest
 from gfm_utils.entropy.dna_mixing.composition import predict_composition, update_composition
 from gfm_utils.entropy.dna_mixing.copies import predict_copies, start_copies, update_copies
 from gfm_utils.entropy.dna_mixing.counts import predict_counts, update_counts
@@ -14,9 +15,8 @@ from gfm_utils.entropy.dna_mixing.mixer import learn_weights, mix
 from gfm_utils.entropy.dna_mixing.numerics import TWO
 from gfm_utils.entropy.dna_mixing.seeds import REACH, find_seeds, remember_word
 
-#: Situations of the three mixers: best copy and confidence of the highest order; last four bases; confidence of
-#: the highest count and of the lowest map.
-SITUATIONS = (256, 256, 256)
+#: Situations of the two mixers: trust in the best copy and confidence of the highest map; last four bases.
+SITUATIONS = (256, 256)
 
 
 class Model(NamedTuple):
@@ -48,7 +48,7 @@ class Model(NamedTuple):
 
 
 @kernel
-def advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any, distributions: Any) -> None:
+def _advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any, distributions: Any) -> None:
     """Code the bases from ``start`` to ``stop`` (exclusive), after all those before them.
 
     Args:
@@ -80,7 +80,6 @@ def advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any, distribut
             copy = predict_copies(copies, codes, t, past, opinions, confidence, first_copy)
         mixer.situations[0] = copy * 16 + confidence[last_map]
         mixer.situations[1] = np.int64(past & np.uint64(255))
-        mixer.situations[2] = confidence[first_map - 1] * 16 + confidence[first_map]
         mix(mixer)
         costs[t] = -np.log2(mixer.probabilities[base])
         if len(distributions):
@@ -104,3 +103,16 @@ def advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any, distribut
                 if experts:
                     start_copies(copies, seeds, model.words, t, past, reverse)
     model.strands[0], model.strands[1] = past, reverse
+
+
+def _keyed(sources: int) -> Any:
+    """The entry, cached under a digest of the sources."""
+
+    def advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any, distributions: Any) -> None:
+        if sources:  # never 0; read so that it belongs to the cache's key
+            _advance(model, codes, start, stop, costs, distributions)
+
+    return entry(advance)
+
+
+advance = _keyed(sources_digest(Path(__file__).parent))
