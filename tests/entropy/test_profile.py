@@ -7,7 +7,7 @@ from scipy import stats
 
 from gfm_utils.corpora import CODES, Annotation, CoordinateMap, Corpus, Feature, Segment, load
 from gfm_utils.entropy import profile
-from gfm_utils.entropy.mixing import DNA_MIXER, context_mixing
+from gfm_utils.entropy.dna_mixing import dna_context_mixing
 from gfm_utils.entropy.profile import bits_by_class, information_profile, separation, smoothed
 
 
@@ -166,7 +166,7 @@ def test_the_mixer_sees_a_planted_repeat():
     text += text[:4_000]
     mask = np.arange(16_000) >= 12_000
     codes = np.array(["ACGT".index(letter) for letter in text], np.uint8)
-    bits = context_mixing(codes, DNA_MIXER)
+    bits = dna_context_mixing(codes)
     corpus = corpus_of(Segment("r", 0, text, mask))
     found = values(bits_by_class(bits, corpus, resamples=50), "feature_code_length", "feature")
     assert found.loc["repeat", "value"] < 0.3 < 1.9 < found.loc["unannotated", "value"]

@@ -27,6 +27,7 @@ _SURE = np.float32(0.9995)
 _NEVER = np.float32(0.0005)
 _FLOOR = np.float32(0.0002)
 _CEILING = np.float32(0.9994)
+_FORWARD, _INVERTED = np.int64(1), np.int64(-1)
 _LEAST = np.float32(np.exp(-14))
 
 
@@ -213,9 +214,9 @@ def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse
         return
     for i in range(len(seeds.lengths)):
         if seeds.forward[i] >= 0:
-            _start(copies, words, seeds.forward[i], 1, past, reverse)
+            _start(copies, words, seeds.forward[i], _FORWARD, past, reverse)
         if seeds.inverted[i] >= 0:
-            _start(copies, words, seeds.inverted[i], -1, past, reverse)
+            _start(copies, words, seeds.inverted[i], _INVERTED, past, reverse)
     last = len(seeds.lengths) - 1
     length = seeds.lengths[last]
     position = seeds.forward[last]
@@ -223,7 +224,7 @@ def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse
         if position < REACH:
             break
         position = np.int64(seeds.earlier[position])
-        if position >= REACH and _start(copies, words, position, 1, past, reverse):
+        if position >= REACH and _start(copies, words, position, _FORWARD, past, reverse):
             break
     position = seeds.inverted[last] + length + 2
     for _ in range(copies.seeding[3]):
@@ -231,5 +232,5 @@ def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse
             break
         position = np.int64(seeds.earlier[position])
         pointer = position - length - 2
-        if pointer >= 0 and pointer + REACH <= t and _start(copies, words, pointer, -1, past, reverse):
+        if pointer >= 0 and pointer + REACH <= t and _start(copies, words, pointer, _INVERTED, past, reverse):
             break

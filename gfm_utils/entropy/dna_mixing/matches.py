@@ -104,7 +104,7 @@ def start_matches(matches: Any, seeds: Any, words: Any, past: Any, reverse: Any)
         found = seeds.inverted[i >> 1] if i & 1 else seeds.forward[i >> 1]
         if found < 0 or (matches.lengths[i] > 0 and found == matches.pointers[i]):
             continue
-        misses = misses_before(words, found, i & 1, past, reverse)
+        misses = misses_before(words, found, i & 1 == 1, past, reverse)
         length = np.int64(leading_zeros(mirrored(misses)))
         if length >= seeds.lengths[i >> 1] and length > matches.lengths[i]:
             matches.pointers[i], matches.lengths[i], matches.misses[i] = found, length, np.uint32(0)
