@@ -49,7 +49,7 @@ def corpus_entropy(
         corpus: DNA (upper-case ACGT only) or text.
         max_order: largest block length.
         max_symbols: use only so many first bases or characters; None: all.
-        code_symbols: of these, code only so many first ones (the slow part: about 3 s a million bases
+        code_symbols: of these, code only so many first ones (the slow part: about 6 s a million bases
             with all coders); None: all.
         coders: which code lengths to compute; those that are for DNA only are left out for text.
         progress: show bars.

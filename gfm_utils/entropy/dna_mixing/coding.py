@@ -64,7 +64,7 @@ def compile_kernels(progress: bool = False) -> None:
     """Compile the kernels, or load them where this installation has compiled them before.
 
     Args:
-        progress: say so while it lasts (about half a minute once, then about a second).
+        progress: say so while it lasts (about 15 s once, then half a second).
     """
     with tqdm(total=1, desc="compiling the DNA mixer (once)", disable=not progress, leave=False) as bar:
         codes = np.zeros(1, np.uint8)

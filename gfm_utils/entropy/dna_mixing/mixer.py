@@ -1,8 +1,8 @@
 """Logistic mixing: opinions x (log-probabilities up to a constant) become p = softmax(Σ_i w_i x_i).
 
-Several mixers work side by side.
+One or two mixers work side by side.
 In each, the weight of an opinion is the sum of two: one chosen by the opinion's own confidence, one by a
-situation (how good the best copy is, the last bases, ...) that differs between the mixers.
+situation (how good the best copy is; the last bases) that differs between the mixers.
 A last, small mix joins their verdicts.
 All weights follow the gradient of their own code length (M. Mahoney, "Adaptive weighing of context models",
 2005, with four symbols in place of two).

@@ -10,7 +10,8 @@ class Mode(StrEnum):
     FULL = "full"
     """Everything: the shortest code."""
     FAST = "fast"
-    """Fewer orders and no ensemble of copies: about three times as fast, a little longer."""
+    """Fewer orders and no ensemble of copies: at least twice as fast, a little longer (1.73 against 1.69 bits a base
+    on the whole chromosome 1 of *A. thaliana*)."""
     REPEAT_FREE = "repeat_free"
     """Orders up to 12 and local composition only: nothing is copied, so that repeats gain (almost) nothing.
     The fair yardstick for a model with a short context."""
