@@ -17,7 +17,6 @@ from gfm_utils.entropy.dna_mixing.seeds import REACH, misses_before
 
 #: Opinions of the ensemble.
 OPINIONS = 3
-_STATES = 16 * 33 * 16
 _LEVELS = 32
 _ZERO = np.float32(0)
 _ONE = np.float32(1)

@@ -37,7 +37,7 @@ class Mixer(NamedTuple):
         weights: shape (P,), float32, of one mixer at this step; then its gradient.
         verdicts: shape (M, 4), float32, log-probabilities up to a constant.
         shares: shape (M, 4), float32, probabilities of each mixer.
-        last: shape (256, M), float32, weights of the last mix by the first mixer's situation / 16.
+        last: shape (S, M), float32, weights of the last mix, by the first mixer's situation / 16 (S values).
         probabilities: shape (4,), float32.
     """
 
@@ -75,7 +75,7 @@ def new_mixer(opinions: int, situations: Sequence[int]) -> Mixer:
         weights=np.zeros(padded, np.float32),
         verdicts=np.zeros((mixers, 4), np.float32),
         shares=np.zeros((mixers, 4), np.float32),
-        last=np.full((256, mixers), 1 / mixers, np.float32),
+        last=np.full((situations[0] // 16, mixers), 1 / mixers, np.float32),
         probabilities=np.zeros(4, np.float32),
     )
 

@@ -10,8 +10,8 @@ class Mode(StrEnum):
     FULL = "full"
     """Everything: the shortest code."""
     FAST = "fast"
-    """Fewer orders and no ensemble of copies: at least twice as fast, a little longer (1.73 against 1.69 bits a base
-    on the whole chromosome 1 of *A. thaliana*)."""
+    """Fewer orders and no ensemble of copies: about twice as fast, a little longer (chromosome 1 of *A. thaliana*:
+    1.73 bits a base, not 1.69)."""
     REPEAT_FREE = "repeat_free"
     """Orders up to 12 and local composition only: nothing is copied, so that repeats gain (almost) nothing.
     The fair yardstick for a model with a short context."""
