@@ -1,7 +1,7 @@
 """The information profile: what each base costs along a sequence, in windows and by what the base is.
 
 All functions take the costs of the bases as an array, bits_i = −log2 p(base_i | bases before it), from any
-causal code (such as `gfm_utils.entropy.mixing`), in the order of the corpus's segments. A code that learns on
+causal code (such as `gfm_utils.entropy.dna_mixing`), in the order of the corpus's segments. A code that learns on
 its way pays in full for the first copy of a repeat and little for the later ones, and more at its beginning.
 
 **Intervals** are those of a block bootstrap (Künsch 1989; percentiles 2.5 and 97.5): the sequence is cut into

@@ -1,11 +1,25 @@
 """Parts of the DNA mixer against plain Python."""
 
+import shutil
+from pathlib import Path
+
+import numba
 import numpy as np
 import pytest
 
+from gfm_utils.entropy import dna_mixing
+from gfm_utils.entropy.dna_mixing import kernel
 from gfm_utils.entropy.dna_mixing.coding import new_model
+from gfm_utils.entropy.dna_mixing.compiling import sources_digest
 from gfm_utils.entropy.dna_mixing.maps import new_maps
-from gfm_utils.entropy.dna_mixing.numerics import mirrored, mismatches, ones
+from gfm_utils.entropy.dna_mixing.numerics import (
+    exponential,
+    leading_zeros,
+    mirrored,
+    mismatches,
+    natural_log,
+    ones,
+)
 from gfm_utils.entropy.dna_mixing.seeds import find_seeds, misses_before, new_seeds, remember_word
 from gfm_utils.entropy.dna_mixing.settings import SETTINGS, Mode
 
@@ -19,14 +33,46 @@ def strands(codes):
     return np.uint64(past), np.uint64(reverse)
 
 
+@numba.njit
+def of_words(words):
+    return [(ones(word), leading_zeros(word), mirrored(word)) for word in words]
+
+
+@numba.njit
+def of_floats(function, values):
+    return np.array([function(value) for value in values])
+
+
 def test_bits():
     rng = np.random.default_rng(0)
     for _ in range(20):
         one, other = rng.integers(0, 4, 32), rng.integers(0, 4, 32)
         found = int(mismatches(strands(one)[0], strands(other)[0]))
         assert [found >> (31 - i) & 1 for i in range(32)] == (one != other).astype(int).tolist()
-        assert int(ones(np.uint32(found))) == (one != other).sum()
-        assert int(mirrored(np.uint32(found))) == int(f"{found:032b}"[::-1], 2)
+    words = np.array([0, 1, 2**31, 2**32 - 1, 0x00F1_2001], np.uint32)
+    for word, (count, zeros, turned) in zip(words.tolist(), of_words(words), strict=True):
+        assert count == word.bit_count()
+        assert zeros == 32 - word.bit_length()
+        assert turned == int(f"{word:032b}"[::-1], 2)
+
+
+def test_logarithm_and_exponential():
+    x = np.geomspace(1e-30, 1e5, 3001).astype(np.float32)
+    np.testing.assert_allclose(of_floats(natural_log, x), np.log(x), rtol=3e-7, atol=3e-6)
+    y = np.linspace(-60, 0, 3001).astype(np.float32)
+    np.testing.assert_allclose(of_floats(exponential, y), np.exp(y.astype(np.float64)), rtol=1e-5)
+    assert 0 < of_floats(exponential, np.array([-1e9], np.float32))[0] < 1e-29
+
+
+def test_the_cache_key_changes_with_any_source_file(tmp_path):
+    folder = shutil.copytree(Path(dna_mixing.__file__).parent, tmp_path / "sources")
+    before = sources_digest(folder)
+    assert [cell.cell_contents for cell in kernel.advance.py_func.__closure__] == [before]
+    for path in sorted(folder.glob("*.py")):
+        text = path.read_bytes()
+        path.write_bytes(text + b"#")
+        assert sources_digest(folder) != before, path.name
+        path.write_bytes(text)
 
 
 def test_seeds_find_both_strands_and_what_they_would_have_missed():

@@ -64,7 +64,7 @@ def compile_kernels(progress: bool = False) -> None:
     """Compile the kernels, or load them where this installation has compiled them before.
 
     Args:
-        progress: say so while it lasts (about half a minute once, then about a second).
+        progress: say so while it lasts (about 15 s once, then half a second).
     """
     with tqdm(total=1, desc="compiling the DNA mixer (once)", disable=not progress, leave=False) as bar:
         codes = np.zeros(1, np.uint8)
@@ -96,7 +96,7 @@ def new_model(settings: Settings, bases: int) -> Model:
         seeds=new_seeds(settings.seed_lengths, min(settings.log_seeds, room), bases + 1 if settings.tries else 0),
         matches=new_matches(seeds if settings.matches else 0),
         copies=new_copies(settings.experts, settings.seed_misses, settings.most_misses, settings.tries),
-        mixer=new_mixer(opinions, SITUATIONS),
+        mixer=new_mixer(opinions, SITUATIONS[: settings.mixers]),
         words=np.zeros(-(-bases // 32), np.uint64),
         strands=np.zeros(2, np.uint64),
         rates=np.array([settings.rate, settings.final_rate]),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-from gfm_utils.entropy.dna_mixing.numerics import log_of, low_bits
+from gfm_utils.entropy.dna_mixing.numerics import low_bits
 
 _FLOOR = np.float32(0.0004)
 _CEILING = np.float32(0.9988)
@@ -45,7 +45,7 @@ def predict_composition(models: Any, past: Any, opinions: Any, confidence: Any, 
     for i in range(len(models.orders)):
         context = np.int64(past & low_bits(models.orders[i]))
         for base in range(4):
-            opinions[base, first + i] = log_of(models.distributions[i, context, base])
+            opinions[base, first + i] = models.distributions[i, context, base]
         confidence[first + i] = 0
 
 

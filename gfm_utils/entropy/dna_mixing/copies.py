@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-from gfm_utils.entropy.dna_mixing.numerics import log_of, ones
+from gfm_utils.entropy.dna_mixing.numerics import level, ones
 from gfm_utils.entropy.dna_mixing.seeds import REACH, misses_before
 
 #: Opinions of the ensemble.
 OPINIONS = 3
-_STATES = 16 * 33 * 16
 _LEVELS = 32
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
@@ -27,7 +26,8 @@ _SURE = np.float32(0.9995)
 _NEVER = np.float32(0.0005)
 _FLOOR = np.float32(0.0002)
 _CEILING = np.float32(0.9994)
-_LOWEST = np.float32(-14)
+_FORWARD, _INVERTED = np.int64(1), np.int64(-1)
+_LEAST = np.float32(np.exp(-14))
 
 
 class Copies(NamedTuple):
@@ -90,13 +90,13 @@ def predict_copies(copies: Any, codes: Any, t: Any, past: Any, opinions: Any, co
     for i in range(OPINIONS):
         confidence[first + i] = 0
         for base in range(4):
-            opinions[base, first + i] = _ZERO
+            opinions[base, first + i] = _ONE
     if running == 0:
         return 0
-    sum0 = sum1 = sum2 = sum3 = _ZERO
+    product0 = product1 = product2 = product3 = 1.0  # at least _FLOOR to the power of experts: needs float64
     mean0 = mean1 = mean2 = mean3 = np.float32(1e-4)
     weights = np.float32(4e-4)
-    best, best_cell = _ZERO, 0
+    best, best_cell = _ZERO, np.int64(0)
     previous = np.int64(past & np.uint64(3))
     for q in range(running):
         step, pointer = copies.steps[q], copies.pointers[q]
@@ -107,7 +107,7 @@ def predict_copies(copies: Any, codes: Any, t: Any, past: Any, opinions: Any, co
             guess, beyond = 3 - guess, 3 - beyond
         misses, length = copies.misses[q], copies.lengths[q]
         bucket = length >> 2 if length < 32 else min(15, 8 + ((length - 32) >> 5))
-        state = (bucket * 33 + ones(misses)) * 16 + np.int64(misses & np.uint32(15))
+        state = (bucket * 33 + np.int64(ones(misses))) * 16 + np.int64(misses & np.uint32(15))
         trust = copies.trust[state]
         cell = ((np.int64(trust * np.float32(_LEVELS)) * 4 + guess) * 4 + beyond) * 4 + previous
         copies.guesses[q], copies.states[q], copies.cells[q] = guess, state, cell
@@ -117,10 +117,10 @@ def predict_copies(copies: Any, codes: Any, t: Any, past: Any, opinions: Any, co
             copies.errors[cell, 2],
             copies.errors[cell, 3],
         )
-        sum0 += log_of(p0)
-        sum1 += log_of(p1)
-        sum2 += log_of(p2)
-        sum3 += log_of(p3)
+        product0 *= p0
+        product1 *= p1
+        product2 *= p2
+        product3 *= p3
         weight = trust * trust
         weight *= weight
         weights += weight
@@ -130,24 +130,20 @@ def predict_copies(copies: Any, codes: Any, t: Any, past: Any, opinions: Any, co
         mean3 += weight * p3
         if trust > best:
             best, best_cell = trust, cell
-    top = max(max(sum0, sum1), max(sum2, sum3))
-    opinions[0, first] = max(sum0 - top, _LOWEST)
-    opinions[1, first] = max(sum1 - top, _LOWEST)
-    opinions[2, first] = max(sum2 - top, _LOWEST)
-    opinions[3, first] = max(sum3 - top, _LOWEST)
+    scale = 1.0 / max(max(product0, product1), max(product2, product3))
+    opinions[0, first] = max(np.float32(product0 * scale), _LEAST)
+    opinions[1, first] = max(np.float32(product1 * scale), _LEAST)
+    opinions[2, first] = max(np.float32(product2 * scale), _LEAST)
+    opinions[3, first] = max(np.float32(product3 * scale), _LEAST)
     confidence[first] = min(15, running)
-    share = _ONE / weights
-    opinions[0, first + 1] = log_of(mean0 * share)
-    opinions[1, first + 1] = log_of(mean1 * share)
-    opinions[2, first + 1] = log_of(mean2 * share)
-    opinions[3, first + 1] = log_of(mean3 * share)
-    largest = max(max(mean0, mean1), max(mean2, mean3)) * share
-    confidence[first + 1] = 1 + min(14, np.int64(largest * np.float32(15)))
+    opinions[0, first + 1], opinions[1, first + 1] = mean0, mean1
+    opinions[2, first + 1], opinions[3, first + 1] = mean2, mean3
+    largest = max(max(mean0, mean1), max(mean2, mean3)) / weights
+    confidence[first + 1] = level(largest, 15)
     for base in range(4):
-        opinions[base, first + 2] = log_of(copies.errors[best_cell, base])
-    level = min(15, 1 + np.int64(best * np.float32(15)))
-    confidence[first + 2] = level
-    return level
+        opinions[base, first + 2] = copies.errors[best_cell, base]
+    confidence[first + 2] = level(best, 15)
+    return confidence[first + 2]
 
 
 @kernel
@@ -165,7 +161,7 @@ def update_copies(copies: Any, base: Any) -> None:
         copies.misses[q] = misses
         copies.lengths[q] += 1
         copies.pointers[q] += copies.steps[q]
-        if copies.pointers[q] < 0 or ones(misses) > copies.seeding[2]:
+        if copies.pointers[q] < 0 or np.int64(ones(misses)) > copies.seeding[2]:
             copies.count[0] -= 1
             last = copies.count[0]
             copies.pointers[q], copies.steps[q] = copies.pointers[last], copies.steps[last]
@@ -191,14 +187,14 @@ def _start(copies: Any, words: Any, pointer: Any, step: Any, past: Any, reverse:
     if _runs(copies, pointer, step):
         return False
     misses = misses_before(words, pointer, step < 0, past, reverse)
-    missed = ones(misses)
+    missed = np.int64(ones(misses))
     if missed > copies.seeding[1]:
         return False
     q = copies.count[0]
     if q == copies.seeding[0]:  # full: in place of the worst, if that is worse
-        worst = -1
+        worst = np.int64(-1)
         for other in range(copies.seeding[0]):
-            lost = ones(copies.misses[other])
+            lost = np.int64(ones(copies.misses[other]))
             if lost > worst:
                 worst, q = lost, other
         if worst <= missed:
@@ -217,9 +213,9 @@ def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse
         return
     for i in range(len(seeds.lengths)):
         if seeds.forward[i] >= 0:
-            _start(copies, words, seeds.forward[i], 1, past, reverse)
+            _start(copies, words, seeds.forward[i], _FORWARD, past, reverse)
         if seeds.inverted[i] >= 0:
-            _start(copies, words, seeds.inverted[i], -1, past, reverse)
+            _start(copies, words, seeds.inverted[i], _INVERTED, past, reverse)
     last = len(seeds.lengths) - 1
     length = seeds.lengths[last]
     position = seeds.forward[last]
@@ -227,7 +223,7 @@ def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse
         if position < REACH:
             break
         position = np.int64(seeds.earlier[position])
-        if position >= REACH and _start(copies, words, position, 1, past, reverse):
+        if position >= REACH and _start(copies, words, position, _FORWARD, past, reverse):
             break
     position = seeds.inverted[last] + length + 2
     for _ in range(copies.seeding[3]):
@@ -235,5 +231,5 @@ def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse
             break
         position = np.int64(seeds.earlier[position])
         pointer = position - length - 2
-        if pointer >= 0 and pointer + REACH <= t and _start(copies, words, pointer, -1, past, reverse):
+        if pointer >= 0 and pointer + REACH <= t and _start(copies, words, pointer, _INVERTED, past, reverse):
             break

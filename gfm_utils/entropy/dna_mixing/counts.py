@@ -1,7 +1,7 @@
 """Counts of the bases that followed each context of a low order, on both strands.
 
-A model of order k holds four counts for each of the 4**k contexts; its opinion is ln(count + α), α falling with
-the order, and its confidence the logarithm of the context's total.
+A model of order k holds four counts for each of the 4**k contexts; its opinion is count + α, α falling with the
+order, and its confidence the logarithm of the context's total.
 All four counts are halved where one passes the order's limit, so that the recent past weighs more.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-from gfm_utils.entropy.dna_mixing.numerics import TWO, low_bits, prefetch
+from gfm_utils.entropy.dna_mixing.numerics import TWO, leading_zeros, low_bits, prefetch
 
 #: Largest count.
 CEILING = 8191
@@ -25,7 +25,7 @@ class CountModels(NamedTuple):
         offsets: shape (K,), int64, first row of each order.
         counts: shape (sum of 4**k, 4), uint16.
         limits: shape (K,), int64, count at which a context's counts are halved.
-        logs: shape (K, CEILING + 1), float32, ln(count + α) of each order.
+        pseudocounts: shape (K,), float32, α.
         rows: shape (K,), int64, row of the present context.
     """
 
@@ -33,23 +33,19 @@ class CountModels(NamedTuple):
     offsets: Any
     counts: Any
     limits: Any
-    logs: Any
+    pseudocounts: Any
     rows: Any
 
 
 def new_counts(orders: Sequence[int]) -> CountModels:
     """Empty tables of these orders (0 to 12)."""
     sizes = [4**order for order in orders]
-    logs = [
-        np.log(np.arange(CEILING + 1) + (1.0 if k < 8 else 0.5 if k < 11 else 0.25)).astype(np.float32)
-        for k in orders
-    ]
     return CountModels(
         orders=np.array(orders, np.int64),
         offsets=np.cumsum([0, *sizes])[:-1].astype(np.int64),
         counts=np.zeros((sum(sizes), 4), np.uint16),
         limits=np.array([CEILING if k < 11 else 1000 for k in orders], np.int64),
-        logs=np.array(logs, np.float32).reshape(len(orders), CEILING + 1),
+        pseudocounts=np.array([1.0 if k < 8 else 0.5 if k < 11 else 0.25 for k in orders], np.float32),
         rows=np.zeros(len(orders), np.int64),
     )
 
@@ -62,16 +58,12 @@ def predict_counts(models: Any, past: Any, opinions: Any, confidence: Any, first
         row = models.offsets[i] + np.int64(past & mask)
         models.rows[i] = row
         prefetch(models.counts, models.offsets[i] + np.int64((past << TWO) & mask))
-        total = 0
+        total = np.uint32(0)
         for base in range(4):
-            count = np.int64(models.counts[row, base])
-            total += count
-            opinions[base, first + i] = models.logs[i, count]
-        bucket = 0
-        while total > 0 and bucket < 15:
-            total >>= 1
-            bucket += 1
-        confidence[first + i] = bucket
+            count = models.counts[row, base]
+            total += np.uint32(count)
+            opinions[base, first + i] = np.float32(count) + models.pseudocounts[i]
+        confidence[first + i] = min(15, 32 - np.int64(leading_zeros(np.uint32(total))))
 
 
 @kernel

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-from gfm_utils.entropy.dna_mixing.numerics import HASH, TWO, log_of, low_bits, prefetch
+from gfm_utils.entropy.dna_mixing.numerics import HASH, TWO, low_bits, prefetch
 
 #: Orders from here on forget the other bases when one comes again: what they hold are copies, not statistics.
 FORGETFUL = 14
@@ -97,7 +97,7 @@ def predict_maps(maps: Any, past: Any, opinions: Any, confidence: Any, first: An
         prefetch(maps.slots, ahead)
         history = maps.slots[slot]
         for base in range(4):
-            opinions[base, first + i] = log_of(maps.learned[i, history, base])
+            opinions[base, first + i] = maps.learned[i, history, base]
         confidence[first + i] = maps.confidence[history]
 
 
@@ -107,15 +107,12 @@ def _remember(maps: Any, slot: Any, base: Any, order: Any) -> None:
     shift = 4 * base
     if (history >> shift) & 15 == 15:
         history = (history >> 1) & 0x7777
-    elif order >= FORGETFUL:
-        kept = history & (15 << shift)
-        for other in range(4):
-            count = (history >> (4 * other)) & 15
-            if other != base:
-                if count > 2:
-                    count = (count + 1) >> 1 if order < VERY_FORGETFUL else count >> 1
-                kept |= count << (4 * other)
-        history = kept
+    elif order >= FORGETFUL:  # the other counts above 2 are halved, all at once
+        above = ((history >> 3) | (history >> 2) | ((history >> 1) & history)) & 0x1111 & ~(1 << shift)
+        halves = (history >> 1) & 0x7777
+        if order < VERY_FORGETFUL:
+            halves += history & 0x1111  # rounded up
+        history = (history & ~(15 * above)) | (halves & (15 * above))
     maps.slots[slot] = history + (1 << shift)
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-from gfm_utils.entropy.dna_mixing.numerics import log_of, ones
+from gfm_utils.entropy.dna_mixing.numerics import leading_zeros, level, mirrored, ones
 from gfm_utils.entropy.dna_mixing.seeds import misses_before
 
 _THIRD = np.float32(1 / 3)
@@ -60,7 +60,7 @@ def predict_matches(matches: Any, codes: Any, opinions: Any, confidence: Any, fi
     for i in range(len(matches.lengths)):
         length = matches.lengths[i]
         for base in range(4):
-            opinions[base, first + i] = np.float32(0)
+            opinions[base, first + i] = _ONE
         confidence[first + i] = 0
         if length == 0:
             continue
@@ -71,12 +71,11 @@ def predict_matches(matches: Any, codes: Any, opinions: Any, confidence: Any, fi
         state = bucket * 256 + np.int64(matches.misses[i] & np.uint32(255))
         trust = matches.trust[i, state]
         matches.guesses[i], matches.states[i] = guess, state
-        other = log_of((_ONE - trust) * _THIRD)
         for base in range(4):
-            opinions[base, first + i] = other
-        opinions[guess, first + i] = log_of(trust)
-        confidence[first + i] = 1 + min(14, np.int64(trust * np.float32(15)))
-        best = max(best, 1 + min(6, np.int64(trust * np.float32(7))))
+            opinions[base, first + i] = (_ONE - trust) * _THIRD
+        opinions[guess, first + i] = trust
+        confidence[first + i] = level(trust, 15)
+        best = max(best, level(trust, 7))
     return best
 
 
@@ -105,9 +104,7 @@ def start_matches(matches: Any, seeds: Any, words: Any, past: Any, reverse: Any)
         found = seeds.inverted[i >> 1] if i & 1 else seeds.forward[i >> 1]
         if found < 0 or (matches.lengths[i] > 0 and found == matches.pointers[i]):
             continue
-        misses = misses_before(words, found, i & 1, past, reverse)
-        length = 0
-        while length < 32 and not (misses >> np.uint32(length)) & np.uint32(1):
-            length += 1
+        misses = misses_before(words, found, i & 1 == 1, past, reverse)
+        length = np.int64(leading_zeros(mirrored(misses)))
         if length >= seeds.lengths[i >> 1] and length > matches.lengths[i]:
             matches.pointers[i], matches.lengths[i], matches.misses[i] = found, length, np.uint32(0)

@@ -1,4 +1,4 @@
-"""Small numerical tools that the kernels share: logarithms from a table, a hash, bit counts, prefetching."""
+"""Small numerical tools that the kernels share: logarithm and exponential, a hash, bit operations, prefetching."""
 
 from typing import Any
 
@@ -14,14 +14,43 @@ from gfm_utils.entropy.dna_mixing.compiling import kernel
 HASH = np.uint64(0x9E3779B97F4A7C15)
 ONE = np.uint64(1)
 TWO = np.uint64(2)
-LEVELS = np.float32(4096)
-#: ln of a probability given in 4096ths; index 4096 belongs to probability 1.
-LOG = np.log((np.arange(4097) + 0.5) / 4097).astype(np.float32)
+LN_2 = np.float32(np.log(2))
+_E_LOG_2 = np.float32(1 / np.log(2))
+# Least-squares polynomials, exact at both ends of their range: ln(1 + u) / u for 0 <= u < 1 (the logarithm is off
+# by 2e-6 at most) and 2**f for -1 < f <= 0 (relative error 1e-7).
+_L0, _L1, _L2, _L3, _L4, _L5 = map(
+    np.float32, (0.99988371, -0.4976197, 0.3164497, -0.1912871, 0.08324716, -0.01752658)
+)
+_X0, _X1, _X2, _X3, _X4, _X5 = map(
+    np.float32, (1, 0.693144088, 0.240183278, 0.0553055871, 0.00921417580, 0.000947779278)
+)
+_LOWEST = np.float32(-100)
 
 
-@intrinsic
-def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
-    """Ask the processor for the cache line of ``array[index]`` (C order, first axis); it waits for nothing."""
+def _bit_operation(build: Any, result: Any = None) -> Any:
+    """A function of one word that is one instruction; ``build`` emits it, of type ``result`` or the word's."""
+
+    @intrinsic
+    def operation(typing_context: Any, word: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return build(builder, arguments[0])
+
+        return (result or word)(word), codegen
+
+    return operation
+
+
+#: Number of set bits.
+ones = _bit_operation(lambda builder, word: builder.ctpop(word))
+#: The word with its bits in reverse order.
+mirrored = _bit_operation(lambda builder, word: builder.bitreverse(word))
+#: Number of zeros above the highest set bit.
+leading_zeros = _bit_operation(lambda builder, word: builder.ctlz(word, ir.Constant(ir.IntType(1), 0)))
+_bits_of_float = _bit_operation(lambda builder, word: builder.bitcast(word, ir.IntType(32)), types.int32)
+_float_of_bits = _bit_operation(lambda builder, word: builder.bitcast(word, ir.FloatType()), types.float32)
+
+
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     signature = types.void(array, index)
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -40,14 +69,14 @@ def prefetch(typing_context: Any, array: Any, index: Any) -> Any:
     return signature, codegen
 
 
+#: Ask the processor for the cache line of ``array[index]`` (C order, first axis), and wait for nothing.
+prefetch: Any = intrinsic(_prefetch)
+
+
 @kernel
-def ones(word: Any) -> Any:
-    """Number of set bits of a uint32 (compiled to one instruction)."""
-    count = 0
-    while word:
-        word &= word - np.uint32(1)
-        count += 1
-    return count
+def level(share: Any, levels: Any) -> Any:
+    """A share between 0 and 1 as one of so many equal steps, counted from 1."""
+    return min(levels, 1 + np.int64(share * np.float32(levels)))
 
 
 @kernel
@@ -57,9 +86,22 @@ def low_bits(bases: Any) -> Any:
 
 
 @kernel
-def log_of(probability: Any) -> Any:
-    """Natural logarithm of a float32 probability, from the table."""
-    return LOG[np.int64(probability * LEVELS)]
+def natural_log(x: Any) -> Any:
+    """Logarithm of a positive float32, in operations that the compiler does on many at once."""
+    bits = _bits_of_float(x)
+    exponent = np.float32(np.int32((bits >> np.int32(23)) - np.int32(127)))
+    u = _float_of_bits(np.int32((bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000))) - np.float32(1)
+    return exponent * LN_2 + u * (_L0 + u * (_L1 + u * (_L2 + u * (_L3 + u * (_L4 + u * _L5)))))
+
+
+@kernel
+def exponential(x: Any) -> Any:
+    """The exponential of a float32 that is not positive (at least e**-69), in the same way."""
+    power = max(x * _E_LOG_2, _LOWEST)
+    whole = np.int32(power)
+    f = power - np.float32(whole)
+    scale = _float_of_bits(np.int32((whole + np.int32(127)) << np.int32(23)))
+    return scale * (_X0 + f * (_X1 + f * (_X2 + f * (_X3 + f * (_X4 + f * _X5)))))
 
 
 @kernel
@@ -73,13 +115,3 @@ def mismatches(one: Any, other: Any) -> Any:
     bits = (bits | (bits >> np.uint64(8))) & np.uint64(0x0000FFFF0000FFFF)
     bits = (bits | (bits >> np.uint64(16))) & np.uint64(0x00000000FFFFFFFF)
     return np.uint32(bits)
-
-
-@kernel
-def mirrored(word: Any) -> Any:
-    """A uint32 with its bits in reverse order."""
-    word = ((word >> np.uint32(1)) & np.uint32(0x55555555)) | ((word & np.uint32(0x55555555)) << np.uint32(1))
-    word = ((word >> np.uint32(2)) & np.uint32(0x33333333)) | ((word & np.uint32(0x33333333)) << np.uint32(2))
-    word = ((word >> np.uint32(4)) & np.uint32(0x0F0F0F0F)) | ((word & np.uint32(0x0F0F0F0F)) << np.uint32(4))
-    word = ((word >> np.uint32(8)) & np.uint32(0x00FF00FF)) | ((word & np.uint32(0x00FF00FF)) << np.uint32(8))
-    return np.uint32((word >> np.uint32(16)) | (word << np.uint32(16)))  # numba computes with 64 bits
