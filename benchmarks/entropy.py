@@ -40,7 +40,7 @@ from gfm_utils.entropy.codelength import Coder, dna_code_length
 from gfm_utils.entropy.counts import count_blocks, multiplicities
 from gfm_utils.entropy.dna_mixing import compile_kernels
 from gfm_utils.entropy.estimators import Estimator, entropy
-from gfm_utils.entropy.rows import encode_bases
+from gfm_utils.entropy.symbols import encode_bases
 
 COUNTS, LENGTH, SPEED = TASKS = ("entropy:counts", "entropy:dna-code-length", "entropy:dna-code-speed")
 
