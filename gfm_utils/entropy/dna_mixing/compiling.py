@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core.options import DefaultOptions
+from numba.core import options
 
 _OPTIONS: dict[str, Any] = {"fastmath": True, "error_model": "numpy"}
 # No reference counts: kernels allocate nothing and work only on the arrays handed to them, and counting costs the
 # full mode about 30 % of its speed and the fast mode 10 %. The option is numba's own, not for the public (and
 # unknown to its stubs): where a later numba lacks it, the kernels are the same, only slower.
-if hasattr(DefaultOptions, "_nrt"):
+if hasattr(getattr(options, "DefaultOptions", None), "_nrt"):
     _OPTIONS["_nrt"] = False
 
 #: Decorator of the kernels that make up the pass over the bases. They become part of their caller's code, since a

@@ -28,7 +28,7 @@ _LOWEST = np.float32(-100)
 
 
 def _bit_operation(build: Any, result: Any = None) -> Any:
-    """A function of one word that is one instruction; ``build`` emits it, of type ``result`` or the word's."""
+    """One of LLVM's operations on a word: ``build`` emits it; its type is ``result``, or the word's."""
 
     @intrinsic
     def operation(typing_context: Any, word: Any) -> Any:
