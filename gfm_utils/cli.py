@@ -136,7 +136,7 @@ def calibrate(
     began = time.perf_counter()
     sources = calibration.quick_sources() if quick else calibration.full_sources()
     sizes = calibration.QUICK_SIZES if quick else calibration.FULL_SIZES
-    table = calibration.calibrate(sources, sizes, repeats, seed, match_symbols=sizes[-2], progress=True)
+    table = calibration.calibrate(sources, sizes, repeats, seed, slow_symbols=sizes[-2], progress=True)
     if out is not None:
         names = [source.name for source in sources]
         _record(table, out, {"sources": names, "sizes": list(sizes), "repeats": repeats, "seed": seed}, began)

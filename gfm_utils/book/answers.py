@@ -10,6 +10,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.entropy.calibration import nsb_advantage
+from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
 from gfm_utils.figures.names import estimator_name
@@ -118,10 +119,11 @@ def calibration_answer(table: pd.DataFrame) -> Markdown:
     Args:
         table: of `gfm_utils.entropy.calibration.calibrate`.
     """
-    bias = table[(table["metric"] == "entropy_bias") & (table["estimator"] != Estimator.PLUGIN.value)]
+    bias = table[table["metric"] == "entropy_bias"]
     bias = bias.assign(size=bias["x"].astype(float), error=bias["value"].abs())
     hidden = bias["condition"] == "repeats"  # no count sees those
-    counted = bias[~bias["estimator"].isin(list(Matching)) & ~hidden]
+    corrected = bias["estimator"].isin(set(Estimator) - {Estimator.PLUGIN})
+    counted = bias[corrected & ~hidden]
     sound = counted[counted["trusted"].fillna(False).astype(bool)]
     worst = sound.loc[sound["error"].idxmax()]
     lines = [
@@ -153,11 +155,20 @@ def calibration_answer(table: pd.DataFrame) -> Markdown:
             f"- Match lengths at {last['size'].max():,.0f} symbols are off by {last['error'].median():.3f} bits "
             f"in the median and by {last['error'].max():.3f} at most."
         )
+    code = bias[bias["estimator"] == Coder.CONTEXT_MIXING.value]
+    code = code[code["size"] == code["size"].max()]
+    plain = code[code["condition"].str.startswith("markov_") & ~code["condition"].str.contains("256")]
+    if len(plain):
+        lines.append(
+            f"- The context mixer's code at {plain['size'].max():,.0f} symbols is {plain['value'].min():.4f} to "
+            f"{plain['value'].max():.4f} bits above the rate of Markov chains over four letters: learning costs."
+        )
     if hidden.any():
-        copied = bias[hidden & ~bias["estimator"].isin(list(Matching))]
+        copied, found = bias[corrected & hidden], code[code["condition"] == "repeats"]["value"]
         lines.append(
             f"- On the source of mutated repeats every estimator from counts errs by {copied['error'].min():.3f} "
-            "bits or more, at any size, trusted or not."
+            "bits or more, at any size, trusted or not"
+            + (f"; the context mixer's code is {found.iloc[0]:.3f} bits above the rate." if len(found) else ".")
         )
     return Markdown("\n".join(lines))
 

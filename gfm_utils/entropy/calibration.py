@@ -2,7 +2,8 @@
 
 For each source, size n and repeat a fresh sample is drawn (a smaller n is its beginning), and the rate is
 estimated as h_k = H_k − H_{k−1} at the shortest k that sees the whole rate (see `gfm_utils.entropy.sources`),
-and from match lengths where n is small enough for that.
+from match lengths and by the context mixers' code lengths where n is small enough for that.
+A code length is an upper bound, so its "bias" is what the code spends above the rate, learning included.
 
 Record the full set: ``gfm calibrate --out data/results/calibration``.
 """
@@ -18,9 +19,12 @@ from scipy.stats import t
 from tqdm import tqdm
 
 from gfm_utils.entropy.blocks import trusted
+from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.counts import block_ids, multiplicities
+from gfm_utils.entropy.dna_mixing import Mode, dna_context_mixing
 from gfm_utils.entropy.estimators import Estimator, entropy
-from gfm_utils.entropy.matches import Matching, match_entropies
+from gfm_utils.entropy.matches import match_entropies
+from gfm_utils.entropy.mixing import BYTE_MIXER, context_mixing
 from gfm_utils.entropy.sources import (
     Source,
     dirichlet,
@@ -70,7 +74,7 @@ def calibrate(
     sizes: Sequence[int],
     repeats: int = 5,
     seed: int = 0,
-    match_symbols: int = 10**5,
+    slow_symbols: int = 10**5,
     progress: bool = False,
 ) -> pd.DataFrame:
     """Bias and spread of every estimator of the entropy rate, in bits per symbol.
@@ -86,7 +90,7 @@ def calibrate(
         sizes: numbers of symbols n.
         repeats: samples a source.
         seed: of the samples.
-        match_symbols: the largest n at which match lengths are estimated too, the slow part at large n.
+        slow_symbols: the largest n at which match lengths and code lengths are found too, the slow part.
         progress: show a bar.
 
     Raises:
@@ -105,11 +109,26 @@ def calibrate(
         for repeat in range(repeats):
             sample = source.sample(max(sizes), int(np.random.SeedSequence((seed, repeat)).generate_state(1)[0]))
             for size in sizes:
-                for name, value, sound in rate_estimates(sample[:size], source, match_symbols):
+                for name, value, sound in rate_estimates(sample[:size], source, slow_symbols):
                     errors.setdefault((size, name), []).append((value - source.rate, sound))
+            for coder, costs in _coded(sample[:slow_symbols], source).items():
+                for size in sizes:
+                    if size <= len(costs):
+                        excess = float(costs[:size].mean(dtype=np.float64)) - source.rate
+                        errors.setdefault((size, coder.value), []).append((excess, True))
         for (size, name), found in errors.items():
             rows += _rows(source, size, name, np.array([e for e, _ in found]), all(sound for _, sound in found))
     return entropy_rows(rows)
+
+
+def _coded(sample: NDArray[Any], source: Source) -> dict[Coder, NDArray[np.float32]]:
+    """Bits of each symbol, shape (n,), by each mixer that takes such an alphabet."""
+    if not len(sample) or source.alphabet > 256:
+        return {}
+    if source.alphabet != 4:
+        return {Coder.CONTEXT_MIXING: context_mixing(sample.astype(np.uint8), BYTE_MIXER)}
+    modes = {Coder.CONTEXT_MIXING: Mode.FULL, Coder.CONTEXT_MIXING_REPEAT_FREE: Mode.REPEAT_FREE}
+    return {coder: dna_context_mixing(sample, mode) for coder, mode in modes.items()}
 
 
 def rate_estimates(sample: NDArray[Any], source: Source, match_symbols: int) -> list[tuple[str, float, bool]]:
@@ -137,7 +156,7 @@ def nsb_advantage(calibration: pd.DataFrame) -> pd.DataFrame:
         (best / nsb, above 1 where NSB is ahead), ``trusted`` (whether the sample suffices for NSB).
     """
     rows = calibration[calibration["metric"] == "entropy_rmse"]
-    rows = rows[~rows["estimator"].isin([form.value for form in Matching])]
+    rows = rows[rows["estimator"].isin([estimator.value for estimator in Estimator])]
     found = []
     for (condition, x), group in rows.groupby(["condition", "x"], sort=False):
         by_name = group.set_index("estimator")["value"].astype(float)
@@ -154,10 +173,11 @@ def nsb_advantage(calibration: pd.DataFrame) -> pd.DataFrame:
 
 def _rows(source: Source, size: int, name: str, errors: NDArray[np.float64], sound: bool) -> list[dict[str, Any]]:
     """Bias, spread and root mean square of the errors, shape (repeats,)."""
-    matching = name in set(Matching)
+    coded = name in set(Coder)
     shared = {
         "condition": source.name, "axis": "symbols", "x": str(size), "unit": "bits/symbol", "n": len(errors),
-        "estimator": name, "kind": "estimate", "order": None if matching else source.block, "trusted": sound,
+        "estimator": name, "kind": "upper bound" if coded else "estimate",
+        "order": source.block if name in set(Estimator) else None, "trusted": sound,
     }  # fmt: skip
     bias, count = float(errors.mean()), len(errors)
     spread = float(errors.std(ddof=1)) if count > 1 else None

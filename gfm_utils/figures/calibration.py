@@ -66,7 +66,7 @@ def calibration_chart(table: pd.DataFrame, source: str | None = None) -> alt.Lay
                 axis=alt.Axis(values=_TICKS, format="~g"),
             ),
             color=alt.Color(
-                "estimator:N", title=None, scale=alt.Scale(domain=order, range=list(COLOURS[: len(order)]))
+                "estimator:N", title=None, scale=alt.Scale(domain=order, range=_colours(order))
             ),
             opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.1)),
         )
@@ -99,3 +99,8 @@ def nsb_overview(table: pd.DataFrame) -> Styler:
         "NSB (bits)": found["nsb"].map("{:.4f}".format), "best other (bits)": found["best"].map("{:.4f}".format),
         "which": found["other"].map(estimator_name), "ratio": found["ratio"].map("{:.2f}".format),
     }))  # fmt: skip
+
+
+def _colours(names: list[str]) -> list[str]:
+    """A colour for each estimator; two more than there are conditions at most."""
+    return [*COLOURS, "#000000", "#999933"][: len(names)]

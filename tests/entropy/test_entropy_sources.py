@@ -127,7 +127,9 @@ def calibrated():
 def test_the_calibration_keeps_the_contract(calibrated):
     assert list(calibrated.columns) == [*COLUMNS, *EXTRA]
     bias = calibrated[calibrated["metric"] == "entropy_bias"]
-    assert len(bias) == 2 * 2 * (len(Estimator) + len(Matching))
+    assert len(bias) == 2 * (2 * (len(Estimator) + len(Matching)) + 2)  # two mixers for four letters
+    mixers = bias[bias["kind"] == "upper bound"]
+    assert set(mixers["condition"]) == {"markov_1"} and (mixers["value"] > 0).all()
     assert ((bias["low"] <= bias["value"]) & (bias["value"] <= bias["high"])).all()
     assert set(bias["x"]) == {"500", "2000"} and set(bias["axis"]) == {"symbols"}
     assert (calibrated["metric"] == "entropy_rate").sum() == 2
@@ -144,8 +146,16 @@ def test_nsb_is_ahead_on_dirichlet_sources(calibrated):
     assert len(found) == 4 and (drawn["ratio"] > 1.5).all()
 
 
+def test_codes_see_the_repeats_that_counts_do_not():
+    table = calibrate([repeats(1000)], (20_000,), repeats=2, slow_symbols=20_000)
+    bias = table[table["metric"] == "entropy_bias"].set_index("estimator")["value"]
+    assert 0 < bias["context_mixing"] < 0.3 < bias["context_mixing_repeat_free"]
+    bytes_ = calibrate([random_markov(1, 256)], (3_000,), repeats=1)
+    assert set(bytes_.loc[bytes_["kind"] == "upper bound", "estimator"]) == {"context_mixing"}
+
+
 def test_one_repeat_has_no_spread():
-    alone = calibrate([uniform()], (1000,), repeats=1, match_symbols=0)
+    alone = calibrate([uniform()], (1000,), repeats=1, slow_symbols=0)
     assert "entropy_spread" not in set(alone["metric"])
     assert alone["low"].isna().all()
     with pytest.raises(ValueError, match="one size"):

@@ -14,7 +14,7 @@ def test_chart_and_overview():
     source = next(p for p in drawn["params"] if p["name"] == "source")
     assert source["value"] == "markov_1" and source["bind"]["options"] == ["uniform_4", "markov_1"]
     rows = max(drawn["datasets"].values(), key=len)
-    assert len(rows) == 2 * 2 * 8
+    assert len(rows) == 2 * 2 * 10
     assert all(row["low"] <= row["bias"] <= row["high"] for row in rows)
     assert nsb_overview(table).data.shape == (4, 6)
     with pytest.raises(GfmError, match="no source 'x'"):
