@@ -42,6 +42,8 @@ from tqdm import tqdm
 from gfm_utils.entropy.blocks import CHUNKS, jackknife_error
 
 LONGEST = 0.01
+#: Most symbols that `corpus_entropy` matches: 40 bytes each, 8 GB.
+MOST_SYMBOLS = 200_000_000
 
 
 class Matching(StrEnum):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
 from gfm_utils.entropy.codelength import CodeLength
-from gfm_utils.entropy.matches import MatchEntropy, match_entropies
+from gfm_utils.entropy.matches import MOST_SYMBOLS, MatchEntropy, match_entropies
 from gfm_utils.entropy.symbols import encode_bases, encode_characters, first_texts
 from gfm_utils.entropy.tables import entropy_rows
 from gfm_utils.errors import GfmError
@@ -38,7 +38,7 @@ def corpus_entropy(
         max_order: largest block length.
         max_symbols: use only so many first bases or characters; None: all.
         codes: of the same corpus, from `code_lengths`.
-        match_symbols: of these symbols, match only so many first ones (40 bytes a symbol); None: all.
+        match_symbols: of these symbols, match only so many first ones; None: 200 million (40 bytes each).
         progress: show bars.
 
     Raises:
@@ -55,7 +55,7 @@ def corpus_entropy(
         symbols, alphabet, max_order, untrusted_orders=None if is_dna else 2, progress=progress
     ):
         rows += _block_rows(corpus.name, result, unit, 1.0)
-    matched = symbols if match_symbols is None else _first_symbols(symbols, match_symbols)
+    matched = _first_symbols(symbols, match_symbols or MOST_SYMBOLS)
     if sum(map(len, matched)) > 1:
         rows += _match_rows(corpus.name, match_entropies(matched, alphabet, progress), unit)
     rows += [_code_row(corpus.name, code, unit) for code in codes]

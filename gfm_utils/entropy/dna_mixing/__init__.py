@@ -18,6 +18,7 @@ repeats, tolerant context models) and PAQ (Mahoney 2005: logistic mixing, histor
 """
 
 from gfm_utils.entropy.dna_mixing.coding import (
+    LONGEST,
     base_probabilities,
     compile_kernels,
     dna_context_mixing,
@@ -25,4 +26,4 @@ from gfm_utils.entropy.dna_mixing.coding import (
 )
 from gfm_utils.entropy.dna_mixing.settings import Mode
 
-__all__ = ["Mode", "base_probabilities", "compile_kernels", "dna_context_mixing", "memory_bytes"]
+__all__ = ["LONGEST", "Mode", "base_probabilities", "compile_kernels", "dna_context_mixing", "memory_bytes"]

@@ -18,7 +18,8 @@ from gfm_utils.entropy.dna_mixing.settings import SETTINGS, Mode, Settings
 
 #: Bases between two signs of progress.
 _CHUNK = 100_000
-_LONGEST = 2**31 - 2**10  # positions are kept as int32
+#: Most bases that can be coded at a time: positions are kept as int32.
+LONGEST = 2**31 - 2**10
 
 
 def dna_context_mixing(
@@ -114,8 +115,8 @@ def _code(
     codes = np.asarray(codes)
     if codes.ndim != 1 or (codes.size and not (codes.min() >= 0 and codes.max() <= 3)):
         raise ValueError("bases must be one row of codes 0 to 3 (A, C, G, T)")
-    if len(codes) > _LONGEST:
-        raise ValueError(f"at most {_LONGEST} bases can be coded at a time, not {len(codes)}")
+    if len(codes) > LONGEST:
+        raise ValueError(f"at most {LONGEST} bases can be coded at a time, not {len(codes)}")
     costs, distributions = _output(len(codes), probabilities)
     if not codes.size:
         return costs, distributions
