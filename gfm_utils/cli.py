@@ -93,7 +93,7 @@ def entropy(
 ) -> None:
     """Estimate the entropy of corpora: from counts, from matches and by code lengths.
 
-    Memory: 40 bytes for each symbol that is read at most, and up to 1.5 GB of tables.
+    Memory: about 40 bytes for each symbol that is read, and up to 1.5 GB of tables.
     """
     from gfm_utils.analyses import corpus_entropies
     from gfm_utils.corpora import read_annotation
