@@ -90,6 +90,7 @@ chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, se
 # - **Code lengths** give upper bounds.
 #   Beside the standard compressors and prediction by partial matching {cite:p}`cleary1984` stands a *context mixer* of our own: it predicts each symbol from what followed the same context before, from copies of earlier sequence and, for DNA, of its reverse complement, mixes these opinions by logistic regression {cite:p}`mahoney2005,cao2007,silva2020`, and pays $-\log_2 p$ bits for the symbol that comes.
 #   The *repeat-free* mixer sees at most 12 bases and the local composition: what a model with a short context can hope for.
+#   In a sequence much shorter than $4^{12}$ (17 million) bases most 12-mers are unique, and even it copies a little.
 #
 # Standard errors come from leaving out one twentieth of the corpus at a time {cite:p}`kunsch1989,efronstein1981`.
 
@@ -142,7 +143,7 @@ figures.trust_overview(table)
 # ## Estimates beside bounds
 #
 # The last trusted $h_k$ still overestimates the entropy rate when longer contexts help.
-# The code lengths show by how much: the mixer remembers repeats from far back, which no block of a dozen symbols can.
+# The code lengths show by how much: the best of them remember repeats from far back, which no block of a dozen symbols can.
 
 # %% mystnb={"figure": {"caption": "Every estimate and bound for the corpus that the menu selects. Counts: at the largest trusted order. Hollow: not to be trusted. Bars: 95 % intervals. Grey: a uniform choice.", "name": "fig-estimators"}}
 figures.estimators_chart(table)
@@ -176,7 +177,7 @@ figures.separation_chart(table)
 
 # %% [markdown]
 # Repeats are cheap because they have been seen before, not because they are simple, and only when the sequence that is read holds their earlier copies.
-# Where the intervals of coding and of intergenic bases overlap in {numref}`fig-features`, what matters most to an organism is no more predictable than what matters least.
+# Where the corpus has an annotation and the intervals of coding and of intergenic bases overlap in {numref}`fig-features`, what matters most to an organism is no more predictable than what matters least.
 
 # %% [markdown]
 # ## Per token
@@ -193,8 +194,8 @@ figures.unigram_chart(table, "symbol")
 
 # %% [markdown]
 # Bits per token depend on how much a token stands for; bits per base or character do not ({numref}`fig-unigram-symbol`).
-# For text a token of several characters is worth far less than its characters one by one: merging pays.
-# For DNA merging gains next to nothing, and a vocabulary of merged pieces can cost *more* per base than single bases do: the lengths of the pieces are information too.
+# Where a token of several symbols is worth far less than its symbols one by one, merging pays, as it does for text.
+# Where its bar is as long as that of single symbols, merging gains nothing; it can even cost *more* per base, as BPE of DNA does: the lengths of the pieces are information too.
 
 # %% tags=["remove-output"]
 chapter.save(table)

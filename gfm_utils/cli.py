@@ -16,6 +16,7 @@ from rich.table import Table
 from gfm_utils import corpora as corpora_
 from gfm_utils import provenance
 from gfm_utils.errors import GfmError
+from gfm_utils.files import sha256_of
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.tables import to_rows
 
@@ -76,10 +77,14 @@ def fetch(
 
 @app.command()
 def entropy(
-    corpora: Annotated[list[str], typer.Argument(help="Corpora of the registry, or paths: any FASTA or text.")],
+    corpora: Annotated[
+        list[str],
+        typer.Argument(metavar="CORPUS...", help="Corpora of the registry, or paths to FASTA or text."),
+    ],
     tokenizer: Annotated[str | None, typer.Option(help="Also per token, e.g. kmer6 or bpe4096.")] = None,
     annotation: Annotated[
-        Path | None, typer.Option(help="GFF3 file of the one DNA corpus that is a path: bits by class of bases.")
+        Path | None,
+        typer.Option(help="GFF3 file of the genome, if just one is given: bits by class of bases."),
     ] = None,
     symbols: Annotated[
         int | None,
@@ -91,11 +96,14 @@ def entropy(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Estimate the entropy of corpora: from counts, from matches and by code lengths.
+    """Estimate the entropy of corpora: from counts of blocks, from lengths of matches, and by code lengths.
+
+    How much is read depends on the profile: column n says how many blocks or symbols a row rests on.
 
     Memory: about 40 bytes for each symbol that is read, and up to 1.5 GB of tables.
     """
     from gfm_utils.analyses import corpus_entropies
+    from gfm_utils.book.answers import entropy_answer
     from gfm_utils.corpora import read_annotation
     from gfm_utils.tokens import load_corpus, prepare
 
@@ -115,8 +123,25 @@ def entropy(
     table = corpus_entropies(found, stores, size, annotations).table
     if out is not None:
         given = {"symbols": symbols, "profile": profile, "tokenizer": tokenizer, "seed": seed}
-        _record(table, out, {"corpora": corpora, **given}, began)
-    columns = ("condition", "metric", "estimator", "order", "x", "value", "se", "unit", "kind", "trusted")
+        read = {corpus.name: {"checksum": corpus.checksum, "symbols": corpus.symbols} for corpus in found}
+        notes = annotation and {"file": annotation.name, "sha256": sha256_of(annotation)}
+        _record(table, out, {"corpora": read, "annotation": notes, **given}, began)
+    if not json:
+        print(entropy_answer(table).replace("**", ""), end="\n\n")
+    columns = [
+        "condition",
+        "metric",
+        "estimator",
+        "order",
+        "axis",
+        "x",
+        "value",
+        "se",
+        "n",
+        "unit",
+        "kind",
+        "trusted",
+    ]
     _show(to_rows(table), json, columns)
 
 
@@ -126,11 +151,14 @@ def calibrate(
         bool, typer.Option("--quick", help="Few sources, up to 10^6 symbols: a minute or two.")
     ] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Samples of each source and size.")] = 5,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Bias and spread of every entropy estimator on sources whose entropy rate is known exactly."""
+    """How far every entropy estimator is off, on sources whose entropy rate is known exactly.
+
+    Says which numbers of `gfm entropy` to believe at which size; all sources take about ten minutes.
+    """
     from gfm_utils.entropy import calibration
 
     began = time.perf_counter()

@@ -5,9 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from gfm_utils.ensembles import Ensemble, train_ensembles
 from gfm_utils.profiles import Profile, profile
+
+# A loaded machine is slow; what takes how long is no test's business.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ import pytest
 
 from gfm_utils.book.notebooks import chapter_paths, declared_parameters, python_of
 from gfm_utils.profiles import DEFAULT_CONDITIONS
+from gfm_utils.provenance import recorded
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = ("corpora", "entropy", "ensembles", "predictions", "disagreement", "static_embeddings", "fisher")
@@ -99,3 +100,15 @@ def test_one_sentence_a_line(path: Path) -> None:
     markdown = [cell.source for cell in cells_of(path) if cell.cell_type == "markdown"]
     found = [line for source in markdown for line in prose_lines(source) if TWO_SENTENCES.search(line)]
     assert not found, "two sentences on a line:\n" + "\n".join(found)
+
+
+def test_every_recorded_result_that_a_chapter_shows_is_there():
+    shown = {
+        name
+        for path in ROOT.glob("chapters/*.py")
+        for name in re.findall(r'recorded\("(\w+)"\)', path.read_text())
+    }
+    assert {"calibration", "entropy"} <= shown
+    for name in shown:
+        frame, about = recorded(name)
+        assert len(frame) and {"command", "commit", "device", "versions", "date", "seconds"} <= set(about)

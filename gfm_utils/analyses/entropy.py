@@ -52,6 +52,9 @@ def corpus_entropies(
     Raises:
         GfmError: a corpus is empty, or an annotation covers no record of its corpus.
     """
+    features = {
+        corpus.name: _annotation(corpus, annotations, progress) for corpus in found if corpus.kind == "dna"
+    }
     tables: list[pd.DataFrame] = []
     profiles: dict[str, pd.DataFrame] = {}
     for corpus in found:
@@ -65,9 +68,9 @@ def corpus_entropies(
             continue
         bits = next(code.costs for code in codes if code.coder is Coder.CONTEXT_MIXING)
         assert bits is not None  # the mixer knows the cost of each base
-        features = _annotation(corpus, annotations, progress)
-        profiles[corpus.name] = information_profile(bits, corpus, annotation=features)
-        tables += [bits_by_class(bits, corpus, features), separation(bits, corpus, features)]
+        own = features[corpus.name]
+        profiles[corpus.name] = information_profile(bits, corpus, annotation=own)
+        tables += [bits_by_class(bits, corpus, own), separation(bits, corpus, own)]
     for store in stores:
         part = store.about["parts"]["train"]
         per_token = part["symbols"] / part["tokens"]
@@ -79,6 +82,11 @@ def corpus_entropies(
 def _annotation(
     corpus: corpora.Corpus, annotations: Mapping[str, corpora.Annotation] | None, progress: bool
 ) -> corpora.Annotation | None:
+    """The annotation of a corpus, if there is one; one of another sequence is refused before any work."""
     if annotations is not None:
-        return annotations.get(corpus.name)
-    return corpora.annotation(corpus.name, progress) if corpus.name in registry() else None
+        found = annotations.get(corpus.name)
+    else:
+        found = corpora.annotation(corpus.name, progress) if corpus.name in registry() else None
+    if found is not None:
+        corpora.check_covers(corpus.segments, found)
+    return found

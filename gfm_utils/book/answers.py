@@ -76,7 +76,7 @@ def entropy_answer(table: pd.DataFrame) -> str:
             f"{100 * best['value'] / uniform['value']:.0f} % of a uniform choice ({uniform['value']:.2f} bits)"
         )
         if "context_mixing_repeat_free" in own.index:
-            line += f"; without copying repeats {_number(own.loc['context_mixing_repeat_free'], 3)}"
+            line += f"; from at most 12 bases back {_number(own.loc['context_mixing_repeat_free'], 3)}"
         lines.append(line + ".")
         lines += _classes_line(table, corpus)
     tokens = table[(table["metric"] == "unigram_entropy") & (table["estimator"] == "grassberger")]

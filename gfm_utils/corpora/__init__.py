@@ -1,6 +1,14 @@
 """Corpora: registry, fetching, reading, cleaning, splitting, and the leak check."""
 
-from gfm_utils.corpora.annotation import CODES, Annotation, Feature, annotation, base_classes, read_annotation
+from gfm_utils.corpora.annotation import (
+    CODES,
+    Annotation,
+    Feature,
+    annotation,
+    base_classes,
+    check_covers,
+    read_annotation,
+)
 from gfm_utils.corpora.coordinates import CoordinateMap
 from gfm_utils.corpora.fetching import fetch, fetch_annotation
 from gfm_utils.corpora.leaks import leakage
@@ -22,6 +30,7 @@ __all__ = [
     "Split",
     "annotation",
     "base_classes",
+    "check_covers",
     "checksum",
     "fetch",
     "fetch_annotation",

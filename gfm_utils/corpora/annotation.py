@@ -192,6 +192,7 @@ def base_classes(
     where = CoordinateMap.of(segments, limit)
     classes = np.full(where.symbols, CODES[Feature.UNANNOTATED], np.uint8)
     if features is not None:
+        check_covers(segments, features)
         _paint(classes, where, features)
     if mask:
         for segment, part in zip((s for s in segments if len(s)), where.split(classes), strict=False):
@@ -200,15 +201,24 @@ def base_classes(
     return classes
 
 
-def _paint(classes: npt.NDArray[np.uint8], where: CoordinateMap, features: Annotation) -> None:
-    """Write the classes of the annotation into an array, those that take precedence last."""
-    seqids = [features.seqid(name) for name in where.names]
-    if not any(seqids):
-        ours, theirs = ", ".join(where.names[:3]), ", ".join(sorted(set(features.aliases.values()))[:3])
+def check_covers(segments: Sequence[Segment], features: Annotation) -> None:
+    """Make sure that an annotation is one of this sequence.
+
+    Raises:
+        GfmError: it covers no record.
+    """
+    names = list(dict.fromkeys(segment.record for segment in segments))
+    if not any(features.seqid(name) for name in names):
+        ours, theirs = ", ".join(names[:3]), ", ".join(sorted(set(features.aliases.values()))[:3])
         raise GfmError(
             f"{features.source} annotates none of the records: it names {theirs}, the sequences are {ours}; "
             "give the annotation of this very sequence"
         )
+
+
+def _paint(classes: npt.NDArray[np.uint8], where: CoordinateMap, features: Annotation) -> None:
+    """Write the classes of the annotation into an array, those that take precedence last."""
+    seqids = [features.seqid(name) for name in where.names]
     for number, name in enumerate(seqids):
         if name is None:
             continue

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
@@ -20,7 +20,6 @@ def distribution(weights):
 
 
 @given(SHARES, SHARES)
-@settings(deadline=None)
 def test_js_is_scipys_symmetric_and_bounded(a, b):
     p, q = distribution(a), distribution(b)
     ours = float(js_divergence(p, q))
@@ -59,7 +58,6 @@ def test_top_p_keeps_the_token_that_crosses():
 
 
 @given(SHARES, st.floats(0.01, 0.99))
-@settings(deadline=None)
 def test_top_p_is_the_smallest_set_of_that_mass(weights, mass):
     p = distribution(weights)
     kept = top_p(p, mass)

@@ -65,7 +65,7 @@ def test_cka_against_gram_matrices():
 
 
 @given(st.integers(0, 2**31), st.floats(0.1, 10))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_rotation_shift_and_scale_change_nothing(seed, scale):
     rotation = ortho_group.rvs(7, random_state=seed)
     moved = scale * A @ rotation + 3

@@ -40,7 +40,7 @@ def corpora(draw):
     return corpus_of(segments)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     corpora(),
     st.integers(0, 5),

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gfm_utils.entropy import counts as counting
@@ -25,7 +25,6 @@ def arrays(segments):
     return [np.array(s, np.uint8) for s in segments]
 
 
-@settings(deadline=None)
 @given(SEGMENTS, st.integers(1, 5))
 def test_blocks_equal_those_of_a_dictionary_and_never_cross_segments(segments, order):
     expected = naive(segments, order)
@@ -39,7 +38,6 @@ def test_blocks_equal_those_of_a_dictionary_and_never_cross_segments(segments, o
         assert counts[int("".join(map(str, block)), 4)] == times
 
 
-@settings(deadline=None)
 @given(SEGMENTS, st.integers(1, 4))
 def test_numbered_blocks_count_like_indexed_ones(segments, order):
     """Tokens with a large vocabulary go through numbering, and give the same counts of counts."""
@@ -50,7 +48,6 @@ def test_numbered_blocks_count_like_indexed_ones(segments, order):
         assert sorted(counts[counts > 0].tolist()) == sorted(expected.values())
 
 
-@settings(deadline=None)
 @pytest.mark.parametrize("few", [0, 2**16])
 @given(segments=SEGMENTS)
 def test_leaving_out_a_chunk_equals_counting_the_rest(segments, few):

@@ -7,7 +7,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import digamma
 
@@ -94,7 +94,6 @@ def test_uniform_counts_give_the_logarithm_of_the_alphabet(size):
     assert grassberger(seen) == pytest.approx(math.log2(size), abs=1e-3)
 
 
-@settings(deadline=None)
 @given(COUNTS)
 def test_against_slow_formulas(counts):
     seen = of(counts)
@@ -107,7 +106,6 @@ def test_against_slow_formulas(counts):
         assert grassberger(seen) == pytest.approx(slow, abs=1e-10)
 
 
-@settings(deadline=None)
 @given(COUNTS, st.randoms())
 def test_bounds_and_invariance(counts, random):
     shuffled = [*counts, 0]
@@ -126,7 +124,6 @@ def test_a_constant_sequence_has_no_entropy(estimator, n):
     assert entropy(of([n]), estimator, 1) == 0.0
 
 
-@settings(deadline=None)
 @given(COUNTS)
 def test_chao_wang_jost_against_the_published_sum(counts):
     assert chao_wang_jost(of(counts)) == pytest.approx(slow_chao_wang_jost(counts), abs=1e-10)

@@ -38,7 +38,6 @@ def brute_match_lengths(segments):
     return found
 
 
-@settings(deadline=None)
 @given(SEGMENTS)
 @pytest.mark.parametrize(("scale", "alphabet"), [(1, 3), (1, 4), (100, 255), (400, 1000), (40_000, 100_000)])
 def test_match_lengths_equal_brute_force(scale, alphabet, segments):
@@ -47,7 +46,6 @@ def test_match_lengths_equal_brute_force(scale, alphabet, segments):
         assert match_lengths(arrays, alphabet).tolist() == brute_match_lengths(segments)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=80))
 def test_suffixes_and_prefixes_equal_the_naive_ones(symbols):
     text = np.array(symbols, np.uint8)
@@ -76,7 +74,7 @@ def test_the_two_averages_and_their_order():
     assert harmonic.value < arithmetic.value
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=200))
 def test_properties(symbols):
     harmonic, arithmetic = match_entropies([np.array(symbols)], 4)

@@ -113,7 +113,7 @@ def test_a_large_sample_keeps_its_digits():
         assert _log_evidence(seen, float(4**13), np.array([log]))[0] == pytest.approx(float(exact), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=30), st.integers(0, 10**9))
 def test_bounds(counts, more):
     support = len(counts) + more

@@ -35,7 +35,7 @@ def stepped(p, rows):
     return after
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 3), st.integers(2, 4), st.integers(0, 1000))
 def test_the_stationary_distribution_by_power_iteration(order, alphabet, seed):
     source = random_markov(order, alphabet, seed)
