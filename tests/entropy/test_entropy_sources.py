@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gfm_utils.entropy.calibration import calibrate, nsb_advantage, rate_estimates
@@ -40,13 +40,12 @@ def stepped(p, rows):
 def test_the_stationary_distribution_by_power_iteration(order, alphabet, seed):
     source = random_markov(order, alphabet, seed)
     p = np.full(alphabet**order, 1 / alphabet**order)
-    for _ in range(20):
-        p = stepped(p, source.rows)
     assert stepped(source.contexts, source.rows) == pytest.approx(source.contexts, abs=1e-14)
-    for _ in range(400):
+    for _ in range(2_000):
         before, p = p, stepped(p, source.rows)
         if np.abs(before - p).max() < 1e-15:
             break
+    assume(np.abs(before - p).max() < 1e-15)  # a chain that hardly leaves a context mixes too slowly
     assert source.rate == pytest.approx(float(p @ row_entropies(source.rows)), abs=1e-10)
 
 
