@@ -148,15 +148,26 @@ def train(
     conditions: Conditions,
     profile: Profile = "quick",
     members: Annotated[int | None, typer.Option(min=1, help="Members, instead of the profile's number.")] = None,
+    vary: Annotated[
+        str | None, typer.Option(help="What members differ by: init (the default), order, masks or all.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps a member, instead of the profile's.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens a member reads, instead of a number of steps.")
+    ] = None,
     runs: Runs = Path("runs"),
     seed: Seed = 42,
     json: Json = False,
 ) -> None:
-    """Train the ensembles of some conditions; what is already trained is left alone."""
+    """Train the ensembles of some conditions.
+
+    What is already trained is left alone, and what an earlier run left unfinished continues where it was.
+    """
     from gfm_utils.analyses.learning import learning_curves
     from gfm_utils.ensembles import train_ensembles
 
-    ensembles = train_ensembles(conditions, profile, runs, seed, members)
+    size = profile_named(profile).changed(vary, steps, tokens)
+    ensembles = train_ensembles(conditions, size, runs, seed, members)
     if json:
         _show(to_rows(learning_curves(ensembles)), True, ())
         return

@@ -3,10 +3,11 @@
 import multiprocessing
 import os
 import queue
+import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ import torch
 from tqdm import tqdm
 
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.training import train_member
+from gfm_utils.ensembles.training import Diverged, is_trained, partial_path, train_member
+from gfm_utils.errors import GfmError
 from gfm_utils.tokens import TokenStore
 
 # Large buffers are kept between steps instead of going back to the system: without this, glibc maps
@@ -46,33 +48,40 @@ def cores() -> int:
 
 
 def train(tasks: Sequence[Task], progress: bool = True) -> None:
-    """Train members, as many at once as there are cores (one at a time on a GPU).
+    """Train the members that are not trained yet, as many at once as there are cores (one at a time on a GPU).
 
-    When one fails, those in training are finished first and no further one is begun.
+    A member that diverges does not stop the others. After any other error those in training are finished and
+    no further one is begun.
 
     Args:
-        tasks: what to train.
+        tasks: all members of a run. Their number, not that of the missing ones, decides how many threads
+            each member has, so that a run that was killed ends with the weights of one that was not.
         progress: show a bar with the mean loss of the members in training and tokens per second.
 
     Raises:
-        GfmError: a member diverged.
+        GfmError: members diverged, or a training process was killed.
     """
-    if not tasks:
+    missing = [task for task in tasks if not is_trained(task.path) or partial_path(task.path).exists()]
+    if not missing:
         return
     where = device()
-    workers = 1 if where == "cuda" else min(cores(), len(tasks))
-    threads = max(1, cores() // workers)
+    most = 1 if where == "cuda" else min(cores(), len(tasks))
+    threads = max(1, cores() // most)
     context = multiprocessing.get_context("spawn")
     reports = context.Queue()
     with (
         _environment(_MALLOC),
-        ProcessPoolExecutor(workers, context, _start_worker, (reports, threads)) as pool,
+        ProcessPoolExecutor(min(most, len(missing)), context, _start_worker, (reports, threads)) as pool,
     ):
-        futures = [pool.submit(_run, index, task, where) for index, task in enumerate(tasks)]
+        futures = [pool.submit(_run, index, task, where) for index, task in enumerate(missing)]
         try:
-            _follow(tasks, futures, reports, progress)
-            for future in futures:
-                future.result()
+            _follow(missing, futures, reports, progress)
+            diverged = [str(error) for error in map(_divergence, futures) if error is not None]
+        except BrokenProcessPool as error:
+            raise GfmError(
+                "a training process was killed, perhaps because memory ran out: the same command continues "
+                "where it was"
+            ) from error
         except Exception:  # what is in training is finished, what is queued is not begun
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -81,6 +90,17 @@ def train(tasks: Sequence[Task], progress: bool = True) -> None:
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
+    if diverged:
+        raise GfmError(f"{'; '.join(diverged)} (members that diverged: {len(diverged)} of {len(tasks)})")
+
+
+def _divergence(future: Future[None]) -> Diverged | None:
+    """Why the member of a future diverged, or None when it is trained; other errors are raised."""
+    try:
+        future.result()
+    except Diverged as error:
+        return error
+    return None
 
 
 @contextmanager
@@ -116,23 +136,29 @@ def _run(index: int, task: Task, where: str) -> None:
     def report(step: int, loss: float) -> None:
         _report_queue.put((index, step, loss))
 
-    train_member(task.spec, task.store, task.seed, task.path, where, report)
+    train_member(task.spec, task.store, task.seed, task.path, where, report, _report_queue.put)
 
 
 def _follow(tasks: Sequence[Task], futures: Sequence[Future[None]], reports: Any, progress: bool) -> None:
+    """Show what the workers report until all are done, or one has failed otherwise than by divergence."""
     tokens = [0] * len(tasks)
     losses: dict[int, float] = {}
     total = sum(task.spec.tokens_seen for task in tasks)
     label = f"training {len(tasks)} members"
     with tqdm(total=total, unit="tok", unit_scale=True, desc=label, disable=not progress, mininterval=2) as bar:
-        while not all(future.done() for future in futures):
-            if any(future.done() and future.exception() for future in futures):
-                return  # the caller asks each future for its result, and so meets the exception
+        while True:
+            done = [future for future in futures if future.done()]
+            failed = any(not isinstance(future.exception(), Diverged | None) for future in done)
             try:
-                index, step, loss = reports.get(timeout=0.2)
+                message = reports.get(timeout=0.2)
             except queue.Empty:
-                time.sleep(0.05)
+                if failed or len(done) == len(futures):
+                    return  # the caller asks each future for its result, and so meets the exception
                 continue
+            if isinstance(message, str):
+                tqdm.write(message, file=sys.stderr)
+                continue
+            index, step, loss = message
             now = step * tasks[index].spec.batch * tasks[index].spec.window
             bar.update(now - tokens[index])
             tokens[index], losses[index] = now, loss
@@ -142,4 +168,3 @@ def _follow(tasks: Sequence[Task], futures: Sequence[Future[None]], reports: Any
                 f"{tasks[i].spec.condition}#{tasks[i].seed} {value:.2f}" for i, value in sorted(losses.items())
             )
             bar.set_postfix_str(f"loss in bits/token: {running}", refresh=False)
-        bar.update(total - bar.n)
