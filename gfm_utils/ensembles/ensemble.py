@@ -13,8 +13,9 @@ from transformers.utils import logging as transformers_logging
 
 from gfm_utils.ensembles import local
 from gfm_utils.ensembles.batches import check_windows
+from gfm_utils.ensembles.cost import Cost
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.training import checkpoint_path
+from gfm_utils.ensembles.training import Task, checkpoint_path
 from gfm_utils.errors import GfmError
 from gfm_utils.files import write_json
 from gfm_utils.profiles import Profile, profile
@@ -149,10 +150,42 @@ def train_ensembles(
     for ensemble in ensembles:
         folder = ensemble.members[0].path.parent
         write_json(folder / "spec.json", ensemble.spec.model_dump(mode="json"))
-    tasks = [
-        local.Task(ensemble.spec, ensemble.store, member.seed, member.path)
+    local.train(_tasks(ensembles), progress)
+    return ensembles
+
+
+def expected_costs(
+    conditions: Sequence[str],
+    size: Profile | str,
+    runs_dir: Path,
+    seed: int = 42,
+    members: int | None = None,
+    devices: int = 1,
+) -> list[Cost]:
+    """What ``train_ensembles`` would cost: time, memory, disk, device-hours, from a probe of seconds.
+
+    Tokens are made if they are not there; nothing is trained.
+
+    Args:
+        conditions: ``corpus@tokenizer`` each.
+        size: a profile or its name.
+        runs_dir: where token arrays and ensembles stand; members that are trained cost nothing.
+        seed: of the split, the order of the windows and the masks.
+        members: how many, instead of the profile's number.
+        devices: number of devices like this one for which the time is given too.
+
+    Returns:
+        The cost of each condition, and of all together when there are several.
+
+    Raises:
+        GfmError: a corpus cannot be had, read or split, or is too short for the profile's windows.
+    """
+    return local.expected_costs(_tasks(plan_ensembles(conditions, size, runs_dir, seed, members)), devices)
+
+
+def _tasks(ensembles: Sequence[Ensemble]) -> list[Task]:
+    return [
+        Task(ensemble.spec, ensemble.store, member.seed, member.path)
         for ensemble in ensembles
         for member in ensemble.members
     ]
-    local.train(tasks, progress)
-    return ensembles

@@ -16,6 +16,11 @@ KEPT = 2
 _DIGITS = 16
 
 
+def newest_step(folder: Path) -> int:
+    """Step of the newest state in a folder going by its name, unchecked; 0 when there is none."""
+    return max((int(path.name.split("-")[1]) for path in folder.glob("state-*-*.pt")), default=0)
+
+
 @dataclass(frozen=True)
 class SavedStates:
     """The states of one member in training, ``state-<step>-<checksum>.pt`` in a folder.

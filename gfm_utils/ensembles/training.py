@@ -6,6 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch.nn import functional
 from gfm_utils.ensembles.batches import Batch, batches, masked_windows
 from gfm_utils.ensembles.presets import build_model, masked_logits
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.states import SavedStates
+from gfm_utils.ensembles.states import SavedStates, newest_step
 from gfm_utils.errors import GfmError
 from gfm_utils.files import flush, locked, sha256_of, write_json
 from gfm_utils.tokens import TokenStore
@@ -62,6 +63,30 @@ def is_trained(path: Path) -> bool:
 def partial_path(path: Path) -> Path:
     """Where a member is while it is trained: ``.member-00.partial`` beside its directory."""
     return path.with_name(f".{path.name}.partial")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One member to train.
+
+    Attributes:
+        spec: what all members of its ensemble share.
+        store: the tokens.
+        seed: of the member.
+        path: its directory.
+    """
+
+    spec: EnsembleSpec
+    store: TokenStore
+    seed: int
+    path: Path
+
+    @property
+    def steps_left(self) -> int:
+        """Steps that are still to be taken, after those of the newest saved state if there is one."""
+        if is_trained(self.path):
+            return 0
+        return self.spec.steps - newest_step(partial_path(self.path))
 
 
 def learning_rate_factor(step: int, spec: EnsembleSpec) -> float:
@@ -113,13 +138,16 @@ def train_member(
             shutil.rmtree(partial_path(path), ignore_errors=True)  # of a run killed right after it was done
             return
         try:
-            _Training(spec, store, seed, path, device, report, notice).run()
+            Training(spec, store, seed, path, device, report, notice).run()
         finally:
             torch.set_num_threads(threads)
 
 
-class _Training:
-    """A member in training, and all that decides its further course."""
+class Training:
+    """A member in training, and all that decides its further course; nothing is written before ``run``.
+
+    Takes what ``train_member`` takes.
+    """
 
     def __init__(
         self,
@@ -128,8 +156,8 @@ class _Training:
         seed: int,
         path: Path,
         device: str,
-        report: Report | None,
-        notice: Notice | None,
+        report: Report | None = None,
+        notice: Notice | None = None,
     ) -> None:
         self.spec, self.store, self.seed, self.path, self.device = spec, store, seed, path, device
         self.report, self.notice = report, notice
@@ -152,12 +180,17 @@ class _Training:
         self.resumed_at: list[int] = []
 
     def run(self) -> None:
+        """Train from the newest good state, or the beginning, to the end, and write the member's directory.
+
+        Raises:
+            Diverged: the loss is no longer a number or beyond hope.
+        """
         self._begin()
         self.save_at = time.monotonic() + SAVE_SECONDS
         self.model.train()
         for batch in batches(self.store, self.spec, self.seeds, self.step):
             self._keep()
-            self._learn(batch)
+            self.learn(batch)
         self._keep()
         self._finish()
 
@@ -228,8 +261,12 @@ class _Training:
         flush(path)
         self.files |= {str(file.relative_to(self.folder)): sha256_of(file) for file in path.iterdir()}
 
-    def _learn(self, batch: Batch) -> None:
-        """One step."""
+    def learn(self, batch: Batch) -> None:
+        """One step.
+
+        Raises:
+            Diverged: the loss is no longer a number or beyond hope (looked at every 20 steps).
+        """
         ids, where, truth = (
             torch.from_numpy(array).to(self.device) for array in (batch.ids, batch.positions, batch.targets)
         )

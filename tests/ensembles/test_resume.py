@@ -202,13 +202,13 @@ def test_what_a_kill_left_beside_a_complete_member_is_removed(spec, store, whole
 
 
 def test_two_at_once_train_a_member_once(monkeypatch, spec, store, tmp_path):
-    begun, run = [], training._Training.run
+    begun, run = [], training.Training.run
 
     def counted(self):
         begun.append(self.seed)
         run(self)
 
-    monkeypatch.setattr(training._Training, "run", counted)
+    monkeypatch.setattr(training.Training, "run", counted)
     short = spec.model_copy(update={"steps": 8})
     arguments = (short, store, 1, tmp_path / "member", "cpu")
     threads = [threading.Thread(target=train_member, args=arguments) for _ in range(2)]
