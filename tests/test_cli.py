@@ -103,6 +103,16 @@ def test_train_rows_and_a_second_run(run, toy_fasta, tmp_path):
     assert written == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("member-00/*")}
 
 
+def test_a_dry_run_gives_rows_and_trains_nothing(run, toy_fasta, tmp_path):
+    arguments = ["train", f"{toy_fasta}@kmer2", "--profile", "smoke", "--members", "1", "--runs", tmp_path]
+    status, out, _ = run(*arguments, "--dry-run", "--devices", "3", "--json")
+    rows = json.loads(out)
+    assert status == 0 and all(set(row) == set(COLUMNS) for row in rows)
+    assert {row["metric"] for row in rows} == {"training_time", "device_time", "device_memory", "disk"}
+    assert all(row["value"] > 0 and row["n"] == 1 for row in rows)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 BAD_FILES = {
     "protein.fa": (b">p\n" + b"MKVLAAGIVGLELPRSTEFWYQ\n" * 40, "protein"),
     "empty.fa": (b"", "empty"),
@@ -144,6 +154,8 @@ def test_bad_files_get_one_sentence_and_leave_nothing(run, tmp_path, name, verb)
         (["train", "news@bpe64", "--profile", "quikc"], "did you mean 'quick'"),
         (["train", "news@wordpiece"], "unknown tokenizer 'wordpiece'"),
         (["train", "news"], "corpus@tokenizer"),
+        (["train", "news@bpe64", "--vary", "mask"], "did you mean 'masks'"),
+        (["train", "news@bpe64", "--steps", "10", "--tokens", "1000"], "both steps and tokens"),
         (["train", "news@kmer3", "--profile", "smoke"], "kmer3"),
         (["entropy", "no/such/file.fa"], "no/such/file.fa"),
         (["build", "--profile", "quikc"], "did you mean 'quick'"),

@@ -113,7 +113,9 @@ def expected(
 
 
 def duration(seconds: float) -> str:
-    """A time for people: ``8 s``, ``12 min``, ``3.4 h``."""
+    """A time for people: ``8 s``, ``2.5 min``, ``34 min``, ``3.4 h``."""
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.{int(seconds < 600)}f} min"
+    return f"{seconds / 3600:,.1f} h"
