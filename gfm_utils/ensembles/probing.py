@@ -9,6 +9,7 @@ import torch
 
 from gfm_utils.ensembles.batches import Batch, batches
 from gfm_utils.ensembles.training import Task, Training
+from gfm_utils.errors import GfmError
 
 #: A probe takes about this long, once its process runs, and this many steps at most.
 SECONDS = 1.5
@@ -48,7 +49,23 @@ def measure(task: Task, device: str) -> Probe:
     Args:
         task: the member.
         device: ``cpu`` or ``cuda``.
+
+    Raises:
+        GfmError: a step needs more memory than the device has.
     """
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()  # of probes of other conditions in this process
+    try:
+        return _measure(task, device)
+    except torch.OutOfMemoryError as error:
+        spec = task.spec
+        raise GfmError(
+            f"training {spec.condition!r} needs more memory than the device has: give a smaller batch "
+            f"({spec.batch}), window ({spec.window}) or preset ({spec.preset}) in the profile"
+        ) from error
+
+
+def _measure(task: Task, device: str) -> Probe:
     spec = task.spec.model_copy(update={"steps": 10 * STEPS + task.spec.steps})  # a probe never comes to an end
     member = Training(spec, task.store, task.seed, task.path, device)
     member.model.train()

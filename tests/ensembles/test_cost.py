@@ -1,13 +1,15 @@
 """What training is said to cost."""
 
 import pytest
+import torch
 
 from gfm_utils.analyses.cost import cost_overview, cost_table
 from gfm_utils.ensembles import build_model, log_spaced
 from gfm_utils.ensembles.cost import duration, expected, remaining_seconds, schedule
 from gfm_utils.ensembles.probing import Probe, measure
 from gfm_utils.ensembles.states import SavedStates
-from gfm_utils.ensembles.training import VALIDATION_WINDOWS, Task, partial_path
+from gfm_utils.ensembles.training import VALIDATION_WINDOWS, Task, Training, partial_path
+from gfm_utils.errors import GfmError
 
 MIB = 2**20
 
@@ -89,6 +91,15 @@ def test_a_probe_measures_and_leaves_nothing(tasks, tmp_path):
     assert found.weight_bytes == 4 * sum(p.numel() for p in model.parameters())
     assert found.step_seconds > 0 and not found.memory_measured
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_fit_is_said_in_a_sentence(monkeypatch, tasks):
+    def full(self, batch):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Training, "learn", full)
+    with pytest.raises(GfmError, match=r"more memory than the device has: give a smaller batch \(16\)"):
+        measure(tasks[0], "cpu")
 
 
 def test_memory_grows_with_the_batch_even_when_the_probe_reads_less_of_it(tasks):

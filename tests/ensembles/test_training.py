@@ -180,16 +180,21 @@ def test_a_budget_is_in_steps_or_in_tokens(smoke):
         type(smoke)(**plain | {"steps": None})
 
 
-def test_a_member_that_diverges_leaves_the_others_alone(trained, tmp_path):
+def test_a_member_that_diverges_leaves_the_others_alone(trained, tmp_path, capsys):
+    """And what the workers have to say, here of a damaged state, reaches the terminal."""
     store, good = trained[0].store, trained[0].spec.model_copy(update={"steps": 4})
     wild = good.model_copy(update={"learning_rate": 1e9, "steps": 40})
     tasks = [
         local.Task(spec, store, seed, tmp_path / f"member-{seed}")
         for spec, seed in ((wild, 1), (good, 2), (good, 3))
     ]
+    (tmp_path / ".member-3.partial").mkdir()
+    (tmp_path / ".member-3.partial/state-000000003-0123456789abcdef.pt").write_bytes(b"damaged")
     with pytest.raises(GfmError, match=r"seed 1, diverged at step 1 .*lower .*\(.*diverged: 1 of 3\)"):
         local.train(tasks, progress=False)
     assert [(task.path / "model.safetensors").exists() for task in tasks] == [False, True, True]
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "seed 3" in line]
+    assert "damaged: state-000000003-0123456789abcdef.pt; starts from the beginning" in line
 
 
 def test_workers_end_with_a_parent_that_is_killed(trained, tmp_path):
