@@ -4,12 +4,16 @@ import gzip
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from gfm_utils import cli
+from gfm_utils.ensembles import local
 from gfm_utils.entropy.sources import uniform
 from gfm_utils.tables import COLUMNS
 
@@ -103,7 +107,16 @@ def test_train_rows_and_a_second_run(run, toy_fasta, tmp_path):
     assert written == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("member-00/*")}
 
 
-def test_a_dry_run_gives_rows_and_trains_nothing(run, toy_fasta, tmp_path):
+def test_a_dry_run_gives_rows_and_trains_nothing(run, toy_fasta, tmp_path, monkeypatch):
+    """The probe runs in a thread here; in processes of its own it runs before every training."""
+
+    @contextmanager
+    def pool(tasks):
+        with ThreadPoolExecutor(1) as executor:
+            yield local._Pool(executor, None, "cpu", 1)
+
+    monkeypatch.setattr(local, "_pool", pool)
+    monkeypatch.setattr(local, "_barrier", threading.Barrier(1))
     arguments = ["train", f"{toy_fasta}@kmer2", "--profile", "smoke", "--members", "1", "--runs", tmp_path]
     status, out, _ = run(*arguments, "--dry-run", "--devices", "3", "--json")
     rows = json.loads(out)

@@ -203,8 +203,8 @@ class Training:
             torch.manual_seed(self.seeds.init)
             self.began = time.perf_counter()
         else:
-            for leftover in (*self.folder.rglob(".*.tmp"), *self.folder.rglob(".*.old")):  # of a killed run
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            for leftover in list(self.folder.rglob(".*.tmp")):  # of a killed run
+                leftover.unlink()
             self._restore(saved)
         if self.notice is not None and (saved or damaged):
             unused = f"saved states not used, damaged: {', '.join(damaged)}; " if damaged else ""
