@@ -72,8 +72,8 @@ def nsb(seen: Multiplicities, support: float) -> float:
     """
     if _certain(seen, support):
         return 0.0
-    logs, weights = _concentrations(seen, float(support))
-    return float(weights @ dirichlet_mean(seen, float(support), np.exp(logs))) / math.log(2.0)
+    _, weights, means = _means(seen, float(support))
+    return float(weights @ means) / math.log(2.0)
 
 
 def nsb_posterior(seen: Multiplicities, support: float) -> Posterior:
@@ -88,9 +88,7 @@ def nsb_posterior(seen: Multiplicities, support: float) -> Posterior:
     """
     if _certain(seen, support):
         return Posterior(0.0, 0.0)
-    logs, weights = _concentrations(seen, float(support))
-    betas = np.exp(logs)
-    means = dirichlet_mean(seen, float(support), betas)
+    betas, weights, means = _means(seen, float(support))
     mean = float(weights @ means)
     variance = float(weights @ (dirichlet_variance(seen, float(support), betas) + (means - mean) ** 2))
     return Posterior(mean / math.log(2.0), math.sqrt(max(0.0, variance)) / math.log(2.0))
@@ -101,6 +99,13 @@ def _certain(seen: Multiplicities, support: float) -> bool:
     if support < seen.distinct:
         raise ValueError(f"{seen.distinct:.0f} different blocks were seen, but the support is {support}")
     return support == 1
+
+
+def _means(seen: Multiplicities, support: float) -> tuple[Floats, Floats, Floats]:
+    """Concentrations β, their posterior weights and E[H | n, β] in nats, each of shape (b,)."""
+    logs, weights = _concentrations(seen, support)
+    betas = np.exp(logs)
+    return betas, weights, dirichlet_mean(seen, support, betas)
 
 
 def _concentrations(seen: Multiplicities, support: float) -> tuple[Floats, Floats]:
