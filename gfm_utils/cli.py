@@ -176,15 +176,37 @@ def train(
     conditions: Conditions,
     profile: Profile = "quick",
     members: Annotated[int | None, typer.Option(min=1, help="Members, instead of the profile's number.")] = None,
+    vary: Annotated[
+        str | None, typer.Option(help="What members differ by: init (the default), order, masks or all.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps a member, instead of the profile's.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens a member reads, instead of a number of steps.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Train nothing: expected time, memory, disk and device-hours.")
+    ] = False,
+    devices: Annotated[
+        int, typer.Option(min=1, help="With --dry-run: also the time on so many devices like this one.")
+    ] = 1,
     runs: Runs = Path("runs"),
     seed: Seed = 42,
     json: Json = False,
 ) -> None:
-    """Train the ensembles of some conditions; what is already trained is left alone."""
-    from gfm_utils.analyses.learning import learning_curves
-    from gfm_utils.ensembles import train_ensembles
+    """Train the ensembles of some conditions.
 
-    ensembles = train_ensembles(conditions, profile, runs, seed, members)
+    What is already trained is left alone, and what an earlier run left unfinished continues where it was.
+    """
+    from gfm_utils.analyses.cost import cost_overview, cost_table
+    from gfm_utils.analyses.learning import learning_curves
+    from gfm_utils.ensembles import expected_costs, train_ensembles
+
+    size = profile_named(profile).changed(vary, steps, tokens)
+    if dry_run:
+        costs = expected_costs(conditions, size, runs, seed, members, devices)
+        _show(to_rows(cost_table(costs)) if json else cost_overview(costs), json, tuple(cost_overview(costs)[0]))
+        return
+    ensembles = train_ensembles(conditions, size, runs, seed, members)
     if json:
         _show(to_rows(learning_curves(ensembles)), True, ())
         return

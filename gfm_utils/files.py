@@ -24,7 +24,7 @@ def cache_dir() -> Path:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling of ``path`` to write (a file or a directory); rename it when all went well.
+    """Give a temporary sibling of ``path`` to write (a file or a directory); flush and rename it if all went well.
 
     On an exception the temporary is removed and whatever stood at ``path`` is untouched.
     An existing directory at ``path`` is replaced.
@@ -34,6 +34,7 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
+        flush(temporary)
         if path.is_dir() and temporary.is_dir():
             retired = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
             os.replace(path, retired)
@@ -46,6 +47,13 @@ def atomic(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or every file in a directory, is on the disk: a later rename then never outruns it."""
+    for file in [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]:
+        with open(file, "r+b") as handle:
+            os.fsync(handle.fileno())
 
 
 @contextmanager

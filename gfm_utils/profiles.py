@@ -1,11 +1,14 @@
 """Profiles: one named size of everything, from a test of seconds to the paper's own run."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gfm_utils.errors import unknown
+from gfm_utils.errors import GfmError, unknown
 
+#: What the members of an ensemble differ by: initial weights, order of the windows, masks, or all three.
+Vary = Literal["init", "order", "masks", "all"]
+VARY: tuple[Vary, ...] = get_args(Vary)
 DEFAULT_CONDITIONS = ("news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4")
 
 
@@ -23,7 +26,9 @@ class Profile(BaseModel):
     window: int = Field(description="tokens a window", ge=8)
     # training
     members: int = Field(description="models an ensemble", ge=2)
-    steps: int = Field(description="optimiser steps a member", ge=1)
+    vary: Vary = Field(default="init", description="what the members differ by")
+    steps: int | None = Field(default=None, description="optimiser steps a member; either this or tokens", ge=1)
+    tokens: int | None = Field(default=None, description="tokens that a member reads; either this or steps", ge=1)
     batch: int = Field(description="windows a step", ge=1)
     learning_rate: float
     warmup: float = Field(description="share of the steps with a rising learning rate")
@@ -46,6 +51,45 @@ class Profile(BaseModel):
     entropy_order: int = Field(description="largest block length in symbols", ge=1)
     entropy_symbols: int | None = Field(default=None, description="first symbols that are counted; None: all")
     code_symbols: int | None = Field(description="first symbols that the code lengths read; None: all")
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "Profile":
+        _ = self.steps_taken
+        return self
+
+    @property
+    def steps_taken(self) -> int:
+        """Optimiser steps a member: as given, or the number nearest to the budget of tokens, at least 1.
+
+        Raises:
+            GfmError: both a number of steps and one of tokens are given, or neither.
+        """
+        if self.steps is not None and self.tokens is None:
+            return self.steps
+        if self.tokens is not None and self.steps is None:
+            return max(1, round(self.tokens / (self.batch * self.window)))
+        given = "both steps and tokens" if self.steps is not None else "neither steps nor tokens"
+        raise GfmError(f"profile {self.name!r} gives {given} as the budget of a member: give one of the two")
+
+    def changed(self, vary: str | None = None, steps: int | None = None, tokens: int | None = None) -> "Profile":
+        """This profile with another variant or another budget; None leaves a thing as it is.
+
+        Args:
+            vary: what the members differ by, one of ``VARY``.
+            steps: optimiser steps a member.
+            tokens: tokens that a member reads.
+
+        Raises:
+            GfmError: an unknown variant, or both budgets.
+        """
+        update: dict[str, Any] = {}
+        if vary is not None:
+            if vary not in VARY:
+                raise unknown("variant", vary, VARY)
+            update["vary"] = vary
+        if steps is not None or tokens is not None:
+            update |= {"steps": steps, "tokens": tokens}
+        return Profile.model_validate(self.model_dump() | update)
 
 
 # Small models learn most per second of two cores from many small batches, and from 30 % of the tokens masked

@@ -4,12 +4,16 @@ import gzip
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from gfm_utils import cli
+from gfm_utils.ensembles import local
 from gfm_utils.entropy.sources import uniform
 from gfm_utils.tables import COLUMNS
 
@@ -103,6 +107,25 @@ def test_train_rows_and_a_second_run(run, toy_fasta, tmp_path):
     assert written == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("member-00/*")}
 
 
+def test_a_dry_run_gives_rows_and_trains_nothing(run, toy_fasta, tmp_path, monkeypatch):
+    """The probe runs in a thread here; in processes of its own it runs before every training."""
+
+    @contextmanager
+    def pool(tasks):
+        with ThreadPoolExecutor(1) as executor:
+            yield local._Pool(executor, None, "cpu", 1)
+
+    monkeypatch.setattr(local, "_pool", pool)
+    monkeypatch.setattr(local, "_barrier", threading.Barrier(1))
+    arguments = ["train", f"{toy_fasta}@kmer2", "--profile", "smoke", "--members", "1", "--runs", tmp_path]
+    status, out, _ = run(*arguments, "--dry-run", "--devices", "3", "--json")
+    rows = json.loads(out)
+    assert status == 0 and all(set(row) == set(COLUMNS) for row in rows)
+    assert {row["metric"] for row in rows} == {"training_time", "device_time", "device_memory", "disk"}
+    assert all(row["value"] > 0 and row["n"] == 1 for row in rows)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 BAD_FILES = {
     "protein.fa": (b">p\n" + b"MKVLAAGIVGLELPRSTEFWYQ\n" * 40, "protein"),
     "empty.fa": (b"", "empty"),
@@ -144,6 +167,8 @@ def test_bad_files_get_one_sentence_and_leave_nothing(run, tmp_path, name, verb)
         (["train", "news@bpe64", "--profile", "quikc"], "did you mean 'quick'"),
         (["train", "news@wordpiece"], "unknown tokenizer 'wordpiece'"),
         (["train", "news"], "corpus@tokenizer"),
+        (["train", "news@bpe64", "--vary", "mask"], "did you mean 'masks'"),
+        (["train", "news@bpe64", "--steps", "10", "--tokens", "1000"], "both steps and tokens"),
         (["train", "news@kmer3", "--profile", "smoke"], "kmer3"),
         (["entropy", "no/such/file.fa"], "no/such/file.fa"),
         (["build", "--profile", "quikc"], "did you mean 'quick'"),

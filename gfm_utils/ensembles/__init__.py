@@ -1,15 +1,26 @@
 """Ensembles of matched masked language models: specification, training, checkpoints, prediction streams."""
 
-from gfm_utils.ensembles.ensemble import STATES, Ensemble, Member, State, plan_ensembles, train_ensembles
+from gfm_utils.ensembles.batches import masked_windows
+from gfm_utils.ensembles.cost import Cost, duration
+from gfm_utils.ensembles.ensemble import (
+    STATES,
+    Ensemble,
+    Member,
+    State,
+    expected_costs,
+    plan_ensembles,
+    train_ensembles,
+)
 from gfm_utils.ensembles.local import device
 from gfm_utils.ensembles.predictions import Predictions, masked_test_tokens, predictions
 from gfm_utils.ensembles.presets import PRESETS, build_model, masked_logits
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.training import masked_windows, provenance
+from gfm_utils.ensembles.training import log_spaced, provenance
 
 __all__ = [
     "PRESETS",
     "STATES",
+    "Cost",
     "Ensemble",
     "EnsembleSpec",
     "Member",
@@ -17,6 +28,9 @@ __all__ = [
     "State",
     "build_model",
     "device",
+    "duration",
+    "expected_costs",
+    "log_spaced",
     "masked_logits",
     "masked_test_tokens",
     "masked_windows",

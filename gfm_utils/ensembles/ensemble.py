@@ -1,7 +1,6 @@
 """Ensembles on disk: found, or trained first."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +12,12 @@ from transformers import AutoModelForMaskedLM
 from transformers.utils import logging as transformers_logging
 
 from gfm_utils.ensembles import local
+from gfm_utils.ensembles.batches import check_windows
+from gfm_utils.ensembles.cost import Cost
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.training import check_windows
-from gfm_utils.files import locked, write_json
+from gfm_utils.ensembles.training import Task, checkpoint_path
+from gfm_utils.errors import GfmError
+from gfm_utils.files import write_json
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tokens import Condition, TokenStore, prepare
 
@@ -32,13 +34,32 @@ class Member:
     path: Path
     seed: int
 
-    def model(self, state: State = "trained", where: str = "cpu") -> Any:
-        """The Hugging Face model in evaluation mode, as trained or as initialised, on a device."""
-        path = self.path if state == "trained" else self.path / "untrained"
+    def model(self, state: State | int = "trained", where: str = "cpu") -> Any:
+        """The Hugging Face model in evaluation mode, on a device.
+
+        Args:
+            state: as trained, as initialised, or after as many steps as a number of ``checkpoints`` says.
+            where: the device.
+
+        Raises:
+            GfmError: there is no checkpoint of that step.
+        """
+        if isinstance(state, int):
+            if state not in self.checkpoints:
+                known = ", ".join(map(str, self.checkpoints))
+                raise GfmError(f"{self.path} has no checkpoint of step {state}, only of the steps {known}")
+            path = checkpoint_path(self.path, state, self.checkpoints[-1])
+        else:
+            path = self.path if state == "trained" else self.path / "untrained"
         loaded = AutoModelForMaskedLM.from_pretrained(
             path, use_safetensors=True, trust_remote_code=False, local_files_only=True
         )
         return loaded.eval().to(where)
+
+    @cached_property
+    def checkpoints(self) -> list[int]:
+        """Steps after which the weights are kept, from 0 (untrained) to the last (trained)."""
+        return [int(step) for step in self.metrics["step"]]
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -106,6 +127,8 @@ def train_ensembles(
 ) -> list[Ensemble]:
     """Ensembles of the given conditions; members that are already there are not trained again.
 
+    Members that an earlier run left unfinished continue where they were.
+
     Members have the seeds 1, 2, ... and stand in ``<runs_dir>/<condition>-<key>/member-00``, ``member-01``, ...
 
     Args:
@@ -120,20 +143,49 @@ def train_ensembles(
         One ensemble a condition, in their order.
 
     Raises:
-        GfmError: a corpus cannot be used, or a member diverged; the message says which and why.
+        GfmError: a corpus cannot be used, or a member diverged (the others are trained); the message says
+            which and why.
     """
     ensembles = plan_ensembles(conditions, size, runs_dir, seed, members)
-    with locked(Path(runs_dir) / "training"):
-        missing = [
-            local.Task(ensemble.spec, ensemble.store, member.seed, member.path)
-            for ensemble in ensembles
-            for member in ensemble.members
-            if not (member.path / "spec.json").exists()
-        ]
-        for ensemble in ensembles:
-            folder = ensemble.members[0].path.parent
-            for leftover in folder.glob(".member-*.tmp"):  # of a run that was killed: nobody else holds the lock
-                shutil.rmtree(leftover)
-            write_json(folder / "spec.json", ensemble.spec.model_dump(mode="json"))
-        local.train(missing, progress)
+    for ensemble in ensembles:
+        folder = ensemble.members[0].path.parent
+        write_json(folder / "spec.json", ensemble.spec.model_dump(mode="json"))
+    local.train(_tasks(ensembles), progress)
     return ensembles
+
+
+def expected_costs(
+    conditions: Sequence[str],
+    size: Profile | str,
+    runs_dir: Path,
+    seed: int = 42,
+    members: int | None = None,
+    devices: int = 1,
+) -> list[Cost]:
+    """What ``train_ensembles`` would cost: time, memory, disk, device-hours, from a probe of seconds.
+
+    Tokens are made if they are not there; nothing is trained.
+
+    Args:
+        conditions: ``corpus@tokenizer`` each.
+        size: a profile or its name.
+        runs_dir: where token arrays and ensembles stand; members that are trained cost nothing.
+        seed: of the split, the order of the windows and the masks.
+        members: how many, instead of the profile's number.
+        devices: number of devices like this one for which the time is given too.
+
+    Returns:
+        The cost of each condition, and of all together when there are several.
+
+    Raises:
+        GfmError: a corpus cannot be had, read or split, or is too short for the profile's windows.
+    """
+    return local.expected_costs(_tasks(plan_ensembles(conditions, size, runs_dir, seed, members)), devices)
+
+
+def _tasks(ensembles: Sequence[Ensemble]) -> list[Task]:
+    return [
+        Task(ensemble.spec, ensemble.store, member.seed, member.path)
+        for ensemble in ensembles
+        for member in ensemble.members
+    ]

@@ -3,36 +3,29 @@
 import multiprocessing
 import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.training import train_member
-from gfm_utils.tokens import TokenStore
+from gfm_utils.ensembles.cost import Cost, duration, expected, remaining_seconds, schedule
+from gfm_utils.ensembles.probing import Probe, measure
+from gfm_utils.ensembles.training import Diverged, Task, is_trained, partial_path, train_member
+from gfm_utils.errors import GfmError
 
 # Large buffers are kept between steps instead of going back to the system: without this, glibc maps
 # fresh zeroed pages for every activation, a fifth of the time of a small model's step.
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "2000000000"}
 _report_queue: Any = None
-
-
-@dataclass(frozen=True)
-class Task:
-    """One member to train."""
-
-    spec: EnsembleSpec
-    store: TokenStore
-    seed: int
-    path: Path
+_barrier: Any = None
 
 
 def device() -> str:
@@ -45,42 +38,115 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def train(tasks: Sequence[Task], progress: bool = True) -> None:
-    """Train members, as many at once as there are cores (one at a time on a GPU).
-
-    When one fails, those in training are finished first and no further one is begun.
+def expected_costs(tasks: Sequence[Task], devices: int = 1) -> list[Cost]:
+    """What training would cost, from some steps of each condition in as many processes as it would have.
 
     Args:
-        tasks: what to train.
-        progress: show a bar with the mean loss of the members in training and tokens per second.
+        tasks: all members of a run; those that are trained cost nothing.
+        devices: number of devices like this (GPUs, or machines) for which the time is given too.
+
+    Returns:
+        The cost of each condition by itself, and of all together when there are several.
+    """
+    if not any(task.steps_left for task in tasks):
+        return expected(tasks, {}, 1, devices, 0.0)
+    with _pool(tasks) as pool:
+        probes, start_seconds = _probe_all(pool, tasks)
+    return expected(tasks, probes, pool.size, devices, start_seconds)
+
+
+def train(tasks: Sequence[Task], progress: bool = True) -> None:
+    """Train the members that are not trained yet, as many at once as there are cores (one at a time on a GPU).
+
+    A member that diverges does not stop the others. After any other error those in training are finished and
+    no further one is begun.
+
+    Args:
+        tasks: all members of a run. Their number, not that of the missing ones, decides how many threads
+            each member has, so that a run that was killed ends with the weights of one that was not.
+        progress: say how long it will take, from a probe of seconds, and show a bar with the mean loss of the
+            members in training and tokens per second.
 
     Raises:
-        GfmError: a member diverged.
+        GfmError: members diverged, or a training process was killed.
     """
-    if not tasks:
+    missing = _missing(tasks)
+    if not missing:
         return
+    with _pool(tasks) as pool:
+        if progress:
+            probes, _ = _probe_all(pool, tasks)
+            seconds = schedule([remaining_seconds(task, probes) for task in missing], pool.size)
+            together = f", {pool.size} at a time" if pool.size > 1 else ""
+            tqdm.write(
+                f"training {len(missing)} members{together}: about {duration(seconds)} on this machine",
+                file=sys.stderr,
+            )
+        futures = [pool.executor.submit(_run, index, task, pool.where) for index, task in enumerate(missing)]
+        _follow(missing, futures, pool.reports, progress)
+        diverged = [str(error) for error in map(_divergence, futures) if error is not None]
+    if diverged:
+        raise GfmError(f"{'; '.join(diverged)} (members that diverged: {len(diverged)} of {len(tasks)})")
+
+
+def _missing(tasks: Sequence[Task]) -> list[Task]:
+    return [task for task in tasks if not is_trained(task.path) or partial_path(task.path).exists()]
+
+
+@dataclass(frozen=True)
+class _Pool:
+    executor: ProcessPoolExecutor
+    reports: Any
+    where: str
+    size: int
+
+
+@contextmanager
+def _pool(tasks: Sequence[Task]) -> Iterator[_Pool]:
+    """Processes for those of the tasks that are not done, ended when the block is left."""
     where = device()
-    workers = 1 if where == "cuda" else min(cores(), len(tasks))
-    threads = max(1, cores() // workers)
+    most = 1 if where == "cuda" else min(cores(), len(tasks))
+    size = min(most, len(_missing(tasks)))
     context = multiprocessing.get_context("spawn")
-    reports = context.Queue()
-    with (
-        _environment(_MALLOC),
-        ProcessPoolExecutor(workers, context, _start_worker, (reports, threads)) as pool,
-    ):
-        futures = [pool.submit(_run, index, task, where) for index, task in enumerate(tasks)]
+    reports, barrier = context.Queue(), context.Barrier(size)
+    settings = (reports, barrier, max(1, cores() // most))
+    with _environment(_MALLOC), ProcessPoolExecutor(size, context, _start_worker, settings) as executor:
         try:
-            _follow(tasks, futures, reports, progress)
-            for future in futures:
-                future.result()
+            yield _Pool(executor, reports, where, size)
+        except BrokenProcessPool as error:
+            raise GfmError(
+                "a training process was killed, perhaps because memory ran out: the same command continues "
+                "where it was"
+            ) from error
         except Exception:  # what is in training is finished, what is queued is not begun
-            pool.shutdown(wait=True, cancel_futures=True)
+            executor.shutdown(wait=True, cancel_futures=True)
             raise
         except BaseException:  # interrupted: stop at once
-            pool.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
+
+
+def _probe_all(pool: _Pool, tasks: Sequence[Task]) -> tuple[dict[str, Probe], float]:
+    began = time.perf_counter()
+    for started in [pool.executor.submit(_meet) for _ in range(pool.size)]:
+        started.result()
+    start_seconds = time.perf_counter() - began
+    probes = {}
+    for task in {task.spec.key: task for task in tasks if task.steps_left}.values():
+        running = [pool.executor.submit(_probe, task, pool.where) for _ in range(pool.size)]
+        probes[task.spec.key] = Probe.mean([future.result() for future in running])
+    return probes, start_seconds
+
+
+def _divergence(future: Future[None]) -> Diverged | None:
+    """Why the member of a future diverged, or None when it is trained; other errors are raised."""
+    try:
+        future.result()
+    except Diverged as error:
+        return error
+    return None
 
 
 @contextmanager
@@ -97,9 +163,9 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _start_worker(reports: Any, threads: int) -> None:
-    global _report_queue
-    _report_queue = reports
+def _start_worker(reports: Any, barrier: Any, threads: int) -> None:
+    global _report_queue, _barrier
+    _report_queue, _barrier = reports, barrier
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -112,27 +178,44 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def _meet() -> None:
+    """Wait until every worker is here: what follows runs in all of them at once."""
+    with suppress(threading.BrokenBarrierError):  # one is late: the measurement is of fewer at once
+        _barrier.wait(60)
+
+
+def _probe(task: Task, where: str) -> Probe:
+    _meet()
+    return measure(task, where)
+
+
 def _run(index: int, task: Task, where: str) -> None:
     def report(step: int, loss: float) -> None:
         _report_queue.put((index, step, loss))
 
-    train_member(task.spec, task.store, task.seed, task.path, where, report)
+    train_member(task.spec, task.store, task.seed, task.path, where, report, _report_queue.put)
 
 
 def _follow(tasks: Sequence[Task], futures: Sequence[Future[None]], reports: Any, progress: bool) -> None:
+    """Show what the workers report until all are done, or one has failed otherwise than by divergence."""
     tokens = [0] * len(tasks)
     losses: dict[int, float] = {}
     total = sum(task.spec.tokens_seen for task in tasks)
     label = f"training {len(tasks)} members"
     with tqdm(total=total, unit="tok", unit_scale=True, desc=label, disable=not progress, mininterval=2) as bar:
-        while not all(future.done() for future in futures):
-            if any(future.done() and future.exception() for future in futures):
-                return  # the caller asks each future for its result, and so meets the exception
+        while True:
+            done = [future for future in futures if future.done()]
+            failed = any(not isinstance(future.exception(), Diverged | None) for future in done)
             try:
-                index, step, loss = reports.get(timeout=0.2)
+                message = reports.get(timeout=0.2)
             except queue.Empty:
-                time.sleep(0.05)
+                if failed or len(done) == len(futures):
+                    return  # the caller asks each future for its result, and so meets the exception
                 continue
+            if isinstance(message, str):
+                tqdm.write(message, file=sys.stderr)
+                continue
+            index, step, loss = message
             now = step * tasks[index].spec.batch * tasks[index].spec.window
             bar.update(now - tokens[index])
             tokens[index], losses[index] = now, loss
@@ -142,4 +225,3 @@ def _follow(tasks: Sequence[Task], futures: Sequence[Future[None]], reports: Any
                 f"{tasks[i].spec.condition}#{tasks[i].seed} {value:.2f}" for i, value in sorted(losses.items())
             )
             bar.set_postfix_str(f"loss in bits/token: {running}", refresh=False)
-        bar.update(total - bar.n)

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gfm_utils.ensembles.batches import masked_windows
 from gfm_utils.ensembles.ensemble import Ensemble, State
 from gfm_utils.ensembles.local import device
 from gfm_utils.ensembles.presets import masked_logits
-from gfm_utils.ensembles.training import masked_windows
 
 #: Largest number of float64 values that one batch of distributions holds (members x tokens x vocabulary).
 BUDGET = 2**24
@@ -31,7 +31,7 @@ class Predictions:
 
 @torch.inference_mode()
 def predictions(
-    ensemble: Ensemble, state: State, windows: int, rate: float, seed: int = 42
+    ensemble: Ensemble, state: State | int, windows: int, rate: float, seed: int = 42
 ) -> Iterator[Predictions]:
     """Predictions of every member at seeded ``[MASK]`` positions of test windows.
 
@@ -39,7 +39,7 @@ def predictions(
 
     Args:
         ensemble: whose members predict.
-        state: ``trained`` or ``untrained``.
+        state: ``trained``, ``untrained``, or the step of a checkpoint.
         windows: test windows, spread evenly over the test part.
         rate: share of tokens masked.
         seed: of the masks.

@@ -1,30 +1,45 @@
 """What an ensemble depends on, in one immutable object; its hash is the name of the directory."""
 
+from typing import NamedTuple
+
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from gfm_utils.files import digest
-from gfm_utils.profiles import Profile
+from gfm_utils.profiles import Profile, Vary
 from gfm_utils.tokens import TokenStore
 
 #: Bump when the same specification gives other weights than before.
-FORMAT = 1
+FORMAT = 2
 _FROM_PROFILE = (
-    "preset", "window", "steps", "batch", "learning_rate", "warmup", "schedule", "betas", "weight_decay",
+    "vary", "preset", "window", "batch", "learning_rate", "warmup", "schedule", "betas", "weight_decay",
     "clip", "train_mask", "corruption",
 )  # fmt: skip
 
 
-class EnsembleSpec(BaseModel):
-    """Everything that the members of an ensemble share; they differ by the seed of their initial weights.
+class Seeds(NamedTuple):
+    """Seeds of one member: what two members have in common here is the same for both.
 
-    Dropout, where a preset has it, is drawn from the member's seed too.
+    Attributes:
+        init: of the initial weights, and of dropout where the preset has it.
+        order: of the order of the windows.
+        masks: of the positions that are predicted and of what is shown there.
     """
+
+    init: int
+    order: int
+    masks: int
+
+
+class EnsembleSpec(BaseModel):
+    """Everything that the members of an ensemble share; they differ by what ``vary`` names, by their seeds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     condition: str
     tokens: str  # digest of the token store's key: corpus, split, tokenizer
     vocabulary: int
+    vary: Vary
     preset: str
     window: int
     steps: int
@@ -37,17 +52,22 @@ class EnsembleSpec(BaseModel):
     clip: float
     train_mask: float
     corruption: tuple[float, float, float]
-    data_seed: int  # of the order of the windows and of the masks, the same for all members
+    data_seed: int  # of all that the members share: order of the windows and masks, unless these vary
     format: int = FORMAT
 
     @classmethod
     def of(cls, store: TokenStore, profile: Profile, data_seed: int = 42) -> "EnsembleSpec":
-        """The specification for the tokens of one condition at the size of a profile."""
+        """The specification for the tokens of one condition at the size of a profile.
+
+        Raises:
+            GfmError: the profile gives both a number of steps and one of tokens, or neither.
+        """
         return cls(
             condition=store.condition,
             tokens=digest(store.about["key"]),
             vocabulary=store.vocabulary,
             data_seed=data_seed,
+            steps=profile.steps_taken,
             **{name: getattr(profile, name) for name in _FROM_PROFILE},
         )
 
@@ -60,3 +80,16 @@ class EnsembleSpec(BaseModel):
     def tokens_seen(self) -> int:
         """Tokens that each member reads in training."""
         return self.steps * self.batch * self.window
+
+    def seeds(self, member: int) -> Seeds:
+        """The seeds of a member: its own for what varies, those of the whole ensemble for the rest.
+
+        Args:
+            member: seed of the member, 1 or more.
+        """
+        own = int(np.random.SeedSequence([self.data_seed, member]).generate_state(1, np.uint64)[0])
+        return Seeds(
+            init=member if self.vary in ("init", "all") else self.data_seed,
+            order=own if self.vary in ("order", "all") else self.data_seed,
+            masks=own if self.vary in ("masks", "all") else self.data_seed,
+        )

@@ -1,114 +1,92 @@
-"""Training of one member: shared windows and masks, its own initial weights."""
+"""Training of one member, from its initial weights or from where a killed run left it."""
 
+import math
+import os
 import platform
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from torch.nn import functional
 
+from gfm_utils.ensembles.batches import Batch, batches, masked_windows
 from gfm_utils.ensembles.presets import build_model, masked_logits
 from gfm_utils.ensembles.specification import EnsembleSpec
+from gfm_utils.ensembles.states import SavedStates, newest_step
 from gfm_utils.errors import GfmError
-from gfm_utils.files import atomic, write_json
-from gfm_utils.tokens import PARTS, SPECIAL, TokenStore, choose_positions, corrupt, mask_all
+from gfm_utils.files import flush, locked, sha256_of, write_json
+from gfm_utils.tokens import TokenStore
 
 #: Windows on which the validation loss is measured along the way.
 VALIDATION_WINDOWS = 128
-BITS = 1 / np.log(2)
+#: A state is saved this often at most, and no more than this share of the time goes into saving.
+SAVE_SECONDS = 30.0
+SAVE_SHARE = 0.02
+#: A member whose loss is this many times that of guessing all tokens equally has diverged.
+HOPELESS = 10
+BITS = 1 / math.log(2)
 Report = Callable[[int, float], None]
+Notice = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Batch:
-    """One step's data.
-
-    Attributes:
-        windows: indices of the windows, shape (batch,).
-        ids: what the model sees, shape (batch, window).
-        positions: positions to predict, shape (batch, m).
-        targets: the true tokens there, shape (batch, m).
-    """
-
-    windows: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.int64]
-    positions: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
-
-
-def check_windows(store: TokenStore, spec: EnsembleSpec) -> None:
-    """Refuse a corpus that has too little for one batch, or for validation or test.
-
-    Raises:
-        GfmError: a part has too few windows; the message says which and what to do.
-    """
-    for part in PARTS:
-        count = len(store.window_starts(part, spec.window))
-        if part == "train" and count < spec.batch:
-            raise GfmError(
-                f"corpus of {spec.condition!r} is too short: its training part has {count} windows of "
-                f"{spec.window} tokens, fewer than one batch of {spec.batch}; give a longer corpus"
-            )
-
-
-def batches(store: TokenStore, spec: EnsembleSpec) -> Iterator[Batch]:
-    """The batches of every step, the same for all members: seeded order, seeded masks, epoch after epoch.
-
-    Raises:
-        GfmError: the training part has fewer windows than one batch.
-    """
-    check_windows(store, spec)
-    starts = store.window_starts("train", spec.window)
-    per_epoch = len(starts) // spec.batch
-    order = np.zeros(0, np.int64)
-    for step in range(spec.steps):
-        epoch, within = divmod(step, per_epoch)
-        if within == 0:
-            order = np.random.default_rng([spec.data_seed, epoch]).permutation(len(starts))
-        windows = order[within * spec.batch : (within + 1) * spec.batch]
-        clean = store.windows("train", starts[windows], spec.window)
-        positions = choose_positions(windows, spec.window, spec.train_mask, spec.data_seed, epoch)
-        shown = corrupt(
-            clean, positions, windows, SPECIAL.index("[MASK]"), (len(SPECIAL), spec.vocabulary),
-            spec.corruption, spec.data_seed, epoch,
-        )  # fmt: skip
-        yield Batch(windows, shown, positions, np.take_along_axis(clean, positions, axis=1))
-
-
-def masked_windows(
-    store: TokenStore, part: str, window: int, count: int, rate: float, seed: int
-) -> tuple[npt.NDArray[np.int64], ...]:
-    """Windows of a part with pure ``[MASK]`` at seeded positions, spread evenly over the part.
-
-    Args:
-        store: the tokens.
-        part: ``validation`` or ``test``.
-        window: tokens a window.
-        count: windows wanted; all that exist if there are fewer.
-        rate: share of tokens masked.
-        seed: of the masks.
-
-    Returns:
-        Masked ids (n, window), positions (n, m), true tokens there (n, m), offsets of the windows (n,).
-    """
-    starts = store.window_starts(part, window)
-    chosen = np.unique(np.linspace(0, len(starts) - 1, min(count, len(starts))).round().astype(np.int64))
-    clean = store.windows(part, starts[chosen], window)
-    positions = choose_positions(chosen, window, rate, seed)
-    shown = mask_all(clean, positions, SPECIAL.index("[MASK]"))
-    return shown, positions, np.take_along_axis(clean, positions, axis=1), starts[chosen]
+class Diverged(GfmError):
+    """A member's loss is no longer a number, or beyond hope."""
 
 
 def log_spaced(steps: int) -> list[int]:
-    """Steps at which the validation loss is measured: 0, 1, 2, 4, 8 ... and the last."""
-    return sorted({0, steps, *(2**power for power in range(steps.bit_length()) if 2**power < steps)})
+    """Steps at which the validation loss is measured and the weights are kept.
+
+    At most 12: before the first step, after the first, after the last, and evenly between these on a
+    logarithmic scale.
+    """
+    return sorted({0, *np.geomspace(1, steps, 11).round().astype(int).tolist()})
+
+
+def checkpoint_path(member: Path, step: int, steps: int) -> Path:
+    """Where a member of ``steps`` steps has its weights after ``step`` of them, as a Hugging Face checkpoint."""
+    between = member / "checkpoints" / f"step-{step:09d}"
+    return {0: member / "untrained", steps: member}.get(step, between)
+
+
+def is_trained(path: Path) -> bool:
+    """Whether a member's directory is complete; it appears whole or not at all."""
+    return (path / "spec.json").exists()
+
+
+def partial_path(path: Path) -> Path:
+    """Where a member is while it is trained: ``.member-00.partial`` beside its directory."""
+    return path.with_name(f".{path.name}.partial")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One member to train.
+
+    Attributes:
+        spec: what all members of its ensemble share.
+        store: the tokens.
+        seed: of the member.
+        path: its directory.
+    """
+
+    spec: EnsembleSpec
+    store: TokenStore
+    seed: int
+    path: Path
+
+    @property
+    def steps_left(self) -> int:
+        """Steps that are still to be taken, after those of the newest saved state if there is one."""
+        if is_trained(self.path):
+            return 0
+        return self.spec.steps - newest_step(partial_path(self.path))
 
 
 def learning_rate_factor(step: int, spec: EnsembleSpec) -> float:
@@ -117,6 +95,242 @@ def learning_rate_factor(step: int, spec: EnsembleSpec) -> float:
     if step < rising:
         return (step + 1) / rising
     return 0.5 * (1 + float(np.cos(np.pi * (step - rising) / max(1, spec.steps - rising))))
+
+
+def train_member(
+    spec: EnsembleSpec,
+    store: TokenStore,
+    seed: int,
+    path: Path,
+    device: str,
+    report: Report | None = None,
+    notice: Notice | None = None,
+) -> None:
+    """Train one member and write its directory: a Hugging Face checkpoint and its record.
+
+    Written are ``config.json``, ``model.safetensors`` and the tokenizer, ``untrained/`` (the initial state
+    as a checkpoint of its own), ``checkpoints/step-<step>/`` (weights at log-spaced steps), ``spec.json``,
+    ``metrics.parquet`` (step, tokens, training and validation loss in bits per token, seconds) and
+    ``provenance.json`` (versions, hardware, seconds of training, steps at which it was resumed).
+
+    Until it is complete, all stands in ``.<name>.partial`` beside it, with saved states: a run that ends
+    early, however it does, continues from the last of these when it is started again. On a CPU the weights
+    are then, bit for bit, those of a run without interruption. A member that is there is left alone; one that
+    another process is training is waited for.
+
+    Args:
+        spec: what all members share.
+        store: the tokens.
+        seed: of this member, 1 or more.
+        path: the directory, written whole or not at all.
+        device: ``cpu`` or ``cuda``.
+        report: called with (step, training loss in bits per token) every few steps.
+        notice: called with a sentence for people when the training does not start from the beginning, or
+            when a saved state is damaged.
+
+    Raises:
+        Diverged: the loss is no longer a number or beyond hope; the last good state is kept as a checkpoint.
+    """
+    path = Path(path)
+    threads = torch.get_num_threads()
+    with locked(path.with_name(f".{path.name}")):
+        if is_trained(path):
+            shutil.rmtree(partial_path(path), ignore_errors=True)  # of a run killed right after it was done
+            return
+        try:
+            Training(spec, store, seed, path, device, report, notice).run()
+        finally:
+            torch.set_num_threads(threads)
+
+
+class Training:
+    """A member in training, and all that decides its further course; nothing is written before ``run``.
+
+    Takes what ``train_member`` takes.
+    """
+
+    def __init__(
+        self,
+        spec: EnsembleSpec,
+        store: TokenStore,
+        seed: int,
+        path: Path,
+        device: str,
+        report: Report | None = None,
+        notice: Notice | None = None,
+    ) -> None:
+        self.spec, self.store, self.seed, self.path, self.device = spec, store, seed, path, device
+        self.report, self.notice = report, notice
+        self.seeds = spec.seeds(seed)
+        self.folder = partial_path(path)
+        self.member = self.folder / "member"
+        self.states = SavedStates(self.folder, [spec.key, seed])
+        model: Any = build_model(spec.preset, spec.vocabulary, spec.window, self.seeds.init)
+        self.model = model.to(device)
+        self.optimizer = _optimizer(self.model, spec)
+        shown, positions, targets, _ = masked_windows(
+            store, "validation", spec.window, VALIDATION_WINDOWS, spec.train_mask, spec.data_seed
+        )
+        self.held_out = [torch.from_numpy(array).to(device) for array in (shown, positions, targets)]
+        self.measured_at = set(log_spaced(spec.steps))
+        self.step = 0
+        self.loss = torch.full((), float("nan"), device=device)  # bits per token, of the last step
+        self.rows: list[dict[str, float]] = []
+        self.files: dict[str, str] = {}  # path below the folder -> SHA-256, of the checkpoints so far
+        self.resumed_at: list[int] = []
+
+    def run(self) -> None:
+        """Train from the newest good state, or the beginning, to the end, and write the member's directory.
+
+        Raises:
+            Diverged: the loss is no longer a number or beyond hope.
+        """
+        self._begin()
+        self.save_at = time.monotonic() + SAVE_SECONDS
+        self.model.train()
+        for batch in batches(self.store, self.spec, self.seeds, self.step):
+            self._keep()
+            self.learn(batch)
+        self._keep()
+        self._finish()
+
+    def _begin(self) -> None:
+        """Continue from the newest good state, or start from the initial weights."""
+        saved, damaged = self.states.newest()
+        if saved is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.member.mkdir(parents=True)
+            torch.manual_seed(self.seeds.init)
+            self.began = time.perf_counter()
+        else:
+            for leftover in list(self.folder.rglob(".*.tmp")):  # of a killed run
+                leftover.unlink()
+            self._restore(saved)
+        if self.notice is not None and (saved or damaged):
+            unused = f"saved states not used, damaged: {', '.join(damaged)}; " if damaged else ""
+            begins = (
+                f"continues at step {self.step} of {self.spec.steps}" if saved else "starts from the beginning"
+            )
+            self.notice(f"{self.spec.condition}, member with seed {self.seed}: {unused}{begins}")
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step, self.rows, self.files = saved["step"], saved["rows"], saved["files"]
+        self.loss = torch.tensor(saved["loss"], device=self.device)
+        self.resumed_at = [*saved["resumed_at"], self.step]
+        self.began = time.perf_counter() - saved["seconds"]
+        torch.set_num_threads(saved["threads"])  # sums in another order would give other bits
+        torch.set_rng_state(saved["generator"])
+        if self.device == "cuda" and saved["cuda_generator"] is not None:
+            torch.cuda.set_rng_state(saved["cuda_generator"])
+
+    def _keep(self) -> None:
+        """At log-spaced steps measure and keep the weights; then, and every now and again, save the state."""
+        measured = self.step in self.measured_at and (not self.rows or self.rows[-1]["step"] < self.step)
+        if not measured and time.monotonic() < self.save_at:
+            return
+        began = time.monotonic()
+        validation_loss = self._validation_loss()
+        self._check(validation_loss)
+        if measured:
+            self.rows.append({
+                "step": self.step, "tokens": self.step * self.spec.batch * self.spec.window,
+                "train_loss": float(self.loss), "validation_loss": validation_loss,
+                "seconds": time.perf_counter() - self.began,
+            })  # fmt: skip
+            if self.step < self.spec.steps:
+                self._write_checkpoint(checkpoint_path(self.member, self.step, self.spec.steps))
+        self.states.save(
+            self.step,
+            {
+                "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+                "step": self.step, "rows": self.rows, "loss": float(self.loss), "resumed_at": self.resumed_at,
+                "seconds": time.perf_counter() - self.began, "threads": torch.get_num_threads(),
+                "generator": torch.get_rng_state(),
+                "cuda_generator": torch.cuda.get_rng_state() if self.device == "cuda" else None,
+            },
+            self.files,
+        )  # fmt: skip
+        now = time.monotonic()
+        self.save_at = now + max(SAVE_SECONDS, (now - began) / SAVE_SHARE)
+
+    def _write_checkpoint(self, path: Path) -> None:
+        """The weights as they are, as a Hugging Face checkpoint."""
+        self.model.save_pretrained(path)
+        flush(path)
+        self.files |= {str(file.relative_to(self.folder)): sha256_of(file) for file in path.iterdir()}
+
+    def learn(self, batch: Batch) -> None:
+        """One step.
+
+        Raises:
+            Diverged: the loss is no longer a number or beyond hope (looked at every 20 steps).
+        """
+        ids, where, truth = (
+            torch.from_numpy(array).to(self.device) for array in (batch.ids, batch.positions, batch.targets)
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.spec.learning_rate * learning_rate_factor(self.step, self.spec)
+        logits = masked_logits(self.model, ids, where)
+        loss = functional.cross_entropy(logits.flatten(0, 1), truth.flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.spec.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss = loss.detach() * BITS
+        self.step += 1
+        if self.step % 20 == 0 or self.step == self.spec.steps:  # not more often: reading it waits for the GPU
+            value = float(self.loss)
+            self._check(value)
+            if self.report is not None:
+                self.report(self.step, value)
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        self.model.eval()
+        total, count = 0.0, 0
+        for ids, where, truth in zip(*(tensor.split(self.spec.batch) for tensor in self.held_out), strict=True):
+            logits = masked_logits(self.model, ids, where)
+            total += float(functional.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="sum"))
+            count += truth.numel()
+        self.model.train()
+        return total * BITS / count
+
+    def _check(self, loss: float) -> None:
+        """Stop when a loss (bits per token) is no number or beyond hope, keeping the last good state.
+
+        Raises:
+            Diverged: it is.
+        """
+        if loss <= HOPELESS * np.log2(self.spec.vocabulary):
+            return
+        failed, (saved, _) = self.step, self.states.newest()
+        kept = "there is no good state before it"
+        if saved is not None:
+            self._restore(saved)
+            good = checkpoint_path(self.member, self.step, self.spec.steps)
+            if f"{good.relative_to(self.folder)}/model.safetensors" not in self.files:
+                self._write_checkpoint(good)
+            kept = f"its last good state, step {self.step}, is {good}"
+        raise Diverged(
+            f"training of {self.spec.condition!r}, member with seed {self.seed}, diverged at step {failed} "
+            f"(loss {loss:.3g} bits/token; {kept}): lower the learning rate ({self.spec.learning_rate:g}) "
+            "in the profile"
+        )
+
+    def _finish(self) -> None:
+        """Write what belongs to a trained member and let its directory appear."""
+        self.model.save_pretrained(self.member)
+        self.store.tokenizer.save_pretrained(self.member)
+        pd.DataFrame(self.rows).to_parquet(self.member / "metrics.parquet", index=False)
+        write_json(self.member / "spec.json", {"seed": self.seed, **self.spec.model_dump(mode="json")})
+        took = {"seconds": time.perf_counter() - self.began, "resumed_at": self.resumed_at}
+        write_json(self.member / "provenance.json", provenance(self.device) | took)
+        flush(self.member)
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.replace(self.member, self.path)
+        shutil.rmtree(self.folder)
 
 
 def _optimizer(model: torch.nn.Module, spec: EnsembleSpec) -> torch.optim.AdamW:
@@ -128,98 +342,6 @@ def _optimizer(model: torch.nn.Module, spec: EnsembleSpec) -> torch.optim.AdamW:
         {"params": vectors, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=spec.learning_rate, betas=spec.betas, fused=True)
-
-
-def train_member(
-    spec: EnsembleSpec, store: TokenStore, seed: int, path: Path, device: str, report: Report | None = None
-) -> None:
-    """Train one member and write its directory: a Hugging Face checkpoint and its record.
-
-    Written are ``config.json``, ``model.safetensors`` and the tokenizer, ``untrained/`` (the initial state
-    as a checkpoint of its own), ``spec.json``, ``metrics.parquet`` (step, tokens, training and validation
-    loss in bits per token, seconds) and ``provenance.json`` (versions, hardware, wall time).
-
-    Args:
-        spec: what all members share.
-        store: the tokens.
-        seed: of this member's initial weights (and dropout).
-        path: the directory, written whole or not at all.
-        device: ``cpu`` or ``cuda``.
-        report: called with (step, training loss in bits per token) every few steps.
-
-    Raises:
-        GfmError: the loss is no longer a number.
-    """
-    model: Any = build_model(spec.preset, spec.vocabulary, spec.window, seed)
-    model.to(device)
-    with atomic(path) as temporary:
-        temporary.mkdir(parents=True)
-        model.save_pretrained(temporary / "untrained")
-        began = time.perf_counter()
-        metrics = _fit(model, spec, store, seed, device, report)
-        model.save_pretrained(temporary)
-        store.tokenizer.save_pretrained(temporary)
-        metrics.to_parquet(temporary / "metrics.parquet", index=False)
-        write_json(temporary / "spec.json", {"seed": seed, **spec.model_dump(mode="json")})
-        write_json(temporary / "provenance.json", provenance(device) | {"seconds": time.perf_counter() - began})
-
-
-def _fit(
-    model: Any, spec: EnsembleSpec, store: TokenStore, seed: int, device: str, report: Report | None
-) -> pd.DataFrame:
-    optimizer = _optimizer(model, spec)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, spec))
-    shown, positions, targets, _ = masked_windows(
-        store, "validation", spec.window, VALIDATION_WINDOWS, spec.train_mask, spec.data_seed
-    )
-    held_out = [torch.from_numpy(array).to(device) for array in (shown, positions, targets)]
-    torch.manual_seed(seed)
-    measured, rows, began = set(log_spaced(spec.steps)), [], time.perf_counter()
-    recent = torch.zeros((), device=device)
-    model.train()
-    for step, batch in enumerate(batches(store, spec)):
-        if step in measured:
-            rows.append(_measure(model, held_out, step, spec, float("nan") if step == 0 else float(recent), began))
-        ids, where, truth = (torch.from_numpy(a).to(device) for a in (batch.ids, batch.positions, batch.targets))
-        logits = masked_logits(model, ids, where)
-        loss = functional.cross_entropy(logits.flatten(0, 1), truth.flatten())
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), spec.clip)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        recent = loss.detach() * BITS
-        if step % 20 == 19 or step == spec.steps - 1:
-            value = float(recent)
-            if not np.isfinite(value):
-                raise GfmError(
-                    f"training of {spec.condition!r}, member with seed {seed}, diverged at step {step + 1} "
-                    f"(loss {value}); lower the learning rate ({spec.learning_rate}) in the profile"
-                )
-            if report is not None:
-                report(step + 1, value)
-    rows.append(_measure(model, held_out, spec.steps, spec, float(recent), began))
-    return pd.DataFrame(rows)
-
-
-@torch.no_grad()
-def _measure(
-    model: Any, held_out: list[torch.Tensor], step: int, spec: EnsembleSpec, train_loss: float, began: float
-) -> dict[str, float]:
-    model.eval()
-    total, count = 0.0, 0
-    for ids, where, truth in zip(*(tensor.split(spec.batch) for tensor in held_out), strict=True):
-        logits = masked_logits(model, ids, where)
-        total += float(functional.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="sum")) * BITS
-        count += truth.numel()
-    model.train()
-    return {
-        "step": step,
-        "tokens": step * spec.batch * spec.window,
-        "train_loss": train_loss,
-        "validation_loss": total / count,
-        "seconds": time.perf_counter() - began,
-    }
 
 
 def provenance(device: str) -> dict[str, Any]:

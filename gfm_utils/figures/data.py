@@ -101,7 +101,8 @@ def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:
             "condition": spec.condition, "architecture": spec.preset, "parameters": f"{weights:,}",
             "window (tokens)": spec.window, "steps": f"{spec.steps:,}", "windows a step": spec.batch,
             "masked": f"{spec.train_mask:.0%}", "learning rate": spec.learning_rate, "data seed": spec.data_seed,
-            "member seeds": ", ".join(map(str, ensemble.seeds)), "device": member.provenance["device"],
+            "members differ by": spec.vary, "member seeds": ", ".join(map(str, ensemble.seeds)),
+            "device": member.provenance["device"],
         })  # fmt: skip
     return for_people(pd.DataFrame(rows).astype(str))
 

@@ -11,8 +11,10 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from gfm_utils.ensembles import EnsembleSpec, local, masked_windows, train_ensembles
-from gfm_utils.ensembles.training import batches, learning_rate_factor, log_spaced, train_member
+from gfm_utils.ensembles import EnsembleSpec, local, log_spaced, masked_windows, train_ensembles
+from gfm_utils.ensembles.batches import batches
+from gfm_utils.ensembles.presets import masked_logits
+from gfm_utils.ensembles.training import VALIDATION_WINDOWS, learning_rate_factor, train_member
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens import SPECIAL
 
@@ -34,6 +36,7 @@ def test_members_are_hugging_face_checkpoints_with_their_record(trained):
             assert metrics["step"].tolist() == log_spaced(ensemble.spec.steps)
             assert metrics["validation_loss"].iloc[-1] < metrics["validation_loss"].iloc[0]
             assert not list(member.path.glob("*.bin"))
+        assert not list(ensemble.members[0].path.parent.glob(".*.partial"))
 
 
 def test_members_differ_by_their_initial_weights_alone(trained):
@@ -70,19 +73,31 @@ def test_a_second_run_trains_nothing(trained, shared, smoke):
 
 def test_batches_are_shared_seeded_and_never_repeat_within_an_epoch(trained):
     ensemble = trained[0]
-    first, second = (list(islice(batches(ensemble.store, ensemble.spec), 8)) for _ in range(2))
+    seeds = ensemble.spec.seeds(1)
+    first, second = (list(islice(batches(ensemble.store, ensemble.spec, seeds), 8)) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         assert (a.ids == b.ids).all() and (a.positions == b.positions).all() and (a.targets == b.targets).all()
     per_epoch = len(ensemble.store.window_starts("train", ensemble.spec.window)) // ensemble.spec.batch
     seen = np.concatenate([batch.windows for batch in first[:per_epoch]])
     assert len(np.unique(seen)) == len(seen)
-    other = next(batches(ensemble.store, ensemble.spec.model_copy(update={"data_seed": 1})))
-    assert (other.windows != first[0].windows).any()
+    other = ensemble.spec.model_copy(update={"data_seed": 1})
+    assert (next(batches(ensemble.store, other, other.seeds(1))).windows != first[0].windows).any()
+
+
+def test_batches_from_a_step_on_are_those_of_the_whole(trained):
+    spec, store = trained[0].spec.model_copy(update={"steps": 150}), trained[0].store
+    per_epoch = len(store.window_starts("train", spec.window)) // spec.batch
+    assert per_epoch < 145  # the second part begins within a later epoch
+    whole = list(batches(store, spec, spec.seeds(1)))
+    part = list(batches(store, spec, spec.seeds(1), 145))
+    assert len(whole) == 150 and len(part) == 5
+    for a, b in zip(whole[145:], part, strict=True):
+        assert (a.windows == b.windows).all() and (a.ids == b.ids).all() and (a.positions == b.positions).all()
 
 
 def test_batches_hide_what_is_to_be_predicted(trained):
     spec, store = trained[0].spec, trained[0].store
-    batch = next(batches(store, spec.model_copy(update={"corruption": (1.0, 0.0, 0.0)})))
+    batch = next(batches(store, spec.model_copy(update={"corruption": (1.0, 0.0, 0.0)}), spec.seeds(1)))
     shown = np.take_along_axis(batch.ids, batch.positions, axis=1)
     assert (shown == SPECIAL.index("[MASK]")).all()
     clean = store.windows("train", store.window_starts("train", spec.window)[batch.windows], spec.window)
@@ -120,46 +135,83 @@ def test_everything_in_the_specification_changes_its_key(trained):
         "learning_rate": 0.1,
         "tokens": "x",
         "format": 99,
+        "vary": "all",
     }
     keys = {spec.model_copy(update={name: value}).key for name, value in changed.items()}
     assert len(keys | {spec.key}) == len(changed) + 1
 
 
-def test_divergence_stops_the_member_with_a_sentence_and_leaves_nothing(trained, tmp_path):
+def test_log_spaced_steps_are_few_and_span_the_whole():
+    for steps in (1, 2, 20, 1000, 104_167):
+        spaced = log_spaced(steps)
+        assert spaced[0] == 0 and spaced[-1] == steps and 1 in spaced and len(spaced) <= 12
+        assert spaced == sorted(set(spaced))
+    assert len(log_spaced(1000)) == 12 and log_spaced(1000)[1:4] == [1, 2, 4]
+
+
+def test_checkpoints_along_the_way_are_the_models_of_their_steps(trained):
+    """The loss that was measured in training is that of the checkpoint."""
     ensemble = trained[0]
-    wild = ensemble.spec.model_copy(update={"learning_rate": float("inf")})
-    with pytest.raises(GfmError, match=r"seed 3, diverged at step 20 .* lower the learning rate"):
-        train_member(wild, ensemble.store, 3, tmp_path / "wild", "cpu")
-    assert list(tmp_path.iterdir()) == []
+    spec, member = ensemble.spec, ensemble.members[0]
+    assert member.checkpoints == log_spaced(spec.steps)
+    shown, positions, targets, _ = masked_windows(
+        ensemble.store, "validation", spec.window, VALIDATION_WINDOWS, spec.train_mask, spec.data_seed
+    )
+    ids, where, truth = map(torch.from_numpy, (shown, positions, targets))
+    measured = dict(zip(member.checkpoints, member.metrics["validation_loss"], strict=True))
+    for step in (0, 1, 3, 11, spec.steps):
+        with torch.no_grad():
+            logits = masked_logits(member.model(step), ids, where)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), truth.flatten()) / np.log(2)
+        assert float(loss) == pytest.approx(measured[step], rel=1e-5)
+    assert len(set(measured.values())) == len(measured)
+    with pytest.raises(GfmError, match="no checkpoint of step 7, only of the steps 0, 1, 2"):
+        member.model(7)
+    assert len({path.stat().st_size for path in member.path.rglob("model.safetensors")}) == 1
 
 
-def test_a_failed_member_does_not_take_the_others_with_it(trained, shared, smoke, tmp_path):
-    wild = smoke.model_copy(update={"learning_rate": float("inf"), "steps": 20})
-    with pytest.raises(GfmError, match="diverged"):
-        train_ensembles([trained[0].condition], wild, tmp_path, members=2, progress=False)
-    assert not list(tmp_path.rglob("model.safetensors"))
+def test_a_budget_is_in_steps_or_in_tokens(smoke):
+    assert smoke.changed(tokens=smoke.batch * smoke.window * 70 + 3).steps_taken == 70
+    assert smoke.changed(tokens=1).steps_taken == 1 and smoke.changed(steps=9).steps_taken == 9
+    plain = smoke.model_dump()
+    with pytest.raises(GfmError, match="both steps and tokens as the budget"):
+        type(smoke)(**plain | {"tokens": 1000})
+    with pytest.raises(GfmError, match="neither steps nor tokens as the budget"):
+        type(smoke)(**plain | {"steps": None})
 
 
-def test_workers_end_with_a_parent_that_is_killed(trained, smoke, tmp_path, monkeypatch):
-    """A killed run leaves no process behind, and what it left half-written is cleared by the next run."""
+def test_a_member_that_diverges_leaves_the_others_alone(trained, tmp_path, capsys):
+    """And what the workers have to say, here of a damaged state, reaches the terminal."""
+    store, good = trained[0].store, trained[0].spec.model_copy(update={"steps": 4})
+    wild = good.model_copy(update={"learning_rate": 1e9, "steps": 40})
+    tasks = [
+        local.Task(spec, store, seed, tmp_path / f"member-{seed}")
+        for spec, seed in ((wild, 1), (good, 2), (good, 3))
+    ]
+    (tmp_path / ".member-3.partial").mkdir()
+    (tmp_path / ".member-3.partial/state-000000003-0123456789abcdef.pt").write_bytes(b"damaged")
+    with pytest.raises(GfmError, match=r"seed 1, diverged at step 1 .*lower .*\(.*diverged: 1 of 3\)"):
+        local.train(tasks, progress=False)
+    assert [(task.path / "model.safetensors").exists() for task in tasks] == [False, True, True]
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "seed 3" in line]
+    assert "damaged: state-000000003-0123456789abcdef.pt; starts from the beginning" in line
+
+
+def test_workers_end_with_a_parent_that_is_killed(trained, tmp_path):
+    """A killed run leaves no process behind, and of each member a state from which the next run continues."""
     condition = trained[1].condition
     script = (
         "from gfm_utils.ensembles import train_ensembles; from gfm_utils.profiles import profile; "
-        f"size = profile('smoke').model_copy(update={{'steps': 100_000}}); "
-        f"train_ensembles([{condition!r}], size, {str(tmp_path)!r}, members=2, progress=False)"
+        f"train_ensembles([{condition!r}], profile('smoke').changed(steps=100_000), {str(tmp_path)!r}, "
+        "members=2, progress=False)"
     )
     run = subprocess.Popen([sys.executable, "-c", script])
-    until(lambda: len(list(tmp_path.rglob(".member-*.tmp/untrained/model.safetensors"))) == 2)
+    until(lambda: len({path.parent for path in tmp_path.rglob(".member-*.partial/state-*.pt")}) == 2)
     workers = [child.pid for child in psutil.Process(run.pid).children(recursive=True)]
     run.kill()
     run.wait()
     until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
     assert not list(tmp_path.rglob("member-0*"))
-    (folder,) = {path.parent for path in tmp_path.rglob(".member-*.tmp")}
-    monkeypatch.setattr(local, "train", lambda tasks, progress: None)
-    size = smoke.model_copy(update={"steps": 100_000})
-    train_ensembles([condition], size, tmp_path, members=2, progress=False)
-    assert not list(folder.glob(".member-*.tmp"))
 
 
 def until(done, seconds=120):

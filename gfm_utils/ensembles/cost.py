@@ -1,0 +1,121 @@
+"""What training will cost: time, memory, disk and device-hours, from the probes of its conditions."""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gfm_utils.ensembles.probing import Probe
+from gfm_utils.ensembles.states import KEPT
+from gfm_utils.ensembles.training import VALIDATION_WINDOWS, Task, log_spaced
+
+#: A forward pass is about this share of a step (forward, backward, and the optimiser's update).
+FORWARD_SHARE = 1 / 3
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Expected cost of the members of one condition, or of all, that are not trained yet.
+
+    A device is a GPU, or a machine with the cores of this one.
+
+    Attributes:
+        condition: ``corpus@tokenizer``, or ``all``.
+        members: that are to be trained.
+        tokens: that each of them reads.
+        seconds: time on one device like this.
+        devices: number of devices.
+        seconds_on_devices: time on that many.
+        device_seconds: time of all members, added up over devices.
+        memory_bytes: device memory of one member in training.
+        memory_measured: whether that is a measured peak, or an estimate.
+        disk_bytes: weights, checkpoints, and the saved states of the members in training.
+    """
+
+    condition: str
+    members: int
+    tokens: int
+    seconds: float
+    devices: int
+    seconds_on_devices: float
+    device_seconds: float
+    memory_bytes: int
+    memory_measured: bool
+    disk_bytes: int
+
+
+def remaining_seconds(task: Task, probes: Mapping[str, Probe]) -> float:
+    """Time to train a member to its end.
+
+    Args:
+        task: the member.
+        probes: key of the specification -> probe.
+    """
+    left = task.steps_left
+    if left == 0:
+        return 0.0
+    measured = sum(step > task.spec.steps - left for step in log_spaced(task.spec.steps))
+    validation = measured * FORWARD_SHARE * VALIDATION_WINDOWS / task.spec.batch
+    return (left + validation) * probes[task.spec.key].step_seconds
+
+
+def schedule(seconds: Sequence[float], workers: int) -> float:
+    """Time until all is done when each worker takes the next task as soon as it is free."""
+    free = [0.0] * workers
+    for duration in seconds:
+        heapq.heappush(free, heapq.heappop(free) + duration)
+    return max(free)
+
+
+def expected(
+    tasks: Sequence[Task], probes: Mapping[str, Probe], workers: int, devices: int, start_seconds: float
+) -> list[Cost]:
+    """Cost of each condition by itself, and of all together when there are several.
+
+    Args:
+        tasks: all members of a run; those that are trained cost nothing.
+        probes: key of the specification -> probe, of those that are not.
+        workers: members that one device trains at once.
+        devices: number of devices.
+        start_seconds: time that the processes take to start.
+    """
+    groups: dict[str, list[Task]] = {}
+    for task in tasks:
+        groups.setdefault(task.spec.condition, []).append(task)
+    if len(groups) > 1:
+        groups["all"] = list(tasks)
+    costs = []
+    for condition, members in groups.items():
+        left = [task for task in members if task.steps_left]
+        each = [remaining_seconds(task, probes) for task in left]
+        found = [probes[task.spec.key] for task in left]
+        heaviest = max(found, key=lambda probe: probe.memory_bytes, default=None)
+        checkpoints = sum(
+            probe.weight_bytes * len(log_spaced(task.spec.steps)) for task, probe in zip(left, found, strict=True)
+        )
+        running = min(len(left), workers * devices)
+        states = running * KEPT * 3 * max((probe.weight_bytes for probe in found), default=0)
+        start = start_seconds if left else 0.0
+        costs.append(
+            Cost(
+                condition=condition,
+                members=len(left),
+                tokens=sum(task.spec.tokens_seen for task in left) // max(1, len(left)),
+                seconds=start + schedule(each, workers),
+                devices=devices,
+                seconds_on_devices=start + schedule(each, workers * devices),
+                device_seconds=sum(each) / workers,
+                memory_bytes=heaviest.memory_bytes if heaviest else 0,
+                memory_measured=heaviest is not None and heaviest.memory_measured,
+                disk_bytes=checkpoints + states,
+            )
+        )
+    return costs
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``8 s``, ``2.5 min``, ``34 min``, ``3.4 h``."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.{int(seconds < 600)}f} min"
+    return f"{seconds / 3600:,.1f} h"

@@ -1,0 +1,78 @@
+"""Members differ by what ``vary`` names, and by nothing else."""
+
+import hashlib
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from gfm_utils.ensembles import build_model
+from gfm_utils.ensembles.batches import batches
+from gfm_utils.ensembles.training import train_member
+from gfm_utils.errors import GfmError
+from gfm_utils.profiles import VARY
+
+
+def sha(*arrays):
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+
+
+def fingerprints(ensemble, vary, seed):
+    """Hashes of a member's initial weights, of its first batches' windows, and of its masks.
+
+    Masks are those of given windows wherever in the order these come, so all windows of the first epoch are
+    read in the order of their numbers.
+    """
+    spec = ensemble.spec.model_copy(update={"vary": vary, "steps": 10_000})
+    seeds = spec.seeds(seed)
+    weights = build_model(spec.preset, spec.vocabulary, spec.window, seeds.init).state_dict()
+    per_epoch = len(ensemble.store.window_starts("train", spec.window)) // spec.batch
+    epoch = list(islice(batches(ensemble.store, spec, seeds), per_epoch))
+    windows, ids, positions = (
+        np.concatenate([getattr(batch, name) for batch in epoch]) for name in ("windows", "ids", "positions")
+    )
+    masks = {w: sha(i, p) for w, i, p in zip(windows.tolist(), ids, positions, strict=True)}
+    return sha(*weights.values()), sha(*(batch.windows for batch in epoch[:3])), masks
+
+
+@pytest.mark.parametrize("vary", VARY)
+def test_exactly_the_named_thing_differs(trained, vary):
+    (init, order, masks), (other_init, other_order, other_masks) = (
+        fingerprints(trained[0], vary, seed) for seed in (1, 2)
+    )
+    both = masks.keys() & other_masks.keys()
+    assert len(both) > 16
+    same = [masks[window] == other_masks[window] for window in both]
+    assert (init != other_init) == (vary in ("init", "all"))
+    assert (order != other_order) == (vary in ("order", "all"))
+    assert not any(same) if vary in ("masks", "all") else all(same)
+
+
+def test_the_default_is_the_papers(trained):
+    assert trained[0].spec.vary == "init"
+    assert [trained[0].spec.seeds(seed) for seed in (1, 2)] == [(1, 42, 42), (2, 42, 42)]
+
+
+def test_variants_have_ensembles_of_their_own(trained):
+    assert len({trained[0].spec.model_copy(update={"vary": vary}).key for vary in VARY}) == len(VARY)
+
+
+@pytest.mark.parametrize("vary", ["order", "masks"])
+def test_members_of_a_variant_begin_alike_and_end_apart(trained, tmp_path, vary):
+    """Dropout, which is drawn from the generator, is the same for both too."""
+    spec = trained[0].spec.model_copy(update={"vary": vary, "steps": 1})
+    drawn = []
+    for seed in (1, 2):
+        train_member(spec, trained[0].store, seed, tmp_path / str(seed), "cpu")
+        drawn.append(torch.rand(4).tolist())  # the generator is where training left it
+    assert drawn[0] == drawn[1]
+    one, two = ((tmp_path / name / "untrained/model.safetensors").read_bytes() for name in "12")
+    assert one == two
+    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in "12")
+    assert one != two
+
+
+def test_an_unknown_variant_names_the_known_ones(smoke):
+    with pytest.raises(GfmError, match=r"unknown variant 'mask'; did you mean 'masks'\?"):
+        smoke.changed(vary="mask")
