@@ -30,6 +30,10 @@ class Profile(BaseModel):
     steps: int | None = Field(default=None, description="optimiser steps a member; either this or tokens", ge=1)
     tokens: int | None = Field(default=None, description="tokens that a member reads; either this or steps", ge=1)
     batch: int = Field(description="windows a step", ge=1)
+    dropout: float = Field(default=0.0, description="dropout probability everywhere in the model", ge=0, lt=1)
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of products of matrices in training; weights and moments are float32"
+    )
     learning_rate: float
     warmup: float = Field(description="share of the steps with a rising learning rate")
     schedule: Literal["cosine"] = "cosine"
@@ -125,12 +129,13 @@ PROFILES: dict[str, Profile] = {
             name="gpu", max_symbols=None, tokenizer_symbols=8_000_000, members=5, steps=10_000,
             test_windows=4096, fisher_windows=512, entropy_order=13, code_symbols=None,
             preset="modernbert-6x256", window=128, batch=256, learning_rate=1e-3, warmup=0.1, train_mask=0.3,
+            precision="bfloat16",
         ),
         Profile(  # the paper's table: 2M sequences of 512 tokens, 5 epochs, batch 96, BERT of 90M parameters
             name="paper", max_symbols=None, tokenizer_symbols=100_000_000, members=5, steps=104_167,
             test_windows=10_000, fisher_windows=1000, entropy_order=13, code_symbols=None,
             preset="bert-90m", window=512, batch=96, learning_rate=1e-4, warmup=0.1,
-            betas=(0.9, 0.999), test_mask=0.10,
+            betas=(0.9, 0.999), dropout=0.1, precision="bfloat16", test_mask=0.10,
         ),
     )
 }  # fmt: skip

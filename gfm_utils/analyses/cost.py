@@ -51,7 +51,7 @@ def cost_overview(costs: Sequence[Cost]) -> list[Row]:
             "time on this machine": duration(cost.seconds) if cost.members else "none",
             **({f"on {cost.devices} devices": duration(cost.seconds_on_devices)} if cost.devices > 1 else {}),
             "device-hours": f"{cost.device_seconds / 3600:,.2f}",
-            "memory a member": f"{cost.memory_bytes / GIB:.2f} GiB "
+            "device memory": f"{cost.memory_bytes / GIB:.2f} GiB "
             + ("(measured)" if cost.memory_measured else "(estimated)"),
             "disk": f"{cost.disk_bytes / GIB:.2f} GiB",
         }

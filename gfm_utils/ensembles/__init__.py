@@ -15,7 +15,8 @@ from gfm_utils.ensembles.local import device
 from gfm_utils.ensembles.predictions import Predictions, masked_test_tokens, predictions
 from gfm_utils.ensembles.presets import PRESETS, build_model, masked_logits
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.training import log_spaced, provenance
+from gfm_utils.ensembles.tasks import log_spaced
+from gfm_utils.ensembles.training import provenance
 
 __all__ = [
     "PRESETS",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from gfm_utils.ensembles.specification import EnsembleSpec, Seeds
 from gfm_utils.errors import GfmError
@@ -26,6 +27,10 @@ class Batch:
     ids: npt.NDArray[np.int64]
     positions: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
+
+    def inputs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """``ids``, ``positions`` and ``targets`` as tensors."""
+        return torch.from_numpy(self.ids), torch.from_numpy(self.positions), torch.from_numpy(self.targets)
 
 
 def check_windows(store: TokenStore, spec: EnsembleSpec) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from gfm_utils.ensembles.probing import Probe
 from gfm_utils.ensembles.states import KEPT
-from gfm_utils.ensembles.training import VALIDATION_WINDOWS, Task, log_spaced
+from gfm_utils.ensembles.tasks import Task, log_spaced
+from gfm_utils.ensembles.training import VALIDATION_WINDOWS
 
 #: A forward pass is about this share of a step (forward, backward, and the optimiser's update).
 FORWARD_SHARE = 1 / 3
@@ -26,7 +27,7 @@ class Cost:
         devices: number of devices.
         seconds_on_devices: time on that many.
         device_seconds: time of all members, added up over devices.
-        memory_bytes: device memory of one member in training.
+        memory_bytes: device memory of one program in training: of one member, or of several small ones.
         memory_measured: whether that is a measured peak, or an estimate.
         disk_bytes: weights, checkpoints, and the saved states of the members in training.
     """
@@ -43,19 +44,19 @@ class Cost:
     disk_bytes: int
 
 
-def remaining_seconds(task: Task, probes: Mapping[str, Probe]) -> float:
-    """Time to train a member to its end.
+def remaining_seconds(program: Sequence[Task], probes: Mapping[str, Probe]) -> float:
+    """Time to train the members of a program to their end.
 
     Args:
-        task: the member.
+        program: members of one specification, equally far.
         probes: key of the specification -> probe.
     """
-    left = task.steps_left
+    spec, left = program[0].spec, program[0].steps_left
     if left == 0:
         return 0.0
-    measured = sum(step > task.spec.steps - left for step in log_spaced(task.spec.steps))
-    validation = measured * FORWARD_SHARE * VALIDATION_WINDOWS / task.spec.batch
-    return (left + validation) * probes[task.spec.key].step_seconds
+    measured = sum(step > spec.steps - left for step in log_spaced(spec.steps))
+    validation = measured * FORWARD_SHARE * VALIDATION_WINDOWS / spec.batch
+    return (left + validation) * probes[spec.key].step_seconds
 
 
 def schedule(seconds: Sequence[float], workers: int) -> float:
@@ -67,39 +68,47 @@ def schedule(seconds: Sequence[float], workers: int) -> float:
 
 
 def expected(
-    tasks: Sequence[Task], probes: Mapping[str, Probe], workers: int, devices: int, start_seconds: float
+    programs: Sequence[Sequence[Task]],
+    probes: Mapping[str, Probe],
+    workers: int,
+    devices: int,
+    start_seconds: float,
 ) -> list[Cost]:
     """Cost of each condition by itself, and of all together when there are several.
 
     Args:
-        tasks: all members of a run; those that are trained cost nothing.
+        programs: all members of a run, in the groups that are trained as one program; those that are trained
+            already cost nothing.
         probes: key of the specification -> probe, of those that are not.
-        workers: members that one device trains at once.
+        workers: programs that one device runs at once.
         devices: number of devices.
         start_seconds: time that the processes take to start.
     """
-    groups: dict[str, list[Task]] = {}
-    for task in tasks:
-        groups.setdefault(task.spec.condition, []).append(task)
-    if len(groups) > 1:
-        groups["all"] = list(tasks)
+    by_condition: dict[str, list[Sequence[Task]]] = {}
+    for program in programs:
+        by_condition.setdefault(program[0].spec.condition, []).append(program)
+    if len(by_condition) > 1:
+        by_condition["all"] = list(programs)
     costs = []
-    for condition, members in groups.items():
-        left = [task for task in members if task.steps_left]
-        each = [remaining_seconds(task, probes) for task in left]
-        found = [probes[task.spec.key] for task in left]
-        heaviest = max(found, key=lambda probe: probe.memory_bytes, default=None)
-        checkpoints = sum(
-            probe.weight_bytes * len(log_spaced(task.spec.steps)) for task, probe in zip(left, found, strict=True)
+    for condition, parts in by_condition.items():
+        left = [program for program in parts if program[0].steps_left]
+        each = [remaining_seconds(program, probes) for program in left]
+        tasks = [task for program in left for task in program]
+        heaviest = max(
+            (probes[task.spec.key] for task in tasks), key=lambda probe: probe.memory_bytes, default=None
         )
-        running = min(len(left), workers * devices)
-        states = running * KEPT * 3 * max((probe.weight_bytes for probe in found), default=0)
+        weights = [probes[task.spec.key].weight_bytes for task in tasks]
+        checkpoints = sum(
+            size * len(log_spaced(task.spec.steps)) for task, size in zip(tasks, weights, strict=True)
+        )
+        running = sum(sorted(map(len, left))[-workers * devices :])
+        states = running * KEPT * 3 * max(weights, default=0)
         start = start_seconds if left else 0.0
         costs.append(
             Cost(
                 condition=condition,
-                members=len(left),
-                tokens=sum(task.spec.tokens_seen for task in left) // max(1, len(left)),
+                members=len(tasks),
+                tokens=sum(task.spec.tokens_seen for task in tasks) // max(1, len(tasks)),
                 seconds=start + schedule(each, workers),
                 devices=devices,
                 seconds_on_devices=start + schedule(each, workers * devices),

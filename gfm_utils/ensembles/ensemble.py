@@ -15,7 +15,7 @@ from gfm_utils.ensembles import local
 from gfm_utils.ensembles.batches import check_windows
 from gfm_utils.ensembles.cost import Cost
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.training import Task, checkpoint_path
+from gfm_utils.ensembles.tasks import Task, checkpoint_path
 from gfm_utils.errors import GfmError
 from gfm_utils.files import write_json
 from gfm_utils.profiles import Profile, profile

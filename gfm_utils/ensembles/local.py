@@ -17,8 +17,11 @@ import torch
 from tqdm import tqdm
 
 from gfm_utils.ensembles.cost import Cost, duration, expected, remaining_seconds, schedule
+from gfm_utils.ensembles.packing import groups
 from gfm_utils.ensembles.probing import Probe, measure
-from gfm_utils.ensembles.training import Diverged, Task, is_trained, partial_path, train_member
+from gfm_utils.ensembles.records import Diverged
+from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
+from gfm_utils.ensembles.training import train_group
 from gfm_utils.errors import GfmError
 
 # Large buffers are kept between steps instead of going back to the system: without this, glibc maps
@@ -48,15 +51,19 @@ def expected_costs(tasks: Sequence[Task], devices: int = 1) -> list[Cost]:
     Returns:
         The cost of each condition by itself, and of all together when there are several.
     """
+    programs = groups(tasks, device())
     if not any(task.steps_left for task in tasks):
-        return expected(tasks, {}, 1, devices, 0.0)
+        return expected(programs, {}, 1, devices, 0.0)
     with _pool(tasks) as pool:
-        probes, start_seconds = _probe_all(pool, tasks)
-    return expected(tasks, probes, pool.size, devices, start_seconds)
+        probes, start_seconds = _probe_all(pool, programs)
+    return expected(programs, probes, pool.size, devices, start_seconds)
 
 
 def train(tasks: Sequence[Task], progress: bool = True) -> None:
-    """Train the members that are not trained yet, as many at once as there are cores (one at a time on a GPU).
+    """Train the members that are not trained yet.
+
+    On a CPU as many at once as there are cores, each in a process; on a GPU one program at a time, of several
+    small members or of one (see ``packing.groups``).
 
     A member that diverges does not stop the others. After any other error those in training are finished and
     no further one is begun.
@@ -74,17 +81,23 @@ def train(tasks: Sequence[Task], progress: bool = True) -> None:
     if not missing:
         return
     with _pool(tasks) as pool:
+        programs = groups(missing, pool.where)
         if progress:
-            probes, _ = _probe_all(pool, tasks)
-            seconds = schedule([remaining_seconds(task, probes) for task in missing], pool.size)
-            together = f", {pool.size} at a time" if pool.size > 1 else ""
+            probes, _ = _probe_all(pool, programs)
+            seconds = schedule([remaining_seconds(program, probes) for program in programs], pool.size)
+            most = max(pool.size, *map(len, programs))
+            together = f", {most} at a time" if most > 1 else ""
             tqdm.write(
                 f"training {len(missing)} members{together}: about {duration(seconds)} on this machine",
                 file=sys.stderr,
             )
-        futures = [pool.executor.submit(_run, index, task, pool.where) for index, task in enumerate(missing)]
+        places = {task.path: place for place, task in enumerate(missing)}
+        futures = [
+            pool.executor.submit(_run, [places[task.path] for task in program], program, pool.where)
+            for program in programs
+        ]
         _follow(missing, futures, pool.reports, progress)
-        diverged = [str(error) for error in map(_divergence, futures) if error is not None]
+        diverged = [str(error) for future in futures for error in future.result()]
     if diverged:
         raise GfmError(f"{'; '.join(diverged)} (members that diverged: {len(diverged)} of {len(tasks)})")
 
@@ -128,25 +141,17 @@ def _pool(tasks: Sequence[Task]) -> Iterator[_Pool]:
             raise
 
 
-def _probe_all(pool: _Pool, tasks: Sequence[Task]) -> tuple[dict[str, Probe], float]:
+def _probe_all(pool: _Pool, programs: Sequence[list[Task]]) -> tuple[dict[str, Probe], float]:
     began = time.perf_counter()
     for started in [pool.executor.submit(_meet) for _ in range(pool.size)]:
         started.result()
     start_seconds = time.perf_counter() - began
     probes = {}
-    for task in {task.spec.key: task for task in tasks if task.steps_left}.values():
-        running = [pool.executor.submit(_probe, task, pool.where) for _ in range(pool.size)]
-        probes[task.spec.key] = Probe.mean([future.result() for future in running])
+    left = [program for program in programs if program[0].steps_left]
+    for program in {program[0].spec.key: program for program in sorted(left, key=len)}.values():
+        running = [pool.executor.submit(_probe, program, pool.where) for _ in range(pool.size)]
+        probes[program[0].spec.key] = Probe.mean([future.result() for future in running])
     return probes, start_seconds
-
-
-def _divergence(future: Future[None]) -> Diverged | None:
-    """Why the member of a future diverged, or None when it is trained; other errors are raised."""
-    try:
-        future.result()
-    except Diverged as error:
-        return error
-    return None
 
 
 @contextmanager
@@ -184,20 +189,22 @@ def _meet() -> None:
         _barrier.wait(60)
 
 
-def _probe(task: Task, where: str) -> Probe:
+def _probe(program: Sequence[Task], where: str) -> Probe:
     _meet()
-    return measure(task, where)
+    return measure(program, where)
 
 
-def _run(index: int, task: Task, where: str) -> None:
-    def report(step: int, loss: float) -> None:
-        _report_queue.put((index, step, loss))
+def _run(places: Sequence[int], program: Sequence[Task], where: str) -> list[Diverged]:
+    def report(index: int, step: int, loss: float) -> None:
+        _report_queue.put((places[index], step, loss))
 
-    train_member(task.spec, task.store, task.seed, task.path, where, report, _report_queue.put)
+    return train_group(program, where, report, _report_queue.put)
 
 
-def _follow(tasks: Sequence[Task], futures: Sequence[Future[None]], reports: Any, progress: bool) -> None:
-    """Show what the workers report until all are done, or one has failed otherwise than by divergence."""
+def _follow(
+    tasks: Sequence[Task], futures: Sequence[Future[list[Diverged]]], reports: Any, progress: bool
+) -> None:
+    """Show what the workers report until all are done, or one has failed."""
     tokens = [0] * len(tasks)
     losses: dict[int, float] = {}
     total = sum(task.spec.tokens_seen for task in tasks)
@@ -205,7 +212,7 @@ def _follow(tasks: Sequence[Task], futures: Sequence[Future[None]], reports: Any
     with tqdm(total=total, unit="tok", unit_scale=True, desc=label, disable=not progress, mininterval=2) as bar:
         while True:
             done = [future for future in futures if future.done()]
-            failed = any(not isinstance(future.exception(), Diverged | None) for future in done)
+            failed = any(future.exception() is not None for future in done)
             try:
                 message = reports.get(timeout=0.2)
             except queue.Empty:

@@ -1,6 +1,7 @@
 """Model presets: architecture and size by name, built as Hugging Face masked language models."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -20,7 +21,6 @@ class Preset:
         hidden: width of the residual stream.
         heads: attention heads.
         intermediate: width of the feed-forward layer.
-        dropout: dropout probability everywhere; Hugging Face's default for BERT is 0.1.
         initializer_range: standard deviation of the initial weights.
     """
 
@@ -29,19 +29,18 @@ class Preset:
     hidden: int
     heads: int
     intermediate: int
-    dropout: float
     initializer_range: float
 
 
 PRESETS: dict[str, Preset] = {
     # Wide initial weights let so small a rotary encoder leave the unigram plateau within seconds.
-    "modernbert-2x64": Preset("modernbert", 2, 64, 2, 128, 0.0, 0.1),
-    "modernbert-4x128": Preset("modernbert", 4, 128, 4, 256, 0.0, 0.05),
-    "modernbert-6x256": Preset("modernbert", 6, 256, 4, 512, 0.0, 0.02),
+    "modernbert-2x64": Preset("modernbert", 2, 64, 2, 128, 0.1),
+    "modernbert-4x128": Preset("modernbert", 4, 128, 4, 256, 0.05),
+    "modernbert-6x256": Preset("modernbert", 6, 256, 4, 512, 0.02),
     # The paper's models: BERT with Hugging Face's defaults in three sizes.
-    "bert-4m": Preset("bert", 6, 256, 4, 512, 0.1, 0.02),
-    "bert-20m": Preset("bert", 8, 512, 8, 1024, 0.1, 0.02),
-    "bert-90m": Preset("bert", 12, 768, 12, 3072, 0.1, 0.02),
+    "bert-4m": Preset("bert", 6, 256, 4, 512, 0.02),
+    "bert-20m": Preset("bert", 8, 512, 8, 1024, 0.02),
+    "bert-90m": Preset("bert", 12, 768, 12, 3072, 0.02),
 }
 
 
@@ -56,7 +55,7 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def build_model(name: str, vocabulary: int, window: int, seed: int) -> PreTrainedModel:
+def build_model(name: str, vocabulary: int, window: int, seed: int, dropout: float = 0.0) -> PreTrainedModel:
     """A masked language model with fresh weights, the same for the same seed.
 
     Args:
@@ -64,6 +63,7 @@ def build_model(name: str, vocabulary: int, window: int, seed: int) -> PreTraine
         vocabulary: tokens, special tokens included.
         window: the longest sequence, in tokens.
         seed: of the initial weights.
+        dropout: its probability, everywhere; Hugging Face's default for BERT is 0.1.
     """
     shape = preset(name)
     special = {token[1:-1].lower(): index for index, token in enumerate(SPECIAL)}
@@ -85,19 +85,27 @@ def build_model(name: str, vocabulary: int, window: int, seed: int) -> PreTraine
             return BertForMaskedLM(
                 BertConfig(
                     **common,
-                    hidden_dropout_prob=shape.dropout,
-                    attention_probs_dropout_prob=shape.dropout,
+                    hidden_dropout_prob=dropout,
+                    attention_probs_dropout_prob=dropout,
                 )
             )
         options: dict[str, Any] = {
             "cls_token_id": special["cls"],
             "sep_token_id": special["sep"],
             "global_attn_every_n_layers": 1,  # every layer sees the whole window
-            "embedding_dropout": shape.dropout,
-            "mlp_dropout": shape.dropout,
-            "attention_dropout": shape.dropout,
+            "embedding_dropout": dropout,
+            "mlp_dropout": dropout,
+            "attention_dropout": dropout,
         }
         return ModernBertForMaskedLM(ModernBertConfig(**common, **options))
+
+
+@cache
+def parameters_of(name: str, vocabulary: int, window: int) -> int:
+    """Parameters of a preset's model, those of tied matrices counted once."""
+    with torch.device("meta"):
+        model = build_model(name, vocabulary, window, seed=0)
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

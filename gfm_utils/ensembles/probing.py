@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from gfm_utils.ensembles.batches import Batch, batches
-from gfm_utils.ensembles.training import Task, Training
+from gfm_utils.ensembles.learners import PLAIN_STEPS, Inputs
+from gfm_utils.ensembles.tasks import Task
+from gfm_utils.ensembles.training import Training
 from gfm_utils.errors import GfmError
 
 #: A probe takes about this long, once its process runs, and this many steps at most.
@@ -20,12 +21,12 @@ CPU_BYTES = 2**30
 
 @dataclass(frozen=True)
 class Probe:
-    """Measured cost of one member's training.
+    """Measured cost of training the members of a program.
 
     Attributes:
-        step_seconds: time of a step.
-        weight_bytes: memory of the weights.
-        memory_bytes: device memory of the member in training.
+        step_seconds: time of a step of all of them.
+        weight_bytes: memory of the weights of one.
+        memory_bytes: device memory of all of them in training.
         memory_measured: whether ``memory_bytes`` is the measured peak (CUDA), or estimated: weights, gradients
             and two moments, and what the forward pass of a batch keeps for the backward pass.
     """
@@ -41,13 +42,13 @@ class Probe:
         return replace(probes[0], step_seconds=sum(probe.step_seconds for probe in probes) / len(probes))
 
 
-def measure(task: Task, device: str) -> Probe:
-    """Take some steps of a member's training, and write nothing.
+def measure(program: Sequence[Task], device: str) -> Probe:
+    """Take some steps of the training of some members, and write nothing.
 
     A batch that is too large for a probe is replaced by part of it, and the time scaled by the windows.
 
     Args:
-        task: the member.
+        program: members that are trained as one program.
         device: ``cpu`` or ``cuda``.
 
     Raises:
@@ -56,58 +57,60 @@ def measure(task: Task, device: str) -> Probe:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()  # of probes of other conditions in this process
     try:
-        return _measure(task, device)
+        return _measure(program, device)
     except torch.OutOfMemoryError as error:
-        spec = task.spec
+        spec = program[0].spec
         raise GfmError(
             f"training {spec.condition!r} needs more memory than the device has: give a smaller batch "
             f"({spec.batch}), window ({spec.window}) or preset ({spec.preset}) in the profile"
         ) from error
 
 
-def _measure(task: Task, device: str) -> Probe:
-    spec = task.spec.model_copy(update={"steps": 10 * STEPS + task.spec.steps})  # a probe never comes to an end
-    member = Training(spec, task.store, task.seed, task.path, device)
-    member.model.train()
-    stream = batches(task.store, spec, member.seeds)
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in member.model.parameters())
-
-    one = _part(next(stream), 1)
-    kept = _kept_bytes(member, one)  # of one window; also brings up what the first step needs once
+def _measure(program: Sequence[Task], device: str) -> Probe:
+    spec = program[0].spec
+    endless = spec.model_copy(update={"steps": 10 * STEPS + spec.steps})  # a probe never comes to an end
+    training = Training([replace(task, spec=endless) for task in program], device)
+    training.learner.model.train()
+    stream = training.inputs()
+    weights = sum(p.numel() * p.element_size() for p in training.learner.model.parameters())
     windows = spec.batch
     if device == "cpu":
-        seconds = _seconds(member, one, device)
-        windows = max(1, min(spec.batch, CPU_BYTES // kept, int(SECONDS / 3 / seconds)))
-    _seconds(member, _part(next(stream), windows), device)
+        one = _part(next(stream), 1)
+        kept = _kept_bytes(training, one)  # of one window; also brings up what the first step needs once
+        windows = max(1, min(windows, CPU_BYTES // kept, int(SECONDS / 3 / _seconds(training, one))))
+        memory = 4 * weights * len(program) + kept * spec.batch
+    for _ in range(PLAIN_STEPS + 1 if device == "cuda" else 1):  # until steps are as fast as they will be
+        _seconds(training, _part(next(stream), windows))
     taken: list[float] = []
     while len(taken) < STEPS and sum(taken) < SECONDS:
-        taken.append(_seconds(member, _part(next(stream), windows), device))
-    measured = device == "cuda"
+        taken.append(_seconds(training, _part(next(stream), windows)))
     return Probe(
         step_seconds=sum(taken) / len(taken) * spec.batch / windows,
         weight_bytes=weights,
-        memory_bytes=torch.cuda.max_memory_allocated() if measured else 4 * weights + kept * spec.batch,
-        memory_measured=measured,
+        memory_bytes=torch.cuda.max_memory_allocated() if device == "cuda" else memory,
+        memory_measured=device == "cuda",
     )
 
 
-def _part(batch: Batch, windows: int) -> Batch:
-    arrays = (batch.windows, batch.ids, batch.positions, batch.targets)
-    return Batch(*(array[:windows] for array in arrays))
+def _part(inputs: Inputs, windows: int) -> Inputs:
+    """The first windows of a batch, of all members, in memory of their own."""
+    ids, positions, targets = (tensor[..., :windows, :].clone() for tensor in inputs)
+    return ids, positions, targets
 
 
-def _seconds(member: Training, batch: Batch, device: str) -> float:
+def _seconds(training: Training, inputs: Inputs) -> float:
     """Time of one step."""
     began = time.perf_counter()
-    member.learn(batch)
-    if device == "cuda":
+    training.learner.learn(training.step, inputs)
+    training.step += 1
+    if training.learner.on_gpu:
         torch.cuda.synchronize()
     return time.perf_counter() - began
 
 
-def _kept_bytes(member: Training, batch: Batch) -> int:
+def _kept_bytes(training: Training, inputs: Inputs) -> int:
     """Memory that the forward pass keeps for the backward pass, weights apart."""
-    weights = {parameter.untyped_storage().data_ptr() for parameter in member.model.parameters()}
+    weights = {parameter.untyped_storage().data_ptr() for parameter in training.learner.parameters.values()}
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -120,5 +123,5 @@ def _kept_bytes(member: Training, batch: Batch) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, give):
-        member.learn(batch)
+        _seconds(training, inputs)
     return max(1, sum(kept.values()))

@@ -10,10 +10,10 @@ from gfm_utils.profiles import Profile, Vary
 from gfm_utils.tokens import TokenStore
 
 #: Bump when the same specification gives other weights than before.
-FORMAT = 2
+FORMAT = 3
 _FROM_PROFILE = (
     "vary", "preset", "window", "batch", "learning_rate", "warmup", "schedule", "betas", "weight_decay",
-    "clip", "train_mask", "corruption",
+    "clip", "dropout", "precision", "train_mask", "corruption",
 )  # fmt: skip
 
 
@@ -21,7 +21,7 @@ class Seeds(NamedTuple):
     """Seeds of one member: what two members have in common here is the same for both.
 
     Attributes:
-        init: of the initial weights, and of dropout where the preset has it.
+        init: of the initial weights, and of dropout where the profile has it.
         order: of the order of the windows.
         masks: of the positions that are predicted and of what is shown there.
     """
@@ -50,6 +50,8 @@ class EnsembleSpec(BaseModel):
     betas: tuple[float, float]
     weight_decay: float
     clip: float
+    dropout: float
+    precision: str
     train_mask: float
     corruption: tuple[float, float, float]
     data_seed: int  # of all that the members share: order of the windows and masks, unless these vary

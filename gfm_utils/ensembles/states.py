@@ -18,7 +18,12 @@ _DIGITS = 16
 
 def newest_step(folder: Path) -> int:
     """Step of the newest state in a folder going by its name, unchecked; 0 when there is none."""
-    return max((int(path.name.split("-")[1]) for path in folder.glob("state-*-*.pt")), default=0)
+    return max(map(step_of, folder.glob("state-*-*.pt")), default=0)
+
+
+def step_of(path: Path) -> int:
+    """Step of a saved state, going by its name."""
+    return int(path.name.split("-")[1])
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,19 @@ class SavedStates:
         for old in self._paths()[KEPT:]:
             old.unlink()
 
-    def newest(self) -> tuple[dict[str, Any] | None, list[str]]:
+    def newest(self, limit: int | None = None) -> tuple[dict[str, Any] | None, list[str]]:
         """The newest state that can be trusted, on the CPU, and the names of those that cannot.
+
+        Args:
+            limit: no state of a later step than this; None: any.
 
         Returns:
             What ``save`` was given (None if there is no such state), and the names of newer, damaged ones.
         """
         damaged: list[str] = []
         for path in self._paths():
+            if limit is not None and step_of(path) > limit:
+                continue
             if sha256_of(path).startswith(path.stem.rpartition("-")[2]):
                 content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
                 if content["owner"] == list(self.owner) and self._intact(content["files"]):

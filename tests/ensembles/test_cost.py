@@ -6,9 +6,11 @@ import torch
 from gfm_utils.analyses.cost import cost_overview, cost_table
 from gfm_utils.ensembles import build_model, log_spaced
 from gfm_utils.ensembles.cost import duration, expected, remaining_seconds, schedule
+from gfm_utils.ensembles.learners import Learner
 from gfm_utils.ensembles.probing import Probe, measure
 from gfm_utils.ensembles.states import SavedStates
-from gfm_utils.ensembles.training import VALIDATION_WINDOWS, Task, Training, partial_path
+from gfm_utils.ensembles.tasks import Task, partial_path
+from gfm_utils.ensembles.training import VALIDATION_WINDOWS
 from gfm_utils.errors import GfmError
 
 MIB = 2**20
@@ -42,7 +44,7 @@ def test_time_is_that_of_the_steps_and_the_validations(tasks, probes):
     spec = tasks[0].spec
     validation = VALIDATION_WINDOWS / spec.batch / 3
     later = len(log_spaced(spec.steps)) - 1  # all but that before the first step
-    assert remaining_seconds(tasks[0], probes) == pytest.approx(2.0 * (spec.steps + later * validation))
+    assert remaining_seconds(tasks[:1], probes) == pytest.approx(2.0 * (spec.steps + later * validation))
 
 
 def test_what_is_done_already_is_not_to_be_paid(trained, tasks, probes):
@@ -51,16 +53,16 @@ def test_what_is_done_already_is_not_to_be_paid(trained, tasks, probes):
     SavedStates(partial, [tasks[0].spec.key, 1]).save(15, {}, {})
     validation = VALIDATION_WINDOWS / tasks[0].spec.batch / 3
     assert tasks[0].steps_left == 5
-    assert remaining_seconds(tasks[0], probes) == pytest.approx(2.0 * (5 + validation))
+    assert remaining_seconds(tasks[:1], probes) == pytest.approx(2.0 * (5 + validation))
     member = trained[0].members[0]
     done = Task(trained[0].spec, trained[0].store, member.seed, member.path)
-    (cost,) = expected([done], {}, 1, 3, 0.0)
+    (cost,) = expected([[done]], {}, 1, 3, 0.0)
     assert (cost.members, cost.seconds, cost.device_seconds, cost.disk_bytes) == (0, 0, 0, 0)
 
 
 def test_costs_by_condition_and_of_all_together(tasks, probes):
-    text, dna, both = expected(tasks, probes, workers=1, devices=2, start_seconds=7.0)
-    a, b = (remaining_seconds(task, probes) for task in (tasks[0], tasks[2]))
+    text, dna, both = expected([[task] for task in tasks], probes, workers=1, devices=2, start_seconds=7.0)
+    a, b = (remaining_seconds([task], probes) for task in (tasks[0], tasks[2]))
     assert (text.members, dna.members, both.members) == (2, 1, 3) and both.condition == "all"
     assert text.seconds == pytest.approx(7 + 2 * a) and text.seconds_on_devices == pytest.approx(7 + a)
     assert dna.seconds_on_devices == pytest.approx(7 + b) == dna.seconds
@@ -72,7 +74,7 @@ def test_costs_by_condition_and_of_all_together(tasks, probes):
 
 
 def test_rows_of_costs(tasks, probes):
-    costs = expected(tasks, probes, workers=2, devices=4, start_seconds=0.0)
+    costs = expected([[task] for task in tasks], probes, workers=2, devices=4, start_seconds=0.0)
     table = cost_table(costs)
     times = table[table["metric"] == "training_time"]
     assert set(times["x"]) == {"1", "4"} and set(times["unit"]) == {"s"} and len(times) == 6
@@ -81,11 +83,11 @@ def test_rows_of_costs(tasks, probes):
     hours = table[(table["metric"] == "device_time") & (table["condition"] == "all")]
     assert hours["value"].item() == pytest.approx(costs[-1].device_seconds / 3600)
     shown = cost_overview(costs)
-    assert "on 4 devices" in shown[0] and shown[-1]["memory a member"] == "0.10 GiB (estimated)"
+    assert "on 4 devices" in shown[0] and shown[-1]["device memory"] == "0.10 GiB (estimated)"
 
 
 def test_a_probe_measures_and_leaves_nothing(tasks, tmp_path):
-    found = measure(tasks[0], "cpu")
+    found = measure(tasks[:1], "cpu")
     spec = tasks[0].spec
     model = build_model(spec.preset, spec.vocabulary, spec.window, 1)
     assert found.weight_bytes == 4 * sum(p.numel() for p in model.parameters())
@@ -94,19 +96,19 @@ def test_a_probe_measures_and_leaves_nothing(tasks, tmp_path):
 
 
 def test_what_does_not_fit_is_said_in_a_sentence(monkeypatch, tasks):
-    def full(self, batch):
+    def full(self, step, inputs):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Training, "learn", full)
+    monkeypatch.setattr(Learner, "learn", full)
     with pytest.raises(GfmError, match=r"more memory than the device has: give a smaller batch \(16\)"):
-        measure(tasks[0], "cpu")
+        measure(tasks[:1], "cpu")
 
 
 def test_memory_grows_with_the_batch_even_when_the_probe_reads_less_of_it(tasks):
     """What a window keeps for the backward pass is kept once for each window of a batch."""
     task = tasks[0]
     large = Task(task.spec.model_copy(update={"batch": 128}), task.store, 1, task.path)
-    small, large = measure(task, "cpu"), measure(large, "cpu")
+    small, large = measure([task], "cpu"), measure([large], "cpu")
     kept = small.memory_bytes - 4 * small.weight_bytes
     hidden = 64 * task.spec.window * 4  # bytes of one window's residual stream
     assert kept > 16 * 10 * hidden

@@ -8,7 +8,7 @@ from gfm_utils.errors import GfmError
 def test_the_papers_models_have_the_papers_sizes():
     for name, millions in (("bert-4m", 4), ("bert-20m", 20), ("bert-90m", 90)):
         with torch.device("meta"):
-            model = build_model(name, 4101, 512, 1)
+            model = build_model(name, 4101, 512, 1, dropout=0.1)
         assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.15)
         assert model.config.hidden_dropout_prob == 0.1
 

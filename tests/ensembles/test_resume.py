@@ -14,9 +14,10 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM
 
-from gfm_utils.ensembles import training
+from gfm_utils.ensembles import learners, training
+from gfm_utils.ensembles.records import Diverged
 from gfm_utils.ensembles.states import SavedStates
-from gfm_utils.ensembles.training import Diverged, train_member
+from gfm_utils.ensembles.training import train_member
 from gfm_utils.errors import GfmError
 
 STEPS = 24
@@ -27,23 +28,23 @@ import json, os, signal, sys, traceback
 from pathlib import Path
 import torch
 from gfm_utils import files
-from gfm_utils.ensembles import PRESETS, EnsembleSpec, training
+from gfm_utils.ensembles import PRESETS, EnsembleSpec, learners, training
 from gfm_utils.ensembles.presets import Preset
 from gfm_utils.tokens import TokenStore
 
-PRESETS["tiny-dropout"] = Preset("bert", 2, 64, 2, 128, 0.1, 0.02)
+PRESETS["tiny"] = Preset("bert", 2, 64, 2, 128, 0.02)
 task = json.loads(sys.argv[1])
 store = TokenStore(Path(task["store"]), json.loads((Path(task["store"]) / "store.json").read_text()))
 spec = EnsembleSpec(**task["spec"])
 training.SAVE_SECONDS, training.SAVE_SHARE = 0.1, 0.5
-factor, replace = training.learning_rate_factor, os.replace
+factor, replace = learners.learning_rate_factor, os.replace
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def train(path, threads, death):
     torch.set_num_threads(threads)
-    training.learning_rate_factor = lambda step, spec: die() if step == death else factor(step, spec)
+    learners.learning_rate_factor = lambda step, spec: die() if step == death else factor(step, spec)
     if death == -1:
         files.os.replace = lambda old, new: die() if Path(new).name.startswith("state-") else replace(old, new)
     training.train_member(spec, store, 1, Path(path), "cpu", notice=lambda line: print(line, file=sys.stderr))
@@ -107,7 +108,7 @@ def assert_same_member(path, whole):
 def test_killed_three_times_and_once_while_saving_it_ends_with_the_same_bits(trained, store, tmp_path):
     """SIGKILL at random steps; the thread count of the restarts differs, and dropout draws random numbers."""
     deaths = np.sort(np.random.default_rng(7).choice(np.arange(2, STEPS), 3, replace=False)).tolist()
-    spec = trained[0].spec.model_copy(update={"steps": STEPS, "preset": "tiny-dropout"})
+    spec = trained[0].spec.model_copy(update={"steps": STEPS, "preset": "tiny", "dropout": 0.1})
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     runs = [(str(whole), 1, None), *((str(killed), 1 + number % 2, step) for number, step in enumerate(deaths))]
     runs += [(str(killed), 1, -1), (str(killed), 2, None)]
@@ -126,7 +127,7 @@ def test_killed_three_times_and_once_while_saving_it_ends_with_the_same_bits(tra
 
 def interrupt(monkeypatch, spec, store, path, at):
     """Train until a step and no further; gives the names of the saved states, newest first."""
-    factor = training.learning_rate_factor
+    factor = learners.learning_rate_factor
 
     def stop(step, spec):
         if step == at:
@@ -134,7 +135,7 @@ def interrupt(monkeypatch, spec, store, path, at):
         return factor(step, spec)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "learning_rate_factor", stop)
+        patch.setattr(learners, "learning_rate_factor", stop)
         train_member(spec, store, 1, path, "cpu")
     return sorted((path.parent / f".{path.name}.partial").glob("state-*.pt"), reverse=True)
 
@@ -205,8 +206,8 @@ def test_two_at_once_train_a_member_once(monkeypatch, spec, store, tmp_path):
     begun, run = [], training.Training.run
 
     def counted(self):
-        begun.append(self.seed)
-        run(self)
+        begun.extend(record.task.seed for record in self.records)
+        return run(self)
 
     monkeypatch.setattr(training.Training, "run", counted)
     short = spec.model_copy(update={"steps": 8})
@@ -237,9 +238,9 @@ def diverge(path, spec, store):
 
 
 def test_weights_that_become_nan_stop_the_member_at_its_last_good_state(monkeypatch, spec, store, whole, tmp_path):
-    factor = training.learning_rate_factor
+    factor = learners.learning_rate_factor
     monkeypatch.setattr(
-        training, "learning_rate_factor", lambda step, spec: float("nan") if step == 16 else factor(step, spec)
+        learners, "learning_rate_factor", lambda step, spec: float("nan") if step == 16 else factor(step, spec)
     )
     message = diverge(tmp_path / "member", spec, store)
     kept = tmp_path / ".member.partial/member/checkpoints/step-000000013"
@@ -261,7 +262,7 @@ def test_a_wild_learning_rate_is_stopped_though_its_loss_is_a_number(spec, store
 
 
 def test_poisoned_from_the_start_there_is_no_good_state(monkeypatch, spec, store, tmp_path):
-    build = training.build_model
+    build = learners.build_model
 
     def poisoned(*arguments):
         model = build(*arguments)
@@ -269,5 +270,5 @@ def test_poisoned_from_the_start_there_is_no_good_state(monkeypatch, spec, store
             model.get_input_embeddings().weight.fill_(float("nan"))
         return model
 
-    monkeypatch.setattr(training, "build_model", poisoned)
+    monkeypatch.setattr(learners, "build_model", poisoned)
     assert "there is no good state before it" in diverge(tmp_path / "member", spec, store)

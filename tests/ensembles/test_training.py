@@ -13,8 +13,10 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from gfm_utils.ensembles import EnsembleSpec, local, log_spaced, masked_windows, train_ensembles
 from gfm_utils.ensembles.batches import batches
+from gfm_utils.ensembles.learners import learning_rate_factor
 from gfm_utils.ensembles.presets import masked_logits
-from gfm_utils.ensembles.training import VALIDATION_WINDOWS, learning_rate_factor, train_member
+from gfm_utils.ensembles.tasks import Task
+from gfm_utils.ensembles.training import VALIDATION_WINDOWS, train_member
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens import SPECIAL
 
@@ -136,6 +138,8 @@ def test_everything_in_the_specification_changes_its_key(trained):
         "tokens": "x",
         "format": 99,
         "vary": "all",
+        "dropout": 0.1,
+        "precision": "bfloat16",
     }
     keys = {spec.model_copy(update={name: value}).key for name, value in changed.items()}
     assert len(keys | {spec.key}) == len(changed) + 1
@@ -185,8 +189,7 @@ def test_a_member_that_diverges_leaves_the_others_alone(trained, tmp_path, capsy
     store, good = trained[0].store, trained[0].spec.model_copy(update={"steps": 4})
     wild = good.model_copy(update={"learning_rate": 1e9, "steps": 40})
     tasks = [
-        local.Task(spec, store, seed, tmp_path / f"member-{seed}")
-        for spec, seed in ((wild, 1), (good, 2), (good, 3))
+        Task(spec, store, seed, tmp_path / f"member-{seed}") for spec, seed in ((wild, 1), (good, 2), (good, 3))
     ]
     (tmp_path / ".member-3.partial").mkdir()
     (tmp_path / ".member-3.partial/state-000000003-0123456789abcdef.pt").write_bytes(b"damaged")
@@ -237,6 +240,7 @@ def test_the_paper_profile_is_the_papers(trained):
     assert (spec.preset, spec.window, spec.batch, spec.learning_rate) == ("bert-90m", 512, 96, 1e-4)
     assert spec.tokens_seen == pytest.approx(5.12e9, rel=1e-4)
     assert (spec.train_mask, spec.corruption, spec.clip, spec.warmup) == (0.15, (0.8, 0.1, 0.1), 0.5, 0.1)
+    assert spec.dropout == 0.1
 
 
 def test_metrics_are_plain_parquet(trained):

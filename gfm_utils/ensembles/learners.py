@@ -1,0 +1,284 @@
+"""Steps of training: for one model, or for several of the same shape in one program."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.func import functional_call, vmap
+from torch.nn import functional
+from typing_extensions import override
+
+from gfm_utils.ensembles.presets import build_model, masked_logits, parameters_of
+from gfm_utils.ensembles.specification import EnsembleSpec
+from gfm_utils.ensembles.tasks import BITS
+
+Tensors = dict[str, torch.Tensor]
+#: Ids (batch, window), positions (batch, m) and targets (batch, m), each with a leading dimension of members
+#: where these read different batches.
+Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+#: Steps on a GPU that are taken kernel by kernel before one is recorded as a graph.
+PLAIN_STEPS = 5
+#: On a GPU a model is compiled when its training takes more floating-point operations than this: a quarter of
+#: an hour of an H100, beside which the compiler's minute is little.
+COMPILED_WORK = 2e17
+
+
+def learning_rate_factor(step: int, spec: EnsembleSpec) -> float:
+    """Share of the peak learning rate at a step: linear warm-up, then half a cosine down to zero."""
+    rising = max(1, round(spec.warmup * spec.steps))
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + float(np.cos(np.pi * (step - rising) / max(1, spec.steps - rising))))
+
+
+def work(parameters: int, tokens: int) -> float:
+    """Floating-point operations of training, 6 for each parameter and token (Kaplan et al., arXiv 2001.08361)."""
+    return 6.0 * parameters * tokens
+
+
+class Masked(torch.nn.Module):
+    """A masked language model as a function: ids, positions, targets -> mean cross-entropy in nats."""
+
+    def __init__(self, model: torch.nn.Module, precision: str) -> None:
+        super().__init__()
+        self.model, self.low_precision = model, precision == "bfloat16"
+
+    def forward(self, ids: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Shapes: ids (batch, window), positions and targets (batch, m); the result is a number."""
+        # Weights are cast anew at each use: a cache of casts must not outlive the step that is recorded.
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.low_precision, cache_enabled=False):
+            logits = masked_logits(self.model, ids, positions)
+        return functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+
+
+class Learner(ABC):
+    """Models of one specification that take their steps together, on one device.
+
+    Their initial weights and what they read decide the result, not which class it is, up to rounding.
+
+    Attributes:
+        model: a Hugging Face model of the right shape; whose weights it holds, a subclass says.
+        parameters: what is optimised, by name.
+        loss: of the last step, bits per token, shape (members,).
+    """
+
+    model: Any
+    parameters: Tensors
+
+    def __init__(self, spec: EnsembleSpec, members: int, device: str) -> None:
+        self.spec, self.device = spec, device
+        self.on_gpu = device.startswith("cuda")
+        self.loss = torch.full((members,), float("nan"), device=device)
+        rate: Any = torch.tensor(spec.learning_rate, device=device) if self.on_gpu else spec.learning_rate
+        # Weight decay for matrices alone: norms and biases have no direction to shrink towards.
+        matrices = [p for p in self.parameters.values() if self.one(p, 0).ndim >= 2]
+        vectors = [p for p in self.parameters.values() if self.one(p, 0).ndim < 2]
+        groups = [
+            {"params": matrices, "weight_decay": spec.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=spec.betas, fused=True, capturable=self.on_gpu)
+        self.graph: Any = None
+        self.recorded: Inputs | None = None
+        self.plain_steps = 0
+
+    @abstractmethod
+    def losses(self, inputs: Inputs) -> torch.Tensor:
+        """Mean cross-entropy of each member, nats, shape (members,)."""
+
+    @abstractmethod
+    def clip(self) -> None:
+        """Bring the gradient of each member to the specification's largest norm, if it is longer."""
+
+    @abstractmethod
+    def one(self, stacked: torch.Tensor, member: int) -> torch.Tensor:
+        """The part of a member in a parameter or moment."""
+
+    def learn(self, step: int, inputs: Inputs) -> None:
+        """Take one step of all members.
+
+        Args:
+            step: counted from 0; it decides the learning rate.
+            inputs: on the device.
+        """
+        rate = self.spec.learning_rate * learning_rate_factor(step, self.spec)
+        for group in self.optimizer.param_groups:
+            if self.on_gpu:
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+        if not self.on_gpu:
+            self._take(inputs)
+        elif self.recorded is None or any(a.shape != b.shape for a, b in zip(inputs, self.recorded, strict=True)):
+            self._take_and_record(inputs)
+        else:
+            for place, given in zip(self.recorded, inputs, strict=True):
+                place.copy_(given)
+            self.graph.replay()
+
+    def _take(self, inputs: Inputs) -> None:
+        losses = self.losses(inputs)
+        losses.sum().backward()
+        self.clip()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss.copy_(losses.detach() * BITS)
+
+    def _take_and_record(self, inputs: Inputs) -> None:
+        """The first steps kernel by kernel, on a stream of their own; then one is recorded as a CUDA graph.
+
+        A small model's kernels are shorter than the time that Python takes to launch them; a graph launches
+        all of a step at once. Recording executes nothing, so no step is lost or taken twice.
+        """
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self._take(inputs)
+        torch.cuda.current_stream().wait_stream(stream)
+        self.plain_steps += 1
+        if self.plain_steps == PLAIN_STEPS:
+            torch.cuda.synchronize()
+            places = (inputs[0].clone(), inputs[1].clone(), inputs[2].clone())
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                self._take(places)
+            self.graph, self.recorded = graph, places
+
+    @torch.no_grad()
+    def validation_losses(self, held_out: Sequence[torch.Tensor]) -> list[float]:
+        """Mean cross-entropy of each member over windows of the validation part, bits per token.
+
+        Args:
+            held_out: ids (n, window), positions (n, m) and targets (n, m), on the device.
+        """
+        self.model.eval()
+        total, count = torch.zeros(len(self.loss), dtype=torch.float64), 0
+        for ids, positions, targets in zip(*(tensor.split(self.spec.batch) for tensor in held_out), strict=True):
+            total += self.losses((ids, positions, targets)).double().cpu() * targets.numel()
+            count += targets.numel()
+        self.model.train()
+        return (total * BITS / count).tolist()
+
+    def state(self, member: int) -> dict[str, Tensors]:
+        """Weights and moments of a member, on the CPU: what ``load`` takes."""
+        kept: dict[str, Tensors] = {"weights": {}, "exp_avg": {}, "exp_avg_sq": {}}
+        for name, parameter in self.parameters.items():
+            kept["weights"][name] = self._copy(parameter, member)
+            for moment in ("exp_avg", "exp_avg_sq"):
+                if parameter in self.optimizer.state:
+                    kept[moment][name] = self._copy(self.optimizer.state[parameter][moment], member)
+        return kept
+
+    def _copy(self, stacked: torch.Tensor, member: int) -> torch.Tensor:
+        return self.one(stacked.detach(), member).to("cpu", copy=True)
+
+    @torch.no_grad()
+    def load(self, states: Sequence[Mapping[str, Tensors]], step: int) -> None:
+        """Put the members back to where they were after so many steps.
+
+        Args:
+            states: one a member, as ``state`` gave them, all after the same number of steps.
+            step: that number.
+        """
+        for name, parameter in self.parameters.items():
+            moments = {moment: torch.zeros_like(parameter) for moment in ("exp_avg", "exp_avg_sq")}
+            for member, state in enumerate(states):
+                self.one(parameter, member).copy_(state["weights"][name])
+                for moment, values in moments.items():
+                    if step:
+                        self.one(values, member).copy_(state[moment][name])
+            if step:
+                taken = torch.tensor(float(step), device=parameter.device)
+                self.optimizer.state[parameter] = {"step": taken, **moments}
+
+    @torch.no_grad()
+    def filled(self, weights: Mapping[str, torch.Tensor]) -> Any:
+        """``model`` with the given weights."""
+        for name, parameter in self.model.named_parameters():
+            parameter.copy_(weights[name])
+        return self.model
+
+
+class Alone(Learner):
+    """One model; ``model`` is it."""
+
+    def __init__(self, spec: EnsembleSpec, seed: int, device: str) -> None:
+        built: Any = build_model(spec.preset, spec.vocabulary, spec.window, seed, spec.dropout)
+        self.model = built.to(device)
+        self.parameters = dict(self.model.named_parameters())
+        super().__init__(spec, 1, device)
+        self.masked = Masked(self.model, spec.precision)
+        size = parameters_of(spec.preset, spec.vocabulary, spec.window)
+        if self.on_gpu and work(size, spec.tokens_seen) > COMPILED_WORK:
+            self.masked.compile()
+
+    @override
+    def losses(self, inputs: Inputs) -> torch.Tensor:
+        loss: torch.Tensor = self.masked(*inputs)
+        return loss[None]
+
+    @override
+    def clip(self) -> None:
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.spec.clip)
+
+    @override
+    def one(self, stacked: torch.Tensor, member: int) -> torch.Tensor:
+        return stacked
+
+
+class Together(Learner):
+    """Several models as one program: weights stacked along a first dimension, the forward pass mapped over it.
+
+    ``model`` lends its forward pass; its own weights are those of whichever member was last asked for.
+    Dropout would draw other numbers than for a model alone, so there is none.
+    """
+
+    def __init__(self, spec: EnsembleSpec, seeds: Sequence[int], device: str) -> None:
+        built: list[Any] = [build_model(spec.preset, spec.vocabulary, spec.window, seed, 0.0) for seed in seeds]
+        self.model = built[0].to(device)
+        weights = [dict(model.named_parameters()) for model in built]
+        self.parameters = {
+            name: torch.stack([own[name].detach().to(device) for own in weights]).requires_grad_()
+            for name in weights[0]
+        }
+        super().__init__(spec, len(seeds), device)
+        self.masked = Masked(self.model, spec.precision)
+
+    @override
+    def losses(self, inputs: Inputs) -> torch.Tensor:
+        def loss(parameters: Tensors, *given: torch.Tensor) -> torch.Tensor:
+            named = {f"model.{name}": value for name, value in parameters.items()}
+            found: torch.Tensor = functional_call(self.masked, named, given)
+            return found
+
+        own = 0 if inputs[0].ndim == 3 else None
+        each: torch.Tensor = vmap(loss, in_dims=(0, own, own, own), randomness="different")(
+            self.parameters, *inputs
+        )
+        return each
+
+    @override
+    def clip(self) -> None:
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
+        factors = (self.spec.clip / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+        for gradient in gradients:
+            gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
+
+    @override
+    def one(self, stacked: torch.Tensor, member: int) -> torch.Tensor:
+        return stacked[member]
+
+
+def learner(spec: EnsembleSpec, inits: Iterable[int], device: str) -> Learner:
+    """Members with the given seeds of initial weights, as they begin.
+
+    Args:
+        spec: what they share.
+        inits: one a member.
+        device: ``cpu`` or ``cuda``.
+    """
+    seeds = list(inits)
+    return Alone(spec, seeds[0], device) if len(seeds) == 1 else Together(spec, seeds, device)

@@ -1,0 +1,108 @@
+"""What is written of a member while it is trained, and when it is done or has diverged."""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gfm_utils.ensembles.states import SavedStates
+from gfm_utils.ensembles.tasks import Task, checkpoint_path, partial_path
+from gfm_utils.errors import GfmError
+from gfm_utils.files import flush, sha256_of, write_json
+
+
+class Diverged(GfmError):
+    """A member's loss is no longer a number, or beyond hope."""
+
+
+class Record:
+    """The files of one member in training; nothing is written before ``start`` or ``resume``.
+
+    Attributes:
+        task: the member.
+        folder: where all of it is until it is complete.
+        member: what the directory will be, in the folder.
+        states: the saved states.
+        rows: the metrics so far.
+        diverged: why it has, if it has.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.folder = partial_path(task.path)
+        self.member = self.folder / "member"
+        self.states = SavedStates(self.folder, [task.spec.key, task.seed])
+        self.rows: list[dict[str, float]] = []
+        self.files: dict[str, str] = {}  # path below the folder -> SHA-256, of the checkpoints so far
+        self.resumed_at: list[int] = []
+        self.diverged: Diverged | None = None
+
+    def start(self) -> None:
+        """Begin with an empty folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.member.mkdir(parents=True)
+
+    def resume(self, saved: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        for leftover in list(self.folder.rglob(".*.tmp")):  # of a killed run
+            leftover.unlink()
+        self.rows, self.files = list(saved["rows"]), dict(saved["files"])
+        self.resumed_at = [*saved["resumed_at"], saved["step"]]
+
+    def measure(self, step: int, train_loss: float, validation_loss: float, seconds: float) -> None:
+        """Add a row of metrics; losses in bits per token."""
+        tokens = step * self.task.spec.batch * self.task.spec.window
+        self.rows.append({
+            "step": step, "tokens": tokens, "train_loss": train_loss, "validation_loss": validation_loss,
+            "seconds": seconds,
+        })  # fmt: skip
+
+    def write_checkpoint(self, step: int, model: Any) -> Path:
+        """Write a model as the Hugging Face checkpoint of a step; gives its path."""
+        path = checkpoint_path(self.member, step, self.task.spec.steps)
+        model.save_pretrained(path)
+        flush(path)
+        self.files |= {str(file.relative_to(self.folder)): sha256_of(file) for file in path.iterdir()}
+        return path
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Save a state to continue from; ``state`` holds ``step``, and what the record itself does not know."""
+        own = {"rows": self.rows, "resumed_at": self.resumed_at}
+        self.states.save(state["step"], {**state, **own}, self.files)
+
+    def diverge(self, step: int, loss: float, filled: Callable[[Mapping[str, Any]], Any]) -> None:
+        """Give the member up, and keep its last good state as a checkpoint.
+
+        Args:
+            step: after which it was seen.
+            loss: bits per token.
+            filled: a model with given weights.
+        """
+        kept = "there is no good state before it"
+        saved, _ = self.states.newest()
+        if saved is not None:
+            good = checkpoint_path(self.member, saved["step"], self.task.spec.steps)
+            if f"{good.relative_to(self.folder)}/model.safetensors" not in saved["files"]:
+                self.write_checkpoint(saved["step"], filled(saved["weights"]))
+            kept = f"its last good state, step {saved['step']}, is {good}"
+        spec = self.task.spec
+        self.diverged = Diverged(
+            f"training of {spec.condition!r}, member with seed {self.task.seed}, diverged at step {step} "
+            f"(loss {loss:.3g} bits/token; {kept}): lower the learning rate ({spec.learning_rate:g}) "
+            "in the profile"
+        )
+
+    def finish(self, model: Any, provenance: Mapping[str, Any]) -> None:
+        """Write what belongs to a trained member and let its directory appear."""
+        model.save_pretrained(self.member)
+        self.task.store.tokenizer.save_pretrained(self.member)
+        pd.DataFrame(self.rows).to_parquet(self.member / "metrics.parquet", index=False)
+        write_json(self.member / "spec.json", {"seed": self.task.seed, **self.task.spec.model_dump(mode="json")})
+        write_json(self.member / "provenance.json", {**provenance, "resumed_at": self.resumed_at})
+        flush(self.member)
+        shutil.rmtree(self.task.path, ignore_errors=True)
+        os.replace(self.member, self.task.path)
+        shutil.rmtree(self.folder)
