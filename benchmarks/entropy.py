@@ -13,24 +13,18 @@ A ratio above 1 is in our favour.
 Without the network, name a FASTA file in place of the corpus.
 """
 
-import argparse
-import datetime
 import functools
-import importlib.metadata
-import json
 import math
-import platform
-import re
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import common
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma
@@ -79,18 +73,10 @@ def shortest(run: Callable[[], float], repeats: int) -> tuple[float, float]:
     return best, value
 
 
-def counts_rows() -> list[dict[str, Any]]:
+def counts_rows() -> list[common.Row]:
     """Our estimate from counts against infomeasure's."""
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, "infomeasure"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        sys.path.insert(0, folder)
-        import infomeasure
-
+    with common.peer("infomeasure", "--no-deps") as infomeasure:
         peer = f"infomeasure {getattr(infomeasure, '__version__', '?')}, Grassberger"
         for size in SIZES:
             rng = np.random.default_rng(size)
@@ -101,8 +87,8 @@ def counts_rows() -> list[dict[str, Any]]:
             peer_seconds, value = shortest(theirs, 1)
             if not abs(formula_of_1988(symbols) - value) < TOLERANCE:
                 raise SystemExit(f"the two disagree at n = {size}: {formula_of_1988(symbols)} and {value} bits")
-            rows.append(row(COUNTS, f"n = 10^{round(math.log10(size))}", peer, seconds, peer_seconds, "s"))
-        sys.path.remove(folder)
+            case = f"n = 10^{round(math.log10(size))}"
+            rows.append(common.row(COUNTS, case, peer, seconds, peer_seconds, "s", more_is_better=False))
     return rows
 
 
@@ -123,7 +109,7 @@ def geco3(codes: NDArray[np.uint8], level: int) -> float:
         return 8 * path.with_suffix(".co").stat().st_size / len(codes)
 
 
-def dna_rows(codes: NDArray[np.uint8], tasks: list[str]) -> list[dict[str, Any]]:
+def dna_rows(codes: NDArray[np.uint8], tasks: list[str]) -> list[common.Row]:
     """The modes of the mixer against the compressors."""
     compile_kernels(progress=True)
 
@@ -142,7 +128,7 @@ def dna_rows(codes: NDArray[np.uint8], tasks: list[str]) -> list[dict[str, Any]]
             peers[f"GeCo3 -l{level}"] = measured(functools.partial(geco3, codes, level))
     units = {LENGTH: "bits/base", SPEED: "Mb/s"}
     return [
-        row(task, mode, peer, mine[units[task]], theirs[units[task]], units[task])
+        common.row(task, mode, peer, mine[units[task]], theirs[units[task]], units[task], task == SPEED)
         for task in units
         if task in tasks
         for mode, mine in ours.items()
@@ -150,52 +136,14 @@ def dna_rows(codes: NDArray[np.uint8], tasks: list[str]) -> list[dict[str, Any]]
     ]
 
 
-def row(task: str, case: str, peer: str, ours: float, theirs: float, unit: str) -> dict[str, Any]:
-    ratio = ours / theirs if unit == "Mb/s" else theirs / ours
-    return {"task": task, "case": case, "peer": peer, "ours": ours, "theirs": theirs, "unit": unit, "ratio": ratio}
-
-
-def processor() -> str:
-    try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        found = None
-    return found.group(1) if found else platform.processor() or platform.machine()
-
-
-def commit() -> str:
-    """The commit of this checkout, with a plus where files differ from it; empty outside of one."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty=+"]
-    try:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def provenance(configuration: dict[str, Any]) -> dict[str, Any]:
-    """What the figures belong to; one core is used."""
-    packages = ("numpy", "scipy", "numba", "llvmlite")
-    return {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "device": f"{processor()}, 1 core",
-        "system": platform.platform(),
-        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in packages},
-        "configuration": configuration,
-    }
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"{', '.join(TASKS)} (default: all)")
+    parser = common.parser(__doc__, TASKS)
     parser.add_argument("--corpus", default="tair10-chr1", help="name of a DNA corpus, or a FASTA file")
     parser.add_argument("--bases", type=int, default=4_000_000, help="how many first bases; 0: all")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and provenance there, too")
     options = parser.parse_args()
-    tasks = options.tasks or list(TASKS)
-    if unknown := set(tasks) - set(TASKS):
-        parser.error(f"no such task: {', '.join(sorted(unknown))}")
-    rows: list[dict[str, Any]] = []
+    tasks = common.chosen(parser, options, TASKS)
+    began = time.perf_counter()
+    rows: list[common.Row] = []
     configuration: dict[str, Any] = {"tasks": tasks}
     if COUNTS in tasks:
         rows += counts_rows()
@@ -205,15 +153,7 @@ def main() -> None:
         codes = np.concatenate(segments)[: options.bases or None]
         configuration |= {"corpus": corpus.name, "checksum": corpus.checksum, "bases": len(codes)}
         rows += dna_rows(codes, tasks)
-    for made in rows:
-        print(
-            f"{made['task']:24s} {made['case']:12s} {made['ours']:8.4f} {made['unit']:9s} against "
-            f"{made['peer']}: {made['theirs']:.4f}, ratio {made['ratio']:.3f}"
-        )
-    if options.json:
-        options.json.write_text(
-            json.dumps({"provenance": provenance(configuration), "rows": rows}, indent=1) + "\n"
-        )
+    common.report(rows, options, configuration, began)
 
 
 if __name__ == "__main__":

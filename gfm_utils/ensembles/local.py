@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from gfm_utils.ensembles.cost import Cost, duration, expected, remaining_seconds, schedule
 from gfm_utils.ensembles.packing import groups
-from gfm_utils.ensembles.probing import Probe, measure
+from gfm_utils.ensembles.probing import SECONDS, Probe, measure
 from gfm_utils.ensembles.records import Diverged
 from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
 from gfm_utils.ensembles.training import train_group
@@ -54,9 +54,24 @@ def expected_costs(tasks: Sequence[Task], devices: int = 1) -> list[Cost]:
     programs = groups(tasks, device())
     if not any(task.steps_left for task in tasks):
         return expected(programs, {}, 1, devices, 0.0)
+    probes, workers, start_seconds = probed(tasks)
+    return expected(programs, probes, workers, devices, start_seconds)
+
+
+def probed(tasks: Sequence[Task], seconds: float = SECONDS) -> tuple[dict[str, Probe], int, float]:
+    """The speed of training, from some steps in as many processes as it would have.
+
+    Args:
+        tasks: all members of a run, not all of them trained.
+        seconds: that each probe takes, about.
+
+    Returns:
+        Key of the specification -> probe; the number of programs that run at once; and the seconds that the
+        processes took to start.
+    """
     with _pool(tasks) as pool:
-        probes, start_seconds = _probe_all(pool, programs)
-    return expected(programs, probes, pool.size, devices, start_seconds)
+        probes, start_seconds = _probe_all(pool, groups(tasks, pool.where), seconds)
+    return probes, pool.size, start_seconds
 
 
 def train(tasks: Sequence[Task], progress: bool = True) -> None:
@@ -83,7 +98,7 @@ def train(tasks: Sequence[Task], progress: bool = True) -> None:
     with _pool(tasks) as pool:
         programs = groups(missing, pool.where)
         if progress:
-            probes, _ = _probe_all(pool, programs)
+            probes, _ = _probe_all(pool, programs, SECONDS)
             seconds = schedule([remaining_seconds(program, probes) for program in programs], pool.size)
             most = max(pool.size, *map(len, programs))
             together = f", {most} at a time" if most > 1 else ""
@@ -141,7 +156,7 @@ def _pool(tasks: Sequence[Task]) -> Iterator[_Pool]:
             raise
 
 
-def _probe_all(pool: _Pool, programs: Sequence[list[Task]]) -> tuple[dict[str, Probe], float]:
+def _probe_all(pool: _Pool, programs: Sequence[list[Task]], seconds: float) -> tuple[dict[str, Probe], float]:
     began = time.perf_counter()
     for started in [pool.executor.submit(_meet) for _ in range(pool.size)]:
         started.result()
@@ -149,7 +164,7 @@ def _probe_all(pool: _Pool, programs: Sequence[list[Task]]) -> tuple[dict[str, P
     probes = {}
     left = [program for program in programs if program[0].steps_left]
     for program in {program[0].spec.key: program for program in sorted(left, key=len)}.values():
-        running = [pool.executor.submit(_probe, program, pool.where) for _ in range(pool.size)]
+        running = [pool.executor.submit(_probe, program, pool.where, seconds) for _ in range(pool.size)]
         probes[program[0].spec.key] = Probe.mean([future.result() for future in running])
     return probes, start_seconds
 
@@ -189,9 +204,9 @@ def _meet() -> None:
         _barrier.wait(60)
 
 
-def _probe(program: Sequence[Task], where: str) -> Probe:
+def _probe(program: Sequence[Task], where: str, seconds: float) -> Probe:
     _meet()
-    return measure(program, where)
+    return measure(program, where, seconds)
 
 
 def _run(places: Sequence[int], program: Sequence[Task], where: str) -> list[Diverged]:

@@ -1,7 +1,7 @@
 """What a step of training costs on this device, measured in seconds before the whole is paid."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +12,8 @@ from gfm_utils.ensembles.tasks import Task
 from gfm_utils.ensembles.training import Training
 from gfm_utils.errors import GfmError
 
-#: A probe takes about this long, once its process runs, and this many steps at most.
-SECONDS = 1.5
+#: A probe takes about this long at most, once its process runs, and less after this many steps.
+SECONDS = 3.0
 STEPS = 10
 #: On a CPU a probe holds no more than this for the backward pass, and reads fewer windows a step if it must.
 CPU_BYTES = 2**30
@@ -42,7 +42,7 @@ class Probe:
         return replace(probes[0], step_seconds=sum(probe.step_seconds for probe in probes) / len(probes))
 
 
-def measure(program: Sequence[Task], device: str) -> Probe:
+def measure(program: Sequence[Task], device: str, seconds: float = SECONDS) -> Probe:
     """Take some steps of the training of some members, and write nothing.
 
     A batch that is too large for a probe is replaced by part of it, and the time scaled by the windows.
@@ -50,6 +50,7 @@ def measure(program: Sequence[Task], device: str) -> Probe:
     Args:
         program: members that are trained as one program.
         device: ``cpu`` or ``cuda``.
+        seconds: that it takes, about.
 
     Raises:
         GfmError: a step needs more memory than the device has.
@@ -57,7 +58,7 @@ def measure(program: Sequence[Task], device: str) -> Probe:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()  # of probes of other conditions in this process
     try:
-        return _measure(program, device)
+        return _measure(program, device, seconds)
     except torch.OutOfMemoryError as error:
         spec = program[0].spec
         raise GfmError(
@@ -66,24 +67,25 @@ def measure(program: Sequence[Task], device: str) -> Probe:
         ) from error
 
 
-def _measure(program: Sequence[Task], device: str) -> Probe:
+def _measure(program: Sequence[Task], device: str, seconds: float) -> Probe:
     spec = program[0].spec
     endless = spec.model_copy(update={"steps": 10 * STEPS + spec.steps})  # a probe never comes to an end
     training = Training([replace(task, spec=endless) for task in program], device)
     training.learner.model.train()
-    stream = training.inputs()
+    stream = iter(training.inputs())
     weights = sum(p.numel() * p.element_size() for p in training.learner.model.parameters())
     windows = spec.batch
     if device == "cpu":
-        one = _part(next(stream), 1)
-        kept = _kept_bytes(training, one)  # of one window; also brings up what the first step needs once
-        windows = max(1, min(windows, CPU_BYTES // kept, int(SECONDS / 3 / _seconds(training, one))))
+        kept = _kept_bytes(training, stream)  # of one window; also brings up what the first step needs once
+        windows = max(1, min(windows, CPU_BYTES // kept, int(seconds / 3 / _seconds(training, stream, 1))))
         memory = 4 * weights * len(program) + kept * spec.batch
     for _ in range(PLAIN_STEPS + 1 if device == "cuda" else 1):  # until steps are as fast as they will be
-        _seconds(training, _part(next(stream), windows))
+        _seconds(training, stream, windows)
     taken: list[float] = []
-    while len(taken) < STEPS and sum(taken) < SECONDS:
-        taken.append(_seconds(training, _part(next(stream), windows)))
+    while len(taken) < STEPS or sum(taken) < seconds / 3:
+        taken.append(_seconds(training, stream, windows))
+        if sum(taken) > seconds:
+            break
     return Probe(
         step_seconds=sum(taken) / len(taken) * spec.batch / windows,
         weight_bytes=weights,
@@ -92,15 +94,13 @@ def _measure(program: Sequence[Task], device: str) -> Probe:
     )
 
 
-def _part(inputs: Inputs, windows: int) -> Inputs:
-    """The first windows of a batch, of all members, in memory of their own."""
-    ids, positions, targets = (tensor[..., :windows, :].clone() for tensor in inputs)
-    return ids, positions, targets
-
-
-def _seconds(training: Training, inputs: Inputs) -> float:
-    """Time of one step."""
+def _seconds(training: Training, stream: Iterator[Inputs], windows: int) -> float:
+    """Time of one step on so many windows of the next batch, its data included."""
     began = time.perf_counter()
+    inputs = next(stream)
+    if windows < training.spec.batch:
+        ids, positions, targets = (tensor[..., :windows, :].clone() for tensor in inputs)
+        inputs = (ids, positions, targets)
     training.learner.learn(training.step, inputs)
     training.step += 1
     if training.learner.on_gpu:
@@ -108,8 +108,8 @@ def _seconds(training: Training, inputs: Inputs) -> float:
     return time.perf_counter() - began
 
 
-def _kept_bytes(training: Training, inputs: Inputs) -> int:
-    """Memory that the forward pass keeps for the backward pass, weights apart."""
+def _kept_bytes(training: Training, stream: Iterator[Inputs]) -> int:
+    """Memory that the forward pass of one window keeps for the backward pass, weights apart."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in training.learner.parameters.values()}
     kept: dict[int, int] = {}
 
@@ -123,5 +123,5 @@ def _kept_bytes(training: Training, inputs: Inputs) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, give):
-        _seconds(training, inputs)
+        _seconds(training, stream, 1)
     return max(1, sum(kept.values()))

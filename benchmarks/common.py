@@ -1,0 +1,83 @@
+"""What the benchmarks share: a peer installed for the moment, and figures printed or recorded one way."""
+
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gfm_utils import provenance
+
+COLUMNS = ("task", "case", "peer", "ours", "theirs", "unit", "ratio", "device")
+Row = dict[str, Any]
+
+
+@contextmanager
+def peer(package: str, *options: str) -> Iterator[Any]:
+    """A package that is no dependency: as it is installed, else by pip in a folder that is deleted afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            module = importlib.import_module(package)
+        except ImportError:
+            command = [sys.executable, "-m", "pip", "install", "-q", *options, "--target", folder, package]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            sys.path.insert(0, folder)
+            module = importlib.import_module(package)
+        try:
+            yield module
+        finally:
+            if folder in sys.path:
+                sys.path.remove(folder)
+
+
+def row(task: str, case: str, peer: str, ours: float, theirs: float, unit: str, more_is_better: bool) -> Row:
+    """One comparison; a ratio above 1 is in our favour."""
+    ratio = ours / theirs if more_is_better else theirs / ours
+    named = {"task": task, "case": case, "peer": peer}
+    return {**named, "ours": ours, "theirs": theirs, "unit": unit, "ratio": ratio, "device": device()}
+
+
+def device() -> str:
+    """The processor and, where there is one, the GPU."""
+    gpu = provenance.device_name()
+    return provenance.processor_name() + ("" if gpu == "cpu" else f"; {gpu}")
+
+
+def parser(description: str | None, tasks: Sequence[str]) -> argparse.ArgumentParser:
+    """Options that every benchmark has."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("tasks", nargs="*", metavar="TASK", help=f"{', '.join(tasks)} (default: all)")
+    made.add_argument("--json", action="store_true", help="print the rows as JSON instead of a table")
+    made.add_argument("--out", type=Path, metavar="DIR", help="record rows and provenance there, too")
+    return made
+
+
+def chosen(made: argparse.ArgumentParser, options: argparse.Namespace, tasks: Sequence[str]) -> list[str]:
+    """The tasks that were asked for; a wrong name ends the program."""
+    if unknown := set(options.tasks) - set(tasks):
+        made.error(f"no such task: {', '.join(sorted(unknown))}; there are {', '.join(tasks)}")
+    return options.tasks or list(tasks)
+
+
+def report(
+    rows: Sequence[Row], options: argparse.Namespace, configuration: Mapping[str, Any], began: float
+) -> None:
+    """Print rows as a table or as JSON, and record them with their provenance where that was asked for."""
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    if options.json:
+        json.dump(frame.to_dict("records"), sys.stdout, indent=1)
+        print()
+    else:
+        print(frame.drop(columns="device").to_string(index=False, float_format="{:.4g}".format))
+        print(f"on {device()}")
+    if options.out is not None:
+        command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+        provenance.record(frame, options.out, command, configuration, time.perf_counter() - began)

@@ -1,0 +1,331 @@
+"""Training: ours against transformers.Trainer set up as the paper's code sets it, in one run.
+
+The peer trains the members one after the other in float32 with dropout 0.1 and logits at every position, with
+the paper's collator (80/10/10), AdamW, cosine schedule and clipping; ours is what `gfm train` does. Same
+architecture and size, same windows of the same tokens: a Markov chain of DNA that is made here. Speeds are of
+steady steps, data included; starting (imports, processes, compiling, the first steps) is left out of both.
+The peer needs the package ``accelerate`` (in the extra ``dev``).
+
+- ``train:bert-4m``, ``train:quick``: tokens per second over the ensemble on all cores; and the parts of the gain.
+- ``train:bert-20m``, ``train:packed-quick``: the same on one GPU, the second for five members in one program.
+- ``train:packing``: members in one program against one after the other, ours both, for the rule in
+  ``gfm_utils/ensembles/packing.py``.
+- ``train:bert-90m-mfu``: achieved floating-point operations over the measured rate of a large bfloat16 product of
+  matrices, with the paper's model, window and batch.
+- ``train:loss``: validation loss after 2,000 steps of the ``quick`` preset, ours and the peer's (no dropout in
+  either), each over three seeds; the unit is bits per token and the noise is printed beside it.
+
+A ratio above 1 is in our favour. Tasks for a GPU are skipped without one.
+"""
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import common
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from gfm_utils.ensembles import EnsembleSpec, build_model, device, learners, local, masked_logits, masked_windows
+from gfm_utils.ensembles.learners import work
+from gfm_utils.ensembles.packing import groups
+from gfm_utils.ensembles.presets import parameters_of, preset
+from gfm_utils.ensembles.probing import measure
+from gfm_utils.ensembles.tasks import BITS, Task
+from gfm_utils.ensembles.training import VALIDATION_WINDOWS, train_group
+from gfm_utils.entropy.sources import random_markov
+from gfm_utils.profiles import Profile, profile
+from gfm_utils.tokens import TokenStore, prepare
+
+CPU_TASKS = ("train:bert-4m", "train:quick", "train:loss")
+GPU_TASKS = ("train:bert-20m", "train:packed-quick", "train:packing", "train:bert-90m-mfu")
+TASKS = (*CPU_TASKS, *GPU_TASKS)
+PAPER_DROPOUT = 0.1
+MEMBERS = 5
+BASES = 4_000_000
+LOSS_STEPS = 2_000
+LOSS_SEEDS = (1, 2, 3)
+#: Steps of the peer before those that count.
+WARM = 5
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained: a preset in windows and batches of a size, over a vocabulary of k-mers."""
+
+    preset: str
+    tokenizer: str
+    window: int
+    batch: int
+    train_mask: float = 0.15
+
+    def profile(self, dropout: float = 0.0, steps: int = 10_000) -> Profile:
+        """The profile ``quick`` with this model and these windows; BERT in bfloat16 on a GPU."""
+        gpu = torch.cuda.is_available() and self.preset.startswith("bert")
+        update: dict[str, Any] = {
+            "preset": self.preset, "window": self.window, "batch": self.batch, "train_mask": self.train_mask,
+            "max_symbols": None, "dropout": dropout, "steps": steps,
+            "precision": "bfloat16" if gpu else "float32",
+        }  # fmt: skip
+        if self.preset.startswith("bert"):
+            update["learning_rate"] = 1e-4
+        return profile("quick").model_copy(update=update)
+
+
+#: On two cores a batch of the paper's size would take half a minute.
+BERT_4M = Case("bert-4m", "kmer6", 512, 8)
+QUICK = Case("modernbert-2x64", "kmer4", 64, 16, 0.3)
+BERT_20M = Case("bert-20m", "kmer6", 512, 96)
+BERT_90M = Case("bert-90m", "kmer6", 512, 96)
+GPU_PROFILE = Case("modernbert-6x256", "kmer6", 128, 256, 0.3)
+
+
+class Windows(Dataset[dict[str, list[int]]]):
+    """The training part's windows, as the peer's collator takes them."""
+
+    def __init__(self, store: TokenStore, window: int) -> None:
+        self.store, self.window = store, window
+        self.starts = store.window_starts("train", window)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> dict[str, list[int]]:
+        return {"input_ids": self.store.windows("train", self.starts[[index]], self.window)[0].tolist()}
+
+
+def prepared(case: Case, folder: Path) -> TokenStore:
+    path = folder / "chain.fa"
+    if not path.exists():
+        codes = random_markov(order=4, concentration=0.3).sample(BASES, seed=0)
+        path.write_text(">chain\n" + np.frombuffer(b"ACGT", np.uint8)[codes].tobytes().decode() + "\n")
+    return prepare(f"{path}@{case.tokenizer}", case.profile(), folder / "runs")
+
+
+def tasks_of(case: Case, store: TokenStore, folder: Path, seeds: Sequence[int], **options: Any) -> list[Task]:
+    spec = EnsembleSpec.of(store, case.profile(**options))
+    return [Task(spec, store, seed, folder / spec.key / f"member-{seed}") for seed in seeds]
+
+
+def trainer(
+    case: Case, store: TokenStore, folder: Path, dropout: float, steps: int, seed: int, callback: Any = None
+) -> Any:
+    """The peer, ready to train."""
+    import transformers
+
+    size = case.profile()
+    model = build_model(case.preset, store.vocabulary, case.window, seed, dropout)
+    arguments = transformers.TrainingArguments(
+        output_dir=str(folder / "trainer"), per_device_train_batch_size=case.batch, max_steps=steps,
+        learning_rate=size.learning_rate, lr_scheduler_type="cosine", warmup_steps=max(1, round(0.1 * steps)),
+        max_grad_norm=size.clip, weight_decay=size.weight_decay, adam_beta1=size.betas[0],
+        adam_beta2=size.betas[1], seed=seed, data_seed=42, report_to=[], save_strategy="no",
+        logging_strategy="no", disable_tqdm=True, use_cpu=not torch.cuda.is_available(),
+    )  # fmt: skip
+    collator = transformers.DataCollatorForLanguageModeling(store.tokenizer, mlm_probability=case.train_mask)
+    return transformers.Trainer(
+        model, arguments, data_collator=collator, train_dataset=Windows(store, case.window),
+        callbacks=[callback] if callback else [],
+    )  # fmt: skip
+
+
+def peer_speed(case: Case, store: TokenStore, folder: Path, dropout: float, seconds: float) -> float:
+    """Tokens per second of the peer, over the steps after the first few."""
+    import transformers
+
+    ends: list[float] = []
+
+    class Clock(transformers.TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+            enough = len(ends) > WARM + 3 and ends[-1] - ends[WARM] > seconds
+            control.should_training_stop = enough
+            return control
+
+    trainer(case, store, folder, dropout, 10_000, 1, Clock()).train()
+    return (len(ends) - 1 - WARM) * case.batch * case.window / (ends[-1] - ends[WARM])
+
+
+def our_speed(case: Case, store: TokenStore, folder: Path, seconds: float, **options: Any) -> float:
+    """Tokens per second over the ensemble, as `gfm train` trains it."""
+    tasks = tasks_of(case, store, folder, range(1, MEMBERS + 1), **options)
+    probes, workers, _ = local.probed(tasks, seconds)
+    each = 1 if device() == "cpu" else len(groups(tasks, "cuda")[0])
+    return workers * each * case.batch * case.window / probes[tasks[0].spec.key].step_seconds
+
+
+def alone_speed(case: Case, store: TokenStore, folder: Path, seconds: float, **options: Any) -> float:
+    """Tokens per second of one member in this process, on all cores or the GPU."""
+    tasks = tasks_of(case, store, folder, [1], **options)
+    return case.batch * case.window / measure(tasks, device(), seconds).step_seconds
+
+
+def all_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """As ``masked_logits``, by way of the logits at every position."""
+    logits = model(input_ids=ids).logits
+    return logits.gather(1, positions.unsqueeze(-1).expand(-1, -1, logits.shape[-1]))
+
+
+def speed_rows(task: str, case: Case, folder: Path, seconds: float) -> list[common.Row]:
+    """Ours against the peer; then the peer's own gain without dropout, and ours with and without each part."""
+    store = prepared(case, folder)
+    speed: dict[str, float] = {}
+
+    def timed(name: str, run: Callable[[], float]) -> None:
+        speed[name] = run()
+        print(f"  {task}: {name}: {speed[name]:,.0f} tokens/s", flush=True)
+
+    timed("Trainer as in the paper", lambda: peer_speed(case, store, folder, PAPER_DROPOUT, seconds))
+    timed("Trainer without dropout", lambda: peer_speed(case, store, folder, 0.0, seconds))
+    with mock.patch.object(learners, "masked_logits", all_logits):
+        timed("our loop, logits everywhere", lambda: alone_speed(case, store, folder, seconds))
+    timed("our loop, one process", lambda: alone_speed(case, store, folder, seconds))
+    timed("ours", lambda: our_speed(case, store, folder, seconds))
+    timed("ours with dropout", lambda: our_speed(case, store, folder, seconds, dropout=PAPER_DROPOUT))
+    name = f"{case.preset}, {case.tokenizer}, windows of {case.window}, batch {case.batch}"
+    ours, peer = speed["ours"], speed["Trainer as in the paper"]
+    steps = [
+        ("dropout left out", "Trainer without dropout", "Trainer as in the paper"),
+        ("a lean loop", "our loop, logits everywhere", "Trainer without dropout"),
+        ("logits at masked positions only", "our loop, one process", "our loop, logits everywhere"),
+        ("processes or programs of members", "ours", "our loop, one process"),
+        ("all, dropout kept", "ours with dropout", "Trainer as in the paper"),
+    ]
+    rows = [common.row(task, name, "Trainer as in the paper", ours, peer, "tokens/s", True)]
+    return rows + [
+        common.row(
+            f"{task}: {part}", f"{better} against {worse}", worse, speed[better], speed[worse], "tokens/s", True
+        )
+        for part, better, worse in steps
+    ]
+
+
+def packing_rows(task: str, folder: Path, seconds: float) -> list[common.Row]:
+    """Five members in one program against one after the other, for models on both sides of the rule."""
+    rows = []
+    for case in (QUICK, GPU_PROFILE, BERT_4M, BERT_20M):
+        store = prepared(case, folder)
+        tasks = tasks_of(case, store, folder, range(1, MEMBERS + 1))
+        size = parameters_of(case.preset, store.vocabulary, case.window)
+        name = f"{case.preset}: {work(size, case.batch * case.window):.1e} operations a step"
+        tokens = case.batch * case.window
+        together = MEMBERS * tokens / measure(tasks, device(), seconds).step_seconds
+        alone = tokens / measure(tasks[:1], device(), seconds).step_seconds
+        rows.append(common.row(task, name, "ours, one member after the other", together, alone, "tokens/s", True))
+    return rows
+
+
+def operations_per_token(case: Case, vocabulary: int) -> float:
+    """Of a step: 6 a parameter that multiplies, 12 a layer, unit of width and token of the window in attention.
+
+    The output matrix counts at masked positions only, the embedding (a lookup) and positions not at all
+    (Chowdhery et al., arXiv 2204.02311, appendix B, with what is not computed left out).
+    """
+    shape = preset(case.preset)
+    total = parameters_of(case.preset, vocabulary, case.window)
+    tables = (vocabulary + max(case.window, 512) + 2) * shape.hidden
+    output = case.train_mask * (vocabulary + shape.hidden) * shape.hidden
+    body = total - tables - shape.hidden**2
+    return 6.0 * (body + output) + 12.0 * shape.layers * shape.hidden * case.window
+
+
+def matrix_rate(size: int = 8192, repeats: int = 50) -> float:
+    """Operations per second of a product of two square bfloat16 matrices on the GPU."""
+    a, b = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(5):
+        a @ b
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(repeats):
+        a @ b
+    torch.cuda.synchronize()
+    return repeats * 2.0 * size**3 / (time.perf_counter() - began)
+
+
+def utilisation_rows(task: str, folder: Path, seconds: float) -> list[common.Row]:
+    """The paper's model: share of the GPU's matrix rate that training achieves, ours and the peer's."""
+    store = prepared(BERT_90M, folder)
+    rate = matrix_rate() / 1e12
+    operations = operations_per_token(BERT_90M, store.vocabulary) / 1e12
+    rows = []
+    for dropout in (0.0, PAPER_DROPOUT):
+        ours = alone_speed(BERT_90M, store, folder, seconds, dropout=dropout)
+        name = f"utilisation, dropout {dropout}; matrix rate {rate:.0f} TFLOP/s"
+        rows.append(common.row(task, name, "matrix rate", ours * operations, rate, "TFLOP/s", True))
+        if not dropout:
+            best = ours
+    peer = peer_speed(BERT_90M, store, folder, PAPER_DROPOUT, seconds)
+    rows.append(common.row(task, "speed", "Trainer as in the paper", best, peer, "tokens/s", True))
+    return rows
+
+
+def loss_rows(task: str, folder: Path) -> list[common.Row]:
+    """Both trained to the end, and measured on the same masked windows."""
+    store = prepared(QUICK, folder)
+    tasks = tasks_of(QUICK, store, folder, LOSS_SEEDS, steps=LOSS_STEPS)
+    held_out = masked_windows(store, "validation", QUICK.window, VALIDATION_WINDOWS, QUICK.train_mask, 42)[:3]
+    ids, positions, targets = (torch.from_numpy(array).to(device()) for array in held_out)
+    ours, theirs = [], []
+    if device() == "cpu":
+        for made in tasks:
+            train_group([made], "cpu")
+    else:
+        train_group(tasks, "cuda")
+    for made in tasks:
+        made_by_us = build_model(QUICK.preset, store.vocabulary, QUICK.window, 1)
+        models = [made_by_us.from_pretrained(made.path)]
+        peer = trainer(QUICK, store, folder, 0.0, LOSS_STEPS, made.seed)
+        peer.train()
+        models.append(peer.model)
+        for model, losses in zip(models, (ours, theirs), strict=True):
+            with torch.no_grad():
+                logits = masked_logits(model.to(device()).eval(), ids, positions)
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+            losses.append(float(loss) * BITS)
+    noise = math.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(LOSS_SEEDS))
+    name = f"after {LOSS_STEPS} steps, {len(LOSS_SEEDS)} seeds; standard error of the difference {noise:.4f}"
+    mean, peer_mean = float(np.mean(ours)), float(np.mean(theirs))
+    return [common.row(task, name, "Trainer without dropout", mean, peer_mean, "bits/token", False)]
+
+
+def main() -> None:
+    parser = common.parser(__doc__, TASKS)
+    parser.add_argument("--seconds", type=float, default=20.0, help="that each speed is measured")
+    options = parser.parse_args()
+    tasks = common.chosen(parser, options, TASKS)
+    began = time.perf_counter()
+    gpu = torch.cuda.is_available()
+    if skipped := [task for task in tasks if task in GPU_TASKS and not gpu]:
+        print(f"  no GPU here, so not measured: {', '.join(skipped)}", flush=True)
+    wanted = [task for task in tasks if task not in GPU_TASKS or gpu]
+    cases = {
+        "train:bert-4m": BERT_4M,
+        "train:quick": QUICK,
+        "train:bert-20m": BERT_20M,
+        "train:packed-quick": QUICK,
+    }
+    rows: list[common.Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for task in wanted:
+            if task in cases:
+                rows += speed_rows(task, cases[task], Path(folder), options.seconds)
+            elif task == "train:packing":
+                rows += packing_rows(task, Path(folder), options.seconds)
+            elif task == "train:bert-90m-mfu":
+                rows += utilisation_rows(task, Path(folder), options.seconds)
+            else:
+                rows += loss_rows(task, Path(folder))
+    configuration = {"tasks": wanted, "members": MEMBERS, "bases": BASES, "seconds": options.seconds}
+    common.report(rows, options, configuration, began)
+
+
+if __name__ == "__main__":
+    main()
