@@ -79,7 +79,7 @@ class Case:
 
 
 #: On two cores a batch of the paper's size would take half a minute.
-BERT_4M = Case("bert-4m", "kmer6", 512, 8)
+BERT_4M = Case("bert-4m", "kmer6", 512, 32)
 QUICK = Case("modernbert-2x64", "kmer4", 64, 16, 0.3)
 BERT_20M = Case("bert-20m", "kmer6", 512, 96)
 BERT_90M = Case("bert-90m", "kmer6", 512, 96)

@@ -58,27 +58,68 @@ chapter = open_chapter("ensembles", profile, conditions, runs_dir, results_dir, 
 # Windows, their order and the masks are the same for all, computed from one seed, so that whatever members disagree about afterwards is not in the data.
 #
 # The members are small encoders with rotary positions, in the manner of ModernBERT {cite:p}`warner2024`; each is an ordinary Hugging Face checkpoint in `runs/`.
-# An encoder with absolute positions, as in the paper, needs thousands of steps before it does better than token frequencies on any corpus, and would make all conditions look alike at this size; the profile `paper` trains it all the same.
+# Its weights are kept at a dozen steps, evenly spaced on a logarithmic scale.
+#
+# A loss means little by itself, so counting is put beside it:
+# the cross-entropy under token frequencies, and the *conditional entropy* $h_k = H_k - H_{k-1}$ of a token given the $k-1$ before it, estimated from the training part as in [the chapter on entropy](entropy), where the sample suffices.
+# Blocks see the tokens before a place only; the network sees both sides, so it may go below every level.
 
-# %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part while each member is trained, one line a member. Dashed: the loss of a model that knows token frequencies alone.", "name": "fig-learning"}}
+# %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part while each member is trained, one line a member. Dashed: what counting reaches, without context and with the tokens before.", "name": "fig-learning"}}
 table = analyses.learning_curves(chapter.ensembles)
 figures.learning_chart(table)
 
 # %% [markdown]
 # ## What we see
 #
-# A line in {numref}`fig-learning` that stays on its dashed level has learned how common each token is, and nothing about what stands around it.
+# A line in {numref}`fig-learning` that stays on the level of token frequencies has learned how common each token is, and nothing about what stands around it.
 # What lies below is *context gain*: use made of the other tokens.
 # Lines of one colour lie close together: members of an ensemble are nearly equally good, whatever else they disagree about.
 
 # %%
 figures.summary_of_training(table)
 
+# %% [markdown]
+# ## What is shared, and what differs
+#
+# Windows, their order and the masks come from one seed, the initial weights from a seed of each member.
+# `gfm train --vary order`, `masks` or `all` trains ensembles that differ by something else, to tell the sources of disagreement apart.
+
 # %%
 figures.shared_overview(chapter.ensembles)
 
+# %% [markdown]
+# ## Why not the paper's own encoder?
+#
+# The paper's members are BERTs: they know where a token stands from a vector that is learned for each place and added to the token's own.
+# Three encoders of the same width and depth read the same batches, two members each: the book's own; BERT; and RoFormer {cite:p}`su2024`, which is BERT but for its positions, that turn queries and keys by angles instead (*rotary*).
+# BERT and RoFormer differ in nothing else.
+
+# %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part for three encoders of one size, two members each. Dashed: what counting reaches.", "name": "fig-positions"}}
+positions = analyses.position_curves(chapter.ensembles, chapter.profile)
+figures.position_chart(positions)
+
+# %%
+answers.positions_answer(positions)
+
+# %% [markdown]
+# An encoder that stays on the level of token frequencies has not found out which tokens are its neighbours.
+# With rotary positions a score between two tokens depends on their distance from the first step on, so that "the token before" is one direction that all places share.
+# Learned absolute positions are as good as random at first: *distance* has to be put together from pairs of places, each pair by itself, before any use can be made of it, and the gradient towards it is small until it is.
+# All conditions look alike on the plateau, whatever the corpus, so at a small budget an ensemble of such encoders says nothing about entropy; the book trains them in the profile `paper` only.
+#
+# ## What the paper's size costs
+#
+# A few steps of the paper's own model and batch, taken on this machine, tell how long the whole would take:
+
+# %%
+cost = analyses.paper_costs()
+figures.cost_overview(cost)
+
+# %%
+answers.cost_answer(cost)
+
 # %% tags=["remove-output"]
-chapter.save(table)
+chapter.save(table, positions, cost)
 chapter.answer(answers.ensembles_answer(table))
 
 # %% [markdown]
@@ -88,12 +129,15 @@ chapter.answer(answers.ensembles_answer(table))
 # - The curves have not ended: a longer training moves each of them further down.
 #   The profiles `colab`, `gpu` and `paper` go there.
 # - The loss here is that of the validation part, which no choice was made on; the chapters that follow use the test part.
+# - The expected cost is as steady as the machine: other work on it shows in the probe.
 #
-# **What would change our mind.** If DNA at a hundred times this budget fell as far below its dashed level as text does here, small budgets and not entropy would be the explanation.
+# **What would change our mind.** If DNA at a hundred times this budget fell as far below the level of token frequencies as text does here, small budgets and not entropy would be the explanation.
 #
 # ## Exercises
 #
 # 1. `papermill chapters/ensembles.ipynb out.ipynb -p conditions '["tair10-chr1@kmer1"]'` asks for single bases.
 #    Is there any context gain?
-# 2. Train the paper's architecture at this budget: copy the profile `quick` in `gfm_utils/profiles.py` with `preset="bert-4m"` and a learning rate of 3e-4, and look for the plateau.
-# 3. Load a member: `AutoModelForMaskedLM.from_pretrained("runs/.../member-00")`.
+# 2. `gfm train news@bpe256 --preset bert-2x64 --steps 20000` gives absolute positions twenty times the budget.
+#    When do they leave the plateau?
+# 3. `gfm train news@bpe256 --vary order` and look at the distances between members: which of the three sources of disagreement is the largest?
+# 4. Load a member: `AutoModelForMaskedLM.from_pretrained("runs/.../member-00")`.

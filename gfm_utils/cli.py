@@ -183,6 +183,9 @@ def train(
     tokens: Annotated[
         int | None, typer.Option(min=1, help="Tokens a member reads, instead of a number of steps.")
     ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Architecture and size, instead of the profile's, e.g. bert-4m.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Train nothing: expected time, memory, disk and device-hours.")
     ] = False,
@@ -201,7 +204,7 @@ def train(
     from gfm_utils.analyses.learning import learning_curves
     from gfm_utils.ensembles import expected_costs, train_ensembles
 
-    size = profile_named(profile).changed(vary, steps, tokens)
+    size = profile_named(profile).changed(vary, steps, tokens, preset)
     if dry_run:
         costs = expected_costs(conditions, size, runs, seed, members, devices)
         _show(to_rows(cost_table(costs)) if json else cost_overview(costs), json, tuple(cost_overview(costs)[0]))

@@ -75,13 +75,20 @@ class Profile(BaseModel):
         given = "both steps and tokens" if self.steps is not None else "neither steps nor tokens"
         raise GfmError(f"profile {self.name!r} gives {given} as the budget of a member: give one of the two")
 
-    def changed(self, vary: str | None = None, steps: int | None = None, tokens: int | None = None) -> "Profile":
-        """This profile with another variant or another budget; None leaves a thing as it is.
+    def changed(
+        self,
+        vary: str | None = None,
+        steps: int | None = None,
+        tokens: int | None = None,
+        preset: str | None = None,
+    ) -> "Profile":
+        """This profile with another variant, budget or model; None leaves a thing as it is.
 
         Args:
             vary: what the members differ by, one of ``VARY``.
             steps: optimiser steps a member.
             tokens: tokens that a member reads.
+            preset: architecture and size, one of ``gfm_utils.ensembles.PRESETS``.
 
         Raises:
             GfmError: an unknown variant, or both budgets.
@@ -91,6 +98,8 @@ class Profile(BaseModel):
             if vary not in VARY:
                 raise unknown("variant", vary, VARY)
             update["vary"] = vary
+        if preset is not None:
+            update["preset"] = preset
         if steps is not None or tokens is not None:
             update |= {"steps": steps, "tokens": tokens}
         return Profile.model_validate(self.model_dump() | update)

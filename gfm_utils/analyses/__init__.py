@@ -1,10 +1,11 @@
 """Analyses of corpora and ensembles: each gives a result table; models have untrained members as a control."""
 
+from gfm_utils.analyses.cost import paper_costs
 from gfm_utils.analyses.datasets import corpus_table, token_table
 from gfm_utils.analyses.disagreement import disagreement
 from gfm_utils.analyses.entropy import EntropyAnalysis, corpus_entropies
 from gfm_utils.analyses.fisher import fisher_information
-from gfm_utils.analyses.learning import learning_curves
+from gfm_utils.analyses.learning import learning_curves, position_curves
 from gfm_utils.analyses.output import output_distributions
 from gfm_utils.analyses.static import static_embeddings
 
@@ -16,6 +17,8 @@ __all__ = [
     "fisher_information",
     "learning_curves",
     "output_distributions",
+    "paper_costs",
+    "position_curves",
     "static_embeddings",
     "token_table",
 ]

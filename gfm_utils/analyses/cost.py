@@ -1,14 +1,29 @@
 """What training will cost, as rows for machines and for people."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from gfm_utils import tables
 from gfm_utils.analyses.rows import Row
-from gfm_utils.ensembles import Cost, duration
+from gfm_utils.ensembles import Cost, duration, expected_cost
+from gfm_utils.tokens import SPECIAL
 
 GIB = 2**30
+#: The paper's vocabulary: 4^6 tokens and the special ones.
+PAPER_VOCABULARY = 4**6 + len(SPECIAL)
+#: Devices among which the paper's cost is shared out in the chapter.
+CLUSTER = 5
+
+
+def paper_costs() -> pd.DataFrame:
+    """Result table of what one condition at the paper's size would cost on this machine, and on some like it.
+
+    A probe of some seconds. The metrics are those of ``cost_table``.
+    """
+    cost = expected_cost("paper", PAPER_VOCABULARY, CLUSTER)
+    return cost_table([replace(cost, condition="paper")])
 
 
 def cost_table(costs: Sequence[Cost]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Learning curves: what each member's loss did while it was trained."""
+"""Learning curves: what each member's loss did while it was trained, and what its level means."""
 
 from collections.abc import Sequence
 
@@ -7,45 +7,104 @@ import pandas as pd
 
 from gfm_utils import tables
 from gfm_utils.analyses.rows import Row, member_rows
-from gfm_utils.ensembles import Ensemble
+from gfm_utils.ensembles import Ensemble, train_ensembles
+from gfm_utils.entropy.blocks import block_entropies
+from gfm_utils.entropy.estimators import Estimator
+from gfm_utils.profiles import Profile
+
+#: Largest number of tokens a block whose conditional entropy a loss is compared with.
+LONGEST_BLOCK = 3
+#: Presets of one size: rotary positions, BERT with rotary positions, and BERT with its own, absolute ones.
+POSITIONS = ("modernbert-2x64", "roformer-2x64", "bert-2x64")
 
 
 def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
-    """Result table of the losses at log-spaced steps and of the speed of training.
+    """Result table of the losses at log-spaced steps, their levels, and the speed of training.
 
     Metrics: ``validation_nll`` (bits/token, axis ``tokens``: tokens read so far), measured on the same masked
     windows of the validation part for all members; ``validation_unigram_nll``, the cross-entropy of the
-    validation part under the training part's token frequencies; ``training_tokens`` and ``training_speed``
-    (tokens per second of one member).
+    validation part under the training part's token frequencies; ``conditional_entropy`` (bits/token, axis
+    ``order``), of a token of the training part given the k - 1 before it, by Grassberger's estimator, where the
+    sample suffices; ``training_tokens``, ``training_time`` (seconds) and ``training_speed`` (tokens per second)
+    of one member.
 
     Args:
         ensembles: one a condition.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
-        base = {"condition": ensemble.condition}
-        train, held_out = ensemble.store.counts("train"), ensemble.store.counts("validation")
-        cost = -np.log2((train + 1) / (train + 1).sum())
-        unigram = float(held_out @ cost / held_out.sum())
-        rows.append({
-            **base, "metric": "validation_unigram_nll", "unit": "bits/token", "value": unigram,
-            "n": int(held_out.sum()),
-        })  # fmt: skip
-        curves = np.stack([member.metrics["validation_loss"].to_numpy() for member in ensemble.members])
-        curve = {
-            **base,
-            "state": "trained",
-            "metric": "validation_nll",
-            "unit": "bits/token",
-            "axis": "tokens",
-        }
-        for place, tokens in enumerate(ensemble.members[0].metrics["tokens"]):
-            rows += member_rows({**curve, "x": int(tokens)}, ensemble.seeds, curves[:, place], 1)
+        rows += _levels(ensemble)
+        rows += _curves(ensemble, "trained")
+        base = {"condition": ensemble.condition, "state": "trained"}
         seconds = np.array([member.provenance["seconds"] for member in ensemble.members])
-        speed = {**base, "state": "trained", "metric": "training_speed", "unit": "tokens/s"}
-        rows += member_rows(speed, ensemble.seeds, ensemble.spec.tokens_seen / seconds, 1)
+        for metric, unit, values in (
+            ("training_time", "s", seconds),
+            ("training_speed", "tokens/s", ensemble.spec.tokens_seen / seconds),
+        ):
+            rows += member_rows({**base, "metric": metric, "unit": unit}, ensemble.seeds, values, 1)
         rows.append({
-            **base, "state": "trained", "metric": "training_tokens", "unit": "tokens", "n": 1,
-            "value": ensemble.spec.tokens_seen,
+            **base, "metric": "training_tokens", "unit": "tokens", "n": 1, "value": ensemble.spec.tokens_seen,
         })  # fmt: skip
     return tables.table(rows)
+
+
+def position_curves(ensembles: Sequence[Ensemble], profile: Profile) -> pd.DataFrame:
+    """Two members each of encoders of one size that know the places of tokens in different ways.
+
+    They read the same batches, of the first condition whose corpus is text, or else of the first: without
+    context to be learned there would be nothing to see.
+
+    Args:
+        ensembles: of the run.
+        profile: its budget is used.
+
+    Returns:
+        Result table of ``validation_nll`` (bits/token, axis ``tokens``) with the presets ``POSITIONS`` as
+        states, and of its levels as in ``learning_curves``.
+    """
+    chosen = next((ensemble for ensemble in ensembles if ensemble.store.kind == "text"), ensembles[0])
+    runs_dir, seed = chosen.store.path.parents[1], chosen.spec.data_seed
+    rows = _levels(chosen)
+    for preset in POSITIONS:
+        size = profile.changed(preset=preset)
+        (ensemble,) = train_ensembles([chosen.condition], size, runs_dir, seed, members=2)
+        rows += _curves(ensemble, preset)
+    return tables.table(rows)
+
+
+def _levels(ensemble: Ensemble) -> list[Row]:
+    """What a loss is compared with."""
+    store, base = ensemble.store, {"condition": ensemble.condition}
+    train, held_out = store.counts("train"), store.counts("validation")
+    cost = -np.log2((train + 1) / (train + 1).sum())
+    unigram = float(held_out @ cost / held_out.sum())
+    rows: list[Row] = [{
+        **base, "metric": "validation_unigram_nll", "unit": "bits/token", "value": unigram,
+        "n": int(held_out.sum()),
+    }]  # fmt: skip
+    found = block_entropies(store.segments("train"), store.vocabulary, LONGEST_BLOCK, untrusted_orders=1)
+    for result in found:
+        if result.estimator is Estimator.GRASSBERGER and result.trusted:
+            se = result.conditional_se or 0.0
+            rows.append({
+                **base, "metric": "conditional_entropy", "unit": "bits/token", "axis": "order", "x": result.order,
+                "value": result.conditional, "low": result.conditional - 1.96 * se,
+                "high": result.conditional + 1.96 * se, "n": result.observations,
+            })  # fmt: skip
+    return rows
+
+
+def _curves(ensemble: Ensemble, state: str) -> list[Row]:
+    """Validation loss of each member at the steps at which it was measured."""
+    losses = np.stack([member.metrics["validation_loss"].to_numpy() for member in ensemble.members])
+    curve = {
+        "condition": ensemble.condition,
+        "state": state,
+        "metric": "validation_nll",
+        "unit": "bits/token",
+        "axis": "tokens",
+    }
+    rows: list[Row] = []
+    for place, tokens in enumerate(ensemble.members[0].metrics["tokens"]):
+        rows += member_rows({**curve, "x": int(tokens)}, ensemble.seeds, losses[:, place], 1)
+    return rows

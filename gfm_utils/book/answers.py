@@ -9,11 +9,12 @@ from collections.abc import Callable
 import pandas as pd
 from IPython.display import Markdown
 
+from gfm_utils.ensembles import duration
 from gfm_utils.entropy.calibration import nsb_advantage
 from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
-from gfm_utils.figures.names import estimator_name
+from gfm_utils.figures.names import POSITION_NAMES, estimator_name
 from gfm_utils.figures.select import conditions_of, value_of
 
 Lines = list[str]
@@ -191,7 +192,7 @@ def match_sentence(table: pd.DataFrame) -> Markdown:
 
 
 def ensembles_answer(table: pd.DataFrame) -> str:
-    """How far each ensemble came from token frequencies."""
+    """How far each ensemble came from token frequencies, and from what the tokens before one say of it."""
     curve = table[(table["axis"] == "tokens") & table["member"].isna()].copy()
     curve["tokens"] = curve["x"].astype(float)
 
@@ -200,10 +201,46 @@ def ensembles_answer(table: pd.DataFrame) -> str:
         level = value_of(table, condition, "validation_unigram_nll")["value"]
         return (
             f"after {last['tokens']:,.0f} tokens a member, validation loss {_number(last)} bits per token, "
-            f"{level - last['value']:.2f} below the {level:.2f} of token frequencies alone."
+            f"{abs(level - last['value']):.2f} {'below' if last['value'] < level else 'above'} the {level:.2f} of "
+            f"token frequencies alone{_beside_blocks(table, condition)}."
         )
 
     return "\n".join([*_bullets(table, line), _note()])
+
+
+def _beside_blocks(table: pd.DataFrame, condition: str) -> str:
+    """The entropy of a token given those before it, at the largest order that the sample suffices for."""
+    given = table[(table["condition"] == condition) & (table["metric"] == "conditional_entropy")]
+    given = given[given["x"].astype(float) > 1]
+    if given.empty:
+        return ""
+    last = given.iloc[given["x"].astype(float).argmax()]
+    before = "one token" if float(last["x"]) == 2 else "two tokens"
+    return f"; a token costs {last['value']:.2f} given the {before} before it, by counting"
+
+
+def positions_answer(table: pd.DataFrame) -> Markdown:
+    """What encoders that know the places of tokens in different ways reach with the same budget."""
+    condition = conditions_of(table)[0]
+    level = value_of(table, condition, "validation_unigram_nll")["value"]
+    lines = [f"On **{condition}**, where token frequencies alone cost {level:.2f} bits per token:\n"]
+    for preset, name in POSITION_NAMES.items():
+        curve = table[(table["state"] == preset) & table["member"].isna()]
+        last = curve.iloc[curve["x"].astype(float).argmax()]
+        gain = level - last["value"]
+        lines.append(f"- {name}: {_number(last)}, {abs(gain):.2f} {'below' if gain > 0 else 'above'} that level.")
+    return Markdown("\n".join([*lines, "\nBrackets are 95 % intervals over two members."]))
+
+
+def cost_answer(table: pd.DataFrame) -> Markdown:
+    """What one condition at the paper's size would cost here."""
+    times = table[table["metric"] == "training_time"].sort_values("x")
+    one, several = times.iloc[0], times.iloc[-1]
+    return Markdown(
+        f"One condition of the paper, {one['n']} members of 90 million parameters that read 5.12 billion tokens "
+        f"each, would take this machine about {duration(one['value'])}; {several['x']} like it "
+        f"{duration(several['value'])}."
+    )
 
 
 def predictions_answer(table: pd.DataFrame) -> str:

@@ -1,6 +1,7 @@
 """Ensembles on disk: found, or trained first."""
 
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from gfm_utils.ensembles.tasks import Task, checkpoint_path
 from gfm_utils.errors import GfmError
 from gfm_utils.files import write_json
 from gfm_utils.profiles import Profile, profile
-from gfm_utils.tokens import Condition, TokenStore, prepare
+from gfm_utils.tokens import FEWEST_WINDOWS, Condition, TokenStore, prepare, random_store
 
 transformers_logging.disable_progress_bar()  # a bar for every file read or written would tear our own
 
@@ -181,6 +182,23 @@ def expected_costs(
         GfmError: a corpus cannot be had, read or split, or is too short for the profile's windows.
     """
     return local.expected_costs(_tasks(plan_ensembles(conditions, size, runs_dir, seed, members)), devices)
+
+
+def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cost:
+    """What one condition would cost at a profile, on this machine, whatever the corpus.
+
+    Args:
+        size: a profile or its name.
+        vocabulary: tokens, special ones included.
+        devices: number of devices like this one for which the time is given too.
+    """
+    size = profile(size) if isinstance(size, str) else size
+    with tempfile.TemporaryDirectory() as folder:
+        store = random_store(Path(folder) / "tokens", vocabulary, size.window * max(size.batch, FEWEST_WINDOWS))
+        spec = EnsembleSpec.of(store, size)
+        paths = [Path(folder) / f"member-{index:02d}" for index in range(size.members)]
+        tasks = [Task(spec, store, index + 1, path) for index, path in enumerate(paths)]
+        return local.expected_costs(tasks, devices)[0]
 
 
 def _tasks(ensembles: Sequence[Ensemble]) -> list[Task]:

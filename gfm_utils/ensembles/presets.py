@@ -5,7 +5,15 @@ from functools import cache
 from typing import Any, Literal
 
 import torch
-from transformers import BertConfig, BertForMaskedLM, ModernBertConfig, ModernBertForMaskedLM, PreTrainedModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    ModernBertConfig,
+    ModernBertForMaskedLM,
+    PreTrainedModel,
+    RoFormerConfig,
+    RoFormerForMaskedLM,
+)
 
 from gfm_utils.errors import unknown
 from gfm_utils.tokens import SPECIAL
@@ -16,7 +24,8 @@ class Preset:
     """Shape of an encoder.
 
     Attributes:
-        family: ``modernbert`` (rotary positions) or ``bert`` (absolute positions, the paper's).
+        family: ``modernbert`` (rotary positions), ``bert`` (absolute positions, the paper's), or ``roformer``
+            (BERT but for its rotary positions).
         layers: transformer layers.
         hidden: width of the residual stream.
         heads: attention heads.
@@ -24,7 +33,7 @@ class Preset:
         initializer_range: standard deviation of the initial weights.
     """
 
-    family: Literal["modernbert", "bert"]
+    family: Literal["modernbert", "bert", "roformer"]
     layers: int
     hidden: int
     heads: int
@@ -37,6 +46,9 @@ PRESETS: dict[str, Preset] = {
     "modernbert-2x64": Preset("modernbert", 2, 64, 2, 128, 0.1),
     "modernbert-4x128": Preset("modernbert", 4, 128, 4, 256, 0.05),
     "modernbert-6x256": Preset("modernbert", 6, 256, 4, 512, 0.02),
+    # Two of the smallest size that differ in their positions alone, absolute and rotary.
+    "bert-2x64": Preset("bert", 2, 64, 2, 128, 0.02),
+    "roformer-2x64": Preset("roformer", 2, 64, 2, 128, 0.02),
     # The paper's models: BERT with Hugging Face's defaults in three sizes.
     "bert-4m": Preset("bert", 6, 256, 4, 512, 0.02),
     "bert-20m": Preset("bert", 8, 512, 8, 1024, 0.02),
@@ -81,14 +93,11 @@ def build_model(name: str, vocabulary: int, window: int, seed: int, dropout: flo
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        dropouts = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
         if shape.family == "bert":
-            return BertForMaskedLM(
-                BertConfig(
-                    **common,
-                    hidden_dropout_prob=dropout,
-                    attention_probs_dropout_prob=dropout,
-                )
-            )
+            return BertForMaskedLM(BertConfig(**common, **dropouts))
+        if shape.family == "roformer":
+            return RoFormerForMaskedLM(RoFormerConfig(**common, **dropouts))
         options: dict[str, Any] = {
             "cls_token_id": special["cls"],
             "sep_token_id": special["sep"],
@@ -112,7 +121,7 @@ def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> tor
     """Logits at the given positions only: the head and the decoder never see the other tokens.
 
     Args:
-        model: a ``BertForMaskedLM`` or ``ModernBertForMaskedLM``.
+        model: a ``BertForMaskedLM``, ``RoFormerForMaskedLM`` or ``ModernBertForMaskedLM``.
         ids: token ids, shape (n, window).
         positions: positions to predict, shape (n, m).
 

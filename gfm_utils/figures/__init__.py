@@ -3,8 +3,10 @@
 from gfm_utils.figures.calibration import calibration_chart, nsb_overview
 from gfm_utils.figures.data import (
     corpus_overview,
+    cost_overview,
     leak_overview,
     learning_chart,
+    position_chart,
     shared_overview,
     summary_of_training,
     token_frequency_chart,
@@ -29,6 +31,7 @@ __all__ = [
     "calibration_chart",
     "conditional_entropy_chart",
     "corpus_overview",
+    "cost_overview",
     "encoder_chart",
     "estimators_chart",
     "feature_chart",
@@ -38,6 +41,7 @@ __all__ = [
     "overlap_chart",
     "overview",
     "pair_chart",
+    "position_chart",
     "profile_chart",
     "provenance_note",
     "rank_probability_chart",

@@ -1,16 +1,21 @@
 """Charts of the tokens and of the training."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from gfm_utils.corpora import Corpus
-from gfm_utils.ensembles import Ensemble
+from gfm_utils.ensembles import Ensemble, duration
+from gfm_utils.figures.names import POSITION_NAMES
 from gfm_utils.figures.overview import for_people, value_text
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
 from gfm_utils.figures.style import condition_colour, themed
+
+#: Number of tokens a block -> what its conditional entropy is the entropy of.
+GIVEN = {2: "a token, given the one before", 3: "a token, given the two before"}
 
 
 def token_frequency_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -38,13 +43,30 @@ def token_frequency_chart(table: pd.DataFrame) -> alt.LayerChart:
 
 
 def learning_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Validation loss against tokens read, a thin line a member; dashed: what token frequencies alone reach."""
+    """Validation loss against tokens read, a line a member, with the levels that counting alone reaches."""
+    conditions = conditions_of(table)
+    chart = alt.layer(
+        _loss_lines(table, condition_colour(conditions), alt.Detail("member:N")),
+        _levels(table, condition_colour(conditions)),
+    )
+    return themed(chart.properties(width="container", height=360))
+
+
+def position_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Validation loss against tokens read, by how an encoder knows the places of tokens, a line a member."""
+    names = list(POSITION_NAMES.values())
+    scale = alt.Scale(domain=names, range=["#0072B2", "#009E73", "#D55E00"])
+    colour = alt.Color("state:N", title="positions", scale=scale, legend=alt.Legend(columns=1, labelLimit=260))
+    named = table.assign(state=table["state"].replace(POSITION_NAMES))
+    chart = alt.layer(_loss_lines(named, colour, alt.Detail("member:N")), _levels(named, alt.value("#666")))
+    return themed(chart.properties(width="container", height=300))
+
+
+def _loss_lines(table: pd.DataFrame, colour: alt.Color, detail: alt.Detail) -> alt.Chart:
     curve = singles(rows_of(table, "validation_nll", axis="tokens"))
     curve = curve[curve["x"] > 0]
-    level = rows_of(table, "validation_unigram_nll")
-    colour = condition_colour(conditions_of(table))
-    lines = (
-        alt.Chart(curve[["condition", "member", "x", "value"]])
+    return (
+        alt.Chart(curve[["condition", "state", "member", "x", "value"]])
         .mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=1.2)
         .encode(
             x=alt.X(
@@ -55,7 +77,7 @@ def learning_chart(table: pd.DataFrame) -> alt.LayerChart:
             ),
             y=alt.Y("value:Q", title="validation loss (bits per token)", scale=alt.Scale(zero=False)),
             color=colour,
-            detail="member:N",
+            detail=detail,
             tooltip=[
                 "condition",
                 alt.Tooltip("member:N", title="seed"),
@@ -64,47 +86,98 @@ def learning_chart(table: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )
-    rules = (
-        alt.Chart(level[["condition", "value"]])
-        .mark_rule(strokeDash=[6, 4], strokeWidth=1.5)
+
+
+def _levels(table: pd.DataFrame, colour: Any) -> alt.Chart:
+    """Rules: the unigram cross-entropy, and the entropy of a token given the one or two before it."""
+    unigram = rows_of(table, "validation_unigram_nll").assign(level="token frequencies")
+    given = rows_of(table, "conditional_entropy", axis="order")
+    given = given[given["x"] > 1].assign(level=lambda rows: [GIVEN[int(order)] for order in rows["x"]])
+    levels = pd.concat([unigram, given], ignore_index=True)
+    names = ["token frequencies", *GIVEN.values()]
+    return (
+        alt.Chart(levels[["condition", "level", "value"]])
+        .mark_rule(strokeWidth=1.5)
         .encode(
-            y="value:Q", color=colour,
-            tooltip=["condition", alt.Tooltip("value:Q", title="unigram, bits per token", format=".3f")],
+            y="value:Q",
+            color=colour,
+            strokeDash=alt.StrokeDash(
+                "level:N", title="dashed levels: entropy of", sort=names,
+                scale=alt.Scale(domain=names, range=[[8, 4], [2, 3], [8, 3, 2, 3]]),
+                legend=alt.Legend(columns=1, labelLimit=260),
+            ),
+            tooltip=["condition", "level", alt.Tooltip("value:Q", title="bits per token", format=".3f")],
         )
     )  # fmt: skip
-    return themed(alt.layer(lines, rules).properties(width="container", height=340))
 
 
 def summary_of_training(table: pd.DataFrame) -> Styler:
-    """Per condition: tokens a member, final validation loss with its interval, unigram level, tokens a second."""
+    """Per condition: tokens a member, final loss with its interval, its levels, time and tokens a second."""
     curve = summaries(rows_of(table, "validation_nll", axis="tokens")).sort_values("x")
     final = curve.groupby("condition", sort=False).last()
     level = rows_of(table, "validation_unigram_nll").set_index("condition")["value"]
-    speed = summaries(rows_of(table, "training_speed")).set_index("condition")["value"]
+    given = rows_of(table, "conditional_entropy", axis="order").set_index(["condition", "x"])["value"]
+    time, speed = (
+        summaries(rows_of(table, metric)).set_index("condition")["value"]
+        for metric in ("training_time", "training_speed")
+    )
     loss = [value_text(*row) for row in zip(final["value"], final["low"], final["high"], strict=True)]
+
+    def entropy(order: int) -> pd.Series:
+        known = [(name, given.get((name, order))) for name in final.index]
+        return pd.Series({name: "–" if value is None else f"{value:.3f}" for name, value in known})
+
     columns = {
         "tokens a member": final["x"].map("{:,.0f}".format),
         "validation loss (bits/token)": pd.Series(loss, final.index),
         "token frequencies alone": level.map("{:.3f}".format),
+        **{GIVEN[order]: entropy(order) for order in GIVEN},
+        "time a member": time.map(duration),
         "tokens/s a member": speed.map("{:,.0f}".format),
     }
     return for_people(pd.DataFrame(columns).loc[conditions_of(table)].reset_index())
 
 
 def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:
-    """Per condition: what all members share, and the seeds by which they differ."""
+    """Per condition: what all members share, what differs between them, and where they were trained."""
     rows = []
     for ensemble in ensembles:
         spec, member = ensemble.spec, ensemble.members[0]
         weights = sum(value.numel() for value in member.model().parameters())
+        own = [spec.seeds(seed) for seed in ensemble.seeds]
+        different = {name: len({getattr(seeds, name) for seeds in own}) for name in ("init", "order", "masks")}
         rows.append({
             "condition": spec.condition, "architecture": spec.preset, "parameters": f"{weights:,}",
             "window (tokens)": spec.window, "steps": f"{spec.steps:,}", "windows a step": spec.batch,
-            "masked": f"{spec.train_mask:.0%}", "learning rate": spec.learning_rate, "data seed": spec.data_seed,
-            "members differ by": spec.vary, "member seeds": ", ".join(map(str, ensemble.seeds)),
+            "masked": f"{spec.train_mask:.0%}", "dropout": spec.dropout, "learning rate": spec.learning_rate,
+            "precision": spec.precision, "members": len(own), "initial weights": _kinds(different["init"]),
+            "orders of windows": _kinds(different["order"]), "masks": _kinds(different["masks"]),
             "device": member.provenance["device"],
         })  # fmt: skip
-    return for_people(pd.DataFrame(rows).astype(str))
+    return for_people(
+        pd.DataFrame(rows).astype(str).set_index("condition").T.reset_index(names="of each condition")
+    )
+
+
+def _kinds(count: int) -> str:
+    return "the same for all" if count == 1 else f"{count} different ones"
+
+
+def cost_overview(table: pd.DataFrame) -> Styler:
+    """Expected cost of training: time on one device and on several, device memory and disk."""
+    times = rows_of(table, "training_time", axis="devices")
+    shown = {
+        f"time on {count:.0f} machine{'s' if count > 1 else ''} like this": duration(seconds)
+        for count, seconds in zip(times["x"], times["value"], strict=True)
+    }
+    memory = rows_of(table, "device_memory", axis="source", numeric=False).iloc[0]
+    shown |= {
+        "members": f"{times['n'].iloc[0]:.0f}",
+        "machine-hours": f"{rows_of(table, 'device_time')['value'].iloc[0]:,.0f}",
+        f"device memory ({memory['x']})": f"{memory['value'] / 2**30:.1f} GiB",
+        "disk": f"{rows_of(table, 'disk')['value'].iloc[0] / 2**30:.1f} GiB",
+    }
+    return for_people(pd.DataFrame([shown]))
 
 
 def corpus_overview(table: pd.DataFrame, found: Sequence[Corpus]) -> Styler:

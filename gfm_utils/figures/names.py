@@ -1,4 +1,4 @@
-"""What estimators and coders are called in charts, tables and sentences for people."""
+"""What estimators, coders and encoders are called in charts, tables and sentences for people."""
 
 from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
@@ -21,6 +21,13 @@ ESTIMATOR_NAMES: dict[str, str] = {
     Coder.CONTEXT_MIXING_REPEAT_FREE: "mixer, 12 bases (repeat-free)",
     Coder.CONTEXT_MIXING_FAST: "mixer, fast",
     Coder.CONTEXT_MIXING: "context mixer",
+}
+
+#: Names for people of the presets whose positions are compared.
+POSITION_NAMES: dict[str, str] = {
+    "modernbert-2x64": "ModernBERT (rotary)",
+    "roformer-2x64": "BERT, made rotary (RoFormer)",
+    "bert-2x64": "BERT (absolute)",
 }
 
 

@@ -2,10 +2,12 @@
 
 from gfm_utils.tokens.conditions import Condition, tokenizer_kind
 from gfm_utils.tokens.masking import choose_positions, corrupt, mask_all, masked_per_window
-from gfm_utils.tokens.store import PARTS, TokenStore, load_corpus, prepare
+from gfm_utils.tokens.store import FEWEST_WINDOWS, PARTS, TokenStore, load_corpus, prepare
+from gfm_utils.tokens.synthetic import random_store
 from gfm_utils.tokens.tokenizers import SPECIAL, encode, token_lengths, train_tokenizer
 
 __all__ = [
+    "FEWEST_WINDOWS",
     "PARTS",
     "SPECIAL",
     "Condition",
@@ -17,6 +19,7 @@ __all__ = [
     "mask_all",
     "masked_per_window",
     "prepare",
+    "random_store",
     "token_lengths",
     "tokenizer_kind",
     "train_tokenizer",
