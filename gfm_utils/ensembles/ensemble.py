@@ -14,7 +14,9 @@ from transformers.utils import logging as transformers_logging
 
 from gfm_utils.ensembles import local
 from gfm_utils.ensembles.batches import check_windows
-from gfm_utils.ensembles.cost import Cost
+from gfm_utils.ensembles.cost import Cost, expected
+from gfm_utils.ensembles.packing import groups
+from gfm_utils.ensembles.probing import measure
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import Task, checkpoint_path
 from gfm_utils.errors import GfmError
@@ -187,6 +189,9 @@ def expected_costs(
 def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cost:
     """What one condition would cost at a profile, on this machine, whatever the corpus.
 
+    From some steps in this process, with all cores or the GPU: members are taken to be trained one after the
+    other, which for a large model is as fast as side by side.
+
     Args:
         size: a profile or its name.
         vocabulary: tokens, special ones included.
@@ -197,8 +202,8 @@ def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cos
         store = random_store(Path(folder) / "tokens", vocabulary, size.window * max(size.batch, FEWEST_WINDOWS))
         spec = EnsembleSpec.of(store, size)
         paths = [Path(folder) / f"member-{index:02d}" for index in range(size.members)]
-        tasks = [Task(spec, store, index + 1, path) for index, path in enumerate(paths)]
-        return local.expected_costs(tasks, devices)[0]
+        programs = groups([Task(spec, store, seed, path) for seed, path in enumerate(paths, 1)], local.device())
+        return expected(programs, {spec.key: measure(programs[0], local.device())}, 1, devices, 0.0)[0]
 
 
 def _tasks(ensembles: Sequence[Ensemble]) -> list[Task]:

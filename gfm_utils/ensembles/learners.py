@@ -41,9 +41,9 @@ def work(parameters: int, tokens: int) -> float:
 class Masked(torch.nn.Module):
     """A masked language model as a function: ids, positions, targets -> mean cross-entropy in nats."""
 
-    def __init__(self, model: torch.nn.Module, precision: str) -> None:
+    def __init__(self, model: torch.nn.Module, low_precision: bool) -> None:
         super().__init__()
-        self.model, self.low_precision = model, precision == "bfloat16"
+        self.model, self.low_precision = model, low_precision
 
     def forward(self, ids: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Shapes: ids (batch, window), positions and targets (batch, m); the result is a number."""
@@ -121,10 +121,14 @@ class Learner(ABC):
     def _take(self, inputs: Inputs) -> None:
         losses = self.losses(inputs)
         losses.sum().backward()
+        self.update()
+        self.loss.copy_(losses.detach() * BITS)
+
+    def update(self) -> None:
+        """Move the parameters by their gradients, and forget these."""
         self.clip()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.loss.copy_(losses.detach() * BITS)
 
     def _take_and_record(self, inputs: Inputs) -> None:
         """The first steps kernel by kernel, on a stream of their own; then one is recorded as a CUDA graph.
@@ -209,7 +213,7 @@ class Alone(Learner):
         self.model = built.to(device)
         self.parameters = dict(self.model.named_parameters())
         super().__init__(spec, 1, device)
-        self.masked = Masked(self.model, spec.precision)
+        self.masked = Masked(self.model, self.on_gpu and spec.precision == "bfloat16")
         size = parameters_of(spec.preset, spec.vocabulary, spec.window)
         if self.on_gpu and work(size, spec.tokens_seen) > COMPILED_WORK:
             self.masked.compile()
@@ -244,7 +248,7 @@ class Together(Learner):
             for name in weights[0]
         }
         super().__init__(spec, len(seeds), device)
-        self.masked = Masked(self.model, spec.precision)
+        self.masked = Masked(self.model, self.on_gpu and spec.precision == "bfloat16")
 
     @override
     def losses(self, inputs: Inputs) -> torch.Tensor:

@@ -93,7 +93,7 @@ def build_model(name: str, vocabulary: int, window: int, seed: int, dropout: flo
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        dropouts = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+        dropouts: dict[str, Any] = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
         if shape.family == "bert":
             return BertForMaskedLM(BertConfig(**common, **dropouts))
         if shape.family == "roformer":

@@ -45,7 +45,8 @@ class Probe:
 def measure(program: Sequence[Task], device: str, seconds: float = SECONDS) -> Probe:
     """Take some steps of the training of some members, and write nothing.
 
-    A batch that is too large for a probe is replaced by part of it, and the time scaled by the windows.
+    A batch that is too large for a probe is replaced by part of it, and the time scaled by the windows, but for
+    the optimiser's part.
 
     Args:
         program: members that are trained as one program.
@@ -76,18 +77,23 @@ def _measure(program: Sequence[Task], device: str, seconds: float) -> Probe:
     weights = sum(p.numel() * p.element_size() for p in training.learner.model.parameters())
     windows = spec.batch
     if device == "cpu":
-        kept = _kept_bytes(training, stream)  # of one window; also brings up what the first step needs once
-        windows = max(1, min(windows, CPU_BYTES // kept, int(seconds / 3 / _seconds(training, stream, 1))))
+        kept, one = _kept_bytes(training, stream)
+        windows = max(1, min(windows, CPU_BYTES // kept, int(seconds / 3 / one)))
         memory = 4 * weights * len(program) + kept * spec.batch
-    for _ in range(PLAIN_STEPS + 1 if device == "cuda" else 1):  # until steps are as fast as they will be
-        _seconds(training, stream, windows)
-    taken: list[float] = []
-    while len(taken) < STEPS or sum(taken) < seconds / 3:
+    elif device == "cuda":
+        for _ in range(PLAIN_STEPS + 1):  # until a step is recorded
+            _seconds(training, stream, windows)
+    taken = [_seconds(training, stream, windows)]
+    if sum(taken) < seconds:
+        taken = []  # that was to bring up what the first whole step needs once
+    while sum(taken) < seconds / 3 or (len(taken) < STEPS and sum(taken) < seconds):
         taken.append(_seconds(training, stream, windows))
-        if sum(taken) > seconds:
-            break
+    step = sum(taken) / len(taken)
+    if windows < spec.batch:  # what does not depend on the batch must not be scaled with it
+        fixed = _update_seconds(training)
+        step = fixed + max(step - fixed, 0.0) * spec.batch / windows
     return Probe(
-        step_seconds=sum(taken) / len(taken) * spec.batch / windows,
+        step_seconds=step,
         weight_bytes=weights,
         memory_bytes=torch.cuda.max_memory_allocated() if device == "cuda" else memory,
         memory_measured=device == "cuda",
@@ -108,8 +114,17 @@ def _seconds(training: Training, stream: Iterator[Inputs], windows: int) -> floa
     return time.perf_counter() - began
 
 
-def _kept_bytes(training: Training, stream: Iterator[Inputs]) -> int:
-    """Memory that the forward pass of one window keeps for the backward pass, weights apart."""
+def _update_seconds(training: Training) -> float:
+    """Time of the optimiser's part of a step."""
+    for parameter in training.learner.parameters.values():
+        parameter.grad = torch.zeros_like(parameter)
+    began = time.perf_counter()
+    training.learner.update()
+    return time.perf_counter() - began
+
+
+def _kept_bytes(training: Training, stream: Iterator[Inputs]) -> tuple[int, float]:
+    """Memory that the forward pass of one window keeps for the backward pass, weights apart; and its seconds."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in training.learner.parameters.values()}
     kept: dict[int, int] = {}
 
@@ -123,5 +138,5 @@ def _kept_bytes(training: Training, stream: Iterator[Inputs]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, give):
-        _seconds(training, stream, 1)
-    return max(1, sum(kept.values()))
+        seconds = _seconds(training, stream, 1)
+    return max(1, sum(kept.values())), seconds
