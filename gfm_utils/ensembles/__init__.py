@@ -3,10 +3,12 @@
 from gfm_utils.ensembles.batches import masked_windows
 from gfm_utils.ensembles.cost import Cost, duration
 from gfm_utils.ensembles.ensemble import (
+    ENGINES,
     STATES,
     Ensemble,
     Member,
     State,
+    engine_named,
     expected_costs,
     plan_ensembles,
     train_ensembles,
@@ -18,6 +20,7 @@ from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.training import log_spaced, provenance
 
 __all__ = [
+    "ENGINES",
     "PRESETS",
     "STATES",
     "Cost",
@@ -29,6 +32,7 @@ __all__ = [
     "build_model",
     "device",
     "duration",
+    "engine_named",
     "expected_costs",
     "log_spaced",
     "masked_logits",
