@@ -20,8 +20,8 @@ pytestmark = [
     pytest.mark.xdist_group("cluster"),
     pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed"),
 ]
-#: Seconds of training: enough to see a member in the midst of it.
-LONG = 600
+#: Steps that take seconds: enough to see a member in the midst of them.
+LONG = 200
 
 
 @pytest.fixture(scope="module")
