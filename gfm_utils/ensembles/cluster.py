@@ -129,7 +129,7 @@ def _connected() -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise GfmError("the engine 'ray' needs the package ray: pip install 'gfm_utils[cluster]'") from error
+        raise GfmError("the engine 'ray' needs the package ray: pip install ray") from error
     if ray.is_initialized():
         yield ray
         return
@@ -143,7 +143,7 @@ def _connected() -> Iterator[Any]:
     try:
         _reach(address)
         ray.init(**options)
-    except (OSError, RuntimeError, ValueError, ImportError) as error:
+    except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
         where = f"to the Ray cluster at RAY_ADDRESS={address}" if address else "to a Ray of this machine"
         raise GfmError(
             f"no connection {where} ({_first_line(error)}): 'ray start --head' starts one, and without "
@@ -177,6 +177,7 @@ class _Driver:
     ray: Any
     tasks: Sequence[Task]
     mark: str
+    shares: dict[str, float] = field(default_factory=dict)  # key of the specification -> share of a GPU
     references: list[Any] = field(default_factory=list)
     parcels: dict[Path, nodes.Parcel] = field(default_factory=dict)
     blind: set[str] = field(default_factory=set)  # nodes that do not see the files
@@ -196,6 +197,9 @@ class _Driver:
             count = sum(node["Alive"] for node in self.ray.nodes())
             where = f"nodes: {count}, CPUs: {cpus}, GPUs: {gpus}"
             tqdm.write(f"training {len(self.tasks)} members with Ray ({where})", file=sys.stderr)
+        if gpus:
+            specs = {task.spec.key: task.spec for task in self.tasks}
+            self.shares = {key: gpu_share(spec) for key, spec in specs.items()}
         groups = self._groups("cuda" if gpus else "cpu")
         with ThreadPoolExecutor(len(groups)) as executor:
             futures: list[Future[Any]] = [executor.submit(self._attend, group) for group in groups]
@@ -231,8 +235,8 @@ class _Driver:
         return outcome.diverged
 
     def _run(self, group: nodes.Group) -> nodes.Outcome:
-        share = sum(gpu_share(task.spec) for task in group.tasks) if group.device == "cuda" else 0
-        options = {"num_cpus": nodes.THREADS, "num_gpus": min(1, share), "max_retries": RETRIES}
+        share = min(1, sum(self.shares.get(task.spec.key, 0) for task in group.tasks))
+        options = {"num_cpus": nodes.THREADS, "num_gpus": share, "max_retries": RETRIES}
         reference = self.ray.remote(nodes.run).options(**options).remote(group)
         self.references.append(reference)
         outcome: nodes.Outcome = self.ray.get(reference)
