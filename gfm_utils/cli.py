@@ -186,6 +186,9 @@ def train(
     preset: Annotated[
         str | None, typer.Option(help="Architecture and size, instead of the profile's, e.g. bert-4m.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="local: this machine; ray: the Ray cluster at RAY_ADDRESS, else this machine.")
+    ] = "local",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Train nothing: expected time, memory, disk and device-hours.")
     ] = False,
@@ -202,14 +205,15 @@ def train(
     """
     from gfm_utils.analyses.cost import cost_overview, cost_table
     from gfm_utils.analyses.learning import learning_curves
-    from gfm_utils.ensembles import expected_costs, train_ensembles
+    from gfm_utils.ensembles import engine_named, expected_costs, train_ensembles
 
+    engine_named(engine)  # a wrong name is refused before any work, and by a dry run, which measures this machine
     size = profile_named(profile).changed(vary, steps, tokens, preset)
     if dry_run:
         costs = expected_costs(conditions, size, runs, seed, members, devices)
         _show(to_rows(cost_table(costs)) if json else cost_overview(costs), json, tuple(cost_overview(costs)[0]))
         return
-    ensembles = train_ensembles(conditions, size, runs, seed, members)
+    ensembles = train_ensembles(conditions, size, runs, seed, members, engine=engine)
     if json:
         _show(to_rows(learning_curves(ensembles)), True, ())
         return

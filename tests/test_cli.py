@@ -107,6 +107,13 @@ def test_train_rows_and_a_second_run(run, toy_fasta, tmp_path):
     assert written == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("member-00/*")}
 
 
+def test_an_unknown_engine_is_refused_before_any_work(run, toy_fasta, tmp_path):
+    for extra in ([], ["--dry-run"]):
+        status, _, err = run("train", f"{toy_fasta}@kmer2", "--engine", "rey", "--runs", tmp_path / "runs", *extra)
+        assert status == 1 and "unknown engine 'rey'; did you mean 'ray'? (known: local, ray)" in err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_dry_run_gives_rows_and_trains_nothing(run, toy_fasta, tmp_path, monkeypatch):
     """The probe runs in a thread here; in processes of its own it runs before every training."""
 

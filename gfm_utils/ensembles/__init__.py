@@ -3,10 +3,12 @@
 from gfm_utils.ensembles.batches import masked_windows
 from gfm_utils.ensembles.cost import Cost, duration
 from gfm_utils.ensembles.ensemble import (
+    ENGINES,
     STATES,
     Ensemble,
     Member,
     State,
+    engine_named,
     expected_cost,
     expected_costs,
     plan_ensembles,
@@ -20,6 +22,7 @@ from gfm_utils.ensembles.tasks import log_spaced
 from gfm_utils.ensembles.training import provenance
 
 __all__ = [
+    "ENGINES",
     "PRESETS",
     "STATES",
     "Cost",
@@ -31,6 +34,7 @@ __all__ = [
     "build_model",
     "device",
     "duration",
+    "engine_named",
     "expected_cost",
     "expected_costs",
     "log_spaced",

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,14 @@ import pandas as pd
 from transformers import AutoModelForMaskedLM
 from transformers.utils import logging as transformers_logging
 
-from gfm_utils.ensembles import local
+from gfm_utils.ensembles import cluster, local
 from gfm_utils.ensembles.batches import check_windows
 from gfm_utils.ensembles.cost import Cost, expected
 from gfm_utils.ensembles.packing import groups
 from gfm_utils.ensembles.probing import measure
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import Task, checkpoint_path
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, unknown
 from gfm_utils.files import write_json
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tokens import FEWEST_WINDOWS, Condition, TokenStore, prepare, random_store
@@ -28,6 +28,8 @@ transformers_logging.disable_progress_bar()  # a bar for every file read or writ
 
 State = Literal["trained", "untrained"]
 STATES: tuple[State, ...] = ("trained", "untrained")
+#: What trains members, by name: this machine alone, or a Ray cluster.
+ENGINES: dict[str, Callable[[Sequence[Task], bool], None]] = {"local": local.train, "ray": cluster.train}
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,17 @@ def plan_ensembles(
     return ensembles
 
 
+def engine_named(name: str) -> Callable[[Sequence[Task], bool], None]:
+    """The engine of that name: a function of the members of a run and of whether to show progress.
+
+    Raises:
+        GfmError: no engine has that name.
+    """
+    if name not in ENGINES:
+        raise unknown("engine", name, ENGINES)
+    return ENGINES[name]
+
+
 def train_ensembles(
     conditions: Sequence[str],
     size: Profile | str,
@@ -127,6 +140,7 @@ def train_ensembles(
     seed: int = 42,
     members: int | None = None,
     progress: bool = True,
+    engine: str = "local",
 ) -> list[Ensemble]:
     """Ensembles of the given conditions; members that are already there are not trained again.
 
@@ -141,19 +155,21 @@ def train_ensembles(
         seed: of the split, the order of the windows and the masks; shared by all members.
         members: how many, instead of the profile's number.
         progress: show a progress bar.
+        engine: one of ``ENGINES``.
 
     Returns:
         One ensemble a condition, in their order.
 
     Raises:
-        GfmError: a corpus cannot be used, or a member diverged (the others are trained); the message says
-            which and why.
+        GfmError: there is no such engine, a corpus cannot be used, or a member diverged (the others are
+            trained); the message says which and why.
     """
+    train = engine_named(engine)  # a wrong name is refused before any work
     ensembles = plan_ensembles(conditions, size, runs_dir, seed, members)
     for ensemble in ensembles:
         folder = ensemble.members[0].path.parent
         write_json(folder / "spec.json", ensemble.spec.model_dump(mode="json"))
-    local.train(_tasks(ensembles), progress)
+    train(_tasks(ensembles), progress)
     return ensembles
 
 

@@ -24,9 +24,9 @@ from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
 from gfm_utils.ensembles.training import train_group
 from gfm_utils.errors import GfmError
 
-# Large buffers are kept between steps instead of going back to the system: without this, glibc maps
-# fresh zeroed pages for every activation, a fifth of the time of a small model's step.
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "2000000000"}
+#: Environment of a process that trains: large buffers are kept between steps instead of going back to the
+#: system. Without this, glibc maps fresh zeroed pages for every activation, a fifth of a small model's step.
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "2000000000"}
 _report_queue: Any = None
 _barrier: Any = None
 
@@ -92,7 +92,7 @@ def train(tasks: Sequence[Task], progress: bool = True) -> None:
     Raises:
         GfmError: members diverged, or a training process was killed.
     """
-    missing = _missing(tasks)
+    missing = missing_of(tasks)
     if not missing:
         return
     with _pool(tasks) as pool:
@@ -111,13 +111,14 @@ def train(tasks: Sequence[Task], progress: bool = True) -> None:
             pool.executor.submit(_run, [places[task.path] for task in program], program, pool.where)
             for program in programs
         ]
-        _follow(missing, futures, pool.reports, progress)
+        follow(missing, futures, pool.reports, progress)
         diverged = [str(error) for future in futures for error in future.result()]
     if diverged:
         raise GfmError(f"{'; '.join(diverged)} (members that diverged: {len(diverged)} of {len(tasks)})")
 
 
-def _missing(tasks: Sequence[Task]) -> list[Task]:
+def missing_of(tasks: Sequence[Task]) -> list[Task]:
+    """The members that are not trained yet, or of which a killed run left something beside them."""
     return [task for task in tasks if not is_trained(task.path) or partial_path(task.path).exists()]
 
 
@@ -134,11 +135,11 @@ def _pool(tasks: Sequence[Task]) -> Iterator[_Pool]:
     """Processes for those of the tasks that are not done, ended when the block is left."""
     where = device()
     most = 1 if where == "cuda" else min(cores(), len(tasks))
-    size = min(most, len(_missing(tasks)))
+    size = min(most, len(missing_of(tasks)))
     context = multiprocessing.get_context("spawn")
     reports, barrier = context.Queue(), context.Barrier(size)
     settings = (reports, barrier, max(1, cores() // most))
-    with _environment(_MALLOC), ProcessPoolExecutor(size, context, _start_worker, settings) as executor:
+    with _environment(MALLOC), ProcessPoolExecutor(size, context, _start_worker, settings) as executor:
         try:
             yield _Pool(executor, reports, where, size)
         except BrokenProcessPool as error:
@@ -216,9 +217,7 @@ def _run(places: Sequence[int], program: Sequence[Task], where: str) -> list[Div
     return train_group(program, where, report, _report_queue.put)
 
 
-def _follow(
-    tasks: Sequence[Task], futures: Sequence[Future[list[Diverged]]], reports: Any, progress: bool
-) -> None:
+def follow(tasks: Sequence[Task], futures: Sequence[Future[list[Diverged]]], reports: Any, progress: bool) -> None:
     """Show what the workers report until all are done, or one has failed."""
     tokens = [0] * len(tasks)
     losses: dict[int, float] = {}

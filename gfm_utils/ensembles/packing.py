@@ -11,22 +11,27 @@ from gfm_utils.ensembles.tasks import Task
 SMALL_STEP = 1e12
 
 
-def groups(tasks: Sequence[Task], device: str) -> list[list[Task]]:
+def groups(tasks: Sequence[Task], device: str, devices: int = 1) -> list[list[Task]]:
     """The tasks in groups, each of which is trained as one program, in the order of their first members.
 
     On a CPU each member is by itself, for its cores are kept busy by processes and the weights do not depend
     on who is trained beside it. On a GPU members of one specification with small steps and no dropout, which
-    would draw other numbers, are trained together if they are equally far.
+    would draw other numbers, are trained together if they are equally far; on several GPUs in as many groups.
 
     Args:
         tasks: members that are not trained yet.
         device: ``cpu`` or ``cuda``.
+        devices: number of GPUs.
     """
     found: dict[tuple[str, int], list[Task]] = {}
     for task in tasks:
         alone = task.seed if device == "cpu" or not is_small(task) else 0
         found.setdefault((f"{task.path.parent} {task.spec.key} {alone}", task.steps_left), []).append(task)
-    return list(found.values())
+    parts = []
+    for program in found.values():
+        size = -(-len(program) // max(1, devices))
+        parts += [program[begin : begin + size] for begin in range(0, len(program), size)]
+    return parts
 
 
 def is_small(task: Task) -> bool:

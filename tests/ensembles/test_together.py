@@ -169,6 +169,7 @@ def test_who_is_trained_together(monkeypatch, spec, trained, tmp_path):
     )
     every = [*small, *other, *drops, *large]
     assert groups(every, "cpu") == [[task] for task in every]
+    assert groups(small, "cuda", devices=2) == [small[:2], small[2:]]
     assert groups(every, "cuda") == [small, other, *([task] for task in (*drops, *large))]
     folder = partial_path(small[1].path)
     folder.mkdir(parents=True)
