@@ -190,7 +190,8 @@ def _pieces(path: Path) -> Iterator[tuple[bytes | None, bytes]]:
                 if sequence and not begun:
                     line = 1 + next(count for count, text in enumerate(lines(path)) if text.strip(" \t\r\n#"))
                     raise GfmError(
-                        f"{path} is not FASTA at line {line}: expected '>' at beginning of record; give a FASTA file"
+                        f"{path} is not FASTA at line {line}: expected '>' at beginning of record; "
+                        "give a FASTA file"
                     )
                 yield None, sequence
                 in_line, at = data[end - 1] != ord("\n"), end

@@ -2,7 +2,7 @@
 
 The *sketch* of a record is the ``SKETCH`` least hashes of its runs of 64 bases (the same on either strand) or 20
 words, a bottom-k sketch: two records of which the share J of all their runs is common (Jaccard) have a hash in
-common in their sketches with probability of about 1 − (1 − J)**SKETCH, 0.996 at J = 0.5 and 0.57 at J = 0.1.
+common in their sketches with probability 1 − (1 − J)**SKETCH at least: 0.996 at J = 0.5 and 0.57 at J = 0.1.
 A record without a run that long has the hash of its content for a sketch.
 
 Source: A. Broder, On the resemblance and containment of documents, SEQUENCES 1997.

@@ -138,8 +138,8 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
     if not found:
         what = f"none of its {len(below)} files" if below else "no file"
         raise GfmError(
-            f"directory {folder} holds no corpus: {what} has one of the extensions {', '.join(FORMATS)} (each also "
-            "with .gz or .bz2)"
+            f"directory {folder} holds no corpus: {what} has one of the extensions {', '.join(FORMATS)} (each "
+            "also with .gz or .bz2)"
         )
     kinds = {"sequences" if form in SEQUENCES else form: path for path, form in reversed(found)}
     if len(kinds) > 1:
@@ -173,7 +173,8 @@ def _path_and_column(source: str, column: str | None) -> tuple[Path, str | None]
 def _from_registry(name: str, entry: Entry, kind: Kind | None, progress: bool) -> Plan:
     if kind not in (None, entry.kind):
         raise GfmError(f"corpus {name!r} is of kind {entry.kind!r}, not {kind!r}; leave kind out")
+    files = () if entry.hub else ((fetch(name, progress), entry.format),)
     return Plan(
-        name, entry.kind, entry.format, () if entry.hub else ((fetch(name, progress), entry.format),), None, entry.hub,
+        name, entry.kind, entry.format, files, None, entry.hub,
         entry.column, entry.encoding, entry.repairs, entry.licence, entry.citation, str(entry.sources[0]),
     )  # fmt: skip

@@ -161,8 +161,8 @@ def decoded(path: Path, handle: BinaryIO, encoding: str) -> Iterator[str]:
             place = read + len(data) - len(error.object) + error.start
             line = newlines + error.object.count(b"\n", 0, error.start) + 1
             raise GfmError(
-                f"{path} is not {encoding.upper()} text (byte 0x{error.object[error.start]:02x} at offset {place}, "
-                f"line {line}); convert it to UTF-8, e.g. with iconv"
+                f"{path} is not {encoding.upper()} text (byte 0x{error.object[error.start]:02x} at offset "
+                f"{place}, line {line}); convert it to UTF-8, e.g. with iconv"
             ) from None
         read += len(data)
         newlines += data.count(b"\n")
