@@ -63,9 +63,14 @@ def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> st
 
 
 def corpus_files(conditions: Sequence[str]) -> list[Path]:
-    """The corpora among the conditions that are files of the user."""
-    files = (corpora.source_file(condition.rpartition("@")[0]) for condition in conditions)
-    return [found[0] for found in files if found is not None]
+    """The files of those corpora among the conditions that are files or directories of the user."""
+    given = (corpora.user_path(condition.rpartition("@")[0]) for condition in conditions)
+    paths = [found[0] for found in given if found is not None]
+    return [file for path in paths for file in _files(path)]
+
+
+def _files(path: Path) -> list[Path]:
+    return [file for file, _ in corpora.files_below(path)] if path.is_dir() else [path]
 
 
 @cache

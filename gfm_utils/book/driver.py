@@ -141,9 +141,9 @@ def check_corpora(
 
 
 def _absolute(condition: str) -> str:
-    """A condition whose corpus is a file, with the file's absolute path; any other as it is."""
+    """A condition whose corpus is a file or directory, with its absolute path; any other as it is."""
     corpus, at, tokenizer = condition.rpartition("@")
-    found = corpora.source_file(corpus) if at else None
+    found = corpora.user_path(corpus) if at else None
     if found is None:
         return condition
     path, column = found

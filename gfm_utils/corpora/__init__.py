@@ -12,7 +12,8 @@ from gfm_utils.corpora.annotation import (
 from gfm_utils.corpora.coordinates import CoordinateMap
 from gfm_utils.corpora.fetching import fetch, fetch_annotation
 from gfm_utils.corpora.leaks import leakage
-from gfm_utils.corpora.loading import checksum, is_streamed, load, source_file
+from gfm_utils.corpora.loading import load
+from gfm_utils.corpora.planning import Plan, files_below, plan, user_path
 from gfm_utils.corpora.registry import Entry, registry, status
 from gfm_utils.corpora.segments import FORMAT, Corpus, Kind, Segment, Split
 from gfm_utils.corpora.splitting import split
@@ -26,20 +27,21 @@ __all__ = [
     "Entry",
     "Feature",
     "Kind",
+    "Plan",
     "Segment",
     "Split",
     "annotation",
     "base_classes",
     "check_covers",
-    "checksum",
     "fetch",
     "fetch_annotation",
-    "is_streamed",
+    "files_below",
     "leakage",
     "load",
+    "plan",
     "read_annotation",
     "registry",
-    "source_file",
     "split",
     "status",
+    "user_path",
 ]

@@ -6,13 +6,13 @@ from gfm_utils.corpora.registry import HubSource
 from gfm_utils.errors import GfmError
 
 
-def stream(name: str, source: HubSource, max_symbols: int) -> Iterator[tuple[str, str]]:
+def stream(name: str, source: HubSource, max_symbols: int | None) -> Iterator[tuple[str, str]]:
     """Records of a data set on the hub (or in a local folder of that name), until they hold ``max_symbols``.
 
     Args:
         name: the corpus's name, for messages.
         source: which data set, files and field.
-        max_symbols: characters or bases after which to stop.
+        max_symbols: characters or bases after which to stop; None: all of it.
 
     Yields:
         Name and content of each record.
@@ -38,7 +38,7 @@ def stream(name: str, source: HubSource, max_symbols: int) -> Iterator[tuple[str
             text = row[source.field] or ""
             yield str(row.get("title") or row.get("record") or f"row-{number + 1}"), text
             taken += len(text)
-            if taken >= max_symbols:
+            if max_symbols is not None and taken >= max_symbols:
                 return
     except (OSError, ValueError, RuntimeError) as error:  # what datasets and its HTTP client raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,17 +1,20 @@
 """Readers: a file of any supported format -> its records, as (name, text) pairs."""
 
 import bz2
+import codecs
 import gzip
 import io
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import dnaio
 import pandas as pd
+import pyarrow.parquet as pq
 
 from gfm_utils.corpora.registry import Format
 from gfm_utils.corpora.wiki import articles
@@ -24,7 +27,10 @@ FORMATS: dict[str, Format] = {
     ".fq": "fastq", ".fastq": "fastq",
     ".txt": "text", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".xml": "mediawiki", ".zip": "csv",
 }  # fmt: skip
-_COMPRESSED = (".gz", ".bz2")
+COMPRESSED = (".gz", ".bz2")
+#: Bytes that are read at once.
+READ = 1 << 20
+_ROWS = 1000  # of a table that are held at once
 #: Columns that are meant when none is named.
 _USUAL_COLUMNS = ("text", "sequence", "content")
 
@@ -35,7 +41,7 @@ def format_of(path: Path) -> Format:
     Raises:
         GfmError: unknown extension.
     """
-    suffix = Path(path.stem).suffix if path.suffix.lower() in _COMPRESSED else path.suffix
+    suffix = Path(path.stem).suffix if path.suffix.lower() in COMPRESSED else path.suffix
     if suffix.lower() not in FORMATS:
         raise GfmError(
             f"{path} has the unknown extension {suffix!r}; known are {', '.join(FORMATS)} "
@@ -44,8 +50,10 @@ def format_of(path: Path) -> Format:
     return FORMATS[suffix.lower()]
 
 
-def records(path: Path, form: Format, column: str | None = None, encoding: str = "utf-8") -> Records:
-    """Records of a file, as they stand in it (not cleaned).
+def records(
+    path: Path, form: Format, column: str | None = None, encoding: str = "utf-8", limit: int | None = None
+) -> Records:
+    """Records of a file, as they stand in it (not cleaned), one in memory at a time.
 
     Args:
         path: the file, plain or compressed with gzip, bzip2 or (one member) zip, whatever its extension says.
@@ -53,6 +61,7 @@ def records(path: Path, form: Format, column: str | None = None, encoding: str =
         column: column of a CSV, TSV or Parquet file; None: ``text``, ``sequence`` or ``content``, or the only
             one.
         encoding: of text files.
+        limit: read no more than about so many characters of a text file.
 
     Yields:
         Name and content of each record. A text file is one record; a table gives one record a row.
@@ -60,18 +69,12 @@ def records(path: Path, form: Format, column: str | None = None, encoding: str =
     Raises:
         GfmError: missing, empty, truncated, in another encoding or another format; says where.
     """
-    if not path.is_file():
-        raise GfmError(
-            f"no file {path}; give the path of a file, or the name of a corpus ('gfm corpora' lists them)"
-        )
-    if path.stat().st_size == 0:
-        raise GfmError(f"{path} is empty (0 bytes)")
-    with _opened(path) as handle:
+    with opened(path) as handle:
         match form:
             case "fasta" | "fastq":
                 yield from _sequences(path, handle, form)
             case "text":
-                yield path.name, _decoded(path, handle.read(), encoding)
+                yield path.name, _joined(decoded(path, handle, encoding), limit)
             case "mediawiki":
                 yield from articles(handle, str(path))
             case _:
@@ -79,8 +82,18 @@ def records(path: Path, form: Format, column: str | None = None, encoding: str =
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The file's bytes, decompressed; damage met while they are read becomes one sentence."""
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, decompressed; damage met while they are read becomes one sentence.
+
+    Raises:
+        GfmError: missing, empty, truncated or damaged.
+    """
+    if not path.is_file():
+        raise GfmError(
+            f"no file {path}; give the path of a file, or the name of a corpus ('gfm corpora' lists them)"
+        )
+    if path.stat().st_size == 0:
+        raise GfmError(f"{path} is empty (0 bytes)")
     with open(path, "rb") as probe:
         magic = probe.read(4)
     try:
@@ -98,7 +111,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
                 with archive.open(names[0]) as member:
                     yield cast(BinaryIO, member)
         else:
-            if path.suffix.lower() in _COMPRESSED:
+            if path.suffix.lower() in COMPRESSED:
                 raise GfmError(
                     f"{path} is not compressed although its name ends in {path.suffix}; rename or compress it"
                 )
@@ -132,43 +145,86 @@ def _sequences(path: Path, handle: BinaryIO, form: str) -> Records:
         raise GfmError(f"{path} holds no {form.upper()} records")
 
 
-def _decoded(path: Path, data: bytes, encoding: str) -> str:
-    try:
-        return data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise GfmError(
-            f"{path} is not {encoding.upper()} text (byte 0x{data[error.start]:02x} at offset {error.start}, "
-            f"line {line}); convert it to UTF-8, e.g. with iconv"
-        ) from None
+def decoded(path: Path, handle: BinaryIO, encoding: str) -> Iterator[str]:
+    """The text of a file in stretches of at most ``READ`` characters.
+
+    Raises:
+        GfmError: a byte does not fit the encoding; says where.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)()
+    read = newlines = 0  # bytes read before this stretch, and line ends among them
+    while True:
+        data = handle.read(READ)
+        try:
+            text = decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            place = read + len(data) - len(error.object) + error.start
+            line = newlines + error.object.count(b"\n", 0, error.start) + 1
+            raise GfmError(
+                f"{path} is not {encoding.upper()} text (byte 0x{error.object[error.start]:02x} at offset "
+                f"{place}, line {line}); convert it to UTF-8, e.g. with iconv"
+            ) from None
+        read += len(data)
+        newlines += data.count(b"\n")
+        if text:
+            yield text
+        if not data:
+            return
+
+
+def _joined(stretches: Iterator[str], limit: int | None) -> str:
+    parts: list[str] = []
+    taken = 0
+    for text in stretches:
+        parts.append(text)
+        taken += len(text)
+        if limit is not None and taken > limit:
+            break
+    return "".join(parts)
 
 
 def _column(path: Path, handle: BinaryIO, form: str, column: str | None, encoding: str) -> Records:
+    """Values of one column, a thousand rows in memory at a time."""
     try:
         if form == "parquet":
-            frame = pd.read_parquet(io.BytesIO(handle.read()))
-        else:
-            text = _decoded(path, handle.read(), encoding)
-            frame = pd.read_csv(
-                io.StringIO(text), sep="\t" if form == "tsv" else ",", dtype=str, keep_default_na=False
+            file = pq.ParquetFile(handle)
+            chosen = _chosen(
+                path, [name for name in file.schema_arrow.names if name != "__index_level_0__"], column
             )
+            parts = (part.column(0).to_pylist() for part in file.iter_batches(_ROWS, columns=[chosen]))
+            values = (value for part in parts for value in part)
+        else:
+            text = io.TextIOWrapper(handle, "utf-8-sig" if encoding == "utf-8" else encoding, newline="")
+            mark = "\t" if form == "tsv" else ","
+            frames = iter(pd.read_csv(text, sep=mark, dtype=str, keep_default_na=False, chunksize=_ROWS))
+            first = next(frames)
+            chosen = _chosen(path, [str(name) for name in first.columns], column)
+            values = (value for frame in chain([first], frames) for value in frame[chosen])
+        for row, value in enumerate(values):
+            yield f"row-{row + 1}", value if isinstance(value, str) else ""
     except pd.errors.EmptyDataError:
         raise GfmError(f"{path} is empty: it has no header line") from None
+    except UnicodeDecodeError:
+        with opened(path) as again:
+            for _ in decoded(path, again, encoding):
+                pass
+        raise
     except (pd.errors.ParserError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise GfmError(f"{path} cannot be read as {form.upper()} ({reason})") from None
-    present = [str(name) for name in frame.columns]
+
+
+def _chosen(path: Path, present: list[str], column: str | None) -> str:
     usual = [name for name in _USUAL_COLUMNS if name in present]
     chosen = column or (usual[0] if usual else present[0] if len(present) == 1 else None)
-    if chosen not in present:
+    if chosen is None or chosen not in present:
         asked = f"no column {column!r}" if column else "no column named text, sequence or content"
         raise GfmError(f"{path} has {asked}; it has {', '.join(present)}: name one as {path}:COLUMN")
-    for row, value in enumerate(frame[chosen]):
-        yield f"row-{row + 1}", value if isinstance(value, str) else ""
+    return chosen
 
 
 def lines(path: Path) -> Iterator[str]:
     """Lines of a file, decompressed, to find the place of a mistake."""
-    with _opened(path) as handle:
+    with opened(path) as handle:
         for line in handle:
             yield line.decode("latin-1")

@@ -11,17 +11,24 @@ import numpy.typing as npt
 from transformers import PreTrainedTokenizerFast
 
 from gfm_utils import corpora
+from gfm_utils.corpora.streaming import STREAMED
 from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, digest, locked
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import tokenizers
 from gfm_utils.tokens.conditions import Condition
+from gfm_utils.tokens.streaming import tokenize
 
 #: Bump when the same corpus and tokenizer name give other arrays than before (tests pin their hashes).
 FORMAT = 1
 PARTS = ("train", "validation", "test")
+#: A corpus with more symbols is not loaded but streamed: tokenized in one pass, and of the analyses those that
+#: need its letters read so many first ones. Loading and splitting takes 25 bytes a base of a chromosome and 50 of
+#: short records, which are searched for near-duplicates (measured), thus up to 5 GB for a corpus of this size.
+LARGE = 100_000_000
 #: A part with fewer windows than this cannot serve.
 FEWEST_WINDOWS = 4
+_CHUNK = 1 << 24  # tokens counted at once
 
 
 @dataclass(frozen=True)
@@ -103,11 +110,17 @@ class TokenStore:
 
     def counts(self, part: str) -> npt.NDArray[np.int64]:
         """How often each token occurs in a part, shape (vocabulary,)."""
-        return np.bincount(self.tokens(part), minlength=self.vocabulary)
+        tokens, total = self.tokens(part), np.zeros(self.vocabulary, np.int64)
+        for begin in range(0, len(tokens), _CHUNK):
+            total += np.bincount(tokens[begin : begin + _CHUNK], minlength=self.vocabulary)
+        return total
 
 
 def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) -> TokenStore:
     """Tokens of a condition: found on disk, or made (corpus, split, tokenizer from the training part, arrays).
+
+    A corpus of more than ``LARGE`` symbols is tokenized in one pass in bounded memory, and then split as
+    :mod:`gfm_utils.corpora.streaming` says.
 
     Args:
         condition: ``corpus@tokenizer``.
@@ -119,10 +132,12 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
         GfmError: the corpus cannot be had, read, split or tokenized; the message says why.
     """
     parsed = Condition.parse(condition)
+    plan = corpora.plan(parsed.corpus, progress=True)
+    large = _is_large(plan, profile)
     key = {
         "condition": condition,
-        "corpus": corpora.checksum(parsed.corpus, _limit(parsed.corpus, profile), progress=True),
-        "formats": [corpora.FORMAT, FORMAT],
+        "corpus": plan.key(profile.max_symbols if plan.stream is not None else None),
+        "formats": [corpora.FORMAT, FORMAT, *([STREAMED] if large else [])],
         "max_symbols": profile.max_symbols,
         "tokenizer_symbols": profile.tokenizer_symbols,
         "seed": seed,
@@ -130,24 +145,33 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
     path = Path(runs_dir) / "tokens" / f"{parsed.slug}-{digest(key)}"
     with locked(path):
         if not (path / "store.json").exists():
-            _make(path, parsed, profile, seed, key)
+            make = _make_streamed if large else _make
+            make(path, parsed, plan, profile, seed, key)
     return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
 
 
 def load_corpus(source: str, profile: Profile) -> corpora.Corpus:
-    """A corpus at the size of a profile: whole, or, from a stream, as much of it as the profile uses.
+    """A corpus for analyses that need its letters: whole, or the first ``LARGE`` symbols of a larger one.
+
+    Of a stream it is as much as the profile uses, if that is less.
 
     Raises:
         GfmError: the corpus cannot be had or read.
     """
-    return corpora.load(source, max_symbols=_limit(source, profile), progress=True)
+    plan = corpora.plan(source, progress=True)
+    limit = LARGE if _is_large(plan, profile) else profile.max_symbols if plan.stream is not None else None
+    return corpora.load(source, max_symbols=limit, progress=True)
 
 
-def _limit(source: str, profile: Profile) -> int | None:
-    return profile.max_symbols if corpora.is_streamed(source) else None
+def _is_large(plan: corpora.Plan, profile: Profile) -> bool:
+    """Whether a source is more than is held in memory; of a file its size decides, whatever is used of it."""
+    symbols = profile.max_symbols if plan.stream is not None else plan.symbols
+    return symbols is not None and symbols > LARGE
 
 
-def _make(path: Path, condition: Condition, profile: Profile, seed: int, key: dict[str, Any]) -> None:
+def _make(
+    path: Path, condition: Condition, plan: corpora.Plan, profile: Profile, seed: int, key: dict[str, Any]
+) -> None:
     corpus = load_corpus(condition.corpus, profile)
     split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
     tokenizer = tokenizers.train_tokenizer(
@@ -162,13 +186,30 @@ def _make(path: Path, condition: Condition, profile: Profile, seed: int, key: di
             np.save(temporary / f"{part}.npy", np.concatenate(arrays) if arrays else np.zeros(0, np.uint16))
             np.save(temporary / f"{part}-lengths.npy", np.asarray([len(array) for array in arrays], np.int64))
             sizes[part] = {"symbols": sum(map(len, segments)), "tokens": sum(map(len, arrays))}
-        about = {
-            "condition": str(condition),
-            "kind": corpus.kind,
-            "unit": corpus.unit,
-            "vocabulary": len(tokenizer),
-            "parts": sizes,
-            "corpus": {"name": corpus.name, "checksum": corpus.checksum, "licence": corpus.licence},
-            "key": key,
-        }
-        (temporary / "store.json").write_text(json.dumps(about, indent=2, sort_keys=True), encoding="utf-8")
+        _describe(temporary, condition, plan, key, {"vocabulary": len(tokenizer), "parts": sizes})
+
+
+def _make_streamed(
+    path: Path, condition: Condition, plan: corpora.Plan, profile: Profile, seed: int, key: dict[str, Any]
+) -> None:
+    with atomic(path) as temporary:
+        temporary.mkdir(parents=True)
+        made = tokenize(
+            temporary, condition.tokenizer, plan, PARTS, profile.tokenizer_symbols, seed, profile.max_symbols
+        )
+        _describe(temporary, condition, plan, key, made)
+
+
+def _describe(
+    folder: Path, condition: Condition, plan: corpora.Plan, key: dict[str, Any], made: dict[str, Any]
+) -> None:
+    """Write ``store.json``."""
+    about = {
+        "condition": str(condition),
+        "kind": plan.kind,
+        "unit": "base" if plan.kind == "dna" else "character",
+        "corpus": {"name": plan.name, "checksum": key["corpus"], "licence": plan.licence},
+        "key": key,
+        **made,
+    }
+    (folder / "store.json").write_text(json.dumps(about, indent=2, sort_keys=True), encoding="utf-8")

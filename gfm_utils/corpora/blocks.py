@@ -1,0 +1,206 @@
+"""Blocks: the records of a source in stretches of bounded length, so that no record need fit in memory."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gfm_utils.corpora import hub
+from gfm_utils.corpora.planning import Plan
+from gfm_utils.corpora.readers import READ, Records, decoded, lines, opened, records
+from gfm_utils.corpora.registry import Format
+from gfm_utils.errors import GfmError
+
+_HEADER, _COMMENT = ord(">"), ord("#")
+_NEXT = re.compile(rb"\n[>#]")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A stretch of one record, as it stands in the source (not cleaned).
+
+    Attributes:
+        source: the file, or the stream, in words.
+        number: of the record in its file, from 0.
+        record: its name.
+        start: offset of ``text[0]`` in the record, white space not counted in DNA.
+        text: at most as many symbols as were asked for.
+        whole: the record has no other block.
+    """
+
+    source: str
+    number: int
+    record: str
+    start: int
+    text: str
+    whole: bool
+
+    def trimmed(self, front: int, back: int) -> "Block":
+        """The block without so many symbols at its two ends."""
+        return replace(self, start=self.start + front, text=self.text[front : max(front, len(self.text) - back)])
+
+
+def blocks(plan: Plan, size: int, max_symbols: int | None = None) -> Iterator[Block]:
+    """The records of a source, those of more than ``size`` symbols cut into blocks of that many.
+
+    FASTA and plain text are read in stretches, whatever the length of a record or a line. Of other formats one
+    record (a read, a row, an article) is in memory at a time, and a thousand rows of a table.
+    Text is cut at white space where there is some in the last half of a block.
+
+    Args:
+        plan: the source.
+        size: symbols a block.
+        max_symbols: read no more of a stream than so many symbols.
+
+    Yields:
+        Blocks in the order of the source; every one but the last of a record is full.
+
+    Raises:
+        GfmError: a file is missing, empty, truncated or in another format; says where.
+    """
+
+    def cut(source: str, pairs: Records) -> Iterator[Block]:
+        text = plan.kind == "text"
+        return _cut(source, pairs if text else spaceless(pairs), size, words=text)
+
+    if plan.stream is not None:
+        yield from cut(plan.source, hub.stream(plan.name, plan.stream, max_symbols))
+    for path, form in plan.files:
+        if form == "fasta":
+            yield from _whole_or_not(str(path), _fasta(path, size))
+        elif form == "text" and plan.kind == "text":
+            with opened(path) as handle:
+                stretches = _words(decoded(path, handle, plan.encoding), size)
+                yield from _whole_or_not(str(path), ((0, path.name, text) for text in stretches))
+        else:
+            yield from cut(str(path), records(path, form, plan.column, plan.encoding))
+
+
+def place_of(path: Path, form: Format, number: int, letter: str) -> str:
+    """Line of a FASTA file where a letter first stands in a record; only looked for to word an error."""
+    if form != "fasta":
+        return ""
+    record = -1
+    for count, line in enumerate(lines(path), start=1):
+        if line.startswith(">"):
+            record += 1
+        elif record == number and letter in line:
+            return f", line {count},"
+    return ""
+
+
+def spaceless(pairs: Iterable[tuple[str, str]]) -> Records:
+    """Records without white space: sequences in a table or a stream may be broken by it."""
+    return ((name, "".join(text.split())) for name, text in pairs)
+
+
+def _cut(source: str, pairs: Records, size: int, words: bool) -> Iterator[Block]:
+    def cut() -> Iterator[tuple[int, str, str]]:
+        for number, (name, text) in enumerate(pairs):
+            if words:
+                parts = _words(iter((text,)), size)
+            else:
+                parts = (text[begin : begin + size] for begin in range(0, len(text), size))
+            for part in parts:
+                yield number, name, part
+
+    return _whole_or_not(source, cut())
+
+
+def _whole_or_not(source: str, parts: Iterator[tuple[int, str, str]]) -> Iterator[Block]:
+    """Blocks from numbers, names and texts of parts of records, by looking one part ahead."""
+    held: Block | None = None
+    for number, name, text in parts:
+        if held is not None and held.number == number:
+            yield replace(held, whole=False)
+            held = Block(source, number, name, held.start + len(held.text), text, whole=False)
+        else:
+            if held is not None:
+                yield held
+            held = Block(source, number, name, 0, text, whole=True)
+    if held is not None:
+        yield held
+
+
+def _words(stretches: Iterator[str], size: int) -> Iterator[str]:
+    """Text of any length in parts of at most ``size`` characters that end, if they can, after white space."""
+    held = ""
+    for text in stretches:
+        held += text
+        begin = 0
+        while len(held) - begin > size:
+            end = begin + size
+            for mark in ("\n", " "):
+                found = held.rfind(mark, begin + size // 2, end)
+                if found >= 0:
+                    end = found + 1
+                    break
+            yield held[begin:end]
+            begin = end
+        held = held[begin:]
+    if held:
+        yield held
+
+
+def _fasta(path: Path, size: int) -> Iterator[tuple[int, str, str]]:
+    """Record number, name and sequence of each part of a FASTA file's records, at most ``size`` bases each."""
+    number, name = -1, ""
+    held = bytearray()  # of the record, not given yet
+    for head, sequence in _pieces(path):
+        if head is not None:
+            if held:
+                yield number, name, held.decode("ascii")
+            number, held = number + 1, bytearray()
+            name = (head.decode("latin-1").split() or [f"record-{number + 1}"])[0]
+            continue
+        if not sequence.isascii():
+            raise _not_fasta(path)
+        held += sequence
+        while len(held) > size:
+            yield number, name, held[:size].decode("ascii")
+            del held[:size]
+    if held:
+        yield number, name, held.decode("ascii")
+    if number < 0:
+        raise GfmError(f"{path} holds no FASTA records")
+
+
+def _pieces(path: Path) -> Iterator[tuple[bytes | None, bytes]]:
+    """Headers, and stretches of sequence without white space, of a FASTA file: one of each pair."""
+    begun = False
+    with opened(path) as handle:
+        rest, in_line = b"", False  # of a header that is not complete; whether a sequence line goes on
+        while data := handle.read(READ):
+            data, at = rest + data, 0
+            rest = b""
+            while at < len(data):
+                if not in_line and data[at] in (_HEADER, _COMMENT):
+                    end = data.find(b"\n", at)
+                    if end < 0:
+                        rest = data[at:]
+                        break
+                    if data[at] == _HEADER:
+                        begun = True
+                        yield data[at + 1 : end], b""
+                    at = end + 1
+                    continue
+                found = _NEXT.search(data, at)
+                end = found.start() + 1 if found else len(data)
+                sequence = data[at:end].translate(None, b" \t\r\n\v\f")
+                if sequence and not begun:
+                    line = 1 + next(count for count, text in enumerate(lines(path)) if text.strip(" \t\r\n#"))
+                    raise GfmError(
+                        f"{path} is not FASTA at line {line}: expected '>' at beginning of record; "
+                        "give a FASTA file"
+                    )
+                yield None, sequence
+                in_line, at = data[end - 1] != ord("\n"), end
+        if rest[:1] == b">":
+            yield rest[1:], b""
+
+
+def _not_fasta(path: Path) -> GfmError:
+    line = next(count for count, text in enumerate(lines(path), start=1) if text[:1] != ">" and not text.isascii())
+    return GfmError(
+        f"{path} is not FASTA: line {line} holds bytes that are not ASCII; give a FASTA file or mend that line"
+    )

@@ -1,0 +1,78 @@
+"""Work on batches in several processes, the results in order, a bounded number of them under way."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from gfm_utils.errors import GfmError
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+#: Batches under way for each process.
+AHEAD = 2
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_order(work: Callable[[Given], Made], given: Iterable[Given], workers: int) -> Generator[tuple[Given, Made]]:
+    """Each batch with what the work on it gave, in the order of the batches.
+
+    No more than ``AHEAD`` batches a process are taken from ``given`` before the results of earlier ones are.
+    With one worker all is done in this process. Leaving the iteration early ends the processes.
+
+    Args:
+        work: a function of a module, or a partial of one: other processes import it.
+        given: the batches.
+        workers: number of processes.
+
+    Yields:
+        A batch, and what ``work`` returned for it.
+
+    Raises:
+        GfmError: a process was killed.
+    """
+    if workers == 1:
+        yield from ((batch, work(batch)) for batch in given)
+        return
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+    waiting: deque[tuple[Given, Future[Made]]] = deque()
+    try:
+        for batch in given:
+            waiting.append((batch, pool.submit(work, batch)))
+            if len(waiting) == AHEAD * workers:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    except BrokenProcessPool:
+        raise GfmError(
+            "a tokenizing process ended early: perhaps memory ran out, or a script calls this outside of "
+            "if __name__ == '__main__'"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asked for this one ends it
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallel part
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that asked for it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

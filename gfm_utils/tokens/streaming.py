@@ -1,0 +1,179 @@
+"""Tokens of a source that does not fit in memory: read in blocks, encoded in processes, appended to files."""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast
+
+from gfm_utils.corpora import Kind, Plan, Segment
+from gfm_utils.corpora.streaming import BLOCK, GAP, Cleaned, Piece, Stream, clean
+from gfm_utils.errors import GfmError
+from gfm_utils.tokens import tokenizers
+from gfm_utils.tokens.arrays import ArrayWriter
+from gfm_utils.tokens.conditions import tokenizer_kind
+from gfm_utils.tokens.parallel import cores, in_order
+
+#: Symbols that a process works on at a time.
+BATCH = 2_000_000
+#: For fewer batches than this no processes are started.
+SOON = 10
+#: More processes than this one reader cannot feed.
+MOST_WORKERS = 32
+
+Ids = list[npt.NDArray[np.uint16]]
+
+
+def tokenize(
+    folder: Path,
+    name: str,
+    plan: Plan,
+    parts: tuple[str, str, str],
+    tokenizer_symbols: int,
+    seed: int,
+    max_symbols: int | None = None,
+    workers: int | None = None,
+    batch: int = BATCH,
+    block: int = BLOCK,
+    gap: int = GAP,
+) -> dict[str, Any]:
+    """Write the tokenizer, ``<part>.npy`` and ``<part>-lengths.npy`` of a source, which is never held as a whole.
+
+    In memory are, beside the table of fingerprints, about ``2 * workers + 1`` batches in this process and one in
+    each of the others; and what BPE learns from, while it does. The source is read a second time, up to there,
+    for a BPE tokenizer. The result does not depend on ``workers`` and ``batch``.
+
+    Args:
+        folder: is there and empty.
+        name: ``kmer<k>`` or ``bpe<V>``; BPE learns from the first pieces of the training part.
+        plan: the source.
+        parts: names of the parts.
+        tokenizer_symbols: how many symbols BPE learns from.
+        seed: of the split.
+        max_symbols: read about so many first symbols; None: all.
+        workers: processes; None: one for each core.
+        batch: symbols a batch.
+        block: see :class:`gfm_utils.corpora.streaming.Stream`.
+        gap: likewise.
+
+    Returns:
+        What belongs into ``store.json``: ``vocabulary``, ``parts`` and the counts of the stream as ``streamed``.
+
+    Raises:
+        GfmError: the source cannot be read or split, or the tokenizer does not fit it.
+    """
+    workers = workers or min(cores(), MOST_WORKERS)
+    sample: list[Segment] = []
+    if tokenizer_kind(name)[0] == "bpe":
+        first = Stream(plan, seed, max_symbols, block, gap)
+        sample = _first_pieces(first, plan, tokenizer_symbols, workers, batch)
+    tokenizer = tokenizers.train_tokenizer(name, sample, plan.kind, tokenizer_symbols, seed)
+    sample.clear()
+    tokenizer.save_pretrained(folder / "tokenizer")
+    stream = Stream(plan, seed, max_symbols, block, gap)
+    symbols = [0, 0, 0]
+    work = partial(_encoded, kind=plan.kind, repairs=plan.repairs, saved=folder / "tokenizer", name=name)
+    with ExitStack() as files, _bar(plan, max_symbols, f"tokenizing {plan.name}") as bar:
+        ids = [files.enter_context(ArrayWriter(folder / f"{part}.npy", np.uint16)) for part in parts]
+        lengths = [files.enter_context(ArrayWriter(folder / f"{part}-lengths.npy", np.int64)) for part in parts]
+        results = files.enter_context(closing(_worked(stream, work, workers, batch)))
+        for piece, (cleaned, encoded) in results:
+            part = stream.take(piece, cleaned)
+            bar.update(cleaned.symbols)
+            if part is not None:
+                symbols[part] += cleaned.symbols
+                for array in encoded:
+                    ids[part].append(array)
+                lengths[part].append(np.array([len(array) for array in encoded], np.int64))
+                bar.set_postfix_str(f"{sum(file.length for file in ids):,} tokens", refresh=False)
+        stats = stream.finish()
+    tokens = [file.length for file in ids]
+    _check_parts(plan, stats, tokens)
+    sizes = {part: {"symbols": s, "tokens": t} for part, s, t in zip(parts, symbols, tokens, strict=True)}
+    return {"vocabulary": len(tokenizer), "parts": sizes, "streamed": stats}
+
+
+def _first_pieces(stream: Stream, plan: Plan, wanted: int, workers: int, batch: int) -> list[Segment]:
+    """The segments of the first pieces of the training part, about as many symbols as wanted."""
+    sample: list[Segment] = []
+    taken = 0
+    work = partial(_cleaned, kind=plan.kind, repairs=plan.repairs)
+    if wanted < SOON * batch:
+        workers = 1  # done before processes have begun
+    with (
+        _bar(plan, wanted, f"reading {plan.name} for the tokenizer") as bar,
+        closing(_worked(stream, work, workers, batch)) as results,
+    ):
+        for piece, cleaned in results:
+            if stream.take(piece, cleaned) == 0:
+                sample += cleaned.segments
+                taken += cleaned.symbols
+                bar.update(cleaned.symbols)
+            if taken >= wanted:
+                break
+    stream.finish()
+    return sample
+
+
+def _worked(stream: Stream, work: Any, workers: int, batch: int) -> Generator[tuple[Piece, Any]]:
+    """Pieces and what the work gave for each, in order, until the stream has as many symbols as it may."""
+    with closing(in_order(work, _batches(stream, batch), workers)) as results:
+        for pieces, made in results:
+            for piece, result in zip(pieces, made, strict=True):
+                yield piece, result
+                if stream.full:
+                    return
+
+
+def _batches(pieces: Iterable[Piece], size: int) -> Iterator[list[Piece]]:
+    held: list[Piece] = []
+    symbols = 0
+    for piece in pieces:
+        held.append(piece)
+        symbols += len(piece.block.text)
+        if symbols >= size:
+            yield held
+            held, symbols = [], 0
+    if held:
+        yield held
+
+
+def _cleaned(pieces: list[Piece], kind: Kind, repairs: tuple[str, ...]) -> list[Cleaned]:
+    return [clean(piece, kind, repairs) for piece in pieces]
+
+
+def _encoded(
+    pieces: list[Piece], kind: Kind, repairs: tuple[str, ...], saved: Path, name: str
+) -> list[tuple[Cleaned, Ids]]:
+    """What is left of the pieces and the tokens of their segments; the segments themselves stay behind."""
+    cleaned = _cleaned(pieces, kind, repairs)
+    arrays = iter(tokenizers.encode(_loaded(saved), name, [s for one in cleaned for s in one.segments], kind))
+    return [(one._replace(segments=[]), [next(arrays) for _ in one.segments]) for one in cleaned]
+
+
+@lru_cache(maxsize=1)
+def _loaded(saved: Path) -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast.from_pretrained(saved)
+
+
+def _bar(plan: Plan, max_symbols: int | None, what: str) -> "tqdm[Any]":
+    known = [size for size in (plan.symbols, max_symbols) if size is not None]
+    return tqdm(
+        desc=what, total=min(known, default=None), unit=" symbols", unit_scale=True, leave=False, disable=None
+    )
+
+
+def _check_parts(plan: Plan, stats: dict[str, Any], tokens: list[int]) -> None:
+    if not stats["pieces"]:
+        what = "no stretch of A, C, G, T" if plan.kind == "dna" else "no text"
+        raise GfmError(f"{plan.source} holds {what} after cleaning; give another source")
+    if not all(tokens):
+        raise GfmError(
+            f"corpus {plan.name!r} cannot be split: a part of it came out empty ({stats['pieces']} pieces of at "
+            f"most {stats['block']} symbols); give a longer corpus or more records"
+        )

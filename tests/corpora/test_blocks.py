@@ -1,0 +1,132 @@
+import gzip
+import io
+from contextlib import contextmanager
+
+import pytest
+
+from gfm_utils.corpora import blocks as module
+from gfm_utils.corpora import load, plan
+from gfm_utils.corpora.blocks import blocks
+from gfm_utils.errors import GfmError
+
+from .conftest import random_dna, random_text
+
+
+def joined(found):
+    """Name -> text, and the blocks checked on the way: full, in their places, whole or not."""
+    records = {}
+    for block in found:
+        key = (block.source, block.number, block.record)
+        assert block.start == len(records.get(key, ""))
+        assert block.whole or block.text
+        records[key] = records.get(key, "") + block.text
+    return {name: text for (_, _, name), text in records.items()}
+
+
+@pytest.mark.parametrize("read", [1, 7, 1 << 20])
+@pytest.mark.parametrize("width", [10, 61, 10**6])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_fasta_in_blocks_is_fasta(tmp_path, monkeypatch, read, width, end):
+    records = {"a": random_dna(250), "b": random_dna(99, 1) + "NNN", "none": "", "c": random_dna(100, 2)}
+    lines = ["# a comment"]
+    for name, text in records.items():
+        lines += [f">{name} described", *(text[i : i + width] for i in range(0, len(text), width)), ""]
+    path = tmp_path / "x.fa.gz"
+    path.write_bytes(gzip.compress(end.join(lines).encode()))
+    monkeypatch.setattr(module, "READ", read)
+    found = list(blocks(plan(str(path)), 100))
+    assert joined(found) == {name: text for name, text in records.items() if text}
+    assert [(b.record, len(b.text), b.whole) for b in found] == [
+        ("a", 100, False), ("a", 100, False), ("a", 50, False),
+        ("b", 100, False), ("b", 2, False), ("c", 100, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.csv"])
+def test_text_is_cut_at_white_space(tmp_path, name):
+    text = random_text(400)
+    (tmp_path / name).write_text(("text\n" if name == "x.csv" else "") + text)
+    found = list(blocks(plan(str(tmp_path / name)), 100))
+    assert list(joined(found).values()) == [text]
+    assert all(50 < len(block.text) <= 100 and block.text.endswith(" ") for block in found[:-1])
+
+
+def test_a_line_without_an_end_is_not_held(tmp_path, monkeypatch):
+    """Bytes read and not given yet are fewer than one reading and one block, though the record is one line."""
+    read = 0
+
+    class Endless(io.RawIOBase):
+        def read(self, size):
+            nonlocal read
+            read += size
+            return (b">a\n" if read == size else b"ACG") + b"A" * (size - 3)
+
+    @contextmanager
+    def opened(_path):
+        yield Endless()
+
+    (tmp_path / "x.fa").write_text(">a\nA\n")
+    source = plan(str(tmp_path / "x.fa"))
+    monkeypatch.setattr(module, "opened", opened)
+    monkeypatch.setattr(module, "READ", 1000)
+    given = 0
+    for count, block in enumerate(blocks(source, 300)):
+        assert read - given <= 1000 + 3 * 300
+        given += len(block.text)
+        if count == 50:
+            break
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\n\nACGT\n", "x.fa is not FASTA at line 3: expected '>'"),
+        (b">a\nAC\n>b\xc3\xa9\nAC\xc3\n", "x.fa is not FASTA: line 4 holds bytes that are not ASCII"),
+        (b"#\n", "x.fa holds no FASTA records"),
+        (b"", r"x.fa is empty \(0 bytes\)"),
+    ],
+)
+def test_damage_says_where(tmp_path, content, message):
+    (tmp_path / "x.fa").write_bytes(content)
+    with pytest.raises(GfmError, match=message):
+        list(blocks(plan(str(tmp_path / "x.fa")), 100))
+
+
+def test_misencoded_text_far_into_a_file_is_placed(tmp_path):
+    (tmp_path / "x.csv").write_bytes(b"text\n" + b"abcdefg\n" * 150_000 + "ä\n".encode("latin-1"))
+    with pytest.raises(GfmError, match=r"byte 0xe4 at offset 1200005, line 150002"):
+        load(str(tmp_path / "x.csv"))
+
+
+def test_a_directory_is_one_corpus(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "b" / "1.fa.gz").write_bytes(gzip.compress(b">x\nACGTNacg\n>y\nGG\n"))
+    (tmp_path / "a.fq").write_text("@x\nTTTT\n+\nIIII\n")
+    (tmp_path / "c.fna").write_text(">z\nGG\n")
+    (tmp_path / "c.fna.fai").write_text("not sequence")
+    (tmp_path / ".hidden" / "d.fa").write_text(">d\nCCC\n")
+    corpus = load(str(tmp_path))
+    assert [(s.record, s.start, s.text) for s in corpus.segments] == [
+        ("x", 0, "TTTT"), ("x#2", 0, "ACGT"), ("x#2", 5, "ACG"), ("y", 0, "GG"),
+    ]  # fmt: skip
+    assert corpus.stats == {
+        "records": 3, "segments": 4, "symbols": 13, "cut_symbols": 1, "soft_masked_share": 3 / 13,
+        "dropped_empty": 0, "dropped_duplicate": 1,
+    }  # fmt: skip
+    assert (corpus.name, corpus.kind) == (tmp_path.name, "dna")
+    assert load(str(tmp_path), max_symbols=6).symbols == 6
+
+
+def test_directories_that_are_no_corpus(tmp_path):
+    with pytest.raises(GfmError, match="holds no corpus: no file has one of the extensions"):
+        load(str(tmp_path))
+    (tmp_path / "x.docx").write_text("x")
+    with pytest.raises(GfmError, match="holds no corpus: none of its 1 files has one of the extensions"):
+        load(str(tmp_path))
+    (tmp_path / "a.fa").write_text(">a\nACGT\n")
+    (tmp_path / "readme.txt").write_text("x")
+    with pytest.raises(
+        GfmError, match=r"mixes sequences \(a.fa\) and text \(readme.txt\); keep files of one kind"
+    ):
+        load(str(tmp_path))

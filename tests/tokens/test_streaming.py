@@ -1,0 +1,249 @@
+import hashlib
+import json
+import sys
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import yaml
+
+from gfm_utils import corpora
+from gfm_utils.corpora.streaming import Stream, clean
+from gfm_utils.errors import GfmError
+from gfm_utils.tokens import PARTS, load_corpus, prepare, store
+from gfm_utils.tokens.arrays import ArrayWriter
+from gfm_utils.tokens.streaming import tokenize
+
+BLOCK, GAP = 2_000, 200
+
+
+def dna(length, seed=0):
+    letters = np.frombuffer(b"ACGT", np.uint8)
+    return np.random.default_rng([seed, length]).choice(letters, length).tobytes().decode()
+
+
+def fasta(records, width=70):
+    lines = []
+    for name, sequence in records.items():
+        lines += [f">{name}", *(sequence[i : i + width] for i in range(0, len(sequence), width))]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def genomes(tmp_path_factory):
+    """Three files, one in a folder of its own: a chromosome of 60 blocks, and short records."""
+    folder = tmp_path_factory.mktemp("genomes")
+    (folder / "b").mkdir()
+    (folder / "a.fa").write_text(fasta({"chr1": dna(59 * BLOCK + 700)}))
+    (folder / "b" / "c.fna").write_text(
+        fasta({f"r{i}": dna(600, i).lower() + "NN" + dna(300, i) for i in range(120)})
+    )
+    (folder / "d.fa").write_text(fasta({"chr1": dna(20 * BLOCK)}, width=10**6))
+    return folder
+
+
+def made(folder, out, name="kmer3", seed=42, workers=1, batch=10_000, most=None):
+    out.mkdir()
+    about = tokenize(out, name, corpora.plan(str(folder)), PARTS, 20_000, seed, most, workers, batch, BLOCK, GAP)
+    return about, {path.name: path.read_bytes() for path in out.glob("*.npy")}
+
+
+def split_of(folder, seed=42):
+    """What the stream gives, piece by piece: the segments of each part."""
+    stream = Stream(corpora.plan(str(folder)), seed, block=BLOCK, gap=GAP)
+    found = [[], [], []]
+    for piece in stream:
+        cleaned = clean(piece, "dna", ())
+        part = stream.take(piece, cleaned)
+        if part is not None:
+            found[part] += [(piece.block.source, segment) for segment in cleaned.segments]
+    stream.finish()
+    return found
+
+
+def test_the_arrays_are_those_of_the_pieces(genomes, tmp_path):
+    about, _ = made(genomes, tmp_path / "out", "bpe16")
+    found = store.TokenStore(tmp_path / "out", about | {"kind": "dna"})
+    for part, segments in zip(PARTS, split_of(genomes), strict=True):
+        decoded = [found.tokenizer.decode(ids).replace(" ", "") for ids in found.segments(part)]
+        assert decoded == [segment.text for _, segment in segments]
+        assert about["parts"][part]["symbols"] == sum(map(len, decoded))
+        assert about["parts"][part]["tokens"] == len(found.tokens(part)) == found.counts(part).sum()
+    assert isinstance(found.tokens("train"), np.memmap)
+    assert sum(part["symbols"] for part in about["parts"].values()) == about["streamed"]["symbols"]
+
+
+def test_parts_share_nothing_and_keep_their_distance(genomes):
+    places = [
+        (source, segment.record, segment.start, segment.start + len(segment), part)
+        for part, segments in enumerate(split_of(genomes))
+        for source, segment in segments
+        if segment.record == "chr1"
+    ]
+    places.sort()
+    gaps = set()
+    for (source, _, _, end, part), (other, _, begin, _, next_part) in pairwise(places):
+        if source == other:
+            assert begin - end == (GAP if part != next_part else 0)
+            gaps.add(begin - end)
+    assert gaps == {0, GAP}
+    kept = sum(end - begin for _, _, begin, end, _ in places)
+    assert 0.8 * 80 * BLOCK < kept < 79.4 * BLOCK
+
+
+def test_shares_are_about_those_asked_for(genomes):
+    symbols = [sum(len(segment) for _, segment in segments) for segments in split_of(genomes)]
+    assert np.allclose(np.array(symbols) / sum(symbols), [0.8, 0.1, 0.1], atol=0.1)
+
+
+def test_neither_batches_nor_processes_matter_but_the_seed_does(genomes, tmp_path):
+    _, one = made(genomes, tmp_path / "one")
+    _, again = made(genomes, tmp_path / "again", workers=2, batch=77_777)
+    _, other = made(genomes, tmp_path / "other", seed=43)
+    assert one == again
+    assert one != other
+
+
+def test_duplicates_are_dropped_and_near_duplicates_stay_together(tmp_path):
+    records = {f"r{i}": dna(900, i) for i in range(60)}
+    changed = {f"{name}.2": text[:450] + dna(20) + text[470:] for name, text in records.items()}
+    turned = str.maketrans("ACGT", "TGCA")
+    reverse = {f"{name}.3": text.translate(turned)[::-1][100:] for name, text in records.items()}
+    chromosome = dna(20 * BLOCK)
+    (tmp_path / "in").mkdir()
+    for name, content in {
+        "1.fa": records | {"chr": chromosome}, "2.fa": changed | {"other": chromosome.lower()},
+        "3.fa": reverse, "4.fa": dict(reversed(records.items())),
+    }.items():  # fmt: skip
+        (tmp_path / "in" / name).write_text(fasta(content))
+    about, _ = made(tmp_path / "in", tmp_path / "out")
+    assert about["streamed"]["dropped_duplicate"] == 60 + 20
+    part_of = {
+        segment.record: part for part, segments in enumerate(split_of(tmp_path / "in")) for _, segment in segments
+    }
+    alone = sum(
+        len({part_of[name], part_of[f"{name}.2"], part_of[f"{name}.3"]}) > 1 for name in records
+    )  # fmt: skip
+    assert alone == 0
+    assert {part_of[name] for name in records} == {0, 1, 2}
+
+
+def test_max_symbols_takes_the_first(genomes, tmp_path):
+    about, _ = made(genomes, tmp_path / "out", most=100_000)
+    assert 100_000 <= about["streamed"]["symbols"] < 100_000 + BLOCK
+
+
+def test_no_more_is_held_than_some_batches(genomes, tmp_path, monkeypatch):
+    """Symbols that were read and are not yet written are few, however many there are."""
+    from gfm_utils.corpora import streaming
+
+    read = written = most = 0
+    blocks, append = streaming.blocks, ArrayWriter.append
+
+    def counted(*arguments):
+        nonlocal read, most
+        for block in blocks(*arguments):
+            read += len(block.text)
+            most = max(most, read - written)
+            yield block
+
+    def counting(self, values):
+        nonlocal written
+        written += 3 * len(values) * (values.dtype == np.uint16)
+        append(self, values)
+
+    monkeypatch.setattr(streaming, "blocks", counted)
+    monkeypatch.setattr(ArrayWriter, "append", counting)
+    made(genomes, tmp_path / "out", batch=10_000)
+    lost = read - written  # gaps, N, ends of segments
+    assert read > 250_000
+    assert most < 10_000 + 3 * BLOCK + lost
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("MKVLAADEFGHIKLMNPQRSTVWY\n" * 40, r"2\.fa looks like protein.*letter 'L' in record 'p', line 4,"),
+        (b"ACGT\nAC\xffGT\n", r"2\.fa is not FASTA: line 5 holds bytes that are not ASCII"),
+    ],
+)
+def test_damage_says_where_and_leaves_nothing(tmp_path, smoke, monkeypatch, line, message):
+    monkeypatch.setattr(store, "LARGE", 1000)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "1.fa").write_text(fasta({"a": dna(5000)}))
+    data = line if isinstance(line, bytes) else line.encode()
+    (folder / "2.fa").write_bytes(b">q\nACGT\n>p\n" + data)
+    (folder / "3.fa").write_text(fasta({"b": dna(5000, 1)}))
+    with pytest.raises(GfmError, match=message) as caught:
+        prepare(f"{folder}@kmer3", smoke, tmp_path / "runs")
+    assert "\n" not in str(caught.value)
+    assert [
+        path.name for path in (tmp_path / "runs" / "tokens").iterdir() if not path.name.endswith(".lock")
+    ] == []
+
+
+def test_prepare_streams_what_is_large(genomes, smoke, tmp_path, monkeypatch):
+    condition = f"{genomes}@kmer3"
+    loaded = prepare(condition, smoke, tmp_path)
+    assert "streamed" not in loaded.about
+    monkeypatch.setattr(store, "LARGE", 30_000)
+    monkeypatch.setattr("gfm_utils.tokens.streaming.cores", lambda: 1)
+    profile = smoke.model_copy(update={"max_symbols": None})
+    monkeypatch.setattr(
+        store, "tokenize", lambda *arguments: tokenize(*arguments, batch=20_000, block=BLOCK, gap=GAP)
+    )
+    found = prepare(condition, profile, tmp_path)
+    assert found.path != loaded.path
+    assert found.about["streamed"]["gap"] == GAP and found.about["unit"] == "base"
+    assert len(found.window_starts("test", 64)) > 4
+    before = hashlib.sha256((found.path / "train.npy").read_bytes()).hexdigest()
+    monkeypatch.setattr(store, "tokenize", lambda *_: pytest.fail("made twice"))
+    again = prepare(condition, profile, tmp_path)
+    assert hashlib.sha256((again.path / "train.npy").read_bytes()).hexdigest() == before
+    assert load_corpus(str(genomes), profile).symbols == 30_000
+
+
+def test_the_key_follows_names_and_contents_of_a_directory(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nACGT\n")
+    keys = {corpora.plan(str(tmp_path)).key(None)}
+    (tmp_path / "README.md").write_text("not part of it")
+    assert corpora.plan(str(tmp_path)).key(None) in keys
+    (tmp_path / "b.fa").write_text(">a\nACGT\n")
+    keys.add(corpora.plan(str(tmp_path)).key(None))
+    (tmp_path / "b.fa").write_text(">a\nACGA\n")
+    keys.add(corpora.plan(str(tmp_path)).key(None))
+    (tmp_path / "b.fa").rename(tmp_path / "c.fa")
+    keys.add(corpora.plan(str(tmp_path)).key(None))
+    assert len(keys) == 4
+
+
+def test_a_stream_of_the_hub(tmp_path, smoke, monkeypatch):
+    rng = np.random.default_rng(0)
+    words = [f"w{i}" for i in range(50)]
+    rows = [{"text": " ".join(rng.choice(words, 200)) + " schÃ¶n"} for _ in range(300)]
+    calls = []
+
+    def load_dataset(*_arguments, **_options):
+        calls.append(1)
+        return iter(rows)
+
+    entry = {
+        "kind": "text", "description": "d", "licence": "l", "citation": "c", "format": "text",
+        "sources": [{"type": "hub", "dataset": "a/b"}],
+    }  # fmt: skip
+    (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"one": entry}))
+    monkeypatch.setenv("GFM_REGISTRY", str(tmp_path / "corpora.yaml"))
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    monkeypatch.setattr(store, "LARGE", 10_000)
+    monkeypatch.setattr("gfm_utils.tokens.streaming.cores", lambda: 1)
+    profile = smoke.model_copy(update={"max_symbols": 100_000, "tokenizer_symbols": 5_000})
+    found = prepare("one@bpe64", profile, tmp_path / "runs")
+    assert len(calls) == 2  # once for the tokenizer, once for the tokens
+    about = json.loads((found.path / "store.json").read_text())
+    # The stream itself is cut after so many symbols as they come, some of which cleaning takes away.
+    assert 95_000 < about["streamed"]["symbols"] <= 100_000 + 1_000
+    assert about["streamed"]["repaired_records"] == about["streamed"]["pieces"]
+    text = found.tokenizer.decode(found.segments("train")[0])
+    assert text.startswith("w") and text.endswith("schön")
