@@ -13,11 +13,9 @@ The files are random DNA, made anew in a temporary folder: half of each is one c
 A ratio above 1 is in our favour.
 """
 
-import argparse
 import importlib.util
-import json
+import math
 import multiprocessing
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,11 +25,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import common
 import numpy as np
 import psutil
 
 from gfm_utils import corpora
-from gfm_utils.provenance import commit_of, named_versions, processor_name
 from gfm_utils.tokens import PARTS, train_tokenizer
 from gfm_utils.tokens.streaming import tokenize
 
@@ -146,23 +144,16 @@ def _run(pipe: Any, run: Callable[..., int], path: list[str], arguments: tuple[A
     pipe.send(run(*arguments))
 
 
-def row(task: str, peer: str, mine: float, other: float | None, unit: str) -> dict[str, Any]:
-    ratio = None if other is None else mine / other if task == SPEED else other / mine
-    return {
-        "task": task, "peer": peer, "ours": mine, "theirs": other, "unit": unit, "ratio": ratio,
-        "device": processor_name(),
-    }  # fmt: skip
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__, TASKS)
     parser.add_argument("--tokenizer", default="kmer6", help="kmer<k> or bpe<V>")
     parser.add_argument("--bases", type=int, default=60_000_000, help="of DNA that is made")
     parser.add_argument("--files", type=int, default=6, help="that it is made in")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--no-peer", action="store_true", help="ours alone")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and provenance there, too")
     options = parser.parse_args()
+    tasks = common.chosen(parser, options, TASKS)
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="gfm-tokenising-") as name:
         scratch = Path(name)
         for part in ("fasta", "ours", "theirs"):
@@ -170,34 +161,24 @@ def main() -> None:
         make(scratch / "fasta", options.bases, options.files)
         fasta = str(scratch / "fasta")
         tokens, seconds, peak = measured(ours, fasta, str(scratch / "ours"), options.tokenizer, options.workers)
-        figures: tuple[float | None, float | None] = (None, None)
-        peer = "none"
+        peer, speed, memory = "none", math.nan, math.nan
         if not options.no_peer:
             if importlib.util.find_spec("datasets") is None:
                 command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", f"{scratch}/pip"]
                 subprocess.run([*command, *NEEDED], check=True, stdout=subprocess.DEVNULL)
                 sys.path.append(f"{scratch}/pip")
-            mine = (fasta, str(scratch / "theirs"), options.tokenizer, options.workers)
-            found, other, used = measured(theirs, *mine)
-            figures = (found / other, used)
+            found, other, memory = measured(
+                theirs, fasta, str(scratch / "theirs"), options.tokenizer, options.workers
+            )
+            speed = found / other
             peer = f"datasets, map, {options.workers} processes"
-        shutil.rmtree(scratch / "fasta")
+    case = f"{options.tokenizer}, {tokens:,} tokens of {options.bases:,} bases"
     rows = [
-        row(SPEED, peer, tokens / seconds, figures[0], "tokens/s"),
-        row(MEMORY, peer, peak, figures[1], "MB"),
+        common.row(SPEED, case, peer, tokens / seconds, speed, "tokens/s", more_is_better=True),
+        common.row(MEMORY, case, peer, peak, memory, "MB", more_is_better=False),
     ]
-    print(f"{options.tokenizer}: {tokens:,} tokens of {options.bases:,} bases in {seconds:.1f} s")
-    for made in rows:
-        other = "" if made["theirs"] is None else f", {peer}: {made['theirs']:,.0f}, ratio {made['ratio']:.2f}"
-        print(f"{made['task']:24s} {made['ours']:14,.0f} {made['unit']}{other}")
-    if options.json:
-        configuration = {name: value for name, value in vars(options).items() if name != "json"}
-        provenance = {
-            "commit": commit_of(Path(__file__).parents[1]),
-            "versions": named_versions(),
-            "configuration": configuration,
-        }
-        options.json.write_text(json.dumps({"provenance": provenance, "rows": rows}, indent=1) + "\n")
+    configuration = {name: value for name, value in vars(options).items() if name not in ("json", "out")}
+    common.report([row for row in rows if row["task"] in tasks], options, configuration, started)
 
 
 if __name__ == "__main__":

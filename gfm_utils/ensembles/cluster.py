@@ -28,6 +28,7 @@ from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
 from gfm_utils.errors import GfmError
 from gfm_utils.files import locked
 from gfm_utils.tokens import TokenStore
+from gfm_utils.tokens.parallel import cores
 
 #: So often a member whose node was lost goes to another, and on from its newest saved state if that is seen there.
 RETRIES = 5
@@ -141,7 +142,7 @@ def _connected() -> Iterator[Any]:
     address = os.environ.get("RAY_ADDRESS")
     if not address:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        options |= {"address": "local", "num_cpus": local.cores(), "include_dashboard": False}
+        options |= {"address": "local", "num_cpus": cores(), "include_dashboard": False}
     try:
         _reach(address)
         ray.init(**options)

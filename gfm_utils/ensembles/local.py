@@ -23,10 +23,16 @@ from gfm_utils.ensembles.records import Diverged
 from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
 from gfm_utils.ensembles.training import train_group
 from gfm_utils.errors import GfmError
+from gfm_utils.tokens.parallel import cores, end_with_parent
 
 #: Environment of a process that trains: large buffers are kept between steps instead of going back to the
-#: system. Without this, glibc maps fresh zeroed pages for every activation, a fifth of a small model's step.
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "2000000000"}
+#: system, and lie in large pages. Without this, glibc maps fresh zeroed pages for every activation, a fifth of a
+#: small model's step.
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "MALLOC_TRIM_THRESHOLD_": "2000000000",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 _report_queue: Any = None
 _barrier: Any = None
 
@@ -34,11 +40,6 @@ _barrier: Any = None
 def device() -> str:
     """Where models run on this machine: ``cuda`` when there is a GPU, else ``cpu``."""
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def expected_costs(tasks: Sequence[Task], devices: int = 1) -> list[Cost]:
@@ -188,15 +189,7 @@ def _start_worker(reports: Any, barrier: Any, threads: int) -> None:
     global _report_queue, _barrier
     _report_queue, _barrier = reports, barrier
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this worker when the process that asked for it is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _meet() -> None:

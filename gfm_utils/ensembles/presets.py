@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from transformers import (
@@ -14,6 +14,7 @@ from transformers import (
     RoFormerConfig,
     RoFormerForMaskedLM,
 )
+from transformers.models.bert.modeling_bert import BertCrossAttention
 
 from gfm_utils.errors import unknown
 from gfm_utils.tokens import SPECIAL
@@ -118,7 +119,10 @@ def parameters_of(name: str, vocabulary: int, window: int) -> int:
 
 
 def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Logits at the given positions only: the head and the decoder never see the other tokens.
+    """Logits at the given positions only, and as little as possible of what nobody asks for.
+
+    The head and the decoder never see the other tokens. In a BERT neither does the last layer, where the
+    others only lend their keys and values; the layer's own modules do the work, and the result is the same.
 
     Args:
         model: a ``BertForMaskedLM``, ``RoFormerForMaskedLM`` or ``ModernBertForMaskedLM``.
@@ -128,11 +132,27 @@ def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> tor
     Returns:
         Logits, shape (n, m, vocabulary).
     """
-    hidden = model.base_model(input_ids=ids).last_hidden_state  # (n, window, hidden)
-    index = positions.unsqueeze(-1).expand(-1, -1, hidden.shape[-1])
-    chosen = hidden.gather(1, index)  # (n, m, hidden)
-    if hasattr(model, "cls"):
-        logits: torch.Tensor = model.cls(chosen)
-    else:
-        logits = model.decoder(model.head(chosen))
+    if isinstance(model, BertForMaskedLM):
+        logits: torch.Tensor = model.cls(_last_hidden_of_bert(model.bert, ids, positions))
+        return logits
+    chosen = _at(model.base_model(input_ids=ids).last_hidden_state, positions)
+    logits = model.cls(chosen) if hasattr(model, "cls") else model.decoder(model.head(chosen))
     return logits
+
+
+def _at(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """The states at some positions: (n, window, hidden) and (n, m) -> (n, m, hidden)."""
+    return hidden.gather(1, positions.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+
+
+def _last_hidden_of_bert(bert: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    hidden = bert.embeddings(input_ids=ids)
+    *layers, last = bert.encoder.layer
+    for layer in layers:
+        made = layer(hidden, None)
+        hidden = made if isinstance(made, torch.Tensor) else made[0]
+    chosen = _at(hidden, positions)
+    # Queries of the chosen tokens, keys and values of all: what transformers calls attention to another sequence.
+    context = BertCrossAttention.forward(last.attention.self, chosen, hidden)[0]
+    made = last.feed_forward_chunk(last.attention.output(context, chosen))
+    return cast(torch.Tensor, made)

@@ -67,10 +67,10 @@ def in_order(work: Callable[[Given], Made], given: Iterable[Given], workers: int
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asked for this one ends it
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallel part
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process when the one that asked for it is gone, however it went."""
     parent = multiprocessing.parent_process()
     if parent is not None:

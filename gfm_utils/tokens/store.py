@@ -1,6 +1,7 @@
 """Token arrays on disk: one memory-mapped array a part, its segments, and the tokenizer that made it."""
 
 import json
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from gfm_utils import corpora
@@ -159,8 +161,12 @@ def load_corpus(source: str, profile: Profile) -> corpora.Corpus:
         GfmError: the corpus cannot be had or read.
     """
     plan = corpora.plan(source, progress=True)
-    limit = LARGE if _is_large(plan, profile) else profile.max_symbols if plan.stream is not None else None
-    return corpora.load(source, max_symbols=limit, progress=True)
+    if _is_large(plan, profile):
+        tqdm.write(f"{source} is large: analyses of its letters read the first {LARGE:,} of them", file=sys.stderr)
+        return corpora.load(source, max_symbols=LARGE, progress=True)
+    return corpora.load(
+        source, max_symbols=profile.max_symbols if plan.stream is not None else None, progress=True
+    )
 
 
 def _is_large(plan: corpora.Plan, profile: Profile) -> bool:

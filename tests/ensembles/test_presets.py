@@ -13,16 +13,23 @@ def test_the_papers_models_have_the_papers_sizes():
         assert model.config.hidden_dropout_prob == 0.1
 
 
-@pytest.mark.parametrize("name", ["modernbert-2x64", "bert-4m"])
-def test_masked_logits_are_the_models_own(name):
-    model = build_model(name, 69, 32, 1).eval()
+@pytest.mark.parametrize("name", ["modernbert-2x64", "bert-4m", "bert-2x64", "roformer-2x64"])
+def test_masked_logits_are_the_models_own_and_so_are_their_gradients(name):
+    model = build_model(name, 69, 32, 1).double()
     ids = torch.randint(0, 69, (3, 32), generator=torch.Generator().manual_seed(0))
     positions = torch.tensor([[0, 5], [1, 31], [7, 8]])
-    with torch.no_grad():
-        full = model(input_ids=ids).logits
-        ours = masked_logits(model, ids, positions)
-    for row in range(3):
-        torch.testing.assert_close(ours[row], full[row, positions[row]])
+    full = model(input_ids=ids).logits
+    theirs = torch.stack([full[row, positions[row]] for row in range(3)])
+    ours = masked_logits(model, ids, positions)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    of_theirs, of_ours = (
+        torch.autograd.grad(logits.logsumexp(-1).sum(), weights, allow_unused=True) for logits in (theirs, ours)
+    )
+    for one, other in zip(of_theirs, of_ours, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(other, one, rtol=1e-8, atol=1e-10)
 
 
 def test_the_seed_decides_the_weights_and_leaves_the_generator_alone():
