@@ -92,7 +92,6 @@ figures.shared_overview(chapter.ensembles)
 #
 # The paper's members are BERTs: they know where a token stands from a vector that is learned for each place and added to the token's own.
 # Three encoders of the same width and depth read the same batches, two members each: the book's own; BERT; and RoFormer {cite:p}`su2024`, which is BERT but for its positions, that turn queries and keys by angles instead (*rotary*).
-# BERT and RoFormer differ in nothing else.
 
 # %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part for three encoders of one size, two members each. Dashed: what counting reaches.", "name": "fig-positions"}}
 positions = analyses.position_curves(chapter.ensembles, chapter.profile)
@@ -103,8 +102,9 @@ answers.positions_answer(positions)
 
 # %% [markdown]
 # An encoder that stays on the level of token frequencies has not found out which tokens are its neighbours.
-# With rotary positions a score between two tokens depends on their distance from the first step on, so that "the token before" is one direction that all places share.
-# Learned absolute positions are as good as random at first: *distance* has to be put together from pairs of places, each pair by itself, before any use can be made of it, and the gradient towards it is small until it is.
+# If RoFormer leaves it and BERT does not, the positions are the reason, for these two differ in nothing else.
+# The likely mechanism: with rotary positions a score between two tokens depends on their distance from the first step on, so that "the token before" is one thing to learn for all places.
+# Learned absolute positions say nothing about distance at first: it has to be put together from pairs of places, each by itself.
 # All conditions look alike on the plateau, whatever the corpus, so at a small budget an ensemble of such encoders says nothing about entropy; the book trains them in the profile `paper` only.
 #
 # ## What the paper's size costs

@@ -56,9 +56,9 @@ class Chapter:
         """Write the chapter's result table and return it.
 
         Args:
-            results: result tables, put one below the other.
+            results: result tables, put one below the other; a row that several of them hold is written once.
         """
-        table = pd.concat(results, ignore_index=True) if len(results) > 1 else results[0]
+        table = pd.concat(results, ignore_index=True).drop_duplicates(ignore_index=True)
         write_table(table, self.results_dir / f"{self.name}.parquet")
         return table
 

@@ -26,7 +26,7 @@ from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import CHUNKS, jackknife_error
 from gfm_utils.entropy.dna_mixing import LONGEST, Mode, dna_context_mixing
 from gfm_utils.entropy.mixing import BYTE_MIXER, context_mixing
-from gfm_utils.entropy.symbols import encode_bases, first_texts
+from gfm_utils.entropy.symbols import encode_bases, first_symbols
 from gfm_utils.errors import GfmError
 
 
@@ -102,7 +102,7 @@ def code_lengths(
     Raises:
         GfmError: the corpus is empty, or DNA holds something else than A, C, G and T.
     """
-    texts = first_texts((segment.text for segment in corpus.segments), min(limit or LONGEST, LONGEST))
+    texts = first_symbols((segment.text for segment in corpus.segments), min(limit or LONGEST, LONGEST))
     if not texts:
         raise GfmError(f"corpus {corpus.name!r} holds nothing to code")
     is_dna = corpus.kind == "dna"

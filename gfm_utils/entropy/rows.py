@@ -12,7 +12,7 @@ from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
 from gfm_utils.entropy.codelength import CodeLength
 from gfm_utils.entropy.matches import MOST_SYMBOLS, MatchEntropy, match_entropies
-from gfm_utils.entropy.symbols import encode_bases, encode_characters, first_texts
+from gfm_utils.entropy.symbols import encode_bases, encode_characters, first_symbols
 from gfm_utils.entropy.tables import entropy_rows
 from gfm_utils.errors import GfmError
 
@@ -44,10 +44,11 @@ def corpus_entropy(
     Raises:
         GfmError: the corpus is empty, or DNA holds something else than A, C, G and T.
     """
-    texts = first_texts((segment.text for segment in corpus.segments), max_symbols)
+    texts = first_symbols((segment.text for segment in corpus.segments), max_symbols)
     if not texts:
         raise GfmError(f"corpus {corpus.name!r} holds nothing to estimate entropy from")
     is_dna = corpus.kind == "dna"
+    symbols: Sequence[NDArray[Any]]
     symbols, alphabet = encode_bases(texts) if is_dna else encode_characters(texts)
     unit = f"bits/{corpus.unit}"
     rows: list[dict[str, Any]] = []
@@ -55,7 +56,7 @@ def corpus_entropy(
         symbols, alphabet, max_order, untrusted_orders=None if is_dna else 2, progress=progress
     ):
         rows += _block_rows(corpus.name, result, unit, 1.0)
-    matched = _first_symbols(symbols, match_symbols or MOST_SYMBOLS)
+    matched = first_symbols(symbols, match_symbols or MOST_SYMBOLS)
     if sum(map(len, matched)) > 1:
         rows += _match_rows(corpus.name, match_entropies(matched, alphabet, progress), unit)
     rows += [_code_row(corpus.name, code, unit) for code in codes]
@@ -104,12 +105,6 @@ def token_entropy(
             rows += found if name == "token" else [row for row in found if row["metric"] != "block_entropy"]
         rows.append(_uniform_row(condition, vocabulary_size, f"bits/{name}", results[0].observations, scale))
     return entropy_rows(rows)
-
-
-def _first_symbols(segments: Sequence[NDArray[Any]], limit: int) -> list[NDArray[Any]]:
-    """The segments, cut after so many symbols in all."""
-    ends = np.cumsum([0, *map(len, segments)])
-    return [segment[: max(0, limit - int(end))] for segment, end in zip(segments, ends[:-1], strict=True)]
 
 
 def _interval(value: float, se: float | None) -> dict[str, float | None]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,14 +38,17 @@ def encode_characters(texts: Sequence[str]) -> tuple[list[NDArray[np.int64]], in
     return np.split(numbers[points], ends), int(present.sum())
 
 
-def first_texts(texts: Iterable[str], limit: int | None) -> list[str]:
-    """The texts that are not empty, cut after so many symbols in all."""
-    kept: list[str] = []
+Text = TypeVar("Text", str, NDArray[Any])
+
+
+def first_symbols(texts: Iterable[Text], limit: int | None) -> list[Text]:
+    """The texts, or arrays of symbols, that are not empty, cut after so many symbols in all."""
+    kept: list[Text] = []
     left = sys.maxsize if limit is None else limit
     for text in texts:
         if left <= 0:
             break
-        if text:
+        if len(text):
             kept.append(text[:left])
             left -= len(kept[-1])
     return kept
