@@ -48,8 +48,8 @@ def corpus_entropy(
     if not texts:
         raise GfmError(f"corpus {corpus.name!r} holds nothing to estimate entropy from")
     is_dna = corpus.kind == "dna"
-    symbols: Sequence[NDArray[Any]]
-    symbols, alphabet = encode_bases(texts) if is_dna else encode_characters(texts)
+    encoded, alphabet = encode_bases(texts) if is_dna else encode_characters(texts)
+    symbols: list[NDArray[Any]] = list(encoded)
     unit = f"bits/{corpus.unit}"
     rows: list[dict[str, Any]] = []
     for result in block_entropies(

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from gfm_utils.analyses import learning_curves, position_curves
+from gfm_utils.analyses.learning import POSITIONS
+from gfm_utils.book import answers
+from gfm_utils.ensembles import expected_cost
+from gfm_utils.figures import learning_chart, position_chart, shared_overview, summary_of_training
+from gfm_utils.profiles import profile
+
+
+@pytest.fixture(scope="module")
+def table(trained):
+    return learning_curves(trained)
+
+
+def test_levels_are_what_counting_reaches(trained, table):
+    for ensemble in trained:
+        own = table[table["condition"] == ensemble.condition]
+        unigram = own.loc[own["metric"] == "validation_unigram_nll", "value"].item()
+        given = own[own["metric"] == "conditional_entropy"].sort_values("x")
+        assert given["x"].astype(int).tolist() == list(range(1, len(given) + 1))
+        assert len(given) > 1 or ensemble.store.kind == "dna"  # of the few tokens of DNA pairs are too rare
+        counts = ensemble.store.counts("train")
+        shares = counts[counts > 0] / counts.sum()
+        plugin = float(-shares @ np.log2(shares))
+        assert given["value"].iloc[0] == pytest.approx(plugin, abs=0.01)  # Grassberger's correction is small
+        assert unigram == pytest.approx(plugin, abs=0.1)
+        assert given["value"].is_monotonic_decreasing  # conditioning cannot raise entropy
+        assert (given["low"] <= given["value"]).all() and (given["value"] <= given["high"]).all()
+
+
+def test_curves_times_and_speeds_are_the_members_own(trained, table):
+    ensemble = trained[0]
+    own = table[table["condition"] == ensemble.condition]
+    curve = own[(own["metric"] == "validation_nll") & (own["member"] == ensemble.seeds[0])]
+    np.testing.assert_allclose(curve["value"], ensemble.members[0].metrics["validation_loss"])
+    time, speed = (
+        own[(own["metric"] == metric) & own["member"].notna()].set_index("member")["value"]
+        for metric in ("training_time", "training_speed")
+    )
+    assert time[ensemble.seeds[0]] == ensemble.members[0].provenance["seconds"]
+    np.testing.assert_allclose(time * speed, ensemble.spec.tokens_seen)
+
+
+def test_the_chapters_sentence_and_charts_are_of_these_numbers(trained, table):
+    said = answers.ensembles_answer(table)
+    assert "token frequencies alone; a token costs" in said
+    assert all(ensemble.condition in said for ensemble in trained)
+    assert "validation loss" in learning_chart(table).to_json()
+    shown = summary_of_training(table).to_html()
+    assert "a token, given the one before" in shown and "time a member" in shown
+    shared = shared_overview(trained).to_html()
+    assert "3 different ones" in shared and "the same for all" in shared
+
+
+def test_positions_are_compared_on_text_with_one_budget(trained, smoke):
+    found = position_curves(trained[::-1], smoke.changed(steps=3))
+    assert set(found["condition"]) == {e.condition for e in trained if e.store.kind == "text"}
+    curves = found[found["metric"] == "validation_nll"]
+    assert list(dict.fromkeys(curves["state"])) == list(POSITIONS)
+    assert {tuple(rows["x"].astype(int).unique()) for _, rows in curves.groupby("state")} == {
+        tuple(step * smoke.batch * smoke.window for step in (0, 1, 2, 3))
+    }
+    assert set(curves["member"].dropna()) == {1, 2}
+    said = answers.positions_answer(found).data
+    assert said.count("that level") == len(POSITIONS) and "BERT (absolute)" in said
+    assert "RoFormer" in position_chart(found).to_json()
+
+
+def test_the_cost_of_a_profile_needs_no_corpus(tmp_path):
+    cost = expected_cost(profile("smoke"), vocabulary=69, devices=2)
+    assert (cost.condition, cost.members, cost.devices) == ("random", 2, 2)
+    assert 0 < cost.seconds_on_devices <= cost.seconds and cost.memory_bytes > 0
