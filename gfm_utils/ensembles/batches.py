@@ -9,7 +9,7 @@ import torch
 
 from gfm_utils.ensembles.specification import EnsembleSpec, Seeds
 from gfm_utils.errors import GfmError
-from gfm_utils.tokens import PARTS, SPECIAL, TokenStore, choose_positions, corrupt, mask_all
+from gfm_utils.tokens import PARTS, SPECIAL, TokenStore, choose_positions, corrupt, cut_windows, mask_all
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def batches(store: TokenStore, spec: EnsembleSpec, seeds: Seeds, start: int = 0)
         GfmError: the training part has fewer windows than one batch.
     """
     check_windows(store, spec)
-    starts = store.window_starts("train", spec.window)
+    starts, tokens = store.window_starts("train", spec.window), store.tokens("train")
     per_epoch = len(starts) // spec.batch
     order = np.zeros(0, np.int64)
     for step in range(start, spec.steps):
@@ -71,7 +71,7 @@ def batches(store: TokenStore, spec: EnsembleSpec, seeds: Seeds, start: int = 0)
         if within == 0 or step == start:
             order = np.random.default_rng([seeds.order, epoch]).permutation(len(starts))
         windows = order[within * spec.batch : (within + 1) * spec.batch]
-        clean = store.windows("train", starts[windows], spec.window)
+        clean = cut_windows(tokens, starts[windows], spec.window)
         positions = choose_positions(windows, spec.window, spec.train_mask, seeds.masks, epoch)
         shown = corrupt(
             clean, positions, windows, SPECIAL.index("[MASK]"), (len(SPECIAL), spec.vocabulary),

@@ -2,7 +2,7 @@
 
 from gfm_utils.tokens.conditions import Condition, tokenizer_kind
 from gfm_utils.tokens.masking import choose_positions, corrupt, mask_all, masked_per_window
-from gfm_utils.tokens.store import FEWEST_WINDOWS, PARTS, TokenStore, load_corpus, prepare
+from gfm_utils.tokens.store import FEWEST_WINDOWS, PARTS, TokenStore, cut_windows, load_corpus, prepare
 from gfm_utils.tokens.synthetic import random_store
 from gfm_utils.tokens.tokenizers import SPECIAL, encode, token_lengths, train_tokenizer
 
@@ -14,6 +14,7 @@ __all__ = [
     "TokenStore",
     "choose_positions",
     "corrupt",
+    "cut_windows",
     "encode",
     "load_corpus",
     "mask_all",

@@ -108,7 +108,7 @@ class TokenStore:
 
     def windows(self, part: str, starts: npt.NDArray[np.int64], window: int) -> npt.NDArray[np.int64]:
         """Token ids of the windows at ``starts``, shape (n, window)."""
-        return self.tokens(part)[starts[:, None] + np.arange(window)].astype(np.int64)
+        return cut_windows(self.tokens(part), starts, window)
 
     def counts(self, part: str) -> npt.NDArray[np.int64]:
         """How often each token occurs in a part, shape (vocabulary,)."""
@@ -116,6 +116,13 @@ class TokenStore:
         for begin in range(0, len(tokens), _CHUNK):
             total += np.bincount(tokens[begin : begin + _CHUNK], minlength=self.vocabulary)
         return total
+
+
+def cut_windows(
+    tokens: npt.NDArray[np.uint16], starts: npt.NDArray[np.int64], window: int
+) -> npt.NDArray[np.int64]:
+    """Token ids of the windows at ``starts``, shape (n, window)."""
+    return tokens[starts[:, None] + np.arange(window)].astype(np.int64)
 
 
 def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) -> TokenStore:
