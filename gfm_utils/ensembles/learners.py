@@ -1,5 +1,6 @@
 """Steps of training: for one model, or for several of the same shape in one program."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -146,9 +147,15 @@ class Learner(ABC):
             torch.cuda.synchronize()
             places = (inputs[0].clone(), inputs[1].clone(), inputs[2].clone())
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                self._take(places)
-            self.graph, self.recorded = graph, places
+            try:
+                with torch.cuda.graph(graph):
+                    self._take(places)
+            except RuntimeError as error:
+                self.optimizer.zero_grad(set_to_none=True)
+                reason = next(iter(str(error).splitlines()), "")
+                warnings.warn(f"training goes on kernel by kernel, no CUDA graph: {reason}", stacklevel=2)
+            else:
+                self.graph, self.recorded = graph, places
 
     @torch.no_grad()
     def validation_losses(self, held_out: Sequence[torch.Tensor]) -> list[float]:
