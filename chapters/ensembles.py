@@ -64,7 +64,7 @@ chapter = open_chapter("ensembles", profile, conditions, runs_dir, results_dir, 
 # the cross-entropy under token frequencies, and the *conditional entropy* $h_k = H_k - H_{k-1}$ of a token given the $k-1$ before it, estimated from the training part as in [the chapter on entropy](entropy), where the sample suffices.
 # Blocks see the tokens before a place only; the network sees both sides, so it may go below every level.
 
-# %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part while each member is trained, one line a member. Dashed: what counting reaches, without context and with the tokens before.", "name": "fig-learning"}}
+# %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part while each member is trained, one line a member. Horizontal: what counting reaches, from token frequencies (long dashes), given the token before (dots) and given the two before (dashes and dots), where the sample suffices.", "name": "fig-learning"}}
 table = analyses.learning_curves(chapter.ensembles)
 figures.learning_chart(table)
 
@@ -73,7 +73,7 @@ figures.learning_chart(table)
 #
 # A line in {numref}`fig-learning` that stays on the level of token frequencies has learned how common each token is, and nothing about what stands around it.
 # What lies below is *context gain*: use made of the other tokens.
-# Lines of one colour lie close together: members of an ensemble are nearly equally good, whatever else they disagree about.
+# How far lines of one colour lie apart is how much the initial weights alone decide about the loss; what members with the same loss disagree about is the matter of [a later chapter](disagreement).
 
 # %%
 figures.summary_of_training(table)
@@ -91,9 +91,9 @@ figures.shared_overview(chapter.ensembles)
 # ## Why not the paper's own encoder?
 #
 # The paper's members are BERTs: they know where a token stands from a vector that is learned for each place and added to the token's own.
-# Three encoders of the same width and depth read the same batches, two members each: the book's own; BERT; and RoFormer {cite:p}`su2024`, which is BERT but for its positions, that turn queries and keys by angles instead (*rotary*).
+# Three encoders of the same width and depth read the same batches, a few members each: the book's own; BERT; and RoFormer {cite:p}`su2024`, which is BERT but for its positions, that turn queries and keys by angles instead (*rotary*).
 
-# %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part for three encoders of one size, two members each. Dashed: what counting reaches.", "name": "fig-positions"}}
+# %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part for three encoders of one size, one line a member. Horizontal: what counting reaches, as above.", "name": "fig-positions"}}
 positions = analyses.position_curves(chapter.ensembles, chapter.profile)
 figures.position_chart(positions)
 

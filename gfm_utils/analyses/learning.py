@@ -17,6 +17,9 @@ LONGEST_BLOCK = 3
 #: Presets of one size: rotary positions, BERT with rotary positions, and BERT with its own, absolute ones.
 POSITIONS = ("modernbert-2x64", "roformer-2x64", "bert-2x64")
 
+#: Members of each of these.
+POSITION_MEMBERS = 3
+
 
 def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     """Result table of the losses at log-spaced steps, their levels, and the speed of training.
@@ -49,7 +52,7 @@ def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
 
 
 def position_curves(ensembles: Sequence[Ensemble], profile: Profile) -> pd.DataFrame:
-    """Two members each of encoders of one size that know the places of tokens in different ways.
+    """A few members each of encoders of one size that know the places of tokens in different ways.
 
     They read the same batches, of the first condition whose corpus is text, or else of the first: without
     context to be learned there would be nothing to see.
@@ -64,10 +67,10 @@ def position_curves(ensembles: Sequence[Ensemble], profile: Profile) -> pd.DataF
     """
     chosen = next((ensemble for ensemble in ensembles if ensemble.store.kind == "text"), ensembles[0])
     runs_dir, seed = chosen.store.path.parents[1], chosen.spec.data_seed
-    rows = _levels(chosen)
+    rows, members = _levels(chosen), min(POSITION_MEMBERS, profile.members)
     for preset in POSITIONS:
         size = profile.changed(preset=preset)
-        (ensemble,) = train_ensembles([chosen.condition], size, runs_dir, seed, members=2)
+        (ensemble,) = train_ensembles([chosen.condition], size, runs_dir, seed, members)
         rows += _curves(ensemble, preset)
     return tables.table(rows)
 

@@ -229,7 +229,7 @@ def positions_answer(table: pd.DataFrame) -> Markdown:
         last = curve.iloc[curve["x"].astype(float).argmax()]
         gain = level - last["value"]
         lines.append(f"- {name}: {_number(last)}, {abs(gain):.2f} {'below' if gain > 0 else 'above'} that level.")
-    return Markdown("\n".join([*lines, "\nBrackets are 95 % intervals over two members."]))
+    return Markdown("\n".join([*lines, "\nBrackets are 95 % intervals over the members of each."]))
 
 
 def cost_answer(table: pd.DataFrame) -> Markdown:

@@ -122,9 +122,13 @@ def expected(
 
 
 def duration(seconds: float) -> str:
-    """A time for people: ``8 s``, ``2.5 min``, ``34 min``, ``3.4 h``."""
+    """A time for people: ``8 s``, ``2.5 min``, ``34 min``, ``3.4 h``, ``12 days``, ``2.7 years``."""
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
     if seconds < 5400:
         return f"{seconds / 60:.{int(seconds < 600)}f} min"
-    return f"{seconds / 3600:,.1f} h"
+    if seconds < 3 * 86400:
+        return f"{seconds / 3600:.1f} h"
+    if seconds < 2 * 365 * 86400:
+        return f"{seconds / 86400:.{int(seconds < 10 * 86400)}f} days"
+    return f"{seconds / 86400 / 365:,.1f} years"

@@ -72,7 +72,7 @@ def _loss_lines(table: pd.DataFrame, colour: alt.Color, detail: alt.Detail) -> a
             x=alt.X(
                 "x:Q",
                 title="tokens read in training",
-                scale=alt.Scale(type="log"),
+                scale=alt.Scale(type="log", nice=False),
                 axis=alt.Axis(format="~s"),
             ),
             y=alt.Y("value:Q", title="validation loss (bits per token)", scale=alt.Scale(zero=False)),
@@ -94,7 +94,7 @@ def _levels(table: pd.DataFrame, colour: Any) -> alt.Chart:
     given = rows_of(table, "conditional_entropy", axis="order")
     given = given[given["x"] > 1].assign(level=lambda rows: [GIVEN[int(order)] for order in rows["x"]])
     levels = pd.concat([unigram, given], ignore_index=True)
-    names = ["token frequencies", *GIVEN.values()]
+    names = [name for name in ("token frequencies", *GIVEN.values()) if name in set(levels["level"])]
     return (
         alt.Chart(levels[["condition", "level", "value"]])
         .mark_rule(strokeWidth=1.5)
@@ -103,7 +103,7 @@ def _levels(table: pd.DataFrame, colour: Any) -> alt.Chart:
             color=colour,
             strokeDash=alt.StrokeDash(
                 "level:N", title="dashed levels: entropy of", sort=names,
-                scale=alt.Scale(domain=names, range=[[8, 4], [2, 3], [8, 3, 2, 3]]),
+                scale=alt.Scale(domain=names, range=[[8, 4], [2, 3], [8, 3, 2, 3]][: len(names)]),
                 legend=alt.Legend(columns=1, labelLimit=260),
             ),
             tooltip=["condition", "level", alt.Tooltip("value:Q", title="bits per token", format=".3f")],
@@ -130,12 +130,16 @@ def summary_of_training(table: pd.DataFrame) -> Styler:
     columns = {
         "tokens a member": final["x"].map("{:,.0f}".format),
         "validation loss (bits/token)": pd.Series(loss, final.index),
-        "token frequencies alone": level.map("{:.3f}".format),
-        **{GIVEN[order]: entropy(order) for order in GIVEN},
+        "token frequencies": level.map("{:.3f}".format),
+        **{
+            f"given {order - 1} before": entropy(order)
+            for order in GIVEN
+            if order in given.index.get_level_values(1)
+        },
         "time a member": time.map(duration),
         "tokens/s a member": speed.map("{:,.0f}".format),
     }
-    return for_people(pd.DataFrame(columns).loc[conditions_of(table)].reset_index())
+    return for_people(pd.DataFrame(columns).loc[conditions_of(table)].reset_index(names="condition"))
 
 
 def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:

@@ -49,7 +49,7 @@ def test_the_chapters_sentence_and_charts_are_of_these_numbers(trained, table):
     assert all(ensemble.condition in said for ensemble in trained)
     assert "validation loss" in learning_chart(table).to_json()
     shown = summary_of_training(table).to_html()
-    assert "a token, given the one before" in shown and "time a member" in shown
+    assert "given 1 before" in shown and "time a member" in shown
     shared = shared_overview(trained).to_html()
     assert "3 different ones" in shared and "the same for all" in shared
 

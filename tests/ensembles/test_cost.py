@@ -116,6 +116,7 @@ def test_memory_grows_with_the_batch_even_when_the_probe_reads_less_of_it(tasks)
 
 
 def test_durations_for_people():
-    assert [duration(s) for s in (0.2, 42, 150, 600, 7200, 3.6e6)] == [
-        "1 s", "42 s", "2.5 min", "10 min", "2.0 h", "1,000.0 h",
+    day = 86400
+    assert [duration(s) for s in (0.2, 42, 150, 600, 7200, 5 * day, 40 * day, 1000 * day)] == [
+        "1 s", "42 s", "2.5 min", "10 min", "2.0 h", "5.0 days", "40 days", "2.7 years",
     ]  # fmt: skip
