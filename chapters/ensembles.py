@@ -119,7 +119,7 @@ figures.cost_overview(cost)
 answers.cost_answer(cost)
 
 # %% tags=["remove-output"]
-chapter.save(table, positions, cost)
+chapter.save(table, positions)
 chapter.answer(answers.ensembles_answer(table))
 
 # %% [markdown]
