@@ -154,7 +154,8 @@ def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:
             "condition": spec.condition, "architecture": spec.preset, "parameters": f"{weights:,}",
             "window (tokens)": spec.window, "steps": f"{spec.steps:,}", "windows a step": spec.batch,
             "masked": f"{spec.train_mask:.0%}", "dropout": spec.dropout, "learning rate": spec.learning_rate,
-            "precision": spec.precision, "member seeds": ", ".join(map(str, ensemble.seeds)), "initial weights": _kinds(different["init"]),
+            "precision": spec.precision, "member seeds": ", ".join(map(str, ensemble.seeds)),
+            "initial weights": _kinds(different["init"]),
             "orders of windows": _kinds(different["order"]), "masks": _kinds(different["masks"]),
             "device": member.provenance["device"],
         })  # fmt: skip
