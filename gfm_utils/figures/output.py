@@ -18,6 +18,7 @@ def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
     entropy = summaries(rows[(rows["metric"] == "output_entropy") & (rows["state"] == "trained")])
     uniform = entropy.assign(level=entropy["value"] + entropy["condition"].map(kl), what="uniform (log2 V)")
     unigram = rows_of(table, "unigram_nll").assign(what="token frequencies alone")
+    unigram = unigram[unigram["unit"] == "bits/token"]
     unigram["level"] = unigram["value"]
     levels = pd.concat([uniform, unigram])[["condition", "level", "what"]]
     order = [f"{state}: {what}" for what in ("output entropy", "loss (NLL)") for state in ("trained", "untrained")]
