@@ -8,6 +8,7 @@ from gfm_utils.analyses.fisher import fisher_information
 from gfm_utils.analyses.learning import learning_curves, position_curves
 from gfm_utils.analyses.output import output_distributions
 from gfm_utils.analyses.static import static_embeddings
+from gfm_utils.analyses.strands import strand_disagreement
 
 __all__ = [
     "EntropyAnalysis",
@@ -20,5 +21,6 @@ __all__ = [
     "paper_costs",
     "position_curves",
     "static_embeddings",
+    "strand_disagreement",
     "token_table",
 ]

@@ -91,9 +91,9 @@ def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Cou
         profile: its ``test_windows`` and ``test_mask`` say what is hidden.
         seed: of the masks.
     """
-    store, window = ensemble.store, ensemble.spec.window
+    store = ensemble.store
     test, validation = (
-        _Hidden(*masked_windows(store, part, window, count, profile.test_mask, seed)[:3])
+        _hidden(ensemble, part, count, profile.test_mask, seed)
         for part, count in (("test", profile.test_windows), ("validation", VALIDATION_WINDOWS))
     )
     truth = test.targets
@@ -110,3 +110,8 @@ def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Cou
     return Counting(
         ensemble.condition, f"bits/{store.unit}", unigram, levels, majority, store.token_lengths[truth]
     )
+
+
+def _hidden(ensemble: Ensemble, part: str, count: int, rate: float, seed: int) -> _Hidden:
+    shown, positions, targets, _ = masked_windows(ensemble.store, part, ensemble.spec.window, count, rate, seed)
+    return _Hidden(shown, positions, targets)

@@ -137,7 +137,7 @@ def _model_rows(ensemble: Ensemble, state: State, moments: OutputMoments, counti
             yield from member_rows(one, seeds, (level.nll.mean() - nll) / per_token, n)
     yield from _calibration_rows(base, seeds, moments)
     for rank in _log_ranks(ensemble.spec.vocabulary):
-        one = {**base, "metric": "rank_probability", "unit": "probability", "axis": "rank", "x": rank}
+        one = {**base, "metric": "rank_probability", "unit": "probability", "axis": "rank", "x": str(rank)}
         yield from member_rows(one, seeds, moments.ranked[:, rank - 1], n)
 
 
@@ -157,7 +157,7 @@ def _calibration_rows(base: Row, seeds: Sequence[int], moments: OutputMoments) -
         )
     together = reliability(moments.confidence.ravel(), moments.hit.ravel())
     for number, (confidence, accuracy, size) in enumerate(zip(*together[:3], strict=True), 1):
-        one: Row = {**base, "unit": "share", "axis": "bin", "x": number, "n": int(size)}
+        one = {**base, "unit": "share", "axis": "bin", "x": number, "n": int(size)}
         yield {**one, "metric": "reliability_confidence", "value": float(confidence)}
         yield {**one, "metric": "reliability_accuracy", "value": float(accuracy)}
 
