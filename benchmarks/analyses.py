@@ -1,13 +1,13 @@
 """Analyses of predictions: ours against the plain way, in one run.
 
-The distributions are those of five members over a vocabulary of 4101 at masked tokens, made here: logits are normal,
-shared between members in part, of a scale that gives entropies from 4 to 12 bits. Making them is not counted.
+The distributions are those of five members over a vocabulary of 4101 at masked tokens, made here: logits are
+normal, shared between members in part, of scales from 0.1 to 4. Making them is not counted.
 
-- ``disagreement:time``: the top-p curves of all pairs of members (standard truncation). Ours also gives the authors'
-  truncation, rank overlaps and entropies in the same time; its nulls are off. The plain way truncates each member's
-  distributions once for each p (one sort kept for all) and takes the entropies of each pair's mean, batch by batch.
-- ``disagreement:memory``: peak memory over the start of the process, ours batch by batch and the plain way with all
-  distributions in memory (float32), in a process of its own each.
+- ``disagreement:time``: the top-p curves of all pairs of members (standard truncation). Ours also gives the
+  authors' truncation, rank overlaps and entropies in the same time; its nulls are off. The plain way truncates each
+  member's distributions once for each p (one sort kept for all) and takes the entropies of each pair's mean.
+- ``disagreement:memory``: growth of the largest resident size, ours batch by batch and the plain way with all
+  distributions in memory (float32), each in a process of its own.
 
 A ratio above 1 is in our favour.
 """

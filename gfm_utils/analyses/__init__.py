@@ -1,5 +1,6 @@
 """Analyses of corpora and ensembles: each gives a result table; models have untrained members as a control."""
 
+from gfm_utils.analyses.along import along_windows
 from gfm_utils.analyses.cost import paper_costs
 from gfm_utils.analyses.datasets import corpus_table, token_table
 from gfm_utils.analyses.disagreement import disagreement
@@ -12,6 +13,7 @@ from gfm_utils.analyses.strands import strand_disagreement
 
 __all__ = [
     "EntropyAnalysis",
+    "along_windows",
     "corpus_entropies",
     "corpus_table",
     "disagreement",

@@ -77,7 +77,7 @@ def test_base_predictions_against_one_window_at_a_time(dna, smoke, which):
                 logits = masked_logits(model, torch.tensor(ids[stretch.window])[None], places)[0].double()
             p = logits[:, len(SPECIAL) :].softmax(-1)
             for place, letter in ((0, 0), (1, -1)):
-                expected = {base: 0.0 for base in "ACGT"}
+                expected = dict.fromkeys("ACGT", 0.0)
                 for share, word in zip(p[place].tolist(), words[len(SPECIAL) :], strict=True):
                     expected[reverse_complement(word[letter]) if flip else word[letter]] += share
                 row = number + (place != flip) * count
