@@ -4,8 +4,8 @@ The distributions are those of five members over a vocabulary of 4101 at masked 
 normal, shared between members in part, of scales from 0.1 to 4. Making them is not counted.
 
 - ``disagreement:time``: the top-p curves of all pairs of members (standard truncation). Ours also gives the
-  authors' truncation, rank overlaps and entropies in the same time; its nulls are off. The plain way truncates each
-  member's distributions once for each p (one sort kept for all) and takes the entropies of each pair's mean.
+  authors' truncation, rank overlaps and entropies in the same time; its nulls are off. The plain way truncates
+  each member's distributions once for each p (one sort for all p) and takes the entropies of each pair's mean.
 - ``disagreement:memory``: growth of the largest resident size, ours batch by batch and the plain way with all
   distributions in memory (float32), each in a process of its own.
 
@@ -77,7 +77,7 @@ def disagreement_time(tokens: int) -> list[common.Row]:
         began = time.perf_counter()
         expected = sum(plain_curves(part) for part in log_p.split(100, dim=1))
         theirs += time.perf_counter() - began
-        np.testing.assert_allclose(found.js[0, 0], expected, rtol=1e-6)
+        np.testing.assert_allclose(found.js[0, 0], expected, rtol=1e-5)  # equal logits are sorted in any order
     case = f"{tokens:,} tokens ({measured:,} timed), {torch.get_num_threads()} threads"
     factor = tokens / measured
     return [common.row("disagreement:time", case, "plain", ours * factor, theirs * factor, "s", False)]

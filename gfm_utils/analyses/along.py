@@ -1,4 +1,4 @@
-"""Predictions along a test window, each token hidden in turn: where are members certain, and where do they agree?"""
+"""Predictions along a test window, each token hidden in turn: where are members certain, where do they agree?"""
 
 from collections.abc import Iterator, Sequence
 

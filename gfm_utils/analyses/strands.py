@@ -6,10 +6,10 @@ What is compared must be the same question on both strands, with the same bases 
 window can be cut; hidden are stretches between neighbouring common borders, all their tokens on either strand. Of
 a hidden stretch the first and the last base are predicted: on the forward strand the first base is the first
 letter of the token at the first hidden place, on the other strand the complement of the last letter of the token
-at the last hidden place, and the other way round for the last base. Each is a sum over tokens, an exact marginal of
-the model's prediction for that place. What still differs is how the visible bases, and how many hidden places, are
-cut into tokens: that is part of what a model sees of a strand. BPE joins pairs from a text's beginning, so the other
-strand of a window may be cut at its ends otherwise than inside a longer text.
+at the last hidden place, and the other way round for the last base. Each is a sum over tokens, an exact marginal
+of the model's prediction for that place. What still differs is how the visible bases are cut into tokens, and how
+many places are hidden: that is part of what a model sees of a strand. The other strand of a window may be cut at
+its ends otherwise than inside a longer text.
 
 *Tokens*, of k-mers alone: the k-mer at place i is the reverse complement of the one at place W - 1 - i of the
 other strand, so every token is a stretch, and whole distributions can be compared after renaming.

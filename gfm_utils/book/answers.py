@@ -282,7 +282,8 @@ def disagreement_answer(table: pd.DataFrame) -> str:
             f"mutual information {_number(of('mutual_information'), 4)} bits per token; "
             f"same likeliest token {_number(of('top1_agreement'), 0, percent=True)} of the time "
             f"(by chance {_number(of('top1_agreement_chance'), 0, percent=True)}); rank-biased overlap "
-            f"{of('rank_biased_overlap')['value']:.2f} (by chance {of('rank_biased_overlap_chance')['value']:.2f})."
+            f"{_number(of('rank_biased_overlap'))} "
+            f"(by chance {of('rank_biased_overlap_chance')['value']:.2f})."
         )
 
     return "\n".join([*_bullets(table, line), _note()])

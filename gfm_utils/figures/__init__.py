@@ -35,8 +35,8 @@ from gfm_utils.figures.static import alignment_chart, overlap_chart
 
 __all__ = [
     "agreement_chart",
-    "along_chart",
     "alignment_chart",
+    "along_chart",
     "calibration_chart",
     "conditional_entropy_chart",
     "context_chart",

@@ -198,7 +198,7 @@ def along_chart(table: pd.DataFrame) -> alt.LayerChart:
     names = ["position_entropy", "position_js_distance", "position_nll", "position_top1_agreement"]
     rows = table[table["metric"].isin(names)]
     keys = ["condition", "window", "x", "token", "named"]
-    wide = rows.astype({name: object for name in keys}).pivot_table(index=keys, columns="metric", values="value")
+    wide = rows.astype(dict.fromkeys(keys, object)).pivot_table(index=keys, columns="metric", values="value")
     wide = wide.reset_index().rename(columns=lambda name: str(name).removeprefix("position_"))
     wide["x"], wide["window"] = wide["x"].astype(int), wide["window"].astype(int)
     wide = wide.sort_values(["condition", "window", "x"])

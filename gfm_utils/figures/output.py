@@ -100,7 +100,7 @@ def context_chart(table: pd.DataFrame) -> alt.LayerChart:
 
 
 def reliability_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Accuracy against confidence of trained members in bins of equally many predictions; a diagonal is calibrated."""
+    """Accuracy against confidence of trained members in bins of equally many predictions, and the diagonal."""
     rows = rows_of(table, "reliability_confidence", "reliability_accuracy", axis="bin")
     rows = rows[rows["state"] == "trained"]
     wide = rows.pivot_table(index=["condition", "x", "n"], columns="metric", values="value").reset_index()
