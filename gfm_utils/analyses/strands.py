@@ -146,11 +146,7 @@ def base_predictions(
         From the forward strand and from the other one, in bases of the forward strand, both of shape
         (members, 2 * stretches, 4): first bases, then last ones.
     """
-    words = _words(ensemble)
-    first, last = (
-        torch.tensor([[word[end : end + 1 or None] == base for base in "ACGT"] for word in words]).double()
-        for end in (0, -1)
-    )
+    first, last = _letters(ensemble)
     ahead: list[tuple[int, int, int]] = [(s.window, s.forward[0], s.forward[1] - 1) for s in strands.stretches]
     back: list[tuple[int, int, int]] = [(s.window, s.reverse[0], s.reverse[1] - 1) for s in strands.stretches]
     forward, reverse = [], []
@@ -203,7 +199,7 @@ def strand_disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: i
     Of the first and last bases of hidden stretches (see the module): ``strand_js_distance``, between one member's
     predictions from the two strands, one row a member; ``member_js_distance``, between two members' predictions
     from the forward strand, one row a pair; ``base_nll`` (bits/base) with axis ``strand`` (``forward``,
-    ``reverse``). Of k-mers also ``strand_token_js_distance`` and ``member_token_js_distance``, of whole
+    ``reverse``); and without a state ``strand_js_distance_unigram``, see ``frequency_flip``. Of k-mers also ``strand_token_js_distance`` and ``member_token_js_distance``, of whole
     distributions at the masked tokens that the other analyses read.
 
     Args:
@@ -214,6 +210,8 @@ def strand_disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: i
     rows: list[Row] = []
     for ensemble in (ensemble for ensemble in ensembles if ensemble.store.kind == "dna"):
         strands = hidden_strands(ensemble, profile.test_windows, profile.test_mask, seed)
+        level: Row = {"condition": ensemble.condition, "metric": "strand_js_distance_unigram", "unit": "distance"}
+        rows.append({**level, "value": frequency_flip(ensemble)})
         for state in STATES:
             base = {"condition": ensemble.condition, "state": state}
             rows += _base_rows(base, ensemble, strands, state)
@@ -264,6 +262,27 @@ def _token_rows(base: Row, ensemble: Ensemble, state: State, profile: Profile, s
 def _between(p: torch.Tensor) -> NDArray[np.float64]:
     """Mean distances between members, (members, n, letters) -> (members, members)."""
     return np.stack([js_divergence(one[None], p).sqrt().mean(1).numpy() for one in p])
+
+
+def frequency_flip(ensemble: Ensemble) -> float:
+    """Distance between a base's distributions from the two strands if only token frequencies are known.
+
+    Tokens of BPE begin with other letters than they end with (complemented), so that a model that has learned no
+    more than the training part's token frequencies is already so far from itself on the other strand.
+    """
+    counts = torch.from_numpy(ensemble.store.counts("train")).double()
+    begin, end = (counts @ letters / counts.sum() for letters in _letters(ensemble))
+    return float(js_divergence(begin, end.flip(-1)).sqrt())
+
+
+def _letters(ensemble: Ensemble) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which tokens begin with A, C, G, T, and which end with them, both of shape (vocabulary, 4)."""
+    words = _words(ensemble)
+    first, last = (
+        torch.tensor([[word[end : end + 1 or None] == base for base in "ACGT"] for word in words]).double()
+        for end in (0, -1)
+    )
+    return first, last
 
 
 def _words(ensemble: Ensemble) -> list[str]:

@@ -299,7 +299,8 @@ def strand_answer(table: pd.DataFrame) -> Markdown:
         bare = value_of(table, condition, "strand_js_distance", state="untrained")["value"]
         more = "more than" if flip["value"] > seed["value"] else "no more than"
         return (
-            f"the other strand moves a base's distribution by {_number(flip, 3)} (untrained {bare:.3f}), "
+            f"the other strand moves a base's distribution by {_number(flip, 3)} (untrained {bare:.3f}, token "
+            f"frequencies alone {value_of(table, condition, 'strand_js_distance_unigram')['value']:.3f}), "
             f"{more} another seed does: {_number(seed, 3)}."
         )
 

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import jensenshannon
 
 from gfm_utils.analyses import strand_disagreement
-from gfm_utils.analyses.strands import _reversed_ids, _words, base_predictions, hidden_strands, reverse_complement
+from gfm_utils.analyses.strands import (
+    _reversed_ids,
+    _words,
+    base_predictions,
+    frequency_flip,
+    hidden_strands,
+    reverse_complement,
+)
 from gfm_utils.ensembles import masked_logits, train_ensembles
 from gfm_utils.figures.select import value_of
 from gfm_utils.tokens import SPECIAL
@@ -82,6 +90,19 @@ def test_base_predictions_against_one_window_at_a_time(dna, smoke, which):
                     expected[reverse_complement(word[letter]) if flip else word[letter]] += share
                 row = number + (place != flip) * count
                 np.testing.assert_allclose(found[1, row], list(expected.values()), atol=1e-6)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["kmer", "bpe"])
+def test_frequencies_alone_tell_the_strands_apart(dna, which):
+    ensemble = dna[which]
+    words = _words(ensemble)
+    tokens = ensemble.store.tokens("train")
+    begin, end = (np.zeros(4), np.zeros(4))
+    for token in tokens:
+        begin["ACGT".index(words[token][0])] += 1
+        end["ACGT".index(reverse_complement(words[token][-1]))] += 1
+    expected = jensenshannon(begin, end, base=2)
+    assert frequency_flip(ensemble) == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_model_that_sees_no_strand_is_at_distance_zero(dna, smoke, monkeypatch):
