@@ -140,6 +140,8 @@ figures.along_chart(along)
 # The same stretches of bases are hidden on both strands, and of each the first and the last base are predicted from either.
 # The other strand's tokens are those that the tokenizer makes of its bases; a probability of a base is the sum over the tokens that begin (or end) with it.
 # {numref}`fig-strands` asks whether the flip moves a prediction more than another seed does; an untrained member knows nothing of strands.
+# A second control needs no network: tokens of BPE begin with other letters than they end with, so that token frequencies alone already give a base two different distributions.
+# Where the flip is no worse than those frequencies, it is the tokenizer and not the network that tells the strands apart.
 
 # %% mystnb={"figure": {"caption": "Jensen–Shannon distance between predictions of a hidden base from its two strands by one member, and from one strand by two members, with 95 % intervals over members.", "name": "fig-strands"}}
 strands = analyses.strand_disagreement(chapter.ensembles, chapter.profile, seed)

@@ -199,8 +199,9 @@ def strand_disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: i
     Of the first and last bases of hidden stretches (see the module): ``strand_js_distance``, between one member's
     predictions from the two strands, one row a member; ``member_js_distance``, between two members' predictions
     from the forward strand, one row a pair; ``base_nll`` (bits/base) with axis ``strand`` (``forward``,
-    ``reverse``); and without a state ``strand_js_distance_unigram``, see ``frequency_flip``. Of k-mers also ``strand_token_js_distance`` and ``member_token_js_distance``, of whole
-    distributions at the masked tokens that the other analyses read.
+    ``reverse``); and without a state ``strand_js_distance_unigram``, see ``frequency_flip``. Of k-mers also
+    ``strand_token_js_distance`` and ``member_token_js_distance``, of whole distributions at the masked tokens that
+    the other analyses read.
 
     Args:
         ensembles: one a condition; those on text are passed over.
