@@ -95,9 +95,7 @@ def pair_chart(table: pd.DataFrame) -> alt.VConcatChart:
         color=alt.Color("value:Q", title="distance", scale=alt.Scale(scheme="viridis"), legend=None),
         tooltip=["condition", "member:O", "other:O", alt.Tooltip("value:Q", format=".4f")],
     )
-    text = base.mark_text(color="white", stroke="black", strokeWidth=0.3, fontSize=12).encode(
-        text=alt.Text("value:Q", format=".3f")
-    )
+    text = base.mark_text(color="white", fontSize=12).encode(text=alt.Text("value:Q", format=".3f"))
     lower = alt.layer(cells, text).properties(width=250, height=220)
     return themed(alt.vconcat(upper, lower).add_params(condition))
 
