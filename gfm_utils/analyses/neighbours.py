@@ -12,7 +12,7 @@ tokens; their ranks are averaged.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numba
 import numpy as np
@@ -75,19 +75,23 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int]) -> Neig
     pairs = list(combinations(range(len(units)), 2))
     overlap, spearman, authors = np.empty((3, len(pairs), len(grid), tokens))
     threads = torch.get_num_threads()
-    rows = max(threads, BLOCK_BYTES // (8 * tokens * len(units)))
+    rows = min(tokens, max(threads, BLOCK_BYTES // (8 * tokens * len(units))))
+    similarity, keys = np.empty((len(units), rows, tokens)), np.empty((len(units), rows, tokens), np.int64)
+
+    def compare(begin: int, low: int, high: int) -> None:
+        own = keys[:, low - begin : high - begin]
+        for source, target in zip(similarity, own, strict=True):
+            _fill(source[low - begin : high - begin], low, target)
+        own.sort(axis=-1)
+        _compare(own, grid, *(array[:, :, low:high] for array in (overlap, spearman, authors)))
+
     with ThreadPoolExecutor(threads) as pool:
-
-        def compare(part: slice, keys: Keys) -> None:
-            keys.sort(axis=-1)
-            _compare(keys, grid, *(array[:, :, part] for array in (overlap, spearman, authors)))
-
         for begin in range(0, tokens, rows):
             end = min(begin + rows, tokens)
-            keys = np.stack([_keys(unit, begin, end) for unit in units])
+            for unit, block in zip(units, similarity, strict=True):
+                np.matmul(unit[begin:end], unit.T, out=block[: end - begin])
             cuts = np.linspace(begin, end, threads + 1).round().astype(int)
-            parts = [slice(low, high) for low, high in pairwise(cuts)]
-            list(pool.map(compare, parts, [keys[:, part.start - begin : part.stop - begin] for part in parts]))
+            list(pool.map(compare, [begin] * threads, cuts[:-1], cuts[1:]))
     return Neighbourhoods(pairs, grid, overlap, spearman, authors)
 
 
@@ -99,10 +103,13 @@ def neighbours(embeddings: Matrix, k: int) -> npt.NDArray[np.int64]:
     """
     unit = _unit(embeddings)
     rows = max(1, BLOCK_BYTES // (8 * len(unit)))
-    blocks = [
-        np.sort(_keys(unit, begin, min(begin + rows, len(unit))), axis=1)[:, :k] & _TOKEN
-        for begin in range(0, len(unit), rows)
-    ]
+    blocks = []
+    for begin in range(0, len(unit), rows):
+        similarity = unit[begin : begin + rows] @ unit.T
+        keys = np.empty(similarity.shape, np.int64)
+        _fill(similarity, begin, keys)
+        keys.sort(axis=1)
+        blocks.append(keys[:, :k] & _TOKEN)
     return np.concatenate(blocks)
 
 
@@ -128,22 +135,15 @@ def _unit(matrix: Matrix) -> Matrix:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-300)
 
 
-def _keys(unit: Matrix, begin: int, end: int) -> Keys:
-    """Sortable keys of the similarities of some rows to all; a row's key of itself is the last."""
-    keys: Keys = _keys_of(unit[begin:end] @ unit.T, begin)
-    return keys
-
-
 @numba.njit(cache=True, nogil=True)
-def _keys_of(similarity, begin):  # type: ignore[no-untyped-def]
+def _fill(similarity, begin, keys):  # type: ignore[no-untyped-def]
+    """Sortable keys of the similarities of the rows from ``begin`` on; a row's key of itself is the last."""
     rows, tokens = similarity.shape
-    keys = np.empty((rows, tokens), np.int64)
     for row in range(rows):
         for token in range(tokens):
-            distance = max(0.0, 1.0 - similarity[row, token])
-            keys[row, token] = (np.int64(distance * _STEPS + 0.5) << _BITS) | token
+            distance = (1.0 - similarity[row, token]) * _STEPS + 0.5
+            keys[row, token] = (np.int64(distance) << _BITS) | token
         keys[row, begin + row] = _LAST
-    return keys
 
 
 @numba.njit(cache=True, nogil=True)
@@ -153,8 +153,8 @@ def _compare(keys, sizes, overlap, spearman, authors):  # type: ignore[no-untype
     others = tokens - 1
     order, rank = np.empty((models, others), np.int32), np.empty((models, tokens), np.int32)
     tied = np.empty(models, np.bool_)
-    smallest = np.searchsorted(sizes, np.arange(others), side="right")  # place of the first size above a rank
-    shared, count, product = np.empty((3, len(sizes)), np.int64)
+    ranks = np.empty(others, np.int32)
+    shared, product = np.empty((2, len(sizes)), np.int64)
     for row in range(rows):
         for model in range(models):
             tied[model] = False
@@ -166,11 +166,11 @@ def _compare(keys, sizes, overlap, spearman, authors):  # type: ignore[no-untype
         pair = 0
         for a in range(models):
             for b in range(a + 1, models):
-                _from(order[b], rank[a], sizes, smallest, shared, count, product)
+                _from(order[b], rank[a], ranks, sizes, shared, product)
                 for at in range(len(sizes)):
                     overlap[pair, at, row] = shared[at] / (2 * sizes[at] - shared[at])
                     authors[pair, at, row] = _rho(product[at], sizes[at])
-                _from(order[a], rank[b], sizes, smallest, shared, count, product)
+                _from(order[a], rank[b], ranks, sizes, shared, product)
                 for at in range(len(sizes)):
                     k = sizes[at]
                     if tied[a] or tied[b]:
@@ -183,24 +183,29 @@ def _compare(keys, sizes, overlap, spearman, authors):  # type: ignore[no-untype
 
 
 @numba.njit(cache=True, nogil=True)
-def _from(order, rank, sizes, smallest, shared, count, product):  # type: ignore[no-untyped-def]
-    """One pass over the neighbours in one model (``order``), for the sets of the k nearest in another (``rank``).
+def _from(order, rank, ranks, sizes, shared, product):  # type: ignore[no-untyped-def]
+    """Over the neighbours in one model (``order``), for the sets of the k nearest in another (``rank``).
 
     Of each set: how many are also among the k first of ``order`` (``shared``), and the sum over its tokens of
-    the product of their two ranks within the set (``product``).
+    the product of their two ranks within the set (``product``). The larger half of a few sizes makes nearly all
+    the work, so each size has a loop without branches, over what the next larger one has left (``ranks``).
     """
-    count[:], product[:] = 0, 0
-    begin = 0
-    for at in range(len(sizes) + 1):
-        end = sizes[at] if at < len(sizes) else len(order)
-        for place in range(begin, end):
-            r = rank[order[place]]
-            for inside in range(smallest[r], len(sizes)):
-                product[inside] += r * count[inside]
-                count[inside] += 1
-        if at < len(sizes):
-            shared[at] = count[at]
-        begin = end
+    left = len(order)
+    for place in range(left):
+        ranks[place] = rank[order[place]]
+    for at in range(len(sizes) - 1, -1, -1):
+        k, total, kept = sizes[at], np.int64(0), 0
+        for place in range(left):
+            r = ranks[place]
+            inside = np.int64(r < k)
+            total += inside * r * kept
+            ranks[kept] = r
+            kept += inside
+        product[at], left = total, kept
+        # of the k nearest here, in their order there: those whose place there is below k, too
+        shared[at] = 0
+        for place in range(k):
+            shared[at] += rank[order[place]] < k
 
 
 @numba.njit(cache=True, nogil=True)
