@@ -1,5 +1,6 @@
 """Analyses of corpora and ensembles: each gives a result table; models have untrained members as a control."""
 
+from gfm_utils.analyses.contextual import contextual_embeddings
 from gfm_utils.analyses.cost import paper_costs
 from gfm_utils.analyses.datasets import corpus_table, token_table
 from gfm_utils.analyses.disagreement import disagreement
@@ -11,6 +12,7 @@ from gfm_utils.analyses.static import static_embeddings
 
 __all__ = [
     "EntropyAnalysis",
+    "contextual_embeddings",
     "corpus_entropies",
     "corpus_table",
     "disagreement",
