@@ -8,7 +8,7 @@ from gfm_utils.analyses.entropy import EntropyAnalysis, corpus_entropies
 from gfm_utils.analyses.fisher import fisher_information
 from gfm_utils.analyses.learning import learning_curves, position_curves
 from gfm_utils.analyses.output import output_distributions
-from gfm_utils.analyses.static import static_embeddings
+from gfm_utils.analyses.static import nearest_tokens, static_embeddings
 
 __all__ = [
     "EntropyAnalysis",
@@ -18,6 +18,7 @@ __all__ = [
     "disagreement",
     "fisher_information",
     "learning_curves",
+    "nearest_tokens",
     "output_distributions",
     "paper_costs",
     "position_curves",

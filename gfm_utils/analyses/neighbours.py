@@ -194,7 +194,7 @@ def _from(order, rank, ranks, sizes, shared, product):  # type: ignore[no-untype
     for place in range(left):
         ranks[place] = rank[order[place]]
     for at in range(len(sizes) - 1, -1, -1):
-        k, total, kept = sizes[at], np.int64(0), 0
+        k, total, kept = sizes[at], 0, 0
         for place in range(left):
             r = ranks[place]
             inside = np.int64(r < k)

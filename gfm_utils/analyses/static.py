@@ -14,6 +14,7 @@ from gfm_utils.analyses.neighbours import (
     Neighbourhoods,
     chance_corrected,
     compare_neighbours,
+    neighbours,
     topk_overlap_chance,
 )
 from gfm_utils.analyses.rows import Row, pair_rows
@@ -57,6 +58,48 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
                 {"condition": ensemble.condition, "state": state}, ensemble.seeds, matrices, bands
             )
     return tables.table(rows)
+
+
+def nearest_tokens(ensembles: Sequence[Ensemble], k: int = 8, tokens: int = 60) -> pd.DataFrame:
+    """The nearest neighbours of common tokens in each trained member, among the tokens of ``static_embeddings``.
+
+    Args:
+        ensembles: one a condition.
+        k: neighbours of a token.
+        tokens: how many tokens, the commonest of each condition.
+
+    Returns:
+        One row a condition, token and member (the seed), with ``count`` (of the token in the training part) and
+        three lists, nearest first: ``neighbours``, their ``cosines`` and ``shared``, the number of members that
+        have the neighbour among their k nearest of the token. A space is written ``␣``.
+    """
+    rows = []
+    for ensemble in ensembles:
+        seen, _ = compared_tokens(ensemble)
+        counts = ensemble.store.counts("train")[seen]
+        chosen = np.argsort(-counts, kind="stable")[:tokens]
+        names = [_readable(ensemble, int(token)) for token in seen]
+        matrices = [input_embeddings(member.model())[seen] for member in ensemble.members]
+        near = np.stack([neighbours(matrix, k)[chosen] for matrix in matrices])  # (members, tokens, k)
+        units = [matrix / np.linalg.norm(matrix, axis=1, keepdims=True) for matrix in matrices]
+        for row, token in enumerate(chosen):
+            having = np.bincount(near[:, row].ravel(), minlength=len(seen))
+            for place, (seed, unit) in enumerate(zip(ensemble.seeds, units, strict=True)):
+                own = near[place, row]
+                rows.append({
+                    "condition": ensemble.condition, "token": names[token], "count": int(counts[token]),
+                    "member": seed, "neighbours": [names[other] for other in own],
+                    "cosines": (unit[own] @ unit[token]).round(3).tolist(), "shared": having[own].tolist(),
+                })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _readable(ensemble: Ensemble, token: int) -> str:
+    """A token as people read it; a part of a character as the tokenizer writes it."""
+    text = str(ensemble.store.tokenizer.decode([token]))
+    if not text or "\ufffd" in text:
+        return str(ensemble.store.tokenizer.convert_ids_to_tokens(token))
+    return text.replace(" ", "␣").replace("\n", "⏎")
 
 
 def compared_tokens(ensemble: Ensemble) -> tuple[Indices, dict[str, Indices]]:

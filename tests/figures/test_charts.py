@@ -23,6 +23,8 @@ def results(trained, smoke):
         "output": analyses.output_distributions(trained, smoke),
         "disagreement": analyses.disagreement(trained, smoke),
         "static": analyses.static_embeddings(trained),
+        "nearest": analyses.nearest_tokens(trained),
+        "contextual": analyses.contextual_embeddings(trained, smoke),
         "fisher": analyses.fisher_information(trained, smoke),
     }
 
@@ -41,6 +43,12 @@ CHARTS = {
     "agreement": lambda r: figures.agreement_chart(r["disagreement"]),
     "overlap": lambda r: figures.overlap_chart(r["static"]),
     "alignment": lambda r: figures.alignment_chart(r["static"]),
+    "neighbourhoods": lambda r: figures.neighbourhood_chart(r["static"]),
+    "bands": lambda r: figures.band_chart(r["static"]),
+    "explorer": lambda r: figures.neighbour_explorer(r["nearest"]),
+    "layer_shape": lambda r: figures.layer_shape_chart(r["contextual"]),
+    "layer_agreement": lambda r: figures.layer_agreement_chart(r["contextual"]),
+    "layer_cka": lambda r: figures.layer_cka_chart(r["contextual"]),
     "encoder": lambda r: figures.encoder_chart(r["fisher"]),
     "shares": lambda r: figures.share_chart(r["fisher"]),
     "paths": lambda r: figures.share_chart(r["fisher"], split_embeddings=True),
@@ -91,6 +99,7 @@ def test_answers_carry_the_numbers_of_the_tables(results, trained):
         "predictions": answers.predictions_answer(r["output"]),
         "disagreement": answers.disagreement_answer(r["disagreement"]),
         "static": answers.static_answer(r["static"]),
+        "contextual": answers.contextual_answer(r["contextual"]),
         "fisher": answers.fisher_answer(r["fisher"]),
     }
     for text in texts.values():
