@@ -70,7 +70,8 @@ figures.layer_shape_chart(table)
 # ## What we see
 #
 # {numref}`fig-layer-shape` says how many directions the states of a model use, and {numref}`fig-layer-agreement` whether another member uses them in the same way.
-# Untrained members agree more than one might think: random layers keep much of the similarities between the inputs, which share their tokens.
+# Untrained members are far from zero in CKA: wherever the same token occurs its states are alike, in every member, whatever the weights.
+# The overlap of neighbours compares different tokens only, and there untrained members are near chance.
 # So what training adds is the distance between a solid line and its dashed one.
 
 # %% mystnb={"figure": {"caption": "Agreement between members at each layer; choose measure and unit below. Solid: trained, with 95 % intervals over members; dashed: untrained.", "name": "fig-layer-agreement"}}

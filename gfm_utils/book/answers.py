@@ -292,13 +292,18 @@ def static_answer(table: pd.DataFrame) -> str:
             return value_of(table, condition, metric, state=state, **where)
 
         at = {"axis": "k", "x": k}
+        order = ""
+        if int(k) > 1:  # one neighbour has no order
+            order = (
+                f"the order of their similarities correlates with {_number(of('local_spearman', **at), 3)} "
+                f"(untrained {of('local_spearman', 'untrained', **at)['value']:.3f}); "
+            )
         return (
             f"of {k} nearest neighbours two members share {_number(of('topk_overlap', **at), 3)} "
             f"(chance {of('topk_overlap_chance', **at)['value']:.3f}, "
             f"untrained {of('topk_overlap', 'untrained', **at)['value']:.3f}); "
-            f"the order of their similarities correlates with {_number(of('local_spearman', **at), 3)} "
-            f"(untrained {of('local_spearman', 'untrained', **at)['value']:.3f}); "
-            f"Procrustes disparity {_number(of('procrustes_disparity'), 3)} "
+            + order
+            + f"Procrustes disparity {_number(of('procrustes_disparity'), 3)} "
             f"(untrained {of('procrustes_disparity', 'untrained')['value']:.3f}); "
             f"debiased linear CKA {_number(of('linear_cka_debiased'), 3)} "
             f"(untrained {of('linear_cka_debiased', 'untrained')['value']:.3f})."

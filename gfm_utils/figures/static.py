@@ -50,9 +50,9 @@ def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
 
 def neighbourhood_chart(table: pd.DataFrame) -> alt.LayerChart:
     """A measure of neighbourhoods against k, chosen from a list: 0 is chance, 1 the same; dashed: untrained."""
-    rows = with_span(summaries(rows_of(table, *NEIGHBOURHOOD_NAMES, axis="k")))
+    rows = with_span(summaries(_present(table, NEIGHBOURHOOD_NAMES, "k")))
     rows["what"] = rows["metric"].map(NEIGHBOURHOOD_NAMES)
-    chosen = dropdown("neighbourhood_measure", list(NEIGHBOURHOOD_NAMES.values()), "measure ")
+    chosen = dropdown("neighbourhood_measure", list(dict.fromkeys(rows["what"])), "measure ")
     base = (
         alt.Chart(rows[["condition", "state", "what", "x", "value", "low", "high"]])
         .transform_filter("datum.what == neighbourhood_measure")
@@ -72,14 +72,13 @@ def neighbourhood_chart(table: pd.DataFrame) -> alt.LayerChart:
 
 def band_chart(table: pd.DataFrame) -> alt.LayerChart:
     """A measure by token frequency, chosen from a list; dashed: untrained."""
-    near = ("topk_overlap_corrected", "local_spearman")
-    rows = with_span(summaries(pd.concat([
-        rows_of(table, *near, axis=f"band_at_k{BAND_K}", numeric=False),
-        rows_of(table, *SHAPE_NAMES, axis="band", numeric=False),
-    ])))  # fmt: skip
-    names = {name: f"{NEIGHBOURHOOD_NAMES[name]}, k = {BAND_K}" for name in near} | SHAPE_NAMES
-    rows["what"] = rows["metric"].map(names)
-    chosen = dropdown("band_measure", list(names.values()), "measure ")
+    near = {
+        name: f"{NEIGHBOURHOOD_NAMES[name]}, k = {BAND_K}" for name in ("topk_overlap_corrected", "local_spearman")
+    }
+    parts = _present(table, near, f"band_at_k{BAND_K}"), _present(table, SHAPE_NAMES, "band")
+    rows = with_span(summaries(pd.concat(parts)))
+    rows["what"] = rows["metric"].map(near | SHAPE_NAMES)
+    chosen = dropdown("band_measure", list(dict.fromkeys(rows["what"])), "measure ")
     base = (
         alt.Chart(rows[["condition", "state", "what", "x", "value", "low", "high", "n"]])
         .transform_filter("datum.what == band_measure")
@@ -95,6 +94,12 @@ def band_chart(table: pd.DataFrame) -> alt.LayerChart:
         tooltip=["condition", "state", "what", "x", *tooltips("value", "low", "high")],
     )
     return themed(alt.layer(span, line).add_params(chosen).properties(width="container", height=300))
+
+
+def _present(table: pd.DataFrame, names: dict[str, str], axis: str) -> pd.DataFrame:
+    """Rows of those metrics that a vocabulary is large enough for; the position as a number where it is ``k``."""
+    here = set(table.loc[(table["axis"] == axis).fillna(False), "metric"])
+    return rows_of(table, *(name for name in names if name in here), axis=axis, numeric=axis == "k")
 
 
 def alignment_chart(table: pd.DataFrame) -> alt.LayerChart:

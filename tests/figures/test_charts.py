@@ -1,10 +1,12 @@
 """Every chart and table for people, drawn from the result tables of small real ensembles."""
 
 import altair as alt
+import numpy as np
 import pytest
 import vl_convert
 
-from gfm_utils import analyses, corpora, figures
+from gfm_utils import analyses, corpora, figures, tables
+from gfm_utils.analyses.static import embedding_rows
 from gfm_utils.book import answers
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.select import rows_of, value_of
@@ -110,6 +112,22 @@ def test_answers_carry_the_numbers_of_the_tables(results, trained):
     assert f"loss {nll:.2f} [" in texts["predictions"]
     chance = value_of(r["static"], condition, "topk_overlap_chance", state="trained", axis="k", x="10")["value"]
     assert f"(chance {chance:.3f}" in texts["static"]
+
+
+def test_four_tokens_are_enough_for_the_charts_of_static_embeddings():
+    matrices = list(np.random.default_rng(0).normal(size=(3, 4, 8)))
+    rows = [
+        row
+        for state in ("trained", "untrained")
+        for row in embedding_rows(
+            {"condition": "a@kmer1", "state": state}, [1, 2, 3], matrices, {"rare": range(4)}
+        )
+    ]
+    found = tables.table(rows)
+    charts = figures.overlap_chart, figures.neighbourhood_chart, figures.alignment_chart, figures.band_chart
+    for chart in charts:
+        assert "NaN" not in vl_convert.vegalite_to_svg(chart(found).to_dict() | {"width": 400})
+    assert "of 1 nearest neighbours" in answers.static_answer(found)
 
 
 def test_split_embeddings_add_up_to_the_embeddings(results, trained):
