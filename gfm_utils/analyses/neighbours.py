@@ -194,14 +194,14 @@ def _from(order, rank, ranks, sizes, shared, product):  # type: ignore[no-untype
     for place in range(left):
         ranks[place] = rank[order[place]]
     for at in range(len(sizes) - 1, -1, -1):
-        k, total, kept = sizes[at], 0, 0
+        k, total, kept = sizes[at], np.int64(0), np.int64(0)
         for place in range(left):
             r = ranks[place]
             inside = np.int64(r < k)
             total += inside * r * kept
             ranks[kept] = r
             kept += inside
-        product[at], left = total, kept
+        product[at], left = total, int(kept)
         # of the k nearest here, in their order there: those whose place there is below k, too
         shared[at] = 0
         for place in range(k):
