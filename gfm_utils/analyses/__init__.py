@@ -1,5 +1,6 @@
 """Analyses of corpora and ensembles: each gives a result table; models have untrained members as a control."""
 
+from gfm_utils.analyses.checkpoints import analyse_models
 from gfm_utils.analyses.contextual import contextual_embeddings
 from gfm_utils.analyses.cost import paper_costs
 from gfm_utils.analyses.datasets import corpus_table, token_table
@@ -12,6 +13,7 @@ from gfm_utils.analyses.static import nearest_tokens, static_embeddings
 
 __all__ = [
     "EntropyAnalysis",
+    "analyse_models",
     "contextual_embeddings",
     "corpus_entropies",
     "corpus_table",

@@ -71,7 +71,16 @@ def clean_windows(store: TokenStore, window: int, count: int, seed: int = 42) ->
     """
     starts = store.window_starts("test", window)
     chosen = np.unique(np.linspace(0, len(starts) - 1, min(count, len(starts))).round().astype(np.int64))
-    ids = store.windows("test", starts[chosen], window)
+    return sampled_windows(store.windows("test", starts[chosen], window), seed)
+
+
+def sampled_windows(ids: Integers, seed: int = 42) -> Windows:
+    """Windows with a seeded sample of ``SAMPLE`` of their tokens, and of themselves, or all if there are fewer.
+
+    Args:
+        ids: token ids, shape (n, window).
+        seed: of the sample.
+    """
     rng = np.random.default_rng(seed)
     sampled = np.sort(rng.choice(ids.size, min(SAMPLE, ids.size), replace=False))
     different = np.sort(np.unique(ids.ravel()[sampled], return_index=True)[1])
