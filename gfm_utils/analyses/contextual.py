@@ -226,7 +226,7 @@ def _pair_rows(
     for metric, matrix in (("linear_cka", cka.cka), ("linear_cka_debiased", cka.debiased)):
         yield from pair_rows({**share, "metric": level + metric}, seeds, matrix, len(samples[0]))
     k = min(NEIGHBOURS, tokens // 2)
-    neighbourhoods = compare_neighbours(among, [k])
+    neighbourhoods = compare_neighbours(among, [k], spearman=False)
     overlap = np.zeros((len(seeds), len(seeds)))
     for pair, (i, j) in enumerate(neighbourhoods.pairs):
         overlap[i, j] = overlap[j, i] = neighbourhoods.overlap[pair, 0].mean()

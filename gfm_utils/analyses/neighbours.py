@@ -43,7 +43,8 @@ class Neighbourhoods:
         sizes: neighbourhood sizes k, ascending.
         overlap: Jaccard index |A ∩ B| / |A ∪ B| of the sets A and B of the k nearest tokens in both models.
         spearman: Spearman correlation of the two models' similarities to the tokens of A, and to those of B,
-            averaged; ties have average ranks; NaN where it is not defined (k = 1, or all equal).
+            averaged; ties have average ranks; NaN where it is not defined (k = 1, or all equal) or not
+            asked for.
         spearman_authors: the paper's reference code, whose half "from B" reads what was gathered for A: it is
             the correlation over A alone, of ranks by position (ties in the order of tokens, not averaged), and
             depends on which model of the pair comes first.
@@ -56,12 +57,13 @@ class Neighbourhoods:
     spearman_authors: Matrix
 
 
-def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int]) -> Neighbourhoods:
+def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int], spearman: bool = True) -> Neighbourhoods:
     """Agreement of models about the neighbours of each token, at several neighbourhood sizes.
 
     Args:
         matrices: embeddings of the same tokens, one a model, each of shape (tokens, hidden).
         sizes: neighbourhood sizes, ascending, from 1 to tokens - 1.
+        spearman: also the correlations; without them it takes two thirds of the time.
 
     Raises:
         ValueError: sizes are not ascending or not in that range.
@@ -73,7 +75,7 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int]) -> Neig
         raise ValueError(f"sizes {list(sizes)} must ascend from 1 or more to {tokens - 1} at most")
     units = [_unit(matrix) for matrix in matrices]
     pairs = list(combinations(range(len(units)), 2))
-    overlap, spearman, authors = np.empty((3, len(pairs), len(grid), tokens))
+    overlap, ours, authors = np.full((3, len(pairs), len(grid), tokens), np.nan)
     threads = torch.get_num_threads()
     rows = min(tokens, max(threads, BLOCK_BYTES // (8 * tokens * len(units))))
     similarity, keys = np.empty((len(units), rows, tokens)), np.empty((len(units), rows, tokens), np.int64)
@@ -83,7 +85,7 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int]) -> Neig
         for source, target in zip(similarity, own, strict=True):
             _fill(source[low - begin : high - begin], low, target)
         own.sort(axis=-1)
-        _compare(own, grid, *(array[:, :, low:high] for array in (overlap, spearman, authors)))
+        _compare(own, grid, spearman, *(array[:, :, low:high] for array in (overlap, ours, authors)))
 
     with ThreadPoolExecutor(threads) as pool:
         for begin in range(0, tokens, rows):
@@ -92,7 +94,7 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int]) -> Neig
                 np.matmul(unit[begin:end], unit.T, out=block[: end - begin])
             cuts = np.linspace(begin, end, threads + 1).round().astype(int)
             list(pool.map(compare, [begin] * threads, cuts[:-1], cuts[1:]))
-    return Neighbourhoods(pairs, grid, overlap, spearman, authors)
+    return Neighbourhoods(pairs, grid, overlap, ours, authors)
 
 
 def neighbours(embeddings: Matrix, k: int) -> npt.NDArray[np.int64]:
@@ -147,14 +149,14 @@ def _fill(similarity, begin, keys):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _compare(keys, sizes, overlap, spearman, authors):  # type: ignore[no-untyped-def]
+def _compare(keys, sizes, ordered, overlap, spearman, authors):  # type: ignore[no-untyped-def]
     """All pairs of models and sizes, from sorted keys (models, rows, tokens)."""
     models, rows, tokens = keys.shape
     others = tokens - 1
     order, rank = np.empty((models, others), np.int32), np.empty((models, tokens), np.int32)
     tied = np.empty(models, np.bool_)
     ranks = np.empty(others, np.int32)
-    shared, product = np.empty((2, len(sizes)), np.int64)
+    product = np.empty(len(sizes), np.int64)
     for row in range(rows):
         for model in range(models):
             tied[model] = False
@@ -166,29 +168,34 @@ def _compare(keys, sizes, overlap, spearman, authors):  # type: ignore[no-untype
         pair = 0
         for a in range(models):
             for b in range(a + 1, models):
-                _from(order[b], rank[a], ranks, sizes, shared, product)
                 for at in range(len(sizes)):
-                    overlap[pair, at, row] = shared[at] / (2 * sizes[at] - shared[at])
-                    authors[pair, at, row] = _rho(product[at], sizes[at])
-                _from(order[a], rank[b], ranks, sizes, shared, product)
+                    shared = 0  # of the nearest in b, those that are nearest in a, too
+                    for place in range(sizes[at]):
+                        shared += rank[a, order[b, place]] < sizes[at]
+                    overlap[pair, at, row] = shared / (2 * sizes[at] - shared)
+                pair += 1
+                if not ordered:
+                    continue
+                _products(order[b], rank[a], ranks, sizes, product)
+                for at in range(len(sizes)):
+                    authors[pair - 1, at, row] = _rho(product[at], sizes[at])
+                _products(order[a], rank[b], ranks, sizes, product)
                 for at in range(len(sizes)):
                     k = sizes[at]
                     if tied[a] or tied[b]:
                         half = _tied_rho(keys[a, row], rank[a], keys[b, row], k)
                         other = _tied_rho(keys[b, row], rank[b], keys[a, row], k)
                     else:
-                        half, other = authors[pair, at, row], _rho(product[at], k)
-                    spearman[pair, at, row] = (half + other) / 2
-                pair += 1
+                        half, other = authors[pair - 1, at, row], _rho(product[at], k)
+                    spearman[pair - 1, at, row] = (half + other) / 2
 
 
 @numba.njit(cache=True, nogil=True)
-def _from(order, rank, ranks, sizes, shared, product):  # type: ignore[no-untyped-def]
-    """Over the neighbours in one model (``order``), for the sets of the k nearest in another (``rank``).
+def _products(order, rank, ranks, sizes, product):  # type: ignore[no-untyped-def]
+    """For the sets of the k nearest in one model (``rank``): sums over their tokens of the product of two ranks.
 
-    Of each set: how many are also among the k first of ``order`` (``shared``), and the sum over its tokens of
-    the product of their two ranks within the set (``product``). The larger half of a few sizes makes nearly all
-    the work, so each size has a loop without branches, over what the next larger one has left (``ranks``).
+    The ranks are those within the set, in that model and in another (``order``). A few large sizes make nearly
+    all the work, so each has a loop without branches, over what the next larger one has left (``ranks``).
     """
     left = len(order)
     for place in range(left):
@@ -202,10 +209,6 @@ def _from(order, rank, ranks, sizes, shared, product):  # type: ignore[no-untype
             ranks[kept] = r
             kept += inside
         product[at], left = total, int(kept)
-        # of the k nearest here, in their order there: those whose place there is below k, too
-        shared[at] = 0
-        for place in range(k):
-            shared[at] += rank[order[place]] < k
 
 
 @numba.njit(cache=True, nogil=True)

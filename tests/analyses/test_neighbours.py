@@ -95,6 +95,12 @@ def test_blocks_change_nothing(monkeypatch):
     np.testing.assert_array_equal(neighbours(A, 9), [nearest(cosines(A), token, 9) for token in range(40)])
 
 
+def test_overlaps_are_the_same_without_correlations():
+    whole, part = compare_neighbours([A, B, C], SIZES), compare_neighbours([A, B, C], SIZES, spearman=False)
+    np.testing.assert_array_equal(whole.overlap, part.overlap)
+    assert np.isnan(part.spearman).all() and np.isnan(part.spearman_authors).all()
+
+
 def test_the_authors_correlation_depends_on_the_order_of_the_pair_and_ours_does_not():
     forth, back = compare_neighbours([A, B], [10]), compare_neighbours([B, A], [10])
     np.testing.assert_allclose(forth.spearman, back.spearman, atol=1e-12)
