@@ -32,6 +32,8 @@ _TOKEN = (1 << _BITS) - 1
 _LAST = np.iinfo(np.int64).max
 #: Bytes of keys that a block of tokens takes, for all models together.
 BLOCK_BYTES = 2**26
+#: Similarities of all models are held whole up to so many bytes: a symmetric product takes half of the operations.
+WHOLE_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -78,20 +80,24 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int], spearma
     overlap, ours, authors = np.full((3, len(pairs), len(grid), tokens), np.nan)
     threads = torch.get_num_threads()
     rows = min(tokens, max(threads, BLOCK_BYTES // (8 * tokens * len(units))))
-    similarity, keys = np.empty((len(units), rows, tokens)), np.empty((len(units), rows, tokens), np.int64)
+    keys = np.empty((len(units), rows, tokens), np.int64)
+    whole = 8 * len(units) * tokens**2 <= WHOLE_BYTES
+    similarity = [unit @ unit.T if whole else np.empty((rows, tokens)) for unit in units]
 
     def compare(begin: int, low: int, high: int) -> None:
         own = keys[:, low - begin : high - begin]
         for source, target in zip(similarity, own, strict=True):
-            _fill(source[low - begin : high - begin], low, target)
+            start = 0 if whole else begin
+            _fill(source[low - start : high - start], low, target)
         own.sort(axis=-1)
         _compare(own, grid, spearman, *(array[:, :, low:high] for array in (overlap, ours, authors)))
 
     with ThreadPoolExecutor(threads) as pool:
         for begin in range(0, tokens, rows):
             end = min(begin + rows, tokens)
-            for unit, block in zip(units, similarity, strict=True):
-                np.matmul(unit[begin:end], unit.T, out=block[: end - begin])
+            if not whole:
+                for unit, block in zip(units, similarity, strict=True):
+                    np.matmul(unit[begin:end], unit.T, out=block[: end - begin])
             cuts = np.linspace(begin, end, threads + 1).round().astype(int)
             list(pool.map(compare, [begin] * threads, cuts[:-1], cuts[1:]))
     return Neighbourhoods(pairs, grid, overlap, ours, authors)

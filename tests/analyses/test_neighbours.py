@@ -89,6 +89,7 @@ def test_ties_in_one_model_only():
 def test_blocks_change_nothing(monkeypatch):
     whole = compare_neighbours([A, B], SIZES)
     monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 40 * 2 * 7)  # seven tokens a block
+    monkeypatch.setattr(module, "WHOLE_BYTES", 0)
     parts = compare_neighbours([A, B], SIZES)
     for name in ("overlap", "spearman", "spearman_authors"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
