@@ -22,12 +22,12 @@ import gfm_utils
 from gfm_utils.ensembles import local, nodes
 from gfm_utils.ensembles.packing import groups
 from gfm_utils.ensembles.presets import build_model, masked_logits
-from gfm_utils.ensembles.records import Diverged
+from gfm_utils.ensembles.records import Diverged, raise_diverged
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
 from gfm_utils.errors import GfmError
 from gfm_utils.files import locked
-from gfm_utils.tokens import TokenStore
+from gfm_utils.tokens import TokenStore, masked_per_window
 from gfm_utils.tokens.parallel import cores
 
 #: So often a member whose node was lost goes to another, and on from its newest saved state if that is seen there.
@@ -63,9 +63,7 @@ def train(tasks: Sequence[Task], progress: bool = True) -> None:
         if missing:
             with _connected() as ray, _marked(missing) as mark:
                 diverged = _Driver(ray, missing, mark).train(progress)
-            if diverged:
-                listed = "; ".join(map(str, diverged))
-                raise GfmError(f"{listed} (members that diverged: {len(diverged)} of {len(tasks)})")
+            raise_diverged(diverged, len(tasks))
 
 
 def gpu_share(spec: EnsembleSpec) -> float:
@@ -85,7 +83,7 @@ def gpu_share(spec: EnsembleSpec) -> float:
         model = build_model(spec.preset, spec.vocabulary, spec.window, 0)
         weights = {parameter.untyped_storage()._cdata: parameter.nbytes for parameter in model.parameters()}
         ids = torch.zeros((spec.batch, spec.window), dtype=torch.long)
-        targets = ids[:, : max(1, round(spec.train_mask * spec.window))]
+        targets = ids[:, : masked_per_window(spec.window, spec.train_mask)]
         functional.cross_entropy(masked_logits(model, ids, targets).flatten(0, 1), targets.flatten())
     activations = sum(storage.nbytes() for number, storage in kept.items() if number not in weights)
     needed = CONTEXT_BYTES + 4 * sum(weights.values()) + activations

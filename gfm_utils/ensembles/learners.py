@@ -69,8 +69,9 @@ class Learner(ABC):
     parameters: Tensors
 
     def __init__(self, spec: EnsembleSpec, members: int, device: str) -> None:
-        self.spec, self.device = spec, device
+        self.spec = spec
         self.on_gpu = device.startswith("cuda")
+        self.masked = Masked(self.model, self.on_gpu and spec.precision == "bfloat16")
         self.loss = torch.full((members,), float("nan"), device=device)
         rate: Any = torch.tensor(spec.learning_rate, device=device) if self.on_gpu else spec.learning_rate
         # Weight decay for matrices alone: norms and biases have no direction to shrink towards.
@@ -220,7 +221,6 @@ class Alone(Learner):
         self.model = built.to(device)
         self.parameters = dict(self.model.named_parameters())
         super().__init__(spec, 1, device)
-        self.masked = Masked(self.model, self.on_gpu and spec.precision == "bfloat16")
         size = parameters_of(spec.preset, spec.vocabulary, spec.window)
         if self.on_gpu and work(size, spec.tokens_seen) > COMPILED_WORK:
             self.masked.compile()
@@ -255,7 +255,6 @@ class Together(Learner):
             for name in weights[0]
         }
         super().__init__(spec, len(seeds), device)
-        self.masked = Masked(self.model, self.on_gpu and spec.precision == "bfloat16")
 
     @override
     def losses(self, inputs: Inputs) -> torch.Tensor:

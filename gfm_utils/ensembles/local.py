@@ -19,7 +19,7 @@ from tqdm import tqdm
 from gfm_utils.ensembles.cost import Cost, duration, expected, remaining_seconds, schedule
 from gfm_utils.ensembles.packing import groups
 from gfm_utils.ensembles.probing import SECONDS, Probe, measure
-from gfm_utils.ensembles.records import Diverged
+from gfm_utils.ensembles.records import Diverged, raise_diverged
 from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
 from gfm_utils.ensembles.training import train_group
 from gfm_utils.errors import GfmError
@@ -113,9 +113,8 @@ def train(tasks: Sequence[Task], progress: bool = True) -> None:
             for program in programs
         ]
         follow(missing, futures, pool.reports, progress)
-        diverged = [str(error) for future in futures for error in future.result()]
-    if diverged:
-        raise GfmError(f"{'; '.join(diverged)} (members that diverged: {len(diverged)} of {len(tasks)})")
+        diverged = [error for future in futures for error in future.result()]
+    raise_diverged(diverged, len(tasks))
 
 
 def missing_of(tasks: Sequence[Task]) -> list[Task]:

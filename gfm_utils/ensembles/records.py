@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,17 @@ from gfm_utils.files import flush, sha256_of, write_json
 
 class Diverged(GfmError):
     """A member's loss is no longer a number, or beyond hope."""
+
+
+def raise_diverged(errors: Sequence[Diverged], members: int) -> None:
+    """Say at the end of a run, if there is something to say, which of its members diverged.
+
+    Raises:
+        GfmError: some did.
+    """
+    if errors:
+        listed = "; ".join(map(str, errors))
+        raise GfmError(f"{listed} (members that diverged: {len(errors)} of {members})")
 
 
 class Record:
