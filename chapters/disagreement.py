@@ -51,15 +51,22 @@ chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_di
 #   $\sqrt{\mathrm{JS}(p, q)}$ with $\mathrm{JS}(p, q) = H\!\left(\tfrac{p+q}{2}\right) - \tfrac{H(p)+H(q)}{2}$ in bits: 0 if they are equal, 1 if they share no token.
 # - *Top-p* looks at the likeliest tokens alone: the fewest that hold a share $p$ of the probability are kept and rescaled {cite:p}`holtzman2020`.
 # - The *mutual information* between prediction and member {cite:p}`houlsby2011`, $H(\bar p) - \frac1n \sum_m H(p_m)$, splits the uncertainty of the whole ensemble into what each member admits and what comes from not knowing which member to believe.
-# - *Top-1 agreement* is the share of tokens for which two members name the same likeliest token.
-#   Two members that both always named the commonest token would agree always, so it stands beside the agreement that two independent members with the same preferences would have.
+# - *Top-1 agreement* is the share of tokens for which two members name the same likeliest token, and *top-k agreement* $|A_k \cap B_k| / k$ the share that their k likeliest tokens have in common.
+#   Two members that both always named the commonest token would agree always, so it stands beside its level of chance, $\frac1k \sum_v f_i(v) f_j(v)$, where $f_i(v)$ is how often member $i$ has $v$ among its first $k$: that of independent members with the same preferences.
+# - *Rank-biased overlap* {cite:p}`webber2010` is $\frac{X_D}{D} \rho^D + \frac{1-\rho}{\rho} \sum_{d \le D} \frac{X_d}{d} \rho^d$ with $X_d = |A_d \cap B_d|$, extrapolated from depth $D = 50$ and with $\rho = 0.9$: the first ten ranks carry 86 % of the weight.
 #
-# Two controls are drawn in the same figures: the *untrained* members, and *unrelated tokens*, the distance between one member's prediction for a token and another's for a different token.
+# Three controls are drawn in the same figures.
+#
+# - *Untrained*: the members before training.
+# - *Unrelated tokens*: one member's prediction for a token against another's for a different token.
+#   What members share whatever the context, such as the frequencies of tokens, makes this small.
+# - *Matched null*: two distributions with the same probabilities as the two predictions, so with the same entropies and nuclei of the same size, but given to tokens at random.
+#   It is what members as certain as these would show if their logits were noise.
 #
 # Pairs are not independent: five members make ten pairs.
 # Intervals leave out one member with all its pairs at a time {cite:p}`arvesen1969`.
 
-# %% mystnb={"figure": {"caption": "Jensen–Shannon distance between members, against the share of the probability kept. Solid: trained, with 95 % intervals over members; dashed: untrained; dotted: predictions for unrelated tokens. Click a condition in the legend to see it alone.", "name": "fig-top-p"}}
+# %% mystnb={"figure": {"caption": "Jensen–Shannon distance between members, against the share of the probability kept. Solid: trained, with 95 % intervals over members; dashed: untrained; dotted: predictions for unrelated tokens; dash-dotted: matched null, distributions as certain whose logits are noise. Click a condition in the legend to see it alone.", "name": "fig-top-p"}}
 table = analyses.disagreement(chapter.ensembles, chapter.profile, seed)
 figures.top_p_chart(table)
 
@@ -70,34 +77,93 @@ figures.top_p_chart(table)
 # The two ends answer different questions.
 # Two near-uniform distributions are close to each other *because* they are near-uniform, so at the right end a corpus of high entropy tends to show *less* disagreement, not more.
 # At the left end only the likeliest tokens are left, and small differences decide which these are: any pair of flat distributions looks far apart there, trained or not.
-# A solid line says something about learning only where it keeps its distance from both the dashed and the dotted one.
+# The matched null is high there for every corpus, and for a flat one it is what two noisy copies of nothing would give.
+# A solid line says something about learning only where it keeps its distance from all three controls: below the matched null the members share a ranking, and below unrelated tokens they share what this very context says.
+#
+# The paper's code drops the token that crosses $p$, as {numref}`fig-top-p-authors` does.
+# Where the likeliest token alone exceeds $p$ nothing is left of a distribution, and such tokens are not in the mean.
+
+# %% mystnb={"figure": {"caption": "The same with the truncation of the paper's code, which drops the token that crosses p. A point is missing where no token has anything left.", "name": "fig-top-p-authors"}}
+figures.top_p_chart(table, authors=True)
 
 # %% mystnb={"figure": {"caption": "Share of masked tokens for which two members have the same likeliest token, with 95 % intervals over members. Pale: untrained. Black tick: the level of chance, from how often each member names each token.", "name": "fig-agreement"}}
 figures.agreement_chart(table)
 
+# %% mystnb={"figure": {"caption": "Share of the k likeliest tokens that two trained members have in common, with 95 % intervals over members. Dotted: the level of chance, from how often each member ranks each token so high.", "name": "fig-ranks"}}
+figures.rank_agreement_chart(table)
+
 # %%
-figures.overview(table, "js_distance", "js_distance_mismatched", "mutual_information", "top1_agreement", digits=4)
+metrics = ["js_distance", "js_distance_matched_null", "mutual_information"]
+metrics += ["top1_agreement", "rank_biased_overlap"]
+figures.overview(table, *metrics, digits=4)
+
+# %% [markdown]
+# Over test windows instead of members, resampled with all their tokens {cite:p}`efron1979`:
+
+# %%
+figures.overview(table, "js_distance", "mutual_information", "top1_agreement", axis="interval_over", digits=4)
+
+# %% [markdown]
+# ## About which tokens?
+#
+# {numref}`fig-strata` splits the masked tokens into quarters by how often they occur in the training part and by how uncertain the members are.
+# Those of DNA are also split by the GC share of their window, and by whether the reference marks them as repeats (lower case).
+# Uncertainty alone moves the distance, so compare a point with the tick of its own stratum.
+
+# %% mystnb={"figure": {"caption": "Jensen–Shannon distance between trained members at full mass by kind of token (points, with 95 % intervals over members), and the matched null of the same tokens (ticks).", "name": "fig-strata"}}
+figures.strata_chart(table)
 
 # %% [markdown]
 # ## Pair by pair
 #
-# One pair far from the others would be a member that went astray; choose a condition and a top-p in {numref}`fig-pairs`.
+# One pair far from the others would be a member that went astray.
+# Choose a condition in {numref}`fig-pairs` and point at a top-p of the curves: the matrix below them follows.
 
-# %% mystnb={"figure": {"caption": "Jensen–Shannon distance of every pair of trained members, by their seeds.", "name": "fig-pairs"}}
+# %% mystnb={"figure": {"caption": "Jensen–Shannon distance of every pair of trained members: one curve a pair, and the pairs by their seeds at the top-p that is pointed at.", "name": "fig-pairs"}}
 figures.pair_chart(table)
 
+# %% [markdown]
+# ## Along a window
+#
+# In {numref}`fig-along` every token of a test window is hidden in turn, the others being visible.
+# Bars are the members' mean uncertainty, their colour is how far apart the members are, and black marks say what the true token cost.
+# Point at a bar to see which token each member names.
+
+# %% mystnb={"figure": {"caption": "Output entropy and disagreement along a test window, each token hidden in turn, over the tokens that stand there.", "name": "fig-along"}}
+along = analyses.along_windows(chapter.ensembles, chapter.profile)
+figures.along_chart(along)
+
+# %% [markdown]
+# ## The other strand
+#
+# DNA has two strands, and which one a file holds is an accident.
+# The same stretches of bases are hidden on both strands, and of each the first and the last base are predicted from either.
+# The other strand's tokens are those that the tokenizer makes of its bases; a probability of a base is the sum over the tokens that begin (or end) with it.
+# {numref}`fig-strands` asks whether the flip moves a prediction more than another seed does; an untrained member knows nothing of strands.
+# A second control needs no network: tokens of BPE begin with other letters than they end with, so that token frequencies alone already give a base two different distributions.
+# Where the flip is no worse than those frequencies, it is the tokenizer and not the network that tells the strands apart.
+
+# %% mystnb={"figure": {"caption": "Jensen–Shannon distance between predictions of a hidden base from its two strands by one member, and from one strand by two members, with 95 % intervals over members.", "name": "fig-strands"}}
+strands = analyses.strand_disagreement(chapter.ensembles, chapter.profile, seed)
+figures.strand_chart(strands)
+
+# %%
+answers.strand_answer(strands)
+
 # %% tags=["remove-output"]
-chapter.save(table)
+chapter.save(table, along, strands)
 chapter.answer(answers.disagreement_answer(table))
 
 # %% [markdown]
 # ## Caveats
 #
 # - "Higher entropy, more disagreement" is not one statement: it depends on whether one asks about whole distributions, about favourites, or about the disagreement relative to what was learned.
-# - Our top-p keeps the token that crosses the threshold; the paper's code drops it, which makes the left end of the curve rise further.
+# - The matched null knows no token frequencies: a curve below it may only mean that the members have learned the same frequencies, which is what unrelated tokens show.
+# - An untrained network is no neutral control either: random weights have preferences of their own, which differ between seeds.
+# - Strata and strands rest on fewer tokens than the whole, and the reference's lower case is one program's notion of a repeat.
 # - The members differ by initial weights alone; other orders of the data, or other masks, would add disagreement of their own.
 #
-# **What would change our mind.** If the curves for DNA stayed above those for text at full mass too, and clear of both controls, the paper's second claim would hold without a choice of definition.
+# **What would change our mind.** If the curves for DNA stayed above those for text at full mass too, and clear of the controls, the paper's second claim would hold without a choice of definition.
 #
 # ## Exercises
 #

@@ -50,11 +50,17 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 #
 # - *Output entropy* $H(p) = -\sum_v p_v \log_2 p_v$ says how uncertain the model claims to be.
 # - *Divergence from uniform* $\mathrm{KL}(p \,\|\, u) = \log_2 V - H(p)$ is the same on a scale where 0 means that all tokens are equally likely.
-#   The paper's code computes $\mathrm{KL}(u \,\|\, p)$ instead, which weighs unlikely tokens much more.
+#   The paper's code computes $\mathrm{KL}(u \,\|\, p) = -\log_2 V - \frac1V \sum_v \log_2 p_v$ instead (here `kl_uniform_authors`).
+#   It gives every token the same weight, so the smallest probabilities decide it: for Zipf's law over 4096 tokens the first is 3.25 bits and the second 1.71.
 # - *Loss* (negative log-likelihood, NLL) $-\log_2 p_{x}$ of the true token $x$ says how uncertain it ought to be.
 #   A calibrated model has the two equal on average.
-# - *Context gain* is the loss of a model that knows the training part's token frequencies alone, minus the model's loss on the same tokens: what the surrounding tokens were worth to it.
+# - *Context gain* is the loss of a model that only counts, minus the network's loss on the same tokens.
+#   One such model knows the training part's token frequencies; the others are interpolated n-gram models with modified Kneser–Ney smoothing {cite:p}`chengoodman1999` of the tokens before the gap, or of those on both sides.
+#   They are counted on the training part, take the order that does best on the validation part, and see no token that the network does not see.
 # - *Accuracy* is the share of places where the likeliest token is the true one; always naming the commonest token is its level of chance.
+# - *Expected calibration error* {cite:p}`naeini2015` is $\sum_b \frac{n_b}{n} |\mathrm{acc}_b - \mathrm{conf}_b|$ over 15 bins of predictions sorted by the probability of their likeliest token.
+#   The bins hold equally many predictions {cite:p}`nguyen2015`: bins of equal width would put nearly all of DNA's into the first.
+#   A calibrated model's error is not 0 in a finite sample, so its expected value stands beside it.
 #
 # Everything is given for the untrained members too, and in bits per base or character beside bits per token.
 
@@ -66,6 +72,21 @@ figures.uncertainty_chart(table)
 figures.overview(table, "output_entropy", "nll", "context_gain", "accuracy")
 
 # %% [markdown]
+# ## Does the network know more than counting does?
+#
+# Token frequencies are a low bar.
+# {numref}`fig-context` sets the network against models that count which tokens follow which: to the right of zero it has learned something that those counts do not hold.
+
+# %% mystnb={"figure": {"caption": "What the trained members save over counting on the same masked tokens, in bits per base or character, with 95 % intervals over members. Left of zero, counting does better.", "name": "fig-context"}}
+figures.context_chart(table)
+
+# %% [markdown]
+# The n-gram models, the order that the validation part chose for each, and what they cost:
+
+# %%
+figures.overview(table, "ngram_order", "ngram_nll", axis="sides")
+
+# %% [markdown]
 # ## How flat are the distributions?
 #
 # Sort each distribution by probability and average over places: the curve in {numref}`fig-rank-probability` is the mean probability of the likeliest token, of the second likeliest, and so on.
@@ -73,6 +94,30 @@ figures.overview(table, "output_entropy", "nll", "context_gain", "accuracy")
 
 # %% mystnb={"figure": {"caption": "Mean probability of the r-th likeliest token, trained (solid) and untrained (dashed). Click a condition in the legend to see it alone.", "name": "fig-rank-probability"}}
 figures.rank_probability_chart(table)
+
+# %% [markdown]
+# ## Is the certainty earned?
+#
+# A point on the diagonal of {numref}`fig-reliability` is a group of predictions that are right as often as they say.
+# Below it the model claims too much, above it too little.
+
+# %% mystnb={"figure": {"caption": "Share of hits against the probability of the likeliest token, trained members, in 15 bins of equally many predictions. Dashed: calibrated. Both axes are square roots.", "name": "fig-reliability"}}
+figures.reliability_chart(table)
+
+# %%
+figures.overview(table, "expected_calibration_error", "expected_calibration_error_chance")
+
+# %%
+figures.overview(table, "kl_from_uniform", "kl_uniform_authors")
+
+# %% [markdown]
+# ## Another seed, or another test sequence?
+#
+# The brackets so far say how another seed would do on the same test windows.
+# Those below resample the windows, all tokens of one together, and keep the members {cite:p}`efron1979`: they say how the same members would do on other windows.
+
+# %%
+figures.overview(table, "nll", "context_gain", "accuracy", axis="interval_over")
 
 # %% tags=["remove-output"]
 chapter.save(table)
@@ -87,7 +132,9 @@ chapter.answer(answers.predictions_answer(table))
 #
 # ## Caveats
 #
-# - Brackets are intervals over members on a fixed set of test tokens: they say how another seed would do, not how another chromosome would.
+# - Brackets are intervals over members on a fixed set of test tokens, unless said otherwise; neither kind says how another chromosome or another newspaper would do.
+# - Windows are resampled as if they were independent, though neighbouring ones share an article or a repeat.
+# - The n-gram models read the whole training part (of a very long one, 16.8 million tokens), the network as many tokens as its budget allows: at a small budget counting has seen more.
 # - Bits per base or character of a masked token are not an entropy rate: the model also sees what follows, and where BPE is used the borders of the tokens around the gap tell it something.
 # - The untrained members' distributions are not uniform: random weights have preferences too.
 # - A model that had more tokens hidden in training than at test is less certain than it could be: its output entropy then lies above its loss.

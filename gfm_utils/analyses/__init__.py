@@ -1,5 +1,6 @@
 """Analyses of corpora and ensembles: each gives a result table; models have untrained members as a control."""
 
+from gfm_utils.analyses.along import along_windows
 from gfm_utils.analyses.cost import paper_costs
 from gfm_utils.analyses.datasets import corpus_table, token_table
 from gfm_utils.analyses.disagreement import disagreement
@@ -8,9 +9,11 @@ from gfm_utils.analyses.fisher import fisher_information
 from gfm_utils.analyses.learning import learning_curves, position_curves
 from gfm_utils.analyses.output import output_distributions
 from gfm_utils.analyses.static import static_embeddings
+from gfm_utils.analyses.strands import strand_disagreement
 
 __all__ = [
     "EntropyAnalysis",
+    "along_windows",
     "corpus_entropies",
     "corpus_table",
     "disagreement",
@@ -20,5 +23,6 @@ __all__ = [
     "paper_costs",
     "position_curves",
     "static_embeddings",
+    "strand_disagreement",
     "token_table",
 ]

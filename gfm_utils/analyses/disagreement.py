@@ -1,128 +1,167 @@
 """Disagreement between the members of an ensemble about the same masked tokens."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from gfm_utils import tables
 from gfm_utils.analyses import intervals
-from gfm_utils.analyses.rows import Row, pair_rows
-from gfm_utils.ensembles import STATES, Ensemble, predictions
+from gfm_utils.analyses.distributions import entropy
+from gfm_utils.analyses.nucleus import DEPTH, TOP_P, VARIANTS, js_distances, nuclei, shared_ranks
+from gfm_utils.analyses.nulls import matched_null
+from gfm_utils.analyses.ranking import TOP_K, expected_shared, rank_biased_overlap
+from gfm_utils.analyses.rows import Row, pair_matrix, pair_rows, sequence_row
+from gfm_utils.analyses.strata import bands_of, stratum_rows
+from gfm_utils.ensembles import STATES, Ensemble, masked_test_tokens, predictions
 from gfm_utils.profiles import Profile
 
-LOG2 = float(np.log(2))
-#: Shares of probability mass at which the distributions are compared.
-TOP_P = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+Floats = NDArray[np.float64]
+#: About so many tokens, spread evenly, are read for the nulls.
+NULL_TOKENS = 16_384
+#: What is compared: the members on the same tokens, on different tokens, and as certain as they are at random.
+KINDS = ("", "_mismatched", "_matched_null")
+#: Numbers of a batch (members x tokens x vocabulary) that are worked on at once.
+_AT_ONCE = 2**21
 
 
-def entropy(p: torch.Tensor) -> torch.Tensor:
-    """Shannon entropy in bits along the last axis; 0 log 0 = 0."""
-    return torch.special.entr(p).sum(-1) / LOG2
+@dataclass(frozen=True)
+class TokenDisagreement:
+    """Numbers of each masked token, for strata and test sequences.
 
-
-def js_divergence(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-    """Jensen-Shannon divergence in bits along the last axis, H((p + q) / 2) - (H(p) + H(q)) / 2; from 0 to 1.
-
-    Rounding can put the difference below zero for equal distributions; it is 0 there, not NaN after a root.
-    Give float64: the difference of two entropies near log2 V has an absolute error of about 1e-15 then.
-
-    Source: J. Lin, IEEE Transactions on Information Theory 37 (1991).
+    Attributes:
+        js: Jensen-Shannon distances of pairs at full mass, shape (tokens, pairs).
+        js_null: the same of the matched null, shape (tokens, pairs); NaN where it was not computed.
+        agree: whether the likeliest tokens are the same, shape (tokens, pairs).
+        entropy: mean of the members' entropies in bits, shape (tokens,).
+        information: mutual information between prediction and member in bits, shape (tokens,).
     """
-    return _js(p, q, entropy(p), entropy(q))
 
-
-def _js(p: torch.Tensor, q: torch.Tensor, of_p: torch.Tensor, of_q: torch.Tensor) -> torch.Tensor:
-    return (entropy((p + q) / 2) - (of_p + of_q) / 2).clamp(0, 1)
-
-
-def top_p(p: torch.Tensor, mass: float, order: torch.Tensor | None = None) -> torch.Tensor:
-    """Nucleus truncation along the last axis: the fewest likeliest tokens that hold ``mass``, renormalised.
-
-    The token that crosses ``mass`` is kept (Holtzman et al., 2020). ``mass`` 1 leaves ``p`` as it is.
-
-    Args:
-        p: distributions, shape (..., vocabulary).
-        mass: share of the probability to keep.
-        order: indices that sort ``p`` in descending order, if they are known.
-    """
-    if mass >= 1:
-        return p
-    order = p.argsort(-1, descending=True) if order is None else order
-    ordered = p.gather(-1, order)
-    before = ordered.cumsum(-1) - ordered
-    kept = ordered.where(before < mass, torch.zeros_like(ordered))
-    truncated = torch.zeros_like(p).scatter(-1, order, kept)
-    return truncated / truncated.sum(-1, keepdim=True)
+    js: NDArray[np.float32]
+    js_null: NDArray[np.float32]
+    agree: NDArray[np.bool_]
+    entropy: NDArray[np.float32]
+    information: NDArray[np.float32]
 
 
 @dataclass
 class DisagreementSums:
-    """Sums over tokens, for members m and the grid ``TOP_P``.
+    """Sums over tokens; pairs in the order of ``itertools.combinations``.
 
     Attributes:
-        js: summed Jensen-Shannon distances, shape (top_p, members, members).
-        mismatched: the same between predictions for *different* tokens, the level of unrelated predictions.
-        agree: tokens on which two members' likeliest predictions are the same, shape (members, members).
-        first: how often each token is a member's likeliest prediction, shape (members, vocabulary).
+        js: summed Jensen-Shannon distances by ``KINDS``, shape (kinds, variants, top_p, pairs).
+        defined: tokens in those sums, the same shape: the authors' truncation can leave nothing.
+        shared: summed numbers of tokens among both members' first d, shape (depth, pairs).
+        ranks: how often each token has each rank, shape (members, depth, vocabulary).
         entropy: summed entropies of the members in bits, shape (members,).
         mixture: summed entropy in bits of the mean of all members, and of all but member i in place i + 1.
         tokens: number of tokens.
+        each: numbers of each token.
     """
 
-    js: np.ndarray
-    mismatched: np.ndarray
-    agree: np.ndarray
-    first: np.ndarray
-    entropy: np.ndarray
-    mixture: np.ndarray
+    js: Floats
+    defined: NDArray[np.int64]
+    shared: NDArray[np.int64]
+    ranks: NDArray[np.int64]
+    entropy: Floats
+    mixture: Floats
     tokens: int
+    each: TokenDisagreement
 
 
-def disagreement_sums(batches: Iterable[torch.Tensor]) -> DisagreementSums:
-    """Accumulate over batches of natural log-probabilities, each (members, ..., vocabulary)."""
+def disagreement_sums(batches: Iterable[torch.Tensor], null_stride: int = 1) -> DisagreementSums:
+    """Read batches of natural log-probabilities, each (members, ..., vocabulary), one after the other.
+
+    Args:
+        batches: of at least one token each.
+        null_stride: the nulls read every so-manieth token.
+
+    Raises:
+        ValueError: there is no batch.
+    """
     sums: DisagreementSums | None = None
+    parts: list[TokenDisagreement] = []
     for log_p in batches:
-        p = log_p.flatten(1, -2).exp()  # (members, tokens, vocabulary)
-        part = _batch_sums(p)
+        flat = log_p.flatten(1, -2)
+        members, tokens, vocabulary = flat.shape
         if sums is None:
-            sums = part
-        else:
-            for name in ("js", "mismatched", "agree", "first", "entropy", "mixture", "tokens"):
-                setattr(sums, name, getattr(sums, name) + getattr(part, name))
+            sums = _empty(members, vocabulary)
+        step = max(1, _AT_ONCE // (members * vocabulary))
+        chosen = np.arange(-sums.tokens % null_stride, tokens, null_stride)
+        rng = np.random.default_rng([1, sums.tokens])
+        null = np.full((tokens, members * (members - 1) // 2), np.nan, np.float32)
+        for begin in range(0, len(chosen), step):
+            here = chosen[begin : begin + step]
+            partner = (np.arange(len(chosen)) + len(chosen) // 2)[begin : begin + step] % len(chosen)
+            null[here] = _null_sums(sums, flat, here, chosen[partner], rng)
+        for begin in range(0, tokens, step):
+            parts.append(_batch_sums(sums, flat[:, begin : begin + step].exp(), null[begin : begin + step]))
+        sums.tokens += tokens
     if sums is None:
         raise ValueError("no batch of predictions")
+    columns = zip(
+        *([getattr(part, name) for name in TokenDisagreement.__annotations__] for part in parts), strict=True
+    )
+    sums.each = TokenDisagreement(*map(np.concatenate, columns))
     return sums
 
 
-def _batch_sums(p: torch.Tensor) -> DisagreementSums:
-    members, tokens, vocabulary = p.shape
-    js = np.zeros((len(TOP_P), members, members))
-    mismatched = np.zeros_like(js)
-    order = p.argsort(-1, descending=True)
-    for row, mass in enumerate(TOP_P):
-        q = top_p(p, mass, order)
-        own = entropy(q)
-        other, of_other = q.roll(tokens // 2, dims=1), own.roll(tokens // 2, dims=1)
-        for i, j in combinations(range(members), 2):
-            js[row, i, j] = js[row, j, i] = _js(q[i], q[j], own[i], own[j]).sqrt().sum()
-            apart = _js(q[i], other[j], own[i], of_other[j]).sqrt().sum()
-            mismatched[row, i, j] = mismatched[row, j, i] = apart
-    first = p.argmax(-1)  # (members, tokens)
-    total = p.sum(0)
-    mixtures = [total / members, *((total - p[i]) / (members - 1) for i in range(members))]
+def _empty(members: int, vocabulary: int) -> DisagreementSums:
+    pairs, depth = members * (members - 1) // 2, min(DEPTH, vocabulary)
+    shape = (len(KINDS), len(VARIANTS), len(TOP_P), pairs)
+    nothing = TokenDisagreement(*(np.zeros(0) for _ in TokenDisagreement.__annotations__))  # type: ignore[arg-type]
     return DisagreementSums(
-        js=js,
-        mismatched=mismatched,
-        agree=(first[:, None] == first[None]).sum(-1).double().numpy(),
-        first=torch.nn.functional.one_hot(first, vocabulary).sum(1).double().numpy(),
-        entropy=entropy(p).sum(1).numpy(),
-        mixture=np.array([float(entropy(q.clamp_min(0)).sum()) for q in mixtures]),
-        tokens=tokens,
-    )
+        np.zeros(shape), np.zeros(shape, np.int64), np.zeros((depth, pairs), np.int64),
+        np.zeros((members, depth, vocabulary), np.int64), np.zeros(members), np.zeros(members + 1), 0, nothing,
+    )  # fmt: skip
+
+
+def _add(sums: DisagreementSums, kind: str, distances: Floats) -> None:
+    place = KINDS.index(kind)
+    sums.js[place] += np.nansum(distances, axis=0)
+    sums.defined[place] += (~np.isnan(distances)).sum(axis=0)
+
+
+def _null_sums(
+    sums: DisagreementSums,
+    log_p: torch.Tensor,
+    here: NDArray[np.int64],
+    partner: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Floats:
+    own = log_p[:, here].exp().numpy()
+    _add(sums, "_mismatched", js_distances(nuclei(own), nuclei(log_p[:, partner].exp().numpy())))
+    noise = nuclei(matched_null(own, rng))
+    distances = js_distances(noise, noise)
+    _add(sums, "_matched_null", distances)
+    return distances[:, 0, -1]
+
+
+def _batch_sums(sums: DisagreementSums, p: torch.Tensor, null: NDArray[np.float32]) -> TokenDisagreement:
+    members, _, vocabulary = p.shape
+    found = nuclei(p.numpy())
+    distances = js_distances(found, found)
+    _add(sums, "", distances)
+    shared = shared_ranks(found.first, vocabulary)
+    sums.shared += shared.sum(axis=0)
+    for member in range(members):
+        for rank in range(found.first.shape[-1]):
+            sums.ranks[member, rank] += np.bincount(found.first[member, :, rank], minlength=vocabulary)
+    own, total = entropy(p), p.sum(0)
+    mixture = entropy(total / members)
+    sums.entropy += own.sum(1).numpy()
+    sums.mixture[0] += float(mixture.sum())
+    for member in range(members):
+        sums.mixture[1 + member] += float(entropy(((total - p[member]) / (members - 1)).clamp_min(0)).sum())
+    mean = own.mean(0)
+    information = (mixture - mean).clamp_min(0)
+    return TokenDisagreement(
+        distances[:, 0, -1].astype(np.float32), null, shared[:, 0] > 0, mean.float().numpy(),
+        information.float().numpy(),
+    )  # fmt: skip
 
 
 def disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
@@ -131,13 +170,19 @@ def disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42
     Metrics:
         ``js_distance`` (square root of the Jensen-Shannon divergence in bits, so between 0 and 1; Endres and
         Schindelin, 2003), one row a pair and position on the axis ``top_p``, and its value at full mass
-        without an axis; ``js_distance_mismatched``, the same with the second member's predictions taken from
-        other tokens: how far apart unrelated predictions of this ensemble are.
+        without an axis. ``js_distance_mismatched``: the second member's predictions are those for other tokens;
+        ``js_distance_matched_null``: see :func:`gfm_utils.analyses.nulls.matched_null`. Each again with
+        ``_authors`` for the truncation of the paper's code, which drops the token that crosses p; the mean is
+        over the tokens of which something is left (the paper's code puts that mean in place of the others).
         ``mutual_information`` (bits/token) between prediction and member: entropy of the members' mean
         minus the mean of their entropies, the generalised Jensen-Shannon divergence; and its two terms,
         ``total_entropy`` and ``mean_entropy``.
-        ``top1_agreement`` (share of tokens) and ``top1_agreement_chance``, the agreement of two members
-        that make their likeliest predictions as often as they do, but independently.
+        ``top1_agreement`` (share of tokens), ``topk_agreement`` (share of the k likeliest tokens that two members
+        have in common, axis ``k``) and ``rank_biased_overlap``, each with ``_chance``: the level of two members
+        that rank tokens high as often as they do, but independently.
+        On the axes ``token_frequency``, ``output_entropy``, ``gc`` and ``soft_masked``: ``js_distance``,
+        ``js_distance_matched_null``, ``top1_agreement`` and ``mutual_information`` by stratum.
+        On the axis ``interval_over``: with intervals over test sequences.
 
     Args:
         ensembles: one a condition, of two members at least.
@@ -146,27 +191,52 @@ def disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42
     """
     rows: list[Row] = []
     for ensemble in ensembles:
+        truth = masked_test_tokens(ensemble, profile.test_windows, profile.test_mask, seed)
+        bands = bands_of(ensemble, profile, seed)
         for state in STATES:
             stream = predictions(ensemble, state, profile.test_windows, profile.test_mask, seed)
-            sums = disagreement_sums(batch.log_p for batch in stream)
+            sums = disagreement_sums((batch.log_p for batch in stream), -(-truth.size // NULL_TOKENS))
             base = {"condition": ensemble.condition, "state": state}
             rows += disagreement_rows(base, ensemble.seeds, sums)
+            rows += sequence_rows(base, sums.each, truth.shape)
+            rows += stratum_rows(base, sums.each, bands)
     return tables.table(rows)
 
 
 def disagreement_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -> list[Row]:
-    """The rows of one ensemble in one state."""
+    """The rows of one ensemble in one state, but for strata and test sequences."""
     rows: list[Row] = []
     n = sums.tokens
-    for metric, values in (("js_distance", sums.js), ("js_distance_mismatched", sums.mismatched)):
-        one = {**base, "metric": metric, "unit": "distance"}
-        for mass, matrix in zip(TOP_P, values / n, strict=True):
-            rows += pair_rows({**one, "axis": "top_p", "x": mass}, seeds, matrix, n)
-        rows += pair_rows(one, seeds, values[-1] / n, n)
-    frequency = sums.first / n
+    for place, kind in enumerate(KINDS):
+        for variant, suffix in enumerate(("", "_authors")):
+            one = {**base, "metric": f"js_distance{kind}{suffix}", "unit": "distance"}
+            rows += _curve_rows(one, seeds, sums.js[place, variant], sums.defined[place, variant])
+    expected = expected_shared(sums.ranks)
+    shared = np.moveaxis(pair_matrix(sums.shared / n), 0, -1)  # (members, members, depth)
     share = {**base, "unit": "share"}
-    rows += pair_rows({**share, "metric": "top1_agreement"}, seeds, sums.agree / n, n)
-    rows += pair_rows({**share, "metric": "top1_agreement_chance"}, seeds, frequency @ frequency.T, n)
+    for suffix, values in (("", shared), ("_chance", expected)):
+        rows += pair_rows({**share, "metric": f"top1_agreement{suffix}"}, seeds, values[..., 0], n)
+        for k in (k for k in TOP_K if k <= values.shape[-1]):
+            one = {**share, "metric": f"topk_agreement{suffix}", "axis": "k", "x": k}
+            rows += pair_rows(one, seeds, values[..., k - 1] / k, n)
+        one = {**base, "metric": f"rank_biased_overlap{suffix}", "unit": "share"}
+        rows += pair_rows(one, seeds, rank_biased_overlap(values), n)
+    return rows + list(_information_rows(base, seeds, sums))
+
+
+def _curve_rows(one: Row, seeds: Sequence[int], js: Floats, defined: NDArray[np.int64]) -> Iterator[Row]:
+    """A curve over top-p, and its end without an axis; positions at which no token is defined are left out."""
+    for row, mass in enumerate(TOP_P):
+        if defined[row].all():
+            mean = pair_matrix(js[row] / defined[row])
+            least = int(defined[row].min())
+            yield from pair_rows({**one, "axis": "top_p", "x": mass}, seeds, mean, least)
+            if mass >= 1:
+                yield from pair_rows(one, seeds, mean, least)
+
+
+def _information_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -> Iterator[Row]:
+    n = sums.tokens
     bits = {**base, "unit": "bits/token", "n": n}
     total, without = sums.mixture[0] / n, sums.mixture[1:] / n
     mean = sums.entropy.mean() / n
@@ -176,5 +246,21 @@ def disagreement_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -
         ("mean_entropy", mean, mean_without),
         ("mutual_information", total - mean, without - mean_without),
     ):
-        rows.append({**bits, "metric": metric, **intervals.over_members_jackknife(float(value), left)._asdict()})
-    return rows
+        yield {**bits, "metric": metric, **intervals.over_members_jackknife(float(value), left)._asdict()}
+
+
+def sequence_rows(base: Row, each: TokenDisagreement, shape: tuple[int, ...]) -> Iterator[Row]:
+    """The means over pairs again, with intervals over test sequences.
+
+    Args:
+        base: condition and state.
+        each: numbers of the tokens.
+        shape: (windows, masked tokens a window).
+    """
+    for metric, unit, values in (
+        ("js_distance", "distance", each.js.mean(1)),
+        ("top1_agreement", "share", each.agree.mean(1)),
+        ("mutual_information", "bits/token", each.information),
+    ):
+        windows = values.reshape(shape).mean(1, dtype=np.float64)
+        yield sequence_row({**base, "metric": metric, "unit": unit}, windows)

@@ -1,7 +1,9 @@
-"""Intervals over the members of an ensemble, for means over members and over pairs of members.
+"""Intervals over the members of an ensemble, for means over members and over pairs of members, and over sequences.
 
 Pairs share members: five members give ten pairs but only five independent things. The jackknife leaves
 out one member with all its pairs at a time (Arvesen, 1969), so dependence between pairs is accounted for.
+Intervals over members say how other seeds would do on the same test sequences; intervals over sequences say how
+the same members would do on other sequences.
 """
 
 from typing import NamedTuple
@@ -11,6 +13,9 @@ import numpy.typing as npt
 from scipy import stats
 
 LEVEL = 0.95
+#: Samples of a bootstrap.
+RESAMPLES = 1000
+_AT_ONCE = 2**22  # weights held at a time
 
 
 class Interval(NamedTuple):
@@ -75,6 +80,35 @@ def over_members_jackknife(value: float, without: npt.ArrayLike) -> Interval:
         return Interval(value, np.nan, np.nan)
     spread = np.square(left - left.mean()).sum()
     return _interval(value, float(np.sqrt((len(left) - 1) / len(left) * spread)), len(left))
+
+
+def over_sequences(values: npt.ArrayLike, weights: npt.ArrayLike | None = None, seed: int = 0) -> Interval:
+    """Mean over test sequences with a percentile bootstrap interval (Efron, 1979).
+
+    All tokens of a sequence are drawn together, since they are not independent.
+
+    Args:
+        values: sums or means of each sequence, shape (sequences,).
+        weights: what the sum of the values is divided by the sum of, shape (sequences,); None: their number.
+        seed: of the samples.
+
+    Returns:
+        ``Σ values / Σ weights`` and the 2.5 % and 97.5 % points over ``RESAMPLES`` samples of sequences drawn
+        with replacement; no interval for a single sequence.
+    """
+    sample = np.asarray(values, np.float64)
+    weight = np.ones(len(sample)) if weights is None else np.asarray(weights, np.float64)
+    mean = float(sample.sum() / weight.sum())
+    if len(sample) < 2:
+        return Interval(mean, np.nan, np.nan)
+    rng, both, means = np.random.default_rng(seed), np.stack([sample, weight], axis=1), []
+    size = max(1, _AT_ONCE // len(sample))
+    for begin in range(0, RESAMPLES, size):
+        draws = min(size, RESAMPLES - begin)
+        drawn = rng.multinomial(len(sample), np.full(len(sample), 1 / len(sample)), size=draws) @ both
+        means.append(drawn[:, 0] / drawn[:, 1])
+    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(mean, float(low), float(high))
 
 
 def _interval(value: float, error: float, members: int) -> Interval:

@@ -1,71 +1,97 @@
-"""Output distributions at masked tokens: entropy, loss, accuracy and the rank-probability curve."""
+"""Output distributions at masked tokens: entropy, loss, accuracy, calibration and the rank-probability curve."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 
 from gfm_utils import tables
-from gfm_utils.analyses.disagreement import LOG2, entropy
-from gfm_utils.analyses.rows import Row, member_rows
-from gfm_utils.ensembles import STATES, Ensemble, State, masked_test_tokens, predictions
+from gfm_utils.analyses.counting import Counting, counting_levels
+from gfm_utils.analyses.distributions import LOG2, entropy, kl_uniform_authors
+from gfm_utils.analyses.reliability import reliability
+from gfm_utils.analyses.rows import Row, member_rows, sequence_row
+from gfm_utils.ensembles import STATES, Ensemble, State, predictions
 from gfm_utils.profiles import Profile
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class OutputMoments:
-    """Means over tokens of what each member's distributions say.
+    """What each member's distributions say of each token: a few numbers a token, no distribution.
 
     Attributes:
-        entropy: Shannon entropy H(p) in bits per token, shape (members,).
-        nll: negative log-likelihood of the true token in bits per token, shape (members,).
-        accuracy: share of tokens whose likeliest prediction is true, shape (members,).
+        entropy: Shannon entropy H(p) in bits, shape (members, tokens).
+        nll: negative log-likelihood of the true token in bits, shape (members, tokens).
+        authors_kl: KL(uniform || p) in bits, shape (members, tokens).
+        confidence: probability of the likeliest token, shape (members, tokens).
+        hit: whether the likeliest token is the true one, shape (members, tokens).
         ranked: mean probability of the r-th likeliest token, shape (members, vocabulary).
-        tokens: number of masked tokens.
     """
 
-    entropy: np.ndarray
-    nll: np.ndarray
-    accuracy: np.ndarray
-    ranked: np.ndarray
-    tokens: int
+    entropy: Floats
+    nll: Floats
+    authors_kl: Floats
+    confidence: Floats
+    hit: npt.NDArray[np.bool_]
+    ranked: npt.NDArray[np.float64]
+
+    @property
+    def tokens(self) -> int:
+        """Number of masked tokens."""
+        return self.hit.shape[1]
 
 
-def output_moments(batches: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> OutputMoments:
-    """Accumulate the moments over batches.
+def output_moments(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> OutputMoments:
+    """Read batches one after the other.
 
     Args:
         batches: natural log-probabilities (members, ..., vocabulary) and true tokens (...).
     """
-    sums: list[torch.Tensor] = []
-    count = 0
+    parts: list[tuple[torch.Tensor, ...]] = []
+    ranked: npt.NDArray[np.float64] | float = 0.0
     for log_p, targets in batches:
         log_p = log_p.flatten(1, -2)  # (members, tokens, vocabulary)
         truth = targets.flatten()
         p = log_p.exp()
-        uncertainty = entropy(p)
-        nll = -log_p[:, torch.arange(len(truth)), truth] / LOG2
-        hit = (log_p.argmax(-1) == truth).double()
-        ranked = p.sort(-1, descending=True).values
-        batch = [uncertainty.sum(1), nll.sum(1), hit.sum(1), ranked.sum(1)]
-        sums = batch if not sums else [total + part for total, part in zip(sums, batch, strict=True)]
-        count += len(truth)
-    entropies, losses, hits, curves = ((total / count).numpy() for total in sums)
-    return OutputMoments(entropies, losses, hits, curves, count)
+        likeliest, first = log_p.max(-1)
+        parts.append((
+            entropy(p).float(),
+            (-log_p[:, torch.arange(len(truth)), truth] / LOG2).float(),
+            kl_uniform_authors(log_p).float(),
+            likeliest.exp().float(),
+            first == truth,
+        ))  # fmt: skip
+        ordered = p.numpy()
+        ordered.sort(axis=-1)  # in place: nobody reads p again
+        ranked = ranked + ordered.sum(1)[:, ::-1]
+    uncertainty, nll, authors_kl, confidence, hit = (
+        torch.cat(column, dim=1).numpy() for column in zip(*parts, strict=True)
+    )
+    return OutputMoments(uncertainty, nll, authors_kl, confidence, hit, ranked / hit.shape[1])
 
 
 def output_distributions(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """Result table of the output distributions of trained and untrained members.
 
     Metrics, one row a member and a mean with its interval over members:
-    ``output_entropy``, ``nll`` (bits/token and bits/base or bits/character), ``kl_from_uniform``
-    (KL(p || uniform) = log2 V - H(p), bits/token), ``accuracy`` (share), ``context_gain`` (``unigram_nll``
-    minus nll, bits/token and per symbol) and ``rank_probability`` (axis ``rank``).
-    Without a state: ``unigram_nll``, the cross-entropy of the same masked tokens under the training part's
-    token frequencies, and ``majority_accuracy``, the accuracy of always predicting the commonest training
-    token (the chance level of ``accuracy``).
+    ``output_entropy`` and ``nll`` (bits/token and bits/base or bits/character), ``kl_from_uniform``
+    (KL(p || uniform) = log2 V - H(p)) and ``kl_uniform_authors`` (KL(uniform || p)), both in bits/token,
+    ``accuracy`` (share), ``expected_calibration_error`` and ``expected_calibration_error_chance`` (that of a
+    calibrated model; see :mod:`gfm_utils.analyses.reliability`), and ``rank_probability`` (axis ``rank``).
+    ``context_gain`` is ``unigram_nll`` minus nll, per token and per symbol; on the axis ``against`` it is the gain
+    over n-gram models that see the ``left`` side or ``both``.
+    The means of ``output_entropy``, ``nll``, ``context_gain`` and ``accuracy`` come again with an interval over
+    test sequences (axis ``interval_over``).
+    ``reliability_accuracy`` and ``reliability_confidence`` (axis ``bin``): the bins of all members' predictions.
+
+    Without a state, of the same masked tokens: ``unigram_nll``, their cross-entropy under the training part's
+    token frequencies; ``ngram_nll`` and ``ngram_order`` (axis ``sides``), see
+    :mod:`gfm_utils.entropy.ngram`; and ``majority_accuracy``, the accuracy of always predicting the commonest
+    training token (the chance level of ``accuracy``).
 
     Args:
         ensembles: one a condition.
@@ -74,45 +100,66 @@ def output_distributions(ensembles: Sequence[Ensemble], profile: Profile, seed: 
     """
     rows: list[Row] = []
     for ensemble in ensembles:
-        truth = masked_test_tokens(ensemble, profile.test_windows, profile.test_mask, seed)
-        train = ensemble.store.counts("train")
-        # Add-one smoothing over the vocabulary: a test token never seen in training has a finite cost.
-        unigram = float(-np.log2((train[truth] + 1) / (train + 1).sum()).mean())
-        per_token = float(ensemble.store.token_lengths[truth].mean())
-        base = {"condition": ensemble.condition, "n": truth.size}
-        majority = float((truth == train.argmax()).mean())
-        rows.append({**base, "metric": "unigram_nll", "unit": "bits/token", "value": unigram})
-        rows.append({**base, "metric": "majority_accuracy", "unit": "share", "value": majority})
+        counting = counting_levels(ensemble, profile, seed)
+        rows += counting.rows()
         for state in STATES:
-            rows += _model_rows(ensemble, state, profile, seed, unigram, per_token)
+            stream = predictions(ensemble, state, profile.test_windows, profile.test_mask, seed)
+            moments = output_moments((batch.log_p, batch.targets) for batch in stream)
+            rows += _model_rows(ensemble, state, moments, counting)
     return tables.table(rows)
 
 
-def _model_rows(
-    ensemble: Ensemble, state: State, profile: Profile, seed: int, unigram: float, per_token: float
-) -> Iterator[Row]:
-    stream = predictions(ensemble, state, profile.test_windows, profile.test_mask, seed)
-    moments = output_moments((batch.log_p, batch.targets) for batch in stream)
+def _model_rows(ensemble: Ensemble, state: State, moments: OutputMoments, counting: Counting) -> Iterator[Row]:
     base = {"condition": ensemble.condition, "state": state}
+    seeds, n = ensemble.seeds, moments.tokens
     most = np.log2(ensemble.spec.vocabulary)
-    unit = f"bits/{ensemble.store.unit}"
-    for metric, value, name in (
-        ("output_entropy", moments.entropy, "bits/token"),
-        ("kl_from_uniform", most - moments.entropy, "bits/token"),
-        ("nll", moments.nll, "bits/token"),
-        ("nll", moments.nll / per_token, unit),
-        ("context_gain", unigram - moments.nll, "bits/token"),
-        ("context_gain", (unigram - moments.nll) / per_token, unit),
-        ("accuracy", moments.accuracy, "share"),
+    nll, uncertainty = (values.mean(1, dtype=np.float64) for values in (moments.nll, moments.entropy))
+    for metric, values in (
+        ("kl_from_uniform", most - uncertainty),
+        ("kl_uniform_authors", moments.authors_kl.mean(1, dtype=np.float64)),
     ):
-        yield from member_rows({**base, "metric": metric, "unit": name}, ensemble.seeds, value, moments.tokens)
+        yield from member_rows({**base, "metric": metric, "unit": "bits/token"}, seeds, values, n)
+    accuracy = {**base, "metric": "accuracy", "unit": "share"}
+    yield from member_rows(accuracy, seeds, moments.hit.mean(1), n)
+    yield sequence_row(accuracy, _by_window(moments.hit, counting).mean(1))
+    for unit, symbols in (("bits/token", np.ones_like(counting.lengths)), (counting.unit, counting.lengths)):
+        per_token = float(symbols.mean())
+        for metric, each in (
+            ("output_entropy", moments.entropy),
+            ("nll", moments.nll),
+            ("context_gain", counting.unigram.ravel() - moments.nll),
+        ):
+            one = {**base, "metric": metric, "unit": unit}
+            yield from member_rows(one, seeds, each.mean(1, dtype=np.float64) / per_token, n)
+            yield sequence_row(one, _by_window(each, counting).sum(1), symbols.sum(1))
+        for side, level in counting.ngram.items():
+            one = {**base, "metric": "context_gain", "unit": unit, "axis": "against", "x": side}
+            yield from member_rows(one, seeds, (level.nll.mean() - nll) / per_token, n)
+    yield from _calibration_rows(base, seeds, moments)
     for rank in _log_ranks(ensemble.spec.vocabulary):
+        one = {**base, "metric": "rank_probability", "unit": "probability", "axis": "rank", "x": str(rank)}
+        yield from member_rows(one, seeds, moments.ranked[:, rank - 1], n)
+
+
+def _by_window(values: npt.NDArray, counting: Counting) -> npt.NDArray[np.float64]:
+    """Means over members, shape (windows, m), of (members, tokens)."""
+    return values.mean(0, dtype=np.float64).reshape(counting.lengths.shape)
+
+
+def _calibration_rows(base: Row, seeds: Sequence[int], moments: OutputMoments) -> Iterator[Row]:
+    found = [reliability(sure, hit) for sure, hit in zip(moments.confidence, moments.hit, strict=True)]
+    for metric, values in (
+        ("expected_calibration_error", [one.error for one in found]),
+        ("expected_calibration_error_chance", [one.chance for one in found]),
+    ):
         yield from member_rows(
-            {**base, "metric": "rank_probability", "unit": "probability", "axis": "rank", "x": rank},
-            ensemble.seeds,
-            moments.ranked[:, rank - 1],
-            moments.tokens,
+            {**base, "metric": metric, "unit": "share"}, seeds, np.array(values), moments.tokens
         )
+    together = reliability(moments.confidence.ravel(), moments.hit.ravel())
+    for number, (confidence, accuracy, size) in enumerate(zip(*together[:3], strict=True), 1):
+        one = {**base, "unit": "share", "axis": "bin", "x": number, "n": int(size)}
+        yield {**one, "metric": "reliability_confidence", "value": float(confidence)}
+        yield {**one, "metric": "reliability_accuracy", "value": float(accuracy)}
 
 
 def _log_ranks(vocabulary: int) -> list[int]:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from gfm_utils.analyses import intervals
 
 Row = dict[str, Any]
+#: Axis and position of rows whose interval is over test sequences instead of members.
+OVER_SEQUENCES = {"axis": "interval_over", "x": "sequences"}
 
 
 def member_rows(
@@ -48,3 +50,34 @@ def pair_rows(
             "n": n,
         }
     yield {**base, **intervals.over_pairs(values)._asdict(), "n": len(seeds)}
+
+
+def sequence_row(
+    base: Mapping[str, Any], values: npt.NDArray[np.floating], weights: npt.NDArray[np.floating] | None = None
+) -> Row:
+    """The mean over test sequences with the interval over them, beside the row with the interval over members.
+
+    Args:
+        base: condition, state, metric, unit.
+        values: one number a sequence, a mean over the members.
+        weights: what to divide by, as in ``intervals.over_sequences``.
+    """
+    interval = intervals.over_sequences(values, weights)
+    return {**base, **OVER_SEQUENCES, **interval._asdict(), "n": len(values)}
+
+
+def pair_matrix(pairs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Symmetric matrices of the numbers of pairs, with zeros on the diagonal.
+
+    Args:
+        pairs: shape (..., pairs), in the order of ``itertools.combinations``.
+
+    Returns:
+        Shape (..., members, members).
+    """
+    count = pairs.shape[-1]
+    members = round((1 + np.sqrt(1 + 8 * count)) / 2)
+    matrix = np.zeros((*pairs.shape[:-1], members, members))
+    for number, (i, j) in enumerate(combinations(range(members), 2)):
+        matrix[..., i, j] = matrix[..., j, i] = pairs[..., number]
+    return matrix

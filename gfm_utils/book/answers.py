@@ -247,17 +247,21 @@ def predictions_answer(table: pd.DataFrame) -> str:
     """How certain and how right the predictions are."""
 
     def line(condition: str) -> str:
-        def of(metric: str, state: str = "trained", unit: str = "bits/token") -> pd.Series:
-            return value_of(table, condition, metric, state=state, unit=unit)
+        def of(metric: str, state: str = "trained", unit: str = "bits/token", **where: str) -> pd.Series:
+            return value_of(table, condition, metric, state=state, unit=unit, **where)
 
         entropy, kl = of("output_entropy"), of("kl_from_uniform")
         majority = value_of(table, condition, "majority_accuracy")["value"]
         return (
             f"output entropy {_number(entropy)} of at most {entropy['value'] + kl['value']:.2f} bits per token "
             f"(untrained {of('output_entropy', 'untrained')['value']:.2f}); "
-            f"loss {_number(of('nll'))}, {_number(of('context_gain'))} bits better than token frequencies; "
+            f"loss {_number(of('nll'))}, {_number(of('context_gain'))} bits better than token frequencies and "
+            f"{_number(of('context_gain', axis='against', x='left'))} than n-grams of the tokens before "
+            f"({_number(of('context_gain', axis='against', x='both'))} than n-grams on both sides); "
             f"accuracy {_number(of('accuracy', unit='share'), 1, percent=True)} "
-            f"(always the commonest token: {100 * majority:.1f} %)."
+            f"(always the commonest token: {100 * majority:.1f} %); calibration error "
+            f"{_number(of('expected_calibration_error', unit='share'), 1, percent=True)} (a calibrated model's: "
+            f"{of('expected_calibration_error_chance', unit='share')['value']:.1%})."
         )
 
     return "\n".join([*_bullets(table, line), _note()])
@@ -273,13 +277,36 @@ def disagreement_answer(table: pd.DataFrame) -> str:
         return (
             f"Jensen–Shannon distance {_number(of('js_distance'), 3)} "
             f"(untrained {of('js_distance', 'untrained')['value']:.3f}, "
-            f"unrelated tokens {of('js_distance_mismatched')['value']:.3f}); "
+            f"unrelated tokens {of('js_distance_mismatched')['value']:.3f}, "
+            f"matched null {of('js_distance_matched_null')['value']:.3f}); "
             f"mutual information {_number(of('mutual_information'), 4)} bits per token; "
             f"same likeliest token {_number(of('top1_agreement'), 0, percent=True)} of the time "
-            f"(by chance {_number(of('top1_agreement_chance'), 0, percent=True)})."
+            f"(by chance {_number(of('top1_agreement_chance'), 0, percent=True)}); rank-biased overlap "
+            f"{_number(of('rank_biased_overlap'))} "
+            f"(by chance {of('rank_biased_overlap_chance')['value']:.2f})."
         )
 
     return "\n".join([*_bullets(table, line), _note()])
+
+
+def strand_answer(table: pd.DataFrame) -> Markdown:
+    """Whether a strand flip is worse than another seed."""
+
+    def line(condition: str) -> str:
+        flip, seed = (
+            value_of(table, condition, f"{m}_js_distance", state="trained") for m in ("strand", "member")
+        )
+        bare = value_of(table, condition, "strand_js_distance", state="untrained")["value"]
+        more = "more than" if flip["value"] > seed["value"] else "no more than"
+        return (
+            f"the other strand moves a base's distribution by {_number(flip, 3)} (untrained {bare:.3f}, token "
+            f"frequencies alone {value_of(table, condition, 'strand_js_distance_unigram')['value']:.3f}), "
+            f"{more} another seed does: {_number(seed, 3)}."
+        )
+
+    if table.empty:
+        return Markdown("This run has no DNA, and so no other strand.")
+    return Markdown("\n".join([*_bullets(table, line), _note()]))
 
 
 def static_answer(table: pd.DataFrame) -> str:

@@ -13,7 +13,7 @@ from gfm_utils.ensembles.local import device
 from gfm_utils.ensembles.presets import masked_logits
 
 #: Largest number of float64 values that one batch of distributions holds (members x tokens x vocabulary).
-BUDGET = 2**24
+BUDGET = 2**23
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,15 @@ from gfm_utils.figures.data import (
     summary_of_training,
     token_frequency_chart,
 )
-from gfm_utils.figures.disagreement import agreement_chart, pair_chart, top_p_chart
+from gfm_utils.figures.disagreement import (
+    agreement_chart,
+    along_chart,
+    pair_chart,
+    rank_agreement_chart,
+    strand_chart,
+    strata_chart,
+    top_p_chart,
+)
 from gfm_utils.figures.entropy import (
     conditional_entropy_chart,
     estimators_chart,
@@ -20,7 +28,7 @@ from gfm_utils.figures.entropy import (
     unigram_chart,
 )
 from gfm_utils.figures.fisher import encoder_chart, share_chart
-from gfm_utils.figures.output import rank_probability_chart, uncertainty_chart
+from gfm_utils.figures.output import context_chart, rank_probability_chart, reliability_chart, uncertainty_chart
 from gfm_utils.figures.overview import overview, provenance_note
 from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
 from gfm_utils.figures.static import alignment_chart, overlap_chart
@@ -28,8 +36,10 @@ from gfm_utils.figures.static import alignment_chart, overlap_chart
 __all__ = [
     "agreement_chart",
     "alignment_chart",
+    "along_chart",
     "calibration_chart",
     "conditional_entropy_chart",
+    "context_chart",
     "corpus_overview",
     "cost_overview",
     "encoder_chart",
@@ -44,11 +54,15 @@ __all__ = [
     "position_chart",
     "profile_chart",
     "provenance_note",
+    "rank_agreement_chart",
     "rank_probability_chart",
     "rate_overview",
+    "reliability_chart",
     "separation_chart",
     "share_chart",
     "shared_overview",
+    "strand_chart",
+    "strata_chart",
     "summary_of_training",
     "token_frequency_chart",
     "top_p_chart",

@@ -3,8 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
-from gfm_utils.figures.style import NEUTRAL, condition_colour, themed
+from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries, with_span
+from gfm_utils.figures.style import NEUTRAL, condition_colour, themed, tooltips
 
 
 def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -18,6 +18,7 @@ def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
     entropy = summaries(rows[(rows["metric"] == "output_entropy") & (rows["state"] == "trained")])
     uniform = entropy.assign(level=entropy["value"] + entropy["condition"].map(kl), what="uniform (log2 V)")
     unigram = rows_of(table, "unigram_nll").assign(what="token frequencies alone")
+    unigram = unigram[unigram["unit"] == "bits/token"]
     unigram["level"] = unigram["value"]
     levels = pd.concat([uniform, unigram])[["condition", "level", "what"]]
     order = [f"{state}: {what}" for what in ("output entropy", "loss (NLL)") for state in ("trained", "untrained")]
@@ -77,7 +78,52 @@ def rank_probability_chart(table: pd.DataFrame) -> alt.Chart:
     return themed(chart)
 
 
+def context_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Context gain per base or character over counting: frequencies, and n-grams of one side or both."""
+    names = {"left": "n-grams before", "both": "n-grams on both sides"}
+    plain = rows_of(table, "context_gain").assign(x="token frequencies")
+    ngram = rows_of(table, "context_gain", axis="against", numeric=False)
+    rows = summaries(pd.concat([plain, ngram.assign(x=ngram["x"].map(names))]))
+    rows = with_span(rows[(rows["unit"] != "bits/token") & (rows["state"] == "trained")])
+    base = alt.Chart(rows[["condition", "x", "value", "low", "high"]]).encode(
+        y=alt.Y("x:N", title="gain over", sort=None, axis=alt.Axis(labelLimit=180)),
+        yOffset=alt.YOffset("condition:N"),
+        color=condition_colour(conditions_of(table)),
+        tooltip=["condition", "x", *tooltips("value", "low", "high", text=".4f")],
+    )
+    points = base.mark_point(filled=True, size=70).encode(
+        x=alt.X("value:Q", title="bits per base or character saved by the model")
+    )
+    span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=NEUTRAL).encode(x="zero:Q")
+    return themed(alt.layer(zero, span, points).properties(width="container", height=180))
+
+
+def reliability_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Accuracy against confidence of trained members in bins of equally many predictions, and the diagonal."""
+    rows = rows_of(table, "reliability_confidence", "reliability_accuracy", axis="bin")
+    rows = rows[rows["state"] == "trained"]
+    wide = rows.pivot_table(index=["condition", "x", "n"], columns="metric", values="value").reset_index()
+    wide = wide.rename(columns=lambda name: str(name).removeprefix("reliability_"))
+    most = float(wide[["accuracy", "confidence"]].to_numpy().max())
+    scale = alt.Scale(type="sqrt", domain=[0, most])
+    points = (
+        alt.Chart(wide)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("confidence:Q", title="mean probability of the likeliest token", scale=scale),
+            y=alt.Y("accuracy:Q", title="share of hits", scale=scale),
+            color=condition_colour(conditions_of(table)),
+            tooltip=["condition", *tooltips("confidence", "accuracy"), alt.Tooltip("n:Q", title="predictions")],
+        )
+    )
+    ends = pd.DataFrame({"confidence": [0, most], "accuracy": [0, most]})
+    diagonal = alt.Chart(ends).mark_line(color=NEUTRAL, strokeDash=[4, 4]).encode(x="confidence:Q", y="accuracy:Q")
+    return themed(alt.layer(diagonal, points).properties(width="container", height=320))
+
+
 def state_dash() -> alt.StrokeDash:
-    """Solid for trained members, dashed for untrained ones, dotted for predictions of unrelated tokens."""
-    scale = alt.Scale(domain=["trained", "untrained", "unrelated tokens"], range=[[1, 0], [6, 4], [1, 3]])
+    """Solid for trained members, dashed for untrained ones, dotted for two kinds of unrelated predictions."""
+    names = ["trained", "untrained", "unrelated tokens", "matched null"]
+    scale = alt.Scale(domain=names, range=[[1, 0], [6, 4], [1, 3], [8, 3, 2, 3]])
     return alt.StrokeDash("state:N", title=None, scale=scale, legend=alt.Legend(symbolStrokeColor=NEUTRAL))

@@ -1,71 +1,20 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from gfm_utils import tables
 from gfm_utils.analyses import disagreement
-from gfm_utils.analyses.disagreement import TOP_P, disagreement_rows, disagreement_sums, js_divergence, top_p
+from gfm_utils.analyses.disagreement import disagreement_rows, disagreement_sums
+from gfm_utils.analyses.distributions import js_divergence, top_p, top_p_authors
+from gfm_utils.analyses.nucleus import TOP_P
+from gfm_utils.analyses.strata import soft_masks
 from gfm_utils.figures.select import value_of
 
-# Without subnormal numbers: halving the smallest of them gives 0, and SciPy's distance then is infinite.
-SHARES = st.lists(st.floats(0, 1, allow_subnormal=False), min_size=6, max_size=6).filter(lambda x: sum(x) > 1e-3)
-
-
-def distribution(weights):
-    p = np.array(weights)
-    return torch.from_numpy(p / p.sum())
-
-
-@given(SHARES, SHARES)
-def test_js_is_scipys_symmetric_and_bounded(a, b):
-    p, q = distribution(a), distribution(b)
-    ours = float(js_divergence(p, q))
-    assert ours == pytest.approx(jensenshannon(p, q, base=2) ** 2, abs=1e-9)
-    assert ours == pytest.approx(float(js_divergence(q, p)), abs=1e-15)
-    assert 0 <= ours <= 1
-
-
-def test_js_of_identical_disjoint_and_half_overlapping():
-    p = torch.tensor([0.5, 0.5, 0.0, 0.0], dtype=torch.float64)
-    q = torch.tensor([0.0, 0.5, 0.5, 0.0], dtype=torch.float64)
-    r = torch.tensor([0.0, 0.0, 0.5, 0.5], dtype=torch.float64)
-    assert js_divergence(p, p) == 0
-    assert js_divergence(p, r) == pytest.approx(1)
-    assert js_divergence(p, q) == pytest.approx(0.5)
-
-
-def test_js_of_close_distributions_is_neither_nan_nor_negative():
-    """Rounding alone makes the plain difference negative for some: the authors' NaN after the root."""
-    p = torch.full((4096,), 1 / 4096, dtype=torch.float64)
-    wave = torch.cos(torch.arange(4096, dtype=torch.float64)) * 1e-4
-    q = p * (1 + wave - wave.mean())
-    # second order: JS = chi² / 8 in nats
-    assert float(js_divergence(p, q)) == pytest.approx(float(((p - q) ** 2 / p).sum() / 8 / np.log(2)), rel=1e-3)
-    same = torch.from_numpy(np.random.default_rng(0).dirichlet(np.ones(257), 500))
-    nudged = same * (1 + 1e-16)
-    assert (js_divergence(same, nudged) >= 0).all()
-
-
-def test_top_p_keeps_the_token_that_crosses():
-    p = torch.tensor([0.1, 0.5, 0.15, 0.25], dtype=torch.float64)
-    assert top_p(p, 0.5).tolist() == [0, 1, 0, 0]
-    assert top_p(p, 0.51).tolist() == pytest.approx([0, 0.5 / 0.75, 0, 0.25 / 0.75])
-    assert top_p(p, 0.05).tolist() == [0, 1, 0, 0]
-    assert top_p(p, 1.0) is p
-
-
-@given(SHARES, st.floats(0.01, 0.99))
-def test_top_p_is_the_smallest_set_of_that_mass(weights, mass):
-    p = distribution(weights)
-    kept = top_p(p, mass)
-    assert float(kept.sum()) == pytest.approx(1)
-    chosen = p[kept > 0]
-    assert float(chosen.sum()) >= mass - 1e-12
-    assert float(chosen.sum() - chosen.min()) < mass + 1e-12
+PAIRS = list(combinations(range(4), 2))
 
 
 def batches(seed=0, members=4):
@@ -78,12 +27,21 @@ def test_sums_against_a_plain_loop():
     sums = disagreement_sums(parts)
     p = np.concatenate([part.exp().flatten(1, 2).numpy() for part in parts], axis=1)
     assert sums.tokens == p.shape[1] == 15
+    assert (sums.defined[0, 0] == 15).all() and (sums.defined[0, 1, 0] < 15).any()
     for row, mass in enumerate(TOP_P):
-        cut = top_p(torch.from_numpy(p), mass).numpy()
-        expected = sum(jensenshannon(cut[0, t], cut[2, t], base=2) for t in range(15))
-        assert sums.js[row, 0, 2] == sums.js[row, 2, 0] == pytest.approx(expected, abs=1e-6)
+        for variant, truncated in enumerate((top_p, top_p_authors)):
+            cut = truncated(torch.from_numpy(p), mass).numpy()
+            each = np.array([jensenshannon(cut[0, t], cut[2, t], base=2) for t in range(15)])
+            assert sums.js[0, variant, row, PAIRS.index((0, 2))] == pytest.approx(np.nansum(each), abs=1e-6)
+            assert sums.defined[0, variant, row, PAIRS.index((0, 2))] == (~np.isnan(each)).sum()
     agree = sum(p[1, t].argmax() == p[3, t].argmax() for t in range(15))
-    assert sums.agree[1, 3] == agree
+    assert sums.shared[0, PAIRS.index((1, 3))] == agree == sums.each.agree[:, PAIRS.index((1, 3))].sum()
+    np.testing.assert_allclose(sums.each.js.sum(0), sums.js[0, 0, -1], rtol=1e-6)
+    np.testing.assert_allclose(sums.each.js_null.sum(0), sums.js[2, 0, -1], rtol=1e-6)
+    # the first token of three windows of three is compared with the fifth of them
+    apart = sum(jensenshannon(p[0, t], p[1, (t + 4) % 9], base=2) for t in range(9))
+    apart += sum(jensenshannon(p[0, 9 + t], p[1, 9 + (t + 3) % 6], base=2) for t in range(6))
+    assert sums.js[1, 0, -1, 0] == pytest.approx(apart, abs=1e-6)
     rows = disagreement_rows({"condition": "c", "state": "trained"}, [1, 2, 3, 4], sums)
     table = tables.table(rows)
     information = np.mean([
@@ -137,3 +95,49 @@ def test_table_has_every_pair_and_its_control(trained, smoke):
     for _, row in full.iterrows():
         assert row["value"] == value_of(table, row["condition"], "js_distance", state=row["state"])["value"]
         assert row["low"] < row["value"] < row["high"] and row["n"] == 3
+
+
+def test_nulls_of_every_third_token_are_their_own_mean():
+    p = np.random.default_rng(0).dirichlet(np.full(9, 0.5), (2, 120, 3))
+    part = torch.from_numpy(np.log(p))
+    dense, sparse = (disagreement_sums([part, part], stride) for stride in (1, 3))
+    assert sparse.defined[2, 0, -1, 0] == -(-dense.defined[2, 0, -1, 0] // 3) == 240
+    assert (~np.isnan(sparse.each.js_null[:, 0])).nonzero()[0].tolist() == list(range(0, 720, 3))
+    for sums in (dense, sparse):
+        mean = sums.js[2, 0, -1, 0] / sums.defined[2, 0, -1, 0]
+        assert mean == pytest.approx(dense.js[2, 0, -1, 0] / 720, abs=0.05)
+    np.testing.assert_array_equal(dense.js[0], sparse.js[0])
+
+
+def test_strata_and_sequences_are_parts_of_the_whole(trained, smoke):
+    table = disagreement(trained, smoke)
+    for ensemble in trained:
+        for state in ("trained", "untrained"):
+            own = table[(table["condition"] == ensemble.condition) & (table["state"] == state)]
+            axes = ["token_frequency", "output_entropy"] + ["gc", "soft_masked"] * (ensemble.store.kind == "dna")
+            assert set(own["axis"].dropna()) == {"top_p", "k", "interval_over", *axes}
+            for metric in ("js_distance", "top1_agreement", "mutual_information"):
+                whole = value_of(own, ensemble.condition, metric)["value"]
+                for axis in axes:
+                    rows = own[(own["metric"] == metric) & (own["axis"] == axis)]
+                    assert np.average(rows["value"], weights=rows["n"].astype(int)) == pytest.approx(
+                        whole, abs=1e-5
+                    )
+                row = value_of(own, ensemble.condition, metric, axis="interval_over", x="sequences")
+                assert row["value"] == pytest.approx(whole, abs=1e-5) and row["low"] <= row["value"] <= row["high"]
+
+
+def test_soft_masks_are_the_lower_case_of_the_file(trained, smoke, toy_fasta):
+    ensemble = trained[1]
+    source = {}
+    for record in toy_fasta.read_text().split(">")[1:]:
+        name, _, letters = record.partition("\n")
+        source[name.split()[0]] = letters.replace("\n", "")
+    masks = soft_masks(ensemble, smoke)
+    tokens = ensemble.store.tokens("test")
+    assert masks.shape == tokens.shape and 0 < masks.mean() < 1
+    words = ensemble.store.tokenizer.convert_ids_to_tokens(list(range(ensemble.store.vocabulary)))
+    text = "".join(words[t].lower() if m == 1 else words[t] for t, m in zip(tokens, masks, strict=True))
+    pure = [text[i : i + 60] for i in range(0, len(text) - 60, 60)]
+    found = [any(piece in whole for whole in source.values()) for piece in pure]
+    assert np.mean(found) > 0.9  # but for pieces across the ends of segments and of masked stretches

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gfm_utils.analyses.intervals import over_members, over_members_jackknife, over_pairs
+from gfm_utils.analyses.intervals import over_members, over_members_jackknife, over_pairs, over_sequences
 
 
 @given(st.lists(st.floats(-100, 100), min_size=3, max_size=8))
@@ -57,3 +57,24 @@ def test_too_few_members_give_no_interval():
     assert np.isnan(over_pairs([[0, 1], [1, 0]]).low)
     assert np.isnan(over_members([1.0]).high)
     assert np.isnan(over_members_jackknife(1.0, [1, 1]).high)
+
+
+def test_sequences_interval_is_scipys_bootstrap():
+    sample = np.random.default_rng(0).gamma(2.0, size=60)
+    value, low, high = over_sequences(sample)
+    theirs = stats.bootstrap((sample,), np.mean, method="percentile", n_resamples=5000, rng=0).confidence_interval
+    assert value == pytest.approx(sample.mean())
+    assert (low, high) == pytest.approx(tuple(theirs), abs=0.06)
+
+
+def test_sequences_interval_of_a_ratio_covers_the_truth():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(200):
+        weights = rng.integers(1, 9, 80)
+        values = weights * 2.0 + np.sqrt(weights) * rng.standard_normal(80)
+        value, low, high = over_sequences(values, weights, seed=trial)
+        assert value == pytest.approx(values.sum() / weights.sum())
+        covered += low <= 2.0 <= high
+    assert covered / 200 == pytest.approx(0.95, abs=0.05)
+    assert np.isnan(over_sequences([1.0]).low)

@@ -22,6 +22,8 @@ def results(trained, smoke):
         "learning": analyses.learning_curves(trained),
         "output": analyses.output_distributions(trained, smoke),
         "disagreement": analyses.disagreement(trained, smoke),
+        "strands": analyses.strand_disagreement(trained, smoke),
+        "along": analyses.along_windows(trained, smoke),
         "static": analyses.static_embeddings(trained),
         "fisher": analyses.fisher_information(trained, smoke),
     }
@@ -37,7 +39,12 @@ CHARTS = {
     "uncertainty": lambda r: figures.uncertainty_chart(r["output"]),
     "rank": lambda r: figures.rank_probability_chart(r["output"]),
     "top_p": lambda r: figures.top_p_chart(r["disagreement"]),
-    "pairs": lambda r: figures.pair_chart(r["disagreement"]),
+    "top_p_authors": lambda r: figures.top_p_chart(r["disagreement"], authors=True),
+    "ranks": lambda r: figures.rank_agreement_chart(r["disagreement"]),
+    "strata": lambda r: figures.strata_chart(r["disagreement"]),
+    "along": lambda r: figures.along_chart(r["along"]),
+    "context": lambda r: figures.context_chart(r["output"]),
+    "reliability": lambda r: figures.reliability_chart(r["output"]),
     "agreement": lambda r: figures.agreement_chart(r["disagreement"]),
     "overlap": lambda r: figures.overlap_chart(r["static"]),
     "alignment": lambda r: figures.alignment_chart(r["static"]),
@@ -59,6 +66,25 @@ def test_charts_draw_every_condition_without_complaint(results, trained, name):
         spec | {"width": 400}, vl_version=".".join(alt.VEGALITE_VERSION.split(".")[:2])
     )
     assert svg.count("<path") > 5 and "NaN" not in svg
+
+
+def test_pairs_are_linked_to_the_curve(results, trained):
+    spec = figures.pair_chart(results["disagreement"]).to_dict()
+    assert {"shown", "mass"} <= {param["name"] for param in spec["params"]}
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=".".join(alt.VEGALITE_VERSION.split(".")[:2]))
+    members = len(trained[0].members)
+    pairs = members * (members - 1) // 2
+    # the matrix at full mass, in both orders
+    assert svg.count('aria-label="seed') >= 2 * pairs and "NaN" not in svg
+
+
+def test_strands_are_drawn_of_dna_and_their_lack_is_said(results, trained):
+    spec = figures.strand_chart(results["strands"]).to_dict()
+    drawn = {row.get("condition") for rows in spec["datasets"].values() for row in rows}
+    assert drawn == {trained[1].condition}
+    assert "another seed" in answers.strand_answer(results["strands"]).data
+    nothing = results["strands"].iloc[:0]
+    assert "no DNA" in figures.strand_chart(nothing).to_json() and "no DNA" in answers.strand_answer(nothing).data
 
 
 TABLES = {

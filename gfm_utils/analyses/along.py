@@ -1,0 +1,82 @@
+"""Predictions along a test window, each token hidden in turn: where are members certain, where do they agree?"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from gfm_utils import tables
+from gfm_utils.analyses.disagreement import disagreement_sums
+from gfm_utils.analyses.distributions import LOG2
+from gfm_utils.analyses.rows import Row
+from gfm_utils.ensembles import Ensemble, device, masked_logits
+from gfm_utils.profiles import Profile
+from gfm_utils.tokens import SPECIAL
+
+#: Columns beside those of every result table: which window, its token, and the tokens that members name.
+EXTRA = ("window", "token", "named")
+#: Of a longer window so many first tokens are shown.
+LONGEST = 64
+_BATCH = 64
+
+
+def along_windows(ensembles: Sequence[Ensemble], profile: Profile, windows: int = 3) -> pd.DataFrame:
+    """Result table of trained members along test windows (axis ``position``), each token hidden in turn.
+
+    Metrics, means over members or pairs, with the columns ``EXTRA``: ``position_entropy`` and ``position_nll``
+    (bits/token), ``position_js_distance`` and ``position_top1_agreement``.
+
+    Args:
+        ensembles: one a condition.
+        profile: of the run.
+        windows: how many, spread evenly over the test part.
+    """
+    return tables.table((row for ensemble in ensembles for row in _rows(ensemble, windows)), EXTRA)
+
+
+def _rows(ensemble: Ensemble, windows: int) -> Iterator[Row]:
+    store, size = ensemble.store, ensemble.spec.window
+    starts = store.window_starts("test", size)
+    chosen = starts[np.linspace(0, len(starts) - 1, windows + 2).round().astype(int)[1:-1]]
+    models = [member.model("trained", device()) for member in ensemble.members]
+    for number, ids in enumerate(store.windows("test", chosen, size), 1):
+        log_p = _hidden_in_turn(models, torch.from_numpy(ids))
+        each = disagreement_sums([log_p]).each
+        count = log_p.shape[1]
+        nll = -log_p[:, torch.arange(count), torch.from_numpy(ids[:count])].mean(0).numpy() / LOG2
+        first = log_p.argmax(-1).T.tolist()
+        for place in range(count):
+            base = {
+                "condition": ensemble.condition, "state": "trained", "axis": "position", "x": place + 1,
+                "n": len(models), "window": number, "token": _written(ensemble, [int(ids[place])]),
+                "named": ", ".join(_written(ensemble, [token]) for token in first[place]),
+            }  # fmt: skip
+            for metric, unit, value in (
+                ("position_entropy", "bits/token", each.entropy[place]),
+                ("position_nll", "bits/token", nll[place]),
+                ("position_js_distance", "distance", each.js[place].mean()),
+                ("position_top1_agreement", "share", each.agree[place].mean()),
+            ):
+                yield {**base, "metric": metric, "unit": unit, "value": float(value)}
+
+
+@torch.inference_mode()
+def _hidden_in_turn(models: Sequence[object], ids: torch.Tensor) -> torch.Tensor:
+    """Natural log-probabilities at each place when it alone is hidden, shape (members, places, vocabulary)."""
+    places = torch.arange(min(len(ids), LONGEST))
+    shown = ids.repeat(len(places), 1)
+    shown[places, places] = SPECIAL.index("[MASK]")
+    found = []
+    for begin in range(0, len(places), _BATCH):
+        part = (shown[begin : begin + _BATCH].to(device()), places[begin : begin + _BATCH, None].to(device()))
+        logits = torch.stack([masked_logits(model, *part)[:, 0] for model in models])
+        found.append(logits.double().log_softmax(-1).cpu())
+    return torch.cat(found, dim=1)
+
+
+def _written(ensemble: Ensemble, ids: list[int]) -> str:
+    """Tokens as a reader would see them; of BPE on text a space is shown as such."""
+    if ensemble.store.kind == "dna":
+        return "".join(ensemble.store.tokenizer.convert_ids_to_tokens(ids))
+    return str(ensemble.store.tokenizer.decode(ids)).replace(" ", "␣").replace("\n", "⏎") or "·"

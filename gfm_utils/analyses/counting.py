@@ -1,0 +1,117 @@
+"""What counting alone knows of the masked test tokens: the levels that a network's loss is compared with."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gfm_utils.analyses.rows import Row
+from gfm_utils.ensembles import Ensemble, masked_windows
+from gfm_utils.entropy.ngram import NgramModel, chain_length, left_chains, two_sided_chains
+from gfm_utils.profiles import Profile
+from gfm_utils.tokens import SPECIAL
+
+#: Validation windows by which the order of an n-gram model is chosen.
+VALIDATION_WINDOWS = 512
+_CHAINS = {"left": left_chains, "both": two_sided_chains}
+
+
+class _Hidden(NamedTuple):
+    """Windows with hidden tokens, as `NgramModel.probability` takes them."""
+
+    shown: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+    mask_id: int = SPECIAL.index("[MASK]")
+
+
+@dataclass(frozen=True)
+class NgramLevel:
+    """What an n-gram model of the training part says.
+
+    Attributes:
+        order: tokens of its largest n-gram, chosen on the validation part.
+        nll: negative log-likelihood of each masked test token in bits, shape (windows, m).
+    """
+
+    order: int
+    nll: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Levels for the masked test tokens of one condition.
+
+    Attributes:
+        condition: the condition.
+        unit: bits per base or character.
+        unigram: negative log-likelihood of each token by its frequency in bits, shape (windows, m).
+        ngram: by the sides that the model sees, ``left`` and ``both``.
+        majority_accuracy: share of the tokens that are the commonest training token.
+        lengths: bases or characters of each true token, shape (windows, m).
+    """
+
+    condition: str
+    unit: str
+    unigram: npt.NDArray[np.float64]
+    ngram: Mapping[str, NgramLevel]
+    majority_accuracy: float
+    lengths: npt.NDArray[np.int64]
+
+    @property
+    def per_token(self) -> float:
+        """Mean bases or characters of a masked token."""
+        return float(self.lengths.mean())
+
+    def rows(self) -> Iterator[Row]:
+        """The rows without a state."""
+        base = {"condition": self.condition, "n": self.unigram.size}
+        yield {**base, "metric": "majority_accuracy", "unit": "share", "value": self.majority_accuracy}
+        for unit, divisor in (("bits/token", 1.0), (self.unit, self.per_token)):
+            yield {**base, "metric": "unigram_nll", "unit": unit, "value": float(self.unigram.mean()) / divisor}
+            for side, level in self.ngram.items():
+                value = float(level.nll.mean()) / divisor
+                yield {**base, "metric": "ngram_nll", "unit": unit, "axis": "sides", "x": side, "value": value}
+        for side, level in self.ngram.items():
+            yield {
+                **base, "metric": "ngram_order", "unit": "tokens", "axis": "sides", "x": side,
+                "value": float(level.order),
+            }  # fmt: skip
+
+
+def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Counting:
+    """Unigram and n-gram levels for the tokens that ``predictions`` with the same arguments asks for.
+
+    The n-gram models count the training part and see in a test window what the network sees: no hidden token.
+
+    Args:
+        ensemble: whose tokens.
+        profile: its ``test_windows`` and ``test_mask`` say what is hidden.
+        seed: of the masks.
+    """
+    store = ensemble.store
+    test, validation = (
+        _hidden(ensemble, part, count, profile.test_mask, seed)
+        for part, count in (("test", profile.test_windows), ("validation", VALIDATION_WINDOWS))
+    )
+    truth = test.targets
+    train = store.counts("train")
+    # Add-one smoothing over the vocabulary: a test token never seen in training has a finite cost.
+    unigram = -np.log2((train[truth] + 1) / (train + 1).sum())
+    tokens, lengths = store.tokens("train"), np.array([len(one) for one in store.segments("train")])
+    levels = {}
+    for side, chains in _CHAINS.items():
+        model = NgramModel(tokens, lengths, store.vocabulary, chains(chain_length(len(tokens), store.vocabulary)))
+        order = model.best_order(*validation)
+        levels[side] = NgramLevel(order, -np.log2(model.probability(*test, order=order)))
+    majority = float((truth == train.argmax()).mean())
+    return Counting(
+        ensemble.condition, f"bits/{store.unit}", unigram, levels, majority, store.token_lengths[truth]
+    )
+
+
+def _hidden(ensemble: Ensemble, part: str, count: int, rate: float, seed: int) -> _Hidden:
+    shown, positions, targets, _ = masked_windows(ensemble.store, part, ensemble.spec.window, count, rate, seed)
+    return _Hidden(shown, positions, targets)

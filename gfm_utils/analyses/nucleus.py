@@ -1,0 +1,327 @@
+"""Jensen-Shannon distances of pairs of truncated distributions, for all top-p at once.
+
+Plainly, each p costs a truncation of every distribution and a pass with two logarithms over every pair. Here the
+distributions are sorted once, each token gets the first position on the grid at which it is kept (its level), and
+each pair is read once. With P, Q the mass kept of p and q at some position, α = 1/P, β = 1/Q = α (1 + ε) and
+s = q / (p + q), the divergence is
+
+    ½ (1 - α Σ p) + ½ (1 - β Σ q) + 1/(2 ln 2) [α Σ p ln(2p/(p+q)) + β Σ q ln(2q/(p+q)) + β ln(1+ε) Σ q
+    - Σ (α p + β q) ln(1 + ε s)],
+
+all sums over the tokens that both keep (one kept by one side alone adds half of its share, in bits). Only the
+last sum ties ε to the tokens. Nuclei hold about the same mass, so |ε| is small, and the series
+ln(1 + εs) = Σ (-1)^(j+1) (εs)^j / j turns it into sums of (p + q) s^j, which are collected by level and added up
+over levels. Where |ε| is above ``_SMALL`` (the likeliest token holds much of the mass) the sum is taken directly
+over the tokens kept. The series' error is below ``_SMALL**(_TERMS + 1)``, 2e-13.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+#: Shares of probability mass at which the distributions are compared.
+TOP_P = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+#: Standard truncation keeps the token that crosses p; the authors' drops it.
+VARIANTS = ("standard", "authors")
+#: Of the ranking so many first tokens are compared.
+DEPTH = 50
+_SMALL = 0.025
+_TERMS = 7
+Floats = NDArray[np.float64]
+
+
+class Nuclei(NamedTuple):
+    """What sorting says of some distributions.
+
+    Attributes:
+        p: shape (members, tokens, vocabulary).
+        level: first position on ``TOP_P`` at which a token is kept, shape (variants, members, tokens, vocabulary).
+        mass: probability kept, shape (variants, members, tokens, top_p).
+        size: tokens kept, shape (variants, members, tokens, top_p).
+        first: the likeliest ``DEPTH`` tokens (or all), likeliest first, shape (members, tokens, depth).
+    """
+
+    p: Floats
+    level: NDArray[np.uint8]
+    mass: Floats
+    size: NDArray[np.int32]
+    first: NDArray[np.int32]
+
+
+def nuclei(p: Floats) -> Nuclei:
+    """Sort distributions and find what each top-p keeps; of equal probabilities the lower id comes first.
+
+    Args:
+        p: shape (members, tokens, vocabulary).
+    """
+    p = np.ascontiguousarray(p, np.float64)
+    members, tokens, vocabulary = p.shape
+    grid = np.array(TOP_P)
+    depth = min(DEPTH, vocabulary)
+    level = np.empty((len(VARIANTS), members, tokens, vocabulary), np.uint8)
+    mass = np.empty((len(VARIANTS), members, tokens, len(grid)))
+    size = np.empty(mass.shape, np.int32)
+    first = np.empty((members, tokens, depth), np.int32)
+
+    def work(part: slice) -> None:
+        for member in range(members):
+            ordered = np.sort(p[member, part], axis=-1)
+            _levels(
+                p[member, part], ordered, grid, level[:, member, part], mass[:, member, part],
+                size[:, member, part], first[member, part],
+            )  # fmt: skip
+
+    _threads(work, tokens)
+    return Nuclei(p, level, mass, size, first)
+
+
+def js_distances(own: Nuclei, other: Nuclei) -> Floats:
+    """Jensen-Shannon distances of every two members' truncated distributions.
+
+    Args:
+        own: the first member of each pair comes from here,
+        other: and the second from here.
+
+    Returns:
+        Shape (tokens, variants, top_p, pairs), pairs in the order of ``itertools.combinations``; NaN where the
+        authors' truncation leaves nothing of one of the two.
+    """
+    members, tokens, _ = own.p.shape
+    out = np.empty((tokens, len(VARIANTS), len(TOP_P), members * (members - 1) // 2))
+
+    def work(part: slice) -> None:
+        _distances(
+            own.p[:, part], other.p[:, part], own.level[:, :, part], other.level[:, :, part],
+            own.mass[:, :, part], other.mass[:, :, part], own.size[:, :, part], other.size[:, :, part], out[part],
+        )  # fmt: skip
+
+    _threads(work, tokens)
+    return out
+
+
+def shared_ranks(first: NDArray[np.int32], vocabulary: int) -> NDArray[np.int32]:
+    """How many of the d likeliest tokens two members share, for d = 1, 2, ...
+
+    Args:
+        first: likeliest tokens of each member, shape (members, tokens, depth).
+        vocabulary: number of possible tokens.
+
+    Returns:
+        Shape (tokens, depth, pairs).
+    """
+    members, tokens, depth = first.shape
+    out = np.zeros((tokens, depth, members * (members - 1) // 2), np.int32)
+    _shared(first, vocabulary, out)
+    return out
+
+
+def _threads(work: Callable[[slice], None], count: int) -> None:
+    """Do the work on slices of the tokens, in as many threads as PyTorch uses; the kernels release the lock."""
+    workers = max(1, min(torch.get_num_threads(), count))
+    edges = np.linspace(0, count, workers + 1).astype(int)
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, [slice(a, b) for a, b in pairwise(edges)]))
+
+
+@numba.njit(cache=True, nogil=True)
+def _levels(
+    p: Floats, ordered: Floats, grid: Floats, level: NDArray[np.uint8], mass: Floats, size: NDArray[np.int32],
+    first: NDArray[np.int32],
+) -> None:  # pragma: no cover - compiled  # fmt: skip
+    tokens, vocabulary = p.shape
+    steps, depth = len(grid), first.shape[1]
+    least = np.empty(steps)
+    allowed, crossing = np.empty(steps, np.int64), np.empty(steps, np.int64)
+    for t in range(tokens):
+        row, down = p[t], ordered[t]
+        size[0, t, :] = vocabulary
+        size[1, t, :] = vocabulary
+        total, s, a = 0.0, 0, 0
+        for rank in range(vocabulary):
+            before = total
+            total += down[vocabulary - 1 - rank]
+            while s < steps and grid[s] < 1 and total >= grid[s]:
+                size[0, t, s], mass[0, t, s] = rank + 1, total
+                s += 1
+            while a < steps and grid[a] < 1 and total > grid[a]:
+                size[1, t, a], mass[1, t, a] = rank, before
+                a += 1
+            if (s == steps or grid[s] >= 1) and (a == steps or grid[a] >= 1):
+                break
+        for k in range(steps):
+            if grid[k] >= 1:
+                mass[0, t, k] = mass[1, t, k] = 1.0
+            else:  # rounding can leave the sum of all below the last shares
+                if k >= s:
+                    mass[0, t, k] = total
+                if k >= a:
+                    mass[1, t, k] = total
+        for k in range(steps):
+            count = size[0, t, k]
+            least[k], allowed[k], crossing[k] = down[vocabulary - count], count, -1
+            if grid[k] < 1:  # how many tokens of exactly the least probability are kept
+                same = 0
+                while same < count and down[vocabulary - count + same] == least[k]:
+                    same += 1
+                allowed[k] = same
+        for v in range(vocabulary):
+            found = steps - 1
+            for k in range(steps - 2, -1, -1):
+                if row[v] < least[k]:
+                    break
+                if row[v] == least[k]:
+                    if allowed[k] == 0:
+                        break
+                    allowed[k] -= 1
+                    crossing[k] = v
+                found = k
+            level[0, t, v] = level[1, t, v] = found
+        for k in range(steps - 1):  # the authors keep the token that crosses only from where it crosses no more
+            if size[1, t, k] < size[0, t, k]:
+                later = k
+                while size[1, t, later] < size[0, t, k]:
+                    later += 1
+                level[1, t, crossing[k]] = later
+        _likeliest(row, down, depth, first[t])
+
+
+@numba.njit(cache=True, nogil=True)
+def _likeliest(
+    row: Floats, down: Floats, depth: int, first: NDArray[np.int32]
+) -> None:  # pragma: no cover - compiled
+    vocabulary = len(row)
+    border = down[vocabulary - depth]
+    ties = 0
+    while ties < depth and down[vocabulary - depth + ties] == border:
+        ties += 1
+    count = 0
+    for v in range(vocabulary):
+        if row[v] < border:
+            continue
+        if row[v] == border:
+            if ties == 0:
+                continue
+            ties -= 1
+        place = count  # by insertion: after all that are as likely or likelier
+        while place > 0 and row[first[place - 1]] < row[v]:
+            first[place] = first[place - 1]
+            place -= 1
+        first[place] = v
+        count += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _distances(
+    p: Floats, q: Floats, level_p: NDArray[np.uint8], level_q: NDArray[np.uint8], mass_p: Floats, mass_q: Floats,
+    size_p: NDArray[np.int32], size_q: NDArray[np.int32], out: Floats,
+) -> None:  # pragma: no cover - compiled  # fmt: skip
+    members, tokens, vocabulary = p.shape
+    variants, steps = out.shape[1], out.shape[2]
+    # By level: Σ p ln(2p/(p+q)), Σ q ln(2q/(p+q)), then Σ (p+q) s^j for j = 0, 1, ...: of the tokens whose level
+    # is the same in both variants (last), and of the others by variant.
+    sums = np.empty((variants + 1, steps, _TERMS + 4))
+    kept = np.empty((variants + 1, steps), np.int64)
+    for t in range(tokens):
+        pair = -1
+        for i in range(members):
+            for j in range(i + 1, members):
+                pair += 1
+                one, two = p[i, t], q[j, t]
+                sums[:] = 0.0
+                kept[:] = 0
+                for v in range(vocabulary):
+                    x = one[v] + two[v]
+                    if x <= 0:
+                        continue
+                    u, s = one[v] / x, two[v] / x  # exactly ½ where p = q, so that both logarithms are 0
+                    of_p = one[v] * np.log(2 * u) if u > 0 else 0.0
+                    of_q = two[v] * np.log(2 * s) if s > 0 else 0.0
+                    k = max(level_p[0, i, t, v], level_q[0, j, t, v])
+                    other = max(level_p[1, i, t, v], level_q[1, j, t, v])
+                    begin, end = (variants, variants + 1) if k == other else (0, variants)
+                    for row in range(begin, end):
+                        at = other if row == 1 else k
+                        sums[row, at, 0] += of_p
+                        sums[row, at, 1] += of_q
+                        if at < steps - 1:  # nobody reads the rest where all tokens are kept
+                            kept[row, at] += 1
+                            power = x
+                            for term in range(2, _TERMS + 4):
+                                sums[row, at, term] += power
+                                power *= s
+                for variant in range(variants):
+                    for k in range(steps):
+                        kept[variant, k] += kept[variants, k]
+                        sums[variant, k] += sums[variants, k]
+                        if k:
+                            kept[variant, k] += kept[variant, k - 1]
+                            for term in range(_TERMS + 4):
+                                sums[variant, k, term] += sums[variant, k - 1, term]
+                        if k == steps - 1:
+                            divergence = (sums[variant, k, 0] + sums[variant, k, 1]) / 2
+                        elif size_p[variant, i, t, k] == 0 or size_q[variant, j, t, k] == 0:
+                            divergence = np.nan
+                        else:
+                            divergence = _truncated(
+                                sums[variant, k], mass_p[variant, i, t, k], mass_q[variant, j, t, k],
+                                kept[variant, k] == size_p[variant, i, t, k],
+                                kept[variant, k] == size_q[variant, j, t, k],
+                                one, two, level_p[variant, i, t], level_q[variant, j, t], k,
+                            )  # fmt: skip
+                        divergence /= np.log(2.0)
+                        out[t, variant, k, pair] = np.sqrt(min(max(divergence, 0.0), 1.0))
+
+
+@numba.njit(cache=True, nogil=True)
+def _truncated(
+    sums: Floats, mass_p: float, mass_q: float, all_p: bool, all_q: bool, one: Floats, two: Floats,
+    level_p: NDArray[np.uint8], level_q: NDArray[np.uint8], k: int,
+) -> float:  # pragma: no cover - compiled  # fmt: skip
+    """The divergence in nats at one position of the grid."""
+    a, b = 1 / mass_p, 1 / mass_q
+    of_q = sums[3]
+    of_p = sums[2] - of_q
+    alone = (0.0 if all_p else 1 - a * of_p) + (0.0 if all_q else 1 - b * of_q)
+    epsilon = b / a - 1
+    last = 0.0
+    if abs(epsilon) <= _SMALL:
+        power = epsilon
+        for term in range(1, _TERMS + 1):  # Σ p s^j = U_j - U_(j+1) and Σ q s^j = U_(j+1), U_j = Σ (p+q) s^j
+            last += power / term * (a * (sums[term + 2] - sums[term + 3]) + b * sums[term + 3])
+            power *= -epsilon
+    else:
+        for v in range(len(one)):
+            if level_p[v] <= k and level_q[v] <= k:
+                x = one[v] + two[v]
+                if x > 0:
+                    last += (a * one[v] + b * two[v]) * np.log(1 + epsilon * two[v] / x)
+    return (alone * np.log(2.0) + a * sums[0] + b * sums[1] + b * np.log(b / a) * of_q - last) / 2
+
+
+@numba.njit(cache=True, nogil=True)
+def _shared(first: NDArray[np.int32], vocabulary: int, out: NDArray[np.int32]) -> None:  # pragma: no cover
+    members, tokens, depth = first.shape
+    rank = np.full((members, vocabulary), depth, np.int32)
+    for t in range(tokens):
+        for member in range(members):
+            for d in range(depth):
+                rank[member, first[member, t, d]] = d
+        pair = 0
+        for i in range(members):
+            for j in range(i + 1, members):
+                for d in range(depth):
+                    other = rank[j, first[i, t, d]]
+                    if other < depth:
+                        out[t, max(d, other), pair] += 1
+                for d in range(1, depth):
+                    out[t, d, pair] += out[t, d - 1, pair]
+                pair += 1
+        for member in range(members):
+            for d in range(depth):
+                rank[member, first[member, t, d]] = depth

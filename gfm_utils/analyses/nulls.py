@@ -1,0 +1,25 @@
+"""What disagreement looks like between predictions that have nothing to do with each other."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def matched_null(p: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Distributions as certain as the given ones, whose ranking of the tokens is noise.
+
+    Each distribution keeps its probabilities, and with them its entropy, its rank-probability curve and the size
+    of every nucleus, but they go to tokens by a permutation drawn independently for every member and place: the
+    logits are noise with exactly the histogram that the model's logits have. Gaussian logits scaled to the same
+    entropy would match one number only, and would not fit peaked predictions.
+
+    Two members whose curve is no lower than this share no preference for any token. A curve below it may still
+    mean no more than token frequencies in common, which unrelated tokens show (``js_distance_mismatched``).
+
+    Args:
+        p: shape (members, tokens, vocabulary).
+        rng: source of the permutations.
+
+    Returns:
+        The same shape.
+    """
+    return rng.permuted(p, axis=-1)

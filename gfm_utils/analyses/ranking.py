@@ -1,0 +1,43 @@
+"""Agreement of rankings, from how many of their first d tokens two members share."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+#: Numbers of likeliest tokens that are compared as sets.
+TOP_K = (1, 2, 5, 10, 20, 50)
+#: Persistence of rank-biased overlap: the first ten ranks carry 86 % of the weight.
+PERSISTENCE = 0.9
+
+
+def rank_biased_overlap(shared: Floats, persistence: float = PERSISTENCE) -> Floats:
+    """Extrapolated rank-biased overlap of two rankings known to a depth D, from 0 to 1.
+
+    ``RBO_ext = (X_D / D) p^D + (1 - p) / p Σ_(d=1..D) (X_d / d) p^d``, where X_d is the number of tokens among
+    the first d of both: overlap beyond D is taken to go on as at D (Webber, Moffat and Zobel, ACM Transactions on
+    Information Systems 28, 2010, equation 30, for lists of equal length). Linear in X, so it may be given means.
+
+    Args:
+        shared: X_d for d = 1, ..., D along the last axis.
+        persistence: p, the probability that a reader goes on to the next rank.
+    """
+    depth = np.arange(1, shared.shape[-1] + 1)
+    agreement, weight = shared / depth, persistence**depth
+    rest: Floats = agreement[..., -1] * weight[-1]
+    return rest + (1 - persistence) / persistence * (agreement @ weight)
+
+
+def expected_shared(counts: NDArray[np.int64]) -> Floats:
+    """X_d of two members that name tokens as often as they do, but independently of each other.
+
+    ``E X_d = Σ_v f_i(v, d) f_j(v, d)``, where f(v, d) is how often v is among a member's first d.
+
+    Args:
+        counts: how often each token has each rank, shape (members, depth, vocabulary).
+
+    Returns:
+        Shape (members, members, depth).
+    """
+    among = counts.cumsum(axis=1) / counts[:, 0].sum(axis=-1)[:, None, None]
+    expected: Floats = np.einsum("idv,jdv->ijd", among, among, optimize=True)
+    return expected

@@ -1,0 +1,301 @@
+"""Predictions for DNA read on one strand and on the other: is a strand flip worse than another seed?
+
+What is compared must be the same question on both strands, with the same bases hidden.
+
+*Bases.* A window's bases are reverse-complemented and tokenized again. Where both tokenizations have a border, the
+window can be cut; hidden are stretches between neighbouring common borders, all their tokens on either strand. Of
+a hidden stretch the first and the last base are predicted: on the forward strand the first base is the first
+letter of the token at the first hidden place, on the other strand the complement of the last letter of the token
+at the last hidden place, and the other way round for the last base. Each is a sum over tokens, an exact marginal
+of the model's prediction for that place. What still differs is how the visible bases are cut into tokens, and how
+many places are hidden: that is part of what a model sees of a strand. The other strand of a window may be cut at
+its ends otherwise than inside a longer text.
+
+*Tokens*, of k-mers alone: the k-mer at place i is the reverse complement of the one at place W - 1 - i of the
+other strand, so every token is a stretch, and whole distributions can be compared after renaming.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from gfm_utils import tables
+from gfm_utils.analyses.distributions import LOG2, js_divergence
+from gfm_utils.analyses.rows import Row, member_rows, pair_rows
+from gfm_utils.ensembles import STATES, Ensemble, State, device, masked_logits, masked_windows
+from gfm_utils.profiles import Profile
+from gfm_utils.tokens import SPECIAL
+
+Ints = NDArray[np.int64]
+_MASK = SPECIAL.index("[MASK]")
+_COMPLEMENT = str.maketrans("ACGT", "TGCA")
+#: Sequences that a model reads at a time.
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A hidden stretch of one window.
+
+    Attributes:
+        window: number of the window.
+        forward: its tokens' places on the forward strand, as a half-open range.
+        reverse: the same on the other strand.
+        bases: its first and last base on the forward strand, as 0 to 3 for A, C, G, T.
+    """
+
+    window: int
+    forward: tuple[int, int]
+    reverse: tuple[int, int]
+    bases: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Strands:
+    """Windows on both strands, with the same stretches hidden.
+
+    Attributes:
+        forward: ids with ``[MASK]``, one array a window.
+        reverse: the same of the other strand; lengths may differ.
+        stretches: what is hidden.
+    """
+
+    forward: list[Ints]
+    reverse: list[Ints]
+    stretches: list[Stretch]
+
+
+def reverse_complement(bases: str) -> str:
+    """The other strand, read in its own direction."""
+    return bases.translate(_COMPLEMENT)[::-1]
+
+
+def hidden_strands(ensemble: Ensemble, windows: int, rate: float, seed: int = 42) -> Strands:
+    """Test windows on both strands, with about a share ``rate`` of the forward tokens hidden in each.
+
+    Stretches are drawn at random; a window whose other strand has more tokens than a model has places for (or no
+    stretch short enough) is left out.
+
+    Args:
+        ensemble: of DNA.
+        windows: test windows, spread evenly over the test part.
+        rate: share of tokens hidden; at least one stretch is.
+        seed: of the choice.
+    """
+    store, size = ensemble.store, ensemble.spec.window
+    starts = masked_windows(store, "test", size, windows, rate, seed)[3]
+    words = _words(ensemble)
+    fast = store.tokenizer.backend_tokenizer
+    rng = np.random.default_rng(seed)
+    found = Strands([], [], [])
+    for ids in store.windows("test", starts, size):
+        bases = "".join(words[token] for token in ids)
+        other = np.array(fast.encode(reverse_complement(bases), add_special_tokens=False).ids)
+        if len(other) > max(size, 512):  # presets have places for so many tokens
+            continue
+        shown, flipped = ids.copy(), other.copy()
+        wanted = max(1, round(rate * size))
+        for stretch in _drawn(ids, other, words, bases, len(found.forward), wanted, rng):
+            shown[slice(*stretch.forward)] = _MASK
+            flipped[slice(*stretch.reverse)] = _MASK
+            found.stretches.append(stretch)
+        if (shown == _MASK).any():
+            found.forward.append(shown)
+            found.reverse.append(flipped)
+    return found
+
+
+def _drawn(
+    ids: Ints, other: Ints, words: Sequence[str], bases: str, window: int, wanted: int, rng: np.random.Generator
+) -> Iterator[Stretch]:
+    """Stretches between common borders, in random order, until ``wanted`` forward tokens are hidden."""
+    ahead = np.cumsum([0, *(len(words[token]) for token in ids)])
+    back = len(bases) - np.cumsum([0, *(len(words[token]) for token in other)])  # from the end of the window
+    common = np.intersect1d(ahead, back)
+    place = {int(border): index for index, border in enumerate(ahead)}
+    place_back = {int(border): index for index, border in enumerate(back)}
+    taken = 0
+    for index in rng.permutation(len(common) - 1):
+        begin, end = int(common[index]), int(common[index + 1])
+        forward, reverse = (place[begin], place[end]), (place_back[end], place_back[begin])
+        if taken and taken + forward[1] - forward[0] > wanted:
+            continue
+        if forward[1] - forward[0] > len(ids) // 2:
+            continue
+        taken += forward[1] - forward[0]
+        yield Stretch(window, forward, reverse, ("ACGT".index(bases[begin]), "ACGT".index(bases[end - 1])))
+        if taken >= wanted:
+            return
+
+
+def base_predictions(
+    ensemble: Ensemble, strands: Strands, state: State
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distributions over A, C, G, T of the first and last base of every stretch, from either strand.
+
+    Args:
+        ensemble: whose members predict.
+        strands: what is hidden.
+        state: of the members.
+
+    Returns:
+        From the forward strand and from the other one, in bases of the forward strand, both of shape
+        (members, 2 * stretches, 4): first bases, then last ones.
+    """
+    first, last = _letters(ensemble)
+    ahead: list[tuple[int, int, int]] = [(s.window, s.forward[0], s.forward[1] - 1) for s in strands.stretches]
+    back: list[tuple[int, int, int]] = [(s.window, s.reverse[0], s.reverse[1] - 1) for s in strands.stretches]
+    forward, reverse = [], []
+    for member in ensemble.members:
+        model = member.model(state, device())
+        begin, end = _marginals(model, strands.forward, ahead, first, last)
+        forward.append(torch.cat([begin, end]))
+        begin, end = _marginals(model, strands.reverse, back, first, last)
+        reverse.append(torch.cat([end.flip(-1), begin.flip(-1)]))  # A <-> T, C <-> G
+    return torch.stack(forward).numpy(), torch.stack(reverse).numpy()
+
+
+@torch.inference_mode()
+def _marginals(
+    model: object,
+    sequences: list[Ints],
+    places: list[tuple[int, int, int]],
+    first: torch.Tensor,
+    last: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """First letters at the first place, and last letters at the last place, of stretches: (stretches, 4) each."""
+    out = [torch.zeros(len(places), 4, dtype=torch.float64) for _ in range(2)]
+    of_window: dict[int, list[int]] = {}
+    for number, (window, _, _) in enumerate(places):
+        of_window.setdefault(window, []).append(number)
+    lengths = np.array([len(sequence) for sequence in sequences])
+    for length in np.unique(lengths):
+        same = np.flatnonzero(lengths == length)
+        for begin in range(0, len(same), _BATCH):
+            part = same[begin : begin + _BATCH]
+            ids = torch.from_numpy(np.stack([sequences[window] for window in part]).astype(np.int64))
+            most = max(len(of_window[window]) for window in part)
+            positions = torch.zeros(len(part), 2 * most, dtype=torch.int64)
+            for row, window in enumerate(part):
+                for column, number in enumerate(of_window[window]):
+                    positions[row, 2 * column], positions[row, 2 * column + 1] = places[number][1:]
+            logits = masked_logits(model, ids.to(device()), positions.to(device()))
+            logits[..., : len(SPECIAL)] = -torch.inf  # a base is asked for
+            p = logits.double().softmax(-1).cpu()
+            for row, window in enumerate(part):
+                for column, number in enumerate(of_window[window]):
+                    for which, (letters, place) in enumerate(((first, 2 * column), (last, 2 * column + 1))):
+                        out[which][number] = p[row, place] @ letters
+    return out[0], out[1]
+
+
+def strand_disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
+    """Result table of reverse-complement consistency of the conditions on DNA, trained and untrained.
+
+    Of the first and last bases of hidden stretches (see the module): ``strand_js_distance``, between one member's
+    predictions from the two strands, one row a member; ``member_js_distance``, between two members' predictions
+    from the forward strand, one row a pair; ``base_nll`` (bits/base) with axis ``strand`` (``forward``,
+    ``reverse``); and without a state ``strand_js_distance_unigram``, see ``frequency_flip``. Of k-mers also
+    ``strand_token_js_distance`` and ``member_token_js_distance``, of whole distributions at the masked tokens that
+    the other analyses read.
+
+    Args:
+        ensembles: one a condition; those on text are passed over.
+        profile: its ``test_windows`` and ``test_mask`` say what is predicted.
+        seed: of what is hidden.
+    """
+    rows: list[Row] = []
+    for ensemble in (ensemble for ensemble in ensembles if ensemble.store.kind == "dna"):
+        strands = hidden_strands(ensemble, profile.test_windows, profile.test_mask, seed)
+        level: Row = {"condition": ensemble.condition, "metric": "strand_js_distance_unigram", "unit": "distance"}
+        rows.append({**level, "value": frequency_flip(ensemble)})
+        for state in STATES:
+            base = {"condition": ensemble.condition, "state": state}
+            rows += _base_rows(base, ensemble, strands, state)
+            if _reversed_ids(ensemble) is not None:
+                rows += _token_rows(base, ensemble, state, profile, seed)
+    return tables.table(rows)
+
+
+def _base_rows(base: Row, ensemble: Ensemble, strands: Strands, state: State) -> Iterator[Row]:
+    forward, reverse = map(torch.from_numpy, base_predictions(ensemble, strands, state))
+    seeds, n = ensemble.seeds, forward.shape[1]
+    distance = {**base, "unit": "distance"}
+    flip = js_divergence(forward, reverse).sqrt().mean(1).numpy()
+    yield from member_rows({**distance, "metric": "strand_js_distance"}, seeds, flip, n)
+    yield from pair_rows({**distance, "metric": "member_js_distance"}, seeds, _between(forward), n)
+    truth = torch.tensor([s.bases[end] for end in (0, 1) for s in strands.stretches])
+    for strand, p in (("forward", forward), ("reverse", reverse)):
+        loss = -(p[:, torch.arange(n), truth].log() / LOG2).mean(1).numpy()
+        one = {**base, "metric": "base_nll", "unit": "bits/base", "axis": "strand", "x": strand}
+        yield from member_rows(one, seeds, loss, n)
+
+
+@torch.inference_mode()
+def _token_rows(base: Row, ensemble: Ensemble, state: State, profile: Profile, seed: int) -> Iterator[Row]:
+    renamed = _reversed_ids(ensemble)
+    assert renamed is not None
+    shown, positions, _, _ = masked_windows(
+        ensemble.store, "test", ensemble.spec.window, profile.test_windows, profile.test_mask, seed
+    )
+    flipped, mirrored = renamed[shown[:, ::-1]], shown.shape[1] - 1 - positions
+    models = [member.model(state, device()) for member in ensemble.members]
+    flip, between = np.zeros(len(models)), np.zeros((len(models), len(models)))
+    for begin in range(0, len(shown), _BATCH):
+        part = slice(begin, begin + _BATCH)
+        sides = []
+        for ids, places in ((shown, positions), (flipped, mirrored)):
+            inputs = [torch.from_numpy(np.ascontiguousarray(array[part])).to(device()) for array in (ids, places)]
+            sides.append([masked_logits(model, *inputs).double().softmax(-1).cpu() for model in models])
+        forward, reverse = (torch.stack(side).flatten(1, 2) for side in sides)
+        flip += js_divergence(forward, reverse[..., torch.from_numpy(renamed)]).sqrt().sum(1).numpy()
+        between += _between(forward) * forward.shape[1]
+    n = positions.size
+    distance = {**base, "unit": "distance"}
+    yield from member_rows({**distance, "metric": "strand_token_js_distance"}, ensemble.seeds, flip / n, n)
+    yield from pair_rows({**distance, "metric": "member_token_js_distance"}, ensemble.seeds, between / n, n)
+
+
+def _between(p: torch.Tensor) -> NDArray[np.float64]:
+    """Mean distances between members, (members, n, letters) -> (members, members)."""
+    return np.stack([js_divergence(one[None], p).sqrt().mean(1).numpy() for one in p])
+
+
+def frequency_flip(ensemble: Ensemble) -> float:
+    """Distance between a base's distributions from the two strands if only token frequencies are known.
+
+    Tokens of BPE begin with other letters than they end with (complemented), so that a model that has learned no
+    more than the training part's token frequencies is already so far from itself on the other strand.
+    """
+    counts = torch.from_numpy(ensemble.store.counts("train")).double()
+    begin, end = (counts @ letters / counts.sum() for letters in _letters(ensemble))
+    return float(js_divergence(begin, end.flip(-1)).sqrt())
+
+
+def _letters(ensemble: Ensemble) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which tokens begin with A, C, G, T, and which end with them, both of shape (vocabulary, 4)."""
+    words = _words(ensemble)
+    first, last = (
+        torch.tensor([[word[end : end + 1 or None] == base for base in "ACGT"] for word in words]).double()
+        for end in (0, -1)
+    )
+    return first, last
+
+
+def _words(ensemble: Ensemble) -> list[str]:
+    """The bases of each token; special tokens have none."""
+    words = ensemble.store.tokenizer.convert_ids_to_tokens(list(range(ensemble.store.vocabulary)))
+    return ["" if word in SPECIAL else word for word in words]
+
+
+def _reversed_ids(ensemble: Ensemble) -> Ints | None:
+    """The id of each token's reverse complement, or None if the vocabulary is not closed under it."""
+    words = _words(ensemble)
+    ids = {word: number for number, word in enumerate(words) if word}
+    if len({len(word) for word in ids}) != 1 or any(reverse_complement(word) not in ids for word in ids):
+        return None
+    return np.array([ids[reverse_complement(word)] if word else number for number, word in enumerate(words)])

@@ -1,0 +1,123 @@
+"""Disagreement by kinds of tokens: frequent or rare, certain or not, in repeats or not, by GC of the window."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gfm_utils import corpora
+from gfm_utils.analyses import intervals
+from gfm_utils.analyses.rows import Row, pair_matrix
+from gfm_utils.corpora import Segment
+from gfm_utils.ensembles import Ensemble, masked_windows
+from gfm_utils.profiles import Profile
+from gfm_utils.tokens import SPECIAL, Condition, load_corpus
+
+if TYPE_CHECKING:
+    from gfm_utils.analyses.disagreement import TokenDisagreement
+
+Labels = NDArray[np.str_]
+#: Names of four bands that hold about equally many tokens.
+QUARTERS = ("1 (lowest)", "2", "3", "4 (highest)")
+
+
+def quarters(values: NDArray[np.number]) -> Labels:
+    """The quarter of each value among all, as a name; equal values are in one quarter."""
+    edges = np.quantile(values, [0.25, 0.5, 0.75])
+    return np.array(QUARTERS)[np.searchsorted(edges, values, side="left")]
+
+
+def bands_of(ensemble: Ensemble, profile: Profile, seed: int = 42) -> dict[str, Labels]:
+    """Bands of the masked test tokens that need no model, each of shape (tokens,).
+
+    ``token_frequency``: quarters by how often the true token occurs in the training part. Of DNA also ``gc``:
+    quarters by the share of G and C in the token's window; and ``soft_masked``: ``repeat`` where at least half of
+    the true token's bases are lower case in the source, else ``rest`` (not of corpora that are streamed, whose
+    letters are not kept).
+
+    Args:
+        ensemble: whose tokens.
+        profile: its ``test_windows`` and ``test_mask`` say which are masked.
+        seed: of the masks.
+    """
+    store, window = ensemble.store, ensemble.spec.window
+    _, positions, truth, starts = masked_windows(
+        store, "test", window, profile.test_windows, profile.test_mask, seed
+    )
+    bands = {"token_frequency": quarters(store.counts("train")[truth].ravel())}
+    if store.kind != "dna":
+        return bands
+    words = store.tokenizer.convert_ids_to_tokens(list(range(store.vocabulary)))
+    strong = np.array([0 if word in SPECIAL else word.count("G") + word.count("C") for word in words])
+    ids = store.windows("test", starts, window)
+    share = strong[ids].sum(1) / store.token_lengths[ids].sum(1)
+    bands["gc"] = quarters(np.repeat(share, truth.shape[1]))
+    masks = soft_masks(ensemble, profile)
+    if masks is not None:
+        inside = masks[(starts[:, None] + positions).ravel()] >= 0.5
+        bands["soft_masked"] = np.where(inside, "repeat", "rest")
+    return bands
+
+
+def soft_masks(ensemble: Ensemble, profile: Profile) -> NDArray[np.float64] | None:
+    """Share of the bases of each test token that are lower case in the source, shape (tokens of the part,).
+
+    The token arrays do not hold case, so the corpus is read and split again, as it was when they were made: same
+    seed, same size. None for a streamed corpus, whose split needs another pass over all of it.
+
+    Args:
+        ensemble: whose tokens.
+        profile: of the run.
+    """
+    store = ensemble.store
+    if "streamed" in store.about or "max_symbols" not in store.about["key"]:
+        return None
+    key = store.about["key"]
+    corpus = load_corpus(Condition.parse(store.condition).corpus, profile)
+    segments = corpora.split(corpus, seed=key["seed"], max_symbols=key["max_symbols"]).test
+    parts = [
+        _share_by_token(segment, store.token_lengths[tokens])
+        for segment, tokens in zip(segments, store.segments("test"), strict=True)
+    ]
+    return np.concatenate(parts)
+
+
+def _share_by_token(segment: Segment, lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean of a segment's soft mask over each token."""
+    ends = np.cumsum(lengths)
+    assert segment.soft_mask is not None and ends[-1:].sum() <= len(segment)
+    total = np.concatenate([[0], np.cumsum(segment.soft_mask)])
+    return (total[ends] - total[ends - lengths]) / lengths
+
+
+def stratum_rows(base: Row, each: "TokenDisagreement", bands: Mapping[str, Labels]) -> Iterator[Row]:
+    """Rows of every stratum: means over tokens and pairs, with intervals over members where pairs allow one.
+
+    Args:
+        base: condition and state.
+        each: numbers of the masked tokens.
+        bands: of those tokens; quarters by the members' mean output entropy are added.
+    """
+    for axis, labels in (*bands.items(), ("output_entropy", quarters(each.entropy))):
+        for name in sorted(set(labels.tolist())):
+            here = labels == name
+            one = {**base, "axis": axis, "x": name}
+            null = each.js_null[here]
+            null = null[~np.isnan(null[:, 0])]
+            for metric, unit, values in (
+                ("js_distance", "distance", each.js[here]),
+                ("js_distance_matched_null", "distance", null),
+                ("top1_agreement", "share", each.agree[here]),
+            ):
+                if len(values):
+                    mean = intervals.over_pairs(pair_matrix(values.mean(0, dtype=np.float64)))
+                    yield {**one, "metric": metric, "unit": unit, **mean._asdict(), "n": len(values)}
+            mean_bits = float(each.information[here].mean(dtype=np.float64))
+            yield {
+                **one,
+                "metric": "mutual_information",
+                "unit": "bits/token",
+                "value": mean_bits,
+                "n": int(here.sum()),
+            }

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import jensenshannon
+
+from gfm_utils.analyses import strand_disagreement
+from gfm_utils.analyses.strands import (
+    _reversed_ids,
+    _words,
+    base_predictions,
+    frequency_flip,
+    hidden_strands,
+    reverse_complement,
+)
+from gfm_utils.ensembles import masked_logits, train_ensembles
+from gfm_utils.figures.select import value_of
+from gfm_utils.tokens import SPECIAL
+
+MASK = SPECIAL.index("[MASK]")
+
+
+@pytest.fixture(scope="module")
+def dna(trained, toy_fasta, smoke, shared):
+    """The same bases in k-mers and in BPE, two members each."""
+    profile = smoke.changed(steps=2)
+    return [
+        trained[1],
+        *train_ensembles([f"{toy_fasta}@bpe40"], profile, shared / "runs", members=2, progress=False),
+    ]
+
+
+def test_reverse_complement():
+    assert reverse_complement("AACGT") == "ACGTT"
+    assert reverse_complement(reverse_complement("GATTACA")) == "GATTACA"
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["kmer", "bpe"])
+def test_the_same_bases_are_hidden_on_both_strands(dna, smoke, which):
+    ensemble = dna[which]
+    words = _words(ensemble)
+    strands = hidden_strands(ensemble, smoke.test_windows, smoke.test_mask)
+    windows = ensemble.store.windows("test", ensemble.store.window_starts("test", 64), 64)
+    texts = {"".join(words[t] for t in ids): ids for ids in windows}
+    assert len(strands.forward) == len(strands.reverse) >= 10
+    spread = [s.forward[1] - s.forward[0] for s in strands.stretches]
+    assert (max(spread) == 1) == (which == 0)
+    for number, shown in enumerate(strands.forward):
+        own = [s for s in strands.stretches if s.window == number]
+        clean = next(ids for ids in texts.values() if ((ids == shown) | (shown == MASK)).all())
+        assert (shown == MASK).sum() == sum(s.forward[1] - s.forward[0] for s in own)
+        bases = "".join(words[t] for t in clean)
+        visible = "".join(
+            "." * len(words[t]) if m == MASK else words[t] for t, m in zip(clean, shown, strict=True)
+        )
+        fast = ensemble.store.tokenizer.backend_tokenizer
+        other = fast.encode(reverse_complement(bases), add_special_tokens=False).ids
+        flipped = strands.reverse[number]
+        back = "".join("." * len(words[t]) if m == MASK else words[t] for t, m in zip(other, flipped, strict=True))
+        assert reverse_complement(back) == visible
+        for stretch in own:
+            begin = len("".join(words[t] for t in clean[: stretch.forward[0]]))
+            end = len("".join(words[t] for t in clean[: stretch.forward[1]]))
+            assert ["ACGT"[base] for base in stretch.bases] == [bases[begin], bases[end - 1]]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["kmer", "bpe"])
+def test_base_predictions_against_one_window_at_a_time(dna, smoke, which):
+    ensemble = dna[which]
+    words = _words(ensemble)
+    strands = hidden_strands(ensemble, 5, smoke.test_mask)
+    forward, reverse = base_predictions(ensemble, strands, "trained")
+    count = len(strands.stretches)
+    assert forward.shape == reverse.shape == (len(ensemble.members), 2 * count, 4)
+    np.testing.assert_allclose(forward.sum(-1), 1)
+    np.testing.assert_allclose(reverse.sum(-1), 1)
+    model = ensemble.members[1].model()
+    for number in (0, count - 1):
+        stretch = strands.stretches[number]
+        for found, ids, (begin, end), flip in (
+            (forward, strands.forward, stretch.forward, False),
+            (reverse, strands.reverse, stretch.reverse, True),
+        ):
+            with torch.inference_mode():
+                places = torch.tensor([[begin, end - 1]])
+                logits = masked_logits(model, torch.tensor(ids[stretch.window])[None], places)[0].double()
+            p = logits[:, len(SPECIAL) :].softmax(-1)
+            for place, letter in ((0, 0), (1, -1)):
+                expected = dict.fromkeys("ACGT", 0.0)
+                for share, word in zip(p[place].tolist(), words[len(SPECIAL) :], strict=True):
+                    expected[reverse_complement(word[letter]) if flip else word[letter]] += share
+                row = number + (place != flip) * count
+                np.testing.assert_allclose(found[1, row], list(expected.values()), atol=1e-6)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["kmer", "bpe"])
+def test_frequencies_alone_tell_the_strands_apart(dna, which):
+    ensemble = dna[which]
+    words = _words(ensemble)
+    tokens = ensemble.store.tokens("train")
+    begin, end = (np.zeros(4), np.zeros(4))
+    for token in tokens:
+        begin["ACGT".index(words[token][0])] += 1
+        end["ACGT".index(reverse_complement(words[token][-1]))] += 1
+    expected = jensenshannon(begin, end, base=2)
+    assert frequency_flip(ensemble) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_model_that_sees_no_strand_is_at_distance_zero(dna, smoke, monkeypatch):
+    """Logits that depend on how often a token and its reverse complement are visible, not on where."""
+    ensemble = dna[0]
+    renamed = torch.from_numpy(_reversed_ids(ensemble))
+
+    def symmetric(model, ids, positions):
+        seen = torch.nn.functional.one_hot(ids, ensemble.store.vocabulary).sum(1).float()
+        return 0.3 * (seen + seen[:, renamed])[:, None].expand(-1, positions.shape[1], -1).clone()
+
+    def skewed(model, ids, positions):
+        return symmetric(model, ids, positions) + torch.linspace(0, 3, ensemble.store.vocabulary)
+
+    for logits, zero in ((symmetric, True), (skewed, False)):
+        monkeypatch.setattr("gfm_utils.analyses.strands.masked_logits", logits)
+        table = strand_disagreement([ensemble], smoke)
+        for metric in ("strand_js_distance", "strand_token_js_distance"):
+            value = value_of(table, ensemble.condition, metric, state="trained")["value"]
+            assert value < 1e-6 if zero else value > 0.1
+        for metric in ("member_js_distance", "member_token_js_distance"):
+            assert value_of(table, ensemble.condition, metric, state="trained")["value"] < 1e-7
+
+
+def test_table_has_every_member_strand_and_state(trained, dna, smoke):
+    table = strand_disagreement([trained[0], *dna], smoke)
+    kmer, bpe = (ensemble.condition for ensemble in dna)
+    assert set(table["condition"]) == {kmer, bpe}
+    assert set(table.loc[table["metric"] == "strand_token_js_distance", "condition"]) == {kmer}
+    for state in ("trained", "untrained"):
+        row = value_of(table, kmer, "strand_js_distance", state=state)
+        assert row["low"] < row["value"] < row["high"] and row["n"] == 3
+        for strand in ("forward", "reverse"):
+            loss = value_of(table, bpe, "base_nll", state=state, axis="strand", x=strand)["value"]
+            assert 1 < loss < 4
