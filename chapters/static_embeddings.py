@@ -51,10 +51,14 @@ chapter = open_chapter("static_embeddings", profile, conditions, runs_dir, resul
 #
 # - *Top-k overlap*: the k nearest neighbours of a token by cosine, in one member and in the other, as sets $A$ and $B$; their Jaccard index $|A \cap B| / |A \cup B|$, averaged over tokens.
 #   Two random sets of $k$ among $n - 1$ tokens have a hypergeometric intersection, which gives the chance level exactly.
-#   It is far from zero for large $k$.
+#   It is far from zero for large $k$, so the *corrected* overlap, (overlap - chance) / (1 - chance), puts chance at 0 and the same sets at 1.
+# - *Local Spearman correlation*: do two members order the similarities of a token to its neighbours alike?
+#   Over the $k$ tokens of $A$, then over those of $B$, averaged, with ties at their average rank; chance is 0.
+#   The paper's reference code uses $A$ twice, so its value depends on which member comes first; it is shown for comparison under its own name.
 # - *Procrustes disparity* {cite:p}`schonemann1966`: what is left after the best shift, scale and rotation, as a share; 0 is the same shape.
-# - *Linear CKA* {cite:p}`kornblith2019`: $\|A^\top B\|_F^2 / (\|A^\top A\|_F \|B^\top B\|_F)$ of the centred matrices; 1 is the same up to rotation and scale.
-#   With few tokens and many dimensions even unrelated matrices score well above 0.
+#   The *cosine after alignment* is that of each rotated vector with its aim.
+# - *CKA* {cite:p}`kornblith2019`: $\mathrm{HSIC}(K, L) / \sqrt{\mathrm{HSIC}(K, K)\,\mathrm{HSIC}(L, L)}$ of the two kernel matrices, linear, or Gaussian with the median distance as its width (RBF); 1 is the same up to rotation and scale.
+#   With few tokens and many dimensions even unrelated matrices score well above 0, so here it is *debiased* {cite:p}`song2012,nguyen2021`: around 0 for unrelated members.
 #
 # Tokens that never occur in training are left out, and so are the special tokens.
 
@@ -66,13 +70,33 @@ figures.overlap_chart(table)
 # ## What we see
 #
 # In {numref}`fig-overlap` the distance of a solid line from its dotted one is what members have learned in common about which tokens are alike.
-# The lines meet at the right because every token is a neighbour there.
+# The lines meet at the right because every token is a neighbour there; {numref}`fig-neighbourhoods` takes that out.
 
-# %% mystnb={"figure": {"caption": "Procrustes disparity and linear CKA between members. Filled: trained; open: untrained. Bars are 95 % intervals over members.", "name": "fig-alignment"}}
+# %% mystnb={"figure": {"caption": "Agreement about neighbourhoods with chance at 0; choose the measure below. Solid: trained, with 95 % intervals over members; dashed: untrained.", "name": "fig-neighbourhoods"}}
+figures.neighbourhood_chart(table)
+
+# %% [markdown]
+# ### Look for yourself
+#
+# A token of the list, and its nearest neighbours in each member: a shaded neighbour is one that other members have, too.
+
+# %% mystnb={"figure": {"caption": "The nearest neighbours of a token in each trained member; choose one of the commonest tokens below. A space is written ␣.", "name": "fig-explorer"}}
+figures.neighbour_explorer(analyses.nearest_tokens(chapter.ensembles))
+
+# %% mystnb={"figure": {"caption": "Shape of the whole set of embeddings, compared between members. Filled: trained; open: untrained. Bars are 95 % intervals over members.", "name": "fig-alignment"}}
 figures.alignment_chart(table)
 
+# %% [markdown]
+# ### Common and rare tokens
+#
+# Each band of {numref}`fig-bands` holds a third of the tokens of the training part: few different ones are *frequent*, many are *rare*.
+# Embeddings of rare tokens have moved less from their random start.
+
+# %% mystnb={"figure": {"caption": "Agreement between members by token frequency; choose the measure below. Neighbours are sought among all tokens, shapes are compared within a band. Dashed: untrained.", "name": "fig-bands"}}
+figures.band_chart(table)
+
 # %%
-figures.overview(table, "procrustes_disparity", "linear_cka")
+figures.overview(table, "procrustes_disparity", "linear_cka", "linear_cka_debiased", "rbf_cka_debiased")
 
 # %% tags=["remove-output"]
 chapter.save(table)
@@ -82,7 +106,8 @@ chapter.answer(answers.static_answer(table))
 # ## Caveats
 #
 # - The untrained members set the level that training starts from, not zero; read every number against it.
-# - Embeddings of rare tokens have moved little from their random start, so corpora with many rare tokens look less stable; the comparison by frequency belongs to a later edition of this chapter.
+# - Embeddings of rare tokens have moved little from their random start, so corpora with many rare tokens look less stable; compare conditions within a band of {numref}`fig-bands`.
+# - A band of few tokens in many dimensions can be rotated onto anything: its Procrustes disparity is low even for untrained members.
 # - The embedding matrix is also the decoder: it is shaped by what a token is predicted *from*, not only by what it means as input.
 #
 # **What would change our mind.** If longer training brought the overlap for DNA up to that of text at equal distance from the chance level, instability would be a matter of budget.

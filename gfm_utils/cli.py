@@ -229,6 +229,49 @@ def train(
 
 
 @app.command()
+def analyse(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="DIR|MODEL...", help="Checkpoints, a directory of members, or names of the hub."),
+    ],
+    corpus: Annotated[
+        str | None, typer.Option(help="A corpus of the registry or a path: what the models read.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="static or contextual; repeatable. Default: both.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Directory or name, instead of the one beside the first model.")
+    ] = None,
+    window: Annotated[int, typer.Option(min=8, help="Tokens a window.")] = 64,
+    windows: Annotated[int, typer.Option(min=4, help="Windows that are read at most.")] = 512,
+    seed: Annotated[int, typer.Option(help="Seed of samples.")] = 42,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Compare any masked language models that share a vocabulary: their static and contextual embeddings.
+
+    Weights are read from safetensors only, and no code of a model is run. Members have the numbers 1, 2, ...
+    in the order in which they are named.
+    """
+    from gfm_utils.analyses import analyse_models
+    from gfm_utils.analyses.checkpoints import ANALYSES
+    from gfm_utils.corpora import load
+
+    began = time.perf_counter()
+    found = None if corpus is None else load(corpus)
+    chosen = only or [name for name in ANALYSES if found is not None or name == "static"]
+    table = analyse_models(models, found, tokenizer, chosen, window, windows, seed)
+    if out is not None:
+        read = found and {"name": found.name, "checksum": found.checksum}
+        given = {"models": models, "only": chosen, "tokenizer": tokenizer, "window": window, "windows": windows}
+        _record(table, out, {"corpus": read, "seed": seed, **given}, began)
+    rows = to_rows(table)
+    shown = rows if json else [row for row in rows if row["member"] is None]
+    _show(shown, json, ("condition", "metric", "axis", "x", "value", "low", "high", "unit"))
+
+
+@app.command()
 def build(
     profile: Profile = "quick",
     condition: Annotated[

@@ -13,7 +13,10 @@ from gfm_utils.profiles import DEFAULT_CONDITIONS
 from gfm_utils.provenance import recorded
 
 ROOT = Path(__file__).parents[1]
-CHAPTERS = ("corpora", "entropy", "ensembles", "predictions", "disagreement", "static_embeddings", "fisher")
+CHAPTERS = (
+    "corpora", "entropy", "ensembles", "predictions", "disagreement", "static_embeddings",
+    "contextual_embeddings", "fisher",
+)  # fmt: skip
 PARAMETERS = {
     "profile": "quick",
     "conditions": list(DEFAULT_CONDITIONS),

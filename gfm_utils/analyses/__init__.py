@@ -1,6 +1,8 @@
 """Analyses of corpora and ensembles: each gives a result table; models have untrained members as a control."""
 
 from gfm_utils.analyses.along import along_windows
+from gfm_utils.analyses.checkpoints import analyse_models
+from gfm_utils.analyses.contextual import contextual_embeddings
 from gfm_utils.analyses.cost import paper_costs
 from gfm_utils.analyses.datasets import corpus_table, token_table
 from gfm_utils.analyses.disagreement import disagreement
@@ -8,17 +10,20 @@ from gfm_utils.analyses.entropy import EntropyAnalysis, corpus_entropies
 from gfm_utils.analyses.fisher import fisher_information
 from gfm_utils.analyses.learning import learning_curves, position_curves
 from gfm_utils.analyses.output import output_distributions
-from gfm_utils.analyses.static import static_embeddings
+from gfm_utils.analyses.static import nearest_tokens, static_embeddings
 from gfm_utils.analyses.strands import strand_disagreement
 
 __all__ = [
     "EntropyAnalysis",
     "along_windows",
+    "analyse_models",
+    "contextual_embeddings",
     "corpus_entropies",
     "corpus_table",
     "disagreement",
     "fisher_information",
     "learning_curves",
+    "nearest_tokens",
     "output_distributions",
     "paper_costs",
     "position_curves",

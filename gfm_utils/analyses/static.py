@@ -1,75 +1,33 @@
 """Static embeddings (the input embedding matrix): do members place the same tokens near each other?"""
 
-from collections.abc import Callable, Sequence
-from itertools import combinations
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from gfm_utils import tables
+from gfm_utils.analyses.alignment import FEWEST_TOKENS, linear_cka, procrustes, rbf_cka
+from gfm_utils.analyses.neighbours import (
+    Matrix,
+    Neighbourhoods,
+    chance_corrected,
+    compare_neighbours,
+    neighbours,
+    topk_overlap_chance,
+)
 from gfm_utils.analyses.rows import Row, pair_rows
 from gfm_utils.ensembles import STATES, Ensemble
 from gfm_utils.tokens import SPECIAL
 
-Matrix = npt.NDArray[np.float64]
 #: The paper's neighbourhood sizes; those that a vocabulary is too small for are left out.
 TOP_K = (1, 3, 5, 10, 20, 50, 100, 1000, 4000)
-
-
-def neighbours(embeddings: Matrix, k: int) -> npt.NDArray[np.int64]:
-    """The k nearest other rows of each row by cosine similarity, nearest first, shape (tokens, k)."""
-    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True).clip(1e-300)
-    similarity = unit @ unit.T
-    np.fill_diagonal(similarity, -np.inf)
-    return np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-
-
-def topk_overlap(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> float:
-    """Mean Jaccard index of two tables of neighbours, |A ∩ B| / |A ∪ B|; both of shape (tokens, k)."""
-    tokens, k = first.shape
-    member = np.zeros((tokens, tokens), bool)
-    rows = np.arange(tokens)[:, None]
-    member[rows, first] = True
-    shared = member[rows, second].sum(1)
-    return float((shared / (2 * k - shared)).mean())
-
-
-def topk_overlap_chance(tokens: int, k: int) -> float:
-    """Expected Jaccard index of two independent random sets of k of the ``tokens - 1`` other tokens, exactly.
-
-    The intersection is hypergeometric; the paper's scale k / (2V - k) is the first-order approximation.
-    """
-    shared = np.arange(k + 1)
-    return float(stats.hypergeom.pmf(shared, tokens - 1, k, k) @ (shared / (2 * k - shared)))
-
-
-def procrustes_disparity(first: Matrix, second: Matrix) -> float:
-    """What is left after the best shift, scale and rotation, as a share of the variance: 0 same, 1 unrelated.
-
-    ``1 - (Σ σ_i)²`` with σ the singular values of AᵀB, A and B centred and of unit Frobenius norm
-    (Schönemann, 1966; the same as ``scipy.spatial.procrustes``).
-    """
-    a, b = _standard(first), _standard(second)
-    return float(1 - np.linalg.svd(a.T @ b, compute_uv=False).sum() ** 2)
-
-
-def linear_cka(first: Matrix, second: Matrix) -> float:
-    """Linear centred kernel alignment, ``|AᵀB|² / (|AᵀA| |BᵀB|)`` of centred A, B (Kornblith et al., 2019).
-
-    Between 0 and 1; even unrelated matrices of few rows and many columns score above 0, so read it beside
-    the untrained members.
-    """
-    a, b = _standard(first), _standard(second)
-    own = np.linalg.norm(a.T @ a) * np.linalg.norm(b.T @ b)
-    return float(np.square(a.T @ b).sum() / own)
-
-
-def _standard(matrix: Matrix) -> Matrix:
-    centred = matrix - matrix.mean(axis=0)
-    return centred / np.linalg.norm(centred)
+#: Frequency bands, each with a third of the tokens of the training part.
+BANDS = ("frequent", "middle", "rare")
+#: Neighbourhood size at which the bands are compared.
+BAND_K = 10
+Indices = npt.NDArray[np.int64]
 
 
 def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
@@ -78,50 +36,173 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     Read are the ordinary tokens that occur in the training part: special tokens and tokens never trained
     on would only dilute the comparison.
 
-    Metrics: ``topk_overlap`` and ``topk_overlap_chance`` (axis ``k``), ``procrustes_disparity``,
-    ``linear_cka``; one row a pair, and the mean with its interval over members.
+    Metrics, one row a pair, and the mean with its interval over members; definitions stand in
+    :mod:`gfm_utils.analyses.neighbours` and :mod:`gfm_utils.analyses.alignment`:
+
+    - axis ``k``: ``topk_overlap``, its exact level of chance ``topk_overlap_chance``, ``topk_overlap_corrected``
+      (chance 0, same sets 1), ``local_spearman`` (chance 0; from k = 3 on) and ``local_spearman_authors``;
+    - no axis: ``procrustes_disparity``, ``aligned_cosine``, ``linear_cka``, ``rbf_cka``, and the debiased
+      ``linear_cka_debiased``, ``rbf_cka_debiased``;
+    - axis ``band`` (tokens by their frequency, see ``frequency_bands``): those without an axis, among the tokens
+      of the band; axis ``band_at_k10``: the first three, of the band's tokens among all.
 
     Args:
         ensembles: one a condition.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
-        counts = ensemble.store.counts("train")
-        seen = np.flatnonzero(counts)
-        seen = seen[seen >= len(SPECIAL)]
+        seen, bands = compared_tokens(ensemble)
         for state in STATES:
-            matrices = [_embeddings(member.model(state))[seen] for member in ensemble.members]
-            rows += embedding_rows({"condition": ensemble.condition, "state": state}, ensemble.seeds, matrices)
+            matrices = [input_embeddings(member.model(state))[seen] for member in ensemble.members]
+            rows += embedding_rows(
+                {"condition": ensemble.condition, "state": state}, ensemble.seeds, matrices, bands
+            )
     return tables.table(rows)
 
 
-def _embeddings(model: Any) -> Matrix:
+def nearest_tokens(ensembles: Sequence[Ensemble], k: int = 8, tokens: int = 60) -> pd.DataFrame:
+    """The nearest neighbours of common tokens in each trained member, among the tokens of ``static_embeddings``.
+
+    Args:
+        ensembles: one a condition.
+        k: neighbours of a token.
+        tokens: how many tokens, the commonest of each condition.
+
+    Returns:
+        One row a condition, token and member (the seed), with ``count`` (of the token in the training part) and
+        three lists, nearest first: ``neighbours``, their ``cosines`` and ``shared``, the number of members that
+        have the neighbour among their k nearest of the token. A space is written ``␣``.
+    """
+    rows = []
+    for ensemble in ensembles:
+        seen, _ = compared_tokens(ensemble)
+        counts = ensemble.store.counts("train")[seen]
+        chosen = np.argsort(-counts, kind="stable")[:tokens]
+        names = [_readable(ensemble, int(token)) for token in seen]
+        matrices = [input_embeddings(member.model())[seen] for member in ensemble.members]
+        near = np.stack([neighbours(matrix, k)[chosen] for matrix in matrices])  # (members, tokens, k)
+        units = [matrix / np.linalg.norm(matrix, axis=1, keepdims=True) for matrix in matrices]
+        for row, token in enumerate(chosen):
+            having = np.bincount(near[:, row].ravel(), minlength=len(seen))
+            for place, (seed, unit) in enumerate(zip(ensemble.seeds, units, strict=True)):
+                own = near[place, row]
+                rows.append({
+                    "condition": ensemble.condition, "token": names[token], "count": int(counts[token]),
+                    "member": seed, "neighbours": [names[other] for other in own],
+                    "cosines": (unit[own] @ unit[token]).round(3).tolist(), "shared": having[own].tolist(),
+                })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _readable(ensemble: Ensemble, token: int) -> str:
+    """A token as people read it; a part of a character as the tokenizer writes it."""
+    text = str(ensemble.store.tokenizer.decode([token]))
+    if not text or "\ufffd" in text:
+        return str(ensemble.store.tokenizer.convert_ids_to_tokens(token))
+    return text.replace(" ", "␣").replace("\n", "⏎")
+
+
+def compared_tokens(ensemble: Ensemble) -> tuple[Indices, dict[str, Indices]]:
+    """Ordinary tokens that occur in the training part, and their frequency bands as places among them."""
+    counts = ensemble.store.counts("train")
+    seen = np.flatnonzero(counts)
+    seen = seen[seen >= len(SPECIAL)]
+    return seen, frequency_bands(counts[seen])
+
+
+def frequency_bands(counts: npt.NDArray[np.int64]) -> dict[str, Indices]:
+    """Tokens in three bands, ``frequent`` to ``rare``, that each make up a third of what was counted.
+
+    A token belongs to the band in which the middle of its count falls when tokens follow each other by
+    falling count. A band of fewer than 4 tokens is left out.
+
+    Args:
+        counts: of each token, shape (tokens,).
+    """
+    order = np.argsort(-counts, kind="stable")
+    middle = (np.cumsum(counts[order]) - counts[order] / 2) / counts.sum()
+    place = np.minimum((len(BANDS) * middle).astype(np.int64), len(BANDS) - 1)
+    found = {name: np.sort(order[place == number]) for number, name in enumerate(BANDS)}
+    return {name: tokens for name, tokens in found.items() if len(tokens) >= FEWEST_TOKENS}
+
+
+def input_embeddings(model: Any) -> Matrix:
     """The input embedding matrix, shape (vocabulary, hidden)."""
-    matrix: Matrix = model.get_input_embeddings().weight.detach().double().numpy()
+    matrix: Matrix = model.get_input_embeddings().weight.detach().double().cpu().numpy()
     return matrix
 
 
-def embedding_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) -> list[Row]:
-    """The rows of one ensemble in one state; ``matrices`` are (tokens, hidden), one a member."""
+def embedding_rows(
+    base: Row, seeds: Sequence[int], matrices: Sequence[Matrix], bands: Mapping[str, Indices] | None = None
+) -> list[Row]:
+    """The rows of one ensemble in one state.
+
+    Args:
+        base: condition and state.
+        seeds: of the members.
+        matrices: embeddings of the same tokens, (tokens, hidden), one a member.
+        bands: places of the tokens of each frequency band.
+    """
     tokens = len(matrices[0])
-    sizes = [k for k in TOP_K if k < tokens - 1]
-    near = [neighbours(matrix, sizes[-1]) for matrix in matrices]
+    found = compare_neighbours(matrices, [k for k in TOP_K if k < tokens - 1])
     rows: list[Row] = []
-    for k in sizes:
-        axis = {**base, "unit": "share", "axis": "k", "x": k}
-        matrix = _pairs([table[:, :k] for table in near], topk_overlap)
-        rows += pair_rows({**axis, "metric": "topk_overlap"}, seeds, matrix, tokens)
-        chance = topk_overlap_chance(tokens, k)
-        rows.append({**axis, "metric": "topk_overlap_chance", "value": chance, "n": tokens})
-    for metric, measure in (("procrustes_disparity", procrustes_disparity), ("linear_cka", linear_cka)):
-        matrix = _pairs(matrices, measure)
-        rows += pair_rows({**base, "metric": metric, "unit": "share"}, seeds, matrix, tokens)
+    for at, k in enumerate(found.sizes):
+        axis = {**base, "axis": "k", "x": int(k)}
+        chance = topk_overlap_chance(tokens, int(k))
+        rows.append({**axis, "metric": "topk_overlap_chance", "unit": "share", "value": chance, "n": tokens})
+        rows += _neighbour_rows(axis, seeds, found, at, np.arange(tokens), chance)
+        rows += _mean_rows(axis, "local_spearman_authors", seeds, found, found.spearman_authors[:, at])
+    rows += _alignment_rows(base, seeds, matrices)
+    for name, places in (bands or {}).items():
+        rows += _alignment_rows({**base, "axis": "band", "x": name}, seeds, [m[places] for m in matrices])
+        if BAND_K in found.sizes:
+            at = int(np.searchsorted(found.sizes, BAND_K))
+            axis = {**base, "axis": f"band_at_k{BAND_K}", "x": name}
+            rows += _neighbour_rows(axis, seeds, found, at, places, topk_overlap_chance(tokens, BAND_K))
     return rows
 
 
-def _pairs(found: Sequence[Any], measure: Callable[[Any, Any], float]) -> Matrix:
-    """Symmetric matrix of a measure of every two members' things."""
-    matrix = np.zeros((len(found), len(found)))
-    for i, j in combinations(range(len(found)), 2):
-        matrix[i, j] = matrix[j, i] = measure(found[i], found[j])
-    return matrix
+def _neighbour_rows(
+    base: Row, seeds: Sequence[int], found: Neighbourhoods, at: int, places: Indices, chance: float
+) -> list[Row]:
+    """Overlap, corrected overlap and local Spearman of some tokens at one neighbourhood size."""
+    overlap, spearman = found.overlap[:, at, places], found.spearman[:, at, places]
+    rows = _mean_rows(base, "topk_overlap", seeds, found, overlap)
+    rows += _mean_rows(base, "topk_overlap_corrected", seeds, found, chance_corrected(overlap, chance))
+    return rows + _mean_rows(base, "local_spearman", seeds, found, spearman)
+
+
+def _mean_rows(base: Row, metric: str, seeds: Sequence[int], found: Neighbourhoods, values: Matrix) -> list[Row]:
+    """Means over tokens of values of shape (pairs, tokens); none if some pair has no defined value."""
+    defined = ~np.isnan(values)
+    if not defined.any(axis=1).all():
+        return []
+    matrix = np.zeros((len(seeds), len(seeds)))
+    means = np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1)
+    for (i, j), mean in zip(found.pairs, means, strict=True):
+        matrix[i, j] = matrix[j, i] = mean
+    unit = "correlation" if "spearman" in metric else "share"
+    return list(pair_rows({**base, "metric": metric, "unit": unit}, seeds, matrix, values.shape[1]))
+
+
+def _alignment_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) -> list[Row]:
+    """Procrustes and CKA of every two members."""
+    count = len(matrices)
+    disparity, cosine = np.zeros((count, count)), np.zeros((count, count))
+    for i in range(count):
+        for j in range(i):
+            fit = procrustes(matrices[i], matrices[j])
+            disparity[i, j] = disparity[j, i] = fit.disparity
+            cosine[i, j] = cosine[j, i] = fit.cosine
+    linear, rbf = linear_cka(matrices), rbf_cka(matrices)
+    rows: list[Row] = []
+    for metric, unit, matrix in (
+        ("procrustes_disparity", "share", disparity),
+        ("aligned_cosine", "cosine", cosine),
+        ("linear_cka", "share", linear.cka),
+        ("linear_cka_debiased", "share", linear.debiased),
+        ("rbf_cka", "share", rbf.cka),
+        ("rbf_cka_debiased", "share", rbf.debiased),
+    ):
+        rows += pair_rows({**base, "metric": metric, "unit": unit}, seeds, matrix, len(matrices[0]))
+    return rows

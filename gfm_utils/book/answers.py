@@ -319,14 +319,47 @@ def static_answer(table: pd.DataFrame) -> str:
             return value_of(table, condition, metric, state=state, **where)
 
         at = {"axis": "k", "x": k}
+        order = ""
+        if int(k) > 1:  # one neighbour has no order
+            order = (
+                f"the order of their similarities correlates with {_number(of('local_spearman', **at), 3)} "
+                f"(untrained {of('local_spearman', 'untrained', **at)['value']:.3f}); "
+            )
         return (
             f"of {k} nearest neighbours two members share {_number(of('topk_overlap', **at), 3)} "
             f"(chance {of('topk_overlap_chance', **at)['value']:.3f}, "
             f"untrained {of('topk_overlap', 'untrained', **at)['value']:.3f}); "
-            f"Procrustes disparity {_number(of('procrustes_disparity'), 3)} "
+            + order
+            + f"Procrustes disparity {_number(of('procrustes_disparity'), 3)} "
             f"(untrained {of('procrustes_disparity', 'untrained')['value']:.3f}); "
-            f"linear CKA {_number(of('linear_cka'), 3)} "
-            f"(untrained {of('linear_cka', 'untrained')['value']:.3f})."
+            f"debiased linear CKA {_number(of('linear_cka_debiased'), 3)} "
+            f"(untrained {of('linear_cka_debiased', 'untrained')['value']:.3f})."
+        )
+
+    return "\n".join([*_bullets(table, line), _note()])
+
+
+def contextual_answer(table: pd.DataFrame) -> str:
+    """What the last layer looks like, and how far members agree there, beside the embeddings."""
+
+    def line(condition: str) -> str:
+        layers = table.loc[(table["condition"] == condition) & (table["axis"] == "layer"), "x"]
+        last = list(dict.fromkeys(layers))[-1]
+
+        def of(metric: str, layer: str, state: str = "trained") -> pd.Series:
+            return value_of(table, condition, metric, state=state, axis="layer", x=layer)
+
+        def both(metric: str, digits: int) -> str:
+            return (
+                f"{_number(of(metric, last), digits)} (in the embeddings "
+                f"{of(metric, 'embeddings')['value']:.{digits}f}, "
+                f"untrained {of(metric, last, 'untrained')['value']:.{digits}f})"
+            )
+
+        return (
+            f"in the last layer tokens fill {both('effective_rank', 1)} dimensions, with a mean cosine of "
+            f"{both('anisotropy', 3)}; between members, debiased linear CKA {both('linear_cka_debiased', 3)}, "
+            f"shared nearest neighbours beyond chance {both('neighbour_alignment_corrected', 3)}."
         )
 
     return "\n".join([*_bullets(table, line), _note()])

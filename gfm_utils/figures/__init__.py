@@ -1,6 +1,7 @@
 """Result table -> chart, or table for people."""
 
 from gfm_utils.figures.calibration import calibration_chart, nsb_overview
+from gfm_utils.figures.contextual import layer_agreement_chart, layer_cka_chart, layer_shape_chart
 from gfm_utils.figures.data import (
     corpus_overview,
     cost_overview,
@@ -31,12 +32,19 @@ from gfm_utils.figures.fisher import encoder_chart, share_chart
 from gfm_utils.figures.output import context_chart, rank_probability_chart, reliability_chart, uncertainty_chart
 from gfm_utils.figures.overview import overview, provenance_note
 from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
-from gfm_utils.figures.static import alignment_chart, overlap_chart
+from gfm_utils.figures.static import (
+    alignment_chart,
+    band_chart,
+    neighbour_explorer,
+    neighbourhood_chart,
+    overlap_chart,
+)
 
 __all__ = [
     "agreement_chart",
     "alignment_chart",
     "along_chart",
+    "band_chart",
     "calibration_chart",
     "conditional_entropy_chart",
     "context_chart",
@@ -45,8 +53,13 @@ __all__ = [
     "encoder_chart",
     "estimators_chart",
     "feature_chart",
+    "layer_agreement_chart",
+    "layer_cka_chart",
+    "layer_shape_chart",
     "leak_overview",
     "learning_chart",
+    "neighbour_explorer",
+    "neighbourhood_chart",
     "nsb_overview",
     "overlap_chart",
     "overview",

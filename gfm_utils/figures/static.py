@@ -1,10 +1,25 @@
-"""Charts of the stability of static embeddings."""
+"""Charts of the stability of static embeddings, and an explorer of neighbours."""
 
 import altair as alt
 import pandas as pd
 
+from gfm_utils.analyses.static import BAND_K, BANDS
 from gfm_utils.figures.select import conditions_of, rows_of, summaries, with_span
-from gfm_utils.figures.style import NEUTRAL, condition_colour, themed, tooltips
+from gfm_utils.figures.style import NEUTRAL, condition_colour, dropdown, state_dash, themed, tooltips
+
+#: Names for people of measures of neighbourhoods whose level of chance is 0.
+NEIGHBOURHOOD_NAMES = {
+    "topk_overlap_corrected": "overlap, corrected for chance",
+    "local_spearman": "local Spearman correlation",
+    "local_spearman_authors": "local Spearman as in the paper's code (one direction)",
+}
+#: Names for people of measures of the whole shape.
+SHAPE_NAMES = {
+    "procrustes_disparity": "Procrustes disparity (0 = same)",
+    "aligned_cosine": "cosine after alignment (1 = same)",
+    "linear_cka_debiased": "linear CKA, debiased (1 = same, 0 = chance)",
+    "rbf_cka_debiased": "RBF CKA, debiased (1 = same, 0 = chance)",
+}
 
 
 def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -33,27 +48,117 @@ def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
     return themed(alt.layer(span, line).add_params(pick).properties(width="container", height=340))
 
 
+def neighbourhood_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """A measure of neighbourhoods against k, chosen from a list: 0 is chance, 1 the same; dashed: untrained."""
+    rows = with_span(summaries(_present(table, NEIGHBOURHOOD_NAMES, "k")))
+    rows["what"] = rows["metric"].map(NEIGHBOURHOOD_NAMES)
+    chosen = dropdown("neighbourhood_measure", list(dict.fromkeys(rows["what"])), "measure ")
+    base = (
+        alt.Chart(rows[["condition", "state", "what", "x", "value", "low", "high"]])
+        .transform_filter("datum.what == neighbourhood_measure")
+        .encode(
+            x=alt.X("x:Q", title="k nearest neighbours", scale=alt.Scale(type="log")),
+            color=condition_colour(conditions_of(table)),
+        )
+    )
+    span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
+    line = base.mark_line(point=True, strokeWidth=2).encode(
+        y=alt.Y("value:Q", title="agreement (chance 0, the same 1)"),
+        strokeDash=state_dash(),
+        tooltip=["condition", "state", alt.Tooltip("x:Q", title="k"), *tooltips("value", "low", "high")],
+    )
+    return themed(alt.layer(span, line).add_params(chosen).properties(width="container", height=300))
+
+
+def band_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """A measure by token frequency, chosen from a list; dashed: untrained."""
+    near = {
+        name: f"{NEIGHBOURHOOD_NAMES[name]}, k = {BAND_K}" for name in ("topk_overlap_corrected", "local_spearman")
+    }
+    parts = _present(table, near, f"band_at_k{BAND_K}"), _present(table, SHAPE_NAMES, "band")
+    rows = with_span(summaries(pd.concat(parts)))
+    rows["what"] = rows["metric"].map(near | SHAPE_NAMES)
+    chosen = dropdown("band_measure", list(dict.fromkeys(rows["what"])), "measure ")
+    base = (
+        alt.Chart(rows[["condition", "state", "what", "x", "value", "low", "high", "n"]])
+        .transform_filter("datum.what == band_measure")
+        .encode(
+            x=alt.X("x:N", title="tokens, by frequency", sort=list(BANDS), axis=alt.Axis(labelAngle=0)),
+            color=condition_colour(conditions_of(table)),
+        )
+    )
+    span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
+    line = base.mark_line(point=True, strokeWidth=2).encode(
+        y=alt.Y("value:Q", title=None),
+        strokeDash=state_dash(),
+        tooltip=["condition", "state", "what", "x", *tooltips("value", "low", "high")],
+    )
+    return themed(alt.layer(span, line).add_params(chosen).properties(width="container", height=300))
+
+
+def _present(table: pd.DataFrame, names: dict[str, str], axis: str) -> pd.DataFrame:
+    """Rows of those metrics that a vocabulary is large enough for; the position as a number where it is ``k``."""
+    here = set(table.loc[(table["axis"] == axis).fillna(False), "metric"])
+    return rows_of(table, *(name for name in names if name in here), axis=axis, numeric=axis == "k")
+
+
 def alignment_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Procrustes disparity and linear CKA of pairs: means with intervals, trained and untrained."""
-    rows = with_span(summaries(rows_of(table, "procrustes_disparity", "linear_cka")))
-    rows["what"] = rows["metric"].map({
-        "procrustes_disparity": "Procrustes disparity (0 = same)", "linear_cka": "linear CKA (1 = same)",
-    })  # fmt: skip
+    """Procrustes and CKA of pairs: means with intervals; filled: trained, open: untrained."""
+    rows = with_span(summaries(rows_of(table, *SHAPE_NAMES)))
+    rows["what"] = rows["metric"].map(SHAPE_NAMES)
     base = alt.Chart(rows[["condition", "state", "what", "value", "low", "high"]]).encode(
         y=alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=160)),
         color=condition_colour(conditions_of(table)),
-        yOffset=alt.YOffset("what:N"),
+        yOffset=alt.YOffset("what:N", sort=list(SHAPE_NAMES.values())),
         tooltip=["condition", "state", "what", *tooltips("value", "low", "high")],
-    )  # fmt: skip
+    )
     span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     point = base.mark_point(size=90, strokeWidth=2).encode(
-        x=alt.X("value:Q", title="share", scale=alt.Scale(domain=[0, 1])),
-        shape=alt.Shape("what:N", title=None, legend=alt.Legend(columns=1)),
+        x=alt.X("value:Q", title="share"),
+        shape=alt.Shape(
+            "what:N", title=None, sort=list(SHAPE_NAMES.values()), legend=alt.Legend(columns=1, labelLimit=320)
+        ),
         fillOpacity=alt.FillOpacity(
             "state:O", legend=None,
             scale=alt.Scale(domain=["trained", "untrained"], range=[1, 0]),
         ),
         fill=condition_colour(conditions_of(table)),
     )  # fmt: skip
-    height = 70 * rows["condition"].nunique()
+    height = 110 * rows["condition"].nunique()
     return themed(alt.layer(span, point).properties(width="container", height=height))
+
+
+def neighbour_explorer(found: pd.DataFrame) -> alt.LayerChart:
+    """The nearest neighbours of a token, chosen from a list, in each member; shaded: how many members share them.
+
+    Args:
+        found: of `gfm_utils.analyses.nearest_tokens`.
+    """
+    rows = found.assign(label=found["condition"] + ": " + found["token"])
+    members = found["member"].nunique()
+    labels = list(dict.fromkeys(rows["label"]))
+    ranks = list(range(1, 1 + len(found["neighbours"].iloc[0])))
+    rows["rank"] = [ranks] * len(rows)
+    chosen = dropdown("token", labels, "token ")
+    base = (
+        alt.Chart(rows)
+        .transform_filter("datum.label == token")
+        .transform_flatten(["neighbours", "cosines", "shared", "rank"])
+        .encode(
+            x=alt.X("member:O", title="member", axis=alt.Axis(labelAngle=0, orient="top")),
+            y=alt.Y("rank:O", title="nearest neighbours"),
+            tooltip=[
+                "condition:N", "token:N", alt.Tooltip("count:Q", title="occurrences", format=","),
+                "member:O", "neighbours:N", alt.Tooltip("cosines:Q", title="cosine"),
+                alt.Tooltip("shared:Q", title="members that share it"),
+            ],
+        )
+    )  # fmt: skip
+    scale = alt.Scale(domain=[1, members], range=["#f3f3f3", "#f0c27b"])
+    cell = base.mark_rect(stroke="white").encode(
+        color=alt.Color("shared:Q", title="members that share the neighbour", scale=scale,
+                        legend=alt.Legend(tickMinStep=1, format="d")),
+    )  # fmt: skip
+    text = base.mark_text(fontSize=13, font="monospace").encode(text="neighbours:N")
+    height = 30 * len(ranks)
+    return themed(alt.layer(cell, text).add_params(chosen).properties(width="container", height=height))

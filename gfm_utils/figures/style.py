@@ -43,3 +43,20 @@ def themed(chart: Any) -> Any:
 def tooltips(*names: str, text: str = ".3f") -> list[alt.Tooltip]:
     """Tooltips of numeric columns, all in one format."""
     return [alt.Tooltip(f"{name}:Q", format=text) for name in names]
+
+
+def state_dash() -> alt.StrokeDash:
+    """Solid lines for trained members, dashed ones for untrained."""
+    scale = alt.Scale(domain=["trained", "untrained"], range=[[1, 0], [6, 4]])
+    return alt.StrokeDash("state:N", title=None, scale=scale, legend=alt.Legend(symbolStrokeColor=NEUTRAL))
+
+
+def dropdown(name: str, options: Sequence[str], label: str) -> alt.Parameter:
+    """A list from which a reader chooses; expressions of the chart read the choice by its name.
+
+    Args:
+        name: of the parameter.
+        options: what can be chosen, the first one to begin with.
+        label: before the list.
+    """
+    return alt.param(name=name, value=options[0], bind=alt.binding_select(options=list(options), name=label))

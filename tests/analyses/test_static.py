@@ -1,101 +1,65 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.spatial import procrustes
-from scipy.stats import ortho_group
 
 from gfm_utils.analyses import static_embeddings
-from gfm_utils.analyses.static import (
-    linear_cka,
-    neighbours,
-    procrustes_disparity,
-    topk_overlap,
-    topk_overlap_chance,
-)
-
-RNG = np.random.default_rng(0)
-A, B = RNG.normal(size=(2, 40, 7))
+from gfm_utils.analyses.static import compared_tokens, frequency_bands
 
 
-def test_neighbours_and_overlap_against_a_plain_loop():
-    def nearest(matrix, token, k):
-        cosine = [
-            -np.inf if other == token
-            else row @ matrix[token] / np.linalg.norm(row) / np.linalg.norm(matrix[token])
-            for other, row in enumerate(matrix)
-        ]  # fmt: skip
-        return np.argsort(cosine)[::-1][:k]
-
-    for k in (1, 5, 38):
-        near_a, near_b = neighbours(A, k), neighbours(B, k)
-        jaccard = []
-        for token in range(40):
-            a, b = set(nearest(A, token, k)), set(nearest(B, token, k))
-            assert set(near_a[token]) == a and token not in a
-            jaccard.append(len(a & b) / len(a | b))
-        assert topk_overlap(near_a, near_b) == pytest.approx(np.mean(jaccard), abs=1e-12)
+@pytest.fixture(scope="module")
+def table(trained):
+    return static_embeddings(trained)
 
 
-@pytest.mark.parametrize(("tokens", "k"), [(40, 1), (40, 10), (40, 30), (257, 10)])
-def test_chance_overlap_by_simulation(tokens, k):
-    found = []
-    for _ in range(3000):
-        a, b = (set(RNG.choice(tokens - 1, k, replace=False)) for _ in range(2))
-        found.append(len(a & b) / len(a | b))
-    error = np.std(found) / np.sqrt(len(found))
-    assert topk_overlap_chance(tokens, k) == pytest.approx(np.mean(found), abs=5 * error + 1e-12)
+def test_bands_hold_a_third_of_the_occurrences_each():
+    counts = np.array([1, 9, 2, 8, 1, 3, 9, 8, 1, 5, 5, 3, 1, 8, 9, 2] * 20)
+    bands = frequency_bands(counts)
+    assert list(bands) == ["frequent", "middle", "rare"]
+    assert sorted(np.concatenate(list(bands.values()))) == list(range(len(counts)))
+    for tokens in bands.values():
+        assert counts[tokens].sum() / counts.sum() == pytest.approx(1 / 3, abs=0.03)
+    assert counts[bands["frequent"]].min() >= counts[bands["middle"]].max() >= counts[bands["rare"]].min()
 
 
-def test_chance_of_all_is_one_and_close_to_the_papers_scale_for_few():
-    assert topk_overlap_chance(40, 39) == pytest.approx(1)
-    assert topk_overlap_chance(4096, 10) == pytest.approx(10 / (2 * 4096 - 10), rel=0.06)
+def test_a_band_of_too_few_tokens_is_left_out():
+    assert list(frequency_bands(np.array([1000, 10, 10, 10, 10, 10]))) == ["rare"]
 
 
-def test_procrustes_is_scipys_and_symmetric():
-    assert procrustes_disparity(A, B) == pytest.approx(procrustes(A, B)[2], abs=1e-10)
-    assert procrustes_disparity(A, B) == pytest.approx(procrustes_disparity(B, A), abs=1e-12)
-
-
-def test_cka_against_gram_matrices():
-    centre = np.eye(40) - 1 / 40
-    a, b = (centre @ m @ m.T @ centre for m in (A, B))
-    expected = np.trace(a @ b) / np.sqrt(np.trace(a @ a) * np.trace(b @ b))
-    assert linear_cka(A, B) == pytest.approx(expected, abs=1e-12)
-
-
-@given(st.integers(0, 2**31), st.floats(0.1, 10))
-@settings(max_examples=20)
-def test_rotation_shift_and_scale_change_nothing(seed, scale):
-    rotation = ortho_group.rvs(7, random_state=seed)
-    moved = scale * A @ rotation + 3
-    assert procrustes_disparity(A, moved) == pytest.approx(0, abs=1e-10)
-    assert linear_cka(A, moved) == pytest.approx(1, abs=1e-10)
-    assert linear_cka(B, moved) == pytest.approx(linear_cka(B, A), abs=1e-10)
-    assert topk_overlap(neighbours(A, 5), neighbours(scale * A @ rotation, 5)) == 1
-
-
-def test_permuting_the_tokens_of_both_changes_nothing():
-    order = RNG.permutation(40)
-    for measure in (procrustes_disparity, linear_cka):
-        assert measure(A[order], B[order]) == pytest.approx(measure(A, B), abs=1e-10)
-    assert topk_overlap(neighbours(A[order], 5), neighbours(B[order], 5)) == pytest.approx(
-        topk_overlap(neighbours(A, 5), neighbours(B, 5))
-    )
-
-
-def test_table_of_real_ensembles(trained):
-    table = static_embeddings(trained)
-    overlap = table[(table["metric"] == "topk_overlap") & table["member"].isna()]
+def test_untrained_members_share_what_chance_has_them_share(table):
+    overlap = table[(table["metric"] == "topk_overlap") & table["member"].isna() & (table["axis"] == "k")]
     chance = table[table["metric"] == "topk_overlap_chance"].set_index(["condition", "state", "x"])["value"]
     untrained = overlap[overlap["state"] == "untrained"]
+    assert len(untrained)
     for _, row in untrained.iterrows():
         expected = chance[(row["condition"], "untrained", row["x"])]
         assert row["value"] == pytest.approx(expected, abs=0.06)
-    assert set(table["metric"]) == {
-        "topk_overlap",
-        "topk_overlap_chance",
-        "procrustes_disparity",
-        "linear_cka",
-    }
+    near_zero = table["metric"].isin(["linear_cka_debiased", "rbf_cka_debiased"]) & table["axis"].isna()
+    rows = table[near_zero & (table["state"] == "untrained")]
+    assert len(rows) and rows["value"].abs().max() < 0.2
+
+
+def test_every_metric_stands_on_its_axes(table, trained):
+    shapes = {
+        "procrustes_disparity", "aligned_cosine", "linear_cka", "linear_cka_debiased", "rbf_cka",
+        "rbf_cka_debiased",
+    }  # fmt: skip
+    near = {"topk_overlap", "topk_overlap_corrected", "local_spearman"}
+    axes = table["axis"].fillna("none")
+    assert set(table.loc[axes == "none", "metric"]) == shapes == set(table.loc[axes == "band", "metric"])
+    assert set(table.loc[axes == "k", "metric"]) == near | {"topk_overlap_chance", "local_spearman_authors"}
+    assert set(table.loc[axes == "band_at_k10", "metric"]) == near
+    assert table["value"].notna().all()
     assert (table["n"] <= 64).all()
+    for ensemble in trained:
+        seen, bands = compared_tokens(ensemble)
+        own = table[(table["condition"] == ensemble.condition) & (axes == "band")]
+        assert set(own["x"]) == set(bands)
+        assert (ensemble.store.counts("train")[seen] > 0).all()
+
+
+def test_correction_is_of_the_overlap_that_stands_beside_it(table):
+    wide = table[(table["axis"] == "k") & table["member"].isna()].pivot_table(
+        index=["condition", "state", "x"], columns="metric", values="value"
+    )
+    chance = wide["topk_overlap_chance"]
+    expected = (wide["topk_overlap"] - chance) / (1 - chance)
+    np.testing.assert_allclose(wide["topk_overlap_corrected"], expected, atol=1e-12)

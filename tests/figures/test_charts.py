@@ -1,10 +1,12 @@
 """Every chart and table for people, drawn from the result tables of small real ensembles."""
 
 import altair as alt
+import numpy as np
 import pytest
 import vl_convert
 
-from gfm_utils import analyses, corpora, figures
+from gfm_utils import analyses, corpora, figures, tables
+from gfm_utils.analyses.static import embedding_rows
 from gfm_utils.book import answers
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.select import rows_of, value_of
@@ -25,6 +27,8 @@ def results(trained, smoke):
         "strands": analyses.strand_disagreement(trained, smoke),
         "along": analyses.along_windows(trained, smoke),
         "static": analyses.static_embeddings(trained),
+        "nearest": analyses.nearest_tokens(trained),
+        "contextual": analyses.contextual_embeddings(trained, smoke),
         "fisher": analyses.fisher_information(trained, smoke),
     }
 
@@ -48,6 +52,12 @@ CHARTS = {
     "agreement": lambda r: figures.agreement_chart(r["disagreement"]),
     "overlap": lambda r: figures.overlap_chart(r["static"]),
     "alignment": lambda r: figures.alignment_chart(r["static"]),
+    "neighbourhoods": lambda r: figures.neighbourhood_chart(r["static"]),
+    "bands": lambda r: figures.band_chart(r["static"]),
+    "explorer": lambda r: figures.neighbour_explorer(r["nearest"]),
+    "layer_shape": lambda r: figures.layer_shape_chart(r["contextual"]),
+    "layer_agreement": lambda r: figures.layer_agreement_chart(r["contextual"]),
+    "layer_cka": lambda r: figures.layer_cka_chart(r["contextual"]),
     "encoder": lambda r: figures.encoder_chart(r["fisher"]),
     "shares": lambda r: figures.share_chart(r["fisher"]),
     "paths": lambda r: figures.share_chart(r["fisher"], split_embeddings=True),
@@ -117,6 +127,7 @@ def test_answers_carry_the_numbers_of_the_tables(results, trained):
         "predictions": answers.predictions_answer(r["output"]),
         "disagreement": answers.disagreement_answer(r["disagreement"]),
         "static": answers.static_answer(r["static"]),
+        "contextual": answers.contextual_answer(r["contextual"]),
         "fisher": answers.fisher_answer(r["fisher"]),
     }
     for text in texts.values():
@@ -127,6 +138,22 @@ def test_answers_carry_the_numbers_of_the_tables(results, trained):
     assert f"loss {nll:.2f} [" in texts["predictions"]
     chance = value_of(r["static"], condition, "topk_overlap_chance", state="trained", axis="k", x="10")["value"]
     assert f"(chance {chance:.3f}" in texts["static"]
+
+
+def test_four_tokens_are_enough_for_the_charts_of_static_embeddings():
+    matrices = list(np.random.default_rng(0).normal(size=(3, 4, 8)))
+    rows = [
+        row
+        for state in ("trained", "untrained")
+        for row in embedding_rows(
+            {"condition": "a@kmer1", "state": state}, [1, 2, 3], matrices, {"rare": range(4)}
+        )
+    ]
+    found = tables.table(rows)
+    charts = figures.overlap_chart, figures.neighbourhood_chart, figures.alignment_chart, figures.band_chart
+    for chart in charts:
+        assert "NaN" not in vl_convert.vegalite_to_svg(chart(found).to_dict() | {"width": 400})
+    assert "of 1 nearest neighbours" in answers.static_answer(found)
 
 
 def test_split_embeddings_add_up_to_the_embeddings(results, trained):

@@ -1,0 +1,108 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Contextual embeddings
+#
+# **Question.** What do the hidden states look like from layer to layer, and do members of an ensemble agree on them?
+#
+# **Answer**, from this run:
+#
+# ```{glue:md} answer
+# :format: myst
+# ```
+
+# %% tags=["remove-cell"]
+import importlib.util
+
+if importlib.util.find_spec("gfm_utils") is None:
+    # %pip install -q "gfm_utils @ git+https://github.com/gfm-book/gfm-book"
+    pass
+
+# %% tags=["parameters", "hide-input"]
+profile = "quick"
+conditions = ["news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4"]
+runs_dir = "../runs"
+results_dir = "../_build/results"
+seed = 42
+
+# %%
+from gfm_utils import analyses, figures
+from gfm_utils.book import answers, open_chapter
+
+chapter = open_chapter("contextual_embeddings", profile, conditions, runs_dir, results_dir, seed)
+
+# %% [markdown]
+# ## Method
+#
+# The hidden state of a token after a layer is its *contextual embedding*: it depends on the tokens around it.
+# We read test windows with nothing masked, and look at the states after the embeddings (which know no context) and after every layer of the encoder, for single tokens and for windows (the mean of their tokens).
+# What needs all of them is streamed through second moments; what needs pairs uses a seeded sample, the same in all members.
+#
+# **Shape**, of each member by itself, with $\lambda$ the eigenvalues of the covariance matrix and $u$ the states scaled to length 1:
+#
+# - *Effective rank* {cite:p}`roy2007`: $\exp(-\sum_i p_i \log p_i)$ with $p_i = \lambda_i / \sum_j \lambda_j$, and *participation ratio* {cite:p}`gao2017`: $(\sum_i \lambda_i)^2 / \sum_i \lambda_i^2$; both count the directions in use, from 1 to the width.
+# - *Anisotropy* {cite:p}`ethayarajh2019`: the mean cosine of two states; 0 if directions are spread evenly, 1 if all are the same.
+# - *Uniformity* {cite:p}`wang2020`: $\log \mathrm{E} \exp(-2 |u - u'|^2)$; the lower, the more evenly the states fill the sphere.
+#
+# **Agreement** between two members:
+#
+# - *Debiased linear CKA* {cite:p}`kornblith2019,song2012,nguyen2021`: 1 if the states are the same up to rotation and scale, around 0 if unrelated.
+# - *Overlap of nearest neighbours*: of the 10 nearest other tokens of the sample by cosine, the Jaccard index between members, with chance at 0; each different token is in the sample once, so that no word is its own neighbour.
+#
+# Two controls go with every number: the untrained members, and the embeddings, which see no context.
+
+# %% mystnb={"figure": {"caption": "Shape of the hidden states at each layer; choose measure and unit below. Solid: trained, with 95 % intervals over members; dashed: untrained.", "name": "fig-layer-shape"}}
+table = analyses.contextual_embeddings(chapter.ensembles, chapter.profile)
+figures.layer_shape_chart(table)
+
+# %% [markdown]
+# ## What we see
+#
+# {numref}`fig-layer-shape` says how many directions the states of a model use, and {numref}`fig-layer-agreement` whether another member uses them in the same way.
+# Untrained members are far from zero in CKA: wherever the same token occurs its states are alike, in every member, whatever the weights.
+# The overlap of neighbours compares different tokens only, and there untrained members are near chance.
+# So what training adds is the distance between a solid line and its dashed one.
+
+# %% mystnb={"figure": {"caption": "Agreement between members at each layer; choose measure and unit below. Solid: trained, with 95 % intervals over members; dashed: untrained.", "name": "fig-layer-agreement"}}
+figures.layer_agreement_chart(table)
+
+# %% [markdown]
+# A layer that changes nothing has a CKA of 1 with the one before.
+# {numref}`fig-layer-cka` compares the layers of one member with each other: an encoder that hardly uses the context stays close to its embeddings.
+
+# %% mystnb={"figure": {"caption": "Debiased linear CKA between the layers of one member, mean over members; choose the models below.", "name": "fig-layer-cka"}}
+figures.layer_cka_chart(table)
+
+# %%
+figures.overview(table, "linear_cka_debiased", axis="layer")
+
+# %% tags=["remove-output"]
+chapter.save(table)
+chapter.answer(answers.contextual_answer(table))
+
+# %% [markdown]
+# ## Caveats
+#
+# - The paper's code looks at the last layer of windows with 15 % of the tokens masked; here nothing is masked, and every layer is shown.
+# - The last layer serves the output head, so its shape says as much about the predictions as about the text.
+# - Effective rank and participation ratio are of the covariance matrix, so a few directions of large variance hide many small ones.
+# - Members read the same windows, so a part of their agreement is the agreement of the inputs; the untrained members show how much.
+#
+# **What would change our mind.** If the members of a DNA ensemble agreed in their last layer as far beyond the untrained ones as those of a text ensemble do, disagreement would be a matter of the output head, and not of what the models represent.
+#
+# ## Exercises
+#
+# 1. Add a constant vector to every state: which of the four measures of shape change, and why?
+# 2. Compare windows with tokens in {numref}`fig-layer-agreement`.
+#    Which do members agree on more, and what does averaging do to the token that is guessed differently?

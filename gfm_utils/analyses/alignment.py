@@ -1,0 +1,157 @@
+"""How far two representations of the same tokens have the same shape: Procrustes and centred kernel alignment.
+
+Every measure is unchanged when the tokens of both are permuted alike, and when one is shifted, rotated or
+scaled (of ``rbf_cka`` the bandwidth is that of the data, so it does not feel the scale either).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+#: Bytes of kernel values that a block of tokens takes, for all models together.
+BLOCK_BYTES = 2**26
+#: The median distance is that of so many tokens, evenly spaced, where there are more.
+MEDIAN_TOKENS = 5000
+#: The debiased measures are not defined for fewer tokens.
+FEWEST_TOKENS = 4
+
+
+class Fit(NamedTuple):
+    """What the best rotation of one model onto another leaves.
+
+    Attributes:
+        disparity: share of the variance that is left, 0 the same shape, 1 unrelated.
+        cosine: mean over tokens of the cosine between the rotated vector and its aim, both centred.
+    """
+
+    disparity: float
+    cosine: float
+
+
+def procrustes(first: Matrix, second: Matrix) -> Fit:
+    """The best shift, scale and rotation of one matrix of vectors onto another; both (tokens, hidden).
+
+    With A and B centred and of unit Frobenius norm and ``AᵀB = U diag(σ) Vᵀ``, the best rotation of A is
+    ``R = U Vᵀ`` and the disparity ``1 - (Σ σ_i)²`` (Schönemann, 1966; as ``scipy.spatial.procrustes``).
+    """
+    a, b = _standard(first), _standard(second)
+    left, values, right = np.linalg.svd(a.T @ b)
+    turned = a @ (left @ right)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosine = np.einsum("td,td->t", turned, b) / norms.clip(1e-300)
+    return Fit(float(1 - values.sum() ** 2), float(cosine.mean()))
+
+
+class Alignments(NamedTuple):
+    """Centred kernel alignment of every two models, shape (models, models) each.
+
+    Attributes:
+        cka: from the biased Hilbert–Schmidt independence criterion (HSIC), between 0 and 1; of few tokens in
+            many dimensions even unrelated models score far above 0.
+        debiased: from the unbiased one, around 0 for unrelated models, and so at times below it.
+    """
+
+    cka: Matrix
+    debiased: Matrix
+
+
+def linear_cka(matrices: Sequence[Matrix]) -> Alignments:
+    """CKA with the kernel ``<x, y>`` (Kornblith et al., 2019), without any matrix of tokens by tokens.
+
+    ``HSIC(A, B) = |AᵀB|²`` up to a factor, with A and B centred. The unbiased form (Song et al., 2012; Nguyen
+    et al., 2021) sets the diagonals of the kernel matrices to zero; see ``_unbiased``.
+
+    Args:
+        matrices: one a model, each (tokens, hidden), of 4 tokens at least.
+    """
+    standard = [_standard(matrix) for matrix in matrices]
+    count = len(standard)
+    products = np.empty((count, count))
+    for i, a in enumerate(standard):
+        for j in range(i, count):
+            products[i, j] = products[j, i] = np.square(a.T @ standard[j]).sum()
+    diagonal = np.stack([np.square(a).sum(axis=1) for a in standard])  # (models, tokens)
+    # Centred rows sum to zero, so a row of the kernel matrix without its diagonal sums to minus the diagonal.
+    debiased = _unbiased(products - diagonal @ diagonal.T, -diagonal)
+    return Alignments(_normalised(products), _normalised(debiased))
+
+
+def rbf_cka(matrices: Sequence[Matrix]) -> Alignments:
+    """CKA with the kernel ``exp(-|x - y|² / 2σ²)``, σ the median distance of two tokens in each model.
+
+    Kernel matrices are made a block of rows at a time. The biased form is
+    ``tr KL - 2/n 1ᵀKL1 + (1ᵀK1)(1ᵀL1)/n²``, the trace of the product of the centred matrices.
+
+    Args:
+        matrices: one a model, each (tokens, hidden), of 4 tokens at least.
+    """
+    standard = [_standard(matrix) for matrix in matrices]
+    squares = np.stack([np.square(a).sum(axis=1) for a in standard])
+    scales = [_half_inverse_square(a) for a in standard]
+    count, tokens = squares.shape
+    traces, sums = np.zeros((count, count)), np.empty((count, tokens))
+    step = max(1, BLOCK_BYTES // (8 * count * tokens))
+    block = np.empty((count, step, tokens))
+    for begin in range(0, tokens, step):
+        here = slice(begin, min(begin + step, tokens))
+        part = block[:, : here.stop - begin]
+        for place, (a, own, scale) in enumerate(zip(standard, squares, scales, strict=True)):
+            kernel = part[place]
+            np.matmul(a[here], a.T, out=kernel)
+            kernel *= 2 * scale
+            kernel -= scale * own[here, None]
+            kernel -= scale * own[None]
+            np.minimum(kernel, 0, out=kernel)
+            np.exp(kernel, out=kernel)
+            sums[place, here] = kernel.sum(axis=1)
+        flat = part.reshape(count, -1)
+        traces += flat @ flat.T
+    total = sums.sum(axis=1)
+    biased = traces - 2 / tokens * sums @ sums.T + np.outer(total, total) / tokens**2
+    return Alignments(_normalised(biased), _normalised(_unbiased(traces - tokens, sums - 1)))
+
+
+def _half_inverse_square(standard: Matrix) -> float:
+    """``1 / 2σ²`` with σ the median distance of two different tokens."""
+    chosen = standard
+    if len(standard) > MEDIAN_TOKENS:
+        chosen = standard[np.linspace(0, len(standard) - 1, MEDIAN_TOKENS).round().astype(np.int64)]
+    own = np.square(chosen).sum(axis=1)
+    distances = own[:, None] + own[None] - 2 * (chosen @ chosen.T)
+    upper = distances[np.triu_indices(len(chosen), 1)]
+    return float(0.5 / max(float(np.median(upper)), 1e-300))
+
+
+def _unbiased(traces: Matrix, sums: Matrix) -> Matrix:
+    """Unbiased HSIC of every two models (Song et al., 2012, eq. 5), up to the factor 1 / n(n - 3).
+
+    ``tr K̃L̃ + (1ᵀK̃1)(1ᵀL̃1) / (n-1)(n-2) - 2/(n-2) 1ᵀK̃L̃1``, K̃ and L̃ with zero diagonals.
+
+    Args:
+        traces: ``tr K̃L̃`` of every two models, shape (models, models).
+        sums: ``K̃1``, shape (models, tokens).
+
+    Raises:
+        ValueError: there are fewer than 4 tokens.
+    """
+    tokens = sums.shape[1]
+    if tokens < FEWEST_TOKENS:
+        raise ValueError(f"{tokens} tokens are too few for the unbiased HSIC, which needs {FEWEST_TOKENS}")
+    total = sums.sum(axis=1)
+    whole = np.outer(total, total) / ((tokens - 1) * (tokens - 2))
+    return traces + whole - 2 / (tokens - 2) * sums @ sums.T
+
+
+def _normalised(criterion: Matrix) -> Matrix:
+    """``HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))``; 0 where a model's own is 0 (all tokens alike)."""
+    own = np.sqrt(np.diag(criterion).clip(0))
+    return criterion / np.outer(own, own).clip(1e-300)
+
+
+def _standard(matrix: Matrix) -> Matrix:
+    """Centred, with unit Frobenius norm."""
+    centred = np.asarray(matrix, np.float64) - np.mean(matrix, axis=0, dtype=np.float64)
+    return centred / max(float(np.linalg.norm(centred)), 1e-300)
