@@ -104,6 +104,17 @@ figures.overview(table, *metrics, digits=4)
 figures.overview(table, "js_distance", "mutual_information", "top1_agreement", axis="interval_over", digits=4)
 
 # %% [markdown]
+# ## The paper's claim
+#
+# One line a measure, the one closest to the paper's first; in brackets its null.
+# The difference is that of the pair of conditions that favours the claim least, with Welch's interval over members {cite:p}`welch1947` and an exact permutation test over members {cite:p}`janssen1997`.
+# A measure speaks *for* the claim if every condition of DNA differs from every one of text in the claimed direction, intervals clear of zero {cite:p}`berger1982`; *against* it if all differ the other way.
+# The front page draws the verdict.
+
+# %%
+figures.claims_overview(table)
+
+# %% [markdown]
 # ## About which tokens?
 #
 # {numref}`fig-strata` splits the masked tokens into quarters by how often they occur in the training part and by how uncertain the members are.

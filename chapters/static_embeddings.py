@@ -98,6 +98,17 @@ figures.band_chart(table)
 # %%
 figures.overview(table, "procrustes_disparity", "linear_cka", "linear_cka_debiased", "rbf_cka_debiased")
 
+# %% [markdown]
+# ## The paper's claim
+#
+# One line a measure, the one closest to the paper's first; in brackets its null.
+# The difference is that of the pair of conditions that favours the claim least, with Welch's interval over members {cite:p}`welch1947` and an exact permutation test over members {cite:p}`janssen1997`.
+# A measure speaks *for* the claim if every condition of DNA differs from every one of text in the claimed direction, intervals clear of zero {cite:p}`berger1982`; *against* it if all differ the other way.
+# The front page draws the verdict.
+
+# %%
+figures.claims_overview(table)
+
 # %% tags=["remove-output"]
 chapter.save(table)
 chapter.answer(answers.static_answer(table))

@@ -18,7 +18,7 @@ from gfm_utils import provenance
 from gfm_utils.errors import GfmError
 from gfm_utils.files import sha256_of
 from gfm_utils.profiles import profile as profile_named
-from gfm_utils.tables import to_rows
+from gfm_utils.tables import read_tables, to_rows
 
 app = typer.Typer(
     help="Entropy, disagreement and the limits of genomic foundation models.",
@@ -285,6 +285,10 @@ def build(
         Path | None, typer.Option(help="Folder of ensembles; default: runs/ of the repository.")
     ] = None,
     seed: Seed = 42,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Record all result tables and their provenance there, too (data/results/NAME)."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Execute the chapters that need it and build the pages."""
@@ -292,9 +296,14 @@ def build(
     from gfm_utils.book import check_corpora
     from gfm_utils.book.notebooks import chapter_paths
 
+    began = time.perf_counter()
     chapter_paths(root, chapter)  # a wrong name is refused before any work
     check_corpora(profile, condition, root, runs, seed)
     report = build_book(profile, condition, root, out, runs, seed, chapter)
+    if record is not None:
+        found = pd.concat(list(read_tables(report.results).values()), ignore_index=True)
+        configuration = {"profile": profile, "conditions": list(report.conditions), "seed": seed}
+        _record(found, record, configuration, began)
     _show(report.rows(), json, ("profile", "seconds", "html", "results"))
 
 

@@ -1,6 +1,7 @@
 """Result table -> chart, or table for people."""
 
 from gfm_utils.figures.calibration import calibration_chart, nsb_overview
+from gfm_utils.figures.claims import claims_overview
 from gfm_utils.figures.contextual import layer_agreement_chart, layer_cka_chart, layer_shape_chart
 from gfm_utils.figures.data import (
     corpus_overview,
@@ -46,6 +47,7 @@ __all__ = [
     "along_chart",
     "band_chart",
     "calibration_chart",
+    "claims_overview",
     "conditional_entropy_chart",
     "context_chart",
     "corpus_overview",

@@ -1,10 +1,19 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gfm_utils.analyses.intervals import over_members, over_members_jackknife, over_pairs, over_sequences
+from gfm_utils.analyses.intervals import (
+    difference,
+    over_members,
+    over_members_jackknife,
+    over_pairs,
+    over_sequences,
+    pseudo_values,
+)
 
 
 @given(st.lists(st.floats(-100, 100), min_size=3, max_size=8))
@@ -78,3 +87,63 @@ def test_sequences_interval_of_a_ratio_covers_the_truth():
         covered += low <= 2.0 <= high
     assert covered / 200 == pytest.approx(0.95, abs=0.05)
     assert np.isnan(over_sequences([1.0]).low)
+
+
+def test_pseudo_values_carry_the_mean_and_the_jackknifes_error():
+    matrix = np.random.default_rng(0).random((5, 5))
+    matrix += matrix.T
+    upper = matrix[np.triu_indices(5, 1)]
+    assert pseudo_values(matrix).mean() == pytest.approx(upper.mean())
+    assert over_members(pseudo_values(matrix)) == pytest.approx(over_pairs(matrix))
+
+
+samples = st.lists(st.integers(-100, 100), min_size=4, max_size=5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(samples, samples)
+def test_difference_is_welchs_and_turns_its_sign_with_the_order(first, second):
+    value, low, high, p = difference(first, second)
+    assert difference(second, first) == pytest.approx((-value, -high, -low, p))
+    assert 0 < p <= 1
+    if min(np.std(first), np.std(second)) > 0:
+        expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
+        assert (low, high) == pytest.approx(tuple(expected))
+
+
+def test_permutations_go_through_every_way_of_dealing_the_members():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=4), rng.normal(0.8, 2, size=5)
+    pooled = np.concatenate([first, second])
+
+    def statistic(places):
+        a, b = pooled[list(places)], np.delete(pooled, list(places))
+        return (a.mean() - b.mean()) / np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
+
+    found = np.array([statistic(places) for places in combinations(range(9), 4)])
+    # scipy's two-sided p-value: twice the smaller tail
+    here = found[0]
+    tails = (found >= here - 1e-12).mean(), (found <= here + 1e-12).mean()
+    assert difference(first, second).p == pytest.approx(min(1, 2 * min(tails)))
+
+
+def test_complete_separation_gives_the_smallest_p_and_few_members_none():
+    assert difference([1, 2, 3, 4, 5], [11, 12, 13, 14, 15]).p == pytest.approx(2 / 252)
+    assert difference([1, 1, 1, 1, 1], [2, 2, 2, 2, 2]) == pytest.approx((-1, -1, -1, 2 / 252))
+    assert np.isnan(difference([1, 2, 3], [11, 12, 13]).p)
+    assert np.isnan(difference([1], [11, 12, 13]).low)
+
+
+def test_permutation_test_of_pairs_keeps_its_level_where_pairs_as_independent_do_not():
+    """Pairs of members with effects, a_i + a_j + noise, of two ensembles that do not differ."""
+    rng, upper = np.random.default_rng(0), np.triu_indices(5, 1)
+    ours = theirs = 0
+    for _ in range(400):
+        both = []
+        for _ in range(2):
+            effect, noise = rng.normal(size=5), rng.normal(size=(5, 5))
+            both.append(effect[:, None] + effect[None] + (noise + noise.T) / 2)
+        ours += difference(*map(pseudo_values, both)).p <= 0.05
+        theirs += stats.ttest_ind(*(matrix[upper] for matrix in both)).pvalue <= 0.05
+    assert ours / 400 < 0.08
+    assert theirs / 400 > 0.12

@@ -1,0 +1,90 @@
+"""The claims table: each claim with its verdict, and below it the measures that decide."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from gfm_utils.analyses.claims import AGAINST, FOR, Tested, check_claims, verdict
+
+#: What stands in the last column beside a measure.
+MARKS = {FOR: "for", AGAINST: "**against**", None: "–"}
+NOTHING = "This run has no text, or no DNA, to compare the paper's claims on.\n"
+
+
+def claims_overview(table: pd.DataFrame) -> Markdown:
+    """The measures that a chapter's result table can speak of; the verdict rests on all chapters."""
+    return Markdown(claims_table(table, verdicts=False))
+
+
+def claims_table(
+    rows: pd.DataFrame,
+    recorded: Mapping[str, pd.DataFrame] | None = None,
+    link: str | None = None,
+    verdicts: bool = True,
+) -> str:
+    """Markdown table of claims: values of text and DNA with their nulls, the difference, and what follows.
+
+    Args:
+        rows: result tables of a run, one below the other.
+        recorded: heading -> result tables of another run whose verdicts stand beside this one's.
+        link: where the pages of chapters lie; None: no links.
+        verdicts: write them beside the claims.
+    """
+    found = check_claims(rows)
+    if not found:
+        return NOTHING
+    others = {title: check_claims(other) for title, other in (recorded or {}).items()}
+    heads = [
+        "Claim, and what measures it",
+        "Text",
+        "DNA",
+        "DNA − text (weakest pair)",
+        "This run",
+        *others,
+    ]
+    lines = [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * 3}{' --- |' * (1 + len(others))}"]
+    for claim, tested in found.items():
+        runs = [tested, *(other.get(claim, []) for other in others.values())]
+        words = [f"**{verdict(one)}**" if verdicts else "" for one in runs]
+        lines.append(f"| **{claim.text}** | | | | {' | '.join(words)} |")
+        for one in tested:
+            name = f"[{one.measure.text}]({link}/{one.measure.chapter})" if link else one.measure.text
+            marks = [_mark(one)]
+            for other in others.values():
+                same = [twin for twin in other.get(claim, []) if twin.measure == one.measure]
+                marks.append(f"{_difference(same[0])}<br>{_mark(same[0])}" if same else "–")
+            cells = [_values(one, dna) for dna in (False, True)]
+            lines.append(f"| {name} | {cells[0]} | {cells[1]} | {_difference(one)} | {' | '.join(marks)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _mark(tested: Tested) -> str:
+    return MARKS.get(tested.outcome, str(tested.outcome))
+
+
+def _writer(tested: Tested) -> Callable[[float], str]:
+    """Percentages with one digit, other numbers with three significant ones at least two after the point."""
+    if tested.measure.percent:
+        return lambda value: f"{100 * value:.1f} %"
+    return lambda value: f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
+
+
+def _values(tested: Tested, dna: bool) -> str:
+    """The values of one kind of corpus, and below them those of the null."""
+    write, own = _writer(tested), tested.dna if dna else tested.text
+    text = ", ".join(write(one.interval.value) for one in own.values())
+    nulls = [write(tested.nulls[name]) for name in own if name in tested.nulls]
+    if not nulls or tested.measure.null is None:
+        return text
+    return f"{text}<br>({tested.measure.null[0]} {', '.join(nulls)})"
+
+
+def _difference(tested: Tested) -> str:
+    """The weakest difference with its interval and p-value; percentages are points."""
+    one, percent = tested.weakest, tested.measure.percent
+    scale, digits = (100, 1) if percent else (1, 3)
+    ends = [f"{scale * end:+.{digits}f}" for end in one[:3]]
+    text = ends[0] + ("" if np.isnan(one.low) else f" [{ends[1]}, {ends[2]}]") + (" points" if percent else "")
+    return text if np.isnan(one.p) else f"{text}<br>p = {one.p:.3f}"

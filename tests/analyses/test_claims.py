@@ -1,0 +1,134 @@
+"""Verdicts follow from members' numbers alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gfm_utils.analyses.claims import (
+    AGAINST,
+    CLAIMS,
+    DEPENDS,
+    FOR,
+    NOT_SUPPORTED,
+    NOT_TESTED,
+    SUPPORTED,
+    UNDECIDED,
+    Claim,
+    Measure,
+    Term,
+    check_claims,
+    kinds,
+    verdict,
+)
+from gfm_utils.analyses.intervals import difference, over_pairs, pseudo_values
+from gfm_utils.analyses.rows import member_rows, pair_rows
+from gfm_utils.tables import table
+
+SEEDS = (1, 2, 3, 4, 5)
+NOISE = np.array([-0.02, -0.01, 0.0, 0.01, 0.02])
+
+
+def run(*levels, metric="m", seeds=SEEDS, state="trained"):
+    """Rows of a text condition and of DNA conditions whose members scatter a little around a level."""
+    rows = [{"condition": "t@x", "metric": "nll", "unit": "bits/character", "value": 1.0}]
+    rows += [{"condition": f"d{i}@x", "metric": "nll", "unit": "bits/base", "value": 1.0}
+             for i in range(1, len(levels))]  # fmt: skip
+    for condition, level in zip(["t@x", *(f"d{i}@x" for i in range(1, len(levels)))], levels, strict=True):
+        base = {"condition": condition, "state": state, "metric": metric, "unit": "share"}
+        rows += member_rows(base, seeds, level + NOISE[: len(seeds)], 10)
+    return table(rows)
+
+
+def one(rows, **more):
+    measure = Measure("text", "chapter", (Term("m"),), **{"above": True, **more})
+    return check_claims(rows, [Claim("claim", (measure,))]).popitem()[1][0]
+
+
+@pytest.mark.parametrize(
+    ("levels", "above", "outcome"),
+    [((0.2, 0.5), True, FOR), ((0.2, 0.5), False, AGAINST), ((0.5, 0.2), False, FOR),
+     ((0.2, 0.201), True, UNDECIDED),
+     ((0.3, 0.5, 0.1), True, UNDECIDED), ((0.3, 0.5, 0.6), True, FOR), ((0.3, 0.5, 0.302), True, UNDECIDED),
+     ((0.3, 0.5), None, AGAINST), ((0.3, 0.0), None, UNDECIDED), ((0.3, -0.4), None, FOR)],
+)  # fmt: skip
+def test_a_measure_speaks_only_if_every_pair_does(levels, above, outcome):
+    assert one(run(*levels), above=above).outcome == outcome
+
+
+def test_the_difference_is_that_of_the_pair_that_favours_the_claim_least():
+    found = one(run(0.3, 0.5, 0.6)).weakest
+    assert found == pytest.approx(difference(0.5 + NOISE, 0.3 + NOISE))
+    assert one(run(0.6, 0.2, 0.4), above=False).weakest.value == pytest.approx(-0.2)
+
+
+def test_pairs_are_compared_by_their_pseudo_values():
+    rng = np.random.default_rng(0)
+    matrices = {}
+    rows = [run(0.0, 0.0)[lambda rows: rows["metric"] == "nll"]]
+    for condition in ("t@x", "d1@x"):
+        matrix = rng.random((5, 5))
+        matrices[condition] = matrix + matrix.T
+        base = {"condition": condition, "state": "trained", "metric": "m", "unit": "share"}
+        rows.append(table(pair_rows(base, SEEDS, matrices[condition], 10)))
+    found = one(pd.concat(rows))
+    assert found.dna["d1@x"].interval == pytest.approx(over_pairs(matrices["d1@x"]))
+    assert found.weakest == pytest.approx(difference(*(pseudo_values(matrices[c]) for c in ("d1@x", "t@x"))))
+
+
+def test_terms_are_combined_member_by_member_and_nulls_stand_beside():
+    rows = pd.concat([run(0.2, 0.6), run(0.4, 0.3, metric="whole"), run(0.1, 0.1, state="untrained")])
+    measure = Measure("m", "c", (Term("m"), Term("whole")), True, lambda a, b: a / b,
+                      null=("whole", (Term("whole"), Term("whole"))))  # fmt: skip
+    found = check_claims(rows, [Claim("claim", (measure,))]).popitem()[1][0]
+    assert found.dna["d1@x"].members == pytest.approx((0.6 + NOISE) / (0.3 + NOISE))
+    assert found.nulls == pytest.approx({"t@x": 1.0, "d1@x": 1.0})
+    assert one(rows).nulls == pytest.approx({"t@x": 0.1, "d1@x": 0.1})
+
+
+def test_summaries_alone_are_compared_by_their_intervals_and_the_best_coder_counts():
+    rows = [
+        {"condition": name, "metric": "code_length", "unit": unit, "value": v, "low": v - 0.3, "high": v + 0.3}
+        for name, unit, best in (("t", "bits/character", 1.0), ("d", "bits/base", 1.9))
+        for v in (best, best + 1)
+    ]
+    rows += [{"condition": c, "metric": "uniform_entropy", "unit": "bits", "value": 2.0} for c in ("t", "d")]
+    found = check_claims(table(rows))[CLAIMS[0]][0]
+    assert found.text["t"].interval == pytest.approx((0.5, 0.35, 0.65))
+    assert found.weakest[:3] == pytest.approx((0.45, 0.45 - 0.15 * 2**0.5, 0.45 + 0.15 * 2**0.5))
+    assert found.outcome == FOR and np.isnan(found.weakest.p)
+
+
+def test_two_members_allow_an_interval_over_members_but_none_over_one_pair():
+    assert one(run(0.2, 0.9, seeds=(1, 2))).outcome is not None
+    rows = [run(0.0, 0.0)[lambda rows: rows["metric"] == "nll"]]
+    for condition in ("t@x", "d1@x"):
+        base = {"condition": condition, "state": "trained", "metric": "m", "unit": "share"}
+        rows.append(table(pair_rows(base, (1, 2), np.ones((2, 2)), 10)))
+    found = one(pd.concat(rows))
+    assert found.outcome is None and verdict([found]) == NOT_TESTED
+
+
+def test_verdicts():
+    found = {outcome: one(run(*levels)) for outcome, levels in
+             ((FOR, (0.2, 0.5)), (AGAINST, (0.5, 0.2)), (UNDECIDED, (0.2, 0.201)))}  # fmt: skip
+    assert verdict([found[FOR], found[FOR]]) == SUPPORTED
+    assert verdict([found[FOR], found[UNDECIDED]]) == DEPENDS
+    assert verdict([found[FOR], found[AGAINST]]) == DEPENDS
+    assert verdict([found[AGAINST], found[UNDECIDED]]) == NOT_SUPPORTED
+
+
+def test_a_run_without_text_has_no_claims_and_kinds_are_told_by_units():
+    rows = run(0.2, 0.3, 0.4)
+    assert kinds(rows) == (["t@x"], ["d1@x", "d2@x"])
+    assert check_claims(rows[rows["condition"] != "t@x"]) == {}
+
+
+def test_verdicts_have_their_level_where_nothing_differs():
+    """Text and DNA from one source: a measure speaks for the claim in about one case of forty."""
+    rng, spoke = np.random.default_rng(0), 0
+    for _ in range(200):
+        rows = run(0.0, 0.0)
+        place = rows["member"].notna()
+        rows.loc[place, "value"] = rng.normal(size=place.sum())
+        spoke += one(rows).outcome == FOR
+    assert spoke / 200 < 0.06
