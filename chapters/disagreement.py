@@ -178,6 +178,6 @@ chapter.answer(answers.disagreement_answer(table))
 #
 # ## Exercises
 #
-# 1. At which top-p do text and DNA change places in {numref}`fig-top-p`?
+# 1. Do text and DNA change places anywhere in {numref}`fig-top-p`, and where would they if nothing had been learned?
 # 2. Divide the mutual information by the context gain of the chapter on predictions.
 #    Which corpus disagrees more per bit learned?

@@ -15,9 +15,9 @@ LAYER_NAMES = {
 }
 AGREEMENT_NAMES = {
     "linear_cka_debiased": "linear CKA, debiased (chance 0)",
-    "neighbour_alignment_corrected": "overlap of nearest neighbours, corrected for chance",
+    "neighbour_alignment_corrected": "neighbours shared, beyond chance",
     "linear_cka": "linear CKA",
-    "neighbour_alignment": "overlap of nearest neighbours",
+    "neighbour_alignment": "neighbours shared",
 }
 _LEVELS = {"": "tokens", "pooled_": "windows"}
 

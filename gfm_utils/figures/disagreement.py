@@ -3,9 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from gfm_utils.figures.output import state_dash
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries, with_span
-from gfm_utils.figures.style import condition_colour, themed, tooltips
+from gfm_utils.figures.style import condition_colour, dropdown, state_dash, themed, tooltips
 
 _STRATA = {
     "token_frequency": "token frequency",
@@ -44,7 +43,7 @@ def top_p_chart(table: pd.DataFrame, authors: bool = False) -> alt.LayerChart:
     )
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title="Jensen–Shannon distance", scale=alt.Scale(domain=[0, 1], clamp=True)),
-        strokeDash=state_dash(),
+        strokeDash=state_dash("trained", "untrained", *controls.values()),
         tooltip=[
             "condition", "state", alt.Tooltip("x:Q", title="top-p", format=".0%"),
             alt.Tooltip("value:Q", title="distance", format=".3f"),
@@ -61,9 +60,7 @@ def pair_chart(table: pd.DataFrame) -> alt.VConcatChart:
     rows["pair"] = [f"{a:.0f}, {b:.0f}" for a, b in zip(rows["member"], rows["other"], strict=True)]
     both = pd.concat([rows, rows.rename(columns={"member": "other", "other": "member"})])
     conditions = conditions_of(table)
-    condition = alt.param(
-        name="shown", value=conditions[0], bind=alt.binding_select(options=conditions, name="condition ")
-    )
+    condition = dropdown("shown", conditions, "condition ")
     mass = alt.selection_point(
         name="mass", fields=["x"], on="pointerover", nearest=True, value=[{"x": 1.0}], empty=False
     )
@@ -133,10 +130,9 @@ def rank_agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
         x=alt.X("x:Q", title="k likeliest tokens", scale=alt.Scale(type="log")),
         color=condition_colour(conditions_of(table)),
     )
-    scale = alt.Scale(domain=["trained", "chance"], range=[[1, 0], [1, 3]])
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title="share in common", scale=alt.Scale(domain=[0, 1], clamp=True)),
-        strokeDash=alt.StrokeDash("state:N", title=None, scale=scale),
+        strokeDash=state_dash("trained", "chance"),
         tooltip=["condition", "state", alt.Tooltip("x:Q", title="k"), *tooltips("value", "low", "high")],
     )
     span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
@@ -201,12 +197,7 @@ def along_chart(table: pd.DataFrame) -> alt.LayerChart:
     wide["x"], wide["window"] = wide["x"].astype(int), wide["window"].astype(int)
     wide = wide.sort_values(["condition", "window", "x"])
     conditions, windows = conditions_of(table), sorted(wide["window"].unique().tolist())
-    choices = [
-        alt.param(
-            name="along", value=conditions[0], bind=alt.binding_select(options=conditions, name="condition ")
-        ),
-        alt.param(name="window", value=windows[0], bind=alt.binding_select(options=windows, name="window ")),
-    ]
+    choices = [dropdown("along", conditions, "condition "), dropdown("window", windows, "window ")]
     base = (
         alt.Chart(wide)
         .transform_filter("datum.condition == along && datum.window == window")

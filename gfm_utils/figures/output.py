@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries, with_span
-from gfm_utils.figures.style import NEUTRAL, condition_colour, themed, tooltips
+from gfm_utils.figures.style import NEUTRAL, condition_colour, state_dash, themed, tooltips
 
 
 def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -39,13 +39,14 @@ def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )  # fmt: skip
+    legend = alt.Legend(symbolType="stroke", symbolSize=400)
     rules = (
         alt.Chart(levels)
         .mark_rule(strokeWidth=1.5)
         .encode(
             x="level:Q",
             color=colour,
-            strokeDash=alt.StrokeDash("what:N", title=None, legend=alt.Legend(columns=1)),
+            strokeDash=alt.StrokeDash("what:N", title=None, legend=legend),
             tooltip=["condition", "what", alt.Tooltip("level:Q", title="bits per token", format=".3f")],
         )
     )
@@ -120,10 +121,3 @@ def reliability_chart(table: pd.DataFrame) -> alt.LayerChart:
     ends = pd.DataFrame({"confidence": [0, most], "accuracy": [0, most]})
     diagonal = alt.Chart(ends).mark_line(color=NEUTRAL, strokeDash=[4, 4]).encode(x="confidence:Q", y="accuracy:Q")
     return themed(alt.layer(diagonal, points).properties(width="container", height=320))
-
-
-def state_dash() -> alt.StrokeDash:
-    """Solid for trained members, dashed for untrained ones, dotted for two kinds of unrelated predictions."""
-    names = ["trained", "untrained", "unrelated tokens", "matched null"]
-    scale = alt.Scale(domain=names, range=[[1, 0], [6, 4], [1, 3], [8, 3, 2, 3]])
-    return alt.StrokeDash("state:N", title=None, scale=scale, legend=alt.Legend(symbolStrokeColor=NEUTRAL))

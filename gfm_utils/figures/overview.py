@@ -18,7 +18,7 @@ def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits
     Args:
         table: a result table.
         metrics: names of metrics, the columns' order.
-        axis: show the metrics on this axis, one column a position.
+        axis: show the metrics on this axis, one column a metric and position.
         digits: after the decimal point.
 
     Raises:
@@ -32,7 +32,8 @@ def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits
     unit = rows["unit"].str.replace(r"\b(base|character)", "symbol", regex=True)
     rows["column"] = rows["metric"].str.replace("_", " ") + " (" + unit + ")"
     if axis is not None:
-        rows["column"] = rows["x"]
+        one_metric, one_place = rows["column"].nunique() == 1, rows["x"].nunique() == 1
+        rows["column"] = rows["x"] if one_metric else rows["column"] + ("" if one_place else ", " + rows["x"])
     order = list(dict.fromkeys(rows.sort_values("metric", key=lambda m: m.map(metrics.index))["column"]))
     keys = ["condition"] if rows["state"].isna().all() else ["condition", "state"]
     rows["state"] = rows["state"].fillna("–")

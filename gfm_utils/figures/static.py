@@ -5,20 +5,20 @@ import pandas as pd
 
 from gfm_utils.analyses.static import BAND_K, BANDS
 from gfm_utils.figures.select import conditions_of, rows_of, summaries, with_span
-from gfm_utils.figures.style import NEUTRAL, condition_colour, dropdown, state_dash, themed, tooltips
+from gfm_utils.figures.style import condition_colour, dropdown, state_dash, themed, tooltips
 
 #: Names for people of measures of neighbourhoods whose level of chance is 0.
 NEIGHBOURHOOD_NAMES = {
     "topk_overlap_corrected": "overlap, corrected for chance",
-    "local_spearman": "local Spearman correlation",
-    "local_spearman_authors": "local Spearman as in the paper's code (one direction)",
+    "local_spearman": "local Spearman",
+    "local_spearman_authors": "local Spearman, the paper's code",
 }
 #: Names for people of measures of the whole shape.
 SHAPE_NAMES = {
-    "procrustes_disparity": "Procrustes disparity (0 = same)",
-    "aligned_cosine": "cosine after alignment (1 = same)",
-    "linear_cka_debiased": "linear CKA, debiased (1 = same, 0 = chance)",
-    "rbf_cka_debiased": "RBF CKA, debiased (1 = same, 0 = chance)",
+    "procrustes_disparity": "Procrustes disparity",
+    "aligned_cosine": "cosine after alignment",
+    "linear_cka_debiased": "linear CKA, debiased",
+    "rbf_cka_debiased": "RBF CKA, debiased",
 }
 
 
@@ -28,7 +28,6 @@ def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
     chance = rows_of(table, "topk_overlap_chance", axis="k")
     chance = chance[chance["state"] == "trained"].assign(state="chance")
     drawn = pd.concat([rows, chance])[["condition", "state", "x", "value", "low", "high"]]
-    scale = alt.Scale(domain=["trained", "untrained", "chance"], range=[[1, 0], [6, 4], [1, 3]])
     pick = alt.selection_point(fields=["condition"], bind="legend")
     base = alt.Chart(drawn).encode(
         x=alt.X("x:Q", title="k nearest neighbours", scale=alt.Scale(type="log")),
@@ -38,9 +37,7 @@ def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
     span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title="overlap (Jaccard index)"),
-        strokeDash=alt.StrokeDash(
-            "state:N", title=None, scale=scale, legend=alt.Legend(symbolStrokeColor=NEUTRAL)
-        ),
+        strokeDash=state_dash("trained", "untrained", "chance"),
         tooltip=[
             "condition", "state", alt.Tooltip("x:Q", title="k"), *tooltips("value", "low", "high"),
         ],
@@ -107,24 +104,21 @@ def alignment_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = with_span(summaries(rows_of(table, *SHAPE_NAMES)))
     rows["what"] = rows["metric"].map(SHAPE_NAMES)
     base = alt.Chart(rows[["condition", "state", "what", "value", "low", "high"]]).encode(
-        y=alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=160)),
+        y=alt.Y("what:N", title=None, sort=list(SHAPE_NAMES.values()), axis=alt.Axis(labelLimit=180)),
         color=condition_colour(conditions_of(table)),
-        yOffset=alt.YOffset("what:N", sort=list(SHAPE_NAMES.values())),
+        yOffset=alt.YOffset("condition:N"),
         tooltip=["condition", "state", "what", *tooltips("value", "low", "high")],
     )
     span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     point = base.mark_point(size=90, strokeWidth=2).encode(
-        x=alt.X("value:Q", title="share"),
-        shape=alt.Shape(
-            "what:N", title=None, sort=list(SHAPE_NAMES.values()), legend=alt.Legend(columns=1, labelLimit=320)
-        ),
+        x=alt.X("value:Q", title="1: the same; of the disparity, 0"),
         fillOpacity=alt.FillOpacity(
             "state:O", legend=None,
             scale=alt.Scale(domain=["trained", "untrained"], range=[1, 0]),
         ),
         fill=condition_colour(conditions_of(table)),
     )  # fmt: skip
-    height = 110 * rows["condition"].nunique()
+    height = 20 * len(SHAPE_NAMES) * (1 + rows["condition"].nunique())
     return themed(alt.layer(span, point).properties(width="container", height=height))
 
 
@@ -156,7 +150,7 @@ def neighbour_explorer(found: pd.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     scale = alt.Scale(domain=[1, members], range=["#f3f3f3", "#f0c27b"])
     cell = base.mark_rect(stroke="white").encode(
-        color=alt.Color("shared:Q", title="members that share the neighbour", scale=scale,
+        color=alt.Color("shared:Q", title="members that share it", scale=scale,
                         legend=alt.Legend(tickMinStep=1, format="d")),
     )  # fmt: skip
     text = base.mark_text(fontSize=13, font="monospace").encode(text="neighbours:N")

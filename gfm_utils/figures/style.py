@@ -8,6 +8,14 @@ import altair as alt
 #: Told apart by colour-blind readers too (Okabe and Ito, 2008; Tol, 2021), in the order of the conditions.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
 NEUTRAL = "#6e6e6e"
+#: Dashes of lines by what they are of.
+DASHES = {
+    "trained": (1, 0),
+    "untrained": (6, 4),
+    "chance": (1, 3),
+    "unrelated tokens": (1, 3),
+    "matched null": (8, 3, 2, 3),
+}
 
 
 def condition_colour(conditions: Sequence[str], **options: Any) -> alt.Color:
@@ -23,14 +31,14 @@ def condition_colour(conditions: Sequence[str], **options: Any) -> alt.Color:
 
 
 def themed(chart: Any) -> Any:
-    """The chart with the book's fonts, grid and a legend above it that wraps on a narrow page."""
+    """The chart with the book's fonts, grid and legends above it that are narrow enough for a phone."""
     return (
         chart.configure_view(stroke=None)
         .configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#e6e6e6")
         .configure_legend(
             orient="top",
             direction="horizontal",
-            columns=2,
+            columns=1,
             labelFontSize=12,
             titleFontSize=12,
             labelLimit=220,
@@ -45,13 +53,19 @@ def tooltips(*names: str, text: str = ".3f") -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{name}:Q", format=text) for name in names]
 
 
-def state_dash() -> alt.StrokeDash:
-    """Solid lines for trained members, dashed ones for untrained."""
-    scale = alt.Scale(domain=["trained", "untrained"], range=[[1, 0], [6, 4]])
-    return alt.StrokeDash("state:N", title=None, scale=scale, legend=alt.Legend(symbolStrokeColor=NEUTRAL))
+def state_dash(*states: str) -> alt.StrokeDash:
+    """Solid lines for trained members, and dashes of their own for the controls.
+
+    Args:
+        states: of ``DASHES``, in the order of the legend; none: trained and untrained.
+    """
+    names = states or ("trained", "untrained")
+    scale = alt.Scale(domain=list(names), range=[list(DASHES[name]) for name in names])
+    legend = alt.Legend(symbolType="stroke", symbolStrokeColor=NEUTRAL, symbolSize=400, symbolStrokeWidth=2)
+    return alt.StrokeDash("state:N", title=None, scale=scale, legend=legend)
 
 
-def dropdown(name: str, options: Sequence[str], label: str) -> alt.Parameter:
+def dropdown(name: str, options: Sequence[str | int], label: str) -> alt.Parameter:
     """A list from which a reader chooses; expressions of the chart read the choice by its name.
 
     Args:

@@ -1,14 +1,9 @@
-"""The answer of each chapter in sentences, every number taken from the run's own result tables.
-
-A sentence says what was measured, its interval and its control; it compares, and claims nothing that the
-numbers of this run do not show.
-"""
-
-from collections.abc import Callable
+"""Answers of the chapters on corpora, their entropy, and training."""
 
 import pandas as pd
 from IPython.display import Markdown
 
+from gfm_utils.book.answers.shared import Lines, bullets, note, number
 from gfm_utils.ensembles import duration
 from gfm_utils.entropy.calibration import nsb_advantage
 from gfm_utils.entropy.codelength import Coder
@@ -16,27 +11,6 @@ from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
 from gfm_utils.figures.names import POSITION_NAMES, estimator_name
 from gfm_utils.figures.select import conditions_of, value_of
-
-Lines = list[str]
-
-
-def _number(row: pd.Series, digits: int = 2, percent: bool = False) -> str:
-    """Value with its interval, as ``1.23 [1.20, 1.26]`` or ``12 % [10 %, 14 %]``."""
-
-    def write(value: float) -> str:
-        return f"{100 * value:.{digits}f} %" if percent else f"{value:.{digits}f}"
-
-    if pd.isna(row["low"]) or pd.isna(row["high"]):
-        return write(row["value"])
-    return f"{write(row['value'])} [{write(row['low'])}, {write(row['high'])}]"
-
-
-def _bullets(table: pd.DataFrame, line: Callable[[str], str]) -> Lines:
-    return [f"- **{condition}**: {line(condition)}" for condition in conditions_of(table)]
-
-
-def _note() -> str:
-    return "\nBrackets are 95 % intervals over the members of each ensemble."
 
 
 def corpora_answer(data: pd.DataFrame, tokens: pd.DataFrame) -> str:
@@ -60,7 +34,7 @@ def corpora_answer(data: pd.DataFrame, tokens: pd.DataFrame) -> str:
             f"{100 * used['value']:.0f} % of the vocabulary occurs in the training part."
         )
 
-    return "\n".join([*lines, *_bullets(tokens, line)])
+    return "\n".join([*lines, *bullets(tokens, line)])
 
 
 def entropy_answer(table: pd.DataFrame) -> str:
@@ -72,12 +46,12 @@ def entropy_answer(table: pd.DataFrame) -> str:
         best = own.loc[own["value"].idxmin()]
         uniform = table[(table["condition"] == corpus) & (table["metric"] == "uniform_entropy")].iloc[0]
         line = (
-            f"- **{corpus}**: at most {_number(best, 3)} {_per(best)} "
+            f"- **{corpus}**: at most {number(best, 3)} {_per(best)} "
             f"({estimator_name(str(best.name))}, {best['n']:,} {_symbols(best)}), "
             f"{100 * best['value'] / uniform['value']:.0f} % of a uniform choice ({uniform['value']:.2f} bits)"
         )
         if "context_mixing_repeat_free" in own.index:
-            line += f"; from at most 12 bases back {_number(own.loc['context_mixing_repeat_free'], 3)}"
+            line += f"; from at most 12 bases back {number(own.loc['context_mixing_repeat_free'], 3)}"
         lines.append(line + ".")
         lines += _classes_line(table, corpus)
     tokens = table[(table["metric"] == "unigram_entropy") & (table["estimator"] == "grassberger")]
@@ -110,7 +84,7 @@ def _classes_line(table: pd.DataFrame, corpus: str) -> Lines:
     rows = table[(table["condition"] == corpus) & (table["metric"] == "feature_code_length")]
     cost = rows[rows["axis"].notna()].set_index("x")
     named = {"repeat": "soft-masked repeats", "coding": "coding bases", "intergenic": "intergenic bases"}
-    known = [f"{text} {_number(cost.loc[name], 3)}" for name, text in named.items() if name in cost.index]
+    known = [f"{text} {number(cost.loc[name], 3)}" for name, text in named.items() if name in cost.index]
     return [f"  By class, bits per base: {'; '.join(known)}."] if known else []
 
 
@@ -200,12 +174,12 @@ def ensembles_answer(table: pd.DataFrame) -> str:
         last = curve[curve["condition"] == condition].sort_values("tokens").iloc[-1]
         level = value_of(table, condition, "validation_unigram_nll")["value"]
         return (
-            f"after {last['tokens']:,.0f} tokens a member, validation loss {_number(last)} bits per token, "
+            f"after {last['tokens']:,.0f} tokens a member, validation loss {number(last)} bits per token, "
             f"{abs(level - last['value']):.2f} {'below' if last['value'] < level else 'above'} the {level:.2f} of "
             f"token frequencies alone{_beside_blocks(table, condition)}."
         )
 
-    return "\n".join([*_bullets(table, line), _note()])
+    return "\n".join([*bullets(table, line), note()])
 
 
 def _beside_blocks(table: pd.DataFrame, condition: str) -> str:
@@ -228,7 +202,7 @@ def positions_answer(table: pd.DataFrame) -> Markdown:
         curve = table[(table["state"] == preset) & table["member"].isna()]
         last = curve.iloc[curve["x"].astype(float).argmax()]
         gain = level - last["value"]
-        lines.append(f"- {name}: {_number(last)}, {abs(gain):.2f} {'below' if gain > 0 else 'above'} that level.")
+        lines.append(f"- {name}: {number(last)}, {abs(gain):.2f} {'below' if gain > 0 else 'above'} that level.")
     return Markdown("\n".join([*lines, "\nBrackets are 95 % intervals over the members of each."]))
 
 
@@ -241,144 +215,3 @@ def cost_answer(table: pd.DataFrame) -> Markdown:
         f"each, would take this machine about {duration(one['value'])}; {several['x']} like it "
         f"{duration(several['value'])}."
     )
-
-
-def predictions_answer(table: pd.DataFrame) -> str:
-    """How certain and how right the predictions are."""
-
-    def line(condition: str) -> str:
-        def of(metric: str, state: str = "trained", unit: str = "bits/token", **where: str) -> pd.Series:
-            return value_of(table, condition, metric, state=state, unit=unit, **where)
-
-        entropy, kl = of("output_entropy"), of("kl_from_uniform")
-        majority = value_of(table, condition, "majority_accuracy")["value"]
-        return (
-            f"output entropy {_number(entropy)} of at most {entropy['value'] + kl['value']:.2f} bits per token "
-            f"(untrained {of('output_entropy', 'untrained')['value']:.2f}); "
-            f"loss {_number(of('nll'))}, {_number(of('context_gain'))} bits better than token frequencies and "
-            f"{_number(of('context_gain', axis='against', x='left'))} than n-grams of the tokens before "
-            f"({_number(of('context_gain', axis='against', x='both'))} than n-grams on both sides); "
-            f"accuracy {_number(of('accuracy', unit='share'), 1, percent=True)} "
-            f"(always the commonest token: {100 * majority:.1f} %); calibration error "
-            f"{_number(of('expected_calibration_error', unit='share'), 1, percent=True)} (a calibrated model's: "
-            f"{of('expected_calibration_error_chance', unit='share')['value']:.1%})."
-        )
-
-    return "\n".join([*_bullets(table, line), _note()])
-
-
-def disagreement_answer(table: pd.DataFrame) -> str:
-    """How far members of one ensemble disagree."""
-
-    def line(condition: str) -> str:
-        def of(metric: str, state: str = "trained") -> pd.Series:
-            return value_of(table, condition, metric, state=state)
-
-        return (
-            f"Jensen–Shannon distance {_number(of('js_distance'), 3)} "
-            f"(untrained {of('js_distance', 'untrained')['value']:.3f}, "
-            f"unrelated tokens {of('js_distance_mismatched')['value']:.3f}, "
-            f"matched null {of('js_distance_matched_null')['value']:.3f}); "
-            f"mutual information {_number(of('mutual_information'), 4)} bits per token; "
-            f"same likeliest token {_number(of('top1_agreement'), 0, percent=True)} of the time "
-            f"(by chance {_number(of('top1_agreement_chance'), 0, percent=True)}); rank-biased overlap "
-            f"{_number(of('rank_biased_overlap'))} "
-            f"(by chance {of('rank_biased_overlap_chance')['value']:.2f})."
-        )
-
-    return "\n".join([*_bullets(table, line), _note()])
-
-
-def strand_answer(table: pd.DataFrame) -> Markdown:
-    """Whether a strand flip is worse than another seed."""
-
-    def line(condition: str) -> str:
-        flip, seed = (
-            value_of(table, condition, f"{m}_js_distance", state="trained") for m in ("strand", "member")
-        )
-        bare = value_of(table, condition, "strand_js_distance", state="untrained")["value"]
-        more = "more than" if flip["value"] > seed["value"] else "no more than"
-        return (
-            f"the other strand moves a base's distribution by {_number(flip, 3)} (untrained {bare:.3f}, token "
-            f"frequencies alone {value_of(table, condition, 'strand_js_distance_unigram')['value']:.3f}), "
-            f"{more} another seed does: {_number(seed, 3)}."
-        )
-
-    if table.empty:
-        return Markdown("This run has no DNA, and so no other strand.")
-    return Markdown("\n".join([*_bullets(table, line), _note()]))
-
-
-def static_answer(table: pd.DataFrame) -> str:
-    """How stable static embeddings are."""
-    sizes = sorted({int(x) for x in table.loc[table["axis"] == "k", "x"]})
-    k = str(max(size for size in sizes if size <= 10))
-
-    def line(condition: str) -> str:
-        def of(metric: str, state: str = "trained", **where: str) -> pd.Series:
-            return value_of(table, condition, metric, state=state, **where)
-
-        at = {"axis": "k", "x": k}
-        order = ""
-        if int(k) > 1:  # one neighbour has no order
-            order = (
-                f"the order of their similarities correlates with {_number(of('local_spearman', **at), 3)} "
-                f"(untrained {of('local_spearman', 'untrained', **at)['value']:.3f}); "
-            )
-        return (
-            f"of {k} nearest neighbours two members share {_number(of('topk_overlap', **at), 3)} "
-            f"(chance {of('topk_overlap_chance', **at)['value']:.3f}, "
-            f"untrained {of('topk_overlap', 'untrained', **at)['value']:.3f}); "
-            + order
-            + f"Procrustes disparity {_number(of('procrustes_disparity'), 3)} "
-            f"(untrained {of('procrustes_disparity', 'untrained')['value']:.3f}); "
-            f"debiased linear CKA {_number(of('linear_cka_debiased'), 3)} "
-            f"(untrained {of('linear_cka_debiased', 'untrained')['value']:.3f})."
-        )
-
-    return "\n".join([*_bullets(table, line), _note()])
-
-
-def contextual_answer(table: pd.DataFrame) -> str:
-    """What the last layer looks like, and how far members agree there, beside the embeddings."""
-
-    def line(condition: str) -> str:
-        layers = table.loc[(table["condition"] == condition) & (table["axis"] == "layer"), "x"]
-        last = list(dict.fromkeys(layers))[-1]
-
-        def of(metric: str, layer: str, state: str = "trained") -> pd.Series:
-            return value_of(table, condition, metric, state=state, axis="layer", x=layer)
-
-        def both(metric: str, digits: int) -> str:
-            return (
-                f"{_number(of(metric, last), digits)} (in the embeddings "
-                f"{of(metric, 'embeddings')['value']:.{digits}f}, "
-                f"untrained {of(metric, last, 'untrained')['value']:.{digits}f})"
-            )
-
-        return (
-            f"in the last layer tokens fill {both('effective_rank', 1)} dimensions, with a mean cosine of "
-            f"{both('anisotropy', 3)}; between members, debiased linear CKA {both('linear_cka_debiased', 3)}, "
-            f"shared nearest neighbours beyond chance {both('neighbour_alignment_corrected', 3)}."
-        )
-
-    return "\n".join([*_bullets(table, line), _note()])
-
-
-def fisher_answer(table: pd.DataFrame) -> str:
-    """Where the Fisher information sits."""
-
-    def line(condition: str) -> str:
-        def of(group: str, state: str = "trained") -> pd.Series:
-            return value_of(table, condition, "fisher_share", state=state, axis="group", x=group)
-
-        return (
-            f"encoder {_number(of('encoder'), 1, percent=True)} "
-            f"(untrained {100 * of('encoder', 'untrained')['value']:.1f} %), "
-            f"embeddings {_number(of('embeddings'), 1, percent=True)} "
-            f"(through the input {100 * of('embeddings.input')['value']:.1f} %, "
-            f"through the output {100 * of('embeddings.output')['value']:.1f} %), "
-            f"head {_number(of('head'), 1, percent=True)}."
-        )
-
-    return "\n".join([*_bullets(table, line), _note()])

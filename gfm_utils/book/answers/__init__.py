@@ -1,0 +1,39 @@
+"""The answer of each chapter in sentences, every number taken from the run's own result tables.
+
+A sentence says what was measured, its interval and its control; it compares, and claims nothing that the
+numbers of this run do not show.
+"""
+
+from gfm_utils.book.answers.data import (
+    calibration_answer,
+    corpora_answer,
+    cost_answer,
+    ensembles_answer,
+    entropy_answer,
+    match_sentence,
+    positions_answer,
+)
+from gfm_utils.book.answers.models import (
+    contextual_answer,
+    disagreement_answer,
+    fisher_answer,
+    predictions_answer,
+    static_answer,
+    strand_answer,
+)
+
+__all__ = [
+    "calibration_answer",
+    "contextual_answer",
+    "corpora_answer",
+    "cost_answer",
+    "disagreement_answer",
+    "ensembles_answer",
+    "entropy_answer",
+    "fisher_answer",
+    "match_sentence",
+    "positions_answer",
+    "predictions_answer",
+    "static_answer",
+    "strand_answer",
+]

@@ -1,0 +1,155 @@
+"""Answers of the chapters on what ensembles predict, embed, and are sensitive to."""
+
+import pandas as pd
+from IPython.display import Markdown
+
+from gfm_utils.book.answers.shared import bullets, claims_lines, note, number
+from gfm_utils.figures.select import value_of
+
+
+def predictions_answer(table: pd.DataFrame) -> str:
+    """How certain and how right the predictions are."""
+
+    def line(condition: str) -> str:
+        def of(metric: str, state: str = "trained", unit: str = "bits/token", **where: str) -> pd.Series:
+            return value_of(table, condition, metric, state=state, unit=unit, **where)
+
+        entropy, kl = of("output_entropy"), of("kl_from_uniform")
+        majority = value_of(table, condition, "majority_accuracy")["value"]
+        return (
+            f"output entropy {number(entropy)} of at most {entropy['value'] + kl['value']:.2f} bits per token "
+            f"(untrained {of('output_entropy', 'untrained')['value']:.2f}); "
+            f"loss {number(of('nll'))}, {_gain(of('context_gain'))} than token frequencies, "
+            f"{_gain(of('context_gain', axis='against', x='left'))} than n-grams of the tokens before, "
+            f"{_gain(of('context_gain', axis='against', x='both'))} than n-grams on both sides; "
+            f"accuracy {number(of('accuracy', unit='share'), 1, percent=True)} "
+            f"(always the commonest token: {100 * majority:.1f} %); calibration error "
+            f"{number(of('expected_calibration_error', unit='share'), 1, percent=True)} (a calibrated model's: "
+            f"{100 * of('expected_calibration_error_chance', unit='share')['value']:.1f} %)."
+        )
+
+    return "\n".join([*claims_lines(table), *bullets(table, line), note()])
+
+
+def _gain(row: pd.Series) -> str:
+    """``0.20 [0.15, 0.25] bits better``, or worse."""
+    if row["value"] >= 0:
+        return f"{number(row)} bits better"
+    return f"{number(pd.Series({'value': -row['value'], 'low': -row['high'], 'high': -row['low']}))} bits worse"
+
+
+def disagreement_answer(table: pd.DataFrame) -> str:
+    """How far members of one ensemble disagree."""
+
+    def line(condition: str) -> str:
+        def of(metric: str, state: str = "trained") -> pd.Series:
+            return value_of(table, condition, metric, state=state)
+
+        return (
+            f"Jensen–Shannon distance {number(of('js_distance'), 3)} "
+            f"(untrained {of('js_distance', 'untrained')['value']:.3f}, "
+            f"unrelated tokens {of('js_distance_mismatched')['value']:.3f}, "
+            f"matched null {of('js_distance_matched_null')['value']:.3f}); "
+            f"mutual information {number(of('mutual_information'), 4)} bits per token; "
+            f"same likeliest token {number(of('top1_agreement'), 0, percent=True)} of the time "
+            f"(by chance {number(of('top1_agreement_chance'), 0, percent=True)}); rank-biased overlap "
+            f"{number(of('rank_biased_overlap'))} "
+            f"(by chance {of('rank_biased_overlap_chance')['value']:.2f})."
+        )
+
+    return "\n".join([*claims_lines(table), *bullets(table, line), note()])
+
+
+def strand_answer(table: pd.DataFrame) -> Markdown:
+    """Whether a strand flip is worse than another seed."""
+
+    def line(condition: str) -> str:
+        flip, seed = (
+            value_of(table, condition, f"{m}_js_distance", state="trained") for m in ("strand", "member")
+        )
+        bare = value_of(table, condition, "strand_js_distance", state="untrained")["value"]
+        more = "more than" if flip["value"] > seed["value"] else "no more than"
+        return (
+            f"the other strand moves a base's distribution by {number(flip, 3)} (untrained {bare:.3f}, token "
+            f"frequencies alone {value_of(table, condition, 'strand_js_distance_unigram')['value']:.3f}), "
+            f"{more} another seed does: {number(seed, 3)}."
+        )
+
+    if table.empty:
+        return Markdown("This run has no DNA, and so no other strand.")
+    return Markdown("\n".join([*bullets(table, line), note()]))
+
+
+def static_answer(table: pd.DataFrame) -> str:
+    """How stable static embeddings are."""
+    sizes = sorted({int(x) for x in table.loc[table["axis"] == "k", "x"]})
+    k = str(max(size for size in sizes if size <= 10))
+
+    def line(condition: str) -> str:
+        def of(metric: str, state: str = "trained", **where: str) -> pd.Series:
+            return value_of(table, condition, metric, state=state, **where)
+
+        at = {"axis": "k", "x": k}
+        order = ""
+        if int(k) > 1:  # one neighbour has no order
+            order = (
+                f"the order of their similarities correlates with {number(of('local_spearman', **at), 3)} "
+                f"(untrained {of('local_spearman', 'untrained', **at)['value']:.3f}); "
+            )
+        return (
+            f"of {k} nearest neighbours two members share {number(of('topk_overlap', **at), 3)} "
+            f"(chance {of('topk_overlap_chance', **at)['value']:.3f}, "
+            f"untrained {of('topk_overlap', 'untrained', **at)['value']:.3f}); "
+            + order
+            + f"Procrustes disparity {number(of('procrustes_disparity'), 3)} "
+            f"(untrained {of('procrustes_disparity', 'untrained')['value']:.3f}); "
+            f"debiased linear CKA {number(of('linear_cka_debiased'), 3)} "
+            f"(untrained {of('linear_cka_debiased', 'untrained')['value']:.3f})."
+        )
+
+    return "\n".join([*claims_lines(table), *bullets(table, line), note()])
+
+
+def contextual_answer(table: pd.DataFrame) -> str:
+    """What the last layer looks like, and how far members agree there, beside the embeddings."""
+
+    def line(condition: str) -> str:
+        layers = table.loc[(table["condition"] == condition) & (table["axis"] == "layer"), "x"]
+        last = list(dict.fromkeys(layers))[-1]
+
+        def of(metric: str, layer: str, state: str = "trained") -> pd.Series:
+            return value_of(table, condition, metric, state=state, axis="layer", x=layer)
+
+        def both(metric: str, digits: int) -> str:
+            return (
+                f"{number(of(metric, last), digits)} (in the embeddings "
+                f"{of(metric, 'embeddings')['value']:.{digits}f}, "
+                f"untrained {of(metric, last, 'untrained')['value']:.{digits}f})"
+            )
+
+        return (
+            f"in the last layer tokens fill {both('effective_rank', 1)} dimensions, with a mean cosine of "
+            f"{both('anisotropy', 3)}; between members, debiased linear CKA {both('linear_cka_debiased', 3)}, "
+            f"shared nearest neighbours beyond chance {both('neighbour_alignment_corrected', 3)}."
+        )
+
+    return "\n".join([*bullets(table, line), note()])
+
+
+def fisher_answer(table: pd.DataFrame) -> str:
+    """Where the Fisher information sits."""
+
+    def line(condition: str) -> str:
+        def of(group: str, state: str = "trained") -> pd.Series:
+            return value_of(table, condition, "fisher_share", state=state, axis="group", x=group)
+
+        return (
+            f"encoder {number(of('encoder'), 1, percent=True)} "
+            f"(untrained {100 * of('encoder', 'untrained')['value']:.1f} %), "
+            f"embeddings {number(of('embeddings'), 1, percent=True)} "
+            f"(through the input {100 * of('embeddings.input')['value']:.1f} %, "
+            f"through the output {100 * of('embeddings.output')['value']:.1f} %), "
+            f"head {number(of('head'), 1, percent=True)}."
+        )
+
+    return "\n".join([*bullets(table, line), note()])
