@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries, with_span
-from gfm_utils.figures.style import NEUTRAL, condition_colour, themed, tooltips
+from gfm_utils.figures.style import NEUTRAL, condition_colour, state_dash, themed, tooltips
 
 
 def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -65,7 +65,7 @@ def rank_probability_chart(table: pd.DataFrame) -> alt.Chart:
                 "value:Q", title="mean probability", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g")
             ),
             color=condition_colour(conditions_of(table)),
-            strokeDash=state_dash(),
+            strokeDash=state_dash(rows["state"]),
             opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15)),
             tooltip=[
                 "condition", "state", alt.Tooltip("x:Q", title="rank"),
@@ -79,11 +79,14 @@ def rank_probability_chart(table: pd.DataFrame) -> alt.Chart:
 
 
 def context_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Context gain per base or character over counting: frequencies, and n-grams of one side or both."""
+    """Context gain per base or character over counting: frequencies, and n-grams of one side or both if counted."""
     names = {"left": "n-grams before", "both": "n-grams on both sides"}
     plain = rows_of(table, "context_gain").assign(x="token frequencies")
-    ngram = rows_of(table, "context_gain", axis="against", numeric=False)
-    rows = summaries(pd.concat([plain, ngram.assign(x=ngram["x"].map(names))]))
+    parts = [plain]
+    if (table["axis"] == "against").any():
+        ngram = rows_of(table, "context_gain", axis="against", numeric=False)
+        parts.append(ngram.assign(x=ngram["x"].map(names)))
+    rows = summaries(pd.concat(parts))
     rows = with_span(rows[(rows["unit"] != "bits/token") & (rows["state"] == "trained")])
     base = alt.Chart(rows[["condition", "x", "value", "low", "high"]]).encode(
         y=alt.Y("x:N", title="gain over", sort=None, axis=alt.Axis(labelLimit=180)),
@@ -120,10 +123,3 @@ def reliability_chart(table: pd.DataFrame) -> alt.LayerChart:
     ends = pd.DataFrame({"confidence": [0, most], "accuracy": [0, most]})
     diagonal = alt.Chart(ends).mark_line(color=NEUTRAL, strokeDash=[4, 4]).encode(x="confidence:Q", y="accuracy:Q")
     return themed(alt.layer(diagonal, points).properties(width="container", height=320))
-
-
-def state_dash() -> alt.StrokeDash:
-    """Solid for trained members, dashed for untrained ones, dotted for two kinds of unrelated predictions."""
-    names = ["trained", "untrained", "unrelated tokens", "matched null"]
-    scale = alt.Scale(domain=names, range=[[1, 0], [6, 4], [1, 3], [8, 3, 2, 3]])
-    return alt.StrokeDash("state:N", title=None, scale=scale, legend=alt.Legend(symbolStrokeColor=NEUTRAL))

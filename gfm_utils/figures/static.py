@@ -5,7 +5,7 @@ import pandas as pd
 
 from gfm_utils.analyses.static import BAND_K, BANDS
 from gfm_utils.figures.select import conditions_of, rows_of, summaries, with_span
-from gfm_utils.figures.style import NEUTRAL, condition_colour, dropdown, state_dash, themed, tooltips
+from gfm_utils.figures.style import condition_colour, dropdown, state_dash, themed, tooltips
 
 #: Names for people of measures of neighbourhoods whose level of chance is 0.
 NEIGHBOURHOOD_NAMES = {
@@ -28,7 +28,6 @@ def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
     chance = rows_of(table, "topk_overlap_chance", axis="k")
     chance = chance[chance["state"] == "trained"].assign(state="chance")
     drawn = pd.concat([rows, chance])[["condition", "state", "x", "value", "low", "high"]]
-    scale = alt.Scale(domain=["trained", "untrained", "chance"], range=[[1, 0], [6, 4], [1, 3]])
     pick = alt.selection_point(fields=["condition"], bind="legend")
     base = alt.Chart(drawn).encode(
         x=alt.X("x:Q", title="k nearest neighbours", scale=alt.Scale(type="log")),
@@ -38,9 +37,7 @@ def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
     span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title="overlap (Jaccard index)"),
-        strokeDash=alt.StrokeDash(
-            "state:N", title=None, scale=scale, legend=alt.Legend(symbolStrokeColor=NEUTRAL)
-        ),
+        strokeDash=state_dash(drawn["state"]),
         tooltip=[
             "condition", "state", alt.Tooltip("x:Q", title="k"), *tooltips("value", "low", "high"),
         ],
@@ -64,7 +61,7 @@ def neighbourhood_chart(table: pd.DataFrame) -> alt.LayerChart:
     span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title="agreement (chance 0, the same 1)"),
-        strokeDash=state_dash(),
+        strokeDash=state_dash(rows["state"]),
         tooltip=["condition", "state", alt.Tooltip("x:Q", title="k"), *tooltips("value", "low", "high")],
     )
     return themed(alt.layer(span, line).add_params(chosen).properties(width="container", height=300))
@@ -90,7 +87,7 @@ def band_chart(table: pd.DataFrame) -> alt.LayerChart:
     span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title=None),
-        strokeDash=state_dash(),
+        strokeDash=state_dash(rows["state"]),
         tooltip=["condition", "state", "what", "x", *tooltips("value", "low", "high")],
     )
     return themed(alt.layer(span, line).add_params(chosen).properties(width="container", height=300))

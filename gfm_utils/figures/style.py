@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
+import pandas as pd
 
 #: Told apart by colour-blind readers too (Okabe and Ito, 2008; Tol, 2021), in the order of the conditions.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
@@ -45,9 +46,25 @@ def tooltips(*names: str, text: str = ".3f") -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{name}:Q", format=text) for name in names]
 
 
-def state_dash() -> alt.StrokeDash:
-    """Solid lines for trained members, dashed ones for untrained."""
-    scale = alt.Scale(domain=["trained", "untrained"], range=[[1, 0], [6, 4]])
+#: Dashes by what a line is of: members, or one of the controls of disagreement.
+DASHES = {
+    "trained": [1, 0],
+    "untrained": [6, 4],
+    "unrelated tokens": [1, 3],
+    "matched null": [8, 3, 2, 3],
+    "chance": [1, 3],
+}
+
+
+def state_dash(states: pd.Series) -> alt.StrokeDash:
+    """Solid lines for trained members and dashes for their controls, of which the legend has those that are there.
+
+    Args:
+        states: of the rows that are drawn.
+    """
+    present = set(states)
+    there = {name: dash for name, dash in DASHES.items() if name in present}
+    scale = alt.Scale(domain=list(there), range=list(there.values()))
     return alt.StrokeDash("state:N", title=None, scale=scale, legend=alt.Legend(symbolStrokeColor=NEUTRAL))
 
 
