@@ -1,7 +1,7 @@
 """What any masked language model reads of a corpus: windows in the tokens of its own tokenizer."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -21,7 +21,8 @@ STRETCH = 10_080
 _AT_ONCE = 64  # stretches whose tokens are Python objects at a time
 
 
-class _Tokens(NamedTuple):
+@dataclass(frozen=True)
+class _Tokens:
     """Tokens, in segments of shape (tokens,) or in windows of shape (n, window).
 
     Attributes:
@@ -35,6 +36,10 @@ class _Tokens(NamedTuple):
     lengths: Integers
     strong: Floats
     soft: Floats
+
+    def map(self, change: Callable[[npt.NDArray], npt.NDArray]) -> "_Tokens":
+        """The same with each array changed."""
+        return _Tokens(change(self.ids), change(self.lengths), change(self.strong), change(self.soft))
 
 
 class Hidden(NamedTuple):
@@ -135,7 +140,7 @@ class Reading:
         """
         found = {"token_frequency": quarters(self.aside[hidden.targets].ravel())}
         if self.kind == "dna":
-            own = _Tokens(*(values[hidden.windows] for values in self.windows))
+            own = self.windows.map(lambda values: values[hidden.windows])
             strong = (own.strong * own.lengths).sum(1) / own.lengths.sum(1).clip(1)
             found["gc"] = quarters(np.repeat(strong, hidden.positions.shape[1]))
             soft = np.take_along_axis(own.soft, hidden.positions, axis=1).ravel()
@@ -156,7 +161,7 @@ def read(corpus: Corpus, tokenizer: Any, window: int, count: int) -> Reading:
         GfmError: the corpus has too few windows.
     """
     cut = [_windows(_tokens(segment, tokenizer, corpus.kind), window) for segment in corpus.segments]
-    every = _Tokens(*map(np.concatenate, zip(*cut, strict=True)))
+    every = _Tokens(*(np.concatenate([getattr(part, field.name) for part in cut]) for field in fields(_Tokens)))
     candidates = np.arange(0, len(every.ids), 2)
     if len(candidates) < FEWEST_WINDOWS:
         raise GfmError(
@@ -168,7 +173,7 @@ def read(corpus: Corpus, tokenizer: Any, window: int, count: int) -> Reading:
     vocabulary = 1 + max(tokenizer.get_vocab().values())
     rest = np.delete(every.ids, chosen, axis=0)
     aside = np.bincount(rest.ravel(), minlength=vocabulary)
-    return Reading(corpus.name, corpus.kind, tokenizer, _Tokens(*(values[chosen] for values in every)), aside)
+    return Reading(corpus.name, corpus.kind, tokenizer, every.map(lambda values: values[chosen]), aside)
 
 
 def _tokens(segment: Segment, tokenizer: Any, kind: str) -> _Tokens:
@@ -211,4 +216,4 @@ def _encoded(pieces: list[str], tokenizer: Any) -> Iterator[tuple[Integers, Inte
 
 def _windows(tokens: _Tokens, window: int) -> _Tokens:
     whole = len(tokens.ids) // window * window
-    return _Tokens(*(values[:whole].reshape(-1, window) for values in tokens))
+    return tokens.map(lambda values: values[:whole].reshape(-1, window))

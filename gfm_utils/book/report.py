@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,8 +12,8 @@ import pandas as pd
 
 from gfm_utils import figures
 from gfm_utils.book import offline
-from gfm_utils.files import atomic
 from gfm_utils.figures.select import conditions_of
+from gfm_utils.files import atomic
 
 
 class Figure(NamedTuple):
@@ -45,7 +46,7 @@ SECTIONS: dict[str, Section] = {
         (
             Figure(
                 figures.uncertainty_chart,
-                "Output entropy and loss of every model in bits per token. Vertical rules: token frequencies of the "
+                "Output entropy and loss of every model in bits per token. Rules: token frequencies of the "
                 "rest of the corpus, and a uniform choice.",
             ),
             Figure(
@@ -55,7 +56,7 @@ SECTIONS: dict[str, Section] = {
             Figure(figures.rank_probability_chart, "Mean probability of the r-th likeliest token.", "rank"),
             Figure(
                 figures.reliability_chart,
-                "Share of hits against the probability of the likeliest token. Dashed: calibrated. Axes are square "
+                "Share of hits against the probability of the likeliest token; dashed: calibrated. Axes: square "
                 "roots.",
             ),
         ),
@@ -66,12 +67,12 @@ SECTIONS: dict[str, Section] = {
         (
             Figure(
                 figures.top_p_chart,
-                "Jensen–Shannon distance between models against the share of the probability kept, with predictions "
-                "for unrelated tokens and distributions as certain whose logits are noise (matched null).",
+                "Jensen–Shannon distance between models against the share of the probability kept. Controls: "
+                "predictions for unrelated tokens; matched null: distributions as certain whose logits are noise.",
             ),
             Figure(
                 figures.agreement_chart,
-                "Share of hidden tokens for which two models have the same likeliest token. Tick: level of chance.",
+                "Share of hidden tokens for which two models have the same likeliest token. Tick: chance.",
             ),
             Figure(
                 figures.rank_agreement_chart,
@@ -79,7 +80,7 @@ SECTIONS: dict[str, Section] = {
             ),
             Figure(
                 figures.strata_chart,
-                "Distance at full mass by kind of token (points), and the matched null of the same tokens (ticks).",
+                "Distance at full mass by kind of token (points); ticks: matched null of the same tokens.",
             ),
             Figure(figures.pair_chart, "Every pair of models, by their numbers, at the top-p that is pointed at."),
         ),
@@ -100,9 +101,7 @@ SECTIONS: dict[str, Section] = {
         (
             Figure(figures.layer_shape_chart, "Shape of the hidden states at each layer."),
             Figure(figures.layer_agreement_chart, "Agreement between models at each layer."),
-            Figure(
-                figures.layer_cka_chart, "Debiased linear CKA between the layers of one model, mean over models."
-            ),
+            Figure(figures.layer_cka_chart, "Debiased linear CKA between layers of one model, mean over models."),
         ),
         ("linear_cka_debiased",),
         "layer",
@@ -125,6 +124,7 @@ def write_report(tables: Mapping[str, pd.DataFrame], path: Path, command: str) -
     with tempfile.TemporaryDirectory() as folder:
         offline.copy_vega(Path(folder) / "kept", Path(folder))
         bundle = (Path(folder) / offline.VEGA_BUNDLE).read_text(encoding="utf-8")
+    bundle = re.sub("</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE)  # or it would end its own element
     parts = [part for name, table in tables.items() if name in SECTIONS for part in _section(name, table)]
     names = dict.fromkeys(name for table in tables.values() for name in conditions_of(table))
     title = html.escape(", ".join(names))
@@ -132,9 +132,10 @@ def write_report(tables: Mapping[str, pd.DataFrame], path: Path, command: str) -
         temporary.write_text(
             f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<style>{_STYLE}</style>\n<script>{_in_script(bundle)}</script></head>\n<body><main><h1>{title}</h1>\n"
-            f'<p class="note"><code>{html.escape(command)}</code><br>Brackets and bars are 95 % intervals over the '
-            "models, which two models do not allow. There are no untrained models to compare with.</p>\n"
+            f"<style>{_STYLE}</style>\n<script>{bundle}</script></head>\n"
+            f"<body><main><h1>{title}</h1>\n"
+            f'<p class="note"><code>{html.escape(command)}</code><br>Brackets and bars are 95 % intervals over '
+            "the models, which two models do not allow. There are no untrained models to compare with.</p>\n"
             + "\n".join(parts)
             + "\n</main></body></html>\n",
             encoding="utf-8",
@@ -150,15 +151,11 @@ def _section(name: str, table: pd.DataFrame) -> Iterator[str]:
     for number, figure in enumerate(section.figures, 1):
         if figure.axis is None or figure.axis in axes:
             place = f"altair-viz-{name}-{number}"
-            chart = _in_script(json.dumps(figure.draw(table).to_dict()))
+            chart = json.dumps(figure.draw(table).to_dict()).replace("<", "\\u003c")
             yield (
-                f'<figure><div class="chart" id="{place}"></div><figcaption>{figure.caption}</figcaption></figure>\n'
+                f'<figure><div class="chart" id="{place}"></div>\n'
+                f"<figcaption>{figure.caption}</figcaption></figure>\n"
                 f'<script>vegaEmbed("#{place}", {chart}, {{mode: "vega-lite", actions: false}});</script>'
             )
     shown = figures.overview(table, *section.metrics, axis=section.axis)
     yield f'<div class="wide">{shown.to_html()}</div>'
-
-
-def _in_script(text: str) -> str:
-    """Text that cannot end the script it stands in."""
-    return text.replace("</", "<\\/")

@@ -79,7 +79,7 @@ def rank_probability_chart(table: pd.DataFrame) -> alt.Chart:
 
 
 def context_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Context gain per base or character over counting: frequencies, and n-grams of one side or both if counted."""
+    """Context gain per symbol over counting: frequencies, and where counted n-grams of one side or both."""
     names = {"left": "n-grams before", "both": "n-grams on both sides"}
     plain = rows_of(table, "context_gain").assign(x="token frequencies")
     parts = [plain]
