@@ -151,7 +151,9 @@ def test_other_families_on_dna_by_k_mers(family, trained, genome, tmp_path):
         for unit in ("bits/token", "bits/base")
     )
     assert per_base == pytest.approx(bits / 3) and 1 < bits < 20
-    assert {"token_frequency", "output_entropy", "gc", "soft_masked"} <= set(found["disagreement"]["axis"].dropna())
+    assert {"token_frequency", "output_entropy", "gc", "soft_masked"} <= set(
+        found["disagreement"]["axis"].dropna()
+    )
     layers = found["contextual_embeddings"]
     assert set(layers.loc[layers["axis"] == "layer", "x"]) == {"embeddings", "encoder.0", "encoder.1"}
 

@@ -73,7 +73,7 @@ def test_pickles_of_the_hub_are_not_read(bert, hub):
     cache, _ = hub
     pickled(bert)
     in_hub_cache(cache, "someone/old", bert)
-    with pytest.raises(GfmError, match="someone/old cannot be loaded .* safetensors"):
+    with pytest.raises(GfmError, match=r"someone/old cannot be loaded .* safetensors"):
         load_model("someone/old")
 
 
@@ -95,7 +95,7 @@ def test_code_of_a_model_is_not_run(bert):
     changed(bert, auto_map=code)
     assert type(load_model(str(bert))) is BertForMaskedLM
     changed(bert, model_type="own")
-    with pytest.raises(GfmError, match=r"own.* code|code") as caught:
+    with pytest.raises(GfmError, match="contains custom code") as caught:
         load_model(str(bert))
     assert "\n" not in str(caught.value) and not (bert / "ran").exists()
 
