@@ -180,7 +180,7 @@ def test_static_numbers_without_corpus_and_tokenizer(tmp_path):
     assert row["n"] == 64
 
 
-def test_our_ensemble_is_its_members(trained):
+def test_our_ensemble_is_its_members(trained, smoke):
     folder = trained[0].members[0].path.parent
     assert members_of([str(folder)]) == [str(member.path) for member in trained[0].members]
     corpus = load(trained[0].condition.rpartition("@")[0])
@@ -191,9 +191,13 @@ def test_our_ensemble_is_its_members(trained):
         for rows in (table, own)
     )
     np.testing.assert_allclose(ours.to_numpy(), theirs.to_numpy(), atol=0.05)
-    # trained members know the words that follow each other: better than frequencies from the rest of the corpus
-    name = found["predictions"]["condition"].iloc[0]
-    assert value_of(found["predictions"], name, "context_gain", state="trained", unit="bits/token")["low"] > 0
+    # the same models, other windows of the same source, and other parts that the frequencies come from
+    predicted, name = found["predictions"], found["predictions"]["condition"].iloc[0]
+    own = output_distributions(trained[:1], smoke)
+    for metric, where in (("nll", {"state": "trained"}), ("unigram_nll", {})):
+        theirs = value_of(own, trained[0].condition, metric, unit="bits/token", **where)["value"]
+        ours = value_of(predicted, name, metric, unit="bits/token", **where)["value"]
+        assert ours == pytest.approx(theirs, rel=0.06), metric
 
 
 def test_what_cannot_be_compared_is_one_sentence(berts, corpus, genome, trained, tmp_path):

@@ -60,6 +60,12 @@ def test_text_lengths_add_up_to_the_characters(toy_text, trained):
         assert reading.windows.lengths.mean() == pytest.approx(corpus.symbols / tokens, rel=0.02)
 
 
+def test_lengths_of_byte_pairs_are_those_of_our_own_table(toy_text, trained):
+    store = trained[0].store
+    windows = read(load(str(toy_text)), store.tokenizer, 64, 50).windows
+    np.testing.assert_array_equal(windows.lengths, store.token_lengths[windows.ids])
+
+
 def test_bases_of_tokens_know_their_letters(genome, codons):
     fast, slow = read(genome, codons, 60, 50), read(genome, Slow(codons), 60, 50)
     for name in ("ids", "lengths", "strong", "soft"):
