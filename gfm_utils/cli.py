@@ -47,9 +47,13 @@ def _show(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequence[st
 
 
 def _record(table: pd.DataFrame, out: Path, configuration: Mapping[str, Any], began: float) -> None:
-    """Write rows with their provenance: the command as it was typed, without the folder it was found in."""
-    command = shlex.join(["gfm", *sys.argv[1:]])
-    provenance.record(table, out, command, configuration, time.perf_counter() - began)
+    """Write rows with their provenance."""
+    provenance.record(table, out, _command(), configuration, time.perf_counter() - began)
+
+
+def _command() -> str:
+    """The command as it was typed, without the folder it was found in."""
+    return shlex.join(["gfm", *sys.argv[1:]])
 
 
 def _cell(value: Any) -> str:
@@ -238,35 +242,49 @@ def analyse(
         str | None, typer.Option(help="A corpus of the registry or a path: what the models read.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="static or contextual; repeatable. Default: both.")
+        list[str] | None,
+        typer.Option(help="predictions, disagreement, static or contextual; repeatable. Default: all."),
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="Directory or name, instead of the one beside the first model.")
+        str | None, typer.Option(help="Directory or name, instead of those beside the models.")
     ] = None,
     window: Annotated[int, typer.Option(min=8, help="Tokens a window.")] = 64,
     windows: Annotated[int, typer.Option(min=4, help="Windows that are read at most.")] = 512,
-    seed: Annotated[int, typer.Option(help="Seed of samples.")] = 42,
-    out: Out = None,
+    mask: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of tokens hidden.")] = 0.15,
+    seed: Annotated[int, typer.Option(help="Seed of masks and samples.")] = 42,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder that receives a table (Parquet) a chapter, provenance and report.html."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Compare any masked language models that share a vocabulary: their static and contextual embeddings.
+    """Put any masked language models that share a vocabulary through the book's analyses.
 
     Weights are read from safetensors only, and no code of a model is run. Members have the numbers 1, 2, ...
-    in the order in which they are named.
+    in the order in which they are named. Without a corpus only static embeddings are compared.
     """
     from gfm_utils.analyses import analyse_models
-    from gfm_utils.analyses.checkpoints import ANALYSES
-    from gfm_utils.corpora import load
+    from gfm_utils.book.report import write_report
+    from gfm_utils.tokens import load_corpus
 
     began = time.perf_counter()
-    found = None if corpus is None else load(corpus)
-    chosen = only or [name for name in ANALYSES if found is not None or name == "static"]
-    table = analyse_models(models, found, tokenizer, chosen, window, windows, seed)
+    found = None if corpus is None else load_corpus(corpus, profile_named("quick"))
+    tables = analyse_models(models, found, tokenizer, only, window, windows, mask, seed)
+    print(
+        "No untrained members and no training part: their controls and the n-gram levels are left out; token "
+        "frequencies are counted in the part of the corpus that is not read.",
+        file=sys.stderr,
+    )
     if out is not None:
         read = found and {"name": found.name, "checksum": found.checksum}
-        given = {"models": models, "only": chosen, "tokenizer": tokenizer, "window": window, "windows": windows}
-        _record(table, out, {"corpus": read, "seed": seed, **given}, began)
-    rows = to_rows(table)
+        given = {
+            "models": models, "only": list(tables), "tokenizer": tokenizer, "window": window, "windows": windows,
+            "mask": mask, "seed": seed,
+        }  # fmt: skip
+        seconds = time.perf_counter() - began
+        provenance.record_all(tables, out, _command(), {"corpus": read, **given}, seconds)
+        print(f"report: {write_report(tables, out / 'report.html', _command())}", file=sys.stderr)
+    rows = to_rows(pd.concat(tables.values(), ignore_index=True))
     shown = rows if json else [row for row in rows if row["member"] is None]
     _show(shown, json, ("condition", "metric", "axis", "x", "value", "low", "high", "unit"))
 

@@ -79,8 +79,28 @@ def record(
         configuration: all that the command does not say.
         seconds: that it took.
     """
-    commit = commit_of(Path(gfm_utils.__file__).parents[1])  # before the table may change a tracked file
-    write_table(frame, folder / f"{folder.name}.parquet")
+    record_all({folder.name: frame}, folder, command, configuration, seconds)
+
+
+def record_all(
+    frames: Mapping[str, pd.DataFrame],
+    folder: Path,
+    command: str,
+    configuration: Mapping[str, Any],
+    seconds: float,
+) -> None:
+    """Write result tables, ``NAME.parquet`` each, and where they come from, ``provenance.json``.
+
+    Args:
+        frames: the result tables by their names.
+        folder: is made.
+        command: what anyone can type to make them anew.
+        configuration: all that the command does not say.
+        seconds: that it took.
+    """
+    commit = commit_of(Path(gfm_utils.__file__).parents[1])  # before a table may change a tracked file
+    for name, frame in frames.items():
+        write_table(frame, folder / f"{name}.parquet")
     write_json(
         folder / "provenance.json",
         {

@@ -1,176 +1,211 @@
-"""Any masked language models as an ensemble: local checkpoints or names of the Hugging Face hub.
+"""Any masked language models as an ensemble: the analyses that need neither training part nor untrained state."""
 
-Weights are read from safetensors only, and no code that comes with a model is run.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from gfm_utils import tables
 from gfm_utils.analyses.alignment import FEWEST_TOKENS
 from gfm_utils.analyses.contextual import LEVELS, contextual_rows, layers_of, sampled_windows
+from gfm_utils.analyses.disagreement import NULL_TOKENS, disagreement_rows, disagreement_sums, sequence_rows
+from gfm_utils.analyses.output import output_moments, output_rows
+from gfm_utils.analyses.pretrained import load_model, load_tokenizer, longest, members_of, same_tokenizers
+from gfm_utils.analyses.reading import Hidden, Reading, read
 from gfm_utils.analyses.rows import Row
 from gfm_utils.analyses.static import embedding_rows, frequency_bands, input_embeddings
+from gfm_utils.analyses.strata import stratum_rows
 from gfm_utils.corpora import Corpus
-from gfm_utils.ensembles import device
+from gfm_utils.ensembles import Predictions, predictions_of
 from gfm_utils.errors import GfmError, unknown
-from gfm_utils.tokens import FEWEST_WINDOWS
 
-ANALYSES = ("static", "contextual")
 Integers = npt.NDArray[np.int64]
 
 
-def members_of(names: Sequence[str]) -> list[str]:
-    """Names of models; a directory of members (``member-00``, ...) stands for all of them.
+@dataclass(frozen=True)
+class Checkpoints:
+    """Models that share a vocabulary, and what they read.
 
-    Raises:
-        GfmError: fewer than two models are left.
+    Attributes:
+        names: of the models.
+        base: condition and state of their rows.
+        tokenizer: theirs, where there is a corpus or one was named.
+        reading: what they read, where there is a corpus.
+        mask: share of tokens hidden from them.
+        seed: of masks and samples.
     """
-    found: list[str] = []
-    for name in names:
-        members = sorted(Path(name).glob("member-[0-9]*")) if Path(name).is_dir() else []
-        found += [str(path) for path in members] or [name]
-    if len(found) < 2:
-        raise GfmError(f"one model ({found[0]}) has nothing to be compared with: name two or more")
-    return found
+
+    names: Sequence[str]
+    base: Row
+    tokenizer: Any
+    reading: Reading | None
+    mask: float
+    seed: int
+
+    @property
+    def seeds(self) -> list[int]:
+        """Numbers of the models, 1, 2, ... in the order of their names, in place of seeds."""
+        return list(range(1, len(self.names) + 1))
+
+    def read(self) -> Reading:
+        """What the models read, for analyses that have been checked to have it."""
+        assert self.reading is not None
+        return self.reading
+
+    def models(self) -> Iterator[Any]:
+        """Every model, loaded when it is asked for.
+
+        Raises:
+            GfmError: a model cannot be loaded, or has another vocabulary or too few positions.
+        """
+        first = 0
+        for name in self.names:
+            model = load_model(name)
+            size = len(model.get_input_embeddings().weight)
+            first = first or size
+            if size != first:
+                raise GfmError(
+                    f"{name} has {size} tokens and {self.names[0]} {first}: models must share a vocabulary to be "
+                    "compared token by token"
+                )
+            if self.reading is not None:
+                self._check(name, model, self.reading)
+            yield model
+
+    def _check(self, name: str, model: Any, reading: Reading) -> None:
+        """Refuse a model that cannot read the windows."""
+        used = [int(reading.ids.max()), reading.tokenizer.mask_token_id or 0]
+        if max(used) >= len(model.get_input_embeddings().weight):
+            raise GfmError(
+                f"the tokenizer has tokens that {name} lacks ({max(used)}): name its own by --tokenizer"
+            )
+        window, most = reading.ids.shape[1], longest(model)
+        if window > most:
+            raise GfmError(f"{name} reads {most} tokens at most, not {window}: give a smaller --window")
+
+    def predictions(self, hidden: Hidden) -> Iterator[Predictions]:
+        """The models' distributions over the tokenizer's tokens at hidden ones; all models are in memory."""
+        models, reading = list(self.models()), self.read()
+        width = min(reading.vocabulary, len(models[0].get_input_embeddings().weight))
+        return predictions_of(models, hidden.shown, hidden.positions, hidden.targets, width)
 
 
-def load_model(name: str) -> Any:
-    """A masked language model in evaluation mode.
+def _predictions(of: Checkpoints) -> Iterable[Row]:
+    """Without n-grams and untrained members; token frequencies are those of the rest of the corpus."""
+    reading = of.read()
+    hidden = reading.hidden(of.mask, of.seed)
+    counting = reading.counting(of.base["condition"], hidden)
+    yield from counting.rows()
+    moments = output_moments((batch.log_p, batch.targets) for batch in of.predictions(hidden))
+    yield from output_rows(of.base, of.seeds, moments, counting)
 
-    Args:
-        name: a directory with ``config.json`` and ``model.safetensors``, or a name of the Hugging Face hub.
 
-    Raises:
-        GfmError: there is no such model, it has no safetensors, or it is no masked language model.
+def _disagreement(of: Checkpoints) -> Iterable[Row]:
+    """With all controls but untrained members."""
+    reading = of.read()
+    hidden = reading.hidden(of.mask, of.seed)
+    stride = -(-hidden.targets.size // NULL_TOKENS)
+    sums = disagreement_sums((batch.log_p for batch in of.predictions(hidden)), stride)
+    yield from disagreement_rows(of.base, of.seeds, sums)
+    yield from sequence_rows(of.base, sums.each, hidden.targets.shape)
+    yield from stratum_rows(of.base, sums.each, reading.bands(hidden))
+
+
+def _static(of: Checkpoints) -> Iterable[Row]:
+    """Of the tokens that the corpus has, in frequency bands; without one of all but the special tokens."""
+    matrices = [input_embeddings(model) for model in of.models()]
+    special = [] if of.tokenizer is None else of.tokenizer.all_special_ids
+    known = len(matrices[0]) if of.tokenizer is None else 1 + max(of.tokenizer.get_vocab().values())
+    chosen = np.setdiff1d(np.arange(min(known, len(matrices[0]))), special)
+    bands: dict[str, Integers] = {}
+    if of.reading is not None:
+        counts = of.reading.counts
+        chosen = chosen[counts[chosen] > 0]
+        bands = frequency_bands(counts[chosen])
+    if len(chosen) < FEWEST_TOKENS:
+        raise GfmError(f"{len(chosen)} different tokens are too few to compare: give a longer corpus")
+    return embedding_rows(of.base, of.seeds, [matrix[chosen] for matrix in matrices], bands)
+
+
+def _contextual(of: Checkpoints) -> Iterable[Row]:
+    """Of the windows with nothing hidden."""
+    windows = sampled_windows(of.read().ids, of.seed)
+    layers = [layers_of(model, windows) for model in of.models()]
+    if len({len(found[level]) for found in layers for level in LEVELS}) > 1:
+        raise GfmError("the models have different numbers of layers: leave out contextual embeddings by --only")
+    return contextual_rows(of.base, of.seeds, layers, windows.different)
+
+
+class Analysis(NamedTuple):
+    """What can be done with checkpoints.
+
+    Attributes:
+        chapter: the chapter whose result table has the same metrics.
+        rows: the rows of some models.
+        corpus: whether it needs one.
     """
-    try:
-        loaded = AutoModelForMaskedLM.from_pretrained(name, use_safetensors=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise GfmError(
-            f"{name} cannot be loaded as a masked language model with safetensors ({_first_line(error)}); "
-            "give a directory that save_pretrained wrote, or a name of the Hugging Face hub"
-        ) from error
-    return loaded.eval().to(device())
+
+    chapter: str
+    rows: Callable[[Checkpoints], Iterable[Row]]
+    corpus: bool = True
 
 
-def load_tokenizer(name: str) -> Any:
-    """The tokenizer that stands beside a model.
-
-    Raises:
-        GfmError: there is none.
-    """
-    try:
-        found = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise GfmError(f"{name} has no tokenizer ({_first_line(error)}); name one with --tokenizer") from error
-    if len(found) <= len(found.all_special_ids):  # what transformers makes of a configuration alone
-        raise GfmError(f"{name} has no tokenizer; name one with --tokenizer")
-    return found
+#: By the names that a user gives.
+ANALYSES: dict[str, Analysis] = {
+    "predictions": Analysis("predictions", _predictions),
+    "disagreement": Analysis("disagreement", _disagreement),
+    "static": Analysis("static_embeddings", _static, corpus=False),
+    "contextual": Analysis("contextual_embeddings", _contextual),
+}
 
 
 def analyse_models(
     names: Sequence[str],
     corpus: Corpus | None = None,
     tokenizer: str | None = None,
-    only: Sequence[str] = ANALYSES,
+    only: Sequence[str] | None = None,
     window: int = 64,
     windows: int = 512,
+    mask: float = 0.15,
     seed: int = 42,
-) -> pd.DataFrame:
-    """Result table of models that share a vocabulary, with the metrics of the book's own ensembles.
+) -> dict[str, pd.DataFrame]:
+    """Result tables of models that share a vocabulary, with the metrics of the book's own ensembles.
 
     Members have the numbers 1, 2, ... in the order of the names, in place of seeds; the condition is the
-    corpus with the first model's name, or that name alone. There are no untrained members.
+    corpus with the first model's name, or that name alone. What needs untrained members or the training part is
+    not there. Distributions are over the tokenizer's tokens: logits by which a model is padded are left out.
 
     Args:
         names: two or more checkpoints or names of the hub; a directory of members stands for all of them.
-        corpus: what contextual analyses read, without the special tokens of a sentence. With it the static
-            analyses are of the tokens that occur there, in frequency bands; else of all but the special ones.
-        tokenizer: a directory or name, instead of the one beside the first model.
-        only: of ``ANALYSES``.
+        corpus: what the models read, without the special tokens of a sentence.
+        tokenizer: a directory or name, instead of those beside the models, which must be equal.
+        only: of ``ANALYSES``; None: all, or without a corpus those that need none.
         window: tokens a window.
-        windows: how many are read at most, spread evenly over the corpus.
-        seed: of samples.
+        windows: how many are read at most, spread evenly over every second one of the corpus.
+        mask: share of tokens hidden for predictions and disagreement.
+        seed: of masks and samples.
+
+    Returns:
+        The result tables by the name of their chapter.
 
     Raises:
         GfmError: a model or tokenizer cannot be had, vocabularies differ, the corpus is missing or too short.
     """
-    if unknown_names := [name for name in only if name not in ANALYSES]:
+    chosen = only or [name for name, analysis in ANALYSES.items() if corpus is not None or not analysis.corpus]
+    if unknown_names := [name for name in chosen if name not in ANALYSES]:
         raise unknown("analysis", unknown_names[0], ANALYSES)
-    if "contextual" in only and corpus is None:
-        raise GfmError("contextual embeddings need something to read: give --corpus, or --only static")
     members = members_of(names)
+    if corpus is None and any(ANALYSES[name].corpus for name in chosen):
+        raise GfmError("all but static embeddings need something to read: give --corpus, or --only static")
     reader = load_tokenizer(tokenizer or members[0]) if corpus is not None or tokenizer is not None else None
-    ids = None if corpus is None else window_ids(corpus, reader, window, windows)
-    seeds = list(range(1, len(members) + 1))
+    if reader is not None and tokenizer is None:
+        same_tokenizers(members, reader)
     label = Path(names[0]).name if Path(names[0]).exists() else names[0]
     base: Row = {"condition": label if corpus is None else f"{corpus.name}@{label}", "state": "trained"}
-    matrices, layers = [], []
-    for name in members:  # one model at a time in memory
-        model = load_model(name)
-        matrices.append(input_embeddings(model))
-        if len(matrices[-1]) != len(matrices[0]):
-            raise GfmError(
-                f"{name} has {len(matrices[-1])} tokens and {members[0]} {len(matrices[0])}: models must share "
-                "a vocabulary to be compared token by token"
-            )
-        if ids is not None and ids.max() >= len(matrices[0]):
-            raise GfmError(
-                f"the tokenizer has tokens that {name} lacks ({ids.max()}): name its own by --tokenizer"
-            )
-        if "contextual" in only and ids is not None:
-            layers.append(layers_of(model, sampled_windows(ids, seed)))
-    rows: list[Row] = []
-    if "static" in only:
-        chosen, bands = _compared(len(matrices[0]), reader, ids)
-        if len(chosen) < FEWEST_TOKENS:
-            raise GfmError(f"{len(chosen)} different tokens are too few to compare: give a longer corpus")
-        rows += embedding_rows(base, seeds, [matrix[chosen] for matrix in matrices], bands)
-    if layers and ids is not None:
-        if len({len(found[level]) for found in layers for level in LEVELS}) > 1:
-            raise GfmError("the models have different numbers of layers: analyse them --only static")
-        rows += contextual_rows(base, seeds, layers, sampled_windows(ids, seed).different)
-    return tables.table(rows)
-
-
-def window_ids(corpus: Corpus, tokenizer: Any, window: int, count: int) -> Integers:
-    """Windows of the corpus's tokens, side by side, none crossing a record, spread evenly; shape (n, window).
-
-    Raises:
-        GfmError: the corpus has fewer than 4 windows.
-    """
-    found = []
-    for segment in corpus.segments:
-        ids = np.asarray(tokenizer(segment.text, add_special_tokens=False, verbose=False)["input_ids"], np.int64)
-        whole = len(ids) // window * window
-        found.append(ids[:whole].reshape(-1, window))
-    stacked = np.concatenate(found)
-    if len(stacked) < FEWEST_WINDOWS:
-        raise GfmError(
-            f"{corpus.name} has {len(stacked)} windows of {window} tokens and {FEWEST_WINDOWS} are needed: "
-            "give a longer corpus or a smaller --window"
-        )
-    return stacked[np.linspace(0, len(stacked) - 1, min(count, len(stacked))).round().astype(np.int64)]
-
-
-def _compared(vocabulary: int, tokenizer: Any, ids: Integers | None) -> tuple[Integers, dict[str, Integers]]:
-    """Tokens whose embeddings are compared, and their frequency bands where there is a corpus."""
-    special = [] if tokenizer is None else tokenizer.all_special_ids
-    ordinary = np.setdiff1d(np.arange(vocabulary), special)
-    if ids is None:
-        return ordinary, {}
-    counts = np.bincount(ids.ravel(), minlength=vocabulary)
-    seen = ordinary[counts[ordinary] > 0]
-    return seen, frequency_bands(counts[seen])
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:160].rstrip(".") if text else type(error).__name__
+    reading = None if corpus is None else read(corpus, reader, window, windows)
+    models = Checkpoints(members, base, reader, reading, mask, seed)
+    return {ANALYSES[name].chapter: tables.table(ANALYSES[name].rows(models)) for name in chosen}

@@ -98,18 +98,39 @@ def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Cou
     )
     truth = test.targets
     train = store.counts("train")
-    # Add-one smoothing over the vocabulary: a test token never seen in training has a finite cost.
-    unigram = -np.log2((train[truth] + 1) / (train + 1).sum())
     tokens, lengths = store.tokens("train"), np.array([len(one) for one in store.segments("train")])
     levels = {}
     for side, chains in _CHAINS.items():
         model = NgramModel(tokens, lengths, store.vocabulary, chains(chain_length(len(tokens), store.vocabulary)))
         order = model.best_order(*validation)
         levels[side] = NgramLevel(order, -np.log2(model.probability(*test, order=order)))
-    majority = float((truth == train.argmax()).mean())
-    return Counting(
-        ensemble.condition, f"bits/{store.unit}", unigram, levels, majority, store.token_lengths[truth]
-    )
+    lengths_of = store.token_lengths[truth]
+    return frequency_level(ensemble.condition, f"bits/{store.unit}", train, truth, lengths_of, levels)
+
+
+def frequency_level(
+    condition: str,
+    unit: str,
+    counts: npt.NDArray[np.int64],
+    truth: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    ngram: Mapping[str, NgramLevel] | None = None,
+) -> Counting:
+    """Levels by the frequencies of tokens elsewhere.
+
+    The frequencies have add-one smoothing over the vocabulary: a token never seen has a finite cost.
+
+    Args:
+        condition: the condition.
+        unit: bits per base or character.
+        counts: how often each token occurs where it is counted, shape (vocabulary,).
+        truth: the masked tokens, shape (windows, m).
+        lengths: bases or characters of each, the same shape.
+        ngram: levels of n-gram models, if there are any.
+    """
+    unigram = -np.log2((counts[truth] + 1) / (counts + 1).sum())
+    majority = float((truth == counts.argmax()).mean())
+    return Counting(condition, unit, unigram, ngram or {}, majority, lengths)
 
 
 def _hidden(ensemble: Ensemble, part: str, count: int, rate: float, seed: int) -> _Hidden:

@@ -13,7 +13,7 @@ from gfm_utils.analyses.counting import Counting, counting_levels
 from gfm_utils.analyses.distributions import LOG2, entropy, kl_uniform_authors
 from gfm_utils.analyses.reliability import reliability
 from gfm_utils.analyses.rows import Row, member_rows, sequence_row
-from gfm_utils.ensembles import STATES, Ensemble, State, predictions
+from gfm_utils.ensembles import STATES, Ensemble, predictions
 from gfm_utils.profiles import Profile
 
 Floats = npt.NDArray[np.float32]
@@ -105,14 +105,22 @@ def output_distributions(ensembles: Sequence[Ensemble], profile: Profile, seed: 
         for state in STATES:
             stream = predictions(ensemble, state, profile.test_windows, profile.test_mask, seed)
             moments = output_moments((batch.log_p, batch.targets) for batch in stream)
-            rows += _model_rows(ensemble, state, moments, counting)
+            base = {"condition": ensemble.condition, "state": state}
+            rows += output_rows(base, ensemble.seeds, moments, counting)
     return tables.table(rows)
 
 
-def _model_rows(ensemble: Ensemble, state: State, moments: OutputMoments, counting: Counting) -> Iterator[Row]:
-    base = {"condition": ensemble.condition, "state": state}
-    seeds, n = ensemble.seeds, moments.tokens
-    most = np.log2(ensemble.spec.vocabulary)
+def output_rows(base: Row, seeds: Sequence[int], moments: OutputMoments, counting: Counting) -> Iterator[Row]:
+    """The rows of one ensemble in one state.
+
+    Args:
+        base: condition and state.
+        seeds: of the members.
+        moments: of their predictions.
+        counting: levels for the same tokens.
+    """
+    n, vocabulary = moments.tokens, moments.ranked.shape[1]
+    most = np.log2(vocabulary)
     nll, uncertainty = (values.mean(1, dtype=np.float64) for values in (moments.nll, moments.entropy))
     for metric, values in (
         ("kl_from_uniform", most - uncertainty),
@@ -136,7 +144,7 @@ def _model_rows(ensemble: Ensemble, state: State, moments: OutputMoments, counti
             one = {**base, "metric": "context_gain", "unit": unit, "axis": "against", "x": side}
             yield from member_rows(one, seeds, (level.nll.mean() - nll) / per_token, n)
     yield from _calibration_rows(base, seeds, moments)
-    for rank in _log_ranks(ensemble.spec.vocabulary):
+    for rank in _log_ranks(vocabulary):
         one = {**base, "metric": "rank_probability", "unit": "probability", "axis": "rank", "x": str(rank)}
         yield from member_rows(one, seeds, moments.ranked[:, rank - 1], n)
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from gfm_utils import corpora
 from gfm_utils.analyses import intervals
 from gfm_utils.analyses.rows import Row, pair_matrix
-from gfm_utils.corpora import Segment
 from gfm_utils.ensembles import Ensemble, masked_windows
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL, Condition, load_corpus
@@ -77,18 +76,24 @@ def soft_masks(ensemble: Ensemble, profile: Profile) -> NDArray[np.float64] | No
     corpus = load_corpus(Condition.parse(store.condition).corpus, profile)
     segments = corpora.split(corpus, seed=key["seed"], max_symbols=key["max_symbols"]).test
     parts = [
-        _share_by_token(segment, store.token_lengths[tokens])
+        share_by_token(np.asarray(segment.soft_mask), store.token_lengths[tokens])
         for segment, tokens in zip(segments, store.segments("test"), strict=True)
     ]
     return np.concatenate(parts)
 
 
-def _share_by_token(segment: Segment, lengths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean of a segment's soft mask over each token."""
+def share_by_token(flags: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of each token's symbols that are flagged, shape (tokens,).
+
+    Args:
+        flags: of the symbols of a segment, from its beginning.
+        lengths: symbols of each token of it, in order; a token without any has the share 0.
+    """
     ends = np.cumsum(lengths)
-    assert segment.soft_mask is not None and ends[-1:].sum() <= len(segment)
-    total = np.concatenate([[0], np.cumsum(segment.soft_mask)])
-    return (total[ends] - total[ends - lengths]) / lengths
+    assert ends[-1:].sum() <= len(flags)
+    total = np.concatenate([[0], np.cumsum(flags)])
+    share: NDArray[np.float64] = (total[ends] - total[ends - lengths]) / lengths.clip(1)
+    return share
 
 
 def stratum_rows(base: Row, each: "TokenDisagreement", bands: Mapping[str, Labels]) -> Iterator[Row]:

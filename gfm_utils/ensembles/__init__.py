@@ -15,7 +15,7 @@ from gfm_utils.ensembles.ensemble import (
     train_ensembles,
 )
 from gfm_utils.ensembles.local import device
-from gfm_utils.ensembles.predictions import Predictions, masked_test_tokens, predictions
+from gfm_utils.ensembles.predictions import Predictions, masked_test_tokens, predictions, predictions_of
 from gfm_utils.ensembles.presets import PRESETS, build_model, masked_logits
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import log_spaced
@@ -43,6 +43,7 @@ __all__ = [
     "masked_windows",
     "plan_ensembles",
     "predictions",
+    "predictions_of",
     "provenance",
     "train_ensembles",
 ]

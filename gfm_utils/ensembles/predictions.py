@@ -1,7 +1,8 @@
 """The stream of predictions: all members on the same masked test tokens, a bounded batch at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from gfm_utils.ensembles.ensemble import Ensemble, State
 from gfm_utils.ensembles.local import device
 from gfm_utils.ensembles.presets import masked_logits
 
+Integers = npt.NDArray[np.int64]
 #: Largest number of float64 values that one batch of distributions holds (members x tokens x vocabulary).
 BUDGET = 2**23
 
@@ -29,7 +31,6 @@ class Predictions:
     targets: torch.Tensor
 
 
-@torch.inference_mode()
 def predictions(
     ensemble: Ensemble, state: State | int, windows: int, rate: float, seed: int = 42
 ) -> Iterator[Predictions]:
@@ -48,15 +49,31 @@ def predictions(
     where = device()
     shown, positions, targets, _ = masked_windows(ensemble.store, "test", spec.window, windows, rate, seed)
     models = [member.model(state, where) for member in ensemble.members]
-    per_window = len(models) * positions.shape[1] * spec.vocabulary
+    return predictions_of(models, shown, positions, targets, spec.vocabulary)
+
+
+@torch.inference_mode()
+def predictions_of(
+    models: Sequence[Any], shown: Integers, positions: Integers, targets: Integers, vocabulary: int
+) -> Iterator[Predictions]:
+    """Predictions of any masked language models at the masked positions of some windows.
+
+    Args:
+        models: masked language models of Hugging Face in evaluation mode, all on one device.
+        shown: what they see, shape (windows, window).
+        positions: places that they predict, shape (windows, m).
+        targets: the true tokens there, shape (windows, m).
+        vocabulary: tokens that there are; logits beyond them, by which some models are padded, are not read.
+    """
+    per_window = len(models) * positions.shape[1] * vocabulary
     step = max(1, BUDGET // per_window)
     for begin in range(0, len(shown), step):
         part = slice(begin, begin + step)
-        ids, chosen = (torch.from_numpy(array[part]).to(where) for array in (shown, positions))
-        logits = torch.stack([masked_logits(model, ids, chosen) for model in models])
+        ids, chosen = (torch.from_numpy(array[part]).to(models[0].device) for array in (shown, positions))
+        logits = torch.stack([masked_logits(model, ids, chosen)[..., :vocabulary] for model in models])
         yield Predictions(logits.double().log_softmax(-1).cpu(), torch.from_numpy(targets[part].astype(np.int64)))
 
 
-def masked_test_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int = 42) -> npt.NDArray[np.int64]:
+def masked_test_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int = 42) -> Integers:
     """The true tokens that ``predictions`` with the same arguments asks for, shape (windows, m)."""
     return masked_windows(ensemble.store, "test", ensemble.spec.window, windows, rate, seed)[2]

@@ -123,9 +123,10 @@ def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> tor
 
     The head and the decoder never see the other tokens. In a BERT neither does the last layer, where the
     others only lend their keys and values; the layer's own modules do the work, and the result is the same.
+    Of a family that no preset has, all logits are computed.
 
     Args:
-        model: a ``BertForMaskedLM``, ``RoFormerForMaskedLM`` or ``ModernBertForMaskedLM``.
+        model: any masked language model of Hugging Face.
         ids: token ids, shape (n, window).
         positions: positions to predict, shape (n, m).
 
@@ -135,13 +136,17 @@ def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> tor
     if isinstance(model, BertForMaskedLM):
         logits: torch.Tensor = model.cls(_last_hidden_of_bert(model.bert, ids, positions))
         return logits
-    chosen = _at(model.base_model(input_ids=ids).last_hidden_state, positions)
-    logits = model.cls(chosen) if hasattr(model, "cls") else model.decoder(model.head(chosen))
-    return logits
+    if isinstance(model, RoFormerForMaskedLM):
+        logits = model.cls(_at(model.base_model(input_ids=ids).last_hidden_state, positions))
+        return logits
+    if isinstance(model, ModernBertForMaskedLM):
+        logits = model.decoder(model.head(_at(model.base_model(input_ids=ids).last_hidden_state, positions)))
+        return logits
+    return _at(model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits, positions)
 
 
 def _at(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """The states at some positions: (n, window, hidden) and (n, m) -> (n, m, hidden)."""
+    """States or logits at some positions: (n, window, hidden) and (n, m) -> (n, m, hidden)."""
     return hidden.gather(1, positions.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
 
 

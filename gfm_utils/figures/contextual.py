@@ -51,7 +51,7 @@ def _layers(table: pd.DataFrame, names: dict[str, str], parameter: str) -> alt.L
     span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title=None),
-        strokeDash=state_dash(),
+        strokeDash=state_dash(rows["state"]),
         tooltip=["condition", "state", "what", "level", "x", *tooltips("value", "low", "high")],
     )
     return themed(alt.layer(span, line).add_params(measure, level).properties(width="container", height=320))

@@ -43,7 +43,7 @@ def top_p_chart(table: pd.DataFrame, authors: bool = False) -> alt.LayerChart:
     )
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title="Jensen–Shannon distance", scale=alt.Scale(domain=[0, 1], clamp=True)),
-        strokeDash=state_dash("trained", "untrained", *controls.values()),
+        strokeDash=state_dash(rows["state"]),
         tooltip=[
             "condition", "state", alt.Tooltip("x:Q", title="top-p", format=".0%"),
             alt.Tooltip("value:Q", title="distance", format=".3f"),
@@ -103,17 +103,16 @@ def agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
     wide = rows[rows["metric"] == "top1_agreement"].copy()
     chance = rows[rows["metric"] == "top1_agreement_chance"].set_index(["condition", "state"])["value"]
     wide["chance"] = [chance[(c, s)] for c, s in zip(wide["condition"], wide["state"], strict=True)]
+    states = [name for name in ("trained", "untrained") if name in set(wide["state"])]
     base = alt.Chart(wide[["condition", "state", "value", "low", "high", "chance"]]).encode(
         y=alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=160)),
-        yOffset=alt.YOffset("state:N", sort=["trained", "untrained"]),
+        yOffset=alt.YOffset("state:N", sort=states),
         tooltip=["condition", "state", *tooltips("value", "low", "high", "chance")],
     )  # fmt: skip
     bar = base.mark_bar().encode(
         x=alt.X("value:Q", title="share of tokens with the same likeliest token", axis=alt.Axis(format="%")),
         color=condition_colour(conditions_of(table)),
-        opacity=alt.Opacity(
-            "state:O", title=None, scale=alt.Scale(domain=["trained", "untrained"], range=[1, 0.4])
-        ),
+        opacity=alt.Opacity("state:O", title=None, scale=alt.Scale(domain=states, range=[1, 0.4][: len(states)])),
     )
     span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     tick = base.mark_tick(color="black", thickness=3).encode(x="chance:Q")
@@ -132,7 +131,7 @@ def rank_agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
     )
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title="share in common", scale=alt.Scale(domain=[0, 1], clamp=True)),
-        strokeDash=state_dash("trained", "chance"),
+        strokeDash=state_dash(rows["state"]),
         tooltip=["condition", "state", alt.Tooltip("x:Q", title="k"), *tooltips("value", "low", "high")],
     )
     span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")

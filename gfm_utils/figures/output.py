@@ -66,7 +66,7 @@ def rank_probability_chart(table: pd.DataFrame) -> alt.Chart:
                 "value:Q", title="mean probability", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g")
             ),
             color=condition_colour(conditions_of(table)),
-            strokeDash=state_dash(),
+            strokeDash=state_dash(rows["state"]),
             opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15)),
             tooltip=[
                 "condition", "state", alt.Tooltip("x:Q", title="rank"),
@@ -80,11 +80,14 @@ def rank_probability_chart(table: pd.DataFrame) -> alt.Chart:
 
 
 def context_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Context gain per base or character over counting: frequencies, and n-grams of one side or both."""
+    """Context gain per symbol over counting: frequencies, and where counted n-grams of one side or both."""
     names = {"left": "n-grams before", "both": "n-grams on both sides"}
     plain = rows_of(table, "context_gain").assign(x="token frequencies")
-    ngram = rows_of(table, "context_gain", axis="against", numeric=False)
-    rows = summaries(pd.concat([plain, ngram.assign(x=ngram["x"].map(names))]))
+    parts = [plain]
+    if (table["axis"] == "against").any():
+        ngram = rows_of(table, "context_gain", axis="against", numeric=False)
+        parts.append(ngram.assign(x=ngram["x"].map(names)))
+    rows = summaries(pd.concat(parts))
     rows = with_span(rows[(rows["unit"] != "bits/token") & (rows["state"] == "trained")])
     base = alt.Chart(rows[["condition", "x", "value", "low", "high"]]).encode(
         y=alt.Y("x:N", title="gain over", sort=None, axis=alt.Axis(labelLimit=180)),

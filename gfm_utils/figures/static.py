@@ -37,7 +37,7 @@ def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
     span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title="overlap (Jaccard index)"),
-        strokeDash=state_dash("trained", "untrained", "chance"),
+        strokeDash=state_dash(drawn["state"]),
         tooltip=[
             "condition", "state", alt.Tooltip("x:Q", title="k"), *tooltips("value", "low", "high"),
         ],
@@ -61,7 +61,7 @@ def neighbourhood_chart(table: pd.DataFrame) -> alt.LayerChart:
     span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title="agreement (chance 0, the same 1)"),
-        strokeDash=state_dash(),
+        strokeDash=state_dash(rows["state"]),
         tooltip=["condition", "state", alt.Tooltip("x:Q", title="k"), *tooltips("value", "low", "high")],
     )
     return themed(alt.layer(span, line).add_params(chosen).properties(width="container", height=300))
@@ -87,7 +87,7 @@ def band_chart(table: pd.DataFrame) -> alt.LayerChart:
     span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
     line = base.mark_line(point=True, strokeWidth=2).encode(
         y=alt.Y("value:Q", title=None),
-        strokeDash=state_dash(),
+        strokeDash=state_dash(rows["state"]),
         tooltip=["condition", "state", "what", "x", *tooltips("value", "low", "high")],
     )
     return themed(alt.layer(span, line).add_params(chosen).properties(width="container", height=300))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
+import pandas as pd
 
 #: Told apart by colour-blind readers too (Okabe and Ito, 2008; Tol, 2021), in the order of the conditions.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
@@ -53,14 +54,15 @@ def tooltips(*names: str, text: str = ".3f") -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{name}:Q", format=text) for name in names]
 
 
-def state_dash(*states: str) -> alt.StrokeDash:
-    """Solid lines for trained members, and dashes of their own for the controls.
+def state_dash(states: pd.Series) -> alt.StrokeDash:
+    """Solid lines for trained members and dashes for their controls, of which the legend has those that are there.
 
     Args:
-        states: of ``DASHES``, in the order of the legend; none: trained and untrained.
+        states: of the rows that are drawn.
     """
-    names = states or ("trained", "untrained")
-    scale = alt.Scale(domain=list(names), range=[list(DASHES[name]) for name in names])
+    present = set(states)
+    there = {name: dash for name, dash in DASHES.items() if name in present}
+    scale = alt.Scale(domain=list(there), range=[list(dash) for dash in there.values()])
     legend = alt.Legend(symbolType="stroke", symbolStrokeColor=NEUTRAL, symbolSize=400, symbolStrokeWidth=2)
     return alt.StrokeDash("state:N", title=None, scale=scale, legend=legend)
 

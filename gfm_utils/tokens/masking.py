@@ -30,7 +30,14 @@ def masked_per_window(window: int, rate: float) -> int:
     return max(1, round(rate * window))
 
 
-def choose_positions(windows: Integers, window: int, rate: float, seed: int, epoch: int = 0) -> Integers:
+def choose_positions(
+    windows: Integers,
+    window: int,
+    rate: float,
+    seed: int,
+    epoch: int = 0,
+    allowed: npt.NDArray[np.bool_] | None = None,
+) -> Integers:
     """Positions to predict: the same number in each window, uniform among its positions.
 
     Args:
@@ -39,12 +46,15 @@ def choose_positions(windows: Integers, window: int, rate: float, seed: int, epo
         rate: share of the tokens to predict.
         seed: of the masks.
         epoch: masks differ between epochs.
+        allowed: the positions to choose from, shape (n, window), at least so many in each window; None: all.
 
     Returns:
         Ascending positions, shape (n, ``masked_per_window(window, rate)``).
     """
     count = masked_per_window(window, rate)
     noise = _noise(seed, 2 * epoch, np.asarray(windows), window)
+    if allowed is not None:
+        noise = np.where(allowed, noise, np.uint64(2**64 - 1))
     return np.sort(np.argpartition(noise, count - 1, axis=1)[:, :count], axis=1)
 
 

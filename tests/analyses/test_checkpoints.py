@@ -1,4 +1,4 @@
-"""Models that other code saved: plain ``save_pretrained`` of BERT, with and without a tokenizer beside it."""
+"""Models that other code saved: plain ``save_pretrained``, with and without a tokenizer beside them."""
 
 import json
 import sys
@@ -6,37 +6,71 @@ import sys
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import BertConfig, BertForMaskedLM, set_seed
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    ModernBertConfig,
+    ModernBertForMaskedLM,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    set_seed,
+)
 
 from gfm_utils import cli
-from gfm_utils.analyses import analyse_models, contextual_embeddings, static_embeddings
+from gfm_utils.analyses import (
+    analyse_models,
+    contextual_embeddings,
+    disagreement,
+    output_distributions,
+    static_embeddings,
+)
 from gfm_utils.analyses.alignment import procrustes
-from gfm_utils.analyses.checkpoints import members_of
+from gfm_utils.analyses.checkpoints import ANALYSES
+from gfm_utils.analyses.pretrained import members_of
+from gfm_utils.analyses.reading import read
 from gfm_utils.corpora import load
 from gfm_utils.errors import GfmError
+from gfm_utils.figures.select import value_of
 from gfm_utils.tables import COLUMNS
+from gfm_utils.tokens import SPECIAL
+
+SHAPE = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+FAMILIES = {
+    "bert": (BertConfig, BertForMaskedLM),
+    "roberta": (RobertaConfig, RobertaForMaskedLM),
+    "modernbert": (ModernBertConfig, ModernBertForMaskedLM),
+}
 
 
-def save_bert(path, vocabulary=64, layers=2, seed=0):
+def save_model(path, vocabulary=64, layers=2, seed=0, family="bert", **options):
     set_seed(seed)
-    config = BertConfig(
-        vocab_size=vocabulary,
-        hidden_size=16,
-        num_hidden_layers=layers,
-        num_attention_heads=2,
-        intermediate_size=32,
-    )
-    BertForMaskedLM(config).save_pretrained(path)
+    config, model = FAMILIES[family]
+    special = dict.fromkeys(("pad_token_id", "bos_token_id", "cls_token_id", "eos_token_id", "sep_token_id"), 0)
+    options = {**SHAPE, "num_hidden_layers": layers, **special, **options}
+    model(config(vocab_size=vocabulary, **options)).save_pretrained(path)
     return str(path)
 
 
-@pytest.fixture(scope="module")
-def berts(tmp_path_factory, trained):
-    folder, store = tmp_path_factory.mktemp("berts"), trained[0].store
-    paths = [save_bert(folder / f"bert-{seed}", store.vocabulary, seed=seed) for seed in range(3)]
+def word_pieces(corpus):
+    """A lower-casing WordPiece tokenizer, as BERT's: whole words of the corpus, else letters."""
+    letters = sorted({letter for segment in corpus.segments for letter in segment.text.lower() if letter != " "})
+    words = sorted({word for segment in corpus.segments for word in segment.text.lower().split()})[:40]
+    vocabulary = dict.fromkeys([*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *words])
+    made = Tokenizer(models.WordPiece({word: place for place, word in enumerate(vocabulary)}, unk_token="[UNK]"))
+    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    roles = {token[1:-1].lower() + "_token": token for token in SPECIAL}
+    return PreTrainedTokenizerFast(tokenizer_object=made, **roles)
+
+
+def save_members(folder, tokenizer, count=3, padding=0, family="bert", **options):
+    paths = [
+        save_model(folder / f"{family}-{seed}", len(tokenizer) + padding, seed=seed, family=family, **options)
+        for seed in range(count)
+    ]
     for path in paths:
-        store.tokenizer.save_pretrained(path)
+        tokenizer.save_pretrained(path)
     return paths
 
 
@@ -45,18 +79,98 @@ def corpus(toy_text):
     return load(str(toy_text))
 
 
-def test_plain_berts_have_the_metrics_of_our_ensembles(berts, corpus, trained, smoke):
-    table = analyse_models(berts, corpus, windows=32)
-    assert set(table["condition"]) == {f"{corpus.name}@bert-0"} and set(table["state"]) == {"trained"}
-    ours = {*static_embeddings(trained[:1])["metric"], *contextual_embeddings(trained[:1], smoke)["metric"]}
-    assert set(table["metric"]) == ours
-    assert set(table["member"].dropna()) == {1, 2, 3}
-    assert table["value"].notna().all()
+@pytest.fixture(scope="module")
+def genome(toy_fasta):
+    return load(str(toy_fasta))
+
+
+@pytest.fixture(scope="module")
+def berts(tmp_path_factory, corpus):
+    return save_members(tmp_path_factory.mktemp("berts"), word_pieces(corpus), padding=7)
+
+
+@pytest.fixture(scope="module")
+def tables_of_berts(berts, corpus):
+    return analyse_models(berts, corpus, windows=32)
+
+
+def test_plain_berts_have_the_metrics_of_our_ensembles(tables_of_berts, corpus, trained, smoke):
+    ours = {
+        "predictions": output_distributions(trained[:1], smoke),
+        "disagreement": disagreement(trained[:1], smoke),
+        "static_embeddings": static_embeddings(trained[:1]),
+        "contextual_embeddings": contextual_embeddings(trained[:1], smoke),
+    }
+    assert set(tables_of_berts) == set(ours)
+    for name, table in tables_of_berts.items():
+        assert set(table["condition"]) == {f"{corpus.name}@bert-0"}
+        assert set(table["state"].dropna()) == {"trained"}
+        assert set(table["member"].dropna()) <= {1, 2, 3} and table["value"].notna().all()
+        assert set(table["metric"]) == {metric for metric in ours[name]["metric"] if "ngram" not in metric}
+
+
+def test_predictions_are_over_the_tokenizers_tokens_whatever_the_padding(tables_of_berts, berts, corpus):
+    table, tokenizer = tables_of_berts["predictions"], word_pieces(corpus)
+    name = f"{corpus.name}@bert-0"
+    reading = read(corpus, tokenizer, 64, 32)
+    hidden = reading.hidden(0.15, 42)
+    model = BertForMaskedLM.from_pretrained(berts[1]).eval().double()
+    assert model.config.vocab_size == len(tokenizer) + 7
+    losses, entropies = [], []
+    with torch.no_grad():
+        for shown, places, truth in zip(hidden.shown, hidden.positions, hidden.targets, strict=True):
+            logits = model(input_ids=torch.tensor(shown)[None]).logits[0, places, : len(tokenizer)].numpy()
+            p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+            losses += [-np.log2(row[token]) for row, token in zip(p, truth, strict=True)]
+            entropies += [-(row * np.log2(row)).sum() for row in p]
+    second = table[(table["member"] == 2) & table["axis"].isna() & (table["unit"] == "bits/token")]
+    for metric, expected in (("nll", losses), ("output_entropy", entropies)):
+        assert second[second["metric"] == metric]["value"].item() == pytest.approx(np.mean(expected), abs=1e-5)
+    kl = value_of(table, name, "kl_from_uniform", state="trained")["value"]
+    entropy = value_of(table, name, "output_entropy", state="trained", unit="bits/token")["value"]
+    assert kl + entropy == pytest.approx(np.log2(len(tokenizer)))
+    assert value_of(table, name, "unigram_nll", unit="bits/token")["n"] == hidden.targets.size
+
+
+def test_masks_are_seeded_and_analyses_see_the_same_ones(berts, corpus):
+    first, second, other = (
+        analyse_models(berts, corpus, only=["disagreement"], windows=16, seed=seed)["disagreement"]
+        for seed in (1, 1, 2)
+    )
+    assert first.equals(second) and not first["value"].equals(other["value"])
+
+
+@pytest.mark.parametrize("family", ["roberta", "modernbert"])
+def test_other_families_on_dna_by_k_mers(family, trained, genome, tmp_path):
+    tokenizer = trained[1].store.tokenizer
+    paths = save_members(tmp_path, tokenizer, count=2, padding=3, family=family)
+    found = analyse_models(paths, genome, windows=16, only=["predictions", "disagreement", "contextual"])
+    name = f"{genome.name}@{family}-0"
+    bits, per_base = (
+        value_of(found["predictions"], name, "nll", state="trained", unit=unit)["value"]
+        for unit in ("bits/token", "bits/base")
+    )
+    assert per_base == pytest.approx(bits / 3) and 1 < bits < 20
+    assert {"token_frequency", "output_entropy", "gc", "soft_masked"} <= set(
+        found["disagreement"]["axis"].dropna()
+    )
+    layers = found["contextual_embeddings"]
+    assert set(layers.loc[layers["axis"] == "layer", "x"]) == {"embeddings", "encoder.0", "encoder.1"}
+
+
+def test_identical_models_agree(berts, corpus):
+    table = analyse_models([berts[0]] * 3, corpus, only=["disagreement"], windows=8)["disagreement"]
+    name = f"{corpus.name}@bert-0"
+    for metric, value in (("js_distance", 0), ("mutual_information", 0), ("top1_agreement", 1)):
+        assert value_of(table, name, metric, state="trained")["value"] == pytest.approx(value, abs=1e-6)
+    assert value_of(table, name, "js_distance_matched_null", state="trained")["value"] > 0
 
 
 def test_static_numbers_without_corpus_and_tokenizer(tmp_path):
-    paths = [save_bert(tmp_path / f"{seed}", seed=seed) for seed in (1, 2)]
-    table = analyse_models(paths, only=["static"])
+    paths = [save_model(tmp_path / f"{seed}", seed=seed) for seed in (1, 2)]
+    found = analyse_models(paths)
+    assert set(found) == {"static_embeddings"}
+    table = found["static_embeddings"]
     first, second = (
         BertForMaskedLM.from_pretrained(path).bert.embeddings.word_embeddings.weight.detach().double().numpy()
         for path in paths
@@ -66,51 +180,64 @@ def test_static_numbers_without_corpus_and_tokenizer(tmp_path):
     assert row["n"] == 64
 
 
-def test_our_ensemble_is_its_members(trained):
+def test_our_ensemble_is_its_members(trained, smoke):
     folder = trained[0].members[0].path.parent
     assert members_of([str(folder)]) == [str(member.path) for member in trained[0].members]
-    table = analyse_models([str(folder)], load(trained[0].condition.rpartition("@")[0]), only=["static"])
-    own = static_embeddings(trained[:1])
+    corpus = load(trained[0].condition.rpartition("@")[0])
+    found = analyse_models([str(folder)], corpus, only=["static", "predictions"], windows=32)
+    table, own = found["static_embeddings"], static_embeddings(trained[:1])
     ours, theirs = (
         rows[(rows["metric"] == "linear_cka") & rows["axis"].isna() & (rows["state"] == "trained")]["value"]
         for rows in (table, own)
     )
     np.testing.assert_allclose(ours.to_numpy(), theirs.to_numpy(), atol=0.05)
+    # the same models, other windows of the same source, and other parts that the frequencies come from
+    predicted, name = found["predictions"], found["predictions"]["condition"].iloc[0]
+    own = output_distributions(trained[:1], smoke)
+    for metric, where in (("nll", {"state": "trained"}), ("unigram_nll", {})):
+        theirs = value_of(own, trained[0].condition, metric, unit="bits/token", **where)["value"]
+        ours = value_of(predicted, name, metric, unit="bits/token", **where)["value"]
+        assert ours == pytest.approx(theirs, rel=0.06), metric
 
 
-def test_what_cannot_be_compared_is_one_sentence(berts, corpus, trained, tmp_path):
-    deep = save_bert(tmp_path / "deep", trained[0].store.vocabulary, layers=3)
+def test_what_cannot_be_compared_is_one_sentence(berts, corpus, genome, trained, tmp_path):
+    pieces = word_pieces(corpus)
+    deep = save_members(tmp_path / "deep", pieces, count=1, padding=7, layers=3)[0]
+    other = save_members(tmp_path / "other", trained[0].store.tokenizer, count=1)[0]
+    mute = save_members(tmp_path / "mute", pieces, count=2, padding=7)
+    pieces.mask_token = None
+    for path in mute:
+        pieces.save_pretrained(path)
+    dna = save_members(tmp_path / "dna", trained[1].store.tokenizer, count=2)
     for arguments, message in (
         ({"names": berts[:1], "corpus": corpus}, "nothing to be compared with"),
-        ({"names": berts}, "need something to read"),
-        ({"names": berts, "only": ["fisher"]}, "unknown analysis"),
-        ({"names": [*berts, save_bert(tmp_path / "wide", 75)], "corpus": corpus}, "share a vocabulary"),
-        ({"names": [*berts, deep], "corpus": corpus}, "numbers of layers"),
+        ({"names": berts, "only": ["predictions"]}, "need something to read"),
+        ({"names": berts, "only": ["fischer"]}, "unknown analysis"),
+        ({"names": [*berts, save_model(tmp_path / "wide", 999)], "corpus": corpus}, "share a vocabulary"),
+        ({"names": [berts[0], other], "corpus": corpus}, "another tokenizer"),
+        ({"names": [*berts, deep], "corpus": corpus, "only": ["contextual"]}, "numbers of layers"),
         ({"names": [str(tmp_path / "wide")] * 2, "corpus": corpus}, "no tokenizer"),
-        ({"names": [str(tmp_path)] * 2, "only": ["static"]}, "cannot be loaded"),
         ({"names": berts, "corpus": corpus, "window": 10**6}, "windows of 1000000 tokens"),
+        ({"names": berts, "corpus": corpus, "window": 600}, "reads 512 tokens at most"),
+        ({"names": mute, "corpus": corpus, "only": ["predictions"]}, "no mask token"),
+        ({"names": dna, "corpus": corpus, "only": ["disagreement"]}, "the tokenizer knows .* of the tokens"),
     ):
-        with pytest.raises(GfmError, match=message):
+        with pytest.raises(GfmError, match=message) as caught:
             analyse_models(**arguments)
+        assert "\n" not in str(caught.value)
 
 
-def test_pickled_weights_are_not_read(tmp_path):
-    path = tmp_path / "pickled"
-    save_bert(path)
-    weights = path / "model.safetensors"
-    torch.save(load_file(weights), path / "pytorch_model.bin")
-    weights.unlink()
-    with pytest.raises(GfmError, match="safetensors"):
-        analyse_models([str(path)] * 2, only=["static"])
-
-
-def test_the_command(berts, toy_text, tmp_path, capsys, monkeypatch):
-    options = ["--corpus", str(toy_text), "--windows", "16", "--json", "--out", str(tmp_path / "out")]
+def test_the_command_writes_a_table_a_chapter_and_a_report(berts, toy_text, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out"
+    options = ["--corpus", str(toy_text), "--windows", "16", "--json", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", ["gfm", "analyse", *berts, *options])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert not stop.value.code
-    rows = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    rows = json.loads(printed.out)
     assert all(set(row) == set(COLUMNS) for row in rows)
-    assert {"procrustes_disparity", "effective_rank"} <= {row["metric"] for row in rows}
-    assert any((tmp_path / "out").glob("*.parquet"))
+    assert {"nll", "js_distance", "procrustes_disparity", "effective_rank"} <= {row["metric"] for row in rows}
+    assert {path.stem for path in out.glob("*.parquet")} == {analysis.chapter for analysis in ANALYSES.values()}
+    assert json.loads((out / "provenance.json").read_text())["configuration"]["models"] == berts
+    assert "No untrained members" in printed.err and (out / "report.html").is_file()

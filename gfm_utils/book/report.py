@@ -1,0 +1,161 @@
+"""One page of charts and tables for models that have no book: a file that needs no other and no network."""
+
+import html
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from gfm_utils import figures
+from gfm_utils.book import offline
+from gfm_utils.figures.select import conditions_of
+from gfm_utils.files import atomic
+
+
+class Figure(NamedTuple):
+    """A chart of a result table.
+
+    Attributes:
+        draw: the chart.
+        caption: what it shows.
+        axis: it is left out of a table without rows on this axis.
+    """
+
+    draw: Callable[[pd.DataFrame], Any]
+    caption: str
+    axis: str | None = None
+
+
+class Section(NamedTuple):
+    """A chapter's charts, and the metrics of its table for people (``axis``: one column a position)."""
+
+    title: str
+    figures: tuple[Figure, ...]
+    metrics: tuple[str, ...]
+    axis: str | None = None
+
+
+#: By the name of the result table. Intervals are over the models that were named.
+SECTIONS: dict[str, Section] = {
+    "predictions": Section(
+        "Predictions",
+        (
+            Figure(
+                figures.uncertainty_chart,
+                "Output entropy and loss of every model in bits per token. Rules: token frequencies of the "
+                "rest of the corpus, and a uniform choice.",
+            ),
+            Figure(
+                figures.context_chart,
+                "What the models save over token frequencies on the same hidden tokens, per base or character.",
+            ),
+            Figure(figures.rank_probability_chart, "Mean probability of the r-th likeliest token.", "rank"),
+            Figure(
+                figures.reliability_chart,
+                "Share of hits against the probability of the likeliest token; dashed: calibrated. Axes: square "
+                "roots.",
+            ),
+        ),
+        ("output_entropy", "nll", "context_gain", "accuracy", "expected_calibration_error"),
+    ),
+    "disagreement": Section(
+        "Disagreement",
+        (
+            Figure(
+                figures.top_p_chart,
+                "Jensen–Shannon distance between models against the share of the probability kept. Controls: "
+                "predictions for unrelated tokens; matched null: distributions as certain whose logits are noise.",
+            ),
+            Figure(
+                figures.agreement_chart,
+                "Share of hidden tokens for which two models have the same likeliest token. Tick: chance.",
+            ),
+            Figure(
+                figures.rank_agreement_chart,
+                "Share of the k likeliest tokens that two models have in common. Dotted: level of chance.",
+            ),
+            Figure(
+                figures.strata_chart,
+                "Distance at full mass by kind of token (points); ticks: matched null of the same tokens.",
+            ),
+            Figure(figures.pair_chart, "Every pair of models, by their numbers, at the top-p that is pointed at."),
+        ),
+        ("js_distance", "js_distance_matched_null", "mutual_information", "top1_agreement", "rank_biased_overlap"),
+    ),
+    "static_embeddings": Section(
+        "Static embeddings",
+        (
+            Figure(figures.overlap_chart, "Overlap of the k nearest neighbours. Dotted: exact level of chance."),
+            Figure(figures.neighbourhood_chart, "Agreement about neighbourhoods with chance at 0."),
+            Figure(figures.alignment_chart, "Shape of the whole set of embeddings, compared between models."),
+            Figure(figures.band_chart, "The same by the frequency of tokens in the corpus.", "band"),
+        ),
+        ("procrustes_disparity", "linear_cka", "linear_cka_debiased", "rbf_cka_debiased"),
+    ),
+    "contextual_embeddings": Section(
+        "Contextual embeddings",
+        (
+            Figure(figures.layer_shape_chart, "Shape of the hidden states at each layer."),
+            Figure(figures.layer_agreement_chart, "Agreement between models at each layer."),
+            Figure(figures.layer_cka_chart, "Debiased linear CKA between layers of one model, mean over models."),
+        ),
+        ("linear_cka_debiased",),
+        "layer",
+    ),
+}
+_STYLE = """body { font-family: sans-serif; max-width: 52rem; margin: 1rem auto; padding: 0 1rem; color: #222 }
+figure { margin: 1.5rem 0 } figcaption, .note { color: #555; font-size: 0.9rem }
+.chart { width: 100%; overflow-x: auto } .wide { overflow-x: auto } code { overflow-wrap: anywhere }
+table { border-collapse: collapse; font-size: 0.85rem } td, th { padding: 0.2rem 0.6rem; text-align: left }"""
+
+
+def write_report(tables: Mapping[str, pd.DataFrame], path: Path, command: str) -> Path:
+    """Write the charts of some result tables, those of ``SECTIONS``, as one HTML page, and return its path.
+
+    Args:
+        tables: by the name of their chapter; others are passed over.
+        path: of the page.
+        command: that made the tables.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        offline.copy_vega(Path(folder) / "kept", Path(folder))
+        bundle = (Path(folder) / offline.VEGA_BUNDLE).read_text(encoding="utf-8")
+    bundle = re.sub("</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE)  # or it would end its own element
+    parts = [part for name, table in tables.items() if name in SECTIONS for part in _section(name, table)]
+    names = dict.fromkeys(name for table in tables.values() for name in conditions_of(table))
+    title = html.escape(", ".join(names))
+    with atomic(path) as temporary:
+        temporary.write_text(
+            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<style>{_STYLE}</style>\n<script>{bundle}</script></head>\n"
+            f"<body><main><h1>{title}</h1>\n"
+            f'<p class="note"><code>{html.escape(command)}</code><br>Brackets and bars are 95 % intervals over '
+            "the models, which two models do not allow. There are no untrained models to compare with.</p>\n"
+            + "\n".join(parts)
+            + "\n</main></body></html>\n",
+            encoding="utf-8",
+        )
+    return path
+
+
+def _section(name: str, table: pd.DataFrame) -> Iterator[str]:
+    """A heading, the charts and the table of one chapter."""
+    section = SECTIONS[name]
+    yield f"<h2>{section.title}</h2>"
+    axes = set(table["axis"].dropna())
+    for number, figure in enumerate(section.figures, 1):
+        if figure.axis is None or figure.axis in axes:
+            place = f"altair-viz-{name}-{number}"
+            chart = json.dumps(figure.draw(table).to_dict()).replace("<", "\\u003c")
+            yield (
+                f'<figure><div class="chart" id="{place}"></div>\n'
+                f"<figcaption>{figure.caption}</figcaption></figure>\n"
+                f'<script>vegaEmbed("#{place}", {chart}, {{mode: "vega-lite", actions: false}});</script>'
+            )
+    shown = figures.overview(table, *section.metrics, axis=section.axis)
+    yield f'<div class="wide">{shown.to_html()}</div>'

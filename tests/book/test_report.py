@@ -1,0 +1,57 @@
+import os
+
+import pytest
+
+from gfm_utils import analyses, tables
+from gfm_utils.book import pages
+from gfm_utils.book.report import SECTIONS, write_report
+from gfm_utils.errors import GfmError
+
+SHOWN = sum(len(section.figures) for section in SECTIONS.values())
+
+
+@pytest.fixture(scope="module")
+def found(trained, smoke):
+    """The tables of an ensemble as those of foreign models: no untrained members, no n-grams, a hostile name."""
+    one = trained[1:]
+    made = {
+        "predictions": analyses.output_distributions(one, smoke),
+        "disagreement": analyses.disagreement(one, smoke),
+        "static_embeddings": analyses.static_embeddings(one),
+        "contextual_embeddings": analyses.contextual_embeddings(one, smoke),
+    }
+    for name, table in made.items():
+        kept = (table["state"] != "untrained").fillna(True) & ~table["metric"].str.contains("ngram")
+        kept &= (table["axis"] != "against").fillna(True)
+        made[name] = table[kept].assign(condition="a</script><b>@c")
+    return made
+
+
+def test_every_chart_of_every_chapter_is_on_the_page(found, tmp_path):
+    page = write_report(found, tmp_path / "report.html", "gfm analyse 'x<y'").read_text()
+    page = page.partition("<body>")[2]  # without the library
+    assert page.count('vegaEmbed("#altair-viz-') == SHOWN
+    assert page.count("<table") == len(SECTIONS) and "gfm analyse &#x27;x&lt;y&#x27;" in page
+    assert "<b>" not in page and '"untrained"' not in page
+    assert page.lower().count("</script>") == SHOWN
+
+
+def test_charts_without_rows_are_left_out(found, tmp_path):
+    static = found["static_embeddings"]
+    bare = static[~static["axis"].isin(["band", "band_at_k10"])]
+    page = write_report(
+        {"static_embeddings": bare, "fisher": tables.table([])}, tmp_path / "r.html", ""
+    ).read_text()
+    page = page.partition("<body>")[2]
+    assert page.count('vegaEmbed("#altair-viz-') == 3 and page.count("<h2>") == 1
+
+
+@pytest.mark.browser
+def test_the_report_draws_without_a_network(found, tmp_path):
+    if os.environ.get("GFM_REQUIRE_BROWSER") != "1":
+        try:
+            pages.find_chromium()
+        except GfmError as error:
+            pytest.skip(str(error))
+    write_report(found, tmp_path / "report.html", "gfm analyse")
+    assert not pages.check(tmp_path, ["report"])
