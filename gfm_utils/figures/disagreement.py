@@ -135,7 +135,7 @@ def rank_agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
         tooltip=["condition", "state", alt.Tooltip("x:Q", title="k"), *tooltips("value", "low", "high")],
     )
     span = base.transform_filter("datum.state == 'trained'").mark_rule().encode(y="low:Q", y2="high:Q")
-    return themed(alt.layer(line, span).properties(width="container", height=300))
+    return themed(alt.layer(span, line).properties(width="container", height=300))
 
 
 def strata_chart(table: pd.DataFrame) -> alt.LayerChart:
