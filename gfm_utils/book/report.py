@@ -157,5 +157,5 @@ def _section(name: str, table: pd.DataFrame) -> Iterator[str]:
                 f"<figcaption>{figure.caption}</figcaption></figure>\n"
                 f'<script>vegaEmbed("#{place}", {chart}, {{mode: "vega-lite", actions: false}});</script>'
             )
-    shown = figures.overview(table, *section.metrics, axis=section.axis)
+    shown = figures.overview(table, *section.metrics, axis=section.axis).format(escape="html")
     yield f'<div class="wide">{shown.to_html()}</div>'

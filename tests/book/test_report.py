@@ -29,10 +29,10 @@ def found(trained, smoke):
 
 def test_every_chart_of_every_chapter_is_on_the_page(found, tmp_path):
     page = write_report(found, tmp_path / "report.html", "gfm analyse 'x<y'").read_text()
-    page = page.partition("<body>")[2]  # without the library
+    page = page.rpartition("<body>")[2]  # without the library
     assert page.count('vegaEmbed("#altair-viz-') == SHOWN
     assert page.count("<table") == len(SECTIONS) and "gfm analyse &#x27;x&lt;y&#x27;" in page
-    assert "<b>" not in page and '"untrained"' not in page
+    assert "<b>" not in page
     assert page.lower().count("</script>") == SHOWN
 
 
@@ -42,7 +42,7 @@ def test_charts_without_rows_are_left_out(found, tmp_path):
     page = write_report(
         {"static_embeddings": bare, "fisher": tables.table([])}, tmp_path / "r.html", ""
     ).read_text()
-    page = page.partition("<body>")[2]
+    page = page.rpartition("<body>")[2]
     assert page.count('vegaEmbed("#altair-viz-') == 3 and page.count("<h2>") == 1
 
 
