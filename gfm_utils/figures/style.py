@@ -63,9 +63,14 @@ def state_dash(states: pd.Series) -> alt.StrokeDash:
     present = set(states)
     there = {name: dash for name, dash in DASHES.items() if name in present}
     scale = alt.Scale(domain=list(there), range=[list(dash) for dash in there.values()])
-    stroke = {"symbolStrokeColor": NEUTRAL, "symbolSize": 400, "symbolStrokeWidth": 2}
     # With a fill of its own Vega-Lite does not hide the stroke of lines that have points on them.
-    legend = alt.Legend(symbolType="stroke", symbolFillColor="transparent", **stroke)
+    legend = alt.Legend(
+        symbolType="stroke",
+        symbolFillColor="transparent",
+        symbolStrokeColor=NEUTRAL,
+        symbolStrokeWidth=2,
+        symbolSize=400,
+    )
     return alt.StrokeDash("state:N", title=None, scale=scale, legend=legend)
 
 
