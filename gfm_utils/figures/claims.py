@@ -36,27 +36,20 @@ def claims_table(
     if not found:
         return NOTHING
     others = {title: check_claims(other) for title, other in (recorded or {}).items()}
-    heads = [
-        "Claim, and what measures it",
-        "Text",
-        "DNA",
-        "DNA − text (weakest pair)",
-        "This run",
-        *others,
-    ]
-    lines = [f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * 3}{' --- |' * (1 + len(others))}"]
+    heads = ["Claim, and what measures it", "This run", *others, "Text", "DNA", "DNA − text (weakest pair)"]
+    lines = [f"| {' | '.join(heads)} |", f"| --- |{' --- |' * (1 + len(others))}{' ---: |' * 3}"]
     for claim, tested in found.items():
         runs = [tested, *(other.get(claim, []) for other in others.values())]
         words = [f"**{verdict(one)}**" if verdicts else "" for one in runs]
-        lines.append(f"| **{claim.text}** | | | | {' | '.join(words)} |")
+        lines.append(f"| **{claim.text}** | {' | '.join(words)} | | | |")
         for one in tested:
             name = f"[{one.measure.text}]({link}/{one.measure.chapter})" if link else one.measure.text
             marks = [_mark(one)]
             for other in others.values():
                 same = [twin for twin in other.get(claim, []) if twin.measure == one.measure]
-                marks.append(f"{_difference(same[0])}<br>{_mark(same[0])}" if same else "–")
-            cells = [_values(one, dna) for dna in (False, True)]
-            lines.append(f"| {name} | {cells[0]} | {cells[1]} | {_difference(one)} | {' | '.join(marks)} |")
+                marks.append(f"{_mark(same[0])}<br>{_difference(same[0])}" if same else "–")
+            cells = [*marks, *(_values(one, dna) for dna in (False, True)), _difference(one)]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -38,13 +38,13 @@ def no_recorded_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_verdict_number_null_and_link(dna: float, verdict: str, mark: str, tmp_path: Path) -> None:
     write_table(table(run(dna)), tmp_path / "a.parquet")
     head, _, claim, measure = claims.front_page_claims(tmp_path).splitlines()
-    assert head.endswith("| This run |")
-    assert claim.endswith(f"| | | | **{verdict}** |")
+    assert head.startswith("| Claim, and what measures it | This run | Text |")
+    assert claim.endswith(f"| **{verdict}** | | | |")
     points = 100 * (dna - 0.2)
     assert measure.startswith(
-        f"| [encoder's share](chapters/fisher) | 20.2 %<br>(untrained 50.0 %) | {100 * dna + 0.25:.1f} %"
+        f"| [encoder's share](chapters/fisher) | {mark} | 20.2 %<br>(untrained 50.0 %) | {100 * dna + 0.25:.1f} %"
     )
-    assert f"{points:+.1f} [" in measure and "p = 0.029" in measure and measure.endswith(f"| {mark} |")
+    assert f"{points:+.1f} [" in measure and measure.endswith("p = 0.029 |")
 
 
 @pytest.mark.usefixtures("no_recorded_run")
@@ -57,6 +57,6 @@ def test_a_recorded_run_has_a_column_of_its_own(tmp_path: Path, monkeypatch: pyt
     write_table(table(run(0.1)), tmp_path / "a.parquet")
     monkeypatch.setattr(claims, "recorded", lambda name: (table(run(0.3)), {"device": "Xeon; NVIDIA H200"}))
     head, _, claim, measure = claims.front_page_claims(tmp_path).splitlines()
-    assert head.endswith("| This run | Recorded on NVIDIA H200 |")
-    assert claim.endswith("| **supported** | **not supported** |")
-    assert measure.endswith("points<br>p = 0.029 | for | +10.0 [+9.8, +10.2] points<br>p = 0.029<br>**against** |")
+    assert "| This run | Recorded on NVIDIA H200 | Text |" in head
+    assert claim.endswith("| **supported** | **not supported** | | | |")
+    assert "| for | **against**<br>+10.0 [+9.8, +10.2] points<br>p = 0.029 |" in measure
