@@ -24,7 +24,7 @@ class _Logits(torch.nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, ids: torch.Tensor, positions: torch.Tensor, attention: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor, positions: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
         logits = self.model(input_ids=ids, attention_mask=attention).logits
         return logits.gather(1, positions.unsqueeze(-1).expand(-1, -1, logits.shape[-1]))
 
@@ -51,7 +51,8 @@ def gradients(model: Any, examples: MaskedTokens) -> dict[str, torch.Tensor]:
     def loss(values: dict[str, torch.Tensor], *example: torch.Tensor) -> torch.Tensor:
         ids, positions, targets, there, *rest = (tensor.unsqueeze(0) for tensor in example)
         placed = {f"model.{name}": values[source] for name, source in alias.items()}
-        inputs = (ids, positions, rest[0] if rest else None)
+        attention = rest[0] if rest else torch.ones_like(whole)
+        inputs = (ids, positions, attention)
         logits = functional_call(wrapped, placed, inputs, tie_weights=False)
         losses = functional.cross_entropy(logits[0], targets[0], reduction="none")
         return (losses * there[0]).sum() / there.sum()
@@ -59,14 +60,16 @@ def gradients(model: Any, examples: MaskedTokens) -> dict[str, torch.Tensor]:
     there = examples.there
     positions, targets = examples.positions.clamp(min=0), examples.targets.clamp(min=0)
     given = [examples.ids, positions, targets, there.to(next(iter(values.values())).dtype)]
-    per_example = grad(loss)
+    per_example, whole = grad(loss), torch.ones_like(examples.ids[:1])
     if examples.attention is not None and not examples.attention.all():
-        given.append(examples.attention)  # transformers look into a mask, so windows go one by one
-        alone = [per_example(values, *(tensor[row] for tensor in given)) for row in range(len(examples))]
-        return {name: torch.stack([one[name] for one in alone]) for name in values}
-    with _eager_attention(model):
-        found: dict[str, torch.Tensor] = vmap(per_example, in_dims=(None, *[0] * len(given)))(values, *given)
-    return found
+        given.append(examples.attention)
+    else:
+        with _eager_attention(model):
+            found: dict[str, torch.Tensor] = vmap(per_example, in_dims=(None, *[0] * len(given)))(values, *given)
+        return found
+    # transformers look into a mask of padding, which vmap forbids: windows go one by one
+    alone = [per_example(values, *(tensor[row] for tensor in given)) for row in range(len(examples))]
+    return {name: torch.stack([one[name] for one in alone]) for name in values}
 
 
 @contextmanager
@@ -82,14 +85,29 @@ def _eager_attention(model: Any) -> Iterator[None]:
 
 def sums_of_squares(model: Any, examples: MaskedTokens, per: Per) -> Sums:
     """As in :mod:`.exact`."""
-    if per == "token":
-        there, total = examples.there, {}
-        for group, values in sums_of_squares(model, examples.apart(), "sequence").items():
-            total[group] = values.new_zeros(there.shape)
-            total[group][there] = values
-        return total
-    found, groups = gradients(model, examples), groups_of(model)
-    sums: Sums = {}
+    if per == "sequence":
+        return group_sums(model, examples, gradients(model, examples))
+    there, total = examples.there, {}
+    for group, values in sums_of_squares(model, examples.apart(), "sequence").items():
+        total[group] = values.new_zeros(there.shape)
+        total[group][there] = values
+    return total
+
+
+def group_sums(model: Any, examples: MaskedTokens, found: dict[str, torch.Tensor], scaled: bool = False) -> Sums:
+    """Squares of gradients that are formed, by group.
+
+    Args:
+        model: whose gradients they are.
+        examples: of which they were taken.
+        found: result of ``gradients``.
+        scaled: multiply each gradient by its parameter first.
+    """
+    groups, sums, tied = groups_of(model), Sums(), OUTPUT_PATH in found
+    if scaled:
+        values = dict(model.named_parameters())
+        values[OUTPUT_PATH] = model.get_output_embeddings().weight
+        found = {name: value * values[name].detach() for name, value in found.items()}
 
     def add(group: str, values: torch.Tensor) -> None:
         sums[group] = sums.get(group, 0) + values.double()
@@ -101,7 +119,7 @@ def sums_of_squares(model: Any, examples: MaskedTokens, per: Per) -> Sums:
             of_mask = rows[:, masked] if masked >= 0 else torch.zeros_like(rows[:, 0])
             add(MASK, of_mask)
             add(VISIBLE, rows.sum(1) - of_mask)
-            if OUTPUT_PATH in found:
+            if tied:
                 add(CROSS, 2 * (value * found[OUTPUT_PATH]).flatten(1).sum(1))
         else:
             add(group, value.flatten(1).square().sum(1))
