@@ -71,9 +71,10 @@ class MaskedTokens:
         """The same windows with other tokens to predict."""
         return replace(self, targets=targets)
 
-    def first(self, count: int) -> "MaskedTokens":
-        """The same windows with at most ``count`` tokens to predict in each."""
-        return replace(self, positions=self.positions[:, :count], targets=self.targets[:, :count])
+    def thinned(self, count: int) -> "MaskedTokens":
+        """The same windows with about ``count`` tokens to predict in each, evenly among them; all stay masked."""
+        columns = torch.linspace(0, self.positions.shape[1] - 1, min(count, self.positions.shape[1])).round().long()
+        return replace(self, positions=self.positions[:, columns], targets=self.targets[:, columns])
 
     def apart(self) -> "MaskedTokens":
         """Every masked token as a window of its own, in row-major order; the others stay masked."""

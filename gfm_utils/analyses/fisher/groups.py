@@ -41,8 +41,8 @@ def groups_of(model: Any) -> dict[str, str]:
             groups[name] = TOKENS
         elif value is decoder.weight:
             groups[name] = DECODER
-        elif value is decoder.bias or name == "cls.predictions.bias":  # an untied BERT has one that is not used
-            groups[name] = BIAS
+        elif value.shape == decoder.weight.shape[:1] and not name.startswith(base):
+            groups[name] = BIAS  # the decoder's own, or one beside it: an untied BERT has one that it does not use
         else:
             groups[name] = _by_name(name, inside=name.startswith(base))
     return groups

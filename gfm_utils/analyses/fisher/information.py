@@ -1,177 +1,140 @@
-"""Empirical Fisher information: sums of squared per-sequence gradients by group of parameters.
+"""Result tables of the Fisher information: by group, with controls, and along training."""
 
-For a sequence s with masked tokens M the gradient is ``g_s = ∇θ (1/|M|) Σ_{t in M} -ln p(x_t)``, and the
-trace of the empirical Fisher information of a group G is the mean over sequences of ``Σ_{θ in G} g_s(θ)²``
-(Kunstner et al., 2019; Martens, 2020). Each sequence has its own gradient: squaring the gradient of a batch's
-mean, as the paper's code does, is another quantity that depends on the size of the batch.
-
-The input embedding matrix also decodes, so its gradient is the sum of two: through the input and through the
-output. ``embeddings`` is that sum (the paper's grouping); ``embeddings.input``, ``embeddings.output`` and
-``embeddings.cross`` take it apart: |g_in + g_out|² = |g_in|² + |g_out|² + 2 g_in·g_out.
-"""
-
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import torch
-from torch.func import functional_call, grad, vmap
-from torch.nn import functional
-from transformers import PreTrainedModel
+from transformers import BertForMaskedLM, ModernBertForMaskedLM
 
 from gfm_utils import tables
+from gfm_utils.analyses.fisher.examples import MaskedTokens
+from gfm_utils.analyses.fisher.measuring import (
+    EMPIRICAL,
+    INVARIANT,
+    RESCALINGS,
+    SAMPLED,
+    SEQUENCE,
+    Measure,
+    context_gain,
+    group_rows,
+    masked_tokens,
+    means,
+    paper_measure,
+    random_context,
+    sequence_rows,
+    spread,
+)
 from gfm_utils.analyses.rows import Row, member_rows
-from gfm_utils.ensembles import STATES, Ensemble, device, masked_logits, masked_windows
+from gfm_utils.ensembles import STATES, Ensemble, State, device, train_ensembles
 from gfm_utils.profiles import Profile
+from gfm_utils.tokens import Condition
 
-#: Sequences whose gradients are held at once, as a number of float32 values.
-BUDGET = 2**26
-INPUT, OUTPUT = "embeddings.input", "embeddings.output"
-
-
-def group_of(name: str) -> str:
-    """Group of a parameter by its name: ``embeddings``, ``encoder.<i>``, ``encoder.norm`` or ``head``."""
-    layer = re.search(r"\.layers?\.(\d+)\.", name)
-    if layer:
-        return f"encoder.{layer[1]}"
-    if ".embeddings." in name:
-        return "embeddings"
-    return "encoder.norm" if "final_norm" in name else "head"
-
-
-class _AtPositions(torch.nn.Module):
-    """A masked language model as a function of ids and positions, for ``functional_call``."""
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        return masked_logits(self.model, ids, positions)
-
-
-def squared_gradients(
-    model: PreTrainedModel, ids: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Sum of squared gradients of each group, exactly, sequence by sequence.
-
-    Args:
-        model: in evaluation mode, with its decoder tied to the input embedding or not.
-        ids: masked sequences, shape (n, window).
-        positions: masked positions, shape (n, m).
-        targets: true tokens there, shape (n, m).
-
-    Returns:
-        Group -> one number a sequence, shape (n,), in nats². The groups ``embeddings`` (tied: both paths
-        together), ``encoder.<i>``, ``encoder.norm`` and ``head`` hold every parameter once;
-        ``embeddings.input``, ``embeddings.output`` and ``embeddings.cross`` are parts of ``embeddings``.
-    """
-    wrapped = _AtPositions(model)
-    names = {id(value): name for name, value in reversed(list(wrapped.named_parameters(remove_duplicate=False)))}
-    alias = {n: names[id(v)] for n, v in wrapped.named_parameters(remove_duplicate=False)}
-    table = alias[_weight_name(wrapped, model.get_input_embeddings())]
-    decoder = _weight_name(wrapped, model.get_output_embeddings())
-    tied = alias[decoder] == table
-    if tied:  # give the output path an entry of its own, so that the two gradients come apart
-        alias[decoder] = decoder
-    values = dict(wrapped.named_parameters(remove_duplicate=False))
-    parameters = {name: values[name].detach() for name in alias.values()}
-
-    def loss(values: dict[str, torch.Tensor], *example: torch.Tensor) -> torch.Tensor:
-        one, where, truth = (tensor.unsqueeze(0) for tensor in example)
-        named = {name: values[source] for name, source in alias.items()}
-        logits = functional_call(wrapped, named, (one, where), tie_weights=False)
-        return functional.cross_entropy(logits[0], truth[0])
-
-    per_sequence = vmap(grad(loss), in_dims=(None, 0, 0, 0))
-    size = sum(value.numel() for value in parameters.values())
-    step = max(1, BUDGET // size)
-    parts = []
-    with _eager_attention(model):
-        for begin in range(0, len(ids), step):
-            batch = (tensor[begin : begin + step] for tensor in (ids, positions, targets))
-            parts.append(_group_sums(per_sequence(parameters, *batch), table, decoder if tied else None))
-    return {group: np.concatenate([part[group] for part in parts]) for group in parts[0]}
-
-
-def _weight_name(wrapped: torch.nn.Module, module: torch.nn.Module) -> str:
-    return next(name for name, found in wrapped.named_modules() if found is module) + ".weight"
-
-
-@contextmanager
-def _eager_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Attention written out: the fused kernel has no batching rule, so ``vmap`` would run it row by row."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
-
-
-def _group_sums(
-    gradients: dict[str, torch.Tensor], table: str, decoder: str | None
-) -> dict[str, npt.NDArray[np.float64]]:
-    sums: dict[str, torch.Tensor] = {}
-    for name, value in gradients.items():
-        if decoder is not None and name in (table, decoder):
-            group = INPUT if name == table else OUTPUT
-        else:
-            group = group_of(name)
-        sums[group] = sums.get(group, 0) + value.double().flatten(1).square().sum(1)
-    if decoder is not None:
-        cross = 2 * (gradients[table].double() * gradients[decoder].double()).flatten(1).sum(1)
-        sums["embeddings.cross"] = cross
-        sums["embeddings"] = sums.get("embeddings", 0) + sums[INPUT] + sums[OUTPUT] + cross
-    return {group: value.cpu().numpy() for group, value in sums.items()}
+#: Members of the ensemble that is trained on shuffled tokens; there is one, of the first condition.
+SHUFFLED_MEMBERS = 3
+#: Groups that are followed along training: with the paper's, the two paths.
+FOLLOWED = ("embeddings", "encoder", "head", "input", "output")
 
 
 def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
-    """Result table of the empirical Fisher information by group, for trained and untrained members.
+    """Result table of the Fisher information by group of parameters, with its controls.
 
-    Metrics, with the axis ``group``, a row a member and the mean with its interval over members:
-    ``fisher_trace`` (nats²) and ``fisher_share`` of the model's whole trace. Groups: ``embeddings``,
-    ``encoder.<i>``, ``head`` as in the paper, ``encoder`` (all layers and the final norm), and the parts of
-    ``embeddings``.
+    Axis ``group`` throughout: the groups of :mod:`.groups` and the derived ones (the paper's ``embeddings``,
+    ``encoder.<i>``, ``head``; ``encoder``; the paths ``input`` and ``output``; ``head_with_decoder``). A row a member
+    and the mean with its interval over members. ``fisher_trace`` (nats²; without an axis: of all parameters) and
+    ``fisher_share`` (of that) are per token and empirical; ``fisher_share`` comes again with an interval over test
+    windows (axis ``group_over_sequences``). Of trained members also, as both with a suffix: ``_sequence`` (windows
+    with a mean loss), ``_sampled`` (tokens drawn from the model), ``_paper`` (the paper's own form, in the profile's
+    batches), ``_invariant`` (Σ θ² F, without a unit), and ``_rescaled`` and ``_invariant_rescaled``, of the same
+    function with embeddings twice as large. Then ``gradient_noise_ratio`` (share), ``effective_dimension`` and
+    ``context_gain`` (bits/token, axis ``on`` ``fisher_tokens``: on the tokens whose gradients are taken).
+
+    States: ``trained``, ``untrained``, and ``random_context`` (trained members read visible tokens in random order).
 
     Args:
         ensembles: one a condition.
-        profile: its ``fisher_windows`` and ``test_mask`` say which sequences are read.
+        profile: its ``fisher_windows`` and ``test_mask`` say which windows are read, its ``batch`` the paper's form.
         seed: of the masks.
     """
     rows: list[Row] = []
-    where = device()
     for ensemble in ensembles:
-        ids, positions, targets, _ = masked_windows(
-            ensemble.store, "test", ensemble.spec.window, profile.fisher_windows, profile.test_mask, seed
-        )
-        tensors = [torch.from_numpy(array).to(where) for array in (ids, positions, targets)]
+        examples = masked_tokens(ensemble, profile.fisher_windows, profile.test_mask, seed)
+        further = [SEQUENCE, SAMPLED, paper_measure(profile.batch), INVARIANT]
+        if isinstance(ensemble.members[0].model(), BertForMaskedLM | ModernBertForMaskedLM):
+            further += RESCALINGS
         for state in STATES:
-            traces = [
-                {
-                    group: float(values.mean())
-                    for group, values in squared_gradients(member.model(state, where), *tensors).items()
-                }
-                for member in ensemble.members
-            ]
-            base = {"condition": ensemble.condition, "state": state, "axis": "group"}
-            rows += fisher_rows(base, ensemble.seeds, traces, len(ids))
+            rows += _state_rows(ensemble, examples, state, state, further if state == "trained" else [])
+        rows += _state_rows(ensemble, random_context(examples, seed), "trained", "random_context")
     return tables.table(rows)
 
 
-def fisher_rows(base: Row, seeds: Sequence[int], traces: Sequence[dict[str, float]], n: int) -> list[Row]:
-    """The rows of one ensemble in one state; ``traces`` are group -> mean over n sequences, one a member."""
+def fisher_of_shuffled(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
+    """The same for a few members trained on the tokens of one condition in random order: nothing but frequencies.
+
+    Args:
+        ensembles: of the run; the first of text is taken, or else the first.
+        profile: of the run; with its budget the members are trained, if they are not there.
+        seed: of the masks.
+
+    Returns:
+        Result table as of ``fisher_information`` with the state ``shuffled``, of the plain condition.
+    """
+    chosen = next((ensemble for ensemble in ensembles if ensemble.store.kind == "text"), ensembles[0])
+    name = str(Condition.parse(chosen.condition).transformed("shuffle"))
+    runs_dir, members = chosen.store.path.parents[1], min(SHUFFLED_MEMBERS, profile.members)
+    (shuffled,) = train_ensembles([name], profile, runs_dir, chosen.spec.data_seed, members)
+    examples = masked_tokens(shuffled, profile.fisher_windows, profile.test_mask, seed)
+    rows = list(_state_rows(shuffled, examples, "trained", "shuffled", [INVARIANT]))
+    return tables.table({**row, "condition": chosen.condition} for row in rows)
+
+
+def fisher_flow(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
+    """Result table along training: shares and traces at the steps whose weights were kept.
+
+    Axis ``step``: ``fisher_trace`` and ``fisher_trace_paper`` (nats²) of all parameters. Axis ``group|step``, with
+    ``x`` like ``encoder|63``: ``fisher_share`` of ``FOLLOWED``.
+
+    Args:
+        ensembles: one a condition.
+        profile: a quarter of its ``fisher_windows`` are read.
+        seed: of the masks.
+    """
     rows: list[Row] = []
-    whole = np.array([sum(v for g, v in trace.items() if not g.startswith("embeddings.")) for trace in traces])
-    groups = list(traces[0])
-    values = {group: np.array([trace[group] for trace in traces]) for group in groups}
-    layers = [values[group] for group in groups if group.startswith("encoder.")]
-    values["encoder"] = np.sum(layers, axis=0)
-    for group, trace in values.items():
-        rows += member_rows({**base, "x": group, "metric": "fisher_trace", "unit": "nats²"}, seeds, trace, n)
-        share = {**base, "x": group, "metric": "fisher_share", "unit": "share"}
-        rows += member_rows(share, seeds, trace / whole, n)
-    return rows
+    paper = paper_measure(profile.batch)
+    for ensemble in ensembles:
+        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.test_mask, seed)
+        steps = sorted(set.intersection(*(set(member.checkpoints) for member in ensemble.members)))
+        for step in steps:
+            base = {"condition": ensemble.condition, "state": "trained"}
+            models = [member.model(step, device()) for member in ensemble.members]
+            for measure in (EMPIRICAL, paper):
+                found = [means(measure.of(model, examples), examples, measure) for model in models]
+                for row in group_rows(base, ensemble.seeds, found, examples.tokens, measure):
+                    if "axis" not in row:
+                        rows.append({**row, "axis": "step", "x": step})
+                    elif measure is EMPIRICAL and row["metric"] == "fisher_share" and row["x"] in FOLLOWED:
+                        rows.append({**row, "axis": "group|step", "x": f"{row['x']}|{step}"})
+    return tables.table(rows)
+
+
+def _state_rows(
+    ensemble: Ensemble, examples: MaskedTokens, state: State, name: str, further: Sequence[Measure] = ()
+) -> Iterator[Row]:
+    """Rows of all members in one state; ``name`` is what the table calls it."""
+    base, n = {"condition": ensemble.condition, "state": name}, examples.tokens
+    models = [member.model(state, device()) for member in ensemble.members]
+    empirical = [squared for squared in (EMPIRICAL.of(model, examples) for model in models)]
+    yield from group_rows(base, ensemble.seeds, [means(one, examples, EMPIRICAL) for one in empirical], n)
+    yield from sequence_rows(base, empirical)  # type: ignore[arg-type]
+    for measure in further:
+        found = [means(measure.of(model, examples), examples, measure) for model in models]
+        yield from group_rows(base, ensemble.seeds, found, len(examples) if measure is SEQUENCE else n, measure)
+    spreads = np.array([spread(model, examples) for model in models])
+    counts = ensemble.store.counts("train")
+    gains = np.array([context_gain(model, examples, counts) for model in models])
+    for metric, unit, values in (
+        ("gradient_noise_ratio", "share", spreads[:, 0]),
+        ("effective_dimension", "dimensions", spreads[:, 1]),
+    ):
+        yield from member_rows({**base, "metric": metric, "unit": unit}, ensemble.seeds, values, len(examples))
+    gain = {**base, "metric": "context_gain", "unit": "bits/token", "axis": "on", "x": "fisher_tokens"}
+    yield from member_rows(gain, ensemble.seeds, gains, n)
