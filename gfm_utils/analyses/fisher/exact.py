@@ -32,8 +32,13 @@ def has_hooks(model: Any) -> bool:
     return type(model) in (BertForMaskedLM, ModernBertForMaskedLM) and all(
         type(module) in LAYERS or name == "cls.predictions"
         for name, module in model.named_modules()
-        if any(True for _ in module.parameters(recurse=False))
+        if _own(module)
     )
+
+
+def _own(module: nn.Module) -> list[nn.Parameter]:
+    """Parameters of a module without those of its children."""
+    return list(module.parameters(recurse=False))
 
 
 @dataclass
@@ -88,17 +93,16 @@ def recorded(model: Any, examples: MaskedTokens, reused: bool) -> Iterator[Pass]
     handles = []
     try:
         for module in model.modules():
-            if module is not decoder and any(True for _ in module.parameters(recurse=False)):
-                if type(module) in LAYERS:
-                    handles.append(module.register_forward_hook(record))
+            if module is not decoder and type(module) in LAYERS and _own(module):
+                handles.append(module.register_forward_hook(record))
         for value in model.parameters():
             value.requires_grad_(False)
         with torch.enable_grad():
             run.features = masked_features(
                 model, examples.ids, examples.positions.clamp(min=0), examples.attention
             )
-        seen = {id(value) for layer in run.layers for value in layer.module.parameters(recurse=False)}
-        assert len(seen) == sum(len(list(layer.module.parameters(recurse=False))) for layer in run.layers)
+        seen = {id(value) for layer in run.layers for value in _own(layer.module)}
+        assert len(seen) == sum(len(_own(layer.module)) for layer in run.layers)
         missing = {name for name, value in model.named_parameters() if id(value) not in seen}
         assert {by_name[name] for name in missing} <= {DECODER, BIAS}, missing
         yield run

@@ -59,7 +59,11 @@ class MaskedTokens:
         """Some of the windows."""
         attention = None if self.attention is None else self.attention[rows]
         return replace(
-            self, ids=self.ids[rows], positions=self.positions[rows], targets=self.targets[rows], attention=attention
+            self,
+            ids=self.ids[rows],
+            positions=self.positions[rows],
+            targets=self.targets[rows],
+            attention=attention,
         )
 
     def batches(self, size: int) -> Iterator["MaskedTokens"]:
@@ -73,7 +77,9 @@ class MaskedTokens:
 
     def thinned(self, count: int) -> "MaskedTokens":
         """The same windows with about ``count`` tokens to predict in each, evenly among them; all stay masked."""
-        columns = torch.linspace(0, self.positions.shape[1] - 1, min(count, self.positions.shape[1])).round().long()
+        columns = (
+            torch.linspace(0, self.positions.shape[1] - 1, min(count, self.positions.shape[1])).round().long()
+        )
         return replace(self, positions=self.positions[:, columns], targets=self.targets[:, columns])
 
     def apart(self) -> "MaskedTokens":

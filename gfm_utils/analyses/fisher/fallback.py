@@ -8,10 +8,9 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
-from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.exact import Per, Sums, row_of
+from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import CROSS, DECODER, MASK, TOKENS, VISIBLE, groups_of
-
 
 #: Entry of a tied matrix for what comes through the output.
 OUTPUT_PATH = "(through the output)"

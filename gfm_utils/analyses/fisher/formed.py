@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 
 from gfm_utils.analyses.fisher import exact, fallback, layers
-from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.exact import Per, Returned, Sums, add, backward, recorded, row_of
+from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import BIAS, CROSS, MASK, TOKENS, VISIBLE, groups_of
 from gfm_utils.analyses.fisher.kinds import Arrays, batch_size, check
 from gfm_utils.analyses.fisher.layers import Block
@@ -18,8 +18,8 @@ from gfm_utils.analyses.fisher.layers import Block
 def scaled_squares(model: Any, examples: MaskedTokens, per: Per = "token") -> Arrays:
     """Σ θ² g(θ)² of each example by group of parameters.
 
-    A rescaling that leaves the function as it was, θ -> cθ here and its inverse there, divides g by c and so leaves
-    θg as it was: unlike the plain squares these do not depend on how the function is written down.
+    A rescaling that leaves the function as it was, θ -> cθ here and its inverse there, divides g by c and so
+    leaves θg as it was: unlike the plain squares these do not depend on how the function is written down.
 
     Args:
         model: as for ``squared_gradients``.

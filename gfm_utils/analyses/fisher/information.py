@@ -4,16 +4,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from transformers import BertForMaskedLM, ModernBertForMaskedLM
 
 from gfm_utils import tables
 from gfm_utils.analyses.fisher.examples import MaskedTokens
+from gfm_utils.analyses.fisher.kinds import squared_gradients
 from gfm_utils.analyses.fisher.measuring import (
     EMPIRICAL,
     INVARIANT,
-    RESCALINGS,
+    OF_WINDOWS,
     SAMPLED,
-    SEQUENCE,
     Measure,
     context_gain,
     group_rows,
@@ -24,6 +23,7 @@ from gfm_utils.analyses.fisher.measuring import (
     sequence_rows,
     spread,
 )
+from gfm_utils.analyses.fisher.rescaling import can_rescale, rescaled
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import STATES, Ensemble, State, device, train_ensembles
 from gfm_utils.profiles import Profile
@@ -33,22 +33,24 @@ from gfm_utils.tokens import Condition
 SHUFFLED_MEMBERS = 3
 #: Groups that are followed along training: with the paper's, the two paths.
 FOLLOWED = ("embeddings", "encoder", "head", "input", "output")
+#: By which the demonstration multiplies the embeddings.
+FACTOR = 2.0
 
 
 def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """Result table of the Fisher information by group of parameters, with its controls.
 
     Axis ``group`` throughout: the groups of :mod:`.groups` and the derived ones (the paper's ``embeddings``,
-    ``encoder.<i>``, ``head``; ``encoder``; the paths ``input`` and ``output``; ``head_with_decoder``). A row a member
-    and the mean with its interval over members. ``fisher_trace`` (nats²; without an axis: of all parameters) and
-    ``fisher_share`` (of that) are per token and empirical; ``fisher_share`` comes again with an interval over test
-    windows (axis ``group_over_sequences``). Of trained members also, as both with a suffix: ``_sequence`` (windows
-    with a mean loss), ``_sampled`` (tokens drawn from the model), ``_paper`` (the paper's own form, in the profile's
-    batches), ``_invariant`` (Σ θ² F, without a unit), and ``_rescaled`` and ``_invariant_rescaled``, of the same
-    function with embeddings twice as large. Then ``gradient_noise_ratio`` (share), ``effective_dimension`` and
-    ``context_gain`` (bits/token, axis ``on`` ``fisher_tokens``: on the tokens whose gradients are taken).
+    ``encoder.<i>``, ``head``; ``encoder``; the paths ``input`` and ``output``; ``head_with_decoder``). A row a
+    member and the mean with its interval over members. ``fisher_trace`` (nats²; without an axis: of all parameters)
+    and ``fisher_share`` (of that) are per token and empirical; ``fisher_share`` comes again with an interval over
+    test windows (axis ``group_over_sequences``). Of trained members also, as both with a suffix: ``_sampled``
+    (tokens drawn from the model), ``_paper`` (the paper's own form, in the profile's batches) and ``_invariant``
+    (Σ θ² F, without a unit). Then ``gradient_noise_ratio`` (share), ``effective_dimension`` and ``context_gain``
+    (bits/token, axis ``on`` ``fisher_tokens``: on the tokens whose gradients are taken).
 
-    States: ``trained``, ``untrained``, and ``random_context`` (trained members read visible tokens in random order).
+    States: ``trained``, ``untrained``, and ``random_context`` (trained members that read the visible tokens in
+    random order).
 
     Args:
         ensembles: one a condition.
@@ -58,9 +60,7 @@ def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: in
     rows: list[Row] = []
     for ensemble in ensembles:
         examples = masked_tokens(ensemble, profile.fisher_windows, profile.test_mask, seed)
-        further = [SEQUENCE, SAMPLED, paper_measure(profile.batch), INVARIANT]
-        if isinstance(ensemble.members[0].model(), BertForMaskedLM | ModernBertForMaskedLM):
-            further += RESCALINGS
+        further = [SAMPLED, paper_measure(profile.batch), INVARIANT]
         for state in STATES:
             rows += _state_rows(ensemble, examples, state, state, further if state == "trained" else [])
         rows += _state_rows(ensemble, random_context(examples, seed), "trained", "random_context")
@@ -116,18 +116,45 @@ def fisher_flow(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42)
     return tables.table(rows)
 
 
+def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
+    """What a rescaling that leaves every prediction as it was does to the shares: a demonstration.
+
+    Metrics ``fisher_share_sequence`` and ``fisher_share_invariant_sequence`` (and their traces; windows with a
+    mean loss, axis ``group``) of the states ``trained`` and ``rescaled``: the same functions with embeddings
+    ``FACTOR`` times as large. Models that cannot be rescaled (see :mod:`.rescaling`) have no rows.
+
+    Args:
+        ensembles: one a condition.
+        profile: a quarter of its ``fisher_windows`` are read.
+        seed: of the masks.
+    """
+    rows: list[Row] = []
+    for ensemble in ensembles:
+        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.test_mask, seed)
+        models = [member.model("trained", device()) for member in ensemble.members]
+        if not can_rescale(models[0]):
+            continue
+        for state, factor in (("trained", 1.0), ("rescaled", FACTOR)):
+            base = {"condition": ensemble.condition, "state": state}
+            written = [rescaled(model, factor) for model in models]
+            for measure in OF_WINDOWS:
+                found = [means(measure.of(model, examples), examples, measure) for model in written]
+                rows += group_rows(base, ensemble.seeds, found, len(examples), measure)
+    return tables.table(rows)
+
+
 def _state_rows(
     ensemble: Ensemble, examples: MaskedTokens, state: State, name: str, further: Sequence[Measure] = ()
 ) -> Iterator[Row]:
     """Rows of all members in one state; ``name`` is what the table calls it."""
     base, n = {"condition": ensemble.condition, "state": name}, examples.tokens
     models = [member.model(state, device()) for member in ensemble.members]
-    empirical = [squared for squared in (EMPIRICAL.of(model, examples) for model in models)]
+    empirical = [squared_gradients(model, examples) for model in models]
     yield from group_rows(base, ensemble.seeds, [means(one, examples, EMPIRICAL) for one in empirical], n)
-    yield from sequence_rows(base, empirical)  # type: ignore[arg-type]
+    yield from sequence_rows(base, empirical)
     for measure in further:
         found = [means(measure.of(model, examples), examples, measure) for model in models]
-        yield from group_rows(base, ensemble.seeds, found, len(examples) if measure is SEQUENCE else n, measure)
+        yield from group_rows(base, ensemble.seeds, found, n, measure)
     spreads = np.array([spread(model, examples) for model in models])
     counts = ensemble.store.counts("train")
     gains = np.array([context_gain(model, examples, counts) for model in models])

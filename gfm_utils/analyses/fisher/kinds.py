@@ -16,8 +16,8 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from gfm_utils.analyses.fisher import exact, fallback
-from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.exact import Per
+from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import groups_of
 from gfm_utils.errors import GfmError
 

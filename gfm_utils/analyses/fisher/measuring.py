@@ -24,17 +24,14 @@ from gfm_utils.analyses.fisher.kinds import (
     paper_fisher,
     squared_gradients,
 )
-from gfm_utils.analyses.fisher.rescaling import rescaled
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import Ensemble, device, masked_windows
 from gfm_utils.tokens import SPECIAL
 
 #: Masked tokens of a window whose gradients are taken; tokens of one window are much alike.
-TOKENS_A_WINDOW = 4
+TOKENS_A_WINDOW = 2
 #: Windows whose gradients are compared with each other, all in memory together.
 COMPARED = 128
-#: Factor by which the demonstration rescales the embeddings.
-RESCALED = 2.0
 LOG2 = float(np.log(2))
 
 
@@ -67,22 +64,16 @@ class Measure:
     of: Callable[[Any, MaskedTokens], Mapping[str, npt.NDArray[np.float64] | float]]
 
 
-def _rescaled(of: Callable[[Any, MaskedTokens], Arrays]) -> Callable[[Any, MaskedTokens], Arrays]:
-    return lambda model, examples: of(rescaled(model, RESCALED), examples)
-
-
 #: True tokens, each with a gradient of its own.
 EMPIRICAL = Measure("", squared_gradients)
-#: As empirical, on windows with a mean loss.
-SEQUENCE = Measure("_sequence", lambda model, examples: squared_gradients(model, examples, "sequence"))
 #: Tokens drawn from the model.
 SAMPLED = Measure("_sampled", lambda model, examples: squared_gradients(model, examples, kind=Kind.SAMPLED))
 #: Σ θ² F.
 INVARIANT = Measure("_invariant", scaled_squares)
-#: Both once more, of the same function with larger embeddings.
-RESCALINGS = (
-    Measure("_rescaled", _rescaled(squared_gradients)),
-    Measure("_invariant_rescaled", _rescaled(scaled_squares)),
+#: Both on windows with a mean loss.
+OF_WINDOWS = (
+    Measure("_sequence", lambda model, examples: squared_gradients(model, examples, "sequence")),
+    Measure("_invariant_sequence", lambda model, examples: scaled_squares(model, examples, "sequence")),
 )
 
 
@@ -95,7 +86,7 @@ def means(found: Mapping[str, Any], examples: MaskedTokens, measure: Measure) ->
     """Group -> mean over tokens (or over windows; the paper's form is divided already)."""
     if measure.name == "_paper":
         return dict(found)
-    count = len(examples) if measure is SEQUENCE else examples.tokens
+    count = len(examples) if measure in OF_WINDOWS else examples.tokens
     return {group: float(values.sum()) / count for group, values in found.items()}
 
 

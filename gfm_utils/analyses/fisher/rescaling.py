@@ -9,6 +9,11 @@ from transformers import BertForMaskedLM, ModernBertForMaskedLM
 from gfm_utils.errors import GfmError
 
 
+def can_rescale(model: Any) -> bool:
+    """Whether ``rescaled`` knows the model."""
+    return isinstance(model, BertForMaskedLM | ModernBertForMaskedLM)
+
+
 @torch.no_grad()
 def rescaled(model: Any, factor: float) -> Any:
     """A copy with larger embeddings and the same predictions.
@@ -23,7 +28,7 @@ def rescaled(model: Any, factor: float) -> Any:
     Raises:
         GfmError: another model.
     """
-    if not isinstance(model, BertForMaskedLM | ModernBertForMaskedLM):
+    if not can_rescale(model):
         raise GfmError(f"{type(model).__name__} cannot be rescaled here, only BERT and ModernBERT")
     made = copy.deepcopy(model)
     embeddings = made.base_model.embeddings

@@ -108,5 +108,3 @@ def naive():
                 torch.testing.assert_close(found[group], values, rtol=tolerance, atol=tolerance * 1e-3, msg=group)
 
     return Naive
-
-
