@@ -18,6 +18,8 @@ NORM = "encoder.norm"
 TRANSFORM = "head.transform"
 #: The matrix and the bias that turn features into logits, and the cross term of a matrix that plays both parts.
 DECODER, BIAS, CROSS = "decoder.weight", "decoder.bias", "decoder.cross"
+#: Derived groups that need the two paths of a tied matrix apart.
+PATHS = ("input", "output", "head_with_decoder")
 #: The input embedding as a parameter, before its gradient is split.
 TOKENS = "embedding.tokens"
 

@@ -42,8 +42,8 @@ def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: in
 
     Axis ``group`` throughout: the groups of :mod:`.groups` and the derived ones (the paper's ``embeddings``,
     ``encoder.<i>``, ``head``; ``encoder``; the paths ``input`` and ``output``; ``head_with_decoder``). A row a
-    member and the mean with its interval over members. ``fisher_trace`` (nats²; without an axis: of all parameters)
-    and ``fisher_share`` (of that) are per token and empirical; ``fisher_share`` comes again with an interval over
+    member and the mean with its interval over members. ``fisher_trace`` (nats²; without an axis: of all)
+    ``fisher_share`` (of that) are per token and empirical; ``fisher_share`` comes again with an interval over
     test windows (axis ``group_over_sequences``). Of trained members also, as both with a suffix: ``_sampled``
     (tokens drawn from the model), ``_paper`` (the paper's own form, in the profile's batches) and ``_invariant``
     (Σ θ² F, without a unit). Then ``gradient_noise_ratio`` (share), ``effective_dimension`` and ``context_gain``
@@ -54,7 +54,8 @@ def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: in
 
     Args:
         ensembles: one a condition.
-        profile: its ``fisher_windows`` and ``test_mask`` say which windows are read, its ``batch`` the paper's form.
+        profile: its ``fisher_windows`` and ``test_mask`` say which windows are read; the paper's form takes its
+            ``batch`` at a time.
         seed: of the masks.
     """
     rows: list[Row] = []

@@ -19,6 +19,7 @@ from gfm_utils.analyses.fisher import exact, fallback
 from gfm_utils.analyses.fisher.exact import Per
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import groups_of
+from gfm_utils.ensembles import masked_features
 from gfm_utils.errors import GfmError
 
 #: Values that one batch holds, roughly: activations of its windows, or gradients where these are formed.
@@ -103,15 +104,22 @@ def _sums(model: Any, examples: MaskedTokens, per: Per) -> Arrays:
     return {group: torch.cat([part[group] for part in parts]).cpu().numpy() for group in parts[0]}
 
 
+def _logits(model: Any, examples: MaskedTokens) -> torch.Tensor:
+    """Logits at the masked positions, shape (n, m, vocabulary); of position 0 where there is none."""
+    places = examples.positions.clamp(min=0)
+    if exact.has_hooks(model):
+        features = masked_features(model, examples.ids, places, examples.attention)
+        found: torch.Tensor = model.get_output_embeddings()(features)
+        return found
+    whole = model(input_ids=examples.ids, attention_mask=examples.attention).logits
+    return whole.gather(1, places[..., None].expand(-1, -1, whole.shape[-1]))
+
+
 @torch.no_grad()
 def log_probabilities(model: Any, examples: MaskedTokens) -> torch.Tensor:
     """Natural log-probabilities at the masked positions, float64, shape (n, m, vocabulary)."""
-    found = []
-    for batch in examples.batches(batch_size(model, examples)):
-        logits = model(input_ids=batch.ids, attention_mask=batch.attention).logits
-        places = batch.positions.clamp(min=0)[..., None].expand(-1, -1, logits.shape[-1])
-        found.append(logits.gather(1, places).double().log_softmax(-1))
-    return torch.cat(found)
+    batches = examples.batches(batch_size(model, examples))
+    return torch.cat([_logits(model, batch).double().log_softmax(-1) for batch in batches])
 
 
 def sampled_targets(model: Any, examples: MaskedTokens, seed: int) -> torch.Tensor:
@@ -210,11 +218,11 @@ def _gradient(model: Any, examples: MaskedTokens, weights: torch.Tensor) -> dict
     try:
         model.requires_grad_(True)
         with torch.enable_grad():
-            logits = model(input_ids=examples.ids, attention_mask=examples.attention).logits
-            rows, slots = examples.there.nonzero(as_tuple=True)
-            chosen = logits[rows, examples.positions[rows, slots]]
-            losses = functional.cross_entropy(chosen, examples.targets[rows, slots], reduction="none")
-            loss = losses @ weights[rows, slots].to(losses.dtype)
+            there = examples.there
+            losses = functional.cross_entropy(
+                _logits(model, examples)[there], examples.targets[there], reduction="none"
+            )
+            loss = losses @ weights[there].to(losses.dtype)
         found = torch.autograd.grad(loss, list(named.values()), allow_unused=True, materialize_grads=True)
     finally:
         for name, value in named.items():

@@ -2,9 +2,9 @@
 
 With inputs a_t and output gradients g_t at the positions t of an example, the gradient of a linear layer's
 matrix is Σ_t g_t a_tᵀ. Its square is the sum of the squares of that matrix, or, without forming it, the inner
-product of the Gram matrices of the a's and of the g's (Goodfellow, arXiv 1510.01799, for one position; Li et al., 2022, for
-several): whichever takes fewer multiplications. A norm's and a bias's gradients are vectors, and a lookup's are the
-g's summed over the positions that read the same row.
+product of the Gram matrices of the a's and of the g's (Goodfellow, arXiv 1510.01799, for one position; Li et al.,
+arXiv 2110.05679, for several): whichever takes fewer multiplications. A norm's and a bias's gradients are vectors,
+and a lookup's are the g's summed over the positions that read the same row.
 """
 
 import copy

@@ -16,7 +16,7 @@ from gfm_utils.analyses.fisher.formed import (
     gram_matrices,
     scaled_squares,
 )
-from gfm_utils.analyses.fisher.groups import derived
+from gfm_utils.analyses.fisher.groups import PATHS, derived
 from gfm_utils.analyses.fisher.kinds import (
     Arrays,
     Kind,
@@ -32,6 +32,7 @@ from gfm_utils.tokens import SPECIAL
 TOKENS_A_WINDOW = 2
 #: Windows whose gradients are compared with each other, all in memory together.
 COMPARED = 128
+PAPER = "_paper"
 LOG2 = float(np.log(2))
 
 
@@ -79,12 +80,12 @@ OF_WINDOWS = (
 
 def paper_measure(batch: int) -> Measure:
     """The paper's own computation, in batches of a size."""
-    return Measure("_paper", lambda model, examples: paper_fisher(model, examples, batch))
+    return Measure(PAPER, lambda model, examples: paper_fisher(model, examples, batch))
 
 
 def means(found: Mapping[str, Any], examples: MaskedTokens, measure: Measure) -> dict[str, float]:
     """Group -> mean over tokens (or over windows; the paper's form is divided already)."""
-    if measure.name == "_paper":
+    if measure.name == PAPER:
         return dict(found)
     count = len(examples) if measure in OF_WINDOWS else examples.tokens
     return {group: float(values.sum()) / count for group, values in found.items()}
@@ -104,7 +105,11 @@ def group_rows(
     """
     rows: list[Row] = []
     whole = np.array([sum(trace.values()) for trace in traces])
-    named = [dict(trace) | derived(trace) for trace in traces]
+    views = [derived(trace) for trace in traces]
+    if measure.name == PAPER:  # its two paths are not told apart
+        views = [{name: view[name] for name in view if name not in PATHS} for view in views]
+        traces = [{} for _ in views]
+    named = [dict(trace) | view for trace, view in zip(traces, views, strict=True)]
     at = {**base, "axis": "group"}
     unit = "1" if "invariant" in measure.name else "nats²"
     total = {**base, "metric": f"fisher_trace{measure.name}", "unit": unit}
