@@ -238,7 +238,7 @@ def analyse(
         str | None, typer.Option(help="A corpus of the registry or a path: what the models read.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="static or contextual; repeatable. Default: both.")
+        list[str] | None, typer.Option(help="static, contextual or fisher; repeatable. Default: all.")
     ] = None,
     tokenizer: Annotated[
         str | None, typer.Option(help="Directory or name, instead of the one beside the first model.")

@@ -15,6 +15,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 from gfm_utils import tables
 from gfm_utils.analyses.alignment import FEWEST_TOKENS
 from gfm_utils.analyses.contextual import LEVELS, contextual_rows, layers_of, sampled_windows
+from gfm_utils.analyses.fisher.measuring import TOKENS_A_WINDOW, fisher_of_windows, group_rows
 from gfm_utils.analyses.rows import Row
 from gfm_utils.analyses.static import embedding_rows, frequency_bands, input_embeddings
 from gfm_utils.corpora import Corpus
@@ -22,7 +23,7 @@ from gfm_utils.ensembles import device
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.tokens import FEWEST_WINDOWS
 
-ANALYSES = ("static", "contextual")
+ANALYSES = ("static", "contextual", "fisher")
 Integers = npt.NDArray[np.int64]
 
 
@@ -104,15 +105,15 @@ def analyse_models(
     """
     if unknown_names := [name for name in only if name not in ANALYSES]:
         raise unknown("analysis", unknown_names[0], ANALYSES)
-    if "contextual" in only and corpus is None:
-        raise GfmError("contextual embeddings need something to read: give --corpus, or --only static")
+    if {"contextual", "fisher"} & set(only) and corpus is None:
+        raise GfmError("all but static embeddings need something to read: give --corpus, or --only static")
     members = members_of(names)
     reader = load_tokenizer(tokenizer or members[0]) if corpus is not None or tokenizer is not None else None
     ids = None if corpus is None else window_ids(corpus, reader, window, windows)
     seeds = list(range(1, len(members) + 1))
     label = Path(names[0]).name if Path(names[0]).exists() else names[0]
     base: Row = {"condition": label if corpus is None else f"{corpus.name}@{label}", "state": "trained"}
-    matrices, layers = [], []
+    matrices, layers, traces = [], [], []
     for name in members:  # one model at a time in memory
         model = load_model(name)
         matrices.append(input_embeddings(model))
@@ -125,6 +126,8 @@ def analyse_models(
             raise GfmError(
                 f"the tokenizer has tokens that {name} lacks ({ids.max()}): name its own by --tokenizer"
             )
+        if "fisher" in only and ids is not None:
+            traces.append(fisher_of_windows(model, ids, reader.mask_token_id, seed))
         if "contextual" in only and ids is not None:
             layers.append(layers_of(model, sampled_windows(ids, seed)))
     rows: list[Row] = []
@@ -133,6 +136,8 @@ def analyse_models(
         if len(chosen) < FEWEST_TOKENS:
             raise GfmError(f"{len(chosen)} different tokens are too few to compare: give a longer corpus")
         rows += embedding_rows(base, seeds, [matrix[chosen] for matrix in matrices], bands)
+    if traces and ids is not None:
+        rows += group_rows(base, seeds, traces, len(ids) * TOKENS_A_WINDOW)
     if layers and ids is not None:
         if len({len(found[level]) for found in layers for level in LEVELS}) > 1:
             raise GfmError("the models have different numbers of layers: analyse them --only static")

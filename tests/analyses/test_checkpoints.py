@@ -83,7 +83,7 @@ def test_what_cannot_be_compared_is_one_sentence(berts, corpus, trained, tmp_pat
     for arguments, message in (
         ({"names": berts[:1], "corpus": corpus}, "nothing to be compared with"),
         ({"names": berts}, "need something to read"),
-        ({"names": berts, "only": ["fisher"]}, "unknown analysis"),
+        ({"names": berts, "only": ["fischer"]}, "unknown analysis"),
         ({"names": [*berts, save_bert(tmp_path / "wide", 75)], "corpus": corpus}, "share a vocabulary"),
         ({"names": [*berts, deep], "corpus": corpus}, "numbers of layers"),
         ({"names": [str(tmp_path / "wide")] * 2, "corpus": corpus}, "no tokenizer"),

@@ -26,12 +26,16 @@ from gfm_utils.analyses.fisher.kinds import (
 )
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import Ensemble, device, masked_windows
-from gfm_utils.tokens import SPECIAL
+from gfm_utils.errors import GfmError
+from gfm_utils.tokens import SPECIAL, choose_positions, mask_all
 
 #: Masked tokens of a window whose gradients are taken; tokens of one window are much alike.
 TOKENS_A_WINDOW = 2
 #: Windows whose gradients are compared with each other, all in memory together.
 COMPARED = 128
+#: Share of the tokens of a window that is masked where no profile says it.
+MASKED = 0.15
+#: What the rows of the paper's form have at the end of their names.
 PAPER = "_paper"
 LOG2 = float(np.log(2))
 
@@ -41,6 +45,27 @@ def masked_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int) -> M
     found = masked_windows(ensemble.store, "test", ensemble.spec.window, windows, rate, seed)
     ids, positions, targets = (torch.from_numpy(array) for array in found[:3])
     return MaskedTokens(ids, positions, targets, SPECIAL.index("[MASK]")).thinned(TOKENS_A_WINDOW).to(device())
+
+
+def fisher_of_windows(model: Any, ids: npt.NDArray[np.int64], mask_id: int | None, seed: int) -> dict[str, float]:
+    """Group -> trace of the empirical Fisher information of masked tokens of any windows.
+
+    Args:
+        model: in evaluation mode.
+        ids: windows with nothing masked, shape (n, window).
+        mask_id: id of ``[MASK]``.
+        seed: of the masks.
+
+    Raises:
+        GfmError: there is no ``[MASK]``.
+    """
+    if mask_id is None:
+        raise GfmError("the tokenizer has no mask token, which the Fisher information of a masked model needs")
+    positions = choose_positions(np.arange(len(ids)), ids.shape[1], MASKED, seed)
+    given = (mask_all(ids, positions, mask_id), positions, np.take_along_axis(ids, positions, axis=1))
+    examples = MaskedTokens(*(torch.from_numpy(array) for array in given), mask_id).thinned(TOKENS_A_WINDOW)
+    examples = examples.to(next(model.parameters()).device)
+    return means(squared_gradients(model, examples), examples, EMPIRICAL)
 
 
 def random_context(examples: MaskedTokens, seed: int) -> MaskedTokens:
