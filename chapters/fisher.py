@@ -43,70 +43,109 @@ from gfm_utils.book import answers, open_chapter
 chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, seed)
 
 # %% [markdown]
-# ## Method
+# ## What Fisher information is
 #
-# The *Fisher information* says how strongly a model's predictions react to a small change of each parameter {cite:p}`martens2020`.
-# For test sequence $s$ with masked places $M_s$, let
+# The *Fisher information* says how strongly a model's predictions react to a small change of its parameters {cite:p}`martens2020`.
+# With $g_\theta(x, y) = \nabla_\theta \left(-\ln p_\theta(y \mid x)\right)$ for a masked token $y$ in a context $x$,
 #
-# $$g_s = \nabla_\theta \; \frac{1}{|M_s|} \sum_{t \in M_s} -\ln p_\theta(x_t), \qquad F_G = \frac{1}{S} \sum_{s=1}^{S} \sum_{\theta \in G} g_s(\theta)^2 .$$
+# $$F = \mathrm{E}_x\, \mathrm{E}_{y \sim p_\theta(\cdot \mid x)}\; g\, g^\top, \qquad \operatorname{tr} F_G = \mathrm{E} \sum_{\theta \in G} g_\theta^2 .$$
 #
-# $F_G$ is the trace of the empirical Fisher information of a group $G$ of parameters, in squared nats; its share is $F_G$ over the sum of all groups.
-# It is *empirical* because it takes the tokens that really stand there, not tokens drawn from the model; the two differ {cite:p}`kunstner2019`.
-# Each sequence has its own gradient, computed exactly.
-# The paper's code squares the mean gradient of a batch instead, which is another quantity and depends on the size of the batch.
+# $\operatorname{tr} F_G$ is the trace of a group $G$ of parameters, in squared nats; its *share* is that over the trace of all parameters.
+# The *empirical* Fisher information takes the true token for $y$; the two differ {cite:p}`kunstner2019`, and both are below.
+# Every masked token has a gradient of its own, and its square is computed exactly, without being formed.
 #
-# Groups follow the paper: *embeddings* (with their norm), each *encoder* layer (the final norm counts with the encoder), and the *head*.
+# The paper's code does another thing: it takes the gradient of a batch's mean loss, squares that, and divides by the number of tokens.
+# Averaging before squaring keeps what tokens have in common, which is most early in training, and depends on the size of the batch.
+#
+# The groups of the paper are the *embeddings*, the layers of the *encoder*, and the *head*.
 # One matrix plays two parts: the input embedding is also the decoder that turns hidden states into probabilities.
 # Its gradient is the sum of what comes through the input and what comes through the output, so
 #
 # $$\|g\|^2 = \|g_\mathrm{in}\|^2 + \|g_\mathrm{out}\|^2 + 2\, g_\mathrm{in} \cdot g_\mathrm{out},$$
 #
-# and the three terms are shown apart.
-
-# %% mystnb={"figure": {"caption": "Share of the Fisher information that sits in the encoder: every member, the mean (black tick) and its 95 % interval. For each condition the upper row is trained, the lower one untrained.", "name": "fig-encoder-share"}}
-table = analyses.fisher_information(chapter.ensembles, chapter.profile, seed)
-figures.encoder_chart(table)
+# and the paper's share of the embeddings holds all three terms.
 
 # %% [markdown]
-# ## What we see
+# ## The paper's figure
 #
 # The paper's third claim is that models of DNA concentrate their Fisher information in the embeddings while models of text spread it over the transformer layers {cite:p}`rochkoulets2026`.
-# {numref}`fig-encoder-share` shows the encoder's share, which the claim says is small for DNA, and {numref}`fig-fisher-shares` all groups.
-# The untrained members are the control: they show what the architecture does by itself.
+# {numref}`fig-fisher-paper` is its figure with its own computation, on this run's models.
 
-# %% mystnb={"figure": {"caption": "Shares of the Fisher information by group, as in the paper.", "name": "fig-fisher-shares"}}
-figures.share_chart(table)
+# %% mystnb={"figure": {"caption": "Shares by the paper's groups, computed as in the paper's code.", "name": "fig-fisher-paper"}}
+table = analyses.fisher_information(chapter.ensembles, chapter.profile, seed)
+figures.share_chart(table, metric="fisher_share_paper")
 
 # %% [markdown]
-# ## Two paths through one matrix
+# ## The same, untangled
 #
-# {numref}`fig-fisher-paths` takes the embeddings apart.
-# Gradient through the *output* says nothing about whether a model reads its input: a model that ignores all context and predicts token frequencies has it too.
-# Only the *input* path is embedding in the ordinary sense of the word.
+# {numref}`fig-fisher-shares` takes each masked token by itself, and takes the groups apart.
+# Gradient through the *output* (decoder.weight) says nothing about whether a model reads its input: a model that ignores all context and predicts token frequencies has it too.
+# Of the input, the row of `[MASK]` is apart from those of the visible tokens.
 # The cross term can be negative, and is then drawn to the left of zero.
+#
+# Three controls stand beside the trained members: the same members reading visible tokens in random order, untrained members, and members trained on one condition's tokens in random order, where there is nothing to learn but frequencies.
 
-# %% mystnb={"figure": {"caption": "The same, with the tied embedding matrix taken apart into the input path, the output path and their cross term; embeddings.other is the norm of the embeddings.", "name": "fig-fisher-paths"}}
-figures.share_chart(table, split_embeddings=True)
+# %% mystnb={"figure": {"caption": "Shares of the Fisher information of single tokens, taken apart.", "name": "fig-fisher-shares"}}
+shuffled = analyses.fisher_of_shuffled(chapter.ensembles, chapter.profile, seed)
+figures.share_chart(chapter.save(table, shuffled), split_embeddings=True)
+
+# %% mystnb={"figure": {"caption": "Share of the Fisher information that sits in the encoder: every member, the mean (black tick) and its 95 % interval, in every state.", "name": "fig-encoder-share"}}
+figures.encoder_chart(chapter.save(table, shuffled))
+
+# %% [markdown]
+# ## Along training
+#
+# {numref}`fig-fisher-flow` follows the shares from the initial weights on, and {numref}`fig-fisher-trace` the whole trace, with the paper's form beside it.
+# Where the shares still move at the end, they say as much about the length of the training as about the corpus.
+
+# %% mystnb={"figure": {"caption": "Shares along training, chosen below, with 95 % intervals over members.", "name": "fig-fisher-flow"}}
+flow = analyses.fisher_flow(chapter.ensembles, chapter.profile, seed)
+figures.flow_chart(flow)
+
+# %% mystnb={"figure": {"caption": "Trace of the Fisher information along training: of single tokens (solid), and as the paper computes it (dashed).", "name": "fig-fisher-trace"}}
+figures.trace_chart(flow)
+
+# %% [markdown]
+# ## The same function, written down in another way
+#
+# Multiply the embeddings by 2: the norm after them undoes it, and dividing the head's norm by 2 undoes it for the tied decoder.
+# Every prediction is as before, but gradients of the embeddings are half as large, and {numref}`fig-fisher-rescaled` shows other shares.
+# The sum of $\theta^2 F_{\theta\theta}$ does not change under such a rescaling; its shares stand in {numref}`fig-fisher-invariant`.
+
+# %% mystnb={"figure": {"caption": "Shares of the trained models, and of the same functions with embeddings twice as large (single windows).", "name": "fig-fisher-rescaled"}}
+rescaling = analyses.fisher_rescaling(chapter.ensembles, chapter.profile, seed)
+figures.share_chart(rescaling, metric="fisher_share_sequence")
+
+# %% mystnb={"figure": {"caption": "The same for the invariant measure.", "name": "fig-fisher-invariant"}}
+figures.share_chart(rescaling, metric="fisher_share_invariant_sequence")
 
 # %%
-figures.overview(table, "fisher_share", axis="group")
-
-# %% tags=["remove-output"]
-chapter.save(table)
-chapter.answer(answers.fisher_answer(table))
+figures.overview(table, "gradient_noise_ratio", "effective_dimension")
 
 # %% [markdown]
+# The *gradient-noise ratio* is the share of $\mathrm{E}\|g\|^2$ that is variance between tokens {cite:p}`mccandlish2018`; the *effective dimension* is $(\operatorname{tr} F)^2 / \operatorname{tr} F^2$, the number of directions in which gradients point.
+
+# %% tags=["remove-output"]
+chapter.save(table, shuffled, flow, rescaling)
+chapter.answer(answers.fisher_answer(chapter.save(table, shuffled, flow, rescaling)))
+
+# %% [markdown]
+# ## What a low share of the encoder says
+#
+# A low share does not say that context is unused: the context gain in the answer above, on the same tokens, is the direct measurement.
+# Nor does a high one say that it is used well: with a random context, which costs more than it gives, the encoder's share can stay as it is.
+# What the share follows is how much the encoder has learned to do in this parameterisation.
+#
 # ## Caveats
 #
-# - Shares are not invariant: rescaling the weights of one group and undoing it in the next leaves every prediction as it was and moves the shares.
-# - The shares change during training; this is one moment of it.
-# - A low share of the encoder does not prove that context is unused: the context gain in the chapter on predictions is the direct measurement.
-# - Brackets are over members on one set of test sequences.
+# - Raw shares are not invariant, as shown; no share of parameters is a property of a corpus alone.
+# - Tokens of one window are alike, so a few of each window are read; intervals over windows are in the result table (axis `group_over_sequences`).
+# - Brackets are over members on one set of test windows; the shuffled control has fewer members.
 #
 # **What would change our mind.** Shares of the encoder that are equal for text and DNA at equal context gain would say that the encoder's share follows what has been learned, not the kind of sequence.
 #
 # ## Exercises
 #
-# 1. Multiply the head's weights by 2 and divide the decoder's by 2. What happens to the shares, and to the loss?
+# 1. Which rescaling would give the head all of the Fisher information, and what would the loss be?
 # 2. Order the conditions by context gain and by the encoder's share.
 #    Is it the same order?

@@ -243,7 +243,7 @@ def analyse(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="predictions, disagreement, static or contextual; repeatable. Default: all."),
+        typer.Option(help="predictions, disagreement, static, contextual, fisher; repeatable. Default: all."),
     ] = None,
     tokenizer: Annotated[
         str | None, typer.Option(help="Directory or name, instead of those beside the models.")

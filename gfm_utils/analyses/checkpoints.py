@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 
 from gfm_utils import tables
 from gfm_utils.analyses.alignment import FEWEST_TOKENS
 from gfm_utils.analyses.contextual import LEVELS, contextual_rows, layers_of, sampled_windows
 from gfm_utils.analyses.disagreement import NULL_TOKENS, disagreement_rows, disagreement_sums, sequence_rows
+from gfm_utils.analyses.fisher import squared_gradients
+from gfm_utils.analyses.fisher.examples import MaskedTokens
+from gfm_utils.analyses.fisher.measuring import EMPIRICAL, TOKENS_A_WINDOW, group_rows, means
 from gfm_utils.analyses.output import output_moments, output_rows
 from gfm_utils.analyses.pretrained import load_model, load_tokenizer, longest, members_of, same_tokenizers
 from gfm_utils.analyses.reading import Hidden, Reading, read
@@ -20,7 +24,7 @@ from gfm_utils.analyses.rows import Row
 from gfm_utils.analyses.static import embedding_rows, frequency_bands, input_embeddings
 from gfm_utils.analyses.strata import stratum_rows
 from gfm_utils.corpora import Corpus
-from gfm_utils.ensembles import Predictions, predictions_of
+from gfm_utils.ensembles import Predictions, device, predictions_of
 from gfm_utils.errors import GfmError, unknown
 
 Integers = npt.NDArray[np.int64]
@@ -115,6 +119,16 @@ def _disagreement(of: Checkpoints) -> Iterable[Row]:
     yield from stratum_rows(of.base, sums.each, reading.bands(hidden))
 
 
+def _fisher(of: Checkpoints) -> Iterable[Row]:
+    """Of the same hidden tokens, a few a window: by group, without controls."""
+    hidden = of.read().hidden(of.mask, of.seed)
+    shown, positions, targets = (torch.from_numpy(array).to(device()) for array in hidden[1:])
+    mask = of.read().tokenizer.mask_token_id
+    examples = MaskedTokens(shown, positions, targets, mask).thinned(TOKENS_A_WINDOW)
+    traces = [means(squared_gradients(model, examples), examples, EMPIRICAL) for model in of.models()]
+    return group_rows(of.base, of.seeds, traces, examples.tokens)
+
+
 def _static(of: Checkpoints) -> Iterable[Row]:
     """Of the tokens that the corpus has, in frequency bands; without one of all but the special tokens."""
     matrices = [input_embeddings(model) for model in of.models()]
@@ -160,6 +174,7 @@ ANALYSES: dict[str, Analysis] = {
     "disagreement": Analysis("disagreement", _disagreement),
     "static": Analysis("static_embeddings", _static, corpus=False),
     "contextual": Analysis("contextual_embeddings", _contextual),
+    "fisher": Analysis("fisher", _fisher),
 }
 
 

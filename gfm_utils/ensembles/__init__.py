@@ -16,7 +16,7 @@ from gfm_utils.ensembles.ensemble import (
 )
 from gfm_utils.ensembles.local import device
 from gfm_utils.ensembles.predictions import Predictions, masked_test_tokens, predictions, predictions_of
-from gfm_utils.ensembles.presets import PRESETS, build_model, masked_logits
+from gfm_utils.ensembles.presets import PRESETS, build_model, masked_features, masked_logits
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import log_spaced
 from gfm_utils.ensembles.training import provenance
@@ -38,6 +38,7 @@ __all__ = [
     "expected_cost",
     "expected_costs",
     "log_spaced",
+    "masked_features",
     "masked_logits",
     "masked_test_tokens",
     "masked_windows",

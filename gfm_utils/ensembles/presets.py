@@ -121,8 +121,6 @@ def parameters_of(name: str, vocabulary: int, window: int) -> int:
 def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """Logits at the given positions only, and as little as possible of what nobody asks for.
 
-    The head and the decoder never see the other tokens. In a BERT neither does the last layer, where the
-    others only lend their keys and values; the layer's own modules do the work, and the result is the same.
     Of a family that no preset has, all logits are computed.
 
     Args:
@@ -133,16 +131,35 @@ def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> tor
     Returns:
         Logits, shape (n, m, vocabulary).
     """
-    if isinstance(model, BertForMaskedLM):
-        logits: torch.Tensor = model.cls(_last_hidden_of_bert(model.bert, ids, positions))
-        return logits
-    if isinstance(model, RoFormerForMaskedLM):
-        logits = model.cls(_at(model.base_model(input_ids=ids).last_hidden_state, positions))
-        return logits
-    if isinstance(model, ModernBertForMaskedLM):
-        logits = model.decoder(model.head(_at(model.base_model(input_ids=ids).last_hidden_state, positions)))
+    if isinstance(model, BertForMaskedLM | RoFormerForMaskedLM | ModernBertForMaskedLM):
+        logits: torch.Tensor = model.get_output_embeddings()(masked_features(model, ids, positions))
         return logits
     return _at(model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits, positions)
+
+
+def masked_features(
+    model: Any, ids: torch.Tensor, positions: torch.Tensor, attention: torch.Tensor | None = None
+) -> torch.Tensor:
+    """What the decoder multiplies, at the given positions only.
+
+    The head never sees the other tokens. In a BERT without padding neither does the last layer, where the
+    others only lend their keys and values; the layer's own modules do the work, and the result is the same.
+
+    Args:
+        model: a ``BertForMaskedLM``, ``RoFormerForMaskedLM`` or ``ModernBertForMaskedLM``.
+        ids: token ids, shape (n, window).
+        positions: positions to predict, shape (n, m).
+        attention: 1 where there is a token and 0 where there is padding, shape (n, window); None: no padding.
+
+    Returns:
+        Features, shape (n, m, width of the decoder).
+    """
+    if isinstance(model, BertForMaskedLM) and attention is None:
+        chosen = _last_hidden_of_bert(model.bert, ids, positions)
+    else:
+        chosen = _at(model.base_model(input_ids=ids, attention_mask=attention).last_hidden_state, positions)
+    features: torch.Tensor = (model.cls.predictions.transform if hasattr(model, "cls") else model.head)(chosen)
+    return features
 
 
 def _at(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

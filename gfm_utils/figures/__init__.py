@@ -29,7 +29,7 @@ from gfm_utils.figures.entropy import (
     trust_overview,
     unigram_chart,
 )
-from gfm_utils.figures.fisher import encoder_chart, share_chart
+from gfm_utils.figures.fisher import encoder_chart, flow_chart, share_chart, trace_chart
 from gfm_utils.figures.output import context_chart, rank_probability_chart, reliability_chart, uncertainty_chart
 from gfm_utils.figures.overview import overview, provenance_note
 from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
@@ -55,6 +55,7 @@ __all__ = [
     "encoder_chart",
     "estimators_chart",
     "feature_chart",
+    "flow_chart",
     "layer_agreement_chart",
     "layer_cka_chart",
     "layer_shape_chart",
@@ -81,6 +82,7 @@ __all__ = [
     "summary_of_training",
     "token_frequency_chart",
     "top_p_chart",
+    "trace_chart",
     "trust_overview",
     "uncertainty_chart",
     "unigram_chart",

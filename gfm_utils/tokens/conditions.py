@@ -1,10 +1,12 @@
 """Conditions: a corpus with a tokenizer, written ``corpus@tokenizer``."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gfm_utils.errors import GfmError
 
+#: What can be done to the tokens of a corpus, by name; written ``corpus+name@tokenizer``.
+TRANSFORMS = ("shuffle",)
 _TOKENIZER = re.compile(r"(?P<kind>kmer|bpe)(?P<size>[1-9][0-9]*)")
 
 
@@ -15,14 +17,16 @@ class Condition:
     Attributes:
         corpus: registry name or path, e.g. ``tair10-chr1`` or ``my/genome.fa.gz``.
         tokenizer: ``kmer<k>`` with k from 1 to 8, or ``bpe<V>`` with V symbols and merges.
+        transform: one of ``TRANSFORMS``, or None for the tokens as they are.
     """
 
     corpus: str
     tokenizer: str
+    transform: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Condition":
-        """Read ``corpus@tokenizer``.
+        """Read ``corpus@tokenizer`` or ``corpus+transform@tokenizer``.
 
         Raises:
             GfmError: there is no ``@``, or the tokenizer's name is unknown.
@@ -33,10 +37,18 @@ class Condition:
                 f"condition {text!r} is not of the form corpus@tokenizer (for example tair10-chr1@kmer4)"
             )
         tokenizer_kind(tokenizer)
+        plain, plus, transform = corpus.rpartition("+")
+        if plus and plain and transform in TRANSFORMS:  # any other "+" belongs to the name of a file
+            return cls(plain, tokenizer, transform)
         return cls(corpus, tokenizer)
 
     def __str__(self) -> str:
-        return f"{self.corpus}@{self.tokenizer}"
+        transform = "" if self.transform is None else f"+{self.transform}"
+        return f"{self.corpus}{transform}@{self.tokenizer}"
+
+    def transformed(self, transform: str | None) -> "Condition":
+        """The same corpus and tokenizer with another transform, or with none."""
+        return replace(self, transform=transform)
 
     @property
     def slug(self) -> str:

@@ -1,6 +1,7 @@
 """Token arrays on disk: one memory-mapped array a part, its segments, and the tokenizer that made it."""
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +16,9 @@ from transformers import PreTrainedTokenizerFast
 from gfm_utils import corpora
 from gfm_utils.corpora.streaming import STREAMED
 from gfm_utils.errors import GfmError
-from gfm_utils.files import atomic, digest, locked
+from gfm_utils.files import atomic, digest, locked, write_json
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import tokenizers
+from gfm_utils.tokens import tokenizers, transforms
 from gfm_utils.tokens.conditions import Condition
 from gfm_utils.tokens.streaming import tokenize
 
@@ -132,7 +133,7 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
     :mod:`gfm_utils.corpora.streaming` says.
 
     Args:
-        condition: ``corpus@tokenizer``.
+        condition: ``corpus@tokenizer``, or ``corpus+transform@tokenizer``: its tokens transformed part by part.
         profile: its ``max_symbols`` and ``tokenizer_symbols`` bound what is read.
         runs_dir: where ``tokens/<condition>-<key>`` stands or is made.
         seed: of the split and of the sample that BPE learns from.
@@ -141,6 +142,8 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
         GfmError: the corpus cannot be had, read, split or tokenized; the message says why.
     """
     parsed = Condition.parse(condition)
+    if parsed.transform is not None:
+        return _transformed(parsed, prepare(str(parsed.transformed(None)), profile, runs_dir, seed), seed)
     plan = corpora.plan(parsed.corpus, progress=True)
     large = _is_large(plan, profile)
     key = {
@@ -156,6 +159,24 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
         if not (path / "store.json").exists():
             make = _make_streamed if large else _make
             make(path, parsed, plan, profile, seed, key)
+    return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
+
+
+def _transformed(condition: Condition, plain: TokenStore, seed: int) -> TokenStore:
+    """The store of a condition with a transform, found beside the plain one, or made from it."""
+    name = str(condition.transform)
+    key = {"of": plain.about["key"], "transform": name, "format": transforms.FORMAT, "seed": seed}
+    path = plain.path.parent / f"{condition.slug}-{digest(key)}"
+    with locked(path):
+        if not (path / "store.json").exists():
+            with atomic(path) as temporary:
+                shutil.copytree(plain.path / "tokenizer", temporary / "tokenizer")
+                for number, part in enumerate(PARTS):
+                    rng = np.random.default_rng([seed, number])
+                    np.save(temporary / f"{part}.npy", transforms.FUNCTIONS[name](plain.tokens(part), rng))
+                    shutil.copy(plain.path / f"{part}-lengths.npy", temporary)
+                about = {**plain.about, "condition": str(condition), "key": key}
+                write_json(temporary / "store.json", about)
     return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
 
 

@@ -30,6 +30,8 @@ def results(trained, smoke):
         "nearest": analyses.nearest_tokens(trained),
         "contextual": analyses.contextual_embeddings(trained, smoke),
         "fisher": analyses.fisher_information(trained, smoke),
+        "flow": analyses.fisher_flow(trained, smoke),
+        "rescaling": analyses.fisher_rescaling(trained, smoke),
     }
 
 
@@ -61,6 +63,9 @@ CHARTS = {
     "encoder": lambda r: figures.encoder_chart(r["fisher"]),
     "shares": lambda r: figures.share_chart(r["fisher"]),
     "paths": lambda r: figures.share_chart(r["fisher"], split_embeddings=True),
+    "flow": lambda r: figures.flow_chart(r["flow"]),
+    "trace": lambda r: figures.trace_chart(r["flow"]),
+    "rescaling": lambda r: figures.share_chart(r["rescaling"], metric="fisher_share_sequence"),
 }
 
 
@@ -158,10 +163,12 @@ def test_four_tokens_are_enough_for_the_charts_of_static_embeddings():
 
 def test_split_embeddings_add_up_to_the_embeddings(results, trained):
     rows = next(iter(figures.share_chart(results["fisher"], split_embeddings=True).to_dict()["datasets"].values()))
-    for state in ("trained", "untrained"):
+    for state in ("trained", "untrained", "random_context"):
         own = [row for row in rows if (row["condition"], row["state"]) == (trained[0].condition, state)]
         assert sum(row["value"] for row in own) == pytest.approx(1)
-        assert {"embeddings.input", "embeddings.output", "embeddings.other"} <= {row["x"] for row in own}
+        assert {"embedding.visible", "embedding.mask", "decoder.weight", "decoder.cross"} <= {
+            row["x"] for row in own
+        }
 
 
 def test_missing_rows_say_which(results):

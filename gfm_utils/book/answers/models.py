@@ -4,7 +4,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.book.answers.shared import bullets, claims_lines, note, number
-from gfm_utils.figures.select import value_of
+from gfm_utils.figures.select import conditions_of, value_of
 
 
 def predictions_answer(table: pd.DataFrame) -> str:
@@ -137,19 +137,37 @@ def contextual_answer(table: pd.DataFrame) -> str:
 
 
 def fisher_answer(table: pd.DataFrame) -> str:
-    """Where the Fisher information sits."""
+    """Where the Fisher information sits, by the paper's groups and taken apart."""
 
     def line(condition: str) -> str:
-        def of(group: str, state: str = "trained") -> pd.Series:
-            return value_of(table, condition, "fisher_share", state=state, axis="group", x=group)
+        def of(group: str, state: str = "trained", metric: str = "fisher_share") -> pd.Series:
+            return value_of(table, condition, metric, state=state, axis="group", x=group)
 
+        gain, blind = (
+            value_of(table, condition, "context_gain", state=state, axis="on", x="fisher_tokens")
+            for state in ("trained", "random_context")
+        )
         return (
             f"encoder {number(of('encoder'), 1, percent=True)} "
-            f"(untrained {100 * of('encoder', 'untrained')['value']:.1f} %), "
-            f"embeddings {number(of('embeddings'), 1, percent=True)} "
-            f"(through the input {100 * of('embeddings.input')['value']:.1f} %, "
-            f"through the output {100 * of('embeddings.output')['value']:.1f} %), "
-            f"head {number(of('head'), 1, percent=True)}."
+            f"(untrained {100 * of('encoder', 'untrained')['value']:.1f} %, with its context at random "
+            f"{100 * of('encoder', 'random_context')['value']:.1f} %, by the invariant measure "
+            f"{100 * of('encoder', metric='fisher_share_invariant')['value']:.1f} %); "
+            f"embeddings, as in the paper, {number(of('embeddings'), 1, percent=True)}, of which "
+            f"{number(of('input'), 1, percent=True)} through the input and "
+            f"{number(of('decoder.weight'), 1, percent=True)} through the output; "
+            f"head {number(of('head'), 1, percent=True)}. "
+            f"Its context is worth {number(gain)} bits per token to it (at random {blind['value']:.2f})."
         )
 
-    return "\n".join([*bullets(table, line), note()])
+    lines = [*claims_lines(table), *bullets(table, line)]
+    shuffled = table[(table["state"] == "shuffled").fillna(False)]
+    for condition in conditions_of(shuffled):
+        encoder, output = (
+            value_of(shuffled, condition, "fisher_share", state="shuffled", axis="group", x=group)
+            for group in ("encoder", "output")
+        )
+        lines.append(
+            f"- **{condition}, trained on shuffled tokens**, where there is no context to be learned: encoder "
+            f"{number(encoder, 1, percent=True)}, output {number(output, 1, percent=True)}."
+        )
+    return "\n".join([*lines, note()])

@@ -1,0 +1,22 @@
+"""Fisher information: exact squares of gradients of single examples, by group of parameters."""
+
+from gfm_utils.analyses.fisher.examples import MaskedTokens
+from gfm_utils.analyses.fisher.information import (
+    fisher_flow,
+    fisher_information,
+    fisher_of_shuffled,
+    fisher_rescaling,
+)
+from gfm_utils.analyses.fisher.kinds import Kind, fisher_diagonal, paper_fisher, squared_gradients
+
+__all__ = [
+    "Kind",
+    "MaskedTokens",
+    "fisher_diagonal",
+    "fisher_flow",
+    "fisher_information",
+    "fisher_of_shuffled",
+    "fisher_rescaling",
+    "paper_fisher",
+    "squared_gradients",
+]

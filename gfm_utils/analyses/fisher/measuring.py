@@ -1,0 +1,164 @@
+"""What is measured of one member in one state: numbers by group, and the windows they are measured on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gfm_utils.analyses import intervals
+from gfm_utils.analyses.fisher.examples import MaskedTokens
+from gfm_utils.analyses.fisher.formed import (
+    effective_dimension,
+    gradient_noise_ratio,
+    gram_matrices,
+    scaled_squares,
+)
+from gfm_utils.analyses.fisher.groups import PATHS, derived
+from gfm_utils.analyses.fisher.kinds import (
+    Arrays,
+    Kind,
+    log_probabilities,
+    paper_fisher,
+    squared_gradients,
+)
+from gfm_utils.analyses.rows import Row, member_rows
+from gfm_utils.ensembles import Ensemble, device, masked_windows
+from gfm_utils.tokens import SPECIAL
+
+#: Masked tokens of a window whose gradients are taken; tokens of one window are much alike.
+TOKENS_A_WINDOW = 2
+#: Windows whose gradients are compared with each other, all in memory together.
+COMPARED = 128
+#: Share of the tokens of a window that is masked where no profile says it.
+MASKED = 0.15
+#: What the rows of the paper's form have at the end of their names.
+PAPER = "_paper"
+LOG2 = float(np.log(2))
+
+
+def masked_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int) -> MaskedTokens:
+    """Test windows of an ensemble with ``TOKENS_A_WINDOW`` tokens to predict in each."""
+    found = masked_windows(ensemble.store, "test", ensemble.spec.window, windows, rate, seed)
+    ids, positions, targets = (torch.from_numpy(array) for array in found[:3])
+    return MaskedTokens(ids, positions, targets, SPECIAL.index("[MASK]")).thinned(TOKENS_A_WINDOW).to(device())
+
+
+def random_context(examples: MaskedTokens, seed: int) -> MaskedTokens:
+    """The same masks and targets, with the visible tokens of all windows in random order."""
+    generator, ids = torch.Generator().manual_seed(seed), examples.ids.clone()
+    visible = ids != examples.mask_id
+    shown = ids[visible]
+    ids[visible] = shown[torch.randperm(len(shown), generator=generator).to(shown.device)]
+    return replace(examples, ids=ids)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One way to Fisher information: what its rows are called and what it computes.
+
+    Attributes:
+        name: what follows ``fisher_share`` and ``fisher_trace``, e.g. ``_sampled``.
+        of: group -> numbers of the examples, of a model and examples.
+    """
+
+    name: str
+    of: Callable[[Any, MaskedTokens], Mapping[str, npt.NDArray[np.float64] | float]]
+
+
+#: True tokens, each with a gradient of its own.
+EMPIRICAL = Measure("", squared_gradients)
+#: Tokens drawn from the model.
+SAMPLED = Measure("_sampled", lambda model, examples: squared_gradients(model, examples, kind=Kind.SAMPLED))
+#: Σ θ² F.
+INVARIANT = Measure("_invariant", scaled_squares)
+#: Both on windows with a mean loss.
+OF_WINDOWS = (
+    Measure("_sequence", lambda model, examples: squared_gradients(model, examples, "sequence")),
+    Measure("_invariant_sequence", lambda model, examples: scaled_squares(model, examples, "sequence")),
+)
+
+
+def paper_measure(batch: int) -> Measure:
+    """The paper's own computation, in batches of a size."""
+    return Measure(PAPER, lambda model, examples: paper_fisher(model, examples, batch))
+
+
+def means(found: Mapping[str, Any], examples: MaskedTokens, measure: Measure) -> dict[str, float]:
+    """Group -> mean over tokens (or over windows; the paper's form is divided already)."""
+    if measure.name == PAPER:
+        return dict(found)
+    count = len(examples) if measure in OF_WINDOWS else examples.tokens
+    return {group: float(values.sum()) / count for group, values in found.items()}
+
+
+def group_rows(
+    base: Row, seeds: Sequence[int], traces: Sequence[Mapping[str, float]], n: int, measure: Measure = EMPIRICAL
+) -> list[Row]:
+    """Rows of traces and shares by group, each with the derived groups.
+
+    Args:
+        base: condition and state.
+        seeds: of the members.
+        traces: group -> mean over n examples, one a member.
+        n: examples.
+        measure: that gave them.
+    """
+    rows: list[Row] = []
+    whole = np.array([sum(trace.values()) for trace in traces])
+    views = [derived(trace) for trace in traces]
+    if measure.name == PAPER:  # its two paths are not told apart
+        views = [{name: view[name] for name in view if name not in PATHS} for view in views]
+        traces = [{} for _ in views]
+    named = [dict(trace) | view for trace, view in zip(traces, views, strict=True)]
+    at = {**base, "axis": "group"}
+    unit = "1" if "invariant" in measure.name else "nats²"
+    total = {**base, "metric": f"fisher_trace{measure.name}", "unit": unit}
+    rows += member_rows(total, seeds, whole, n)
+    for group in named[0]:
+        values = np.array([trace[group] for trace in named])
+        trace = {**at, "x": group, "metric": f"fisher_trace{measure.name}", "unit": unit}
+        rows += member_rows(trace, seeds, values, n)
+        share = {**at, "x": group, "metric": f"fisher_share{measure.name}", "unit": "share"}
+        rows += member_rows(share, seeds, values / whole, n)
+    return rows
+
+
+def sequence_rows(base: Row, found: Sequence[Arrays]) -> list[Row]:
+    """Shares once more, with intervals over test windows (axis ``group_over_sequences``): means over members.
+
+    Args:
+        base: condition and state.
+        found: group -> numbers of the tokens (n, m), one a member.
+    """
+    of_windows = [{group: values.sum(1) for group, values in one.items()} for one in found]
+    wholes = [sum(one.values()) for one in of_windows]
+    weights = np.mean([whole / whole.mean() for whole in wholes], axis=0)
+    named = [dict(one) | derived(one) for one in of_windows]
+    rows: list[Row] = []
+    for group in named[0]:
+        sums = np.mean([one[group] / whole.mean() for one, whole in zip(named, wholes, strict=True)], axis=0)
+        interval = intervals.over_sequences(sums, weights)
+        rows.append({
+            **base, "metric": "fisher_share", "unit": "share", "axis": "group_over_sequences", "x": group,
+            **interval._asdict(), "n": len(weights),
+        })  # fmt: skip
+    return rows
+
+
+def spread(model: Any, examples: MaskedTokens) -> tuple[float, float]:
+    """Gradient-noise ratio and effective dimension, of one masked token in each window."""
+    one = examples[:COMPARED].thinned(1)
+    gram = sum(gram_matrices(model, one).values())
+    assert isinstance(gram, np.ndarray)
+    return gradient_noise_ratio(gram), effective_dimension(gram)
+
+
+def context_gain(model: Any, examples: MaskedTokens, counts: npt.NDArray[np.int64]) -> float:
+    """Bits per token that the model saves over token frequencies, on the tokens whose gradients are taken."""
+    log_p = log_probabilities(model, examples)
+    of_true = log_p.gather(2, examples.targets[..., None])[..., 0].cpu().numpy() / LOG2
+    by_frequency = np.log2((counts + 1) / (counts + 1).sum())[examples.targets.cpu().numpy()]
+    return float((of_true - by_frequency).mean())

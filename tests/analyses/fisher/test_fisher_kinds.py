@@ -1,0 +1,189 @@
+"""Sampled and expected Fisher information, the paper's own form, diagonals, and what needs formed gradients."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gfm_utils.analyses.fisher import formed, kinds
+from gfm_utils.analyses.fisher.formed import (
+    effective_dimension,
+    gradient_noise_ratio,
+    gram_matrices,
+    scaled_squares,
+)
+from gfm_utils.analyses.fisher.groups import DECODER, MASK, TOKENS, VISIBLE, derived, groups_of
+from gfm_utils.analyses.fisher.kinds import Kind, fisher_diagonal, paper_fisher, sampled_targets, squared_gradients
+from gfm_utils.analyses.fisher.rescaling import rescaled
+from gfm_utils.ensembles import build_model
+from gfm_utils.errors import GfmError
+
+BOTH = ("modernbert-2x64", "bert-2x64")
+per_both = pytest.mark.parametrize("per", ["sequence", "token"])
+
+
+def share(parts, *groups):
+    return sum(parts[group].sum() for group in groups) / sum(values.sum() for values in parts.values())
+
+
+@per_both
+def test_expected_is_the_sum_over_the_vocabulary(naive, per):
+    """Of windows, over all pairs of tokens at their two places: the slow, obvious expectation."""
+    model, examples = naive.problem(n=3)
+    two = replace(examples[1:2], positions=examples.positions[1:2, :2], targets=examples.targets[1:2, :2])
+    ours = naive.merged(squared_gradients(model, two, per, Kind.EXPECTED))
+    p = kinds.log_probabilities(model, two).exp()[0]
+    total = {}
+    for first in range(naive.vocabulary):
+        for second in range(naive.vocabulary) if per == "sequence" else [first]:
+            labelled = two.with_targets(torch.tensor([[first, second]]))
+            weight = p[0, first] * p[1, second] if per == "sequence" else p[:, first]
+            for group, values in squared_gradients(model, labelled, per).items():
+                total[group] = total.get(group, 0) + weight.numpy() * values
+    for group, values in naive.merged(total).items():
+        np.testing.assert_allclose(ours[group], values, rtol=1e-9, atol=1e-15)
+
+
+@per_both
+def test_sampled_is_unbiased_for_expected(naive, per):
+    model, examples = naive.problem()
+    expected = squared_gradients(model, examples, per, Kind.EXPECTED)
+    draws = [squared_gradients(model, examples, per, Kind.SAMPLED, seed) for seed in range(150)]
+    for group in (VISIBLE, MASK, "encoder.1.attention", DECODER):
+        means = np.array([draw[group].sum() for draw in draws])
+        error = means.std(ddof=1) / np.sqrt(len(means))
+        assert abs(means.mean() - expected[group].sum()) < 4 * error, group
+    empirical = squared_gradients(model, examples, per)[DECODER].sum()
+    assert abs(empirical - expected[DECODER].sum()) > 4 * error  # another kind is told apart
+
+
+def test_drawn_tokens_do_not_depend_on_the_batch(naive, monkeypatch):
+    model, examples = naive.problem(n=5)
+    whole = sampled_targets(model, examples, 7)
+    monkeypatch.setattr(kinds, "BUDGET", 1)
+    assert torch.equal(sampled_targets(model, examples, 7), whole)
+    assert not torch.equal(sampled_targets(model, examples, 8), whole)
+
+
+def test_an_expectation_over_too_many_tokens_is_refused(naive, monkeypatch):
+    model, examples = naive.problem()
+    monkeypatch.setattr(kinds, "LARGEST_VOCABULARY", 20)
+    with pytest.raises(GfmError, match=r"Kind\.SAMPLED"):
+        squared_gradients(model, examples, kind=Kind.EXPECTED)
+
+
+@pytest.mark.parametrize("preset", BOTH)
+def test_the_papers_form_of_single_windows_has_the_shares_of_windows(naive, preset):
+    model, examples = naive.problem(preset)
+    paper = paper_fisher(model, examples, batch=1)
+    windows = squared_gradients(model, examples, "sequence")
+    ours = {group: float(values.sum()) for group, values in derived(windows).items()}
+    whole = sum(paper.values())
+    assert whole * examples.tokens == pytest.approx(sum(float(values.sum()) for values in windows.values()))
+    assert (paper[TOKENS] + paper.get("embedding.other", 0)) * examples.tokens == pytest.approx(ours["embeddings"])
+    batched = paper_fisher(model, examples, batch=3)
+    assert sum(batched.values()) != pytest.approx(whole, rel=0.05)  # it depends on the batch
+
+
+@pytest.mark.parametrize("preset", (*BOTH, "roformer-2x64"))
+def test_diagonal_is_unbiased(naive, preset):
+    model, examples = naive.problem(preset, padded=False)
+    apart = examples.apart()
+    exact_ = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
+    for row in range(len(apart)):
+        one = fisher_diagonal(model, apart[row : row + 1])  # of one token: its squared gradient, whatever the sign
+        for name, value in one.items():
+            exact_[name] += value.detach() / len(apart)
+    draws = [fisher_diagonal(model, examples, seed=seed) for seed in range(200)]
+    for name in list(exact_)[::5]:
+        found = torch.stack([draw[name].sum() for draw in draws])
+        error = float(found.std()) / np.sqrt(len(found))
+        assert abs(float(found.mean() - exact_[name].sum())) <= 4 * error + 1e-12, name
+    ours = squared_gradients(model, examples)
+    whole = sum(float(value.sum()) for value in exact_.values())
+    assert whole == pytest.approx(sum(v.sum() for v in ours.values()) / examples.tokens, rel=1e-9)
+    averaged = fisher_diagonal(model, examples, draws=50)
+    assert sum(float(v.sum()) for v in averaged.values()) == pytest.approx(whole, rel=0.2)
+
+
+def test_sampled_diagonal_estimates_the_expected_one(naive):
+    model, examples = naive.problem()
+    expected = (
+        sum(v.sum() for v in squared_gradients(model, examples, kind=Kind.EXPECTED).values()) / examples.tokens
+    )
+    found = [
+        sum(float(v.sum()) for v in fisher_diagonal(model, examples, Kind.SAMPLED, seed=seed).values())
+        for seed in range(150)
+    ]
+    assert abs(np.mean(found) - expected) < 4 * np.std(found, ddof=1) / np.sqrt(len(found))
+    with pytest.raises(GfmError, match="EMPIRICAL or SAMPLED"):
+        fisher_diagonal(model, examples, Kind.EXPECTED)
+
+
+@per_both
+@pytest.mark.parametrize(("preset", "tied"), [(p, t) for p in (*BOTH, "roformer-2x64") for t in (True, False)])
+def test_scaled_squares_against_the_naive_loop(naive, preset, tied, per, monkeypatch):
+    model, examples = naive.problem(preset, tied, padded=not preset.startswith("roformer"))
+    monkeypatch.setattr(formed.layers, "BUDGET", 2000)  # matrices in several blocks
+    values = {name: value.detach() for name, value in model.named_parameters()}
+    ours = scaled_squares(model, examples, per)
+    assert set(ours) == set(squared_gradients(model, examples, per))
+    naive.assert_equal(
+        model,
+        ours,
+        examples,
+        per,
+        1e-9,
+        lambda found: {name: value * values[name] for name, value in found.items()},
+    )
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("preset", BOTH)
+def test_a_rescaling_moves_the_shares_and_not_the_invariant_ones(naive, preset, tied):
+    model, examples = naive.problem(preset, tied)
+    other = rescaled(model, 3.0)
+    torch.testing.assert_close(
+        kinds.log_probabilities(other, examples), kinds.log_probabilities(model, examples), rtol=1e-10, atol=1e-10
+    )
+    before, after = squared_gradients(model, examples), squared_gradients(other, examples)
+    np.testing.assert_allclose(after[VISIBLE], before[VISIBLE] / 9, rtol=1e-8)
+    assert share(after, VISIBLE, MASK) < 0.5 * share(before, VISIBLE, MASK)
+    scaled, unmoved = scaled_squares(model, examples), scaled_squares(other, examples)
+    for group, values in scaled.items():
+        np.testing.assert_allclose(unmoved[group], values, rtol=1e-7, atol=1e-15, err_msg=group)
+
+
+@pytest.mark.parametrize(("preset", "tied"), [(p, t) for p in (*BOTH, "roformer-2x64") for t in (True, False)])
+def test_gram_matrices_are_those_of_the_loop(naive, preset, tied, monkeypatch):
+    model, examples = naive.problem(preset, tied, padded=not preset.startswith("roformer"))
+    monkeypatch.setattr(formed.layers, "BUDGET", 2000)
+    rows = {}
+    naive.loop(model, examples, transform=lambda found: rows.setdefault(len(rows), found))
+    ours, groups = gram_matrices(model, examples), groups_of(model)
+    assert set(ours) == set(groups.values())
+    for group, gram in ours.items():
+        flat = torch.stack([
+            torch.cat([row[name].flatten() for name in groups if groups[name] == group]) for row in rows.values()
+        ])  # fmt: skip
+        np.testing.assert_allclose(gram, (flat @ flat.T).numpy(), rtol=1e-8, atol=1e-13, err_msg=group)
+
+
+def test_noise_ratio_and_effective_dimension_of_known_gradients():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(400, 20))
+    common = np.full((400, 20), 2.0)  # ‖E g‖² = 80, variance 20
+    gram = (noise + common) @ (noise + common).T
+    assert gradient_noise_ratio(gram) == pytest.approx(20 / 100, abs=0.02)
+    assert gradient_noise_ratio(noise @ noise.T) == pytest.approx(1, abs=0.02)
+    assert gradient_noise_ratio(common @ common.T) == pytest.approx(0, abs=1e-12)
+    assert effective_dimension(noise @ noise.T) == pytest.approx(20, rel=0.1)
+    assert effective_dimension(common @ common.T) == pytest.approx(1)
+    few = rng.normal(size=(60, 20))
+    assert effective_dimension(few @ few.T) == pytest.approx(20, rel=0.25)  # without bias by their number
+
+
+def test_only_known_models_are_rescaled():
+    with pytest.raises(GfmError, match="RoFormer"):
+        rescaled(build_model("roformer-2x64", 21, 14, 1), 2.0)
