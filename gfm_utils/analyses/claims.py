@@ -155,7 +155,20 @@ CLAIMS = (
         Measure("debiased linear CKA", "static_embeddings", (Term("linear_cka_debiased"),), False),
     )),
     Claim("Models of DNA keep their Fisher information out of the encoder", (
-        Measure("encoder's share", "fisher", (Term("fisher_share", "group", "encoder"),), False, percent=True),
+        Measure("encoder's share, the paper's computation", "fisher",
+                (Term("fisher_share_paper", "group", "encoder"),), False, percent=True),
+        Measure("encoder's share, token by token", "fisher", (Term("fisher_share", "group", "encoder"),), False,
+                percent=True),
+        Measure("encoder's share, invariant to rescaling", "fisher",
+                (Term("fisher_share_invariant", "group", "encoder"),), False, percent=True),
+    )),
+    Claim("… and in the embeddings", (
+        Measure("embeddings' share, the paper's computation", "fisher",
+                (Term("fisher_share_paper", "group", "embeddings"),), True, percent=True),
+        Measure("of it, token by token, the path that embeds", "fisher",
+                (Term("fisher_share", "group", "input"),), True, percent=True),
+        Measure("… and the path that decodes", "fisher", (Term("fisher_share", "group", "output"),), True,
+                percent=True),
     )),
     Claim("Models of DNA do not use the tokens around a hidden one", (
         Measure("gain over token frequencies, share of their cost, against text", "predictions",
