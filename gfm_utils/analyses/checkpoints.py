@@ -126,7 +126,7 @@ def analyse_models(
             raise GfmError(
                 f"the tokenizer has tokens that {name} lacks ({ids.max()}): name its own by --tokenizer"
             )
-        if "fisher" in only and ids is not None:
+        if "fisher" in only and ids is not None and reader is not None:
             traces.append(fisher_of_windows(model, ids, reader.mask_token_id, seed))
         if "contextual" in only and ids is not None:
             layers.append(layers_of(model, sampled_windows(ids, seed)))

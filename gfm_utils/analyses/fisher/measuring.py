@@ -62,8 +62,9 @@ def fisher_of_windows(model: Any, ids: npt.NDArray[np.int64], mask_id: int | Non
     if mask_id is None:
         raise GfmError("the tokenizer has no mask token, which the Fisher information of a masked model needs")
     positions = choose_positions(np.arange(len(ids)), ids.shape[1], MASKED, seed)
-    given = (mask_all(ids, positions, mask_id), positions, np.take_along_axis(ids, positions, axis=1))
-    examples = MaskedTokens(*(torch.from_numpy(array) for array in given), mask_id).thinned(TOKENS_A_WINDOW)
+    shown, targets = mask_all(ids, positions, mask_id), np.take_along_axis(ids, positions, axis=1)
+    tensors = [torch.from_numpy(array) for array in (shown, positions, targets)]
+    examples = MaskedTokens(tensors[0], tensors[1], tensors[2], mask_id).thinned(TOKENS_A_WINDOW)
     examples = examples.to(next(model.parameters()).device)
     return means(squared_gradients(model, examples), examples, EMPIRICAL)
 
