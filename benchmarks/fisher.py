@@ -1,6 +1,6 @@
 """Squares of gradients of single examples: ours against plain passes, loops and formed gradients, in one run.
 
-The model is a small ModernBERT (``--preset``), with windows of 64 tokens, 10 of them masked, and a vocabulary of 261.
+The model is a small ModernBERT (``--preset``): windows of 64 tokens, 10 of them masked, a vocabulary of 261.
 
 - ``fisher:sequence-vs-backward``: squares of all windows against one plain batched pass, which
   gives the gradient of their mean and no squares.
