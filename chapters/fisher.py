@@ -102,7 +102,7 @@ figures.encoder_chart(chapter.save(table, shuffled))
 flow = analyses.fisher_flow(chapter.ensembles, chapter.profile, seed)
 figures.flow_chart(flow)
 
-# %% mystnb={"figure": {"caption": "Trace of the Fisher information along training: of single tokens (solid), and as the paper computes it (dashed).", "name": "fig-fisher-trace"}}
+# %% mystnb={"figure": {"caption": "Trace of the Fisher information along training as a multiple of that at the end: of single tokens (solid), and as the paper computes it (dashed).", "name": "fig-fisher-trace"}}
 figures.trace_chart(flow)
 
 # %% [markdown]

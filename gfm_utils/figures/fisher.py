@@ -80,7 +80,7 @@ def flow_chart(table: pd.DataFrame) -> alt.LayerChart:
 
 
 def trace_chart(table: pd.DataFrame) -> alt.Chart:
-    """Trace of the Fisher information along training: per token, and (dashed) as the paper computes it.
+    """Trace of the Fisher information along training over its last value: per token, and as the paper has it.
 
     Args:
         table: result of ``fisher_flow``.
@@ -88,16 +88,18 @@ def trace_chart(table: pd.DataFrame) -> alt.Chart:
     names = {"fisher_trace": "per token", "fisher_trace_paper": "the paper's form"}
     rows = summaries(rows_of(table, *names, axis="step"))
     rows["form"] = rows["metric"].map(names)
+    last = rows.sort_values("x").groupby(["condition", "form"])["value"].transform("last")
+    rows = rows.assign(ratio=rows["value"] / last)
     dash = alt.Scale(domain=list(names.values()), range=[[1, 0], [6, 4]])
     chart = (
-        alt.Chart(rows[["condition", "form", "x", "value", "low", "high"]])
-        .mark_line(point=True, strokeWidth=2)
+        alt.Chart(rows[["condition", "form", "x", "value", "ratio", "low", "high"]])
+        .mark_line(strokeWidth=2)
         .encode(
             x=alt.X("x:Q", title="training step", scale=alt.Scale(type="symlog")),
-            y=alt.Y("value:Q", title="trace (nats²)", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g")),
+            y=alt.Y("ratio:Q", title="trace, times that at the end", scale=alt.Scale(type="log")),
             color=condition_colour(conditions_of(table)),
             strokeDash=alt.StrokeDash("form:N", title=None, scale=dash),
-            tooltip=["condition", "form", "x:Q", *tooltips("value", "low", "high", text=".3g")],
+            tooltip=["condition", "form", "x:Q", *tooltips("ratio", "value", "low", "high", text=".3g")],
         )
         .properties(width="container", height=300)
     )

@@ -59,11 +59,12 @@ def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: in
         seed: of the masks.
     """
     rows: list[Row] = []
+    paper = paper_measure(profile.batch)
+    further = {"trained": [SAMPLED, paper, INVARIANT], "untrained": [paper, INVARIANT]}
     for ensemble in ensembles:
         examples = masked_tokens(ensemble, profile.fisher_windows, profile.test_mask, seed)
-        further = [SAMPLED, paper_measure(profile.batch), INVARIANT]
         for state in STATES:
-            rows += _state_rows(ensemble, examples, state, state, further if state == "trained" else [])
+            rows += _state_rows(ensemble, examples, state, state, further[state])
         rows += _state_rows(ensemble, random_context(examples, seed), "trained", "random_context")
     return tables.table(rows)
 
