@@ -1,9 +1,11 @@
 """Result tables of the Fisher information: by group, with controls, and along training."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
+import torch
 
 from gfm_utils import tables
 from gfm_utils.analyses.fisher.examples import MaskedTokens
@@ -37,6 +39,18 @@ FOLLOWED = ("embeddings", "encoder", "head", "input", "output")
 FACTOR = 2.0
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Work in one thread: products of small models are too short to be shared, waiting costs more than it saves."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@one_thread()
 def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """Result table of the Fisher information by group of parameters, with its controls.
 
@@ -85,10 +99,12 @@ def fisher_of_shuffled(ensembles: Sequence[Ensemble], profile: Profile, seed: in
     runs_dir, members = chosen.store.path.parents[1], min(SHUFFLED_MEMBERS, profile.members)
     (shuffled,) = train_ensembles([name], profile, runs_dir, chosen.spec.data_seed, members)
     examples = masked_tokens(shuffled, profile.fisher_windows, profile.test_mask, seed)
-    rows = list(_state_rows(shuffled, examples, "trained", "shuffled", [INVARIANT]))
+    with one_thread():
+        rows = list(_state_rows(shuffled, examples, "trained", "shuffled", [INVARIANT]))
     return tables.table({**row, "condition": chosen.condition} for row in rows)
 
 
+@one_thread()
 def fisher_flow(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """Result table along training: shares and traces at the steps whose weights were kept.
 
@@ -118,6 +134,7 @@ def fisher_flow(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42)
     return tables.table(rows)
 
 
+@one_thread()
 def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """What a rescaling that leaves every prediction as it was does to the shares: a demonstration.
 
