@@ -41,7 +41,7 @@ FACTOR = 2.0
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Work in one thread: products of small models are too short to be shared, waiting costs more than it saves."""
+    """Work in one thread: products of small models are too short to share, and waiting costs more."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
