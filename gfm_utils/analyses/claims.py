@@ -266,7 +266,7 @@ def _estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estim
     each = measure.combine(
         *(own["value"] if len(own) else part.loc["", "value"] for own, part in zip(members, parts, strict=True))
     )
-    return _of_members(each)
+    return None if each.isna().any() else _of_members(each)  # chance itself can be 1
 
 
 def _part(rows: pd.DataFrame, term: Term, state: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from gfm_utils.ensembles import device
@@ -46,7 +47,7 @@ def load_model(name: str) -> Any:
         loaded, report = AutoModelForMaskedLM.from_pretrained(
             name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise GfmError(
             f"{name} cannot be loaded as a masked language model with safetensors ({_first_line(error)}); "
             "give a directory that save_pretrained wrote, or a name of the Hugging Face hub"

@@ -108,6 +108,14 @@ def test_two_members_allow_an_interval_over_members_but_none_over_one_pair():
     assert found.outcome is None and verdict([found]) == NOT_TESTED
 
 
+def test_a_measure_that_is_not_defined_is_left_out():
+    rows = pd.concat([run(0.2, 0.6), run(0.0, 0.0, metric="whole")])
+    rows.loc[rows["metric"] == "whole", "value"] = 0.0
+    rows.loc[rows["metric"] == "m", "value"] = 0.0
+    measure = Measure("m", "c", (Term("m"), Term("whole")), True, lambda a, b: a / b)
+    assert check_claims(rows, [Claim("claim", (measure,))]) == {}
+
+
 def test_verdicts():
     found = {outcome: one(run(*levels)) for outcome, levels in
              ((FOR, (0.2, 0.5)), (AGAINST, (0.5, 0.2)), (UNDECIDED, (0.2, 0.201)))}  # fmt: skip

@@ -88,6 +88,13 @@ def changed(path, **values):
     config.write_text(json.dumps(json.loads(config.read_text()) | values))
 
 
+def test_damaged_weights_are_refused(bert):
+    weights = bert / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(GfmError, match="cannot be loaded"):
+        load_model(str(bert))
+
+
 def test_code_of_a_model_is_not_run(bert):
     """Neither that of an architecture that transformers lacks, nor that beside one that it has."""
     code = {"AutoConfig": "own.OwnConfig", "AutoModelForMaskedLM": "own.OwnModel"}
