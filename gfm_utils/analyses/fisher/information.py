@@ -1,7 +1,9 @@
 """Result tables of the Fisher information: by group, with controls, and along training."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -37,20 +39,27 @@ SHUFFLED_MEMBERS = 3
 FOLLOWED = ("embeddings", "encoder", "head", "input", "output")
 #: By which the demonstration multiplies the embeddings.
 FACTOR = 2.0
+Result = TypeVar("Result")
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Work in one thread: products of small models are too short to share, and waiting costs more."""
-    before = torch.get_num_threads()
+def _each(work: Callable[[Any], Result], models: Sequence[Any]) -> list[Result]:
+    """The work for every model; on a CPU one model in each core: products of small ones are too short to share.
+
+    Args:
+        work: a function of one model.
+        models: the members.
+    """
+    threads = torch.get_num_threads()
+    if device() != "cpu" or threads == 1:
+        return [work(model) for model in models]
     torch.set_num_threads(1)
     try:
-        yield
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, models))
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
 
 
-@one_thread()
 def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """Result table of the Fisher information by group of parameters, with its controls.
 
@@ -99,12 +108,10 @@ def fisher_of_shuffled(ensembles: Sequence[Ensemble], profile: Profile, seed: in
     runs_dir, members = chosen.store.path.parents[1], min(SHUFFLED_MEMBERS, profile.members)
     (shuffled,) = train_ensembles([name], profile, runs_dir, chosen.spec.data_seed, members)
     examples = masked_tokens(shuffled, profile.fisher_windows, profile.test_mask, seed)
-    with one_thread():
-        rows = list(_state_rows(shuffled, examples, "trained", "shuffled", [INVARIANT]))
+    rows = list(_state_rows(shuffled, examples, "trained", "shuffled", [INVARIANT]))
     return tables.table({**row, "condition": chosen.condition} for row in rows)
 
 
-@one_thread()
 def fisher_flow(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """Result table along training: shares and traces at the steps whose weights were kept.
 
@@ -125,7 +132,7 @@ def fisher_flow(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42)
             base = {"condition": ensemble.condition, "state": "trained"}
             models = [member.model(step, device()) for member in ensemble.members]
             for measure in (EMPIRICAL, paper):
-                found = [means(measure.of(model, examples), examples, measure) for model in models]
+                found = _each(partial(_means, examples=examples, measure=measure), models)
                 for row in group_rows(base, ensemble.seeds, found, examples.tokens, measure):
                     if "axis" not in row:
                         rows.append({**row, "axis": "step", "x": step})
@@ -134,7 +141,6 @@ def fisher_flow(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42)
     return tables.table(rows)
 
 
-@one_thread()
 def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """What a rescaling that leaves every prediction as it was does to the shares: a demonstration.
 
@@ -157,9 +163,14 @@ def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
             base = {"condition": ensemble.condition, "state": state}
             written = [rescaled(model, factor) for model in models]
             for measure in OF_WINDOWS:
-                found = [means(measure.of(model, examples), examples, measure) for model in written]
+                found = _each(partial(_means, examples=examples, measure=measure), written)
                 rows += group_rows(base, ensemble.seeds, found, len(examples), measure)
     return tables.table(rows)
+
+
+def _means(model: Any, examples: MaskedTokens, measure: Measure) -> dict[str, float]:
+    """Traces of one model."""
+    return means(measure.of(model, examples), examples, measure)
 
 
 def _state_rows(
@@ -168,15 +179,15 @@ def _state_rows(
     """Rows of all members in one state; ``name`` is what the table calls it."""
     base, n = {"condition": ensemble.condition, "state": name}, examples.tokens
     models = [member.model(state, device()) for member in ensemble.members]
-    empirical = [squared_gradients(model, examples) for model in models]
+    empirical = _each(partial(squared_gradients, examples=examples), models)
     yield from group_rows(base, ensemble.seeds, [means(one, examples, EMPIRICAL) for one in empirical], n)
     yield from sequence_rows(base, empirical)
     for measure in further:
-        found = [means(measure.of(model, examples), examples, measure) for model in models]
+        found = _each(partial(_means, examples=examples, measure=measure), models)
         yield from group_rows(base, ensemble.seeds, found, n, measure)
-    spreads = np.array([spread(model, examples) for model in models])
+    spreads = np.array(_each(partial(spread, examples=examples), models))
     counts = ensemble.store.counts("train")
-    gains = np.array([context_gain(model, examples, counts) for model in models])
+    gains = np.array(_each(partial(context_gain, examples=examples, counts=counts), models))
     for metric, unit, values in (
         ("gradient_noise_ratio", "share", spreads[:, 0]),
         ("effective_dimension", "dimensions", spreads[:, 1]),
