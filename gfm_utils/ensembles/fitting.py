@@ -112,3 +112,19 @@ def _refuse_too_small(store: TokenStore, window: int, counts: dict[str, int]) ->
         f"{smallest} part with {held} tokens in windows of {window}, and {FEWEST_TEST_TOKENS} are needed for a "
         f"meaningful answer: give about {math.ceil(needed / wanted) * wanted:,} {store.unit}s or more"
     )
+
+
+def fitting_tokenizer(kind: str, symbols: int | None) -> str:
+    """The book's tokenizer for a corpus of that kind: about 256 tokens, or shorter k-mers for little DNA.
+
+    Args:
+        kind: ``"text"`` or ``"dna"``.
+        symbols: about how many characters or bases it has; None: more than enough.
+
+    Returns:
+        ``bpe256``, or the longest of ``kmer4`` to ``kmer1`` whose tokens training sees ``SEEN`` times on average.
+    """
+    if kind != "dna":
+        return "bpe256"
+    enough = [k for k in (4, 3, 2) if symbols is None or 0.8 * symbols / k >= SEEN * 4**k]
+    return f"kmer{enough[0] if enough else 1}"
