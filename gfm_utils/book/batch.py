@@ -103,8 +103,8 @@ def run(
         at_once = 1 if device() == "cuda" else cores()
     began = time.monotonic()
     with tqdm(
-        total=len(jobs) * len(chapters), desc=f"{len(jobs)} reports", unit="chapter", disable=not progress,
-        mininterval=1,
+        total=len(jobs) * len(chapters), desc=f"{len(jobs)} reports", unit="chapter",
+        disable=None if progress else True,
     ) as bar:  # fmt: skip
 
         def tell(name: str, chapter: str | None, what: str) -> None:
