@@ -140,7 +140,8 @@ def _reports(outcomes: Sequence[Outcome]) -> str:
             words = [f'<a href="../../{one.name}/html/index.html">read it</a>']
             words += [_safe(note.partition("`: ")[2]) for note in one.notes]
         else:
-            words = [f"**failed**: {_safe(one.error or '')}"]
+            reason = (one.error or "").replace(f"{Path(one.corpus).parent}/", "")
+            words = [f"**failed**: {_safe(reason)}"]
         lines.append(f"| {_safe(Path(one.corpus).name)} | {tokenizers} | {'<br>'.join(words)} |")
     return "\n".join(lines)
 

@@ -42,7 +42,7 @@ def fit(store: TokenStore, profile: Profile) -> Fit:
     """The profile with window, batch and budget that the tokens of a condition can fill.
 
     Nothing changes for a corpus that is large enough. The window is halved (down to ``SMALLEST_WINDOW``) while a
-    part has fewer windows than ``FEWEST_WINDOWS``, as with short records; the batch is at most the training
+    part has too few windows, as with short records; the batch is at most the training
     part's windows; and the steps read the training part no more than ``EPOCHS`` times.
 
     Args:
@@ -53,15 +53,15 @@ def fit(store: TokenStore, profile: Profile) -> Fit:
         GfmError: the test part is too small for a meaningful answer; says how much would do.
     """
     window = profile.window
-    while window > SMALLEST_WINDOW and min(_counts(store, window).values()) < FEWEST_WINDOWS:
-        window = max(SMALLEST_WINDOW, window // 2)
     counts = _counts(store, window)
+    while window > SMALLEST_WINDOW and not _enough(counts, window):
+        window = max(SMALLEST_WINDOW, window // 2)
+        counts = _counts(store, window)
     _refuse_too_small(store, window, counts)
     notes = []
     if window < profile.window:
         notes.append(
-            f"windows of {window} tokens instead of {profile.window}, as longer ones would leave a part with "
-            f"fewer than {FEWEST_WINDOWS}"
+            f"windows of {window} tokens instead of {profile.window}, of which its records would give too few"
         )
     batch = min(profile.batch, counts["train"])
     if batch < profile.batch:
@@ -89,12 +89,18 @@ def _counts(store: TokenStore, window: int) -> dict[str, int]:
     return {part: int((np.load(store.path / f"{part}-lengths.npy") // window).sum()) for part in PARTS}
 
 
+def _enough(counts: dict[str, int], window: int) -> bool:
+    """Whether windows of this length leave enough of every part."""
+    held = min(counts["validation"], counts["test"]) * window
+    return counts["train"] >= FEWEST_WINDOWS and held >= FEWEST_TEST_TOKENS
+
+
 def _refuse_too_small(store: TokenStore, window: int, counts: dict[str, int]) -> None:
+    if _enough(counts, window):
+        return
     sizes = store.about["parts"]
     smallest = min(("validation", "test"), key=lambda part: counts[part])
     held = counts[smallest] * window
-    if held >= FEWEST_TEST_TOKENS and counts["train"] >= FEWEST_WINDOWS:
-        return
     symbols = sum(int(size["symbols"]) for size in sizes.values())
     tokens = sum(int(size["tokens"]) for size in sizes.values())
     in_part = int(sizes[smallest]["tokens"])
@@ -105,7 +111,7 @@ def _refuse_too_small(store: TokenStore, window: int, counts: dict[str, int]) ->
             f"part has {counts[smallest]} windows of {window} tokens and {FEWEST_TEST_TOKENS // window + 1} are "
             "needed; give longer records, for example by joining short ones"
         )
-    needed = FEWEST_TEST_TOKENS * symbols / max(in_part, 1) if in_part else 10 * FEWEST_TEST_TOKENS
+    needed = FEWEST_TEST_TOKENS * symbols / (in_part or tokens / 10)  # a tenth is what a part should have
     wanted = 10 ** (math.floor(math.log10(needed)) - 1)
     raise GfmError(
         f"corpus of {store.condition!r} is too short: its {symbols:,} {store.unit}s ({tokens:,} tokens) leave the "

@@ -12,6 +12,7 @@ from gfm_utils.figures.style import COLOURS, themed, tooltips
 
 KINDS = {"text": "text", "dna": "DNA"}
 _ROW = 26  # pixels a condition
+_NAMED = 12  # conditions whose names a chart has room for
 
 
 def short_names(conditions: Sequence[str]) -> dict[str, str]:
@@ -79,7 +80,7 @@ def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     percent = alt.Axis(format="%", tickCount=5)
     form, heading = ".1%", _lines(COMPARED["entropy_share"].text)
     base = alt.Chart(rows).encode(
-        x=alt.X("value:Q", title=heading, scale=alt.Scale(zero=False), axis=percent),
+        x=alt.X("value:Q", title=heading, scale=alt.Scale(zero=False, padding=45), axis=percent),
         y=alt.Y("value_gain:Q", title="context gain, share of token frequencies' cost", axis=percent),
         color=_kind(),
         opacity=faint,
@@ -92,8 +93,10 @@ def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     upright = base.mark_rule(strokeWidth=2).encode(y="low_gain:Q", y2="high_gain:Q")
     across = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     points = base.mark_point(filled=True, size=80)
-    names = base.mark_text(dy=-11, fontSize=11).encode(text="name:N")
-    chart = alt.layer(upright, across, points.add_params(pick), names)
+    layers = [upright, across, points.add_params(pick)]
+    if len(rows) <= _NAMED:  # more would cover each other; the tooltips have them
+        layers.append(base.mark_text(dy=-11, fontSize=11).encode(text="name:N"))
+    chart = alt.layer(*layers)
     return themed(chart.properties(width="container", height=320))
 
 
