@@ -101,28 +101,42 @@ def run(
     _refuse_mixture(out, jobs)
     if at_once is None:
         at_once = 1 if device() == "cuda" else cores()
-    began = time.monotonic()
-    with tqdm(
-        total=len(jobs) * len(chapters), desc=f"{len(jobs)} reports", unit="chapter",
-        disable=None if progress else True,
-    ) as bar:  # fmt: skip
-
-        def tell(name: str, chapter: str | None, what: str) -> None:
-            if chapter is None:
-                tqdm.write(f"{name}: {what}", file=sys.stderr)
-            elif what == "running":
-                bar.set_postfix_str(f"{name}: {chapter}")
-            else:
-                bar.update()
-                if progress and not sys.stderr.isatty():
-                    passed = time.monotonic() - began
-                    print(f"[{bar.n}/{bar.total}] {passed:.0f} s  {name}: {chapter} {what}", file=sys.stderr)
-
-        outcomes = run_local(jobs, max(1, min(at_once, len(jobs))), tell)
+    with _Progress(len(jobs), len(chapters), progress) as shown:
+        outcomes = run_local(jobs, max(1, min(at_once, len(jobs))), shown.tell)
     with locked(out / "batch"):
         html = _combine(out, root)
     commands = {job.name: command(job) for job in jobs}
     return BatchReport(out, outcomes, commands, html)
+
+
+class _Progress:
+    """Progress over the whole batch, on standard error: a bar on a terminal, a line a chapter in a log."""
+
+    def __init__(self, reports: int, chapters: int, shown: bool) -> None:
+        self.shown, self.began = shown, time.monotonic()
+        self.total, self.done = reports * chapters, 0
+        self.bar = tqdm(
+            total=self.total, desc=f"{reports} reports", unit="chapter", disable=None if shown else True
+        )
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def tell(self, name: str, chapter: str | None, what: str) -> None:
+        """A chapter is running or behind a report; or, without one, a sentence that is shown in any case."""
+        if chapter is None:
+            tqdm.write(f"{name}: {what}", file=sys.stderr)
+        elif what == "running":
+            self.bar.set_postfix_str(f"{name}: {chapter}")
+        else:
+            self.done += 1
+            self.bar.update()
+            if self.shown and self.bar.disable:
+                passed = time.monotonic() - self.began
+                print(f"[{self.done}/{self.total}] {passed:.0f} s  {name}: {chapter} {what}", file=sys.stderr)
 
 
 def by_corpus(given: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -38,7 +38,7 @@ def run_local(jobs: Sequence[Job], at_once: int, tell: Tell) -> list[Outcome]:
         jobs: one a report.
         at_once: how many at a time; each has the same share of this machine's cores, to the end, so that its
             numbers do not depend on when the others finish.
-        tell: is told of every chapter, and of processes that were killed.
+        tell: is told of every chapter, of processes that were killed, and of reports that failed.
 
     Returns:
         What became of each, in their order.
@@ -64,6 +64,8 @@ def run_local(jobs: Sequence[Job], at_once: int, tell: Tell) -> list[Outcome]:
                 else:
                     outcomes[one.job.name] = outcome
                     outcome.write(one.job.folder)
+                    if outcome.error is not None:
+                        tell(one.job.name, None, f"failed: {outcome.error}")
     finally:
         for one in running:  # interrupted: kernels and training processes end with them
             one.process.terminate()

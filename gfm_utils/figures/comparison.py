@@ -12,7 +12,7 @@ from gfm_utils.figures.style import COLOURS, themed, tooltips
 
 KINDS = {"text": "text", "dna": "DNA"}
 _ROW = 26  # pixels a condition
-_NAMED = 12  # conditions whose names a chart has room for
+_NAMED = 12  # corpora whose names a chart has room for
 
 
 def short_names(conditions: Sequence[str]) -> dict[str, str]:
@@ -79,9 +79,10 @@ def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     faint = alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15))
     percent = alt.Axis(format="%", tickCount=5)
     form, heading = ".1%", _lines(COMPARED["entropy_share"].text)
+    wide, room = alt.Scale(zero=False, padding=45), alt.Scale(padding=18)
     base = alt.Chart(rows).encode(
-        x=alt.X("value:Q", title=heading, scale=alt.Scale(zero=False, padding=45), axis=percent),
-        y=alt.Y("value_gain:Q", title="context gain, share of token frequencies' cost", axis=percent),
+        x=alt.X("value:Q", title=heading, scale=wide, axis=percent),
+        y=alt.Y("value_gain:Q", title="context gain, share of token frequencies' cost", scale=room, axis=percent),
         color=_kind(),
         opacity=faint,
         tooltip=[
@@ -94,8 +95,12 @@ def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     across = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     points = base.mark_point(filled=True, size=80)
     layers = [upright, across, points.add_params(pick)]
-    if len(rows) <= _NAMED:  # more would cover each other; the tooltips have them
-        layers.append(base.mark_text(dy=-11, fontSize=11).encode(text="name:N"))
+    # Conditions of one corpus stand above each other: the highest bears its name, the tooltips have the rest.
+    named = rows.assign(corpus=rows["name"].str.rpartition("@")[0])
+    named = named.loc[named.groupby("corpus")["value_gain"].idxmax()]
+    if len(named) <= _NAMED:
+        text = base.mark_text(dy=-11, fontSize=11).encode(text="corpus:N")
+        layers.append(text.properties(data=named))
     chart = alt.layer(*layers)
     return themed(chart.properties(width="container", height=320))
 
