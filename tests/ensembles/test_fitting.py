@@ -47,13 +47,12 @@ def test_few_windows_shorten_training_and_batches(tmp_path: Path) -> None:
     assert "each of the 64 tokens of the vocabulary 10.0 times" in found.notes[-1]
 
 
-def test_a_budget_in_tokens_is_capped_as_one_in_steps_is(tmp_path: Path) -> None:
+def test_a_budget_that_was_asked_for_stays(tmp_path: Path) -> None:
     little = store(tmp_path, train=[64 * 32], validation=[640], test=[640])
-    steps, tokens = (profile("quick").changed(**{name: 10**6}) for name in ("steps", "tokens"))
-    assert fit(little, steps).profile.steps_taken == 2 * EPOCHS
-    assert fit(little, tokens).profile.steps_taken == 2 * EPOCHS
-    few = profile("quick").changed(tokens=16 * 64 * 5)
-    assert fit(little, few).profile.tokens == 16 * 64 * 5
+    assert fit(little, profile("quick")).profile.steps_taken == 2 * EPOCHS
+    for name in ("steps", "tokens"):
+        asked = profile("quick").changed(**{name: 10**6})
+        assert fit(little, asked).profile.steps_taken == asked.steps_taken > 2 * EPOCHS
 
 
 @pytest.mark.parametrize(
