@@ -102,7 +102,7 @@ def test_bounds():
         found = measure([A, B, C])
         assert ((found.cka >= 0) & (found.cka <= 1 + 1e-12)).all() and (found.debiased <= 1 + 1e-12).all()
         np.testing.assert_allclose(np.diag(found.cka), 1)
-        np.testing.assert_allclose(found.debiased, found.debiased.T, rtol=1e-12)
+        np.testing.assert_allclose(found.debiased, found.debiased.T, atol=1e-12)
 
 
 @pytest.mark.parametrize("measure", [linear_cka, rbf_cka])
