@@ -22,7 +22,6 @@ number. A ratio above 1 is in our favour.
 """
 
 import math
-import resource
 import subprocess
 import sys
 import time
@@ -105,20 +104,21 @@ def peak_bytes(which: str, tokens: int) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
-def measure_peak(which: str, tokens: int) -> None:
-    """Print the growth of the largest resident size of this process in bytes."""
+def print_peak(which: str, tokens: int) -> None:
     disagreement_sums([batch(4, 0)])  # compiled, and threads started
-    began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if which == "ours":
+
+    def ours() -> None:
         disagreement_sums(batches(tokens), null_stride=-(-tokens // 16_384))
-    else:
+
+    def plain() -> None:
         held = torch.empty(MEMBERS, tokens, VOCABULARY)
         done = 0
         for log_p in batches(tokens):
             held[:, done : done + log_p.shape[1]] = log_p
             done += log_p.shape[1]
         plain_curves(held[:, :100])  # as much again is needed for a batch of curves, not for all
-    print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began))
+
+    print(common.peak_growth(ours if which == "ours" else plain))
 
 
 def disagreement_memory(tokens: int) -> list[common.Row]:
@@ -227,7 +227,7 @@ def main() -> None:
     made.add_argument("--peak", choices=("ours", "plain"), help="only print one way's peak memory, in bytes")
     options = made.parse_args()
     if options.peak is not None:
-        measure_peak(options.peak, options.tokens)
+        print_peak(options.peak, options.tokens)
         return
     tasks = common.chosen(made, options, TASKS)
     if not 1 <= options.pairs <= PAIRS:

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from gfm_utils import provenance
 
@@ -21,16 +22,32 @@ Row = dict[str, Any]
 
 
 @contextmanager
-def peer(package: str, *options: str) -> Iterator[Any]:
-    """A package that is no dependency: as it is installed, else by pip in a folder that is deleted afterwards."""
+def peer(name: str, *options: str, packages: Sequence[str] = ()) -> Iterator[Any]:
+    """A module that is no dependency: as it is installed, else by pip in a folder that is deleted afterwards.
+
+    Args:
+        name: what is imported.
+        options: for pip.
+        packages: what pip calls it and what it needs, if that is not its name alone.
+    """
     with tempfile.TemporaryDirectory() as folder:
         try:
-            module = importlib.import_module(package)
+            module = importlib.import_module(name)
         except ImportError:
-            command = [sys.executable, "-m", "pip", "install", "-q", *options, "--target", folder, package]
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                *options,
+                "--target",
+                folder,
+                *(packages or [name]),
+            ]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             sys.path.insert(0, folder)
-            module = importlib.import_module(package)
+            module = importlib.import_module(name)
         try:
             yield module
         finally:
@@ -43,6 +60,25 @@ def row(task: str, case: str, peer: str, ours: float, theirs: float, unit: str, 
     ratio = ours / theirs if more_is_better else theirs / ours
     named = {"task": task, "case": case, "peer": peer}
     return {**named, "ours": ours, "theirs": theirs, "unit": unit, "ratio": ratio, "device": device()}
+
+
+def peak_growth(run: Callable[[], object]) -> int:
+    """Bytes by which this process grows at most while something runs: on the GPU, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        run()
+        return torch.cuda.max_memory_allocated() - before
+    Path("/proc/self/clear_refs").write_text("5")  # the largest resident size counts from now on (Linux)
+    before = _status("VmRSS")
+    run()
+    return _status("VmHWM") - before
+
+
+def _status(name: str) -> int:
+    """Bytes of an entry of this process's status."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def device() -> str:
