@@ -4,8 +4,8 @@ from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.information import (
     fisher_flow,
     fisher_information,
-    fisher_of_shuffled,
     fisher_rescaling,
+    shuffled_control,
 )
 from gfm_utils.analyses.fisher.kinds import Kind, fisher_diagonal, paper_fisher, squared_gradients
 
@@ -15,8 +15,8 @@ __all__ = [
     "fisher_diagonal",
     "fisher_flow",
     "fisher_information",
-    "fisher_of_shuffled",
     "fisher_rescaling",
     "paper_fisher",
+    "shuffled_control",
     "squared_gradients",
 ]

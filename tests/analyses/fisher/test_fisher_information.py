@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gfm_utils import tables
-from gfm_utils.analyses import fisher_flow, fisher_information, fisher_of_shuffled, fisher_rescaling
+from gfm_utils.analyses import fisher_flow, fisher_information, fisher_rescaling, shuffled_control
 from gfm_utils.analyses.fisher.measuring import PAPER, Measure, group_rows, masked_tokens, random_context
 from gfm_utils.figures.select import value_of
 
@@ -77,11 +77,14 @@ def test_rescaling_moves_one_and_not_the_other(trained, smoke):
 
 
 def test_shuffled_members_are_a_control_of_the_plain_condition(trained, smoke):
-    table = fisher_of_shuffled(trained, smoke)
-    assert set(table["state"]) == {"shuffled"} and set(table["condition"]) == {trained[0].condition}
-    assert (
-        value_of(table, trained[0].condition, "fisher_share", state="shuffled", axis="group", x="encoder")["n"] > 1
-    )
+    control = shuffled_control(trained, smoke)
+    assert control.condition != trained[0].condition
+    for made, at in (
+        (fisher_information(trained[1:], smoke, shuffled=control), {"axis": "group", "x": "encoder"}),
+        (fisher_flow(trained[1:], smoke, shuffled=control), {"axis": "group|step", "x": "encoder|0"}),
+    ):
+        assert value_of(made, trained[0].condition, "fisher_share", state="shuffled", **at)["n"] > 1
+        assert set(made.loc[made["condition"] == trained[0].condition, "state"]) == {"shuffled"}
 
 
 def test_rows_of_known_traces():
