@@ -7,7 +7,13 @@ from gfm_utils.analyses.cost import paper_costs
 from gfm_utils.analyses.datasets import corpus_table, token_table
 from gfm_utils.analyses.disagreement import disagreement
 from gfm_utils.analyses.entropy import EntropyAnalysis, corpus_entropies
-from gfm_utils.analyses.fisher import fisher_flow, fisher_information, fisher_rescaling, shuffled_control
+from gfm_utils.analyses.fisher import (
+    fisher_flow,
+    fisher_information,
+    fisher_jolts,
+    fisher_rescaling,
+    shuffled_control,
+)
 from gfm_utils.analyses.learning import learning_curves, position_curves
 from gfm_utils.analyses.output import output_distributions
 from gfm_utils.analyses.static import nearest_tokens, static_embeddings
@@ -23,6 +29,7 @@ __all__ = [
     "disagreement",
     "fisher_flow",
     "fisher_information",
+    "fisher_jolts",
     "fisher_rescaling",
     "learning_curves",
     "nearest_tokens",

@@ -8,6 +8,7 @@ from gfm_utils.analyses.fisher.information import (
     shuffled_control,
 )
 from gfm_utils.analyses.fisher.kinds import Kind, fisher_diagonal, paper_fisher, squared_gradients
+from gfm_utils.analyses.fisher.perturbing import fisher_jolts
 
 __all__ = [
     "Kind",
@@ -15,6 +16,7 @@ __all__ = [
     "fisher_diagonal",
     "fisher_flow",
     "fisher_information",
+    "fisher_jolts",
     "fisher_rescaling",
     "paper_fisher",
     "shuffled_control",

@@ -1,13 +1,11 @@
 """Result tables of the Fisher information: by group, with controls, and along training."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from gfm_utils import tables
 from gfm_utils.analyses.fisher.examples import MaskedTokens
@@ -19,6 +17,7 @@ from gfm_utils.analyses.fisher.measuring import (
     SAMPLED,
     Measure,
     context_gain,
+    each,
     group_rows,
     masked_tokens,
     means,
@@ -39,25 +38,6 @@ SHUFFLED_MEMBERS = 3
 FOLLOWED = ("embeddings", "encoder", "head", "input", "output")
 #: By which the demonstration multiplies the embeddings.
 FACTOR = 2.0
-Result = TypeVar("Result")
-
-
-def _each(work: Callable[[Any], Result], models: Sequence[Any]) -> list[Result]:
-    """The work for every model; on a CPU one model in each core: products of small ones are too short to share.
-
-    Args:
-        work: a function of one model.
-        models: the members.
-    """
-    threads = torch.get_num_threads()
-    if device() != "cpu" or threads == 1:
-        return [work(model) for model in models]
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(work, models))
-    finally:
-        torch.set_num_threads(threads)
 
 
 def shuffled_control(ensembles: Sequence[Ensemble], profile: Profile) -> Ensemble:
@@ -125,35 +105,53 @@ def fisher_flow(
 ) -> pd.DataFrame:
     """Result table along training: shares and traces at the steps whose weights were kept.
 
-    Axis ``step``: ``fisher_trace`` and ``fisher_trace_paper`` (nats²) of all parameters. Axis ``group|step``, with
-    ``x`` like ``encoder|63``: ``fisher_share`` of ``FOLLOWED``. The states are those of ``fisher_information``;
-    the untrained one is step 0.
+    Axis ``step``: ``fisher_trace`` and ``fisher_trace_paper`` (nats²) of all parameters, and ``fisher_inflation``:
+    B² times the latter over the former, with B masked tokens a batch. It is 1 where gradients of tokens have
+    nothing in common, since ‖mean of B gradients‖² is then their mean square over B, and B where all are equal.
+    Axis ``group|step``, with ``x`` like ``encoder|63``: ``fisher_share`` of ``FOLLOWED``. The states are those of
+    ``fisher_information``; the untrained one is step 0, and of a random context there are shares and trace.
 
     Args:
         ensembles: one a condition.
-        profile: a quarter of its ``fisher_windows`` are read.
+        profile: a quarter of its ``fisher_windows`` are read, one token of each.
         seed: of the masks.
         shuffled: of ``shuffled_control``.
     """
-    followed = [(ensemble, state) for ensemble in ensembles for state in ("trained", "random_context")]
-    if shuffled is not None:
-        followed.append((shuffled, "shuffled"))
-    measures = (EMPIRICAL, paper_measure(profile.batch))
     rows: list[Row] = []
-    for ensemble, state in followed:
-        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.test_mask, seed)
-        if state == "random_context":
-            examples = random_context(examples, seed)
+    for ensemble, states in [(ensemble, ("trained", "random_context")) for ensemble in ensembles] + [
+        (control, ("shuffled",)) for control in [shuffled] if control is not None
+    ]:
+        shown = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.test_mask, seed)
         steps = sorted(set.intersection(*(set(member.checkpoints) for member in ensemble.members)))
         for step in steps:
             models = [member.model(step, device()) for member in ensemble.members]
-            for measure in measures:
-                for row in _trace_rows(ensemble, _base(ensemble, state), models, examples, measure):
-                    if "axis" not in row:
-                        rows.append({**row, "axis": "step", "x": step})
-                    elif measure is EMPIRICAL and row["metric"] == "fisher_share" and row["x"] in FOLLOWED:
-                        rows.append({**row, "axis": "group|step", "x": f"{row['x']}|{step}"})
+            for state in states:
+                examples = random_context(shown, seed) if state == "random_context" else shown
+                base = _base(ensemble, state)
+                rows += _step_rows(base, ensemble.seeds, models, examples, step, profile.batch)
     return tables.table(rows)
+
+
+def _step_rows(
+    base: Row, seeds: Sequence[int], models: Sequence[Any], examples: MaskedTokens, step: int, batch: int
+) -> Iterator[Row]:
+    """Rows of the members at one step: one token of each window, and without a control's random context batches."""
+    one, paper = examples.thinned(1), paper_measure(batch)
+    found = _traces(models, one, EMPIRICAL)
+    for row in group_rows(base, seeds, found, one.tokens):
+        if "axis" not in row:
+            yield {**row, "axis": "step", "x": step}
+        elif row["metric"] == "fisher_share" and row["x"] in FOLLOWED:
+            yield {**row, "axis": "group|step", "x": f"{row['x']}|{step}"}
+    if base["state"] == "random_context":
+        return
+    at = {**base, "axis": "step", "x": step}
+    tokens = examples.tokens / -(-len(examples) // batch)
+    whole = np.array([sum(trace.values()) for trace in found])
+    theirs = np.array([sum(trace.values()) for trace in _traces(models, examples, paper)])
+    yield from member_rows({**at, "metric": "fisher_trace_paper", "unit": "nats²"}, seeds, theirs, examples.tokens)
+    inflation = tokens**2 * theirs / whole
+    yield from member_rows({**at, "metric": "fisher_inflation", "unit": "1"}, seeds, inflation, examples.tokens)
 
 
 def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
@@ -187,12 +185,17 @@ def _means(model: Any, examples: MaskedTokens, measure: Measure) -> dict[str, fl
     return means(measure.of(model, examples), examples, measure)
 
 
+def _traces(models: Sequence[Any], read: MaskedTokens, measure: Measure) -> list[dict[str, float]]:
+    """Traces of models, of the tokens that the measure takes."""
+    return each(partial(_means, examples=read, measure=measure), models)
+
+
 def _trace_rows(
     ensemble: Ensemble, base: Row, models: Sequence[Any], examples: MaskedTokens, measure: Measure
 ) -> list[Row]:
     """Traces and shares of the members of an ensemble."""
     read = measure.read(examples)
-    found = _each(partial(_means, examples=read, measure=measure), models)
+    found = _traces(models, read, measure)
     return group_rows(base, ensemble.seeds, found, len(read) if measure in OF_WINDOWS else read.tokens, measure)
 
 
@@ -202,14 +205,14 @@ def _state_rows(
     """Rows of all members in one state; ``base`` says what the table calls it."""
     read = EMPIRICAL.read(examples)
     models = [member.model(state, device()) for member in ensemble.members]
-    empirical = _each(partial(squared_gradients, examples=read), models)
+    empirical = each(partial(squared_gradients, examples=read), models)
     yield from group_rows(base, ensemble.seeds, [means(one, read, EMPIRICAL) for one in empirical], read.tokens)
     yield from sequence_rows(base, empirical)
     for measure in further:
         yield from _trace_rows(ensemble, base, models, examples, measure)
-    spreads = np.array(_each(partial(spread, examples=read), models))
+    spreads = np.array(each(partial(spread, examples=read), models))
     counts = ensemble.store.counts("train")
-    gains = np.array(_each(partial(context_gain, examples=read, counts=counts), models))
+    gains = np.array(each(partial(context_gain, examples=read, counts=counts), models))
     for metric, unit, values in (
         ("gradient_noise_ratio", "share", spreads[:, 0]),
         ("effective_dimension", "dimensions", spreads[:, 1]),

@@ -1,8 +1,9 @@
 """What is measured of one member in one state: numbers by group, and the windows they are measured on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,25 @@ TOKENS_A_WINDOW = 2
 COMPARED = 128
 #: What the rows of the paper's form have at the end of their names.
 PAPER = "_paper"
+Result = TypeVar("Result")
+
+
+def each(work: Callable[[Any], Result], models: Sequence[Any]) -> list[Result]:
+    """The work for every model; on a CPU one model in each core: products of small ones are too short to share.
+
+    Args:
+        work: a function of one model.
+        models: the members.
+    """
+    threads = torch.get_num_threads()
+    if device() != "cpu" or threads == 1:
+        return [work(model) for model in models]
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, models))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def masked_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int) -> MaskedTokens:
