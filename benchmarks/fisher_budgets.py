@@ -1,8 +1,8 @@
 """Shares of the Fisher information after the training of a profile, and after four times as much.
 
 The chapter on Fisher information shows the table that this records. Conditions: text, DNA, and, after the
-profile's training alone, the tokens of both in random order, from which nothing but frequencies can be learned. Ensembles that are in ``--runs`` already are
-not trained again.
+profile's training alone, the tokens of both in random order, from which nothing but frequencies can be learned.
+Ensembles that are in ``--runs`` already are not trained again.
 """
 
 import argparse

@@ -135,7 +135,7 @@ def fisher_flow(
 def _step_rows(
     base: Row, seeds: Sequence[int], models: Sequence[Any], examples: MaskedTokens, step: int, batch: int
 ) -> Iterator[Row]:
-    """Rows of the members at one step: one token of each window, and without a control's random context batches."""
+    """Rows of the members at one step; of a random context without the paper's form."""
     one, paper = examples.thinned(1), paper_measure(batch)
     found = _traces(models, one, EMPIRICAL)
     for row in group_rows(base, seeds, found, one.tokens):

@@ -65,6 +65,15 @@ def test_flow_begins_untrained_and_ends_trained(trained, smoke):
     assert sum(row["value"] for row in shares) == pytest.approx(1)
 
 
+def test_inflation_is_between_none_and_all_in_common(trained, smoke):
+    one = smoke.model_copy(update={"batch": 2})
+    flow = fisher_flow(trained[:1], one)
+    found = flow[(flow["metric"] == "fisher_inflation") & flow["member"].notna()]["value"]
+    examples = masked_tokens(trained[0], max(2, smoke.fisher_windows // 4), smoke.test_mask, 42)
+    assert (found > 0).all() and (found < 2 * examples.tokens).all()
+    assert found.iloc[0] > 2  # untrained, tokens have most of their gradients in common
+
+
 def test_rescaling_moves_one_and_not_the_other(trained, smoke):
     table = fisher_rescaling(trained, smoke)
 
