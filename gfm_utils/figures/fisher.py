@@ -43,6 +43,7 @@ def share_chart(table: pd.DataFrame, split_embeddings: bool = False, metric: str
     groups = list(dict.fromkeys(rows["x"]))
     groups.sort(key=lambda name: (["emb", "enc", "hea", "dec"].index(name[:3]), name))
     rows = rows.assign(rank=rows["x"].map(groups.index), bar=rows["condition"] + ", " + rows["state"])
+    rows = rows.sort_values("condition", kind="stable", key=lambda names: names.map(conditions_of(table).index))
     chart = (
         alt.Chart(rows[["condition", "state", "bar", "x", "rank", "value", "low", "high"]])
         .mark_bar()
@@ -96,7 +97,7 @@ def _along_training(
         .transform_filter(f"datum.shown == {name}")
         .encode(
             x=alt.X("step:Q", title="training step", scale=alt.Scale(type="symlog")),
-            color=condition_colour(conditions),
+            color=condition_colour(conditions, legend=alt.Legend(symbolOpacity=1)),
         )
     )
     band = base.transform_filter("datum.state == 'trained'").mark_area(opacity=0.15)
@@ -167,22 +168,26 @@ def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
     """The encoder's share, member by member, with the mean's interval, in every state."""
     rows = rows_of(table, "fisher_share", axis="group", numeric=False)
     rows = rows[rows["x"] == "encoder"][["condition", "state", "member", "other", "value", "low", "high"]]
-    colour = condition_colour(conditions_of(table))
-    y = alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=170))
-    offset = alt.YOffset("state:N", sort=STATES)
+    conditions = conditions_of(table)
+    rows = rows.sort_values(
+        ["condition", "state"], kind="stable",
+        key=lambda names: names.map((conditions if names.name == "condition" else STATES).index),
+    )  # fmt: skip
+    rows = rows.assign(bar=rows["condition"] + ", " + rows["state"])
+    y = alt.Y("bar:N", title=None, sort=list(dict.fromkeys(rows["bar"])), axis=alt.Axis(labelLimit=200))
     x = alt.X("value:Q", title="encoder's share of the Fisher information", axis=alt.Axis(format="%"))
     tips = ["condition", "state", alt.Tooltip("member:N", title="seed"), alt.Tooltip("value:Q", format=".1%")]
     points = (
         alt.Chart(singles(rows))
         .mark_circle(size=55, opacity=0.55)
-        .encode(x=x, y=y, yOffset=offset, color=colour, tooltip=tips)
+        .encode(x=x, y=y, color=condition_colour(conditions, legend=None), tooltip=tips)
     )
-    mean = alt.Chart(summaries(rows)).encode(y=y, yOffset=offset)
+    mean = alt.Chart(summaries(rows)).encode(y=y)
     span = mean.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     tick = mean.mark_tick(thickness=3, color="black").encode(
         x="value:Q", tooltip=["condition", "state", *tooltips("value", "low", "high", text=".1%")]
     )  # fmt: skip
-    height = 30 * rows[["condition", "state"]].drop_duplicates().shape[0]
+    height = 28 * rows["bar"].nunique()
     return themed(alt.layer(points, span, tick).properties(width="container", height=height))
 
 
