@@ -16,6 +16,15 @@ settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
 
 
+#: Files that take minutes, longest first: with ``--dist loadfile`` the others fill the time beside and after them.
+LONG = ("test_chapters.py", "test_driver.py", "test_cluster.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files begin first."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(shared: Path) -> None:
     """No test reads or writes the user's cache, unless it asks for the real corpora."""

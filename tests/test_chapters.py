@@ -17,7 +17,7 @@ from gfm_utils.errors import GfmError
 from gfm_utils.tables import COLUMNS, read_tables
 
 ROOT = Path(__file__).parents[1]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chapters")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
