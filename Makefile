@@ -10,6 +10,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 CORPORA ?=
+# Processes here start by the dozen; without bytecode each of them compiles torch and transformers anew, which
+# more than doubles the processor time of its imports.
+unexport PYTHONDONTWRITEBYTECODE
 MARKERS := $(if $(filter 1,$(CORPORA)),,not corpora)
 
 .PHONY: help book test lint format clean distclean env
@@ -21,7 +24,7 @@ book: $(STAMP) ## run the chapters and build the pages (options: make book ARGS=
 	@$(BIN)/gfm build $(ARGS)
 
 test: lint ## lint, types, imports and all tests (with the real corpora: make test CORPORA=1)
-	@$(if $(MARKERS),,GFM_TEST_CORPORA=1 )$(BIN)/python -m pytest -n 2 --dist loadgroup -q -m "$(MARKERS)"
+	@$(if $(MARKERS),,GFM_TEST_CORPORA=1 )OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "$(MARKERS)"
 
 lint: $(STAMP) ## style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -8,11 +8,21 @@ import pytest
 from hypothesis import settings
 
 from gfm_utils.ensembles import Ensemble, train_ensembles
+from gfm_utils.files import locked
 from gfm_utils.profiles import Profile, profile
 
 # A loaded machine is slow; what takes how long is no test's business.
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
+
+
+#: Files that take minutes, longest first: with ``--dist loadfile`` the others fill the time beside and after them.
+LONG = ("test_chapters.py", "test_driver.py", "test_cluster.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files begin first."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -79,4 +89,5 @@ def smoke() -> Profile:
 def trained(shared: Path, toy_text: Path, toy_fasta: Path, smoke: Profile) -> list[Ensemble]:
     """A text and a DNA ensemble of three members at the smoke profile."""
     conditions = [f"{toy_text}@bpe64", f"{toy_fasta}@kmer3"]
-    return train_ensembles(conditions, smoke, shared / "runs", members=3, progress=False)
+    with locked(shared / "trained"):  # the other process waits, instead of starting two of its own
+        return train_ensembles(conditions, smoke, shared / "runs", members=3, progress=False)

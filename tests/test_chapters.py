@@ -17,7 +17,7 @@ from gfm_utils.errors import GfmError
 from gfm_utils.tables import COLUMNS, read_tables
 
 ROOT = Path(__file__).parents[1]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chapters")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def book(corpora: list[str], runs: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_a_chapter_runs_by_itself(corpora: list[str], tmp_path: Path) -> None:
-    """Copies with their parameters set run through nbmake, as a reader's own would; nothing is trained yet."""
+    """A copy with its parameters set runs through nbmake, as a reader's own would; nothing is trained yet."""
     given = {
         "profile": "smoke",
         "conditions": corpora,
@@ -74,7 +74,7 @@ def test_a_chapter_runs_by_itself(corpora: list[str], tmp_path: Path) -> None:
         "results_dir": str(tmp_path / "results"),
     }
     (tmp_path / "chapters").mkdir()
-    alone = ["static_embeddings", "fisher"]  # all chapters run in ``book``, each in a kernel of its own
+    alone = ["static_embeddings"]  # all chapters run in ``book``, each in a kernel of its own
     for path in chapter_paths(ROOT, alone).values():
         changed = check_parameters(path, given)
         papermill.execute_notebook(

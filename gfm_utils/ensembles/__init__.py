@@ -13,6 +13,7 @@ from gfm_utils.ensembles.ensemble import (
     expected_costs,
     plan_ensembles,
     train_ensembles,
+    train_planned,
 )
 from gfm_utils.ensembles.local import device
 from gfm_utils.ensembles.predictions import Predictions, masked_test_tokens, predictions, predictions_of
@@ -47,4 +48,5 @@ __all__ = [
     "predictions_of",
     "provenance",
     "train_ensembles",
+    "train_planned",
 ]

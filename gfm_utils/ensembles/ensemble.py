@@ -164,13 +164,28 @@ def train_ensembles(
         GfmError: there is no such engine, a corpus cannot be used, or a member diverged (the others are
             trained); the message says which and why.
     """
-    train = engine_named(engine)  # a wrong name is refused before any work
+    engine_named(engine)  # a wrong name is refused before any work
     ensembles = plan_ensembles(conditions, size, runs_dir, seed, members)
+    train_planned(ensembles, progress, engine)
+    return ensembles
+
+
+def train_planned(ensembles: Sequence[Ensemble], progress: bool = True, engine: str = "local") -> None:
+    """Train the members that are not trained yet, all as one run, whatever their profiles.
+
+    Args:
+        ensembles: from ``plan_ensembles``.
+        progress: show a progress bar.
+        engine: one of ``ENGINES``.
+
+    Raises:
+        GfmError: there is no such engine, or a member diverged (the others are trained).
+    """
+    train = engine_named(engine)
     for ensemble in ensembles:
         folder = ensemble.members[0].path.parent
         write_json(folder / "spec.json", ensemble.spec.model_dump(mode="json"))
     train(_tasks(ensembles), progress)
-    return ensembles
 
 
 def expected_costs(

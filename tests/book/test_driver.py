@@ -16,8 +16,6 @@ from gfm_utils.book.kernel import execute, private_jupyter
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import read_tables
 
-pytestmark = pytest.mark.xdist_group("book")
-
 
 def test_a_build_leaves_pages_tables_and_records(toy_root: Path, toy_build: BuildReport) -> None:
     assert toy_build.chapters == {"one": "executed", "two": "executed"}

@@ -8,8 +8,6 @@ import toybook
 from gfm_utils.book.notebooks import chapter_paths, check_parameters, declared_parameters, toc_entries
 from gfm_utils.errors import GfmError
 
-pytestmark = pytest.mark.xdist_group("book")
-
 
 @pytest.fixture
 def notebook(tmp_path: Path) -> Path:

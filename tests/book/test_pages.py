@@ -8,8 +8,6 @@ from gfm_utils.book import BuildReport
 from gfm_utils.book.pages import check, find_chromium, page_files, screenshots
 from gfm_utils.errors import GfmError
 
-pytestmark = pytest.mark.xdist_group("book")
-
 FAULTY = """<!DOCTYPE html><html><head><script src="https://example.org/x.js"></script></head><body><main>
 <div id="altair-viz-1"><div class="error">no data</div></div>
 <p>A formula \\(x^2\\) left raw.</p>

@@ -36,7 +36,8 @@ _ = axes.plot([1, 2, 3])"""
 GLUE = """from IPython.display import Markdown
 from myst_nb import glue
 glue("nll_text", 1.23456, display=False)
-glue("answer", Markdown("The answer is **1.23** bits: $x^2$."), display=False)"""
+long = "- **" + "/of_a_long_path" * 6 + ".txt@bpe64**: no."
+glue("answer", Markdown("The answer is **1.23** bits: $x^2$.\\n\\n" + long), display=False)"""
 
 WIDE = """import sys
 import pandas as pd

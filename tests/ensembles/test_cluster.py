@@ -17,10 +17,7 @@ from gfm_utils.ensembles.training import train_member
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import profile
 
-pytestmark = [
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed"),
-]
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 #: Steps that take seconds: enough to see a member in the midst of them.
 LONG = 200
 

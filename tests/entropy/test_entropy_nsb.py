@@ -1,5 +1,6 @@
 """NSB against integrals in many digits, simulated posteriors and the sources that it assumes."""
 
+import functools
 import math
 
 import mpmath
@@ -63,6 +64,7 @@ def test_the_integral_over_concentrations(counts, support):
     positive = [c for c in counts if c]
     n = sum(positive)
 
+    @functools.cache  # both integrals take the same points
     def weight(t):
         b = mpmath.exp(t)
         evidence = mpmath.loggamma(support * b) - mpmath.loggamma(n + support * b)
