@@ -336,6 +336,9 @@ def run(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Reports made side by side. Default: one a core; on a GPU one.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="local: this machine; ray: a node a report of the Ray cluster at RAY_ADDRESS.")
+    ] = "local",
     root: Annotated[Path, typer.Option(help="The book's repository.")] = Path(),
     runs: Annotated[
         Path | None, typer.Option(help="Folder of ensembles; default: runs/ of the repository.")
@@ -350,7 +353,7 @@ def run(
     """
     from gfm_utils.book import run as run_batch
 
-    report = run_batch(conditions, profile, out, root, runs, seed, jobs)
+    report = run_batch(conditions, profile, out, root, runs, seed, jobs, engine=engine)
     _show(report.rows(), json, ("report", "state", "seconds", "html"))
     if not json and report.html is not None:
         print(f"comparison: {report.html}")

@@ -12,12 +12,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from gfm_utils import corpora
+from gfm_utils.book.cluster import run_ray
 from gfm_utils.book.comparison import build_comparison
 from gfm_utils.book.driver import absolute
-from gfm_utils.book.jobs import DONE, Job, Outcome, read_outcome, report_name
+from gfm_utils.book.jobs import DONE, Job, Outcome, read_outcome, refused, report_name
 from gfm_utils.book.notebooks import chapter_paths
 from gfm_utils.book.workers import run_local
-from gfm_utils.ensembles import device
+from gfm_utils.ensembles import device, engine_named
 from gfm_utils.ensembles.fitting import fitting_tokenizer
 from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, locked
@@ -70,6 +71,7 @@ def run(
     seed: int = 42,
     at_once: int | None = None,
     progress: bool = True,
+    engine: str = "local",
 ) -> BatchReport:
     """Make a report of every corpus, the combined result table, and the page that compares all conditions.
 
@@ -85,12 +87,17 @@ def run(
         seed: the seed that every chapter starts from.
         at_once: reports that are made side by side; None: one a core, and one at a time on a GPU.
         progress: report on standard error.
+        engine: where reports are made: ``local``, in processes of this machine, or ``ray``, on the nodes of a
+            cluster.
 
     Raises:
-        GfmError: a name is wrong, ``out`` holds reports of another profile or seed, or the pages of the
-            comparison were not built. What is wrong with a corpus is in its outcome instead.
+        GfmError: a name is wrong, there is no such cluster, ``out`` holds reports of another profile or seed, or
+            the pages of the comparison were not built. What is wrong with a corpus is in its outcome instead.
     """
     profile_named(profile)
+    engine_named(engine)
+    if engine == "ray" and at_once is not None:
+        raise GfmError("a number of reports made side by side is for one machine: with Ray each node makes one")
     root, out = Path(root).resolve(), Path(out).resolve()
     runs_dir = Path(runs_dir).resolve() if runs_dir else root / "runs"
     chapters = chapter_paths(root)
@@ -102,9 +109,15 @@ def run(
     if at_once is None:
         at_once = 1 if device() == "cuda" else cores()
     with _Progress(len(jobs), len(chapters), progress) as shown:
-        outcomes = run_local(jobs, max(1, min(at_once, len(jobs))), shown.tell)
-    with locked(out / "batch"):
-        html = _combine(out, root)
+        if engine == "ray":
+            outcomes = run_ray(jobs, shown.tell)
+        else:
+            outcomes = run_local(jobs, max(1, min(at_once, len(jobs))), shown.tell)
+    try:
+        with locked(out / "batch"):
+            html = _combine(out, root)
+    except OSError as error:
+        raise GfmError(f"the reports in {out} were not combined: {refused(error)}") from error
     commands = {job.name: command(job) for job in jobs}
     return BatchReport(out, outcomes, commands, html)
 

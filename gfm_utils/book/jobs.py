@@ -5,7 +5,8 @@ import re
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -87,6 +88,16 @@ class Outcome:
         """Write ``report.json``, atomically."""
         write_json(folder / "report.json", asdict(self))
 
+    def kept(self, folder: Path) -> "Outcome":
+        """This outcome, written down; or if that cannot be (the disk is full), the failure that this is."""
+        try:
+            self.write(folder)
+            return self
+        except OSError as error:
+            with suppress(OSError):  # an earlier success does not stand
+                (folder / "report.json").unlink(missing_ok=True)
+            return replace(self, state=FAILED, error=self.error or refused(error))
+
 
 def read_outcome(folder: Path) -> Outcome | None:
     """What ``report.json`` in a report's folder says, or None without one (or with one of another format)."""
@@ -133,7 +144,7 @@ def make_report(job: Job, on_chapter: OnChapter) -> Outcome:
     except GfmError as error:
         failed = {"error": _plain(str(error)), "killed": isinstance(error, ProcessKilled)}
     except OSError as error:
-        failed = {"error": f"the system refused ({error}); mend that and run the same command again"}
+        failed = {"error": refused(error)}
     except Exception as error:  # a mistake of ours: the other reports go on, and this one says where to look
         traceback.print_exc()
         failed = {"error": f"{type(error).__name__}: {error} (more in {job.folder / 'log.txt'})"}
@@ -141,8 +152,12 @@ def make_report(job: Job, on_chapter: OnChapter) -> Outcome:
     outcome = Outcome.of(
         job, FAILED if failed else DONE, notes=tuple(notes), seconds=seconds, executed=executed, **failed
     )
-    outcome.write(job.folder)
-    return outcome
+    return outcome.kept(job.folder)
+
+
+def refused(error: OSError) -> str:
+    """The sentence for what the system does not do: no space, no permission."""
+    return f"the system refused ({error}); mend that and run the same command again, what was done is kept"
 
 
 def _plain(sentence: str) -> str:

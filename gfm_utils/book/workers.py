@@ -1,5 +1,9 @@
-"""Reports side by side: each in a process of its own with its share of the cores; a killed one begins again."""
+"""Reports side by side: each in a process of its own with its share of the cores; a killed one begins again.
 
+The processes are forked from one that has imported everything and done nothing: an import takes seconds.
+"""
+
+import io
 import multiprocessing
 import os
 import signal
@@ -7,18 +11,21 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from gfm_utils.book.jobs import FAILED, Job, Outcome, make_report
+from gfm_utils.book.jobs import FAILED, Job, OnChapter, Outcome, make_report, refused
 from gfm_utils.tokens.parallel import cores, end_with_parent
 
 #: A report whose process was killed is begun again so often; what was done is kept.
 RETRIES = 2
 #: Is told the name of a report, and a chapter with what became of it, or None with a sentence.
 Tell = Callable[[str, str | None, str], None]
+#: Makes a report; a function of a module, which other processes import.
+Make = Callable[[Job, OnChapter], Outcome]
 
 
 @dataclass
@@ -31,7 +38,7 @@ class _Running:
     outcome: Outcome | None = None
 
 
-def run_local(jobs: Sequence[Job], at_once: int, tell: Tell) -> list[Outcome]:
+def run_local(jobs: Sequence[Job], at_once: int, tell: Tell, make: Make = make_report) -> list[Outcome]:
     """Make reports on this machine.
 
     Args:
@@ -39,6 +46,7 @@ def run_local(jobs: Sequence[Job], at_once: int, tell: Tell) -> list[Outcome]:
         at_once: how many at a time; each has the same share of this machine's cores, to the end, so that its
             numbers do not depend on when the others finish.
         tell: is told of every chapter, of processes that were killed, and of reports that failed.
+        make: makes one of them.
 
     Returns:
         What became of each, in their order.
@@ -50,7 +58,7 @@ def run_local(jobs: Sequence[Job], at_once: int, tell: Tell) -> list[Outcome]:
     try:
         while waiting or running:
             while waiting and free:
-                running.append(_start(*waiting.popleft(), free.pop(), at_once))
+                running.append(_start(*waiting.popleft(), free.pop(), at_once, make))
             ready = wait([one.connection for one in running], timeout=5)
             for one in [one for one in running if one.connection in ready]:
                 if _heard(one, tell):
@@ -62,8 +70,7 @@ def run_local(jobs: Sequence[Job], at_once: int, tell: Tell) -> list[Outcome]:
                     tell(one.job.name, None, f"{outcome.error}; it begins again, what was done is kept")
                     waiting.appendleft((one.job, one.tries + 1))
                 else:
-                    outcomes[one.job.name] = outcome
-                    outcome.write(one.job.folder)
+                    outcomes[one.job.name] = outcome if one.outcome else outcome.kept(one.job.folder)
                     if outcome.error is not None:
                         tell(one.job.name, None, f"failed: {outcome.error}")
     finally:
@@ -73,10 +80,11 @@ def run_local(jobs: Sequence[Job], at_once: int, tell: Tell) -> list[Outcome]:
     return [outcomes[job.name] for job in jobs]
 
 
-def _start(job: Job, tries: int, place: int, at_once: int) -> _Running:
-    context = multiprocessing.get_context("spawn")
+def _start(job: Job, tries: int, place: int, at_once: int, make: Make) -> _Running:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(job, place, at_once, sender), name=job.name)
+    process = context.Process(target=_work, args=(job, place, at_once, sender, make), name=job.name)
     process.start()
     sender.close()
     return _Running(job, tries, place, process, receiver)
@@ -106,14 +114,17 @@ def _lost(one: _Running) -> Outcome:
     )
 
 
-def _work(job: Job, place: int, at_once: int, connection: Connection) -> None:
+def _work(job: Job, place: int, at_once: int, connection: Connection, make: Make) -> None:
     """Make one report in this process; what it prints goes to the report's log."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asked for this one ends it
     threading.Thread(target=end_with_parent, daemon=True).start()
     _take_share(place, at_once)
-    _print_into(job.folder / "log.txt")
-    outcome = make_report(job, lambda name, what: connection.send((name, what)))
-    connection.send(replace(outcome, conditions=job.conditions))
+    try:
+        _print_into(job.folder / "log.txt")
+        outcome = make(job, lambda name, what: connection.send((name, what)))
+    except OSError as error:
+        outcome = Outcome.of(job, FAILED, error=refused(error)).kept(job.folder)
+    connection.send(outcome)
     connection.close()
 
 
@@ -127,9 +138,21 @@ def _take_share(place: int, at_once: int) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(count))
 
 
-def _print_into(log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    handle = open(log, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 for the rest of the process
-    os.dup2(handle.fileno(), 1)
-    os.dup2(handle.fileno(), 2)
-    sys.stdout = sys.stderr = handle
+def _print_into(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = _Log(open(path, "ab", buffering=0))  # noqa: SIM115 for the rest of the process
+    os.dup2(log.file.fileno(), 1)
+    os.dup2(log.file.fileno(), 2)
+    sys.stdout = sys.stderr = log
+
+
+class _Log(io.TextIOBase):
+    """A log that a full disk leaves short, and that stops nobody."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self.file = file
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self.file.write(text.encode(errors="replace"))
+        return len(text)
