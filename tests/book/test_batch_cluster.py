@@ -34,7 +34,12 @@ def small_report(job: Job, on_chapter: OnChapter) -> Outcome:
         if not target.exists():
             values = np.random.default_rng([number, len(job.corpus)]).normal(size=4)
             name = job.conditions[0]
-            write_table(table({"condition": name, "metric": "nll", "value": value} for value in values), target)
+            write_table(
+                table(
+                    {"condition": name, "metric": "nll", "value": value, "unit": "bits/token"} for value in values
+                ),
+                target,
+            )
             (job.folder / f"made-{number}-{os.environ.get('GFM_TEST_NODE')}").touch()
             executed += 1
         on_chapter(f"chapter-{number}", "executed")
