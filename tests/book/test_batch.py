@@ -35,7 +35,7 @@ for mark in (Path("kill"), Path("wait")):
         mark.unlink()
         if mark.name == "kill":
             os.kill(os.getppid(), 9)
-        time.sleep(60)
+        time.sleep(600)
 abouts = [json.loads(path.read_text()) for path in sorted(Path(runs_dir).glob("tokens/*/store.json"))]
 found = {about["key"]["condition"]: about for about in abouts if about["key"]["condition"] in conditions}"""
 ROWS = """def rows(condition, about):
@@ -119,7 +119,7 @@ def combined(out: Path) -> pd.DataFrame:
     return frame.sort_values(["condition", "metric", "state"], ignore_index=True)
 
 
-def until(happened: Callable[[], bool], seconds: float = 90) -> None:
+def until(happened: Callable[[], bool], seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, "it did not happen"
@@ -244,7 +244,7 @@ class TestSixCorpora:
         first, second = (book / "out" / jobs.report_name(path) for path in given)
         until(lambda: not (book / "chapters" / "wait").exists())
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
         assert process.returncode != 0 and "Traceback" not in err
         assert jobs.read_outcome(first) and not jobs.read_outcome(second)
         until(lambda: not processes_of(book))
