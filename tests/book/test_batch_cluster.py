@@ -5,12 +5,14 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from gfm_utils.book import cluster as engine
@@ -40,7 +42,7 @@ def small_report(job: Job, on_chapter: OnChapter) -> Outcome:
                 ),
                 target,
             )
-            (job.folder / f"made-{number}-{os.environ.get('GFM_TEST_NODE')}").touch()
+            (job.folder / f"made-{number}-{os.environ.get('GFM_TEST_NODE')}").write_text(str(os.getpid()))
             executed += 1
         on_chapter(f"chapter-{number}", "executed")
         while number == 1 and job.corpus == "last" and not (job.out / "lost").exists():
@@ -57,6 +59,12 @@ def jobs_in(out: Path) -> list[Job]:
 
 def tables_of(out: Path) -> dict[str, pd.DataFrame]:
     return {str(path.relative_to(out)): pd.read_parquet(path) for path in sorted(out.rglob("*.parquet"))}
+
+
+def runs(pid: str) -> bool:
+    with suppress(psutil.NoSuchProcess, ValueError):
+        return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +102,8 @@ def test_a_lost_node_costs_no_report(cluster: Any, tmp_path: Path) -> None:
         while not over.wait(0.05):
             for found in (out / "last").glob("made-1-*"):
                 cluster.remove_node(cluster.named.pop(found.name.rpartition("-")[2]), allow_graceful=False)
+                while not over.is_set() and runs(found.read_text()):  # its processes notice after a moment
+                    time.sleep(0.1)
                 (out / "lost").touch()
                 return
 
