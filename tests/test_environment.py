@@ -13,6 +13,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
 #: What the issue promises to support at the least.
 OLDEST = {"torch": "2.10", "transformers": "5.0"}
 
@@ -70,3 +71,12 @@ def test_every_chapter_installs_the_package_from_the_books_repository() -> None:
     assert re.findall(r'%pip install -q "gfm_utils @ git\+(\S+)"', source) == [config["repository"]["url"]]
     assert "--upgrade" not in source and "-U" not in source
     assert config["launch_buttons"]["colab_url"] == "https://colab.research.google.com"
+
+
+def test_the_wheel_holds_every_recorded_run_and_the_registry() -> None:
+    """A chapter on Colab has nothing but the wheel: no folder ``data`` beside it."""
+    given = SETUPTOOLS["data-files"]
+    assert given["share/gfm_utils"] == ["data/corpora.yaml"]
+    for folder in (ROOT / "data" / "results").iterdir():
+        name = folder.name
+        assert given[f"share/gfm_utils/results/{name}"] == [f"data/results/{name}/*"]
