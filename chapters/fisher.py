@@ -39,6 +39,7 @@ seed = 42
 # %%
 from gfm_utils import analyses, figures
 from gfm_utils.book import answers, open_chapter
+from gfm_utils.provenance import recorded
 
 chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, seed)
 
@@ -51,6 +52,11 @@ chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, see
 # $$F = \mathrm{E}_x\, \mathrm{E}_{y \sim p_\theta(\cdot \mid x)}\; g\, g^\top, \qquad \operatorname{tr} F_G = \mathrm{E} \sum_{\theta \in G} g_\theta^2 .$$
 #
 # $\operatorname{tr} F_G$ is the trace of a group $G$ of parameters, in squared nats; its *share* is that over the trace of all parameters.
+# Its trace has a plain meaning: add $\pm\varepsilon$, with a random sign, to every parameter of the group, and the predictions move by
+#
+# $$\mathrm{E}\, D_\mathrm{KL}\left(p_\theta \,\|\, p_{\theta \pm \varepsilon}\right) \approx \tfrac{1}{2}\, \varepsilon^2 \operatorname{tr} F_G ,$$
+#
+# as {numref}`fig-fisher-jolt` shows: the points are such jolts, and the lines are computed from gradients alone.
 # The *empirical* Fisher information takes the true token for $y$; the two differ {cite:p}`kunstner2019`, and both are below.
 # Every masked token has a gradient of its own, and its square is computed exactly, without being formed.
 #
@@ -65,6 +71,10 @@ chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, see
 #
 # and the paper's share of the embeddings holds all three terms.
 
+# %% mystnb={"figure": {"caption": "How far predictions move when every parameter of a part is moved by ε up or down at random (points, mean over members with their jolts), and ½ ε² tr F (lines).", "name": "fig-fisher-jolt"}}
+jolts = analyses.fisher_jolts(chapter.ensembles, chapter.profile, seed)
+figures.jolt_chart(jolts)
+
 # %% [markdown]
 # ## The paper's figure
 #
@@ -72,7 +82,8 @@ chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, see
 # {numref}`fig-fisher-paper` is its figure with its own computation, on this run's models.
 
 # %% mystnb={"figure": {"caption": "Shares by the paper's groups, computed as in the paper's code.", "name": "fig-fisher-paper"}}
-table = analyses.fisher_information(chapter.ensembles, chapter.profile, seed)
+shuffled = analyses.shuffled_control(chapter.ensembles, chapter.profile)
+table = analyses.fisher_information(chapter.ensembles, chapter.profile, seed, shuffled)
 figures.share_chart(table, metric="fisher_share_paper")
 
 # %% [markdown]
@@ -86,24 +97,34 @@ figures.share_chart(table, metric="fisher_share_paper")
 # Three controls stand beside the trained members: the same members reading visible tokens in random order, untrained members, and members trained on one condition's tokens in random order, where there is nothing to learn but frequencies.
 
 # %% mystnb={"figure": {"caption": "Shares of the Fisher information of single tokens, taken apart.", "name": "fig-fisher-shares"}}
-shuffled = analyses.fisher_of_shuffled(chapter.ensembles, chapter.profile, seed)
-figures.share_chart(chapter.save(table, shuffled), split_embeddings=True)
+figures.share_chart(table, split_embeddings=True)
 
 # %% mystnb={"figure": {"caption": "Share of the Fisher information that sits in the encoder: every member, the mean (black tick) and its 95 % interval, in every state.", "name": "fig-encoder-share"}}
-figures.encoder_chart(chapter.save(table, shuffled))
+figures.encoder_chart(table)
 
 # %% [markdown]
 # ## Along training
 #
-# {numref}`fig-fisher-flow` follows the shares from the initial weights on, and {numref}`fig-fisher-trace` the whole trace, with the paper's form beside it.
+# {numref}`fig-fisher-flow` follows the shares from the initial weights on, and {numref}`fig-fisher-trace` the whole trace, the paper's form of it, and by what factor a batch inflates the trace because its tokens have gradients in common.
+# The controls are dashed: a random context, and members trained on shuffled tokens.
 # Where the shares still move at the end, they say as much about the length of the training as about the corpus.
 
-# %% mystnb={"figure": {"caption": "Shares along training, chosen below, with 95 % intervals over members.", "name": "fig-fisher-flow"}}
-flow = analyses.fisher_flow(chapter.ensembles, chapter.profile, seed)
+# %% mystnb={"figure": {"caption": "Shares along training, chosen below, with 95 % intervals over members; dashed: controls.", "name": "fig-fisher-flow"}}
+flow = analyses.fisher_flow(chapter.ensembles, chapter.profile, seed, shuffled)
 figures.flow_chart(flow)
 
-# %% mystnb={"figure": {"caption": "Trace of the Fisher information along training as a multiple of that at the end: of single tokens (solid), and as the paper computes it (dashed).", "name": "fig-fisher-trace"}}
+# %% mystnb={"figure": {"caption": "Trace of the Fisher information along training: of single tokens, as the paper computes it, or by what factor batches inflate it (1: gradients of tokens have nothing in common).", "name": "fig-fisher-trace"}}
 figures.trace_chart(flow)
+
+# %% [markdown]
+# {numref}`fig-fisher-budgets` is a recorded run of longer training: five members a condition, also on shuffled tokens of text and DNA.
+
+# %% mystnb={"figure": {"caption": "Shares of the Fisher information of single tokens after the default budget and after four times as much: means with 95 % intervals over five members.", "name": "fig-fisher-budgets"}}
+budgets, about_budgets = recorded("fisher-budgets")
+figures.budget_chart(budgets)
+
+# %%
+figures.provenance_note(about_budgets)
 
 # %% [markdown]
 # ## The same function, written down in another way
@@ -126,16 +147,20 @@ figures.overview(table, "gradient_noise_ratio", "effective_dimension")
 # The *gradient-noise ratio* is the share of $\mathrm{E}\|g\|^2$ that is variance between tokens {cite:p}`mccandlish2018`; the *effective dimension* is $(\operatorname{tr} F)^2 / \operatorname{tr} F^2$, the number of directions in which gradients point.
 
 # %% tags=["remove-output"]
-chapter.save(table, shuffled, flow, rescaling)
-chapter.answer(answers.fisher_answer(chapter.save(table, shuffled, flow, rescaling)))
+chapter.answer(answers.fisher_answer(chapter.save(table, flow, rescaling, jolts)))
 
 # %% [markdown]
 # ## What a low share of the encoder says
 #
-# A low share does not say that context is unused: the context gain in the answer above, on the same tokens, is the direct measurement.
+# A low share does not say that context is unused: the context gain is the direct measurement, and {numref}`fig-fisher-gain` has both, on the same tokens.
+# The chapter on predictions has the gain on all masked tokens.
 # Nor does a high one say that it is used well: with a random context, which costs more than it gives, the encoder's share can stay as it is.
 # What the share follows is how much the encoder has learned to do in this parameterisation.
-#
+
+# %% mystnb={"figure": {"caption": "The encoder's share against the context gain on the same tokens, of every condition in every state, with 95 % intervals over members.", "name": "fig-fisher-gain"}}
+figures.gain_chart(table)
+
+# %% [markdown]
 # ## Caveats
 #
 # - Raw shares are not invariant, as shown; no share of parameters is a property of a corpus alone.

@@ -7,7 +7,13 @@ from gfm_utils.analyses.cost import paper_costs
 from gfm_utils.analyses.datasets import corpus_table, token_table
 from gfm_utils.analyses.disagreement import disagreement
 from gfm_utils.analyses.entropy import EntropyAnalysis, corpus_entropies
-from gfm_utils.analyses.fisher import fisher_flow, fisher_information, fisher_of_shuffled, fisher_rescaling
+from gfm_utils.analyses.fisher import (
+    fisher_flow,
+    fisher_information,
+    fisher_jolts,
+    fisher_rescaling,
+    shuffled_control,
+)
 from gfm_utils.analyses.learning import learning_curves, position_curves
 from gfm_utils.analyses.output import output_distributions
 from gfm_utils.analyses.static import nearest_tokens, static_embeddings
@@ -23,13 +29,14 @@ __all__ = [
     "disagreement",
     "fisher_flow",
     "fisher_information",
-    "fisher_of_shuffled",
+    "fisher_jolts",
     "fisher_rescaling",
     "learning_curves",
     "nearest_tokens",
     "output_distributions",
     "paper_costs",
     "position_curves",
+    "shuffled_control",
     "static_embeddings",
     "strand_disagreement",
     "token_table",

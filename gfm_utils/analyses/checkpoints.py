@@ -161,20 +161,22 @@ class Analysis(NamedTuple):
         chapter: the chapter whose result table has the same metrics.
         rows: the rows of some models.
         corpus: whether it needs one.
+        several: whether it compares models with each other.
     """
 
     chapter: str
     rows: Callable[[Checkpoints], Iterable[Row]]
     corpus: bool = True
+    several: bool = True
 
 
 #: By the names that a user gives.
 ANALYSES: dict[str, Analysis] = {
-    "predictions": Analysis("predictions", _predictions),
+    "predictions": Analysis("predictions", _predictions, several=False),
     "disagreement": Analysis("disagreement", _disagreement),
     "static": Analysis("static_embeddings", _static, corpus=False),
     "contextual": Analysis("contextual_embeddings", _contextual),
-    "fisher": Analysis("fisher", _fisher),
+    "fisher": Analysis("fisher", _fisher, several=False),
 }
 
 
@@ -195,10 +197,11 @@ def analyse_models(
     not there. Distributions are over the tokenizer's tokens: logits by which a model is padded are left out.
 
     Args:
-        names: two or more checkpoints or names of the hub; a directory of members stands for all of them.
+        names: checkpoints or names of the hub, two or more for what compares them;
+            a directory of members stands for all of them.
         corpus: what the models read, without the special tokens of a sentence.
         tokenizer: a directory or name, instead of those beside the models, which must be equal.
-        only: of ``ANALYSES``; None: all, or without a corpus those that need none.
+        only: of ``ANALYSES``; None: all that the number of models and the lack of a corpus allow.
         window: tokens a window.
         windows: how many are read at most, spread evenly over every second one of the corpus.
         mask: share of tokens hidden for predictions and disagreement.
@@ -210,10 +213,20 @@ def analyse_models(
     Raises:
         GfmError: a model or tokenizer cannot be had, vocabularies differ, the corpus is missing or too short.
     """
-    chosen = only or [name for name, analysis in ANALYSES.items() if corpus is not None or not analysis.corpus]
+    members = members_of(names)
+    chosen = only or [
+        name
+        for name, analysis in ANALYSES.items()
+        if (corpus is not None or not analysis.corpus) and (len(members) > 1 or not analysis.several)
+    ]
     if unknown_names := [name for name in chosen if name not in ANALYSES]:
         raise unknown("analysis", unknown_names[0], ANALYSES)
-    members = members_of(names)
+    if len(members) < 2 and (compared := [name for name in chosen or ANALYSES if ANALYSES[name].several]):
+        alone = ", ".join(name for name, analysis in ANALYSES.items() if not analysis.several)
+        raise GfmError(
+            f"{compared[0]}: one model ({members[0]}) has nothing to be compared with: name two or more, or give "
+            f"a --corpus and of --only what suffices for one ({alone})"
+        )
     if corpus is None and any(ANALYSES[name].corpus for name in chosen):
         raise GfmError("all but static embeddings need something to read: give --corpus, or --only static")
     reader = load_tokenizer(tokenizer or members[0]) if corpus is not None or tokenizer is not None else None

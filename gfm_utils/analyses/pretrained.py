@@ -17,17 +17,11 @@ from gfm_utils.errors import GfmError
 
 
 def members_of(names: Sequence[str]) -> list[str]:
-    """Names of models; a directory of members (``member-00``, ...) stands for all of them.
-
-    Raises:
-        GfmError: fewer than two models are left.
-    """
+    """Names of models; a directory of members (``member-00``, ...) stands for all of them."""
     found: list[str] = []
     for name in names:
         members = sorted(Path(name).glob("member-[0-9]*")) if Path(name).is_dir() else []
         found += [str(path) for path in members] or [name]
-    if len(found) < 2:
-        raise GfmError(f"one model ({found[0]}) has nothing to be compared with: name two or more")
     return found
 
 

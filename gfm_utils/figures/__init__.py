@@ -29,7 +29,15 @@ from gfm_utils.figures.entropy import (
     trust_overview,
     unigram_chart,
 )
-from gfm_utils.figures.fisher import encoder_chart, flow_chart, share_chart, trace_chart
+from gfm_utils.figures.fisher import (
+    budget_chart,
+    encoder_chart,
+    flow_chart,
+    gain_chart,
+    jolt_chart,
+    share_chart,
+    trace_chart,
+)
 from gfm_utils.figures.output import context_chart, rank_probability_chart, reliability_chart, uncertainty_chart
 from gfm_utils.figures.overview import overview, provenance_note
 from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
@@ -46,6 +54,7 @@ __all__ = [
     "alignment_chart",
     "along_chart",
     "band_chart",
+    "budget_chart",
     "calibration_chart",
     "claims_overview",
     "conditional_entropy_chart",
@@ -56,6 +65,8 @@ __all__ = [
     "estimators_chart",
     "feature_chart",
     "flow_chart",
+    "gain_chart",
+    "jolt_chart",
     "layer_agreement_chart",
     "layer_cka_chart",
     "layer_shape_chart",

@@ -1,10 +1,12 @@
 """Charts of Fisher information."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries, with_span
-from gfm_utils.figures.style import condition_colour, dropdown, themed, tooltips
+from gfm_utils.figures.style import COLOURS, condition_colour, dropdown, state_dash, themed, tooltips
 
 #: The paper's groups, and what they are taken apart into; every parameter is in one of each.
 PAPER_GROUPS = r"embeddings|encoder\.\d+|encoder\.norm|head"
@@ -20,6 +22,12 @@ FOLLOWED_NAMES = {
     "head": "head",
 }
 STATES = ["trained", "random_context", "shuffled", "untrained"]
+#: Names for people of what is followed along training, of all parameters.
+TRACES = {
+    "fisher_trace": "trace, token by token",
+    "fisher_trace_paper": "trace, the paper's form",
+    "fisher_inflation": "by what batches inflate the trace",
+}
 
 
 def share_chart(table: pd.DataFrame, split_embeddings: bool = False, metric: str = "fisher_share") -> alt.Chart:
@@ -54,56 +62,105 @@ def share_chart(table: pd.DataFrame, split_embeddings: bool = False, metric: str
 
 
 def flow_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Share of a group along training, chosen from a list, with its interval over members.
+    """Share of a group along training, chosen from a list, with its interval over members, and its controls.
 
     Args:
         table: result of ``fisher_flow``.
     """
     rows = with_span(summaries(rows_of(table, "fisher_share", axis="group|step", numeric=False)))
     place = rows["x"].str.split("|", expand=True)
-    rows = rows.assign(group=place[0].map(FOLLOWED_NAMES), step=place[1].astype(float))
-    chosen = dropdown("followed", list(FOLLOWED_NAMES.values()), "group ")
-    base = (
-        alt.Chart(rows[["condition", "group", "step", "value", "low", "high"]])
-        .transform_filter("datum.group == followed")
-        .encode(
-            x=alt.X("step:Q", title="training step", scale=alt.Scale(type="symlog")),
-            color=condition_colour(conditions_of(table)),
-        )
-    )
-    band = base.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q")
-    line = base.mark_line(point=True, strokeWidth=2).encode(
-        y=alt.Y("value:Q", title="share of the Fisher information", axis=alt.Axis(format="%")),
-        tooltip=["condition", "group", "step:Q", *tooltips("value", "low", "high", text=".1%")],
-    )
-    return themed(alt.layer(band, line).add_params(chosen).properties(width="container", height=320))
+    rows = rows.assign(shown=place[0].map(FOLLOWED_NAMES), step=place[1].astype(float))
+    shown = {"title": "share of the Fisher information", "axis": alt.Axis(format="%")}
+    return _along_training(rows, conditions_of(table), list(FOLLOWED_NAMES.values()), "group ", shown, ".1%")
 
 
-def trace_chart(table: pd.DataFrame) -> alt.Chart:
-    """Trace of the Fisher information along training over its last value: per token, and as the paper has it.
+def trace_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Trace of the Fisher information along training, and by how much the paper's form overstates it.
 
     Args:
         table: result of ``fisher_flow``.
     """
-    names = {"fisher_trace": "per token", "fisher_trace_paper": "the paper's form"}
-    rows = summaries(rows_of(table, *names, axis="step"))
-    rows["form"] = rows["metric"].map(names)
-    last = rows.sort_values("x").groupby(["condition", "form"])["value"].transform("last")
-    rows = rows.assign(ratio=rows["value"] / last)
-    dash = alt.Scale(domain=list(names.values()), range=[[1, 0], [6, 4]])
-    chart = (
-        alt.Chart(rows[["condition", "form", "x", "value", "ratio", "low", "high"]])
-        .mark_line(strokeWidth=2)
+    rows = with_span(summaries(rows_of(table, *TRACES, axis="step")))
+    rows = rows.assign(shown=rows["metric"].map(TRACES), step=rows["x"])
+    shown = {"title": "nats², or times", "scale": alt.Scale(type="log"), "axis": alt.Axis(format="~g")}
+    return _along_training(rows, conditions_of(table), list(TRACES.values()), "form ", shown, ".3g")
+
+
+def _along_training(
+    rows: pd.DataFrame, conditions: list[str], choices: list[str], label: str, y: dict[str, Any], text: str
+) -> alt.LayerChart:
+    """Lines over the training step of what a list chooses (column ``shown``); controls are dashed."""
+    name = f"chosen_{label.strip()}"
+    base = (
+        alt.Chart(rows[["condition", "state", "shown", "step", "value", "low", "high"]])
+        .transform_filter(f"datum.shown == {name}")
         .encode(
-            x=alt.X("x:Q", title="training step", scale=alt.Scale(type="symlog")),
-            y=alt.Y("ratio:Q", title="trace, times that at the end", scale=alt.Scale(type="log")),
-            color=condition_colour(conditions_of(table)),
-            strokeDash=alt.StrokeDash("form:N", title=None, scale=dash),
-            tooltip=["condition", "form", "x:Q", *tooltips("ratio", "value", "low", "high", text=".3g")],
+            x=alt.X("step:Q", title="training step", scale=alt.Scale(type="symlog")),
+            color=condition_colour(conditions),
         )
-        .properties(width="container", height=300)
     )
-    return themed(chart)
+    band = base.transform_filter("datum.state == 'trained'").mark_area(opacity=0.15)
+    line = base.mark_line(point=True, strokeWidth=2).encode(
+        y=alt.Y("value:Q", **y),
+        strokeDash=state_dash(rows["state"]),
+        tooltip=["condition", "state", "shown", "step:Q", *tooltips("value", "low", "high", text=text)],
+    )
+    layers = alt.layer(band.encode(y=alt.Y("low:Q", **y), y2="high:Q"), line)
+    return themed(layers.add_params(dropdown(name, choices, label)).properties(width="container", height=320))
+
+
+def jolt_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """What a jolt of all parameters of a part does to the predictions (points), and ½ ε² tr F (lines).
+
+    Args:
+        table: result of ``fisher_jolts``.
+    """
+    rows = with_span(
+        summaries(rows_of(table, "jolt_divergence", "jolt_expected", axis="group|size", numeric=False))
+    )
+    place = rows["x"].str.split("|", expand=True)
+    rows = rows.assign(part=place[0], size=place[1].astype(float))
+    conditions = conditions_of(table)
+    parts, log = list(dict.fromkeys(rows["part"])), alt.Scale(type="log")
+    base = (
+        alt.Chart(rows[["condition", "metric", "part", "size", "value", "low", "high"]])
+        .transform_filter("datum.condition == jolted")
+        .encode(
+            x=alt.X("size:Q", title="jolt ε of every parameter", scale=log, axis=alt.Axis(format="~g")),
+            y=alt.Y("value:Q", title="KL divergence, nats per token", scale=log, axis=alt.Axis(format=".0e")),
+            color=alt.Color("part:N", title=None, scale=alt.Scale(domain=parts, range=list(COLOURS[4:7]))),
+            tooltip=["condition", "part", "metric", "size:Q", *tooltips("value", "low", "high", text=".3g")],
+        )
+    )  # fmt: skip
+    measured = base.transform_filter("datum.metric == 'jolt_divergence'").mark_point(size=70, filled=True)
+    line = base.transform_filter("datum.metric == 'jolt_expected'").mark_line(strokeWidth=1.5)
+    chosen = dropdown("jolted", conditions, "condition ")
+    return themed(alt.layer(line, measured).add_params(chosen).properties(width="container", height=320))
+
+
+def gain_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """The encoder's share against what the context is worth, on the same tokens: conditions in every state.
+
+    Args:
+        table: result of ``fisher_information``.
+    """
+    share = with_span(summaries(rows_of(table, "fisher_share", axis="group", numeric=False)))
+    gain = with_span(summaries(rows_of(table, "context_gain", axis="on", numeric=False)))
+    keys, values = ["condition", "state"], ["value", "low", "high"]
+    rows = share.loc[share["x"] == "encoder", keys + values].merge(
+        gain[keys + values], on=keys, suffixes=("", "_gain")
+    )
+    shapes = alt.Scale(domain=STATES, range=["circle", "diamond", "square", "cross"])
+    base = alt.Chart(rows).encode(
+        x=alt.X("value_gain:Q", title="context gain, bits per token"),
+        y=alt.Y("value:Q", title="encoder's share", axis=alt.Axis(format="%")),
+        color=condition_colour(conditions_of(table)),
+        tooltip=["condition", "state", *tooltips("value_gain"), *tooltips("value", "low", "high", text=".1%")],
+    )
+    points = base.mark_point(size=90, filled=True).encode(shape=alt.Shape("state:N", title=None, scale=shapes))
+    across = base.mark_rule().encode(x="low_gain:Q", x2="high_gain:Q")
+    along = base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
+    return themed(alt.layer(across, along, points).properties(width="container", height=360))
 
 
 def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -127,3 +184,26 @@ def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     height = 30 * rows[["condition", "state"]].drop_duplicates().shape[0]
     return themed(alt.layer(points, span, tick).properties(width="container", height=height))
+
+
+def budget_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Shares of the encoder and of both paths after different budgets, with intervals over members.
+
+    Args:
+        table: recorded by ``benchmarks/fisher_budgets.py``; its states are like ``trained, 1,000 steps``.
+    """
+    rows = with_span(summaries(rows_of(table, "fisher_share", axis="group", numeric=False)))
+    rows = rows[rows["x"].isin(["encoder", "input", "output"]) & rows["state"].str.startswith("trained")]
+    rows = rows.assign(group=rows["x"].map(FOLLOWED_NAMES), steps=rows["state"].str.partition(", ")[2])
+    rows = rows.sort_values("condition", key=lambda names: names.map(conditions_of(table).index), kind="stable")
+    base = alt.Chart(rows[["condition", "steps", "group", "value", "low", "high"]]).encode(
+        y=alt.Y("steps:N", title=None),
+        color=alt.Color("group:N", title=None, scale=alt.Scale(range=list(COLOURS[4:7]))),
+        tooltip=["condition", "steps", "group", *tooltips("value", "low", "high", text=".1%")],
+    )
+    x: dict[str, Any] = {"title": "share of the Fisher information", "axis": alt.Axis(format="%")}
+    span = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", **x), x2="high:Q")
+    layers = alt.layer(span, base.mark_point(size=70, filled=True).encode(x=alt.X("value:Q", **x)))
+    names = list(dict.fromkeys(rows["condition"]))
+    facet = alt.Row("condition:N", title=None, sort=names, header=alt.Header(labelAngle=0, labelAlign="left"))
+    return themed(layers.properties(width=230, height=70).facet(row=facet))

@@ -13,6 +13,8 @@ NEUTRAL = "#6e6e6e"
 DASHES = {
     "trained": (1, 0),
     "untrained": (6, 4),
+    "random_context": (6, 4),
+    "shuffled": (1, 3),
     "chance": (1, 3),
     "unrelated tokens": (1, 3),
     "matched null": (8, 3, 2, 3),

@@ -4,6 +4,7 @@ import json
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
@@ -168,6 +169,15 @@ def test_identical_models_agree(berts, corpus):
     assert value_of(table, name, "js_distance_matched_null", state="trained")["value"] > 0
 
 
+def test_one_model_has_predictions_and_fisher_information_without_intervals(berts, corpus):
+    one = analyse_models(berts[:1], corpus, windows=8)
+    assert set(one) == {"predictions", "fisher"}
+    means = one["fisher"][one["fisher"]["member"].isna()]
+    assert means["low"].isna().all() and means["value"].notna().all()
+    alone = analyse_models(berts[:1], corpus, only=["fisher"], windows=8)["fisher"]
+    pd.testing.assert_frame_equal(alone, one["fisher"])
+
+
 def test_static_numbers_without_corpus_and_tokenizer(tmp_path):
     paths = [save_model(tmp_path / f"{seed}", seed=seed) for seed in (1, 2)]
     found = analyse_models(paths)
@@ -212,7 +222,8 @@ def test_what_cannot_be_compared_is_one_sentence(berts, corpus, genome, trained,
         pieces.save_pretrained(path)
     dna = save_members(tmp_path / "dna", trained[1].store.tokenizer, count=2)
     for arguments, message in (
-        ({"names": berts[:1], "corpus": corpus}, "nothing to be compared with"),
+        ({"names": berts[:1], "corpus": corpus, "only": ["disagreement"]}, "nothing to be compared with"),
+        ({"names": berts[:1]}, "nothing to be compared with"),
         ({"names": berts, "only": ["predictions"]}, "need something to read"),
         ({"names": berts, "only": ["fischer"]}, "unknown analysis"),
         ({"names": [*berts, save_model(tmp_path / "wide", 999)], "corpus": corpus}, "share a vocabulary"),

@@ -32,6 +32,7 @@ def results(trained, smoke):
         "fisher": analyses.fisher_information(trained, smoke),
         "flow": analyses.fisher_flow(trained, smoke),
         "rescaling": analyses.fisher_rescaling(trained, smoke),
+        "jolts": analyses.fisher_jolts(trained, smoke),
     }
 
 
@@ -65,6 +66,8 @@ CHARTS = {
     "paths": lambda r: figures.share_chart(r["fisher"], split_embeddings=True),
     "flow": lambda r: figures.flow_chart(r["flow"]),
     "trace": lambda r: figures.trace_chart(r["flow"]),
+    "jolts": lambda r: figures.jolt_chart(r["jolts"]),
+    "gain": lambda r: figures.gain_chart(r["fisher"]),
     "rescaling": lambda r: figures.share_chart(r["rescaling"], metric="fisher_share_sequence"),
 }
 

@@ -4,10 +4,11 @@ from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.information import (
     fisher_flow,
     fisher_information,
-    fisher_of_shuffled,
     fisher_rescaling,
+    shuffled_control,
 )
 from gfm_utils.analyses.fisher.kinds import Kind, fisher_diagonal, paper_fisher, squared_gradients
+from gfm_utils.analyses.fisher.perturbing import fisher_jolts
 
 __all__ = [
     "Kind",
@@ -15,8 +16,9 @@ __all__ = [
     "fisher_diagonal",
     "fisher_flow",
     "fisher_information",
-    "fisher_of_shuffled",
+    "fisher_jolts",
     "fisher_rescaling",
     "paper_fisher",
+    "shuffled_control",
     "squared_gradients",
 ]

@@ -1,13 +1,11 @@
 """Result tables of the Fisher information: by group, with controls, and along training."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from gfm_utils import tables
 from gfm_utils.analyses.fisher.examples import MaskedTokens
@@ -19,6 +17,7 @@ from gfm_utils.analyses.fisher.measuring import (
     SAMPLED,
     Measure,
     context_gain,
+    each,
     group_rows,
     masked_tokens,
     means,
@@ -39,28 +38,25 @@ SHUFFLED_MEMBERS = 3
 FOLLOWED = ("embeddings", "encoder", "head", "input", "output")
 #: By which the demonstration multiplies the embeddings.
 FACTOR = 2.0
-Result = TypeVar("Result")
 
 
-def _each(work: Callable[[Any], Result], models: Sequence[Any]) -> list[Result]:
-    """The work for every model; on a CPU one model in each core: products of small ones are too short to share.
+def shuffled_control(ensembles: Sequence[Ensemble], profile: Profile) -> Ensemble:
+    """A few members trained on one condition's tokens in random order: only frequencies can be learned.
 
     Args:
-        work: a function of one model.
-        models: the members.
+        ensembles: of the run; the first of text is taken, or else the first.
+        profile: of the run; with its budget the members are trained, if they are not there.
     """
-    threads = torch.get_num_threads()
-    if device() != "cpu" or threads == 1:
-        return [work(model) for model in models]
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(work, models))
-    finally:
-        torch.set_num_threads(threads)
+    chosen = next((ensemble for ensemble in ensembles if ensemble.store.kind == "text"), ensembles[0])
+    name = str(Condition.parse(chosen.condition).transformed("shuffle"))
+    runs_dir, members = chosen.store.path.parents[1], min(SHUFFLED_MEMBERS, profile.members)
+    (found,) = train_ensembles([name], profile, runs_dir, chosen.spec.data_seed, members)
+    return found
 
 
-def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
+def fisher_information(
+    ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, shuffled: Ensemble | None = None
+) -> pd.DataFrame:
     """Result table of the Fisher information by group of parameters, with its controls.
 
     Axis ``group`` throughout: the groups of :mod:`.groups` and the derived ones (the paper's ``embeddings``,
@@ -72,14 +68,15 @@ def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: in
     (Σ θ² F, without a unit). Then ``gradient_noise_ratio`` (share), ``effective_dimension`` and ``context_gain``
     (bits/token, axis ``on`` ``fisher_tokens``: on the tokens whose gradients are taken).
 
-    States: ``trained``, ``untrained``, and ``random_context`` (trained members that read the visible tokens in
-    random order).
+    States: ``trained``, ``untrained``, ``random_context`` (trained members that read the visible tokens in
+    random order) and ``shuffled`` (trained on tokens in random order, and read there; of the plain condition).
 
     Args:
         ensembles: one a condition.
         profile: its ``fisher_windows`` and ``test_mask`` say which windows are read; the paper's form takes its
             ``batch`` at a time.
         seed: of the masks.
+        shuffled: of ``shuffled_control``.
     """
     rows: list[Row] = []
     paper = paper_measure(profile.batch)
@@ -87,58 +84,74 @@ def fisher_information(ensembles: Sequence[Ensemble], profile: Profile, seed: in
     for ensemble in ensembles:
         examples = masked_tokens(ensemble, profile.fisher_windows, profile.test_mask, seed)
         for state in STATES:
-            rows += _state_rows(ensemble, examples, state, state, further[state])
-        rows += _state_rows(ensemble, random_context(examples, seed), "trained", "random_context")
+            rows += _state_rows(ensemble, examples, state, _base(ensemble, state), further[state])
+        rows += _state_rows(
+            ensemble, random_context(examples, seed), "trained", _base(ensemble, "random_context"), [paper]
+        )
+    if shuffled is not None:
+        examples = masked_tokens(shuffled, profile.fisher_windows, profile.test_mask, seed)
+        rows += _state_rows(shuffled, examples, "trained", _base(shuffled, "shuffled"), [paper, INVARIANT])
     return tables.table(rows)
 
 
-def fisher_of_shuffled(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
-    """The same for a few members trained on the tokens of one condition in random order: nothing but frequencies.
-
-    Args:
-        ensembles: of the run; the first of text is taken, or else the first.
-        profile: of the run; with its budget the members are trained, if they are not there.
-        seed: of the masks.
-
-    Returns:
-        Result table as of ``fisher_information`` with the state ``shuffled``, of the plain condition.
-    """
-    chosen = next((ensemble for ensemble in ensembles if ensemble.store.kind == "text"), ensembles[0])
-    name = str(Condition.parse(chosen.condition).transformed("shuffle"))
-    runs_dir, members = chosen.store.path.parents[1], min(SHUFFLED_MEMBERS, profile.members)
-    (shuffled,) = train_ensembles([name], profile, runs_dir, chosen.spec.data_seed, members)
-    examples = masked_tokens(shuffled, profile.fisher_windows, profile.test_mask, seed)
-    rows = list(_state_rows(shuffled, examples, "trained", "shuffled", [INVARIANT]))
-    return tables.table({**row, "condition": chosen.condition} for row in rows)
+def _base(ensemble: Ensemble, state: str) -> Row:
+    """Condition, without the shuffle of a control, and state."""
+    condition = Condition.parse(ensemble.condition)
+    return {"condition": str(condition.transformed(None) if state == "shuffled" else condition), "state": state}
 
 
-def fisher_flow(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
+def fisher_flow(
+    ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, shuffled: Ensemble | None = None
+) -> pd.DataFrame:
     """Result table along training: shares and traces at the steps whose weights were kept.
 
-    Axis ``step``: ``fisher_trace`` and ``fisher_trace_paper`` (nats²) of all parameters. Axis ``group|step``, with
-    ``x`` like ``encoder|63``: ``fisher_share`` of ``FOLLOWED``.
+    Axis ``step``: ``fisher_trace`` and ``fisher_trace_paper`` (nats²) of all parameters, and ``fisher_inflation``:
+    B² times the latter over the former, with B masked tokens a batch. It is 1 where gradients of tokens have
+    nothing in common, since ‖mean of B gradients‖² is then their mean square over B, and B where all are equal.
+    Axis ``group|step``, with ``x`` like ``encoder|63``: ``fisher_share`` of ``FOLLOWED``. The states are those of
+    ``fisher_information``; the untrained one is step 0, and of a random context there are shares and trace.
 
     Args:
         ensembles: one a condition.
-        profile: a quarter of its ``fisher_windows`` are read.
+        profile: a quarter of its ``fisher_windows`` are read, one token of each.
         seed: of the masks.
+        shuffled: of ``shuffled_control``.
     """
     rows: list[Row] = []
-    paper = paper_measure(profile.batch)
-    for ensemble in ensembles:
-        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.test_mask, seed)
+    for ensemble, states in [(ensemble, ("trained", "random_context")) for ensemble in ensembles] + [
+        (control, ("shuffled",)) for control in [shuffled] if control is not None
+    ]:
+        shown = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.test_mask, seed)
         steps = sorted(set.intersection(*(set(member.checkpoints) for member in ensemble.members)))
         for step in steps:
-            base = {"condition": ensemble.condition, "state": "trained"}
             models = [member.model(step, device()) for member in ensemble.members]
-            for measure in (EMPIRICAL, paper):
-                found = _each(partial(_means, examples=examples, measure=measure), models)
-                for row in group_rows(base, ensemble.seeds, found, examples.tokens, measure):
-                    if "axis" not in row:
-                        rows.append({**row, "axis": "step", "x": step})
-                    elif measure is EMPIRICAL and row["metric"] == "fisher_share" and row["x"] in FOLLOWED:
-                        rows.append({**row, "axis": "group|step", "x": f"{row['x']}|{step}"})
+            for state in states:
+                examples = random_context(shown, seed) if state == "random_context" else shown
+                base = _base(ensemble, state)
+                rows += _step_rows(base, ensemble.seeds, models, examples, step, profile.batch)
     return tables.table(rows)
+
+
+def _step_rows(
+    base: Row, seeds: Sequence[int], models: Sequence[Any], examples: MaskedTokens, step: int, batch: int
+) -> Iterator[Row]:
+    """Rows of the members at one step; of a random context without the paper's form."""
+    one, paper = examples.thinned(1), paper_measure(batch)
+    found = _traces(models, one, EMPIRICAL)
+    for row in group_rows(base, seeds, found, one.tokens):
+        if "axis" not in row:
+            yield {**row, "axis": "step", "x": step}
+        elif row["metric"] == "fisher_share" and row["x"] in FOLLOWED:
+            yield {**row, "axis": "group|step", "x": f"{row['x']}|{step}"}
+    if base["state"] == "random_context":
+        return
+    at = {**base, "axis": "step", "x": step}
+    tokens = examples.tokens / -(-len(examples) // batch)
+    whole = np.array([sum(trace.values()) for trace in found])
+    theirs = np.array([sum(trace.values()) for trace in _traces(models, examples, paper)])
+    yield from member_rows({**at, "metric": "fisher_trace_paper", "unit": "nats²"}, seeds, theirs, examples.tokens)
+    inflation = tokens**2 * theirs / whole
+    yield from member_rows({**at, "metric": "fisher_inflation", "unit": "1"}, seeds, inflation, examples.tokens)
 
 
 def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
@@ -163,8 +176,7 @@ def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
             base = {"condition": ensemble.condition, "state": state}
             written = [rescaled(model, factor) for model in models]
             for measure in OF_WINDOWS:
-                found = _each(partial(_means, examples=examples, measure=measure), written)
-                rows += group_rows(base, ensemble.seeds, found, len(examples), measure)
+                rows += _trace_rows(ensemble, base, written, examples, measure)
     return tables.table(rows)
 
 
@@ -173,25 +185,38 @@ def _means(model: Any, examples: MaskedTokens, measure: Measure) -> dict[str, fl
     return means(measure.of(model, examples), examples, measure)
 
 
+def _traces(models: Sequence[Any], read: MaskedTokens, measure: Measure) -> list[dict[str, float]]:
+    """Traces of models, of the tokens that the measure takes."""
+    return each(partial(_means, examples=read, measure=measure), models)
+
+
+def _trace_rows(
+    ensemble: Ensemble, base: Row, models: Sequence[Any], examples: MaskedTokens, measure: Measure
+) -> list[Row]:
+    """Traces and shares of the members of an ensemble."""
+    read = measure.read(examples)
+    found = _traces(models, read, measure)
+    return group_rows(base, ensemble.seeds, found, len(read) if measure in OF_WINDOWS else read.tokens, measure)
+
+
 def _state_rows(
-    ensemble: Ensemble, examples: MaskedTokens, state: State, name: str, further: Sequence[Measure] = ()
+    ensemble: Ensemble, examples: MaskedTokens, state: State, base: Row, further: Sequence[Measure] = ()
 ) -> Iterator[Row]:
-    """Rows of all members in one state; ``name`` is what the table calls it."""
-    base, n = {"condition": ensemble.condition, "state": name}, examples.tokens
+    """Rows of all members in one state; ``base`` says what the table calls it."""
+    read = EMPIRICAL.read(examples)
     models = [member.model(state, device()) for member in ensemble.members]
-    empirical = _each(partial(squared_gradients, examples=examples), models)
-    yield from group_rows(base, ensemble.seeds, [means(one, examples, EMPIRICAL) for one in empirical], n)
+    empirical = each(partial(squared_gradients, examples=read), models)
+    yield from group_rows(base, ensemble.seeds, [means(one, read, EMPIRICAL) for one in empirical], read.tokens)
     yield from sequence_rows(base, empirical)
     for measure in further:
-        found = _each(partial(_means, examples=examples, measure=measure), models)
-        yield from group_rows(base, ensemble.seeds, found, n, measure)
-    spreads = np.array(_each(partial(spread, examples=examples), models))
+        yield from _trace_rows(ensemble, base, models, examples, measure)
+    spreads = np.array(each(partial(spread, examples=read), models))
     counts = ensemble.store.counts("train")
-    gains = np.array(_each(partial(context_gain, examples=examples, counts=counts), models))
+    gains = np.array(each(partial(context_gain, examples=read, counts=counts), models))
     for metric, unit, values in (
         ("gradient_noise_ratio", "share", spreads[:, 0]),
         ("effective_dimension", "dimensions", spreads[:, 1]),
     ):
-        yield from member_rows({**base, "metric": metric, "unit": unit}, ensemble.seeds, values, len(examples))
+        yield from member_rows({**base, "metric": metric, "unit": unit}, ensemble.seeds, values, len(read))
     gain = {**base, "metric": "context_gain", "unit": "bits/token", "axis": "on", "x": "fisher_tokens"}
-    yield from member_rows(gain, ensemble.seeds, gains, n)
+    yield from member_rows(gain, ensemble.seeds, gains, read.tokens)

@@ -1,14 +1,16 @@
 """What is measured of one member in one state: numbers by group, and the windows they are measured on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from gfm_utils.analyses import intervals
+from gfm_utils.analyses.distributions import LOG2
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.formed import (
     effective_dimension,
@@ -32,18 +34,34 @@ from gfm_utils.tokens import SPECIAL
 TOKENS_A_WINDOW = 2
 #: Windows whose gradients are compared with each other, all in memory together.
 COMPARED = 128
-#: Share of the tokens of a window that is masked where no profile says it.
-MASKED = 0.15
 #: What the rows of the paper's form have at the end of their names.
 PAPER = "_paper"
-LOG2 = float(np.log(2))
+Result = TypeVar("Result")
+
+
+def each(work: Callable[[Any], Result], models: Sequence[Any]) -> list[Result]:
+    """The work for every model; on a CPU one model in each core: products of small ones are too short to share.
+
+    Args:
+        work: a function of one model.
+        models: the members.
+    """
+    threads = torch.get_num_threads()
+    if device() != "cpu" or threads == 1:
+        return [work(model) for model in models]
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, models))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def masked_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int) -> MaskedTokens:
-    """Test windows of an ensemble with ``TOKENS_A_WINDOW`` tokens to predict in each."""
+    """Masked test windows of an ensemble; ``thinned(TOKENS_A_WINDOW)`` leaves the tokens taken one by one."""
     found = masked_windows(ensemble.store, "test", ensemble.spec.window, windows, rate, seed)
     ids, positions, targets = (torch.from_numpy(array) for array in found[:3])
-    return MaskedTokens(ids, positions, targets, SPECIAL.index("[MASK]")).thinned(TOKENS_A_WINDOW).to(device())
+    return MaskedTokens(ids, positions, targets, SPECIAL.index("[MASK]")).to(device())
 
 
 def random_context(examples: MaskedTokens, seed: int) -> MaskedTokens:
@@ -62,10 +80,16 @@ class Measure:
     Attributes:
         name: what follows ``fisher_share`` and ``fisher_trace``, e.g. ``_sampled``.
         of: group -> numbers of the examples, of a model and examples.
+        whole: takes all masked tokens of a window, not ``TOKENS_A_WINDOW`` of them.
     """
 
     name: str
     of: Callable[[Any, MaskedTokens], Mapping[str, npt.NDArray[np.float64] | float]]
+    whole: bool = False
+
+    def read(self, examples: MaskedTokens) -> MaskedTokens:
+        """What it takes of masked windows."""
+        return examples if self.whole else examples.thinned(TOKENS_A_WINDOW)
 
 
 #: True tokens, each with a gradient of its own.
@@ -76,14 +100,14 @@ SAMPLED = Measure("_sampled", lambda model, examples: squared_gradients(model, e
 INVARIANT = Measure("_invariant", scaled_squares)
 #: Both on windows with a mean loss.
 OF_WINDOWS = (
-    Measure("_sequence", lambda model, examples: squared_gradients(model, examples, "sequence")),
-    Measure("_invariant_sequence", lambda model, examples: scaled_squares(model, examples, "sequence")),
+    Measure("_sequence", lambda model, examples: squared_gradients(model, examples, "sequence"), True),
+    Measure("_invariant_sequence", lambda model, examples: scaled_squares(model, examples, "sequence"), True),
 )
 
 
 def paper_measure(batch: int) -> Measure:
     """The paper's own computation, in batches of a size."""
-    return Measure(PAPER, lambda model, examples: paper_fisher(model, examples, batch))
+    return Measure(PAPER, lambda model, examples: paper_fisher(model, examples, batch), True)
 
 
 def means(found: Mapping[str, Any], examples: MaskedTokens, measure: Measure) -> dict[str, float]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gfm_utils import tables
-from gfm_utils.analyses import fisher_flow, fisher_information, fisher_of_shuffled, fisher_rescaling
+from gfm_utils.analyses import fisher_flow, fisher_information, fisher_rescaling, shuffled_control
 from gfm_utils.analyses.fisher.measuring import PAPER, Measure, group_rows, masked_tokens, random_context
 from gfm_utils.figures.select import value_of
 
@@ -65,6 +65,15 @@ def test_flow_begins_untrained_and_ends_trained(trained, smoke):
     assert sum(row["value"] for row in shares) == pytest.approx(1)
 
 
+def test_inflation_is_between_none_and_all_in_common(trained, smoke):
+    one = smoke.model_copy(update={"batch": 2})
+    flow = fisher_flow(trained[:1], one)
+    found = flow[(flow["metric"] == "fisher_inflation") & flow["member"].notna()]["value"]
+    examples = masked_tokens(trained[0], max(2, smoke.fisher_windows // 4), smoke.test_mask, 42)
+    assert (found > 0).all() and (found < 2 * examples.tokens).all()
+    assert found.iloc[0] > 2  # untrained, tokens have most of their gradients in common
+
+
 def test_rescaling_moves_one_and_not_the_other(trained, smoke):
     table = fisher_rescaling(trained, smoke)
 
@@ -77,11 +86,14 @@ def test_rescaling_moves_one_and_not_the_other(trained, smoke):
 
 
 def test_shuffled_members_are_a_control_of_the_plain_condition(trained, smoke):
-    table = fisher_of_shuffled(trained, smoke)
-    assert set(table["state"]) == {"shuffled"} and set(table["condition"]) == {trained[0].condition}
-    assert (
-        value_of(table, trained[0].condition, "fisher_share", state="shuffled", axis="group", x="encoder")["n"] > 1
-    )
+    control = shuffled_control(trained, smoke)
+    assert control.condition != trained[0].condition
+    for made, at in (
+        (fisher_information(trained[1:], smoke, shuffled=control), {"axis": "group", "x": "encoder"}),
+        (fisher_flow(trained[1:], smoke, shuffled=control), {"axis": "group|step", "x": "encoder|0"}),
+    ):
+        assert value_of(made, trained[0].condition, "fisher_share", state="shuffled", **at)["n"] > 1
+        assert set(made.loc[made["condition"] == trained[0].condition, "state"]) == {"shuffled"}
 
 
 def test_rows_of_known_traces():
