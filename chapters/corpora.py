@@ -96,7 +96,7 @@ chapter.answer(answers.corpora_answer(data, tokens))
 # %% [markdown]
 # ## Caveats
 #
-# - One chromosome of one plant and one collection of news are two corpora, not "DNA" and "text"; the chapter for your own corpus is the command `gfm build --condition my/genome.fa@kmer4`.
+# - One chromosome of one plant and one collection of news are two corpora, not "DNA" and "text"; [your own corpus](../your_corpus) may be a third.
 # - Exact matches miss diverged repeats, so the leak check is a lower bound; it also counts short tandem repeats, which leak little.
 # - A DNA token covers more symbols than a text token, so a window of the same number of tokens spans more bases than characters.
 #

@@ -316,13 +316,51 @@ def build(
 
     began = time.perf_counter()
     chapter_paths(root, chapter)  # a wrong name is refused before any work
-    check_corpora(profile, condition, root, runs, seed)
-    report = build_book(profile, condition, root, out, runs, seed, chapter)
+    notes = check_corpora(profile, condition, root, runs, seed)
+    report = build_book(profile, condition, root, out, runs, seed, chapter, notes=notes)
     if record is not None:
         found = pd.concat(list(read_tables(report.results).values()), ignore_index=True)
         configuration = {"profile": profile, "conditions": list(report.conditions), "seed": seed}
         _record(found, record, configuration, began)
     _show(report.rows(), json, ("profile", "seconds", "html", "results"))
+
+
+@app.command()
+def run(
+    conditions: Annotated[
+        list[str],
+        typer.Argument(metavar="CORPUS[@TOK]...", help="Corpora with a tokenizer, or alone: one that fits it."),
+    ],
+    profile: Profile = "quick",
+    out: Annotated[Path, typer.Option(help="Folder for the reports and their comparison.")] = Path("report"),
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Reports made side by side. Default: one a core; on a GPU one.")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="local: this machine; ray: a node a report of the Ray cluster at RAY_ADDRESS.")
+    ] = "local",
+    root: Annotated[Path, typer.Option(help="The book's repository.")] = Path(),
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder of ensembles; default: runs/ of the repository.")
+    ] = None,
+    seed: Seed = 42,
+    json: Json = False,
+) -> None:
+    """Make a report of every corpus, one table of all results, and a page that compares all conditions.
+
+    A corpus that fails does not stop the others; the exit status is then 1. The same command again makes only
+    what is missing.
+    """
+    from gfm_utils.book import run as run_batch
+
+    report = run_batch(conditions, profile, out, root, runs, seed, jobs, engine=engine)
+    _show(report.rows(), json, ("report", "state", "seconds", "html"))
+    if not json and report.html is not None:
+        print(f"comparison: {report.html}")
+    if report.failed:
+        told = [f"  {one.name}: {one.error}\n    again: {report.commands[one.name]}" for one in report.failed]
+        counted = f"{len(report.failed)} of {len(report.outcomes)} reports failed"
+        raise GfmError("\n".join([f"{counted}; each with the command that makes just that again:", *told]))
 
 
 def main() -> None:

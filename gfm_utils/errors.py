@@ -8,6 +8,10 @@ class GfmError(Exception):
     """Something the user can mend: the message is one clear sentence (what is wrong, where, what to do)."""
 
 
+class ProcessKilled(GfmError):
+    """A process that did the work is gone, and none of its own doing: the same command continues where it was."""
+
+
 def unknown(what: str, given: str, known: Iterable[str], hint: str = "") -> GfmError:
     """Error for a name that does not exist, with the closest names that do.
 

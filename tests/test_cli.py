@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gfm_utils import cli
+from gfm_utils import book, cli
+from gfm_utils.book import jobs
 from gfm_utils.ensembles import local
 from gfm_utils.entropy.sources import uniform
 from gfm_utils.tables import COLUMNS
@@ -209,6 +210,26 @@ def test_no_network_and_an_empty_cache(tmp_path):
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"]
 
 
+def test_a_batch_with_a_failure_says_which_why_and_how_to_make_just_that(run, monkeypatch, tmp_path):
+    asked = {}
+
+    def made(given, profile, out, root, runs, seed, at_once):
+        asked.update(given=given, profile=profile, at_once=at_once)
+        outcomes = [
+            jobs.Outcome("good", "good", ("good@kmer2",), profile, seed, jobs.DONE),
+            jobs.Outcome(
+                "bad.fa-1", "/x/bad.fa", ("/x/bad.fa@kmer2",), profile, seed, jobs.FAILED, error="is damaged"
+            ),
+        ]
+        return book.BatchReport(out, outcomes, {"good": "gfm run good", "bad.fa-1": "gfm run /x/bad.fa"}, None)
+
+    monkeypatch.setattr(book, "run", made)
+    status, out, err = run("run", "good", "bad.fa@kmer2", "--profile", "smoke", "--jobs", 3, "--json")
+    assert asked == {"given": ["good", "bad.fa@kmer2"], "profile": "smoke", "at_once": 3}
+    assert status == 1 and [row["state"] for row in json.loads(out)] == ["done", "failed"]
+    assert "1 of 2 reports failed" in err and "bad.fa-1: is damaged" in err and "again: gfm run /x/bad.fa" in err
+
+
 def test_help_names_every_verb(run):
     status, out, _ = run("--help")
-    assert status == 0 and all(verb in out for verb in ("corpora", "fetch", "entropy", "train", "build"))
+    assert status == 0 and all(verb in out for verb in ("corpora", "fetch", "entropy", "train", "run", "build"))

@@ -225,7 +225,7 @@ def _test(measure: Measure, rows: pd.DataFrame) -> Iterator[Tested]:
     nulls: dict[str, float] = {}
     if measure.null is not None:
         for name in (*text, *dna):
-            null = _estimate(measure, rows[rows["condition"] == name], null=True)
+            null = estimate(measure, rows[rows["condition"] == name], null=True)
             nulls |= {} if null is None else {name: null.interval.value}
     yield Tested(measure, text, dna, nulls, weakest, _outcome(pairs, measure.above))
 
@@ -242,11 +242,11 @@ def _outcome(pairs: Sequence[Difference], above: bool | None) -> str | None:
 
 
 def _values(measure: Measure, rows: pd.DataFrame, names: Sequence[str]) -> dict[str, Estimate]:
-    found = {name: _estimate(measure, rows[rows["condition"] == name]) for name in names}
+    found = {name: estimate(measure, rows[rows["condition"] == name]) for name in names}
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estimate | None:
+def estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estimate | None:
     """The value of a measure, or of its null, in one condition's rows."""
     terms, state = measure.terms, "trained"
     if null and measure.null is not None:

@@ -1,6 +1,7 @@
 """The book: run the chapters (papermill), build the pages, make them work offline."""
 
+from gfm_utils.book.batch import BatchReport, run
 from gfm_utils.book.chapter import Chapter, open_chapter
 from gfm_utils.book.driver import BuildReport, build, check_corpora
 
-__all__ = ["BuildReport", "Chapter", "build", "check_corpora", "open_chapter"]
+__all__ = ["BatchReport", "BuildReport", "Chapter", "build", "check_corpora", "open_chapter", "run"]

@@ -1,19 +1,33 @@
 """What every chapter starts from: its checked parameters, the ensembles, and a place for its results."""
 
-from collections.abc import Sequence
+import ast
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
+from IPython.core.getipython import get_ipython
 from IPython.display import Markdown
 from myst_nb import glue
 
+from gfm_utils.book.notebooks import same_type
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, train_ensembles
-from gfm_utils.profiles import Profile, profile
+from gfm_utils.errors import GfmError, unknown
+from gfm_utils.profiles import DEFAULT_CONDITIONS, Profile, profile
 from gfm_utils.tables import write_table
 from gfm_utils.tokens import Condition, TokenStore, load_corpus, prepare
+
+#: The parameters of every chapter, with a value of the type of each.
+PARAMETERS: dict[str, Any] = {
+    "profile": "quick", "conditions": list(DEFAULT_CONDITIONS), "runs_dir": "../runs",
+    "results_dir": "../_build/results", "seed": 42,
+}  # fmt: skip
+#: How the cell begins that papermill puts below the one with the defaults.
+_INJECTED = "# Parameters\n"
 
 
 @dataclass(frozen=True)
@@ -70,12 +84,81 @@ class Chapter:
 
 
 def open_chapter(
-    name: str, profile_name: str, conditions: Sequence[str], runs_dir: str, results_dir: str, seed: int
+    name: str, profile_name: str, conditions: Sequence[str] | str, runs_dir: str, results_dir: str, seed: int
 ) -> Chapter:
     """Check a chapter's parameters and open it.
 
+    Args:
+        name: of the chapter.
+        profile_name: of the profile.
+        conditions: ``corpus@tokenizer`` each; or one of them, or a list written as YAML or JSON, as a text,
+            which is what ``papermill -p conditions`` passes on.
+        runs_dir: where token arrays and ensembles stand.
+        results_dir: where the result table goes.
+        seed: of splits, order of windows and masks.
+
     Raises:
-        GfmError: the profile or a condition does not exist.
+        GfmError: papermill was given a parameter that does not exist, one is of another type, or the profile or
+            a condition does not exist.
     """
-    parsed = tuple(str(Condition.parse(condition)) for condition in conditions)
+    given = {
+        "profile": profile_name, "conditions": listed(conditions), "runs_dir": runs_dir,
+        "results_dir": results_dir, "seed": seed,
+    }  # fmt: skip
+    check_injected(injected_names(), given)
+    for parameter, default in PARAMETERS.items():
+        if not same_type(given[parameter], default):
+            raise GfmError(
+                f"parameter {parameter!r} of the chapter is {given[parameter]!r}; it must be of the type of "
+                f"{default!r} (the parameters are {', '.join(PARAMETERS)})"
+            )
+    parsed = tuple(str(Condition.parse(condition)) for condition in listed(conditions))
     return Chapter(name, profile(profile_name), parsed, Path(runs_dir), Path(results_dir), seed)
+
+
+def listed(conditions: Sequence[str] | str) -> list[Any]:
+    """Conditions as a list, also from one text: a list in YAML or JSON, or a single condition."""
+    if not isinstance(conditions, str):
+        return list(conditions) if isinstance(conditions, list | tuple) else [conditions]
+    if not conditions.lstrip().startswith("["):
+        return [conditions]
+    try:
+        found = yaml.safe_load(conditions)
+    except yaml.YAMLError:
+        raise GfmError(
+            f"parameter 'conditions' is {conditions!r}, which is no list; write it as "
+            '["corpus@tokenizer", "corpus@tokenizer"]'
+        ) from None
+    return list(found)
+
+
+def injected_names() -> list[str]:
+    """Names that the cell of papermill sets in this notebook; empty outside of one, or without parameters.
+
+    Papermill puts what it was given into a cell of its own, below the chapter's, and says nothing of it to the
+    notebook; but IPython keeps the sources of the cells that it has run, and papermill's begins with a comment.
+    """
+    shell = get_ipython()
+    sources = [] if shell is None else shell.user_ns.get("In", [])
+    names: list[str] = []
+    for source in sources:
+        if source.startswith(_INJECTED):
+            names += [
+                target.id
+                for statement in ast.parse(source).body
+                if isinstance(statement, ast.Assign)
+                for target in statement.targets
+                if isinstance(target, ast.Name)
+            ]
+    return names
+
+
+def check_injected(names: Sequence[str], known: Iterable[str]) -> None:
+    """Refuse parameters that a chapter does not have, which papermill itself only warns of.
+
+    Raises:
+        GfmError: a name is unknown.
+    """
+    for name in names:
+        if name not in known:
+            raise unknown("parameter of the chapter", name, known)

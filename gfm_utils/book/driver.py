@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +47,8 @@ def build(
     seed: int = 42,
     chapters: Sequence[str] | None = None,
     progress: bool = True,
+    notes: Sequence[str] = (),
+    on_chapter: Callable[[str, str], None] | None = None,
 ) -> BuildReport:
     """Run the chapters of the book and build its pages into ``out/html``.
 
@@ -62,6 +64,8 @@ def build(
         seed: the seed that every chapter starts from.
         chapters: execute only these; the others stay as they were last executed. None: all.
         progress: report on standard error.
+        notes: of ``check_corpora``: how the profile was fitted to the corpora; they stand below the run's table.
+        on_chapter: is told the name of each chapter, and "running" or what became of it as in ``BuildReport``.
 
     Raises:
         GfmError: a parameter is wrong, a chapter failed or wrote no results, or the pages have warnings.
@@ -72,7 +76,7 @@ def build(
     out = root / out
     every = chapter_paths(root)
     wanted = chapter_paths(root, chapters)
-    conditions = tuple(_absolute(condition) for condition in conditions or DEFAULT_CONDITIONS)
+    conditions = tuple(absolute(condition) for condition in conditions or DEFAULT_CONDITIONS)
     given = {"profile": profile, "conditions": list(conditions), "seed": seed}
     folders = {
         "runs_dir": Path(runs_dir).resolve() if runs_dir else root / "runs",
@@ -89,6 +93,7 @@ def build(
             print(text, file=sys.stderr, flush=True)
 
     did: dict[str, str] = {}
+    tell = on_chapter or (lambda _name, _what: None)
     with locked(out / "build"), private_jupyter(out / "jupyter"):
         (out / "results").mkdir(exist_ok=True)
         _drop_stale(out, set(every))
@@ -104,17 +109,19 @@ def build(
                 say(f"{label}: nothing changed")
             else:
                 say(f"{label}: running ...")
+                tell(name, "running")
                 record = _run(path, files, key, profile, changed[name], root, out, progress)
                 record.write(site.record_path(out, name))
                 did[name] = "executed"
                 say(f"{label}: {record.seconds:.1f} s")
+            tell(name, did[name])
         html, pages_built = None, False
         missing = [name for name in every if site.read_record(out, name) is None]
         if missing:
             say(f"no pages yet: {', '.join(missing)} not executed so far")
         else:
             say("pages ...")
-            html, pages_built = site.build_pages(root, out, every)
+            html, pages_built = site.build_pages(root, out, every, notes)
             say(f"pages: {html}" if pages_built else f"pages: nothing changed ({html})")
     return BuildReport(
         profile, conditions, did, round(time.monotonic() - started, 1), out / "results", html, pages_built
@@ -123,7 +130,7 @@ def build(
 
 def check_corpora(
     profile: str, conditions: Sequence[str] | None, root: Path, runs_dir: Path | None, seed: int
-) -> None:
+) -> list[str]:
     """Make the tokens of a build's conditions, so that a corpus that cannot serve is refused at once.
 
     Args:
@@ -133,14 +140,19 @@ def check_corpora(
         runs_dir: likewise.
         seed: likewise.
 
+    Returns:
+        How the profile was fitted to the corpora, a sentence a change; empty where they all fill it.
+
     Raises:
-        GfmError: a corpus cannot be had, read or split, or is too short for the profile's windows.
+        GfmError: a corpus cannot be had, read or split, or is too small for a meaningful answer.
     """
-    named = [_absolute(condition) for condition in conditions or DEFAULT_CONDITIONS]
-    plan_ensembles(named, profile, Path(runs_dir).resolve() if runs_dir else Path(root).resolve() / "runs", seed)
+    named = [absolute(condition) for condition in conditions or DEFAULT_CONDITIONS]
+    folder = Path(runs_dir).resolve() if runs_dir else Path(root).resolve() / "runs"
+    planned = plan_ensembles(named, profile, folder, seed)
+    return [f"`{ensemble.condition}`: {note}" for ensemble in planned for note in ensemble.notes]
 
 
-def _absolute(condition: str) -> str:
+def absolute(condition: str) -> str:
     """A condition whose corpus is a file or directory, with its absolute path; any other as it is."""
     corpus, at, tokenizer = condition.rpartition("@")
     found = corpora.user_path(corpus) if at else None

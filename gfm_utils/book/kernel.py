@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gfm_utils
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, ProcessKilled
 from gfm_utils.files import atomic, write_json
 
 #: The name under which notebooks ask for their kernel.
@@ -106,7 +106,8 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], work: Pat
         progress: show what the kernel writes to its standard error.
 
     Raises:
-        GfmError: a cell failed (which cell, and the last line of the exception) or the kernel died.
+        GfmError: a cell failed (which cell, and the last line of the exception).
+        ProcessKilled: the kernel died, or a process that it had started.
     """
     import nbformat
     import papermill
@@ -129,12 +130,14 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], work: Pat
     except PapermillExecutionError as error:
         reason = (str(error.evalue).strip().splitlines() or [""])[-1]
         first = (error.source.strip().splitlines() or [""])[0]
-        raise GfmError(
+        raise (ProcessKilled if error.ename == ProcessKilled.__name__ else GfmError)(
             f"chapter {source.stem!r} failed in cell [{error.exec_count}] ({first}): {error.ename}: {reason} "
             f"(the notebook up to there: {running})"
         ) from None
     except (DeadKernelError, CellTimeoutError) as error:
-        raise GfmError(f"chapter {source.stem!r}: the kernel died ({error}); is there enough memory?") from None
+        raise ProcessKilled(
+            f"chapter {source.stem!r}: the kernel died ({error}); is there enough memory?"
+        ) from None
     notebook = nbformat.read(running, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":

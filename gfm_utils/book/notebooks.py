@@ -94,7 +94,7 @@ def check_parameters(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if name not in declared:
             raise unknown(f"parameter of {path.name}", name, declared)
-        if not _same_type(value, declared[name]):
+        if not same_type(value, declared[name]):
             raise GfmError(
                 f"{path.name}: parameter {name!r} is {value!r}; "
                 f"it must be of the type of its default {declared[name]!r}"
@@ -105,7 +105,8 @@ def check_parameters(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value != declared[name]}
 
 
-def _same_type(value: Any, default: Any) -> bool:
+def same_type(value: Any, default: Any) -> bool:
+    """Whether a value is of the type of a default (a list: its elements too); a whole number is a number."""
     if isinstance(default, list):
         kinds = {type(item) for item in default}
         return isinstance(value, list) and (not kinds or all(type(item) in kinds for item in value))

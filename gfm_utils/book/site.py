@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gfm_utils.book import offline
@@ -38,8 +38,13 @@ def read_record(out: Path, name: str) -> Record | None:
         return None
 
 
-def run_table(records: Iterable[Record]) -> str:
-    """Markdown table of a run: what was executed, how long it took, on what, when and with which versions."""
+def run_table(records: Iterable[Record], notes: Sequence[str] = ()) -> str:
+    """Markdown table of a run: what was executed, how long it took, on what, when and with which versions.
+
+    Args:
+        records: of the chapters.
+        notes: how the profile was fitted to the corpora; a list below the table.
+    """
     lines = [
         "| Chapter | Seconds | Profile | Device | Date (UTC) | Commit |",
         "| --- | ---: | --- | --- | --- | --- |",
@@ -51,16 +56,20 @@ def run_table(records: Iterable[Record]) -> str:
         date = record.date.replace("T", " ").removesuffix("+00:00")
         cells = (record.name, f"{record.seconds:.1f}", record.profile, record.device, date, record.commit)
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", f"Versions: {'; '.join(used)}."]) + "\n"
+    lines += ["", f"Versions: {'; '.join(used)}."]
+    if notes:
+        lines += ["", "The profile was fitted to the corpora:", "", *(f"- {note}." for note in notes)]
+    return "\n".join(lines) + "\n"
 
 
-def assemble(root: Path, out: Path, chapters: dict[str, Path]) -> Path:
+def assemble(root: Path, out: Path, chapters: dict[str, Path], notes: Sequence[str] = ()) -> Path:
     """Make ``out/src``: everything that the pages are built from, and nothing else.
 
     Args:
         root: the book's repository.
         out: the build folder, with the executed notebooks, their records and the result tables.
         chapters: name -> path of the source notebook, in order.
+        notes: how the profile was fitted to the corpora.
     """
     records = [record for record in (read_record(out, name) for name in chapters) if record is not None]
     with atomic(out / "src") as tree:
@@ -78,7 +87,7 @@ def assemble(root: Path, out: Path, chapters: dict[str, Path]) -> Path:
             target = tree / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(executed(out, name), target)
-        (tree / "_run_table.md").write_text(run_table(records), encoding="utf-8")
+        (tree / "_run_table.md").write_text(run_table(records, notes), encoding="utf-8")
         (tree / "_claims.md").write_text(front_page_claims(out / "results"), encoding="utf-8")
         (tree / "_at_a_glance.md").write_text(at_a_glance(out / "results"), encoding="utf-8")
         offline.copy_vega(out / "vega", tree / "assets")
@@ -86,13 +95,14 @@ def assemble(root: Path, out: Path, chapters: dict[str, Path]) -> Path:
     return out / "src"
 
 
-def build_pages(root: Path, out: Path, chapters: dict[str, Path]) -> tuple[Path, bool]:
+def build_pages(root: Path, out: Path, chapters: dict[str, Path], notes: Sequence[str] = ()) -> tuple[Path, bool]:
     """Build the pages into ``out/html`` unless they are up to date.
 
     Args:
         root: the book's repository.
         out: the build folder.
         chapters: name -> path of the source notebook, in order.
+        notes: how the profile was fitted to the corpora.
 
     Returns:
         Path of the front page, and whether anything was built.
@@ -100,14 +110,31 @@ def build_pages(root: Path, out: Path, chapters: dict[str, Path]) -> tuple[Path,
     Raises:
         GfmError: Sphinx gave an error or a warning; the pages of the last good build stay.
     """
-    source = assemble(root, out, chapters)
+    source = assemble(root, out, chapters, notes)
+    return pages_of(source, out, toc_entries(root))
+
+
+def pages_of(source: Path, out: Path, entries: Sequence[str]) -> tuple[Path, bool]:
+    """Build an assembled source tree into ``out/html`` unless the pages are up to date.
+
+    Args:
+        source: the tree, with ``_config.yml`` and ``_toc.yml``.
+        out: the build folder.
+        entries: the pages that must be there afterwards.
+
+    Returns:
+        Path of the front page, and whether anything was built.
+
+    Raises:
+        GfmError: Sphinx gave an error or a warning; the pages of the last good build stay.
+    """
     index, mark = out / "html" / "index.html", out / "done" / "pages.sha256"
     inputs = {
         str(path.relative_to(source)): sha256_of(path) for path in sorted(source.rglob("*")) if path.is_file()
     }
     extension = [sha256_of(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
     key = digest([inputs, extension, environment_versions()], length=64)
-    pages = [out / "html" / f"{entry}.html" for entry in toc_entries(root)]
+    pages = [out / "html" / f"{entry}.html" for entry in entries]
     if mark.is_file() and mark.read_text() == key and all(page.is_file() for page in (index, *pages)):
         return index, False
     _jupyter_book(source, out / "work" / "pages", out / "pages.log")

@@ -13,6 +13,7 @@ import pooch
 import requests
 from tqdm import tqdm
 
+from gfm_utils.corpora.downloading import download, forget
 from gfm_utils.corpora.registry import (
     AnnotationFile,
     Entry,
@@ -137,22 +138,28 @@ def _install(downloaded: Path, path: Path, expected: str | None) -> None:
 
 
 def _from_url(entry: Entry | AnnotationFile, source: UrlSource, path: Path, progress: bool) -> None:
-    protocol = pooch.HTTPDownloader if source.url.startswith("http") else pooch.FTPDownloader
-    downloader = protocol(progressbar=progress)
     part = path.with_name(f".{path.name}.part")
     try:
-        downloader(source.url, str(part), None)
-        _install(part, path, entry.sha256)
+        if source.url.startswith("http"):
+            download(source.url, part, progress)
+        else:
+            pooch.FTPDownloader(progressbar=progress)(source.url, str(part), None)
     except (requests.RequestException, OSError) as error:
-        raise _Failed(_reason(error)) from None
+        raise _Failed(_reason(error)) from None  # what came of it is kept, and continued by the next attempt
+    try:
+        _install(part, path, entry.sha256)
     finally:
-        part.unlink(missing_ok=True)
+        forget(part)
 
 
 def _reason(error: Exception) -> str:
     """The last, most telling part of a chain of network errors, on one line."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code}"
+    if str(error).startswith("broke off"):
+        return str(error)
+    if isinstance(error, requests.Timeout):
+        return "no answer"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     return " ".join(str(error).split())[:200] or type(error).__name__

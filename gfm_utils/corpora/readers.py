@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 import dnaio
@@ -108,6 +108,11 @@ def opened(path: Path) -> Iterator[BinaryIO]:
                 names = [name for name in archive.namelist() if not name.endswith("/")]
                 if len(names) != 1:
                     raise GfmError(f"{path} holds {len(names)} files; a zip archive must hold exactly one")
+                if climbs(names[0]):
+                    raise GfmError(
+                        f"{path} holds a file whose path leads out of the archive ({names[0]}); pack it again "
+                        "without folders"
+                    )
                 with archive.open(names[0]) as member:
                     yield cast(BinaryIO, member)
         else:
@@ -125,6 +130,12 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise GfmError(f"{path} is damaged ({error}); copy or download it again") from None
 
 
+def climbs(name: str) -> bool:
+    """Whether a path inside an archive is absolute or leads above the folder that it would be unpacked in."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return ".." in parts or name.startswith(("/", "\\")) or (bool(parts) and parts[0].endswith(":"))
+
+
 def _sequences(path: Path, handle: BinaryIO, form: str) -> Records:
     count = 0
     try:
@@ -134,9 +145,8 @@ def _sequences(path: Path, handle: BinaryIO, form: str) -> Records:
                 yield (record.name.split() or [f"record-{count}"])[0], record.sequence
     except dnaio.FileFormatError as error:
         line = "" if error.line is None else f" at line {error.line + 1}"
-        raise GfmError(
-            f"{path} is not {form.upper()}{line}: {error.message.rstrip('.')}; give a {form.upper()} file"
-        ) from None
+        reason = error.message.partition(" The incomplete")[0].rstrip(".")  # which quotes whole records
+        raise GfmError(f"{path} is not {form.upper()}{line}: {reason}; give a {form.upper()} file") from None
     except UnicodeDecodeError:
         raise GfmError(
             f"{path} is not {form.upper()}: it holds bytes that are not ASCII; give a {form.upper()} file"
@@ -211,7 +221,7 @@ def _column(path: Path, handle: BinaryIO, form: str, column: str | None, encodin
         raise
     except (pd.errors.ParserError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise GfmError(f"{path} cannot be read as {form.upper()} ({reason})") from None
+        raise GfmError(f"{path} cannot be read as {form.upper()} ({reason}); mend or convert it") from None
 
 
 def _chosen(path: Path, present: list[str], column: str | None) -> str:

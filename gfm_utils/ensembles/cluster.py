@@ -61,7 +61,7 @@ def train(tasks: Sequence[Task], progress: bool = True) -> None:
     with _locked(tasks):
         missing = local.missing_of(tasks)
         if missing:
-            with _connected() as ray, _marked(missing) as mark:
+            with connected() as ray, _marked(missing) as mark:
                 diverged = _Driver(ray, missing, mark).train(progress)
             raise_diverged(diverged, len(tasks))
 
@@ -122,7 +122,7 @@ def _marked(tasks: Sequence[Task]) -> Iterator[str]:
 
 
 @contextmanager
-def _connected() -> Iterator[Any]:
+def connected() -> Iterator[Any]:
     """Ray, connected to the cluster at ``RAY_ADDRESS``, else to one of this machine that ends with the block.
 
     A connection that the process has already is used, and left.

@@ -1,6 +1,7 @@
 """Ensembles on disk: found, or trained first."""
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+from tqdm import tqdm
 from transformers import AutoModelForMaskedLM
 from transformers.utils import logging as transformers_logging
 
 from gfm_utils.ensembles import cluster, local
-from gfm_utils.ensembles.batches import check_windows
 from gfm_utils.ensembles.cost import Cost, expected
+from gfm_utils.ensembles.fitting import fit
 from gfm_utils.ensembles.packing import groups
 from gfm_utils.ensembles.probing import measure
 from gfm_utils.ensembles.specification import EnsembleSpec
@@ -85,6 +87,7 @@ class Ensemble:
     spec: EnsembleSpec
     store: TokenStore
     members: tuple[Member, ...]
+    notes: tuple[str, ...] = ()  # how the profile was fitted to the corpus, a sentence each
 
     @property
     def condition(self) -> str:
@@ -106,19 +109,21 @@ def plan_ensembles(
 ) -> list[Ensemble]:
     """What ``train_ensembles`` with the same arguments would train: tokens are made, models are not.
 
+    A profile that the corpus cannot fill is fitted to it, see :mod:`gfm_utils.ensembles.fitting`.
+
     Raises:
-        GfmError: a corpus cannot be had, read or split, or is too short for the profile's windows.
+        GfmError: a corpus cannot be had, read or split, or is too small for a meaningful answer.
     """
     size = profile(size) if isinstance(size, str) else size
     ensembles = []
     for condition in map(Condition.parse, conditions):
         store = prepare(str(condition), size, runs_dir, seed)
-        spec = EnsembleSpec.of(store, size, seed)
-        check_windows(store, spec)
+        fitted = fit(store, size)
+        spec = EnsembleSpec.of(store, fitted.profile, seed)
         folder = Path(runs_dir) / f"{condition.slug}-{spec.key}"
         count = size.members if members is None else members
         found = tuple(Member(folder / f"member-{index:02d}", index + 1) for index in range(count))
-        ensembles.append(Ensemble(spec, store, found))
+        ensembles.append(Ensemble(spec, store, found, fitted.notes))
     return ensembles
 
 
@@ -185,6 +190,10 @@ def train_planned(ensembles: Sequence[Ensemble], progress: bool = True, engine: 
     for ensemble in ensembles:
         folder = ensemble.members[0].path.parent
         write_json(folder / "spec.json", ensemble.spec.model_dump(mode="json"))
+    if progress and local.missing_of(_tasks(ensembles)):
+        for ensemble in ensembles:
+            for note in ensemble.notes:
+                tqdm.write(f"{ensemble.condition}: {note}", file=sys.stderr)
     train(_tasks(ensembles), progress)
 
 
@@ -212,7 +221,7 @@ def expected_costs(
         The cost of each condition, and of all together when there are several.
 
     Raises:
-        GfmError: a corpus cannot be had, read or split, or is too short for the profile's windows.
+        GfmError: a corpus cannot be had, read or split, or is too small for a meaningful answer.
     """
     return local.expected_costs(_tasks(plan_ensembles(conditions, size, runs_dir, seed, members)), devices)
 

@@ -22,7 +22,7 @@ from gfm_utils.ensembles.probing import SECONDS, Probe, measure
 from gfm_utils.ensembles.records import Diverged, raise_diverged
 from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
 from gfm_utils.ensembles.training import train_group
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import ProcessKilled
 from gfm_utils.tokens.parallel import cores, end_with_parent
 
 #: Environment of a process that trains: large buffers are kept between steps instead of going back to the
@@ -143,7 +143,7 @@ def _pool(tasks: Sequence[Task]) -> Iterator[_Pool]:
         try:
             yield _Pool(executor, reports, where, size)
         except BrokenProcessPool as error:
-            raise GfmError(
+            raise ProcessKilled(
                 "a training process was killed, perhaps because memory ran out: the same command continues "
                 "where it was"
             ) from error

@@ -96,9 +96,9 @@ def build_model(name: str, vocabulary: int, window: int, seed: int, dropout: flo
         torch.manual_seed(seed)
         dropouts: dict[str, Any] = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
         if shape.family == "bert":
-            return BertForMaskedLM(BertConfig(**common, **dropouts))
+            return _tied(BertForMaskedLM(BertConfig(**common, **dropouts)))
         if shape.family == "roformer":
-            return RoFormerForMaskedLM(RoFormerConfig(**common, **dropouts))
+            return _tied(RoFormerForMaskedLM(RoFormerConfig(**common, **dropouts)))
         options: dict[str, Any] = {
             "cls_token_id": special["cls"],
             "sep_token_id": special["sep"],
@@ -107,7 +107,13 @@ def build_model(name: str, vocabulary: int, window: int, seed: int, dropout: flo
             "mlp_dropout": dropout,
             "attention_dropout": dropout,
         }
-        return ModernBertForMaskedLM(ModernBertConfig(**common, **options))
+        return _tied(ModernBertForMaskedLM(ModernBertConfig(**common, **options)))
+
+
+def _tied(model: PreTrainedModel) -> PreTrainedModel:
+    """A model whose embeddings and decoder are one matrix: transformers 5.0 leaves that out on the meta device."""
+    model.tie_weights()
+    return model
 
 
 @cache

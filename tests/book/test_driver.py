@@ -156,6 +156,6 @@ def test_conditions_of_files_become_absolute_and_keep_their_column(
     (tmp_path / "x.csv").write_text("text\nhello\n")
     monkeypatch.chdir(tmp_path)
     column = ":text" if given.endswith(":text") else ""
-    assert driver._absolute(f"{given}@bpe64") == f"{tmp_path / 'x.csv'}{column}@bpe64"
-    assert driver._absolute("news@bpe64") == "news@bpe64"
+    assert driver.absolute(f"{given}@bpe64") == f"{tmp_path / 'x.csv'}{column}@bpe64"
+    assert driver.absolute("news@bpe64") == "news@bpe64"
     assert cache.corpus_files([f"{given}@bpe64", "news@bpe64"]) == [Path(given.removesuffix(":text"))]

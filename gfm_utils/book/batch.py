@@ -1,0 +1,223 @@
+"""``gfm run``: reports on any number of corpora, one a corpus, and all of them compared on one page."""
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from gfm_utils import corpora
+from gfm_utils.book.cluster import run_ray
+from gfm_utils.book.comparison import build_comparison
+from gfm_utils.book.driver import absolute
+from gfm_utils.book.jobs import DONE, Job, Outcome, read_outcome, refused, report_name
+from gfm_utils.book.notebooks import chapter_paths
+from gfm_utils.book.workers import run_local
+from gfm_utils.ensembles import device, engine_named
+from gfm_utils.ensembles.fitting import fitting_tokenizer
+from gfm_utils.errors import GfmError
+from gfm_utils.files import atomic, locked
+from gfm_utils.profiles import profile as profile_named
+from gfm_utils.tables import read_tables, write_table
+from gfm_utils.tokens import Condition
+from gfm_utils.tokens.parallel import cores
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What a batch did.
+
+    Attributes:
+        out: folder of the batch, with ``results.parquet`` and ``results.csv``.
+        outcomes: one a report of this command, in the order of the corpora.
+        commands: name of a report -> the command that makes just that.
+        html: front page of the comparison; None when no report stands.
+    """
+
+    out: Path
+    outcomes: list[Outcome]
+    commands: dict[str, str]
+    html: Path | None
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """The reports that failed."""
+        return [outcome for outcome in self.outcomes if outcome.state != DONE]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One plain mapping a report, ready for JSON."""
+        return [
+            {
+                "report": outcome.name, "state": outcome.state, "conditions": list(outcome.conditions),
+                "seconds": outcome.seconds, "executed": outcome.executed,
+                "html": str(self.out / outcome.name / "html" / "index.html") if outcome.state == DONE else None,
+                "notes": list(outcome.notes), "error": outcome.error, "command": self.commands[outcome.name],
+            }
+            for outcome in self.outcomes
+        ]  # fmt: skip
+
+
+def run(
+    given: Sequence[str],
+    profile: str = "quick",
+    out: Path = Path("report"),
+    root: Path = Path(),
+    runs_dir: Path | None = None,
+    seed: int = 42,
+    at_once: int | None = None,
+    progress: bool = True,
+    engine: str = "local",
+) -> BatchReport:
+    """Make a report of every corpus, the combined result table, and the page that compares all conditions.
+
+    A corpus that fails does not stop the others. What an earlier run has made and nothing has changed is kept;
+    reports of other corpora that stand in ``out`` are compared too.
+
+    Args:
+        given: ``corpus@tokenizer`` each, or a corpus alone, whose tokenizer then fits its size.
+        profile: the named size of everything.
+        out: folder for all that is made.
+        root: the book's repository.
+        runs_dir: folder of the trained ensembles; None: ``root/runs``.
+        seed: the seed that every chapter starts from.
+        at_once: reports that are made side by side; None: one a core, and one at a time on a GPU.
+        progress: report on standard error.
+        engine: where reports are made: ``local``, in processes of this machine, or ``ray``, on the nodes of a
+            cluster.
+
+    Raises:
+        GfmError: a name is wrong, there is no such cluster, ``out`` holds reports of another profile or seed, or
+            the pages of the comparison were not built. What is wrong with a corpus is in its outcome instead.
+    """
+    profile_named(profile)
+    engine_named(engine)
+    if engine == "ray" and at_once is not None:
+        raise GfmError("a number of reports made side by side is for one machine: with Ray each node makes one")
+    root, out = Path(root).resolve(), Path(out).resolve()
+    runs_dir = Path(runs_dir).resolve() if runs_dir else root / "runs"
+    chapters = chapter_paths(root)
+    jobs = [
+        Job(report_name(corpus), corpus, conditions, profile, seed, root, out, runs_dir)
+        for corpus, conditions in by_corpus(given).items()
+    ]
+    _refuse_mixture(out, jobs)
+    if at_once is None:
+        at_once = 1 if device() == "cuda" else cores()
+    with _Progress(len(jobs), len(chapters), progress) as shown:
+        if engine == "ray":
+            outcomes = run_ray(jobs, shown.tell)
+        else:
+            outcomes = run_local(jobs, max(1, min(at_once, len(jobs))), shown.tell)
+    try:
+        with locked(out / "batch"):
+            html = _combine(out, root)
+    except OSError as error:
+        raise GfmError(f"the reports in {out} were not combined: {refused(error)}") from error
+    commands = {job.name: command(job) for job in jobs}
+    return BatchReport(out, outcomes, commands, html)
+
+
+class _Progress:
+    """Progress over the whole batch, on standard error: a bar on a terminal, a line a chapter in a log."""
+
+    def __init__(self, reports: int, chapters: int, shown: bool) -> None:
+        self.shown, self.began = shown, time.monotonic()
+        self.total, self.done = reports * chapters, 0
+        self.bar = tqdm(
+            total=self.total, desc=f"{reports} reports", unit="chapter", disable=None if shown else True
+        )
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def tell(self, name: str, chapter: str | None, what: str) -> None:
+        """A chapter is running or behind a report; or, without one, a sentence that is shown in any case."""
+        if chapter is None:
+            tqdm.write(f"{name}: {what}", file=sys.stderr)
+        elif what == "running":
+            self.bar.set_postfix_str(f"{name}: {chapter}")
+        else:
+            self.done += 1
+            self.bar.update()
+            if self.shown and self.bar.disable:
+                passed = time.monotonic() - self.began
+                print(f"[{self.done}/{self.total}] {passed:.0f} s  {name}: {chapter} {what}", file=sys.stderr)
+
+
+def by_corpus(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Conditions by their corpus, files with absolute paths; a corpus alone gets a tokenizer that fits its size.
+
+    Raises:
+        GfmError: the name of a tokenizer is unknown.
+    """
+    found: dict[str, list[str]] = {}
+    for text in given:
+        named = text if "@" in text else f"{text}@{_tokenizer_of(text)}"
+        condition = Condition.parse(absolute(named))
+        found.setdefault(condition.corpus, []).append(str(condition))
+    return {corpus: tuple(dict.fromkeys(conditions)) for corpus, conditions in found.items()}
+
+
+def _tokenizer_of(corpus: str) -> str:
+    """A tokenizer for a corpus of that kind and size; what is wrong with the corpus its report will say."""
+    try:
+        plan = corpora.plan(corpus)
+    except GfmError:
+        return "kmer4"
+    return fitting_tokenizer(plan.kind, plan.symbols)
+
+
+def command(job: Job) -> str:
+    """The command that makes just this report, and compares it with those that stand."""
+    words = ["gfm", "run", *job.conditions, "--profile", job.profile, "--out", str(job.out)]
+    if job.runs_dir != Path("runs").resolve():
+        words += ["--runs", str(job.runs_dir)]
+    if job.root != Path().resolve():
+        words += ["--root", str(job.root)]
+    return shlex.join(words + (["--seed", str(job.seed)] if job.seed != 42 else []))
+
+
+def standing(out: Path) -> list[Outcome]:
+    """The reports in a batch's folder, done or failed, by name."""
+    found = [read_outcome(folder) for folder in sorted(Path(out).glob("*")) if folder.is_dir()]
+    return [outcome for outcome in found if outcome is not None]
+
+
+def _refuse_mixture(out: Path, jobs: Sequence[Job]) -> None:
+    """Numbers of two profiles or seeds cannot stand in one comparison."""
+    mine = {job.name for job in jobs}
+    for other in standing(out):
+        if other.name not in mine and (other.profile, other.seed) != (jobs[0].profile, jobs[0].seed):
+            raise GfmError(
+                f"{out} holds a report of profile {other.profile!r} and seed {other.seed} ({other.name}), which "
+                f"cannot be compared with profile {jobs[0].profile!r} and seed {jobs[0].seed}: give another --out"
+            )
+
+
+def _combine(out: Path, root: Path) -> Path | None:
+    """The combined result table and the comparison page, of all reports that stand."""
+    found = standing(out)
+    done = [outcome for outcome in found if outcome.state == DONE]
+    if not done:
+        return None
+    tables = {outcome.name: read_tables(out / outcome.name / "results") for outcome in done}
+    combined = pd.concat(
+        [
+            frame.assign(report=name, chapter=chapter)
+            for name, chapters in tables.items()
+            for chapter, frame in chapters.items()
+        ],
+        ignore_index=True,
+    )
+    write_table(combined, out / "results.parquet")
+    with atomic(out / "results.csv") as temporary:
+        combined.to_csv(temporary, index=False)
+    return build_comparison(out, root, found, combined)

@@ -1,0 +1,165 @@
+"""One report of a batch: the chapters and pages for the conditions of one corpus, and what became of them."""
+
+import json
+import re
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from gfm_utils.book.driver import build, check_corpora
+from gfm_utils.errors import GfmError, ProcessKilled
+from gfm_utils.files import digest, write_json
+
+DONE, FAILED = "done", "failed"
+#: Is told the name of a chapter, and "running" or what became of it.
+OnChapter = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one report is made of.
+
+    Attributes:
+        name: of the report, and of its folder in ``out``.
+        corpus: registry name or absolute path.
+        conditions: ``corpus@tokenizer`` each, all of that corpus.
+        profile: name of the profile.
+        seed: of splits, order of windows and masks.
+        root: the book's repository.
+        out: folder of the batch.
+        runs_dir: folder of token arrays and ensembles.
+    """
+
+    name: str
+    corpus: str
+    conditions: tuple[str, ...]
+    profile: str
+    seed: int
+    root: Path
+    out: Path
+    runs_dir: Path
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the report: what ``gfm build --out`` leaves, ``report.json`` and ``log.txt``."""
+        return self.out / self.name
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a report, as ``report.json`` says it.
+
+    Attributes:
+        name: of the report.
+        corpus: registry name or absolute path.
+        conditions: ``corpus@tokenizer`` each.
+        profile: name of the profile.
+        seed: of splits, order of windows and masks.
+        state: ``done`` or ``failed``.
+        error: why it failed, a sentence.
+        notes: how the profile was fitted to the corpus, a sentence each.
+        seconds: that it took this time.
+        executed: chapters that were executed this time; the others had nothing changed.
+        killed: a process was killed: to try again may help.
+    """
+
+    name: str
+    corpus: str
+    conditions: tuple[str, ...]
+    profile: str
+    seed: int
+    state: str
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    executed: int = 0
+    killed: bool = False
+
+    @classmethod
+    def of(cls, job: Job, state: str, **more: Any) -> "Outcome":
+        """The outcome of a job."""
+        return cls(job.name, job.corpus, job.conditions, job.profile, job.seed, state, **more)
+
+    def write(self, folder: Path) -> None:
+        """Write ``report.json``, atomically."""
+        write_json(folder / "report.json", asdict(self))
+
+    def kept(self, folder: Path) -> "Outcome":
+        """This outcome, written down; or if that cannot be (the disk is full), the failure that this is."""
+        try:
+            self.write(folder)
+            return self
+        except OSError as error:
+            with suppress(OSError):  # an earlier success does not stand
+                (folder / "report.json").unlink(missing_ok=True)
+            return replace(self, state=FAILED, error=self.error or refused(error))
+
+
+def read_outcome(folder: Path) -> Outcome | None:
+    """What ``report.json`` in a report's folder says, or None without one (or with one of another format)."""
+    try:
+        found = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        return Outcome(**{**found, **{name: tuple(found[name]) for name in ("conditions", "notes")}})
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, TypeError, KeyError):
+        return None
+
+
+def report_name(corpus: str) -> str:
+    """Name of the report of a corpus: that of the registry, or a file's name with a hash of its path."""
+    path = PurePath(corpus)
+    plain = re.sub(r"[^A-Za-z0-9.]+", "-", path.name).strip("-.")[-40:] or "corpus"
+    return f"{plain}-{digest(corpus, 6)}" if path.is_absolute() else plain
+
+
+def make_report(job: Job, on_chapter: OnChapter) -> Outcome:
+    """Run all chapters of a report that need it, build its pages, and write down what became of it.
+
+    Never raises for what is wrong with the corpus or the machine: the outcome says it.
+    """
+    before = read_outcome(job.folder)
+    if before is not None and (before.conditions, before.profile, before.seed) != (
+        job.conditions, job.profile, job.seed,
+    ):  # fmt: skip
+        (job.folder / "report.json").unlink()
+    began = time.monotonic()
+    executed = 0
+
+    def count(name: str, what: str) -> None:
+        nonlocal executed
+        executed += what == "executed"
+        on_chapter(name, what)
+
+    failed: dict[str, Any] = {}
+    notes: list[str] = []
+    try:
+        notes = check_corpora(job.profile, job.conditions, job.root, job.runs_dir, job.seed)
+        build(
+            job.profile, job.conditions, job.root, job.folder, job.runs_dir, job.seed,
+            notes=notes, on_chapter=count,
+        )  # fmt: skip
+    except GfmError as error:
+        failed = {"error": _plain(str(error)), "killed": isinstance(error, ProcessKilled)}
+    except OSError as error:
+        failed = {"error": refused(error)}
+    except Exception as error:  # a mistake of ours: the other reports go on, and this one says where to look
+        traceback.print_exc()
+        failed = {"error": f"{type(error).__name__}: {error} (more in {job.folder / 'log.txt'})"}
+    seconds = round(time.monotonic() - began, 1)
+    outcome = Outcome.of(
+        job, FAILED if failed else DONE, notes=tuple(notes), seconds=seconds, executed=executed, **failed
+    )
+    return outcome.kept(job.folder)
+
+
+def refused(error: OSError) -> str:
+    """The sentence for what the system does not do: no space, no permission."""
+    return f"the system refused ({error}); mend that and run the same command again, what was done is kept"
+
+
+def _plain(sentence: str) -> str:
+    """A sentence without the name of the exception that a chapter met."""
+    return sentence.replace(": GfmError: ", ": ").replace(": ProcessKilled: ", ": ")

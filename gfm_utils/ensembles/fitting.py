@@ -1,0 +1,143 @@
+"""What a small corpus cannot fill is made smaller: window, batch and budget of training fitted to its tokens.
+
+A profile is made for a corpus that fills it. Here a condition's tokens are held against it: what does not fit is
+adapted, each change in a sentence that reports show, and a corpus too small for a meaningful answer is refused.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gfm_utils.errors import GfmError
+from gfm_utils.profiles import PROFILES, Profile
+from gfm_utils.tokens import FEWEST_WINDOWS, PARTS, SPECIAL, TokenStore
+
+#: A window is halved down to this many tokens, not further: less than that is no context.
+SMALLEST_WINDOW = 16
+#: The training part is read this often at most. Repetition stops helping after some forty epochs of a model that
+#: predicts every token (Muennighoff et al., 2023); a masked one predicts 15 to 30 % of them in an epoch.
+EPOCHS = 100
+#: Tokens that the windows of the test part must hold: 15 % of them are 75 predictions, which give a share such as
+#: the accuracy with a standard error of six points at worst.
+FEWEST_TEST_TOKENS = 500
+#: A token of the vocabulary that training sees less often than this on average is hardly learned.
+SEEN = 20
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A profile fitted to the tokens of one condition.
+
+    Attributes:
+        profile: the sizes that are used.
+        notes: what was adapted and why, a sentence each; empty for a corpus that fills the profile.
+    """
+
+    profile: Profile
+    notes: tuple[str, ...]
+
+
+def fit(store: TokenStore, profile: Profile) -> Fit:
+    """The profile with window, batch and budget that the tokens of a condition can fill.
+
+    Nothing changes for a corpus that is large enough. The window is halved (down to ``SMALLEST_WINDOW``) while a
+    part has too few windows, as with short records; the batch is at most the training
+    part's windows; and the steps read the training part no more than ``EPOCHS`` times, unless their
+    number is not the profile's own.
+
+    Args:
+        store: the tokens.
+        profile: sizes for a corpus that fills them.
+
+    Raises:
+        GfmError: the test part is too small for a meaningful answer; says how much would do.
+    """
+    window = profile.window
+    counts = _counts(store, window)
+    while window > SMALLEST_WINDOW and not _enough(counts, window):
+        window = max(SMALLEST_WINDOW, window // 2)
+        counts = _counts(store, window)
+    _refuse_too_small(store, window, counts)
+    notes = []
+    if window < profile.window:
+        notes.append(
+            f"windows of {window} tokens instead of {profile.window}, of which its records would give too few"
+        )
+    batch = min(profile.batch, counts["train"])
+    if batch < profile.batch:
+        notes.append(f"batches of {batch} windows instead of {profile.batch}, all that the training part has")
+    used = profile.model_copy(update={"window": window, "batch": batch})
+    most = math.ceil(EPOCHS * counts["train"] / batch)
+    if _default_budget(profile) and used.steps_taken > most:
+        notes.append(
+            f"{most:,} steps a member instead of {used.steps_taken:,}, which read the training part {EPOCHS} times"
+        )
+        used = used.model_copy(update={"steps": most, "tokens": None})
+    if counts["test"] < profile.test_windows:
+        notes.append(f"all {counts['test']:,} test windows, where the profile would read {profile.test_windows:,}")
+    train, vocabulary = int(store.about["parts"]["train"]["tokens"]), store.vocabulary - len(SPECIAL)
+    if train < SEEN * vocabulary:
+        notes.append(
+            f"training sees each of the {vocabulary:,} tokens of the vocabulary {train / vocabulary:.1f} times on "
+            "average: a smaller vocabulary would be learned better"
+        )
+    return Fit(used, tuple(notes))
+
+
+def _counts(store: TokenStore, window: int) -> dict[str, int]:
+    """Windows of each part, side by side, none crossing a segment's end."""
+    return {part: int((np.load(store.path / f"{part}-lengths.npy") // window).sum()) for part in PARTS}
+
+
+def _default_budget(profile: Profile) -> bool:
+    """Whether the budget is that of the profile of that name, and not one that someone asked for."""
+    own = PROFILES.get(profile.name)
+    return own is not None and (own.steps, own.tokens) == (profile.steps, profile.tokens)
+
+
+def _enough(counts: dict[str, int], window: int) -> bool:
+    """Whether windows of this length leave enough of every part."""
+    held = min(counts["validation"], counts["test"]) * window
+    return counts["train"] >= FEWEST_WINDOWS and held >= FEWEST_TEST_TOKENS
+
+
+def _refuse_too_small(store: TokenStore, window: int, counts: dict[str, int]) -> None:
+    if _enough(counts, window):
+        return
+    sizes = store.about["parts"]
+    smallest = min(("validation", "test"), key=lambda part: counts[part])
+    held = counts[smallest] * window
+    symbols = sum(int(size["symbols"]) for size in sizes.values())
+    tokens = sum(int(size["tokens"]) for size in sizes.values())
+    in_part = int(sizes[smallest]["tokens"])
+    if in_part >= FEWEST_TEST_TOKENS:
+        length = np.mean([*np.load(store.path / f"{smallest}-lengths.npy")])
+        raise GfmError(
+            f"the records of {store.condition!r} are too short ({length:.0f} tokens on average): its {smallest} "
+            f"part has {counts[smallest]} windows of {window} tokens and {FEWEST_TEST_TOKENS // window + 1} are "
+            "needed; give longer records, for example by joining short ones"
+        )
+    needed = FEWEST_TEST_TOKENS * symbols / (in_part or tokens / 10)  # a tenth is what a part should have
+    wanted = 10 ** (math.floor(math.log10(needed)) - 1)
+    raise GfmError(
+        f"corpus of {store.condition!r} is too short: its {symbols:,} {store.unit}s ({tokens:,} tokens) leave the "
+        f"{smallest} part with {held} tokens in windows of {window}, and {FEWEST_TEST_TOKENS} are needed for a "
+        f"meaningful answer: give about {math.ceil(needed / wanted) * wanted:,} {store.unit}s or more"
+    )
+
+
+def fitting_tokenizer(kind: str, symbols: int | None) -> str:
+    """The book's tokenizer for a corpus of that kind: about 256 tokens, or shorter k-mers for little DNA.
+
+    Args:
+        kind: ``"text"`` or ``"dna"``.
+        symbols: about how many characters or bases it has; None: more than enough.
+
+    Returns:
+        ``bpe256``, or the longest of ``kmer4`` to ``kmer1`` whose tokens training sees ``SEEN`` times on average.
+    """
+    if kind != "dna":
+        return "bpe256"
+    enough = [k for k in (4, 3, 2) if symbols is None or 0.8 * symbols / k >= SEEN * 4**k]
+    return f"kmer{enough[0] if enough else 1}"

@@ -1,0 +1,119 @@
+"""Charts of a comparison: any number of conditions, each a point with its interval, read at any width."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+import altair as alt
+import pandas as pd
+
+from gfm_utils.analyses.comparison import COMPARED
+from gfm_utils.figures.select import rows_of, with_span
+from gfm_utils.figures.style import COLOURS, themed, tooltips
+
+KINDS = {"text": "text", "dna": "DNA"}
+_ROW = 26  # pixels a condition
+_NAMED = 12  # corpora whose names a chart has room for
+
+
+def short_names(conditions: Sequence[str]) -> dict[str, str]:
+    """Condition -> a name that fits beside a chart: without the folders that tell no two conditions apart.
+
+    Args:
+        conditions: ``corpus@tokenizer`` each, the corpus a name or a path.
+    """
+    parts = {name: PurePath(name.rpartition("@")[0]).parts for name in dict.fromkeys(conditions)}
+    tails = {name: f"@{name.rpartition('@')[2]}" for name in parts}
+    depth, short = 1, {name: name for name in parts}
+    while depth <= max(map(len, parts.values()), default=0):
+        short = {name: "/".join(part[-depth:]) + tails[name] for name, part in parts.items()}
+        if len(set(short.values())) == len(short):
+            break
+        depth += 1
+    return short
+
+
+def comparison_rows(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """One row a condition: ``name``, ``kind``, ``value``, ``low``, ``high`` and ``null`` of a quantity.
+
+    Args:
+        table: of :func:`gfm_utils.analyses.comparison.compared`, for one or more reports.
+        metric: a key of ``COMPARED``.
+
+    Raises:
+        GfmError: the table lacks the quantity.
+    """
+    rows = rows_of(table, metric, axis="kind", numeric=False)
+    nulls = rows[rows["state"] != "trained"].set_index("condition")["value"]
+    own = with_span(rows[rows["state"] == "trained"])
+    short = short_names(list(table["condition"]))
+    own = own.assign(name=own["condition"].map(short), kind=own["x"].map(KINDS), null=own["condition"].map(nulls))
+    return own[["condition", "name", "kind", "value", "low", "high", "null"]]
+
+
+def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:
+    """One quantity of all conditions, a point each with its 95 % interval, sorted; the tick is its null."""
+    rows = comparison_rows(table, metric)
+    measure = COMPARED[metric]
+    form = ".1%" if measure.percent else ".3f"
+    base = alt.Chart(rows).encode(
+        y=alt.Y("name:N", title=None, sort=list(rows.sort_values("value")["name"]), axis=_NAMES),
+        tooltip=["condition", "kind", *tooltips("value", "low", "high", "null", text=form)],
+    )
+    axis = alt.Axis(format="%" if measure.percent else "~g", tickCount=4)
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x=alt.X("value:Q", title=_lines(measure.text), scale=alt.Scale(zero=False), axis=axis), color=_kind()
+    )
+    span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", color=_kind())
+    layers = [span, points]
+    if rows["null"].notna().any():
+        ticks = base.transform_filter("isValid(datum.null)")
+        layers.insert(0, ticks.mark_tick(thickness=2, size=16, opacity=0.6).encode(x="null:Q", color=_kind()))
+    return themed(alt.layer(*layers).properties(width="container", height=_ROW * max(len(rows), 2)))
+
+
+def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Context gain against the entropy of the corpus, both as shares, a point a condition with its intervals."""
+    entropy, gain = (comparison_rows(table, metric) for metric in ("entropy_share", "context_gain_share"))
+    rows = gain.merge(entropy[["condition", "value", "low", "high"]], on="condition", suffixes=("_gain", ""))
+    pick = alt.selection_point(fields=["kind"], bind="legend")
+    faint = alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15))
+    percent = alt.Axis(format="%", tickCount=5)
+    form, heading = ".1%", _lines(COMPARED["entropy_share"].text)
+    wide, room = alt.Scale(zero=False, padding=45), alt.Scale(padding=18)
+    base = alt.Chart(rows).encode(
+        x=alt.X("value:Q", title=heading, scale=wide, axis=percent),
+        y=alt.Y("value_gain:Q", title="context gain, share of token frequencies' cost", scale=room, axis=percent),
+        color=_kind(),
+        opacity=faint,
+        tooltip=[
+            "condition", "kind", alt.Tooltip("value:Q", title="entropy", format=form),
+            alt.Tooltip("value_gain:Q", title="context gain", format=form),
+            *tooltips("low_gain", "high_gain", text=form),
+        ],
+    )  # fmt: skip
+    upright = base.mark_rule(strokeWidth=2).encode(y="low_gain:Q", y2="high_gain:Q")
+    across = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    points = base.mark_point(filled=True, size=80)
+    layers = [upright, across, points.add_params(pick)]
+    # Conditions of one corpus stand above each other: the highest bears its name, the tooltips have the rest.
+    named = rows.assign(corpus=rows["name"].str.rpartition("@")[0])
+    named = named.loc[named.groupby("corpus")["value_gain"].idxmax()]
+    if len(named) <= _NAMED:
+        text = base.mark_text(dy=-11, fontSize=11).encode(text="corpus:N")
+        layers.append(text.properties(data=named))
+    chart = alt.layer(*layers)
+    return themed(chart.properties(width="container", height=320))
+
+
+_NAMES = alt.Axis(labelLimit=150)
+
+
+def _lines(text: str) -> list[str]:
+    """A title in two lines where it is too long for a phone."""
+    head, comma, tail = text.partition(", ")
+    return [head + comma, tail] if tail else [text]
+
+
+def _kind() -> alt.Color:
+    scale = alt.Scale(domain=list(KINDS.values()), range=list(COLOURS[:2]))
+    return alt.Color("kind:N", title=None, scale=scale)

@@ -1,0 +1,331 @@
+"""gfm run: reports side by side; one fails, is killed, interrupted or out of space; on a book of one chapter."""
+
+import errno
+import gzip
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import toybook
+
+from gfm_utils.book import batch, jobs
+from gfm_utils.book.batch import BatchReport, by_corpus, command, run
+from gfm_utils.errors import GfmError
+from gfm_utils.tables import COLUMNS, read_tables
+
+#: What a chapter leaves for the comparison: numbers that depend on nothing but the tokens. It imports little, so
+#: that a report takes seconds. A file beside it that names a corpus has the process of its report killed there, or
+#: has it wait there; once.
+MEASURED = """import json, os, time
+from pathlib import Path
+from gfm_utils.tables import table, write_table
+for mark in (Path("kill"), Path("wait")):
+    if mark.exists() and mark.read_text() in conditions[0]:
+        mark.unlink()
+        if mark.name == "kill":
+            os.kill(os.getppid(), 9)
+        time.sleep(600)
+abouts = [json.loads(path.read_text()) for path in sorted(Path(runs_dir).glob("tokens/*/store.json"))]
+found = {about["key"]["condition"]: about for about in abouts if about["key"]["condition"] in conditions}"""
+ROWS = """def rows(condition, about):
+    share = about["parts"]["test"]["tokens"] / about["parts"]["train"]["tokens"]
+    own = {"condition": condition, "state": "trained", "value": share, "low": share / 2, "high": 2 * share, "n": 3}
+    yield {**own, "metric": "context_gain", "unit": "bits/token"}
+    yield {**own, "metric": "unigram_nll", "unit": "bits/token", "state": None, "value": 1}
+    symbol = "bits/base" if "kmer" in condition else "bits/character"
+    name = condition.rpartition("@")[0].rpartition("/")[2]
+    yield {**own, "condition": name, "metric": "code_length", "unit": symbol, "state": None}
+    yield {**own, "condition": name, "metric": "uniform_entropy", "unit": symbol, "state": None, "value": 2}
+    yield {**own, "metric": "js_distance", "unit": "distance"}
+    yield {**own, "metric": "fisher_share", "unit": "share", "axis": "group", "x": "encoder"}
+    yield {**own, "metric": "fisher_share", "unit": "share", "axis": "group", "x": "encoder", "state": "untrained"}
+frame = table(row for condition, about in found.items() for row in rows(condition, about))
+_ = write_table(frame, Path(results_dir) / "numbers.parquet"), profile, seed"""
+
+
+def write_toy(root: Path) -> Path:
+    """A book whose one chapter gives the comparison its numbers."""
+    toybook.write_book(root)
+    (root / "_toc.yml").write_text("format: jb-book\nroot: intro\nchapters:\n  - file: chapters/numbers\n")
+    (root / "intro.md").write_text("# Small\n\n```{include} _run_table.md\n```\n")
+    cells = [
+        toybook.text("# Numbers"),
+        toybook.code(toybook.PARAMETERS, ("parameters",)),
+        toybook.code(MEASURED),
+        toybook.code(ROWS),
+    ]
+    for path in (root / "chapters").glob("*.ipynb"):
+        path.unlink()
+    toybook.write_notebook(root / "chapters" / "numbers.ipynb", cells)
+    return root
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    return write_toy(tmp_path / "book")
+
+
+def dna(count: int) -> str:
+    return "".join(np.random.default_rng(count).choice(list("ACGT"), count, p=[0.4, 0.1, 0.1, 0.4]))
+
+
+def write_corpora(folder: Path) -> dict[str, Path]:
+    """Six small corpora: one of each kind that people bring, and one that is broken."""
+    rng = np.random.default_rng(5)
+    words = ["".join(rng.choice(list("aeiouäöüßlmnrst"), rng.integers(2, 8))) for _ in range(60)]
+    prose = [" ".join(rng.choice(words, 90)) + "." for _ in range(90)]
+    records = []
+    for number in range(8):
+        bases = dna(4500 + number)
+        bases = bases[:900] + bases[900:1500].lower() + "N" * 40 + bases[1500:]
+        records.append(f">chr{number}\n" + "\n".join(bases[at : at + 70] for at in range(0, len(bases), 70)))
+    fasta = ("\n".join(records) + "\n").encode()
+    reads = dna(45_000)
+    written = {
+        "lower.fa.gz": gzip.compress(fasta),
+        "prosa.txt": "\n\n".join(prose).encode(),
+        "reads.fastq": "".join(
+            f"@r{i}\n{reads[90 * i : 90 * i + 90]}\n+\n{'I' * 90}\n" for i in range(500)
+        ).encode(),
+        "table.csv": ("id,text\n" + "".join(f"{i},{text}\n" for i, text in enumerate(prose))).encode(),
+        "plain.fa": f">one\n{dna(32_000)}\n".encode(),
+        "broken.fa.gz": gzip.compress(fasta)[:-900],
+    }
+    folder.mkdir(parents=True)
+    for name, content in written.items():
+        (folder / name).write_bytes(content)
+    return {name: folder / name for name in written}
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return write_corpora(tmp_path_factory.mktemp("corpora") / "given")
+
+
+def combined(out: Path) -> pd.DataFrame:
+    """The combined table in one order."""
+    frame = pd.read_parquet(out / "results.parquet")
+    return frame.sort_values(["condition", "metric", "state"], ignore_index=True)
+
+
+def until(happened: Callable[[], bool], seconds: float = 600) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.1)
+
+
+def processes_of(root: Path) -> list[psutil.Process]:
+    """Kernels and workers whose command names a folder of this test."""
+    found = psutil.process_iter(["cmdline"])
+    return [one for one in found if any(str(root) in word for word in one.info["cmdline"] or ())]
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """A disk of 64 MB at a folder."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpora: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> BatchReport:
+    """A run over all six."""
+    root = write_toy(tmp_path_factory.mktemp("undisturbed") / "book")
+    return run([str(path) for path in corpora.values()], "smoke", root / "out", root, progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("batch")
+class TestSixCorpora:
+    def test_five_reports_and_one_clear_failure(self, undisturbed: BatchReport, corpora: dict[str, Path]) -> None:
+        states = {Path(one.corpus).name: one.state for one in undisturbed.outcomes}
+        assert states == {name: "failed" if name == "broken.fa.gz" else "done" for name in corpora}
+        (broken,) = undisturbed.failed
+        assert "broken.fa.gz is truncated" in str(broken.error)
+        assert undisturbed.commands[broken.name].startswith(f"gfm run {corpora['broken.fa.gz']}@")
+        for row in undisturbed.rows():
+            assert (row["html"] is None) == (row["state"] == "failed")
+            assert row["html"] is None or Path(row["html"]).is_file()
+        assert json.dumps(undisturbed.rows())
+
+    def test_one_table_over_everything(self, undisturbed: BatchReport, corpora: dict[str, Path]) -> None:
+        frame = combined(undisturbed.out)
+        assert list(frame.columns) == [*COLUMNS, "report", "chapter"]
+        assert frame["report"].nunique() == 5 and set(frame["chapter"]) == {"numbers"}
+        assert len(pd.read_csv(undisturbed.out / "results.csv")) == len(frame)
+        trained = {name for name in frame["condition"] if "@" in name}
+        assert trained == set().union(*(one.conditions for one in undisturbed.outcomes if one.state == "done"))
+
+    def test_every_condition_is_a_point_of_the_comparison(self, undisturbed: BatchReport) -> None:
+        assert undisturbed.html is not None
+        page = undisturbed.html.read_text(encoding="utf-8")
+        for name in ("lower.fa.gz", "prosa.txt", "reads.fastq", "table.csv", "plain.fa"):
+            assert f"{name}@" in page
+        assert page.count('id="altair-viz-') == 3
+        assert "failed" in page and "is truncated" in page
+        points = pd.read_parquet(undisturbed.out / "comparison.parquet")
+        gains = points[points["metric"] == "context_gain_share"]
+        assert len(gains) == 5 and set(gains["x"]) == {"text", "dna"}
+        assert (undisturbed.out / "index.html").is_file()
+
+    def test_the_reports_say_what_was_adapted(self, undisturbed: BatchReport) -> None:
+        (reads,) = [one for one in undisturbed.outcomes if "reads" in one.name]
+        assert any("windows of 16 tokens instead of 64" in note for note in reads.notes)
+        report = undisturbed.out / reads.name / "html" / "intro.html"
+        assert "windows of 16 tokens instead of 64" in report.read_text(encoding="utf-8")
+        assert undisturbed.html is not None
+        assert "windows of 16 tokens instead of 64" in undisturbed.html.read_text(encoding="utf-8")
+
+    def test_a_killed_process_gives_the_same_tables(
+        self, undisturbed: BatchReport, book: Path, corpora: dict[str, Path], capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        (book / "chapters" / "kill").write_text("lower.fa.gz")
+        disturbed = run([str(corpora["lower.fa.gz"])], "smoke", book / "out", book, progress=False)
+        assert not (book / "chapters" / "kill").exists() and not disturbed.failed
+        assert "was killed (SIGKILL)" in capfd.readouterr().err
+        found, expected = combined(disturbed.out), combined(undisturbed.out)
+        expected = expected[expected["report"].isin(set(found["report"]))].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, expected)
+
+    def test_again_makes_only_what_is_missing(self, undisturbed: BatchReport, corpora: dict[str, Path]) -> None:
+        """The broken file is mended, and just that corpus is named, by the command that was given."""
+        before = combined(undisturbed.out)
+        path = corpora["broken.fa.gz"]
+        path.write_bytes(corpora["lower.fa.gz"].read_bytes())
+        root = undisturbed.out.parent
+        again = run([str(path), str(corpora["plain.fa"])], "smoke", undisturbed.out, root, progress=False)
+        executed = {Path(one.corpus).name: one.executed for one in again.outcomes}
+        assert executed == {"broken.fa.gz": 1, "plain.fa": 0}
+        after = combined(undisturbed.out)
+        assert after["report"].nunique() == 6
+        kept = after[after["report"].isin(before["report"])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(kept, before)
+
+    def test_two_runs_at_once_make_each_report_once(self, book: Path, corpora: dict[str, Path]) -> None:
+        """Two threads that run the same batch: one makes the report, the other waits and finds it."""
+        done: list[BatchReport] = []
+
+        def again() -> None:
+            done.append(run([str(corpora["plain.fa"])], "smoke", book / "out", book, progress=False))
+
+        threads = [threading.Thread(target=again) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(one.executed for report in done for one in report.outcomes) == [0, 1]
+        assert not any(report.failed for report in done) and combined(book / "out")["report"].nunique() == 1
+
+    def test_the_command_interrupted_and_given_again(self, book: Path, corpora: dict[str, Path]) -> None:
+        """Ctrl-C while the second report is made: the first stays, nothing goes on, and again makes the second."""
+        given = [str(corpora["plain.fa"]), str(corpora["prosa.txt"])]
+        (book / "chapters" / "wait").write_text("prosa.txt")
+        words = [sys.executable, "-m", "gfm_utils.cli", "run", *given, "--jobs", "1", "--profile", "smoke"]
+        process = subprocess.Popen(
+            [*words, "--root", str(book), "--out", str(book / "out")], stderr=subprocess.PIPE, text=True
+        )
+        first, second = (book / "out" / jobs.report_name(path) for path in given)
+        until(lambda: not (book / "chapters" / "wait").exists())
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode != 0 and "Traceback" not in err
+        assert jobs.read_outcome(first) and not jobs.read_outcome(second)
+        until(lambda: not processes_of(book))
+        again = run(given, "smoke", book / "out", book, at_once=1, progress=False)
+        assert [one.executed for one in again.outcomes] == [0, 1] and not again.failed
+
+    def test_a_full_disk_is_said_and_after_freeing_space_it_completes(
+        self, book: Path, corpora: dict[str, Path]
+    ) -> None:
+        out = book / "out"
+        out.mkdir()
+        with small_disk(out):
+            filler = out / "filler"
+            filler.write_bytes(bytes(shutil.disk_usage(out).free - 40_000))
+            full = run([str(corpora["plain.fa"])], "smoke", out, book, progress=False)
+            assert ["No space left on device" in str(one.error) for one in full.failed] == [True]
+            filler.unlink()
+            after = run([str(corpora["plain.fa"])], "smoke", out, book, progress=False)
+            assert not after.failed and combined(out)["report"].nunique() == 1
+            assert set(read_tables(out / after.outcomes[0].name / "results")) == {"numbers"}
+
+
+def test_conditions_of_one_corpus_are_one_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.fa").write_text(">a\n" + dna(30_000))
+    (tmp_path / "small.fa").write_text(">a\n" + dna(2_000))
+    (tmp_path / "b.txt").write_text("x" * 100)
+    monkeypatch.chdir(tmp_path)
+    found = by_corpus(["a.fa@kmer2", "b.txt", "./a.fa", "a.fa@kmer2", "news@bpe64", "small.fa", "no/such.fa"])
+    assert found == {
+        str(tmp_path / "a.fa"): (f"{tmp_path}/a.fa@kmer2", f"{tmp_path}/a.fa@kmer4"),
+        str(tmp_path / "b.txt"): (f"{tmp_path}/b.txt@bpe256",),
+        "news": ("news@bpe64",),
+        str(tmp_path / "small.fa"): (f"{tmp_path}/small.fa@kmer2",),
+        "no/such.fa": ("no/such.fa@kmer1",),
+    }
+    names = [jobs.report_name(corpus) for corpus in (*found, str(tmp_path / "sub" / "a.fa"))]
+    assert len(set(names)) == len(names) and "news" in names
+
+
+def test_the_command_names_what_is_not_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = jobs.Job("a", "a", ("a@kmer2",), "smoke", 42, tmp_path, tmp_path / "my out", tmp_path / "runs")
+    assert command(job) == f"gfm run a@kmer2 --profile smoke --out '{tmp_path}/my out'"
+    other = jobs.Job("a", "a", ("a@kmer2",), "smoke", 7, tmp_path / "book", tmp_path / "out", tmp_path / "r")
+    assert command(other).endswith(f"--runs {tmp_path}/r --root {tmp_path}/book --seed 7")
+
+
+def test_profiles_do_not_mix_and_names_are_checked_first(book: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out" / "news"
+    job = jobs.Job("news", "news", ("news@bpe64",), "smoke", 42, book, tmp_path / "out", tmp_path / "runs")
+    jobs.Outcome.of(job, jobs.DONE).write(folder)
+    with pytest.raises(GfmError, match=r"holds a report of profile 'smoke' and seed 42 .news.*another --out"):
+        run(["plain@kmer2"], "quick", tmp_path / "out", book)
+    with pytest.raises(GfmError, match="unknown profile 'smok'; did you mean 'smoke'"):
+        run(["plain@kmer2"], "smok", tmp_path / "out", book)
+    with pytest.raises(GfmError, match="unknown tokenizer 'kmr2'"):
+        run(["plain@kmr2"], "smoke", tmp_path / "out", book)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["news"]
+
+
+def test_a_report_of_another_format_counts_as_missing(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "report.json").write_text('{"name": "a", "surprise": 1}')
+    assert batch.standing(tmp_path) == []
+
+
+def test_a_failure_that_cannot_be_written_down_is_still_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk, and an earlier success does not stand."""
+    job = jobs.Job("news", "news", ("news@bpe64",), "smoke", 42, tmp_path, tmp_path, tmp_path / "runs")
+    done = jobs.Outcome.of(job, jobs.DONE)
+    assert done.kept(job.folder) == done == jobs.read_outcome(job.folder)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(jobs, "write_json", full)
+    assert "No space left on device" in str(done.kept(job.folder).error)
+    assert jobs.read_outcome(job.folder) is None
+    assert (
+        jobs.Outcome.of(job, jobs.FAILED, error="chapter 'a' failed").kept(job.folder).error
+        == "chapter 'a' failed"
+    )

@@ -1,0 +1,91 @@
+"""A chapter by itself under papermill: its parameters are checked by the chapter, which names those that exist."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toybook
+import yaml
+
+from gfm_utils.book.chapter import PARAMETERS, check_injected, injected_names, listed, open_chapter
+from gfm_utils.book.kernel import private_jupyter
+from gfm_utils.book.notebooks import chapter_paths, check_parameters, declared_parameters
+from gfm_utils.errors import GfmError
+
+ROOT = Path(__file__).parents[2]
+OPEN = """from gfm_utils.book import open_chapter
+chapter = open_chapter("toy", profile, conditions, runs_dir, results_dir, seed)
+print(chapter.profile.name, *chapter.conditions, chapter.seed)"""
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    cells = [toybook.code(toybook.PARAMETERS, ("parameters",)), toybook.code(OPEN)]
+    return toybook.write_notebook(tmp_path / "toy.ipynb", cells)
+
+
+def papermill(notebook: Path, *options: str) -> tuple[int, str]:
+    """Exit status and standard error of papermill's own command."""
+    command = [sys.executable, "-m", "papermill", str(notebook), str(notebook.with_name("done.ipynb"))]
+    with private_jupyter(notebook.parent / "jupyter"):
+        done = subprocess.run(
+            [*command, "--log-output", "--no-progress-bar", *options], capture_output=True, text=True, check=False
+        )
+    return done.returncode, done.stderr
+
+
+def test_a_file_of_parameters_and_a_list_on_the_command_line(notebook: Path) -> None:
+    given = ("-p", "conditions", '["toy@bpe64", "other@kmer2"]', "-p", "seed", "7")
+    status, err = papermill(notebook, "-f", str(ROOT / "params.yaml"), *given)
+    assert status == 0 and "quick toy@bpe64 other@kmer2 7" in err
+
+
+def test_papermill_fails_with_the_names_that_exist(notebook: Path) -> None:
+    status, err = papermill(notebook, "-p", "profil", "smoke")
+    sentence = "unknown parameter of the chapter 'profil'; did you mean 'profile'?"
+    assert status != 0 and sentence in err
+    assert all(name in err.rpartition(sentence)[2] for name in PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"profile_name": 3}, "parameter 'profile' of the chapter is 3"),
+        ({"profile_name": "quikc"}, "unknown profile 'quikc'; did you mean 'quick'"),
+        ({"conditions": 5}, "parameter 'conditions' of the chapter is"),
+        ({"conditions": ["news@bpe64", 5]}, "parameter 'conditions' of the chapter is"),
+        ({"conditions": "[news@bpe64"}, "which is no list"),
+        ({"conditions": "news"}, "not of the form corpus@tokenizer"),
+        ({"conditions": "[news@bpe64, news@kmr2]"}, "unknown tokenizer 'kmr2'"),
+        ({"seed": 1.5}, "parameter 'seed' of the chapter is 1.5"),
+        ({"runs_dir": None}, "parameter 'runs_dir' of the chapter is None"),
+    ],
+)
+def test_wrong_values_are_refused(change: dict[str, Any], sentence: str) -> None:
+    good = {"profile_name": "smoke", "conditions": ["news@bpe64"], "runs_dir": "r", "results_dir": "o", "seed": 1}
+    assert open_chapter("toy", **good).conditions == ("news@bpe64",)
+    with pytest.raises(GfmError, match=sentence):
+        open_chapter("toy", **good | change)
+
+
+def test_conditions_as_a_text() -> None:
+    assert listed("news@bpe64") == ["news@bpe64"]
+    assert listed('["a@kmer2", "/b c/d.fa@kmer3"]') == listed("[a@kmer2, /b c/d.fa@kmer3]")
+    assert listed(("a@kmer2",)) == ["a@kmer2"]
+
+
+def test_outside_of_a_notebook_nothing_is_injected() -> None:
+    assert injected_names() == []
+    check_injected(list(PARAMETERS), PARAMETERS)
+    with pytest.raises(GfmError, match="unknown parameter of the chapter 'sede'; did you mean 'seed'"):
+        check_injected(["seed", "sede"], PARAMETERS)
+
+
+def test_the_file_of_parameters_holds_every_default() -> None:
+    written = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    assert written == PARAMETERS
+    for path in chapter_paths(ROOT).values():
+        assert declared_parameters(path) == written
+        assert check_parameters(path, written) == {}

@@ -1,0 +1,153 @@
+"""Downloads from a loopback server that breaks off, stalls, is slow, sends wrong bytes, or has nothing."""
+
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from gfm_utils.corpora import downloading, fetch
+from gfm_utils.errors import GfmError
+
+from .conftest import DATA, entry
+
+
+class Faulty:
+    """A server of one file, and what it does wrong.
+
+    Attributes:
+        data: the file.
+        cuts: for each request to come, after how many bytes of its answer the connection closes.
+        stalls: likewise, after how many bytes it falls silent.
+        pause: seconds after every 500 bytes.
+        etag: of the file; None: the server names no version.
+        ranges: whether it knows partial answers.
+        asked: the Range header of each request.
+    """
+
+    def __init__(self):
+        self.data, self.cuts, self.stalls, self.pause = DATA, [], [], 0.0
+        self.etag, self.ranges, self.asked, self.over = '"one"', True, [], threading.Event()
+
+    def answer(self, request):
+        wanted = request.headers.get("Range")
+        self.asked.append(wanted)
+        if request.path != "/chr1.fa":
+            request.send_error(404)
+            return
+        same = self.ranges and wanted and request.headers.get("If-Range") == self.etag
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if same else 0
+        if start > len(self.data):
+            request.send_error(416)
+            return
+        body = self.data[start:]
+        request.send_response(206 if same else 200)
+        request.send_header("Content-Length", str(len(body)))
+        if self.etag:
+            request.send_header("ETag", self.etag)
+        request.end_headers()
+        cut = self.cuts.pop(0) if self.cuts else len(body)
+        stall = self.stalls.pop(0) if self.stalls else len(body)
+        for at in range(0, min(cut, stall, len(body)), 500):
+            request.wfile.write(body[at : min(at + 500, cut, stall)])
+            time.sleep(self.pause)
+        if stall < len(body):
+            self.over.wait(20)
+
+
+@pytest.fixture
+def faulty(monkeypatch):
+    server = Faulty()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):  # the name is http.server's
+            server.answer(self)
+
+        def log_message(self, *_):
+            pass
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    server.url = f"http://127.0.0.1:{httpd.server_port}"
+    monkeypatch.setattr(downloading, "PAUSE", 0.01)
+    monkeypatch.setattr(downloading, "TIMEOUT", (2.0, 0.5))
+    monkeypatch.setattr(downloading, "_PIECE", 100)
+    yield server
+    server.over.set()
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
+
+
+@pytest.fixture
+def source(register, faulty):
+    register(one=entry(sources=[{"type": "url", "url": f"{faulty.url}/chr1.fa"}]))
+    return faulty
+
+
+def files_in(cache):
+    return sorted(path.name for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock")
+
+
+def test_what_breaks_off_is_continued(source, cache):
+    source.cuts = [1000, 2000]
+    assert fetch("one", progress=False).read_bytes() == DATA
+    assert source.asked == [None, "bytes=1000-", "bytes=3000-"]
+    assert files_in(cache) == ["chr1.fa"]
+
+
+def test_what_stalls_is_continued(source):
+    source.stalls = [1500]
+    assert fetch("one", progress=False).read_bytes() == DATA
+    assert source.asked == [None, "bytes=1500-"]
+
+
+def test_a_slow_server_is_waited_for(source):
+    source.pause = 0.1  # longer than the timeout over all, never between two pieces
+    assert fetch("one", progress=False).read_bytes() == DATA
+    assert source.asked == [None]
+
+
+def test_a_server_that_sends_no_more_is_given_up_and_the_next_run_continues(source, cache):
+    source.cuts = [2500, 0, 0, 0, 0]
+    with pytest.raises(GfmError, match=r"broke off after 2,500 bytes, 4 times\); check the network"):
+        fetch("one", progress=False)
+    assert len(source.asked) == 5 and files_in(cache) == [".chr1.fa.part", ".chr1.fa.part.json"]
+    assert fetch("one", progress=False).read_bytes() == DATA
+    assert source.asked[-1] == "bytes=2500-" and files_in(cache) == ["chr1.fa"]
+
+
+@pytest.mark.parametrize("change", [{"etag": '"two"'}, {"ranges": False}, {"etag": None}])
+def test_a_file_that_cannot_be_continued_begins_again(source, change):
+    """Its version has changed since, or the server knows no versions or no parts."""
+    source.cuts = [2500, 0, 0, 0, 0]
+    with pytest.raises(GfmError, match="broke off"):
+        fetch("one", progress=False)
+    vars(source).update(change)
+    assert fetch("one", progress=False).read_bytes() == DATA
+
+
+def test_a_file_that_became_shorter_begins_again(source, register):
+    source.data = DATA + b"A" * 500
+    source.cuts = [len(DATA) + 100, 0, 0, 0, 0]
+    with pytest.raises(GfmError, match="broke off"):
+        fetch("one", progress=False)
+    source.data = DATA
+    assert fetch("one", progress=False).read_bytes() == DATA
+
+
+def test_wrong_bytes_leave_nothing(source, cache):
+    source.data = DATA.replace(b"A", b"C", 1)
+    with pytest.raises(
+        GfmError, match=r"chr1.fa has the wrong checksum .*try again, or correct data/corpora.yaml"
+    ):
+        fetch("one", progress=False)
+    assert files_in(cache) == []
+
+
+def test_a_file_that_is_not_there_is_named_and_asked_for_once(register, faulty, cache):
+    register(one=entry(sources=[{"type": "url", "url": f"{faulty.url}/gone.fa"}]))
+    with pytest.raises(GfmError, match=r"/gone.fa: HTTP 404\); check the network"):
+        fetch("one", progress=False)
+    assert faulty.asked == [None] and files_in(cache) == []

@@ -1,0 +1,92 @@
+"""A profile fitted to a corpus: one that fills it changes nothing, each change is said, too little is refused."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from gfm_utils.ensembles import plan_ensembles
+from gfm_utils.ensembles.fitting import EPOCHS, SMALLEST_WINDOW, fit, fitting_tokenizer
+from gfm_utils.errors import GfmError
+from gfm_utils.profiles import profile
+from gfm_utils.tokens import SPECIAL
+
+
+def store(path: Path, vocabulary: int = 64, **lengths: list[int]) -> SimpleNamespace:
+    """The tokens of a condition, of which only the lengths of the segments matter."""
+    for part, found in lengths.items():
+        np.save(path / f"{part}-lengths.npy", np.asarray(found, np.int64))
+    parts = {part: {"tokens": sum(found), "symbols": 3 * sum(found)} for part, found in lengths.items()}
+    return SimpleNamespace(
+        path=path, about={"parts": parts}, vocabulary=vocabulary + len(SPECIAL), condition="a@kmer3", unit="base"
+    )
+
+
+def test_a_corpus_that_fills_the_profile_changes_nothing(tmp_path: Path) -> None:
+    long = store(tmp_path, train=[640_000], validation=[64_000], test=[64_000])
+    for size in (profile("smoke"), profile("quick")):
+        assert fit(long, size).profile == size and fit(long, size).notes == ()
+
+
+def test_short_records_get_short_windows(tmp_path: Path) -> None:
+    reads = store(tmp_path, train=[40] * 4000, validation=[40] * 500, test=[40] * 500)
+    found = fit(reads, profile("quick"))
+    assert found.profile.window == 32 and found.profile.batch == 16
+    assert found.notes == (
+        "windows of 32 tokens instead of 64, of which its records would give too few",
+        "all 500 test windows, where the profile would read 512",
+    )
+
+
+def test_few_windows_shorten_training_and_batches(tmp_path: Path) -> None:
+    little = store(tmp_path, train=[64 * 10], validation=[640], test=[640])
+    found = fit(little, profile("quick"))
+    assert found.profile.batch == 10 and found.profile.steps_taken == EPOCHS
+    assert len(found.notes) == 4  # and the vocabulary is large for so little
+    assert "each of the 64 tokens of the vocabulary 10.0 times" in found.notes[-1]
+
+
+def test_a_budget_that_was_asked_for_stays(tmp_path: Path) -> None:
+    little = store(tmp_path, train=[64 * 32], validation=[640], test=[640])
+    assert fit(little, profile("quick")).profile.steps_taken == 2 * EPOCHS
+    for name in ("steps", "tokens"):
+        asked = profile("quick").changed(**{name: 10**6})
+        assert fit(little, asked).profile.steps_taken == asked.steps_taken > 2 * EPOCHS
+
+
+@pytest.mark.parametrize(
+    ("lengths", "sentence"),
+    [
+        (
+            {"train": [4000], "validation": [400], "test": [300]},
+            "too short: its 14,100 bases .4,700 tokens. leave the test part with 288 tokens in windows of 16, and "
+            "500 are needed for a meaningful answer: give about 24,000 bases or more",
+        ),
+        ({"train": [4000], "validation": [0], "test": [400]}, "give about 15,000 bases or more"),
+        (
+            {"train": [12] * 900, "validation": [12] * 90, "test": [12] * 90},
+            "records of 'a@kmer3' are too short .12 tokens on average.: its validation part has 0 windows of 16",
+        ),
+    ],
+)
+def test_too_little_is_refused_with_the_size_needed(
+    lengths: dict[str, list[int]], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(GfmError, match=sentence):
+        fit(store(tmp_path, **lengths), profile("quick"))
+
+
+def test_a_planned_ensemble_is_of_the_fitted_size(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    reads = (f">r{i}\n{''.join(rng.choice(list('ACGT'), 90))}\n" for i in range(700))
+    (tmp_path / "reads.fa").write_text("".join(reads))
+    (ensemble,) = plan_ensembles([f"{tmp_path / 'reads.fa'}@kmer4"], "smoke", tmp_path / "runs")
+    assert ensemble.spec.window == SMALLEST_WINDOW and "windows of 16 tokens" in ensemble.notes[0]
+
+
+def test_the_tokenizer_of_a_corpus_that_names_none() -> None:
+    assert fitting_tokenizer("text", 10_000) == "bpe256"
+    assert [fitting_tokenizer("dna", size) for size in (None, 10**6, 10_000, 1000, 10)] == [
+        "kmer4", "kmer4", "kmer3", "kmer2", "kmer1",
+    ]  # fmt: skip

@@ -1,0 +1,332 @@
+"""What people give by mistake or malice, each with the very sentence that they see.
+
+``*`` stands for what differs from machine to machine, ``TMP`` for the folder of the test.
+"""
+
+import bz2
+import gzip
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from gfm_utils import corpora
+from gfm_utils.analyses import analyse_models
+from gfm_utils.book import check_corpora, open_chapter
+from gfm_utils.book.notebooks import chapter_paths, check_parameters
+from gfm_utils.ensembles import train_ensembles
+from gfm_utils.errors import GfmError
+from gfm_utils.profiles import profile
+
+ROOT = Path(__file__).parents[1]
+DNA = "".join(np.random.default_rng(0).choice(list("ACGT"), 8000))
+FASTA = f">a\n{DNA}\n".encode()
+TABLE = b"id,body,title\n1,some words,first\n"
+
+
+def zipped(*names: str) -> bytes:
+    """A zip archive with files of these names."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, "text\nsome words\n")
+    return buffer.getvalue()
+
+
+def parquet() -> bytes:
+    """A table without a column of text."""
+    buffer = io.BytesIO()
+    pd.DataFrame({"length": [1], "count": [2]}).to_parquet(buffer)
+    return buffer.getvalue()
+
+
+#: Name of the file, its bytes, and what reading it as a corpus says.
+FILES: list[tuple[str, bytes, str]] = [
+    ("empty.fa", b"", "* is empty (0 bytes)"),
+    (
+        "words.fa",
+        b"just some words\n",
+        "* is not FASTA at line 1: Expected '>' at beginning of record, but got 'just some words'; give "
+        "a FASTA file",
+    ),
+    (
+        "protein.fa",
+        b">p\n" + b"MKVLAAGIVGLELPRSTEFWYQ\n" * 40,
+        "* looks like protein, not DNA (letter 'L' in record 'p', line 2, is no nucleotide code); give a"
+        " nucleotide file",
+    ),
+    (
+        "gaps.fa",
+        b">a\n" + b"N" * 900 + b"\n",
+        "* holds no stretch of A, C, G, T after cleaning; give another file",
+    ),
+    ("header.fa", b">a\n", "* holds no stretch of A, C, G, T after cleaning; give another file"),
+    ("binary.fa", b">a\nAC\xff\xfe\n", "* is not FASTA: it holds bytes that are not ASCII; give a FASTA file"),
+    (
+        "cut.fa.gz",
+        gzip.compress(FASTA)[:-200],
+        "* is truncated: its compressed data ends too early; copy or download it again",
+    ),
+    (
+        "garbled.fa.gz",
+        gzip.compress(FASTA)[:60] + b"\x00" * 400 + gzip.compress(FASTA)[460:],
+        "* is damaged (*); copy or download it again",
+    ),
+    ("plain.fa.gz", FASTA, "* is not compressed although its name ends in .gz; rename or compress it"),
+    (
+        "cut.fa.bz2",
+        bz2.compress(FASTA)[:-200],
+        "* is truncated: its compressed data ends too early; copy or download it again",
+    ),
+    (
+        "short.fq",
+        b"@r\nACGT\n+\nII\n",
+        "* is not FASTQ at line 4: Length of sequence and qualities differ; give a FASTQ file",
+    ),
+    (
+        "cut.fastq",
+        b"@r\nACGT\n+\n",
+        "* is not FASTQ at line 4: Premature end of file encountered; give a FASTQ file",
+    ),
+    ("fasta.fastq", FASTA, "* is not FASTQ at line 3: Premature end of file encountered; give a FASTQ file"),
+    (
+        "latin.txt",
+        "naïve café\n".encode("latin-1") * 50,
+        "* is not UTF-8 text (byte 0xef at offset 2, line 1); convert it to UTF-8, e.g. with iconv",
+    ),
+    ("spaces.txt", b" \n\t\n" * 50, "* holds no text after cleaning; give another file"),
+    ("none.csv", b"", "* is empty (0 bytes)"),
+    (
+        "columns.csv",
+        TABLE,
+        "* has no column named text, sequence or content; it has id, body, title: name one as *:COLUMN",
+    ),
+    (
+        "ragged.csv",
+        b"text,id\nwords,1\nmore,2,3,4\n",
+        "* cannot be read as CSV (*Expected 2 fields in line 3, saw 4); mend or convert it",
+    ),
+    ("fake.parquet", b"PAR1 but no more", "* cannot be read as PARQUET (*); mend or convert it"),
+    (
+        "numbers.parquet",
+        parquet(),
+        "* has no column named text, sequence or content; it has length, count: name one as *:COLUMN",
+    ),
+    ("two.zip", zipped("a.csv", "b.csv"), "* holds 2 files; a zip archive must hold exactly one"),
+    (
+        "climbs.zip",
+        zipped("../../etc/a.csv"),
+        "* holds a file whose path leads out of the archive (../../etc/a.csv); pack it again without folders",
+    ),
+    (
+        "absolute.zip",
+        zipped("/etc/a.csv"),
+        "* holds a file whose path leads out of the archive (/etc/a.csv); pack it again without folders",
+    ),
+    ("damaged.zip", zipped("a.csv")[:40], "* is damaged (File is not a zip file); copy or download it again"),
+    ("genome.docx", b"words", "* has the unknown extension '.docx'; known are * (each also with .gz or .bz2)"),
+]
+
+#: An entry that is right, to be spoiled.
+ENTRY: dict[str, Any] = {
+    "kind": "dna", "description": "d", "licence": "l", "citation": "c", "format": "fasta", "file": "a.fa",
+    "sources": [{"type": "url", "url": "https://example.org/a.fa"}],
+}  # fmt: skip
+#: Changes of an entry, and what reading the registry says of the field.
+ENTRIES: list[tuple[dict[str, Any], str]] = [
+    ({"kind": "rna"}, "*, corpus 'one', field kind: Input should be 'text' or 'dna'"),
+    ({"licence": ""}, "*, corpus 'one', field licence: String should have at least 1 character"),
+    ({"sources": []}, "*, corpus 'one', field sources: *at least 1 item*"),
+    ({"file": None}, "*, corpus 'one', field the entry itself: *'file' is needed for a corpus that is downloaded"),
+    ({"file": "../../.bashrc"}, "*, corpus 'one', field file: *must be a plain file name, without folders"),
+    ({"file": "/etc/passwd"}, "*, corpus 'one', field file: *must be a plain file name, without folders"),
+    (
+        {"sources": [{"type": "url", "url": "file:///etc/passwd"}]},
+        "*, corpus 'one', field sources.0.url.url: String should match pattern *",
+    ),
+    ({"sha256": "123"}, "*, corpus 'one', field sha256: String should match pattern *"),
+    ({"surprise": 1}, "*, corpus 'one', field surprise: Extra inputs are not permitted"),
+]
+
+FISHER = chapter_paths(ROOT)["fisher"]
+
+
+def opened(**change: Any) -> Callable[[Path], object]:
+    """Opening a chapter with parameters of which some are wrong."""
+    good = {"profile_name": "smoke", "conditions": ["news@bpe64"], "runs_dir": "r", "results_dir": "o", "seed": 1}
+    return lambda tmp: open_chapter("fisher", **good | change)
+
+
+def models(config: dict[str, Any], **files: bytes) -> Callable[[Path], object]:
+    """Comparing a checkpoint with itself: its configuration, and files by their names (``__``: a dot)."""
+
+    def compare(tmp: Path) -> object:
+        (tmp / "model").mkdir()
+        (tmp / "model" / "config.json").write_text(json.dumps(config))
+        for name, content in files.items():
+            (tmp / "model" / name.replace("__", ".")).write_bytes(content)
+        return analyse_models([str(tmp / "model")] * 2, only=["static"])
+
+    return compare
+
+
+def corpus(name: str, content: bytes, tokenizer: str) -> Callable[[Path], object]:
+    """Checking a corpus for a report."""
+
+    def check(tmp: Path) -> object:
+        (tmp / name).write_bytes(content)
+        return check_corpora("smoke", [f"{tmp / name}@{tokenizer}"], ROOT, tmp / "runs", 42)
+
+    return check
+
+
+BERT = {"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 70}
+REMOTE = {"model_type": "evil", "auto_map": dict.fromkeys(("AutoConfig", "AutoModelForMaskedLM"), "evil.Evil")}
+EVIL = b"import pathlib\npathlib.Path(__file__).with_name('was-run').touch()\nclass Evil: pass\n"
+UNREADABLE = (
+    "*/model cannot be loaded as a masked language model with safetensors (*); give a directory that "
+    "save_pretrained wrote, or a name of the Hugging Face hub"
+)
+#: What is asked for, and what the user then reads.
+ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "profile": (opened(profile_name="quikc"), "unknown profile 'quikc'; did you mean 'quick'? (known: *)"),
+    "profile-type": (
+        opened(profile_name=3),
+        "parameter 'profile' of the chapter is 3; it must be of *",
+    ),
+    "condition": (opened(conditions=["news"]), "condition 'news' is not of the form corpus@tokenizer (for *)"),
+    "conditions": (opened(conditions=7), "parameter 'conditions' of the chapter is [7]; it must be of *"),
+    "list": (opened(conditions="[news@bpe64"), "parameter 'conditions' is '[news@bpe64', which is no list; *"),
+    "seed": (opened(seed="one"), "parameter 'seed' of the chapter is 'one'; it must be of the type of 42 (the *)"),
+    "tokenizer": (opened(conditions=["a@wordpiece"]), "unknown tokenizer 'wordpiece'; use kmer<k> with k *"),
+    "kmer": (
+        opened(conditions=["a@kmer9"]),
+        "tokenizer 'kmer9': k-mers are built for k from 1 to 8, *",
+    ),
+    "bpe": (
+        opened(conditions=["a@bpe4"]),
+        "tokenizer 'bpe4': BPE takes from 5 to 65000 symbols *",
+    ),
+    "parameter": (
+        lambda tmp: check_parameters(FISHER, {"profil": "smoke"}),
+        "unknown parameter of fisher.ipynb 'profil'; did you mean 'profile'? (known: *)",
+    ),
+    "parameter-type": (
+        lambda tmp: check_parameters(FISHER, {"seed": "42"}),
+        "fisher.ipynb: parameter 'seed' is '42'; it must be of the type of its default 42",
+    ),
+    "chapter": (
+        lambda tmp: chapter_paths(ROOT, ["fischer"]),
+        "unknown chapter 'fischer'; did you mean 'fisher'? (known: *)",
+    ),
+    "engine": (
+        lambda tmp: train_ensembles(["news@bpe64"], "smoke", tmp, engine="rey"),
+        "unknown engine 'rey'; did you mean 'ray'? (known: local, ray)",
+    ),
+    "budget": (
+        lambda tmp: profile("smoke").changed(steps=1, tokens=1),
+        "profile 'smoke' gives both steps and tokens as the budget of a member: give one of the two",
+    ),
+    "corpus": (
+        lambda tmp: corpora.load("nwes"),
+        "unknown corpus 'nwes'; did you mean 'news'? (known: *; or the path of a file)",
+    ),
+    "file": (
+        lambda tmp: corpora.load(str(tmp / "none.fa")),
+        "no file */none.fa; give the path of a file, or the name of a corpus ('gfm corpora' lists them)",
+    ),
+    "column": (
+        lambda tmp: corpora.load(f"{written(tmp / 'a.csv', TABLE)}:words"),
+        "*/a.csv has no column 'words'; it has id, body, title: name one as */a.csv:COLUMN",
+    ),
+    "directory": (
+        lambda tmp: corpora.load(f"{tmp}/"),
+        "directory * holds no corpus: no file has one of the extensions *",
+    ),
+    "mixture": (
+        lambda tmp: corpora.load(str(written(tmp / "a.fa", FASTA).parent / written(tmp / "b.csv", TABLE).parent)),
+        "directory * mixes csv (b.csv) and sequences (a.fa); keep files of one kind in it",
+    ),
+    "tiny": (
+        corpus("tiny.fa", FASTA[:3000], "kmer2"),
+        "corpus 'tiny.fa' has 2997 bases; at least 5000 are needed for a split into train, validation and test: *",
+    ),
+    "short": (
+        corpus("short.fa", FASTA, "kmer4"),
+        "corpus of '*/short.fa@kmer4' is too short: its * bases (* tokens) leave the * part with * tokens in "
+        "windows of *, and 500 are needed for a meaningful answer: give about *000 bases or more",
+    ),
+    "reads": (
+        corpus("reads.fa", b"".join(b">%d\n%s\n" % (i, DNA[i : i + 70].encode()) for i in range(3000)), "kmer8"),
+        "the records of '*/reads.fa@kmer8' are too short (8 tokens on average): * give longer records, *",
+    ),
+    "kmers-of-text": (
+        corpus("prose.txt", b"some words and more. " * 900, "kmer3"),
+        "*kmer3*",
+    ),
+    "pickled": (models(BERT, pytorch_model__bin=b"\x80\x02cos\nsystem\n."), UNREADABLE),
+    "remote": (models(REMOTE, evil__py=EVIL), UNREADABLE),
+    "no-weights": (models(BERT), UNREADABLE),
+}
+
+
+def written(path: Path, content: bytes) -> Path:
+    """The file, with that content."""
+    path.write_bytes(content)
+    return path
+
+
+def says(error: BaseException, sentence: str) -> bool:
+    """Whether an error is that one sentence."""
+    pattern = re.escape(sentence).replace(r"\*", ".*")
+    return re.fullmatch(pattern, str(error)) is not None
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), FILES, ids=[name for name, *_ in FILES])
+def test_files(name: str, content: bytes, sentence: str, tmp_path: Path) -> None:
+    path = written(tmp_path / name, content)
+    with pytest.raises(GfmError) as caught:
+        corpora.load(str(path))
+    assert says(caught.value, sentence), str(caught.value)
+    assert str(caught.value).startswith(str(path)) and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("change", "sentence"), ENTRIES, ids=lambda value: str(value)[:30])
+def test_entries_of_the_registry(
+    change: dict[str, Any], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GFM_REGISTRY", str(tmp_path / "corpora.yaml"))
+    (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"one": ENTRY}))
+    assert list(corpora.registry()) == ["one"]
+    (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"one": ENTRY | change}))
+    with pytest.raises(GfmError) as caught:
+        corpora.registry()
+    assert says(caught.value, sentence), str(caught.value)
+
+
+def test_a_name_in_the_registry_stays_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GFM_REGISTRY", str(tmp_path / "corpora.yaml"))
+    (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"../../one": ENTRY}))
+    with pytest.raises(GfmError, match="a name is made of letters, digits and the signs"):
+        corpora.registry()
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_what_is_asked_for(case: str, tmp_path: Path) -> None:
+    ask, sentence = ASKED[case]
+    with pytest.raises(GfmError) as caught:
+        ask(tmp_path)
+    assert says(caught.value, sentence), str(caught.value)
+    assert not list(tmp_path.rglob("was-run"))  # no code of a checkpoint
+
+
+def test_there_are_many() -> None:
+    assert len(FILES) + len(ENTRIES) + len(ASKED) >= 60
