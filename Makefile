@@ -15,9 +15,6 @@ CORPORA ?=
 unexport PYTHONDONTWRITEBYTECODE
 MARKERS := $(if $(filter 1,$(CORPORA)),,not corpora)
 
-# An import of torch without its compiled files takes ten seconds more, and every kernel and worker imports it.
-unexport PYTHONDONTWRITEBYTECODE
-
 .PHONY: help book test lint format clean distclean env
 
 help: ## this list

@@ -1,6 +1,7 @@
 """Small corpora that the tests make, and one ensemble trained on them for all tests that read one."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ settings.load_profile("any-machine")
 
 
 #: Files that take minutes, longest first: with ``--dist loadfile`` the others fill the time beside and after them.
-LONG = ("test_chapters.py", "test_driver.py", "test_cluster.py")
+LONG = ("test_chapters.py", "test_cluster.py", "test_driver.py", "test_batch.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,6 +38,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all processes of a test run."""
     base = tmp_path_factory.getbasetemp()
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+
+
+@pytest.fixture(scope="module")
+def no_other_cluster(shared: Path) -> Iterator[None]:
+    """Simulated clusters of two processes would use the same ports: one at a time."""
+    with locked(shared / "cluster"):
+        yield
 
 
 def write_once(path: Path, text: str) -> Path:

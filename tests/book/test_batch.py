@@ -152,7 +152,6 @@ def undisturbed(corpora: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("batch")
 class TestSixCorpora:
     def test_five_reports_and_one_clear_failure(self, undisturbed: BatchReport, corpora: dict[str, Path]) -> None:
         states = {Path(one.corpus).name: one.state for one in undisturbed.outcomes}

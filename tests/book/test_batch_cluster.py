@@ -22,10 +22,7 @@ from gfm_utils.errors import GfmError
 from gfm_utils.tables import table, write_table
 
 PYTHONPATH = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-pytestmark = [
-    pytest.mark.xdist_group("cluster"),
-    pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed"),
-]
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 
 
 def small_report(job: Job, on_chapter: OnChapter) -> Outcome:
@@ -68,7 +65,7 @@ def runs(pid: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster(no_other_cluster: None) -> Iterator[Any]:
     """A head that makes no reports, and two nodes; ``RAY_ADDRESS`` is theirs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")

@@ -23,7 +23,7 @@ LONG = 200
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster(tmp_path_factory, no_other_cluster):
     """A head that trains nothing, and one node with one CPU; ``RAY_ADDRESS`` is theirs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
