@@ -191,7 +191,7 @@ def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
     return themed(alt.layer(points, span, tick).properties(width="container", height=height))
 
 
-def budget_chart(table: pd.DataFrame) -> alt.LayerChart:
+def budget_chart(table: pd.DataFrame) -> alt.FacetChart:
     """Shares of the encoder and of both paths after different budgets, with intervals over members.
 
     Args:
@@ -210,5 +210,8 @@ def budget_chart(table: pd.DataFrame) -> alt.LayerChart:
     span = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", **x), x2="high:Q")
     layers = alt.layer(span, base.mark_point(size=70, filled=True).encode(x=alt.X("value:Q", **x)))
     names = list(dict.fromkeys(rows["condition"]))
-    facet = alt.Row("condition:N", title=None, sort=names, header=alt.Header(labelAngle=0, labelAlign="left"))
-    return themed(layers.properties(width=230, height=70).facet(row=facet))
+    facet = alt.Row(
+        "condition:N", title=None, sort=names, header=alt.Header(labelOrient="top", labelAnchor="start")
+    )
+    faceted = layers.properties(width=230, height=alt.Step(28)).facet(row=facet)
+    return themed(faceted.resolve_scale(y="independent"))
