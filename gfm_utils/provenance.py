@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -24,8 +25,13 @@ NAMED = ("gfm_utils", "torch", "transformers", "tokenizers", "numpy", "numba")
 
 @cache
 def environment_versions() -> dict[str, str]:
-    """Version of Python and of every installed distribution, by name."""
-    found = {str(dist.name): dist.version for dist in importlib.metadata.distributions()}
+    """Version of Python and of every installed distribution, by name.
+
+    What a distribution carries inside itself does not count: Ray puts its own copies on the path as soon as it is
+    imported, and a key made before would not equal one made after.
+    """
+    path = [entry for entry in sys.path if not {"site-packages", "dist-packages"} & set(Path(entry).parts[:-1])]
+    found = {str(dist.name): dist.version for dist in importlib.metadata.distributions(path=path)}
     return {"python": platform.python_version(), **dict(sorted(found.items()))}
 
 

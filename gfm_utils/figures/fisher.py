@@ -78,11 +78,15 @@ def flow_chart(table: pd.DataFrame) -> alt.LayerChart:
 def trace_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Trace of the Fisher information along training, and by how much the paper's form overstates it.
 
+    An interval of few members may reach below zero, for which a logarithmic axis has no place: it is drawn down
+    to half the least mean.
+
     Args:
         table: result of ``fisher_flow``.
     """
     rows = with_span(summaries(rows_of(table, *TRACES, axis="step")))
-    rows = rows.assign(shown=rows["metric"].map(TRACES), step=rows["x"])
+    least = rows.groupby("metric")["value"].transform("min") / 2
+    rows = rows.assign(shown=rows["metric"].map(TRACES), step=rows["x"], low=rows["low"].clip(lower=least))
     shown = {"title": "nats², or times", "scale": alt.Scale(type="log"), "axis": alt.Axis(format="~g")}
     return _along_training(rows, conditions_of(table), list(TRACES.values()), "form ", shown, ".3g")
 
@@ -213,5 +217,4 @@ def budget_chart(table: pd.DataFrame) -> alt.FacetChart:
     facet = alt.Row(
         "condition:N", title=None, sort=names, header=alt.Header(labelOrient="top", labelAnchor="start")
     )
-    faceted = layers.properties(width=230, height=alt.Step(28)).facet(row=facet)
-    return themed(faceted.resolve_scale(y="independent"))
+    return themed(layers.properties(width=230, height=alt.Step(28)).facet(row=facet))

@@ -71,7 +71,7 @@ def test_inflation_is_between_none_and_all_in_common(trained, smoke):
     found = flow[(flow["metric"] == "fisher_inflation") & flow["member"].notna()]["value"]
     examples = masked_tokens(trained[0], max(2, smoke.fisher_windows // 4), smoke.test_mask, 42)
     assert (found > 0).all() and (found < 2 * examples.tokens).all()
-    assert found.iloc[0] > 2  # untrained, tokens have most of their gradients in common
+    assert found.iloc[0] > 1  # gradients that have nothing in common give 1; untrained ones have much in common
 
 
 def test_rescaling_moves_one_and_not_the_other(trained, smoke):
