@@ -127,7 +127,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(  # the default book, on two cores
             name="quick", max_symbols=12_000_000, tokenizer_symbols=2_000_000, members=5, steps=1000,
-            test_windows=512, fisher_windows=128, entropy_order=12, code_symbols=2_000_000, **_COMMON,
+            test_windows=512, fisher_windows=96, entropy_order=12, code_symbols=2_000_000, **_COMMON,
         ),
         Profile(  # one small GPU
             name="colab", max_symbols=30_000_000, tokenizer_symbols=4_000_000, members=5, steps=8000,

@@ -49,7 +49,7 @@ def share_chart(table: pd.DataFrame, split_embeddings: bool = False, metric: str
         .mark_bar()
         .encode(
             x=alt.X("value:Q", title="share of the Fisher information", axis=alt.Axis(format="%"), stack=True),
-            y=alt.Y("bar:N", title=None, sort=None, axis=alt.Axis(labelLimit=200)),
+            y=alt.Y("bar:N", title=None, sort=None, axis=alt.Axis(labelLimit=230)),
             color=alt.Color("x:N", title=None, sort=groups, scale=alt.Scale(domain=groups, scheme="tableau20")),
             order="rank:Q",
             tooltip=[
@@ -96,11 +96,12 @@ def _along_training(
 ) -> alt.LayerChart:
     """Lines over the training step of what a list chooses (column ``shown``); controls are dashed."""
     name = f"chosen_{label.strip()}"
+    marked = alt.Axis(values=sorted(rows["step"].unique()), labelOverlap="greedy")
     base = (
         alt.Chart(rows[["condition", "state", "shown", "step", "value", "low", "high"]])
         .transform_filter(f"datum.shown == {name}")
         .encode(
-            x=alt.X("step:Q", title="training step", scale=alt.Scale(type="symlog")),
+            x=alt.X("step:Q", title="training step", scale=alt.Scale(type="symlog"), axis=marked),
             color=condition_colour(conditions, legend=alt.Legend(symbolOpacity=1)),
         )
     )
@@ -127,11 +128,12 @@ def jolt_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = rows.assign(part=place[0], size=place[1].astype(float))
     conditions = conditions_of(table)
     parts, log = list(dict.fromkeys(rows["part"])), alt.Scale(type="log")
+    sizes = alt.Axis(format="~g", values=sorted(rows["size"].unique()))
     base = (
         alt.Chart(rows[["condition", "metric", "part", "size", "value", "low", "high"]])
         .transform_filter("datum.condition == jolted")
         .encode(
-            x=alt.X("size:Q", title="jolt ε of every parameter", scale=log, axis=alt.Axis(format="~g")),
+            x=alt.X("size:Q", title="jolt ε of every parameter", scale=log, axis=sizes),
             y=alt.Y("value:Q", title="KL divergence, nats per token", scale=log, axis=alt.Axis(format=".0e")),
             color=alt.Color("part:N", title=None, scale=alt.Scale(domain=parts, range=list(COLOURS[4:7]))),
             tooltip=["condition", "part", "metric", "size:Q", *tooltips("value", "low", "high", text=".3g")],
@@ -178,7 +180,7 @@ def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
         key=lambda names: names.map((conditions if names.name == "condition" else STATES).index),
     )  # fmt: skip
     rows = rows.assign(bar=rows["condition"] + ", " + rows["state"])
-    y = alt.Y("bar:N", title=None, sort=list(dict.fromkeys(rows["bar"])), axis=alt.Axis(labelLimit=200))
+    y = alt.Y("bar:N", title=None, sort=list(dict.fromkeys(rows["bar"])), axis=alt.Axis(labelLimit=230))
     x = alt.X("value:Q", title="encoder's share of the Fisher information", axis=alt.Axis(format="%"))
     tips = ["condition", "state", alt.Tooltip("member:N", title="seed"), alt.Tooltip("value:Q", format=".1%")]
     points = (

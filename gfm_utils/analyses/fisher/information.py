@@ -65,8 +65,9 @@ def fisher_information(
     ``fisher_share`` (of that) are per token and empirical; ``fisher_share`` comes again with an interval over
     test windows (axis ``group_over_sequences``). Of trained members also, as both with a suffix: ``_sampled``
     (tokens drawn from the model), ``_paper`` (the paper's own form, in the profile's batches) and ``_invariant``
-    (Σ θ² F, without a unit). Then ``gradient_noise_ratio`` (share), ``effective_dimension`` and ``context_gain``
-    (bits/token, axis ``on`` ``fisher_tokens``: on the tokens whose gradients are taken).
+    (Σ θ² F, without a unit). Then ``gradient_noise_ratio`` (share) and ``effective_dimension``, both not of a
+    random context, and ``context_gain`` (bits/token, axis ``on`` ``fisher_tokens``: on the tokens whose gradients
+    are taken).
 
     States: ``trained``, ``untrained``, ``random_context`` (trained members that read the visible tokens in
     random order) and ``shuffled`` (trained on tokens in random order, and read there; of the plain condition).
@@ -210,13 +211,14 @@ def _state_rows(
     yield from sequence_rows(base, empirical)
     for measure in further:
         yield from _trace_rows(ensemble, base, models, examples, measure)
-    spreads = np.array(each(partial(spread, examples=read), models))
+    if base["state"] != "random_context":
+        spreads = np.array(each(partial(spread, examples=read), models))
+        for metric, unit, values in (
+            ("gradient_noise_ratio", "share", spreads[:, 0]),
+            ("effective_dimension", "dimensions", spreads[:, 1]),
+        ):
+            yield from member_rows({**base, "metric": metric, "unit": unit}, ensemble.seeds, values, len(read))
     counts = ensemble.store.counts("train")
     gains = np.array(each(partial(context_gain, examples=read, counts=counts), models))
-    for metric, unit, values in (
-        ("gradient_noise_ratio", "share", spreads[:, 0]),
-        ("effective_dimension", "dimensions", spreads[:, 1]),
-    ):
-        yield from member_rows({**base, "metric": metric, "unit": unit}, ensemble.seeds, values, len(read))
     gain = {**base, "metric": "context_gain", "unit": "bits/token", "axis": "on", "x": "fisher_tokens"}
     yield from member_rows(gain, ensemble.seeds, gains, read.tokens)
