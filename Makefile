@@ -13,18 +13,21 @@ CORPORA ?=
 # Processes here start by the dozen; without bytecode each of them compiles torch and transformers anew, which
 # more than doubles the processor time of its imports.
 unexport PYTHONDONTWRITEBYTECODE
-MARKERS := $(if $(filter 1,$(CORPORA)),,not corpora)
+MARKERS := not colab$(if $(filter 1,$(CORPORA)),, and not corpora)
 
-.PHONY: help book test lint format clean distclean env
+.PHONY: help book test test-colab lint format clean distclean env
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 book: $(STAMP) ## run the chapters and build the pages (options: make book ARGS="--profile smoke")
 	@$(BIN)/gfm build $(ARGS)
 
 test: lint ## lint, types, imports and all tests (with the real corpora: make test CORPORA=1)
-	@$(if $(MARKERS),,GFM_TEST_CORPORA=1 )OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "$(MARKERS)"
+	@$(if $(filter 1,$(CORPORA)),GFM_TEST_CORPORA=1 )OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "$(MARKERS)"
+
+test-colab: $(STAMP) ## every notebook alone, in a new environment with only Jupyter and torch (half an hour)
+	@$(BIN)/python -m pytest -q -x -m colab tests/test_colab.py $(ARGS)
 
 lint: $(STAMP) ## style, types and the direction of imports
 	@$(BIN)/ruff check .
