@@ -29,6 +29,12 @@ TRACES = {
     "fisher_inflation": "by what batches inflate the trace",
 }
 
+#: Names of rows above them, not beside them, where they would take most of the width of a phone.
+ABOVE = alt.Axis(
+    labelAlign="left", labelPadding=0, labelOffset=-15, labelLimit=300, ticks=False, domain=False, grid=False
+)
+SPACED = alt.Scale(paddingInner=0.5, paddingOuter=0.5)
+
 
 def share_chart(table: pd.DataFrame, split_embeddings: bool = False, metric: str = "fisher_share") -> alt.Chart:
     """Shares of the Fisher information by group, a bar a condition and state.
@@ -49,7 +55,7 @@ def share_chart(table: pd.DataFrame, split_embeddings: bool = False, metric: str
         .mark_bar()
         .encode(
             x=alt.X("value:Q", title="share of the Fisher information", axis=alt.Axis(format="%"), stack=True),
-            y=alt.Y("bar:N", title=None, sort=None, axis=alt.Axis(labelLimit=230)),
+            y=alt.Y("bar:N", title=None, sort=None, axis=ABOVE, scale=SPACED),
             color=alt.Color("x:N", title=None, sort=groups, scale=alt.Scale(domain=groups, scheme="tableau20")),
             order="rank:Q",
             tooltip=[
@@ -57,7 +63,7 @@ def share_chart(table: pd.DataFrame, split_embeddings: bool = False, metric: str
                 alt.Tooltip("low:Q", format=".1%"), alt.Tooltip("high:Q", format=".1%"),
             ],
         )
-        .properties(width="container", height=28 * rows["bar"].nunique())
+        .properties(width="container", height=36 * rows["bar"].nunique())
     )  # fmt: skip
     return themed(chart)
 
@@ -180,7 +186,7 @@ def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
         key=lambda names: names.map((conditions if names.name == "condition" else STATES).index),
     )  # fmt: skip
     rows = rows.assign(bar=rows["condition"] + ", " + rows["state"])
-    y = alt.Y("bar:N", title=None, sort=list(dict.fromkeys(rows["bar"])), axis=alt.Axis(labelLimit=230))
+    y = alt.Y("bar:N", title=None, sort=list(dict.fromkeys(rows["bar"])), axis=ABOVE, scale=SPACED)
     x = alt.X("value:Q", title="encoder's share of the Fisher information", axis=alt.Axis(format="%"))
     tips = ["condition", "state", alt.Tooltip("member:N", title="seed"), alt.Tooltip("value:Q", format=".1%")]
     points = (
@@ -193,7 +199,7 @@ def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
     tick = mean.mark_tick(thickness=3, color="black").encode(
         x="value:Q", tooltip=["condition", "state", *tooltips("value", "low", "high", text=".1%")]
     )  # fmt: skip
-    height = 28 * rows["bar"].nunique()
+    height = 36 * rows["bar"].nunique()
     return themed(alt.layer(points, span, tick).properties(width="container", height=height))
 
 
