@@ -4,9 +4,8 @@ import re
 from dataclasses import dataclass, replace
 
 from gfm_utils.errors import GfmError
+from gfm_utils.tokens.transforms import Transform
 
-#: What can be done to the tokens of a corpus, by name; written ``corpus+name@tokenizer``.
-TRANSFORMS = ("shuffle",)
 _TOKENIZER = re.compile(r"(?P<kind>kmer|bpe)(?P<size>[1-9][0-9]*)")
 
 
@@ -17,7 +16,8 @@ class Condition:
     Attributes:
         corpus: registry name or path, e.g. ``tair10-chr1`` or ``my/genome.fa.gz``.
         tokenizer: ``kmer<k>`` with k from 1 to 8, or ``bpe<V>`` with V symbols and merges.
-        transform: one of ``TRANSFORMS``, or None for the tokens as they are.
+        transform: what makes a control of it (``shuffle``, ``noise0.25``, ``markov8``; all of them:
+            :mod:`gfm_utils.tokens.transforms`), or None for the corpus as it is.
     """
 
     corpus: str
@@ -29,7 +29,7 @@ class Condition:
         """Read ``corpus@tokenizer`` or ``corpus+transform@tokenizer``.
 
         Raises:
-            GfmError: there is no ``@``, or the tokenizer's name is unknown.
+            GfmError: there is no ``@``, the tokenizer's name is unknown, or the transform's number makes no sense.
         """
         corpus, at, tokenizer = text.rpartition("@")
         if not at or not corpus:
@@ -38,8 +38,8 @@ class Condition:
             )
         tokenizer_kind(tokenizer)
         plain, plus, transform = corpus.rpartition("+")
-        if plus and plain and transform in TRANSFORMS:  # any other "+" belongs to the name of a file
-            return cls(plain, tokenizer, transform)
+        if plus and plain and Transform.named(transform):  # any other "+" belongs to the name of a file
+            return cls(plain, tokenizer, str(Transform.parse(transform)))
         return cls(corpus, tokenizer)
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,8 @@ from gfm_utils.profiles import Profile
 from gfm_utils.tokens import tokenizers, transforms
 from gfm_utils.tokens.conditions import Condition
 from gfm_utils.tokens.streaming import tokenize
+from gfm_utils.tokens.tokenizers import SPECIAL
+from gfm_utils.tokens.transforms import Transform, symbol_transform, transform_tokens
 
 #: Bump when the same corpus and tokenizer name give other arrays than before (tests pin their hashes).
 FORMAT = 1
@@ -143,7 +146,7 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
     """
     parsed = Condition.parse(condition)
     if parsed.transform is not None:
-        return _transformed(parsed, prepare(str(parsed.transformed(None)), profile, runs_dir, seed), seed)
+        return _transformed(parsed, prepare(str(parsed.transformed(None)), profile, runs_dir, seed), profile, seed)
     plan = corpora.plan(parsed.corpus, progress=True)
     large = _is_large(plan, profile)
     key = {
@@ -162,22 +165,77 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
     return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
 
 
-def _transformed(condition: Condition, plain: TokenStore, seed: int) -> TokenStore:
+def _transformed(condition: Condition, plain: TokenStore, profile: Profile, seed: int) -> TokenStore:
     """The store of a condition with a transform, found beside the plain one, or made from it."""
-    name = str(condition.transform)
-    key = {"of": plain.about["key"], "transform": name, "format": transforms.FORMAT, "seed": seed}
+    transform = Transform.parse(str(condition.transform))
+    key = {"of": plain.about["key"], "transform": str(transform), "format": transforms.FORMAT, "seed": seed}
     path = plain.path.parent / f"{condition.slug}-{digest(key)}"
     with locked(path):
         if not (path / "store.json").exists():
             with atomic(path) as temporary:
                 shutil.copytree(plain.path / "tokenizer", temporary / "tokenizer")
-                for number, part in enumerate(PARTS):
-                    rng = np.random.default_rng([seed, number])
-                    np.save(temporary / f"{part}.npy", transforms.FUNCTIONS[name](plain.tokens(part), rng))
-                    shutil.copy(plain.path / f"{part}-lengths.npy", temporary)
-                about = {**plain.about, "condition": str(condition), "key": key}
+                make = _transformed_symbols if transform.on_symbols else _transformed_tokens
+                made = make(temporary, condition, transform, plain, profile, seed)
+                about = {**plain.about, "condition": str(condition), "key": key, **made}
                 write_json(temporary / "store.json", about)
     return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
+
+
+def _transformed_tokens(
+    folder: Path, condition: Condition, transform: Transform, plain: TokenStore, profile: Profile, seed: int
+) -> dict[str, Any]:
+    """Write the transformed tokens of each part; returns what ``store.json`` says of them."""
+    sizes, vocabulary = {}, (len(SPECIAL), plain.vocabulary)
+    for number, part in enumerate(PARTS):
+        rng = np.random.default_rng([seed, number])
+        lengths = np.load(plain.path / f"{part}-lengths.npy")
+        tokens = transform_tokens(transform, plain.tokens(part), lengths, vocabulary, rng)
+        np.save(folder / f"{part}.npy", tokens)
+        np.save(folder / f"{part}-lengths.npy", lengths)
+        sizes[part] = {"symbols": int(plain.token_lengths[tokens].sum()), "tokens": len(tokens)}
+    return {"parts": sizes}
+
+
+def _transformed_symbols(
+    folder: Path, condition: Condition, transform: Transform, plain: TokenStore, profile: Profile, seed: int
+) -> dict[str, Any]:
+    """Write the tokens of the transformed letters of each part, by the plain tokenizer.
+
+    Raises:
+        GfmError: the corpus is too large to be held in memory, or the transform does not fit it.
+    """
+    plan = corpora.plan(condition.corpus, progress=True)
+    if _is_large(plan, profile):
+        raise GfmError(
+            f"{str(condition)!r}: transform {str(transform)!r} needs the corpus in memory, and it has more than "
+            f"{LARGE:,} symbols; give a part of it as a file of its own, or use a transform of tokens (noise0.5)"
+        )
+    corpus = load_corpus(condition.corpus, profile)
+    parts = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols).parts()
+    change, rate = symbol_transform(transform, corpus.kind, parts["train"])
+    rngs = [np.random.default_rng([seed, number]) for number in range(len(PARTS))]
+    changed = {part: change(parts[part], rng) for part, rng in zip(PARTS, rngs, strict=True)}
+    made: dict[str, Any] = {"parts": _encoded(folder, plain.tokenizer, condition.tokenizer, changed, corpus.kind)}
+    if rate is not None:
+        made["entropy_rate"] = {"value": rate, "unit": f"bits/{plain.unit}"}
+    return made
+
+
+def _encoded(
+    folder: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    name: str,
+    parts: Mapping[str, Sequence[corpora.Segment]],
+    kind: str,
+) -> dict[str, Any]:
+    """Write the tokens of each part; returns how many symbols and tokens it has."""
+    sizes = {}
+    for part, segments in parts.items():
+        arrays = tokenizers.encode(tokenizer, name, segments, kind)
+        np.save(folder / f"{part}.npy", np.concatenate(arrays) if arrays else np.zeros(0, np.uint16))
+        np.save(folder / f"{part}-lengths.npy", np.asarray([len(array) for array in arrays], np.int64))
+        sizes[part] = {"symbols": sum(map(len, segments)), "tokens": sum(map(len, arrays))}
+    return sizes
 
 
 def load_corpus(source: str, profile: Profile) -> corpora.Corpus:
@@ -214,12 +272,7 @@ def _make(
     with atomic(path) as temporary:
         temporary.mkdir(parents=True)
         tokenizer.save_pretrained(temporary / "tokenizer")
-        sizes = {}
-        for part, segments in split.parts().items():
-            arrays = tokenizers.encode(tokenizer, condition.tokenizer, segments, corpus.kind)
-            np.save(temporary / f"{part}.npy", np.concatenate(arrays) if arrays else np.zeros(0, np.uint16))
-            np.save(temporary / f"{part}-lengths.npy", np.asarray([len(array) for array in arrays], np.int64))
-            sizes[part] = {"symbols": sum(map(len, segments)), "tokens": sum(map(len, arrays))}
+        sizes = _encoded(temporary, tokenizer, condition.tokenizer, split.parts(), corpus.kind)
         _describe(temporary, condition, plan, key, {"vocabulary": len(tokenizer), "parts": sizes})
 
 

@@ -1,19 +1,171 @@
-"""Controls made from the tokens of a condition: the same tokens with something taken away."""
+"""Controls: a corpus with something taken away, written ``corpus+transform@tokenizer``.
 
-from collections.abc import Callable
+Every part (training, validation, test) is transformed by itself, so that nothing of one gets into another; only
+the chain of a Markov surrogate is fitted on the training part for all three. The tokenizer is that of the corpus
+as it is, so that the vocabulary stays.
+
+On tokens:
+
+- ``shuffle``: all tokens of a part in random order; their counts stay to the last one.
+- ``noise<r>``, 0 < r <= 1: a share r of the tokens, chosen at random, in random order among themselves: what
+  replacing them by draws from the unigram distribution does, with the counts kept to the last one.
+- ``windows<n>``: stretches of n tokens in random order.
+- ``reverse``: the tokens of each segment from the last to the first; the entropy rate stays.
+- ``uniform``: every token drawn anew, each of the vocabulary equally likely.
+
+On bases or characters, before tokenizing:
+
+- ``markov<k>``, ``markov<k>t<T>``: a surrogate from a chain of order k, at temperature T
+  (:mod:`gfm_utils.corpora.surrogates`).
+- ``mononucleotide``, ``dinucleotide``: shuffles of each segment that keep the counts of symbols, or of pairs.
+- ``words``, ``sentences``: of text, in random order within each segment (:mod:`gfm_utils.corpora.shuffles`).
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from gfm_utils.corpora import Segment
+from gfm_utils.corpora.shuffles import shuffle_pairs, shuffle_sentences, shuffle_symbols, shuffle_words
+from gfm_utils.corpora.surrogates import LONGEST, MarkovChain, surrogate
+from gfm_utils.errors import GfmError
+
 Tokens = npt.NDArray[np.uint16]
 #: Bump when a transform gives other tokens than before.
 FORMAT = 1
+_NAME = re.compile(r"(?P<name>[a-z]+?)(?P<size>[0-9.]*)(t(?P<temperature>[0-9.]+))?")
+_SHUFFLES: dict[str, Callable[[Sequence[Segment], np.random.Generator], list[Segment]]] = {
+    "mononucleotide": shuffle_symbols,
+    "dinucleotide": shuffle_pairs,
+    "words": shuffle_words,
+    "sentences": shuffle_sentences,
+}
+#: Those whose name holds a number, and what it may be.
+_SIZED = {
+    "noise": "a share above 0 and at most 1, as in noise0.25",
+    "windows": "a number of tokens, as in windows16",
+    "markov": f"an order from 0 to {LONGEST}, as in markov8, and perhaps a temperature, as in markov4t0.5",
+}
+_PLAIN = ("shuffle", "reverse", "uniform", *_SHUFFLES)
 
 
-def shuffle(tokens: Tokens, rng: np.random.Generator) -> Tokens:
-    """The tokens of a part in random order: their frequencies stay, and nothing else (a source of order 0)."""
-    return rng.permutation(tokens)
+@dataclass(frozen=True)
+class Transform:
+    """A transform by its name and numbers.
+
+    Attributes:
+        name: without numbers.
+        size: share of ``noise``, tokens of ``windows``, order of ``markov``; else 0.
+        temperature: of ``markov``; else 1.
+    """
+
+    name: str
+    size: float = 0
+    temperature: float = 1
+
+    @staticmethod
+    def named(text: str) -> bool:
+        """Whether the text is the name of a transform, perhaps with numbers."""
+        match = _NAME.fullmatch(text)
+        return match is not None and match["name"] in (*_SIZED, *_PLAIN)
+
+    @classmethod
+    def parse(cls, text: str) -> "Transform":
+        """Read a transform's name.
+
+        Raises:
+            GfmError: the name is unknown, or its numbers are missing, too many, or out of range.
+        """
+        match = _NAME.fullmatch(text)
+        if match is None or match["name"] not in (*_SIZED, *_PLAIN):
+            raise GfmError(f"unknown transform {text!r}; there are {', '.join((*_SIZED, *_PLAIN))}")
+        name = match["name"]
+        try:
+            size, temperature = float(match["size"] or 0), float(match["temperature"] or 1)
+        except ValueError:
+            raise GfmError(f"transform {text!r} holds no number; write for example noise0.25 or markov8") from None
+        if name in _PLAIN:
+            if match["size"] or match["temperature"]:
+                raise GfmError(f"transform {text!r}: {name} takes no number")
+        elif not _fits(name, match["size"], size) or (
+            match["temperature"] and (name != "markov" or temperature <= 0)
+        ):
+            raise GfmError(f"transform {text!r}: {name} takes {_SIZED[name]}")
+        return cls(name, size, temperature)
+
+    def __str__(self) -> str:
+        size = f"{self.size:g}" if self.name in _SIZED else ""
+        return f"{self.name}{size}" + (f"t{self.temperature:g}" if self.temperature != 1 else "")
+
+    @property
+    def on_symbols(self) -> bool:
+        """Whether it works on bases or characters, before tokenizing."""
+        return self.name == "markov" or self.name in _SHUFFLES
 
 
-#: By the names of ``conditions.TRANSFORMS``.
-FUNCTIONS: dict[str, Callable[[Tokens, np.random.Generator], Tokens]] = {"shuffle": shuffle}
+def _fits(name: str, text: str, size: float) -> bool:
+    if name == "noise":
+        return 0 < size <= 1
+    return text.isdecimal() and (size >= 1 if name == "windows" else size <= LONGEST)
+
+
+def transform_tokens(
+    transform: Transform,
+    tokens: Tokens,
+    lengths: npt.NDArray[np.int64],
+    vocabulary: tuple[int, int],
+    rng: np.random.Generator,
+) -> Tokens:
+    """The tokens of a part, transformed.
+
+    Args:
+        transform: one that works on tokens.
+        tokens: of the part, shape (n,).
+        lengths: of its segments, in tokens; their sum is n.
+        vocabulary: first and last but one id of the tokens that may occur.
+        rng: what chance is drawn from.
+    """
+    if transform.name == "shuffle":
+        return rng.permutation(tokens)
+    if transform.name == "noise":
+        changed = np.array(tokens)
+        chosen = rng.permutation(len(tokens))[: round(transform.size * len(tokens))]
+        changed[np.sort(chosen)] = tokens[chosen]
+        return changed
+    if transform.name == "windows":
+        size = int(transform.size)
+        whole = len(tokens) // size * size
+        stretches = rng.permutation(tokens[:whole].reshape(-1, size))
+        return np.concatenate([stretches.reshape(-1), tokens[whole:]])
+    if transform.name == "reverse":
+        ends = np.repeat(np.cumsum(lengths), lengths)
+        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return np.asarray(tokens[starts + ends - 1 - np.arange(len(tokens))])
+    return rng.integers(*vocabulary, len(tokens)).astype(np.uint16)
+
+
+def symbol_transform(
+    transform: Transform, kind: str, train: Sequence[Segment]
+) -> tuple[Callable[[Sequence[Segment], np.random.Generator], list[Segment]], float | None]:
+    """The function that transforms the segments of a part, and the entropy rate of what it gives, if it is known.
+
+    Args:
+        transform: one that works on bases or characters.
+        kind: ``"dna"`` or ``"text"``.
+        train: the training part, which a Markov chain is fitted on.
+
+    Returns:
+        The function, and bits per symbol (None: not known exactly).
+
+    Raises:
+        GfmError: words or sentences of DNA, or the chain cannot be fitted.
+    """
+    if transform.name == "markov":
+        chain = MarkovChain.fit(train, int(transform.size), transform.temperature)
+        return lambda segments, rng: surrogate(chain, segments, rng), chain.rate
+    if kind == "dna" and transform.name in ("words", "sentences"):
+        raise GfmError(f"transform {transform.name!r} is for text, and DNA has no {transform.name}; use windows16")
+    return _SHUFFLES[transform.name], None

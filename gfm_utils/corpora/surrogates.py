@@ -1,0 +1,184 @@
+"""Markov surrogates: text or DNA that keeps the statistics of short blocks and has nothing else.
+
+The chain of order k is fitted by counting, with the segments joined into one circle, so that every context has a
+successor and occurs as often as it is entered: the stationary distribution of the fitted chain is exactly the
+frequency of its contexts, and its entropy rate is exactly the conditional entropy of the counted blocks,
+h = −Σ_c π(c) Σ_x p(x | c) log2 p(x | c).
+A temperature T other than 1 raises every probability to the power 1/T and normalises the rows again: below 1 the
+chain becomes more predictable while the same blocks remain possible.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from gfm_utils.corpora.segments import Segment
+from gfm_utils.errors import GfmError
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+#: Longest context of a chain.
+LONGEST = 12
+_LARGEST = 2**62  # ids of contexts are kept below it
+_SETTLED = 1e-13  # total change of a stationary distribution in one iteration
+_ITERATIONS = 200_000
+
+
+@dataclass(frozen=True)
+class MarkovChain:
+    """A fitted chain; its edges are the pairs of a context and a symbol that were seen.
+
+    Attributes:
+        order: k, symbols of a context.
+        temperature: T.
+        rate: h, bits per symbol, exact for this chain.
+        alphabet: code points of the symbols, shape (K,).
+        stationary: share of each context, shape (contexts,).
+        first: number of the first edge of each context, and of all edges, shape (contexts + 1,).
+        symbols: index into the alphabet of each edge, shape (edges,).
+        cumulative: p(symbol or an earlier one | context), shape (edges,).
+        following: context that each edge leads to, shape (edges,).
+    """
+
+    order: int
+    temperature: float
+    rate: float
+    alphabet: Integers = field(repr=False)
+    stationary: Floats = field(repr=False)
+    first: Integers = field(repr=False)
+    symbols: Integers = field(repr=False)
+    cumulative: Floats = field(repr=False)
+    following: Integers = field(repr=False)
+
+    @classmethod
+    def fit(cls, segments: Sequence[Segment], order: int, temperature: float = 1.0) -> "MarkovChain":
+        """Count the blocks of the segments, joined into a circle.
+
+        Args:
+            segments: the training part.
+            order: k from 0 to ``LONGEST``.
+            temperature: T > 0; 1 leaves the counted frequencies as they are.
+
+        Raises:
+            GfmError: the order or the temperature is out of range, there are not more symbols than a context has,
+                or the stationary distribution of a tempered chain was not found.
+        """
+        if not 0 <= order <= LONGEST or temperature <= 0:
+            raise GfmError(
+                f"a Markov surrogate has an order from 0 to {LONGEST} and a temperature above 0, "
+                f"not order {order} and temperature {temperature:g}"
+            )
+        points = code_points("".join(segment.text for segment in segments))
+        if len(points) <= order:
+            raise GfmError(
+                f"a chain of order {order} cannot be fitted to {len(points)} symbols; give a longer corpus"
+            )
+        alphabet, symbols = np.unique(points, return_inverse=True)
+        contexts = _contexts(symbols, len(alphabet), order)
+        edges, seen_at, counts = np.unique(
+            contexts * len(alphabet) + symbols, return_index=True, return_counts=True
+        )
+        of = edges // len(alphabet)
+        following = contexts[(seen_at + 1) % len(symbols)]
+        size = int(of[-1]) + 1
+        first = np.searchsorted(of, np.arange(size + 1))
+        weights = _tempered(counts, of, first, temperature)
+        share = np.bincount(of, counts, size) / len(symbols)
+        stationary = share if temperature == 1 else _settled(share, of, following, weights)
+        rate = float(-(stationary[of] * weights * np.log2(weights)).sum())
+        before = np.cumsum(weights) - weights
+        cumulative = np.cumsum(weights) - before[first[:-1]][of]
+        cumulative[first[1:] - 1] = 1.0
+        return cls(
+            order,
+            temperature,
+            abs(rate),
+            alphabet,
+            stationary,
+            first,
+            edges % len(alphabet),
+            cumulative,
+            following,
+        )
+
+    def sample(self, length: int, rng: np.random.Generator) -> str:
+        """So many symbols; the context before the first one is drawn from the stationary distribution."""
+        context = int(np.searchsorted(np.cumsum(self.stationary), rng.random(), side="right"))
+        context = min(context, len(self.stationary) - 1)
+        drawn = _walk(self.first, self.symbols, self.cumulative, self.following, context, rng.random(length))
+        return text_of(self.alphabet[drawn])
+
+
+def surrogate(chain: MarkovChain, segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
+    """Segments of the same records, places and lengths, each drawn from the chain by itself."""
+    return [Segment(one.record, one.start, chain.sample(len(one), rng)) for one in segments]
+
+
+def code_points(text: str) -> Integers:
+    """Unicode code points of the characters, shape (len(text),)."""
+    return np.frombuffer(text.encode("utf-32-le"), np.uint32).astype(np.int64)
+
+
+def text_of(points: npt.ArrayLike) -> str:
+    """The text of code points, see :func:`code_points`."""
+    return np.asarray(points, "<u4").tobytes().decode("utf-32-le")
+
+
+def _contexts(symbols: Integers, alphabet: int, order: int) -> Integers:
+    """Number of the context before each symbol of the circle, consecutive from 0, shape (n,)."""
+    contexts, size = np.zeros(len(symbols), np.int64), 1
+    for _ in range(order):
+        if size * alphabet >= _LARGEST:
+            found, contexts = np.unique(contexts, return_inverse=True)
+            size = len(found)
+        contexts = np.roll(contexts * alphabet + symbols, 1)
+        size *= alphabet
+    return np.asarray(np.unique(contexts, return_inverse=True)[1], np.int64)
+
+
+def _tempered(counts: Integers, of: Integers, first: Integers, temperature: float) -> Floats:
+    """p(symbol | context) of each edge at a temperature, shape (edges,)."""
+    largest = np.maximum.reduceat(counts, first[:-1])
+    weights = (counts / largest[of]) ** (1 / temperature)
+    return np.asarray(weights / np.add.reduceat(weights, first[:-1])[of])
+
+
+def _settled(start: Floats, of: Integers, following: Integers, weights: Floats) -> Floats:
+    """Stationary distribution, by iteration of the chain that waits every other time, which cannot oscillate."""
+    now = start
+    for _ in range(_ITERATIONS):
+        after = (now + np.bincount(following, now[of] * weights, len(now))) / 2
+        if np.abs(after - now).sum() < _SETTLED:
+            return np.asarray(after / after.sum())
+        now = after
+    raise GfmError(
+        "the contexts of the tempered Markov chain do not settle; use a lower order or a temperature nearer to 1"
+    )
+
+
+@numba.njit(cache=True)
+def _walk(
+    first: np.ndarray,
+    symbols: np.ndarray,
+    cumulative: np.ndarray,
+    following: np.ndarray,
+    context: int,
+    draws: np.ndarray,
+) -> np.ndarray:  # pragma: no cover - compiled
+    """Symbols of a walk along the edges, one a draw from [0, 1)."""
+    out = np.empty(len(draws), np.int64)
+    for i in range(len(draws)):
+        low, high = first[context], first[context + 1] - 1
+        while low < high:
+            middle = (low + high) >> 1
+            if draws[i] < cumulative[middle]:
+                high = middle
+            else:
+                low = middle + 1
+        out[i] = symbols[low]
+        context = following[low]
+    return out

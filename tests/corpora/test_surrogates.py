@@ -1,0 +1,143 @@
+"""Surrogates and shuffles: what is to stay stays exactly, and what is said of the chain is true of it."""
+
+from collections import Counter
+from itertools import pairwise, permutations, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gfm_utils.corpora import Segment
+from gfm_utils.corpora.shuffles import shuffle_pairs, shuffle_sentences, shuffle_symbols, shuffle_words
+from gfm_utils.corpora.surrogates import MarkovChain, surrogate
+from gfm_utils.errors import GfmError
+
+LETTERS = st.text("ACGT", min_size=1, max_size=60)
+
+
+def pairs(text):
+    return Counter(pairwise(text))
+
+
+def one(text):
+    return [Segment("r", 5, text)]
+
+
+def rng():
+    return np.random.default_rng(1)
+
+
+@given(st.text("abC é", min_size=1, max_size=60), st.integers(0, 9))
+def test_pairs_stay_to_the_last_count(text, seed):
+    (got,) = shuffle_pairs(one(text), np.random.default_rng(seed))
+    assert pairs(got.text) == pairs(text)
+    assert (got.text[0], got.text[-1], got.start, got.record) == (text[0], text[-1], 5, "r")
+
+
+def test_every_order_with_the_same_pairs_is_equally_likely():
+    text = "AACACAGCA"
+    ways = {"".join(way) for way in permutations(text)}
+    ways = {way for way in ways if pairs(way) == pairs(text) and (way[0], way[-1]) == (text[0], text[-1])}
+    drawn, n, random = Counter(), 20_000, rng()
+    for got in shuffle_pairs(one(text) * n, random):
+        drawn[got.text] += 1
+    assert set(drawn) == ways and len(ways) > 5
+    expected = n / len(ways)
+    assert sum((count - expected) ** 2 / expected for count in drawn.values()) < len(ways) + 5 * len(ways) ** 0.5
+
+
+@given(LETTERS)
+def test_symbols_stay(text):
+    (got,) = shuffle_symbols(one(text), rng())
+    assert Counter(got.text) == Counter(text)
+
+
+def test_words_and_sentences_move_and_white_space_stays():
+    text = "One two  three four.\nFive six? Seven\teight 3.14 nine. Ten"
+    (words,) = shuffle_words(one(text), rng())
+    assert Counter(words.text.split()) == Counter(text.split()) and words.text != text
+    assert [c for c in words.text if c.isspace()] == [c for c in text if c.isspace()]
+    (sentences,) = shuffle_sentences(one(text), np.random.default_rng(3))
+    whole = ("One two  three four.", "Five six?", "Seven\teight 3.14 nine.", "Ten")
+    assert all(sentence in sentences.text for sentence in whole)
+    assert sentences.text != text and len(sentences.text) == len(text)
+
+
+def entropy(counts):
+    p = np.array(list(counts.values())) / sum(counts.values())
+    return -(p * np.log2(p)).sum()
+
+
+@settings(deadline=None)
+@given(st.text("ACG", min_size=6, max_size=80), st.integers(0, 4))
+def test_rate_is_the_conditional_entropy_of_the_circle(text, order):
+    def block(length):
+        circle = text + text[:length]
+        return entropy(Counter(circle[i : i + length] for i in range(len(text)))) if length else 0.0
+
+    chain = MarkovChain.fit(one(text), order)
+    assert chain.rate == pytest.approx(block(order + 1) - block(order), abs=1e-9)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.4, 2.0])
+def test_rate_is_that_of_the_dense_chain(temperature):
+    """Rows counted one by one, the stationary distribution by linear algebra."""
+    text = "".join(np.random.default_rng(0).choice(list("ACGT"), 2000, p=[0.4, 0.3, 0.2, 0.1]))
+    circle = text + text[:2]
+    counts = Counter(circle[i : i + 3] for i in range(len(text)))
+    contexts = ["".join(c) for c in product("ACGT", repeat=2)]
+    step, rows = np.zeros((16, 16)), []
+    for i, context in enumerate(contexts):
+        row = np.array([counts[context + x] for x in "ACGT"], float) ** (1 / temperature)
+        rows.append(row / row.sum())
+        for x, p in zip("ACGT", rows[-1], strict=True):
+            step[i, contexts.index(context[1] + x)] += p
+    values, vectors = np.linalg.eig(step.T)
+    pi = np.real(vectors[:, np.argmax(np.real(values))])
+    pi /= pi.sum()
+    rate = -sum(w * (p[p > 0] * np.log2(p[p > 0])).sum() for w, p in zip(pi, rows, strict=True))
+    chain = MarkovChain.fit(one(text), 2, temperature)
+    assert chain.rate == pytest.approx(rate, abs=1e-9)
+    assert chain.stationary == pytest.approx(pi, abs=1e-9)
+
+
+def test_sample_follows_the_chain():
+    text = "".join(np.random.default_rng(0).choice(list("ACGT"), 5000, p=[0.4, 0.3, 0.2, 0.1]))
+    chain = MarkovChain.fit(one(text), 1, 0.5)
+    got = chain.sample(200_000, rng())
+    again = MarkovChain.fit(one(got), 1)
+    assert again.rate == pytest.approx(chain.rate, abs=0.01)
+    assert again.stationary == pytest.approx(chain.stationary, abs=0.01)
+
+
+def test_a_chain_gives_only_blocks_that_were_seen():
+    text = "the cat sat on the mat and the rat sat on the cat"
+    chain = MarkovChain.fit(one(text), 3)
+    got = chain.sample(3000, rng())
+    circle = text + text[:3]
+    seen = {circle[i : i + 4] for i in range(len(text))}
+    assert {got[i : i + 4] for i in range(len(got) - 3)} <= seen
+
+
+def test_the_longest_order_works_where_ids_would_overflow():
+    text = "".join(chr(200 + i % 97) for i in range(500))
+    chain = MarkovChain.fit(one(text), 12)
+    assert chain.rate == pytest.approx(0.0, abs=0.1)
+    assert chain.sample(300, rng())[0] in text
+
+
+def test_segments_keep_their_places_and_the_same_seed_gives_the_same():
+    train = [Segment("a", 0, "ACGT" * 20), Segment("b", 7, "AACC" * 30)]
+    chain = MarkovChain.fit(train, 2)
+    test = [Segment("c", 3, "A" * 50), Segment("d", 4, "C" * 9)]
+    got = surrogate(chain, test, rng())
+    assert [(s.record, s.start, len(s)) for s in got] == [("c", 3, 50), ("d", 4, 9)]
+    assert [s.text for s in got] == [s.text for s in surrogate(chain, test, rng())]
+    assert got[0].text != surrogate(chain, test, np.random.default_rng(2))[0].text
+
+
+@pytest.mark.parametrize(("order", "temperature"), [(-1, 1), (13, 1), (2, 0), (8, 1)])
+def test_what_cannot_be_fitted_is_refused(order, temperature):
+    with pytest.raises(GfmError, match=r"Markov surrogate has an order|cannot be fitted"):
+        MarkovChain.fit(one("ACGTACG"), order, temperature)
