@@ -10,12 +10,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
 CORPORA ?=
+# Oldest supported versions, for test-oldest (tests/test_environment.py compares them with pyproject.toml).
+TORCH ?= 2.10.0
+TRANSFORMERS ?= 5.0.0
 # Processes here start by the dozen; without bytecode each of them compiles torch and transformers anew, which
 # more than doubles the processor time of its imports.
 unexport PYTHONDONTWRITEBYTECODE
 MARKERS := not colab$(if $(filter 1,$(CORPORA)),, and not corpora)
 
-.PHONY: help book test test-colab lint format clean distclean env
+.PHONY: help book test test-oldest test-colab lint format clean distclean env
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -28,6 +31,14 @@ test: lint ## lint, types, imports and all tests (with the real corpora: make te
 
 test-colab: $(STAMP) ## every notebook alone, in a new environment with only Jupyter and torch (half an hour)
 	@$(BIN)/python -m pytest -q -x -m colab tests/test_colab.py $(ARGS)
+
+# What the pinned versions of torch and transformers bring along is left to pip.
+test-oldest: ## the unit tests with the oldest supported versions, in .venv-oldest (torch from elsewhere: TORCH=2.13.0)
+	@test -x .venv-oldest/bin/python || python3.11 -m venv .venv-oldest
+	@grep -vE '^(torch|transformers|tokenizers|huggingface-hub|safetensors|triton|nvidia-.*)==' constraints.txt > .venv-oldest/constraints.txt
+	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check -c .venv-oldest/constraints.txt \
+	  "torch==$(TORCH)" "transformers==$(TRANSFORMERS)" -e '.[dev]'
+	@OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n 2 --dist loadfile -q -m "$(MARKERS)" --ignore tests/test_chapters.py
 
 lint: $(STAMP) ## style, types and the direction of imports
 	@$(BIN)/ruff check .

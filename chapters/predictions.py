@@ -30,7 +30,7 @@ if importlib.util.find_spec("gfm_utils") is None:
     pass
 
 # %% tags=["parameters", "hide-input"]
-profile = "quick"
+profile = "auto"
 conditions = ["news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4"]
 runs_dir = "../runs"
 results_dir = "../_build/results"

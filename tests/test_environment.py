@@ -46,6 +46,7 @@ def test_the_oldest_supported_versions_are_those_that_pyproject_names() -> None:
     by_name = {requirement.name: requirement.specifier for requirement in required()}
     for name, oldest in OLDEST.items():
         assert by_name[name] == SpecifierSet(f">={oldest}")
+        assert f"\n{name.upper()} ?= {oldest}.0\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_conda_makes_the_same_environment() -> None:

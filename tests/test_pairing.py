@@ -18,7 +18,7 @@ CHAPTERS = (
     "contextual_embeddings", "fisher",
 )  # fmt: skip
 PARAMETERS = {
-    "profile": "quick",
+    "profile": "auto",
     "conditions": list(DEFAULT_CONDITIONS),
     "runs_dir": "../runs",
     "results_dir": "../_build/results",

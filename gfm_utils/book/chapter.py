@@ -15,15 +15,17 @@ from myst_nb import glue
 
 from gfm_utils.book.notebooks import same_type
 from gfm_utils.corpora import Corpus
-from gfm_utils.ensembles import Ensemble, train_ensembles
+from gfm_utils.ensembles import Ensemble, device, train_ensembles
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.profiles import DEFAULT_CONDITIONS, Profile, profile
 from gfm_utils.tables import write_table
 from gfm_utils.tokens import Condition, TokenStore, load_corpus, prepare
 
+#: Stands for the profile that fits the machine.
+AUTO = "auto"
 #: The parameters of every chapter, with a value of the type of each.
 PARAMETERS: dict[str, Any] = {
-    "profile": "quick", "conditions": list(DEFAULT_CONDITIONS), "runs_dir": "../runs",
+    "profile": AUTO, "conditions": list(DEFAULT_CONDITIONS), "runs_dir": "../runs",
     "results_dir": "../_build/results", "seed": 42,
 }  # fmt: skip
 #: How the cell begins that papermill puts below the one with the defaults.
@@ -90,7 +92,7 @@ def open_chapter(
 
     Args:
         name: of the chapter.
-        profile_name: of the profile.
+        profile_name: of the profile; ``auto``: ``colab`` where PyTorch has a GPU, else ``quick``.
         conditions: ``corpus@tokenizer`` each; or one of them, or a list written as YAML or JSON, as a text,
             which is what ``papermill -p conditions`` passes on.
         runs_dir: where token arrays and ensembles stand.
@@ -113,6 +115,8 @@ def open_chapter(
                 f"{default!r} (the parameters are {', '.join(PARAMETERS)})"
             )
     parsed = tuple(str(Condition.parse(condition)) for condition in listed(conditions))
+    if profile_name == AUTO:
+        profile_name = "colab" if device() == "cuda" else "quick"
     return Chapter(name, profile(profile_name), parsed, Path(runs_dir), Path(results_dir), seed)
 
 

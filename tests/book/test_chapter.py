@@ -70,6 +70,14 @@ def test_wrong_values_are_refused(change: dict[str, Any], sentence: str) -> None
         open_chapter("toy", **good | change)
 
 
+@pytest.mark.parametrize(("found", "chosen"), [("cuda", "colab"), ("cpu", "quick")])
+def test_the_profile_fits_the_machine(found: str, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gfm_utils.book.chapter.device", lambda: found)
+    more: dict[str, Any] = {"conditions": ["news@bpe64"], "runs_dir": "r", "results_dir": "o", "seed": 1}
+    assert open_chapter("toy", "auto", **more).profile.name == chosen
+    assert open_chapter("toy", "smoke", **more).profile.name == "smoke"
+
+
 def test_conditions_as_a_text() -> None:
     assert listed("news@bpe64") == ["news@bpe64"]
     assert listed('["a@kmer2", "/b c/d.fa@kmer3"]') == listed("[a@kmer2, /b c/d.fa@kmer3]")
