@@ -35,7 +35,7 @@ test-colab: $(STAMP) ## every notebook alone, in a new environment with only Jup
 # What the pinned versions of torch and transformers bring along is left to pip.
 test-oldest: ## the unit tests with the oldest supported versions, in .venv-oldest (torch from elsewhere: TORCH=2.13.0)
 	@test -x .venv-oldest/bin/python || python3.11 -m venv .venv-oldest
-	@grep -vE '^(torch|transformers|tokenizers|huggingface-hub|safetensors|triton|nvidia-.*)==' constraints.txt > .venv-oldest/constraints.txt
+	@grep -vE '^(torch|transformers|tokenizers|huggingface[-_]hub|safetensors|triton|nvidia-.*)==' constraints.txt > .venv-oldest/constraints.txt
 	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check -c .venv-oldest/constraints.txt \
 	  "torch==$(TORCH)" "transformers==$(TRANSFORMERS)" -e '.[dev]'
 	@OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n 2 --dist loadfile -q -m "$(MARKERS)" --ignore tests/test_chapters.py

@@ -72,7 +72,8 @@ def corpora(json: Json = False) -> None:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Corpora of the registry.")], json: Json = False
+    names: Annotated[list[str], typer.Argument(help="Corpora of the registry, or https:// addresses of files.")],
+    json: Json = False,
 ) -> None:
     """Download corpora and verify their checksums."""
     rows = [{"name": name, "path": str(corpora_.fetch(name))} for name in names]
@@ -83,7 +84,9 @@ def fetch(
 def entropy(
     corpora: Annotated[
         list[str],
-        typer.Argument(metavar="CORPUS...", help="Corpora of the registry, or paths to FASTA or text."),
+        typer.Argument(
+            metavar="CORPUS...", help="Corpora of the registry, or paths or addresses of FASTA or text."
+        ),
     ],
     tokenizer: Annotated[str | None, typer.Option(help="Also per token, e.g. kmer6 or bpe4096.")] = None,
     annotation: Annotated[
@@ -239,7 +242,7 @@ def analyse(
         typer.Argument(metavar="DIR|MODEL...", help="Checkpoints, a directory of members, or names of the hub."),
     ],
     corpus: Annotated[
-        str | None, typer.Option(help="A corpus of the registry or a path: what the models read.")
+        str | None, typer.Option(help="A corpus of the registry, a path or an address: what the models read.")
     ] = None,
     only: Annotated[
         list[str] | None,

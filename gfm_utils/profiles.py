@@ -81,6 +81,7 @@ class Profile(BaseModel):
         steps: int | None = None,
         tokens: int | None = None,
         preset: str | None = None,
+        window: int | None = None,
     ) -> "Profile":
         """This profile with another variant, budget or model; None leaves a thing as it is.
 
@@ -89,6 +90,7 @@ class Profile(BaseModel):
             steps: optimiser steps a member.
             tokens: tokens that a member reads.
             preset: architecture and size, one of ``gfm_utils.ensembles.PRESETS``.
+            window: tokens a window.
 
         Raises:
             GfmError: an unknown variant, or both budgets.
@@ -100,6 +102,8 @@ class Profile(BaseModel):
             update["vary"] = vary
         if preset is not None:
             update["preset"] = preset
+        if window is not None:
+            update["window"] = window
         if steps is not None or tokens is not None:
             update |= {"steps": steps, "tokens": tokens}
         return Profile.model_validate(self.model_dump() | update)

@@ -15,6 +15,7 @@ from gfm_utils.book.kernel import private_jupyter
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import COLUMNS, read_tables
+from gfm_utils.tokens import Condition
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -95,12 +96,12 @@ def test_the_book_builds(book: BuildReport) -> None:
 
 
 def test_every_chapter_leaves_a_table_in_the_contract(book: BuildReport, corpora: list[str]) -> None:
-    names = {Path(condition.rpartition("@")[0]).stem for condition in corpora}
+    names = {Condition.parse(condition).corpus for condition in corpora}
     for name, table in read_tables(book.results).items():
         assert list(table.columns[: len(COLUMNS)]) == list(COLUMNS), name
         assert table["value"].notna().all(), f"{name}: a value is missing"
         assert table["metric"].str.fullmatch(r"[a-z][a-z0-9_]*").all(), name
-        given = {Path(text.rpartition("@")[0] or text).stem for text in table["condition"].unique()}
+        given = {Condition.parse(text).corpus if "@" in text else text for text in table["condition"].unique()}
         assert given <= names, f"{name}: conditions that were not asked for: {given - names}"
 
 

@@ -7,6 +7,8 @@ import bz2
 import gzip
 import io
 import json
+import os
+import pickle
 import re
 import zipfile
 from collections.abc import Callable
@@ -165,11 +167,23 @@ def opened(**change: Any) -> Callable[[Path], object]:
     return lambda tmp: open_chapter("fisher", **good | change)
 
 
-def models(config: dict[str, Any], **files: bytes) -> Callable[[Path], object]:
-    """Comparing a checkpoint with itself: its configuration, and files by their names (``__``: a dot)."""
+class Payload:
+    """A pickle of it makes a folder when it is read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
+def models(config: dict[str, Any], pickled: str = "", **files: bytes) -> Callable[[Path], object]:
+    """Comparing a checkpoint with itself: its configuration, a pickle, and files by names (``__``: a dot)."""
 
     def compare(tmp: Path) -> object:
         (tmp / "model").mkdir()
+        if pickled:
+            (tmp / "model" / pickled).write_bytes(pickle.dumps(Payload(tmp / "was-run")))
         (tmp / "model" / "config.json").write_text(json.dumps(config))
         for name, content in files.items():
             (tmp / "model" / name.replace("__", ".")).write_bytes(content)
@@ -195,6 +209,64 @@ UNREADABLE = (
     "*/model cannot be loaded as a masked language model with safetensors (*); give a directory that "
     "save_pretrained wrote, or a name of the Hugging Face hub"
 )
+PICKLED = (
+    "*/model has its weights in ? alone, a pickle, which may run any code and is refused; give weights in "
+    "safetensors, which save_pretrained writes where you trust that file"
+)
+#: What a data set of the hub is given as.
+FORM = "* is not of the form hf://datasets/OWNER/NAME?split=train&field=text (a file or glob *; options are *)"
+#: Addresses of corpora, and what the user then reads.
+ADDRESSES: list[tuple[str, str]] = [
+    (
+        "ftp://h/x.fa",
+        "* begins with ftp://, which is not read; give http://, https:// or hf://datasets/, or a path",
+    ),
+    ("s3://bucket/x.fa", "* begins with s3://, which is not read; *"),
+    ("file:///etc/x.txt", "* begins with file://, which is not read; *"),
+    ("https:///x.fa", "https:///x.fa names no host; give https://host/path/file"),
+    ("https://h:port/x.fa", "https://h:port/x.fa is no address (*); give https://host/path/file"),
+    ("https://[h/x.fa", "https://[h/x.fa is no address (*); give https://host/path/file"),
+    (
+        "https://me:secret@h/x.fa",
+        "the address of /x.fa on h holds a password, which every result would repeat; leave it out and put it "
+        "into ~/.netrc",
+    ),
+    (
+        "https://h/genome.docx",
+        "https://h/genome.docx does not end in the name of a corpus file; known are .fa, * (each also with .gz or "
+        ".bz2): if it is one under another name, download it, rename it, and give its path",
+    ),
+    ("https://h/", "https://h/ does not end in the name of a corpus file; *"),
+    ("https://h/get?file=x.fa", "* does not end in the name of a corpus file; *"),
+    (
+        "https://h/x.fa#md5=12",
+        "https://h/x.fa#md5=12: '#md5=12' is no checksum; only #sha256= and 64 hexadecimal digits in lower case "
+        "may stand behind the address, and behind these the column of a table",
+    ),
+    ("https://h/x.fa#sha256=12ab", "*: '#sha256=12ab' is no checksum; *"),
+    (
+        "https://h/x.csv:body#sha256=12ab",
+        "*: the column stands in front of the checksum; give it behind: https://h/x.csv#sha256=…:COLUMN",
+    ),
+    ("hf://owner/name", FORM),
+    ("hf://datasets/name", FORM),
+    ("hf://datasets/owner/name#train", FORM),
+    ("hf://datasets/owner/../name", FORM),
+    ("hf://datasets/owner/name/../../x.parquet", FORM),
+    ("hf://datasets/owner/name/%2e%2e/x.parquet", FORM),
+    ("hf://datasets/owner/name/https://evil/x.parquet", FORM),
+    (
+        "hf://datasets/o/n?feild=seq",
+        "unknown option of a data set 'feild'; did you mean 'field'? (known: *; in *)",
+    ),
+    (
+        "hf://datasets/o/n?trust_remote_code=true",
+        "unknown option of a data set 'trust_remote_code' (known: *; in *)",
+    ),
+    ("hf://datasets/o/n?field=", "* gives option 'field' no value; give it one value"),
+    ("hf://datasets/o/n?field=a&field=b", "* gives option 'field' twice; give it one value"),
+    ("hf://datasets/o/n?kind=rna", "*: kind 'rna' is neither 'text' nor 'dna'; give one of these"),
+]
 #: What is asked for, and what the user then reads.
 ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
     "profile": (opened(profile_name="quikc"), "unknown profile 'quikc'; did you mean 'quick'? (known: *)"),
@@ -255,6 +327,10 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda tmp: corpora.load(str(written(tmp / "a.fa", FASTA).parent / written(tmp / "b.csv", TABLE).parent)),
         "directory * mixes csv (b.csv) and sequences (a.fa); keep files of one kind in it",
     ),
+    **{
+        f"address-{number}": (lambda tmp, source=source: corpora.load(source, max_symbols=100), sentence)
+        for number, (source, sentence) in enumerate(ADDRESSES)
+    },
     "tiny": (
         corpus("tiny.fa", FASTA[:3000], "kmer2"),
         "corpus 'tiny.fa' has 2997 bases; at least 5000 are needed for a split into train, validation and test: *",
@@ -270,9 +346,15 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "kmers-of-text": (
         corpus("prose.txt", b"some words and more. " * 900, "kmer3"),
-        "*kmer3*",
+        "tokenizer 'kmer3' is for DNA, but the corpus is text; use bpe<V>, e.g. bpe256",
     ),
-    "pickled": (models(BERT, pytorch_model__bin=b"\x80\x02cos\nsystem\n."), UNREADABLE),
+    "pickled": (models(BERT, "pytorch_model.bin"), PICKLED.replace("?", "pytorch_model.bin")),
+    "pickled-shard": (
+        models(BERT, "pytorch_model-00001-of-00001.bin", pytorch_model__bin__index__json=b"{}"),
+        PICKLED.replace("?", "pytorch_model-00001-of-00001.bin"),
+    ),
+    "pickled-checkpoint": (models(BERT, "last.ckpt"), PICKLED.replace("?", "last.ckpt")),
+    "pickled-as-safetensors": (models(BERT, "model.safetensors"), UNREADABLE),
     "remote": (models(REMOTE, evil__py=EVIL), UNREADABLE),
     "no-weights": (models(BERT), UNREADABLE),
 }
@@ -326,6 +408,12 @@ def test_what_is_asked_for(case: str, tmp_path: Path) -> None:
         ask(tmp_path)
     assert says(caught.value, sentence), str(caught.value)
     assert not list(tmp_path.rglob("was-run"))  # no code of a checkpoint
+
+
+def test_the_pickle_would_run(tmp_path: Path) -> None:
+    """That no folder is made is no merit of the payload."""
+    pickle.loads(pickle.dumps(Payload(tmp_path / "was-run")))
+    assert (tmp_path / "was-run").is_dir()
 
 
 def test_there_are_many() -> None:

@@ -6,6 +6,16 @@ from gfm_utils.analyses.contextual import contextual_embeddings
 from gfm_utils.analyses.cost import paper_costs
 from gfm_utils.analyses.datasets import corpus_table, token_table
 from gfm_utils.analyses.disagreement import disagreement
+from gfm_utils.analyses.dose import dose_response, live_doses
+from gfm_utils.analyses.effects import (
+    LIVE_CONTRASTS,
+    dose_effects,
+    matched_rests,
+    plain_rests,
+    recorded_doses,
+    settings_of,
+    verdict_setting,
+)
 from gfm_utils.analyses.entropy import EntropyAnalysis, corpus_entropies
 from gfm_utils.analyses.fisher import (
     fisher_flow,
@@ -20,6 +30,7 @@ from gfm_utils.analyses.static import nearest_tokens, static_embeddings
 from gfm_utils.analyses.strands import strand_disagreement
 
 __all__ = [
+    "LIVE_CONTRASTS",
     "EntropyAnalysis",
     "along_windows",
     "analyse_models",
@@ -27,17 +38,25 @@ __all__ = [
     "corpus_entropies",
     "corpus_table",
     "disagreement",
+    "dose_effects",
+    "dose_response",
     "fisher_flow",
     "fisher_information",
     "fisher_jolts",
     "fisher_rescaling",
     "learning_curves",
+    "live_doses",
+    "matched_rests",
     "nearest_tokens",
     "output_distributions",
     "paper_costs",
+    "plain_rests",
     "position_curves",
+    "recorded_doses",
+    "settings_of",
     "shuffled_control",
     "static_embeddings",
     "strand_disagreement",
     "token_table",
+    "verdict_setting",
 ]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gfm_utils.analyses.intervals import Difference, Interval, difference, over_members, pseudo_values
+from gfm_utils.analyses.rows import WITHOUT
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 DEPENDS, NOT_TESTED = "depends on the definition", "not tested"
@@ -26,7 +27,10 @@ Combine = Callable[..., pd.DataFrame]
 
 @dataclass(frozen=True)
 class Term:
-    """A quantity of the result tables; ``least`` takes the smallest of several rows (the best coder)."""
+    """A quantity of the result tables; ``least`` takes the smallest of several rows (the best coder).
+
+    An axis without ``x`` is one on which the quantity has one row, wherever that is.
+    """
 
     metric: str
     axis: str | None = None
@@ -96,16 +100,18 @@ class Tested:
     outcome: str | None
 
 
-def _share(part: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
+def share_of(part: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
+    """One number over another."""
     return part / whole
 
 
-def _of_uniform(part: pd.DataFrame, entropy: pd.DataFrame, kl: pd.DataFrame) -> pd.DataFrame:
+def of_uniform(part: pd.DataFrame, entropy: pd.DataFrame, kl: pd.DataFrame) -> pd.DataFrame:
     """A share of log2 V, which is H(p) + KL(p || uniform)."""
     return part / (entropy + kl)
 
 
-def _beyond_chance(found: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
+def beyond_chance(found: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
+    """An agreement without what chance gives: 0 is chance and 1 agreement everywhere."""
     return (found - chance) / (1 - chance)
 
 
@@ -115,13 +121,14 @@ UNIGRAM = Term("unigram_nll", unit=TOKEN)
 CLAIMS = (
     Claim("Genomic sequence has high entropy, text has not", (
         Measure("shortest code, share of a uniform choice", "entropy",
-                (Term("code_length", least=True), Term("uniform_entropy")), True, _share, percent=True, null=None),
+                (Term("code_length", least=True), Term("uniform_entropy")), True, share_of, percent=True,
+                null=None),
         Measure("loss on hidden tokens, share of log2 V", "predictions",
-                (Term("nll", unit=TOKEN), OUTPUT, KL), True, _of_uniform, percent=True,
+                (Term("nll", unit=TOKEN), OUTPUT, KL), True, of_uniform, percent=True,
                 null=("token frequencies", (UNIGRAM, OUTPUT, KL))),
     )),
     Claim("Predictions on DNA are near-uniform", (
-        Measure("output entropy, share of log2 V", "predictions", (OUTPUT, OUTPUT, KL), True, _of_uniform,
+        Measure("output entropy, share of log2 V", "predictions", (OUTPUT, OUTPUT, KL), True, of_uniform,
                 percent=True),
         Measure("KL(uniform‖p), the paper's code, bits", "predictions", (Term("kl_uniform_authors"),), False),
         Measure("probability of the likeliest token", "predictions", (Term("rank_probability", "rank", "1"),),
@@ -138,12 +145,12 @@ CLAIMS = (
         Measure("… top-p 0.05, nucleus truncation", "disagreement", (Term("js_distance", "top_p", "0.05"),), True,
                 null=("matched null", (Term("js_distance_matched_null", "top_p", "0.05"),))),
         Measure("… full mass, share of its matched null", "disagreement",
-                (Term("js_distance"), Term("js_distance_matched_null")), True, _share, percent=True),
+                (Term("js_distance"), Term("js_distance_matched_null")), True, share_of, percent=True),
         Measure("mutual information, bits per token", "disagreement", (Term("mutual_information"),), True),
         Measure("top-1 agreement beyond chance", "disagreement",
-                (Term("top1_agreement"), Term("top1_agreement_chance")), False, _beyond_chance, percent=True),
+                (Term("top1_agreement"), Term("top1_agreement_chance")), False, beyond_chance, percent=True),
         Measure("rank-biased overlap beyond chance", "disagreement",
-                (Term("rank_biased_overlap"), Term("rank_biased_overlap_chance")), False, _beyond_chance,
+                (Term("rank_biased_overlap"), Term("rank_biased_overlap_chance")), False, beyond_chance,
                 percent=True),
     )),
     Claim("Static embeddings of DNA are less stable", (
@@ -172,9 +179,9 @@ CLAIMS = (
     )),
     Claim("Models of DNA do not use the tokens around a hidden one", (
         Measure("gain over token frequencies, share of their cost, against text", "predictions",
-                (Term("context_gain", unit=TOKEN), UNIGRAM), False, _share, percent=True),
+                (Term("context_gain", unit=TOKEN), UNIGRAM), False, share_of, percent=True),
         Measure("the same of DNA, against none", "predictions", (Term("context_gain", unit=TOKEN), UNIGRAM), None,
-                _share, percent=True),
+                share_of, percent=True),
     )),
 )  # fmt: skip
 
@@ -259,6 +266,9 @@ def estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estima
         return None
     members = [part[part.index != ""] for part in parts]
     if members[0].empty:  # a summary is all there is
+        left = _left_out(rows, terms, state)
+        if len(left):
+            return _of_whole(float(parts[0].loc["", "value"]), left)
         ends = measure.combine(*(part.loc[""].fillna(part.loc["", "value"]) for part in parts))
         if pd.isna(parts[0].loc["", "low"]):
             ends[["low", "high"]] = np.nan
@@ -271,7 +281,9 @@ def estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estima
 
 def _part(rows: pd.DataFrame, term: Term, state: str) -> pd.DataFrame:
     """Value, low and high of a term, by member (``1``), pair (``1,2``) or for all (the empty text)."""
-    place = rows["axis"].isna() if term.axis is None else (rows["axis"] == term.axis) & (rows["x"] == term.x)
+    place = rows["axis"].isna() if term.axis is None else rows["axis"] == term.axis
+    if term.x is not None:
+        place &= rows["x"] == term.x
     here = (rows["metric"] == term.metric) & place & ((rows["state"] == state) | rows["state"].isna())
     if term.unit is not None:
         here &= rows["unit"] == term.unit
@@ -282,6 +294,20 @@ def _part(rows: pd.DataFrame, term: Term, state: str) -> pd.DataFrame:
     names = [",".join(str(int(seed)) for seed in pair if not pd.isna(seed)) for pair in seeds]
     ends = found[["value", "low", "high"]].astype("float64").set_axis(names)
     return ends[~ends.index.duplicated()]
+
+
+def _left_out(rows: pd.DataFrame, terms: Sequence[Term], state: str) -> npt.NDArray[np.float64]:
+    """A measure that only the members together have, of all but each of them; empty where there is none."""
+    if len(terms) > 1 or terms[0].axis is not None:
+        return np.empty(0)
+    here = (rows["metric"] == terms[0].metric) & (rows["axis"] == WITHOUT) & (rows["state"] == state)
+    return rows.loc[here.fillna(False), "value"].to_numpy("float64")
+
+
+def _of_whole(value: float, left: npt.NDArray[np.float64]) -> Estimate:
+    """Numbers with this mean that vary as the jackknife says (Tukey's pseudo-values, moved to the value)."""
+    values = value - (len(left) - 1) * (left - left.mean())
+    return Estimate(over_members(values), values)
 
 
 def _of_members(each: pd.Series) -> Estimate:

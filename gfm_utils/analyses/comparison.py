@@ -10,34 +10,30 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils import tables
-from gfm_utils.analyses.claims import Estimate, Measure, Term, estimate, kinds
+from gfm_utils.analyses.claims import TOKEN, Estimate, Measure, Term, estimate, kinds, share_of
+from gfm_utils.analyses.dose import MEASURES
+from gfm_utils.analyses.rates import SOURCE
 from gfm_utils.analyses.rows import Row
+from gfm_utils.tokens import Condition
 
-TOKEN = "bits/token"
+#: The corpus's code length is not that of what a transform made of it.
+CONTROL_ENTROPY = Measure(
+    "entropy rate, share of a uniform choice", "entropy",
+    (Term("entropy_rate", SOURCE), Term("uniform_entropy")), None, share_of, percent=True, null=None,
+)  # fmt: skip
 #: Name in result tables -> what is measured, with its null where it has one.
 COMPARED: dict[str, Measure] = {
     "entropy_share": Measure(
         "shortest code of the corpus, share of a uniform choice", "entropy",
-        (Term("code_length", least=True), Term("uniform_entropy")), None, lambda part, whole: part / whole,
+        (Term("code_length", least=True), Term("uniform_entropy")), None, share_of,
         percent=True, null=None,
     ),
     "context_gain_share": Measure(
         "context gain, share of what token frequencies cost", "predictions",
         (Term("context_gain", unit=TOKEN), Term("unigram_nll", unit=TOKEN)), None,
-        lambda part, whole: part / whole, percent=True, null=None,
+        share_of, percent=True, null=None,
     ),
-    "js_distance": Measure(
-        "Jensen–Shannon distance between members", "disagreement", (Term("js_distance"),), None,
-        null=("matched null", (Term("js_distance_matched_null"),)),
-    ),
-    "topk_overlap_corrected": Measure(
-        "10 nearest embeddings shared, beyond chance", "static_embeddings",
-        (Term("topk_overlap_corrected", "k", "10"),), None, percent=True,
-    ),
-    "fisher_share": Measure(
-        "encoder's share of the Fisher information", "fisher", (Term("fisher_share", "group", "encoder"),), None,
-        percent=True,
-    ),
+    **{name: MEASURES[name] for name in ("js_distance", "topk_overlap_corrected", "fisher_share")},
 }  # fmt: skip
 
 
@@ -50,8 +46,8 @@ def compared(rows: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         Result table; ``state`` is ``trained`` or the name of the null, ``axis`` is ``kind`` and ``x`` is ``text``
-        or ``dna``. The interval is over members; of the corpus's entropy it is along the corpus. A quantity that
-        the report lacks has no row.
+        or ``dna``. The interval is over members; of the corpus's entropy it is along the corpus, and a control's
+        entropy has none. A quantity that the report lacks has no row.
     """
     return tables.table(row for condition in conditions for row in _rows(rows, condition, conditions))
 
@@ -61,7 +57,10 @@ def _rows(rows: pd.DataFrame, condition: str, conditions: Sequence[str]) -> Iter
     own = rows[~rows["condition"].isin(others)]  # the condition's, and those of its corpus
     own = own.assign(condition=condition)
     kind = "dna" if kinds(own)[1] else "text"
+    control = Condition.parse(condition).transform is not None
     for name, measure in COMPARED.items():
+        if control and name == "entropy_share":
+            measure = CONTROL_ENTROPY
         base: Row = {"condition": condition, "metric": name, "axis": "kind", "x": kind}
         base["unit"] = "share" if measure.percent else "distance"
         found = estimate(measure, own)

@@ -107,7 +107,9 @@ def layers_of(model: Any, windows: Windows) -> dict[str, list[Layer]]:
     kept: dict[str, list[list[Matrix]]] = {}
     for begin in range(0, count, step):
         ids = torch.from_numpy(windows.ids[begin : begin + step]).to(model.device)
-        states = model.base_model(input_ids=ids, output_hidden_states=True).hidden_states
+        made = model.base_model(input_ids=ids, output_hidden_states=True)
+        # The last is what the head gets: in transformers 5.0 ModernBERT's hidden states end before its final norm.
+        states = (*made.hidden_states[:-1], made.last_hidden_state)
         if not moments:
             moments = {level: [Moments(state.shape[-1]) for state in states] for level in LEVELS}
             kept = {level: [[] for _ in states] for level in LEVELS}

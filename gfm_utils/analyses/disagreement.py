@@ -14,7 +14,7 @@ from gfm_utils.analyses.distributions import entropy
 from gfm_utils.analyses.nucleus import DEPTH, TOP_P, VARIANTS, js_distances, nuclei, shared_ranks
 from gfm_utils.analyses.nulls import matched_null
 from gfm_utils.analyses.ranking import TOP_K, expected_shared, rank_biased_overlap
-from gfm_utils.analyses.rows import Row, pair_matrix, pair_rows, sequence_row
+from gfm_utils.analyses.rows import WITHOUT, Row, pair_matrix, pair_rows, sequence_row
 from gfm_utils.analyses.strata import bands_of, stratum_rows
 from gfm_utils.ensembles import STATES, Ensemble, masked_test_tokens, predictions
 from gfm_utils.profiles import Profile
@@ -176,7 +176,7 @@ def disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42
         over the tokens of which something is left (the paper's code puts that mean in place of the others).
         ``mutual_information`` (bits/token) between prediction and member: entropy of the members' mean
         minus the mean of their entropies, the generalised Jensen-Shannon divergence; and its two terms,
-        ``total_entropy`` and ``mean_entropy``.
+        ``total_entropy`` and ``mean_entropy``; on the axis ``without`` (a seed), of all members but that one.
         ``top1_agreement`` (share of tokens), ``topk_agreement`` (share of the k likeliest tokens that two members
         have in common, axis ``k``) and ``rank_biased_overlap``, each with ``_chance``: the level of two members
         that rank tokens high as often as they do, but independently.
@@ -247,6 +247,9 @@ def _information_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -
         ("mutual_information", total - mean, without - mean_without),
     ):
         yield {**bits, "metric": metric, **intervals.over_members_jackknife(float(value), left)._asdict()}
+        if len(seeds) > 2:  # one member alone has no disagreement
+            for seed, rest in zip(seeds, left, strict=True):
+                yield {**bits, "metric": metric, "axis": WITHOUT, "x": seed, "value": float(rest)}
 
 
 def sequence_rows(base: Row, each: TokenDisagreement, shape: tuple[int, ...]) -> Iterator[Row]:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from gfm_utils import corpora
+from gfm_utils.analyses.rates import rate_rows
 from gfm_utils.corpora.registry import registry
 from gfm_utils.entropy import Coder, code_lengths, corpus_entropy, token_entropy
 from gfm_utils.entropy.profile import bits_by_class, information_profile, separation
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import TokenStore
+from gfm_utils.tables import table
+from gfm_utils.tokens import Condition, TokenStore
 
 #: Largest block of tokens.
 TOKEN_ORDER = 3
@@ -38,8 +40,8 @@ def corpus_entropies(
 ) -> EntropyAnalysis:
     """The entropy of corpora, per base or character, of their training tokens, and the information profile.
 
-    Rows: those of `corpus_entropy` and `token_entropy`, and for DNA those of `bits_by_class` and `separation`,
-    of what each base costs the full context mixer.
+    Rows: those of `corpus_entropy` and `token_entropy`, of controls those of `rate_rows`, and for DNA those of
+    `bits_by_class` and `separation`, of what each base costs the full context mixer.
 
     Args:
         found: the corpora; the profile's ``entropy_symbols`` bounds what is counted of them, its
@@ -76,6 +78,8 @@ def corpus_entropies(
         per_token = part["symbols"] / part["tokens"]
         ids = store.segments("train")
         tables.append(token_entropy(store.condition, ids, store.vocabulary, per_token, store.unit, TOKEN_ORDER))
+        if Condition.parse(store.condition).transform is not None:
+            tables.append(table(rate_rows(store)))
     return EntropyAnalysis(pd.concat(tables, ignore_index=True), profiles)
 
 

@@ -15,6 +15,9 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 from gfm_utils.ensembles import device
 from gfm_utils.errors import GfmError
 
+#: Names of files that hold pickled weights.
+_PICKLED = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
 
 def members_of(names: Sequence[str]) -> list[str]:
     """Names of models; a directory of members (``member-00``, ...) stands for all of them."""
@@ -32,8 +35,8 @@ def load_model(name: str) -> Any:
         name: a directory with ``config.json`` and ``model.safetensors``, or a name of the Hugging Face hub.
 
     Raises:
-        GfmError: there is no such model, it has no safetensors, it needs code of its own, or it is no masked
-            language model.
+        GfmError: there is no such model, its weights are pickled or missing, it needs code of its own, or it
+            is no masked language model.
     """
     # Without this transformers asks the hub to convert pickled weights.
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
@@ -42,6 +45,11 @@ def load_model(name: str) -> Any:
             name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if (pickled := _pickled(Path(name))) is not None:
+            raise GfmError(
+                f"{name} has its weights in {pickled.name} alone, a pickle, which may run any code and is "
+                "refused; give weights in safetensors, which save_pretrained writes where you trust that file"
+            ) from None
         raise GfmError(
             f"{name} cannot be loaded as a masked language model with safetensors ({_first_line(error)}); "
             "give a directory that save_pretrained wrote, or a name of the Hugging Face hub"
@@ -52,6 +60,13 @@ def load_model(name: str) -> Any:
             "no head for masked tokens or an architecture of its own: give a masked language model"
         )
     return loaded.eval().to(device())
+
+
+def _pickled(folder: Path) -> Path | None:
+    """The first file of pickled weights in a directory that has no others."""
+    if not folder.is_dir() or any(folder.glob("*.safetensors")):
+        return None
+    return next((found for pattern in _PICKLED for found in sorted(folder.glob(pattern))), None)
 
 
 def load_tokenizer(name: str) -> Any:

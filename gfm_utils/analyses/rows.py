@@ -10,6 +10,8 @@ import numpy.typing as npt
 from gfm_utils.analyses import intervals
 
 Row = dict[str, Any]
+#: Axis of what all members but one give together; ``x`` is the seed of that one.
+WITHOUT = "without"
 #: Axis and position of rows whose interval is over test sequences instead of members.
 OVER_SEQUENCES = {"axis": "interval_over", "x": "sequences"}
 

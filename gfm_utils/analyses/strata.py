@@ -63,17 +63,19 @@ def soft_masks(ensemble: Ensemble, profile: Profile) -> NDArray[np.float64] | No
     """Share of the bases of each test token that are lower case in the source, shape (tokens of the part,).
 
     The token arrays do not hold case, so the corpus is read and split again, as it was when they were made: same
-    seed, same size. None for a streamed corpus, whose split needs another pass over all of it.
+    seed, same size. None for a streamed corpus, whose split needs another pass over all of it, and for a control,
+    whose tokens are not where the source has them.
 
     Args:
         ensemble: whose tokens.
         profile: of the run.
     """
     store = ensemble.store
-    if "streamed" in store.about or "max_symbols" not in store.about["key"]:
+    condition = Condition.parse(store.condition)
+    if store.streamed or condition.transform is not None:
         return None
     key = store.about["key"]
-    corpus = load_corpus(Condition.parse(store.condition).corpus, profile)
+    corpus = load_corpus(condition.corpus, profile)
     segments = corpora.split(corpus, seed=key["seed"], max_symbols=key["max_symbols"]).test
     parts = [
         share_by_token(np.asarray(segment.soft_mask), store.token_lengths[tokens])

@@ -4,7 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tqdm import tqdm
 from gfm_utils import corpora
 from gfm_utils.book.cluster import run_ray
 from gfm_utils.book.comparison import build_comparison
-from gfm_utils.book.driver import absolute
+from gfm_utils.book.driver import absolute_corpus
 from gfm_utils.book.jobs import DONE, Job, Outcome, read_outcome, refused, report_name
 from gfm_utils.book.notebooks import chapter_paths
 from gfm_utils.book.workers import run_local
@@ -24,7 +24,7 @@ from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, locked
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.tables import read_tables, write_table
-from gfm_utils.tokens import Condition
+from gfm_utils.tokens import Condition, split_transform
 from gfm_utils.tokens.parallel import cores
 
 
@@ -127,7 +127,8 @@ class _Progress:
 
     def __init__(self, reports: int, chapters: int, shown: bool) -> None:
         self.shown, self.began = shown, time.monotonic()
-        self.total, self.done = reports * chapters, 0
+        self.total = reports * chapters
+        self.done: set[tuple[str, str]] = set()
         self.bar = tqdm(
             total=self.total, desc=f"{reports} reports", unit="chapter", disable=None if shown else True
         )
@@ -144,26 +145,36 @@ class _Progress:
             tqdm.write(f"{name}: {what}", file=sys.stderr)
         elif what == "running":
             self.bar.set_postfix_str(f"{name}: {chapter}")
-        else:
-            self.done += 1
+        elif (name, chapter) not in self.done:  # a report that begins again comes by its chapters twice
+            self.done.add((name, chapter))
             self.bar.update()
             if self.shown and self.bar.disable:
                 passed = time.monotonic() - self.began
-                print(f"[{self.done}/{self.total}] {passed:.0f} s  {name}: {chapter} {what}", file=sys.stderr)
+                print(f"[{len(self.done)}/{self.total}] {passed:.0f} s  {name}: {chapter} {what}", file=sys.stderr)
 
 
 def by_corpus(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Conditions by their corpus, files with absolute paths; a corpus alone gets a tokenizer that fits its size.
 
+    Controls are with the corpus that they are made of.
+
     Raises:
-        GfmError: the name of a tokenizer is unknown.
+        GfmError: the name of a tokenizer is unknown, or the number of a transform makes no sense.
     """
     found: dict[str, list[str]] = {}
     for text in given:
-        named = text if "@" in text else f"{text}@{_tokenizer_of(text)}"
-        condition = Condition.parse(absolute(named))
+        named = _condition(text)
+        condition = replace(named, corpus=absolute_corpus(named.corpus))
         found.setdefault(condition.corpus, []).append(str(condition))
     return {corpus: tuple(dict.fromkeys(conditions)) for corpus, conditions in found.items()}
+
+
+def _condition(text: str) -> Condition:
+    """A condition from ``corpus@tokenizer`` or a corpus alone, each perhaps with a transform."""
+    if "@" in text:
+        return Condition.parse(text)
+    corpus, transform = split_transform(text)
+    return Condition(corpus, _tokenizer_of(corpus), transform)
 
 
 def _tokenizer_of(corpus: str) -> str:

@@ -12,6 +12,7 @@ import gfm_utils
 from gfm_utils import corpora
 from gfm_utils.files import digest, sha256_of, write_json
 from gfm_utils.provenance import device_name, environment_versions
+from gfm_utils.tokens import Condition
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,13 @@ def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> st
 
 
 def corpus_files(conditions: Sequence[str]) -> list[Path]:
-    """The files of those corpora among the conditions that are files or directories of the user."""
-    given = (corpora.user_path(condition.rpartition("@")[0]) for condition in conditions)
+    """The files of those corpora that are files or directories of the user; those of controls too.
+
+    Raises:
+        GfmError: one is no condition.
+    """
+    names = dict.fromkeys(Condition.parse(condition).corpus for condition in conditions)
+    given = map(corpora.user_path, names)
     paths = [found[0] for found in given if found is not None]
     return [file for path in paths for file in _files(path)]
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from gfm_utils.analyses import recorded_doses
+from gfm_utils.book.answers import causal_verdicts
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.claims import claims_table
 from gfm_utils.provenance import recorded
@@ -29,3 +31,12 @@ def front_page_claims(results_dir: Path) -> str:
         return claims_table(rows, link="chapters")
     title = f"Recorded on {about['device'].rpartition('; ')[2]}"
     return claims_table(rows, {title: frame}, link="chapters")
+
+
+def front_page_verdicts() -> str:
+    """Markdown table of the causal test, from its recorded run; a sentence if that is not there."""
+    try:
+        frame, _ = recorded_doses()
+    except GfmError:
+        return "The causal test is not recorded yet: `python benchmarks/dose_response.py` does it.\n"
+    return causal_verdicts(frame)

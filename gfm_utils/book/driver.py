@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from gfm_utils.errors import GfmError
 from gfm_utils.files import locked, sha256_of
 from gfm_utils.profiles import DEFAULT_CONDITIONS
 from gfm_utils.profiles import profile as profile_named
+from gfm_utils.tokens import Condition
 
 
 @dataclass(frozen=True)
@@ -153,13 +154,22 @@ def check_corpora(
 
 
 def absolute(condition: str) -> str:
-    """A condition whose corpus is a file or directory, with its absolute path; any other as it is."""
-    corpus, at, tokenizer = condition.rpartition("@")
-    found = corpora.user_path(corpus) if at else None
+    """A condition whose corpus is a file or directory, with its absolute path; any other as it is.
+
+    Raises:
+        GfmError: it is no condition.
+    """
+    parsed = Condition.parse(condition)
+    return str(replace(parsed, corpus=absolute_corpus(parsed.corpus)))
+
+
+def absolute_corpus(corpus: str) -> str:
+    """The absolute path of a corpus that is a file or directory, with its column; any other as it is."""
+    found = corpora.user_path(corpus)
     if found is None:
-        return condition
+        return corpus
     path, column = found
-    return f"{path.resolve()}{f':{column}' if column else ''}@{tokenizer}"
+    return f"{path.resolve()}{f':{column}' if column else ''}"
 
 
 def _drop_stale(out: Path, names: set[str]) -> None:

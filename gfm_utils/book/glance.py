@@ -72,9 +72,11 @@ def at_a_glance(results_dir: Path) -> str:
     rows = pd.concat(list(read_tables(results_dir).values()), ignore_index=True)
     rows = rows[rows["member"].isna() & rows["other"].isna()]
     conditions = [name for name in dict.fromkeys(rows["condition"].dropna()) if "@" in name]
+    found = {name: [_cell(one, rows[rows["condition"] == name]) for one in QUANTITIES] for name in conditions}
+    conditions = [name for name in conditions if any(found[name])]  # doses of the causal test have none
     lines = [f"| | {' | '.join(f'`{name}`' for name in conditions)} |", f"| --- |{' ---: |' * len(conditions)}"]
-    for quantity in QUANTITIES:
-        cells = [_cell(quantity, rows[rows["condition"] == name]) for name in conditions]
+    for place, quantity in enumerate(QUANTITIES):
+        cells = [found[name][place] for name in conditions]
         if any(cells):
             lines.append(f"| {quantity.title} | {' | '.join(cell or '–' for cell in cells)} |")
     if len(lines) == 2:

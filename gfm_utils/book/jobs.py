@@ -109,10 +109,11 @@ def read_outcome(folder: Path) -> Outcome | None:
 
 
 def report_name(corpus: str) -> str:
-    """Name of the report of a corpus: that of the registry, or a file's name with a hash of its path."""
-    path = PurePath(corpus)
+    """Name of the report of a corpus: that of the registry, or a file's with a hash of its path or address."""
+    address = "://" in corpus
+    path = PurePath(re.split("[?#]", corpus)[0] if address else corpus)
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", path.name).strip("-.")[-40:] or "corpus"
-    return f"{plain}-{digest(corpus, 6)}" if path.is_absolute() else plain
+    return f"{plain}-{digest(corpus, 6)}" if address or path.is_absolute() else plain
 
 
 def make_report(job: Job, on_chapter: OnChapter) -> Outcome:
@@ -131,6 +132,8 @@ def make_report(job: Job, on_chapter: OnChapter) -> Outcome:
     def count(name: str, what: str) -> None:
         nonlocal executed
         executed += what == "executed"
+        if what == "running":  # from here to the end its tables are some old, some new
+            (job.folder / "report.json").unlink(missing_ok=True)
         on_chapter(name, what)
 
     failed: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gfm_utils.book import offline
 from gfm_utils.book.cache import Record
-from gfm_utils.book.claims import front_page_claims
+from gfm_utils.book.claims import front_page_claims, front_page_verdicts
 from gfm_utils.book.glance import at_a_glance
 from gfm_utils.book.notebooks import toc_entries
 from gfm_utils.errors import GfmError
@@ -89,6 +89,7 @@ def assemble(root: Path, out: Path, chapters: dict[str, Path], notes: Sequence[s
             shutil.copyfile(executed(out, name), target)
         (tree / "_run_table.md").write_text(run_table(records, notes), encoding="utf-8")
         (tree / "_claims.md").write_text(front_page_claims(out / "results"), encoding="utf-8")
+        (tree / "_causal.md").write_text(front_page_verdicts(), encoding="utf-8")
         (tree / "_at_a_glance.md").write_text(at_a_glance(out / "results"), encoding="utf-8")
         offline.copy_vega(out / "vega", tree / "assets")
         offline.copy_mathjax(tree / "assets")

@@ -66,14 +66,15 @@ def blocks(plan: Plan, size: int, max_symbols: int | None = None) -> Iterator[Bl
     if plan.stream is not None:
         yield from cut(plan.source, hub.stream(plan.name, plan.stream, max_symbols))
     for path, form in plan.files:
-        if form == "fasta":
-            yield from _whole_or_not(str(path), _fasta(path, size))
-        elif form == "text" and plan.kind == "text":
-            with opened(path) as handle:
-                stretches = _words(decoded(path, handle, plan.encoding), size)
-                yield from _whole_or_not(str(path), ((0, path.name, text) for text in stretches))
-        else:
-            yield from cut(str(path), records(path, form, plan.column, plan.encoding))
+        with plan.told():
+            if form == "fasta":
+                yield from _whole_or_not(str(path), _fasta(path, size))
+            elif form == "text" and plan.kind == "text":
+                with opened(path) as handle:
+                    stretches = _words(decoded(path, handle, plan.encoding), size)
+                    yield from _whole_or_not(str(path), ((0, path.name, text) for text in stretches))
+            else:
+                yield from cut(str(path), records(path, form, plan.column, plan.encoding))
 
 
 def place_of(path: Path, form: Format, number: int, letter: str) -> str:

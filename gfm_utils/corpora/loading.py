@@ -31,10 +31,11 @@ def load(
     """Read and clean a corpus.
 
     Args:
-        source: a name of the registry, or a path (``.fa``, ``.fasta``, ``.fna``, ``.fq``, ``.fastq``,
-            ``.txt``, ``.csv``, ``.tsv``, ``.parquet``, ``.xml`` as a MediaWiki dump, each plain, ``.gz`` or
-            ``.bz2``; ``.zip`` around one CSV) of a file, or of a directory of files of one of these kinds, whose
-            records are taken in the order of the files' paths. ``PATH:COLUMN`` names the column of a table.
+        source: a name of the registry, an address (:mod:`gfm_utils.corpora.addresses`), or a path (``.fa``,
+            ``.fasta``, ``.fna``, ``.fq``, ``.fastq``, ``.txt``, ``.csv``, ``.tsv``, ``.parquet``, ``.xml`` as a
+            MediaWiki dump, each plain, ``.gz`` or ``.bz2``; ``.zip`` around one CSV) of a file, or of a directory
+            of files of one of these kinds, whose records are taken in the order of the files' paths.
+            ``PATH:COLUMN`` names the column of a table.
         kind: ``"text"`` or ``"dna"``; None: what the registry or the extension says.
         column: column of a CSV, TSV or Parquet file.
         max_symbols: stop after so many bases or characters, counted from the beginning (a stream needs it; to
@@ -54,7 +55,7 @@ def load(
     assembled = recall(key)
     if assembled is None:
         assembled = _assembled(read, max_symbols, progress)
-        if read.stream is not None or (read.kind == "text" and monotonic() - started > SLOW):
+        if read.kind == "text" and monotonic() - started > SLOW:
             remember(key, assembled)
     segments, stats = assembled
     if not segments:
@@ -73,7 +74,8 @@ def _assembled(read: Plan, max_symbols: int | None, progress: bool) -> Assembled
     left = max_symbols
     for path, form in read.files:
         pairs = records(path, form, read.column, read.encoding, left)
-        parts.append(_cleaned(read, pairs, left, met, (path, form), progress))
+        with read.told():
+            parts.append(_cleaned(read, pairs, left, met, (path, form), progress))
         if left is not None:
             left -= parts[-1][1]["symbols"]
             if left <= 0:

@@ -1,9 +1,13 @@
-"""Planning: from the name or path that a user gives to the files that are read, and how."""
+"""Planning: from the name, path or address that a user gives to the files that are read, and how."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gfm_utils.corpora import hub
+from gfm_utils.corpora.addresses import WebAddress, is_address, parse_address
 from gfm_utils.corpora.fetching import fetch
 from gfm_utils.corpora.readers import COMPRESSED, FORMATS, format_of
 from gfm_utils.corpora.registry import Entry, Format, HubSource, find, registry
@@ -52,11 +56,13 @@ class Plan:
     def key(self, max_symbols: int | None) -> str:
         """SHA-256 over the source's bytes, how they are read, and ``FORMAT``, as 64 hexadecimal digits.
 
+        Of a stream the bytes are those that are kept of it, which are streamed now if need be.
+
         Args:
             max_symbols: how much of the source is read; None: all.
 
         Raises:
-            GfmError: all of a stream is asked for.
+            GfmError: all of a stream is asked for, or it cannot be had.
         """
         if self.stream is not None and max_symbols is None:
             raise GfmError(f"corpus {self.name!r} is streamed and has no end; say how much of it with max_symbols")
@@ -65,12 +71,29 @@ class Plan:
             "encoding": self.encoding, "repairs": self.repairs, "max_symbols": max_symbols,
         }  # fmt: skip
         if self.stream is not None:
-            options["stream"] = self.stream.model_dump()
+            part = hub.keep(self.name, self.stream, max_symbols)
+            options |= {"stream": self.stream.model_dump(), "revision": part.revision, "sha256": part.sha256}
         elif self.folder is not None:
             options["files"] = {str(path.relative_to(self.folder)): sha256_of(path) for path in self.paths}
         else:
             options["sha256"] = sha256_of(self.paths[0]) if self.paths[0].is_file() else None
         return digest(options, length=64)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """What is wrong with the file of an address is said of the address, with the file's place in the cache.
+
+        Raises:
+            GfmError: as raised inside, reworded.
+        """
+        try:
+            yield
+        except GfmError as error:
+            place = str(self.paths[0]) if self.files else ""
+            if not (is_address(self.source) and place in str(error)) or not place:
+                raise
+            told = str(error).replace(place, self.source)
+            raise GfmError(f"{told} (it is kept as {place}: delete that to download it again)") from None
 
     @property
     def paths(self) -> list[Path]:
@@ -90,38 +113,76 @@ class Plan:
 
 
 def plan(source: str, kind: Kind | None = None, column: str | None = None, progress: bool = False) -> Plan:
-    """Find out how a source is to be read; a corpus of the registry is fetched.
+    """Find out how a source is to be read; a corpus of the registry or on the web is fetched.
 
     Args:
-        source: a name of the registry, or the path of a file or directory.
+        source: a name of the registry, the path of a file or directory, or the address of a file on the web or
+            of a data set of the hub (:mod:`gfm_utils.corpora.addresses`).
         kind: ``"text"`` or ``"dna"``; None: what the registry or the extension says.
         column: column of a table.
         progress: show a download on standard error.
 
     Raises:
-        GfmError: unknown corpus, failed download, unknown extension, or a directory without corpus files or of
-            both kinds.
+        GfmError: unknown corpus, failed download, unknown extension, wrong address, or a directory without corpus
+            files or of both kinds.
     """
+    if is_address(source):
+        return _from_address(source, kind, column, progress)
     path, column = _path_and_column(source, column)
     looks_like_path = path.exists() or "/" in source or "\\" in source or _suffixed(path)
     if not looks_like_path or source in registry():
         return _from_registry(source, find(source), kind, progress)
     folder = path if path.is_dir() else None
     found = files_below(path) if folder else ((path, format_of(path)),)
-    sequences = found[0][1] in SEQUENCES
-    if sequences and kind == "text":
-        form = found[0][1].upper()
-        raise GfmError(f"{path} is {form}, which holds DNA; leave kind out or give a text file")
-    chosen: Kind = kind or ("dna" if sequences else "text")
-    return Plan(
-        path.name or path.resolve().name, chosen, found[0][1], found, folder, column=column, source=str(path)
-    )
+    name, chosen = path.name or path.resolve().name, _kind(str(path), found[0][1], kind)
+    return Plan(name, chosen, found[0][1], found, folder, column=column, source=str(path))
+
+
+def _from_address(source: str, kind: Kind | None, column: str | None, progress: bool) -> Plan:
+    address = parse_address(source)
+    if isinstance(address, WebAddress):
+        chosen = _kind(address.url, address.form, kind)
+        files = ((fetch(source, progress), address.form),)
+        return Plan(address.file, chosen, address.form, files, column=address.column or column, source=address.url)
+    if None not in (kind, address.kind) and kind != address.kind:
+        raise GfmError(f"{source} is of kind {address.kind!r}, not {kind!r}; leave kind out")
+    chosen = kind or address.kind or "text"
+    form: Format = "fasta" if chosen == "dna" else "text"
+    return Plan(address.name, chosen, form, (), stream=address.source, source=source)
+
+
+def _kind(place: str, form: Format, asked: Kind | None) -> Kind:
+    """Kind of a file of that format; sequences are DNA, and a table of DNA is text unless asked for."""
+    if form in SEQUENCES and asked == "text":
+        raise GfmError(f"{place} is {form.upper()}, which holds DNA; leave kind out or give a text file")
+    return asked or ("dna" if form in SEQUENCES else "text")
 
 
 def user_path(source: str) -> tuple[Path, str | None] | None:
-    """The user's file or directory that a corpus is read from and its column, if one is named; else None."""
+    """The user's file or directory that a corpus is read from and its column, if one is named; else None.
+
+    None for a name of the registry, and for an address.
+    """
+    if is_address(source):
+        return None
     path, column = _path_and_column(source, None)
     return (path, column) if path.exists() and source not in registry() else None
+
+
+def address_key(source: str, max_symbols: int | None) -> str | None:
+    """Key of a corpus that is given by an address, over the bytes that are kept of it; None for any other source.
+
+    Args:
+        source: see :func:`plan`.
+        max_symbols: how much is read of a stream.
+
+    Raises:
+        GfmError: it is not kept yet and cannot be had.
+    """
+    if not is_address(source):
+        return None
+    read = plan(source)
+    return read.key(max_symbols if read.stream is not None else None)
 
 
 def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:

@@ -54,6 +54,7 @@ class HubSource(_Strict):
     data_files: str | None = Field(None, description="glob of files inside the data set")
     split: str = "train"
     field: str = Field("text", description="the field that holds the text or the sequence")
+    revision: str | None = Field(None, description="branch, tag or commit; null: main, as it is at the first use")
 
     def __str__(self) -> str:
         return f"hub {self.dataset}" + (f" {self.config}" if self.config else "")
@@ -73,10 +74,10 @@ FileName = Annotated[str, AfterValidator(_plain)]
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
-class AnnotationFile(_Strict):
-    """The file (GFF3) that says where the genes of a corpus lie."""
+class SourceFile(_Strict):
+    """A file beside the corpora of the registry: an annotation (GFF3), or what a user gives the address of."""
 
-    file: FileName = Field(description="name of the file in the cache, beside the corpus")
+    file: FileName = Field(description="name of the file in the cache")
     sources: tuple[Annotated[WheelSource | UrlSource, Field(discriminator="type")], ...] = Field(min_length=1)
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="null: trust on first use")
     size: int | None = Field(None, gt=0, description="bytes of the file")
@@ -97,7 +98,7 @@ class Entry(_Strict):
     encoding: str = "utf-8"
     column: str | None = Field(None, description="column of a CSV or Parquet file")
     repairs: tuple[Literal["lost-quotes"], ...] = ()
-    annotation: AnnotationFile | None = Field(None, description="of DNA: where its genes lie")
+    annotation: SourceFile | None = Field(None, description="of DNA: where its genes lie")
 
     @property
     def hub(self) -> HubSource | None:
@@ -182,7 +183,7 @@ def find(name: str) -> Entry:
     return entries[name]
 
 
-def cached_path(name: str, entry: Entry | AnnotationFile) -> Path | None:
+def cached_path(name: str, entry: Entry | SourceFile) -> Path | None:
     """Where the file of a corpus, or of its annotation, stands once fetched; None for a streamed corpus."""
     return None if entry.file is None else cache_dir() / "corpora" / name / entry.file
 

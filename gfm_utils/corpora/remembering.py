@@ -1,4 +1,4 @@
-"""Cleaned segments kept in the cache, for what is slow to clean or to stream."""
+"""Cleaned segments kept in the cache, for what is slow to clean."""
 
 import json
 from pathlib import Path

@@ -23,6 +23,9 @@ Integers = npt.NDArray[np.int64]
 
 #: Longest context of a chain.
 LONGEST = 12
+#: Lowest temperature of a chain. One in 10^8 becomes 10^-160 there; much below, what is rare would get
+#: probability 0, and the rate would be no number.
+COLDEST = 0.05
 _LARGEST = 2**62  # ids of contexts are kept below it
 _SETTLED = 1e-13  # total change of a stationary distribution in one iteration
 _ITERATIONS = 200_000
@@ -61,15 +64,15 @@ class MarkovChain:
         Args:
             segments: the training part.
             order: k from 0 to ``LONGEST``.
-            temperature: T > 0; 1 leaves the counted frequencies as they are.
+            temperature: T from ``COLDEST``; 1 leaves the counted frequencies as they are.
 
         Raises:
             GfmError: the order or the temperature is out of range, there are not more symbols than a context has,
                 or the stationary distribution of a tempered chain was not found.
         """
-        if not 0 <= order <= LONGEST or temperature <= 0:
+        if not 0 <= order <= LONGEST or temperature < COLDEST:
             raise GfmError(
-                f"a Markov surrogate has an order from 0 to {LONGEST} and a temperature above 0, "
+                f"a Markov surrogate has an order from 0 to {LONGEST} and a temperature of at least {COLDEST}, "
                 f"not order {order} and temperature {temperature:g}"
             )
         points = code_points("".join(segment.text for segment in segments))

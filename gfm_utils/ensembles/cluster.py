@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 import gfm_utils
 from gfm_utils.ensembles import local, nodes
+from gfm_utils.ensembles.learners import MIXES_PRECISIONS
 from gfm_utils.ensembles.packing import groups
 from gfm_utils.ensembles.presets import build_model, masked_logits
 from gfm_utils.ensembles.records import Diverged, raise_diverged
@@ -69,9 +70,11 @@ def train(tasks: Sequence[Task], progress: bool = True) -> None:
 def gpu_share(spec: EnsembleSpec) -> float:
     """Share of a GPU that a member asks for: 1, or 1/2 or 1/4 if so much of ``GPU_BYTES`` is enough for it.
 
-    Needed are weights, gradients and two moments, what the forward pass of a batch keeps for the backward
-    pass, and ``CONTEXT_BYTES``.
+    With transformers 5.0, which cannot run ModernBERT without numbers, it is 1. Needed are weights, gradients
+    and two moments, what the forward pass of a batch keeps for the backward pass, and ``CONTEXT_BYTES``.
     """
+    if not MIXES_PRECISIONS:
+        return 1.0
     kept: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:

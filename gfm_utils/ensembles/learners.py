@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
+from packaging.version import Version
 from torch.func import functional_call, vmap
 from torch.nn import functional
 from typing_extensions import override
@@ -14,6 +16,7 @@ from typing_extensions import override
 from gfm_utils.ensembles.presets import build_model, masked_logits, parameters_of
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import BITS
+from gfm_utils.errors import GfmError
 
 Tensors = dict[str, torch.Tensor]
 #: Ids (batch, window), positions (batch, m) and targets (batch, m), each with a leading dimension of members
@@ -24,6 +27,15 @@ PLAIN_STEPS = 5
 #: On a GPU a model is compiled when its training takes more floating-point operations than this: a quarter of
 #: an hour of an H100, beside which the compiler's minute is little.
 COMPILED_WORK = 2e17
+
+
+def mixes_precisions(version: str) -> bool:
+    """Whether ModernBERT's queries and keys keep their type under autocast; in transformers 5.0 they do not."""
+    return Version(version).release >= (5, 1)
+
+
+#: Of the transformers that is installed.
+MIXES_PRECISIONS = mixes_precisions(transformers.__version__)
 
 
 def learning_rate_factor(step: int, spec: EnsembleSpec) -> float:
@@ -71,7 +83,13 @@ class Learner(ABC):
     def __init__(self, spec: EnsembleSpec, members: int, device: str) -> None:
         self.spec = spec
         self.on_gpu = device.startswith("cuda")
-        self.masked = Masked(self.model, self.on_gpu and spec.precision == "bfloat16")
+        low_precision = self.on_gpu and spec.precision == "bfloat16"
+        if low_precision and spec.preset.startswith("modernbert") and not MIXES_PRECISIONS:
+            raise GfmError(
+                f"ModernBERT cannot be trained in bfloat16 with transformers {transformers.__version__}: install "
+                "5.1 or later, or take a profile in float32"
+            )
+        self.masked = Masked(self.model, low_precision)
         self.loss = torch.full((members,), float("nan"), device=device)
         rate: Any = torch.tensor(spec.learning_rate, device=device) if self.on_gpu else spec.learning_rate
         # Weight decay for matrices alone: norms and biases have no direction to shrink towards.

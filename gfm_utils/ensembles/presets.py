@@ -45,6 +45,7 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     # Wide initial weights let so small a rotary encoder leave the unigram plateau within seconds.
     "modernbert-2x64": Preset("modernbert", 2, 64, 2, 128, 0.1),
+    "modernbert-2x32": Preset("modernbert", 2, 32, 2, 64, 0.1),
     "modernbert-4x128": Preset("modernbert", 4, 128, 4, 256, 0.05),
     "modernbert-6x256": Preset("modernbert", 6, 256, 4, 512, 0.02),
     # Two of the smallest size that differ in their positions alone, absolute and rotary.

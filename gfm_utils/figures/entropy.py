@@ -167,7 +167,7 @@ def unigram_chart(
         raise GfmError(f"the table has no unigram entropy of tokens by {estimator.value!r}")
     chance = rows[rows["metric"] == "uniform_entropy"][["condition", "unit", "value"]]
     bars = bars.merge(chance.rename(columns={"value": "chance"}), on=["condition", "unit"], how="left")
-    corpus = bars["condition"].str.partition("@")[0]
+    corpus = bars["condition"].str.replace(r"@[^@]*$", "", regex=True)
     order = corpus.map({name: place for place, name in enumerate(dict.fromkeys(corpus))})
     bars = bars.iloc[np.argsort(order, kind="stable")]
     base = alt.Chart(_plain(bars)).encode(

@@ -1,6 +1,6 @@
 """Tokenizers in Hugging Face's format, token arrays on disk, and seeded masking."""
 
-from gfm_utils.tokens.conditions import Condition, tokenizer_kind
+from gfm_utils.tokens.conditions import Condition, split_transform, tokenizer_kind
 from gfm_utils.tokens.masking import choose_positions, corrupt, mask_all, masked_per_window
 from gfm_utils.tokens.store import FEWEST_WINDOWS, PARTS, TokenStore, cut_windows, load_corpus, prepare
 from gfm_utils.tokens.synthetic import random_store
@@ -21,6 +21,7 @@ __all__ = [
     "masked_per_window",
     "prepare",
     "random_store",
+    "split_transform",
     "token_lengths",
     "tokenizer_kind",
     "train_tokenizer",

@@ -1,8 +1,10 @@
 """Conditions: a corpus with a tokenizer, written ``corpus@tokenizer``."""
 
+import os
 import re
 from dataclasses import dataclass, replace
 
+from gfm_utils import corpora
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens.transforms import Transform
 
@@ -11,13 +13,14 @@ _TOKENIZER = re.compile(r"(?P<kind>kmer|bpe)(?P<size>[1-9][0-9]*)")
 
 @dataclass(frozen=True)
 class Condition:
-    """A corpus (registry name or path) and the name of a tokenizer.
+    """A corpus (registry name, path or address) and the name of a tokenizer.
 
     Attributes:
-        corpus: registry name or path, e.g. ``tair10-chr1`` or ``my/genome.fa.gz``.
+        corpus: registry name, path or address, e.g. ``tair10-chr1``, ``my/genome.fa.gz`` or
+            ``https://host/genome.fa.gz``.
         tokenizer: ``kmer<k>`` with k from 1 to 8, or ``bpe<V>`` with V symbols and merges.
         transform: what makes a control of it (``shuffle``, ``noise0.25``, ``markov8``; all of them:
-            :mod:`gfm_utils.tokens.transforms`), or None for the corpus as it is.
+            :mod:`gfm_utils.tokens.transforms`), several with ``+`` between, or None for the corpus as it is.
     """
 
     corpus: str
@@ -29,7 +32,7 @@ class Condition:
         """Read ``corpus@tokenizer`` or ``corpus+transform@tokenizer``.
 
         Raises:
-            GfmError: there is no ``@``, the tokenizer's name is unknown, or the transform's number makes no sense.
+            GfmError: there is no ``@``, the tokenizer's name is unknown, or see ``split_transform``.
         """
         corpus, at, tokenizer = text.rpartition("@")
         if not at or not corpus:
@@ -37,10 +40,8 @@ class Condition:
                 f"condition {text!r} is not of the form corpus@tokenizer (for example tair10-chr1@kmer4)"
             )
         tokenizer_kind(tokenizer)
-        plain, plus, transform = corpus.rpartition("+")
-        if plus and plain and Transform.named(transform):  # any other "+" belongs to the name of a file
-            return cls(plain, tokenizer, str(Transform.parse(transform)))
-        return cls(corpus, tokenizer)
+        plain, transform = split_transform(corpus)
+        return cls(plain, tokenizer, transform)
 
     def __str__(self) -> str:
         transform = "" if self.transform is None else f"+{self.transform}"
@@ -54,6 +55,39 @@ class Condition:
     def slug(self) -> str:
         """The condition as part of a file name: anything unusual becomes ``-``, at most 60 characters."""
         return re.sub(r"[^A-Za-z0-9.@_]+", "-", str(self)).strip("-")[-60:]
+
+
+def split_transform(text: str) -> tuple[str, str | None]:
+    """The corpus and the transforms of ``corpus+transform``; any other ``+`` belongs to the name of a file.
+
+    So does one before the name of a transform if there is a file or directory of that very name. Several
+    transforms are made from left to right, ``corpus+markov4t0.33+noise0.3``; one of letters can only be the first.
+
+    Args:
+        text: what stands before the ``@`` of a condition, or would if it had a tokenizer.
+
+    Raises:
+        GfmError: the transform's number makes no sense, the text may mean a file as well as a control, or a
+            transform of letters comes after another one.
+    """
+    plain, found = text, list[Transform]()
+    while True:
+        before, plus, last = plain.rpartition("+")
+        if not plus or not before or not Transform.named(last):
+            break
+        if os.path.exists(os.path.expanduser(plain)):  # noqa: PTH110, PTH111 of any text, also of no path
+            if corpora.user_path(before) is None and before not in corpora.registry():
+                break
+            raise GfmError(
+                f"{plain!r} may mean a file of that name or a control of {before!r}, which is there too; rename "
+                "the file"
+            )
+        found.insert(0, Transform.parse(last))
+        plain = before
+    if any(transform.on_symbols for transform in found[1:]):
+        late = next(transform for transform in found[1:] if transform.on_symbols)
+        raise GfmError(f"{text!r}: {str(late)!r} changes letters, so it must come before those that move tokens")
+    return plain, "+".join(map(str, found)) or None
 
 
 def tokenizer_kind(name: str) -> tuple[str, int]:

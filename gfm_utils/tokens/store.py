@@ -70,6 +70,11 @@ class TokenStore:
         return str(self.about["unit"])
 
     @property
+    def streamed(self) -> bool:
+        """Whether the corpus, or that of a control, is too large for memory: its letters cannot be transformed."""
+        return "streamed" in self.about
+
+    @property
     def vocabulary(self) -> int:
         """Tokens in the vocabulary, special tokens included."""
         return int(self.about["vocabulary"])
@@ -116,10 +121,14 @@ class TokenStore:
 
     def counts(self, part: str) -> npt.NDArray[np.int64]:
         """How often each token occurs in a part, shape (vocabulary,)."""
-        tokens, total = self.tokens(part), np.zeros(self.vocabulary, np.int64)
-        for begin in range(0, len(tokens), _CHUNK):
-            total += np.bincount(tokens[begin : begin + _CHUNK], minlength=self.vocabulary)
-        return total
+        return _counts(self.tokens(part), self.vocabulary)
+
+
+def _counts(tokens: npt.NDArray[np.uint16], vocabulary: int) -> npt.NDArray[np.int64]:
+    total = np.zeros(vocabulary, np.int64)
+    for begin in range(0, len(tokens), _CHUNK):
+        total += np.bincount(tokens[begin : begin + _CHUNK], minlength=vocabulary)
+    return total
 
 
 def cut_windows(
@@ -146,7 +155,8 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
     """
     parsed = Condition.parse(condition)
     if parsed.transform is not None:
-        return _transformed(parsed, prepare(str(parsed.transformed(None)), profile, runs_dir, seed), profile, seed)
+        before = parsed.transformed(parsed.transform.rpartition("+")[0] or None)
+        return _transformed(parsed, prepare(str(before), profile, runs_dir, seed), profile, seed)
     plan = corpora.plan(parsed.corpus, progress=True)
     large = _is_large(plan, profile)
     key = {
@@ -166,8 +176,8 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
 
 
 def _transformed(condition: Condition, plain: TokenStore, profile: Profile, seed: int) -> TokenStore:
-    """The store of a condition with a transform, found beside the plain one, or made from it."""
-    transform = Transform.parse(str(condition.transform))
+    """The store of a condition with a transform, found beside that without its last one, or made from it."""
+    transform = Transform.parse(str(condition.transform).rpartition("+")[2])
     key = {"of": plain.about["key"], "transform": str(transform), "format": transforms.FORMAT, "seed": seed}
     path = plain.path.parent / f"{condition.slug}-{digest(key)}"
     with locked(path):
@@ -177,6 +187,8 @@ def _transformed(condition: Condition, plain: TokenStore, profile: Profile, seed
                 make = _transformed_symbols if transform.on_symbols else _transformed_tokens
                 made = make(temporary, condition, transform, plain, profile, seed)
                 about = {**plain.about, "condition": str(condition), "key": key, **made}
+                if "entropy_rate" not in made:
+                    about.pop("entropy_rate", None)  # of the chain below
                 write_json(temporary / "store.json", about)
     return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
 
@@ -192,7 +204,8 @@ def _transformed_tokens(
         tokens = transform_tokens(transform, plain.tokens(part), lengths, vocabulary, rng)
         np.save(folder / f"{part}.npy", tokens)
         np.save(folder / f"{part}-lengths.npy", lengths)
-        sizes[part] = {"symbols": int(plain.token_lengths[tokens].sum()), "tokens": len(tokens)}
+        symbols = int(_counts(tokens, plain.vocabulary) @ plain.token_lengths)
+        sizes[part] = {"symbols": symbols, "tokens": len(tokens)}
     return {"parts": sizes}
 
 
@@ -202,7 +215,8 @@ def _transformed_symbols(
     """Write the tokens of the transformed letters of each part, by the plain tokenizer.
 
     Raises:
-        GfmError: the corpus is too large to be held in memory, or the transform does not fit it.
+        GfmError: the corpus is too large to be held in memory, it has changed since the plain tokens were made,
+            or the transform does not fit it.
     """
     plan = corpora.plan(condition.corpus, progress=True)
     if _is_large(plan, profile):
@@ -211,13 +225,19 @@ def _transformed_symbols(
             f"{LARGE:,} symbols; give a part of it as a file of its own, or use a transform of tokens (noise0.5)"
         )
     corpus = load_corpus(condition.corpus, profile)
+    if corpus.checksum != plain.about["key"]["corpus"]:
+        raise GfmError(
+            f"{condition.corpus} has changed while the tokens of {str(condition)!r} were made; run it again when "
+            "nothing writes to it any more"
+        )
     parts = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols).parts()
-    change, rate = symbol_transform(transform, corpus.kind, parts["train"])
+    change, chain = symbol_transform(transform, corpus.kind, parts["train"])
     rngs = [np.random.default_rng([seed, number]) for number in range(len(PARTS))]
     changed = {part: change(parts[part], rng) for part, rng in zip(PARTS, rngs, strict=True)}
     made: dict[str, Any] = {"parts": _encoded(folder, plain.tokenizer, condition.tokenizer, changed, corpus.kind)}
-    if rate is not None:
-        made["entropy_rate"] = {"value": rate, "unit": f"bits/{plain.unit}"}
+    if chain is not None:
+        contexts = len(chain.stationary)
+        made["entropy_rate"] = {"value": chain.rate, "unit": f"bits/{plain.unit}", "contexts": contexts}
     return made
 
 

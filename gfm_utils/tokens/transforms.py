@@ -4,6 +4,8 @@ Every part (training, validation, test) is transformed by itself, so that nothin
 the chain of a Markov surrogate is fitted on the training part for all three. The tokenizer is that of the corpus
 as it is, so that the vocabulary stays.
 
+Several follow each other from left to right, ``corpus+markov4t0.33+noise0.3@kmer4``.
+
 On tokens:
 
 - ``shuffle``: all tokens of a part in random order; their counts stay to the last one.
@@ -30,12 +32,14 @@ import numpy.typing as npt
 
 from gfm_utils.corpora import Segment
 from gfm_utils.corpora.shuffles import shuffle_pairs, shuffle_sentences, shuffle_symbols, shuffle_words
-from gfm_utils.corpora.surrogates import LONGEST, MarkovChain, surrogate
+from gfm_utils.corpora.surrogates import COLDEST, LONGEST, MarkovChain, surrogate
 from gfm_utils.errors import GfmError
 
+#: Tokens that are drawn, or moved, at once.
+CHUNK = 1 << 24
 Tokens = npt.NDArray[np.uint16]
-#: Bump when a transform gives other tokens than before.
-FORMAT = 1
+#: Bump when a transform gives other tokens than before, or says other things of them.
+FORMAT = 2
 _NAME = re.compile(r"(?P<name>[a-z]+?)(?P<size>[0-9.]*)(t(?P<temperature>[0-9.]+))?")
 _SHUFFLES: dict[str, Callable[[Sequence[Segment], np.random.Generator], list[Segment]]] = {
     "mononucleotide": shuffle_symbols,
@@ -47,8 +51,11 @@ _SHUFFLES: dict[str, Callable[[Sequence[Segment], np.random.Generator], list[Seg
 _SIZED = {
     "noise": "a share above 0 and at most 1, as in noise0.25",
     "windows": "a number of tokens, as in windows16",
-    "markov": f"an order from 0 to {LONGEST}, as in markov8, and perhaps a temperature, as in markov4t0.5",
+    "markov": f"an order from 0 to {LONGEST}, as in markov8, and perhaps a temperature from {COLDEST} to 1000, "
+    "as in markov4t0.5",
 }
+#: Whole numbers up to here are themselves as floating-point numbers.
+_LONGEST_WINDOW = 2**53
 _PLAIN = ("shuffle", "reverse", "uniform", *_SHUFFLES)
 
 
@@ -91,14 +98,14 @@ class Transform:
             if match["size"] or match["temperature"]:
                 raise GfmError(f"transform {text!r}: {name} takes no number")
         elif not _fits(name, match["size"], size) or (
-            match["temperature"] and (name != "markov" or temperature <= 0)
+            match["temperature"] and (name != "markov" or not COLDEST <= temperature <= 1000)
         ):
             raise GfmError(f"transform {text!r}: {name} takes {_SIZED[name]}")
         return cls(name, size, temperature)
 
     def __str__(self) -> str:
-        size = f"{self.size:g}" if self.name in _SIZED else ""
-        return f"{self.name}{size}" + (f"t{self.temperature:g}" if self.temperature != 1 else "")
+        size = _written(self.size) if self.name in _SIZED else ""
+        return f"{self.name}{size}" + (f"t{_written(self.temperature)}" if self.temperature != 1 else "")
 
     @property
     def on_symbols(self) -> bool:
@@ -109,7 +116,12 @@ class Transform:
 def _fits(name: str, text: str, size: float) -> bool:
     if name == "noise":
         return 0 < size <= 1
-    return text.isdecimal() and (size >= 1 if name == "windows" else size <= LONGEST)
+    return text.isdecimal() and (1 <= size <= _LONGEST_WINDOW if name == "windows" else size <= LONGEST)
+
+
+def _written(number: float) -> str:
+    """The shortest digits that are read back as the very number, without an exponent."""
+    return np.format_float_positional(number, trim="-")
 
 
 def transform_tokens(
@@ -121,6 +133,8 @@ def transform_tokens(
 ) -> Tokens:
     """The tokens of a part, transformed.
 
+    In memory are the transformed tokens, 2 bytes each, and some millions at work; for ``noise`` 7 bytes each.
+
     Args:
         transform: one that works on tokens.
         tokens: of the part, shape (n,).
@@ -128,29 +142,49 @@ def transform_tokens(
         vocabulary: first and last but one id of the tokens that may occur.
         rng: what chance is drawn from.
     """
+    tokens = np.asarray(tokens)  # a memory map is slow to cut into segments
     if transform.name == "shuffle":
         return rng.permutation(tokens)
     if transform.name == "noise":
-        changed = np.array(tokens)
-        chosen = rng.permutation(len(tokens))[: round(transform.size * len(tokens))]
-        changed[np.sort(chosen)] = tokens[chosen]
-        return changed
+        return _noisy(tokens, round(transform.size * len(tokens)), rng)
     if transform.name == "windows":
         size = int(transform.size)
         whole = len(tokens) // size * size
         stretches = rng.permutation(tokens[:whole].reshape(-1, size))
         return np.concatenate([stretches.reshape(-1), tokens[whole:]])
     if transform.name == "reverse":
-        ends = np.repeat(np.cumsum(lengths), lengths)
-        starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return np.asarray(tokens[starts + ends - 1 - np.arange(len(tokens))])
-    return rng.integers(*vocabulary, len(tokens)).astype(np.uint16)
+        changed, begin = np.empty(len(tokens), np.uint16), 0
+        for length in lengths.tolist():
+            changed[begin : begin + length] = tokens[begin : begin + length][::-1]
+            begin += length
+        return changed
+    changed = np.empty(len(tokens), np.uint16)
+    for begin in range(0, len(tokens), CHUNK):
+        place = changed[begin : begin + CHUNK]
+        place[:] = rng.integers(*vocabulary, len(place))
+    return changed
+
+
+def _noisy(tokens: Tokens, count: int, rng: np.random.Generator) -> Tokens:
+    """So many tokens, chosen at random, in random order among themselves; the others where they were."""
+    # Numbers of 4 bytes, where they suffice, are shuffled as those of 8 bytes would be by rng.permutation.
+    chosen = np.arange(len(tokens), dtype=np.uint32 if len(tokens) <= 1 << 32 else np.int64)
+    rng.shuffle(chosen)
+    moved, places = np.empty(count, np.uint16), np.zeros(len(tokens), np.bool_)
+    for begin in range(0, count, CHUNK):
+        end = min(begin + CHUNK, count)
+        moved[begin:end] = tokens[chosen[begin:end]]
+        places[chosen[begin:end]] = True
+    del chosen
+    changed = np.array(tokens)
+    changed[places] = moved
+    return changed
 
 
 def symbol_transform(
     transform: Transform, kind: str, train: Sequence[Segment]
-) -> tuple[Callable[[Sequence[Segment], np.random.Generator], list[Segment]], float | None]:
-    """The function that transforms the segments of a part, and the entropy rate of what it gives, if it is known.
+) -> tuple[Callable[[Sequence[Segment], np.random.Generator], list[Segment]], MarkovChain | None]:
+    """The function that transforms the segments of a part, and the Markov chain that it draws from, if any.
 
     Args:
         transform: one that works on bases or characters.
@@ -158,14 +192,14 @@ def symbol_transform(
         train: the training part, which a Markov chain is fitted on.
 
     Returns:
-        The function, and bits per symbol (None: not known exactly).
+        The function, and the chain.
 
     Raises:
         GfmError: words or sentences of DNA, or the chain cannot be fitted.
     """
     if transform.name == "markov":
         chain = MarkovChain.fit(train, int(transform.size), transform.temperature)
-        return lambda segments, rng: surrogate(chain, segments, rng), chain.rate
+        return lambda segments, rng: surrogate(chain, segments, rng), chain
     if kind == "dna" and transform.name in ("words", "sentences"):
         raise GfmError(f"transform {transform.name!r} is for text, and DNA has no {transform.name}; use windows16")
     return _SHUFFLES[transform.name], None

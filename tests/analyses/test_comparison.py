@@ -47,6 +47,16 @@ def test_shares_are_quotients_with_the_interval_of_the_members() -> None:
         assert set(own["x"]) == {"dna"}
 
 
+def test_a_control_has_the_entropy_of_what_its_models_read() -> None:
+    control = "/data/a.fa+markov1@kmer2"
+    rate = {"condition": control, "metric": "entropy_rate", "axis": "source", "x": "exact", "unit": "bits/base"}
+    with_control = pd.concat([rows(), table([{**rate, "value": 1.96}])], ignore_index=True)
+    found = compared(with_control, [*CONDITIONS, control])
+    shares = found[found["metric"] == "entropy_share"].set_index("condition")["value"]
+    assert shares[control] == pytest.approx(0.98)
+    assert shares[CONDITIONS].tolist() == pytest.approx([0.95, 0.95])
+
+
 def test_what_a_report_lacks_has_no_row() -> None:
     found = compared(rows(), CONDITIONS)
     assert set(found["metric"]) == {"entropy_share", "context_gain_share", "fisher_share"} < set(COMPARED)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -13,6 +14,7 @@ from gfm_utils.analyses.distributions import js_divergence, top_p, top_p_authors
 from gfm_utils.analyses.nucleus import TOP_P
 from gfm_utils.analyses.strata import soft_masks
 from gfm_utils.figures.select import value_of
+from gfm_utils.tokens import Condition, prepare
 
 PAIRS = list(combinations(range(4), 2))
 
@@ -115,7 +117,7 @@ def test_strata_and_sequences_are_parts_of_the_whole(trained, smoke):
         for state in ("trained", "untrained"):
             own = table[(table["condition"] == ensemble.condition) & (table["state"] == state)]
             axes = ["token_frequency", "output_entropy"] + ["gc", "soft_masked"] * (ensemble.store.kind == "dna")
-            assert set(own["axis"].dropna()) == {"top_p", "k", "interval_over", *axes}
+            assert set(own["axis"].dropna()) == {"top_p", "k", "interval_over", "without", *axes}
             for metric in ("js_distance", "top1_agreement", "mutual_information"):
                 whole = value_of(own, ensemble.condition, metric)["value"]
                 for axis in axes:
@@ -141,3 +143,11 @@ def test_soft_masks_are_the_lower_case_of_the_file(trained, smoke, toy_fasta):
     pure = [text[i : i + 60] for i in range(0, len(text) - 60, 60)]
     found = [any(piece in whole for whole in source.values()) for piece in pure]
     assert np.mean(found) > 0.9  # but for pieces across the ends of segments and of masked stretches
+
+
+@pytest.mark.parametrize("transform", ["reverse", "mononucleotide"])
+def test_a_control_has_no_soft_masks(trained, smoke, shared, transform):
+    """Its tokens are not where the file has them."""
+    control = f"{Condition.parse(trained[1].condition).transformed(transform)}"
+    store = prepare(control, smoke, shared / "runs")
+    assert soft_masks(replace(trained[1], store=store), smoke) is None

@@ -3,6 +3,8 @@
 import errno
 import gzip
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,16 +13,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import torch
 import toybook
+from transformers import AutoModelForMaskedLM
 
 from gfm_utils.book import batch, jobs
 from gfm_utils.book.batch import BatchReport, by_corpus, command, run
+from gfm_utils.ensembles import plan_ensembles
+from gfm_utils.ensembles.training import train_member
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import COLUMNS, read_tables
 
@@ -54,14 +61,36 @@ frame = table(row for condition, about in found.items() for row in rows(conditio
 _ = write_table(frame, Path(results_dir) / "numbers.parquet"), profile, seed"""
 
 
-def write_toy(root: Path) -> Path:
-    """A book whose one chapter gives the comparison its numbers."""
+#: Of another chapter, which waits for a second run to come as far, and then trains its ensembles as all do.
+TRAINED = """import os, time
+from pathlib import Path
+from gfm_utils.ensembles import train_ensembles
+(Path("meet") / str(os.getpid())).touch()
+end = time.monotonic() + 300
+while len(list(Path("meet").iterdir())) < 2 and time.monotonic() < end:
+    time.sleep(0.05)
+_ = train_ensembles(conditions, profile, runs_dir, seed)"""
+#: Of every Python process: what it begins and ends to train is written down.
+WATCHED = """import os, sys
+def watch(event, arguments):
+    if event in ("os.mkdir", "os.rename"):
+        path = str(arguments[event == "os.rename"])
+        if "member-" in path and path.endswith("untrained" if event == "os.mkdir" else ("member-00", "member-01")):
+            with open(os.environ["GFM_TEST_TRAININGS"], "a") as log:
+                log.write(f"{event} {os.getpid()} {path}\\n")
+sys.addaudithook(watch)
+"""
+
+
+def write_toy(root: Path, *more: str) -> Path:
+    """A book whose one chapter gives the comparison its numbers, after some cells more."""
     toybook.write_book(root)
     (root / "_toc.yml").write_text("format: jb-book\nroot: intro\nchapters:\n  - file: chapters/numbers\n")
     (root / "intro.md").write_text("# Small\n\n```{include} _run_table.md\n```\n")
     cells = [
         toybook.text("# Numbers"),
         toybook.code(toybook.PARAMETERS, ("parameters",)),
+        *map(toybook.code, more),
         toybook.code(MEASURED),
         toybook.code(ROWS),
     ]
@@ -266,6 +295,58 @@ class TestSixCorpora:
             assert set(read_tables(out / after.outcomes[0].name / "results")) == {"numbers"}
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="sums of several threads have other last bits")
+def test_two_runs_at_once_train_each_member_once(tmp_path: Path, corpora: dict[str, Path]) -> None:
+    """Two processes, two folders of reports, one new folder of ensembles; both are there before it is filled."""
+    book, runs, log = write_toy(tmp_path / "book", TRAINED), tmp_path / "runs", tmp_path / "trainings"
+    (book / "chapters" / "meet").mkdir()
+    (tmp_path / "hooks").mkdir()
+    (tmp_path / "hooks" / "sitecustomize.py").write_text(WATCHED)
+    path = os.pathsep.join([str(tmp_path / "hooks"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": path, "GFM_TEST_TRAININGS": str(log)}
+    condition = f"{corpora['plain.fa']}@kmer2"
+    words = [sys.executable, "-m", "gfm_utils.cli", "run", condition, "--profile", "smoke", "--runs", str(runs)]
+    own = sorted(os.sched_getaffinity(0))
+    both = [
+        subprocess.Popen(
+            [*words, "--root", str(book), "--out", str(tmp_path / out)],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=partial(os.sched_setaffinity, 0, {core}),
+        )
+        for out, core in (("one", own[0]), ("two", own[-1]))
+    ]
+    said = [process.communicate(timeout=900)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    for out in ("one", "two"):
+        (report,) = batch.standing(tmp_path / out)
+        assert report.executed == 1
+        assert "training 2 members" in (tmp_path / out / report.name / "log.txt").read_text()
+    pd.testing.assert_frame_equal(combined(tmp_path / "one"), combined(tmp_path / "two"))
+
+    (ensemble,) = plan_ensembles([condition], "smoke", runs)
+    trainings = [line.split() for line in log.read_text().splitlines()]
+    begun = sorted({(Path(path).parts[-3], pid) for event, pid, path in trainings if event == "os.mkdir"})
+    ended = sorted(Path(path).name for event, _, path in trainings if event == "os.rename")
+    assert [name for name, _ in begun] == [".member-00.partial", ".member-01.partial"], trainings
+    assert ended == ["member-00", "member-01"], trainings
+    folder = ensemble.members[0].path.parent
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ended
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for member in ensemble.members:
+        whole = tmp_path / "undisturbed" / member.path.name
+        train_member(ensemble.spec, ensemble.store, member.seed, whole, "cpu")
+        for weights in whole.rglob("model.safetensors"):
+            found = member.path / weights.relative_to(whole)
+            assert found.read_bytes() == weights.read_bytes(), found
+        assert AutoModelForMaskedLM.from_pretrained(member.path).num_parameters()
+    torch.set_num_threads(threads)
+
+
 def test_conditions_of_one_corpus_are_one_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.fa").write_text(">a\n" + dna(30_000))
     (tmp_path / "small.fa").write_text(">a\n" + dna(2_000))
@@ -281,6 +362,58 @@ def test_conditions_of_one_corpus_are_one_report(tmp_path: Path, monkeypatch: py
     }
     names = [jobs.report_name(corpus) for corpus in (*found, str(tmp_path / "sub" / "a.fa"))]
     assert len(set(names)) == len(names) and "news" in names
+
+
+def test_controls_are_in_the_report_of_their_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With or without a tokenizer, which is that of the corpus as it is."""
+    (tmp_path / "a.fa").write_text(">a\n" + dna(30_000))
+    (tmp_path / "b.csv").write_text("words\n" + "x" * 100)
+    monkeypatch.chdir(tmp_path)
+    given = ["a.fa@kmer4", "a.fa+markov8@kmer4", "./a.fa+noise0.250", "b.csv:words+noise0.25", "b.csv:words"]
+    a, b = tmp_path / "a.fa", f"{tmp_path}/b.csv:words"
+    found = by_corpus([*given, "https://x.org/a.fa+shuffle@kmer4", "https://x.org/a.fa@kmer4"])
+    assert found == {
+        str(a): (f"{a}@kmer4", f"{a}+markov8@kmer4", f"{a}+noise0.25@kmer4"),
+        b: (f"{b}+noise0.25@bpe256", f"{b}@bpe256"),
+        "https://x.org/a.fa": ("https://x.org/a.fa+shuffle@kmer4", "https://x.org/a.fa@kmer4"),
+    }
+    with pytest.raises(GfmError, match="noise takes a share above 0 and at most 1"):
+        by_corpus(["a.fa+noise2"])
+
+
+def test_a_report_that_begins_anew_does_not_stand_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted between two chapters its tables are of two states of the corpus."""
+    job = jobs.Job("news", "news", ("news@bpe64",), "smoke", 42, tmp_path, tmp_path, tmp_path / "runs")
+    told = ["cached", "running", "executed"]
+
+    def build(*_: object, on_chapter: jobs.OnChapter, **__: object) -> None:
+        for what in told:
+            on_chapter("one", what)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs, "check_corpora", lambda *_: [])
+    monkeypatch.setattr(jobs, "build", build)
+    while told:
+        jobs.Outcome.of(job, jobs.DONE).write(job.folder)
+        with pytest.raises(KeyboardInterrupt):
+            jobs.make_report(job, lambda _name, _what: None)
+        assert (jobs.read_outcome(job.folder) is None) == ("running" in told)
+        told.pop()
+
+
+def test_progress_counts_a_chapter_once_however_often_its_report_begins(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with batch._Progress(1, 2, shown=True) as shown:
+        for _ in range(3):
+            for chapter in ("one", "two"):
+                shown.tell("news", chapter, "running")
+                shown.tell("news", chapter, "executed")
+            shown.tell("news", None, "was killed; it begins again")
+    counted = re.findall(r"\[(\d)/(\d)\]", capsys.readouterr().err)
+    assert counted == [("1", "2"), ("2", "2")]
 
 
 def test_the_command_names_what_is_not_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

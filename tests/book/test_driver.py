@@ -157,5 +157,11 @@ def test_conditions_of_files_become_absolute_and_keep_their_column(
     monkeypatch.chdir(tmp_path)
     column = ":text" if given.endswith(":text") else ""
     assert driver.absolute(f"{given}@bpe64") == f"{tmp_path / 'x.csv'}{column}@bpe64"
-    assert driver.absolute("news@bpe64") == "news@bpe64"
+    control = driver.absolute(f"{given}+noise0.25@bpe64")
+    assert control == f"{tmp_path / 'x.csv'}{column}+noise0.25@bpe64"
+    for other in ("news@bpe64", "news+shuffle@bpe64", "https://x.org/a+b.fa+markov2@kmer4", "hf://a/b@main@bpe64"):
+        assert driver.absolute(other) == other and cache.corpus_files([other]) == []
     assert cache.corpus_files([f"{given}@bpe64", "news@bpe64"]) == [Path(given.removesuffix(":text"))]
+    assert cache.corpus_files([control, driver.absolute(f"{given}@bpe64")]) == [tmp_path / "x.csv"]
+    with pytest.raises(GfmError, match="not of the form corpus@tokenizer"):
+        driver.absolute(given)

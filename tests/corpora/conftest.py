@@ -1,12 +1,15 @@
 import hashlib
+import threading
+import time
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from gfm_utils.corpora import Corpus, Segment
+from gfm_utils.corpora import Corpus, Segment, downloading
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +92,74 @@ def wheelhouse(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
+
+
+class Faulty:
+    """A server of one file at every path without ``gone``, and what it does wrong.
+
+    Attributes:
+        data: the file.
+        cuts: for each request to come, after how many bytes of its answer the connection closes.
+        stalls: likewise, after how many bytes it falls silent.
+        pause: seconds after every 500 bytes.
+        etag: of the file; None: the server names no version.
+        ranges: whether it knows partial answers.
+        asked: the Range header of each request.
+        paths: the path of each request.
+    """
+
+    def __init__(self):
+        self.data, self.cuts, self.stalls, self.pause = DATA, [], [], 0.0
+        self.etag, self.ranges, self.asked, self.over = '"one"', True, [], threading.Event()
+        self.paths = []
+
+    def answer(self, request):
+        wanted = request.headers.get("Range")
+        self.asked.append(wanted)
+        self.paths.append(request.path)
+        if "gone" in request.path:
+            request.send_error(404)
+            return
+        same = self.ranges and wanted and request.headers.get("If-Range") == self.etag
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if same else 0
+        if start > len(self.data):
+            request.send_error(416)
+            return
+        body = self.data[start:]
+        request.send_response(206 if same else 200)
+        request.send_header("Content-Length", str(len(body)))
+        if self.etag:
+            request.send_header("ETag", self.etag)
+        request.end_headers()
+        cut = self.cuts.pop(0) if self.cuts else len(body)
+        stall = self.stalls.pop(0) if self.stalls else len(body)
+        for at in range(0, min(cut, stall, len(body)), 500):
+            request.wfile.write(body[at : min(at + 500, cut, stall)])
+            time.sleep(self.pause)
+        if stall < len(body):
+            self.over.wait(20)
+
+
+@pytest.fixture
+def faulty(monkeypatch):
+    server = Faulty()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):  # the name is http.server's
+            server.answer(self)
+
+        def log_message(self, *_):
+            pass
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    server.url = f"http://127.0.0.1:{httpd.server_port}"
+    monkeypatch.setattr(downloading, "PAUSE", 0.01)
+    monkeypatch.setattr(downloading, "TIMEOUT", (2.0, 0.5))
+    monkeypatch.setattr(downloading, "_PIECE", 100)
+    yield server
+    server.over.set()
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()

@@ -1,83 +1,11 @@
 """Downloads from a loopback server that breaks off, stalls, is slow, sends wrong bytes, or has nothing."""
 
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
-from gfm_utils.corpora import downloading, fetch
+from gfm_utils.corpora import fetch
 from gfm_utils.errors import GfmError
 
 from .conftest import DATA, entry
-
-
-class Faulty:
-    """A server of one file, and what it does wrong.
-
-    Attributes:
-        data: the file.
-        cuts: for each request to come, after how many bytes of its answer the connection closes.
-        stalls: likewise, after how many bytes it falls silent.
-        pause: seconds after every 500 bytes.
-        etag: of the file; None: the server names no version.
-        ranges: whether it knows partial answers.
-        asked: the Range header of each request.
-    """
-
-    def __init__(self):
-        self.data, self.cuts, self.stalls, self.pause = DATA, [], [], 0.0
-        self.etag, self.ranges, self.asked, self.over = '"one"', True, [], threading.Event()
-
-    def answer(self, request):
-        wanted = request.headers.get("Range")
-        self.asked.append(wanted)
-        if request.path != "/chr1.fa":
-            request.send_error(404)
-            return
-        same = self.ranges and wanted and request.headers.get("If-Range") == self.etag
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if same else 0
-        if start > len(self.data):
-            request.send_error(416)
-            return
-        body = self.data[start:]
-        request.send_response(206 if same else 200)
-        request.send_header("Content-Length", str(len(body)))
-        if self.etag:
-            request.send_header("ETag", self.etag)
-        request.end_headers()
-        cut = self.cuts.pop(0) if self.cuts else len(body)
-        stall = self.stalls.pop(0) if self.stalls else len(body)
-        for at in range(0, min(cut, stall, len(body)), 500):
-            request.wfile.write(body[at : min(at + 500, cut, stall)])
-            time.sleep(self.pause)
-        if stall < len(body):
-            self.over.wait(20)
-
-
-@pytest.fixture
-def faulty(monkeypatch):
-    server = Faulty()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # the name is http.server's
-            server.answer(self)
-
-        def log_message(self, *_):
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    server.url = f"http://127.0.0.1:{httpd.server_port}"
-    monkeypatch.setattr(downloading, "PAUSE", 0.01)
-    monkeypatch.setattr(downloading, "TIMEOUT", (2.0, 0.5))
-    monkeypatch.setattr(downloading, "_PIECE", 100)
-    yield server
-    server.over.set()
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
 
 
 @pytest.fixture

@@ -164,3 +164,17 @@ def test_a_damaged_wheel_is_a_failed_source(register, tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "_download_wheel", lambda *_: tmp_path / "bad.whl")
     with pytest.raises(GfmError, match=r"could not be downloaded .*File is not a zip file"):
         fetch("one", progress=False)
+
+
+def test_a_checksum_is_recorded_whole_or_not_at_all(tmp_path, monkeypatch):
+    """Half a record would have every later use say that the file has changed."""
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("gfm_utils.files.os.replace", killed)
+        fetching._write_record(tmp_path / "a.fa", "0" * 64)
+    assert list(tmp_path.iterdir()) == []
+    fetching._write_record(tmp_path / "a.fa", "0" * 64)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["0" * 64 + "\n"]

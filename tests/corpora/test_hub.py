@@ -1,56 +1,274 @@
+"""Streams of the hub: a stand-in for the package `datasets` that reads JSON lines from a server that errs."""
+
+import json
 import sys
 from types import SimpleNamespace
 
+import huggingface_hub
 import pytest
+import requests
 
-from gfm_utils.corpora import load
+from gfm_utils.corpora import address_key, hub, load, plan
+from gfm_utils.corpora.blocks import blocks
 from gfm_utils.errors import GfmError
 
-from .conftest import entry
+from .conftest import entry, random_dna
 
-SOURCE = {"type": "hub", "dataset": "a/b", "field": "seq"}
+SOURCE = "hf://datasets/a/b?field=seq&kind=dna"
+ROWS = [{"seq": random_dna(100, seed)} for seed in range(60)]
+SIZE = len(json.dumps(ROWS[0])) + 1
+
+
+def lines(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+class Rows:
+    """Rows of a file on the web; its place is a number of bytes."""
+
+    def __init__(self, url):
+        self.url, self.at = url, 0
+
+    def __iter__(self):
+        asked = {"Range": f"bytes={self.at}-", "If-Range": '"one"'}
+        with requests.get(self.url, headers=asked, stream=True, timeout=(2, 0.5)) as response:
+            response.raise_for_status()
+            rest = b""
+            for piece in response.iter_content(10):
+                *whole, rest = (rest + piece).split(b"\n")
+                for line in whole:
+                    self.at += len(line) + 1
+                    yield json.loads(line)
+
+    def state_dict(self):
+        return {"at": self.at}
+
+    def load_state_dict(self, state):
+        self.at = state["at"]
 
 
 @pytest.fixture
-def served(register, monkeypatch):
-    """A stand-in for the package `datasets`; set .rows or .error on it."""
-    register(one=entry(file=None, sha256=None, sources=[SOURCE]))
-    fake = SimpleNamespace(rows=[{"seq": "ACGTN"}, {"seq": "GGcc"}, {"seq": "TTTT"}], error=None, calls=0)
+def served(faulty, monkeypatch):
+    """The server; .opened has what `load_dataset` was asked for each time, .error is raised there."""
+    faulty.data, faulty.opened, faulty.error = lines(ROWS), [], None
 
-    def load_dataset(name, config, *, data_files, split, streaming):
-        fake.calls += 1
-        assert (name, config, data_files, split, streaming) == ("a/b", None, None, "train", True)
-        if fake.error:
-            raise fake.error
-        return iter(fake.rows)
+    def load_dataset(name, config, *, data_files, split, revision, streaming):
+        faulty.opened.append((name, config, data_files, split, revision, streaming))
+        if faulty.error:
+            raise faulty.error
+        return Rows(f"{faulty.url}/{name}")
 
-    fake.load_dataset = load_dataset
-    monkeypatch.setitem(sys.modules, "datasets", fake)
-    return fake
+    def dataset_info(_, name, revision, timeout):
+        return SimpleNamespace(sha=f"commit-of-{revision}")
 
-
-def test_a_stream_stops_and_is_kept(served):
-    corpus = load("one", max_symbols=8)
-    assert [(s.record, s.text) for s in corpus.segments] == [("row-1", "ACGT"), ("row-2", "GGCC")]
-    again = load("one", max_symbols=8)
-    assert [(s.record, s.start, s.text) for s in again.segments] == [
-        (s.record, s.start, s.text) for s in corpus.segments
-    ]
-    assert again.segments[1].soft_mask.tolist() == [False, False, True, True]
-    assert (again.stats, served.calls) == (corpus.stats, 1)
+    monkeypatch.setitem(
+        sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset, config=SimpleNamespace())
+    )
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
+    monkeypatch.setattr(hub, "PAUSE", 0.01)
+    return faulty
 
 
-def test_what_can_go_wrong(served, monkeypatch):
+def texts(corpus):
+    return [(s.record, s.text) for s in corpus.segments]
+
+
+def wanted(number):
+    return [(f"row-{count + 1}", row["seq"]) for count, row in enumerate(ROWS[:number])]
+
+
+def test_a_stream_stops_and_is_kept(served, monkeypatch):
+    corpus = load(SOURCE, max_symbols=950)
+    assert texts(corpus) == [*wanted(9), ("row-10", ROWS[9]["seq"][:50])]
+    assert (corpus.licence, corpus.source, corpus.kind) == ("unknown", SOURCE, "dna")
+    assert served.opened == [("a/b", None, None, "train", "commit-of-None", True)]
+    monkeypatch.setitem(sys.modules, "datasets", None)  # not needed any more, nor is the network
+    monkeypatch.delattr(huggingface_hub.HfApi, "dataset_info")
+    again = load(SOURCE, max_symbols=950)
+    assert (texts(again), again.stats, again.checksum) == (texts(corpus), corpus.stats, corpus.checksum)
+    assert address_key(SOURCE, 950) == corpus.checksum and len(served.paths) == 1
+
+
+def test_a_longer_part_continues_the_shorter_one_and_a_shorter_one_needs_no_network(served):
+    short = load(SOURCE, max_symbols=1000)
+    long = load(SOURCE, max_symbols=3000)
+    assert texts(long) == wanted(30) and served.asked == ["bytes=0-", f"bytes={10 * SIZE}-"]
+    assert load(SOURCE, max_symbols=1000).checksum == short.checksum != long.checksum
+    assert texts(load(SOURCE, max_symbols=2000)) == wanted(20) and len(served.asked) == 2
+    whole = load(SOURCE, max_symbols=1_000_000)
+    assert texts(whole) == wanted(60) and len(served.asked) == 3
+    assert texts(load(SOURCE, max_symbols=2_000_000)) == wanted(60) and len(served.asked) == 3  # it has no more
+
+
+def test_the_revision_is_part_of_the_key_and_stays_what_it_was_at_first(served):
+    keys = {address_key(f"{SOURCE}{more}", 500) for more in ("", "&revision=v1", "&revision=v2")}
+    assert len(keys) == 3
+    assert [opened[4] for opened in served.opened] == ["commit-of-None", "commit-of-v1", "commit-of-v2"]
+
+
+def test_the_registry_streams_in_the_same_way(served, register):
+    register(one=entry(file=None, sha256=None, sources=[{"type": "hub", "dataset": "a/b", "field": "seq"}]))
+    assert texts(load("one", max_symbols=500)) == wanted(5)
     with pytest.raises(GfmError, match="corpus 'one' is streamed and has no end"):
         load("one")
-    served.rows = [{"other": "x"}]
-    with pytest.raises(GfmError, match="corpus 'one' has no field 'seq'; it has other"):
-        load("one", max_symbols=8)
+
+
+def test_large_corpora_read_what_is_kept(served):
+    assert ["".join(b.text for b in blocks(plan(SOURCE), 50, 500)) for _ in "ab"] == [
+        "".join(text for _, text in wanted(5))
+    ] * 2
+    assert len(served.paths) == 1
+
+
+def test_what_breaks_off_or_stalls_is_continued_at_the_record_where_it_was(served, monkeypatch):
+    monkeypatch.setattr(hub, "SAVED", 700)
+    served.cuts, served.stalls = [10 * SIZE + 50, 99999], [99999, 20 * SIZE + 50]
+    assert texts(load(SOURCE, max_symbols=6000)) == wanted(60)
+    places = [int(asked.removeprefix("bytes=").rstrip("-")) for asked in served.asked]
+    assert places == [0, 7 * SIZE, 24 * SIZE]  # where the reader was when what came was last made safe
+
+
+def test_a_stream_that_sends_no_more_is_given_up_and_the_next_run_continues(served):
+    served.cuts = [12 * SIZE + 50, *[0] * 20]
+    with pytest.raises(
+        GfmError,
+        match=r"the stream of corpus 'a/b\?field=seq&kind=dna' broke off after 12 records, 4 times \(.+\); check "
+        "the network and try again: it is continued there$",
+    ):
+        load(SOURCE, max_symbols=3000)
+    assert len(served.asked) == 5
+    served.cuts = []
+    assert texts(load(SOURCE, max_symbols=3000)) == wanted(30)
+
+
+def test_a_process_that_dies_loses_what_was_not_made_safe(served, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(kept, place=None):
+        if kept.about.records > 7:
+            raise Killed
+        save(kept, place)
+
+    save = hub.Kept.save
+    monkeypatch.setattr(hub, "SAVED", 300)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(hub.Kept, "save", die)
+        load(SOURCE, max_symbols=3000)
+    assert texts(load(SOURCE, max_symbols=3000)) == wanted(30)
+    assert served.asked == ["bytes=0-", f"bytes={6 * SIZE}-"]
+
+
+def test_a_place_that_the_reader_does_not_know_is_counted_from_the_first_record(served, monkeypatch):
+    load(SOURCE, max_symbols=1000)
+
+    def refuse(*_):
+        raise KeyError("another version of datasets")
+
+    monkeypatch.setattr(Rows, "load_state_dict", refuse)
+    assert texts(load(SOURCE, max_symbols=3000)) == wanted(30)
+
+
+def test_a_slow_server_is_waited_for(served):
+    served.pause = 0.1
+    assert texts(load(SOURCE, max_symbols=6000)) == wanted(60) and len(served.asked) == 1
+
+
+def test_what_is_kept_is_verified(served, cache):
+    load(SOURCE, max_symbols=1000)
+    (path,) = cache.rglob("records.jsonl")
+    good = path.read_bytes()
+    path.write_bytes(good.replace(b"A", b"C", 1))
+    for limit in (500, 1000, 3000):
+        with pytest.raises(
+            GfmError, match=rf"{path} has changed since it was streamed \(expected SHA-256 .*; delete"
+        ):
+            load(SOURCE, max_symbols=limit)
+    path.write_bytes(good + b"half a rec")  # of an attempt that was killed
+    assert texts(load(SOURCE, max_symbols=3000)) == wanted(30)
+    path.unlink()
+    assert texts(load(SOURCE, max_symbols=1000)) == wanted(10)
+
+
+def test_a_server_without_it(served):
+    with pytest.raises(
+        GfmError,
+        match=r"corpus 'a/gone' could not be streamed from the hub \(404 .*check its name and the network",
+    ):
+        load("hf://datasets/a/gone", max_symbols=8)
+    assert len(served.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            "RepositoryNotFoundError",
+            "corpus 'a/b': the hub has no data set 'a/b' that you may read; check the name",
+        ),
+        (
+            "RevisionNotFoundError",
+            "corpus 'a/b.revision=v9': the hub has no revision 'v9' of data set 'a/b'; check",
+        ),
+    ],
+)
+def test_names_that_the_hub_does_not_know(served, monkeypatch, error, sentence):
+    class Unknown(getattr(huggingface_hub.errors, error)):
+        def __init__(self):
+            pass
+
+    def refuse(*_, **__):
+        raise Unknown
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", refuse)
+    with pytest.raises(GfmError, match=f"^{sentence}"):
+        load("hf://datasets/a/b" + ("?revision=v9" if "Revision" in error else ""), max_symbols=8)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "The repository for a/b contains custom code; pass the argument `trust_remote_code=True`",
+        "Dataset scripts are no longer supported, but found b.py",
+    ],
+)
+def test_code_of_a_data_set_is_never_run(served, message):
+    served.error = RuntimeError(message)
+    with pytest.raises(
+        GfmError, match="corpus 'a/b' needs code of its own to be read, which is never run; give a"
+    ):
+        load("hf://datasets/a/b", max_symbols=8)
+
+
+def test_an_older_package_is_told_to_run_no_code(served, monkeypatch):
+    told = []
+
+    def load_dataset(name, config, *, data_files, split, revision, streaming, trust_remote_code=None):
+        told.append(trust_remote_code)
+        return Rows(f"{served.url}/{name}")
+
+    monkeypatch.setattr(sys.modules["datasets"], "load_dataset", load_dataset)
+    assert texts(load(SOURCE, max_symbols=500)) == wanted(5) and told == [False]
+
+
+def test_what_else_can_go_wrong(served, monkeypatch):
+    with pytest.raises(GfmError, match=r"corpus 'a/b' has no field 'text'; it has seq"):
+        load("hf://datasets/a/b", max_symbols=8)
+    served.data = lines([{"text": 3, "id": "x"}])
+    with pytest.raises(GfmError, match="field 'text' of corpus 'a/b' holds int, not text; it has text, id"):
+        load("hf://datasets/a/b", max_symbols=8)
+    served.data = lines([{"text": None}])
+    with pytest.raises(GfmError, match="hf://datasets/a/b holds no text after cleaning; give another"):
+        load("hf://datasets/a/b", max_symbols=8)
     served.error = ConnectionError("no\nroute")
-    with pytest.raises(GfmError, match=r"could not be streamed from the hub \(no route\); check the network"):
-        load("one", max_symbols=8)
+    with pytest.raises(
+        GfmError, match=r"could not be streamed from the hub \(no route\); check its name and the network, and"
+    ):
+        load("hf://datasets/a/c", max_symbols=8)
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(
-        GfmError, match=r"needs the package 'datasets'; install it with pip install 'gfm_utils\[hub\]'"
+        GfmError,
+        match=r"corpus 'a/d' is streamed from the Hugging Face hub and needs the package 'datasets'; install it "
+        r"with pip install 'gfm_utils\[hub\]'",
     ):
-        load("one", max_symbols=8)
+        load("hf://datasets/a/d", max_symbols=8)

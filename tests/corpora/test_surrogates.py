@@ -137,7 +137,7 @@ def test_segments_keep_their_places_and_the_same_seed_gives_the_same():
     assert got[0].text != surrogate(chain, test, np.random.default_rng(2))[0].text
 
 
-@pytest.mark.parametrize(("order", "temperature"), [(-1, 1), (13, 1), (2, 0), (8, 1)])
+@pytest.mark.parametrize(("order", "temperature"), [(-1, 1), (13, 1), (2, 0), (2, 0.04), (8, 1)])
 def test_what_cannot_be_fitted_is_refused(order, temperature):
     with pytest.raises(GfmError, match=r"Markov surrogate has an order|cannot be fitted"):
         MarkovChain.fit(one("ACGTACG"), order, temperature)

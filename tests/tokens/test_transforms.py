@@ -1,12 +1,37 @@
 """Controls of a condition: names, exact counts, and parts that learn nothing of each other."""
 
+import hashlib
+import tracemalloc
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gfm_utils.corpora.surrogates import COLDEST, LONGEST
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import profile
 from gfm_utils.tokens import PARTS, SPECIAL, Condition, prepare
-from gfm_utils.tokens.transforms import Transform, transform_tokens
+from gfm_utils.tokens import store as stores
+from gfm_utils.tokens.conditions import split_transform
+from gfm_utils.tokens.transforms import FORMAT, Transform, transform_tokens
+
+#: Hashes of the tokens of all parts, by the number of the format.
+GOLDEN = {
+    2: {
+        "a.fa+shuffle@kmer2": "71297cfe8d8ecf9f",
+        "a.fa+noise0.25@kmer2": "d3ea2eda7591eca5",
+        "a.fa+windows16@kmer2": "0f301178eaa1dcc5",
+        "a.fa+reverse@kmer2": "49813de9d98624e8",
+        "a.fa+uniform@kmer2": "173322b83328f901",
+        "a.fa+markov3@kmer2": "27547d1fd9feb4e3",
+        "a.fa+markov2t0.5@kmer2": "ef467f22ae42b77c",
+        "a.fa+mononucleotide@kmer2": "d042c49570c4fb5a",
+        "a.fa+dinucleotide@kmer2": "1b4b5b1d2823b034",
+        "b.txt+words@bpe64": "953bc1ad2a169dd7",
+        "b.txt+sentences@bpe64": "46bae59529467d3f",
+    }
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +49,9 @@ def files(tmp_path_factory):
     [
         ("noise0.25", "noise0.25"), ("noise0.250", "noise0.25"), ("noise1", "noise1"), ("markov0", "markov0"),
         ("markov12", "markov12"), ("markov4t0.50", "markov4t0.5"), ("markov4t1", "markov4"),
-        ("windows16", "windows16"), ("shuffle", "shuffle"), ("dinucleotide", "dinucleotide"),
+        ("windows16", "windows16"), ("windows1000000", "windows1000000"), ("noise0.00001", "noise0.00001"),
+        ("noise.1234567", "noise0.1234567"), ("markov2t0.0500", "markov2t0.05"),
+        ("shuffle", "shuffle"), ("dinucleotide", "dinucleotide"),
     ],
 )  # fmt: skip
 def test_names(text, told):
@@ -37,11 +64,87 @@ def test_names(text, told):
 @pytest.mark.parametrize(
     "text",
     ["noise", "noise0", "noise1.5", "noise1..5", "markov", "markov13", "markov2.5", "markov4t0", "windows0",
-     "windows2.5", "shuffle3", "words2", "noise0.5t2", "uniformt2"],
+     "windows2.5", "windows1" + 20 * "0", "markov4t0.001", "markov4t1001",
+     "shuffle3", "words2", "noise0.5t2", "uniformt2"],
 )  # fmt: skip
 def test_wrong_numbers_are_refused(text):
     with pytest.raises(GfmError, match=r"transform .* (takes|holds)"):
         Condition.parse(f"news+{text}@bpe256")
+
+
+SHARES = st.floats(0, 1, exclude_min=True).map(lambda x: f"noise{np.format_float_positional(x)}")
+DIGITS = st.from_regex(r"noise0?\.[0-9]{1,25}", fullmatch=True).filter(lambda text: float(text[5:]) > 0)
+TEMPERATURES = st.floats(COLDEST, 1000).map(np.format_float_positional)
+NAMES = st.one_of(
+    SHARES,
+    DIGITS,
+    st.integers(1, 2**53).map("windows{}".format),
+    st.integers(0, LONGEST).map("markov{}".format),
+    st.builds("markov{}t{}".format, st.integers(0, LONGEST), TEMPERATURES),
+    st.sampled_from(["shuffle", "reverse", "uniform", "mononucleotide", "dinucleotide", "words", "sentences"]),
+)
+
+
+@given(NAMES)
+def test_a_name_is_read_back_as_it_was_written(text):
+    once = Transform.parse(text)
+    assert Transform.parse(str(once)) == once and str(Transform.parse(str(once))) == str(once)
+    condition = Condition.parse(f"my/a.fa+{text}@kmer4")
+    assert Condition.parse(str(condition)) == condition
+
+
+def test_a_corpus_alone_may_have_a_transform():
+    assert split_transform("a+b.fa+noise0.250") == ("a+b.fa", "noise0.25")
+    assert split_transform("a+b.fa") == ("a+b.fa", None)
+    assert split_transform("+shuffle") == ("+shuffle", None)
+    assert split_transform("https://x.org/a+b.fa?c=d+e+shuffle") == ("https://x.org/a+b.fa?c=d+e", "shuffle")
+
+
+def test_a_file_with_the_name_of_a_control_is_that_file(tmp_path):
+    (tmp_path / "a+reverse").mkdir()
+    found = Condition.parse(f"{tmp_path}/a+reverse@kmer4")
+    assert (found.corpus, found.transform) == (f"{tmp_path}/a+reverse", None)
+    found = Condition.parse(f"{tmp_path}/a+reverse+shuffle@kmer4")
+    assert (found.corpus, found.transform) == (f"{tmp_path}/a+reverse", "shuffle")
+    (tmp_path / "a").mkdir()
+    with pytest.raises(GfmError, match=r"may mean a file of that name or a control of '.*/a', .*; rename"):
+        Condition.parse(f"{tmp_path}/a+reverse@kmer4")
+
+
+@pytest.mark.parametrize("name", GOLDEN[FORMAT])
+def test_the_tokens_of_this_format_are_what_they_were(name, files, tmp_path, monkeypatch):
+    """Whatever is drawn and moved at once; the hashes are of what the recorded results were made with."""
+    monkeypatch.setattr("gfm_utils.tokens.transforms.CHUNK", 999)
+    made, found = prepare(f"{files}/{name}", profile("smoke"), tmp_path), hashlib.sha256()
+    for part in PARTS:
+        found.update(made.tokens(part).tobytes() + str(made.about["parts"][part]).encode())
+    assert found.hexdigest()[:16] == GOLDEN[FORMAT][name], "a transform changed: bump FORMAT and pin new hashes"
+
+
+def test_a_corpus_that_changes_meanwhile_is_noticed(files, tmp_path, monkeypatch):
+    """After the plain tokens were made, before the letters are read for a surrogate."""
+    path, load = tmp_path / "a.fa", stores.load_corpus
+    path.write_bytes((files / "a.fa").read_bytes())
+    prepare(f"{path}@kmer2", profile("smoke"), tmp_path / "runs")
+
+    def changed_first(source, size):
+        path.write_bytes(path.read_bytes()[:-3000])
+        return load(source, size)
+
+    monkeypatch.setattr(stores, "load_corpus", changed_first)
+    with pytest.raises(
+        GfmError, match=r"a\.fa has changed while the tokens of '.*a\.fa\+markov2@kmer2' were made"
+    ):
+        prepare(f"{path}+markov2@kmer2", profile("smoke"), tmp_path / "runs")
+    assert not list((tmp_path / "runs/tokens").glob("*markov2*/store.json"))
+
+
+def test_a_control_of_a_streamed_corpus_is_streamed_too(files, tmp_path, monkeypatch):
+    names = [f"{files}/a.fa{transform}@kmer2" for transform in ("", "+reverse")]
+    assert not any(prepare(name, profile("smoke"), tmp_path).streamed for name in names)
+    monkeypatch.setattr("gfm_utils.tokens.store.LARGE", 1000)
+    monkeypatch.setattr("gfm_utils.tokens.streaming.cores", lambda: 1)
+    assert all(prepare(name, profile("smoke"), tmp_path).streamed for name in names)
 
 
 def test_another_plus_belongs_to_the_name():
@@ -66,6 +169,18 @@ def test_counts_stay_and_the_seed_decides(name):
     assert (np.bincount(got, minlength=30) == np.bincount(tokens, minlength=30)).all()
     assert (got == changed(name)[1]).all()
     assert name == "reverse" or (got != changed(name, 1)[1]).any()
+
+
+@pytest.mark.parametrize(("name", "most"), [("noise1", 7), ("reverse", 2), ("uniform", 2), ("shuffle", 2)])
+def test_memory_is_some_bytes_a_token(name, most, monkeypatch):
+    monkeypatch.setattr("gfm_utils.tokens.transforms.CHUNK", 1 << 14)
+    lengths, rng = np.full(10_000, 100), np.random.default_rng(0)
+    tokens = rng.integers(5, 30, lengths.sum()).astype(np.uint16)
+    tracemalloc.start()
+    transform_tokens(Transform.parse(name), tokens, lengths, (5, 30), rng)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (most + 0.6) * len(tokens)
 
 
 def test_noise_leaves_the_other_tokens():
@@ -139,3 +254,23 @@ def test_words_of_dna_and_a_large_corpus_are_refused(files, tmp_path, monkeypatc
     monkeypatch.setattr("gfm_utils.tokens.store.LARGE", 1000)
     with pytest.raises(GfmError, match="needs the corpus in memory"):
         prepare(str(files / "a.fa+markov2@kmer2"), profile("smoke"), tmp_path)
+
+
+def test_transforms_follow_each_other(tmp_path):
+    text = "tair10-chr1+markov4t0.33+noise0.30@kmer4"
+    parsed = Condition.parse(text)
+    assert (parsed.corpus, parsed.transform) == ("tair10-chr1", "markov4t0.33+noise0.3")
+    assert Condition.parse(str(parsed)) == parsed
+    with pytest.raises(GfmError, match="'markov4' changes letters, so it must come before"):
+        Condition.parse("tair10-chr1+noise0.3+markov4@kmer4")
+    rng = np.random.default_rng(0)
+    path = tmp_path / "a.fa"
+    path.write_text("".join(f">{n}\n{''.join(rng.choice(list('ACGT'), 6000))}\n" for n in range(12)))
+    first, both = (
+        prepare(f"{path}+{name}@kmer2", profile("smoke"), tmp_path / "runs")
+        for name in ("markov2", "markov2+shuffle")
+    )
+    assert "entropy_rate" in first.about and "entropy_rate" not in both.about
+    for part in PARTS:
+        assert not np.array_equal(first.tokens(part), both.tokens(part))
+        np.testing.assert_array_equal(np.sort(first.tokens(part)), np.sort(both.tokens(part)))

@@ -4,6 +4,7 @@ A sentence says what was measured, its interval and its control; it compares, an
 numbers of this run do not show.
 """
 
+from gfm_utils.book.answers.causal import causal_answer, causal_verdicts
 from gfm_utils.book.answers.data import (
     calibration_answer,
     corpora_answer,
@@ -24,6 +25,8 @@ from gfm_utils.book.answers.models import (
 
 __all__ = [
     "calibration_answer",
+    "causal_answer",
+    "causal_verdicts",
     "contextual_answer",
     "corpora_answer",
     "cost_answer",

@@ -60,7 +60,7 @@ def entropy_answer(table: pd.DataFrame) -> str:
             tokens[(tokens["condition"] == condition) & ((tokens["unit"] == "bits/token") == flag)].iloc[0]
             for flag in (True, False)
         )
-        alone = tokens[tokens["condition"] == condition.partition("@")[0]]
+        alone = tokens[tokens["condition"] == condition.rpartition("@")[0]]
         beside = f", beside {alone.iloc[0]['value']:.3f} for single {_symbols(per_symbol)}" if len(alone) else ""
         lines.append(
             f"- **{condition}**: a token carries {per_token['value']:.2f} bits by its frequency alone, "

@@ -1,0 +1,77 @@
+"""Entropy rates of what models read: exact where a transform made it, else the length of a code."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gfm_utils.analyses.rows import Row
+from gfm_utils.entropy import Coder, dna_code_length, text_code_length
+from gfm_utils.entropy.symbols import encode_bases
+from gfm_utils.tokens import Condition, TokenStore
+
+#: Axis of the rows; a rate is ``EXACT`` or the length of a ``CODE``.
+SOURCE, EXACT, CODE = "source", "exact", "code"
+#: Tokens of the training part whose code length is measured.
+CODED_TOKENS = 1_000_000
+#: A chain whose contexts were seen less often than this, on average, repeats what it was fitted on: its own rate
+#: is that of its memory, which nobody who has not read the same sequence can reach.
+LEAST_SEEN = 50
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Entropy rate of what a condition's models read.
+
+    Attributes:
+        per_symbol: bits per base or character.
+        exact: whether it is that of the source, and not the length of a code, which lies above it.
+        symbols: mean number of bases or characters of a token.
+    """
+
+    per_symbol: float
+    exact: bool
+    symbols: float
+
+    @property
+    def per_token(self) -> float:
+        """Bits per token."""
+        return self.per_symbol * self.symbols
+
+
+def entropy_rate(store: TokenStore) -> Rate:
+    """The entropy rate of the training part: exact where a transform made it, else by context mixing.
+
+    A Markov chain's is in the store, and is taken where its contexts were seen ``LEAST_SEEN`` times on average;
+    tokens in random order have the entropy of their frequencies, and uniform ones that of the vocabulary. Context
+    mixing codes the letters of the first ``CODED_TOKENS`` tokens, and is an upper bound, all the more so where
+    tokens, which it does not know of, are mixed.
+    """
+    part, transform = store.about["parts"]["train"], Condition.parse(store.condition).transform
+    last = (transform or "").rpartition("+")[2]
+    symbols = part["symbols"] / part["tokens"]
+    chain = store.about.get("entropy_rate")
+    if chain is not None and part["symbols"] >= LEAST_SEEN * chain["contexts"]:
+        return Rate(float(chain["value"]), True, symbols)
+    counts = store.counts("train").astype(np.float64)
+    if last in ("shuffle", "noise1", "uniform"):
+        p = counts[counts > 0] / counts.sum()
+        return Rate(float(-(p * np.log2(p)).sum()) / symbols, True, symbols)
+    tokens = store.tokens("train")[:CODED_TOKENS]
+    letters = str(store.tokenizer.decode(tokens))
+    if store.kind == "dna":
+        found = dna_code_length(encode_bases([letters])[0], Coder.CONTEXT_MIXING)
+    else:
+        found = text_code_length([letters], Coder.CONTEXT_MIXING)
+    return Rate(found.per_symbol, False, symbols)
+
+
+def rate_rows(store: TokenStore) -> Iterator[Row]:
+    """``entropy_rate`` (bits/base or bits/character) and ``entropy_per_token`` (bits/token), axis ``source``.
+
+    Where they come from stands in ``x``: ``exact`` or ``code``, see ``entropy_rate``.
+    """
+    rate = entropy_rate(store)
+    base = {"condition": store.condition, "axis": SOURCE, "x": EXACT if rate.exact else CODE}
+    yield {**base, "metric": "entropy_rate", "value": rate.per_symbol, "unit": f"bits/{store.unit}"}
+    yield {**base, "metric": "entropy_per_token", "value": rate.per_token, "unit": "bits/token"}

@@ -1,0 +1,141 @@
+"""Answer of the chapter on the causal test."""
+
+import pandas as pd
+
+from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
+from gfm_utils.analyses.dose import GAIN, LEAST_GAIN, MEASURES
+from gfm_utils.analyses.effects import (
+    CHECKS,
+    CONTRASTS,
+    LIVE_CONTRASTS,
+    PRIMARY,
+    Contrasts,
+    dose_effects,
+    kind_of,
+    matched_rests,
+    plain_only,
+    verdict_setting,
+)
+from gfm_utils.analyses.intervals import LEVEL
+from gfm_utils.figures.dose import KINDS, LEFT, dna_name, ratio_text, setting_name
+
+_SAID = {
+    FOR: "as the paper says",
+    AGAINST: "the other way",
+    UNDECIDED: "undecided",
+    NOT_TESTED: "not testable here",
+}
+
+
+def causal_answer(recorded: pd.DataFrame, live: pd.DataFrame) -> str:
+    """What more entropy does, and what is left of DNA's own, in the recorded runs and in this one.
+
+    Args:
+        recorded: table of ``dose_response``, of all doses.
+        live: the same of this run's few.
+    """
+    lines = ["Recorded runs:", "", *_lines(recorded, CONTRASTS), "", "This run, smaller:", ""]
+    return "\n".join([*lines, *_lines(live, LIVE_CONTRASTS)])
+
+
+def causal_verdicts(recorded: pd.DataFrame) -> str:
+    """The causal verdicts as a Markdown table for the front page: each primary measure, its outcome, and the rest.
+
+    Args:
+        recorded: table of ``dose_response``; the verdicts are those of ``verdict_setting``.
+    """
+    x = verdict_setting(recorded)
+    effects = dose_effects(recorded, x).drop_duplicates("metric").set_index("metric")["outcome"]
+    plain = plain_only(matched_rests(recorded, x))
+    names = list(dict.fromkeys(plain["condition"]))
+    heads = [f"DNA (`{dna_name(name)}`) beside text of equal context gain" for name in names]
+    lines = [
+        f"| {' | '.join(['Measure', 'With less predictable context', *heads])} |",
+        "| --- | --- |" + " --- |" * len(heads),
+    ]
+    found = plain.set_index(["metric", "condition"])
+    for metric in (metric for metric in PRIMARY if metric in effects):
+        cells = [_beside(found.loc[metric, name]) if (metric, name) in found.index else "–" for name in names]
+        lines.append(f"| {' | '.join([MEASURES[metric].text, _SAID[effects[metric]], *cells])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _beside(row: pd.Series) -> str:
+    """What is left at equal gain, with DNA's share of what text has."""
+    share = ratio_text(row)
+    return LEFT[row["outcome"]] + ("" if share == "–" else f": {share} of text's")
+
+
+def _lines(table: pd.DataFrame, contrasts: Contrasts) -> list[str]:
+    there = [kind for kind in KINDS if kind in kind_of(table).values()]
+    if table.empty:
+        return ["- there are no doses to compare."]
+    x = verdict_setting(table, contrasts)
+    effects = dose_effects(table, x, contrasts)
+    if effects.empty:
+        return ["- there are no doses to compare."]
+    lines = _of_both(effects) if len(there) == len(KINDS) else _of_one(effects, KINDS[there[0]])
+    lines += _unlearned(effects, table, x)
+    plain = plain_only(matched_rests(table, x))
+    if plain.empty and len(there) == len(KINDS):
+        lines.append("- no text gains as little, or as much, as DNA as it is, so nothing is matched.")
+    for condition, rows in plain.groupby("condition", sort=False):
+        said = [
+            f"{MEASURES[str(row['metric'])].text}: **{_beside(row)}**"
+            for _, row in rows.iterrows()
+            if row["metric"] in PRIMARY
+        ]
+        name = dna_name(str(condition))
+        lines.append(
+            f"- beside text of the same context gain, above what random order gives, DNA (`{name}`): "
+            f"{'; '.join(said)}."
+        )
+    return [*lines, f"- this is after {setting_name(x)}."]
+
+
+def _of_both(effects: pd.DataFrame) -> list[str]:
+    """Which measures move as the paper says, by verdict, the primary ones first."""
+    lines, outcomes = [], effects.drop_duplicates("metric").set_index("metric")["outcome"]
+    for words, chosen in (("", PRIMARY), ("of the further measures, unsure as they are many, ", ())):
+        for outcome, said in _SAID.items():
+            names = [
+                MEASURES[str(metric)].text
+                for metric in outcomes.index[outcomes == outcome]
+                if metric not in CHECKS and (metric in PRIMARY) == bool(chosen)
+            ]
+            if names and chosen:
+                lines.append(f"- less predictable context moves text and DNA **{said}** in: {'; '.join(names)}.")
+            elif names:
+                lines.append(f"- {words}{said}: {'; '.join(names)}.")
+    return lines
+
+
+def _of_one(effects: pd.DataFrame, kind: str) -> list[str]:
+    """What moves in the one kind of corpus that there is."""
+    own = effects[~effects["metric"].isin(CHECKS)]
+    told = own.groupby("metric", sort=False).agg(
+        worst=("p_holm", "max"), least=("value", "min"), most=("value", "max")
+    )
+    sure = told["worst"] <= 1 - LEVEL
+    groups = {"raises": sure & (told["least"] > 0), "lowers": sure & (told["most"] < 0)}
+    lines = [f"- there is only {kind} here, so there is no verdict on the paper."]
+    for word, chosen in groups.items():
+        names = [MEASURES[str(metric)].text for metric in told.index[chosen]]
+        if names:
+            lines.append(f"- less predictable context **{word}**: {'; '.join(names)}.")
+    left = [MEASURES[str(metric)].text for metric in told.index[~(groups["raises"] | groups["lowers"])]]
+    return [*lines, *([f"- it moves for certain none of: {'; '.join(left)}."] if left else [])]
+
+
+def _unlearned(effects: pd.DataFrame, table: pd.DataFrame, x: str) -> list[str]:
+    """Conditions of less entropy of which nothing was learned: their contrasts compare nothing with nothing."""
+    gains = table[(table["metric"] == GAIN) & (table["x"] == x).fillna(False) & table["member"].isna()]
+    values = gains[(gains["state"] == "trained").fillna(False)].set_index("condition")["value"]
+    names = [name for name in dict.fromkeys(effects["less"]) if values.get(name, 0.0) < LEAST_GAIN]
+    if not names:
+        return []
+    listed = ", ".join(f"`{name}`" for name in names)
+    return [
+        f"- nothing is learned yet from the context of {listed} (below {LEAST_GAIN} bits a token), so that these "
+        "say little."
+    ]

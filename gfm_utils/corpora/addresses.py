@@ -1,0 +1,152 @@
+"""Addresses that a corpus may be given by: ``https://host/genome.fa.gz`` and ``hf://datasets/OWNER/NAME``."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import cast, get_args
+from urllib.parse import unquote, urlsplit
+
+from gfm_utils.corpora.readers import FORMATS, climbs, format_of
+from gfm_utils.corpora.registry import Format, HubSource
+from gfm_utils.corpora.segments import Kind
+from gfm_utils.errors import GfmError, unknown
+
+_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+_PIN = re.compile(r"sha256=([0-9a-f]{64})")
+_HUB = re.compile(
+    r"hf://datasets/(?P<dataset>\w[\w.-]*/\w[\w.-]*)(/(?P<files>[^?#]+))?(\?(?P<options>[^#]+))?", re.ASCII
+)
+#: What may stand behind the ``?`` of an address of the hub.
+HUB_OPTIONS = ("config", "split", "field", "revision", "kind")
+_LONGEST = 100  # characters of a file's name in the cache
+
+
+@dataclass(frozen=True)
+class WebAddress:
+    """A file on the web, ``https://host/path/genome.fa.gz[#sha256=<64 hexadecimal digits>][:COLUMN]``.
+
+    Attributes:
+        url: without what stands behind the file's address.
+        file: name of the file, made plain.
+        form: what the file's extension says.
+        sha256: that the file must have, if it is given.
+        column: of a table, if one is named.
+    """
+
+    url: str
+    file: str
+    form: Format
+    sha256: str | None
+    column: str | None
+
+
+@dataclass(frozen=True)
+class HubAddress:
+    """A data set of the hub, ``hf://datasets/OWNER/NAME[/FILES][?config=…&split=…&field=…&revision=…&kind=…]``.
+
+    Attributes:
+        name: the address without ``hf://datasets/``.
+        source: the data set, and what is read of it; FILES is a file or a glob inside it.
+        kind: ``text`` unless the address says ``kind=dna``; None if it says nothing.
+    """
+
+    name: str
+    source: HubSource
+    kind: Kind | None
+
+
+def is_address(source: str) -> bool:
+    """Whether a corpus is given by an address, rather than by a name of the registry or a path."""
+    return _ADDRESS.match(source) is not None
+
+
+def parse_address(source: str) -> WebAddress | HubAddress:
+    """Read an address.
+
+    Raises:
+        GfmError: another scheme, or something in it is missing or wrong; says what.
+    """
+    match = _ADDRESS.match(source)
+    scheme = match["scheme"].lower() if match else ""
+    if scheme == "hf":
+        return _hub(source)
+    if scheme in ("http", "https"):
+        return _web(source)
+    raise GfmError(
+        f"{source} begins with {scheme}://, which is not read; give http://, https:// or hf://datasets/, or a path"
+    )
+
+
+def _web(source: str) -> WebAddress:
+    url, colon, tail = source.rpartition(":")
+    column = tail if colon and _file_name(url) and _known(_file_name(url)) else None
+    if column and "#sha256=" in column:
+        raise GfmError(
+            f"{source}: the column stands in front of the checksum; give it behind: {url}#sha256=…:COLUMN"
+        )
+    url, mark, pin = (url if column else source).partition("#")
+    try:
+        parts = urlsplit(url)
+        named, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise GfmError(f"{source} is no address ({error}); give https://host/path/file") from None
+    if not named:
+        raise GfmError(f"{source} names no host; give https://host/path/file")
+    if parts.password is not None:
+        raise GfmError(
+            f"the address of {parts.path} on {named} holds a password, which every result would repeat; leave it "
+            "out and put it into ~/.netrc"
+        )
+    if mark and not _PIN.fullmatch(pin):
+        raise GfmError(
+            f"{source}: {mark + pin!r} is no checksum; only #sha256= and 64 hexadecimal digits in lower case may "
+            "stand behind the address, and behind these the column of a table"
+        )
+    name = _file_name(url)
+    if not _known(name):
+        raise GfmError(
+            f"{source} does not end in the name of a corpus file; known are {', '.join(FORMATS)} (each also with "
+            ".gz or .bz2): if it is one under another name, download it, rename it, and give its path"
+        )
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[-_LONGEST:].lstrip(".-")
+    return WebAddress(url, plain, format_of(Path(name)), pin.removeprefix("sha256=") or None, column)
+
+
+def _file_name(url: str) -> str:
+    """What stands behind the last slash of the path; empty if the address has none."""
+    try:
+        return PurePosixPath(unquote(urlsplit(url).path)).name
+    except ValueError:
+        return ""
+
+
+def _known(name: str) -> bool:
+    try:
+        format_of(Path(name))
+    except GfmError:
+        return False
+    return True
+
+
+def _hub(source: str) -> HubAddress:
+    match = _HUB.fullmatch(source)
+    files = unquote(match["files"]) if match and match["files"] else None
+    if match is None or (files and (climbs(files) or is_address(files))):
+        raise GfmError(
+            f"{source} is not of the form hf://datasets/OWNER/NAME?split=train&field=text (a file or glob of the "
+            f"data set may follow as NAME/FILES; options are {', '.join(HUB_OPTIONS)})"
+        )
+    options: dict[str, str] = {}
+    for part in (match["options"] or "").split("&") if match["options"] else ():
+        option, _, value = part.partition("=")
+        if option not in HUB_OPTIONS:
+            raise unknown("option of a data set", option, HUB_OPTIONS, hint=f"in {source}")
+        if not value or option in options:
+            wrong = "twice" if value else "no value"
+            raise GfmError(f"{source} gives option {option!r} {wrong}; give it one value")
+        options[option] = unquote(value)
+    kind = options.pop("kind", None)
+    if kind not in (None, *get_args(Kind)):
+        raise GfmError(f"{source}: kind {kind!r} is neither 'text' nor 'dna'; give one of these")
+    found = HubSource(type="hub", dataset=match["dataset"], data_files=files, **options)
+    return HubAddress(source.removeprefix("hf://datasets/"), found, cast("Kind | None", kind))

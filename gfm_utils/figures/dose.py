@@ -1,0 +1,385 @@
+"""Charts and tables of the causal test: measures over doses of entropy, effects, rests, the tokenizer sweep."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
+from gfm_utils.analyses.dose import AXIS, GAIN, MEASURES
+from gfm_utils.analyses.effects import (
+    CHECKS,
+    HIGHER,
+    LOWER,
+    PRIMARY,
+    SAME,
+    keeps_counts,
+    kind_of,
+    plain_only,
+    settings_of,
+    verdict_setting,
+)
+from gfm_utils.analyses.intervals import LEVEL
+from gfm_utils.figures.select import rows_of, summaries, with_span
+from gfm_utils.figures.style import COLOURS, dropdown, themed, tooltips
+from gfm_utils.tokens import SPECIAL, Condition
+
+#: What stands to the right: name in the data -> title of the axis.
+ACROSS = {
+    "gain": "context gain, bits per token",
+    "per_symbol": "entropy, bits per base or character",
+    "per_token": "entropy, bits per token",
+}
+#: The measures of the main figure, one for each of the paper's claims.
+MAIN = ("output_entropy_share", "js_distance", "topk_overlap_corrected", "fisher_share")
+KINDS = {"text": "text", "dna": "DNA"}
+#: What a rest says, for people.
+LEFT = {HIGHER: "DNA higher", LOWER: "DNA lower", SAME: "the same", UNDECIDED: "undecided"}
+#: What the contrasts say of a measure, for people.
+SAID = {FOR: "yes", AGAINST: "**no, the opposite**", UNDECIDED: "undecided", NOT_TESTED: "not testable here"}
+#: State of the rows that draw the line through the doses of text, straight where the match is.
+LINE = "line"
+#: What the sweep's chart can show: metric and unit -> name.
+SWEPT = {
+    ("kl_share", "share"): "KL from uniform, share of log2 V",
+    ("kl_from_uniform", "bits/token"): "KL from uniform, bits per token",
+    ("output_entropy", "bits/base"): "output entropy, bits per base",
+    ("nll", "bits/base"): "loss, bits per base",
+    ("context_gain", "bits/base"): "context gain, bits per base",
+}
+
+
+def dose_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a condition, budget and model, measure, and state, with what it can be drawn against.
+
+    Args:
+        table: of ``dose_response``.
+
+    Returns:
+        ``condition``, ``dose`` (its transform), ``kind``, ``setting``, ``metric``, ``measure`` (for people),
+        ``state``, ``value``, ``low``, ``high``, the columns of ``ACROSS``, and the ends of the gain's interval.
+    """
+    rows = summaries(rows_of(table, *_measured(table), axis=AXIS, numeric=False))
+    rows = with_span(rows).rename(columns={"x": "setting"})
+    gains = rows[(rows["metric"] == GAIN) & (rows["state"] == "trained")]
+    gains = gains.set_index(["condition", "setting"])
+    keys = list(zip(rows["condition"], rows["setting"], strict=True))
+    for column, end in (("gain", "value"), ("gain_low", "low"), ("gain_high", "high")):
+        rows[column] = [gains[end].get(key) for key in keys]
+    for metric, column in (("entropy_rate", "per_symbol"), ("entropy_per_token", "per_token")):
+        rates = table[table["metric"] == metric].set_index("condition")["value"]
+        rows[column] = rows["condition"].map(rates)
+    rows["kind"] = rows["condition"].map(kind_of(table)).map(KINDS)
+    rows["dose"] = rows["condition"].map(dose_name)
+    rows["measure"] = rows["metric"].map(lambda name: MEASURES[name].text)
+    rows["setting"] = rows["setting"].map(setting_name)
+    return rows[[
+        "condition", "dose", "kind", "setting", "metric", "measure", "state", "value", "low", "high", *ACROSS,
+        "gain_low", "gain_high",
+    ]]  # fmt: skip
+
+
+def _measured(table: pd.DataFrame) -> list[str]:
+    there = set(table["metric"])
+    return [name for name in MEASURES if name in there]
+
+
+def dose_name(condition: str) -> str:
+    """The transform of a condition, ``as it is`` without one."""
+    return Condition.parse(condition).transform or "as it is"
+
+
+def setting_name(x: str) -> str:
+    """Budget and model for people: ``750 steps, modernbert-2x64``, and the run if it is not the last."""
+    steps, *rest = x.split("|")
+    return ", ".join([f"{int(steps):,} steps", *rest])
+
+
+def _with_line(rows: pd.DataFrame, across: str) -> pd.DataFrame:
+    """The rows, and those of the line through text's noise: straight between doses, whatever the axis."""
+    lines = []
+    text = rows[
+        (rows["kind"] == KINDS["text"]) & (rows["state"] == "trained") & rows["condition"].map(keeps_counts)
+    ]
+    for _, own in text.groupby(["measure", "setting"], sort=False):
+        own = own.sort_values(across)
+        at = own[across].to_numpy("float64")
+        fine = np.unique(np.concatenate([np.linspace(a, b, 12) for a, b in pairwise(at)] or [at]))
+        names = {name: own[name].iloc[0] for name in ("kind", "setting", "metric", "measure")}
+        values = np.interp(fine, at, own["value"].to_numpy("float64"))
+        lines.append(pd.DataFrame({**names, "state": LINE, across: fine, "value": values}))
+    return pd.concat([rows, *lines], ignore_index=True)
+
+
+def _layers(base: alt.Chart, across: str, across_title: str, ends: tuple[str, str]) -> list[alt.Chart]:
+    """Intervals, line through text's noise, null and point of every condition, and names of the plain ones."""
+    scale_x, axis_x = alt.Scale(zero=False, padding=14), alt.Axis(tickCount=6)
+    if across == "gain":  # most conditions lie between 0 and 0.3 bits
+        scale_x = alt.Scale(type="symlog", constant=0.1, zero=False, padding=14, nice=False)
+        axis_x = alt.Axis(values=[0, 0.1, 0.3, 1, 3], format="~g")
+    x = alt.X(f"{across}:Q", title=across_title, scale=scale_x, axis=axis_x)
+    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5))
+    scale = alt.Scale(domain=list(KINDS.values()), range=list(COLOURS[:2]))
+    colour = alt.Color("kind:N", title=None, scale=scale)
+    tips: list[str | alt.Tooltip] = [
+        "condition", "state", *tooltips("value", "low", "high", text=".3~r"), *tooltips(*ACROSS, text=".3f")
+    ]  # fmt: skip
+    trained = base.transform_filter("datum.state == 'trained'").encode(x=x, y=y, color=colour)
+    null = base.transform_filter(f"datum.state != 'trained' && datum.state != '{LINE}'")
+    return [
+        base.transform_filter(f"datum.state == '{LINE}'").mark_line(strokeWidth=1.5, opacity=0.6)
+        .encode(x=x, y=y, color=colour, order=f"{across}:Q"),
+        trained.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
+        trained.mark_rule(strokeWidth=2).encode(x=alt.X(f"{ends[0]}:Q", title=across_title), x2=f"{ends[1]}:Q"),
+        null.mark_point(shape="stroke", size=90, opacity=0.6, strokeWidth=1.5)
+        .encode(x=x, y=y, color=colour, tooltip=tips),
+        trained.mark_point(filled=True, size=70, opacity=1).encode(tooltip=tips),
+        trained.transform_filter("datum.dose == 'as it is'")
+        .mark_text(align="left", dx=8, dy=-6, fontSize=11)
+        .encode(text="kind:N"),
+    ]  # fmt: skip
+
+
+def main_chart(table: pd.DataFrame) -> alt.FacetChart:
+    """Four measures, one for each of the paper's claims, against the context gain, where the verdicts are made.
+
+    Args:
+        table: of ``dose_response``.
+    """
+    rows = dose_rows(table)
+    rows = rows[rows["metric"].isin(MAIN) & (rows["setting"] == setting_name(verdict_setting(table)))]
+    rows = _with_line(rows[rows["state"].isin(["trained", "untrained"])], "gain")  # other nulls are far away
+    names = [MEASURES[name].text for name in MAIN if name in set(rows["metric"])]
+    layers = alt.layer(*_layers(alt.Chart(rows), "gain", ACROSS["gain"], ("gain_low", "gain_high")))
+    header = alt.Header(labelOrient="top", labelAnchor="start", labelLimit=300)
+    facet = alt.Facet("measure:N", title=None, sort=names, header=header)
+    chart = layers.properties(width=290, height=150).facet(facet, columns=1)
+    return themed(chart.resolve_scale(y="independent"))
+
+
+def dose_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Any measure against context gain or entropy: the reader chooses measure, axis, budget and model.
+
+    Args:
+        table: of ``dose_response``.
+    """
+    plain, parts = dose_rows(table), []
+    for name, title in ACROSS.items():
+        ends = ("gain_low", "gain_high") if name == "gain" else (name, name)
+        part = plain.assign(at=plain[name], at_low=plain[ends[0]], at_high=plain[ends[1]])
+        parts.append(_with_line(part, "at").assign(across=title))
+    rows = pd.concat(parts, ignore_index=True)
+    settings = [setting_name(x) for x in settings_of(table)]
+    measures = [MEASURES[name].text for name in _measured(table)]
+    have = set(zip(rows["measure"], rows["setting"], strict=True))
+    lacking = pd.DataFrame(
+        [(measure, setting) for measure in measures for setting in settings if (measure, setting) not in have],
+        columns=["measure", "setting"],
+    )
+    measures.sort(key=lambda text: text != MEASURES["fisher_share"].text)
+    first = setting_name(verdict_setting(table))
+    chosen = [
+        dropdown("dose_measure", measures, "measure "),
+        dropdown("dose_across", list(ACROSS.values()), "against "),
+        dropdown("dose_setting", sorted(settings, key=lambda name: name != first), "training "),
+    ]
+    where = "datum.measure == dose_measure && datum.setting == dose_setting"
+    base = alt.Chart(rows).transform_filter(f"{where} && datum.across == dose_across")
+    layers = _layers(base, "at", "as chosen below", ("at_low", "at_high"))
+    if len(lacking):
+        word = alt.Chart(lacking).transform_filter(where).mark_text(fontSize=13)
+        layers.append(word.encode(text=alt.value("not measured in this run"), x=alt.value(150), y=alt.value(160)))
+    return themed(alt.layer(*layers).add_params(*chosen).properties(width="container", height=320))
+
+
+def effects_table(effects: pd.DataFrame) -> Markdown:
+    """What more entropy does to each measure in each contrast, and whether all move as the paper says.
+
+    Args:
+        effects: of ``dose_effects``.
+    """
+    if effects.empty:
+        return Markdown("There is no pair of doses here to compare.")
+    contrasts = list(dict.fromkeys(zip(effects["kind"], effects["less"], effects["more"], strict=True)))
+    heads = [f"{KINDS[kind]}: `{dose_name(less)}` → `{dose_name(more)}`" for kind, less, more in contrasts]
+    lines = [f"| Measure | {' | '.join(heads)} | As the paper says? |", f"| --- |{' ---: |' * len(heads)} --- |"]
+    for metric in _primary_first(effects["metric"]):
+        own = effects[effects["metric"] == metric].set_index(["kind", "less", "more"])
+        cells = [_tested(own.loc[key], metric) if key in own.index else "–" for key in contrasts]
+        said = "by construction" if metric in CHECKS else SAID[own["outcome"].iloc[0]]
+        lines.append(f"| {_measure_name(metric)} | {' | '.join(cells)} | {said} |")
+    return Markdown("\n".join(lines))
+
+
+def _primary_first(metrics: Iterable[str]) -> list[str]:
+    there = set(metrics)
+    return [name for name in (*PRIMARY, *(name for name in MEASURES if name not in PRIMARY)) if name in there]
+
+
+def _measure_name(metric: str) -> str:
+    """What is measured, in bold if its verdict is one of the few that are corrected together."""
+    return f"**{MEASURES[metric].text}**" if metric in PRIMARY else MEASURES[metric].text
+
+
+def _tested(row: pd.Series, metric: str) -> str:
+    """An effect; in brackets where it is not told from none."""
+    text = _number(row, metric)
+    return text if row["p"] <= 1 - LEVEL else f"({text})"
+
+
+def rests_table(rests: pd.DataFrame, conditions: Sequence[str] | None = None) -> Markdown:
+    """What is left of DNA's own beside text of the same context gain.
+
+    Args:
+        rests: of ``matched_rests``.
+        conditions: of DNA; None: those without a transform.
+    """
+    rows = plain_only(rests) if conditions is None else rests[rests["condition"].isin(conditions)]
+    if rows.empty:
+        return Markdown("No text of this run gains as little, or as much, as its DNA does: there is no match.")
+    heads = ["Measure", "DNA", "is", "text of equal gain", "left", "DNA's share of text's", "told in", "so"]
+    lines = [f"| {' | '.join(heads)} |", "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"]
+    for metric in _primary_first(rows["metric"]):
+        for _, row in rows[rows["metric"] == metric].iterrows():
+            own, beside = (_plain_number(row[name], metric) for name in ("own", "beside"))
+            lines.append(
+                f"| {_measure_name(metric)} | `{dna_name(row['condition'])}` | {own} | {beside} | "
+                f"{_number(row, metric)} | {ratio_text(row)} | {row['agree']} of {row['ways']} ways | "
+                f"{LEFT[row['outcome']]} |"
+            )
+    return Markdown("\n".join(lines))
+
+
+def rests_over_training(rests: pd.DataFrame) -> Markdown:
+    """What is left of DNA's own in the primary measures, at every budget and model.
+
+    Args:
+        rests: of ``plain_rests``.
+    """
+    rows = rests[rests["metric"].isin(PRIMARY)]
+    if rows.empty:
+        return Markdown("No text of this run gains as little, or as much, as its DNA does: there is no match.")
+    names = [name for name in PRIMARY if name in set(rows["metric"])]
+    lines = [
+        f"| Training | DNA | {' | '.join(MEASURES[name].text for name in names)} |",
+        "| --- | --- |" + " ---: |" * len(names),
+    ]
+    for (setting, condition), own in rows.groupby(["setting", "condition"], sort=False):
+        found = own.set_index("metric")
+        cells = [
+            f"{_number(found.loc[name], name)}, {LEFT[found.loc[name, 'outcome']]}" if name in found.index else "–"
+            for name in names
+        ]
+        lines.append(f"| {setting_name(str(setting))} | `{dna_name(str(condition))}` | {' | '.join(cells)} |")
+    return Markdown("\n".join(lines))
+
+
+def ratio_text(row: pd.Series) -> str:
+    """What DNA has above its floor, as a share of what text has above its own, with its interval."""
+    if pd.isna(row["ratio"]):
+        return "–"
+    return f"{100 * row['ratio']:.0f} % [{100 * row['ratio_low']:.0f} %, {100 * row['ratio_high']:.0f} %]"
+
+
+def dna_name(condition: str) -> str:
+    """A condition of DNA where the corpus is known: its transform, if it has one, and its tokenizer."""
+    parsed = Condition.parse(condition)
+    return f"{parsed.transform or 'as it is'} {parsed.tokenizer}"
+
+
+def _number(row: pd.Series, metric: str) -> str:
+    """A difference with its interval; percentages are points."""
+    scale, digits = (100, 1) if MEASURES[metric].percent else (1, 3)
+    text = f"{scale * row['value']:+.{digits}f}"
+    if not pd.isna(row["low"]):
+        text += f" [{scale * row['low']:+.{digits}f}, {scale * row['high']:+.{digits}f}]"
+    return text + (" points" if MEASURES[metric].percent else "")
+
+
+def _plain_number(value: float, metric: str) -> str:
+    return f"{100 * value:.1f} %" if MEASURES[metric].percent else f"{value:.3f}"
+
+
+def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """A quantity of the output distributions against bases per token, k-mers and BPE, matched in two ways.
+
+    Args:
+        table: of ``tokenizer_sweep``.
+    """
+    plain = summaries(
+        rows_of(table, "output_entropy", "nll", "context_gain", "unigram_nll", axis="matched", numeric=False)
+    )
+    plain = plain[plain["state"] != "untrained"]
+    plain = pd.concat([plain, _of_frequencies(plain)], ignore_index=True)
+    rows = with_span(pd.concat(_from_uniform(plain, table), ignore_index=True))
+    names = [SWEPT.get((row["metric"], row["unit"])) for _, row in rows.iterrows()]
+    rows = rows.assign(shown=names).dropna(subset=["shown"])
+    for metric in ("bases_per_token", "vocabulary"):
+        found = table[table["metric"] == metric].drop_duplicates("condition").set_index("condition")["value"]
+        rows[metric] = rows["condition"].map(found).astype("float64")
+    rows["tokenizer"] = rows["condition"].str.rpartition("@")[2]
+    rows["kind"] = rows["tokenizer"].str.startswith("kmer").map({True: "k-mers", False: "BPE"})
+    rows["matched"] = "equal " + rows["x"]
+    chosen = dropdown("swept", list(SWEPT.values()), "quantity ")
+    scale = alt.Scale(domain=["k-mers", "BPE"], range=list(COLOURS[2:4]))
+    tips = ["tokenizer", "matched", "state", *tooltips("vocabulary", text=",.0f"), *tooltips("bases_per_token"),
+            *tooltips("value", "low", "high")]  # fmt: skip
+    columns = [
+        "tokenizer",
+        "kind",
+        "matched",
+        "state",
+        "shown",
+        "value",
+        "low",
+        "high",
+        "bases_per_token",
+        "vocabulary",
+    ]
+    base = alt.Chart(rows[columns]).transform_filter("datum.shown == swept").encode(
+        x=alt.X("bases_per_token:Q", title="bases per token (mean)", scale=alt.Scale(zero=False, padding=14)),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
+        color=alt.Color("kind:N", title=None, scale=scale),
+    )  # fmt: skip
+    trained = base.transform_filter("datum.state == 'trained'")
+    dash = alt.StrokeDash(
+        "matched:N", title=None, scale=alt.Scale(domain=["equal tokens", "equal bases"], range=[[1, 0], [5, 3]])
+    )
+    return themed(
+        alt.layer(
+            trained.mark_rule(strokeWidth=2).encode(y="low:Q", y2="high:Q"),
+            trained.mark_line(point=True, strokeWidth=1.5).encode(strokeDash=dash, tooltip=tips),
+            base.transform_filter("datum.state != 'trained' && datum.matched == 'equal tokens'")
+            .mark_point(shape="stroke", size=90, opacity=0.6)
+            .encode(tooltip=tips),
+        )
+        .add_params(chosen)
+        .properties(width="container", height=320)
+    )
+
+
+def _of_frequencies(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a model that knows token frequencies alone: what these cost is its entropy and its loss."""
+    costs = rows[rows["metric"] == "unigram_nll"].assign(state="token frequencies")
+    gains = costs.assign(metric="context_gain", value=0.0)
+    return pd.concat([costs.assign(metric="output_entropy"), costs.assign(metric="nll"), gains], ignore_index=True)
+
+
+def _from_uniform(rows: pd.DataFrame, table: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows, and those of KL(p || uniform) = log2 V - H(p) in bits and as a share of log2 V.
+
+    V counts no special tokens, which models do not predict and which are more than half of a vocabulary of bases.
+    """
+    entropy = rows[(rows["metric"] == "output_entropy") & (rows["unit"] == "bits/token")]
+    sizes = table[table["metric"] == "vocabulary"].drop_duplicates("condition").set_index("condition")["value"]
+    most = np.log2(entropy["condition"].map(sizes).to_numpy("float64") - len(SPECIAL))
+    ends = {"value": "value", "low": "high", "high": "low"}
+    bits = entropy.assign(
+        metric="kl_from_uniform",
+        **{name: most - entropy[other].to_numpy("float64") for name, other in ends.items()},
+    )
+    share = bits.assign(metric="kl_share", unit="share", **{name: bits[name] / most for name in ends})
+    return [rows, bits, share]

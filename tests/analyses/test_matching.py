@@ -1,0 +1,125 @@
+"""Effects and rests against closed forms, against sources whose answer is known, and by their properties."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED, Estimate
+from gfm_utils.analyses.intervals import difference, over_members
+from gfm_utils.analyses.matching import LEAST_GAP, Effect, holm, jackknife, matched, outcome, ratio
+
+
+def subtract(a, b):
+    return float(a[0] - b[0])
+
+
+def test_jackknife_of_a_difference_is_welch():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(1, 1, 5), rng.normal(0, 3, 7)
+    found = jackknife(subtract, [a[:, None], b[:, None]])
+    known = difference(a, b)
+    np.testing.assert_allclose(found[:3], known[:3], rtol=1e-12)
+    assert found.p == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue)
+
+
+def test_jackknife_without_spread():
+    one = np.ones((3, 1))
+    assert jackknife(subtract, [one, one]) == Effect(0, 0, 0, 1)
+    assert jackknife(subtract, [2 * one, one]) == Effect(1, 1, 1, 0)
+
+
+def test_what_is_undefined_has_no_p_value_and_counts_as_no_test():
+    found = jackknife(subtract, [np.array([[np.nan], [1.0]]), np.ones((3, 1))])
+    assert np.isnan([found.value, found.low, found.high, found.p]).all()
+    assert holm([0.01, np.nan, 0.02]) == pytest.approx([0.03, 1, 0.04])
+    assert outcome([found], holm([found.p]), True) == UNDECIDED
+
+
+def test_ratio_against_the_delta_method():
+    rng = np.random.default_rng(1)
+    below = rng.normal(2, 0.01, 400)
+    above = 0.5 * below + rng.normal(0, 0.01, 400)
+    found = ratio(*(Estimate(over_members(values), values) for values in (above, below)))
+    assert found.interval.value == pytest.approx(above.mean() / below.mean(), abs=1e-12)
+    error = np.std(above - found.interval.value * below, ddof=1) / np.sqrt(400) / below.mean()
+    assert found.interval.high - found.interval.value == pytest.approx(stats.t.ppf(0.975, 399) * error, rel=0.01)
+
+
+def test_holm_against_its_definition():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.5]) == pytest.approx([1, 1])
+    assert holm([]).shape == (0,)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_is_between_no_correction_and_bonferroni(p):
+    found = holm(p)
+    assert (found >= np.array(p)).all()
+    assert (found <= np.minimum(1, len(p) * np.array(p)) + 1e-15).all()
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(found[order]) >= 0).all()
+
+
+def cloud(rng, gain, value, members=5, spread=1e-3):
+    return rng.normal([gain, value], spread, (members, 2))
+
+
+def test_nothing_is_left_on_the_line_and_an_offset_is_found():
+    rng = np.random.default_rng(2)
+    ladder = [cloud(rng, gain, 0.1 + 0.3 * gain) for gain in (2.0, 1.0, 0.4, 0.0)]  # in any order
+    rest, gone = matched(cloud(rng, 0.6, 0.1 + 0.3 * 0.6), ladder, ladder[0])
+    assert rest.value == pytest.approx(0, abs=5e-3)
+    assert gone.value == pytest.approx(1, abs=0.02)
+    rest, gone = matched(cloud(rng, 0.6, 0.1 + 0.3 * 0.6 + 0.2), ladder, ladder[0])
+    assert rest.low < 0.2 < rest.high and rest.p < 1e-6
+    assert gone.value == pytest.approx(1 - 0.2 / (0.1 + 0.18 + 0.2 - 0.7), abs=0.02)
+
+
+def test_interval_covers_as_often_as_it_says():
+    """Also where the gain of the members varies, which moves the place on the line."""
+    rng, inside, runs = np.random.default_rng(3), 0, 400
+    for _ in range(runs):
+        ladder = [cloud(rng, gain, gain, spread=0.03) for gain in (0.0, 1.0)]
+        rest, _ = matched(cloud(rng, 0.5, 0.6, spread=0.03), ladder)
+        inside += rest.low < 0.1 < rest.high
+    assert stats.binomtest(inside, runs, 0.95).pvalue > 0.001
+
+
+def test_outside_of_the_ladder_there_is_no_match():
+    rng = np.random.default_rng(4)
+    ladder = [cloud(rng, 0.0, 0.1), cloud(rng, 1.0, 0.2)]
+    assert matched(cloud(rng, 1.5, 0.2), ladder) is None
+    assert matched(cloud(rng, -2 * LEAST_GAP, 0.2), ladder) is None
+    rest, gone = matched(cloud(rng, -LEAST_GAP / 2, 0.4), ladder)
+    assert rest.value == pytest.approx(0.3, abs=0.01) and gone is None
+
+
+def test_doses_that_gain_the_same_are_averaged_not_divided_by():
+    rng = np.random.default_rng(5)
+    ladder = [cloud(rng, 0.0, 0.1, spread=1e-6), cloud(rng, 1e-5, 0.3, spread=1e-6)]
+    rest, _ = matched(cloud(rng, 0.5e-5, 0.2, spread=1e-7), ladder)
+    assert rest.value == pytest.approx(0, abs=1e-5)
+
+
+def test_the_plain_corpus_may_be_a_rung():
+    rng = np.random.default_rng(6)
+    ladder = [cloud(rng, 0.0, 0.0), cloud(rng, 1.0, 1.0)]
+    _, gone = matched(cloud(rng, 0.5, 0.5), ladder, ladder[1])
+    copied = matched(cloud(np.random.default_rng(7), 0.5, 0.5), ladder, ladder[1].copy())[1]
+    assert gone.value == pytest.approx(1, abs=0.02) and copied.value == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("values", "p", "above", "said"),
+    [
+        ((1, 2), (0.01, 0.01), True, FOR),
+        ((1, 2), (0.01, 0.01), False, AGAINST),
+        ((-1, -2), (0.01, 0.01), False, FOR),
+        ((1, -2), (0.01, 0.01), True, UNDECIDED),
+        ((1, 2), (0.01, 0.2), True, UNDECIDED),
+    ],
+)
+def test_outcome_needs_all(values, p, above, said):
+    assert outcome([Effect(value, 0, 0, 0) for value in values], p, above) == said

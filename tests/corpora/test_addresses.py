@@ -1,0 +1,158 @@
+"""Corpora given by addresses: what is read in them, and files on a loopback server that errs."""
+
+import gzip
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from gfm_utils.corpora import address_key, fetch, load, plan, user_path
+from gfm_utils.corpora.addresses import HubAddress, parse_address
+from gfm_utils.corpora.streaming import Stream
+from gfm_utils.errors import GfmError
+
+from .conftest import DATA, random_dna
+
+SHA = hashlib.sha256(DATA).hexdigest()
+TABLE = b"id,body\n1,some words\n2,and more\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "url", "file", "form", "column"),
+    [
+        ("https://h/a/x.fa.gz", "https://h/a/x.fa.gz", "x.fa.gz", "fasta", None),
+        ("http://127.0.0.1:80/x.csv", "http://127.0.0.1:80/x.csv", "x.csv", "csv", None),
+        ("http://127.0.0.1:80/x.csv:body", "http://127.0.0.1:80/x.csv", "x.csv", "csv", "body"),
+        ("HTTPS://h/x.TSV:a b", "HTTPS://h/x.TSV", "x.TSV", "tsv", "a b"),
+        ("https://h/a:b/x.txt", "https://h/a:b/x.txt", "x.txt", "text", None),
+        ("https://h/x.fa/a:b.csv", "https://h/x.fa/a:b.csv", "a-b.csv", "csv", None),
+        ("https://u@h/x.fa", "https://u@h/x.fa", "x.fa", "fasta", None),
+        ("https://h/x.fa.gz?download=1", "https://h/x.fa.gz?download=1", "x.fa.gz", "fasta", None),
+        ("https://h/..%2f..%2fx.fa", "https://h/..%2f..%2fx.fa", "x.fa", "fasta", None),
+        ("https://h/-my%20own+%C3%A4.fq", "https://h/-my%20own+%C3%A4.fq", "my-own-.fq", "fastq", None),
+    ],
+)
+def test_a_file_on_the_web(source, url, file, form, column):
+    found = parse_address(source)
+    assert (found.url, found.file, found.form, found.column, found.sha256) == (url, file, form, column, None)
+    assert user_path(source) is None
+    pinned = parse_address(f"{url}#sha256={SHA}" + (f":{column}" if column else ""))
+    assert (pinned.url, pinned.sha256, pinned.column) == (url, SHA, column)
+
+
+def test_a_data_set_of_the_hub():
+    found = parse_address("hf://datasets/own-er/na.me/data/*.jsonl?config=a%26b&split=test&field=x+y&kind=dna")
+    assert isinstance(found, HubAddress) and found.kind == "dna"
+    assert found.source.model_dump() == {
+        "type": "hub", "dataset": "own-er/na.me", "data_files": "data/*.jsonl", "config": "a&b", "split": "test",
+        "field": "x+y", "revision": None,
+    }  # fmt: skip
+    plain = plan("hf://datasets/a/b?revision=v1")
+    assert (plain.name, plain.kind, plain.source) == ("a/b?revision=v1", "text", "hf://datasets/a/b?revision=v1")
+    assert (plain.stream.split, plain.stream.field, plain.stream.revision) == ("train", "text", "v1")
+    assert user_path("hf://datasets/a/b") is None and plan("hf://datasets/a/b", kind="dna").kind == "dna"
+    with pytest.raises(GfmError, match="is of kind 'dna', not 'text'; leave kind out"):
+        plan("hf://datasets/a/b?kind=dna", kind="text")
+
+
+def test_a_file_is_fetched_once_and_its_checksum_recorded(faulty, cache):
+    url = f"{faulty.url}/chr1.fa"
+    corpus = load(url)
+    assert corpus.segments[0].text == DATA.split()[1].decode()
+    assert (corpus.name, corpus.kind, corpus.licence, corpus.source) == ("chr1.fa", "dna", "unknown", url)
+    path = fetch(url)
+    assert path.read_bytes() == DATA and path.is_relative_to(cache) and faulty.paths == ["/chr1.fa"]
+    assert path.with_name("chr1.fa.sha256").read_text() == SHA + "\n"
+    assert load(url).checksum == corpus.checksum == address_key(url, None) and address_key("news", None) is None
+
+
+def test_a_file_that_changed_in_the_cache_is_refused_and_a_new_one_changes_the_key(faulty):
+    url = f"{faulty.url}/chr1.fa"
+    before, path = load(url).checksum, fetch(url)
+    path.write_bytes(DATA.replace(b"A", b"C", 1))
+    with pytest.raises(GfmError, match=r"has changed since it was downloaded .*delete it to download it again"):
+        load(url)
+    path.unlink()
+    faulty.data = DATA.replace(b"A", b"C", 1)
+    record = path.with_name("chr1.fa.sha256")
+    with pytest.raises(GfmError, match=f"try again, or delete {record} to take what the source gives now"):
+        load(url)
+    record.unlink()
+    assert load(url).checksum != before
+
+
+def test_what_breaks_off_or_stalls_is_continued_in_this_run_and_the_next(faulty):
+    url = f"{faulty.url}/chr1.fa"
+    faulty.cuts, faulty.stalls = [1000, 9999, 0, 0, 0, 0], [9999, 1500]
+    with pytest.raises(
+        GfmError,
+        match=rf"corpus '{url}' is not in the cache and could not be downloaded \({url}: broke off after 2,500 "
+        r"bytes, 4 times\); check the network and try again, or put the file at .*/chr1.fa$",
+    ):
+        load(url)
+    assert faulty.asked[:3] == [None, "bytes=1000-", "bytes=2500-"]
+    assert load(url).symbols == 6000 and faulty.asked[-1] == "bytes=2500-"
+
+
+def test_a_slow_server_is_waited_for(faulty):
+    faulty.pause = 0.1
+    assert load(f"{faulty.url}/chr1.fa").symbols == 6000 and faulty.asked == [None]
+
+
+def test_a_file_that_is_not_there(faulty, cache):
+    with pytest.raises(GfmError, match=r"\(http.*/gone.fa: HTTP 404\); check the network and try again, or put"):
+        load(f"{faulty.url}/gone.fa")
+    assert faulty.asked == [None] and not [path for path in cache.rglob("*.fa*") if path.suffix != ".lock"]
+
+
+def test_a_checksum_behind_the_address_is_verified(faulty, cache):
+    url = f"{faulty.url}/chr1.fa#sha256="
+    assert load(url + SHA).checksum == load(f"{faulty.url}/chr1.fa").checksum
+    wrong = "0" * 64
+    with pytest.raises(
+        GfmError,
+        match=rf"chr1.fa has the wrong checksum \(expected SHA-256 {wrong}, found {SHA}\); the source has changed "
+        "or the download is damaged: try again, or correct the checksum behind the address$",
+    ):
+        load(url + wrong)
+    assert len([path for path in cache.rglob("*.fa") if path.read_bytes() == DATA]) == 2
+    fetch(url + SHA).write_bytes(b"damaged")
+    assert fetch(url + SHA).read_bytes() == DATA  # is known, and fetched again
+
+
+def test_a_table_names_its_column(faulty):
+    faulty.data = TABLE
+    assert [s.text for s in load(f"{faulty.url}/x.csv:body").segments] == ["some words", "and more"]
+    address, path = f"{faulty.url}/x.csv", fetch(f"{faulty.url}/x.csv")
+    with pytest.raises(
+        GfmError,
+        match=re.escape(
+            f"{address} has no column 'words'; it has id, body: name one as {address}:COLUMN (it is kept as "
+            f"{path}: delete that to download it again)"
+        ),
+    ):
+        load(f"{address}:words")
+
+
+@pytest.mark.parametrize("read", [load, lambda source: list(Stream(plan(source), 0))])
+def test_a_bad_file_is_told_by_its_address(faulty, read):
+    faulty.data = gzip.compress(b">a\n" + random_dna(9000).encode())[:-500]
+    with pytest.raises(
+        GfmError, match=rf"^{faulty.url}/x.fa.gz is truncated: .* \(it is kept as .*/x.fa.gz: delete"
+    ):
+        read(f"{faulty.url}/x.fa.gz")
+
+
+def test_two_files_of_one_name_stay_apart(faulty):
+    one = fetch(f"{faulty.url}/a/chr1.fa")
+    faulty.data = b">x\n" + random_dna(500, 7).encode()
+    other = fetch(f"{faulty.url}/b/chr1.fa")
+    assert one != other and {one.name, other.name} == {"chr1.fa"} and Path(one).read_bytes() == DATA
+
+
+def test_a_stream_is_nothing_to_fetch():
+    with pytest.raises(
+        GfmError, match="'hf://datasets/a/b' is streamed from the Hugging Face hub; there is nothing"
+    ):
+        fetch("hf://datasets/a/b")
