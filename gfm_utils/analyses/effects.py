@@ -169,7 +169,7 @@ def matched_rests(table: pd.DataFrame, x: str) -> pd.DataFrame:
         floor = next((own for name, own in text.items() if Condition.parse(name).transform == "shuffle"), None)
         for name in (name for name in points if kinds[name] == "dna"):
             own_floor = (
-                points.get(str(Condition.parse(name).transformed("shuffle"))) if keeps_counts(name) else None
+                points.get(str(Condition.parse(name).transformed("shuffle"))) if _above_floor(name) else None
             )
             pairs = [None] if floor is None or own_floor is None else [(own_floor, floor), None]
             ways = [matched(points[name], list(text.values()), scale, pair) for pair in pairs for scale in Scale]
@@ -192,6 +192,11 @@ def keeps_counts(condition: str) -> bool:
     """Whether a condition has the token counts of its corpus: as it is, with noise, or in random order."""
     transform = Condition.parse(condition).transform
     return transform is None or transform == "shuffle" or (transform.startswith("noise") and "+" not in transform)
+
+
+def _above_floor(condition: str) -> bool:
+    """Whether a condition has the tokens of its corpus in an order that is not wholly random."""
+    return keeps_counts(condition) and Condition.parse(condition).transform != "shuffle"
 
 
 def plain_rests(table: pd.DataFrame) -> pd.DataFrame:

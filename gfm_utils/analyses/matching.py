@@ -58,7 +58,7 @@ class Match(NamedTuple):
     Attributes:
         rest: what is left, above the floors if there are any.
         beside: the other kind's measure at that gain.
-        ratio: of what both have above their floors, or None without floors.
+        ratio: of what both have above their floors, or None without floors; NaN where the other has nothing.
     """
 
     rest: Effect
@@ -172,7 +172,7 @@ def matched(
 
     def ratio_of(*parts: Members) -> float:
         own, other = above_floors(*parts)
-        return own / other
+        return own / other if other else np.nan
 
     every = [*around, *further]
     return Match(jackknife(rest, every), beside(*_means(around)), jackknife(ratio_of, every))

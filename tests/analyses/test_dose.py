@@ -5,21 +5,25 @@ import pandas as pd
 import pytest
 
 from gfm_utils.analyses import disagreement
-from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED
+from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import AXIS, DNA_DOSES, GAIN, MEASURES, TEXT_DOSES, dose_response, doses
 from gfm_utils.analyses.effects import (
     HIGHER,
+    LOWER,
+    PRIMARY,
     RECORDED,
     SAME,
     dose_effects,
+    keeps_counts,
     kind_of,
     matched_rests,
     plain_rests,
     recorded_doses,
     settings_of,
+    verdict_setting,
 )
 from gfm_utils.analyses.intervals import pseudo_values
-from gfm_utils.analyses.matching import holm
+from gfm_utils.analyses.matching import Scale, holm
 from gfm_utils.analyses.rates import LEAST_SEEN, TokenStore, entropy_rate, rate_rows
 from gfm_utils.analyses.sweep import MATCHED, tokenizer_sweep
 from gfm_utils.entropy import token_entropy
@@ -133,97 +137,153 @@ def test_the_rate_of_a_chain_that_remembers_is_that_of_a_code(trained, small):
     assert rows[1]["value"] == pytest.approx(3 * rows[0]["value"], rel=0.01)
 
 
-def synthetic(offset=0.0):
-    """Text and DNA whose measures follow the gain, and of DNA by an offset more."""
+#: Gain of each condition of a made-up world, and what its measures have besides what comes from the gain.
+WORLD = {
+    "a@bpe9": 2.0, "a+noise0.3@bpe9": 0.8, "a+noise0.4@bpe9": 0.1, "a+shuffle@bpe9": 0.0,
+    "b@kmer4": 0.5, "b+noise0.3@kmer4": 0.2, "b+shuffle@kmer4": 0.0,
+    "b+markov4t0.33@kmer4": 1.5, "b+markov4t0.33+noise0.3@kmer4": 0.7,
+}  # fmt: skip
+SYMBOLS = 4.0
+
+
+def synthetic(offset=0.0, floor=0.0, signs=(-1, 1, 1), spread=1e-3, settings=("9|m",)):
+    """Measures that follow the gain (``signs``: as the paper says); DNA has a floor, and an offset above it."""
     rng, rows = np.random.default_rng(0), []
-    gains = {"a@bpe9": 2.0, "a+noise0.3@bpe9": 0.8, "a+shuffle@bpe9": 0.0, "b@kmer4": 0.2,
-             "b+markov4t0.33@kmer4": 1.1, "b+markov4@kmer4": 0.02}  # fmt: skip
-    for name, gain in gains.items():
-        unit = "bits/base" if name[0] == "b" else "bits/character"
-        rows.append(
-            {
-                "condition": name,
-                "metric": "entropy_rate",
-                "unit": unit,
-                "value": 2.0,
-                "axis": "source",
-                "x": "code",
+    for name, gain in WORLD.items():
+        dna = name[0] == "b"
+        rate = {"condition": name, "axis": "source", "x": "code"}
+        rows += [
+            {**rate, "metric": "entropy_rate", "unit": "bits/base" if dna else "bits/character", "value": 2.0},
+            {**rate, "metric": "entropy_per_token", "unit": "bits/token", "value": 2.0 * SYMBOLS},
+        ]
+        for x in settings:
+            base = {"condition": name, "state": "trained", "axis": AXIS, "x": x, "unit": "1"}
+            own = dna * (floor + offset * (gain > 0))
+            values = {
+                GAIN: gain,
+                **{metric: sign * (0.2 * gain + own) for metric, sign in zip(PRIMARY, signs, strict=True)},
             }
-        )
-        for metric in (GAIN, "fisher_share"):
-            value = gain if metric == GAIN else 0.2 * gain + offset * (name[0] == "b")
-            base = {"condition": name, "state": "trained", "metric": metric, "axis": AXIS, "x": "9|m", "unit": "1"}
-            rows += [{**base, "member": i + 1, "value": value + rng.normal(0, 1e-3)} for i in range(5)]
+            rows += [
+                {**base, "metric": metric, "member": i + 1, "value": value + rng.normal(0, spread)}
+                for metric, value in values.items()
+                for i in range(5)
+            ]
     return table(rows)
 
 
-def test_effects_and_rests_of_a_known_world():
+def test_effects_of_a_known_world():
     frame = synthetic()
-    assert settings_of(frame) == ["9|m"] and list(kind_of(frame).values()) == ["text"] * 3 + ["dna"] * 3
-    effects = dose_effects(frame, "9|m").set_index(["metric", "kind"])
-    assert effects.loc[("fisher_share", "text"), "value"] == pytest.approx(0.2 * -1.2, abs=0.01)
-    assert effects.loc[("fisher_share", "dna"), "value"] == pytest.approx(0.2 * -1.08, abs=0.01)
-    assert set(effects["outcome"]) == {FOR} and (effects["p_holm"] >= effects["p"]).all()
-    rests = matched_rests(frame, "9|m").set_index("condition")
-    assert rests["value"].tolist() == pytest.approx([0] * 3, abs=0.003)
-    assert rests.loc["b@kmer4", "explained"] == pytest.approx(1, abs=0.05)
-    assert rests.loc["b@kmer4", "outcome"] == SAME
-    shifted = matched_rests(synthetic(0.1), "9|m").set_index("condition")
-    assert shifted["value"].tolist() == pytest.approx([0.1] * 3, abs=0.01)
-    assert (shifted["p_holm"] < 0.05).all() and set(shifted["outcome"]) == {HIGHER}
-    over_training = plain_rests(synthetic(0.1))
-    assert over_training["condition"].tolist() == ["b@kmer4"] and over_training["setting"].tolist() == ["9|m"]
+    assert settings_of(frame) == ["9|m"] and list(kind_of(frame).values()) == ["text"] * 4 + ["dna"] * 5
+    effects = dose_effects(frame, "9|m")
+    share = effects[effects["metric"] == "fisher_share"].set_index("more")
+    assert share.loc["a+noise0.3@bpe9", "value"] == pytest.approx(0.2 * -1.2, abs=0.01)
+    assert share.loc["b+noise0.3@kmer4", "value"] == pytest.approx(0.2 * -0.3, abs=0.01)
+    assert share.loc["b+markov4t0.33+noise0.3@kmer4", "less"] == "b+markov4t0.33@kmer4"
+    assert set(effects["outcome"]) == {FOR}
+    worst = effects.groupby("metric")["p"].max()[list(PRIMARY)]
+    corrected = effects.drop_duplicates("metric").set_index("metric")["p_holm"]
+    np.testing.assert_allclose(corrected[list(PRIMARY)], holm(worst))
+    turned = dose_effects(synthetic(signs=(1, 1, -1)), "9|m").drop_duplicates("metric").set_index("metric")
+    said = {"js_distance": AGAINST, "topk_overlap_corrected": FOR, "fisher_share": AGAINST}
+    assert turned.loc[list(PRIMARY), "outcome"].to_dict() == said
+
+
+def test_rests_of_a_known_world():
+    """In a world that is straight in bits per token: no rest, the same; then an offset."""
+    share = matched_rests(synthetic(), "9|m").set_index(["metric", "condition"]).loc["fisher_share"]
+    assert share["value"].tolist() == pytest.approx([0] * len(share), abs=0.003)
+    one = share.loc["b@kmer4"]
+    assert one["gain"] == pytest.approx(0.5, abs=0.01) and one["beside"] == pytest.approx(0.1, abs=0.003)
+    assert one["ratio"] == pytest.approx(1, abs=0.05) and one["ways"] == 2 * len(Scale)
+    shifted = matched_rests(synthetic(0.2), "9|m")
+    own = shifted[shifted["metric"] == "fisher_share"].set_index("condition").loc["b@kmer4"]
+    assert own["value"] == pytest.approx(0.2, abs=0.01) and own["ratio"] == pytest.approx(3, abs=0.1)
+    assert own["outcome"] == HIGHER and own["agree"] == own["ways"] and own["p_holm"] < 0.05
+    below = shifted[shifted["metric"] == "js_distance"].set_index("condition").loc["b@kmer4"]
+    assert below["outcome"] == LOWER
+    over_training = plain_rests(synthetic(0.2, settings=("9|m", "5|m")))
+    assert over_training.drop_duplicates("setting")["setting"].tolist() == ["5|m", "9|m"]
+    assert set(over_training["condition"]) == {"b@kmer4"}
+
+
+def test_a_rest_that_floors_explain_is_none():
+    """DNA that has more even in random order has it not from its sequence: the ways disagree."""
+    floored = matched_rests(synthetic(floor=0.2), "9|m").set_index(["metric", "condition"]).loc["fisher_share"]
+    one = floored.loc["b@kmer4"]
+    assert one["value"] == pytest.approx(0, abs=0.003) and one["agree"] < one["ways"]
+    assert one["outcome"] not in (HIGHER, LOWER)
+
+
+def test_same_needs_every_scale():
+    """Where only the gains per token match, a straight line on another scale says something else."""
+    frame = synthetic()
+    gains = frame[(frame["metric"] == GAIN) & frame["member"].notna()]
+    rests = matched_rests(frame, "9|m").set_index(["metric", "condition"])
+    ladder = {name: gain for name, gain in WORLD.items() if name[0] == "a"}
+    low, high = 0.1, 0.8  # around DNA's 0.5, and far apart: a line over logarithms is another one
+    assert {low, high} <= set(ladder.values()) and len(gains) == 5 * len(WORLD)
+    assert rests.loc[("fisher_share", "b@kmer4"), "outcome"] == UNDECIDED
+    near = frame.copy()
+    moved = near["condition"] == "a+noise0.4@bpe9"
+    near.loc[moved & (near["metric"] == GAIN), "value"] += 0.35
+    for metric, sign in zip(PRIMARY, (-1, 1, 1), strict=True):
+        near.loc[moved & (near["metric"] == metric), "value"] += sign * 0.2 * 0.35
+    found = matched_rests(near, "9|m").set_index(["metric", "condition"])
+    assert found.loc[("fisher_share", "b@kmer4"), "outcome"] == SAME
 
 
 def test_the_correction_of_dna_as_it_is_does_not_depend_on_the_controls():
     """Neither does it hide a rest behind the number of controls that were recorded, nor they behind it."""
     frame = synthetic(0.1)
     rests = matched_rests(frame, "9|m")
-    plain = rests["condition"] == "b@kmer4"
-    for rows in (rests[plain], rests[~plain]):
-        np.testing.assert_allclose(rows["p_holm"], holm(rows["p"]))
-    fewer = matched_rests(frame[frame["condition"] != "b+markov4@kmer4"], "9|m")
-    assert fewer.loc[fewer["condition"] == "b@kmer4", "p_holm"].tolist() == rests.loc[plain, "p_holm"].tolist()
+    fewer = matched_rests(frame[frame["condition"] != "b+markov4t0.33+noise0.3@kmer4"], "9|m")
+    plain = rests[rests["condition"] == "b@kmer4"].set_index("metric")["p_holm"]
+    pd.testing.assert_series_equal(plain, fewer[fewer["condition"] == "b@kmer4"].set_index("metric")["p_holm"])
+    assert len(fewer) < len(rests)
 
 
-def test_a_rest_without_enough_evidence_is_undecided():
+def test_what_is_not_told_from_noise_is_undecided():
     """Neither a difference nor its absence is read from noise as large as the gap."""
-    frame, rng = synthetic(), np.random.default_rng(1)
-    noisy = (frame["metric"] == "fisher_share") & frame["member"].notna()
-    frame.loc[noisy, "value"] += rng.normal(0, 0.3, int(noisy.sum()))
-    rests = matched_rests(frame, "9|m").set_index("condition")
-    assert rests.loc["b@kmer4", "outcome"] == UNDECIDED
+    frame = synthetic(spread=0.3)
+    assert set(dose_effects(frame, "9|m").loc[lambda rows: rows["metric"] != GAIN, "outcome"]) == {UNDECIDED}
+    assert set(matched_rests(frame, "9|m")["outcome"]) == {UNDECIDED}
 
 
 def test_all_contrasts_of_a_table_must_agree():
     frame = synthetic()
-    noise = frame[frame["condition"] == "b@kmer4"].assign(condition="b+noise0.3@kmer4")
-    against = noise["metric"] == "fisher_share"
-    noise.loc[against, "value"] += 0.1
-    frame = pd.concat([frame, noise], ignore_index=True)
-    effects = dose_effects(frame, "9|m")
-    own = effects[effects["metric"] == "fisher_share"]
-    assert own["more"].tolist() == ["a+noise0.3@bpe9", "b+noise0.3@kmer4", "b+markov4@kmer4"]
-    assert set(own["outcome"]) == {UNDECIDED}
-    without = frame[~((frame["condition"] == "b+noise0.3@kmer4") & (frame["metric"] == "fisher_share"))]
-    fewer = dose_effects(without, "9|m")  # a measure that lacks one of the contrasts has no verdict
-    assert set(fewer.loc[fewer["metric"] == "fisher_share", "outcome"]) == {UNDECIDED}
-    turned = frame.copy()
-    turned.loc[turned["metric"] == "fisher_share", "value"] *= -1
-    turned = turned[turned["condition"] != "b+noise0.3@kmer4"]
-    said = dose_effects(turned, "9|m").set_index("metric").loc["fisher_share", "outcome"]
-    assert set(said) == {AGAINST}
+    against = (frame["condition"] == "b+noise0.3@kmer4") & (frame["metric"] == "fisher_share")
+    frame.loc[against, "value"] += 0.2
+    own = dose_effects(frame, "9|m").set_index("metric").loc["fisher_share"]
+    assert len(own) == 3 and set(own["outcome"]) == {UNDECIDED}
+    fewer = dose_effects(frame[~against], "9|m").set_index("metric")  # one contrast of this measure is missing
+    assert set(fewer.loc["fisher_share", "outcome"]) == {NOT_TESTED}
+    assert set(fewer.loc["js_distance", "outcome"]) == {FOR}
+    alone = dose_effects(frame[frame["condition"].str.startswith("a")], "9|m")
+    assert set(alone["outcome"]) == {NOT_TESTED} and len(alone) == 1 + len(PRIMARY)
+
+
+def test_verdicts_are_those_of_the_last_setting_with_most_contrasts():
+    frame = synthetic(settings=("5|m", "9|m", "20|m", "9|m|first run"))
+    assert settings_of(frame) == ["9|m|first run", "5|m", "9|m", "20|m"]
+    assert verdict_setting(frame) == "20|m"
+    without = (frame["x"] == "20|m") & (frame["condition"] == "b+noise0.3@kmer4")
+    assert verdict_setting(frame[~without]) == "9|m"
+
+
+def test_what_keeps_the_counts_of_tokens():
+    kept = [name for name in WORLD if keeps_counts(name)]
+    assert kept == [name for name in WORLD if "markov" not in name]
 
 
 def test_the_recorded_runs_are_one_table():
     table, about = recorded_doses()
-    assert len(about) == len(RECORDED) and all(one["seconds"] > 0 for one in about)
+    assert len(about) == 1 + len(RECORDED) and all(one["seconds"] > 0 for one in about)
     rates = table[(table["axis"] == "source").fillna(False)]
     assert not rates.duplicated(["condition", "metric"]).any()
     rows = table[(table["axis"] == AXIS).fillna(False) & table["member"].notna()]
-    members = rows.groupby(["x", "condition", "metric"]).size()
-    assert (members == 5).all()
+    assert (rows.groupby(["x", "condition", "metric"]).size() == 5).all()
     assert rows.groupby("x")["condition"].nunique().nlargest(3).min() >= 12
+    assert not verdict_setting(table).endswith("first run")
 
 
 def test_sweep_matches_tokens_or_bases(trained, small):

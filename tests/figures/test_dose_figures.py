@@ -10,11 +10,17 @@ from gfm_utils import figures
 from gfm_utils.analyses.dose import AXIS, GAIN
 from gfm_utils.analyses.effects import dose_effects, matched_rests, plain_rests
 from gfm_utils.book.answers import causal_answer, causal_verdicts
-from gfm_utils.figures.dose import ACROSS, dose_name, dose_rows, setting_name
+from gfm_utils.figures.dose import ACROSS, LINE, dose_name, dose_rows, setting_name
 from gfm_utils.tables import table
 
-GAINS = {"a@bpe9": 2.0, "a+noise0.3@bpe9": 0.8, "a+shuffle@bpe9": 0.0, "b@kmer4": 0.2,
-         "b+markov4t0.33@kmer4": 1.1, "b+markov4@kmer4": 0.02}  # fmt: skip
+GAINS = {"a@bpe9": 2.0, "a+noise0.3@bpe9": 0.8, "a+noise0.4@bpe9": 0.45, "a+shuffle@bpe9": 0.0, "b@kmer4": 0.5,
+         "b+noise0.3@kmer4": 0.2, "b+shuffle@kmer4": 0.0,
+         "b+markov4t0.33@kmer4": 1.1, "b+markov4t0.33+noise0.3@kmer4": 0.6}  # fmt: skip
+MEASURED = {
+    GAIN: lambda gain, dna: gain,
+    "fisher_share": lambda gain, dna: 0.2 * gain,
+    "js_distance": lambda gain, dna: 0.1 * gain * (1 + 5 * dna),
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +31,11 @@ def response():
         unit = "bits/base" if name[0] == "b" else "bits/character"
         rate = {"condition": name, "axis": "source", "x": "code", "value": 1.9}
         rows += [{**rate, "metric": "entropy_rate", "unit": unit}]
-        rows += [{**rate, "metric": "entropy_per_token", "unit": "bits/token", "value": 5.0}]
+        rows += [{**rate, "metric": "entropy_per_token", "unit": "bits/token", "value": 7.6}]
         for steps in (9, 90):
-            for metric, value in (
-                (GAIN, gain), ("fisher_share", 0.2 * gain), ("js_distance", 0.1 * gain + 0.3 * (name[0] == "b"))
-            ):  # fmt: skip
+            for metric, measure in MEASURED.items():
                 base = {"condition": name, "metric": metric, "axis": AXIS, "x": f"{steps}|toy", "unit": "share"}
-                values = value + rng.normal(0, 1e-3, 5)
+                values = measure(gain, name[0] == "b") + rng.normal(0, 1e-3, 5)
                 rows += [
                     {**base, "state": "trained", "member": i, "value": one} for i, one in enumerate(values, 1)
                 ]
@@ -49,10 +53,13 @@ def drawn(chart):
 
 def test_every_dose_is_a_point_against_every_axis(response):
     rows = dose_rows(response)
-    assert len(rows) == len(GAINS) * 2 * 3 * 2
-    assert set(rows["dose"]) == {"as it is", "noise0.3", "shuffle", "markov4t0.33", "markov4"}
+    assert len(rows) == len(GAINS) * 2 * len(MEASURED) * 2
+    assert set(rows["dose"]) == {"as it is", *(name[2:].partition("@")[0] for name in GAINS if "+" in name)}
     shown = drawn(figures.dose_chart(response))
-    assert len(shown) == len(rows) * len(ACROSS)
+    points = [row for row in shown if row["state"] != LINE]
+    assert len(points) == len(rows) * len(ACROSS)
+    ends = {(row["at_low"] <= row["at"] <= row["at_high"]) for row in points}
+    assert ends == {True} and any(row["at_low"] < row["at"] for row in points)
     part = response[~((response["metric"] == "js_distance") & (response["x"] == "9|toy"))]
     empty = [row for row in drawn(figures.dose_chart(part)) if "value" not in row]
     assert empty == [{"measure": "Jensen–Shannon distance between members", "setting": "9 steps, toy"}]
@@ -63,28 +70,53 @@ def test_every_dose_is_a_point_against_every_axis(response):
     assert {row["metric"] for row in main} == {"fisher_share", "js_distance"}
     at = {(row["condition"], row["metric"]): row for row in main if row["state"] == "trained"}
     one = at["b@kmer4", "fisher_share"]
-    assert one["value"] == pytest.approx(0.04, abs=2e-3) and one["gain"] == pytest.approx(0.2, abs=2e-3)
+    assert one["value"] == pytest.approx(0.1, abs=2e-3) and one["gain"] == pytest.approx(0.5, abs=2e-3)
     assert one["kind"] == "DNA" and dose_name("b+markov4@kmer4") == "markov4"
+
+
+def test_the_line_is_straight_between_the_doses_of_text(response):
+    """As the match is: also where the axis is not straight."""
+    line = [row for row in drawn(figures.main_chart(response)) if row["state"] == LINE]
+    share = {row["gain"]: row["value"] for row in line if row["metric"] == "fisher_share"}
+    assert len(share) > 3 * 10 and {row["kind"] for row in line} == {"text"}
+    for gain, value in share.items():
+        assert value == pytest.approx(0.2 * gain, abs=2e-3)
 
 
 def test_tables_and_answer_say_what_the_numbers_say(response):
     effects, rests = dose_effects(response, "90|toy"), matched_rests(response, "90|toy")
     lines = figures.effects_table(effects).data.splitlines()
-    share = next(line for line in lines if line.startswith("| encoder's share of the Fisher"))
-    assert "-24." in share and "-21." in share and share.endswith("| yes |")
-    distance = next(line for line in lines if line.startswith("| Jensen"))
-    assert distance.endswith("| **no, the opposite** |")
-    left = figures.rests_table(rests).data
-    assert "+0.30" in left and "| 10" in left  # of the share all of the gap is gone: 100 % or so
-    assert len(figures.rests_table(rests, list(GAINS)).data.splitlines()) == 2 + 3 * 2
-    words = figures.rests_over_training(plain_rests(response)).data.splitlines()
-    assert "`as it is kmer4`, 9 steps, toy" in words[0] and words[2].endswith("| DNA higher | DNA higher |")
+    assert [line.partition("|")[2].partition("|")[0].strip() for line in lines[2:]] == [
+        "**Jensen–Shannon distance between members**", "**encoder's share of the Fisher information**",
+        "context gain, bits per token",
+    ]  # fmt: skip
+    share = lines[3]
+    assert re.search(r"\| -2[34]\.\d \[-2\d\.\d, -2\d\.\d\] points \|", share) and share.endswith("| yes |")
+    assert lines[2].endswith("| **no, the opposite** |") and lines[4].endswith("| by construction |")
+    left = figures.rests_table(rests).data.splitlines()
+    assert "| `as it is kmer4` | 0.300 | 0.05" in left[2] and "| +0.25" in left[2]
+    assert left[2].endswith("6 of 6 ways | DNA higher |")
+    assert re.search(r"\| (99|100|101) % \[", left[3]) and left[3].endswith("| the same |")
+    every = figures.rests_table(rests, list(GAINS)).data.splitlines()
+    assert len(every) == 2 + len(rests) > len(left)
+    over = figures.rests_over_training(plain_rests(response)).data.splitlines()
+    assert [line.split("|")[1].strip() for line in over[2:]] == ["9 steps, toy", "90 steps, toy"]
+    assert over[2].endswith("points, the same |") and ", DNA higher |" in over[2]
     said = causal_answer(response, response)
-    assert "**as the paper says** in: context gain" in said
-    assert "**DNA higher** in Jensen–Shannon distance between members" in said
-    assert re.search(r"\*\*the same\*\* in encoder's share of the Fisher information \((99|100|101) % of", said)
-    verdicts = causal_verdicts(response)
-    assert "| the other way | DNA higher" in verdicts and "| as the paper says | the same (" in verdicts
+    assert "text and DNA **as the paper says** in: encoder's share of the Fisher information." in said
+    assert "**the other way** in: Jensen–Shannon distance between members." in said
+    assert re.search(r"Jensen–Shannon distance between members: \*\*DNA higher: (59|60)\d % \[", said)
+    assert re.search(r"Fisher information: \*\*the same: (99|100|101) % \[", said)
+    verdicts = causal_verdicts(response).splitlines()
+    assert verdicts[2].startswith("| Jensen–Shannon distance between members | the other way | DNA higher: 6")
+    assert "| as the paper says | the same: " in verdicts[3] and len(verdicts) == 4
+
+
+def test_a_run_that_learned_nothing_says_so(response):
+    nothing = response.copy()
+    nothing.loc[(nothing["metric"] == GAIN) & (nothing["condition"] == "b@kmer4"), "value"] = 0.001
+    assert "nothing is learned yet from the context of `b@kmer4`" in causal_answer(nothing, nothing)
+    assert "nothing is learned yet" not in causal_answer(response, response)
 
 
 def test_one_kind_alone_says_so(response):
@@ -92,8 +124,9 @@ def test_one_kind_alone_says_so(response):
     assert "no pair of doses" in figures.effects_table(dose_effects(text[text["x"] == "none"], "90|toy")).data
     assert "no match" in figures.rests_table(matched_rests(text, "90|toy")).data
     said = causal_answer(text, text)
-    assert "there is only text here" in said and "**lowers**: context gain" in said
+    assert "there is only text here" in said and "**lowers**: Jensen–Shannon distance between members;" in said
     assert "no doses to compare" in said  # of the live run's contrasts
+    assert "not testable here" in causal_verdicts(text)
     assert drawn(figures.dose_chart(text))
 
 
