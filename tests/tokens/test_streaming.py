@@ -225,9 +225,24 @@ def test_a_stream_of_the_hub(tmp_path, smoke, monkeypatch):
     rows = [{"text": " ".join(rng.choice(words, 200)) + " schÃ¶n"} for _ in range(300)]
     calls = []
 
+    class Rows:
+        at = 0
+
+        def __iter__(self):
+            while self.at < len(rows):
+                self.at += 1
+                yield rows[self.at - 1]
+
+        def state_dict(self):
+            return {"at": self.at}
+
+        def load_state_dict(self, state):
+            self.at = state["at"]
+            calls[-1] = "continued"
+
     def load_dataset(*_arguments, **_options):
-        calls.append(1)
-        return iter(rows)
+        calls.append("begun")
+        return Rows()
 
     entry = {
         "kind": "text", "description": "d", "licence": "l", "citation": "c", "format": "text",
@@ -235,12 +250,14 @@ def test_a_stream_of_the_hub(tmp_path, smoke, monkeypatch):
     }  # fmt: skip
     (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"one": entry}))
     monkeypatch.setenv("GFM_REGISTRY", str(tmp_path / "corpora.yaml"))
-    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    package = SimpleNamespace(load_dataset=load_dataset, config=SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "datasets", package)
+    monkeypatch.setattr("gfm_utils.corpora.hub._revision", lambda *_: "one")
     monkeypatch.setattr(store, "LARGE", 10_000)
     monkeypatch.setattr("gfm_utils.tokens.streaming.cores", lambda: 1)
     profile = smoke.model_copy(update={"max_symbols": 100_000, "tokenizer_symbols": 5_000})
     found = prepare("one@bpe64", profile, tmp_path / "runs")
-    assert len(calls) == 2  # once for the tokenizer, once for the tokens
+    assert calls == ["begun"]  # no record twice, for the tokenizer and for the tokens
     about = json.loads((found.path / "store.json").read_text())
     # The stream itself is cut after so many symbols as they come, some of which cleaning takes away.
     assert 95_000 < about["streamed"]["symbols"] <= 100_000 + 1_000
