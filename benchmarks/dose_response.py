@@ -3,7 +3,7 @@
 Records what the chapter on the causal test shows, each part in a folder of its own: ``--out`` (every dose at three
 budgets), ``--out`` with ``-controlled`` (another seed, doses around DNA's gain, floors, and a smaller model), with
 ``-longer`` (that with twice the longest training) and with ``-tokenizers``. Ensembles that are in ``--runs``
-already are not trained again; ``--dry-run`` says what the others will take.
+already are not trained again; ``--dry-run`` says what the others will take, ``--only`` picks parts.
 """
 
 import argparse

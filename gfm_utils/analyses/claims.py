@@ -3,8 +3,8 @@
 A measure speaks *for* a claim if the difference between DNA and text has the claimed sign, its 95 % interval over
 members clear of zero, for every condition of DNA against every one of text; *against* if it has the other sign
 likewise; else it is *undecided*. Asking this of every pair at once needs no correction for their number (an
-intersection-union test: Berger, 1982). A claim is *supported* if all of its measures speak for it, *not supported*
-if none does, and else *depends on the definition*.
+intersection-union test: Berger, 1982). A claim is *supported* if all of its measures speak for it, *undecided* if
+none speaks at all, *not supported* if one speaks against it and none for it, and else *depends on the definition*.
 """
 
 import math
@@ -87,8 +87,9 @@ class Tested:
         text: condition -> value of each condition of text.
         dna: condition -> value of each condition of DNA.
         nulls: condition -> value of the null, of all conditions that have one.
-        weakest: the difference DNA - text of the pair that favours the claim least; of a measure of DNA alone, the
-            smallest value of DNA against zero. The p-value is NaN where members are too few for a test.
+        weakest: the difference DNA - text of the pair whose interval favours the claim least; of a measure of
+            DNA alone, the value against zero whose interval reaches lowest. The p-value is NaN where members are
+            too few for a test.
         outcome: for, against or undecided; None where there is no interval at all.
     """
 
@@ -210,10 +211,12 @@ def check_claims(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[C
 
 
 def verdict(tested: Iterable[Tested]) -> str:
-    """Supported, not supported, depends on the definition, or not tested (no measure has an interval)."""
+    """Supported, not supported, undecided, depends on the definition, or not tested (without any interval)."""
     outcomes = [one.outcome for one in tested if one.outcome is not None]
     if not outcomes:
         return NOT_TESTED
+    if set(outcomes) == {UNDECIDED}:
+        return UNDECIDED
     if FOR not in outcomes:
         return NOT_SUPPORTED
     return SUPPORTED if set(outcomes) == {FOR} else DEPENDS
@@ -227,14 +230,19 @@ def _test(measure: Measure, rows: pd.DataFrame) -> Iterator[Tested]:
         pairs = [Difference(*one.interval, np.nan) for one in dna.values()]
     else:
         pairs = [_difference(one, other) for one, other in product(dna.values(), text.values())]
-    sign = -1 if measure.above is False else 1
-    weakest = min(pairs, key=lambda pair: sign * pair.value)
+    weakest = min(pairs, key=lambda pair: _least(pair, below=measure.above is False))
     nulls: dict[str, float] = {}
     if measure.null is not None:
         for name in (*text, *dna):
             null = estimate(measure, rows[rows["condition"] == name], null=True)
             nulls |= {} if null is None else {name: null.interval.value}
     yield Tested(measure, text, dna, nulls, weakest, _outcome(pairs, measure.above))
+
+
+def _least(pair: Difference, below: bool) -> float:
+    """The end of an interval that favours a claim least, or the value without one."""
+    end = pair.high if below else pair.low
+    return (-1 if below else 1) * (pair.value if np.isnan(end) else end)
 
 
 def _outcome(pairs: Sequence[Difference], above: bool | None) -> str | None:

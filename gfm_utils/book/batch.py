@@ -15,9 +15,18 @@ from gfm_utils import corpora
 from gfm_utils.book.cluster import run_ray
 from gfm_utils.book.comparison import build_comparison
 from gfm_utils.book.driver import absolute_corpus
-from gfm_utils.book.jobs import DONE, Job, Outcome, read_outcome, refused, report_name
+from gfm_utils.book.jobs import (
+    DONE,
+    Job,
+    Outcome,
+    check_report,
+    make_report,
+    read_outcome,
+    refused,
+    report_name,
+)
 from gfm_utils.book.notebooks import chapter_paths
-from gfm_utils.book.workers import run_local
+from gfm_utils.book.workers import Make, run_local
 from gfm_utils.ensembles import device, engine_named
 from gfm_utils.ensembles.fitting import fitting_tokenizer
 from gfm_utils.errors import GfmError
@@ -75,6 +84,7 @@ def run(
 ) -> BatchReport:
     """Make a report of every corpus, the combined result table, and the page that compares all conditions.
 
+    All corpora are read and cut into tokens first, so that one that cannot serve is told of before others train.
     A corpus that fails does not stop the others. What an earlier run has made and nothing has changed is kept;
     reports of other corpora that stand in ``out`` are compared too.
 
@@ -102,23 +112,30 @@ def run(
     runs_dir = Path(runs_dir).resolve() if runs_dir else root / "runs"
     chapters = chapter_paths(root)
     jobs = [
-        Job(report_name(corpus), corpus, conditions, profile, seed, root, out, runs_dir)
-        for corpus, conditions in by_corpus(given).items()
+        Job(report_name(corpus), corpus, tuple(found), profile, seed, root, out, runs_dir, tuple(found.values()))
+        for corpus, found in by_corpus(given).items()
     ]
     _refuse_mixture(out, jobs)
-    if at_once is None:
-        at_once = 1 if device() == "cuda" else cores()
+    places = at_once or (1 if device() == "cuda" else cores())
     with _Progress(len(jobs), len(chapters), progress) as shown:
-        if engine == "ray":
-            outcomes = run_ray(jobs, shown.tell)
-        else:
-            outcomes = run_local(jobs, max(1, min(at_once, len(jobs))), shown.tell)
+
+        def made(some: Sequence[Job], make: Make) -> list[Outcome]:
+            if not some:
+                return []
+            if engine == "ray":
+                return run_ray(some, shown.tell, make)
+            return run_local(some, max(1, min(places, len(some))), shown.tell, make)
+
+        found = {outcome.name: outcome for outcome in made(jobs, check_report)}
+        good = [job for job in jobs if found[job.name].state == DONE]
+        found |= {outcome.name: outcome for outcome in made(good, make_report)}
+        outcomes = [found[job.name] for job in jobs]
     try:
         with locked(out / "batch"):
             html = _combine(out, root)
     except OSError as error:
         raise GfmError(f"the reports in {out} were not combined: {refused(error)}") from error
-    commands = {job.name: command(job) for job in jobs}
+    commands = {job.name: command(job, at_once, engine) for job in jobs}
     return BatchReport(out, outcomes, commands, html)
 
 
@@ -153,28 +170,29 @@ class _Progress:
                 print(f"[{len(self.done)}/{self.total}] {passed:.0f} s  {name}: {chapter} {what}", file=sys.stderr)
 
 
-def by_corpus(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def by_corpus(given: Sequence[str]) -> dict[str, dict[str, str]]:
     """Conditions by their corpus, files with absolute paths; a corpus alone gets a tokenizer that fits its size.
 
     Controls are with the corpus that they are made of.
 
+    Returns:
+        Corpus -> condition -> what was given, with an absolute path, and without a tokenizer if it had none.
+
     Raises:
         GfmError: the name of a tokenizer is unknown, or the number of a transform makes no sense.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for text in given:
-        named = _condition(text)
-        condition = replace(named, corpus=absolute_corpus(named.corpus))
-        found.setdefault(condition.corpus, []).append(str(condition))
-    return {corpus: tuple(dict.fromkeys(conditions)) for corpus, conditions in found.items()}
-
-
-def _condition(text: str) -> Condition:
-    """A condition from ``corpus@tokenizer`` or a corpus alone, each perhaps with a transform."""
-    if "@" in text:
-        return Condition.parse(text)
-    corpus, transform = split_transform(text)
-    return Condition(corpus, _tokenizer_of(corpus), transform)
+        if "@" in text:
+            condition = Condition.parse(text)
+            condition = replace(condition, corpus=absolute_corpus(condition.corpus))
+            asked = str(condition)
+        else:
+            corpus, transform = split_transform(text)
+            condition = Condition(absolute_corpus(corpus), _tokenizer_of(corpus), transform)
+            asked = str(condition).rpartition("@")[0]
+        found.setdefault(condition.corpus, {}).setdefault(str(condition), asked)
+    return found
 
 
 def _tokenizer_of(corpus: str) -> str:
@@ -186,9 +204,11 @@ def _tokenizer_of(corpus: str) -> str:
     return fitting_tokenizer(plan.kind, plan.symbols)
 
 
-def command(job: Job) -> str:
+def command(job: Job, at_once: int | None = None, engine: str = "local") -> str:
     """The command that makes just this report, and compares it with those that stand."""
-    words = ["gfm", "run", *job.conditions, "--profile", job.profile, "--out", str(job.out)]
+    words = ["gfm", "run", *(job.asked or job.conditions), "--profile", job.profile, "--out", str(job.out)]
+    words += [] if at_once is None else ["--jobs", str(at_once)]
+    words += [] if engine == "local" else ["--engine", engine]
     if job.runs_dir != Path("runs").resolve():
         words += ["--runs", str(job.runs_dir)]
     if job.root != Path().resolve():

@@ -1,5 +1,6 @@
 """The claims table of the front page: this run's verdicts, beside those of a recorded run if there is one."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -15,11 +16,12 @@ from gfm_utils.tables import read_tables
 RECORDED = "gpu"
 
 
-def front_page_claims(results_dir: Path) -> str:
-    """Markdown table of the paper's claims.
+def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
+    """Markdown table of the paper's claims, below a warning if the run cannot speak of them.
 
     Args:
         results_dir: folder of the run's result tables.
+        profiles: of the run's chapters.
 
     Raises:
         GfmError: the folder holds no table.
@@ -28,9 +30,19 @@ def front_page_claims(results_dir: Path) -> str:
     try:
         frame, about = recorded(RECORDED)
     except GfmError:
-        return claims_table(rows, link="chapters")
+        return warning(profiles) + claims_table(rows, link="chapters")
     title = f"Recorded on {about['device'].rpartition('; ')[2]}"
-    return claims_table(rows, {title: frame}, link="chapters")
+    return warning(profiles) + claims_table(rows, {title: frame}, link="chapters")
+
+
+def warning(profiles: Collection[str]) -> str:
+    """That models of the profile ``smoke`` have learned nothing, as a note in Markdown; else nothing."""
+    if "smoke" not in profiles:
+        return ""
+    return (
+        ":::{warning}\nThis run has the profile `smoke`: its models have read next to nothing. It shows that "
+        "everything runs, and its numbers say nothing about a corpus or a claim; `--profile quick` does.\n:::\n\n"
+    )
 
 
 def front_page_verdicts() -> str:

@@ -1,5 +1,6 @@
 """The comparison page of a batch: all conditions on the same scales, in the book's look, beside the reports."""
 
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from gfm_utils.analyses.comparison import COMPARED, compared
 from gfm_utils.book import offline
+from gfm_utils.book.claims import warning
 from gfm_utils.book.jobs import DONE, Outcome
 from gfm_utils.book.site import pages_of
 from gfm_utils.figures.claims import claims_table
@@ -75,8 +77,17 @@ def _assemble(folder: Path, root: Path, cells: Sequence[Any]) -> Path:
         shutil.copytree(root / "assets", tree / "assets")
         offline.copy_vega(folder / "vega", tree / "assets")
         offline.copy_mathjax(tree / "assets")
-        nbformat.write(new_notebook(cells=list(cells)), tree / f"{PAGE}.ipynb")
+        page = nbformat.writes(new_notebook(cells=list(cells)))
+        (tree / f"{PAGE}.ipynb").write_text(_without_chance(page), encoding="utf-8")
     return folder / "src"
+
+
+def _without_chance(text: str) -> str:
+    """A page whose random identifiers are numbers, so that one that says the same is the same file."""
+    found: dict[str, str] = {}
+    for pattern in (r'(?<="id": ")[0-9a-f]{8}(?=")', r"(?<=altair-viz-)[0-9a-f]{32}"):
+        text = re.sub(pattern, lambda match: found.setdefault(match[0], f"{len(found):08d}"), text)
+    return text
 
 
 def _cells(table: pd.DataFrame, combined: pd.DataFrame, outcomes: Sequence[Outcome]) -> Iterator[Any]:
@@ -90,6 +101,8 @@ def _cells(table: pd.DataFrame, combined: pd.DataFrame, outcomes: Sequence[Outco
         "A point is a condition; bars are 95 % intervals over the members of an ensemble, those of a corpus's "
         "entropy along the corpus.",
         "Where two members are all there is, a point has no bar.",
+        "",
+        warning({done[0].profile}),
     )
     yield _text("## Reports", "", _reports(outcomes))
     if {"entropy_share", "context_gain_share"} <= have:

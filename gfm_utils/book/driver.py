@@ -122,7 +122,7 @@ def build(
             say(f"no pages yet: {', '.join(missing)} not executed so far")
         else:
             say("pages ...")
-            html, pages_built = site.build_pages(root, out, every, notes)
+            html, pages_built = site.build_pages(root, out, every, notes, conditions)
             say(f"pages: {html}" if pages_built else f"pages: nothing changed ({html})")
     return BuildReport(
         profile, conditions, did, round(time.monotonic() - started, 1), out / "results", html, pages_built

@@ -32,6 +32,7 @@ class Job:
         root: the book's repository.
         out: folder of the batch.
         runs_dir: folder of token arrays and ensembles.
+        asked: the conditions as they were asked for, some perhaps without a tokenizer; empty: ``conditions``.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Job:
     root: Path
     out: Path
     runs_dir: Path
+    asked: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -136,26 +138,45 @@ def make_report(job: Job, on_chapter: OnChapter) -> Outcome:
             (job.folder / "report.json").unlink(missing_ok=True)
         on_chapter(name, what)
 
-    failed: dict[str, Any] = {}
     notes: list[str] = []
-    try:
-        notes = check_corpora(job.profile, job.conditions, job.root, job.runs_dir, job.seed)
+
+    def work() -> None:
+        notes.extend(check_corpora(job.profile, job.conditions, job.root, job.runs_dir, job.seed))
         build(
             job.profile, job.conditions, job.root, job.folder, job.runs_dir, job.seed,
             notes=notes, on_chapter=count,
         )  # fmt: skip
-    except GfmError as error:
-        failed = {"error": _plain(str(error)), "killed": isinstance(error, ProcessKilled)}
-    except OSError as error:
-        failed = {"error": refused(error)}
-    except Exception as error:  # a mistake of ours: the other reports go on, and this one says where to look
-        traceback.print_exc()
-        failed = {"error": f"{type(error).__name__}: {error} (more in {job.folder / 'log.txt'})"}
+
+    failed = _failure(job, work)
     seconds = round(time.monotonic() - began, 1)
     outcome = Outcome.of(
         job, FAILED if failed else DONE, notes=tuple(notes), seconds=seconds, executed=executed, **failed
     )
     return outcome.kept(job.folder)
+
+
+def check_report(job: Job, _: OnChapter) -> Outcome:
+    """Make the tokens of a report's conditions, so that a corpus that cannot serve is refused before any trains.
+
+    Only a failure is written down.
+    """
+    failed = _failure(job, lambda: check_corpora(job.profile, job.conditions, job.root, job.runs_dir, job.seed))
+    outcome = Outcome.of(job, FAILED if failed else DONE, **failed)
+    return outcome.kept(job.folder) if failed else outcome
+
+
+def _failure(job: Job, work: Callable[[], object]) -> dict[str, Any]:
+    """What an outcome says of work that fails; empty if it does not. Never raises for corpus or machine."""
+    try:
+        work()
+    except GfmError as error:
+        return {"error": _plain(str(error)), "killed": isinstance(error, ProcessKilled)}
+    except OSError as error:
+        return {"error": refused(error)}
+    except Exception as error:  # a mistake of ours: the other reports go on, and this one says where to look
+        traceback.print_exc()
+        return {"error": f"{type(error).__name__}: {error} (more in {job.folder / 'log.txt'})"}
+    return {}
 
 
 def refused(error: OSError) -> str:

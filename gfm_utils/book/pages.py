@@ -43,6 +43,8 @@ _MATH_RAW = r"""() => {
     }
     return bad;
 }"""
+_MARKUP_RAW = r"""() => [...document.querySelectorAll('main p')].map(p => p.innerText.trim())
+    .filter(text => /^\|.*\|$/m.test(text)).map(text => text.slice(0, 80))"""
 _SIDEWAYS = """() => {
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= width + 1) return null;
@@ -64,7 +66,7 @@ class Problem:
 
     page: str
     width: int
-    kind: str  # chart, console, request, scroll, math, link, image
+    kind: str  # chart, console, request, scroll, math, markup, link, image
     detail: str
 
     def __str__(self) -> str:
@@ -138,8 +140,9 @@ def check(
 ) -> list[Problem]:
     """Open every page from the disk, at every width, and list what is wrong.
 
-    A page is right if its charts have drawn, its formulas are typeset, the console is clean, nothing was
-    asked of the network, the page does not scroll sideways, and every local link and image leads somewhere.
+    A page is right if its charts have drawn, its formulas are typeset and its tables are tables, the console is
+    clean, nothing was asked of the network, the page does not scroll sideways, and every local link and image
+    leads somewhere.
 
     Args:
         html_dir: folder of the built pages.
@@ -176,6 +179,7 @@ def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) 
             found.append((kind, f"{page.evaluate(pending)} not drawn after {_WAIT_MS // 1000} s"))
     found += [("chart", text) for text in page.evaluate(_CHARTS_EMPTY)]
     found += [("math", text) for text in page.evaluate(_MATH_RAW)]
+    found += [("markup", text) for text in page.evaluate(_MARKUP_RAW)]
     sideways = page.evaluate(_SIDEWAYS)
     if sideways:
         found.append(("scroll", sideways))

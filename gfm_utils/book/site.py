@@ -14,8 +14,10 @@ from gfm_utils.book.claims import front_page_claims, front_page_verdicts
 from gfm_utils.book.glance import at_a_glance
 from gfm_utils.book.notebooks import toc_entries
 from gfm_utils.errors import GfmError
+from gfm_utils.figures.comparison import short_names
 from gfm_utils.files import atomic, digest, sha256_of
 from gfm_utils.provenance import environment_versions
+from gfm_utils.tokens import Condition
 
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 
@@ -62,7 +64,27 @@ def run_table(records: Iterable[Record], notes: Sequence[str] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
-def assemble(root: Path, out: Path, chapters: dict[str, Path], notes: Sequence[str] = ()) -> Path:
+def shortened(text: str, conditions: Sequence[str]) -> str:
+    """A text in which the corpora of conditions have names that fit beside a chart (``short_names``)."""
+    corpora = list(dict.fromkeys(Condition.parse(name).corpus for name in conditions))
+    short = short_names([f"{corpus}@" for corpus in corpora])
+    for corpus in sorted(corpora, key=len, reverse=True):
+        text = text.replace(corpus, short[f"{corpus}@"].removesuffix("@"))
+    return text
+
+
+def _copy_shortened(notebook: Path, target: Path, conditions: Sequence[str]) -> None:
+    """Copy an executed notebook, corpora under their short names in what its cells have shown."""
+    found = json.loads(notebook.read_text(encoding="utf-8"))
+    for cell in found["cells"]:
+        if cell.get("outputs"):
+            cell["outputs"] = json.loads(shortened(json.dumps(cell["outputs"], ensure_ascii=False), conditions))
+    target.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def assemble(
+    root: Path, out: Path, chapters: dict[str, Path], notes: Sequence[str] = (), conditions: Sequence[str] = ()
+) -> Path:
     """Make ``out/src``: everything that the pages are built from, and nothing else.
 
     Args:
@@ -70,6 +92,7 @@ def assemble(root: Path, out: Path, chapters: dict[str, Path], notes: Sequence[s
         out: the build folder, with the executed notebooks, their records and the result tables.
         chapters: name -> path of the source notebook, in order.
         notes: how the profile was fitted to the corpora.
+        conditions: of the run; pages name files without their folders.
     """
     records = [record for record in (read_record(out, name) for name in chapters) if record is not None]
     with atomic(out / "src") as tree:
@@ -86,17 +109,24 @@ def assemble(root: Path, out: Path, chapters: dict[str, Path], notes: Sequence[s
         for name, path in chapters.items():
             target = tree / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(executed(out, name), target)
-        (tree / "_run_table.md").write_text(run_table(records, notes), encoding="utf-8")
-        (tree / "_claims.md").write_text(front_page_claims(out / "results"), encoding="utf-8")
-        (tree / "_causal.md").write_text(front_page_verdicts(), encoding="utf-8")
-        (tree / "_at_a_glance.md").write_text(at_a_glance(out / "results"), encoding="utf-8")
+            _copy_shortened(executed(out, name), target, conditions)
+        claims = front_page_claims(out / "results", {record.profile for record in records})
+        included = {
+            "run_table": run_table(records, notes),
+            "claims": claims,
+            "causal": front_page_verdicts(),
+            "at_a_glance": at_a_glance(out / "results"),
+        }
+        for name, text in included.items():
+            (tree / f"_{name}.md").write_text(shortened(text, conditions), encoding="utf-8")
         offline.copy_vega(out / "vega", tree / "assets")
         offline.copy_mathjax(tree / "assets")
     return out / "src"
 
 
-def build_pages(root: Path, out: Path, chapters: dict[str, Path], notes: Sequence[str] = ()) -> tuple[Path, bool]:
+def build_pages(
+    root: Path, out: Path, chapters: dict[str, Path], notes: Sequence[str] = (), conditions: Sequence[str] = ()
+) -> tuple[Path, bool]:
     """Build the pages into ``out/html`` unless they are up to date.
 
     Args:
@@ -104,6 +134,7 @@ def build_pages(root: Path, out: Path, chapters: dict[str, Path], notes: Sequenc
         out: the build folder.
         chapters: name -> path of the source notebook, in order.
         notes: how the profile was fitted to the corpora.
+        conditions: of the run.
 
     Returns:
         Path of the front page, and whether anything was built.
@@ -111,7 +142,7 @@ def build_pages(root: Path, out: Path, chapters: dict[str, Path], notes: Sequenc
     Raises:
         GfmError: Sphinx gave an error or a warning; the pages of the last good build stay.
     """
-    source = assemble(root, out, chapters, notes)
+    source = assemble(root, out, chapters, notes, conditions)
     return pages_of(source, out, toc_entries(root))
 
 

@@ -1,12 +1,13 @@
 """The claims table: each claim with its verdict, and below it the measures that decide."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.claims import AGAINST, FOR, Tested, check_claims, verdict
+from gfm_utils.analyses.claims import AGAINST, FOR, Claim, Estimate, Tested, check_claims, verdict
+from gfm_utils.figures.comparison import short_names
 
 #: What stands in the last column beside a measure.
 MARKS = {FOR: "for", AGAINST: "**against**", None: "–"}
@@ -36,7 +37,9 @@ def claims_table(
     if not found:
         return NOTHING
     others = {title: check_claims(other) for title, other in (recorded or {}).items()}
-    heads = ["Claim, and what measures it", "This run", *others, "Text", "DNA", "DNA − text (weakest pair)"]
+    there = {kind: _conditions(found, dna) for kind, dna in (("Text", False), ("DNA", True))}
+    own = [f"{kind}<br>{', '.join(short_names(names).values())}" for kind, names in there.items()]
+    heads = ["Claim, and what measures it", "This run", *others, *own, "DNA − text (weakest pair)"]
     lines = [f"| {' | '.join(heads)} |", f"| --- |{' --- |' * (1 + len(others))}{' ---: |' * 3}"]
     for claim, tested in found.items():
         runs = [tested, *(other.get(claim, []) for other in others.values())]
@@ -48,7 +51,8 @@ def claims_table(
             for other in others.values():
                 same = [twin for twin in other.get(claim, []) if twin.measure == one.measure]
                 marks.append(f"{_mark(same[0])}<br>{_difference(same[0])}" if same else "–")
-            cells = [*marks, *(_values(one, dna) for dna in (False, True)), _difference(one)]
+            cells = [*marks, _values(one, one.text, there["Text"]), _values(one, one.dna, there["DNA"])]
+            cells.append(_difference(one))
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -64,12 +68,19 @@ def _writer(tested: Tested) -> Callable[[float], str]:
     return lambda value: f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
 
 
-def _values(tested: Tested, dna: bool) -> str:
-    """The values of one kind of corpus, and below them those of the null."""
-    write, own = _writer(tested), tested.dna if dna else tested.text
-    text = ", ".join(write(one.interval.value) for one in own.values())
-    nulls = [write(tested.nulls[name]) for name in own if name in tested.nulls]
-    if not nulls or tested.measure.null is None:
+def _conditions(found: Mapping[Claim, Sequence[Tested]], dna: bool) -> list[str]:
+    """All conditions of one kind that some measure has a value of; not the corpora, which some are of."""
+    every = (name for tested in found.values() for one in tested for name in (one.dna if dna else one.text))
+    return [name for name in dict.fromkeys(every) if "@" in name]
+
+
+def _values(tested: Tested, own: Mapping[str, Estimate], names: Sequence[str]) -> str:
+    """The values of one kind of corpus in the order of the heading, and below them those of the null."""
+    write = _writer(tested)
+    order = list(own) if not set(own) <= set(names) else list(names)  # a value a corpus, or a condition
+    text = ", ".join(write(own[name].interval.value) if name in own else "–" for name in order)
+    nulls = [write(tested.nulls[name]) if name in tested.nulls else "–" for name in order]
+    if set(nulls) <= {"–"} or tested.measure.null is None:
         return text
     return f"{text}<br>({tested.measure.null[0]} {', '.join(nulls)})"
 

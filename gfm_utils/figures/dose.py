@@ -328,17 +328,8 @@ def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
     tips = ["tokenizer", "matched", "state", *tooltips("vocabulary", text=",.0f"), *tooltips("bases_per_token"),
             *tooltips("value", "low", "high")]  # fmt: skip
     columns = [
-        "tokenizer",
-        "kind",
-        "matched",
-        "state",
-        "shown",
-        "value",
-        "low",
-        "high",
-        "bases_per_token",
-        "vocabulary",
-    ]
+        "tokenizer", "kind", "matched", "state", "shown", "value", "low", "high", "bases_per_token", "vocabulary",
+    ]  # fmt: skip
     base = alt.Chart(rows[columns]).transform_filter("datum.shown == swept").encode(
         x=alt.X("bases_per_token:Q", title="bases per token (mean)", scale=alt.Scale(zero=False, padding=14)),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
@@ -346,8 +337,9 @@ def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     trained = base.transform_filter("datum.state == 'trained'")
     dash = alt.StrokeDash(
-        "matched:N", title=None, scale=alt.Scale(domain=["equal tokens", "equal bases"], range=[[1, 0], [5, 3]])
-    )
+        "matched:N", title=None, legend=alt.Legend(symbolType="stroke", symbolSize=300),
+        scale=alt.Scale(domain=["equal tokens", "equal bases"], range=[[1, 0], [5, 3]]),
+    )  # fmt: skip
     return themed(
         alt.layer(
             trained.mark_rule(strokeWidth=2).encode(y="low:Q", y2="high:Q"),

@@ -41,11 +41,17 @@ def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits
     return for_people(wide[order].fillna("–").rename_axis(columns=None).reset_index())
 
 
-def provenance_note(about: Mapping[str, Any]) -> Markdown:
-    """Where a recorded result comes from, in one line: date, device, commit, time and command."""
-    return Markdown(
+def provenance_note(*about: Mapping[str, Any]) -> Markdown:
+    """Where recorded results come from, a line each: date, device, commit, time and command."""
+    return Markdown("\n\n".join(_provenance(one) for one in about))
+
+
+def _provenance(about: Mapping[str, Any]) -> str:
+    trained = about["configuration"].get("seconds_of_training_added_up_over_members")
+    training = "" if trained is None else f", its models in {trained / 60:,.0f} min of one core"
+    return (
         f"*Recorded on {about['date'][:10]}, commit {about['commit']}, on {about['device']}, "
-        f"in {about['seconds']:,.0f} s; make it anew:* `{about['command']}`"
+        f"in {about['seconds']:,.0f} s{training}; make it anew:* `{about['command']}`"
     )
 
 

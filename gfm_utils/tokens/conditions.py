@@ -67,16 +67,22 @@ def split_transform(text: str) -> tuple[str, str | None]:
         text: what stands before the ``@`` of a condition, or would if it had a tokenizer.
 
     Raises:
-        GfmError: the transform's number makes no sense, the text may mean a file as well as a control, or a
-            transform of letters comes after another one.
+        GfmError: the transform's number makes no sense, the corpus is there but no such transform, the text may
+            mean a file as well as a control, or a transform of letters comes after another one.
     """
     plain, found = text, list[Transform]()
     while True:
         before, plus, last = plain.rpartition("+")
-        if not plus or not before or not Transform.named(last):
+        if not plus or not before:
             break
-        if os.path.exists(os.path.expanduser(plain)):  # noqa: PTH110, PTH111 of any text, also of no path
-            if corpora.user_path(before) is None and before not in corpora.registry():
+        there = os.path.exists(os.path.expanduser(plain))  # noqa: PTH110, PTH111 of any text, also of no path
+        known = before in corpora.registry() or corpora.user_path(before) is not None
+        if not Transform.named(last):
+            if known and not there:
+                Transform.parse(last)  # says which there are
+            break
+        if there:
+            if not known:
                 break
             raise GfmError(
                 f"{plain!r} may mean a file of that name or a control of {before!r}, which is there too; rename "

@@ -58,6 +58,11 @@ def test_a_measure_speaks_only_if_every_pair_does(levels, above, outcome):
 def test_the_difference_is_that_of_the_pair_that_favours_the_claim_least():
     found = one(run(0.3, 0.5, 0.6)).weakest
     assert found == pytest.approx(difference(0.5 + NOISE, 0.3 + NOISE))
+    rows = run(0.3, 0.5, 0.6)
+    wide = (rows["condition"] == "d2@x") & (rows["metric"] == "m") & rows["member"].notna()
+    rows.loc[wide, "value"] = 0.6 + 20 * NOISE  # further away, and hardly told from nothing
+    found = one(rows)
+    assert found.outcome == UNDECIDED and found.weakest == pytest.approx(difference(0.6 + 20 * NOISE, 0.3 + NOISE))
     assert one(run(0.6, 0.2, 0.4), above=False).weakest.value == pytest.approx(-0.2)
 
 
@@ -123,6 +128,7 @@ def test_verdicts():
     assert verdict([found[FOR], found[UNDECIDED]]) == DEPENDS
     assert verdict([found[FOR], found[AGAINST]]) == DEPENDS
     assert verdict([found[AGAINST], found[UNDECIDED]]) == NOT_SUPPORTED
+    assert verdict([found[UNDECIDED], found[UNDECIDED]]) == UNDECIDED
 
 
 def test_a_run_without_text_has_no_claims_and_kinds_are_told_by_units():

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -187,7 +188,7 @@ class TestSixCorpora:
         assert states == {name: "failed" if name == "broken.fa.gz" else "done" for name in corpora}
         (broken,) = undisturbed.failed
         assert "broken.fa.gz is truncated" in str(broken.error)
-        assert undisturbed.commands[broken.name].startswith(f"gfm run {corpora['broken.fa.gz']}@")
+        assert undisturbed.commands[broken.name].startswith(f"gfm run {corpora['broken.fa.gz']} --profile")
         for row in undisturbed.rows():
             assert (row["html"] is None) == (row["state"] == "failed")
             assert row["html"] is None or Path(row["html"]).is_file()
@@ -206,7 +207,7 @@ class TestSixCorpora:
         page = undisturbed.html.read_text(encoding="utf-8")
         for name in ("lower.fa.gz", "prosa.txt", "reads.fastq", "table.csv", "plain.fa"):
             assert f"{name}@" in page
-        assert page.count('id="altair-viz-') == 3
+        assert page.count('id="altair-viz-') == 3 and "profile <code" in page and "nothing about a corpus" in page
         assert "failed" in page and "is truncated" in page
         points = pd.read_parquet(undisturbed.out / "comparison.parquet")
         gains = points[points["metric"] == "context_gain_share"]
@@ -234,10 +235,13 @@ class TestSixCorpora:
 
     def test_again_makes_only_what_is_missing(self, undisturbed: BatchReport, corpora: dict[str, Path]) -> None:
         """The broken file is mended, and just that corpus is named, by the command that was given."""
-        before = combined(undisturbed.out)
+        assert undisturbed.html is not None
+        before, page = combined(undisturbed.out), undisturbed.html.stat().st_mtime_ns
+        root = undisturbed.out.parent
+        run([str(corpora["plain.fa"])], "smoke", undisturbed.out, root, progress=False)
+        assert undisturbed.html.stat().st_mtime_ns == page  # that says the same is not built again
         path = corpora["broken.fa.gz"]
         path.write_bytes(corpora["lower.fa.gz"].read_bytes())
-        root = undisturbed.out.parent
         again = run([str(path), str(corpora["plain.fa"])], "smoke", undisturbed.out, root, progress=False)
         executed = {Path(one.corpus).name: one.executed for one in again.outcomes}
         assert executed == {"broken.fa.gz": 1, "plain.fa": 0}
@@ -353,7 +357,10 @@ def test_conditions_of_one_corpus_are_one_report(tmp_path: Path, monkeypatch: py
     (tmp_path / "b.txt").write_text("x" * 100)
     monkeypatch.chdir(tmp_path)
     found = by_corpus(["a.fa@kmer2", "b.txt", "./a.fa", "a.fa@kmer2", "news@bpe64", "small.fa", "no/such.fa"])
-    assert found == {
+    assert found[str(tmp_path / "a.fa")] == {
+        f"{tmp_path}/a.fa@kmer2": f"{tmp_path}/a.fa@kmer2", f"{tmp_path}/a.fa@kmer4": f"{tmp_path}/a.fa"
+    }  # fmt: skip
+    assert {corpus: tuple(conditions) for corpus, conditions in found.items()} == {
         str(tmp_path / "a.fa"): (f"{tmp_path}/a.fa@kmer2", f"{tmp_path}/a.fa@kmer4"),
         str(tmp_path / "b.txt"): (f"{tmp_path}/b.txt@bpe256",),
         "news": ("news@bpe64",),
@@ -372,7 +379,8 @@ def test_controls_are_in_the_report_of_their_corpus(tmp_path: Path, monkeypatch:
     given = ["a.fa@kmer4", "a.fa+markov8@kmer4", "./a.fa+noise0.250", "b.csv:words+noise0.25", "b.csv:words"]
     a, b = tmp_path / "a.fa", f"{tmp_path}/b.csv:words"
     found = by_corpus([*given, "https://x.org/a.fa+shuffle@kmer4", "https://x.org/a.fa@kmer4"])
-    assert found == {
+    assert found[b] == {f"{b}+noise0.25@bpe256": f"{b}+noise0.25", f"{b}@bpe256": b}
+    assert {corpus: tuple(conditions) for corpus, conditions in found.items()} == {
         str(a): (f"{a}@kmer4", f"{a}+markov8@kmer4", f"{a}+noise0.25@kmer4"),
         b: (f"{b}+noise0.25@bpe256", f"{b}@bpe256"),
         "https://x.org/a.fa": ("https://x.org/a.fa+shuffle@kmer4", "https://x.org/a.fa@kmer4"),
@@ -422,6 +430,9 @@ def test_the_command_names_what_is_not_a_default(tmp_path: Path, monkeypatch: py
     assert command(job) == f"gfm run a@kmer2 --profile smoke --out '{tmp_path}/my out'"
     other = jobs.Job("a", "a", ("a@kmer2",), "smoke", 7, tmp_path / "book", tmp_path / "out", tmp_path / "r")
     assert command(other).endswith(f"--runs {tmp_path}/r --root {tmp_path}/book --seed 7")
+    guessed = replace(job, asked=("a",))
+    assert command(guessed, 2).startswith("gfm run a --profile") and command(guessed, 2).endswith("--jobs 2")
+    assert command(guessed, engine="ray").endswith("--engine ray")
 
 
 def test_profiles_do_not_mix_and_names_are_checked_first(book: Path, tmp_path: Path) -> None:

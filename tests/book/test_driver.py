@@ -13,6 +13,7 @@ import toybook
 
 from gfm_utils.book import BuildReport, build, cache, driver
 from gfm_utils.book.kernel import execute, private_jupyter
+from gfm_utils.book.site import shortened
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import read_tables
 
@@ -59,6 +60,13 @@ def test_a_second_build_does_nothing(toy_root: Path, toy_build: BuildReport) -> 
     assert again.chapters == {"one": "cached", "two": "cached"}
     assert not again.pages_built
     assert toy_build.html.stat().st_mtime_ns == before
+
+
+def test_pages_name_files_without_their_folders() -> None:
+    conditions = ["/data/my/a.fa@kmer2", "/data/my/a.fa+shuffle@kmer2", "/data/your/a.fa@kmer2", "news@bpe64"]
+    text = "`/data/my/a.fa+shuffle@kmer2`, /data/your/a.fa and news@bpe64"
+    assert shortened(text, conditions) == "`my/a.fa+shuffle@kmer2`, your/a.fa and news@bpe64"
+    assert shortened(text, conditions[:2]) == "`a.fa+shuffle@kmer2`, /data/your/a.fa and news@bpe64"
 
 
 @pytest.fixture

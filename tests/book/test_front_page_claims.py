@@ -38,7 +38,7 @@ def no_recorded_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_verdict_number_null_and_link(dna: float, verdict: str, mark: str, tmp_path: Path) -> None:
     write_table(table(run(dna)), tmp_path / "a.parquet")
     head, _, claim, measure = claims.front_page_claims(tmp_path).splitlines()
-    assert head.startswith("| Claim, and what measures it | This run | Text |")
+    assert head.startswith("| Claim, and what measures it | This run | Text<br>t@x | DNA<br>d@x |")
     assert claim.endswith(f"| **{verdict}** | | | |")
     points = 100 * (dna - 0.2)
     assert measure.startswith(
@@ -46,6 +46,34 @@ def test_verdict_number_null_and_link(dna: float, verdict: str, mark: str, tmp_p
         f"{100 * dna + 0.25:.1f} %"
     )
     assert f"{points:+.1f} [" in measure and measure.endswith("p = 0.029 |")
+
+
+@pytest.mark.usefixtures("no_recorded_run")
+def test_values_stand_in_the_order_of_the_heading(tmp_path: Path) -> None:
+    """Also where a condition lacks one of the measures."""
+    rows = run(0.1)
+    more = [{**row, "condition": "e@y"} for row in rows if row["condition"] == "d@x"]
+    more = [row for row in more if row["metric"] == "nll"] + [
+        {**row, "metric": "js_distance", "axis": None, "x": None} for row in more if row["metric"] != "nll"
+    ]
+    texts = [
+        {**row, "metric": "js_distance", "axis": None, "x": None} for row in rows if row["condition"] == "t@x"
+    ]
+    write_table(table([*rows, *more, *texts]), tmp_path / "a.parquet")
+    lines = claims.front_page_claims(tmp_path).splitlines()
+    assert "| Text<br>t@x | DNA<br>" in lines[0]
+    order = lines[0].partition("| DNA<br>")[2].partition(" |")[0].split(", ")
+    cells = {line.partition("]")[0]: line.split(" | ")[3].partition("<br>")[0].split(", ") for line in lines[2:]}
+    shares, distances = cells["| [encoder's share, token by token"], cells["| [Jensen–Shannon distance, full mass"]
+    assert dict(zip(order, shares, strict=True)) == {"d@x": "10.2 %", "e@y": "–"}
+    assert dict(zip(order, distances, strict=True)) == {"d@x": "–", "e@y": "0.103"}
+
+
+@pytest.mark.usefixtures("no_recorded_run")
+def test_a_run_that_only_tests_the_machinery_says_so(tmp_path: Path) -> None:
+    write_table(table(run(0.1)), tmp_path / "a.parquet")
+    assert "numbers say nothing about a corpus or a claim" in claims.front_page_claims(tmp_path, {"smoke"})
+    assert "say nothing" not in claims.front_page_claims(tmp_path, {"quick"})
 
 
 @pytest.mark.usefixtures("no_recorded_run")
@@ -58,6 +86,6 @@ def test_a_recorded_run_has_a_column_of_its_own(tmp_path: Path, monkeypatch: pyt
     write_table(table(run(0.1)), tmp_path / "a.parquet")
     monkeypatch.setattr(claims, "recorded", lambda name: (table(run(0.3)), {"device": "Xeon; NVIDIA H200"}))
     head, _, claim, measure = claims.front_page_claims(tmp_path).splitlines()
-    assert "| This run | Recorded on NVIDIA H200 | Text |" in head
+    assert "| This run | Recorded on NVIDIA H200 | Text<br>t@x |" in head
     assert claim.endswith("| **supported** | **not supported** | | | |")
     assert "| for | **against**<br>+10.0 [+9.8, +10.2] points<br>p = 0.029 |" in measure

@@ -10,6 +10,8 @@ from gfm_utils.errors import GfmError
 
 FAULTY = """<!DOCTYPE html><html><head><script src="https://example.org/x.js"></script></head><body><main>
 <div id="altair-viz-1"><div class="error">no data</div></div>
+<p>| a | b |
+| --- | --- |</p>
 <p>A formula \\(x^2\\) left raw.</p>
 <div style="width: 2000px">wide</div>
 <a href="missing.html">gone</a> <a href="#nowhere">gone too</a> <a href="https://example.org">elsewhere</a>
@@ -30,7 +32,7 @@ def test_every_kind_of_fault_is_seen(tmp_path: Path) -> None:
     (tmp_path / "faulty.html").write_text(FAULTY)
     problems = check(tmp_path, widths=(390,))
     kinds = {problem.kind for problem in problems}
-    assert kinds == {"chart", "console", "request", "scroll", "math", "link", "image"}
+    assert kinds == {"chart", "console", "request", "scroll", "math", "markup", "link", "image"}
     links = {problem.detail.rpartition("/")[2] for problem in problems if problem.kind == "link"}
     assert links == {"missing.html", "faulty.html#nowhere", "missing.png"}
     assert "faulty.html at 390 px: request: https://example.org/x.js" in map(str, problems)

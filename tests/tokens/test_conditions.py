@@ -40,3 +40,13 @@ def test_parts(corpus, transform):
 def test_a_tokenizer_is_missed_in_an_address_with_a_user():
     with pytest.raises(GfmError, match=r"unknown tokenizer 'host/x\.fa'"):
         Condition.parse("https://user@host/x.fa")
+
+
+def test_a_misspelt_control_of_a_corpus_that_is_there(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nACGT\n")
+    for corpus in (tmp_path / "a.fa", "news"):
+        with pytest.raises(GfmError, match="unknown transform 'markof4'; there are noise, "):
+            Condition.parse(f"{corpus}+markof4@kmer2")
+    (tmp_path / "a.fa+b.fa").write_text(">a\nACGT\n")
+    assert Condition.parse(f"{tmp_path}/a.fa+b.fa@kmer2").transform is None
+    assert Condition.parse(f"{tmp_path}/none+b.fa@kmer2").transform is None
