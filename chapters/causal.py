@@ -54,7 +54,7 @@ chapter = open_chapter("causal", profile, conditions, runs_dir, results_dir, see
 #   `shuffle` does so with all of them, and is the *floor*: from it no context can be learned.
 # - **A source with DNA's letters that tells much.** `markov4t0.33` is random sequence from a Markov chain of order 4 {cite:p}`shannon1948`, fitted on the genome's training part, with its probabilities raised to the power 3 and scaled to a sum of 1.
 #   Its context tells much more than the genome's, and noise takes that away as it does from text.
-# - **DNA from chains** (first run only). `markov11`, `markov8`, `markov4` and `markov0` keep less and less of the genome, `markov4t0.5` lies between `markov4` and `markov4t0.33`.
+# - **DNA from chains** (first run; `markov0` also with DNA's other tokenizer). `markov11`, `markov8`, `markov4` and `markov0` keep less and less of the genome, `markov4t0.5` lies between `markov4` and `markov4t0.33`.
 #
 # Each part (training, validation, test) is transformed by itself with a seed of its own, so that no test sequence is in training.
 #
@@ -94,7 +94,7 @@ figures.main_chart(response)
 #
 # ## Every measure, axis and training
 
-# %% mystnb={"figure": {"caption": "Any measure against context gain or entropy; choose below. Entropy is exact for tokens in random order and for Markov chains whose contexts were seen often, else the length of the shortest code found, an upper bound.", "name": "fig-dose"}}
+# %% mystnb={"figure": {"caption": "Any measure against context gain or entropy; choose below. Entropy is exact for tokens in random order and for Markov chains whose contexts were seen often, else the length of a code (context mixing), an upper bound.", "name": "fig-dose"}}
 figures.dose_chart(response)
 
 # %%
@@ -134,7 +134,7 @@ figures.rests_table(rests)
 figures.rests_over_training(analyses.plain_rests(response))
 
 # %% [markdown]
-# The same of all controls of DNA whose gain some text has:
+# The same of all controls of DNA whose gain some text has (sequence from chains has no floors of its own):
 
 # %% tags=["hide-output"]
 figures.rests_table(rests, list(dict.fromkeys(rests["condition"])))
@@ -142,7 +142,7 @@ figures.rests_table(rests, list(dict.fromkeys(rests["condition"])))
 # %% [markdown]
 # ## The same, live and small
 #
-# A few doses with three members, half of the steps and a quarter of the windows of this run's profile: the recorded run's method, on any corpus.
+# A few doses with three members, half of the steps and a quarter of the windows of this run's profile: the rules of the recorded runs, on any corpus; random order of DNA is not trained here, so that its rest is without floors.
 
 # %% mystnb={"figure": {"caption": "This run: a few doses, three members a point, half of the profile's steps.", "name": "fig-dose-live"}}
 live = analyses.live_doses(chapter.stores, chapter.profile, chapter.runs_dir, seed)

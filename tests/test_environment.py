@@ -25,7 +25,7 @@ def pinned() -> dict[str, Version]:
     return {canonicalize_name(name): Version(version) for name, version in pairs}
 
 
-def required(extras: tuple[str, ...] = ("dev", "cluster")) -> list[Requirement]:
+def required(extras: tuple[str, ...] = ("dev", "cluster", "hub")) -> list[Requirement]:
     """What pyproject.toml asks for, with what ``make`` installs beside it."""
     texts = [
         *PROJECT["dependencies"],

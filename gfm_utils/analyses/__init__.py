@@ -13,7 +13,6 @@ from gfm_utils.analyses.effects import (
     matched_rests,
     plain_rests,
     recorded_doses,
-    settings_of,
     verdict_setting,
 )
 from gfm_utils.analyses.entropy import EntropyAnalysis, corpus_entropies
@@ -53,7 +52,6 @@ __all__ = [
     "plain_rests",
     "position_curves",
     "recorded_doses",
-    "settings_of",
     "shuffled_control",
     "static_embeddings",
     "strand_disagreement",

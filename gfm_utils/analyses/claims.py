@@ -1,10 +1,11 @@
 """The paper's claims put to the test: several measures a claim, each with its null, and a verdict from numbers.
 
 A measure speaks *for* a claim if the difference between DNA and text has the claimed sign, its 95 % interval over
-members clear of zero, for every condition of DNA against every one of text; *against* if it has the other sign
-likewise; else it is *undecided*. Asking this of every pair at once needs no correction for their number (an
-intersection-union test: Berger, 1982). A claim is *supported* if all of its measures speak for it, *undecided* if
-none speaks at all, *not supported* if one speaks against it and none for it, and else *depends on the definition*.
+members clear of zero, for every condition of DNA against every one of text (but controls); *against* if it has the
+other sign likewise; else it is *undecided*. Asking this of every pair at once needs no correction for their number
+(an intersection-union test: Berger, 1982). A claim is *supported* if all of its measures speak for it, *undecided*
+if none speaks at all, *not supported* if one speaks against it and none for it, and else *depends on the
+definition*.
 """
 
 import math
@@ -18,6 +19,7 @@ import pandas as pd
 
 from gfm_utils.analyses.intervals import Difference, Interval, difference, over_members, pseudo_values
 from gfm_utils.analyses.rows import WITHOUT
+from gfm_utils.tokens import is_control
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
 DEPENDS, NOT_TESTED = "depends on the definition", "not tested"
@@ -223,7 +225,7 @@ def verdict(tested: Iterable[Tested]) -> str:
 
 
 def _test(measure: Measure, rows: pd.DataFrame) -> Iterator[Tested]:
-    text, dna = (_values(measure, rows, names) for names in kinds(rows))
+    text, dna = (_values(measure, rows, [name for name in names if not is_control(name)]) for names in kinds(rows))
     if not text or not dna:
         return
     if measure.above is None:
@@ -276,7 +278,7 @@ def estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estima
     if members[0].empty:  # a summary is all there is
         left = _left_out(rows, terms, state)
         if len(left):
-            return _of_whole(float(parts[0].loc["", "value"]), left)
+            return of_whole(float(parts[0].loc["", "value"]), left)
         ends = measure.combine(*(part.loc[""].fillna(part.loc["", "value"]) for part in parts))
         if pd.isna(parts[0].loc["", "low"]):
             ends[["low", "high"]] = np.nan
@@ -312,8 +314,13 @@ def _left_out(rows: pd.DataFrame, terms: Sequence[Term], state: str) -> npt.NDAr
     return rows.loc[here.fillna(False), "value"].to_numpy("float64")
 
 
-def _of_whole(value: float, left: npt.NDArray[np.float64]) -> Estimate:
-    """Numbers with this mean that vary as the jackknife says (Tukey's pseudo-values, moved to the value)."""
+def of_whole(value: float, left: npt.NDArray[np.float64]) -> Estimate:
+    """Numbers with this mean that vary as the jackknife says (Tukey's pseudo-values, moved to the value).
+
+    Args:
+        value: of all members together.
+        left: of all but each of them, shape (members,).
+    """
     values = value - (len(left) - 1) * (left - left.mean())
     return Estimate(over_members(values), values)
 

@@ -14,7 +14,7 @@ from gfm_utils.analyses.claims import TOKEN, Estimate, Measure, Term, estimate, 
 from gfm_utils.analyses.dose import MEASURES
 from gfm_utils.analyses.rates import SOURCE
 from gfm_utils.analyses.rows import Row
-from gfm_utils.tokens import Condition
+from gfm_utils.tokens import is_condition, is_control
 
 #: The corpus's code length is not that of what a transform made of it.
 CONTROL_ENTROPY = Measure(
@@ -49,15 +49,15 @@ def compared(rows: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         or ``dna``. The interval is over members; of the corpus's entropy it is along the corpus, and a control's
         entropy has none. A quantity that the report lacks has no row.
     """
-    return tables.table(row for condition in conditions for row in _rows(rows, condition, conditions))
+    of_corpus = ~rows["condition"].map(is_condition).astype(bool)
+    return tables.table(row for condition in conditions for row in _rows(rows, condition, of_corpus))
 
 
-def _rows(rows: pd.DataFrame, condition: str, conditions: Sequence[str]) -> Iterator[Row]:
-    others = [name for name in conditions if name != condition]
-    own = rows[~rows["condition"].isin(others)]  # the condition's, and those of its corpus
-    own = own.assign(condition=condition)
+def _rows(rows: pd.DataFrame, condition: str, of_corpus: pd.Series) -> Iterator[Row]:
+    """Of the rows of a condition and of its corpus; others may be there, such as doses of the causal test."""
+    own = rows[(rows["condition"] == condition) | of_corpus].assign(condition=condition)
     kind = "dna" if kinds(own)[1] else "text"
-    control = Condition.parse(condition).transform is not None
+    control = is_control(condition)
     for name, measure in COMPARED.items():
         if control and name == "entropy_share":
             measure = CONTROL_ENTROPY

@@ -203,9 +203,11 @@ def _cell(ensemble: Ensemble, profile: Profile, x: str, seed: int) -> Iterator[R
         ],
         ignore_index=True,
     )  # fmt: skip
-    seconds = sum(float(member.metrics["seconds"].iloc[-1]) for member in ensemble.members)
+    # A program that trained several members has its own time in the record of each.
+    members = ensemble.members
+    seconds = sum(one.metrics["seconds"].iloc[-1] / one.provenance["together"] for one in members)
     yield {"condition": ensemble.condition, "state": "trained", "metric": "training_time", "axis": AXIS, "x": x,
-           "value": seconds, "unit": "s", "n": len(ensemble.members)}  # fmt: skip
+           "value": float(seconds), "unit": "s", "n": len(members)}  # fmt: skip
     for name, measure in MEASURES.items():
         base: Row = {"condition": ensemble.condition, "metric": name, "axis": AXIS, "x": x}
         base["unit"] = "share" if measure.percent else TOKEN if "bits" in measure.text else "1"

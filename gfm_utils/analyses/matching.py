@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED, Estimate
-from gfm_utils.analyses.intervals import LEVEL, over_members
+from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED, Estimate, of_whole
+from gfm_utils.analyses.intervals import LEVEL
 
 Members = npt.NDArray[np.float64]  # (members, quantities)
 #: Context gains, in bits per token, that are closer than this are taken for the same.
@@ -58,7 +58,8 @@ class Match(NamedTuple):
     Attributes:
         rest: what is left, above the floors if there are any.
         beside: the other kind's measure at that gain.
-        ratio: of what both have above their floors, or None without floors; NaN where the other has nothing.
+        ratio: of what both have above their floors, or None without floors; NaN where what the other has is not
+            told from nothing.
     """
 
     rest: Effect
@@ -93,12 +94,9 @@ def jackknife(statistic: Statistic, samples: Sequence[Members]) -> Effect:
 
 
 def ratio(part: Estimate, whole: Estimate) -> Estimate:
-    """The ratio of two means of one ensemble, with Tukey's pseudo-values, moved to its value, for its members."""
+    """The ratio of two means of one ensemble, with the jackknife's numbers for its members."""
     above, below = part.members, whole.members
-    value, count = float(above.mean() / below.mean()), len(above)
-    left = (above.sum() - above) / (below.sum() - below)
-    values = value - (count - 1) * (left - left.mean())
-    return Estimate(over_members(values), values)
+    return of_whole(float(above.mean() / below.mean()), (above.sum() - above) / (below.sum() - below))
 
 
 def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -140,16 +138,19 @@ def matched(
     steps = sorted(ladder, key=lambda one: float(one[:, 0].mean()))
     means = np.array([one.mean(0) for one in steps])
     gains, here = np.array([scale.of(mean) for mean in means]), scale.of(at.mean(0))
-    near = LEAST_GAP if scale is Scale.TOKEN else LEAST_GAP / max(float(at[:, 2].mean()), 1.0)
     least = scale.of(np.array([means[0][0] - LEAST_GAP, 0.0, means[0][2]]))
     if not least <= here <= gains[-1]:
         return None
     upper = min(max(1, int(np.searchsorted(gains, here))), len(gains) - 1)
-    fixed = 0.0 if here < gains[0] else 0.5 if gains[upper] - gains[upper - 1] < near else None
+    close = means[upper][0] - means[upper - 1][0] < LEAST_GAP
+    fixed = 0.0 if here < gains[0] else 0.5 if close else None
 
     def beside(own: Members, below: Members, above: Members) -> float:
         ends = scale.of(below), scale.of(above)
-        share = (scale.of(own) - ends[0]) / (ends[1] - ends[0]) if fixed is None else fixed
+        if fixed is not None or ends[0] == ends[1]:  # without some member both may be at the least of the scale
+            share = 0.5 if fixed is None else fixed
+        else:
+            share = (scale.of(own) - ends[0]) / (ends[1] - ends[0])
         return float(below[1] + share * (above[1] - below[1]))
 
     around = [at, steps[upper - 1], steps[upper]]
@@ -175,7 +176,10 @@ def matched(
         return own / other if other else np.nan
 
     every = [*around, *further]
-    return Match(jackknife(rest, every), beside(*_means(around)), jackknife(ratio_of, every))
+    whole = jackknife(lambda *parts: above_floors(*parts)[1], every)
+    told = whole.p <= 1 - LEVEL  # a share of what may be nothing has no interval
+    share = jackknife(ratio_of, every) if told else Effect(*[np.nan] * 4)
+    return Match(jackknife(rest, every), beside(*_means(around)), share)
 
 
 def _means(samples: Sequence[Members]) -> list[Members]:

@@ -8,7 +8,7 @@ import numpy as np
 from gfm_utils.analyses.rows import Row
 from gfm_utils.entropy import Coder, dna_code_length, text_code_length
 from gfm_utils.entropy.symbols import encode_bases
-from gfm_utils.tokens import Condition, TokenStore
+from gfm_utils.tokens import SPECIAL, Condition, TokenStore
 
 #: Axis of the rows; a rate is ``EXACT`` or the length of a ``CODE``.
 SOURCE, EXACT, CODE = "source", "exact", "code"
@@ -53,8 +53,10 @@ def entropy_rate(store: TokenStore) -> Rate:
     chain = store.about.get("entropy_rate")
     if chain is not None and part["symbols"] >= LEAST_SEEN * chain["contexts"]:
         return Rate(float(chain["value"]), True, symbols)
+    if last == "uniform":
+        return Rate(float(np.log2(store.vocabulary - len(SPECIAL))) / symbols, True, symbols)
     counts = store.counts("train").astype(np.float64)
-    if last in ("shuffle", "noise1", "uniform"):
+    if last in ("shuffle", "noise1"):
         p = counts[counts > 0] / counts.sum()
         return Rate(float(-(p * np.log2(p)).sum()) / symbols, True, symbols)
     tokens = store.tokens("train")[:CODED_TOKENS]

@@ -15,7 +15,7 @@ from gfm_utils.tokens import prepare
 TOKENIZERS = (*(f"kmer{k}" for k in range(1, 7)), *(f"bpe{size}" for size in (32, 128, 512, 1024, 4096)))
 #: What is matched between tokenizers: the tokens that a model reads, or the bases.
 MATCHED = ("tokens", "bases")
-METRICS = ("output_entropy", "nll", "context_gain", "kl_from_uniform", "unigram_nll", "accuracy")
+METRICS = ("output_entropy", "nll", "context_gain", "unigram_nll")
 
 
 def tokenizer_sweep(

@@ -11,6 +11,7 @@ import nbformat
 import gfm_utils
 from gfm_utils import corpora
 from gfm_utils.files import digest, sha256_of, write_json
+from gfm_utils.profiles import profile
 from gfm_utils.provenance import device_name, environment_versions
 from gfm_utils.tokens import Condition
 
@@ -44,7 +45,10 @@ def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> st
     """Hash of all that a chapter's outcome depends on.
 
     These are its cells, its parameters, the package's source, the corpus registry and the recorded results,
-    the installed versions, the device, and the bytes of every corpus given as a file.
+    the installed versions, the device, and the bytes of every corpus given as a file or by an address.
+
+    Raises:
+        GfmError: a condition is none, or what is at an address cannot be had.
     """
     cells = [(cell.cell_type, cell.source, cell.metadata) for cell in nbformat.read(notebook, as_version=4).cells]
     data = Path(root) / "data"
@@ -58,9 +62,18 @@ def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> st
             "environment": environment_versions(),
             "device": device_name(),
             "corpora": {str(path): sha256_of(path) for path in corpus_files(parameters.get("conditions", ()))},
+            "addresses": _addresses(parameters),
         },
         length=64,
     )
+
+
+def _addresses(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Address of a corpus -> key over the bytes that are kept of it."""
+    names = dict.fromkeys(Condition.parse(condition).corpus for condition in parameters.get("conditions", ()))
+    given = [name for name in names if corpora.is_address(name)]
+    size = profile(parameters["profile"]).max_symbols if given else None
+    return {name: str(corpora.address_key(name, size)) for name in given}
 
 
 def corpus_files(conditions: Sequence[str]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The claims table of the front page: this run's verdicts, beside those of a recorded run if there is one."""
+"""What the front page says of the claims: verdicts of this run, of a recorded one, and of the causal test."""
 
 from collections.abc import Collection
 from pathlib import Path

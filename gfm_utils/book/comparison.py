@@ -20,6 +20,7 @@ from gfm_utils.figures.claims import claims_table
 from gfm_utils.figures.comparison import comparison_chart, comparison_rows, entropy_gain_chart
 from gfm_utils.files import atomic
 from gfm_utils.tables import write_table
+from gfm_utils.tokens import Condition
 
 PAGE = "comparison"
 _CAPTIONS = {
@@ -148,15 +149,21 @@ def _reports(outcomes: Sequence[Outcome]) -> str:
     """Markdown table of the reports: conditions, a link or the reason of a failure, and what was adapted."""
     lines = ["| Corpus | Conditions | Report |", "| --- | --- | --- |"]
     for one in outcomes:
-        tokenizers = ", ".join(f"`{name.rpartition('@')[2]}`" for name in one.conditions)
+        tokenizers = ", ".join(f"`{_beside_corpus(Condition.parse(name))}`" for name in one.conditions)
         if one.state == DONE:
             words = [f'<a href="../../{one.name}/html/index.html">read it</a>']
             words += [_safe(note.partition("`: ")[2]) for note in one.notes]
         else:
-            reason = (one.error or "").replace(f"{Path(one.corpus).parent}/", "")
+            folder = f"{Path(one.corpus).parent}/" if Path(one.corpus).is_absolute() else ""
+            reason = (one.error or "").replace(folder, "") if folder else one.error or ""
             words = [f"**failed**: {_safe(reason)}"]
         lines.append(f"| {_safe(Path(one.corpus).name)} | {tokenizers} | {'<br>'.join(words)} |")
     return "\n".join(lines)
+
+
+def _beside_corpus(condition: Condition) -> str:
+    """A condition where the corpus stands beside it: its transform, if it has one, and its tokenizer."""
+    return f"{condition.transform or ''} {condition.tokenizer}".strip()
 
 
 def _numbers(table: pd.DataFrame, have: set[str]) -> str:
@@ -182,6 +189,6 @@ def _number(row: pd.Series, percent: bool) -> str:
 
 def _safe(text: str) -> str:
     """Text that Markdown and HTML leave as it is, inside a table."""
-    for mark in ("\\", "|", "*", "_", "`", "<", "{", "$", "[", "]", "#", "@"):
+    for mark in ("\\", "#", "|", "*", "_", "`", "<", "{", "$", "[", "]", "@"):
         text = text.replace(mark, f"&#{ord(mark)};" if mark in "<|@" else f"\\{mark}")
     return " ".join(text.split())

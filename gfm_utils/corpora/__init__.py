@@ -1,5 +1,6 @@
 """Corpora: registry, fetching, reading, cleaning, splitting, and the leak check."""
 
+from gfm_utils.corpora.addresses import is_address
 from gfm_utils.corpora.annotation import (
     CODES,
     Annotation,
@@ -37,6 +38,7 @@ __all__ = [
     "fetch",
     "fetch_annotation",
     "files_below",
+    "is_address",
     "leakage",
     "load",
     "plan",

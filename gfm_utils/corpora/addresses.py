@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import cast, get_args
 from urllib.parse import unquote, urlsplit
 
-from gfm_utils.corpora.readers import FORMATS, climbs, format_of
+from gfm_utils.corpora.readers import FORMATS, TABLES, climbs, format_of, known_format
 from gfm_utils.corpora.registry import Format, HubSource
 from gfm_utils.corpora.segments import Kind
 from gfm_utils.errors import GfmError, unknown
@@ -79,7 +79,7 @@ def parse_address(source: str) -> WebAddress | HubAddress:
 
 def _web(source: str) -> WebAddress:
     url, colon, tail = source.rpartition(":")
-    column = tail if colon and _file_name(url) and _known(_file_name(url)) else None
+    column = tail if colon and _of_table(url) else None
     if column and "#sha256=" in column:
         raise GfmError(
             f"{source}: the column stands in front of the checksum; give it behind: {url}#sha256=…:COLUMN"
@@ -103,7 +103,7 @@ def _web(source: str) -> WebAddress:
             "stand behind the address, and behind these the column of a table"
         )
     name = _file_name(url)
-    if not _known(name):
+    if not known_format(Path(name)):
         raise GfmError(
             f"{source} does not end in the name of a corpus file; known are {', '.join(FORMATS)} (each also with "
             ".gz or .bz2): if it is one under another name, download it, rename it, and give its path"
@@ -120,12 +120,11 @@ def _file_name(url: str) -> str:
         return ""
 
 
-def _known(name: str) -> bool:
-    try:
-        format_of(Path(name))
-    except GfmError:
-        return False
-    return True
+def _of_table(url: str) -> bool:
+    """Whether a column may stand behind an address: a table's, whose query has no end but that of a checksum."""
+    name = Path(_file_name(url))
+    table = name.name != "" and known_format(name) and format_of(name) in TABLES
+    return table and ("?" not in url or "#" in url)
 
 
 def _hub(source: str) -> HubAddress:

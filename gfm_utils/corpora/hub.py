@@ -60,7 +60,7 @@ def keep(name: str, source: HubSource, max_symbols: int | None) -> Part:
             or is no text, or what is in the cache has changed.
     """
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", source.dataset)
-    folder = cache_dir() / "hub" / f"{plain[-60:]}-{digest(source.model_dump())}"
+    folder = cache_dir() / "hub" / f"{plain[-60:]}-{digest([source.model_dump(), *_local_files(source)])}"
     with locked(folder):
         kept = Kept(folder)
         part = kept.part(max_symbols)
@@ -70,6 +70,13 @@ def keep(name: str, source: HubSource, max_symbols: int | None) -> Part:
             part = kept.part(max_symbols)
     assert part is not None
     return part
+
+
+def _local_files(source: HubSource) -> list[tuple[str, int, int]]:
+    """Path, size and time of each file of a local folder; none of a data set on the hub."""
+    folder = Path(source.dataset)
+    found = [(str(path.resolve()), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [(name, about.st_size, about.st_mtime_ns) for name, about in found]
 
 
 def _continue(name: str, source: HubSource, kept: Kept, max_symbols: int | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from gfm_utils.corpora import hub
 from gfm_utils.corpora.addresses import WebAddress, is_address, parse_address
 from gfm_utils.corpora.fetching import fetch
-from gfm_utils.corpora.readers import COMPRESSED, FORMATS, format_of
+from gfm_utils.corpora.readers import COMPRESSED, FORMATS, format_of, known_format
 from gfm_utils.corpora.registry import Entry, Format, HubSource, find, registry
 from gfm_utils.corpora.segments import FORMAT, Kind
 from gfm_utils.errors import GfmError
@@ -111,6 +111,10 @@ class Plan:
             if path.is_file()
         )
 
+    def limit(self, max_symbols: int | None) -> int | None:
+        """How many symbols are read of a stream if so many are used; None for files, which are read whole."""
+        return max_symbols if self.stream is not None else None
+
 
 def plan(source: str, kind: Kind | None = None, column: str | None = None, progress: bool = False) -> Plan:
     """Find out how a source is to be read; a corpus of the registry or on the web is fetched.
@@ -143,7 +147,7 @@ def _from_address(source: str, kind: Kind | None, column: str | None, progress: 
     if isinstance(address, WebAddress):
         chosen = _kind(address.url, address.form, kind)
         files = ((fetch(source, progress), address.form),)
-        return Plan(address.file, chosen, address.form, files, column=address.column or column, source=address.url)
+        return Plan(address.file, chosen, address.form, files, column=column or address.column, source=address.url)
     if None not in (kind, address.kind) and kind != address.kind:
         raise GfmError(f"{source} is of kind {address.kind!r}, not {kind!r}; leave kind out")
     chosen = kind or address.kind or "text"
@@ -182,7 +186,7 @@ def address_key(source: str, max_symbols: int | None) -> str | None:
     if not is_address(source):
         return None
     read = plan(source)
-    return read.key(max_symbols if read.stream is not None else None)
+    return read.key(read.limit(max_symbols))
 
 
 def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
@@ -195,7 +199,7 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
     """
     below = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     below = [path for path in below if not any(part.startswith(".") for part in path.parts)]
-    found = tuple((folder / path, format_of(path)) for path in below if _suffixed(path) and _known(path))
+    found = tuple((folder / path, format_of(path)) for path in below if _suffixed(path) and known_format(path))
     if not found:
         what = f"none of its {len(below)} files" if below else "no file"
         raise GfmError(
@@ -207,14 +211,6 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
         mixed = " and ".join(f"{kind} ({path.relative_to(folder)})" for kind, path in sorted(kinds.items()))
         raise GfmError(f"directory {folder} mixes {mixed}; keep files of one kind in it")
     return found
-
-
-def _known(path: Path) -> bool:
-    try:
-        format_of(path)
-    except GfmError:
-        return False
-    return True
 
 
 def _suffixed(path: Path) -> bool:

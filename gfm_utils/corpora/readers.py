@@ -32,6 +32,8 @@ COMPRESSED = (".gz", ".bz2")
 READ = 1 << 20
 _ROWS = 1000  # of a table that are held at once
 #: Columns that are meant when none is named.
+#: Formats whose columns have names.
+TABLES = ("csv", "tsv", "parquet")
 _USUAL_COLUMNS = ("text", "sequence", "content")
 
 
@@ -48,6 +50,15 @@ def format_of(path: Path) -> Format:
             "(each also with .gz or .bz2)"
         )
     return FORMATS[suffix.lower()]
+
+
+def known_format(path: Path) -> bool:
+    """Whether the extension says a format, looking through .gz and .bz2."""
+    try:
+        format_of(path)
+    except GfmError:
+        return False
+    return True
 
 
 def records(

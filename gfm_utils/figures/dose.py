@@ -23,8 +23,9 @@ from gfm_utils.analyses.effects import (
     verdict_setting,
 )
 from gfm_utils.analyses.intervals import LEVEL
+from gfm_utils.figures.comparison import KINDS
 from gfm_utils.figures.select import rows_of, summaries, with_span
-from gfm_utils.figures.style import COLOURS, dropdown, themed, tooltips
+from gfm_utils.figures.style import COLOURS, dropdown, stroke_legend, themed, tooltips
 from gfm_utils.tokens import SPECIAL, Condition
 
 #: What stands to the right: name in the data -> title of the axis.
@@ -35,7 +36,6 @@ ACROSS = {
 }
 #: The measures of the main figure, one for each of the paper's claims.
 MAIN = ("output_entropy_share", "js_distance", "topk_overlap_corrected", "fisher_share")
-KINDS = {"text": "text", "dna": "DNA"}
 #: What a rest says, for people.
 LEFT = {HIGHER: "DNA higher", LOWER: "DNA lower", SAME: "the same", UNDECIDED: "undecided"}
 #: What the contrasts say of a measure, for people.
@@ -337,7 +337,7 @@ def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     trained = base.transform_filter("datum.state == 'trained'")
     dash = alt.StrokeDash(
-        "matched:N", title=None, legend=alt.Legend(symbolType="stroke", symbolSize=300),
+        "matched:N", title=None, legend=stroke_legend(),
         scale=alt.Scale(domain=["equal tokens", "equal bases"], range=[[1, 0], [5, 3]]),
     )  # fmt: skip
     return themed(

@@ -48,7 +48,7 @@ def provenance_note(*about: Mapping[str, Any]) -> Markdown:
 
 def _provenance(about: Mapping[str, Any]) -> str:
     trained = about["configuration"].get("seconds_of_training_added_up_over_members")
-    training = "" if trained is None else f", its models in {trained / 60:,.0f} min of one core"
+    training = "" if trained is None else f", after {trained / 60:,.0f} min of training, added up over models"
     return (
         f"*Recorded on {about['date'][:10]}, commit {about['commit']}, on {about['device']}, "
         f"in {about['seconds']:,.0f} s{training}; make it anew:* `{about['command']}`"

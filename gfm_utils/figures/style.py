@@ -56,6 +56,18 @@ def tooltips(*names: str, text: str = ".3f") -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{name}:Q", format=text) for name in names]
 
 
+def stroke_legend() -> alt.Legend:
+    """A legend of dashes that shows them."""
+    # With a fill of its own Vega-Lite does not hide the stroke of lines that have points on them.
+    return alt.Legend(
+        symbolType="stroke",
+        symbolFillColor="transparent",
+        symbolStrokeColor=NEUTRAL,
+        symbolStrokeWidth=2,
+        symbolSize=400,
+    )
+
+
 def state_dash(states: pd.Series) -> alt.StrokeDash:
     """Solid lines for trained members and dashes for their controls, of which the legend has those that are there.
 
@@ -65,15 +77,7 @@ def state_dash(states: pd.Series) -> alt.StrokeDash:
     present = set(states)
     there = {name: dash for name, dash in DASHES.items() if name in present}
     scale = alt.Scale(domain=list(there), range=[list(dash) for dash in there.values()])
-    # With a fill of its own Vega-Lite does not hide the stroke of lines that have points on them.
-    legend = alt.Legend(
-        symbolType="stroke",
-        symbolFillColor="transparent",
-        symbolStrokeColor=NEUTRAL,
-        symbolStrokeWidth=2,
-        symbolSize=400,
-    )
-    return alt.StrokeDash("state:N", title=None, scale=scale, legend=legend)
+    return alt.StrokeDash("state:N", title=None, scale=scale, legend=stroke_legend())
 
 
 def dropdown(name: str, options: Sequence[str | int], label: str) -> alt.Parameter:

@@ -1,6 +1,6 @@
 """Tokenizers in Hugging Face's format, token arrays on disk, and seeded masking."""
 
-from gfm_utils.tokens.conditions import Condition, split_transform, tokenizer_kind
+from gfm_utils.tokens.conditions import Condition, is_condition, is_control, split_transform, tokenizer_kind
 from gfm_utils.tokens.masking import choose_positions, corrupt, mask_all, masked_per_window
 from gfm_utils.tokens.store import FEWEST_WINDOWS, PARTS, TokenStore, cut_windows, load_corpus, prepare
 from gfm_utils.tokens.synthetic import random_store
@@ -16,6 +16,8 @@ __all__ = [
     "corrupt",
     "cut_windows",
     "encode",
+    "is_condition",
+    "is_control",
     "load_corpus",
     "mask_all",
     "masked_per_window",

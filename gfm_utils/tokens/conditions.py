@@ -9,6 +9,7 @@ from gfm_utils.errors import GfmError
 from gfm_utils.tokens.transforms import Transform
 
 _TOKENIZER = re.compile(r"(?P<kind>kmer|bpe)(?P<size>[1-9][0-9]*)")
+_CONDITION = re.compile(rf".@{_TOKENIZER.pattern}$")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,16 @@ class Condition:
     def slug(self) -> str:
         """The condition as part of a file name: anything unusual becomes ``-``, at most 60 characters."""
         return re.sub(r"[^A-Za-z0-9.@_]+", "-", str(self)).strip("-")[-60:]
+
+
+def is_condition(name: str) -> bool:
+    """Whether a name of a result table is that of a condition, rather than of a corpus."""
+    return _CONDITION.search(name) is not None
+
+
+def is_control(name: str) -> bool:
+    """Whether a name of a result table is that of a condition with a transform."""
+    return is_condition(name) and Condition.parse(name).transform is not None
 
 
 def split_transform(text: str) -> tuple[str, str | None]:

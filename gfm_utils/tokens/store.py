@@ -161,7 +161,7 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
     large = _is_large(plan, profile)
     key = {
         "condition": condition,
-        "corpus": plan.key(profile.max_symbols if plan.stream is not None else None),
+        "corpus": plan.key(plan.limit(profile.max_symbols)),
         "formats": [corpora.FORMAT, FORMAT, *([STREAMED] if large else [])],
         "max_symbols": profile.max_symbols,
         "tokenizer_symbols": profile.tokenizer_symbols,
@@ -198,8 +198,10 @@ def _transformed_tokens(
 ) -> dict[str, Any]:
     """Write the transformed tokens of each part; returns what ``store.json`` says of them."""
     sizes, vocabulary = {}, (len(SPECIAL), plain.vocabulary)
+    before = [Transform.parse(name).name for name in (condition.transform or "").split("+")[:-1]]
+    again = before.count(transform.name)  # a second noise does not choose the tokens of the first
     for number, part in enumerate(PARTS):
-        rng = np.random.default_rng([seed, number])
+        rng = np.random.default_rng([seed, number, again] if again else [seed, number])
         lengths = np.load(plain.path / f"{part}-lengths.npy")
         tokens = transform_tokens(transform, plain.tokens(part), lengths, vocabulary, rng)
         np.save(folder / f"{part}.npy", tokens)
@@ -270,9 +272,7 @@ def load_corpus(source: str, profile: Profile) -> corpora.Corpus:
     if _is_large(plan, profile):
         tqdm.write(f"{source} is large: analyses of its letters read the first {LARGE:,} of them", file=sys.stderr)
         return corpora.load(source, max_symbols=LARGE, progress=True)
-    return corpora.load(
-        source, max_symbols=profile.max_symbols if plan.stream is not None else None, progress=True
-    )
+    return corpora.load(source, max_symbols=plan.limit(profile.max_symbols), progress=True)
 
 
 def _is_large(plan: corpora.Plan, profile: Profile) -> bool:

@@ -139,7 +139,7 @@ def transform_tokens(
         transform: one that works on tokens.
         tokens: of the part, shape (n,).
         lengths: of its segments, in tokens; their sum is n.
-        vocabulary: first and last but one id of the tokens that may occur.
+        vocabulary: first id of the tokens that may occur, and one past the last.
         rng: what chance is drawn from.
     """
     tokens = np.asarray(tokens)  # a memory map is slow to cut into segments

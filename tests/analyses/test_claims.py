@@ -137,6 +137,14 @@ def test_a_run_without_text_has_no_claims_and_kinds_are_told_by_units():
     assert check_claims(rows[rows["condition"] != "t@x"]) == {}
 
 
+def test_controls_are_neither_text_nor_dna_of_a_claim():
+    rows = run(0.2, 0.5)
+    control = rows[rows["condition"] == "t@x"].assign(condition="t+shuffle@bpe9")
+    plain = rows.assign(condition=rows["condition"].replace({"t@x": "t@bpe9", "d1@x": "d@kmer2"}))
+    found = one(pd.concat([plain, control.assign(value=9.0)], ignore_index=True))
+    assert list(found.text) == ["t@bpe9"] and found.outcome == FOR
+
+
 def test_verdicts_have_their_level_where_nothing_differs():
     """Text and DNA from one source: a measure speaks for the claim in about one case of forty."""
     rng, spoke = np.random.default_rng(0), 0

@@ -146,6 +146,25 @@ def test_doses_that_gain_the_same_are_averaged_not_divided_by():
     assert found.rest.value == pytest.approx(0, abs=1e-5)
 
 
+def test_doses_at_the_least_of_the_logarithm():
+    """Without one member both ends may be there, where a line between them has no slope."""
+
+    def members(*gains):
+        return np.array([[gain, 0.1 + 0.01 * place, 2.0] for place, gain in enumerate(gains)])
+
+    ladder = [members(0.0, 0.001, -0.001), members(0.015, 0.021, 0.03), members(1.0, 1.1, 1.2)]
+    for scale in Scale:
+        found = matched(members(0.0, 0.001, 0.002), ladder, scale)
+        assert found is not None and np.isfinite(found.rest.value)
+
+
+def test_a_share_of_what_may_be_nothing_is_no_number():
+    rng = np.random.default_rng(11)
+    ladder = [cloud(rng, gain, 0.1, spread=0.01) for gain in (0.0, 1.0)]
+    found = matched(cloud(rng, 0.5, 0.5), ladder, floors=(cloud(rng, 0.0, 0.1), ladder[0]))
+    assert found.rest.p < 0.001 and np.isnan(found.ratio).all()
+
+
 @pytest.mark.parametrize(
     ("values", "p", "above", "said"),
     [

@@ -25,7 +25,7 @@ import torch
 import toybook
 from transformers import AutoModelForMaskedLM
 
-from gfm_utils.book import batch, jobs
+from gfm_utils.book import batch, comparison, jobs
 from gfm_utils.book.batch import BatchReport, by_corpus, command, run
 from gfm_utils.ensembles import plan_ensembles
 from gfm_utils.ensembles.training import train_member
@@ -472,3 +472,11 @@ def test_a_failure_that_cannot_be_written_down_is_still_told(
         jobs.Outcome.of(job, jobs.FAILED, error="chapter 'a' failed").kept(job.folder).error
         == "chapter 'a' failed"
     )
+
+
+def test_a_failure_stands_in_its_table_as_it_was_told() -> None:
+    said = "tokenizer 'x|y' is unknown; use kmer<k> with k from 1 to 8 #2"
+    assert comparison._safe(said) == r"tokenizer 'x&#124;y' is unknown; use kmer&#60;k> with k from 1 to 8 \#2"
+    one = jobs.Outcome("news", "news", ("news@bpe64", "news+noise0.3@bpe64"), "smoke", 42, "failed", "no ../runs")
+    row = comparison._reports([one]).splitlines()[2]
+    assert row == r"| news | `bpe64`, `noise0.3 bpe64` | **failed**: no ../runs |"

@@ -113,6 +113,22 @@ def test_what_changes_is_run_again_and_a_failure_names_its_cell(small_book: Path
     assert read_tables(first.results)
 
 
+def test_what_is_at_an_address_is_part_of_the_key(small_book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the conditions and of their controls; of nothing else is anything asked."""
+    kept = {"https://h/a.fa": "one"}
+    monkeypatch.setattr(cache.corpora, "address_key", lambda name, _: kept[name])
+    notebook = small_book / "chapters" / "two.ipynb"
+
+    def key(*conditions: str) -> str:
+        return cache.chapter_key(notebook, {"profile": "smoke", "conditions": conditions}, small_book)
+
+    given = ("https://h/a.fa+shuffle@kmer2", "news@bpe64")
+    before, other = key(*given), key("news@bpe64")
+    assert key(*given) == before
+    kept["https://h/a.fa"] = "two"
+    assert key(*given) != before and key("news@bpe64") == other
+
+
 def test_a_chapter_that_writes_no_table_is_an_error(small_book: Path) -> None:
     path = small_book / "chapters" / "two.ipynb"
     parameters = toybook.code(toybook.PARAMETERS, ("parameters",))

@@ -29,6 +29,8 @@ TABLE = b"id,body\n1,some words\n2,and more\n"
         ("https://h/x.fa/a:b.csv", "https://h/x.fa/a:b.csv", "a-b.csv", "csv", None),
         ("https://u@h/x.fa", "https://u@h/x.fa", "x.fa", "fasta", None),
         ("https://h/x.fa.gz?download=1", "https://h/x.fa.gz?download=1", "x.fa.gz", "fasta", None),
+        ("https://h/x.fa?loc=chr1:1-20", "https://h/x.fa?loc=chr1:1-20", "x.fa", "fasta", None),
+        ("https://h/x.csv?at=1:2", "https://h/x.csv?at=1:2", "x.csv", "csv", None),
         ("https://h/..%2f..%2fx.fa", "https://h/..%2f..%2fx.fa", "x.fa", "fasta", None),
         ("https://h/-my%20own+%C3%A4.fq", "https://h/-my%20own+%C3%A4.fq", "my-own-.fq", "fastq", None),
     ],

@@ -10,6 +10,7 @@ import requests
 
 from gfm_utils.corpora import address_key, hub, load, plan
 from gfm_utils.corpora.blocks import blocks
+from gfm_utils.corpora.registry import HubSource
 from gfm_utils.errors import GfmError
 
 from .conftest import entry, random_dna
@@ -272,3 +273,12 @@ def test_what_else_can_go_wrong(served, monkeypatch):
         r"with pip install 'gfm_utils\[hub\]'",
     ):
         load("hf://datasets/a/d", max_symbols=8)
+
+
+def test_a_local_folder_that_changes_is_read_again(served, tmp_path):
+    source = HubSource(type="hub", dataset=str(tmp_path))
+    (tmp_path / "a.jsonl").write_text("one")
+    before = hub._local_files(source)
+    (tmp_path / "b.jsonl").write_text("two")
+    assert len(before) == 1 and hub._local_files(source) != before
+    assert hub._local_files(HubSource(type="hub", dataset="a/b")) == []

@@ -130,6 +130,22 @@ def test_one_kind_alone_says_so(response):
     assert drawn(figures.dose_chart(text))
 
 
+def test_recorded_runs_say_where_they_come_from():
+    about = {
+        "date": "2026-11-26T10:00",
+        "commit": "abc",
+        "device": "cpu",
+        "seconds": 61.4,
+        "command": "python x.py",
+    }
+    trained = {"configuration": {"seconds_of_training_added_up_over_members": 1200}}
+    first, _, second = figures.provenance_note(
+        {**about, **trained}, {**about, "configuration": {}}
+    ).data.splitlines()
+    assert "in 61 s, after 20 min of training, added up over models; make it anew:* `python x.py`" in first
+    assert "in 61 s; make it anew" in second
+
+
 def test_sweep_draws_both_ways_of_matching():
     rows = []
     for name, bases, size in (("b@kmer2", 2, 16), ("b@bpe9", 2.5, 9)):

@@ -274,3 +274,13 @@ def test_transforms_follow_each_other(tmp_path):
     for part in PARTS:
         assert not np.array_equal(first.tokens(part), both.tokens(part))
         np.testing.assert_array_equal(np.sort(first.tokens(part)), np.sort(both.tokens(part)))
+
+
+def test_a_second_noise_does_not_choose_the_tokens_of_the_first(files, tmp_path):
+    plain, once, twice = (
+        prepare(str(files / f"a.fa{name}@kmer2"), profile("smoke"), tmp_path)
+        for name in ("", "+noise0.3", "+noise0.3+noise0.3")
+    )
+    moved = [np.mean(one.tokens("train") != plain.tokens("train")) for one in (once, twice)]
+    left = (1 - moved[1]) / (1 - moved[0])  # of the tokens that the first left, the second leaves 70 % or so
+    assert 0.6 < left < 0.85

@@ -85,11 +85,9 @@ def _lines(table: pd.DataFrame, contrasts: Contrasts) -> list[str]:
             for _, row in rows.iterrows()
             if row["metric"] in PRIMARY
         ]
+        floors = ", above what random order gives," if rows["ratio"].notna().any() else ""
         name = dna_name(str(condition))
-        lines.append(
-            f"- beside text of the same context gain, above what random order gives, DNA (`{name}`): "
-            f"{'; '.join(said)}."
-        )
+        lines.append(f"- beside text of the same context gain{floors} DNA (`{name}`): {'; '.join(said)}.")
     return [*lines, f"- this is after {setting_name(x)}."]
 
 
