@@ -103,13 +103,20 @@ def test_tables_and_answer_say_what_the_numbers_say(response):
     assert [line.split("|")[1].strip() for line in over[2:]] == ["9 steps, toy", "90 steps, toy"]
     assert over[2].endswith("points, the same |") and ", DNA higher |" in over[2]
     said = causal_answer(response, response)
-    assert "text and DNA **as the paper says** in: encoder's share of the Fisher information." in said
+    assert (
+        "context moves text and DNA **as the paper says** in: encoder's share of the Fisher information." in said
+    )
+    assert (
+        "in other trainings, encoder's share of the Fisher information: as the paper says (9 steps, toy)." in said
+    )
     assert "**the other way** in: Jensen–Shannon distance between members." in said
     assert re.search(r"Jensen–Shannon distance between members: \*\*DNA higher: (59|60)\d % \[", said)
     assert re.search(r"Fisher information: \*\*the same: (99|100|101) % \[", said)
     verdicts = causal_verdicts(response).splitlines()
-    assert verdicts[2].startswith("| Jensen–Shannon distance between members | the other way | DNA higher: 6")
-    assert "| as the paper says | the same: " in verdicts[3] and len(verdicts) == 4
+    assert verdicts[2].startswith(
+        "| Jensen–Shannon distance between members | the other way | the other way (9 steps, toy) | DNA higher: 6"
+    )
+    assert "| as the paper says (9 steps, toy) | the same: " in verdicts[3] and len(verdicts) == 4
 
 
 def test_a_run_that_learned_nothing_says_so(response):

@@ -14,6 +14,7 @@ from gfm_utils.analyses.effects import (
     kind_of,
     matched_rests,
     plain_only,
+    settings_of,
     verdict_setting,
 )
 from gfm_utils.analyses.intervals import LEVEL
@@ -24,6 +25,12 @@ _SAID = {
     AGAINST: "the other way",
     UNDECIDED: "undecided",
     NOT_TESTED: "not testable here",
+}
+_MOVES = {
+    FOR: "moves text and DNA **as the paper says** in",
+    AGAINST: "moves text and DNA **the other way** in",
+    UNDECIDED: "moves text and DNA **neither way for certain** in",
+    NOT_TESTED: "could not be tested here in",
 }
 
 
@@ -42,22 +49,32 @@ def causal_verdicts(recorded: pd.DataFrame) -> str:
     """The causal verdicts as a Markdown table for the front page: each primary measure, its outcome, and the rest.
 
     Args:
-        recorded: table of ``dose_response``; the verdicts are those of ``verdict_setting``.
+        recorded: table of ``dose_response``; the verdicts are those of ``verdict_setting``, with those of other
+            trainings beside them.
     """
     x = verdict_setting(recorded)
     effects = dose_effects(recorded, x).drop_duplicates("metric").set_index("metric")["outcome"]
     plain = plain_only(matched_rests(recorded, x))
     names = list(dict.fromkeys(plain["condition"]))
-    heads = [f"DNA (`{dna_name(name)}`) beside text of equal context gain" for name in names]
-    lines = [
-        f"| {' | '.join(['Measure', 'With less predictable context', *heads])} |",
-        "| --- | --- |" + " --- |" * len(heads),
-    ]
-    found = plain.set_index(["metric", "condition"])
+    heads = ["Measure", "With less predictable context", "In other trainings"]
+    heads += [f"DNA (`{dna_name(name)}`) beside text of equal context gain" for name in names]
+    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    found, others = plain.set_index(["metric", "condition"]), elsewhere(recorded, x, CONTRASTS)
     for metric in (metric for metric in PRIMARY if metric in effects):
         cells = [_beside(found.loc[metric, name]) if (metric, name) in found.index else "–" for name in names]
-        lines.append(f"| {' | '.join([MEASURES[metric].text, _SAID[effects[metric]], *cells])} |")
+        other = "<br>".join(others.get(metric, [])) or "–"
+        lines.append(f"| {' | '.join([MEASURES[metric].text, _SAID[effects[metric]], other, *cells])} |")
     return "\n".join(lines) + "\n"
+
+
+def elsewhere(table: pd.DataFrame, x: str, contrasts: Contrasts) -> dict[str, list[str]]:
+    """Primary measure -> what its contrasts say in each other training that has them all."""
+    found: dict[str, list[str]] = {}
+    for setting in (setting for setting in settings_of(table) if setting != x):
+        outcomes = dose_effects(table, setting, contrasts).drop_duplicates("metric").set_index("metric")["outcome"]
+        for metric in (metric for metric in PRIMARY if outcomes.get(metric, NOT_TESTED) != NOT_TESTED):
+            found.setdefault(metric, []).append(f"{_SAID[outcomes[metric]]} ({setting_name(setting)})")
+    return found
 
 
 def _beside(row: pd.Series) -> str:
@@ -88,23 +105,29 @@ def _lines(table: pd.DataFrame, contrasts: Contrasts) -> list[str]:
         floors = ", above what random order gives," if rows["ratio"].notna().any() else ""
         name = dna_name(str(condition))
         lines.append(f"- beside text of the same context gain{floors} DNA (`{name}`): {'; '.join(said)}.")
-    return [*lines, f"- this is after {setting_name(x)}."]
+    lines.append(f"- this is after {setting_name(x)}.")
+    for metric, said in elsewhere(table, x, contrasts).items():
+        lines.append(f"- in other trainings, {MEASURES[metric].text}: {'; '.join(said)}.")
+    return lines
 
 
 def _of_both(effects: pd.DataFrame) -> list[str]:
     """Which measures move as the paper says, by verdict, the primary ones first."""
     lines, outcomes = [], effects.drop_duplicates("metric").set_index("metric")["outcome"]
-    for words, chosen in (("", PRIMARY), ("of the further measures, unsure as they are many, ", ())):
-        for outcome, said in _SAID.items():
+    for primary in (True, False):
+        for outcome, words in _MOVES.items():
             names = [
                 MEASURES[str(metric)].text
                 for metric in outcomes.index[outcomes == outcome]
-                if metric not in CHECKS and (metric in PRIMARY) == bool(chosen)
+                if metric not in CHECKS and (metric in PRIMARY) == primary
             ]
-            if names and chosen:
-                lines.append(f"- less predictable context moves text and DNA **{said}** in: {'; '.join(names)}.")
-            elif names:
-                lines.append(f"- {words}{said}: {'; '.join(names)}.")
+            if names:
+                begin = (
+                    "less predictable context"
+                    if primary
+                    else "of the further measures, unsure as they are many, it"
+                )
+                lines.append(f"- {begin} {words}: {'; '.join(names)}.")
     return lines
 
 
