@@ -98,13 +98,16 @@ def setting_name(x: str) -> str:
     return ", ".join([f"{int(steps):,} steps", *rest])
 
 
+def _joined(rows: pd.DataFrame) -> pd.Series:
+    """Which rows a line joins: trained models of text, with its counts of tokens."""
+    text = (rows["kind"] == KINDS["text"]) & (rows["state"] == "trained")
+    return text & rows["condition"].map(keeps_counts).astype(bool)
+
+
 def _with_line(rows: pd.DataFrame, across: str) -> pd.DataFrame:
     """The rows, and those of the line through text's noise: straight between doses, whatever the axis."""
     lines = []
-    text = rows[
-        (rows["kind"] == KINDS["text"]) & (rows["state"] == "trained") & rows["condition"].map(keeps_counts)
-    ]
-    for _, own in text.groupby(["measure", "setting"], sort=False):
+    for _, own in rows[_joined(rows)].groupby(["measure", "setting"], sort=False):
         own = own.sort_values(across)
         at = own[across].to_numpy("float64")
         fine = np.unique(np.concatenate([np.linspace(a, b, 12) for a, b in pairwise(at)] or [at]))
@@ -114,7 +117,7 @@ def _with_line(rows: pd.DataFrame, across: str) -> pd.DataFrame:
     return pd.concat([rows, *lines], ignore_index=True)
 
 
-def _layers(base: alt.Chart, across: str, across_title: str, ends: tuple[str, str]) -> list[alt.Chart]:
+def _layers(base: alt.Chart, across: str, across_title: str, ends: tuple[str, str], line: str) -> list[alt.Chart]:
     """Intervals, line through text's noise, null and point of every condition, and names of the plain ones."""
     scale_x, axis_x = alt.Scale(zero=False, padding=14), alt.Axis(tickCount=6)
     if across == "gain":  # most conditions lie between 0 and 0.3 bits
@@ -130,7 +133,7 @@ def _layers(base: alt.Chart, across: str, across_title: str, ends: tuple[str, st
     trained = base.transform_filter("datum.state == 'trained'").encode(x=x, y=y, color=colour)
     null = base.transform_filter(f"datum.state != 'trained' && datum.state != '{LINE}'")
     return [
-        base.transform_filter(f"datum.state == '{LINE}'").mark_line(strokeWidth=1.5, opacity=0.6)
+        base.transform_filter(line).mark_line(strokeWidth=1.5, opacity=0.6)
         .encode(x=x, y=y, color=colour, order=f"{across}:Q"),
         trained.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
         trained.mark_rule(strokeWidth=2).encode(x=alt.X(f"{ends[0]}:Q", title=across_title), x2=f"{ends[1]}:Q"),
@@ -153,7 +156,8 @@ def main_chart(table: pd.DataFrame) -> alt.FacetChart:
     rows = rows[rows["metric"].isin(MAIN) & (rows["setting"] == setting_name(verdict_setting(table)))]
     rows = _with_line(rows[rows["state"].isin(["trained", "untrained"])], "gain")  # other nulls are far away
     names = [MEASURES[name].text for name in MAIN if name in set(rows["metric"])]
-    layers = alt.layer(*_layers(alt.Chart(rows), "gain", ACROSS["gain"], ("gain_low", "gain_high")))
+    line = f"datum.state == '{LINE}'"
+    layers = alt.layer(*_layers(alt.Chart(rows), "gain", ACROSS["gain"], ("gain_low", "gain_high"), line))
     header = alt.Header(labelOrient="top", labelAnchor="start", labelLimit=300)
     facet = alt.Facet("measure:N", title=None, sort=names, header=header)
     chart = layers.properties(width=290, height=150).facet(facet, columns=1)
@@ -166,12 +170,8 @@ def dose_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: of ``dose_response``.
     """
-    plain, parts = dose_rows(table), []
-    for name, title in ACROSS.items():
-        ends = ("gain_low", "gain_high") if name == "gain" else (name, name)
-        part = plain.assign(at=plain[name], at_low=plain[ends[0]], at_high=plain[ends[1]])
-        parts.append(_with_line(part, "at").assign(across=title))
-    rows = pd.concat(parts, ignore_index=True)
+    rows = dose_rows(table)
+    rows["joined"] = _joined(rows)
     settings = [setting_name(x) for x in settings_of(table)]
     measures = [MEASURES[name].text for name in _measured(table)]
     have = set(zip(rows["measure"], rows["setting"], strict=True))
@@ -187,12 +187,21 @@ def dose_chart(table: pd.DataFrame) -> alt.LayerChart:
         dropdown("dose_setting", sorted(settings, key=lambda name: name != first), "training "),
     ]
     where = "datum.measure == dose_measure && datum.setting == dose_setting"
-    base = alt.Chart(rows).transform_filter(f"{where} && datum.across == dose_across")
-    layers = _layers(base, "at", "as chosen below", ("at_low", "at_high"))
+    at = {end: _chosen_axis(f"gain{end}") for end in ("", "_low", "_high")}
+    base = alt.Chart(rows).transform_filter(where)
+    base = base.transform_calculate(at=at[""], at_low=at["_low"], at_high=at["_high"])
+    layers = _layers(base, "at", "as chosen below", ("at_low", "at_high"), "datum.joined")
     if len(lacking):
         word = alt.Chart(lacking).transform_filter(where).mark_text(fontSize=13)
         layers.append(word.encode(text=alt.value("not measured in this run"), x=alt.value(150), y=alt.value(160)))
     return themed(alt.layer(*layers).add_params(*chosen).properties(width="container", height=320))
+
+
+def _chosen_axis(gain: str) -> str:
+    """Expression for where a point stands, of its numbers, by the chosen axis; ``gain`` is one end of that."""
+    others = [name for name in ACROSS if name != "gain"]
+    tests = [f"dose_across == '{ACROSS[name]}' ? datum.{name} : " for name in others]
+    return f"{''.join(tests)}datum.{gain}"
 
 
 def effects_table(effects: pd.DataFrame) -> Markdown:

@@ -68,6 +68,11 @@ def is_control(name: str) -> bool:
     return is_condition(name) and Condition.parse(name).transform is not None
 
 
+def _is_corpus(name: str) -> bool:
+    """Whether there is a corpus of that name, in the registry or as a file."""
+    return corpora.user_path(name) is not None or name in corpora.registry()
+
+
 def split_transform(text: str) -> tuple[str, str | None]:
     """The corpus and the transforms of ``corpus+transform``; any other ``+`` belongs to the name of a file.
 
@@ -87,13 +92,12 @@ def split_transform(text: str) -> tuple[str, str | None]:
         if not plus or not before:
             break
         there = os.path.exists(os.path.expanduser(plain))  # noqa: PTH110, PTH111 of any text, also of no path
-        known = before in corpora.registry() or corpora.user_path(before) is not None
         if not Transform.named(last):
-            if known and not there:
+            if not there and _is_corpus(before):
                 Transform.parse(last)  # says which there are
             break
         if there:
-            if not known:
+            if not _is_corpus(before):
                 break
             raise GfmError(
                 f"{plain!r} may mean a file of that name or a control of {before!r}, which is there too; rename "

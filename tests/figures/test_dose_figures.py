@@ -56,10 +56,9 @@ def test_every_dose_is_a_point_against_every_axis(response):
     assert len(rows) == len(GAINS) * 2 * len(MEASURED) * 2
     assert set(rows["dose"]) == {"as it is", *(name[2:].partition("@")[0] for name in GAINS if "+" in name)}
     shown = drawn(figures.dose_chart(response))
-    points = [row for row in shown if row["state"] != LINE]
-    assert len(points) == len(rows) * len(ACROSS)
-    ends = {(row["at_low"] <= row["at"] <= row["at_high"]) for row in points}
-    assert ends == {True} and any(row["at_low"] < row["at"] for row in points)
+    assert len(shown) == len(rows) and all(set(ACROSS) <= set(row) for row in shown)
+    joined = {row["condition"] for row in shown if row["joined"]}
+    assert joined == {name for name in GAINS if name[0] == "a"}
     part = response[~((response["metric"] == "js_distance") & (response["x"] == "9|toy"))]
     empty = [row for row in drawn(figures.dose_chart(part)) if "value" not in row]
     assert empty == [{"measure": "Jensen–Shannon distance between members", "setting": "9 steps, toy"}]
