@@ -117,7 +117,9 @@ def _with_line(rows: pd.DataFrame, across: str) -> pd.DataFrame:
     return pd.concat([rows, *lines], ignore_index=True)
 
 
-def _layers(base: alt.Chart, across: str, across_title: str, ends: tuple[str, str], line: str) -> list[alt.Chart]:
+def _layers(
+    base: alt.Chart, across: str, across_title: str, ends: tuple[str, str], line: str, nulls: bool = True
+) -> list[alt.Chart]:
     """Intervals, line through text's noise, null and point of every condition, and names of the plain ones."""
     scale_x, axis_x = alt.Scale(zero=False, padding=14), alt.Axis(tickCount=6)
     if across == "gain":  # most conditions lie between 0 and 0.3 bits
@@ -132,13 +134,14 @@ def _layers(base: alt.Chart, across: str, across_title: str, ends: tuple[str, st
     ]  # fmt: skip
     trained = base.transform_filter("datum.state == 'trained'").encode(x=x, y=y, color=colour)
     null = base.transform_filter(f"datum.state != 'trained' && datum.state != '{LINE}'")
+    null = null.mark_point(shape="stroke", size=90, opacity=0.6, strokeWidth=1.5)
+    null = null.encode(x=x, y=y, color=colour, tooltip=tips)
     return [
         base.transform_filter(line).mark_line(strokeWidth=1.5, opacity=0.6)
         .encode(x=x, y=y, color=colour, order=f"{across}:Q"),
         trained.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
         trained.mark_rule(strokeWidth=2).encode(x=alt.X(f"{ends[0]}:Q", title=across_title), x2=f"{ends[1]}:Q"),
-        null.mark_point(shape="stroke", size=90, opacity=0.6, strokeWidth=1.5)
-        .encode(x=x, y=y, color=colour, tooltip=tips),
+        *([null] if nulls else []),
         trained.mark_point(filled=True, size=70, opacity=1).encode(tooltip=tips),
         trained.transform_filter("datum.dose == 'as it is'")
         .mark_text(align="left", dx=8, dy=-6, fontSize=11)
@@ -146,7 +149,7 @@ def _layers(base: alt.Chart, across: str, across_title: str, ends: tuple[str, st
     ]  # fmt: skip
 
 
-def main_chart(table: pd.DataFrame) -> alt.FacetChart:
+def main_chart(table: pd.DataFrame) -> alt.VConcatChart:
     """Four measures, one for each of the paper's claims, against the context gain, where the verdicts are made.
 
     Args:
@@ -155,13 +158,14 @@ def main_chart(table: pd.DataFrame) -> alt.FacetChart:
     rows = dose_rows(table)
     rows = rows[rows["metric"].isin(MAIN) & (rows["setting"] == setting_name(verdict_setting(table)))]
     rows = _with_line(rows[rows["state"].isin(["trained", "untrained"])], "gain")  # other nulls are far away
-    names = [MEASURES[name].text for name in MAIN if name in set(rows["metric"])]
-    line = f"datum.state == '{LINE}'"
-    layers = alt.layer(*_layers(alt.Chart(rows), "gain", ACROSS["gain"], ("gain_low", "gain_high"), line))
-    header = alt.Header(labelOrient="top", labelAnchor="start", labelLimit=300)
-    facet = alt.Facet("measure:N", title=None, sort=names, header=header)
-    chart = layers.properties(width=290, height=150).facet(facet, columns=1)
-    return themed(chart.resolve_scale(y="independent"))
+    ends, line, charts = ("gain_low", "gain_high"), f"datum.state == '{LINE}'", []
+    for name in (name for name in MAIN if name in set(rows["metric"])):
+        own = rows[rows["metric"] == name]
+        nulls = bool((own["state"] == "untrained").any())
+        layers = _layers(alt.Chart(own), "gain", ACROSS["gain"], ends, line, nulls)
+        title = alt.TitleParams(MEASURES[name].text, fontSize=12, fontWeight="normal")
+        charts.append(alt.layer(*layers).properties(width=290, height=150, title=title))
+    return themed(alt.vconcat(*charts))
 
 
 def dose_chart(table: pd.DataFrame) -> alt.LayerChart:
