@@ -22,7 +22,7 @@ from gfm_utils.analyses.disagreement import disagreement
 from gfm_utils.analyses.fisher import fisher_information
 from gfm_utils.analyses.matching import ratio
 from gfm_utils.analyses.output import output_distributions
-from gfm_utils.analyses.rates import rate_rows
+from gfm_utils.analyses.rates import CODED_TOKENS, rate_rows
 from gfm_utils.analyses.rows import Row
 from gfm_utils.analyses.static import static_embeddings
 from gfm_utils.ensembles import PRESETS, Ensemble, train_ensembles
@@ -106,10 +106,11 @@ AXIS = "steps|preset"
 #: a Markov chain is left of it, and, with less entropy than DNA has, from a chain at a low temperature.
 TEXT_DOSES = (None, "noise0.1", "noise0.2", "noise0.3", "noise0.4", "noise0.5", "shuffle")
 DNA_DOSES = ("markov4t0.33", "markov4t0.5", None, "markov11", "markov8", "markov4", "markov0")
-LIVE_TOKENS: tuple[str | None, ...] = (None, "noise0.25", "shuffle")
-LIVE_DNA: tuple[str | None, ...] = ("markov4t0.33", "markov4t0.33+noise0.25", None)
-#: Members of the live run, and the shares of the profile's steps and of its windows that it takes.
-LIVE_MEMBERS, LIVE_STEPS, LIVE_WINDOWS = 3, 1 / 2, 1 / 4
+LIVE_TOKENS: tuple[str | None, ...] = (None, "noise0.25")
+LIVE_DNA: tuple[str | None, ...] = ("markov4t0.33", "markov4t0.33+noise0.25")
+#: Members of the live run, the shares of the profile's steps and of its windows that it takes, and the tokens whose
+#: code length it measures.
+LIVE_MEMBERS, LIVE_STEPS, LIVE_WINDOWS, LIVE_CODED = 3, 2 / 5, 1 / 4, 200_000
 #: Below this context gain (bits per token) nothing is divided by it.
 LEAST_GAIN = 0.02
 
@@ -149,7 +150,7 @@ def live_doses(stores: Sequence[TokenStore], profile: Profile, runs_dir: Path, s
     steps = max(1, round(LIVE_STEPS * profile.steps_taken))
     dna = LIVE_TOKENS if any(store.streamed for store in stores if store.kind == "dna") else LIVE_DNA
     names, size = doses(stores, LIVE_TOKENS, dna), profile.model_copy(update=update)
-    return dose_response(names, size, runs_dir, [steps], seed=seed, members=LIVE_MEMBERS)
+    return dose_response(names, size, runs_dir, [steps], seed=seed, members=LIVE_MEMBERS, coded=LIVE_CODED)
 
 
 def dose_response(
@@ -160,6 +161,7 @@ def dose_response(
     presets: Sequence[str] | None = None,
     seed: int = 42,
     members: int | None = None,
+    coded: int = CODED_TOKENS,
 ) -> pd.DataFrame:
     """Result table of ``MEASURES`` over conditions, budgets and models; what is not trained yet is trained.
 
@@ -178,10 +180,11 @@ def dose_response(
         presets: models; None: the profile's.
         seed: of splits, order of the windows, masks and transforms.
         members: of each ensemble; None: the profile's number.
+        coded: tokens whose code length is measured.
     """
     rows: list[Row] = []
     for condition in conditions:
-        rows += rate_rows(prepare(condition, profile, runs_dir, seed))
+        rows += rate_rows(prepare(condition, profile, runs_dir, seed), coded)
     for model in presets or [profile.preset]:
         for steps in budgets:
             size = profile.changed(steps=steps, preset=model)

@@ -39,12 +39,12 @@ class Rate:
         return self.per_symbol * self.symbols
 
 
-def entropy_rate(store: TokenStore) -> Rate:
+def entropy_rate(store: TokenStore, coded: int = CODED_TOKENS) -> Rate:
     """The entropy rate of the training part: exact where a transform made it, else by context mixing.
 
     A Markov chain's is in the store, and is taken where its contexts were seen ``LEAST_SEEN`` times on average;
     tokens in random order have the entropy of their frequencies, and uniform ones that of the vocabulary. Context
-    mixing codes the letters of the first ``CODED_TOKENS`` tokens, and is an upper bound, all the more so where
+    mixing codes the letters of the first ``coded`` tokens, and is an upper bound, all the more so where
     tokens, which it does not know of, are mixed.
     """
     part, transform = store.about["parts"]["train"], Condition.parse(store.condition).transform
@@ -59,7 +59,7 @@ def entropy_rate(store: TokenStore) -> Rate:
     if last in ("shuffle", "noise1"):
         p = counts[counts > 0] / counts.sum()
         return Rate(float(-(p * np.log2(p)).sum()) / symbols, True, symbols)
-    tokens = store.tokens("train")[:CODED_TOKENS]
+    tokens = store.tokens("train")[:coded]
     letters = str(store.tokenizer.decode(tokens))
     if store.kind == "dna":
         found = dna_code_length(encode_bases([letters])[0], Coder.CONTEXT_MIXING)
@@ -68,12 +68,12 @@ def entropy_rate(store: TokenStore) -> Rate:
     return Rate(found.per_symbol, False, symbols)
 
 
-def rate_rows(store: TokenStore) -> Iterator[Row]:
+def rate_rows(store: TokenStore, coded: int = CODED_TOKENS) -> Iterator[Row]:
     """``entropy_rate`` (bits/base or bits/character) and ``entropy_per_token`` (bits/token), axis ``source``.
 
     Where they come from stands in ``x``: ``exact`` or ``code``, see ``entropy_rate``.
     """
-    rate = entropy_rate(store)
+    rate = entropy_rate(store, coded)
     base = {"condition": store.condition, "axis": SOURCE, "x": EXACT if rate.exact else CODE}
     yield {**base, "metric": "entropy_rate", "value": rate.per_symbol, "unit": f"bits/{store.unit}"}
     yield {**base, "metric": "entropy_per_token", "value": rate.per_token, "unit": "bits/token"}

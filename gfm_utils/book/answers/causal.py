@@ -11,6 +11,7 @@ from gfm_utils.analyses.effects import (
     PRIMARY,
     Contrasts,
     dose_effects,
+    is_plain,
     kind_of,
     matched_rests,
     plain_only,
@@ -94,7 +95,8 @@ def _lines(table: pd.DataFrame, contrasts: Contrasts) -> list[str]:
     lines = _of_both(effects) if len(there) == len(KINDS) else _of_one(effects, KINDS[there[0]])
     lines += _unlearned(effects, table, x)
     plain = plain_only(matched_rests(table, x))
-    if plain.empty and len(there) == len(KINDS):
+    kinds = kind_of(table)
+    if plain.empty and len(there) == len(KINDS) and any(is_plain(name) for name in kinds if kinds[name] == "dna"):
         lines.append("- no text gains as little, or as much, as DNA as it is, so nothing is matched.")
     for condition, rows in plain.groupby("condition", sort=False):
         said = [
