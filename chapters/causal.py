@@ -142,10 +142,10 @@ figures.rests_table(rests, list(dict.fromkeys(rests["condition"])))
 # %% [markdown]
 # ## The same, live and small
 #
-# Two of the contrasts with three members, two fifths of the steps and a quarter of the windows of this run's profile: the rules of the recorded runs for a cause, on any corpus.
+# Two of the contrasts with three members, a third of the steps and a quarter of the windows of this run's profile: the rules of the recorded runs for a cause, on any corpus.
 # For a rest there are too few doses.
 
-# %% mystnb={"figure": {"caption": "This run: a few doses, three members a point, two fifths of the profile's steps.", "name": "fig-dose-live"}}
+# %% mystnb={"figure": {"caption": "This run: a few doses, three members a point, a third of the profile's steps.", "name": "fig-dose-live"}}
 live = analyses.live_doses(chapter.stores, chapter.profile, chapter.runs_dir, seed)
 figures.dose_chart(live)
 

@@ -110,7 +110,7 @@ LIVE_TOKENS: tuple[str | None, ...] = (None, "noise0.25")
 LIVE_DNA: tuple[str | None, ...] = ("markov4t0.33", "markov4t0.33+noise0.25")
 #: Members of the live run, the shares of the profile's steps and of its windows that it takes, and the tokens
 #: whose code length it measures.
-LIVE_MEMBERS, LIVE_STEPS, LIVE_WINDOWS, LIVE_CODED = 3, 2 / 5, 1 / 4, 200_000
+LIVE_MEMBERS, LIVE_STEPS, LIVE_WINDOWS, LIVE_CODED = 3, 1 / 3, 1 / 4, 200_000
 #: Below this context gain (bits per token) nothing is divided by it.
 LEAST_GAIN = 0.02
 
