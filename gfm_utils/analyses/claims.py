@@ -208,7 +208,10 @@ def check_claims(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[C
     Returns:
         Claim -> its measures for which a condition of text and one of DNA have a value; empty without either kind.
     """
-    found = {claim: [one for measure in claim.measures for one in _test(measure, rows)] for claim in claims}
+    text, dna = ([name for name in names if not is_control(name)] for names in kinds(rows))
+    found = {
+        claim: [one for measure in claim.measures for one in _test(measure, rows, text, dna)] for claim in claims
+    }
     return {claim: tested for claim, tested in found.items() if tested}
 
 
@@ -224,8 +227,9 @@ def verdict(tested: Iterable[Tested]) -> str:
     return SUPPORTED if set(outcomes) == {FOR} else DEPENDS
 
 
-def _test(measure: Measure, rows: pd.DataFrame) -> Iterator[Tested]:
-    text, dna = (_values(measure, rows, [name for name in names if not is_control(name)]) for names in kinds(rows))
+def _test(measure: Measure, rows: pd.DataFrame, *names: Sequence[str]) -> Iterator[Tested]:
+    """A measure on the conditions of text and of DNA; nothing where either has no value."""
+    text, dna = (_values(measure, rows, of_kind) for of_kind in names)
     if not text or not dna:
         return
     if measure.above is None:

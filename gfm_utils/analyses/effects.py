@@ -14,7 +14,7 @@ from gfm_utils.analyses.matching import Effect, Members, Scale, holm, jackknife,
 from gfm_utils.analyses.rates import SOURCE
 from gfm_utils.errors import GfmError
 from gfm_utils.provenance import recorded
-from gfm_utils.tokens import Condition
+from gfm_utils.tokens import Condition, is_control
 
 #: One measure for each claim that can be tested here; their p-values are corrected together. All others are
 #: exploratory, and uncorrected.
@@ -207,12 +207,7 @@ def plain_rests(table: pd.DataFrame) -> pd.DataFrame:
 
 def plain_only(rests: pd.DataFrame) -> pd.DataFrame:
     """The rows of conditions without a transform."""
-    return rests[rests["condition"].map(is_plain).astype(bool)]
-
-
-def is_plain(condition: str) -> bool:
-    """Whether a condition has no transform."""
-    return Condition.parse(condition).transform is None
+    return rests[~rests["condition"].map(is_control).astype(bool)]
 
 
 def _row(own: Members, ways: Sequence[Any]) -> dict[str, Any]:

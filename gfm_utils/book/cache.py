@@ -13,7 +13,7 @@ from gfm_utils import corpora
 from gfm_utils.files import digest, sha256_of, write_json
 from gfm_utils.profiles import profile
 from gfm_utils.provenance import device_name, environment_versions
-from gfm_utils.tokens import Condition
+from gfm_utils.tokens import corpora_of
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> st
 
 def _addresses(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Address of a corpus -> key over the bytes that are kept of it."""
-    names = dict.fromkeys(Condition.parse(condition).corpus for condition in parameters.get("conditions", ()))
-    given = [name for name in names if corpora.is_address(name)]
+    given = [name for name in corpora_of(parameters.get("conditions", ())) if corpora.is_address(name)]
     size = profile(parameters["profile"]).max_symbols if given else None
     return {name: str(corpora.address_key(name, size)) for name in given}
 
@@ -82,8 +81,7 @@ def corpus_files(conditions: Sequence[str]) -> list[Path]:
     Raises:
         GfmError: one is no condition.
     """
-    names = dict.fromkeys(Condition.parse(condition).corpus for condition in conditions)
-    given = map(corpora.user_path, names)
+    given = map(corpora.user_path, corpora_of(conditions))
     paths = [found[0] for found in given if found is not None]
     return [file for path in paths for file in _files(path)]
 

@@ -17,7 +17,7 @@ from gfm_utils.errors import GfmError
 from gfm_utils.figures.comparison import short_names
 from gfm_utils.files import atomic, digest, sha256_of
 from gfm_utils.provenance import environment_versions
-from gfm_utils.tokens import Condition
+from gfm_utils.tokens import corpora_of
 
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 
@@ -66,7 +66,7 @@ def run_table(records: Iterable[Record], notes: Sequence[str] = ()) -> str:
 
 def shortened(text: str, conditions: Sequence[str]) -> str:
     """A text in which the corpora of conditions have names that fit beside a chart (``short_names``)."""
-    corpora = list(dict.fromkeys(Condition.parse(name).corpus for name in conditions))
+    corpora = corpora_of(conditions)
     short = short_names([f"{corpus}@" for corpus in corpora])
     for corpus in sorted(corpora, key=len, reverse=True):
         text = text.replace(corpus, short[f"{corpus}@"].removesuffix("@"))

@@ -1,6 +1,13 @@
 """Tokenizers in Hugging Face's format, token arrays on disk, and seeded masking."""
 
-from gfm_utils.tokens.conditions import Condition, is_condition, is_control, split_transform, tokenizer_kind
+from gfm_utils.tokens.conditions import (
+    Condition,
+    corpora_of,
+    is_condition,
+    is_control,
+    split_transform,
+    tokenizer_kind,
+)
 from gfm_utils.tokens.masking import choose_positions, corrupt, mask_all, masked_per_window
 from gfm_utils.tokens.store import FEWEST_WINDOWS, PARTS, TokenStore, cut_windows, load_corpus, prepare
 from gfm_utils.tokens.synthetic import random_store
@@ -13,6 +20,7 @@ __all__ = [
     "Condition",
     "TokenStore",
     "choose_positions",
+    "corpora_of",
     "corrupt",
     "cut_windows",
     "encode",

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gfm_utils import corpora
@@ -66,6 +67,15 @@ def is_condition(name: str) -> bool:
 def is_control(name: str) -> bool:
     """Whether a name of a result table is that of a condition with a transform."""
     return is_condition(name) and Condition.parse(name).transform is not None
+
+
+def corpora_of(conditions: Iterable[str]) -> list[str]:
+    """The corpora of conditions, each once, in their order.
+
+    Raises:
+        GfmError: one is no condition.
+    """
+    return list(dict.fromkeys(Condition.parse(condition).corpus for condition in conditions))
 
 
 def _is_corpus(name: str) -> bool:

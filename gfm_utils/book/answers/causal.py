@@ -11,7 +11,6 @@ from gfm_utils.analyses.effects import (
     PRIMARY,
     Contrasts,
     dose_effects,
-    is_plain,
     kind_of,
     matched_rests,
     plain_only,
@@ -20,6 +19,7 @@ from gfm_utils.analyses.effects import (
 )
 from gfm_utils.analyses.intervals import LEVEL
 from gfm_utils.figures.dose import KINDS, LEFT, dna_name, ratio_text, setting_name
+from gfm_utils.tokens import is_control
 
 _SAID = {
     FOR: "as the paper says",
@@ -96,7 +96,11 @@ def _lines(table: pd.DataFrame, contrasts: Contrasts) -> list[str]:
     lines += _unlearned(effects, table, x)
     plain = plain_only(matched_rests(table, x))
     kinds = kind_of(table)
-    if plain.empty and len(there) == len(KINDS) and any(is_plain(name) for name in kinds if kinds[name] == "dna"):
+    if (
+        plain.empty
+        and len(there) == len(KINDS)
+        and any(not is_control(name) for name in kinds if kinds[name] == "dna")
+    ):
         lines.append("- no text gains as little, or as much, as DNA as it is, so nothing is matched.")
     for condition, rows in plain.groupby("condition", sort=False):
         said = [
