@@ -27,7 +27,7 @@ book: $(STAMP) ## run the chapters and build the pages (options: make book ARGS=
 	@$(BIN)/gfm build $(ARGS)
 
 test: lint ## lint, types, imports and all tests (with the real corpora: make test CORPORA=1)
-	@$(if $(filter 1,$(CORPORA)),GFM_TEST_CORPORA=1 )OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "$(MARKERS)"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "$(MARKERS)"
 
 test-colab: $(STAMP) ## every notebook alone, in a new environment with only Jupyter and torch (half an hour)
 	@$(BIN)/python -m pytest -q -x -m colab tests/test_colab.py $(ARGS)

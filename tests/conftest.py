@@ -1,8 +1,10 @@
 """Small corpora that the tests make, and one ensemble trained on them for all tests that read one."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,9 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(shared: Path) -> None:
-    """No test reads or writes the user's cache, unless it asks for the real corpora."""
-    if "GFM_CACHE" not in os.environ and not os.environ.get("GFM_TEST_CORPORA"):
-        os.environ["GFM_CACHE"] = str(shared / "cache")
+    """No test reads or writes the user's cache; those of the real corpora turn to it by themselves."""
+    os.environ["GFM_CACHE"] = str(shared / "cache")
 
 
 @pytest.fixture(scope="session")
@@ -40,11 +41,24 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _ray_token() -> None:
+    """Ray reads its token once a process, at its import: all simulated clusters of a process have one token."""
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
 @pytest.fixture(scope="module")
-def no_other_cluster(shared: Path) -> Iterator[None]:
-    """Simulated clusters of two processes would use the same ports: one at a time."""
-    with locked(shared / "cluster"):
-        yield
+def simulated_cluster(shared: Path) -> Iterator[Any]:
+    """A Ray cluster whose head takes no work, without other nodes yet; ``RAY_ADDRESS`` is its address.
+
+    Simulated clusters of two processes would use the same ports: one at a time.
+    """
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    with locked(shared / "cluster"), pytest.MonkeyPatch.context() as patch:
+        cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        patch.setenv("RAY_ADDRESS", cluster.address)
+        yield cluster
+        cluster.shutdown()
 
 
 def write_once(path: Path, text: str) -> Path:

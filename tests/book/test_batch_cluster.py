@@ -1,10 +1,8 @@
 """Reports on a Ray cluster of two simulated nodes, one of which is lost: the tables are those of one process."""
 
 import os
-import secrets
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,19 +63,10 @@ def runs(pid: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def cluster(no_other_cluster: None) -> Iterator[Any]:
-    """A head that makes no reports, and two nodes; ``RAY_ADDRESS`` is theirs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "token")  # read when ray is imported
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        from ray.cluster_utils import Cluster
-
-        simulated = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-        patch.setenv("RAY_ADDRESS", simulated.address)
-        simulated.named = {name: add_node(simulated, name) for name in ("one", "two")}
-        yield simulated
-        simulated.shutdown()
+def cluster(simulated_cluster: Any) -> Any:
+    """Two nodes that make reports."""
+    simulated_cluster.named = {name: add_node(simulated_cluster, name) for name in ("one", "two")}
+    return simulated_cluster
 
 
 def add_node(cluster: Any, name: str) -> Any:

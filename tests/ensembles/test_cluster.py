@@ -1,7 +1,6 @@
 """The Ray engine on simulated nodes: a node that is lost, nodes that do not see our files, and what goes wrong."""
 
 import json
-import secrets
 import sys
 import threading
 from contextlib import contextmanager
@@ -24,20 +23,11 @@ LONG = 200
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory, no_other_cluster):
-    """A head that trains nothing, and one node with one CPU; ``RAY_ADDRESS`` is theirs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_AUTH_MODE", "token")  # read when ray is imported
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        from ray.cluster_utils import Cluster
-
-        simulated = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-        patch.setenv("RAY_ADDRESS", simulated.address)
-        simulated.scratch = tmp_path_factory.mktemp("node")
-        simulated.add_node(num_cpus=1, env_vars={"TMPDIR": str(simulated.scratch)})
-        yield simulated
-        simulated.shutdown()
+def cluster(simulated_cluster, tmp_path_factory):
+    """One node with one CPU that trains."""
+    simulated_cluster.scratch = tmp_path_factory.mktemp("node")
+    simulated_cluster.add_node(num_cpus=1, env_vars={"TMPDIR": str(simulated_cluster.scratch)})
+    return simulated_cluster
 
 
 @pytest.fixture(scope="module")
