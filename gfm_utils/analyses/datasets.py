@@ -49,8 +49,9 @@ def corpus_table(found: Sequence[corpora.Corpus], profile: Profile, seed: int = 
 def token_table(stores: Sequence[TokenStore]) -> pd.DataFrame:
     """Result table of the tokens of the training part.
 
-    Metrics: ``tokens``; ``symbols_per_token`` (bases or characters); ``vocabulary_used``, the share of the
-    ordinary vocabulary that occurs; ``token_frequency`` (axis ``rank``), the share of the r-th commonest token.
+    Metrics: ``tokens``; ``symbols_per_token`` (bases or characters; what a record has left after its last whole
+    k-mer belongs to no token); ``vocabulary_used``, the share of the ordinary vocabulary that occurs;
+    ``token_frequency`` (axis ``rank``), the share of the r-th commonest token.
 
     Args:
         stores: one a condition.
@@ -60,11 +61,11 @@ def token_table(stores: Sequence[TokenStore]) -> pd.DataFrame:
         base = {"condition": store.condition}
         counts = store.counts("train")[len(SPECIAL) :]
         total = int(counts.sum())
-        part = store.about["parts"]["train"]
+        lengths = store.token_lengths[len(SPECIAL) :]
         ranked = np.sort(counts)[::-1] / total
         for metric, unit, value in (
             ("tokens", "tokens", total),
-            ("symbols_per_token", f"{store.unit}s/token", part["symbols"] / part["tokens"]),
+            ("symbols_per_token", f"{store.unit}s/token", float(counts @ lengths / total)),
             ("vocabulary_used", "share", float((counts > 0).mean())),
         ):
             rows.append({**base, "metric": metric, "unit": unit, "value": value, "n": total})

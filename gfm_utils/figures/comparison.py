@@ -11,8 +11,9 @@ from gfm_utils.figures.select import rows_of, with_span
 from gfm_utils.figures.style import COLOURS, themed, tooltips
 
 KINDS = {"text": "text", "dna": "DNA"}
+_Box = tuple[float, float, float, float]  # left, right, top, bottom
 _ROW = 26  # pixels a condition
-_NAMED = 12  # corpora whose names a chart has room for
+_SIDES = {"above": -11, "below": 11}  # of a point, where its name stands, and how many pixels away
 
 
 def short_names(conditions: Sequence[str]) -> dict[str, str]:
@@ -95,14 +96,52 @@ def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     across = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     points = base.mark_point(filled=True, size=80)
     layers = [upright, across, points.add_params(pick)]
-    # Conditions of one corpus stand above each other: the highest bears its name, the tooltips have the rest.
-    named = rows.assign(corpus=rows["name"].str.rpartition("@")[0])
-    named = named.loc[named.groupby("corpus")["value_gain"].idxmax()]
-    if len(named) <= _NAMED:
-        text = base.mark_text(dy=-11, fontSize=11).encode(text="corpus:N")
-        layers.append(text.properties(data=named))
+    named = _with_room(rows)
+    for side, away in _SIDES.items():
+        if side in named["side"].array:
+            text = base.mark_text(dy=away, fontSize=11).encode(text="corpus:N")
+            layers.append(text.properties(data=named[named["side"] == side]))
     chart = alt.layer(*layers)
     return themed(chart.properties(width="container", height=320))
+
+
+def _with_room(rows: pd.DataFrame) -> pd.DataFrame:
+    """The row of each corpus that bears its name (``corpus``), and on which ``side`` of its point, on a phone.
+
+    Conditions of one corpus stand above each other: the highest is named, the tooltips have the rest. A name that
+    has room on neither side, beside the other names and the points, is left out.
+    """
+    places = _pixels(rows)
+    taken = [(x - 5, x + 5, y - 5, y + 5) for x, y in places.to_numpy()]
+    corpora = rows["name"].str.rpartition("@")[0]
+    highest = rows.groupby(corpora)["value_gain"].idxmax()
+    named = []
+    for index in rows.loc[highest].sort_values("value_gain", ascending=False).index:
+        half = 3.2 * len(corpora[index])  # a character of size 11 is about 6 pixels wide
+        for side, away in _SIDES.items():
+            x, y = places.loc[index]
+            box = (x - half, x + half, y + away - 5, y + away + 5)
+            if not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                named.append({**rows.loc[index], "corpus": corpora[index], "side": side})
+                break
+    return pd.DataFrame(named, columns=[*rows.columns, "corpus", "side"])
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
+
+
+def _pixels(rows: pd.DataFrame) -> pd.DataFrame:
+    """About where the points of :func:`entropy_gain_chart` lie on a phone: columns ``x`` and ``y`` (downwards)."""
+    low, high = rows["low"].min(), rows["high"].max()
+    top, bottom = max(0.0, rows["high_gain"].max()), min(0.0, rows["low_gain"].min())
+    return pd.DataFrame(
+        {
+            "x": 45 + 210 * (rows["value"] - low) / max(high - low, 1e-9),
+            "y": 18 + 284 * (top - rows["value_gain"]) / max(top - bottom, 1e-9),
+        }
+    )
 
 
 _NAMES = alt.Axis(labelLimit=150)

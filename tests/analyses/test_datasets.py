@@ -23,7 +23,7 @@ def test_parts_leaks_and_sizes(toy_text, toy_fasta, smoke):
 def test_tokens(trained):
     table = token_table([ensemble.store for ensemble in trained])
     dna = trained[1].condition
-    assert value_of(table, dna, "symbols_per_token")["value"] == pytest.approx(3, abs=0.01)
+    assert value_of(table, dna, "symbols_per_token")["value"] == 3  # the rest of a record is in no token
     assert value_of(table, dna, "vocabulary_used")["value"] == 1
     ranks = table[(table["metric"] == "token_frequency") & (table["condition"] == dna)]
     assert (np.diff(ranks["value"]) <= 0).all()

@@ -1,5 +1,6 @@
 """Charts of the comparison: a point a condition, names that fit, and Altair that a browser can read."""
 
+import altair as alt
 import pandas as pd
 import pytest
 
@@ -60,9 +61,26 @@ def test_charts_have_a_point_a_condition_and_a_tick_a_null(found: pd.DataFrame) 
     assert {row["corpus"] for rows in named for row in rows} == {"a.fa", "news"}  # each once
 
 
-def test_many_corpora_have_no_names_in_the_chart(found: pd.DataFrame) -> None:
-    many = pd.concat(
-        [found.assign(condition=found["condition"].str.replace("@", f"-{n}@")) for n in range(7)],
-        ignore_index=True,
-    )
-    assert len(entropy_gain_chart(many).to_dict()["layer"]) == 3
+def names_in(chart: alt.LayerChart) -> dict[str, str]:
+    """Corpus -> the side of its point on which its name stands."""
+    return {
+        row["corpus"]: row["side"]
+        for rows in chart.to_dict()["datasets"].values() for row in rows if "side" in row
+    }  # fmt: skip
+
+
+def test_names_stand_where_they_have_room(found: pd.DataFrame) -> None:
+    def moved(name: str, entropy: float, gain: float) -> pd.DataFrame:
+        at = {"entropy_share": entropy, "context_gain_share": gain}
+        rows = found[(found["condition"] == "news@bpe64") & found["metric"].isin(at)].copy()
+        value = rows["metric"].map(at)
+        return rows.assign(condition=f"{name}@bpe64", value=value, low=value, high=value)
+
+    def chart(*places: tuple[str, float, float]) -> alt.LayerChart:
+        return entropy_gain_chart(pd.concat([moved(*place) for place in places], ignore_index=True))
+
+    assert names_in(chart(("left", 0.1, 0.2), ("right", 0.9, 0.2))) == {"left": "above", "right": "above"}
+    beside = chart(("one-name", 0.1, 0.200), ("other-name", 0.15, 0.199), ("far", 0.9, 0.3))
+    assert names_in(beside) == {"one-name": "above", "other-name": "below", "far": "above"}
+    same = chart(*((f"name-{number}", 0.5, 0.2) for number in range(5)), ("far", 0.9, 0.3))
+    assert len(names_in(same)) == 3  # one above, one below; the tooltips have the others
