@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from gfm_utils.figures.numbers import percentage
 from gfm_utils.tables import read_tables
 
 
@@ -31,7 +32,7 @@ class Quantity:
 
     def number(self, value: float) -> str:
         """A value as the table writes it."""
-        return f"{100 * value:.{self.digits}f} %" if self.percent else f"{value:.{self.digits}f}"
+        return percentage(value, self.digits) if self.percent else f"{value:.{self.digits}f}"
 
 
 TOKEN = "bits/token"

@@ -8,6 +8,7 @@ from IPython.display import Markdown
 
 from gfm_utils.analyses.claims import AGAINST, FOR, Claim, Estimate, Tested, check_claims, verdict
 from gfm_utils.figures.comparison import short_names
+from gfm_utils.figures.numbers import difference, percentage
 
 #: What stands in the last column beside a measure.
 MARKS = {FOR: "for", AGAINST: "**against**", None: "–"}
@@ -64,7 +65,7 @@ def _mark(tested: Tested) -> str:
 def _writer(tested: Tested) -> Callable[[float], str]:
     """Percentages with one digit, other numbers with three significant ones at least two after the point."""
     if tested.measure.percent:
-        return lambda value: f"{100 * value:.1f} %"
+        return percentage
     return lambda value: f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
 
 
@@ -87,8 +88,6 @@ def _values(tested: Tested, own: Mapping[str, Estimate], names: Sequence[str]) -
 
 def _difference(tested: Tested) -> str:
     """The weakest difference with its interval and p-value; percentages are points."""
-    one, percent = tested.weakest, tested.measure.percent
-    scale, digits = (100, 1) if percent else (1, 3)
-    ends = [f"{scale * end:+.{digits}f}" for end in one[:3]]
-    text = ends[0] + ("" if np.isnan(one.low) else f" [{ends[1]}, {ends[2]}]") + (" points" if percent else "")
+    one = tested.weakest
+    text = difference(*one[:3], tested.measure.percent)
     return text if np.isnan(one.p) else f"{text}<br>p = {one.p:.3f}"

@@ -24,6 +24,7 @@ from gfm_utils.analyses.effects import (
 )
 from gfm_utils.analyses.intervals import LEVEL
 from gfm_utils.figures.comparison import KINDS
+from gfm_utils.figures.numbers import difference, percentage
 from gfm_utils.figures.select import rows_of, summaries, with_span
 from gfm_utils.figures.style import COLOURS, dropdown, stroke_legend, themed, tooltips
 from gfm_utils.tokens import SPECIAL, Condition
@@ -294,7 +295,7 @@ def ratio_text(row: pd.Series) -> str:
     """What DNA has above its floor, as a share of what text has above its own, with its interval."""
     if pd.isna(row["ratio"]):
         return "–"
-    return f"{100 * row['ratio']:.0f} % [{100 * row['ratio_low']:.0f} %, {100 * row['ratio_high']:.0f} %]"
+    return f"{percentage(row['ratio'], 0)} [{percentage(row['ratio_low'], 0)}, {percentage(row['ratio_high'], 0)}]"
 
 
 def dna_name(condition: str) -> str:
@@ -305,15 +306,11 @@ def dna_name(condition: str) -> str:
 
 def _number(row: pd.Series, metric: str) -> str:
     """A difference with its interval; percentages are points."""
-    scale, digits = (100, 1) if MEASURES[metric].percent else (1, 3)
-    text = f"{scale * row['value']:+.{digits}f}"
-    if not pd.isna(row["low"]):
-        text += f" [{scale * row['low']:+.{digits}f}, {scale * row['high']:+.{digits}f}]"
-    return text + (" points" if MEASURES[metric].percent else "")
+    return difference(row["value"], row["low"], row["high"], MEASURES[metric].percent)
 
 
 def _plain_number(value: float, metric: str) -> str:
-    return f"{100 * value:.1f} %" if MEASURES[metric].percent else f"{value:.3f}"
+    return percentage(value) if MEASURES[metric].percent else f"{value:.3f}"
 
 
 def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:

@@ -42,8 +42,8 @@ def test_verdict_number_null_and_link(dna: float, verdict: str, mark: str, tmp_p
     assert claim.endswith(f"| **{verdict}** | | | |")
     points = 100 * (dna - 0.2)
     assert measure.startswith(
-        f"| [encoder's share, token by token](chapters/fisher) | {mark} | 20.2 %<br>(untrained 50.0 %) | "
-        f"{100 * dna + 0.25:.1f} %"
+        f"| [encoder's share, token by token](chapters/fisher) | {mark} | 20.2\u00a0%<br>(untrained 50.0\u00a0%) | "
+        f"{100 * dna + 0.25:.1f}\u00a0%"
     )
     assert f"{points:+.1f} [" in measure and measure.endswith("p = 0.029 |")
 
@@ -65,7 +65,7 @@ def test_values_stand_in_the_order_of_the_heading(tmp_path: Path) -> None:
     order = lines[0].partition("| DNA<br>")[2].partition(" |")[0].split(", ")
     cells = {line.partition("]")[0]: line.split(" | ")[3].partition("<br>")[0].split(", ") for line in lines[2:]}
     shares, distances = cells["| [encoder's share, token by token"], cells["| [Jensen–Shannon distance, full mass"]
-    assert dict(zip(order, shares, strict=True)) == {"d@x": "10.2 %", "e@y": "–"}
+    assert dict(zip(order, shares, strict=True)) == {"d@x": "10.2\u00a0%", "e@y": "–"}
     assert dict(zip(order, distances, strict=True)) == {"d@x": "–", "e@y": "0.103"}
 
 

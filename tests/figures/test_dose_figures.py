@@ -95,7 +95,7 @@ def test_tables_and_answer_say_what_the_numbers_say(response):
     left = figures.rests_table(rests).data.splitlines()
     assert "| `as it is kmer4` | 0.300 | 0.05" in left[2] and "| +0.25" in left[2]
     assert left[2].endswith("6 of 6 ways | DNA higher |")
-    assert re.search(r"\| (99|100|101) % \[", left[3]) and left[3].endswith("| the same |")
+    assert re.search(r"\| (99|100|101)\s% \[", left[3]) and left[3].endswith("| the same |")
     every = figures.rests_table(rests, list(GAINS)).data.splitlines()
     assert len(every) == 2 + len(rests) > len(left)
     over = figures.rests_over_training(plain_rests(response)).data.splitlines()
@@ -109,8 +109,8 @@ def test_tables_and_answer_say_what_the_numbers_say(response):
         "in other trainings, encoder's share of the Fisher information: as the paper says (9 steps, toy)." in said
     )
     assert "**the other way** in: Jensen–Shannon distance between members." in said
-    assert re.search(r"Jensen–Shannon distance between members: \*\*DNA higher: (59|60)\d % \[", said)
-    assert re.search(r"Fisher information: \*\*the same: (99|100|101) % \[", said)
+    assert re.search(r"Jensen–Shannon distance between members: \*\*DNA higher: (59|60)\d\s% \[", said)
+    assert re.search(r"Fisher information: \*\*the same: (99|100|101)\s% \[", said)
     verdicts = causal_verdicts(response).splitlines()
     assert verdicts[2].startswith(
         "| Jensen–Shannon distance between members | the other way | the other way (9 steps, toy) | DNA higher: 6"

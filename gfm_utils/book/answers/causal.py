@@ -1,5 +1,7 @@
 """Answer of the chapter on the causal test."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
@@ -42,8 +44,8 @@ def causal_answer(recorded: pd.DataFrame, live: pd.DataFrame) -> str:
         recorded: table of ``dose_response``, of all doses.
         live: the same of this run's few.
     """
-    lines = ["Recorded runs:", "", *_lines(recorded, CONTRASTS), "", "This run, smaller:", ""]
-    return "\n".join([*lines, *_lines(live, LIVE_CONTRASTS)])
+    lines = [*_lines("Recorded runs", recorded, CONTRASTS), "", *_lines("This run, smaller", live, LIVE_CONTRASTS)]
+    return "\n".join(lines)
 
 
 def causal_verdicts(recorded: pd.DataFrame) -> str:
@@ -84,15 +86,18 @@ def _beside(row: pd.Series) -> str:
     return LEFT[row["outcome"]] + ("" if share == "–" else f": {share} of text's")
 
 
-def _lines(table: pd.DataFrame, contrasts: Contrasts) -> list[str]:
+def _lines(name: str, table: pd.DataFrame, contrasts: Contrasts) -> list[str]:
+    """A heading and a bullet a finding, the primary measures first."""
     there = [kind for kind in KINDS if kind in kind_of(table).values()]
+    none = [f"{name}: there are no doses to compare."]
     if table.empty:
-        return ["- there are no doses to compare."]
+        return none
     x = verdict_setting(table, contrasts)
     effects = dose_effects(table, x, contrasts)
     if effects.empty:
-        return ["- there are no doses to compare."]
-    lines = _of_both(effects) if len(there) == len(KINDS) else _of_one(effects, KINDS[there[0]])
+        return none
+    lines = [f"{name} ({setting_name(x)}):", ""]
+    lines += _primary(effects) if len(there) == len(KINDS) else _of_one(effects, KINDS[there[0]])
     lines += _unlearned(effects, table, x)
     plain = plain_only(matched_rests(table, x))
     kinds = kind_of(table)
@@ -111,30 +116,36 @@ def _lines(table: pd.DataFrame, contrasts: Contrasts) -> list[str]:
         floors = ", above what random order gives," if rows["ratio"].notna().any() else ""
         name = dna_name(str(condition))
         lines.append(f"- beside text of the same context gain{floors} DNA (`{name}`): {'; '.join(said)}.")
-    lines.append(f"- this is after {setting_name(x)}.")
     for metric, said in elsewhere(table, x, contrasts).items():
         lines.append(f"- in other trainings, {MEASURES[metric].text}: {'; '.join(said)}.")
-    return lines
+    return lines + (_exploratory(effects) if len(there) == len(KINDS) else [])
 
 
-def _of_both(effects: pd.DataFrame) -> list[str]:
-    """Which measures move as the paper says, by verdict, the primary ones first."""
-    lines, outcomes = [], effects.drop_duplicates("metric").set_index("metric")["outcome"]
-    for primary in (True, False):
-        for outcome, words in _MOVES.items():
-            names = [
-                MEASURES[str(metric)].text
-                for metric in outcomes.index[outcomes == outcome]
-                if metric not in CHECKS and (metric in PRIMARY) == primary
-            ]
-            if names:
-                begin = (
-                    "less predictable context"
-                    if primary
-                    else "of the further measures, unsure as they are many, it"
-                )
-                lines.append(f"- {begin} {words}: {'; '.join(names)}.")
-    return lines
+def _primary(effects: pd.DataFrame) -> list[str]:
+    """Which primary measures move as the paper says, a bullet a verdict."""
+    return [f"- less predictable context {words}: {names}." for words, names in _by_verdict(effects, primary=True)]
+
+
+def _exploratory(effects: pd.DataFrame) -> list[str]:
+    """The same of all others, in one bullet."""
+    said = [f"{words}: {names}" for words, names in _by_verdict(effects, primary=False)]
+    return (
+        [f"- among the exploratory measures, whose p-values are not corrected, it {'. It '.join(said)}."]
+        if said
+        else []
+    )
+
+
+def _by_verdict(effects: pd.DataFrame, primary: bool) -> Iterator[tuple[str, str]]:
+    outcomes = effects.drop_duplicates("metric").set_index("metric")["outcome"]
+    for outcome, words in _MOVES.items():
+        names = [
+            MEASURES[str(metric)].text
+            for metric in outcomes.index[outcomes == outcome]
+            if metric not in CHECKS and (metric in PRIMARY) == primary
+        ]
+        if names:
+            yield words, "; ".join(names)
 
 
 def _of_one(effects: pd.DataFrame, kind: str) -> list[str]:

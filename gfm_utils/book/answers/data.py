@@ -10,6 +10,7 @@ from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
 from gfm_utils.figures.names import POSITION_NAMES, estimator_name
+from gfm_utils.figures.numbers import percentage
 from gfm_utils.figures.select import conditions_of, value_of
 
 
@@ -23,7 +24,7 @@ def corpora_answer(data: pd.DataFrame, tokens: pd.DataFrame) -> str:
         leak = own[(own["metric"] == "leaked_windows") & (own["x"] == "test")].iloc[0]
         lines.append(
             f"- **{corpus}**: {size['value']:,.0f} {size['unit']}, of which this run uses {used:,.0f}; "
-            f"{100 * leak['value']:.1f} % of {leak['n']:,} test windows repeat a stretch of the training part."
+            f"{percentage(leak['value'])} of {leak['n']:,} test windows repeat a stretch of the training part."
         )
 
     def line(condition: str) -> str:
@@ -31,7 +32,7 @@ def corpora_answer(data: pd.DataFrame, tokens: pd.DataFrame) -> str:
         used = value_of(tokens, condition, "vocabulary_used")
         return (
             f"{per['value']:.2f} {per['unit'].replace('/', ' per ')}; "
-            f"{100 * used['value']:.0f} % of the vocabulary occurs in the training part."
+            f"{percentage(used['value'], 0)} of the vocabulary occurs in the training part."
         )
 
     return "\n".join([*lines, *bullets(tokens, line)])
@@ -48,7 +49,7 @@ def entropy_answer(table: pd.DataFrame) -> str:
         line = (
             f"- **{corpus}**: at most {number(best, 3)} {_per(best)} "
             f"({estimator_name(str(best.name))}, {best['n']:,} {_symbols(best)}), "
-            f"{100 * best['value'] / uniform['value']:.0f} % of a uniform choice ({uniform['value']:.2f} bits)"
+            f"{percentage(best['value'] / uniform['value'], 0)} of a uniform choice ({uniform['value']:.2f} bits)"
         )
         if "context_mixing_repeat_free" in own.index:
             line += f"; from at most 12 bases back {number(own.loc['context_mixing_repeat_free'], 3)}"
@@ -158,7 +159,7 @@ def match_sentence(table: pd.DataFrame) -> Markdown:
         share = own[own["metric"] == "longest_matches_share"].iloc[0]["value"]
         shortest = own[own["metric"] == "code_length"]["value"].min()
         lines.append(
-            f"- **{corpus}**: the longest 1 % of the matches carry {100 * share:.1f} % of the harmonic form's "
+            f"- **{corpus}**: the longest 1 % of the matches carry {percentage(share)} of the harmonic form's "
             f"sum; harmonic {value['match_length_harmonic']:.3f}, "
             f"arithmetic {value['match_length_arithmetic']:.3f}, shortest code {shortest:.3f} bits per symbol."
         )

@@ -4,6 +4,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.book.answers.shared import bullets, claims_lines, note, number
+from gfm_utils.figures.numbers import percentage
 from gfm_utils.figures.select import conditions_of, value_of
 
 
@@ -23,9 +24,9 @@ def predictions_answer(table: pd.DataFrame) -> str:
             f"{_gain(of('context_gain', axis='against', x='left'))} than n-grams of the tokens before, "
             f"{_gain(of('context_gain', axis='against', x='both'))} than n-grams on both sides; "
             f"accuracy {number(of('accuracy', unit='share'), 1, percent=True)} "
-            f"(always the commonest token: {100 * majority:.1f} %); calibration error "
+            f"(always the commonest token: {percentage(majority)}); calibration error "
             f"{number(of('expected_calibration_error', unit='share'), 1, percent=True)} (a calibrated model's: "
-            f"{100 * of('expected_calibration_error_chance', unit='share')['value']:.1f} %)."
+            f"{percentage(of('expected_calibration_error_chance', unit='share')['value'])})."
         )
 
     return "\n".join([*claims_lines(table), *bullets(table, line), note()])
@@ -149,9 +150,9 @@ def fisher_answer(table: pd.DataFrame) -> str:
         )
         return (
             f"encoder {number(of('encoder'), 1, percent=True)} "
-            f"(untrained {100 * of('encoder', 'untrained')['value']:.1f} %, with its context at random "
-            f"{100 * of('encoder', 'random_context')['value']:.1f} %, by the invariant measure "
-            f"{100 * of('encoder', metric='fisher_share_invariant')['value']:.1f} %); "
+            f"(untrained {percentage(of('encoder', 'untrained')['value'])}, with its context at random "
+            f"{percentage(of('encoder', 'random_context')['value'])}, by the invariant measure "
+            f"{percentage(of('encoder', metric='fisher_share_invariant')['value'])}); "
             f"embeddings, as in the paper, {number(of('embeddings'), 1, percent=True)}, of which "
             f"{number(of('input'), 1, percent=True)} through the input and "
             f"{number(of('decoder.weight'), 1, percent=True)} through the output; "

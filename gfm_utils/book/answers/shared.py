@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from gfm_utils.analyses.claims import AGAINST, FOR, check_claims
+from gfm_utils.figures.numbers import percentage
 from gfm_utils.figures.select import conditions_of
 
 Lines = list[str]
@@ -14,7 +15,7 @@ def number(row: pd.Series, digits: int = 2, percent: bool = False) -> str:
     """Value with its interval, as ``1.23 [1.20, 1.26]`` or ``12 % [10 %, 14 %]``."""
 
     def write(value: float) -> str:
-        return f"{100 * value:.{digits}f} %" if percent else f"{value:.{digits}f}"
+        return percentage(value, digits) if percent else f"{value:.{digits}f}"
 
     if pd.isna(row["low"]) or pd.isna(row["high"]):
         return write(row["value"])
