@@ -29,6 +29,14 @@ _CHARTS_EMPTY = """() => [...document.querySelectorAll('[id^="altair-viz-"]')].f
     const marks = div.querySelector('canvas, svg.marks');
     return !marks || marks.clientWidth < 50 || marks.clientHeight < 20;
 }).map(div => div.innerText.slice(0, 200) || 'drew nothing')"""
+_CHARTS_CUT = """() => [...document.querySelectorAll('[id^="altair-viz-"] svg.marks')].flatMap(chart => {
+    const edge = chart.getBoundingClientRect();
+    return [...chart.querySelectorAll(['legend', 'axis', 'title'].map(role => `.role-${role} text`).join())]
+        .filter(text => {
+            const { left, right, width } = text.getBoundingClientRect();
+            return width && (left < edge.left - 2 || right > edge.right + 2);
+        }).map(text => `'${text.textContent}' is cut off`);
+})"""
 _MATH_PENDING = (
     "() => [...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container')).length"
 )
@@ -140,9 +148,9 @@ def check(
 ) -> list[Problem]:
     """Open every page from the disk, at every width, and list what is wrong.
 
-    A page is right if its charts have drawn, its formulas are typeset and its tables are tables, the console is
-    clean, nothing was asked of the network, the page does not scroll sideways, and every local link and image
-    leads somewhere.
+    A page is right if its charts have drawn with all their words, its formulas are typeset and its tables are
+    tables, the console is clean, nothing was asked of the network, the page does not scroll sideways, and every
+    local link and image leads somewhere.
 
     Args:
         html_dir: folder of the built pages.
@@ -177,7 +185,7 @@ def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) 
             page.wait_for_function(f"({pending})() === 0", timeout=_WAIT_MS)
         except TooLong:
             found.append((kind, f"{page.evaluate(pending)} not drawn after {_WAIT_MS // 1000} s"))
-    found += [("chart", text) for text in page.evaluate(_CHARTS_EMPTY)]
+    found += [("chart", text) for script in (_CHARTS_EMPTY, _CHARTS_CUT) for text in page.evaluate(script)]
     found += [("math", text) for text in page.evaluate(_MATH_RAW)]
     found += [("markup", text) for text in page.evaluate(_MARKUP_RAW)]
     sideways = page.evaluate(_SIDEWAYS)

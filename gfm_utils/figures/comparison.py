@@ -8,7 +8,7 @@ import pandas as pd
 
 from gfm_utils.analyses.comparison import COMPARED
 from gfm_utils.figures.select import rows_of, with_span
-from gfm_utils.figures.style import COLOURS, themed, tooltips
+from gfm_utils.figures.style import COLOURS, in_lines, themed, tooltips
 
 KINDS = {"text": "text", "dna": "DNA"}
 _Box = tuple[float, float, float, float]  # left, right, top, bottom
@@ -62,7 +62,7 @@ def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:
     )
     axis = alt.Axis(format="%" if measure.percent else "~g", tickCount=4)
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=alt.X("value:Q", title=_lines(measure.text), scale=alt.Scale(zero=False), axis=axis), color=_kind()
+        x=alt.X("value:Q", title=in_lines(measure.text), scale=alt.Scale(zero=False), axis=axis), color=_kind()
     )
     span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", color=_kind())
     layers = [span, points]
@@ -79,7 +79,7 @@ def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     pick = alt.selection_point(fields=["kind"], bind="legend")
     faint = alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15))
     percent = alt.Axis(format="%", tickCount=5)
-    form, heading = ".1%", _lines(COMPARED["entropy_share"].text)
+    form, heading = ".1%", in_lines(COMPARED["entropy_share"].text)
     wide, room = alt.Scale(zero=False, padding=45), alt.Scale(padding=18)
     base = alt.Chart(rows).encode(
         x=alt.X("value:Q", title=heading, scale=wide, axis=percent),
@@ -145,12 +145,6 @@ def _pixels(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 _NAMES = alt.Axis(labelLimit=150)
-
-
-def _lines(text: str) -> list[str]:
-    """A title in two lines where it is too long for a phone."""
-    head, comma, tail = text.partition(", ")
-    return [head + comma, tail] if tail else [text]
 
 
 def _kind() -> alt.Color:

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries, with_span
-from gfm_utils.figures.style import condition_colour, dropdown, state_dash, themed, tooltips
+from gfm_utils.figures.style import condition_colour, dropdown, in_lines, state_dash, themed, tooltips
 
 _STRATA = {
     "token_frequency": "token frequency",
@@ -110,7 +110,9 @@ def agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
         tooltip=["condition", "state", *tooltips("value", "low", "high", "chance")],
     )  # fmt: skip
     bar = base.mark_bar().encode(
-        x=alt.X("value:Q", title="share of tokens with the same likeliest token", axis=alt.Axis(format="%")),
+        x=alt.X(
+            "value:Q", title=in_lines("share of tokens with the same likeliest token"), axis=alt.Axis(format="%")
+        ),
         color=condition_colour(conditions_of(table)),
         opacity=alt.Opacity("state:O", title=None, scale=alt.Scale(domain=states, range=[1, 0.4][: len(states)])),
     )
@@ -155,7 +157,7 @@ def strata_chart(table: pd.DataFrame) -> alt.LayerChart:
         color=condition_colour(conditions_of(table)),
         tooltip=["condition", "stratum", "what", *tooltips("value", "low", "high"), "n:Q"],
     )
-    x = alt.X("value:Q", title="Jensen–Shannon distance (ticks: matched null)", scale=alt.Scale(domainMin=0))
+    x = alt.X("value:Q", title="Jensen–Shannon distance", scale=alt.Scale(domainMin=0))
     points = base.transform_filter("datum.what == 'members'").mark_point(filled=True, size=50).encode(x=x)
     span = base.transform_filter("datum.what == 'members'").mark_rule().encode(x="low:Q", x2="high:Q")
     ticks = base.transform_filter("datum.what == 'matched null'").mark_tick(thickness=2).encode(x=x)
@@ -180,7 +182,9 @@ def strand_chart(table: pd.DataFrame) -> alt.LayerChart | alt.Chart:
         tooltip=["condition", "what", *tooltips("value", "low", "high", text=".4f")],
     )
     points = base.mark_point(filled=True, size=70).encode(
-        x=alt.X("value:Q", title="Jensen–Shannon distance of predicted bases", scale=alt.Scale(domainMin=0))
+        x=alt.X(
+            "value:Q", title=in_lines("Jensen–Shannon distance of predicted bases"), scale=alt.Scale(domainMin=0)
+        )
     )
     span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     return themed(alt.layer(span, points).properties(width="container", height=180))
@@ -210,7 +214,9 @@ def along_chart(table: pd.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     bars = base.mark_bar().encode(
         x=alt.X(
-            "entropy:Q", title="output entropy (bits); black: cost of the true token", axis=alt.Axis(orient="top")
+            "entropy:Q",
+            title=in_lines("output entropy (bits); black: cost of the true token"),
+            axis=alt.Axis(orient="top"),
         ),
         color=alt.Color("js_distance:Q", title="Jensen–Shannon distance", scale=alt.Scale(scheme="viridis")),
     )

@@ -11,7 +11,7 @@ from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.names import ESTIMATOR_NAMES, estimator_name
 from gfm_utils.figures.overview import for_people, value_text
-from gfm_utils.figures.style import COLOURS, NEUTRAL, condition_colour, themed
+from gfm_utils.figures.style import COLOURS, NEUTRAL, condition_colour, in_lines, themed
 
 Scale = Literal["share", "bits"]
 
@@ -182,7 +182,7 @@ def unigram_chart(
         ],
     )
     title = "bits per token" if per == "token" else "bits per base or character"
-    x = alt.X("value:Q", title=f"Unigram entropy ({title})")
+    x = alt.X("value:Q", title=in_lines(f"Unigram entropy ({title})"))
     bar = base.mark_bar(height={"band": 0.6}).encode(
         x=x, color=condition_colour(list(dict.fromkeys([*conditions, *bars["condition"]])), legend=None)
     )

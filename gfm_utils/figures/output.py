@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries, with_span
-from gfm_utils.figures.style import NEUTRAL, condition_colour, state_dash, themed, tooltips
+from gfm_utils.figures.style import NEUTRAL, condition_colour, in_lines, state_dash, themed, tooltips
 
 
 def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -96,7 +96,7 @@ def context_chart(table: pd.DataFrame) -> alt.LayerChart:
         tooltip=["condition", "x", *tooltips("value", "low", "high", text=".4f")],
     )
     points = base.mark_point(filled=True, size=70).encode(
-        x=alt.X("value:Q", title="bits per base or character saved by the model")
+        x=alt.X("value:Q", title=in_lines("bits per base or character saved by the model"))
     )
     span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=NEUTRAL).encode(x="zero:Q")

@@ -1,5 +1,6 @@
 """What all charts share: colours that colour-blind readers can tell apart, and a layout that fits a phone."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,10 @@ DASHES = {
 }
 
 
+#: Legends of colours and of dashes; Vega knows this setting, Altair does not, so Vega-Embed gets it.
+_BELOW_EACH_OTHER = {"top": {"direction": "vertical", "anchor": "start"}}
+
+
 def condition_colour(conditions: Sequence[str], **options: Any) -> alt.Color:
     """Colour by condition: the same conditions in the same order have the same colours in every chart.
 
@@ -35,6 +40,7 @@ def condition_colour(conditions: Sequence[str], **options: Any) -> alt.Color:
 
 def themed(chart: Any) -> Any:
     """The chart with the book's fonts, grid and legends above it that are narrow enough for a phone."""
+    chart = chart.properties(usermeta={"embedOptions": {"config": {"legend": {"layout": _BELOW_EACH_OTHER}}}})
     return (
         chart.configure_view(stroke=None)
         .configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#e6e6e6")
@@ -49,6 +55,11 @@ def themed(chart: Any) -> Any:
         .configure_title(fontSize=14, anchor="start")
         .configure_header(labelFontSize=12, title=None)
     )
+
+
+def in_lines(title: str) -> list[str]:
+    """A title in lines that fit below a chart on a phone."""
+    return textwrap.wrap(title, 30)
 
 
 def tooltips(*names: str, text: str = ".3f") -> list[alt.Tooltip]:

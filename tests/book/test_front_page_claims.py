@@ -42,8 +42,8 @@ def test_verdict_number_null_and_link(dna: float, verdict: str, mark: str, tmp_p
     assert claim.endswith(f"| **{verdict}** | | | |")
     points = 100 * (dna - 0.2)
     assert measure.startswith(
-        f"| [encoder's share, token by token](chapters/fisher) | {mark} | 20.2\u00a0%<br>(untrained 50.0\u00a0%) | "
-        f"{100 * dna + 0.25:.1f}\u00a0%"
+        f"| [encoder's share, token by token](chapters/fisher) | {mark} "
+        f"| 20.2\u00a0%<br>(untrained 50.0\u00a0%) | {100 * dna + 0.25:.1f}\u00a0%"
     )
     assert f"{points:+.1f} [" in measure and measure.endswith("p = 0.029 |")
 

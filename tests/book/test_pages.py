@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from gfm_utils.book import BuildReport
-from gfm_utils.book.pages import check, find_chromium, page_files, screenshots
+from gfm_utils.book.pages import _browser, check, find_chromium, page_files, screenshots
 from gfm_utils.errors import GfmError
 
 FAULTY = """<!DOCTYPE html><html><head><script src="https://example.org/x.js"></script></head><body><main>
 <div id="altair-viz-1"><div class="error">no data</div></div>
+<div id="altair-viz-2"><svg class="marks" width="100" height="30">
+<g class="role-legend"><text x="5" y="20">short</text><text x="60" y="20">a long label</text></g></svg></div>
 <p>| a | b |
 | --- | --- |</p>
 <p>A formula \\(x^2\\) left raw.</p>
@@ -33,9 +35,25 @@ def test_every_kind_of_fault_is_seen(tmp_path: Path) -> None:
     problems = check(tmp_path, widths=(390,))
     kinds = {problem.kind for problem in problems}
     assert kinds == {"chart", "console", "request", "scroll", "math", "markup", "link", "image"}
+    cut = {problem.detail for problem in problems if "cut off" in problem.detail}
+    assert cut == {"'a long label' is cut off"}
     links = {problem.detail.rpartition("/")[2] for problem in problems if problem.kind == "link"}
     assert links == {"missing.html", "faulty.html#nowhere", "missing.png"}
     assert "faulty.html at 390 px: request: https://example.org/x.js" in map(str, problems)
+
+
+@pytest.mark.browser
+def test_charts_fit_their_boxes_when_the_window_grows(toy_build: BuildReport) -> None:
+    assert toy_build.html is not None
+    wide = """() => [...document.querySelectorAll('.vega-embed')].filter(box =>
+        Math.abs(box.querySelector('svg.marks').clientWidth - box.clientWidth) > 60).length"""
+    with _browser() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 900})
+        page.goto((toy_build.html.parent / "chapters/one.html").as_uri())
+        page.wait_for_selector(".vega-embed svg.marks")
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.wait_for_timeout(1500)
+        assert page.evaluate(wide) == 0
 
 
 @pytest.mark.browser
