@@ -30,7 +30,7 @@ def test_values_intervals_and_controls(tmp_path: Path) -> None:
         "| Unigram entropy (bits per token) | **6.70** | **7.00** |",
         "| Loss on hidden tokens, NLL (bits per token) "
         "| **4.76**<br>[4.70, 4.82]<br>untrained 8.02<br>token frequencies 6.80 | – |",
-        "| Overlap of the 10 nearest embeddings | **22.3 %** | – |",
+        "| Overlap of the 10 nearest embeddings | **22.3\u00a0%** | – |",
     ]
 
 
