@@ -157,8 +157,7 @@ def strata_chart(table: pd.DataFrame) -> alt.LayerChart:
         color=condition_colour(conditions_of(table)),
         tooltip=["condition", "stratum", "what", *tooltips("value", "low", "high"), "n:Q"],
     )
-    beside = alt.Axis(titleAnchor="end")  # the names of the strata leave little room below the plot
-    x = alt.X("value:Q", title="Jensen–Shannon distance", scale=alt.Scale(domainMin=0), axis=beside)
+    x = alt.X("value:Q", title="Jensen–Shannon distance", scale=alt.Scale(domainMin=0))
     points = base.transform_filter("datum.what == 'members'").mark_point(filled=True, size=50).encode(x=x)
     span = base.transform_filter("datum.what == 'members'").mark_rule().encode(x="low:Q", x2="high:Q")
     ticks = base.transform_filter("datum.what == 'matched null'").mark_tick(thickness=2).encode(x=x)

@@ -119,9 +119,19 @@ def _with_line(rows: pd.DataFrame, across: str) -> pd.DataFrame:
 
 
 def _layers(
-    base: alt.Chart, across: str, across_title: str, ends: tuple[str, str], line: str, nulls: bool = True
+    base: alt.Chart,
+    across: str,
+    across_title: str,
+    ends: tuple[str, str],
+    line: str | None,
+    nulls: bool = True,
+    named: bool = True,
 ) -> list[alt.Chart]:
-    """Intervals, line through text's noise, null and point of every condition, and names of the plain ones."""
+    """Intervals, line through text's noise, null and point of every condition, and names of the plain ones.
+
+    A layer without a row would make Vega complain: where there is no line, no null or no plain condition, it is
+    left out.
+    """
     scale_x, axis_x = alt.Scale(zero=False, padding=14), alt.Axis(tickCount=6)
     if across == "gain":  # most conditions lie between 0 and 0.3 bits
         scale_x = alt.Scale(type="symlog", constant=0.1, zero=False, padding=14, nice=False)
@@ -137,17 +147,16 @@ def _layers(
     null = base.transform_filter(f"datum.state != 'trained' && datum.state != '{LINE}'")
     null = null.mark_point(shape="stroke", size=90, opacity=0.6, strokeWidth=1.5)
     null = null.encode(x=x, y=y, color=colour, tooltip=tips)
+    joined = base.transform_filter(line or "false").mark_line(strokeWidth=1.5, opacity=0.6)
+    names = trained.transform_filter("datum.dose == 'as it is'").mark_text(align="left", dx=8, dy=-6, fontSize=11)
     return [
-        base.transform_filter(line).mark_line(strokeWidth=1.5, opacity=0.6)
-        .encode(x=x, y=y, color=colour, order=f"{across}:Q"),
+        *([joined.encode(x=x, y=y, color=colour, order=f"{across}:Q")] if line else []),
         trained.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
         trained.mark_rule(strokeWidth=2).encode(x=alt.X(f"{ends[0]}:Q", title=across_title), x2=f"{ends[1]}:Q"),
         *([null] if nulls else []),
         trained.mark_point(filled=True, size=70, opacity=1).encode(tooltip=tips),
-        trained.transform_filter("datum.dose == 'as it is'")
-        .mark_text(align="left", dx=8, dy=-6, fontSize=11)
-        .encode(text="kind:N"),
-    ]  # fmt: skip
+        *([names.encode(text="kind:N")] if named else []),
+    ]
 
 
 def main_chart(table: pd.DataFrame) -> alt.VConcatChart:
@@ -195,7 +204,8 @@ def dose_chart(table: pd.DataFrame) -> alt.LayerChart:
     at = {end: _chosen_axis(f"gain{end}") for end in ("", "_low", "_high")}
     base = alt.Chart(rows).transform_filter(where)
     base = base.transform_calculate(at=at[""], at_low=at["_low"], at_high=at["_high"])
-    layers = _layers(base, "at", "as chosen below", ("at_low", "at_high"), "datum.joined")
+    line, named = "datum.joined" if rows["joined"].any() else None, bool((rows["dose"] == "as it is").any())
+    layers = _layers(base, "at", "as chosen below", ("at_low", "at_high"), line, named=named)
     if len(lacking):
         word = alt.Chart(lacking).transform_filter(where).mark_text(fontSize=13)
         layers.append(word.encode(text=alt.value("not measured in this run"), x=alt.value(150), y=alt.value(160)))

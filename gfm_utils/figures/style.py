@@ -23,7 +23,7 @@ DASHES = {
 
 
 #: Legends of colours and of dashes; Vega knows this setting, Altair does not, so Vega-Embed gets it.
-_BELOW_EACH_OTHER = {"top": {"direction": "vertical", "anchor": "start"}}
+_BELOW_EACH_OTHER = {"top": {"direction": "vertical", "anchor": "end"}}
 
 
 def condition_colour(conditions: Sequence[str], **options: Any) -> alt.Color:
@@ -44,6 +44,7 @@ def themed(chart: Any) -> Any:
     return (
         chart.configure_view(stroke=None)
         .configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#e6e6e6")
+        .configure_axisX(titleAnchor="end")  # below the names of rows too: the plot alone is too narrow on a phone
         .configure_legend(
             orient="top",
             direction="horizontal",

@@ -73,6 +73,18 @@ def test_every_dose_is_a_point_against_every_axis(response):
     assert one["kind"] == "DNA" and dose_name("b+markov4@kmer4") == "markov4"
 
 
+def test_a_chart_has_no_layer_without_rows(response):
+    """Vega would complain of it in the reader's console."""
+
+    def marks(table):
+        return [layer["mark"]["type"] for layer in figures.dose_chart(table).to_dict()["layer"]]
+
+    every = ["line", "rule", "rule", "point", "point", "text"]
+    chains = response[response["condition"].str.contains("markov", regex=False)]
+    assert marks(response) == every and marks(chains) == every[1:5]  # no text to join, no condition as it is
+    assert marks(response[response["condition"].str.startswith("b")]) == every[1:]
+
+
 def test_the_line_is_straight_between_the_doses_of_text(response):
     """As the match is: also where the axis is not straight."""
     line = [row for row in drawn(figures.main_chart(response)) if row["state"] == LINE]
