@@ -192,8 +192,8 @@ CLAIMS = (
 def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
     """Corpora and conditions of text, and of DNA, told apart by the unit of their symbols."""
     text, dna = (
-        list(dict.fromkeys(rows.loc[(rows["unit"] == unit).fillna(False), "condition"]))
-        for unit in ("bits/character", "bits/base")
+        list(dict.fromkeys(rows.loc[rows["unit"].isin(units), "condition"]))
+        for units in (("bits/character", "characters/token"), ("bits/base", "bases/token"))
     )
     return text, dna
 

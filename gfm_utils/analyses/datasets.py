@@ -46,6 +46,16 @@ def corpus_table(found: Sequence[corpora.Corpus], profile: Profile, seed: int = 
     return tables.table(rows)
 
 
+def symbols_per_token(store: TokenStore) -> Row:
+    """Bases or characters of a token of the training part; the unit also tells DNA from text."""
+    counts = store.counts("train")[len(SPECIAL) :]
+    value = float(counts @ store.token_lengths[len(SPECIAL) :] / counts.sum())
+    return {
+        "condition": store.condition, "metric": "symbols_per_token", "unit": f"{store.unit}s/token",
+        "value": value, "n": int(counts.sum()),
+    }  # fmt: skip
+
+
 def token_table(stores: Sequence[TokenStore]) -> pd.DataFrame:
     """Result table of the tokens of the training part.
 
@@ -61,14 +71,13 @@ def token_table(stores: Sequence[TokenStore]) -> pd.DataFrame:
         base = {"condition": store.condition}
         counts = store.counts("train")[len(SPECIAL) :]
         total = int(counts.sum())
-        lengths = store.token_lengths[len(SPECIAL) :]
         ranked = np.sort(counts)[::-1] / total
         for metric, unit, value in (
             ("tokens", "tokens", total),
-            ("symbols_per_token", f"{store.unit}s/token", float(counts @ lengths / total)),
             ("vocabulary_used", "share", float((counts > 0).mean())),
         ):
             rows.append({**base, "metric": metric, "unit": unit, "value": value, "n": total})
+        rows.append(symbols_per_token(store))
         ranks = np.unique(np.geomspace(1, len(ranked), 60).round().astype(int))
         rows += [
             {

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gfm_utils import tables
 from gfm_utils.analyses import intervals
+from gfm_utils.analyses.datasets import symbols_per_token
 from gfm_utils.analyses.distributions import entropy
 from gfm_utils.analyses.nucleus import DEPTH, TOP_P, VARIANTS, js_distances, nuclei, shared_ranks
 from gfm_utils.analyses.nulls import matched_null
@@ -182,7 +183,7 @@ def disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42
         that rank tokens high as often as they do, but independently.
         On the axes ``token_frequency``, ``output_entropy``, ``gc`` and ``soft_masked``: ``js_distance``,
         ``js_distance_matched_null``, ``top1_agreement`` and ``mutual_information`` by stratum.
-        On the axis ``interval_over``: with intervals over test sequences.
+        On the axis ``interval_over``: with intervals over test sequences. ``symbols_per_token``.
 
     Args:
         ensembles: one a condition, of two members at least.
@@ -193,6 +194,7 @@ def disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42
     for ensemble in ensembles:
         truth = masked_test_tokens(ensemble, profile.test_windows, profile.test_mask, seed)
         bands = bands_of(ensemble, profile, seed)
+        rows.append(symbols_per_token(ensemble.store))
         for state in STATES:
             stream = predictions(ensemble, state, profile.test_windows, profile.test_mask, seed)
             sums = disagreement_sums((batch.log_p for batch in stream), -(-truth.size // NULL_TOKENS))

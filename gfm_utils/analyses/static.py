@@ -9,6 +9,7 @@ import pandas as pd
 
 from gfm_utils import tables
 from gfm_utils.analyses.alignment import FEWEST_TOKENS, linear_cka, procrustes, rbf_cka
+from gfm_utils.analyses.datasets import symbols_per_token
 from gfm_utils.analyses.neighbours import (
     Matrix,
     Neighbourhoods,
@@ -44,7 +45,8 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     - no axis: ``procrustes_disparity``, ``aligned_cosine``, ``linear_cka``, ``rbf_cka``, and the debiased
       ``linear_cka_debiased``, ``rbf_cka_debiased``;
     - axis ``band`` (tokens by their frequency, see ``frequency_bands``): those without an axis, among the tokens
-      of the band; axis ``band_at_k10``: the first three, of the band's tokens among all.
+      of the band; axis ``band_at_k10``: the first three, of the band's tokens among all;
+    - one a condition: ``symbols_per_token``.
 
     Args:
         ensembles: one a condition.
@@ -52,6 +54,7 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     rows: list[Row] = []
     for ensemble in ensembles:
         seen, bands = compared_tokens(ensemble)
+        rows.append(symbols_per_token(ensemble.store))
         for state in STATES:
             matrices = [input_embeddings(member.model(state))[seen] for member in ensemble.members]
             rows += embedding_rows(

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gfm_utils.analyses import disagreement, fisher_information, output_distributions, static_embeddings
 from gfm_utils.analyses.claims import (
     AGAINST,
     CLAIMS,
@@ -154,3 +155,16 @@ def test_verdicts_have_their_level_where_nothing_differs():
         rows.loc[place, "value"] = rng.normal(size=place.sum())
         spoke += one(rows).outcome == FOR
     assert spoke / 200 < 0.06
+
+
+def test_the_table_of_every_chapter_with_claims_tells_text_from_dna(trained, smoke):
+    """Also alone, as the chapter shows it: a table of shares and distances has no bits per base."""
+    found = {
+        "predictions": output_distributions(trained, smoke),
+        "disagreement": disagreement(trained, smoke),
+        "static_embeddings": static_embeddings(trained),
+        "fisher": fisher_information(trained, smoke),
+    }
+    chapters = {measure.chapter.rpartition("/")[2] for claim in CLAIMS for measure in claim.measures}
+    assert chapters == {"entropy", *found}  # whose table counts bits per base and character
+    assert {name for name, rows in found.items() if check_claims(rows)} == set(found)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils import tables
+from gfm_utils.analyses.datasets import symbols_per_token
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.kinds import squared_gradients
 from gfm_utils.analyses.fisher.measuring import (
@@ -67,7 +68,7 @@ def fisher_information(
     (tokens drawn from the model), ``_paper`` (the paper's own form, in the profile's batches) and ``_invariant``
     (Σ θ² F, without a unit). Then ``gradient_noise_ratio`` (share) and ``effective_dimension``, both not of a
     random context, and ``context_gain`` (bits/token, axis ``on`` ``fisher_tokens``: on the tokens whose gradients
-    are taken).
+    are taken). ``symbols_per_token`` has no state.
 
     States: ``trained``, ``untrained``, ``random_context`` (trained members that read the visible tokens in
     random order) and ``shuffled`` (trained on tokens in random order, and read there; of the plain condition).
@@ -84,6 +85,7 @@ def fisher_information(
     further = {"trained": [SAMPLED, paper, INVARIANT], "untrained": [paper, INVARIANT]}
     for ensemble in ensembles:
         examples = masked_tokens(ensemble, profile.fisher_windows, profile.test_mask, seed)
+        rows.append(symbols_per_token(ensemble.store))
         for state in STATES:
             rows += _state_rows(ensemble, examples, state, _base(ensemble, state), further[state])
         rows += _state_rows(
