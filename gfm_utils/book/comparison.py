@@ -18,7 +18,7 @@ from gfm_utils.book.jobs import DONE, Outcome
 from gfm_utils.book.site import pages_of
 from gfm_utils.figures.claims import claims_table
 from gfm_utils.figures.comparison import comparison_chart, comparison_rows, entropy_gain_chart
-from gfm_utils.figures.numbers import percentage
+from gfm_utils.figures.numbers import plain
 from gfm_utils.files import atomic
 from gfm_utils.tables import write_table
 from gfm_utils.tokens import Condition
@@ -181,11 +181,8 @@ def _numbers(table: pd.DataFrame, have: set[str]) -> str:
 
 
 def _number(row: pd.Series, percent: bool) -> str:
-    def write(value: float) -> str:
-        return percentage(value) if percent else f"{value:.3f}"
-
-    text = write(row["value"])
-    return text if row["low"] == row["high"] else f"{text} [{write(row['low'])}, {write(row['high'])}]"
+    text, low, high = (plain(row[end], percent) for end in ("value", "low", "high"))
+    return text if row["low"] == row["high"] else f"{text} [{low}, {high}]"
 
 
 def _safe(text: str) -> str:

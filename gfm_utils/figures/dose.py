@@ -24,7 +24,7 @@ from gfm_utils.analyses.effects import (
 )
 from gfm_utils.analyses.intervals import LEVEL
 from gfm_utils.figures.comparison import KINDS
-from gfm_utils.figures.numbers import difference, percentage
+from gfm_utils.figures.numbers import difference, percentage, plain
 from gfm_utils.figures.select import rows_of, summaries, with_span
 from gfm_utils.figures.style import COLOURS, dropdown, stroke_legend, themed, tooltips
 from gfm_utils.tokens import SPECIAL, Condition
@@ -268,7 +268,7 @@ def rests_table(rests: pd.DataFrame, conditions: Sequence[str] | None = None) ->
     lines = [f"| {' | '.join(heads)} |", "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"]
     for metric in _primary_first(rows["metric"]):
         for _, row in rows[rows["metric"] == metric].iterrows():
-            own, beside = (_plain_number(row[name], metric) for name in ("own", "beside"))
+            own, beside = (plain(row[name], MEASURES[metric].percent) for name in ("own", "beside"))
             lines.append(
                 f"| {_measure_name(metric)} | `{dna_name(row['condition'])}` | {own} | {beside} | "
                 f"{_number(row, metric)} | {ratio_text(row)} | {row['agree']} of {row['ways']} ways | "
@@ -317,10 +317,6 @@ def dna_name(condition: str) -> str:
 def _number(row: pd.Series, metric: str) -> str:
     """A difference with its interval; percentages are points."""
     return difference(row["value"], row["low"], row["high"], MEASURES[metric].percent)
-
-
-def _plain_number(value: float, metric: str) -> str:
-    return percentage(value) if MEASURES[metric].percent else f"{value:.3f}"
 
 
 def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:

@@ -8,6 +8,11 @@ def percentage(share: float, digits: int = 1) -> str:
     return f"{round(100 * share, digits) + 0.0:.{digits}f}\u00a0%"  # + 0.0: no -0.0
 
 
+def plain(value: float, percent: bool) -> str:
+    """A share as ``12.5 %`` if ``percent``, any other number as ``0.123``."""
+    return percentage(value) if percent else f"{value:.3f}"
+
+
 def difference(value: float, low: float, high: float, percent: bool) -> str:
     """``+0.123 [+0.100, +0.150]``, or as percentage points ``+12.3 [+10.0, +15.0] points``.
 

@@ -86,17 +86,17 @@ def _beside(row: pd.Series) -> str:
     return LEFT[row["outcome"]] + ("" if share == "–" else f": {share} of text's")
 
 
-def _lines(name: str, table: pd.DataFrame, contrasts: Contrasts) -> list[str]:
+def _lines(heading: str, table: pd.DataFrame, contrasts: Contrasts) -> list[str]:
     """A heading and a bullet a finding, the primary measures first."""
     there = [kind for kind in KINDS if kind in kind_of(table).values()]
-    none = [f"{name}: there are no doses to compare."]
+    none = [f"{heading}: there are no doses to compare."]
     if table.empty:
         return none
     x = verdict_setting(table, contrasts)
     effects = dose_effects(table, x, contrasts)
     if effects.empty:
         return none
-    lines = [f"{name} ({setting_name(x)}):", ""]
+    lines = [f"{heading} ({setting_name(x)}):", ""]
     lines += _primary(effects) if len(there) == len(KINDS) else _of_one(effects, KINDS[there[0]])
     lines += _unlearned(effects, table, x)
     plain = plain_only(matched_rests(table, x))
