@@ -13,6 +13,7 @@ from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import BIAS, CROSS, MASK, TOKENS, VISIBLE, groups_of
 from gfm_utils.analyses.fisher.kinds import Arrays, batch_size, check
 from gfm_utils.analyses.fisher.layers import Block
+from gfm_utils.analyses.fisher.memory import values_at_once
 
 
 def scaled_squares(model: Any, examples: MaskedTokens, per: Per = "token") -> Arrays:
@@ -35,7 +36,8 @@ def scaled_squares(model: Any, examples: MaskedTokens, per: Per = "token") -> Ar
     check(model)
     way = _scaled_by_layers if exact.has_hooks(model) else _scaled_whole
     # the gradients of one matrix of all windows of a batch are held together
-    size = max(1, min(batch_size(model, examples), layers.BUDGET // (model.config.vocab_size * 64)))
+    held = values_at_once(layers.BUDGET, model.device)
+    size = max(1, min(batch_size(model, examples), held // (model.config.vocab_size * 64)))
     parts = [way(model, batch, per) for batch in examples.batches(size)]
     return {group: torch.cat([part[group] for part in parts]).cpu().numpy() for group in parts[0]}
 
@@ -79,7 +81,7 @@ def _scaled_whole(model: Any, examples: MaskedTokens, per: Per) -> Sums:
 def _table_blocks(back: Returned) -> Iterator[tuple[int, Block, torch.Tensor | None]]:
     """First row, and gradients of some rows of the input embedding through the input and, if tied, the output."""
     weight, tied = back.lookup.module.weight, back.decoder.lookup is not None
-    rows = max(1, layers.BUDGET // (len(back.embedded) * weight.shape[1]))
+    rows = layers.rows_at_once(back.embedded, weight.shape[1])
     for begin in range(0, len(weight), rows):
         part = slice(begin, begin + rows)
         outgoing = back.decoder.errors[..., part].mT @ back.decoder.features if tied else None

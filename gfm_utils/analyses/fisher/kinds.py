@@ -19,10 +19,11 @@ from gfm_utils.analyses.fisher import exact, fallback
 from gfm_utils.analyses.fisher.exact import Per
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import groups_of
+from gfm_utils.analyses.fisher.memory import values_at_once
 from gfm_utils.ensembles import masked_features
 from gfm_utils.errors import GfmError
 
-#: Values that one batch holds, roughly: activations of its windows, or gradients where these are formed.
+#: Values that one batch holds on a CPU, roughly: activations of its windows, or gradients where these are formed.
 BUDGET = 2**23
 #: Largest vocabulary over which an expectation is taken token by token.
 LARGEST_VOCABULARY = 1024
@@ -83,13 +84,14 @@ def check(model: Any) -> None:
 
 def batch_size(model: Any, examples: MaskedTokens) -> int:
     """Windows that are taken at once."""
+    budget = values_at_once(BUDGET, model.device)
     parameters = sum(value.numel() for value in model.parameters())
     if not exact.has_hooks(model):
-        return max(1, BUDGET // parameters)
+        return max(1, budget // parameters)
     shape, (_, window) = model.config, examples.ids.shape
     layer = 12 * shape.hidden_size + 3 * shape.intermediate_size + shape.num_attention_heads * window
     values = window * layer * shape.num_hidden_layers + 4 * examples.positions.shape[1] * shape.vocab_size
-    return max(1, BUDGET // values)
+    return max(1, budget // values)
 
 
 def _sums(model: Any, examples: MaskedTokens, per: Per) -> Arrays:

@@ -15,7 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-#: Values of a gradient that are held at once where gradients of examples have to be formed.
+from gfm_utils.analyses.fisher.memory import values_at_once
+
+#: Values of a gradient that are held at once on a CPU where gradients of examples have to be formed.
 BUDGET = 2**25
 
 
@@ -55,9 +57,14 @@ def product_squares(inputs: torch.Tensor, gradients: torch.Tensor) -> torch.Tens
     return torch.linalg.vecdot((inputs @ inputs.mT).flatten(1), (gradients @ gradients.mT).flatten(1))
 
 
+def rows_at_once(inputs: torch.Tensor, width: int) -> int:
+    """Rows of a matrix whose gradients for all examples of a layer's inputs (n, ...) are formed together."""
+    return max(1, values_at_once(BUDGET, inputs.device) // (len(inputs) * width))
+
+
 def blocks_of_product(weight: torch.Tensor, inputs: torch.Tensor, gradients: torch.Tensor) -> Iterator[Block]:
     """The gradients of a matrix (o, i) themselves, some rows at a time."""
-    rows = max(1, BUDGET // (len(inputs) * weight.shape[1]))
+    rows = rows_at_once(inputs, weight.shape[1])
     for begin in range(0, len(weight), rows):
         part = slice(begin, begin + rows)
         yield Block(weight[part], gradients[..., part].mT @ inputs)
@@ -176,7 +183,7 @@ class Lookup(Layer):
 
     def blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
         """See ``Layer``."""
-        rows = max(1, BUDGET // (len(self.inputs) * gradients.shape[-1]))
+        rows = rows_at_once(self.inputs, gradients.shape[-1])
         for begin in range(0, len(self.module.weight), rows):
             part = slice(begin, begin + rows)
             yield Block(self.module.weight[part], self.dense(gradients, part))

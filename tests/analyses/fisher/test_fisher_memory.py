@@ -1,0 +1,70 @@
+"""What is held at once, on a CPU and on a stand-in for a GPU: no device is asked but for its free memory."""
+
+import pytest
+import torch
+
+from gfm_utils.analyses.fisher import formed, kinds, layers, memory
+from gfm_utils.analyses.fisher.examples import MaskedTokens
+from gfm_utils.ensembles import build_model
+
+GPU = torch.device("cuda")
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """Sets the free bytes of the GPU, of which another 2**10 are kept by PyTorch, unused."""
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda where: 3 * 2**10)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda where: 2 * 2**10)
+    return lambda count: monkeypatch.setattr(torch.cuda, "mem_get_info", lambda where: (count, 2**40))
+
+
+def examples(windows=64, window=128, masked=12):
+    ids = torch.full((windows, window), 7)
+    places = torch.arange(masked).repeat(windows, 1)
+    return MaskedTokens(ids, places, torch.full_like(places, 9), 4)
+
+
+@pytest.mark.parametrize("preset", ["modernbert-6x256", "bert-90m", "roformer-2x64"])
+def test_batches_fill_a_gpu_and_fit_into_it(preset, free, monkeypatch):
+    with torch.device("meta"):
+        model = build_model(preset, 4101, 128, 1).eval()
+    given = examples()
+    on_cpu = kinds.batch_size(model, given)
+    monkeypatch.setattr(type(model), "device", property(lambda self: GPU))
+    sizes = []
+    for gigabytes in (1e-3, 8, 16, 10**6, 10**7):
+        free(int(gigabytes * 2**30))
+        sizes.append(kinds.batch_size(model, given))
+    assert on_cpu == sizes[0] < 5 * on_cpu < sizes[1] < sizes[2] < sizes[3] == sizes[4]
+    assert 1.9 < sizes[2] / sizes[1] < 2.4
+
+
+def test_a_gpus_memory_counts_what_is_kept_unused_and_a_cpu_has_its_own(free):
+    free(2**34)
+    assert memory.values_at_once(5, GPU) == (2**34 + 2**10) // memory.BYTES
+    assert memory.values_at_once(2**35, GPU) == 2**35
+    assert memory.values_at_once(5, torch.device("cpu")) == 5
+
+
+def test_gradients_are_formed_in_as_many_blocks_as_the_device_has_room_for(naive, free, monkeypatch):
+    """The same numbers whatever is free; tensors are on the CPU, and only said to be on the GPU."""
+    model, given = naive.problem()
+    monkeypatch.setattr(layers, "BUDGET", 2000)
+    counts, results, block = [], [], layers.Block
+    monkeypatch.setattr(layers, "Block", lambda *parts: counts.append(1) or block(*parts))
+    for where in ("cpu", "cuda"):
+        free(2**34)
+        for module in (formed, layers):
+            monkeypatch.setattr(
+                module,
+                "values_at_once",
+                lambda least, _, where=where: memory.values_at_once(least, torch.device(where)),
+            )
+        counts.clear()
+        results.append((formed.scaled_squares(model, given), len(counts)))
+    (small, many), (large, few) = results
+    assert many > 2 * few
+    for group, values in small.items():
+        torch.testing.assert_close(
+            torch.from_numpy(large[group]), torch.from_numpy(values), rtol=1e-12, atol=1e-18
+        )
