@@ -26,14 +26,22 @@ from numpy.typing import NDArray
 from gfm_utils import tables
 from gfm_utils.analyses.distributions import LOG2, js_divergence
 from gfm_utils.analyses.rows import Row, member_rows, pair_rows
-from gfm_utils.ensembles import STATES, Ensemble, State, device, masked_logits, masked_windows
+from gfm_utils.ensembles import (
+    STATES,
+    Ensemble,
+    State,
+    device,
+    masked_logits,
+    masked_windows,
+    windows_at_once,
+)
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL
 
 Ints = NDArray[np.int64]
 _MASK = SPECIAL.index("[MASK]")
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
-#: Sequences that a model reads at a time.
+#: Sequences that a model reads at a time, at most.
 _BATCH = 64
 
 
@@ -146,51 +154,59 @@ def base_predictions(
         From the forward strand and from the other one, in bases of the forward strand, both of shape
         (members, 2 * stretches, 4): first bases, then last ones.
     """
-    first, last = _letters(ensemble)
-    ahead: list[tuple[int, int, int]] = [(s.window, s.forward[0], s.forward[1] - 1) for s in strands.stretches]
-    back: list[tuple[int, int, int]] = [(s.window, s.reverse[0], s.reverse[1] - 1) for s in strands.stretches]
+    letters = torch.stack(_letters(ensemble))
+    ahead = [(s.window, s.forward[0], s.forward[1] - 1) for s in strands.stretches]
+    back = [(s.window, s.reverse[0], s.reverse[1] - 1) for s in strands.stretches]
     forward, reverse = [], []
     for member in ensemble.members:
         model = member.model(state, device())
-        begin, end = _marginals(model, strands.forward, ahead, first, last)
-        forward.append(torch.cat([begin, end]))
-        begin, end = _marginals(model, strands.reverse, back, first, last)
-        reverse.append(torch.cat([end.flip(-1), begin.flip(-1)]))  # A <-> T, C <-> G
+        forward.append(torch.cat(_marginals(model, strands.forward, ahead, letters).unbind(1)))
+        found = _marginals(model, strands.reverse, back, letters)
+        reverse.append(torch.cat(found.flip(1, 2).unbind(1)))  # the last base is first, and A <-> T, C <-> G
     return torch.stack(forward).numpy(), torch.stack(reverse).numpy()
 
 
 @torch.inference_mode()
 def _marginals(
-    model: object,
-    sequences: list[Ints],
-    places: list[tuple[int, int, int]],
-    first: torch.Tensor,
-    last: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """First letters at the first place, and last letters at the last place, of stretches: (stretches, 4) each."""
-    out = [torch.zeros(len(places), 4, dtype=torch.float64) for _ in range(2)]
-    of_window: dict[int, list[int]] = {}
-    for number, (window, _, _) in enumerate(places):
-        of_window.setdefault(window, []).append(number)
-    lengths = np.array([len(sequence) for sequence in sequences])
+    model: object, sequences: list[Ints], stretches: list[tuple[int, int, int]], letters: torch.Tensor
+) -> torch.Tensor:
+    """Distributions over A, C, G, T at both ends of stretches, computed where the model is.
+
+    Args:
+        model: that predicts.
+        sequences: windows with ``[MASK]``, of any lengths.
+        stretches: window, first and last place of each, in the order of windows.
+        letters: which tokens have which letter at their first and at their last place, (2, vocabulary, 4).
+
+    Returns:
+        The first letter at the first place and the last letter at the last place, on the CPU, (stretches, 2, 4).
+    """
+    out = torch.zeros(len(stretches), 2, 4, dtype=torch.float64)
+    numbers = np.array(stretches, dtype=np.int64).reshape(-1, 3)
+    window, places = numbers[:, 0], numbers[:, 1:]
+    counts = np.bincount(window, minlength=len(sequences))
+    slots = np.arange(len(window)) - (np.cumsum(counts) - counts)[window]  # of stretches in their windows
+    lengths, letters = np.array([len(sequence) for sequence in sequences]), letters.to(device())
     for length in np.unique(lengths):
         same = np.flatnonzero(lengths == length)
-        for begin in range(0, len(same), _BATCH):
-            part = same[begin : begin + _BATCH]
-            ids = torch.from_numpy(np.stack([sequences[window] for window in part]).astype(np.int64))
-            most = max(len(of_window[window]) for window in part)
-            positions = torch.zeros(len(part), 2 * most, dtype=torch.int64)
-            for row, window in enumerate(part):
-                for column, number in enumerate(of_window[window]):
-                    positions[row, 2 * column], positions[row, 2 * column + 1] = places[number][1:]
-            logits = masked_logits(model, ids.to(device()), positions.to(device()))
+        step = _step(1, 2 * int(counts[same].max()), letters.shape[1])
+        for begin in range(0, len(same), step):
+            part = same[begin : begin + step]
+            here = np.flatnonzero(np.isin(window, part))
+            rows, columns = np.searchsorted(part, window[here]), slots[here]
+            ends = np.zeros((len(part), counts[part].max(), 2), dtype=np.int64)
+            ends[rows, columns] = places[here]
+            ids = torch.from_numpy(np.stack([sequences[number] for number in part]).astype(np.int64))
+            logits = masked_logits(model, ids.to(device()), torch.from_numpy(ends).flatten(1).to(device()))
             logits[..., : len(SPECIAL)] = -torch.inf  # a base is asked for
-            p = logits.double().softmax(-1).cpu()
-            for row, window in enumerate(part):
-                for column, number in enumerate(of_window[window]):
-                    for which, (letters, place) in enumerate(((first, 2 * column), (last, 2 * column + 1))):
-                        out[which][number] = p[row, place] @ letters
-    return out[0], out[1]
+            p = logits.double().softmax(-1).unflatten(1, (-1, 2))
+            out[here] = torch.einsum("nsev,evl->nsel", p, letters).cpu()[rows, columns]
+    return out
+
+
+def _step(members: int, masked: int, vocabulary: int) -> int:
+    """Windows that are read at a time, their distributions within what predictions may hold."""
+    return min(_BATCH, windows_at_once(members, masked, vocabulary))
 
 
 def strand_disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
@@ -213,11 +229,12 @@ def strand_disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: i
         strands = hidden_strands(ensemble, profile.test_windows, profile.test_mask, seed)
         level: Row = {"condition": ensemble.condition, "metric": "strand_js_distance_unigram", "unit": "distance"}
         rows.append({**level, "value": frequency_flip(ensemble)})
+        renamed = _reversed_ids(ensemble)
         for state in STATES:
             base = {"condition": ensemble.condition, "state": state}
             rows += _base_rows(base, ensemble, strands, state)
-            if _reversed_ids(ensemble) is not None:
-                rows += _token_rows(base, ensemble, state, profile, seed)
+            if renamed is not None:
+                rows += _token_rows(base, ensemble, renamed, state, profile, seed)
     return tables.table(rows)
 
 
@@ -226,8 +243,9 @@ def _base_rows(base: Row, ensemble: Ensemble, strands: Strands, state: State) ->
     seeds, n = ensemble.seeds, forward.shape[1]
     distance = {**base, "unit": "distance"}
     flip = js_divergence(forward, reverse).sqrt().mean(1).numpy()
+    between = (_between(forward) / n).numpy()
     yield from member_rows({**distance, "metric": "strand_js_distance"}, seeds, flip, n)
-    yield from pair_rows({**distance, "metric": "member_js_distance"}, seeds, _between(forward), n)
+    yield from pair_rows({**distance, "metric": "member_js_distance"}, seeds, between, n)
     truth = torch.tensor([s.bases[end] for end in (0, 1) for s in strands.stretches])
     for strand, p in (("forward", forward), ("reverse", reverse)):
         loss = -(p[:, torch.arange(n), truth].log() / LOG2).mean(1).numpy()
@@ -235,34 +253,58 @@ def _base_rows(base: Row, ensemble: Ensemble, strands: Strands, state: State) ->
         yield from member_rows(one, seeds, loss, n)
 
 
-@torch.inference_mode()
-def _token_rows(base: Row, ensemble: Ensemble, state: State, profile: Profile, seed: int) -> Iterator[Row]:
-    renamed = _reversed_ids(ensemble)
-    assert renamed is not None
+def _token_rows(
+    base: Row, ensemble: Ensemble, renamed: Ints, state: State, profile: Profile, seed: int
+) -> Iterator[Row]:
     shown, positions, _, _ = masked_windows(
         ensemble.store, "test", ensemble.spec.window, profile.test_windows, profile.test_mask, seed
     )
-    flipped, mirrored = renamed[shown[:, ::-1]], shown.shape[1] - 1 - positions
     models = [member.model(state, device()) for member in ensemble.members]
-    flip, between = np.zeros(len(models)), np.zeros((len(models), len(models)))
-    for begin in range(0, len(shown), _BATCH):
-        part = slice(begin, begin + _BATCH)
-        sides = []
-        for ids, places in ((shown, positions), (flipped, mirrored)):
-            inputs = [torch.from_numpy(np.ascontiguousarray(array[part])).to(device()) for array in (ids, places)]
-            sides.append([masked_logits(model, *inputs).double().softmax(-1).cpu() for model in models])
-        forward, reverse = (torch.stack(side).flatten(1, 2) for side in sides)
-        flip += js_divergence(forward, reverse[..., torch.from_numpy(renamed)]).sqrt().sum(1).numpy()
-        between += _between(forward) * forward.shape[1]
+    flip, between = _token_distances(models, shown, positions, renamed)
     n = positions.size
     distance = {**base, "unit": "distance"}
     yield from member_rows({**distance, "metric": "strand_token_js_distance"}, ensemble.seeds, flip / n, n)
     yield from pair_rows({**distance, "metric": "member_token_js_distance"}, ensemble.seeds, between / n, n)
 
 
-def _between(p: torch.Tensor) -> NDArray[np.float64]:
-    """Mean distances between members, (members, n, letters) -> (members, members)."""
-    return np.stack([js_divergence(one[None], p).sqrt().mean(1).numpy() for one in p])
+@torch.inference_mode()
+def _token_distances(
+    models: Sequence[object], shown: Ints, positions: Ints, renamed: Ints
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distances summed over masked tokens, computed where the models are: no distribution leaves a GPU.
+
+    Args:
+        models: the members.
+        shown: windows with ``[MASK]``, shape (n, window).
+        positions: the masked places, shape (n, m).
+        renamed: id of each token's reverse complement, shape (vocabulary,).
+
+    Returns:
+        Between the strands of each member, (members,), and between members on the forward strand,
+        (members, members).
+    """
+    sides = ((shown, positions), (renamed[shown[:, ::-1]], shown.shape[1] - 1 - positions))
+    inputs = [[torch.from_numpy(array.copy()).to(device()) for array in side] for side in sides]
+    order, step = torch.from_numpy(renamed).to(device()), _step(len(models), positions.shape[1], len(renamed))
+    flip = torch.zeros(len(models), dtype=torch.float64, device=device())
+    between = flip.new_zeros(len(models), len(models))
+    for begin in range(0, len(shown), step):
+        part = slice(begin, begin + step)
+        forward, reverse = (
+            torch.stack([masked_logits(model, ids[part], places[part]) for model in models])
+            .double()
+            .softmax(-1)
+            .flatten(1, 2)
+            for ids, places in inputs
+        )
+        flip += js_divergence(forward, reverse[..., order]).sqrt().sum(1)
+        between += _between(forward)
+    return flip.cpu().numpy(), between.cpu().numpy()
+
+
+def _between(p: torch.Tensor) -> torch.Tensor:
+    """Summed distances between members, (members, n, letters) -> (members, members)."""
+    return torch.stack([js_divergence(one[None], p).sqrt().sum(1) for one in p])
 
 
 def frequency_flip(ensemble: Ensemble) -> float:

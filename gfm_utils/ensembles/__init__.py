@@ -16,7 +16,13 @@ from gfm_utils.ensembles.ensemble import (
     train_planned,
 )
 from gfm_utils.ensembles.local import device
-from gfm_utils.ensembles.predictions import Predictions, masked_test_tokens, predictions, predictions_of
+from gfm_utils.ensembles.predictions import (
+    Predictions,
+    masked_test_tokens,
+    predictions,
+    predictions_of,
+    windows_at_once,
+)
 from gfm_utils.ensembles.presets import PRESETS, build_model, masked_features, masked_logits
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import log_spaced
@@ -49,4 +55,5 @@ __all__ = [
     "provenance",
     "train_ensembles",
     "train_planned",
+    "windows_at_once",
 ]

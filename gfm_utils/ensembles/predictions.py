@@ -52,6 +52,11 @@ def predictions(
     return predictions_of(models, shown, positions, targets, spec.vocabulary)
 
 
+def windows_at_once(members: int, masked: int, vocabulary: int) -> int:
+    """Windows whose distributions at ``masked`` tokens each are within ``BUDGET``; one at least."""
+    return max(1, BUDGET // (members * masked * vocabulary))
+
+
 @torch.inference_mode()
 def predictions_of(
     models: Sequence[Any], shown: Integers, positions: Integers, targets: Integers, vocabulary: int
@@ -65,8 +70,7 @@ def predictions_of(
         targets: the true tokens there, shape (windows, m).
         vocabulary: tokens that there are; logits beyond them, by which some models are padded, are not read.
     """
-    per_window = len(models) * positions.shape[1] * vocabulary
-    step = max(1, BUDGET // per_window)
+    step = windows_at_once(len(models), positions.shape[1], vocabulary)
     for begin in range(0, len(shown), step):
         part = slice(begin, begin + step)
         ids, chosen = (torch.from_numpy(array[part]).to(models[0].device) for array in (shown, positions))

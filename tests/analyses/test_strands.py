@@ -1,9 +1,11 @@
+import importlib
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import jensenshannon
 
-from gfm_utils.analyses import strand_disagreement
+from gfm_utils.analyses import strand_disagreement, strands
 from gfm_utils.analyses.strands import (
     _reversed_ids,
     _words,
@@ -125,6 +127,26 @@ def test_a_model_that_sees_no_strand_is_at_distance_zero(dna, smoke, monkeypatch
             assert value < 1e-6 if zero else value > 0.1
         for metric in ("member_js_distance", "member_token_js_distance"):
             assert value_of(table, ensemble.condition, metric, state="trained")["value"] < 1e-7
+
+
+def test_no_distribution_leaves_the_device_and_batches_are_bounded(dna, smoke, monkeypatch):
+    """Of what a GPU computes only sums and marginals are copied, and it holds no more than predictions may."""
+    ensemble = dna[0]
+    whole, vocabulary = strand_disagreement([ensemble], smoke), ensemble.store.vocabulary
+    stream = importlib.import_module("gfm_utils.ensembles.predictions")
+    members, masked = len(ensemble.members), 10
+    monkeypatch.setattr(stream, "BUDGET", members * 3 * masked * vocabulary)
+    logits, divergence, copied, held, compared = masked_logits, strands.js_divergence, [], [], []
+    for way in ("cpu", "numpy"):
+        plain = getattr(torch.Tensor, way)
+        monkeypatch.setattr(torch.Tensor, way, lambda x, plain=plain: copied.append(tuple(x.shape)) or plain(x))
+    monkeypatch.setattr(strands, "masked_logits", lambda *given: held.append(found := logits(*given)) or found)
+    monkeypatch.setattr(strands, "js_divergence", lambda p, q: compared.append(p.numel()) or divergence(p, q))
+    parts = strand_disagreement([ensemble], smoke)
+    assert (members, members) in copied and not any(vocabulary in shape for shape in copied)
+    assert {len(found) for found in held} >= {3, 1} and max(compared) == stream.BUDGET
+    assert all(found.numel() <= stream.BUDGET for found in held)
+    np.testing.assert_allclose(parts["value"], whole["value"], rtol=1e-4)
 
 
 def test_table_has_every_member_strand_and_state(trained, dna, smoke):
