@@ -267,7 +267,6 @@ def analyse(
     in the order in which they are named. Without a corpus only static embeddings are compared.
     """
     from gfm_utils.analyses import analyse_models
-    from gfm_utils.book.report import write_report
     from gfm_utils.tokens import load_corpus
 
     began = time.perf_counter()
@@ -279,6 +278,8 @@ def analyse(
         file=sys.stderr,
     )
     if out is not None:
+        from gfm_utils.book.report import write_report  # and with it what builds and runs books
+
         read = found and {"name": found.name, "checksum": found.checksum}
         given = {
             "models": models, "only": list(tables), "tokenizer": tokenizer, "window": window, "windows": windows,

@@ -1,6 +1,7 @@
 """Models that other code saved: plain ``save_pretrained``, with and without a tokenizer beside them."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -255,3 +256,17 @@ def test_the_command_writes_a_table_a_chapter_and_a_report(berts, toy_text, tmp_
     assert {path.stem for path in out.glob("*.parquet")} == {analysis.chapter for analysis in ANALYSES.values()}
     assert json.loads((out / "provenance.json").read_text())["configuration"]["models"] == berts
     assert "No untrained members" in printed.err and (out / "report.html").is_file()
+
+
+def test_without_a_report_nothing_of_the_book_is_loaded(tmp_path):
+    """A machine that analyses many models has neither the time nor the memory for what makes pages."""
+    paths = [save_model(tmp_path / f"{seed}", seed=seed) for seed in (1, 2)]
+    script = (
+        "import sys; from gfm_utils import cli; cli.app(sys.argv[1:], standalone_mode=False); "
+        "made = ('gfm_utils.book', 'gfm_utils.figures', 'altair', 'papermill', 'sphinx'); "
+        "sys.exit(', '.join(name for name in sys.modules if name.startswith(made)) or 0)"
+    )
+    command = [sys.executable, "-c", script, "analyse", *paths, "--json"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert "procrustes_disparity" in {row["metric"] for row in json.loads(found.stdout)}
