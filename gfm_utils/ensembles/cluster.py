@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
+from packaging.version import Version
 from torch.nn import functional
 from tqdm import tqdm
 
 import gfm_utils
-from gfm_utils.ensembles import local, nodes
-from gfm_utils.ensembles.learners import MIXES_PRECISIONS
+from gfm_utils.ensembles import attention, local, nodes
 from gfm_utils.ensembles.packing import groups
 from gfm_utils.ensembles.presets import build_model, masked_logits
 from gfm_utils.ensembles.records import Diverged, raise_diverged
@@ -38,6 +39,8 @@ GPU_BYTES = 16 * 10**9
 SHARING = 4
 #: Memory on the GPU of a process that has done nothing yet.
 CONTEXT_BYTES = 10**9
+#: Whether the transformers that is installed can run ModernBERT on tensors that have shapes alone.
+RUNS_WITHOUT_NUMBERS = Version(transformers.__version__).release >= (5, 1)
 #: How long to wait for an answer of the cluster's head.
 CONNECT_SECONDS = 10
 
@@ -73,7 +76,7 @@ def gpu_share(spec: EnsembleSpec) -> float:
     With transformers 5.0, which cannot run ModernBERT without numbers, it is 1. Needed are weights, gradients
     and two moments, what the forward pass of a batch keeps for the backward pass, and ``CONTEXT_BYTES``.
     """
-    if not MIXES_PRECISIONS:
+    if not RUNS_WITHOUT_NUMBERS:
         return 1.0
     kept: dict[int, torch.UntypedStorage] = {}
 
@@ -84,6 +87,7 @@ def gpu_share(spec: EnsembleSpec) -> float:
 
     with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         model = build_model(spec.preset, spec.vocabulary, spec.window, 0)
+        attention.use(model, attention.efficient.__name__)
         weights = {parameter.untyped_storage()._cdata: parameter.nbytes for parameter in model.parameters()}
         ids = torch.zeros((spec.batch, spec.window), dtype=torch.long)
         targets = ids[:, : masked_per_window(spec.window, spec.train_mask)]

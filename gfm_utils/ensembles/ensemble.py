@@ -230,7 +230,8 @@ def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cos
     """What one condition would cost at a profile, on this machine, whatever the corpus.
 
     From some steps in this process, with all cores or the GPU: members are taken to be trained one after the
-    other, which for a large model is as fast as side by side.
+    other, which for a large model is as fast as side by side. A GPU without memory for a batch takes part of one,
+    and steps are not compiled, as they would be in so long a training.
 
     Args:
         size: a profile or its name.
@@ -243,7 +244,8 @@ def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cos
         spec = EnsembleSpec.of(store, size)
         paths = [Path(folder) / f"member-{index:02d}" for index in range(size.members)]
         programs = groups([Task(spec, store, seed, path) for seed, path in enumerate(paths, 1)], local.device())
-        return expected(programs, {spec.key: measure(programs[0], local.device())}, 1, devices, 0.0)[0]
+        probe = measure(programs[0], local.device(), brief=True)
+        return expected(programs, {spec.key: probe}, 1, devices, 0.0)[0]
 
 
 def _tasks(ensembles: Sequence[Ensemble]) -> list[Task]:

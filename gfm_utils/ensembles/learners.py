@@ -3,20 +3,19 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-import transformers
-from packaging.version import Version
 from torch.func import functional_call, vmap
 from torch.nn import functional
 from typing_extensions import override
 
-from gfm_utils.ensembles.presets import build_model, masked_logits, parameters_of
+from gfm_utils.ensembles import attention
+from gfm_utils.ensembles.presets import build_model, masked_logits, preset
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import BITS
-from gfm_utils.errors import GfmError
 
 Tensors = dict[str, torch.Tensor]
 #: Ids (batch, window), positions (batch, m) and targets (batch, m), each with a leading dimension of members
@@ -24,18 +23,6 @@ Tensors = dict[str, torch.Tensor]
 Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 #: Steps on a GPU that are taken kernel by kernel before one is recorded as a graph.
 PLAIN_STEPS = 5
-#: On a GPU a model is compiled when its training takes more floating-point operations than this: a quarter of
-#: an hour of an H100, beside which the compiler's minute is little.
-COMPILED_WORK = 2e17
-
-
-def mixes_precisions(version: str) -> bool:
-    """Whether ModernBERT's queries and keys keep their type under autocast; in transformers 5.0 they do not."""
-    return Version(version).release >= (5, 1)
-
-
-#: Of the transformers that is installed.
-MIXES_PRECISIONS = mixes_precisions(transformers.__version__)
 
 
 def learning_rate_factor(step: int, spec: EnsembleSpec) -> float:
@@ -54,22 +41,28 @@ def work(parameters: int, tokens: int) -> float:
 class Masked(torch.nn.Module):
     """A masked language model as a function: ids, positions, targets -> mean cross-entropy in nats."""
 
-    def __init__(self, model: torch.nn.Module, low_precision: bool) -> None:
+    def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
-        self.model, self.low_precision = model, low_precision
+        self.model = model
 
     def forward(self, ids: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Shapes: ids (batch, window), positions and targets (batch, m); the result is a number."""
-        # Weights are cast anew at each use: a cache of casts must not outlive the step that is recorded.
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.low_precision, cache_enabled=False):
-            logits = masked_logits(self.model, ids, positions)
+        """Shapes: ids (batch, window), positions and targets (batch, m); the result is a number, in float32."""
+        logits = masked_logits(self.model, ids, positions)
         return functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
 
 
 class Learner(ABC):
     """Models of one specification that take their steps together, on one device.
 
-    Their initial weights and what they read decide the result, not which class it is, up to rounding.
+    Their initial weights and what they read decide the result, not which class it is, up to rounding. In low
+    precision weights and moments are float32 all the same; each step casts the weights once, and all between them
+    and the loss is bfloat16 (what norms, softmax and products sum up, they sum up in float32).
+
+    Args:
+        spec: what the members share.
+        members: how many they are.
+        device: ``cpu`` or ``cuda``.
+        compiled: compile the step (its first one then takes a minute).
 
     Attributes:
         model: a Hugging Face model of the right shape; whose weights it holds, a subclass says.
@@ -80,16 +73,16 @@ class Learner(ABC):
     model: Any
     parameters: Tensors
 
-    def __init__(self, spec: EnsembleSpec, members: int, device: str) -> None:
-        self.spec = spec
+    def __init__(self, spec: EnsembleSpec, members: int, device: str, compiled: bool = False) -> None:
+        self.spec, self.compiled = spec, compiled
         self.on_gpu = device.startswith("cuda")
-        low_precision = self.on_gpu and spec.precision == "bfloat16"
-        if low_precision and spec.preset.startswith("modernbert") and not MIXES_PRECISIONS:
-            raise GfmError(
-                f"ModernBERT cannot be trained in bfloat16 with transformers {transformers.__version__}: install "
-                "5.1 or later, or take a profile in float32"
-            )
-        self.masked = Masked(self.model, low_precision)
+        self.low_precision = self.on_gpu and spec.precision == "bfloat16"
+        if self.on_gpu:
+            precision = torch.bfloat16 if self.low_precision else torch.float32
+            attention.use(self.model, attention.kernel_for(device, precision, preset(spec.preset).head))
+        self.masked = Masked(self.model)
+        # The batch has one size in training: a graph for any size would be slower. Others are not compiled.
+        self.step_losses = torch.compile(self.losses, dynamic=False) if compiled else self.losses
         self.loss = torch.full((members,), float("nan"), device=device)
         rate: Any = torch.tensor(spec.learning_rate, device=device) if self.on_gpu else spec.learning_rate
         # Weight decay for matrices alone: norms and biases have no direction to shrink towards.
@@ -100,9 +93,22 @@ class Learner(ABC):
             {"params": vectors, "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=spec.betas, fused=True, capturable=self.on_gpu)
+        # What is written is filled on the CPU, beside the steps of a GPU and free of the attention used there.
+        shape = (spec.preset, spec.vocabulary, spec.window, 0, spec.dropout)
+        self.written: Any = build_model(*shape) if self.on_gpu else self.model
         self.graph: Any = None
         self.recorded: Inputs | None = None
         self.plain_steps = 0
+
+    @cached_property
+    def side(self) -> Any:
+        """The stream of steps that are taken kernel by kernel, and of recording; each has memory of its own."""
+        return torch.cuda.Stream()
+
+    def _lowered(self) -> dict[str, torch.Tensor]:
+        """The weights as a step multiplies them, by their names in ``masked``."""
+        to = torch.bfloat16 if self.low_precision else torch.float32
+        return {f"model.{name}": value.to(to) for name, value in self.parameters.items()}
 
     @abstractmethod
     def losses(self, inputs: Inputs) -> torch.Tensor:
@@ -139,7 +145,7 @@ class Learner(ABC):
             self.graph.replay()
 
     def _take(self, inputs: Inputs) -> None:
-        losses = self.losses(inputs)
+        losses = self.step_losses(inputs)
         losses.sum().backward()
         self.update()
         self.loss.copy_(losses.detach() * BITS)
@@ -156,25 +162,29 @@ class Learner(ABC):
         A small model's kernels are shorter than the time that Python takes to launch them; a graph launches
         all of a step at once. Recording executes nothing, so no step is lost or taken twice.
         """
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        self.side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.side):
             self._take(inputs)
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream().wait_stream(self.side)
         self.plain_steps += 1
         if self.plain_steps == PLAIN_STEPS:
-            torch.cuda.synchronize()
-            places = (inputs[0].clone(), inputs[1].clone(), inputs[2].clone())
-            graph = torch.cuda.CUDAGraph()
-            try:
-                with torch.cuda.graph(graph):
-                    self._take(places)
-            except RuntimeError as error:
-                self.optimizer.zero_grad(set_to_none=True)
-                reason = next(iter(str(error).splitlines()), "")
-                warnings.warn(f"training goes on kernel by kernel, no CUDA graph: {reason}", stacklevel=2)
-            else:
-                self.graph, self.recorded = graph, places
+            self._record(inputs)
+
+    def _record(self, inputs: Inputs) -> None:
+        torch.cuda.synchronize()
+        places = (inputs[0].clone(), inputs[1].clone(), inputs[2].clone())
+        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            # What other threads ask of the GPU meanwhile (memory for the next batches) is none of the graph's.
+            with torch.cuda.graph(graph, stream=self.side, capture_error_mode="thread_local"):
+                self._take(places)
+        except RuntimeError as error:
+            torch.cuda.set_stream(before)  # a capture that fails leaves its own
+            self.optimizer.zero_grad(set_to_none=True)
+            reason = next(iter(str(error).splitlines()), "")
+            warnings.warn(f"training goes on kernel by kernel, no CUDA graph: {reason}", stacklevel=2)
+        else:
+            self.graph, self.recorded = graph, places
 
     @torch.no_grad()
     def validation_losses(self, held_out: Sequence[torch.Tensor]) -> list[float]:
@@ -225,27 +235,26 @@ class Learner(ABC):
 
     @torch.no_grad()
     def filled(self, weights: Mapping[str, torch.Tensor]) -> Any:
-        """``model`` with the given weights."""
-        for name, parameter in self.model.named_parameters():
+        """A model to write to disk, with the given weights."""
+        for name, parameter in self.written.named_parameters():
             parameter.copy_(weights[name])
-        return self.model
+        return self.written
 
 
 class Alone(Learner):
     """One model; ``model`` is it."""
 
-    def __init__(self, spec: EnsembleSpec, seed: int, device: str) -> None:
+    def __init__(self, spec: EnsembleSpec, seed: int, device: str, compiled: bool = False) -> None:
         built: Any = build_model(spec.preset, spec.vocabulary, spec.window, seed, spec.dropout)
         self.model = built.to(device)
         self.parameters = dict(self.model.named_parameters())
-        super().__init__(spec, 1, device)
-        size = parameters_of(spec.preset, spec.vocabulary, spec.window)
-        if self.on_gpu and work(size, spec.tokens_seen) > COMPILED_WORK:
-            self.masked.compile()
+        super().__init__(spec, 1, device, compiled)
 
     @override
     def losses(self, inputs: Inputs) -> torch.Tensor:
-        loss: torch.Tensor = self.masked(*inputs)
+        loss: torch.Tensor = (
+            functional_call(self.masked, self._lowered(), inputs) if self.low_precision else self.masked(*inputs)
+        )
         return loss[None]
 
     @override
@@ -260,11 +269,11 @@ class Alone(Learner):
 class Together(Learner):
     """Several models as one program: weights stacked along a first dimension, the forward pass mapped over it.
 
-    ``model`` lends its forward pass; its own weights are those of whichever member was last asked for.
+    ``model`` lends its forward pass; on a CPU its own weights are those of whichever member was last asked for.
     Dropout would draw other numbers than for a model alone, so there is none.
     """
 
-    def __init__(self, spec: EnsembleSpec, seeds: Sequence[int], device: str) -> None:
+    def __init__(self, spec: EnsembleSpec, seeds: Sequence[int], device: str, compiled: bool = False) -> None:
         built: list[Any] = [build_model(spec.preset, spec.vocabulary, spec.window, seed, 0.0) for seed in seeds]
         self.model = built[0].to(device)
         weights = [dict(model.named_parameters()) for model in built]
@@ -272,41 +281,42 @@ class Together(Learner):
             name: torch.stack([own[name].detach().to(device) for own in weights]).requires_grad_()
             for name in weights[0]
         }
-        super().__init__(spec, len(seeds), device)
+        super().__init__(spec, len(seeds), device, compiled)
 
     @override
     def losses(self, inputs: Inputs) -> torch.Tensor:
-        def loss(parameters: Tensors, *given: torch.Tensor) -> torch.Tensor:
-            named = {f"model.{name}": value for name, value in parameters.items()}
+        def loss(named: Tensors, *given: torch.Tensor) -> torch.Tensor:
             found: torch.Tensor = functional_call(self.masked, named, given)
             return found
 
         own = 0 if inputs[0].ndim == 3 else None
         each: torch.Tensor = vmap(loss, in_dims=(0, own, own, own), randomness="different")(
-            self.parameters, *inputs
+            self._lowered(), *inputs
         )
         return each
 
     @override
     def clip(self) -> None:
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
-        squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
-        factors = (self.spec.clip / (squares.sqrt() + 1e-6)).clamp(max=1.0)
-        for gradient in gradients:
-            gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
+        norms = torch.stack([torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
+        factors = (self.spec.clip / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_(gradients, [factors.view(-1, *[1] * (gradient.ndim - 1)) for gradient in gradients])
 
     @override
     def one(self, stacked: torch.Tensor, member: int) -> torch.Tensor:
         return stacked[member]
 
 
-def learner(spec: EnsembleSpec, inits: Iterable[int], device: str) -> Learner:
+def learner(spec: EnsembleSpec, inits: Iterable[int], device: str, compiled: bool = False) -> Learner:
     """Members with the given seeds of initial weights, as they begin.
 
     Args:
         spec: what they share.
         inits: one a member.
         device: ``cpu`` or ``cuda``.
+        compiled: compile the step.
     """
     seeds = list(inits)
-    return Alone(spec, seeds[0], device) if len(seeds) == 1 else Together(spec, seeds, device)
+    if len(seeds) == 1:
+        return Alone(spec, seeds[0], device, compiled)
+    return Together(spec, seeds, device, compiled)

@@ -18,10 +18,9 @@ from tqdm import tqdm
 
 from gfm_utils.ensembles.cost import Cost, duration, expected, remaining_seconds, schedule
 from gfm_utils.ensembles.packing import groups
-from gfm_utils.ensembles.probing import SECONDS, Probe, measure
+from gfm_utils.ensembles.probing import SECONDS, Probe, measure, train_as_planned
 from gfm_utils.ensembles.records import Diverged, raise_diverged
 from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
-from gfm_utils.ensembles.training import train_group
 from gfm_utils.errors import ProcessKilled
 from gfm_utils.tokens.parallel import cores, end_with_parent
 
@@ -79,7 +78,7 @@ def train(tasks: Sequence[Task], progress: bool = True) -> None:
     """Train the members that are not trained yet.
 
     On a CPU as many at once as there are cores, each in a process; on a GPU one program at a time, of several
-    small members or of one (see ``packing.groups``).
+    members or of one, whichever is faster there (see ``probing``).
 
     A member that diverges does not stop the others. After any other error those in training are finished and
     no further one is begun.
@@ -101,7 +100,7 @@ def train(tasks: Sequence[Task], progress: bool = True) -> None:
         if progress:
             probes, _ = _probe_all(pool, programs, SECONDS)
             seconds = schedule([remaining_seconds(program, probes) for program in programs], pool.size)
-            most = max(pool.size, *map(len, programs))
+            most = max(pool.size, *(probe.plan.together for probe in probes.values()))
             together = f", {most} at a time" if most > 1 else ""
             tqdm.write(
                 f"training {len(missing)} members{together}: about {duration(seconds)} on this machine",
@@ -206,7 +205,7 @@ def _run(places: Sequence[int], program: Sequence[Task], where: str) -> list[Div
     def report(index: int, step: int, loss: float) -> None:
         _report_queue.put((places[index], step, loss))
 
-    return train_group(program, where, report, _report_queue.put)
+    return train_as_planned(program, where, report, _report_queue.put)
 
 
 def follow(tasks: Sequence[Task], futures: Sequence[Future[list[Diverged]]], reports: Any, progress: bool) -> None:

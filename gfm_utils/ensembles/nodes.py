@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gfm_utils.ensembles.probing import train_as_planned
 from gfm_utils.ensembles.records import Diverged
 from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
-from gfm_utils.ensembles.training import train_group
 from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, locked
 from gfm_utils.tokens import TokenStore
@@ -100,21 +100,17 @@ def run(group: Group) -> Outcome:
         raise GfmError(f"node {node} has a GPU that its torch cannot use: install a build of torch for it there")
     if group.device == "cpu":
         torch.set_num_threads(THREADS)
-    reporter = _Reporter(group)
+    reporter, where = _Reporter(group), f"the GPU of node {node}"
     try:
         if all(sees(task, group.mark) for task in group.tasks):
-            return Outcome(node, diverged=train_group(group.tasks, group.device, reporter, reporter.say))
+            return Outcome(
+                node, diverged=train_as_planned(group.tasks, group.device, reporter, reporter.say, where)
+            )
         if not group.tokens:
             return Outcome(node, unseen=True)
         here = [_here(task, group.tokens[task.store.path]) for task in group.tasks]
-        diverged = train_group(here, group.device, reporter, reporter.say)
+        diverged = train_as_planned(here, group.device, reporter, reporter.say, where)
         return _packed(node, group.tasks, here, diverged)
-    except torch.OutOfMemoryError as error:
-        spec = group.tasks[0].spec
-        raise GfmError(
-            f"training {spec.condition!r} needs more memory than the GPU of node {node} has: give a smaller batch "
-            f"({spec.batch}), window ({spec.window}) or preset ({spec.preset}) in the profile"
-        ) from error
     finally:
         reporter.close()
 

@@ -41,6 +41,11 @@ class Preset:
     intermediate: int
     initializer_range: float
 
+    @property
+    def head(self) -> int:
+        """Width of an attention head."""
+        return self.hidden // self.heads
+
 
 PRESETS: dict[str, Preset] = {
     # Wide initial weights let so small a rotary encoder leave the unigram plateau within seconds.

@@ -3,8 +3,9 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -27,6 +28,46 @@ def raise_diverged(errors: Sequence[Diverged], members: int) -> None:
     if errors:
         listed = "; ".join(map(str, errors))
         raise GfmError(f"{listed} (members that diverged: {len(errors)} of {members})")
+
+
+class Writer:
+    """Does what is written of members in training: at once, or one thing after the other beside their steps.
+
+    Beside them it holds one thing that waits at most (what is to be written takes memory). What went wrong is
+    raised by the next call. As a context it waits at its end, whatever ended it.
+
+    Args:
+        beside: in a thread of its own, so that a GPU need not wait for a disk.
+    """
+
+    def __init__(self, beside: bool) -> None:
+        self._thread = ThreadPoolExecutor(1) if beside else None
+        self._doing: list[Future[None]] = []
+
+    def do(self, write: Callable[[], None]) -> None:
+        """Write now, or as soon as what came before is written."""
+        if self._thread is None:
+            write()
+            return
+        while len(self._doing) > 1:
+            self._doing.pop(0).result()
+        self._doing.append(self._thread.submit(write))
+
+    def wait(self) -> None:
+        """Until all is written."""
+        while self._doing:
+            self._doing.pop(0).result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.wait()
+        finally:
+            if self._thread is not None:
+                self._thread.shutdown()
 
 
 class Record:
@@ -79,9 +120,14 @@ class Record:
         self.files |= {str(file.relative_to(self.folder)): sha256_of(file) for file in path.iterdir()}
         return path
 
-    def save(self, state: Mapping[str, Any]) -> None:
-        """Save a state to continue from; ``state`` holds ``step``, and what the record itself does not know."""
-        own = {"rows": self.rows, "resumed_at": self.resumed_at}
+    def save(self, state: Mapping[str, Any], rows: Sequence[Mapping[str, float]]) -> None:
+        """Save a state to continue from.
+
+        Args:
+            state: holds ``step``, and what the record itself does not know.
+            rows: the metrics up to that step.
+        """
+        own = {"rows": list(rows), "resumed_at": self.resumed_at}
         self.states.save(state["step"], {**state, **own}, self.files)
 
     def diverge(self, step: int, loss: float, filled: Callable[[Mapping[str, Any]], Any]) -> None:

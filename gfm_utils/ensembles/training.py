@@ -3,9 +3,11 @@
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from gfm_utils.ensembles.batches import batches, masked_windows
 from gfm_utils.ensembles.learners import Inputs, learner
-from gfm_utils.ensembles.records import Diverged, Record
+from gfm_utils.ensembles.records import Diverged, Record, Writer
 from gfm_utils.ensembles.specification import EnsembleSpec, Seeds
 from gfm_utils.ensembles.states import SavedStates
 from gfm_utils.ensembles.tasks import Task, is_trained, log_spaced, partial_path
@@ -31,6 +33,8 @@ SAVE_SHARE = 0.02
 HOPELESS = 10
 #: Steps between two looks at the loss: reading it waits for the GPU.
 LOOK = 20
+#: Steps whose data a GPU is given at once.
+BLOCK = 16
 Report = Callable[[int, int, float], None]
 Notice = Callable[[str], None]
 
@@ -54,7 +58,11 @@ def train_member(
 
 
 def train_group(
-    tasks: Sequence[Task], device: str, report: Report | None = None, notice: Notice | None = None
+    tasks: Sequence[Task],
+    device: str,
+    report: Report | None = None,
+    notice: Notice | None = None,
+    compiled: bool = False,
 ) -> list[Diverged]:
     """Train members of one ensemble, as one program when there are several, and write their directories.
 
@@ -76,6 +84,7 @@ def train_group(
             steps.
         notice: called with a sentence for people when a member's training does not start from the beginning,
             or when a saved state is damaged.
+        compiled: compile the steps, which takes a minute.
 
     Returns:
         Of each member whose loss is no longer a number or beyond hope, why and what is kept of it.
@@ -91,7 +100,8 @@ def train_group(
         if not places:
             return []
         try:
-            return Training([tasks[place] for place in places], device, _placed(report, places), notice).run()
+            missing = [tasks[place] for place in places]
+            return Training(missing, device, _placed(report, places), notice, compiled).run()
         finally:
             torch.set_num_threads(threads)
 
@@ -107,13 +117,19 @@ class Training:
     """
 
     def __init__(
-        self, tasks: Sequence[Task], device: str, report: Report | None = None, notice: Notice | None = None
+        self,
+        tasks: Sequence[Task],
+        device: str,
+        report: Report | None = None,
+        notice: Notice | None = None,
+        compiled: bool = False,
     ) -> None:
         self.spec, self.store, self.device = tasks[0].spec, tasks[0].store, device
         self.report, self.notice = report, notice
         self.seeds = [self.spec.seeds(task.seed) for task in tasks]
         self.records = [Record(task) for task in tasks]
-        self.learner = learner(self.spec, [seeds.init for seeds in self.seeds], device)
+        self.learner = learner(self.spec, [seeds.init for seeds in self.seeds], device, compiled)
+        self.writer = Writer(beside=self.learner.on_gpu)
         shown, positions, targets, _ = masked_windows(
             self.store, "validation", self.spec.window, VALIDATION_WINDOWS, self.spec.train_mask,
             self.spec.data_seed,
@@ -127,15 +143,19 @@ class Training:
         self._begin()
         self.save_at = time.monotonic() + SAVE_SECONDS
         self.learner.model.train()
-        for inputs in self.inputs():
+        with self.writer:
+            for inputs in self.inputs():
+                self._keep()
+                if not self.going:
+                    break
+                self.learn(inputs)
             self._keep()
-            if not self.going:
-                break
-            self.learn(inputs)
-        self._keep()
         for record in self.going:
             weights = self.learner.state(self.records.index(record))["weights"]
-            took = {"seconds": time.perf_counter() - self.began, "together": len(self.records)}
+            took = {
+                "seconds": time.perf_counter() - self.began, "together": len(self.records),
+                "compiled": self.learner.compiled,
+            }  # fmt: skip
             record.finish(self.learner.filled(weights), provenance(self.device) | took)
         return [record.diverged for record in self.records if record.diverged is not None]
 
@@ -144,18 +164,18 @@ class Training:
         """The members that have not diverged."""
         return [record for record in self.records if record.diverged is None]
 
-    def inputs(self) -> Iterator[Inputs]:
+    def inputs(self) -> Generator[Inputs]:
         """What the members read from this step on, on the device; for a GPU a process beside this prepares it."""
         source = _Inputs(self.store, self.spec, self.seeds, self.step)
         if not self.device.startswith("cuda"):
             yield from source
             return
         own = torch.Generator()  # the loader draws a seed: not from the generator that dropout draws from
-        for ids, positions, targets in DataLoader(
-            source, batch_size=None, num_workers=1, pin_memory=True, prefetch_factor=8, generator=own
+        for blocks in DataLoader(
+            _Blocks(source), batch_size=None, num_workers=1, pin_memory=True, prefetch_factor=2, generator=own
         ):
-            ids, positions, targets = (t.to(self.device, non_blocking=True) for t in (ids, positions, targets))
-            yield ids, positions, targets
+            ids, positions, targets = (block.to(self.device, non_blocking=True) for block in blocks)
+            yield from zip(ids, positions, targets, strict=True)
 
     def learn(self, inputs: Inputs) -> None:
         """Take one step; every ``LOOK`` steps, see whether a loss is no number or beyond hope."""
@@ -213,19 +233,24 @@ class Training:
         for place, record in enumerate(self.records):
             if record.diverged is not None:
                 continue
-            state, loss = self.learner.state(place), float(self.learner.loss[place])
+            loss = float(self.learner.loss[place])
+            state = {**common, **self.learner.state(place), "loss": loss}
             if measured:
                 record.measure(self.step, loss, validation[place], seconds)
-                if self.step < self.spec.steps:
-                    record.write_checkpoint(self.step, self.learner.filled(state["weights"]))
-            record.save({**common, **state, "loss": loss})
+            self.writer.do(partial(self._write, record, state, list(record.rows), measured))
         now = time.monotonic()
         self.save_at = now + max(SAVE_SECONDS, (now - began) / SAVE_SHARE)
+
+    def _write(self, record: Record, state: dict[str, Any], rows: list[dict[str, float]], measured: bool) -> None:
+        if measured and state["step"] < self.spec.steps:
+            record.write_checkpoint(state["step"], self.learner.filled(state["weights"]))
+        record.save(state, rows)
 
     def _check(self, losses: Sequence[float]) -> None:
         """Stop the members whose loss (bits per token) is no number or beyond hope."""
         for record, loss in zip(self.records, losses, strict=True):
             if record.diverged is None and not loss <= HOPELESS * np.log2(self.spec.vocabulary):
+                self.writer.wait()  # the last good state must be there
                 record.diverge(self.step, loss, self.learner.filled)
 
 
@@ -244,6 +269,19 @@ class _Inputs(IterableDataset[Inputs]):
             else:
                 ids, positions, targets = zip(*(batch.inputs() for batch in step), strict=True)
                 yield torch.stack(ids), torch.stack(positions), torch.stack(targets)
+
+
+class _Blocks(IterableDataset[Inputs]):
+    """The same, ``BLOCK`` steps at a time along a first dimension: each handing over costs as much as a step."""
+
+    def __init__(self, source: _Inputs) -> None:
+        self.source = source
+
+    def __iter__(self) -> Iterator[Inputs]:
+        steps = iter(self.source)
+        while block := list(islice(steps, BLOCK)):
+            ids, positions, targets = map(torch.stack, zip(*block, strict=True))
+            yield ids, positions, targets
 
 
 def _common(states: Sequence[SavedStates]) -> tuple[list[dict[str, Any]], list[list[str]]]:

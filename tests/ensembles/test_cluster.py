@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from gfm_utils.ensembles import cluster as engine
-from gfm_utils.ensembles.learners import MIXES_PRECISIONS
 from gfm_utils.ensembles.states import newest_step
 from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
 from gfm_utils.ensembles.training import train_member
@@ -146,7 +145,7 @@ def test_without_a_cluster_or_ray_one_sentence_says_what_to_do(spec, store, tmp_
         engine.train(tasks)
 
 
-@pytest.mark.skipif(not MIXES_PRECISIONS, reason="transformers 5.0 cannot run ModernBERT without numbers")
+@pytest.mark.skipif(not engine.RUNS_WITHOUT_NUMBERS, reason="its share of a GPU is 1")
 @pytest.mark.parametrize(("name", "share"), [("smoke", 1 / 4), ("colab", 1 / 4), ("gpu", 1 / 2), ("paper", 1)])
 def test_small_members_share_a_gpu_and_large_ones_do_not(spec, name, share):
     size = profile(name)

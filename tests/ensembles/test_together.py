@@ -7,13 +7,12 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from gfm_utils.ensembles import learners, training
-from gfm_utils.ensembles.learners import MIXES_PRECISIONS, Alone, Learner, Together, mixes_precisions
+from gfm_utils.ensembles.learners import Alone, Together
 from gfm_utils.ensembles.packing import groups
 from gfm_utils.ensembles.presets import PRESETS, Preset
 from gfm_utils.ensembles.records import partial_path
 from gfm_utils.ensembles.tasks import Task, log_spaced
 from gfm_utils.ensembles.training import Training, train_group, train_member
-from gfm_utils.errors import GfmError
 from gfm_utils.files import sha256_of
 
 # PyTorch has no batching rule for attention on the CPU, and says so; there it is only used here.
@@ -138,7 +137,7 @@ def test_a_member_that_diverges_does_not_touch_those_beside_it(monkeypatch, spec
 
 def test_low_precision_is_close_to_full_and_weights_stay_float32(spec, trained):
     full, low = Alone(spec, 1, "cpu"), Alone(spec, 1, "cpu")
-    low.masked.low_precision = True  # as on a GPU
+    low.low_precision = True  # as on a GPU
     task = Task(spec, trained[0].store, 1, trained[0].members[0].path)
     inputs = next(Training([task], "cpu").inputs())
     for learner in (full, low):
@@ -150,12 +149,11 @@ def test_low_precision_is_close_to_full_and_weights_stay_float32(spec, trained):
     assert {p.dtype for p in low.parameters.values()} == {torch.float32}
 
 
-@pytest.mark.skipif(not MIXES_PRECISIONS, reason="ModernBERT of transformers 5.0 is refused in bfloat16")
 def test_together_is_possible_in_low_precision(spec, trained):
     task = Task(spec, trained[0].store, 1, trained[0].members[0].path)
     inputs = next(Training([task], "cpu").inputs())
     alone, together = Alone(spec, 1, "cpu"), Together(spec, [1, 2], "cpu")
-    alone.masked.low_precision = together.masked.low_precision = True
+    alone.low_precision = together.low_precision = True
     assert together.losses(inputs)[0].item() == pytest.approx(alone.losses(inputs)[0].item(), rel=1e-3)
 
 
@@ -191,16 +189,3 @@ def test_a_recorded_step_is_the_step(monkeypatch, spec, trained, tmp_path, toget
     for one, other in zip(tasks["graph"][seeds], tasks["plain"][seeds], strict=True):
         assert furthest(one.path, other.path) < TOLERANCE
     assert training.LOOK < STEPS
-
-
-def test_where_precisions_do_not_mix_bfloat16_is_refused(spec, monkeypatch):
-    monkeypatch.setattr("gfm_utils.ensembles.learners.MIXES_PRECISIONS", False)
-    learner = object.__new__(Alone)
-    learner.model = None
-    with pytest.raises(GfmError, match=r"install 5\.1 or later"):
-        Learner.__init__(learner, spec.model_copy(update={"precision": "bfloat16"}), 1, "cuda")
-
-
-def test_release_candidates_have_versions_too():
-    given = ("5.0.0", "5.0.1rc1", "5.1rc1", "5.1.0.dev0", "5.10", "6")
-    assert [mixes_precisions(version) for version in given] == [False, False, True, True, True, True]

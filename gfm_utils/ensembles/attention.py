@@ -1,0 +1,101 @@
+"""Attention of members in training on a GPU, by kernels that are named, so that it can be trained in any program.
+
+``scaled_dot_product_attention`` asks whether its queries need a gradient before it keeps what the backward pass
+reads, the logarithm of the sum of exponentials of each row. Under ``vmap``, where tensors are those of several
+members, they say no, and the backward pass of members in one program then has nothing to read. The operations
+under it take the wish as an argument. As an implementation with a name of its own it also gets no mask, which
+transformers else makes of nothing but ones while a step is recorded as a CUDA graph.
+"""
+
+from typing import Any
+
+import torch
+from torch.backends.cuda import SDPAParams, can_use_efficient_attention, can_use_flash_attention
+from torch.nn import functional
+from transformers import AttentionInterface
+
+Attended = tuple[torch.Tensor, None]
+_PREFIX = "gfm_"
+
+
+def flash(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout: float, scale: float
+) -> torch.Tensor:
+    """Attention by FlashAttention (bfloat16): (n, heads, tokens, width of a head) each -> the same."""
+    attend = torch.ops.aten._scaled_dot_product_flash_attention
+    found: torch.Tensor = attend(query, key, value, dropout, False, False, scale=scale)[0]
+    return found
+
+
+def efficient(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout: float, scale: float
+) -> torch.Tensor:
+    """Attention by the memory-efficient kernel (any precision), with all that a gradient needs: as ``flash``."""
+    attend = torch.ops.aten._scaled_dot_product_efficient_attention
+    found: torch.Tensor = attend(query, key, value, None, True, dropout, False, scale=scale)[0]
+    return found
+
+
+def plain(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout: float, scale: float
+) -> torch.Tensor:
+    """Attention by its formula, on any device: as ``flash``."""
+    weights = (query * scale @ key.mT).softmax(-1, dtype=torch.float32).to(value.dtype)
+    return functional.dropout(weights, dropout) @ value
+
+
+KERNELS = {kernel.__name__: kernel for kernel in (flash, efficient, plain)}
+
+
+def kernel_for(device: str, precision: torch.dtype, head: int) -> str:
+    """Name of the fastest kernel that can train on a device: a key of ``KERNELS``.
+
+    Args:
+        device: ``cuda``, or ``cpu``, which has the formula alone.
+        precision: of the queries.
+        head: width of a head.
+    """
+    tensor = torch.empty((1, 1, 64, head), device=device, dtype=precision, requires_grad=True)
+    given = SDPAParams(tensor, tensor, tensor, None, 0.0, False, False)
+    if head % 8 == 0 and precision != torch.float32 and can_use_flash_attention(given):
+        return flash.__name__
+    return efficient.__name__ if can_use_efficient_attention(given) else plain.__name__
+
+
+def use(model: Any, kernel: str) -> None:
+    """Let a model without padding attend by a kernel; one whose architecture has no choice keeps its own formula.
+
+    The name is in the model's configuration from then on: what is written to disk must be another model.
+
+    Args:
+        model: a Hugging Face model.
+        kernel: a key of ``KERNELS``.
+    """
+    # transformers 5.0 looks for padding among the ids, and so waits for the GPU in the midst of a step.
+    model.base_model.warn_if_padding_and_no_attention_mask = lambda *_: None
+    if not model._supports_sdpa:
+        return
+    AttentionInterface.register(_PREFIX + kernel, _IMPLEMENTATIONS[kernel])
+    model.set_attn_implementation(_PREFIX + kernel)
+
+
+def _implementation(kernel: str) -> Any:
+    def attention(
+        module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        dropout: float = 0.0,
+        scaling: float | None = None,
+        **_: Any,
+    ) -> Attended:
+        """What transformers calls: -> (n, tokens, heads, width of a head), and no weights."""
+        assert attention_mask is None, "windows in training have no padding"
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        return KERNELS[kernel](query, key, value, dropout, scale).transpose(1, 2).contiguous(), None
+
+    return attention
+
+
+_IMPLEMENTATIONS = {kernel: _implementation(kernel) for kernel in KERNELS}
