@@ -7,7 +7,7 @@ import torch
 from gfm_utils.analyses import contextual as module
 from gfm_utils.analyses.alignment import linear_cka
 from gfm_utils.analyses.contextual import clean_windows, contextual_embeddings, layers_of
-from gfm_utils.ensembles import build_model
+from gfm_utils.ensembles import build_model, device
 
 WINDOW = 64
 
@@ -81,7 +81,7 @@ def test_every_metric_at_every_layer(table, trained):
 def test_numbers_are_those_of_the_states(table, trained, smoke):
     ensemble = trained[0]
     windows = clean_windows(ensemble.store, ensemble.spec.window, smoke.test_windows)
-    first, second = (layers_of(member.model("trained"), windows)[""] for member in ensemble.members[:2])
+    first, second = (layers_of(member.model("trained", device()), windows)[""] for member in ensemble.members[:2])
     rows = table[(table["condition"] == ensemble.condition) & (table["state"] == "trained")]
     seeds = ensemble.seeds
     at = rows[(rows["x"] == "encoder.1") & (rows["member"] == seeds[0])].set_index(["metric", "other"])["value"]

@@ -23,7 +23,7 @@ def test_stream_gives_every_members_own_distributions(trained):
         expected = logits.double().log_softmax(-1)
         for row in range(6):
             torch.testing.assert_close(
-                batch.log_p[number, row], expected[row, positions[row]], atol=1e-5, rtol=1e-5
+                batch.log_p[number, row], expected[row, positions[row]], atol=1e-4, rtol=1e-5
             )
 
 
