@@ -15,7 +15,6 @@ from torch.nn import functional
 from transformers import AttentionInterface
 
 Attended = tuple[torch.Tensor, None]
-_PREFIX = "gfm_"
 
 
 def flash(
@@ -45,6 +44,8 @@ def plain(
 
 
 KERNELS = {kernel.__name__: kernel for kernel in (flash, efficient, plain)}
+#: What transformers knows them by; it takes a name with "flash" in it for a package that is not installed.
+NAMES = {"flash": "gfm_fast", "efficient": "gfm_efficient", "plain": "gfm_plain"}
 
 
 def kernel_for(device: str, precision: torch.dtype, head: int) -> str:
@@ -75,8 +76,8 @@ def use(model: Any, kernel: str) -> None:
     model.base_model.warn_if_padding_and_no_attention_mask = lambda *_: None
     if not model._supports_sdpa:
         return
-    AttentionInterface.register(_PREFIX + kernel, _IMPLEMENTATIONS[kernel])
-    model.set_attn_implementation(_PREFIX + kernel)
+    AttentionInterface.register(NAMES[kernel], _implementation(kernel))
+    model.set_attn_implementation(NAMES[kernel])
 
 
 def _implementation(kernel: str) -> Any:
@@ -96,6 +97,3 @@ def _implementation(kernel: str) -> Any:
         return KERNELS[kernel](query, key, value, dropout, scale).transpose(1, 2).contiguous(), None
 
     return attention
-
-
-_IMPLEMENTATIONS = {kernel: _implementation(kernel) for kernel in KERNELS}

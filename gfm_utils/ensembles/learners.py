@@ -25,6 +25,11 @@ Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 PLAIN_STEPS = 5
 
 
+def is_gpu(device: str) -> bool:
+    """Whether steps on a device are recorded, and taken with the kernels of :mod:`.attention`."""
+    return device.startswith("cuda")
+
+
 def learning_rate_factor(step: int, spec: EnsembleSpec) -> float:
     """Share of the peak learning rate at a step: linear warm-up, then half a cosine down to zero."""
     rising = max(1, round(spec.warmup * spec.steps))
@@ -75,7 +80,7 @@ class Learner(ABC):
 
     def __init__(self, spec: EnsembleSpec, members: int, device: str, compiled: bool = False) -> None:
         self.spec, self.compiled = spec, compiled
-        self.on_gpu = device.startswith("cuda")
+        self.on_gpu = is_gpu(device)
         self.low_precision = self.on_gpu and spec.precision == "bfloat16"
         if self.on_gpu:
             precision = torch.bfloat16 if self.low_precision else torch.float32

@@ -167,7 +167,7 @@ class Training:
     def inputs(self) -> Generator[Inputs]:
         """What the members read from this step on, on the device; for a GPU a process beside this prepares it."""
         source = _Inputs(self.store, self.spec, self.seeds, self.step)
-        if not self.device.startswith("cuda"):
+        if not self.learner.on_gpu:
             yield from source
             return
         own = torch.Generator()  # the loader draws a seed: not from the generator that dropout draws from

@@ -1,0 +1,241 @@
+"""Steps as a GPU takes them, shown without one: on shapes without numbers, and with stand-ins for its streams."""
+
+from contextlib import contextmanager, nullcontext
+
+import pytest
+import torch
+import transformers.masking_utils
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import AutoConfig
+
+from gfm_utils.ensembles import attention, learners
+from gfm_utils.ensembles.learners import Alone, Together
+from gfm_utils.ensembles.tasks import Task
+from gfm_utils.ensembles.training import Training
+
+pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
+PRESETS = ["modernbert-2x64", "bert-2x64", "roformer-2x64"]
+MEMBERS = 3
+
+
+@pytest.fixture
+def spec(trained):
+    return trained[0].spec.model_copy(update={"steps": 30})
+
+
+@pytest.fixture
+def inputs(spec, trained):
+    task = Task(spec, trained[0].store, 1, trained[0].members[0].path)
+    stream = Training([task], "cpu").inputs()
+    return [next(stream) for _ in range(12)]
+
+
+class Recorder(TorchDispatchMode):
+    """The operations of attention that reach a device: name, arguments and results."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        found = operation(*arguments, **(options or {}))
+        if "attention" in operation.__name__:
+            self.calls.append((operation.__name__, arguments, found))
+        return found
+
+
+@pytest.fixture
+def without_numbers(monkeypatch):
+    """Let the device ``meta``, where tensors have shapes alone, pass for a GPU with a certain kernel."""
+    adamw, build = torch.optim.AdamW, learners.build_model
+
+    def built(preset, vocabulary, window, seed, dropout):
+        with torch.device("meta" if seed else "cpu"):  # seed 0: what is filled and written
+            return build(preset, vocabulary, window, seed, dropout)
+
+    def optimiser(groups, lr, fused, capturable, betas):  # the fused one has no form without numbers
+        return adamw(groups, 1e-3, betas)
+
+    def prepared(kernel):
+        monkeypatch.setattr(learners, "build_model", built)
+        monkeypatch.setattr(learners, "is_gpu", lambda device: device == "meta")
+        monkeypatch.setattr(attention, "kernel_for", lambda *given: kernel)
+        monkeypatch.setattr(torch.optim, "AdamW", optimiser)
+
+    return prepared
+
+
+@pytest.mark.parametrize("preset", ["modernbert-2x64", "bert-2x64"])
+@pytest.mark.parametrize(
+    ("kernel", "precision"), [("efficient", "float32"), ("flash", "bfloat16"), ("efficient", "bfloat16")]
+)
+def test_members_in_one_program_have_gradients_there(
+    monkeypatch, without_numbers, spec, inputs, preset, kernel, precision
+):
+    """The kernel is called once a layer, in the right precision, with what its backward pass reads."""
+    monkeypatch.setattr(
+        transformers.masking_utils, "is_tracing", lambda *given: True
+    )  # as while a step is recorded
+    without_numbers(kernel)
+    learner = Together(spec.model_copy(update={"preset": preset, "precision": precision}), [1, 2, 3], "meta")
+    given = tuple(tensor.to("meta") for tensor in inputs[0])
+    with Recorder() as recorder:
+        losses = learner.losses(given)
+        losses.sum().backward()
+    forward = [call for call in recorder.calls if "backward" not in call[0]]
+    backward = [call for call in recorder.calls if "backward" in call[0]]
+    assert len(forward) == len(backward) == 2 and all(kernel in name for name, _, _ in recorder.calls)
+    for _, arguments, found in forward:
+        queries, sums = arguments[0], found[1]
+        assert queries.dtype == getattr(torch, precision)
+        assert sums.shape[-1] >= queries.shape[-2] and sums.shape[:2] == queries.shape[:2]
+    assert losses.shape == (MEMBERS,) and losses.dtype == torch.float32
+    for parameter in learner.parameters.values():
+        assert parameter.grad is not None and parameter.grad.shape == parameter.shape
+        assert parameter.dtype == parameter.grad.dtype == torch.float32
+    learner.update()
+
+
+def test_a_written_member_knows_nothing_of_it(without_numbers, spec, tmp_path):
+    without_numbers("flash")
+    for learner in (Alone(spec, 1, "meta"), Together(spec, [1, 2], "meta")):
+        assert learner.model.config._attn_implementation == attention.NAMES["flash"]
+        weights = {name: torch.ones(value.shape) for name, value in learner.model.named_parameters()}
+        learner.filled(weights).save_pretrained(tmp_path)
+        assert "gfm_" not in (tmp_path / "config.json").read_text()
+        assert AutoConfig.from_pretrained(tmp_path)._attn_implementation != attention.NAMES["flash"]
+        assert all((value == 1).all() for value in learner.written.parameters())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", ["alone", "together"])
+@pytest.mark.parametrize("tracing", [False, True])
+def test_the_registered_attention_is_the_models_own(monkeypatch, spec, inputs, preset, kind, tracing):
+    """To rounding; and the step is the same where transformers would make a mask, as while one is recorded."""
+    spec = spec.model_copy(update={"preset": preset})
+
+    def step(used):
+        learner = Alone(spec, 1, "cpu") if kind == "alone" else Together(spec, [1, 2], "cpu")
+        if used:
+            attention.use(learner.model, "plain")
+            monkeypatch.setattr(transformers.masking_utils, "is_tracing", lambda *given: tracing)
+        learner.losses(inputs[0]).sum().backward()
+        return [parameter.grad for parameter in learner.parameters.values()]
+
+    for own, registered in zip(step(False), step(True), strict=True):
+        torch.testing.assert_close(registered, own, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["efficient", "flash"])
+def test_which_kernel_a_device_gets(monkeypatch, kernel):
+    """FlashAttention for bfloat16 where there is one, then the efficient one, then the formula."""
+    can = {"flash": kernel == "flash", "efficient": True}
+    monkeypatch.setattr(attention, "can_use_flash_attention", lambda given: can["flash"])
+    monkeypatch.setattr(attention, "can_use_efficient_attention", lambda given: can["efficient"])
+    assert attention.kernel_for("cpu", torch.bfloat16, 32) == kernel
+    assert attention.kernel_for("cpu", torch.bfloat16, 12) == "efficient"
+    assert attention.kernel_for("cpu", torch.float32, 32) == "efficient"
+    can["flash"] = can["efficient"] = False
+    assert attention.kernel_for("cpu", torch.bfloat16, 32) == "plain"
+
+
+class Streams:
+    """Stands in for the streams and graphs of a GPU; each stream has a pool of memory of its own."""
+
+    def __init__(self, monkeypatch, fails=False):
+        self.made, self.pools, self.captures, self.set, self.fails = 0, set(), [], [], fails
+        self.learner, self.replays = None, 0
+        monkeypatch.setattr(learners, "is_gpu", lambda device: True)
+        monkeypatch.setattr(attention, "kernel_for", lambda *given: "plain")
+        streams = self
+
+        class Stream:
+            def __init__(self):
+                streams.made += 1
+                self.number = streams.made
+
+            def wait_stream(self, other):
+                pass
+
+        class Graph:
+            def replay(self):
+                streams.replays += 1
+                streams.learner._take(streams.learner.recorded)
+
+        default = Stream()
+        self.default, self.made = default, 0
+        for name, stand_in in {
+            "Stream": Stream, "CUDAGraph": Graph, "stream": self.within, "graph": self.capture,
+            "current_stream": lambda: default, "synchronize": lambda: None, "set_stream": self.set.append,
+        }.items():  # fmt: skip
+            monkeypatch.setattr(torch.cuda, name, stand_in)
+
+    def within(self, stream):
+        self.pools.add(stream.number)
+        return nullcontext()
+
+    @contextmanager
+    def capture(self, graph, stream=None, capture_error_mode="global"):
+        """Recording executes nothing: what it did is undone."""
+        self.captures.append((stream, capture_error_mode))
+        self.pools.add(stream.number if stream is not None else -1)
+        if self.fails:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        learner = self.learner
+        before = [learner.state(member) for member in range(len(learner.loss))]
+        yield
+        learner.load(before, learners.PLAIN_STEPS)
+
+
+@pytest.mark.parametrize("kind", ["alone", "together"])
+def test_recorded_steps_are_the_steps_in_one_stream(monkeypatch, spec, inputs, kind):
+    def trained():
+        learner = Alone(spec, 1, "cpu") if kind == "alone" else Together(spec, [1, 2], "cpu")
+        streams.learner = learner
+        for step, given in enumerate(inputs):
+            learner.learn(step, given)
+        return [value.detach() for value in learner.parameters.values()]
+
+    streams = Streams(monkeypatch)
+    recorded = trained()
+    assert streams.made == 1 and len(streams.pools) == 1  # steps and recording share one pool of memory
+    ((stream, mode),) = streams.captures
+    assert stream is streams.learner.side and mode == "thread_local"
+    assert streams.replays == len(inputs) - learners.PLAIN_STEPS
+    monkeypatch.setattr(learners, "PLAIN_STEPS", 10**9)
+    for one, other in zip(recorded, trained(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_recording_that_fails_is_told_and_training_goes_on(monkeypatch, spec, inputs):
+    streams = Streams(monkeypatch, fails=True)
+    learner = streams.learner = Alone(spec, 1, "cpu")
+    with pytest.warns(UserWarning, match="kernel by kernel, no CUDA graph: operation not permitted"):
+        for step, given in enumerate(inputs):
+            learner.learn(step, given)
+    assert len(streams.captures) == 1 and streams.set == [streams.default]  # not left on the capture's stream
+    assert streams.replays == 0 and torch.isfinite(learner.loss).all()
+
+
+def test_the_training_step_alone_is_compiled_and_for_its_size_alone(monkeypatch, spec, inputs):
+    """Validation in other sizes must not make the step's graph one for any size."""
+    compiled, sizes = [], []
+
+    def stand_in(function, **options):
+        compiled.append(options)
+
+        def run(given):
+            sizes.append(tuple(given[0].shape))
+            return function(given)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", stand_in)
+    learner = Together(spec, [1, 2], "cpu", compiled=True)
+    held_out = [tensor[:5] for tensor in inputs[0]]
+    before = learner.validation_losses(held_out)
+    for step, given in enumerate(inputs[:2]):
+        learner.learn(step, given)
+    learner.validation_losses(held_out)
+    assert compiled == [{"dynamic": False}] and sizes == [(spec.batch, spec.window)] * 2
+    assert learner.compiled and len(before) == 2
