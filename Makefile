@@ -13,12 +13,17 @@ CORPORA ?=
 # Oldest supported versions, for test-oldest (tests/test_environment.py compares them with pyproject.toml).
 TORCH ?= 2.10.0
 TRANSFORMERS ?= 5.0.0
+# What a GPU machine has, for test-gpu-stack, and the tests that are run there: training, predictions, Fisher.
+GPU_TORCH ?= 2.11.0
+GPU_TRANSFORMERS ?= 5.17.0
+GPU_TESTS := tests/ensembles tests/analyses/fisher tests/analyses/test_output.py tests/analyses/test_disagreement.py \
+  tests/analyses/test_contextual.py tests/analyses/test_strands.py
 # Processes here start by the dozen; without bytecode each of them compiles torch and transformers anew, which
 # more than doubles the processor time of its imports.
 unexport PYTHONDONTWRITEBYTECODE
 MARKERS := not colab$(if $(filter 1,$(CORPORA)),, and not corpora)
 
-.PHONY: help book test test-oldest test-colab lint format clean distclean env
+.PHONY: help book test test-oldest test-gpu-stack test-colab lint format clean distclean env
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -32,13 +37,26 @@ test: lint ## lint, types, imports and all tests (with the real corpora: make te
 test-colab: $(STAMP) ## every notebook alone, in a new environment with only Jupyter and torch (half an hour)
 	@$(BIN)/python -m pytest -q -x -m colab tests/test_colab.py $(ARGS)
 
-# What the pinned versions of torch and transformers bring along is left to pip.
+# An environment in $(1) with the versions $(2) of torch and $(3) of transformers, made with the first of $(4) that
+# works; what these two bring along, and what they refuse, is left to pip.
+define other-versions
+	@if [ ! -x $(1)/bin/python ]; then \
+	  for name in $(4); do \
+	    if $$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then $$name -m venv $(1); break; fi; \
+	  done; \
+	fi
+	@grep -vE '^(torch|transformers|tokenizers|huggingface[-_]hub|safetensors|setuptools|triton|nvidia-.*)==' constraints.txt > $(1)/constraints.txt
+	@$(1)/bin/python -m pip install -q --disable-pip-version-check -c $(1)/constraints.txt \
+	  "torch==$(2)" "transformers==$(3)" -e '.[dev]'
+endef
+
 test-oldest: ## the unit tests with the oldest supported versions, in .venv-oldest (torch from elsewhere: TORCH=2.13.0)
-	@test -x .venv-oldest/bin/python || python3.11 -m venv .venv-oldest
-	@grep -vE '^(torch|transformers|tokenizers|huggingface[-_]hub|safetensors|triton|nvidia-.*)==' constraints.txt > .venv-oldest/constraints.txt
-	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check -c .venv-oldest/constraints.txt \
-	  "torch==$(TORCH)" "transformers==$(TRANSFORMERS)" -e '.[dev]'
+	$(call other-versions,.venv-oldest,$(TORCH),$(TRANSFORMERS),python3.11 python3)
 	@OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n 2 --dist loadfile -q -m "$(MARKERS)" --ignore tests/test_chapters.py
+
+test-gpu-stack: ## tests of what runs on a GPU with the versions of a GPU machine, on a CPU (torch with CUDA: gigabytes)
+	$(call other-versions,.venv-gpu-stack,$(GPU_TORCH),$(GPU_TRANSFORMERS),python3.12 $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python3.12) python3.11 python3)
+	@OMP_NUM_THREADS=1 .venv-gpu-stack/bin/python -m pytest -n 2 --dist loadfile -q -m "$(MARKERS)" $(GPU_TESTS) $(ARGS)
 
 lint: $(STAMP) ## style, types and the direction of imports
 	@$(BIN)/ruff check .

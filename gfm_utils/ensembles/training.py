@@ -171,8 +171,9 @@ class Training:
             yield from source
             return
         own = torch.Generator()  # the loader draws a seed: not from the generator that dropout draws from
+        pinned = torch.cuda.is_available()
         for blocks in DataLoader(
-            _Blocks(source), batch_size=None, num_workers=1, pin_memory=True, prefetch_factor=2, generator=own
+            _Blocks(source), batch_size=None, num_workers=1, pin_memory=pinned, prefetch_factor=2, generator=own
         ):
             ids, positions, targets = (block.to(self.device, non_blocking=True) for block in blocks)
             yield from zip(ids, positions, targets, strict=True)
