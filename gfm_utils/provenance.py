@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -49,8 +50,12 @@ def named_versions() -> dict[str, str]:
     return {name: versions[name] for name in ("python", *NAMED) if name in versions}
 
 
+@cache
 def commit_of(root: Path) -> str:
-    """Short hash of the checked-out commit, with ``+`` when tracked files differ; ``unknown`` without git."""
+    """Short hash of the checked-out commit, with ``+`` when tracked files differ, as they were when first asked.
+
+    Without git it is ``$GFM_COMMIT``, which whoever copied the files may set, else ``unknown``.
+    """
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True)
@@ -60,7 +65,7 @@ def commit_of(root: Path) -> str:
         changed = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("GFM_COMMIT", "unknown")
 
 
 def processor_name() -> str:

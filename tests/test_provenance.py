@@ -2,7 +2,7 @@
 
 import sys
 
-from gfm_utils.provenance import environment_versions
+from gfm_utils.provenance import commit_of, environment_versions
 
 
 def test_what_a_distribution_carries_inside_does_not_count(tmp_path, monkeypatch):
@@ -15,3 +15,10 @@ def test_what_a_distribution_carries_inside_does_not_count(tmp_path, monkeypatch
         monkeypatch.setattr(sys, "path", [str(tmp_path / holder), *sys.path])
     assert environment_versions.__wrapped__() == {**before, "installed": "1.0"}
     assert {"python", "torch", "numpy"} <= set(before)
+
+
+def test_a_copy_without_git_may_say_which_commit_it_is(tmp_path, monkeypatch):
+    for name, root in (("unknown", tmp_path / "one"), ("0123abc", tmp_path / "other")):
+        root.mkdir()
+        assert commit_of(root) == name
+        monkeypatch.setenv("GFM_COMMIT", "0123abc")
