@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from gfm_utils import provenance
+from gfm_utils.errors import GfmError
 
 COLUMNS = ("task", "case", "peer", "ours", "theirs", "unit", "ratio", "device")
 Row = dict[str, Any]
@@ -103,17 +104,49 @@ def chosen(made: argparse.ArgumentParser, options: argparse.Namespace, tasks: Se
     return options.tasks or list(tasks)
 
 
+def if_it_fits(what: str, rows: Iterable[Row]) -> Iterator[Row]:
+    """Rows as they are made; where memory lacks for the next, that is said, and no more of them come."""
+    try:
+        yield from rows
+    except (torch.OutOfMemoryError, GfmError) as error:
+        reason = next(iter(str(error).splitlines()), "")
+    except subprocess.CalledProcessError as error:  # a process that only measured memory
+        lines = (error.stderr or "").splitlines()
+        if not any("OutOfMemoryError" in line for line in lines):
+            raise
+        reason = lines[-1]
+    else:
+        return
+    print(f"  {what}: not measured: {reason}", file=sys.stderr, flush=True)
+
+
 def report(
-    rows: Sequence[Row], options: argparse.Namespace, configuration: Mapping[str, Any], began: float
+    rows: Iterable[Row], options: argparse.Namespace, configuration: Mapping[str, Any], began: float
 ) -> None:
-    """Print rows as a table or as JSON, and record them with their provenance where that was asked for."""
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    if options.json:
+    """Print rows as a table or as JSON; where that was asked for, record them with their provenance.
+
+    What is recorded is written anew after each row: rows that are made one by one are kept, whatever comes then.
+    """
+    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    made: list[Row] = []
+    try:
+        for row in rows:
+            made.append(row)
+            if options.out is not None:
+                seconds = time.perf_counter() - began
+                provenance.record(_frame(made), options.out, command, configuration, seconds)
+    finally:
+        _print(_frame(made), options.json)
+
+
+def _frame(rows: Sequence[Row]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _print(frame: pd.DataFrame, as_json: bool) -> None:
+    if as_json:
         json.dump(frame.to_dict("records"), sys.stdout, indent=1)
         print()
     else:
         print(frame.drop(columns="device").to_string(index=False, float_format="{:.4g}".format))
         print(f"on {device()}")
-    if options.out is not None:
-        command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
-        provenance.record(frame, options.out, command, configuration, time.perf_counter() - began)

@@ -17,7 +17,7 @@ The shortest of several repeats counts. A ratio above 1 is in our favour.
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import common
@@ -145,21 +145,23 @@ LIBRARIES = {
 }
 
 
-def measured(task: str, options: Any) -> list[common.Row]:
+def measured(task: str, options: Any) -> Iterator[common.Row]:
     """The rows of one task; a library that does not run here gives none, and says why."""
     torch.set_num_threads(1 if task.endswith("1t") else 2 if task.endswith("2t") else options.threads)
     model, examples = problem(options.preset, options.windows)
     case = f"{options.preset}, {options.windows} windows of {WINDOW}, {torch.get_num_threads()} threads"
     if task == "fisher:memory-vs-vmap":
         sizes = peak_bytes("ours", options), peak_bytes("vmap", options)
-        return [common.row(task, case, "torch.func", *sizes, "bytes", False)]
+        yield common.row(task, case, "torch.func", *sizes, "bytes", False)
+        return
     if task == "fisher:token-vs-loop":
         some = examples[:LOOPED]
         few = some.apart()[torch.arange(0, some.tokens, MASKED)]
         ours, theirs = seconds(
             lambda: exact.sums_of_squares(model, some, "token"), lambda: looped(model, few), options.repeats
         )
-        return [common.row(task, case, "a pass a token", ours / some.tokens, theirs / len(few), "s/token", False)]
+        yield common.row(task, case, "a pass a token", ours / some.tokens, theirs / len(few), "s/token", False)
+        return
     windows = options.windows
     if task in LIBRARIES:
         peer, made = LIBRARIES[task]
@@ -167,7 +169,7 @@ def measured(task: str, options: Any) -> list[common.Row]:
             other = made(options)
         except Exception as error:
             print(f"  {peer} does not run here: {type(error).__name__}: {str(error)[:300]}", file=sys.stderr)
-            return []
+            return
     elif task == "fisher:sequence-vs-backward":
         peer, other = "a plain backward pass", lambda: backward(model, examples)
     elif task == "fisher:sequence-vs-vmap":
@@ -176,7 +178,7 @@ def measured(task: str, options: Any) -> list[common.Row]:
         peer, windows = "a pass a window", min(LOOPED, options.windows)
         other = lambda: looped(model, examples[:LOOPED])  # noqa: E731
     ours, theirs = seconds(lambda: exact.sums_of_squares(model, examples, "sequence"), other, options.repeats)
-    return [common.row(task, case, peer, ours / options.windows, theirs / windows, "s/window", False)]
+    yield common.row(task, case, peer, ours / options.windows, theirs / windows, "s/window", False)
 
 
 def main() -> None:
@@ -191,7 +193,7 @@ def main() -> None:
         print_peak(options.peak, options)
         return
     tasks, began = common.chosen(parser, options, TASKS), time.perf_counter()
-    rows = [row for task in tasks for row in measured(task, options)]
+    rows = (row for task in tasks for row in common.if_it_fits(task, measured(task, options)))
     configuration = {
         "tasks": tasks, "preset": options.preset, "windows": options.windows, "threads": options.threads,
         "repeats": options.repeats, "device": provenance.device_name(),

@@ -8,12 +8,17 @@ The peer needs the package ``accelerate`` (in the extra ``dev``).
 
 - ``train:bert-4m``, ``train:quick``: tokens per second over the ensemble on all cores; and the parts of the gain.
 - ``train:bert-20m``, ``train:packed-quick``: the same on one GPU, the second for five members in one program.
-- ``train:packing``: members in one program against one after the other, ours both, for the rule in
-  ``gfm_utils/ensembles/packing.py``.
+- ``train:packing``: members in one program against one after the other, ours both and plain both, for the rule in
+  ``gfm_utils/ensembles/packing.py``; of the profile ``gpu`` also compiled.
 - ``train:bert-90m-mfu``: achieved floating-point operations over the measured rate of a large bfloat16 product of
-  matrices, with the paper's model, window and batch.
-- ``train:loss``: validation loss after 2,000 steps of the ``quick`` preset, ours and the peer's (no dropout in
-  either), each over three seeds; the unit is bits per token and the noise is printed beside it.
+  matrices, with the paper's model, window and batch, plain and compiled.
+- ``train:loss``: validation loss after 2,000 steps (``--loss-steps``) of the ``quick`` preset, ours and the peer's
+  (no dropout in either), each over three seeds; the unit is bits per token, the noise is printed beside it.
+
+Ours is what `gfm train` would do (on a GPU the plan that its probe finds fastest); "our loop" is one member in
+one process, on a GPU step by step as they are recorded, not compiled. On a GPU our products of matrices are in
+float32 for ``quick``, as in its profile, and in bfloat16 for the others; the peer's are always in float32.
+A case that needs more memory than there is is told, and the others go on.
 
 A ratio above 1 is in our favour. Tasks for a GPU are skipped without one.
 """
@@ -21,8 +26,9 @@ A ratio above 1 is in our favour. Tasks for a GPU are skipped without one.
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -36,10 +42,11 @@ from gfm_utils.ensembles import EnsembleSpec, build_model, device, learners, loc
 from gfm_utils.ensembles.learners import work
 from gfm_utils.ensembles.packing import groups
 from gfm_utils.ensembles.presets import parameters_of, preset
-from gfm_utils.ensembles.probing import measure
+from gfm_utils.ensembles.probing import Plan, Probe, measure, probe_plan, train_as_planned
 from gfm_utils.ensembles.tasks import BITS, Task
-from gfm_utils.ensembles.training import VALIDATION_WINDOWS, train_group
+from gfm_utils.ensembles.training import VALIDATION_WINDOWS
 from gfm_utils.entropy.sources import random_markov
+from gfm_utils.errors import GfmError
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tokens import TokenStore, prepare
 
@@ -57,21 +64,23 @@ WARM = 5
 
 @dataclass(frozen=True)
 class Case:
-    """What is trained: a preset in windows and batches of a size, over a vocabulary of k-mers."""
+    """What is trained: a preset in windows and batches of a size, over a vocabulary of k-mers.
+
+    The precision is that of a GPU.
+    """
 
     preset: str
     tokenizer: str
     window: int
     batch: int
     train_mask: float = 0.15
+    precision: str = "bfloat16"
 
     def profile(self, dropout: float = 0.0, steps: int = 10_000) -> Profile:
-        """The profile ``quick`` with this model and these windows; BERT in bfloat16 on a GPU."""
-        gpu = torch.cuda.is_available() and self.preset.startswith("bert")
+        """The profile ``quick`` with this model and these windows."""
         update: dict[str, Any] = {
             "preset": self.preset, "window": self.window, "batch": self.batch, "train_mask": self.train_mask,
-            "max_symbols": None, "dropout": dropout, "steps": steps,
-            "precision": "bfloat16" if gpu else "float32",
+            "max_symbols": None, "dropout": dropout, "steps": steps, "precision": self.precision,
         }  # fmt: skip
         if self.preset.startswith("bert"):
             update["learning_rate"] = 1e-4
@@ -80,7 +89,7 @@ class Case:
 
 #: On two cores a batch of the paper's size would take half a minute.
 BERT_4M = Case("bert-4m", "kmer6", 512, 8)
-QUICK = Case("modernbert-2x64", "kmer4", 64, 16, 0.3)
+QUICK = Case("modernbert-2x64", "kmer4", 64, 16, 0.3, "float32")
 BERT_20M = Case("bert-20m", "kmer6", 512, 96)
 BERT_90M = Case("bert-90m", "kmer6", 512, 96)
 GPU_PROFILE = Case("modernbert-6x256", "kmer6", 128, 256, 0.3)
@@ -162,10 +171,37 @@ def our_speed(case: Case, store: TokenStore, folder: Path, seconds: float, **opt
     return workers * each * case.batch * case.window / probes[tasks[0].spec.key].step_seconds
 
 
-def alone_speed(case: Case, store: TokenStore, folder: Path, seconds: float, **options: Any) -> float:
+def probe_of(tasks: Sequence[Task], plan: Plan, seconds: float) -> Probe:
+    """Cost of members trained in this process in a certain way; on a CPU, which knows one way, of the first alone.
+
+    Raises:
+        torch.OutOfMemoryError: a program needs more memory than the GPU has.
+        GfmError: the steps cannot be compiled here.
+    """
+    if device() == "cpu":
+        return measure(tasks[:1], "cpu", seconds)
+    try:
+        return probe_plan(tasks, plan, "cuda", seconds)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        if not plan.compiled:
+            raise
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise GfmError(f"steps are not compiled: {reason}") from error
+
+
+def planned_speed(tasks: Sequence[Task], plan: Plan, seconds: float) -> float:
+    """Tokens per second over the members that ``probe_of`` measures."""
+    members = 1 if device() == "cpu" else len(tasks)
+    return members * tasks[0].spec.batch * tasks[0].spec.window / probe_of(tasks, plan, seconds).step_seconds
+
+
+def alone_speed(
+    case: Case, store: TokenStore, folder: Path, seconds: float, compiled: bool = False, **options: Any
+) -> float:
     """Tokens per second of one member in this process, on all cores or the GPU."""
-    tasks = tasks_of(case, store, folder, [1], **options)
-    return case.batch * case.window / measure(tasks, device(), seconds).step_seconds
+    return planned_speed(tasks_of(case, store, folder, [1], **options), Plan(1, compiled), seconds)
 
 
 def all_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -174,67 +210,79 @@ def all_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.
     return logits.gather(1, positions.unsqueeze(-1).expand(-1, -1, logits.shape[-1]))
 
 
-def speed_rows(task: str, case: Case, folder: Path, seconds: float) -> list[common.Row]:
+def speed_rows(task: str, case: Case, folder: Path, seconds: float) -> Iterator[common.Row]:
     """Ours against the peer; then the peer's own gain without dropout, and ours with and without each part."""
     store = prepared(case, folder)
-    speed: dict[str, float] = {}
+    peer, alone, ours = (partial(way, case, store, folder) for way in (peer_speed, alone_speed, our_speed))
 
-    def timed(name: str, run: Callable[[], float]) -> None:
-        speed[name] = run()
-        print(f"  {task}: {name}: {speed[name]:,.0f} tokens/s", flush=True)
+    def everywhere() -> float:
+        with mock.patch.object(learners, "masked_logits", all_logits):
+            return alone(seconds)
 
-    timed("Trainer as in the paper", lambda: peer_speed(case, store, folder, PAPER_DROPOUT, seconds))
-    timed("Trainer without dropout", lambda: peer_speed(case, store, folder, 0.0, seconds))
-    with mock.patch.object(learners, "masked_logits", all_logits):
-        timed("our loop, logits everywhere", lambda: alone_speed(case, store, folder, seconds))
-    timed("our loop, one process", lambda: alone_speed(case, store, folder, seconds))
-    timed("ours", lambda: our_speed(case, store, folder, seconds))
-    timed("ours with dropout", lambda: our_speed(case, store, folder, seconds, dropout=PAPER_DROPOUT))
+    ways: dict[str, Callable[[], float]] = {
+        "Trainer as in the paper": lambda: peer(PAPER_DROPOUT, seconds),
+        "Trainer without dropout": lambda: peer(0.0, seconds),
+        "our loop, logits everywhere": everywhere,
+        "our loop, one process": lambda: alone(seconds),
+        "ours": lambda: ours(seconds),
+        "ours with dropout": lambda: ours(seconds, dropout=PAPER_DROPOUT),
+    }
+
+    @cache
+    def speed(name: str) -> float:
+        found = ways[name]()
+        print(f"  {task}: {name}: {found:,.0f} tokens/s", flush=True)
+        return found
+
+    def compared(task: str, name: str, better: str, worse: str) -> Iterator[common.Row]:
+        theirs = speed(worse)
+        yield common.row(task, name, worse, speed(better), theirs, "tokens/s", True)
+
     name = f"{case.preset}, {case.tokenizer}, windows of {case.window}, batch {case.batch}"
-    ours, peer = speed["ours"], speed["Trainer as in the paper"]
-    steps = [
+    yield from common.if_it_fits(name, compared(task, name, "ours", "Trainer as in the paper"))
+    for part, better, worse in (
         ("dropout left out", "Trainer without dropout", "Trainer as in the paper"),
         ("a lean loop", "our loop, logits everywhere", "Trainer without dropout"),
         ("head and last layer at masked positions only", "our loop, one process", "our loop, logits everywhere"),
         ("processes or programs of members", "ours", "our loop, one process"),
         ("all, dropout kept", "ours with dropout", "Trainer as in the paper"),
-    ]
-    rows = [common.row(task, name, "Trainer as in the paper", ours, peer, "tokens/s", True)]
-    return rows + [
-        common.row(
-            f"{task}: {part}", f"{better} against {worse}", worse, speed[better], speed[worse], "tokens/s", True
-        )
-        for part, better, worse in steps
-    ]
+    ):
+        name = f"{better} against {worse}"
+        yield from common.if_it_fits(name, compared(f"{task}: {part}", name, better, worse))
 
 
-def packing_rows(task: str, folder: Path, seconds: float) -> list[common.Row]:
+def packing_rows(task: str, folder: Path, seconds: float) -> Iterator[common.Row]:
     """Five members in one program against one after the other, for models on both sides of the rule."""
-    rows = []
-    for case in (QUICK, GPU_PROFILE, BERT_4M, BERT_20M):
+    for case, compiled in (
+        (QUICK, False), (GPU_PROFILE, False), (BERT_4M, False), (BERT_20M, False), (GPU_PROFILE, True)
+    ):  # fmt: skip
         store = prepared(case, folder)
-        tasks = tasks_of(case, store, folder, range(1, MEMBERS + 1))
         size = parameters_of(case.preset, store.vocabulary, case.window)
-        name = f"{case.preset}: {work(size, case.batch * case.window):.1e} operations a step"
-        tokens = case.batch * case.window
-        together = MEMBERS * tokens / measure(tasks, device(), seconds).step_seconds
-        alone = tokens / measure(tasks[:1], device(), seconds).step_seconds
-        rows.append(common.row(task, name, "ours, one member after the other", together, alone, "tokens/s", True))
-    return rows
+        how = "compiled" if compiled else "plain"
+        name = f"{case.preset}, {how}: {work(size, case.batch * case.window):.1e} operations a step"
+        yield from common.if_it_fits(name, packed_rows(task, name, case, store, folder, compiled, seconds))
 
 
-def operations_per_token(case: Case, vocabulary: int) -> float:
+def packed_rows(
+    task: str, name: str, case: Case, store: TokenStore, folder: Path, compiled: bool, seconds: float
+) -> Iterator[common.Row]:
+    tasks = tasks_of(case, store, folder, range(1, MEMBERS + 1))
+    together, alone = (planned_speed(tasks, Plan(size, compiled), seconds) for size in (MEMBERS, 1))
+    yield common.row(task, name, "ours, one member after the other", together, alone, "tokens/s", True)
+
+
+def operations_per_token(size: Profile, vocabulary: int) -> float:
     """Of a step: 6 a parameter that multiplies, 12 a layer, unit of width and token of the window in attention.
 
     The output matrix counts at masked positions only, the embedding (a lookup) and positions not at all
     (Chowdhery et al., arXiv 2204.02311, appendix B, with what is not computed left out).
     """
-    shape = preset(case.preset)
-    total = parameters_of(case.preset, vocabulary, case.window)
-    tables = (vocabulary + max(case.window, 512) + 2) * shape.hidden
-    output = case.train_mask * (vocabulary + shape.hidden) * shape.hidden
-    body = total - tables - shape.hidden**2
-    return 6.0 * (body + output) + 12.0 * shape.layers * shape.hidden * case.window
+    shape = preset(size.preset)
+    total = parameters_of(size.preset, vocabulary, size.window)
+    places = max(size.window, 512) + 2 if shape.family == "bert" else 0  # positions, and two types of tokens
+    output = (vocabulary + shape.hidden) * shape.hidden
+    body = total - output - places * shape.hidden
+    return 6.0 * (body + size.train_mask * output) + 12.0 * shape.layers * shape.hidden * size.window
 
 
 def matrix_rate(size: int = 8192, repeats: int = 50) -> float:
@@ -250,39 +298,43 @@ def matrix_rate(size: int = 8192, repeats: int = 50) -> float:
     return repeats * 2.0 * size**3 / (time.perf_counter() - began)
 
 
-def utilisation_rows(task: str, folder: Path, seconds: float) -> list[common.Row]:
+def utilisation_rows(task: str, folder: Path, seconds: float) -> Iterator[common.Row]:
     """The paper's model: share of the GPU's matrix rate that training achieves, ours and the peer's."""
     store = prepared(BERT_90M, folder)
     rate = matrix_rate() / 1e12
-    operations = operations_per_token(BERT_90M, store.vocabulary) / 1e12
-    rows = []
-    for dropout in (0.0, PAPER_DROPOUT):
-        ours = alone_speed(BERT_90M, store, folder, seconds, dropout=dropout)
-        name = f"utilisation, dropout {dropout}; matrix rate {rate:.0f} TFLOP/s"
-        rows.append(common.row(task, name, "matrix rate", ours * operations, rate, "TFLOP/s", True))
+    operations = operations_per_token(BERT_90M.profile(), store.vocabulary) / 1e12
+    best: list[float] = []
+
+    def share(name: str, dropout: float, compiled: bool) -> Iterator[common.Row]:
+        ours = alone_speed(BERT_90M, store, folder, seconds, compiled, dropout=dropout)
         if not dropout:
-            best = ours
-    peer = peer_speed(BERT_90M, store, folder, PAPER_DROPOUT, seconds)
-    rows.append(common.row(task, "speed", "Trainer as in the paper", best, peer, "tokens/s", True))
-    return rows
+            best.append(ours)
+        yield common.row(task, name, "matrix rate", ours * operations, rate, "TFLOP/s", True)
+
+    def against_the_peer() -> Iterator[common.Row]:
+        peer = peer_speed(BERT_90M, store, folder, PAPER_DROPOUT, seconds)
+        yield common.row(task, "speed", "Trainer as in the paper", max(best), peer, "tokens/s", True)
+
+    for dropout, compiled in ((0.0, False), (0.0, True), (PAPER_DROPOUT, False)):
+        how = "compiled" if compiled else "plain"
+        name = f"utilisation, {how}, dropout {dropout}; matrix rate {rate:.0f} TFLOP/s"
+        yield from common.if_it_fits(name, share(name, dropout, compiled))
+    if best:
+        yield from common.if_it_fits("speed", against_the_peer())
 
 
-def loss_rows(task: str, folder: Path) -> list[common.Row]:
+def loss_rows(task: str, folder: Path, steps: int) -> Iterator[common.Row]:
     """Both trained to the end, and measured on the same masked windows."""
     store = prepared(QUICK, folder)
-    tasks = tasks_of(QUICK, store, folder, LOSS_SEEDS, steps=LOSS_STEPS)
+    tasks = tasks_of(QUICK, store, folder, LOSS_SEEDS, steps=steps)
     held_out = masked_windows(store, "validation", QUICK.window, VALIDATION_WINDOWS, QUICK.train_mask, 42)[:3]
     ids, positions, targets = (torch.from_numpy(array).to(device()) for array in held_out)
     ours, theirs = [], []
-    if device() == "cpu":
-        for made in tasks:
-            train_group([made], "cpu")
-    else:
-        train_group(tasks, "cuda")
+    train_as_planned(tasks, device())
     for made in tasks:
         made_by_us = build_model(QUICK.preset, store.vocabulary, QUICK.window, 1)
         models = [made_by_us.from_pretrained(made.path)]
-        peer = trainer(QUICK, store, folder, 0.0, LOSS_STEPS, made.seed)
+        peer = trainer(QUICK, store, folder, 0.0, steps, made.seed)
         peer.train()
         models.append(peer.model)
         for model, losses in zip(models, (ours, theirs), strict=True):
@@ -291,14 +343,32 @@ def loss_rows(task: str, folder: Path) -> list[common.Row]:
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
             losses.append(float(loss) * BITS)
     noise = math.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(LOSS_SEEDS))
-    name = f"after {LOSS_STEPS} steps, {len(LOSS_SEEDS)} seeds; standard error of the difference {noise:.4f}"
+    name = f"after {steps} steps, {len(LOSS_SEEDS)} seeds; standard error of the difference {noise:.4f}"
     mean, peer_mean = float(np.mean(ours)), float(np.mean(theirs))
-    return [common.row(task, name, "Trainer without dropout", mean, peer_mean, "bits/token", False)]
+    yield common.row(task, name, "Trainer without dropout", mean, peer_mean, "bits/token", False)
+
+
+def rows_of(task: str, folder: Path, options: Any) -> Iterator[common.Row]:
+    """The rows of one task, as they are made."""
+    speeds = {
+        "train:bert-4m": BERT_4M,
+        "train:quick": QUICK,
+        "train:bert-20m": BERT_20M,
+        "train:packed-quick": QUICK,
+    }
+    if task in speeds:
+        return speed_rows(task, speeds[task], folder, options.seconds)
+    if task == "train:packing":
+        return packing_rows(task, folder, options.seconds)
+    if task == "train:bert-90m-mfu":
+        return utilisation_rows(task, folder, options.seconds)
+    return loss_rows(task, folder, options.loss_steps)
 
 
 def main() -> None:
     parser = common.parser(__doc__, TASKS)
     parser.add_argument("--seconds", type=float, default=20.0, help="that each speed is measured")
+    parser.add_argument("--loss-steps", type=int, default=LOSS_STEPS, help="steps of train:loss")
     options = parser.parse_args()
     tasks = common.chosen(parser, options, TASKS)
     began = time.perf_counter()
@@ -306,25 +376,13 @@ def main() -> None:
     if skipped := [task for task in tasks if task in GPU_TASKS and not gpu]:
         print(f"  no GPU here, so not measured: {', '.join(skipped)}", flush=True)
     wanted = [task for task in tasks if task not in GPU_TASKS or gpu]
-    cases = {
-        "train:bert-4m": BERT_4M,
-        "train:quick": QUICK,
-        "train:bert-20m": BERT_20M,
-        "train:packed-quick": QUICK,
-    }
-    rows: list[common.Row] = []
+    configuration = {
+        "tasks": wanted, "members": MEMBERS, "bases": BASES, "seconds": options.seconds,
+        "loss_steps": options.loss_steps,
+    }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        for task in wanted:
-            if task in cases:
-                rows += speed_rows(task, cases[task], Path(folder), options.seconds)
-            elif task == "train:packing":
-                rows += packing_rows(task, Path(folder), options.seconds)
-            elif task == "train:bert-90m-mfu":
-                rows += utilisation_rows(task, Path(folder), options.seconds)
-            else:
-                rows += loss_rows(task, Path(folder))
-    configuration = {"tasks": wanted, "members": MEMBERS, "bases": BASES, "seconds": options.seconds}
-    common.report(rows, options, configuration, began)
+        rows = (row for task in wanted for row in common.if_it_fits(task, rows_of(task, Path(folder), options)))
+        common.report(rows, options, configuration, began)
 
 
 if __name__ == "__main__":
