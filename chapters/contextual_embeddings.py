@@ -89,7 +89,7 @@ figures.overview(table, "linear_cka_debiased", axis="layer")
 
 # %% tags=["remove-output"]
 chapter.save(table)
-chapter.answer(answers.contextual_answer(table))
+chapter.answer(answers.with_recorded_runs(answers.contextual_answer, table))
 
 # %% [markdown]
 # ## Caveats

@@ -163,7 +163,7 @@ answers.strand_answer(strands)
 
 # %% tags=["remove-output"]
 chapter.save(table, along, strands)
-chapter.answer(answers.disagreement_answer(table))
+chapter.answer(answers.with_recorded_runs(answers.disagreement_answer, table))
 
 # %% [markdown]
 # ## Caveats

@@ -120,7 +120,7 @@ answers.cost_answer(cost)
 
 # %% tags=["remove-output"]
 chapter.save(table, positions)
-chapter.answer(answers.ensembles_answer(table))
+chapter.answer(answers.with_recorded_runs(answers.ensembles_answer, table))
 
 # %% [markdown]
 # ## Caveats

@@ -147,7 +147,8 @@ figures.overview(table, "gradient_noise_ratio", "effective_dimension")
 # The *gradient-noise ratio* is the share of $\mathrm{E}\|g\|^2$ that is variance between tokens {cite:p}`mccandlish2018`; the *effective dimension* is $(\operatorname{tr} F)^2 / \operatorname{tr} F^2$, the number of directions in which gradients point.
 
 # %% tags=["remove-output"]
-chapter.answer(answers.fisher_answer(chapter.save(table, flow, rescaling, jolts)))
+whole = chapter.save(table, flow, rescaling, jolts)
+chapter.answer(answers.with_recorded_runs(answers.fisher_answer, whole))
 
 # %% [markdown]
 # ## What a low share of the encoder says

@@ -132,7 +132,7 @@ figures.claims_overview(table)
 
 # %% tags=["remove-output"]
 chapter.save(table)
-chapter.answer(answers.predictions_answer(table))
+chapter.answer(answers.with_recorded_runs(answers.predictions_answer, table))
 
 # %% [markdown]
 # ## Reading it

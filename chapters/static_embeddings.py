@@ -111,7 +111,7 @@ figures.claims_overview(table)
 
 # %% tags=["remove-output"]
 chapter.save(table)
-chapter.answer(answers.static_answer(table))
+chapter.answer(answers.with_recorded_runs(answers.static_answer, table))
 
 # %% [markdown]
 # ## Caveats

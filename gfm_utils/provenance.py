@@ -18,7 +18,7 @@ import pandas as pd
 import gfm_utils
 from gfm_utils.errors import unknown
 from gfm_utils.files import write_json
-from gfm_utils.tables import write_table
+from gfm_utils.tables import DEFINITIONS, write_table
 
 #: Distributions that are named beside a result.
 NAMED = ("gfm_utils", "torch", "transformers", "tokenizers", "numpy", "numba")
@@ -119,6 +119,7 @@ def record_all(
             "commit": commit,
             "device": f"{processor_name()}; {device_name()}",
             "versions": named_versions(),
+            "definitions": DEFINITIONS,
             "configuration": dict(configuration),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(seconds, 1),
@@ -132,12 +133,33 @@ def recorded(name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     Raises:
         GfmError: nothing of that name is recorded.
     """
-    folders = [
+    for folder in _recorded_folders():
+        if folder.name == name:
+            return pd.read_parquet(folder / f"{name}.parquet"), json.loads(
+                (folder / "provenance.json").read_text()
+            )
+    raise unknown("recorded result", name, [folder.name for folder in _recorded_folders()])
+
+
+def recorded_gpu_runs() -> dict[str, pd.DataFrame]:
+    """Whole runs that were recorded on a GPU, ``data/results/gpu*``: what to call each -> its result table.
+
+    Left out are benchmarks, and runs made with other definitions than today's (``tables.DEFINITIONS``).
+    """
+    found = {}
+    for name in sorted({folder.name for folder in _recorded_folders() if folder.name.startswith("gpu")}):
+        frame, about = recorded(name)
+        if "condition" in frame and about.get("definitions") == DEFINITIONS:
+            made = about["configuration"]
+            steps = f", {made['steps']:,} steps" if made.get("steps") else ""
+            found[f"Recorded on {about['device'].rpartition('; ')[2]}, profile {made['profile']}{steps}"] = frame
+    return found
+
+
+def _recorded_folders() -> list[Path]:
+    """Folders of recorded results: of the repository, else of the installed package."""
+    places = [
         Path(gfm_utils.__file__).parents[1] / "data" / "results",
         Path(sysconfig.get_path("data")) / "share" / "gfm_utils" / "results",
     ]
-    for folder in folders:
-        if (folder / name / f"{name}.parquet").is_file():
-            frame = pd.read_parquet(folder / name / f"{name}.parquet")
-            return frame, json.loads((folder / name / "provenance.json").read_text())
-    raise unknown("recorded result", name, [path.name for folder in folders for path in folder.glob("*")])
+    return [path.parent for place in places for path in place.glob("*/*.parquet") if path.stem == path.parent.name]

@@ -28,6 +28,8 @@ COLUMNS: dict[str, str] = {
     "high": "upper end of the 95 % interval, or null",
     "n": "how many observations the value rests on",
 }
+#: Bump when a metric becomes another quantity: runs recorded before are not shown beside new ones.
+DEFINITIONS = 1
 _NUMBERS = ("value", "low", "high")
 _INTEGERS = ("member", "other", "n")
 

@@ -27,15 +27,17 @@ class Moments:
         """Accumulate more vectors, shape (n, width)."""
         x = vectors.double()
         self.count += len(x)
-        self.total += x.sum(0).cpu()
-        self.direction += torch.nn.functional.normalize(x, dim=1, eps=1e-300).sum(0).cpu()
-        self.second += (x.T @ x).cpu()
+        # The sums are where the vectors are: a matrix a batch would be much to copy from a GPU.
+        self.total = self.total.to(x.device) + x.sum(0)
+        directions = torch.nn.functional.normalize(x, dim=1, eps=1e-300)
+        self.direction = self.direction.to(x.device) + directions.sum(0)
+        self.second = self.second.to(x.device) + x.T @ x
 
     def spectrum(self) -> Matrix:
         """Eigenvalues of the covariance matrix, ascending, shape (width,)."""
         mean = self.total / self.count
         covariance = self.second / self.count - mean[:, None] * mean
-        values: Matrix = torch.linalg.eigvalsh(covariance).clamp_min(0).numpy()
+        values: Matrix = torch.linalg.eigvalsh(covariance.cpu()).clamp_min(0).numpy()
         return values
 
     def anisotropy(self) -> float:

@@ -1,4 +1,4 @@
-"""What the front page says of the claims: verdicts of this run, of a recorded one, and of the causal test."""
+"""What the front page says of the claims: verdicts of this run, of recorded ones, and of the causal test."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -9,11 +9,8 @@ from gfm_utils.analyses import recorded_doses
 from gfm_utils.book.answers import causal_verdicts
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.claims import claims_table
-from gfm_utils.provenance import recorded
+from gfm_utils.provenance import recorded_gpu_runs
 from gfm_utils.tables import read_tables
-
-#: Name of the recorded run (``gfm build --profile gpu --record data/results/gpu``).
-RECORDED = "gpu"
 
 
 def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
@@ -27,12 +24,7 @@ def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
         GfmError: the folder holds no table.
     """
     rows = pd.concat(list(read_tables(results_dir).values()), ignore_index=True)
-    try:
-        frame, about = recorded(RECORDED)
-    except GfmError:
-        return warning(profiles) + claims_table(rows, link="chapters")
-    title = f"Recorded on {about['device'].rpartition('; ')[2]}"
-    return warning(profiles) + claims_table(rows, {title: frame}, link="chapters")
+    return warning(profiles) + claims_table(rows, recorded_gpu_runs(), link="chapters")
 
 
 def warning(profiles: Collection[str]) -> str:

@@ -6,7 +6,6 @@ import pytest
 
 from gfm_utils.analyses.rows import member_rows
 from gfm_utils.book import claims
-from gfm_utils.errors import GfmError
 from gfm_utils.tables import table, write_table
 
 SEEDS = (1, 2, 3, 4)
@@ -25,10 +24,7 @@ def run(dna: float) -> list[dict[str, object]]:
 
 @pytest.fixture
 def no_recorded_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def recorded(name: str) -> None:
-        raise GfmError(f"nothing recorded as {name}")
-
-    monkeypatch.setattr(claims, "recorded", recorded)
+    monkeypatch.setattr(claims, "recorded_gpu_runs", dict)
 
 
 @pytest.mark.usefixtures("no_recorded_run")
@@ -84,7 +80,7 @@ def test_a_run_without_text_says_so(tmp_path: Path) -> None:
 
 def test_a_recorded_run_has_a_column_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_table(table(run(0.1)), tmp_path / "a.parquet")
-    monkeypatch.setattr(claims, "recorded", lambda name: (table(run(0.3)), {"device": "Xeon; NVIDIA H200"}))
+    monkeypatch.setattr(claims, "recorded_gpu_runs", lambda: {"Recorded on NVIDIA H200": table(run(0.3))})
     head, _, claim, measure = claims.front_page_claims(tmp_path).splitlines()
     assert "| This run | Recorded on NVIDIA H200 | Text<br>t@x |" in head
     assert claim.endswith("| **supported** | **not supported** | | | |")

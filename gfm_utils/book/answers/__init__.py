@@ -22,6 +22,7 @@ from gfm_utils.book.answers.models import (
     static_answer,
     strand_answer,
 )
+from gfm_utils.book.answers.recorded import with_recorded_runs
 
 __all__ = [
     "calibration_answer",
@@ -39,4 +40,5 @@ __all__ = [
     "predictions_answer",
     "static_answer",
     "strand_answer",
+    "with_recorded_runs",
 ]
