@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gfm_utils.analyses.cost import cost_overview, cost_table
+from gfm_utils.book.answers import data
 from gfm_utils.ensembles import build_model, log_spaced
 from gfm_utils.ensembles.cost import duration, expected, remaining_seconds, schedule
 from gfm_utils.ensembles.learners import Learner
@@ -84,6 +85,17 @@ def test_rows_of_costs(tasks, probes):
     assert hours["value"].item() == pytest.approx(costs[-1].device_seconds / 3600)
     shown = cost_overview(costs)
     assert "on 4 devices" in shown[0] and shown[-1]["device memory"] == "0.10 GiB (estimated)"
+
+
+@pytest.mark.parametrize(
+    ("where", "measured", "told"), [("cuda", False, True), ("cuda", True, False), ("cpu", False, False)]
+)
+def test_a_price_beyond_the_memory_of_this_gpu_says_so(monkeypatch, tasks, where, measured, told):
+    monkeypatch.setattr(data, "device", lambda: where)
+    probes = {tasks[0].spec.key: Probe(2.0, 10 * MIB, 40 * 1024 * MIB, measured)}
+    table = cost_table(expected([tasks[:1]], probes, workers=1, devices=5, start_seconds=0.0))
+    said = data.cost_answer(table).data
+    assert ("needs about 40 GiB, more than the GPU here has" in said) == told
 
 
 def test_a_probe_measures_and_leaves_nothing(tasks, tmp_path):

@@ -4,7 +4,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.book.answers.shared import Lines, bullets, note, number
-from gfm_utils.ensembles import duration
+from gfm_utils.ensembles import device, duration
 from gfm_utils.entropy.calibration import nsb_advantage
 from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
@@ -214,5 +214,16 @@ def cost_answer(table: pd.DataFrame) -> Markdown:
     return Markdown(
         f"One condition of the paper, {one['n']} members of 90 million parameters that read 5.12 billion tokens "
         f"each, would take this machine about {duration(one['value'])}; {several['x']} like it "
-        f"{duration(several['value'])}."
+        f"{duration(several['value'])}.{_beyond_memory(table)}"
+    )
+
+
+def _beyond_memory(table: pd.DataFrame) -> str:
+    """That a GPU has not enough memory for what is priced; nothing elsewhere."""
+    memory = table[table["metric"] == "device_memory"].iloc[0]
+    if device() == "cpu" or memory["x"] == "measured":
+        return ""
+    return (
+        f" But a step needs about {memory['value'] / 2**30:.0f} GiB, more than the GPU here has: the time is that "
+        "of part of a batch, scaled up."
     )
