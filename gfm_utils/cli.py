@@ -179,6 +179,32 @@ def calibrate(
 
 
 @app.command()
+def doctor(runs: Runs = Path("runs"), json: Json = False) -> None:
+    """Check this machine in under a minute: versions, devices, attention, training, folders.
+
+    A line a check: ok; slow, if it works but not as well as it could; or broken, with what to do. The exit
+    status is 1 if training would not work.
+    """
+    began = time.perf_counter()
+    try:
+        from gfm_utils.ensembles.doctor import examine
+    except (ImportError, OSError) as error:  # a build of torch that is not for this machine
+        raise GfmError(f"the packages cannot be loaded ({error}): install them in a fresh environment") from error
+    checks = []
+    for check in examine(runs):
+        checks.append(check)
+        if not json:
+            print(check, flush=True)
+    if json:
+        _show([check.row() for check in checks], True, ())
+    broken = [check.name for check in checks if check.stops_training]
+    if broken:
+        raise GfmError(f"training does not work on this machine; broken: {', '.join(broken)}")
+    if not json:
+        print(f"training works on this machine; checked in {time.perf_counter() - began:.0f} seconds")
+
+
+@app.command()
 def train(
     conditions: Conditions,
     profile: Profile = "quick",

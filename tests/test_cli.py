@@ -15,6 +15,7 @@ import pytest
 from gfm_utils import book, cli
 from gfm_utils.book import jobs
 from gfm_utils.ensembles import local
+from gfm_utils.ensembles.checks import Check
 from gfm_utils.entropy.sources import uniform
 from gfm_utils.tables import COLUMNS
 
@@ -230,6 +231,29 @@ def test_a_batch_with_a_failure_says_which_why_and_how_to_make_just_that(run, mo
     assert "1 of 2 reports failed" in err and "bad.fa-1: is damaged" in err and "again: gfm run /x/bad.fa" in err
 
 
+def test_the_doctor_says_what_is_broken_and_whether_training_works(run, monkeypatch, tmp_path):
+    found = [
+        Check("device", "slow", "no GPU that answers", "install its driver"),
+        Check("versions", "broken", "torch 1.0", "pip install torch"),  # which training does without
+    ]
+    monkeypatch.setattr("gfm_utils.ensembles.doctor.examine", lambda runs: iter(found))
+    status, out, _ = run("doctor", "--runs", tmp_path)
+    lines = out.splitlines()
+    assert status == 0 and len(lines) == 3 and lines[-1].startswith("training works on this machine")
+    assert lines[0].index("no GPU") == lines[1].index("torch 1.0")
+    found.append(Check("runs", "broken", "/dev/null is no folder", "give another", needed=True))
+    status, out, err = run("doctor", "--json")
+    assert status == 1 and json.loads(out) == [check.row() for check in found]
+    assert err == "gfm: training does not work on this machine; broken: runs\n"
+
+
+def test_the_doctor_where_the_packages_cannot_be_loaded(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gfm_utils.ensembles.doctor", None)
+    status, out, err = run("doctor")
+    assert status == 1 and out == "" and "packages cannot be loaded" in err and "Traceback" not in err
+
+
 def test_help_names_every_verb(run):
     status, out, _ = run("--help")
-    assert status == 0 and all(verb in out for verb in ("corpora", "fetch", "entropy", "train", "run", "build"))
+    verbs = ("corpora", "fetch", "entropy", "doctor", "train", "run", "build")
+    assert status == 0 and all(verb in out for verb in verbs)

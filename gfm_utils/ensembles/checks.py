@@ -1,0 +1,213 @@
+"""What this machine has: versions, devices and folders, each checked and told in a row."""
+
+import os
+import platform
+import shutil
+import subprocess
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal, NamedTuple
+from uuid import uuid4
+
+import torch
+from packaging.requirements import Requirement
+
+from gfm_utils.files import atomic, locked
+from gfm_utils.tokens.parallel import cores
+
+State = Literal["ok", "slow", "broken"]
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+#: Compute capability from which a GPU has units for bfloat16, and kernels of FlashAttention.
+BFLOAT16_CAPABILITY = (8, 0)
+#: Free bytes under which a disk, and a GPU's memory, may soon be full; under a tenth of the first nothing works.
+LITTLE_DISK = 10**9
+LITTLE_MEMORY = 2 * 10**9
+_BUILDS = "https://pytorch.org/get-started/locally"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found.
+
+    Attributes:
+        name: what was checked.
+        state: ``ok``; ``slow``, if it works but not as well as it could; or ``broken``.
+        detail: what was found.
+        advice: what to do, unless it is ok.
+        needed: whether training does not work if this is broken.
+    """
+
+    name: str
+    state: State
+    detail: str
+    advice: str = ""
+    needed: bool = False
+
+    def __str__(self) -> str:
+        told = f"{self.detail}: {self.advice}" if self.advice else self.detail
+        return f"{self.state:<6}  {self.name:<26}  {told}"
+
+    @property
+    def stops_training(self) -> bool:
+        """Whether training does not work for this reason."""
+        return self.needed and self.state == "broken"
+
+    def row(self) -> dict[str, str]:
+        """For machines."""
+        return {"check": self.name} | {
+            key: value for key, value in asdict(self).items() if key not in ("name", "needed")
+        }
+
+
+class Driver(NamedTuple):
+    """What NVIDIA's driver says, whether or not torch can use it.
+
+    Attributes:
+        gpus: names of this machine's GPUs.
+        version: of the driver, if there is one that answers.
+        complaint: of ``nvidia-smi``, if it is here and finds no GPU.
+    """
+
+    gpus: list[str]
+    version: str = ""
+    complaint: str = ""
+
+
+def driver() -> Driver:
+    """What NVIDIA's driver says; without its program, the GPUs that are listed by the system."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    complaint = ""
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        lines = [line.rsplit(", ", 1) for line in done.stdout.splitlines() if ", " in line]
+        if done.returncode == 0 and lines:
+            return Driver([name for name, _ in lines], lines[0][1])
+        complaint = next(iter((done.stdout + done.stderr).splitlines()), "no answer")
+    listed = Path("/proc/driver/nvidia/gpus")
+    return Driver(["NVIDIA GPU"] * (len(list(listed.iterdir())) if listed.is_dir() else 0), "", complaint)
+
+
+def versions() -> list[Check]:
+    """Versions of what training rests on; and whether they are those that the package asks for."""
+    found = {name: version(name) for name in PACKAGES} | {"torch": torch.__version__}  # that names its build, too
+    told = ", ".join([f"Python {platform.python_version()}", *(f"{name} {found[name]}" for name in PACKAGES)])
+    told += f", CUDA {torch.version.cuda}" if torch.version.cuda else ""
+    told += f", NVIDIA driver {number}" if (number := driver().version) else ""
+    wrong = [one for one in _asked() if one.name in found and not one.specifier.contains(found[one.name], True)]
+    if not wrong:
+        return [Check("versions", "ok", told)]
+    advice = "pip install " + " ".join(f"'{one.name}{one.specifier}'" for one in wrong)
+    return [Check("versions", "broken", told, advice)]  # whether training works all the same, other checks say
+
+
+def _asked() -> list[Requirement]:
+    """What the package asks for; nothing if it runs from a folder without being installed."""
+    try:
+        return [Requirement(line) for line in requires("gfm_utils") or []]
+    except PackageNotFoundError:
+        return []
+
+
+def devices() -> list[Check]:
+    """Each GPU that torch sees; or that there is none, or one that torch cannot use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a driver that is too old: the row says it
+        if torch.cuda.is_available():
+            return [_gpu(index) for index in range(torch.cuda.device_count())]
+    (names, _, complaint), instead = driver(), f"members train on {cores()} cores"
+    if not names and complaint:
+        advice = "if this machine has a GPU, install the NVIDIA driver anew"
+        return [Check("device", "slow", f"no GPU that answers ({complaint}): {instead}", advice)]
+    if not names:
+        return [Check("device", "ok", f"no GPU: {instead}")]
+    found = f"{names[0]} is not used, {instead}"
+    if (hidden := os.environ.get("CUDA_VISIBLE_DEVICES")) in ("", "-1"):
+        return [Check("device", "slow", f"{found}: CUDA_VISIBLE_DEVICES is {hidden!r}", "unset it to use the GPU")]
+    reason = _why_unused()
+    return [Check("device", "broken", f"{found}: {reason}", _advice_unused(reason))]  # training works: on the CPU
+
+
+def _why_unused() -> str:
+    """Why torch cannot use a GPU."""
+    try:
+        torch.cuda.init()
+    except Exception as error:
+        return first_line(error)
+    return "torch finds no GPU"
+
+
+def _advice_unused(reason: str) -> str:
+    """What to do about a GPU that torch cannot use."""
+    if torch.version.cuda is None:
+        return f"install a build of torch for CUDA instead of {torch.__version__}, see {_BUILDS}"
+    if "too old" in reason:
+        return f"update the NVIDIA driver, or install a build of torch for an earlier CUDA, see {_BUILDS}"
+    return "give the container the GPU (docker run --gpus all), or install the NVIDIA driver anew"
+
+
+def _gpu(index: int) -> Check:
+    name, about = f"gpu {index}", torch.cuda.get_device_properties(index)
+    free, total = torch.cuda.mem_get_info(index)
+    room = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+    told = f"{about.name}, compute capability {about.major}.{about.minor}, {room}"
+    if (about.major, about.minor) < BFLOAT16_CAPABILITY:
+        told += "; no bfloat16 units and no FlashAttention, which need 8.0"
+        return Check(name, "slow", told, "train with a profile in float32 (colab)")
+    if free < LITTLE_MEMORY:
+        return Check(name, "slow", told, "nvidia-smi says which processes have the memory")
+    return Check(name, "ok", told)
+
+
+def folder(name: str, place: Callable[[], Path], advice: str) -> Check:
+    """Whether a folder can be written, with locks, and has room; one that was not there is not there afterwards.
+
+    Args:
+        name: of the row.
+        place: gives the folder, or an ``OSError`` if there can be none.
+        advice: what to do if it cannot be written.
+    """
+    try:
+        path = place().absolute()
+        free = _free_after_writing(path)
+    except (OSError, NotImplementedError) as error:
+        return Check(name, "broken", _unwritable(error), advice, needed=True)
+    told = f"{path}, {free / 1e9:.1f} GB free"
+    if free < LITTLE_DISK:
+        state: State = "slow" if free >= LITTLE_DISK / 10 else "broken"
+        return Check(name, state, told, f"make room, or {advice}", needed=True)
+    return Check(name, "ok", told)
+
+
+def _free_after_writing(path: Path) -> int:
+    """Free bytes of a folder's disk, after a file was written there and removed."""
+    made = [parent for parent in (path, *path.parents) if not parent.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    probe = path / f".doctor-{uuid4().hex[:8]}"
+    try:
+        with locked(probe), atomic(probe) as temporary:
+            temporary.write_bytes(bytes(4096))
+        return shutil.disk_usage(path).free
+    finally:
+        probe.unlink(missing_ok=True)
+        probe.with_name(f"{probe.name}.lock").unlink(missing_ok=True)
+        for parent in made:
+            with suppress(OSError):  # another process may have put something there meanwhile
+                parent.rmdir()
+
+
+def _unwritable(error: Exception) -> str:
+    """One sentence that names the path."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{error.filename} is no folder, or lies in none"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} cannot be made or written: {error.strerror}"
+    return f"cannot be written: {first_line(error)}"

@@ -1,0 +1,413 @@
+"""What a machine is said to be good for; GPUs that are not here are played by stand-ins."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from test_steps_on_gpu import Streams
+
+from gfm_utils import cli
+from gfm_utils.ensembles import attention, checks, doctor, trials
+from gfm_utils.ensembles.checks import Check, Driver, devices, folder, versions
+from gfm_utils.ensembles.trials import Deviation, Trial, Trials
+from gfm_utils.files import cache_dir
+
+CLOSE, FAR, NONE = Deviation(1e-7, 1e-6), Deviation(1e-7, 1.1), Deviation(float("nan"), 0.0)
+EXACT = doctor.TRAINING_TOLERANCE["float32"]
+
+
+def fine(where):
+    return ""
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(checks, "driver", lambda: Driver([]))
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Let this machine pass for one with a GPU of a certain compute capability and free memory (bytes)."""
+
+    def made(capability, free=70e9):
+        about = SimpleNamespace(name="Tesla", major=capability[0], minor=capability[1])
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: about)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (int(free), int(80e9)))
+
+    return made
+
+
+def program(folder, monkeypatch, text):
+    """Put an ``nvidia-smi`` before all others."""
+    path = folder / "nvidia-smi"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+# ---- the whole
+
+
+def test_a_machine_without_a_gpu_is_fine(no_gpu, monkeypatch, tmp_path):
+    monkeypatch.setenv("GFM_CACHE", str(tmp_path / "cache"))
+    threads = torch.get_num_threads()
+    found = list(doctor.examine(tmp_path / "made" / "runs", fine))
+    assert [check.name for check in found] == [
+        "versions", "device", "attention", "training alone float32", "training together float32", "compiler",
+        "cache", "runs",
+    ]  # fmt: skip
+    assert {check.state for check in found} == {"ok"} and not any(check.advice for check in found)
+    assert "float32: plain" in found[2].detail
+    assert not list(tmp_path.rglob(".doctor*")) and not (tmp_path / "made").exists()
+    assert torch.get_num_threads() == threads
+
+
+def test_a_gpu_is_put_through_all_checks_and_one_that_fails_stops_no_other(monkeypatch, gpu, tmp_path):
+    def illegal(*given):
+        raise RuntimeError("\nCUDA error: no kernel image is available\nmore")
+
+    gpu((9, 0))
+    monkeypatch.setattr(doctor, "device", lambda: "cuda")
+    for name in ("attention_trials", "product_rate"):
+        monkeypatch.setattr(doctor, name, illegal)
+    monkeypatch.setattr(Trials, "trial", illegal)
+    found = {check.name: check for check in doctor.examine(tmp_path, lambda where: "no gcc")}
+    broken = {name for name, check in found.items() if check.state == "broken"}
+    ways = {f"training {way} {precision}" for way in ("alone", "together") for precision in trials.PRECISIONS}
+    assert broken == {"attention", "speed"} | ways and all(found[name].stops_training for name in broken)
+    assert found["attention"].detail == "CUDA error: no kernel image is available"
+    assert "CUDA_VISIBLE_DEVICES=" in found["attention"].advice
+    assert found["compiler"].state == "slow" and found["compiler"].detail == "steps are not compiled: no gcc"
+    assert found["gpu 0"].state == found["gpu 1"].state == found["runs"].state == "ok"
+
+
+def test_what_to_do_about_failures_of_other_kinds():
+    def fails(error):
+        def check():
+            raise error
+
+        (found,) = doctor._guarded("training", True, "cuda", check)
+        return found.advice
+
+    assert "nvidia-smi" in fails(torch.OutOfMemoryError("CUDA out of memory"))
+    assert "TMPDIR" in fails(FileNotFoundError(2, "No usable temporary directory found"))
+
+
+def test_rows_for_people_and_for_machines():
+    check = Check("attention", "slow", "float32: plain", "update torch", needed=True)
+    assert str(check).split(maxsplit=2) == ["slow", "attention", "float32: plain: update torch"]
+    assert not str(check).count("\n") and not check.stops_training
+    assert check.row() == {
+        "check": "attention", "state": "slow", "detail": "float32: plain", "advice": "update torch",
+    }  # fmt: skip
+
+
+# ---- versions and devices
+
+
+def test_versions_that_the_package_does_not_ask_for(no_gpu, monkeypatch):
+    monkeypatch.setattr(checks, "requires", lambda name: ["torch>=99", "numpy>=1", "ray>=99; extra == 'cluster'"])
+    (found,) = versions()
+    assert found.state == "broken" and found.advice == "pip install 'torch>=99'" and not found.stops_training
+    assert torch.__version__ in found.detail
+
+
+def test_versions_name_the_driver(monkeypatch, tmp_path):
+    program(tmp_path, monkeypatch, "echo 'NVIDIA A100, SXM, 535.104.05'")
+    assert checks.driver() == Driver(["NVIDIA A100, SXM"], "535.104.05")
+    monkeypatch.setattr(torch.version, "cuda", "12.6")
+    assert versions()[0].detail.endswith(", CUDA 12.6, NVIDIA driver 535.104.05")
+
+
+def test_each_gpu_is_told(gpu):
+    gpu((9, 0))
+    first, second = devices()
+    assert (first.name, second.name, first.state) == ("gpu 0", "gpu 1", "ok")
+    assert first.detail == "Tesla, compute capability 9.0, 70.0 of 80.0 GB free"
+
+
+def test_an_old_gpu_and_a_full_one_are_slow(gpu):
+    gpu((7, 5))
+    old = devices()[0]
+    assert old.state == "slow" and "no bfloat16 units" in old.detail and "float32" in old.advice
+    gpu((8, 0), free=1e9)
+    assert devices()[0].state == "slow" and "nvidia-smi" in devices()[0].advice
+
+
+@pytest.mark.parametrize(
+    ("cuda", "error", "advice"),
+    [
+        (None, AssertionError("Torch not compiled with CUDA enabled"), "install a build of torch for CUDA"),
+        ("13.0", RuntimeError("The NVIDIA driver on your system is too old (found 11040)"), "update the NVIDIA"),
+        ("13.0", RuntimeError("Found no NVIDIA driver on your system."), "--gpus all"),
+    ],
+)
+def test_a_gpu_that_torch_cannot_use(no_gpu, monkeypatch, cuda, error, advice):
+    def init():
+        raise error
+
+    monkeypatch.setattr(checks, "driver", lambda: Driver(["Tesla T4"], "535"))
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.cuda, "init", init)
+    (found,) = devices()
+    assert found.state == "broken" and not found.stops_training  # members train on the CPU
+    assert "Tesla T4 is not used" in found.detail and str(error) in found.detail and advice in found.advice
+
+
+def test_a_gpu_that_is_hidden(no_gpu, monkeypatch):
+    monkeypatch.setattr(checks, "driver", lambda: Driver(["Tesla T4"], "535"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    (found,) = devices()
+    assert found.state == "slow" and "CUDA_VISIBLE_DEVICES is ''" in found.detail
+
+
+def test_a_driver_that_does_not_answer(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    said = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
+    program(tmp_path, monkeypatch, f'echo "{said}"\nexit 9')
+    monkeypatch.setattr(Path, "is_dir", lambda path: False)
+    assert checks.driver() == Driver([], "", said)
+    (found,) = devices()
+    assert found.state == "slow" and said in found.detail and "install the NVIDIA driver" in found.advice
+
+
+# ---- attention
+
+
+def test_the_formula_is_the_formula_in_both_precisions():
+    for members in (0, 2):
+        assert trials.attention_off("plain", "cpu", torch.float32, members) < 1e-5
+        low = trials.attention_off("plain", "cpu", torch.bfloat16, members)
+        assert 1e-5 < low < doctor.ATTENTION_TOLERANCE["bfloat16"]
+
+
+class NoBackward(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(query):
+        return query.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise RuntimeError("LSE is not correctly aligned\nand more")
+
+
+@pytest.fixture
+def kernels(monkeypatch):
+    """Kernels of a GPU: one that works, one whose backward pass raises, one whose result is wrong under vmap."""
+
+    def wrong(query, key, value, dropout, scale):
+        found = attention.plain(query, key, value, dropout, scale)
+        return found * 2 if torch._C._functorch.is_batchedtensor(query) else found
+
+    def raises(query, key, value, dropout, scale):
+        return attention.plain(NoBackward.apply(query), key, value, dropout, scale)
+
+    monkeypatch.setattr(trials, "KERNELS", {"flash": raises, "efficient": wrong, "plain": attention.plain})
+    to = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *given, **more: (
+        tensor if given == ("cuda",) else to(tensor, *given, **more)
+    ))  # fmt: skip
+    return lambda kernel: monkeypatch.setattr(trials, "kernel_for", lambda *given: kernel)
+
+
+def test_kernels_that_do_not_work_are_told(kernels):
+    kernels("plain")
+    found = doctor.attention("cuda")
+    assert found.state == "slow" and found.detail.startswith("float32: plain, bfloat16: plain; ")
+    assert "flash in bfloat16 does not work (alone: LSE is not correctly aligned)" in found.detail
+    assert "efficient in float32 does not work (under vmap: off by 1)" in found.detail
+    assert "flash in float32" not in found.detail  # nobody expects it to
+
+
+def test_a_kernel_that_is_used_and_does_not_work_is_broken(kernels):
+    kernels("flash")
+    assert doctor.attention("cuda").stops_training
+    kernels("efficient")
+    assert doctor.attention("cuda").stops_training
+
+
+# ---- training
+
+
+class Recording(Streams):
+    """A recording that does not change the loss of the last step, either."""
+
+    @contextmanager
+    def capture(self, *given, **options):
+        loss = self.learner.loss.clone()
+        with super().capture(*given, **options):
+            yield
+        self.learner.loss.copy_(loss)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_recorded_steps_are_tried_too_and_a_recording_that_fails_is_told(monkeypatch, tmp_path):
+    tried, made = Trials(tmp_path), trials.Training
+    name = trials.PRESETS_TRIED[0]
+    assert tried.trial(name, "float32", (1,), "cpu").recorded is None
+
+    def training(tasks, device):
+        found = made(tasks, device)
+        streams.learner = found.learner
+        return found
+
+    monkeypatch.setattr(trials, "Training", training)
+    streams = Recording(monkeypatch)
+    found = tried.trial(name, "float32", (1,), "cpu")
+    assert streams.replays == trials.STEPS - trials.PLAIN_STEPS
+    for one in (found.plain, found.recorded):
+        assert one.loss < EXACT.loss and one.weights < EXACT.weights
+    low = tried.trial(name, "bfloat16", (1,), "cpu").recorded
+    tolerance = doctor.TRAINING_TOLERANCE["bfloat16"]
+    assert 0 < low.loss < tolerance.loss and EXACT.weights / 2 < low.weights < tolerance.weights
+    monkeypatch.undo()
+    monkeypatch.setattr(trials, "Training", training)
+    streams = Recording(monkeypatch, fails=True)
+    failed = tried.trial(name, "float32", (1,), "cpu")
+    assert failed.recorded is None and failed.plain.weights < EXACT.weights
+    check = doctor.training("training alone float32", {name: failed}, EXACT, "cuda", True)
+    assert check.state == "slow" and "no CUDA graph: operation not permitted" in check.detail
+
+
+def test_a_wrong_gradient_is_far_off(monkeypatch, tmp_path):
+    tried, name = Trials(tmp_path), trials.PRESETS_TRIED[1]
+    assert tried.trial(name, "float32", (1,), "cpu").plain == Deviation(0.0, 0.0)
+    whole = trials.Training.inputs
+    monkeypatch.setattr(trials.Training, "inputs", lambda self: flipped(whole(self)))
+    found = tried.trial(name, "float32", (1,), "cpu").plain
+    tolerance = doctor.TRAINING_TOLERANCE["bfloat16"]
+    assert found.weights > 2 * tolerance.weights
+
+
+def flipped(stream):
+    """Inputs whose targets are those of other windows."""
+    for ids, positions, targets in stream:
+        yield ids, positions, targets.flip(0)
+
+
+@pytest.mark.parametrize(
+    ("trial", "state"),
+    [
+        (Trial(CLOSE), "ok"),
+        (Trial(CLOSE, CLOSE), "ok"),
+        (Trial(CLOSE, FAR), "broken"),
+        (Trial(NONE), "broken"),
+        (Trial(CLOSE, None, "training goes on kernel by kernel, no CUDA graph: not permitted"), "slow"),
+    ],
+)
+def test_what_a_trial_says(trial, state):
+    check = doctor.training("training alone float32", {"a": Trial(CLOSE), "b": trial}, EXACT, "cuda", True)
+    assert check.state == state and bool(check.advice) == (state != "ok")
+    assert "weights by 1e-06" in check.detail
+    if trial.reason:
+        assert trial.reason in check.detail
+
+
+# ---- compiler and speed
+
+
+def played(monkeypatch, done):
+    monkeypatch.setattr(subprocess, "run", done)
+
+
+def test_why_a_compiler_fails(monkeypatch):
+    def ended(status, said):
+        return lambda *given, **options: SimpleNamespace(returncode=status, stderr=said)
+
+    played(monkeypatch, ended(1, "Traceback\nInvalidCxxCompiler: No working C++ compiler found\n\n"))
+    assert trials.compiler_failure("cuda") == "InvalidCxxCompiler: No working C++ compiler found"
+    played(monkeypatch, ended(0, "a warning"))
+    assert trials.compiler_failure("cuda") == ""
+    played(monkeypatch, ended(-11, ""))
+    assert trials.compiler_failure("cuda") == "the compiler ended with status -11"
+
+
+def test_a_compiler_that_takes_too_long():
+    assert "longer than 0 seconds" in trials.compiler_failure("cpu", 0.05)
+
+
+def test_the_rates_are_measured(monkeypatch):
+    assert trials.product_rate("cpu", "float32", 64, 2) > 0
+    assert trials.copy_rate("cpu", 2**16) > 0
+    monkeypatch.setattr(torch, "equal", lambda *given: False)
+    assert trials.copy_rate("cpu", 2**16) == 0
+
+
+@pytest.mark.parametrize(
+    ("low", "copies", "state"), [(600, 25, "ok"), (2, 25, "slow"), (600, 0.5, "slow"), (600, 0.0, "broken")]
+)
+def test_what_the_rates_say(monkeypatch, low, copies, state):
+    monkeypatch.setattr(doctor, "product_rate", lambda where, one: {"float32": 50, "bfloat16": low}[one])
+    monkeypatch.setattr(doctor, "copy_rate", lambda where: copies)
+    check = doctor.speed("cuda")
+    assert check.state == state and f"float32 50, bfloat16 {low} TFLOP/s" in check.detail
+    assert check.stops_training == (state == "broken")
+
+
+# ---- folders
+
+Usage = namedtuple("Usage", "free")
+
+
+def test_a_folder_that_is_none(monkeypatch, tmp_path):
+    for value in ("/dev/null", "/dev/null/below"):
+        monkeypatch.setenv("GFM_CACHE", value)
+        check = folder("cache", cache_dir, "set GFM_CACHE")
+        assert check.stops_training and check.detail == f"{value} is no folder, or lies in none"
+    (tmp_path / "runs").touch()
+    assert folder("runs", lambda: tmp_path / "runs" / "deep", "").stops_training
+
+
+def test_a_folder_that_cannot_be_written_or_locked(monkeypatch, tmp_path):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(checks, "locked", refused)
+    check = folder("runs", lambda: tmp_path / "a" / "b", "give another")
+    assert check.stops_training and "/a/b/.doctor" in check.detail and "Permission denied" in check.detail
+    assert not list(tmp_path.iterdir())
+
+    def without_locks(path):
+        raise NotImplementedError("FileSystem does not appear to support flock; use SoftFileLock instead")
+
+    monkeypatch.setattr(checks, "locked", without_locks)
+    assert "flock" in folder("runs", lambda: tmp_path, "").detail
+
+
+@pytest.mark.parametrize(("free", "state"), [(5e9, "ok"), (5e8, "slow"), (1e6, "broken")])
+def test_a_disk_that_is_nearly_full(monkeypatch, tmp_path, free, state):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(free))
+    check = folder("runs", lambda: tmp_path, "give another folder")
+    assert check.state == state and (state == "ok" or "make room" in check.advice)
+
+
+def test_the_command_with_a_cache_that_can_be_none(no_gpu, monkeypatch, capsys, tmp_path):
+    """Rows on standard output, one sentence beside them, nothing left behind."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GFM_CACHE", "/dev/null")
+    monkeypatch.setattr(sys, "argv", ["gfm", "doctor", "--json"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capsys.readouterr()
+    rows = {row["check"]: row for row in json.loads(out)}
+    assert stop.value.code == 1 and {name for name, row in rows.items() if row["state"] != "ok"} == {"cache"}
+    assert err == "gfm: training does not work on this machine; broken: cache\n"
+    assert not list(tmp_path.iterdir())
