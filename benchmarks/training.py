@@ -329,7 +329,8 @@ def loss_rows(task: str, folder: Path, steps: int) -> Iterator[common.Row]:
     tasks = tasks_of(QUICK, store, folder, LOSS_SEEDS, steps=steps)
     held_out = masked_windows(store, "validation", QUICK.window, VALIDATION_WINDOWS, QUICK.train_mask, 42)[:3]
     ids, positions, targets = (torch.from_numpy(array).to(device()) for array in held_out)
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     train_as_planned(tasks, device())
     for made in tasks:
         made_by_us = build_model(QUICK.preset, store.vocabulary, QUICK.window, 1)
@@ -339,7 +340,7 @@ def loss_rows(task: str, folder: Path, steps: int) -> Iterator[common.Row]:
         models.append(peer.model)
         for model, losses in zip(models, (ours, theirs), strict=True):
             with torch.no_grad():
-                logits = masked_logits(model.to(device()).eval(), ids, positions)
+                logits = masked_logits(model.eval().to(device()), ids, positions)
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
             losses.append(float(loss) * BITS)
     noise = math.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(LOSS_SEEDS))
