@@ -1,5 +1,6 @@
 """``benchmarks/gpu.py``: what is cut off, what goes on, and what is kept; and its recorded run, on a CPU."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from types import ModuleType
 
 import pandas as pd
 import pytest
+import torch
 
+from gfm_utils.ensembles.probing import Plan, Probe
 from gfm_utils.tables import COLUMNS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -111,6 +114,66 @@ def test_what_would_be_done_is_said(tmp_path):
     assert not list(tmp_path.iterdir())
     wrong = subprocess.run([*command, "nothing"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2 and "no such step: nothing" in wrong.stderr
+
+
+@pytest.fixture
+def probed(gpu, monkeypatch):
+    """As on a GPU that has no memory for five members of ``bert-20m``, and whose compiler does not work."""
+    import gpu_speeds
+    import training
+
+    tried = []
+
+    def probe_plan(tasks, plan, where, seconds):
+        tried.append((tasks[0].spec.preset, tasks[0].spec.precision, len(tasks), plan))
+        if tasks[0].spec.preset == "bert-20m" and plan.together > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if plan.compiled:
+            raise RuntimeError("no compiler\nat all")
+        return Probe(0.01 * len(tasks) / plan.together, 1, 10**9, True, plan)
+
+    for module in (training, gpu_speeds):
+        monkeypatch.setattr(module, "device", lambda: "cuda")
+    monkeypatch.setattr(training, "probe_plan", probe_plan)
+    return tried
+
+
+def test_speeds_of_each_plan_and_what_does_not_run_is_told(probed, tmp_path, capsys):
+    import gpu_speeds
+
+    rows = list(gpu_speeds.rows_of("gpu:speed-gpu", tmp_path, 0.1))
+    assert [(one["case"], one["unit"]) for one in rows[4:6]] == [
+        ("5 members in one program, plain", "ms/step of a member"),
+        ("5 members in one program, plain", "tokens/s"),
+    ]
+    assert len(rows) == 8 and [one["ratio"] for one in rows[4:]] == pytest.approx([5, 5, 5, 1])
+    assert [plan for *_, plan in probed] == [Plan(1), Plan(5), Plan(1, True), Plan(5, True)]
+    assert capsys.readouterr().err.count("not measured: steps are not compiled: no compiler\n") == 2
+
+
+def test_packing_compares_plans_and_goes_on_without_memory(probed, tmp_path, monkeypatch, capsys):
+    import training
+
+    monkeypatch.setattr(training, "BASES", 400_000)
+    rows = list(training.packing_rows("train:packing", tmp_path, 0.1))
+    assert [one["case"].partition(",")[0] for one in rows] == ["modernbert-2x64", "modernbert-6x256", "bert-4m"]
+    assert [one["ratio"] for one in rows] == pytest.approx([5, 5, 5])
+    assert probed[:2] == [("modernbert-2x64", "float32", 5, Plan(5)), ("modernbert-2x64", "float32", 5, Plan(1))]
+    assert {precision for name, precision, *_ in probed if name != "modernbert-2x64"} == {"bfloat16"}
+    said = capsys.readouterr().err
+    assert "bert-20m, plain" in said and "out of memory" in said and "modernbert-6x256, compiled" in said
+
+
+def test_rows_are_recorded_as_they_are_made(gpu, tmp_path, capsys):
+    import common
+
+    def rows():
+        yield common.row("task", "case", "peer", 1.0, 2.0, "s", False)
+        raise KeyError("later")
+
+    with pytest.raises(KeyError):
+        common.report(rows(), argparse.Namespace(json=False, out=tmp_path / "one"), {}, 0.0)
+    assert list(pd.read_parquet(tmp_path / "one" / "one.parquet")["ratio"]) == [2.0]
 
 
 @pytest.mark.slow
