@@ -32,7 +32,8 @@ class Profile(BaseModel):
     batch: int = Field(description="windows a step", ge=1)
     dropout: float = Field(default=0.0, description="dropout probability everywhere in the model", ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="of products of matrices in training on a GPU; all else is float32"
+        default="float32",
+        description="between the weights and the loss, in training on a GPU; all else is float32",
     )
     learning_rate: float
     warmup: float = Field(description="share of the steps with a rising learning rate")
