@@ -1,5 +1,6 @@
 """How members are trained on a GPU: what is measured decides; shown without one, by stand-ins for it."""
 
+import copy
 from types import SimpleNamespace
 
 import pandas as pd
@@ -158,6 +159,14 @@ def test_a_group_is_trained_in_the_programs_of_its_plan(monkeypatch, gpu, tasks)
 
 def test_what_is_written_beside_the_steps_is_the_same(monkeypatch, tasks):
     train_group(tasks[:1], "cpu")
+    made = training.learner
+
+    def as_on_a_gpu(*given):
+        found = made(*given)
+        found.written = copy.deepcopy(found.model)  # there it is another model than the one in training
+        return found
+
+    monkeypatch.setattr(training, "learner", as_on_a_gpu)
     monkeypatch.setattr(training, "Writer", lambda beside: Writer(True))
     beside = Task(tasks[0].spec, tasks[0].store, 1, tasks[0].path.with_name("beside"))
     train_group([beside], "cpu")
