@@ -2,8 +2,9 @@
 
 Each step is a process of its own with a log in ``OUT/logs``; it is cut off at its limit and at the end of all
 seconds, and what it has written by then stays. Recorded runs (a table and its provenance) stand in folders of
-``OUT``; ``OUT/summary.txt`` says how the steps ended and what they measured, and is written anew after each. The
-exit status is 1 if a step that was begun did not end well.
+``OUT``; copied to ``data/results/``, the one named ``gpu`` is shown in the book. ``OUT/summary.txt`` says how the
+steps ended and what they measured, and is written anew after each. The exit status is 1 if a step that was begun did
+not end well.
 
 - ``doctor``: what ``gfm doctor --json`` finds, in ``OUT/doctor.json``; if training does not work here, the steps
   that train are left out. With ``--steps`` and without this one they are not.
@@ -279,7 +280,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was begun ends with this process
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=520.0, help="of all steps")
-    parser.add_argument("--out", type=Path, default=Path("data/results/gpu-run"), metavar="DIR")
+    parser.add_argument("--out", type=Path, default=Path("_build/gpu-run"), metavar="DIR")
     parser.add_argument("--archive", type=Path, metavar="FILE.tar.gz", help="keep a copy of DIR in one file, too")
     parser.add_argument("--steps", nargs="+", metavar="STEP", help="only these")
     parser.add_argument("--profile", default="gpu", choices=list(PROFILES), help="of the recorded run")
