@@ -2,9 +2,9 @@
 
 Each step is a process of its own with a log in ``OUT/logs``; it is cut off at its limit and at the end of all
 seconds, and what it has written by then stays. Recorded runs (a table and its provenance) stand in folders of
-``OUT``; copied to ``data/results/``, the one named ``gpu`` is shown in the book. ``OUT/summary.txt`` says how the
-steps ended and what they measured, and is written anew after each. The exit status is 1 if a step that was begun did
-not end well.
+``OUT``; copied to ``data/results/``, that named ``gpu`` is shown in the book. ``OUT/summary.txt`` says how the
+steps ended and what they measured, and is written anew after each. The exit status is 1 if a step that was begun
+did not end well.
 
 - ``doctor``: what ``gfm doctor --json`` finds, in ``OUT/doctor.json``; if training does not work here, the steps
   that train are left out. With ``--steps`` and without this one they are not.
