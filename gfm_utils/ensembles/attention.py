@@ -40,7 +40,7 @@ def plain(
 ) -> torch.Tensor:
     """Attention by its formula, on any device: as ``flash``."""
     weights = (query * scale @ key.mT).softmax(-1, dtype=torch.float32).to(value.dtype)
-    return functional.dropout(weights, dropout) @ value
+    return (functional.dropout(weights, dropout) if dropout else weights) @ value
 
 
 KERNELS = {kernel.__name__: kernel for kernel in (flash, efficient, plain)}
