@@ -56,7 +56,7 @@ def simulated_cluster(shared: Path) -> Iterator[Any]:
     """
     cluster_utils = pytest.importorskip("ray.cluster_utils")
     with locked(shared / "cluster"), pytest.MonkeyPatch.context() as patch:
-        cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
         patch.setenv("RAY_ADDRESS", cluster.address)
         yield cluster
         cluster.shutdown()

@@ -71,7 +71,7 @@ def cluster(simulated_cluster: Any) -> Any:
 
 def add_node(cluster: Any, name: str) -> Any:
     """A node with one CPU whose processes know its name, and find this file."""
-    return cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": PYTHONPATH, "GFM_TEST_NODE": name})
+    return cluster.add_node(num_cpus=1, num_gpus=0, env_vars={"PYTHONPATH": PYTHONPATH, "GFM_TEST_NODE": name})
 
 
 @pytest.mark.slow

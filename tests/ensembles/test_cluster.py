@@ -25,7 +25,7 @@ LONG = 200
 def cluster(simulated_cluster, tmp_path_factory):
     """One node with one CPU that trains."""
     simulated_cluster.scratch = tmp_path_factory.mktemp("node")
-    simulated_cluster.add_node(num_cpus=1, env_vars={"TMPDIR": str(simulated_cluster.scratch)})
+    simulated_cluster.add_node(num_cpus=1, num_gpus=0, env_vars={"TMPDIR": str(simulated_cluster.scratch)})
     return simulated_cluster
 
 
@@ -63,7 +63,7 @@ def written(task):
 
 def test_a_lost_node_costs_no_member_and_none_is_trained_twice(cluster, spec, store, tmp_path, capsys):
     tasks = members(spec.model_copy(update={"steps": LONG}), store, tmp_path / "runs", 4)
-    doomed = cluster.add_node(num_cpus=1)
+    doomed = cluster.add_node(num_cpus=1, num_gpus=0)
     over = threading.Event()
     finished = {}  # when the node was lost
 
