@@ -74,7 +74,7 @@ def use(model: Any, kernel: str) -> None:
     """
     # transformers 5.0 looks for padding among the ids, and so waits for the GPU in the midst of a step.
     model.base_model.warn_if_padding_and_no_attention_mask = lambda *_: None
-    if not model._supports_sdpa:
+    if not (model._supports_sdpa and model._can_set_attn_implementation()):
         return
     AttentionInterface.register(NAMES[kernel], _implementation(kernel))
     model.set_attn_implementation(NAMES[kernel])

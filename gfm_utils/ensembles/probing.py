@@ -161,6 +161,12 @@ def _fastest(group: Sequence[Task], device: str, seconds: float, brief: bool) ->
         except torch.OutOfMemoryError:
             if size == 1 and not brief:
                 raise
+        except RuntimeError as error:  # as ModernBERT of transformers 5.0, whose attention cannot be chosen
+            if size == 1:
+                raise
+            tqdm.write(f"members are trained one by one: {_first_line(error)}", file=sys.stderr)
+            size = 1
+            continue
         if best is None and size == 1:
             return _part_on_gpu(group, device, seconds)
         if best is None:
@@ -176,8 +182,7 @@ def _fastest(group: Sequence[Task], device: str, seconds: float, brief: bool) ->
         except torch.OutOfMemoryError:
             continue
         except RuntimeError as error:  # a compiler that does not work is no reason not to train
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            tqdm.write(f"steps are not compiled: {reason}", file=sys.stderr)
+            tqdm.write(f"steps are not compiled: {_first_line(error)}", file=sys.stderr)
             break
         tried[plan] = found.step_seconds
         best = min(best, found, key=lambda probe: probe.step_seconds)
@@ -283,6 +288,10 @@ def _first(stream: Iterator[Inputs], windows: int) -> Generator[Inputs]:
     for batch in stream:
         ids, positions, targets = (given[..., :windows, :].clone() for given in batch)
         yield ids, positions, targets
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _weight_bytes(training: Training) -> int:

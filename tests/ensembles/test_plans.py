@@ -79,6 +79,19 @@ def test_a_compiler_that_does_not_work_stops_no_training(gpu, tasks, capsys):
     assert "steps are not compiled: no compiler\n" in capsys.readouterr().err
 
 
+def test_members_that_cannot_share_a_program_are_trained_one_by_one(monkeypatch, gpu, tasks, capsys):
+    gpu.seconds, probed = {Plan(1): 0.001}, probing.probe_plan
+
+    def refusing(group, plan, device, seconds):
+        if plan.together > 1:
+            raise RuntimeError("LSE is not correctly aligned\nat ...")
+        return probed(group, plan, device, seconds)
+
+    monkeypatch.setattr(probing, "probe_plan", refusing)
+    assert measure(long(tasks), "cuda").plan == Plan(1)
+    assert "members are trained one by one: LSE is not correctly aligned\n" in capsys.readouterr().err
+
+
 def test_a_program_has_as_many_members_as_there_is_memory_for(gpu, tasks):
     gpu.most, gpu.seconds = 2, {Plan(2): 0.002, Plan(1): 0.0015}
     found = measure(long(tasks), "cuda")
