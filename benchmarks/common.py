@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from gfm_utils import provenance
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, first_line
 
 COLUMNS = ("task", "case", "peer", "ours", "theirs", "unit", "ratio", "device")
 Row = dict[str, Any]
@@ -109,7 +109,7 @@ def if_it_fits(what: str, rows: Iterable[Row]) -> Iterator[Row]:
     try:
         yield from rows
     except (torch.OutOfMemoryError, GfmError) as error:
-        reason = next(iter(str(error).splitlines()), "")
+        reason = first_line(error)
     except subprocess.CalledProcessError as error:  # a process that only measured memory
         lines = (error.stderr or "").splitlines()
         if not any("OutOfMemoryError" in line for line in lines):

@@ -46,7 +46,7 @@ from gfm_utils.ensembles.probing import Plan, Probe, measure, probe_plan, train_
 from gfm_utils.ensembles.tasks import BITS, Task
 from gfm_utils.ensembles.training import VALIDATION_WINDOWS
 from gfm_utils.entropy.sources import random_markov
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, first_line
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tokens import TokenStore, prepare
 
@@ -187,8 +187,7 @@ def probe_of(tasks: Sequence[Task], plan: Plan, seconds: float) -> Probe:
     except RuntimeError as error:
         if not plan.compiled:
             raise
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise GfmError(f"steps are not compiled: {reason}") from error
+        raise GfmError(f"steps are not compiled: {first_line(error)}") from error
 
 
 def planned_speed(tasks: Sequence[Task], plan: Plan, seconds: float) -> float:

@@ -12,6 +12,11 @@ class ProcessKilled(GfmError):
     """A process that did the work is gone, and none of its own doing: the same command continues where it was."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its kind if it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def unknown(what: str, given: str, known: Iterable[str], hint: str = "") -> GfmError:
     """Error for a name that does not exist, with the closest names that do.
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from gfm_utils.ensembles import device
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, first_line
 
 #: Names of files that hold pickled weights.
 _PICKLED = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -51,7 +51,7 @@ def load_model(name: str) -> Any:
                 "refused; give weights in safetensors, which save_pretrained writes where you trust that file"
             ) from None
         raise GfmError(
-            f"{name} cannot be loaded as a masked language model with safetensors ({_first_line(error)}); "
+            f"{name} cannot be loaded as a masked language model with safetensors ({_short(error)}); "
             "give a directory that save_pretrained wrote, or a name of the Hugging Face hub"
         ) from error
     if missing := sorted(report["missing_keys"]):
@@ -86,7 +86,7 @@ def _tokenizer_of(name: str) -> Any:
     try:
         found = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f" ({_first_line(error)})"
+        return f" ({_short(error)})"
     if len(found) <= len(found.all_special_ids):  # what transformers makes of a configuration alone
         return ""
     return found
@@ -112,6 +112,5 @@ def longest(model: Any) -> float:
     return found.num_embeddings - (0 if found.padding_idx is None else found.padding_idx + 1)
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:160].rstrip(".") if text else type(error).__name__
+def _short(error: Exception) -> str:
+    return first_line(error)[:160].rstrip(".")

@@ -16,6 +16,7 @@ from uuid import uuid4
 import torch
 from packaging.requirements import Requirement
 
+from gfm_utils.errors import first_line
 from gfm_utils.files import atomic, locked
 from gfm_utils.tokens.parallel import cores
 
@@ -27,11 +28,6 @@ BFLOAT16_CAPABILITY = (8, 0)
 LITTLE_DISK = 10**9
 LITTLE_MEMORY = 2 * 10**9
 _BUILDS = "https://pytorch.org/get-started/locally"
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 @dataclass(frozen=True)

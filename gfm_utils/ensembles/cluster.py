@@ -27,7 +27,7 @@ from gfm_utils.ensembles.presets import build_model, masked_logits
 from gfm_utils.ensembles.records import Diverged, raise_diverged
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, first_line
 from gfm_utils.files import locked
 from gfm_utils.tokens import TokenStore, masked_per_window
 from gfm_utils.tokens.parallel import cores
@@ -154,7 +154,7 @@ def connected() -> Iterator[Any]:
     except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
         where = f"to the Ray cluster at RAY_ADDRESS={address}" if address else "to a Ray of this machine"
         raise GfmError(
-            f"no connection {where} ({_first_line(error)}): 'ray start --head' starts one, and without "
+            f"no connection {where} ({first_line(error)}): 'ray start --head' starts one, and without "
             "RAY_ADDRESS this machine is used"
         ) from error
     try:
@@ -172,10 +172,6 @@ def _reach(address: str | None) -> None:
     host, _, port = (address or "").rpartition(":")
     if host and "/" not in host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 @dataclass
@@ -285,7 +281,7 @@ class _Driver:
                 raise error.cause
             if isinstance(error, exceptions.RayError) and not isinstance(error, exceptions.RayTaskError):
                 raise GfmError(
-                    f"training on the Ray cluster failed ({type(error).__name__}: {_first_line(error)}): the same "
+                    f"training on the Ray cluster failed ({type(error).__name__}: {first_line(error)}): the same "
                     "command continues where it was"
                 ) from error
             if error is not None:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from gfm_utils.ensembles.checks import Check, devices, first_line, folder, versions
+from gfm_utils.ensembles.checks import Check, devices, folder, versions
 from gfm_utils.ensembles.local import device
 from gfm_utils.ensembles.trials import (
     PRECISIONS,
@@ -27,6 +27,7 @@ from gfm_utils.ensembles.trials import (
     copy_rate,
     product_rate,
 )
+from gfm_utils.errors import first_line
 from gfm_utils.files import cache_dir
 
 #: Largest deviation of attention that is rounding, relative to the largest number of a tensor.

@@ -16,6 +16,7 @@ from gfm_utils.ensembles import attention
 from gfm_utils.ensembles.presets import build_model, masked_logits, preset
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import BITS
+from gfm_utils.errors import first_line
 
 Tensors = dict[str, torch.Tensor]
 #: Ids (batch, window), positions (batch, m) and targets (batch, m), each with a leading dimension of members
@@ -186,7 +187,7 @@ class Learner(ABC):
         except RuntimeError as error:
             torch.cuda.set_stream(before)  # a capture that fails leaves its own
             self.optimizer.zero_grad(set_to_none=True)
-            reason = next(iter(str(error).splitlines()), "")
+            reason = first_line(error)
             warnings.warn(f"training goes on kernel by kernel, no CUDA graph: {reason}", stacklevel=2)
         else:
             self.graph, self.recorded = graph, places

@@ -20,7 +20,7 @@ from gfm_utils.ensembles.packing import split
 from gfm_utils.ensembles.records import Diverged
 from gfm_utils.ensembles.tasks import Task
 from gfm_utils.ensembles.training import Notice, Report, Training, train_group
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, first_line
 
 #: A probe takes about this long at most, once its process runs, and less after this many steps.
 SECONDS = 3.0
@@ -164,7 +164,7 @@ def _fastest(group: Sequence[Task], device: str, seconds: float, brief: bool) ->
         except RuntimeError as error:  # as ModernBERT of transformers 5.0, whose attention cannot be chosen
             if size == 1:
                 raise
-            tqdm.write(f"members are trained one by one: {_first_line(error)}", file=sys.stderr)
+            tqdm.write(f"members are trained one by one: {first_line(error)}", file=sys.stderr)
             size = 1
             continue
         if best is None and size == 1:
@@ -182,7 +182,7 @@ def _fastest(group: Sequence[Task], device: str, seconds: float, brief: bool) ->
         except torch.OutOfMemoryError:
             continue
         except RuntimeError as error:  # a compiler that does not work is no reason not to train
-            tqdm.write(f"steps are not compiled: {_first_line(error)}", file=sys.stderr)
+            tqdm.write(f"steps are not compiled: {first_line(error)}", file=sys.stderr)
             break
         tried[plan] = found.step_seconds
         best = min(best, found, key=lambda probe: probe.step_seconds)
@@ -288,10 +288,6 @@ def _first(stream: Iterator[Inputs], windows: int) -> Generator[Inputs]:
     for batch in stream:
         ids, positions, targets = (given[..., :windows, :].clone() for given in batch)
         yield ids, positions, targets
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _weight_bytes(training: Training) -> int:

@@ -15,12 +15,12 @@ import torch
 from torch.func import vmap
 
 from gfm_utils.ensembles.attention import KERNELS, kernel_for, plain
-from gfm_utils.ensembles.checks import first_line
 from gfm_utils.ensembles.learners import PLAIN_STEPS, Tensors
 from gfm_utils.ensembles.presets import preset
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import Task
 from gfm_utils.ensembles.training import Training
+from gfm_utils.errors import first_line
 from gfm_utils.profiles import profile
 from gfm_utils.tokens import SPECIAL, random_store
 
