@@ -82,7 +82,7 @@ figures.summary_of_training(table)
 # ## What is shared, and what differs
 #
 # Windows, their order and the masks come from one seed, the initial weights from a seed of each member.
-# `gfm train --vary order`, `masks` or `all` trains ensembles that differ by something else, to tell the sources of disagreement apart.
+# `gfm train --vary order`, `masks`, `init+masks` or `all` trains ensembles that differ by something else, to tell the sources of disagreement apart; the paper's members differ by initial weights and masks.
 
 # %%
 figures.shared_overview(chapter.ensembles)

@@ -210,7 +210,7 @@ def train(
     profile: Profile = "quick",
     members: Annotated[int | None, typer.Option(min=1, help="Members, instead of the profile's number.")] = None,
     vary: Annotated[
-        str | None, typer.Option(help="What members differ by: init (the default), order, masks or all.")
+        str | None, typer.Option(help="What members differ by: init, order, masks, init+masks or all.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps a member, instead of the profile's.")] = None,
     tokens: Annotated[

@@ -6,14 +6,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gfm_utils.errors import GfmError, unknown
 
-#: What the members of an ensemble differ by: initial weights, order of the windows, masks, or all three.
-Vary = Literal["init", "order", "masks", "all"]
+#: What the members of an ensemble differ by: initial weights, order of the windows, masks, two of these, or all.
+Vary = Literal["init", "order", "masks", "init+masks", "all"]
 VARY: tuple[Vary, ...] = get_args(Vary)
 DEFAULT_CONDITIONS = ("news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4")
 
 
 class Profile(BaseModel):
-    """Sizes and hyperparameters of one run; every field is part of what an ensemble's key is made of."""
+    """Sizes and hyperparameters of one run.
+
+    What decides weights is part of an ensemble's key, see ``gfm_utils.ensembles.EnsembleSpec``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,6 +32,9 @@ class Profile(BaseModel):
     vary: Vary = Field(default="init", description="what the members differ by")
     steps: int | None = Field(default=None, description="optimiser steps a member; either this or tokens", ge=1)
     tokens: int | None = Field(default=None, description="tokens that a member reads; either this or steps", ge=1)
+    budget_given: bool = Field(
+        default=False, description="whether the budget was asked for, so that no small corpus may lower it"
+    )
     batch: int = Field(description="windows a step", ge=1)
     dropout: float = Field(default=0.0, description="dropout probability everywhere in the model", ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = Field(
@@ -88,8 +94,8 @@ class Profile(BaseModel):
 
         Args:
             vary: what the members differ by, one of ``VARY``.
-            steps: optimiser steps a member.
-            tokens: tokens that a member reads.
+            steps: optimiser steps a member: a budget that no small corpus lowers.
+            tokens: tokens that a member reads, the same.
             preset: architecture and size, one of ``gfm_utils.ensembles.PRESETS``.
             window: tokens a window.
 
@@ -106,7 +112,7 @@ class Profile(BaseModel):
         if window is not None:
             update["window"] = window
         if steps is not None or tokens is not None:
-            update |= {"steps": steps, "tokens": tokens}
+            update |= {"steps": steps, "tokens": tokens, "budget_given": True}
         return Profile.model_validate(self.model_dump() | update)
 
 
@@ -150,7 +156,7 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="paper", max_symbols=8_000_000_000, tokenizer_symbols=100_000_000, members=5, steps=104_167,
             test_windows=10_000, fisher_windows=1000, entropy_order=13, code_symbols=None,
-            preset="bert-90m", window=512, batch=96, learning_rate=1e-4, warmup=0.1,
+            preset="bert-90m", window=512, batch=96, vary="init+masks", learning_rate=1e-4, warmup=0.1,
             betas=(0.9, 0.999), dropout=0.1, precision="bfloat16", test_mask=0.10,
         ),
     )

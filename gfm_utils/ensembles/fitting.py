@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gfm_utils.errors import GfmError
-from gfm_utils.profiles import PROFILES, Profile
+from gfm_utils.profiles import Profile
 from gfm_utils.tokens import FEWEST_WINDOWS, PARTS, SPECIAL, TokenStore
 
 #: A window is halved down to this many tokens, not further: less than that is no context.
@@ -43,8 +43,8 @@ def fit(store: TokenStore, profile: Profile) -> Fit:
 
     Nothing changes for a corpus that is large enough. The window is halved (down to ``SMALLEST_WINDOW``) while a
     part has too few windows, as with short records; the batch is at most the training
-    part's windows; and the steps read the training part no more than ``EPOCHS`` times, unless their
-    number is not the profile's own.
+    part's windows; and the steps read the training part no more than ``EPOCHS`` times, unless the
+    budget was asked for.
 
     Args:
         store: the tokens.
@@ -69,7 +69,7 @@ def fit(store: TokenStore, profile: Profile) -> Fit:
         notes.append(f"batches of {batch} windows instead of {profile.batch}, all that the training part has")
     used = profile.model_copy(update={"window": window, "batch": batch})
     most = math.ceil(EPOCHS * counts["train"] / batch)
-    if _default_budget(profile) and used.steps_taken > most:
+    if not profile.budget_given and used.steps_taken > most:
         notes.append(
             f"{most:,} steps a member instead of {used.steps_taken:,}, which read the training part {EPOCHS} times"
         )
@@ -88,12 +88,6 @@ def fit(store: TokenStore, profile: Profile) -> Fit:
 def _counts(store: TokenStore, window: int) -> dict[str, int]:
     """Windows of each part, side by side, none crossing a segment's end."""
     return {part: int((np.load(store.path / f"{part}-lengths.npy") // window).sum()) for part in PARTS}
-
-
-def _default_budget(profile: Profile) -> bool:
-    """Whether the budget is that of the profile of that name, and not one that someone asked for."""
-    own = PROFILES.get(profile.name)
-    return own is not None and (own.steps, own.tokens) == (profile.steps, profile.tokens)
 
 
 def _enough(counts: dict[str, int], window: int) -> bool:

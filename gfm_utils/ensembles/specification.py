@@ -75,8 +75,12 @@ class EnsembleSpec(BaseModel):
 
     @property
     def key(self) -> str:
-        """Hash of the whole specification, 16 hexadecimal digits."""
-        return digest(self.model_dump(mode="json"))
+        """Hash of the whole specification, 16 hexadecimal digits.
+
+        A field that has a default is younger than the format, and its default is what was done before there was a
+        choice: it counts only where it is something else, and so the ensembles of before keep their keys.
+        """
+        return digest(self.model_dump(mode="json", exclude_defaults=True) | {"format": self.format})
 
     @property
     def tokens_seen(self) -> int:
@@ -89,9 +93,10 @@ class EnsembleSpec(BaseModel):
         Args:
             member: seed of the member, 1 or more.
         """
+        varied = ("init", "order", "masks") if self.vary == "all" else self.vary.split("+")
         own = int(np.random.SeedSequence([self.data_seed, member]).generate_state(1, np.uint64)[0])
         return Seeds(
-            init=member if self.vary in ("init", "all") else self.data_seed,
-            order=own if self.vary in ("order", "all") else self.data_seed,
-            masks=own if self.vary in ("masks", "all") else self.data_seed,
+            init=member if "init" in varied else self.data_seed,
+            order=own if "order" in varied else self.data_seed,
+            masks=own if "masks" in varied else self.data_seed,
         )

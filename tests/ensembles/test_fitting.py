@@ -47,12 +47,17 @@ def test_few_windows_shorten_training_and_batches(tmp_path: Path) -> None:
     assert "each of the 64 tokens of the vocabulary 10.0 times" in found.notes[-1]
 
 
-def test_a_budget_that_was_asked_for_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "budget"), [("steps", 10**6), ("tokens", 10**6), ("steps", 1000)])
+def test_a_budget_that_was_asked_for_stays(tmp_path: Path, name: str, budget: int) -> None:
+    """Also where it is the profile's own number; another variant or model is no budget."""
     little = store(tmp_path, train=[64 * 32], validation=[640], test=[640])
-    assert fit(little, profile("quick")).profile.steps_taken == 2 * EPOCHS
-    for name in ("steps", "tokens"):
-        asked = profile("quick").changed(**{name: 10**6})
-        assert fit(little, asked).profile.steps_taken == asked.steps_taken > 2 * EPOCHS
+    quick = profile("quick")
+    assert quick.steps == 1000
+    for plain in (quick, quick.changed(vary="all", preset="bert-2x64", window=64)):
+        assert fit(little, plain).profile.steps_taken == 2 * EPOCHS
+    asked = quick.changed(**{name: budget})
+    assert fit(little, asked).profile.steps_taken == asked.steps_taken > 2 * EPOCHS
+    assert fit(little, asked.changed(preset="bert-2x64")).profile.steps_taken == asked.steps_taken
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,17 @@ def test_everything_in_the_specification_changes_its_key(trained):
     assert len(keys | {spec.key}) == len(changed) + 1
 
 
+def test_a_field_that_came_later_counts_in_the_key_only_where_it_is_not_what_was_done_before():
+    """The key of a specification before there were such fields; if it moves, every ensemble is trained anew."""
+    spec = EnsembleSpec(
+        condition="a@kmer3", tokens=16 * "0", vocabulary=69, vary="init", preset="modernbert-2x64", window=64,
+        steps=20, batch=16, learning_rate=3e-3, warmup=0.1, schedule="cosine", betas=(0.9, 0.98),
+        weight_decay=0.01, clip=0.5, dropout=0.0, precision="float32", train_mask=0.3,
+        corruption=(0.8, 0.1, 0.1), data_seed=42,
+    )  # fmt: skip
+    assert spec.key == "b02db303c842a3c8"
+
+
 def test_log_spaced_steps_are_few_and_span_the_whole():
     for steps in (1, 2, 20, 1000, 104_167):
         spaced = log_spaced(steps)
