@@ -181,7 +181,7 @@ def _tokens(segment: Segment, tokenizer: Any, kind: str) -> _Tokens:
     text = segment.text
     step = STRETCH if kind == "dna" else max(1, len(text))
     pieces = [text[begin : begin + step] for begin in range(0, len(text), step)]
-    ids, lengths = map(np.concatenate, zip(*_encoded(pieces, tokenizer), strict=True))
+    ids, lengths = map(np.concatenate, zip(*_encoded(pieces, tokenizer, kind), strict=True))
     if kind != "dna":
         return _Tokens(ids, lengths, np.zeros(len(ids)), np.zeros(len(ids)))
     letters = np.frombuffer(text.encode("ascii"), np.uint8)
@@ -190,8 +190,8 @@ def _tokens(segment: Segment, tokenizer: Any, kind: str) -> _Tokens:
     return _Tokens(ids, lengths, share_by_token(strong, lengths), share_by_token(soft, lengths))
 
 
-def _encoded(pieces: list[str], tokenizer: Any) -> Iterator[tuple[Integers, Integers]]:
-    """Ids and lengths of the tokens of each piece.
+def _encoded(pieces: list[str], tokenizer: Any, kind: str) -> Iterator[tuple[Integers, Integers]]:
+    """Ids and lengths of the tokens of each piece; a special token that a text mentions is text like any other.
 
     A fast tokenizer says where each token begins. Of another a token has the length of its text, without a mark
     of a word's beginning or middle, and the last one reaches to the end of the piece.
@@ -199,7 +199,10 @@ def _encoded(pieces: list[str], tokenizer: Any) -> Iterator[tuple[Integers, Inte
     fast = bool(tokenizer.is_fast)
     for begin in range(0, len(pieces), _AT_ONCE):
         part = pieces[begin : begin + _AT_ONCE]
-        made = tokenizer(part, add_special_tokens=False, return_offsets_mapping=fast, verbose=False)
+        made = tokenizer(
+            part, add_special_tokens=False, split_special_tokens=kind == "text", return_offsets_mapping=fast,
+            verbose=False,
+        )  # fmt: skip
         for number, piece in enumerate(part):
             ids = np.asarray(made["input_ids"][number], np.int64)
             if fast:

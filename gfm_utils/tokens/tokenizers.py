@@ -33,7 +33,8 @@ def train_tokenizer(
         seed: of that choice.
 
     Returns:
-        A fast tokenizer whose first five ids are the special tokens ``SPECIAL``.
+        A fast tokenizer whose first five ids are the special tokens ``SPECIAL``. A text that mentions one, as
+        ``[MASK]`` in an article on language models, is text to it like any other.
 
     Raises:
         GfmError: k-mers asked for text; or the text has too many distinct bytes for ``V``, or the corpus too
@@ -49,7 +50,7 @@ def train_tokenizer(
 
 def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     roles = {token[1:-1].lower() + "_token": token for token in SPECIAL}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **roles)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, split_special_tokens=True, **roles)
 
 
 def _kmers(k: int) -> Tokenizer:

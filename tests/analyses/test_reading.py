@@ -66,6 +66,20 @@ def test_lengths_of_byte_pairs_are_those_of_our_own_table(toy_text, trained):
     np.testing.assert_array_equal(windows.lengths, store.token_lengths[windows.ids])
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_special_tokens_that_a_text_mentions_are_text_to_a_tokenizer_that_takes_them_for_its_own(
+    tmp_path, trained, fast
+):
+    path = tmp_path / "tutorial.txt"
+    path.write_text("\n\n".join(f"the [MASK] token, and [PAD] beside {n}[UNK]" * 9 for n in range(40)))
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(
+        trained[0].store.path / "tokenizer", split_special_tokens=False
+    )
+    assert tokenizer("[PAD]", add_special_tokens=False)["input_ids"] == [0]
+    ids = read(load(str(path)), tokenizer if fast else Slow(tokenizer), 1, 10**9).ids
+    assert not np.isin(ids, [0, 2, 3, 4]).any()
+
+
 def test_bases_of_tokens_know_their_letters(genome, codons):
     fast, slow = read(genome, codons, 60, 50), read(genome, Slow(codons), 60, 50)
     for name in ("ids", "lengths", "strong", "soft"):

@@ -11,7 +11,7 @@ import yaml
 from gfm_utils import corpora
 from gfm_utils.corpora.streaming import Stream, clean
 from gfm_utils.errors import GfmError
-from gfm_utils.tokens import PARTS, load_corpus, prepare, store
+from gfm_utils.tokens import PARTS, SPECIAL, load_corpus, prepare, store
 from gfm_utils.tokens.arrays import ArrayWriter
 from gfm_utils.tokens.streaming import tokenize
 
@@ -222,7 +222,7 @@ def test_the_key_follows_names_and_contents_of_a_directory(tmp_path):
 def test_a_stream_of_the_hub(tmp_path, smoke, monkeypatch):
     rng = np.random.default_rng(0)
     words = [f"w{i}" for i in range(50)]
-    rows = [{"text": " ".join(rng.choice(words, 200)) + " schÃ¶n"} for _ in range(300)]
+    rows = [{"text": " ".join(rng.choice(words, 200)) + " [MASK] schÃ¶n"} for _ in range(300)]
     calls = []
 
     class Rows:
@@ -263,4 +263,7 @@ def test_a_stream_of_the_hub(tmp_path, smoke, monkeypatch):
     assert 95_000 < about["streamed"]["symbols"] <= 100_000 + 1_000
     assert about["streamed"]["repaired_records"] == about["streamed"]["pieces"]
     text = found.tokenizer.decode(found.segments("train")[0])
-    assert text.startswith("w") and text.endswith("schön")
+    assert text.startswith("w") and text.endswith("[MASK] schön")
+    assert found.tokens("train").min() >= len(SPECIAL)
+    for part, sizes in about["parts"].items():
+        assert found.token_lengths[found.tokens(part)].sum() == sizes["symbols"]

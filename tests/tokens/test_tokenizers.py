@@ -41,6 +41,19 @@ def test_bpe_round_trip_after_reload(kind, segments, size, tmp_path):
         assert ids.min() >= len(SPECIAL)
 
 
+def test_special_tokens_that_a_text_mentions_are_text(tmp_path):
+    mentions = [Segment("a", 0, f"{word} and [SEP]{word} the cat sat on the mat ") for word in SPECIAL * 20]
+    train_tokenizer("bpe50", mentions, "text", 10**6, 0).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert tokenizer.convert_ids_to_tokens(list(range(len(SPECIAL)))) == list(SPECIAL)
+    lengths = token_lengths(tokenizer, "text")
+    for segment, ids in zip(mentions, encode(tokenizer, "bpe50", mentions, "text"), strict=True):
+        assert ids.min() >= len(SPECIAL)
+        assert lengths[ids].sum() == len(segment.text)
+        assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == segment.text
+        assert tokenizer(segment.text, add_special_tokens=False)["input_ids"] == ids.tolist()
+
+
 def test_bpe_is_the_same_for_the_same_seed_and_reads_the_given_segments_alone():
     first, second = (train_tokenizer("bpe64", DNA, "dna", 5000, seed=1) for _ in range(2))
     assert first.get_vocab() == second.get_vocab()
