@@ -80,10 +80,10 @@ figures.top_p_chart(table)
 # The matched null is high there for every corpus, and for a flat one it is what two noisy copies of nothing would give.
 # A solid line says something about learning only where it keeps its distance from all three controls: below the matched null the members share a ranking, and below unrelated tokens they share what this very context says.
 #
-# The paper's code drops the token that crosses $p$, as {numref}`fig-top-p-authors` does.
-# Where the likeliest token alone exceeds $p$ nothing is left of a distribution, and such tokens are not in the mean.
+# The paper's code drops the token that crosses $p$ unless it is the likeliest, as {numref}`fig-top-p-authors` does.
+# A distribution whose likeliest token alone exceeds $p$ becomes that one token, and two such distributions are either the same or as far apart as can be.
 
-# %% mystnb={"figure": {"caption": "The same with the truncation of the paper's code, which drops the token that crosses p. A point is missing where no token has anything left.", "name": "fig-top-p-authors"}}
+# %% mystnb={"figure": {"caption": "The same with the truncation of the paper's code, which drops the token that crosses p unless it is the likeliest.", "name": "fig-top-p-authors"}}
 figures.top_p_chart(table, authors=True)
 
 # %% mystnb={"figure": {"caption": "Share of masked tokens for which two members have the same likeliest token, with 95 % intervals over members. Pale: untrained. Black tick: the level of chance, from how often each member names each token.", "name": "fig-agreement"}}

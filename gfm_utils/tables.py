@@ -29,7 +29,7 @@ COLUMNS: dict[str, str] = {
     "n": "how many observations the value rests on",
 }
 #: Bump when a metric becomes another quantity: runs recorded before are not shown beside new ones.
-DEFINITIONS = 1
+DEFINITIONS = 2
 _NUMBERS = ("value", "low", "high")
 _INTEGERS = ("member", "other", "n")
 

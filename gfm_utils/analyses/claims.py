@@ -294,7 +294,11 @@ def estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estima
 
 
 def _part(rows: pd.DataFrame, term: Term, state: str) -> pd.DataFrame:
-    """Value, low and high of a term, by member (``1``), pair (``1,2``) or for all (the empty text)."""
+    """Value, low and high of a term, by member (``1``), pair (``1,2``) or for all (the empty text).
+
+    Raises:
+        ValueError: the term means several rows that differ.
+    """
     place = rows["axis"].isna() if term.axis is None else rows["axis"] == term.axis
     if term.x is not None:
         place &= rows["x"] == term.x
@@ -306,8 +310,13 @@ def _part(rows: pd.DataFrame, term: Term, state: str) -> pd.DataFrame:
         found = found.loc[[found["value"].idxmin()]]
     seeds = zip(found["member"], found["other"], strict=True)
     names = [",".join(str(int(seed)) for seed in pair if not pd.isna(seed)) for pair in seeds]
-    ends = found[["value", "low", "high"]].astype("float64").set_axis(names)
-    return ends[~ends.index.duplicated()]
+    ends = found[["value", "low", "high"]].astype("float64").assign(name=names).drop_duplicates().set_index("name")
+    if not ends.index.is_unique:
+        twice = ends.index[ends.index.duplicated()][0]
+        whose = f"member(s) {twice}" if twice else "all members"
+        values = ends.loc[twice, "value"].tolist()
+        raise ValueError(f"{term} of {found['condition'].iloc[0]!r} means several rows, for {whose}: {values}")
+    return ends
 
 
 def _left_out(rows: pd.DataFrame, terms: Sequence[Term], state: str) -> npt.NDArray[np.float64]:

@@ -54,7 +54,7 @@ class DisagreementSums:
 
     Attributes:
         js: summed Jensen-Shannon distances by ``KINDS``, shape (kinds, variants, top_p, pairs).
-        defined: tokens in those sums, the same shape: the authors' truncation can leave nothing.
+        compared: tokens in those sums by ``KINDS``, shape (kinds,).
         shared: summed numbers of tokens among both members' first d, shape (depth, pairs).
         ranks: how often each token has each rank, shape (members, depth, vocabulary).
         entropy: summed entropies of the members in bits, shape (members,).
@@ -64,7 +64,7 @@ class DisagreementSums:
     """
 
     js: Floats
-    defined: NDArray[np.int64]
+    compared: NDArray[np.int64]
     shared: NDArray[np.int64]
     ranks: NDArray[np.int64]
     entropy: Floats
@@ -74,10 +74,14 @@ class DisagreementSums:
 
 
 def disagreement_sums(batches: Iterable[torch.Tensor], null_stride: int = 1) -> DisagreementSums:
-    """Read batches of natural log-probabilities, each (members, ..., vocabulary), one after the other.
+    """Read batches of natural log-probabilities, one after the other.
+
+    How the tokens are put into batches changes nothing: the matched null of a token is drawn by the token's
+    number, and the unrelated token is the one in the same place of the window before (for the first, of the last).
 
     Args:
-        batches: of at least one token each.
+        batches: each (members, windows, places, vocabulary), the same places in each; or (members, tokens,
+            vocabulary), every token a window of its own. Two windows at least in all, or the nulls are 0.
         null_stride: the nulls read every so-manieth token.
 
     Raises:
@@ -90,19 +94,21 @@ def disagreement_sums(batches: Iterable[torch.Tensor], null_stride: int = 1) -> 
         members, tokens, vocabulary = flat.shape
         if sums is None:
             sums = _empty(members, vocabulary)
+            unrelated = _Unrelated(flat, log_p.shape[2] if log_p.ndim > 3 else 1, null_stride)
         step = max(1, _AT_ONCE // (members * vocabulary))
         chosen = np.arange(-sums.tokens % null_stride, tokens, null_stride)
-        rng = np.random.default_rng([1, sums.tokens])
         null = np.full((tokens, members * (members - 1) // 2), np.nan, np.float32)
         for begin in range(0, len(chosen), step):
             here = chosen[begin : begin + step]
-            partner = (np.arange(len(chosen)) + len(chosen) // 2)[begin : begin + step] % len(chosen)
-            null[here] = _null_sums(sums, flat, here, chosen[partner], rng)
+            null[here] = _add_matched(sums, flat[:, here].exp().numpy(), sums.tokens + here)
+            unrelated.add(sums, flat, here)
+        unrelated.keep(flat)
         for begin in range(0, tokens, step):
             parts.append(_batch_sums(sums, flat[:, begin : begin + step].exp(), null[begin : begin + step]))
         sums.tokens += tokens
     if sums is None:
         raise ValueError("no batch of predictions")
+    unrelated.close(sums)
     columns = zip(
         *([getattr(part, name) for name in TokenDisagreement.__annotations__] for part in parts), strict=True
     )
@@ -110,32 +116,60 @@ def disagreement_sums(batches: Iterable[torch.Tensor], null_stride: int = 1) -> 
     return sums
 
 
+class _Unrelated:
+    """Compares tokens with those in the same places of the window before, across the ends of batches."""
+
+    def __init__(self, log_p: torch.Tensor, places: int, stride: int) -> None:
+        self.places = places
+        self.of_window = np.arange(0, places, stride)  # the first window's tokens that the nulls read
+        self.first = log_p[:, self.of_window].clone()
+        self.before: torch.Tensor | None = None
+
+    def add(self, sums: DisagreementSums, log_p: torch.Tensor, here: NDArray[np.int64]) -> None:
+        """Add these tokens of a batch; those of the very first window wait for the last one."""
+        earlier = here - self.places
+        if self.before is None:
+            here, earlier = here[earlier >= 0], earlier[earlier >= 0]
+        partner = log_p[:, earlier[earlier >= 0]]
+        if self.before is not None:
+            partner = torch.cat([self.before[:, earlier[earlier < 0]], partner], 1)
+        _add_mismatched(sums, log_p[:, here], partner)
+
+    def keep(self, log_p: torch.Tensor) -> None:
+        """Keep the last window of a batch for the next."""
+        self.before = log_p[:, -self.places :].clone()
+
+    def close(self, sums: DisagreementSums) -> None:
+        """Add the tokens of the first window."""
+        if self.before is not None:
+            _add_mismatched(sums, self.first, self.before[:, self.of_window])
+
+
 def _empty(members: int, vocabulary: int) -> DisagreementSums:
     pairs, depth = members * (members - 1) // 2, min(DEPTH, vocabulary)
     shape = (len(KINDS), len(VARIANTS), len(TOP_P), pairs)
     nothing = TokenDisagreement(*(np.zeros(0) for _ in TokenDisagreement.__annotations__))  # type: ignore[arg-type]
     return DisagreementSums(
-        np.zeros(shape), np.zeros(shape, np.int64), np.zeros((depth, pairs), np.int64),
+        np.zeros(shape), np.zeros(len(KINDS), np.int64), np.zeros((depth, pairs), np.int64),
         np.zeros((members, depth, vocabulary), np.int64), np.zeros(members), np.zeros(members + 1), 0, nothing,
     )  # fmt: skip
 
 
 def _add(sums: DisagreementSums, kind: str, distances: Floats) -> None:
     place = KINDS.index(kind)
-    sums.js[place] += np.nansum(distances, axis=0)
-    sums.defined[place] += (~np.isnan(distances)).sum(axis=0)
+    sums.js[place] += distances.sum(axis=0)
+    sums.compared[place] += len(distances)
 
 
-def _null_sums(
-    sums: DisagreementSums,
-    log_p: torch.Tensor,
-    here: NDArray[np.int64],
-    partner: NDArray[np.int64],
-    rng: np.random.Generator,
-) -> Floats:
-    own = log_p[:, here].exp().numpy()
-    _add(sums, "_mismatched", js_distances(nuclei(own), nuclei(log_p[:, partner].exp().numpy())))
-    noise = nuclei(matched_null(own, rng))
+def _add_mismatched(sums: DisagreementSums, own: torch.Tensor, other: torch.Tensor) -> None:
+    """Add the distances between first members' predictions for some tokens and second members' for others."""
+    own_nuclei, other_nuclei = (nuclei(log_p.exp().numpy()) for log_p in (own, other))
+    _add(sums, "_mismatched", js_distances(own_nuclei, other_nuclei))
+
+
+def _add_matched(sums: DisagreementSums, own: Floats, numbers: NDArray[np.int64]) -> Floats:
+    """Add the distances of the matched null of tokens of these numbers; at full mass, shape (tokens, pairs)."""
+    noise = nuclei(matched_null(own, numbers))
     distances = js_distances(noise, noise)
     _add(sums, "_matched_null", distances)
     return distances[:, 0, -1]
@@ -173,8 +207,8 @@ def disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42
         Schindelin, 2003), one row a pair and position on the axis ``top_p``, and its value at full mass
         without an axis. ``js_distance_mismatched``: the second member's predictions are those for other tokens;
         ``js_distance_matched_null``: see :func:`gfm_utils.analyses.nulls.matched_null`. Each again with
-        ``_authors`` for the truncation of the paper's code, which drops the token that crosses p; the mean is
-        over the tokens of which something is left (the paper's code puts that mean in place of the others).
+        ``_authors`` for the truncation of the paper's code, which drops the token that crosses p, but never the
+        likeliest one.
         ``mutual_information`` (bits/token) between prediction and member: entropy of the members' mean
         minus the mean of their entropies, the generalised Jensen-Shannon divergence; and its two terms,
         ``total_entropy`` and ``mean_entropy``; on the axis ``without`` (a seed), of all members but that one.
@@ -212,7 +246,7 @@ def disagreement_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -
     for place, kind in enumerate(KINDS):
         for variant, suffix in enumerate(("", "_authors")):
             one = {**base, "metric": f"js_distance{kind}{suffix}", "unit": "distance"}
-            rows += _curve_rows(one, seeds, sums.js[place, variant], sums.defined[place, variant])
+            rows += _curve_rows(one, seeds, sums.js[place, variant], int(sums.compared[place]))
     expected = expected_shared(sums.ranks)
     shared = np.moveaxis(pair_matrix(sums.shared / n), 0, -1)  # (members, members, depth)
     share = {**base, "unit": "share"}
@@ -226,15 +260,13 @@ def disagreement_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -
     return rows + list(_information_rows(base, seeds, sums))
 
 
-def _curve_rows(one: Row, seeds: Sequence[int], js: Floats, defined: NDArray[np.int64]) -> Iterator[Row]:
-    """A curve over top-p, and its end without an axis; positions at which no token is defined are left out."""
+def _curve_rows(one: Row, seeds: Sequence[int], js: Floats, n: int) -> Iterator[Row]:
+    """A curve over top-p, and its end without an axis."""
     for row, mass in enumerate(TOP_P):
-        if defined[row].all():
-            mean = pair_matrix(js[row] / defined[row])
-            least = int(defined[row].min())
-            yield from pair_rows({**one, "axis": "top_p", "x": mass}, seeds, mean, least)
-            if mass >= 1:
-                yield from pair_rows(one, seeds, mean, least)
+        mean = pair_matrix(js[row] / n)
+        yield from pair_rows({**one, "axis": "top_p", "x": mass}, seeds, mean, n)
+        if mass >= 1:
+            yield from pair_rows(one, seeds, mean, n)
 
 
 def _information_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -> Iterator[Row]:

@@ -58,8 +58,8 @@ def top_p(p: torch.Tensor, mass: float) -> torch.Tensor:
 def top_p_authors(p: torch.Tensor, mass: float) -> torch.Tensor:
     """Truncation as in the paper's code: tokens whose cumulated probability is at most ``mass``, renormalised.
 
-    The token that crosses ``mass`` is dropped. Where the likeliest token alone exceeds ``mass`` nothing is
-    left, and the result is NaN.
+    The token that crosses ``mass`` is dropped, but for the likeliest token, which is always kept: where it alone
+    exceeds ``mass`` it gets all of the probability.
 
     Args:
         p: distributions, shape (..., vocabulary).
@@ -71,6 +71,7 @@ def top_p_authors(p: torch.Tensor, mass: float) -> torch.Tensor:
 def _truncated(p: torch.Tensor, mass: float, crossing: bool) -> torch.Tensor:
     ordered, order = torch.sort(p, dim=-1, descending=True, stable=True)
     total = ordered.cumsum(-1)
-    inside = total.roll(1, -1).index_fill(-1, torch.tensor([0]), 0.0) < mass if crossing else total <= mass
+    inside = total.roll(1, -1) < mass if crossing else total <= mass
+    inside[..., 0] = True
     kept = torch.zeros_like(p).scatter(-1, order, ordered.where(inside, torch.zeros_like(ordered)))
     return kept / kept.sum(-1, keepdim=True)

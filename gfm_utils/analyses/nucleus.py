@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 #: Shares of probability mass at which the distributions are compared.
 TOP_P = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
-#: Standard truncation keeps the token that crosses p; the authors' drops it.
+#: Standard truncation keeps the token that crosses p; the authors' drops it, unless it is the likeliest.
 VARIANTS = ("standard", "authors")
 #: Of the ranking so many first tokens are compared.
 DEPTH = 50
@@ -89,8 +89,7 @@ def js_distances(own: Nuclei, other: Nuclei) -> Floats:
         other: and the second from here.
 
     Returns:
-        Shape (tokens, variants, top_p, pairs), pairs in the order of ``itertools.combinations``; NaN where the
-        authors' truncation leaves nothing of one of the two.
+        Shape (tokens, variants, top_p, pairs), pairs in the order of ``itertools.combinations``.
     """
     members, tokens, _ = own.p.shape
     out = np.empty((tokens, len(VARIANTS), len(TOP_P), members * (members - 1) // 2))
@@ -150,7 +149,7 @@ def _levels(
                 size[0, t, s], mass[0, t, s] = rank + 1, total
                 s += 1
             while a < steps and grid[a] < 1 and total > grid[a]:
-                size[1, t, a], mass[1, t, a] = rank, before
+                size[1, t, a], mass[1, t, a] = max(rank, 1), before if rank else total  # never empty
                 a += 1
             if (s == steps or grid[s] >= 1) and (a == steps or grid[a] >= 1):
                 break
@@ -265,8 +264,6 @@ def _distances(
                                 sums[variant, k, term] += sums[variant, k - 1, term]
                         if k == steps - 1:
                             divergence = (sums[variant, k, 0] + sums[variant, k, 1]) / 2
-                        elif size_p[variant, i, t, k] == 0 or size_q[variant, j, t, k] == 0:
-                            divergence = np.nan
                         else:
                             divergence = _truncated(
                                 sums[variant, k], mass_p[variant, i, t, k], mass_q[variant, j, t, k],

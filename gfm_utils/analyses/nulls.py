@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def matched_null(p: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def matched_null(p: NDArray[np.float64], numbers: NDArray[np.int64], seed: int = 1) -> NDArray[np.float64]:
     """Distributions as certain as the given ones, whose ranking of the tokens is noise.
 
     Each distribution keeps its probabilities, and with them its entropy, its rank-probability curve and the size
@@ -17,9 +17,13 @@ def matched_null(p: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np
 
     Args:
         p: shape (members, tokens, vocabulary).
-        rng: source of the permutations.
+        numbers: of the tokens in the whole, shape (tokens,): a token's permutations depend on its number alone.
+        seed: of the permutations.
 
     Returns:
         The same shape.
     """
-    return rng.permuted(p, axis=-1)
+    out = np.empty_like(p)
+    for place, number in enumerate(numbers.tolist()):
+        np.random.default_rng([seed, number]).permuted(p[:, place], axis=-1, out=out[:, place])
+    return out

@@ -114,6 +114,13 @@ def test_two_members_allow_an_interval_over_members_but_none_over_one_pair():
     assert found.outcome is None and verdict([found]) == NOT_TESTED
 
 
+def test_rows_that_differ_are_never_chosen_between():
+    rows = run(0.2, 0.6)
+    assert one(pd.concat([rows, rows])).outcome == FOR  # the same row in two tables is one row
+    with pytest.raises(ValueError, match=r"metric='m'.*'t@x' means several rows, for member\(s\) 1"):
+        one(pd.concat([rows, run(0.3, 0.6)]))
+
+
 def test_a_measure_that_is_not_defined_is_left_out():
     rows = pd.concat([run(0.2, 0.6), run(0.0, 0.0, metric="whole")])
     rows.loc[rows["metric"] == "whole", "value"] = 0.0

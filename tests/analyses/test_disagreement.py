@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from itertools import combinations
 
@@ -29,20 +30,18 @@ def test_sums_against_a_plain_loop():
     sums = disagreement_sums(parts)
     p = np.concatenate([part.exp().flatten(1, 2).numpy() for part in parts], axis=1)
     assert sums.tokens == p.shape[1] == 15
-    assert (sums.defined[0, 0] == 15).all() and (sums.defined[0, 1, 0] < 15).any()
+    assert sums.compared.tolist() == [15, 15, 15]
     for row, mass in enumerate(TOP_P):
         for variant, truncated in enumerate((top_p, top_p_authors)):
             cut = truncated(torch.from_numpy(p), mass).numpy()
             each = np.array([jensenshannon(cut[0, t], cut[2, t], base=2) for t in range(15)])
             assert sums.js[0, variant, row, PAIRS.index((0, 2))] == pytest.approx(np.nansum(each), abs=1e-6)
-            assert sums.defined[0, variant, row, PAIRS.index((0, 2))] == (~np.isnan(each)).sum()
     agree = sum(p[1, t].argmax() == p[3, t].argmax() for t in range(15))
     assert sums.shared[0, PAIRS.index((1, 3))] == agree == sums.each.agree[:, PAIRS.index((1, 3))].sum()
     np.testing.assert_allclose(sums.each.js.sum(0), sums.js[0, 0, -1], rtol=1e-6)
     np.testing.assert_allclose(sums.each.js_null.sum(0), sums.js[2, 0, -1], rtol=1e-6)
-    # the first token of three windows of three is compared with the fifth of them
-    apart = sum(jensenshannon(p[0, t], p[1, (t + 4) % 9], base=2) for t in range(9))
-    apart += sum(jensenshannon(p[0, 9 + t], p[1, 9 + (t + 3) % 6], base=2) for t in range(6))
+    # the same place of the window before, three tokens earlier; for the first window, of the last
+    apart = sum(jensenshannon(p[0, t], p[1, t - 3], base=2) for t in range(15))
     assert sums.js[1, 0, -1, 0] == pytest.approx(apart, abs=1e-6)
     rows = disagreement_rows({"condition": "c", "state": "trained"}, [1, 2, 3, 4], sums)
     table = tables.table(rows)
@@ -81,7 +80,7 @@ def test_chance_agreement_by_simulation():
     logits = np.full((2, 20_000, 3), -20.0)
     for member in range(2):
         logits[member, np.arange(20_000), rng.choice(3, 20_000, p=share)] = 0
-    sums = disagreement_sums([torch.from_numpy(logits).log_softmax(-1)[:, None]])
+    sums = disagreement_sums([torch.from_numpy(logits).log_softmax(-1)])
     table = tables.table(disagreement_rows({"condition": "c", "state": "trained"}, [1, 2], sums))
     chance = value_of(table, "c", "top1_agreement_chance")["value"]
     assert chance == pytest.approx((share**2).sum(), abs=0.01)
@@ -103,12 +102,24 @@ def test_nulls_of_every_third_token_are_their_own_mean():
     p = np.random.default_rng(0).dirichlet(np.full(9, 0.5), (2, 120, 3))
     part = torch.from_numpy(np.log(p))
     dense, sparse = (disagreement_sums([part, part], stride) for stride in (1, 3))
-    assert sparse.defined[2, 0, -1, 0] == -(-dense.defined[2, 0, -1, 0] // 3) == 240
+    assert dense.compared.tolist() == [720] * 3 and sparse.compared.tolist() == [720, 240, 240]
     assert (~np.isnan(sparse.each.js_null[:, 0])).nonzero()[0].tolist() == list(range(0, 720, 3))
     for sums in (dense, sparse):
-        mean = sums.js[2, 0, -1, 0] / sums.defined[2, 0, -1, 0]
+        mean = sums.js[2, 0, -1, 0] / sums.compared[2]
         assert mean == pytest.approx(dense.js[2, 0, -1, 0] / 720, abs=0.05)
     np.testing.assert_array_equal(dense.js[0], sparse.js[0])
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_batches_change_nothing(stride, monkeypatch):
+    p = np.random.default_rng(0).dirichlet(np.full(9, 0.5), (3, 7, 3))
+    whole = torch.from_numpy(np.log(p))
+    one = disagreement_sums([whole], stride)
+    monkeypatch.setattr(sys.modules[disagreement_sums.__module__], "_AT_ONCE", 4 * 3 * 9)
+    for parts in (whole.split(1, 1), whole.split([2, 5], 1), [whole]):
+        sums = disagreement_sums(parts, stride)
+        np.testing.assert_allclose(sums.js, one.js, rtol=1e-12)
+        np.testing.assert_array_equal(sums.each.js_null, one.each.js_null)
 
 
 def test_strata_and_sequences_are_parts_of_the_whole(trained, smoke):

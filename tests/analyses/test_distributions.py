@@ -14,6 +14,7 @@ from gfm_utils.analyses.distributions import (
     top_p,
     top_p_authors,
 )
+from gfm_utils.analyses.nucleus import TOP_P, VARIANTS, js_distances, nuclei
 
 # Without subnormal numbers: halving the smallest of them gives 0, and SciPy's distance then is infinite.
 SHARES = st.lists(st.floats(0, 1, allow_subnormal=False), min_size=6, max_size=6).filter(lambda x: sum(x) > 1e-3)
@@ -69,13 +70,25 @@ def test_the_two_divergences_part_company_on_zipfs_law():
     assert float(entropy(p) + kl_from_uniform(p)) == pytest.approx(12)
 
 
-def test_top_p_keeps_the_token_that_crosses_and_the_authors_drop_it():
+def authors_truncation(p: list[float], mass: float) -> list[float]:
+    """The paper's rule written down plainly, for one distribution.
+
+    Sort, accumulate, strike out what lies beyond the mass, take the strike off the first place, renormalise.
+    """
+    order = sorted(range(len(p)), key=lambda token: -p[token])
+    struck = [total > mass for total in np.cumsum([p[token] for token in order])]
+    struck[0] = False
+    kept = {token: p[token] for token, out in zip(order, struck, strict=True) if not out}
+    return [kept.get(token, 0.0) / sum(kept.values()) for token in range(len(p))]
+
+
+def test_top_p_keeps_the_token_that_crosses_and_the_authors_drop_it_unless_it_is_the_first():
     p = torch.tensor([0.125, 0.5, 0.125, 0.25], dtype=torch.float64)
     assert top_p(p, 0.5).tolist() == [0, 1, 0, 0] == top_p_authors(p, 0.5).tolist()
     assert top_p(p, 0.51).tolist() == pytest.approx([0, 0.5 / 0.75, 0, 0.25 / 0.75])
     assert top_p_authors(p, 0.51).tolist() == [0, 1, 0, 0]
     assert top_p(p, 0.05).tolist() == [0, 1, 0, 0]
-    assert top_p_authors(p, 0.05).isnan().all()
+    assert top_p_authors(p, 0.05).tolist() == [0, 1, 0, 0]
     assert top_p(p, 0.8).tolist() == pytest.approx([1 / 7, 4 / 7, 0, 2 / 7])  # of equals the lower id
     assert top_p(p, 1.0) is p and top_p_authors(p, 1.0) is p
 
@@ -88,6 +101,28 @@ def test_top_p_is_the_smallest_set_of_that_mass(weights, mass):
     chosen = p[kept > 0]
     assert float(chosen.sum()) >= mass - 1e-12
     assert float(chosen.sum() - chosen.min()) < mass + 1e-12
+
+
+@given(SHARES, st.floats(0.01, 0.99))
+def test_the_authors_truncation_against_their_rule_written_down(weights, mass):
+    p = distribution(weights)
+    assert top_p_authors(p, mass).tolist() == pytest.approx(authors_truncation(p.tolist(), mass), abs=1e-12)
+
+
+@pytest.mark.parametrize("mass", [0.05, 0.3, 0.5])
+def test_the_authors_curve_is_theirs_for_peaked_and_for_flat_pairs(mass):
+    """Pairs as peaked as a model's of text and as flat as one's of DNA: the book's fast way and the plain rule."""
+    rng = np.random.default_rng(0)
+    for scale in (3.0, 0.3):
+        logits = scale * rng.standard_normal((1, 30, 512)) + 0.4 * scale * rng.standard_normal((2, 30, 512))
+        p = torch.from_numpy(logits).softmax(-1).numpy()
+        plain = [
+            jensenshannon(authors_truncation(one.tolist(), mass), authors_truncation(two.tolist(), mass), base=2)
+            for one, two in zip(*p, strict=True)
+        ]
+        found = nuclei(p)
+        fast = js_distances(found, found)[:, VARIANTS.index("authors"), TOP_P.index(mass), 0]
+        np.testing.assert_allclose(fast, np.nan_to_num(plain), atol=1e-6)
 
 
 def test_the_authors_truncation_manufactures_disagreement():

@@ -26,8 +26,7 @@ def plain(p, q):
             first, second = (cut(torch.from_numpy(x), mass).numpy() for x in (p, q))
             for number, (i, j) in enumerate(pairs):
                 for t in range(p.shape[1]):
-                    defined = not (np.isnan(first[i, t]).any() or np.isnan(second[j, t]).any())
-                    out[t, variant, k, number] = distance(first[i, t], second[j, t]) if defined else np.nan
+                    out[t, variant, k, number] = distance(first[i, t], second[j, t])
     return out
 
 
@@ -69,7 +68,7 @@ def test_identical_members_are_at_distance_zero_and_renaming_tokens_changes_noth
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.full(50, 0.3), (3, 8))
     same = nuclei(np.stack([p[0], p[0]]))
-    assert np.nanmax(js_distances(same, same)) == 0
+    assert js_distances(same, same).max() == 0
     renamed = nuclei(p[..., rng.permutation(50)])
     np.testing.assert_allclose(js_distances(nuclei(p), nuclei(p)), js_distances(renamed, renamed), atol=1e-7)
 
