@@ -95,6 +95,8 @@ def _fetched(
     with locked(path):
         if path.is_file() and _trusted(path, entry):
             return path
+        if isinstance(entry, Entry):
+            entry.announce(name)
         failures = []
         for source in entry.sources:
             try:

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from gfm_utils.corpora.keeping import Kept, Part
-from gfm_utils.corpora.registry import HubSource
+from gfm_utils.corpora.registry import HubSource, find, registry
 from gfm_utils.errors import GfmError
 from gfm_utils.files import cache_dir, digest, locked
 
@@ -65,6 +65,8 @@ def keep(name: str, source: HubSource, max_symbols: int | None) -> Part:
         kept = Kept(folder)
         part = kept.part(max_symbols)
         if part is None:
+            if name in registry():
+                find(name).announce(name)
             with kept:
                 _continue(name, source, kept, max_symbols)
             part = kept.part(max_symbols)

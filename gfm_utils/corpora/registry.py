@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import sysconfig
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -89,6 +90,7 @@ class Entry(_Strict):
     kind: Kind
     description: str = Field(min_length=1)
     licence: str = Field(min_length=1)
+    terms: str | None = Field(None, description="what the licence forbids or asks for, said before a download")
     citation: str = Field(min_length=1)
     format: Format
     sources: tuple[Source, ...] = Field(min_length=1, description="tried in order, all giving the same file")
@@ -99,6 +101,11 @@ class Entry(_Strict):
     column: str | None = Field(None, description="column of a CSV or Parquet file")
     repairs: tuple[Literal["lost-quotes"], ...] = ()
     annotation: SourceFile | None = Field(None, description="of DNA: where its genes lie")
+
+    def announce(self, name: str) -> None:
+        """Say on standard error what the licence forbids or asks for, if the registry says so."""
+        if self.terms is not None:
+            print(f"{name}: {self.licence}, {self.terms}", file=sys.stderr)
 
     @property
     def hub(self) -> HubSource | None:

@@ -1,8 +1,9 @@
 import re
+from pathlib import PurePath
 
 import pytest
 
-from gfm_utils.corpora import registry, status
+from gfm_utils.corpora import fetch, registry, status
 from gfm_utils.corpora.registry import cached_path, find
 from gfm_utils.errors import GfmError
 
@@ -13,10 +14,26 @@ def test_the_shipped_registry_is_valid_and_complete():
     names = list(registry())
     for name in (
         "tair10-chr1", "tair10-chr1-rna", "tair10-chr1-cds", "alyrata-chr12", "aarenosa-chr12", "news",
-        "enwiki-sample", "wikipedia", "opengenome2", "text8",
+        "enwiki-sample", "wikipedia", "opengenome2", "text8", "plants",
     ):  # fmt: skip
         assert name in names
     assert {e.kind for e in registry().values()} == {"text", "dna"}
+    stream = find("opengenome2").hub
+    assert stream is not None and stream.data_files is not None
+    folder = stream.data_files.rpartition("/")[0]
+    held_out = [f"{folder}/data_windows_{part}_chunk1.jsonl.gz" for part in ("test", "valid")]
+    assert not any(PurePath(name).match(stream.data_files) for name in held_out)
+    assert PurePath(f"{folder}/data_windows_train_chunk1.jsonl.gz").match(stream.data_files)
+
+
+def test_what_a_licence_forbids_is_said_before_a_download(register, cache, capsys):
+    terms = "for non-commercial use only"
+    register(
+        one=entry(terms=terms, licence="CC BY-NC 4.0", sources=[{"type": "url", "url": "http://127.0.0.1:9/b.fa"}])
+    )
+    with pytest.raises(GfmError, match="could not be downloaded"):
+        fetch("one", progress=False)
+    assert capsys.readouterr().err == f"one: CC BY-NC 4.0, {terms}\n"
 
 
 def test_status_tells_what_is_cached(register, cache):
