@@ -16,7 +16,8 @@ LEAKS = {"exact": "leaked_windows", "reverse complement": "leaked_windows_revers
 def corpus_table(found: Sequence[corpora.Corpus], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """Result table of corpora and their split.
 
-    Metrics, with the corpus as condition: ``records``, ``symbols`` (whole corpus); ``part_symbols`` (axis
+    Metrics, with the corpus as condition: ``records``, ``symbols`` (whole corpus); ``dropped_copies``, how many
+    records were left out as exact copies of earlier ones (``n``: of how many); ``part_symbols`` (axis
     ``part``), what the profile uses; ``leaked_windows`` and for DNA ``leaked_windows_reverse`` (axis ``part``),
     the share of windows of that part with an exact match of 64 bases or 20 words in the training part, or in
     its reverse complement.
@@ -31,6 +32,10 @@ def corpus_table(found: Sequence[corpora.Corpus], profile: Profile, seed: int = 
         base = {"condition": corpus.name}
         rows.append({
             **base, "metric": "records", "unit": "records", "value": corpus.stats["records"],
+        })  # fmt: skip
+        rows.append({
+            **base, "metric": "dropped_copies", "unit": "records", "value": corpus.stats["dropped_duplicate"],
+            "n": corpus.records_read,
         })  # fmt: skip
         rows.append({**base, "metric": "symbols", "unit": f"{corpus.unit}s", "value": corpus.symbols})
         split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)

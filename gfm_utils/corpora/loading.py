@@ -1,7 +1,8 @@
 """Loading: a registry name or a path -> a cleaned corpus."""
 
+import sys
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from time import monotonic
 
@@ -19,6 +20,8 @@ from gfm_utils.errors import GfmError
 
 #: Cleaned text that took longer than so many seconds is kept in the cache.
 SLOW = 1.0
+#: Copies that are dropped are told of where they are at least this share of the records.
+MANY_COPIES = 0.01
 
 
 def load(
@@ -40,7 +43,8 @@ def load(
         column: column of a CSV, TSV or Parquet file.
         max_symbols: stop after so many bases or characters, counted from the beginning (a stream needs it; to
             take a sample from all over a corpus give ``max_symbols`` to :func:`split` instead).
-        progress: show downloads and slow cleaning on standard error.
+        progress: show downloads and slow cleaning on standard error, and, once a process, that many copies were
+            dropped.
 
     Returns:
         The corpus, its segments in the order of the source.
@@ -61,7 +65,15 @@ def load(
     if not segments:
         what = "no stretch of A, C, G, T" if read.kind == "dna" else "no text"
         raise GfmError(f"{read.source} holds {what} after cleaning; give another file")
-    return Corpus(read.name, read.kind, segments, key, read.licence, read.citation, read.source, stats)
+    corpus = Corpus(read.name, read.kind, segments, key, read.licence, read.citation, read.source, stats)
+    if progress and stats["dropped_duplicate"] > MANY_COPIES * stats["records"]:
+        _tell(f"{read.source}: {corpus.dropped}")
+    return corpus
+
+
+@cache
+def _tell(sentence: str) -> None:
+    tqdm.write(sentence, file=sys.stderr)
 
 
 def _assembled(read: Plan, max_symbols: int | None, progress: bool) -> Assembled:

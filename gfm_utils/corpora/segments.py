@@ -1,5 +1,6 @@
 """What a corpus is: records cut into segments, and a split of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -73,9 +74,32 @@ class Corpus:
         return sum(map(len, self.segments))
 
     @property
+    def dropped(self) -> str:
+        """How many of how many records were dropped as copies of an earlier one, in words; empty if none was."""
+        return told_copies(self.stats)
+
+    @property
+    def records_read(self) -> int:
+        """Records of the source: those that are kept, empty ones, and copies of earlier ones."""
+        return records_read(self.stats)
+
+    @property
     def unit(self) -> Literal["base", "character"]:
         """What one symbol is."""
         return "base" if self.kind == "dna" else "character"
+
+
+def told_copies(stats: Mapping[str, Any]) -> str:
+    """What ``Corpus.dropped`` says, from the counts of a corpus."""
+    copies = stats.get("dropped_duplicate", 0)
+    if not copies:
+        return ""
+    return f"{copies:,} of {records_read(stats):,} records are copies of an earlier one and were dropped"
+
+
+def records_read(stats: Mapping[str, Any]) -> int:
+    """What ``Corpus.records_read`` says, from the counts of a corpus."""
+    return sum(stats.get(name, 0) for name in ("records", "dropped_empty", "dropped_duplicate"))
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,10 @@ def _check(
             f"block {block} or gap {gap} is too small; a block has at least {SHORTEST} symbols, a gap 0"
         )
     if corpus.symbols < SMALLEST:
+        copies = f" ({corpus.dropped})" if corpus.dropped else ""
         raise GfmError(
-            f"corpus {corpus.name!r} has {corpus.symbols} {corpus.unit}s; at least {SMALLEST} are needed for "
-            "a split into train, validation and test: give a longer one"
+            f"corpus {corpus.name!r} has {corpus.symbols} {corpus.unit}s{copies}; at least {SMALLEST} are needed "
+            "for a split into train, validation and test: give a longer one"
         )
     if max_symbols is not None and max_symbols < SMALLEST:
         raise GfmError(f"max_symbols is {max_symbols}; at least {SMALLEST} {corpus.unit}s are needed for a split")

@@ -186,13 +186,14 @@ def cost_overview(table: pd.DataFrame) -> Styler:
 
 
 def corpus_overview(table: pd.DataFrame, found: Sequence[Corpus]) -> Styler:
-    """Per corpus: records, symbols, what the run uses of them by part, and the licence."""
+    """Per corpus: records, copies left out, symbols, what the run uses of them by part, and the licence."""
     rows = []
     for corpus in found:
         own = table[table["condition"] == corpus.name]
         parts = own[own["metric"] == "part_symbols"].set_index("x")["value"]
         rows.append({
             "corpus": corpus.name, "records": f"{corpus.stats['records']:,}",
+            "copies left out": f"{corpus.stats['dropped_duplicate']:,} of {corpus.records_read:,}",
             "bases or characters": f"{corpus.symbols:,}",
             **{f"{part} part": f"{size:,.0f}" for part, size in parts.items()}, "licence": corpus.licence,
         })  # fmt: skip

@@ -5,7 +5,7 @@ import zipfile
 import pandas as pd
 import pytest
 
-from gfm_utils.corpora import load, loading
+from gfm_utils.corpora import load, loading, split
 from gfm_utils.errors import GfmError
 
 from .conftest import DATA, entry, random_dna
@@ -50,6 +50,20 @@ def test_fasta(put, name):
 def test_fastq(put, name):
     corpus = load(put(name, "@r1 x\nACGTN\n+\nIIIII\n@r2\nGG\n+\nII\n"))
     assert texts(corpus) == [("r1", 0, "ACGT"), ("r2", 0, "GG")]
+
+
+def test_many_copies_are_told_once_and_a_corpus_too_small_says_why(put, capsys):
+    read = "@r\nACGTTGCA\n+\nIIIIIIII\n"
+    path = put("copies.fastq", "@other\nGG\n+\nII\n@none\n\n+\n\n" + 60 * read)
+    told = "59 of 62 records are copies of an earlier one and were dropped"
+    for _ in range(2):
+        corpus = load(path, progress=True)
+    assert capsys.readouterr().err.count(f"{path}: {told}") == 1
+    with pytest.raises(GfmError, match=rf"has 10 bases \({told}\); at least 5000 are needed"):
+        split(corpus)
+    few = "".join(f">r{i}\nACGT{'A' * i}\n" for i in range(200))
+    load(put("few.fa", few + ">again\nACGT\n"), progress=True)
+    assert "copies" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x.txt.gz"])
