@@ -94,7 +94,8 @@ def main() -> None:
     if {store.kind for store in stores} != {"text", "dna"}:
         raise GfmError("the causal test needs a condition of text and one of DNA; give both with --conditions")
     dna = next(store for store in stores if store.kind == "dna")
-    sweep = [f"{Condition.parse(dna.condition).corpus}@{name}" for name in TOKENIZERS]
+    corpus = Condition.parse(dna.condition).corpus
+    sweep = [str(Condition(corpus, name)) for name in TOKENIZERS]
     short = size.changed(steps=SWEEP_STEPS)
     grids = {part: grids_of(part, stores, size, options.budgets) for part in options.only if part != "tokenizers"}
     if options.dry_run:
@@ -117,7 +118,10 @@ def main() -> None:
         began = time.perf_counter()
         table = measured(own, size, options)
         if part == "controlled":  # the entropy of all doses, with this part's seed
-            others = (prepare(name, size, options.runs, SEED) for name in doses(stores, TEXT_DOSES, DNA_DOSES))
+            others = (
+                prepare(Condition.parse(name), size, options.runs, SEED)
+                for name in doses(stores, TEXT_DOSES, DNA_DOSES)
+            )
             rates = tables.table(row for store in others for row in rate_rows(store))
             table = pd.concat([table, rates], ignore_index=True).drop_duplicates(ignore_index=True)
         trained = float(table.loc[table["metric"] == "training_time", "value"].sum())

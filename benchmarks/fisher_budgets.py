@@ -36,8 +36,9 @@ def main() -> None:
         chosen = profile(options.profile)
         steps = times * chosen.steps_taken
         budget = chosen.changed(steps=steps)
-        controls = [str(Condition.parse(name).transformed("shuffle")) for name in options.conditions if times == 1]
-        ensembles = train_ensembles([*options.conditions, *controls], budget, options.runs)
+        given = list(map(Condition.resolve, options.conditions))
+        controls = [condition.transformed("shuffle") for condition in given if times == 1]
+        ensembles = train_ensembles([*given, *controls], budget, options.runs)
         frame = fisher_information(ensembles, budget)
         frame = frame[frame["metric"].isin(METRICS) & ~(frame["axis"] == "group_over_sequences")]
         frames.append(frame.assign(state=frame["state"] + f", {steps:,} steps"))

@@ -48,7 +48,7 @@ from gfm_utils.ensembles.training import VALIDATION_WINDOWS
 from gfm_utils.entropy.sources import random_markov
 from gfm_utils.errors import GfmError, first_line
 from gfm_utils.profiles import Profile, profile
-from gfm_utils.tokens import TokenStore, prepare
+from gfm_utils.tokens import Condition, TokenStore, prepare
 
 CPU_TASKS = ("train:bert-4m", "train:quick", "train:loss")
 GPU_TASKS = ("train:bert-20m", "train:packed-quick", "train:packing", "train:bert-90m-mfu")
@@ -114,7 +114,7 @@ def prepared(case: Case, folder: Path) -> TokenStore:
     if not path.exists():
         codes = random_markov(order=4, concentration=0.3).sample(BASES, seed=0)
         path.write_text(">chain\n" + np.frombuffer(b"ACGT", np.uint8)[codes].tobytes().decode() + "\n")
-    return prepare(f"{path}@{case.tokenizer}", case.profile(), folder / "runs")
+    return prepare(Condition(str(path), case.tokenizer), case.profile(), folder / "runs")
 
 
 def tasks_of(case: Case, store: TokenStore, folder: Path, seeds: Sequence[int], **options: Any) -> list[Task]:

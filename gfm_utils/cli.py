@@ -112,7 +112,7 @@ def entropy(
     from gfm_utils.analyses import corpus_entropies
     from gfm_utils.book.answers import entropy_answer
     from gfm_utils.corpora import read_annotation
-    from gfm_utils.tokens import load_corpus, prepare
+    from gfm_utils.tokens import Condition, load_corpus, prepare
 
     began = time.perf_counter()
     size = profile_named(profile)
@@ -126,7 +126,9 @@ def entropy(
         if len(found) != 1 or not genomes:
             raise GfmError("--annotation belongs to one DNA corpus: name just that corpus")
         annotations = {genomes[0].name: read_annotation(annotation)}
-    stores = [prepare(f"{corpus}@{tokenizer}", size, runs, seed) for corpus in corpora if tokenizer is not None]
+    stores = [
+        prepare(Condition(corpus, tokenizer), size, runs, seed) for corpus in corpora if tokenizer is not None
+    ]
     table = corpus_entropies(found, stores, size, annotations).table
     if out is not None:
         given = {"symbols": symbols, "profile": profile, "tokenizer": tokenizer, "seed": seed}

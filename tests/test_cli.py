@@ -58,6 +58,15 @@ def test_entropy_rows_follow_the_contract(run, toy_fasta, tmp_path):
     assert {row["unit"] for row in rows if row["metric"] == "unigram_entropy"} == {"bits/base", "bits/token"}
 
 
+def test_a_path_with_an_at_is_a_corpus(run, toy_fasta, tmp_path):
+    path = tmp_path / "my@file+shuffle.fa"
+    path.write_bytes(toy_fasta.read_bytes()[:9000])
+    given = ["--symbols", 3000, "--tokenizer", "kmer2", "--profile", "smoke", "--runs", tmp_path, "--json"]
+    status, out, err = run("entropy", path, *given)
+    assert status == 0, err
+    assert {row["condition"] for row in json.loads(out)} == {path.name, f"{path}@kmer2"}
+
+
 def test_entropy_of_several_corpora_is_recorded_with_its_provenance(run, toy_fasta, tmp_path):
     other = tmp_path / "prose.txt"
     other.write_text("the cat sat on the mat, and the dog did not. " * 200)

@@ -275,6 +275,27 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
         "parameter 'profile' of the chapter is 3; it must be of *",
     ),
     "condition": (opened(conditions=["news"]), "condition 'news' is not of the form corpus@tokenizer (for *)"),
+    "no-tokenizer": (
+        lambda tmp: train_ensembles([str(written(tmp / "my@file.fa", FASTA))], "smoke", tmp / "runs"),
+        "condition '*/my@file.fa' names no tokenizer, for its last @ is a part of the corpus's name; write "
+        "*/my@file.fa@kmer4 for DNA or */my@file.fa@bpe4096 for text",
+    ),
+    "no-tokenizer-build": (
+        lambda tmp: check_corpora("smoke", [f"{tmp}/my@file.fa"], ROOT, tmp / "runs", 42),
+        "condition '*/my@file.fa' names no tokenizer, *",
+    ),
+    "no-tokenizer-chapter": (
+        opened(conditions=["a@b/file.fa"]),
+        "condition 'a@b/file.fa' names no tokenizer, *",
+    ),
+    "no-tokenizer-reads": (
+        lambda tmp: corpora.load(str(written(tmp / "my@file.fa", FASTA[:3]))),
+        "*/my@file.fa holds no stretch of A, C, G, T after cleaning; give another file",
+    ),
+    "no-corpus": (
+        opened(conditions=["nwes+shuffle@bpe64"]),
+        "unknown corpus 'nwes'; did you mean 'news'? (known: *; or the path of a file)",
+    ),
     "conditions": (opened(conditions=7), "parameter 'conditions' of the chapter is [7]; it must be of *"),
     "list": (opened(conditions="[news@bpe64"), "parameter 'conditions' is '[news@bpe64', which is no list; *"),
     "seed": (opened(seed="one"), "parameter 'seed' of the chapter is 'one'; it must be of the type of 42 (the *)"),

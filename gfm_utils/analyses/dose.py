@@ -183,12 +183,13 @@ def dose_response(
         coded: tokens whose code length is measured.
     """
     rows: list[Row] = []
-    for condition in conditions:
+    parsed = list(map(Condition.parse, conditions))
+    for condition in parsed:
         rows += rate_rows(prepare(condition, profile, runs_dir, seed), coded)
     for model in presets or [profile.preset]:
         for steps in budgets:
             size = profile.changed(steps=steps, preset=model)
-            for ensemble in train_ensembles(conditions, size, runs_dir, seed, members):
+            for ensemble in train_ensembles(parsed, size, runs_dir, seed, members):
                 rows += _cell(ensemble, size, f"{steps}|{model}", seed)
     return tables.table(rows)
 

@@ -190,8 +190,8 @@ def matched_rests(table: pd.DataFrame, x: str) -> pd.DataFrame:
 
 def keeps_counts(condition: str) -> bool:
     """Whether a condition has the token counts of its corpus: as it is, with noise, or in random order."""
-    transform = Condition.parse(condition).transform
-    return transform is None or transform == "shuffle" or (transform.startswith("noise") and "+" not in transform)
+    transforms = Condition.parse(condition).transforms
+    return not transforms or transforms == ("shuffle",) or (len(transforms) == 1 and "noise" in transforms[0])
 
 
 def _above_floor(condition: str) -> bool:

@@ -11,6 +11,7 @@ from gfm_utils.ensembles import Ensemble, plan_ensembles, train_planned
 from gfm_utils.entropy.blocks import block_entropies
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.profiles import Profile
+from gfm_utils.tokens import Condition
 
 #: Largest number of tokens a block whose conditional entropy a loss is compared with.
 LONGEST_BLOCK = 3
@@ -68,8 +69,9 @@ def position_curves(ensembles: Sequence[Ensemble], profile: Profile) -> pd.DataF
     chosen = next((ensemble for ensemble in ensembles if ensemble.store.kind == "text"), ensembles[0])
     runs_dir, seed = chosen.store.path.parents[1], chosen.spec.data_seed
     rows, members = _levels(chosen), min(POSITION_MEMBERS, profile.members)
+    condition = Condition.parse(chosen.condition)
     sizes = [profile.changed(preset=preset) for preset in POSITIONS]
-    planned = [plan_ensembles([chosen.condition], size, runs_dir, seed, members)[0] for size in sizes]
+    planned = [plan_ensembles([condition], size, runs_dir, seed, members)[0] for size in sizes]
     train_planned(planned)  # at once: processes that train take seconds to start
     for preset, ensemble in zip(POSITIONS, planned, strict=True):
         rows += _curves(ensemble, preset)

@@ -47,8 +47,8 @@ def entropy_rate(store: TokenStore, coded: int = CODED_TOKENS) -> Rate:
     mixing codes the letters of the first ``coded`` tokens, and is an upper bound, all the more so where
     tokens, which it does not know of, are mixed.
     """
-    part, transform = store.about["parts"]["train"], Condition.parse(store.condition).transform
-    last = (transform or "").rpartition("+")[2]
+    part, transforms = store.about["parts"]["train"], Condition.parse(store.condition).transforms
+    last = transforms[-1] if transforms else None
     symbols = part["symbols"] / part["tokens"]
     chain = store.about.get("entropy_rate")
     if chain is not None and part["symbols"] >= LEAST_SEEN * chain["contexts"]:

@@ -9,7 +9,7 @@ from gfm_utils import tables
 from gfm_utils.analyses.output import output_distributions
 from gfm_utils.ensembles import train_ensembles
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import prepare
+from gfm_utils.tokens import Condition, prepare
 
 #: k-mers, and BPE by its number of symbols and merges.
 TOKENIZERS = (*(f"kmer{k}" for k in range(1, 7)), *(f"bpe{size}" for size in (32, 128, 512, 1024, 4096)))
@@ -38,10 +38,11 @@ def tokenizer_sweep(
         seed: of splits, order of the windows and masks.
         members: of each ensemble; None: the profile's number.
     """
-    stores = {name: prepare(name, profile, runs_dir, seed) for name in conditions}
+    parsed = {name: Condition.parse(name) for name in conditions}
+    stores = {name: prepare(one, profile, runs_dir, seed) for name, one in parsed.items()}
     parts = {name: store.about["parts"]["train"] for name, store in stores.items()}
     bases = {name: part["symbols"] / part["tokens"] for name, part in parts.items()}
-    reference = next((name for name in conditions if name.endswith("@kmer4")), conditions[0])
+    reference = next((name for name in conditions if parsed[name].tokenizer == "kmer4"), conditions[0])
     found = []
     for matched in MATCHED:
         for name in conditions:
@@ -49,7 +50,9 @@ def tokenizer_sweep(
             if matched == "bases":
                 window = max(8, round(profile.window * bases[reference] / bases[name]))
             size = profile.changed(window=window)
-            table = output_distributions(train_ensembles([name], size, runs_dir, seed, members), size, seed)
+            table = output_distributions(
+                train_ensembles([parsed[name]], size, runs_dir, seed, members), size, seed
+            )
             kept = table[table["metric"].isin(METRICS) & table["axis"].isna()]
             base = {"condition": name, "unit": "1"}
             about = tables.table([

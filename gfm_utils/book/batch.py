@@ -33,7 +33,7 @@ from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, locked
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.tables import read_tables, write_table
-from gfm_utils.tokens import Condition, split_transform
+from gfm_utils.tokens import Condition, is_condition, names_tokenizer, resolve_transform
 from gfm_utils.tokens.parallel import cores
 
 
@@ -183,14 +183,14 @@ def by_corpus(given: Sequence[str]) -> dict[str, dict[str, str]]:
     """
     found: dict[str, dict[str, str]] = {}
     for text in given:
-        if "@" in text:
-            condition = Condition.parse(text)
-            condition = replace(condition, corpus=absolute_corpus(condition.corpus))
-            asked = str(condition)
+        alone = not names_tokenizer(text) or (not is_condition(text) and corpora.user_path(text) is not None)
+        if alone:
+            corpus, transform = resolve_transform(text)
+            condition = Condition(corpus, _tokenizer_of(corpus), transform)
         else:
-            corpus, transform = split_transform(text)
-            condition = Condition(absolute_corpus(corpus), _tokenizer_of(corpus), transform)
-            asked = str(condition).rpartition("@")[0]
+            condition = Condition.resolve(text, missing_ok=True)
+        condition = replace(condition, corpus=absolute_corpus(condition.corpus))
+        asked = condition.beside_tokenizer if alone else str(condition)
         found.setdefault(condition.corpus, {}).setdefault(str(condition), asked)
     return found
 

@@ -19,7 +19,7 @@ from gfm_utils.ensembles import Ensemble, device, train_ensembles
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.profiles import DEFAULT_CONDITIONS, Profile, profile
 from gfm_utils.tables import write_table
-from gfm_utils.tokens import Condition, TokenStore, load_corpus, prepare
+from gfm_utils.tokens import Condition, TokenStore, corpora_of, load_corpus, prepare
 
 #: Stands for the profile that fits the machine.
 AUTO = "auto"
@@ -55,18 +55,21 @@ class Chapter:
     @cached_property
     def corpora(self) -> list[Corpus]:
         """The corpora of the conditions, each once."""
-        names = dict.fromkeys(Condition.parse(condition).corpus for condition in self.conditions)
-        return [load_corpus(name, self.profile) for name in names]
+        return [load_corpus(name, self.profile) for name in corpora_of(self.conditions)]
 
     @cached_property
     def stores(self) -> list[TokenStore]:
         """The tokens of each condition, made if they are not there."""
-        return [prepare(condition, self.profile, self.runs_dir, self.seed) for condition in self.conditions]
+        return [prepare(each, self.profile, self.runs_dir, self.seed) for each in self._parsed]
 
     @cached_property
     def ensembles(self) -> list[Ensemble]:
         """The ensemble of each condition, trained if it is not there."""
-        return train_ensembles(self.conditions, self.profile, self.runs_dir, self.seed)
+        return train_ensembles(self._parsed, self.profile, self.runs_dir, self.seed)
+
+    @property
+    def _parsed(self) -> list[Condition]:
+        return list(map(Condition.parse, self.conditions))
 
     def save(self, *results: pd.DataFrame) -> pd.DataFrame:
         """Write the chapter's result table and return it.
@@ -100,8 +103,8 @@ def open_chapter(
         seed: of splits, order of windows and masks.
 
     Raises:
-        GfmError: papermill was given a parameter that does not exist, one is of another type, or the profile or
-            a condition does not exist.
+        GfmError: papermill was given a parameter that does not exist, one is of another type, or the profile, a
+            condition or its corpus does not exist.
     """
     given = {
         "profile": profile_name, "conditions": listed(conditions), "runs_dir": runs_dir,
@@ -114,7 +117,7 @@ def open_chapter(
                 f"parameter {parameter!r} of the chapter is {given[parameter]!r}; it must be of the type of "
                 f"{default!r} (the parameters are {', '.join(PARAMETERS)})"
             )
-    parsed = tuple(str(Condition.parse(condition)) for condition in listed(conditions))
+    parsed = tuple(str(Condition.resolve(condition)) for condition in listed(conditions))
     if profile_name == AUTO:
         profile_name = "colab" if device() == "cuda" else "quick"
     return Chapter(name, profile(profile_name), parsed, Path(runs_dir), Path(results_dir), seed)

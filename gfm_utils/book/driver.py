@@ -157,9 +157,9 @@ def absolute(condition: str) -> str:
     """A condition whose corpus is a file or directory, with its absolute path; any other as it is.
 
     Raises:
-        GfmError: it is no condition.
+        GfmError: it is no condition, or there is no such corpus.
     """
-    parsed = Condition.parse(condition)
+    parsed = Condition.resolve(condition)
     return str(replace(parsed, corpus=absolute_corpus(parsed.corpus)))
 
 

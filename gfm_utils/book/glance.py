@@ -7,6 +7,7 @@ import pandas as pd
 
 from gfm_utils.figures.numbers import percentage
 from gfm_utils.tables import read_tables
+from gfm_utils.tokens import is_condition
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def at_a_glance(results_dir: Path) -> str:
     """
     rows = pd.concat(list(read_tables(results_dir).values()), ignore_index=True)
     rows = rows[rows["member"].isna() & rows["other"].isna()]
-    conditions = [name for name in dict.fromkeys(rows["condition"].dropna()) if "@" in name]
+    conditions = [name for name in dict.fromkeys(rows["condition"].dropna()) if is_condition(name)]
     found = {name: [_cell(one, rows[rows["condition"] == name]) for one in QUANTITIES] for name in conditions}
     conditions = [name for name in conditions if any(found[name])]  # doses of the causal test have none
     lines = [f"| | {' | '.join(f'`{name}`' for name in conditions)} |", f"| --- |{' ---: |' * len(conditions)}"]

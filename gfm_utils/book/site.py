@@ -14,7 +14,7 @@ from gfm_utils.book.claims import front_page_claims, front_page_verdicts
 from gfm_utils.book.glance import at_a_glance
 from gfm_utils.book.notebooks import toc_entries
 from gfm_utils.errors import GfmError
-from gfm_utils.figures.comparison import short_names
+from gfm_utils.figures.comparison import short_corpora
 from gfm_utils.files import atomic, digest, sha256_of
 from gfm_utils.provenance import environment_versions
 from gfm_utils.tokens import corpora_of
@@ -65,11 +65,10 @@ def run_table(records: Iterable[Record], notes: Sequence[str] = ()) -> str:
 
 
 def shortened(text: str, conditions: Sequence[str]) -> str:
-    """A text in which the corpora of conditions have names that fit beside a chart (``short_names``)."""
-    corpora = corpora_of(conditions)
-    short = short_names([f"{corpus}@" for corpus in corpora])
-    for corpus in sorted(corpora, key=len, reverse=True):
-        text = text.replace(corpus, short[f"{corpus}@"].removesuffix("@"))
+    """A text in which the corpora of conditions have names that fit beside a chart (``short_corpora``)."""
+    short = short_corpora(corpora_of(conditions))
+    for corpus in sorted(short, key=len, reverse=True):
+        text = text.replace(corpus, short[corpus])
     return text
 
 

@@ -14,7 +14,7 @@ from gfm_utils.corpora.coordinates import CoordinateMap
 from gfm_utils.corpora.fetching import fetch, fetch_annotation
 from gfm_utils.corpora.leaks import leakage
 from gfm_utils.corpora.loading import load
-from gfm_utils.corpora.planning import Plan, address_key, files_below, plan, user_path
+from gfm_utils.corpora.planning import Plan, address_key, check_there, files_below, plan, user_path
 from gfm_utils.corpora.registry import Entry, registry, status
 from gfm_utils.corpora.segments import FORMAT, Corpus, Kind, Segment, Split
 from gfm_utils.corpora.splitting import split
@@ -35,6 +35,7 @@ __all__ = [
     "annotation",
     "base_classes",
     "check_covers",
+    "check_there",
     "fetch",
     "fetch_annotation",
     "files_below",

@@ -9,7 +9,7 @@ from typing import Any
 from gfm_utils.corpora import hub
 from gfm_utils.corpora.addresses import WebAddress, is_address, parse_address
 from gfm_utils.corpora.fetching import fetch
-from gfm_utils.corpora.readers import COMPRESSED, FORMATS, format_of, known_format
+from gfm_utils.corpora.readers import COMPRESSED, FORMATS, format_of, known_format, no_file
 from gfm_utils.corpora.registry import Entry, Format, HubSource, find, registry
 from gfm_utils.corpora.segments import FORMAT, Kind
 from gfm_utils.errors import GfmError
@@ -133,8 +133,7 @@ def plan(source: str, kind: Kind | None = None, column: str | None = None, progr
     if is_address(source):
         return _from_address(source, kind, column, progress)
     path, column = _path_and_column(source, column)
-    looks_like_path = path.exists() or "/" in source or "\\" in source or _suffixed(path)
-    if not looks_like_path or source in registry():
+    if not _names_path(source, path):
         return _from_registry(source, find(source), kind, progress)
     folder = path if path.is_dir() else None
     found = files_below(path) if folder else ((path, format_of(path)),)
@@ -160,6 +159,28 @@ def _kind(place: str, form: Format, asked: Kind | None) -> Kind:
     if form in SEQUENCES and asked == "text":
         raise GfmError(f"{place} is {form.upper()}, which holds DNA; leave kind out or give a text file")
     return asked or ("dna" if form in SEQUENCES else "text")
+
+
+def check_there(source: str) -> None:
+    """Refuse a corpus that is not there, before anything is read or fetched; of an address, one that is none.
+
+    Raises:
+        GfmError: no corpus, file or directory has that name, or the address is wrong.
+    """
+    if is_address(source):
+        parse_address(source)
+        return
+    path, _ = _path_and_column(source, None)
+    if not _names_path(source, path):
+        find(source)
+    elif not path.exists():
+        raise no_file(path)
+
+
+def _names_path(source: str, path: Path) -> bool:
+    """Whether a source that is no address is a path, rather than a name of the registry."""
+    there = path.exists() or "/" in source or "\\" in source or _suffixed(path)
+    return there and source not in registry()
 
 
 def user_path(source: str) -> tuple[Path, str | None] | None:

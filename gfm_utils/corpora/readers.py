@@ -92,6 +92,11 @@ def records(
                 yield from _column(path, handle, form, column, encoding)
 
 
+def no_file(path: Path) -> GfmError:
+    """Error for the path of a corpus where there is none."""
+    return GfmError(f"no file {path}; give the path of a file, or the name of a corpus ('gfm corpora' lists them)")
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes, decompressed; damage met while they are read becomes one sentence.
@@ -100,9 +105,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         GfmError: missing, empty, truncated or damaged.
     """
     if not path.is_file():
-        raise GfmError(
-            f"no file {path}; give the path of a file, or the name of a corpus ('gfm corpora' lists them)"
-        )
+        raise no_file(path)
     if path.stat().st_size == 0:
         raise GfmError(f"{path} is empty (0 bytes)")
     with open(path, "rb") as probe:

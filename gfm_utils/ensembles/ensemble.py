@@ -101,7 +101,7 @@ class Ensemble:
 
 
 def plan_ensembles(
-    conditions: Sequence[str],
+    conditions: Sequence[str | Condition],
     size: Profile | str,
     runs_dir: Path,
     seed: int = 42,
@@ -116,8 +116,8 @@ def plan_ensembles(
     """
     size = profile(size) if isinstance(size, str) else size
     ensembles = []
-    for condition in map(Condition.parse, conditions):
-        store = prepare(str(condition), size, runs_dir, seed)
+    for condition in [Condition.of(given) for given in conditions]:
+        store = prepare(condition, size, runs_dir, seed)
         fitted = fit(store, size)
         spec = EnsembleSpec.of(store, fitted.profile, seed)
         folder = Path(runs_dir) / f"{condition.slug}-{spec.key}"
@@ -139,7 +139,7 @@ def engine_named(name: str) -> Callable[[Sequence[Task], bool], None]:
 
 
 def train_ensembles(
-    conditions: Sequence[str],
+    conditions: Sequence[str | Condition],
     size: Profile | str,
     runs_dir: Path,
     seed: int = 42,
@@ -154,7 +154,7 @@ def train_ensembles(
     Members have the seeds 1, 2, ... and stand in ``<runs_dir>/<condition>-<key>/member-00``, ``member-01``, ...
 
     Args:
-        conditions: ``corpus@tokenizer`` each.
+        conditions: ``corpus@tokenizer`` each; texts as a user types them (see ``prepare``).
         size: a profile or its name.
         runs_dir: where token arrays and ensembles stand.
         seed: of the split, the order of the windows and the masks; shared by all members.
@@ -198,7 +198,7 @@ def train_planned(ensembles: Sequence[Ensemble], progress: bool = True, engine: 
 
 
 def expected_costs(
-    conditions: Sequence[str],
+    conditions: Sequence[str | Condition],
     size: Profile | str,
     runs_dir: Path,
     seed: int = 42,

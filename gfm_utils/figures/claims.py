@@ -9,6 +9,7 @@ from IPython.display import Markdown
 from gfm_utils.analyses.claims import AGAINST, FOR, Claim, Estimate, Tested, check_claims, verdict
 from gfm_utils.figures.comparison import short_names
 from gfm_utils.figures.numbers import difference, percentage
+from gfm_utils.tokens import is_condition
 
 #: What stands in the last column beside a measure.
 MARKS = {FOR: "for", AGAINST: "**against**", None: "–"}
@@ -72,7 +73,7 @@ def _writer(tested: Tested) -> Callable[[float], str]:
 def _conditions(found: Mapping[Claim, Sequence[Tested]], dna: bool) -> list[str]:
     """All conditions of one kind that some measure has a value of; not the corpora, which some are of."""
     every = (name for tested in found.values() for one in tested for name in (one.dna if dna else one.text))
-    return [name for name in dict.fromkeys(every) if "@" in name]
+    return [name for name in dict.fromkeys(every) if is_condition(name)]
 
 
 def _values(tested: Tested, own: Mapping[str, Estimate], names: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """Charts of a comparison: any number of conditions, each a point with its interval, read at any width."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 import altair as alt
@@ -9,6 +9,7 @@ import pandas as pd
 from gfm_utils.analyses.comparison import COMPARED
 from gfm_utils.figures.select import rows_of, with_span
 from gfm_utils.figures.style import COLOURS, in_lines, themed, tooltips
+from gfm_utils.tokens import Condition
 
 KINDS = {"text": "text", "dna": "DNA"}
 _Box = tuple[float, float, float, float]  # left, right, top, bottom
@@ -22,11 +23,25 @@ def short_names(conditions: Sequence[str]) -> dict[str, str]:
     Args:
         conditions: ``corpus@tokenizer`` each, the corpus a name or a path.
     """
-    parts = {name: PurePath(name.rpartition("@")[0]).parts for name in dict.fromkeys(conditions)}
-    tails = {name: f"@{name.rpartition('@')[2]}" for name in parts}
+    parsed = {name: Condition.parse(name) for name in conditions}
+    return _short({name: (one.corpus, one.beside_corpus) for name, one in parsed.items()})
+
+
+def short_corpora(corpora: Sequence[str]) -> dict[str, str]:
+    """Corpus -> a name that fits beside a chart: without the folders that tell no two corpora apart.
+
+    Args:
+        corpora: names, paths or addresses.
+    """
+    return _short({corpus: (corpus, "") for corpus in corpora})
+
+
+def _short(names: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Name -> the last parts of its corpus's path, as few as keep the names apart, and what stands behind it."""
+    parts = {name: PurePath(corpus).parts for name, (corpus, _) in names.items()}
     depth, short = 1, {name: name for name in parts}
     while depth <= max(map(len, parts.values()), default=0):
-        short = {name: "/".join(part[-depth:]) + tails[name] for name, part in parts.items()}
+        short = {name: "/".join(part[-depth:]) + names[name][1] for name, part in parts.items()}
         if len(set(short.values())) == len(short):
             break
         depth += 1
@@ -113,7 +128,7 @@ def _with_room(rows: pd.DataFrame) -> pd.DataFrame:
     """
     places = _pixels(rows)
     taken = [(x - 5, x + 5, y - 5, y + 5) for x, y in places.to_numpy()]
-    corpora = rows["name"].str.rpartition("@")[0]
+    corpora = rows["name"].map(lambda name: Condition.parse(name).beside_tokenizer)
     highest = rows.groupby(corpora)["value_gain"].idxmax()
     named = []
     for index in rows.loc[highest].sort_values("value_gain", ascending=False).index:

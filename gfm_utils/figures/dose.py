@@ -336,7 +336,7 @@ def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
     for metric in ("bases_per_token", "vocabulary"):
         found = table[table["metric"] == metric].drop_duplicates("condition").set_index("condition")["value"]
         rows[metric] = rows["condition"].map(found).astype("float64")
-    rows["tokenizer"] = rows["condition"].str.rpartition("@")[2]
+    rows["tokenizer"] = [Condition.parse(name).tokenizer for name in rows["condition"]]
     rows["kind"] = rows["tokenizer"].str.startswith("kmer").map({True: "k-mers", False: "BPE"})
     rows["matched"] = "equal " + rows["x"]
     chosen = dropdown("swept", list(SWEPT.values()), "quantity ")

@@ -12,6 +12,7 @@ from gfm_utils.errors import GfmError
 from gfm_utils.figures.names import ESTIMATOR_NAMES, estimator_name
 from gfm_utils.figures.overview import for_people, value_text
 from gfm_utils.figures.style import COLOURS, NEUTRAL, condition_colour, in_lines, themed
+from gfm_utils.tokens import Condition, is_condition
 
 Scale = Literal["share", "bits"]
 
@@ -31,7 +32,7 @@ def conditional_entropy_chart(table: pd.DataFrame, scale: Scale = "share") -> al
     Raises:
         GfmError: the table has no conditional entropy of a corpus.
     """
-    rows = table[~table["condition"].str.contains("@") & (table["unit"] != "bits/token")]
+    rows = table[~_of_tokens(table) & (table["unit"] != "bits/token")]
     curve = rows[rows["metric"] == "conditional_entropy"]
     if curve.empty:
         raise GfmError("the table has no conditional entropy of a corpus")
@@ -94,7 +95,7 @@ def estimators_chart(table: pd.DataFrame) -> alt.LayerChart:
     Raises:
         GfmError: the table has no entropy of a corpus.
     """
-    rows = table[~table["condition"].str.contains("@")]
+    rows = table[~_of_tokens(table)]
     counts = rows[(rows["metric"] == "conditional_entropy") & rows["trusted"].fillna(False)]
     counts = counts.sort_values("order").groupby(["condition", "estimator"], sort=False).tail(1)
     others = rows[rows["metric"].isin(["entropy_rate", "code_length"])]
@@ -158,7 +159,7 @@ def unigram_chart(
     Raises:
         GfmError: the table has no unigram entropy of tokens by that estimator.
     """
-    is_token = table["condition"].str.contains("@")
+    is_token = _of_tokens(table)
     conditions = list(dict.fromkeys(table.loc[is_token, "condition"]))
     rows = table if per == "symbol" else table[is_token]
     bars = rows[(rows["metric"] == "unigram_entropy") & (rows["estimator"] == estimator.value)]
@@ -167,7 +168,7 @@ def unigram_chart(
         raise GfmError(f"the table has no unigram entropy of tokens by {estimator.value!r}")
     chance = rows[rows["metric"] == "uniform_entropy"][["condition", "unit", "value"]]
     bars = bars.merge(chance.rename(columns={"value": "chance"}), on=["condition", "unit"], how="left")
-    corpus = bars["condition"].str.replace(r"@[^@]*$", "", regex=True)
+    corpus = bars["condition"].map(_beside_tokenizer)
     order = corpus.map({name: place for place, name in enumerate(dict.fromkeys(corpus))})
     bars = bars.iloc[np.argsort(order, kind="stable")]
     base = alt.Chart(_plain(bars)).encode(
@@ -281,7 +282,7 @@ def trust_overview(table: pd.DataFrame) -> Styler:
         table: rows of `corpus_entropy` and `token_entropy`.
     """
     rows = table[(table["metric"] == "conditional_entropy") & table["trusted"].fillna(False).astype(bool)]
-    rows = rows[~(rows["condition"].str.contains("@") & (rows["unit"] != "bits/token"))]
+    rows = rows[~(_of_tokens(rows) & (rows["unit"] != "bits/token"))]
     last = rows.sort_values("order", kind="stable").groupby(["condition", "estimator"], sort=False).tail(1)
     last = last.assign(text=[
         f"{value:.3f} (k = {order})" for order, value in zip(last["order"], last["value"], strict=True)
@@ -290,3 +291,13 @@ def trust_overview(table: pd.DataFrame) -> Styler:
     places = [name for name in dict.fromkeys(rows["estimator"]) if name in wide.index]
     wide = wide.loc[places, list(dict.fromkeys(rows["condition"]))].rename(index=estimator_name)
     return for_people(wide.fillna("–").rename_axis(columns=None).reset_index())
+
+
+def _beside_tokenizer(name: str) -> str:
+    """The name of a condition without its tokenizer, and that of a corpus."""
+    return Condition.parse(name).beside_tokenizer if is_condition(name) else name
+
+
+def _of_tokens(table: pd.DataFrame) -> pd.Series:
+    """Which rows are of a condition, rather than of a corpus."""
+    return table["condition"].map(is_condition).astype(bool)

@@ -1,16 +1,26 @@
-"""Conditions: a corpus with a tokenizer, written ``corpus@tokenizer``."""
+"""Conditions: a corpus with a tokenizer, written ``corpus@tokenizer`` or ``corpus+transform@tokenizer``.
+
+What stands behind the last ``@`` is the tokenizer, and the names of transforms in front of it, each behind a
+``+``, are its transforms; any other ``@`` or ``+`` is a part of the corpus's name. A corpus whose own name ends
+like that of a control is followed by ``+plain``: ``my+shuffle+plain@kmer4`` is the directory ``my+shuffle`` as it
+is, and ``my+shuffle+plain+reverse@kmer4`` its control. So a condition is read from its text alone
+(:meth:`Condition.parse`), whatever files there are; only what a user has typed is looked up
+(:meth:`Condition.resolve`).
+"""
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from gfm_utils import corpora
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens.transforms import Transform
 
 _TOKENIZER = re.compile(r"(?P<kind>kmer|bpe)(?P<size>[1-9][0-9]*)")
-_CONDITION = re.compile(rf".@{_TOKENIZER.pattern}$")
+#: Ends the name of a corpus that would otherwise be read as a control.
+_PLAIN = "plain"
 
 
 @dataclass(frozen=True)
@@ -31,23 +41,63 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str) -> "Condition":
-        """Read ``corpus@tokenizer`` or ``corpus+transform@tokenizer``.
+        """Read a condition from its text alone, such as that of a row: ``str`` of it is read back as itself.
 
         Raises:
-            GfmError: there is no ``@``, the tokenizer's name is unknown, or see ``split_transform``.
+            GfmError: there is no ``@`` or no tokenizer behind the last one, its name is unknown, a transform's
+                number makes no sense, or a transform of letters comes after one of tokens.
         """
-        corpus, at, tokenizer = text.rpartition("@")
-        if not at or not corpus:
-            raise GfmError(
-                f"condition {text!r} is not of the form corpus@tokenizer (for example tair10-chr1@kmer4)"
-            )
-        tokenizer_kind(tokenizer)
-        plain, transform = split_transform(corpus)
-        return cls(plain, tokenizer, transform)
+        before, tokenizer = _cut(text)
+        corpus, transform = split_transform(before)
+        return cls(corpus, tokenizer, transform)
+
+    @classmethod
+    def resolve(cls, text: str, missing_ok: bool = False) -> "Condition":
+        """Read a condition that a user has typed: as ``parse``, but what is there decides what a name means.
+
+        Args:
+            text: ``corpus@tokenizer`` or ``corpus+transform@tokenizer``.
+            missing_ok: the corpus may be missing; whoever reads it will say so.
+
+        Raises:
+            GfmError: as of ``parse`` and ``resolve_transform``, or there is no such corpus.
+        """
+        before, tokenizer = _cut(text)
+        corpus, transform = resolve_transform(before)
+        if not missing_ok:
+            if corpora.user_path(text) is not None and not _is_corpus(corpus):
+                raise _without_tokenizer(text)
+            corpora.check_there(corpus)
+        return cls(corpus, tokenizer, transform)
+
+    @classmethod
+    def of(cls, given: "str | Condition") -> "Condition":
+        """A condition as it is, or what a user's text means (:meth:`resolve`).
+
+        Raises:
+            GfmError: as of ``resolve``.
+        """
+        return given if isinstance(given, Condition) else cls.resolve(given)
 
     def __str__(self) -> str:
+        return f"{self.corpus}{self.beside_corpus}"
+
+    @property
+    def beside_corpus(self) -> str:
+        """Its text behind the corpus: ``@kmer4``, ``+shuffle@kmer4``."""
+        mark = "" if _pieces(self.corpus)[0] == self.corpus else f"+{_PLAIN}"
         transform = "" if self.transform is None else f"+{self.transform}"
-        return f"{self.corpus}{transform}@{self.tokenizer}"
+        return f"{mark}{transform}@{self.tokenizer}"
+
+    @property
+    def beside_tokenizer(self) -> str:
+        """Its text in front of the tokenizer: ``tair10-chr1``, ``tair10-chr1+shuffle``."""
+        return str(self).removesuffix(f"@{self.tokenizer}")
+
+    @property
+    def transforms(self) -> tuple[str, ...]:
+        """Its transforms, from the first to the last."""
+        return () if self.transform is None else tuple(self.transform.split("+"))
 
     def transformed(self, transform: str | None) -> "Condition":
         """The same corpus and tokenizer with another transform, or with none."""
@@ -59,9 +109,14 @@ class Condition:
         return re.sub(r"[^A-Za-z0-9.@_]+", "-", str(self)).strip("-")[-60:]
 
 
+@lru_cache(maxsize=4096)
 def is_condition(name: str) -> bool:
     """Whether a name of a result table is that of a condition, rather than of a corpus."""
-    return _CONDITION.search(name) is not None
+    try:
+        Condition.parse(name)
+    except GfmError:
+        return False
+    return True
 
 
 def is_control(name: str) -> bool:
@@ -78,47 +133,102 @@ def corpora_of(conditions: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(Condition.parse(condition).corpus for condition in conditions))
 
 
+def names_tokenizer(text: str) -> bool:
+    """Whether a tokenizer, known or not, stands behind the last ``@``, and no part of a path or address."""
+    corpus, at, tokenizer = text.rpartition("@")
+    return bool(corpus and at) and re.search(r"[./\\:?#]", tokenizer) is None
+
+
+def _cut(text: str) -> tuple[str, str]:
+    """What stands in front of the last ``@``, and the tokenizer behind it."""
+    corpus, at, tokenizer = text.rpartition("@")
+    if not at or not corpus:
+        raise GfmError(f"condition {text!r} is not of the form corpus@tokenizer (for example tair10-chr1@kmer4)")
+    if not names_tokenizer(text):
+        raise _without_tokenizer(text)
+    tokenizer_kind(tokenizer)
+    return corpus, tokenizer
+
+
+def _without_tokenizer(text: str) -> GfmError:
+    return GfmError(
+        f"condition {text!r} names no tokenizer, for its last @ is a part of the corpus's name; write "
+        f"{text}@kmer4 for DNA or {text}@bpe4096 for text"
+    )
+
+
 def _is_corpus(name: str) -> bool:
-    """Whether there is a corpus of that name, in the registry or as a file."""
-    return corpora.user_path(name) is not None or name in corpora.registry()
+    """Whether there is a corpus of that name, in the registry or as a file; what is at an address is not known."""
+    return corpora.user_path(name) is not None or name in corpora.registry() or corpora.is_address(name)
+
+
+def _pieces(text: str) -> tuple[str, list[str], bool]:
+    """The corpus, the names of transforms behind it, and whether ``+plain`` ends its name."""
+    corpus, names = text, list[str]()
+    while True:
+        before, _, last = corpus.rpartition("+")
+        if before and last == _PLAIN:
+            return before, names, True
+        if not before or not Transform.named(last):
+            return corpus, names, False
+        names.insert(0, last)
+        corpus = before
 
 
 def split_transform(text: str) -> tuple[str, str | None]:
-    """The corpus and the transforms of ``corpus+transform``; any other ``+`` belongs to the name of a file.
+    """The corpus and the transforms of ``corpus+transform``; any other ``+`` belongs to the corpus.
 
-    So does one before the name of a transform if there is a file or directory of that very name. Several
-    transforms are made from left to right, ``corpus+markov4t0.33+noise0.3``; one of letters can only be the first.
+    Several transforms are made from left to right, ``corpus+markov4t0.33+noise0.3``; one of letters can only be
+    the first.
 
     Args:
         text: what stands before the ``@`` of a condition, or would if it had a tokenizer.
 
     Raises:
-        GfmError: the transform's number makes no sense, the corpus is there but no such transform, the text may
-            mean a file as well as a control, or a transform of letters comes after another one.
+        GfmError: a transform's number makes no sense, or one of letters comes after one of tokens.
     """
-    plain, found = text, list[Transform]()
-    while True:
-        before, plus, last = plain.rpartition("+")
-        if not plus or not before:
-            break
-        there = os.path.exists(os.path.expanduser(plain))  # noqa: PTH110, PTH111 of any text, also of no path
-        if not Transform.named(last):
-            if not there and _is_corpus(before):
-                Transform.parse(last)  # says which there are
-            break
-        if there:
-            if not _is_corpus(before):
-                break
+    corpus, names, _ = _pieces(text)
+    return corpus, _joined(text, names)
+
+
+def resolve_transform(text: str) -> tuple[str, str | None]:
+    """As ``split_transform``, but a directory or a corpus of the registry with the name of a control is that.
+
+    Args:
+        text: as of ``split_transform``, typed by a user.
+
+    Raises:
+        GfmError: as of ``split_transform``; the text may mean a directory as well as the control of a corpus that
+            is there; or the corpus is there but no such transform.
+    """
+    corpus, names, marked = _pieces(text)
+    for count in range(0 if marked else len(names), 0, -1):
+        whole, before = ("+".join([corpus, *names[:end]]) for end in (count, count - 1))
+        path = os.path.expanduser(whole)  # noqa: PTH111 of any text, also of no path
+        if not (os.path.isdir(path) or whole in corpora.registry()) and (  # noqa: PTH112
+            _is_corpus(before) or not os.path.isfile(path)  # noqa: PTH113
+        ):
+            continue  # a file of that name is no corpus, for want of an extension
+        if _is_corpus(before):
             raise GfmError(
-                f"{plain!r} may mean a file of that name or a control of {before!r}, which is there too; rename "
-                "the file"
+                f"{whole!r} may mean a directory of that name or a control of {before!r}, which is there too; "
+                f"write {whole}+{_PLAIN} for the directory, or rename it"
             )
-        found.insert(0, Transform.parse(last))
-        plain = before
-    if any(transform.on_symbols for transform in found[1:]):
-        late = next(transform for transform in found[1:] if transform.on_symbols)
+        corpus, names = whole, names[count:]
+        break
+    before, _, last = corpus.rpartition("+")
+    if before and not marked and not corpora.is_address(corpus) and not _is_corpus(corpus) and _is_corpus(before):
+        Transform.parse(last)  # says which there are
+    return corpus, _joined(text, names)
+
+
+def _joined(text: str, names: Sequence[str]) -> str | None:
+    """Transforms in their plain form, with ``+`` between."""
+    found = [Transform.parse(name) for name in names]
+    late = next((transform for transform in found[1:] if transform.on_symbols), None)
+    if late is not None:
         raise GfmError(f"{text!r}: {str(late)!r} changes letters, so it must come before those that move tokens")
-    return plain, "+".join(map(str, found)) or None
+    return "+".join(map(str, found)) or None
 
 
 def tokenizer_kind(name: str) -> tuple[str, int]:

@@ -138,14 +138,15 @@ def cut_windows(
     return tokens[starts[:, None] + np.arange(window)].astype(np.int64)
 
 
-def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) -> TokenStore:
+def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: int = 42) -> TokenStore:
     """Tokens of a condition: found on disk, or made (corpus, split, tokenizer from the training part, arrays).
 
     A corpus of more than ``LARGE`` symbols is tokenized in one pass in bounded memory, and then split as
     :mod:`gfm_utils.corpora.streaming` says.
 
     Args:
-        condition: ``corpus@tokenizer``, or ``corpus+transform@tokenizer``: its tokens transformed part by part.
+        condition: ``corpus@tokenizer``, or ``corpus+transform@tokenizer``: its tokens transformed part by part. A
+            text is what a user has typed, and files decide what it means (:meth:`Condition.resolve`).
         profile: its ``max_symbols`` and ``tokenizer_symbols`` bound what is read.
         runs_dir: where ``tokens/<condition>-<key>`` stands or is made.
         seed: of the split and of the sample that BPE learns from.
@@ -153,14 +154,14 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
     Raises:
         GfmError: the corpus cannot be had, read, split or tokenized; the message says why.
     """
-    parsed = Condition.parse(condition)
-    if parsed.transform is not None:
-        before = parsed.transformed(parsed.transform.rpartition("+")[0] or None)
-        return _transformed(parsed, prepare(str(before), profile, runs_dir, seed), profile, seed)
+    parsed = Condition.of(condition)
+    if parsed.transforms:
+        before = parsed.transformed("+".join(parsed.transforms[:-1]) or None)
+        return _transformed(parsed, prepare(before, profile, runs_dir, seed), profile, seed)
     plan = corpora.plan(parsed.corpus, progress=True)
     large = _is_large(plan, profile)
     key = {
-        "condition": condition,
+        "condition": str(parsed),
         "corpus": plan.key(plan.limit(profile.max_symbols)),
         "formats": [corpora.FORMAT, FORMAT, *([STREAMED] if large else [])],
         "max_symbols": profile.max_symbols,
@@ -177,7 +178,7 @@ def prepare(condition: str, profile: Profile, runs_dir: Path, seed: int = 42) ->
 
 def _transformed(condition: Condition, plain: TokenStore, profile: Profile, seed: int) -> TokenStore:
     """The store of a condition with a transform, found beside that without its last one, or made from it."""
-    transform = Transform.parse(str(condition.transform).rpartition("+")[2])
+    transform = Transform.parse(condition.transforms[-1])
     key = {"of": plain.about["key"], "transform": str(transform), "format": transforms.FORMAT, "seed": seed}
     path = plain.path.parent / f"{condition.slug}-{digest(key)}"
     with locked(path):
@@ -198,7 +199,7 @@ def _transformed_tokens(
 ) -> dict[str, Any]:
     """Write the transformed tokens of each part; returns what ``store.json`` says of them."""
     sizes, vocabulary = {}, (len(SPECIAL), plain.vocabulary)
-    before = [Transform.parse(name).name for name in (condition.transform or "").split("+")[:-1]]
+    before = [Transform.parse(name).name for name in condition.transforms[:-1]]
     again = before.count(transform.name)  # a second noise does not choose the tokens of the first
     for number, part in enumerate(PARTS):
         rng = np.random.default_rng([seed, number, again] if again else [seed, number])

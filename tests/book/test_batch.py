@@ -372,6 +372,24 @@ def test_conditions_of_one_corpus_are_one_report(tmp_path: Path, monkeypatch: py
     assert len(set(names)) == len(names) and "news" in names
 
 
+def test_corpora_whose_names_have_an_at_or_a_plus(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("my@file.fa", "a+shuffle/x.fa", "b@c/x.fa"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(">r\n" + "ACGT" * 500)
+    found = by_corpus(["my@file.fa", "my@file.fa@kmer3", "a+shuffle", "b@c", "none@here.fa", "none/here.fa@kmer1"])
+    at, plus, both = (f"{tmp_path}/{name}" for name in ("my@file.fa", "a+shuffle", "b@c"))
+    assert found == {
+        at: {f"{at}@kmer2": at, f"{at}@kmer3": f"{at}@kmer3"},
+        plus: {f"{plus}+plain@kmer2": f"{plus}+plain"},
+        both: {f"{both}@kmer2": both},
+        "none@here.fa": {"none@here.fa@kmer1": "none@here.fa"},
+        "none/here.fa": {"none/here.fa@kmer1": "none/here.fa@kmer1"},
+    }
+    asked = [text for given in found.values() for text in given.values()]
+    assert by_corpus(asked) == found  # the command that makes just one again
+
+
 def test_controls_are_in_the_report_of_their_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With or without a tokenizer, which is that of the corpus as it is."""
     (tmp_path / "a.fa").write_text(">a\n" + dna(30_000))

@@ -37,9 +37,9 @@ def papermill(notebook: Path, *options: str) -> tuple[int, str]:
 
 
 def test_a_file_of_parameters_and_a_list_on_the_command_line(notebook: Path) -> None:
-    given = ("-p", "conditions", '["toy@bpe64", "other@kmer2"]', "-p", "seed", "7")
+    given = ("-p", "conditions", '["news@bpe64", "tair10-chr1@kmer2"]', "-p", "seed", "7")
     status, err = papermill(notebook, "-f", str(ROOT / "params.yaml"), *given)
-    assert status == 0 and "quick toy@bpe64 other@kmer2 7" in err
+    assert status == 0 and "quick news@bpe64 tair10-chr1@kmer2 7" in err
 
 
 def test_papermill_fails_with_the_names_that_exist(notebook: Path) -> None:

@@ -12,20 +12,20 @@ def row(condition: str, metric: str, value: float, **more: object) -> dict[str, 
 
 def test_values_intervals_and_controls(tmp_path: Path) -> None:
     rows = [
-        row("a@b", "unigram_entropy", 6.704),
-        row("a@b", "nll", 4.761, state="trained", low=4.70, high=4.82),
-        row("a@b", "nll", 8.02, state="untrained"),
-        row("a@b", "nll", 2.9, state="trained") | {"unit": "bits/base"},
-        row("a@b", "unigram_nll", 6.8),
+        row("a@kmer2", "unigram_entropy", 6.704),
+        row("a@kmer2", "nll", 4.761, state="trained", low=4.70, high=4.82),
+        row("a@kmer2", "nll", 8.02, state="untrained"),
+        row("a@kmer2", "nll", 2.9, state="trained") | {"unit": "bits/base"},
+        row("a@kmer2", "unigram_nll", 6.8),
         row("corpus", "unigram_entropy", 1.9),
-        row("a@b", "nll", 1.0, state="trained", member=1),
-        row("a@b", "topk_overlap", 0.9, state="trained", axis="k", x="5"),
-        row("a@b", "topk_overlap", 0.223, state="trained", axis="k", x="10"),
-        row("c@d", "unigram_entropy", 7.0),
+        row("a@kmer2", "nll", 1.0, state="trained", member=1),
+        row("a@kmer2", "topk_overlap", 0.9, state="trained", axis="k", x="5"),
+        row("a@kmer2", "topk_overlap", 0.223, state="trained", axis="k", x="10"),
+        row("c@bpe64", "unigram_entropy", 7.0),
     ]
     write_table(table(rows), tmp_path / "x.parquet")
     assert at_a_glance(tmp_path).splitlines() == [
-        "| | `a@b` | `c@d` |",
+        "| | `a@kmer2` | `c@bpe64` |",
         "| --- | ---: | ---: |",
         "| Unigram entropy (bits per token) | **6.70** | **7.00** |",
         "| Loss on hidden tokens, NLL (bits per token) "
@@ -35,5 +35,5 @@ def test_values_intervals_and_controls(tmp_path: Path) -> None:
 
 
 def test_no_summary_rows(tmp_path: Path) -> None:
-    write_table(table([row("a@b", "other", 1.0)]), tmp_path / "x.parquet")
+    write_table(table([row("a@kmer2", "other", 1.0)]), tmp_path / "x.parquet")
     assert "no summary rows" in at_a_glance(tmp_path)

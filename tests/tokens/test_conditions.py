@@ -3,11 +3,13 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gfm_utils.corpora import user_path
 from gfm_utils.corpora.addresses import parse_address
 from gfm_utils.errors import GfmError
-from gfm_utils.tokens import Condition
+from gfm_utils.tokens import Condition, corpora_of, is_condition, is_control
 
 PIN = f"#sha256={'0a' * 32}"
 
@@ -37,16 +39,105 @@ def test_parts(corpus, transform):
     parse_address(corpus)
 
 
-def test_a_tokenizer_is_missed_in_an_address_with_a_user():
-    with pytest.raises(GfmError, match=r"unknown tokenizer 'host/x\.fa'"):
-        Condition.parse("https://user@host/x.fa")
+@pytest.mark.parametrize(
+    "text", ["https://user@host/x.fa", "my@file.fa", "/data/a@b/x.csv:body", "me@x.fa+shuffle"]
+)
+def test_a_tokenizer_is_missed_where_the_last_at_belongs_to_the_name(text):
+    told = rf"condition '{re.escape(text)}' names no tokenizer, .*; write {re.escape(text)}@kmer4 for DNA or "
+    for read in (Condition.parse, Condition.resolve):
+        with pytest.raises(GfmError, match=told):
+            read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("my@file.fa@kmer4", ("my@file.fa", None)),
+        ("x+shuffle.fa@kmer4", ("x+shuffle.fa", None)),
+        ("x+shuffle@kmer4", ("x", "shuffle")),
+        ("x+shuffle/@kmer4", ("x+shuffle/", None)),
+        ("x+shuffle+plain@kmer4", ("x+shuffle", None)),
+        ("x+shuffle+plain+reverse@kmer4", ("x+shuffle", "reverse")),
+        ("x.csv:a+shuffle+plain@kmer4", ("x.csv:a+shuffle", None)),
+        ("x+plain+plain@kmer4", ("x+plain", None)),
+        ("+shuffle@kmer4", ("+shuffle", None)),
+        ("a@kmer4@kmer4", ("a@kmer4", None)),
+    ],
+)
+def test_what_belongs_to_the_name_of_a_file(text, parts):
+    found = Condition.parse(text)
+    assert ((found.corpus, found.transform), found.tokenizer, str(found)) == (parts, "kmer4", text)
+    assert is_condition(text) and is_control(text) == (parts[1] is not None)
+
+
+#: What names of corpora are made of, with all that a condition gives a meaning to.
+BITS = st.sampled_from(
+    ["a", "tair10", ".fa", "+", "+shuffle", "+noise0.3", "+markov2", "+plain", "@", "@kmer4", "/", ":b", "+noise7"]
+)
+CORPORA = st.lists(BITS, min_size=1, max_size=6).map("".join)
+CHAINS = st.sampled_from([None, "shuffle", "markov2", "markov2t0.5+noise0.3", "reverse+uniform"])
+
+
+@given(CORPORA | st.text(min_size=1), st.sampled_from(["kmer4", "bpe256"]), CHAINS)
+def test_every_condition_is_read_back_from_its_text(corpus, tokenizer, transform):
+    condition = Condition(corpus, tokenizer, transform)
+    assert Condition.parse(str(condition)) == condition
+    assert str(condition) == f"{condition.corpus}{condition.beside_corpus}"
+    assert str(condition) == f"{condition.beside_tokenizer}@{tokenizer}"
+    if "+" not in corpus:  # as in recorded rows
+        assert str(condition) == f"{corpus}{f'+{transform}' if transform else ''}@{tokenizer}"
+
+
+def test_files_do_not_change_what_a_recorded_name_means(tmp_path, monkeypatch):
+    (tmp_path / "tair10-chr1+shuffle").mkdir()
+    (tmp_path / "tair10-chr1").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert Condition.parse("tair10-chr1+shuffle@kmer4") == Condition("tair10-chr1", "kmer4", "shuffle")
+    assert is_control("tair10-chr1+shuffle@kmer4") and corpora_of(["tair10-chr1+shuffle@kmer4"]) == ["tair10-chr1"]
+
+
+def test_a_directory_with_the_name_of_a_control_is_that_directory(tmp_path):
+    (tmp_path / "a+reverse").mkdir()
+    found = Condition.resolve(f"{tmp_path}/a+reverse@kmer4")
+    assert found == Condition(f"{tmp_path}/a+reverse", "kmer4")
+    assert str(found) == f"{tmp_path}/a+reverse+plain@kmer4" and Condition.resolve(str(found)) == found
+    found = Condition.resolve(f"{tmp_path}/a+reverse+shuffle@kmer4")
+    assert found == Condition(f"{tmp_path}/a+reverse", "kmer4", "shuffle")
+    (tmp_path / "a").mkdir()
+    told = r"'.*/a\+reverse' may mean a directory .* control of '.*/a', .*; write .*/a\+reverse\+plain for the"
+    with pytest.raises(GfmError, match=told):
+        Condition.resolve(f"{tmp_path}/a+reverse@kmer4")
+    assert Condition.resolve(f"{tmp_path}/a+reverse+plain@kmer4").corpus == f"{tmp_path}/a+reverse"
+
+
+def test_a_file_with_the_name_of_a_control_is_no_corpus(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tair10-chr1+shuffle").touch()
+    assert Condition.resolve("tair10-chr1+shuffle@kmer4") == Condition("tair10-chr1", "kmer4", "shuffle")
+    (tmp_path / "x.csv").write_text("body,title\nwords,one\n")
+    assert Condition.resolve("x.csv:body+shuffle@bpe64") == Condition("x.csv:body", "bpe64", "shuffle")
+
+
+def test_a_corpus_must_be_there(tmp_path):
+    with pytest.raises(GfmError, match="unknown corpus 'nwes'; did you mean 'news'"):
+        Condition.resolve("nwes+shuffle@bpe64")
+    with pytest.raises(GfmError, match=r"no file .*/none\.fa; give the path of a file"):
+        Condition.resolve(f"{tmp_path}/none.fa@kmer4")
+    assert Condition.resolve("nwes@bpe64", missing_ok=True).corpus == "nwes"
+    with pytest.raises(GfmError, match=r"ftp://h/x\.fa begins with ftp://"):
+        Condition.resolve("ftp://h/x.fa@kmer4")
+    (tmp_path / "x@kmer4").mkdir()
+    with pytest.raises(GfmError, match=r"x@kmer4' names no tokenizer, .*; write .*/x@kmer4@kmer4 for DNA"):
+        Condition.resolve(f"{tmp_path}/x@kmer4")
+    assert Condition.resolve(f"{tmp_path}/x@kmer4@kmer2").corpus == f"{tmp_path}/x@kmer4"
 
 
 def test_a_misspelt_control_of_a_corpus_that_is_there(tmp_path):
     (tmp_path / "a.fa").write_text(">a\nACGT\n")
     for corpus in (tmp_path / "a.fa", "news"):
         with pytest.raises(GfmError, match="unknown transform 'markof4'; there are noise, "):
-            Condition.parse(f"{corpus}+markof4@kmer2")
+            Condition.resolve(f"{corpus}+markof4@kmer2")
     (tmp_path / "a.fa+b.fa").write_text(">a\nACGT\n")
-    assert Condition.parse(f"{tmp_path}/a.fa+b.fa@kmer2").transform is None
-    assert Condition.parse(f"{tmp_path}/none+b.fa@kmer2").transform is None
+    assert Condition.resolve(f"{tmp_path}/a.fa+b.fa@kmer2").transform is None
+    with pytest.raises(GfmError, match=r"no file .*/none\+b\.fa"):
+        Condition.resolve(f"{tmp_path}/none+b.fa@kmer2")

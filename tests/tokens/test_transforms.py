@@ -100,17 +100,6 @@ def test_a_corpus_alone_may_have_a_transform():
     assert split_transform("https://x.org/a+b.fa?c=d+e+shuffle") == ("https://x.org/a+b.fa?c=d+e", "shuffle")
 
 
-def test_a_file_with_the_name_of_a_control_is_that_file(tmp_path):
-    (tmp_path / "a+reverse").mkdir()
-    found = Condition.parse(f"{tmp_path}/a+reverse@kmer4")
-    assert (found.corpus, found.transform) == (f"{tmp_path}/a+reverse", None)
-    found = Condition.parse(f"{tmp_path}/a+reverse+shuffle@kmer4")
-    assert (found.corpus, found.transform) == (f"{tmp_path}/a+reverse", "shuffle")
-    (tmp_path / "a").mkdir()
-    with pytest.raises(GfmError, match=r"may mean a file of that name or a control of '.*/a', .*; rename"):
-        Condition.parse(f"{tmp_path}/a+reverse@kmer4")
-
-
 @pytest.mark.parametrize("name", GOLDEN[FORMAT])
 def test_the_tokens_of_this_format_are_what_they_were(name, files, tmp_path, monkeypatch):
     """Whatever is drawn and moved at once; the hashes are of what the recorded results were made with."""

@@ -49,9 +49,9 @@ def shuffled_control(ensembles: Sequence[Ensemble], profile: Profile) -> Ensembl
         profile: of the run; with its budget the members are trained, if they are not there.
     """
     chosen = next((ensemble for ensemble in ensembles if ensemble.store.kind == "text"), ensembles[0])
-    name = str(Condition.parse(chosen.condition).transformed("shuffle"))
+    control = Condition.parse(chosen.condition).transformed("shuffle")
     runs_dir, members = chosen.store.path.parents[1], min(SHUFFLED_MEMBERS, profile.members)
-    (found,) = train_ensembles([name], profile, runs_dir, chosen.spec.data_seed, members)
+    (found,) = train_ensembles([control], profile, runs_dir, chosen.spec.data_seed, members)
     return found
 
 

@@ -12,6 +12,7 @@ from gfm_utils.entropy.matches import Matching
 from gfm_utils.figures.names import POSITION_NAMES, estimator_name
 from gfm_utils.figures.numbers import percentage
 from gfm_utils.figures.select import conditions_of, value_of
+from gfm_utils.tokens import Condition, is_condition
 
 
 def corpora_answer(data: pd.DataFrame, tokens: pd.DataFrame) -> str:
@@ -56,12 +57,12 @@ def entropy_answer(table: pd.DataFrame) -> str:
         lines.append(line + ".")
         lines += _classes_line(table, corpus)
     tokens = table[(table["metric"] == "unigram_entropy") & (table["estimator"] == "grassberger")]
-    for condition in [c for c in dict.fromkeys(tokens["condition"]) if "@" in c]:
+    for condition in filter(is_condition, dict.fromkeys(tokens["condition"])):
         per_token, per_symbol = (
             tokens[(tokens["condition"] == condition) & ((tokens["unit"] == "bits/token") == flag)].iloc[0]
             for flag in (True, False)
         )
-        alone = tokens[tokens["condition"] == condition.rpartition("@")[0]]
+        alone = tokens[tokens["condition"] == Condition.parse(condition).beside_tokenizer]
         beside = f", beside {alone.iloc[0]['value']:.3f} for single {_symbols(per_symbol)}" if len(alone) else ""
         lines.append(
             f"- **{condition}**: a token carries {per_token['value']:.2f} bits by its frequency alone, "
