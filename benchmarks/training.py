@@ -44,7 +44,6 @@ from gfm_utils.ensembles.packing import groups
 from gfm_utils.ensembles.presets import parameters_of, preset
 from gfm_utils.ensembles.probing import Plan, Probe, measure, probe_plan, train_as_planned
 from gfm_utils.ensembles.tasks import BITS, Task
-from gfm_utils.ensembles.training import VALIDATION_WINDOWS
 from gfm_utils.entropy.sources import random_markov
 from gfm_utils.errors import GfmError, first_line
 from gfm_utils.profiles import Profile, profile
@@ -326,7 +325,8 @@ def loss_rows(task: str, folder: Path, steps: int) -> Iterator[common.Row]:
     """Both trained to the end, and measured on the same masked windows."""
     store = prepared(QUICK, folder)
     tasks = tasks_of(QUICK, store, folder, LOSS_SEEDS, steps=steps)
-    held_out = masked_windows(store, "validation", QUICK.window, VALIDATION_WINDOWS, QUICK.train_mask, 42)[:3]
+    count = QUICK.validation_windows
+    held_out = masked_windows(store, "validation", QUICK.window, count, QUICK.train_mask, 42)[:3]
     ids, positions, targets = (torch.from_numpy(array).to(device()) for array in held_out)
     ours: list[float] = []
     theirs: list[float] = []

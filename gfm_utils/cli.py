@@ -255,7 +255,7 @@ def train(
     rows = [
         {
             "condition": ensemble.condition, "seed": member.seed, "path": str(member.path),
-            "validation_nll": float(member.metrics["validation_loss"].iloc[-1]),
+            "validation_nll": member.validation_loss,
         }
         for ensemble in ensembles
         for member in ensemble.members

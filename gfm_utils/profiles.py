@@ -36,6 +36,11 @@ class Profile(BaseModel):
         default=False, description="whether the budget was asked for, so that no small corpus may lower it"
     )
     batch: int = Field(description="windows a step", ge=1)
+    drop_last: bool = Field(
+        default=True,
+        description="whether the windows of an epoch that fill no batch are left out of it; if not, they are a "
+        "smaller batch at its end",
+    )
     dropout: float = Field(default=0.0, description="dropout probability everywhere in the model", ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
@@ -50,14 +55,42 @@ class Profile(BaseModel):
     train_mask: float = Field(
         default=0.15, description="share of the tokens of a training window that are predicted"
     )
+    independent_masks: bool = Field(
+        default=False,
+        description="whether each token is predicted with that probability by itself; if not, so many of a window",
+    )
+    special_replacements: bool = Field(
+        default=False, description="whether a random token may be one of the special ones, too"
+    )
     corruption: tuple[float, float, float] = Field(
         default=(0.8, 0.1, 0.1),
         description="of the predicted tokens: replaced by [MASK], by a random token, left as they are",
     )
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="weights that a member has in the end: of the last step, or of that with the lowest "
+        "validation loss",
+    )
+    validation_every: int | None = Field(
+        default=None, description="steps between two measurements of the validation loss; None: log-spaced", ge=1
+    )
+    validation_windows: int = Field(default=128, description="validation windows for that loss", ge=1)
     # analysis
     test_windows: int = Field(description="test windows that the analyses read", ge=2)
-    test_mask: float = Field(default=0.15, description="share of tokens masked at test, all by [MASK]")
+    test_mask: float = Field(
+        default=0.15, description="share of tokens masked at test for distributions, all by [MASK]"
+    )
+    embedding_mask: float = Field(
+        default=0.15,
+        description="the same for contextual embeddings where inputs are masked, as in the paper's code",
+    )
     fisher_windows: int = Field(description="test windows for the Fisher information", ge=2)
+    fisher_mask: float = Field(default=0.15, description="share of their tokens masked, all by [MASK]")
+    fisher_batch: int | None = Field(
+        default=None,
+        description="windows a batch in the paper's form of the Fisher information; None: those of a step",
+        ge=1,
+    )
     # corpus entropy
     entropy_order: int = Field(description="largest block length in symbols", ge=1)
     entropy_symbols: int | None = Field(default=None, description="first symbols that are counted; None: all")
@@ -151,13 +184,17 @@ PROFILES: dict[str, Profile] = {
             preset="modernbert-6x256", window=128, batch=256, learning_rate=1e-3, warmup=0.1, train_mask=0.3,
             precision="bfloat16",
         ),
-        # The paper's table: 2M sequences of 512 tokens, 5 epochs, batch 96, BERT of 90M parameters. The training
-        # part (0.8) of 8e9 bases holds 1.02e9 6-mers in windows of 512, gaps and incomplete windows left out.
+        # The paper's table and its code: 2M sequences of 512 tokens, 5 epochs of 20,834 steps (96 sequences each,
+        # 32 in the last), BERT of 90M parameters. The training part (0.8) of 8e9 bases holds 1.02e9 6-mers in
+        # windows of 512, gaps and incomplete windows left out. What differs: gfm_utils.analyses.deviations.
         Profile(
-            name="paper", max_symbols=8_000_000_000, tokenizer_symbols=100_000_000, members=5, steps=104_167,
+            name="paper", max_symbols=8_000_000_000, tokenizer_symbols=100_000_000, members=5, steps=104_170,
             test_windows=10_000, fisher_windows=1000, entropy_order=13, code_symbols=None,
-            preset="bert-90m", window=512, batch=96, vary="init+masks", learning_rate=1e-4, warmup=0.1,
-            betas=(0.9, 0.999), dropout=0.1, precision="bfloat16", test_mask=0.10,
+            preset="bert-90m", window=512, batch=96, drop_last=False, vary="init+masks",
+            learning_rate=1e-4, warmup=0.1, betas=(0.9, 0.999), weight_decay=0.0, dropout=0.1,
+            independent_masks=True, special_replacements=True,
+            keep="best", validation_every=1000, validation_windows=10_000,
+            test_mask=0.10, fisher_mask=0.15, fisher_batch=8, embedding_mask=0.15,
         ),
     )
 }  # fmt: skip

@@ -29,8 +29,9 @@ def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     windows of the validation part for all members; ``validation_unigram_nll``, the cross-entropy of the
     validation part under the training part's token frequencies; ``conditional_entropy`` (bits/token, axis
     ``order``), of a token of the training part given the k - 1 before it, by Grassberger's estimator, where the
-    sample suffices; ``training_tokens``, ``training_time`` (seconds) and ``training_speed`` (tokens per second)
-    of one member.
+    sample suffices; ``validation_nll_kept`` (bits/token), of the weights that members have, where these are not
+    the last ones but the best; ``training_tokens``, ``training_time`` (seconds) and ``training_speed`` (tokens per
+    second) of one member.
 
     Args:
         ensembles: one a condition.
@@ -39,6 +40,10 @@ def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     for ensemble in ensembles:
         rows += _levels(ensemble)
         rows += _curves(ensemble, "trained")
+        if ensemble.spec.keep == "best":
+            best = {"condition": ensemble.condition, "state": "trained", "metric": "validation_nll_kept"}
+            losses = np.array([member.validation_loss for member in ensemble.members])
+            rows += member_rows({**best, "unit": "bits/token"}, ensemble.seeds, losses, 1)
         base = {"condition": ensemble.condition, "state": "trained"}
         seconds = np.array([member.provenance["seconds"] for member in ensemble.members])
         for metric, unit, values in (

@@ -1,7 +1,7 @@
 """The data of every step: windows in a seeded order with seeded masks, computed from the step alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,18 +9,32 @@ import torch
 
 from gfm_utils.ensembles.specification import EnsembleSpec, Seeds
 from gfm_utils.errors import GfmError
-from gfm_utils.tokens import PARTS, SPECIAL, TokenStore, choose_positions, corrupt, cut_windows, mask_all
+from gfm_utils.tokens import (
+    PARTS,
+    SPECIAL,
+    TokenStore,
+    choose_independently,
+    choose_positions,
+    corrupt,
+    corrupt_where,
+    cut_windows,
+    mask_all,
+    places_of,
+)
+
+#: Target where there is nothing to predict: what PyTorch's cross-entropy leaves out.
+IGNORED = -100
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's data.
+    """One step's data; every step has the same shapes, with rare exceptions where masks are independent.
 
     Attributes:
-        windows: indices of the windows, shape (batch,).
+        windows: indices of the windows, shape (batch,), or fewer at the end of an epoch.
         ids: what the model sees, shape (batch, window).
         positions: positions to predict, shape (batch, m).
-        targets: the true tokens there, shape (batch, m).
+        targets: the true tokens there, shape (batch, m); ``IGNORED`` where there is nothing to predict.
     """
 
     windows: npt.NDArray[np.int64]
@@ -31,6 +45,23 @@ class Batch:
     def inputs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """``ids``, ``positions`` and ``targets`` as tensors."""
         return torch.from_numpy(self.ids), torch.from_numpy(self.positions), torch.from_numpy(self.targets)
+
+    def filled(self, rows: int, places: int = 0) -> "Batch":
+        """The same with more windows and places, of which nothing is asked.
+
+        Args:
+            rows: windows that there are to be.
+            places: the same of places a window; no fewer than there are.
+        """
+        lower, right = rows - len(self.ids), max(0, places - self.positions.shape[1])
+        if not lower and not right:
+            return self
+        return replace(
+            self,
+            ids=np.pad(self.ids, ((0, lower), (0, 0)), mode="edge"),
+            positions=np.pad(self.positions, ((0, lower), (0, right))),
+            targets=np.pad(self.targets, ((0, lower), (0, right)), constant_values=IGNORED),
+        )
 
 
 def check_windows(store: TokenStore, spec: EnsembleSpec) -> None:
@@ -51,7 +82,9 @@ def check_windows(store: TokenStore, spec: EnsembleSpec) -> None:
 def batches(store: TokenStore, spec: EnsembleSpec, seeds: Seeds, start: int = 0) -> Iterator[Batch]:
     """The batches of the steps from ``start`` on: seeded order, seeded masks, epoch after epoch.
 
-    A batch depends on the seeds of order and masks and on its step, not on the steps before it.
+    A batch depends on the seeds of order and masks and on its step, not on the steps before it. Windows of an
+    epoch that fill no batch are left out, or are its last batch, filled up to the size of the others with windows
+    of which nothing is asked: its loss is the mean over the tokens of its own windows.
 
     Args:
         store: the tokens.
@@ -64,7 +97,7 @@ def batches(store: TokenStore, spec: EnsembleSpec, seeds: Seeds, start: int = 0)
     """
     check_windows(store, spec)
     starts, tokens = store.window_starts("train", spec.window), store.tokens("train")
-    per_epoch = len(starts) // spec.batch
+    per_epoch = len(starts) // spec.batch if spec.drop_last else -(-len(starts) // spec.batch)
     order = np.zeros(0, np.int64)
     for step in range(start, spec.steps):
         epoch, within = divmod(step, per_epoch)
@@ -72,12 +105,23 @@ def batches(store: TokenStore, spec: EnsembleSpec, seeds: Seeds, start: int = 0)
             order = np.random.default_rng([seeds.order, epoch]).permutation(len(starts))
         windows = order[within * spec.batch : (within + 1) * spec.batch]
         clean = cut_windows(tokens, starts[windows], spec.window)
-        positions = choose_positions(windows, spec.window, spec.train_mask, seeds.masks, epoch)
-        shown = corrupt(
-            clean, positions, windows, SPECIAL.index("[MASK]"), (len(SPECIAL), spec.vocabulary),
-            spec.corruption, seeds.masks, epoch,
-        )  # fmt: skip
-        yield Batch(windows, shown, positions, np.take_along_axis(clean, positions, axis=1))
+        yield _masked(spec, windows, clean, seeds.masks, epoch).filled(spec.batch)
+
+
+def _masked(
+    spec: EnsembleSpec, windows: npt.NDArray[np.int64], clean: npt.NDArray[np.int64], seed: int, epoch: int
+) -> Batch:
+    """Windows as a specification hides them in training."""
+    replacements = (0 if spec.special_replacements else len(SPECIAL), spec.vocabulary)
+    how = (windows, SPECIAL.index("[MASK]"), replacements, spec.corruption, seed, epoch)
+    if not spec.independent_masks:
+        positions = choose_positions(windows, spec.window, spec.train_mask, seed, epoch)
+        shown = corrupt(clean, positions, *how)
+        return Batch(windows, shown, positions, np.take_along_axis(clean, positions, axis=1))
+    chosen = choose_independently(windows, spec.window, spec.train_mask, seed, epoch)
+    positions, there = places_of(chosen, spec.places)
+    targets = np.where(there, np.take_along_axis(clean, positions, axis=1), IGNORED)
+    return Batch(windows, corrupt_where(clean, chosen, *how), positions, targets)
 
 
 def masked_windows(

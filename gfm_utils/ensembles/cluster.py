@@ -29,7 +29,7 @@ from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import Task, is_trained, partial_path
 from gfm_utils.errors import GfmError, first_line
 from gfm_utils.files import locked
-from gfm_utils.tokens import TokenStore, masked_per_window
+from gfm_utils.tokens import TokenStore
 from gfm_utils.tokens.parallel import cores
 
 #: So often a member whose node was lost goes to another, and on from its newest saved state if that is seen there.
@@ -90,7 +90,7 @@ def gpu_share(spec: EnsembleSpec) -> float:
         attention.use(model, attention.efficient.__name__)
         weights = {parameter.untyped_storage()._cdata: parameter.nbytes for parameter in model.parameters()}
         ids = torch.zeros((spec.batch, spec.window), dtype=torch.long)
-        targets = ids[:, : masked_per_window(spec.window, spec.train_mask)]
+        targets = ids[:, : spec.places]
         functional.cross_entropy(masked_logits(model, ids, targets).flatten(0, 1), targets.flatten())
     activations = sum(storage.nbytes() for number, storage in kept.items() if number not in weights)
     needed = CONTEXT_BYTES + 4 * sum(weights.values()) + activations

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from gfm_utils.ensembles.probing import Probe
 from gfm_utils.ensembles.states import KEPT
-from gfm_utils.ensembles.tasks import Task, log_spaced
-from gfm_utils.ensembles.training import VALIDATION_WINDOWS
+from gfm_utils.ensembles.tasks import Task, log_spaced, measured_steps
 
 #: A forward pass is about this share of a step (forward, backward, and the optimiser's update).
 FORWARD_SHARE = 1 / 3
@@ -54,8 +53,8 @@ def remaining_seconds(program: Sequence[Task], probes: Mapping[str, Probe]) -> f
     spec, left = program[0].spec, program[0].steps_left
     if left == 0:
         return 0.0
-    measured = sum(step > spec.steps - left for step in log_spaced(spec.steps))
-    validation = measured * FORWARD_SHARE * VALIDATION_WINDOWS / spec.batch
+    measured = sum(step > spec.steps - left for step in measured_steps(spec))
+    validation = measured * FORWARD_SHARE * spec.validation_windows / spec.batch
     return (left + validation) * probes[spec.key].step_seconds
 
 
@@ -98,11 +97,14 @@ def expected(
             (probes[task.spec.key] for task in tasks), key=lambda probe: probe.memory_bytes, default=None
         )
         weights = [probes[task.spec.key].weight_bytes for task in tasks]
+        best = [task.spec.keep == "best" for task in tasks]  # kept beside the last in checkpoints and states
         checkpoints = sum(
-            size * len(log_spaced(task.spec.steps)) for task, size in zip(tasks, weights, strict=True)
+            size * (len(log_spaced(task.spec.steps)) + more)
+            for task, size, more in zip(tasks, weights, best, strict=True)
         )
         running = sum(sorted(map(len, left))[-workers * devices :])
-        states = running * KEPT * 3 * max(weights, default=0)
+        copies = [size * (3 + more) for size, more in zip(weights, best, strict=True)]
+        states = running * KEPT * max(copies, default=0)
         start = start_seconds if left else 0.0
         costs.append(
             Cost(

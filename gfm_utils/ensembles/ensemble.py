@@ -20,7 +20,7 @@ from gfm_utils.ensembles.fitting import fit
 from gfm_utils.ensembles.packing import groups
 from gfm_utils.ensembles.probing import measure
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.tasks import Task, checkpoint_path
+from gfm_utils.ensembles.tasks import Task, checkpoint_path, log_spaced
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.files import write_json
 from gfm_utils.profiles import Profile, profile
@@ -45,7 +45,8 @@ class Member:
         """The Hugging Face model in evaluation mode, on a device.
 
         Args:
-            state: as trained, as initialised, or after as many steps as a number of ``checkpoints`` says.
+            state: as trained (the weights that were kept), as initialised, or after as many steps as a number of
+                ``checkpoints`` says.
             where: the device.
 
         Raises:
@@ -55,7 +56,7 @@ class Member:
             if state not in self.checkpoints:
                 known = ", ".join(map(str, self.checkpoints))
                 raise GfmError(f"{self.path} has no checkpoint of step {state}, only of the steps {known}")
-            path = checkpoint_path(self.path, state, self.checkpoints[-1])
+            path = checkpoint_path(self.path, state, self.kept_step)
         else:
             path = self.path if state == "trained" else self.path / "untrained"
         loaded = AutoModelForMaskedLM.from_pretrained(
@@ -65,8 +66,18 @@ class Member:
 
     @cached_property
     def checkpoints(self) -> list[int]:
-        """Steps after which the weights are kept, from 0 (untrained) to the last (trained)."""
-        return [int(step) for step in self.metrics["step"]]
+        """Steps after which there is a checkpoint, from 0 (untrained) to the last."""
+        return log_spaced(int(self.metrics["step"].iloc[-1]))
+
+    @cached_property
+    def kept_step(self) -> int:
+        """Steps after which it has the weights of the trained member: the last, unless the best are kept."""
+        return int(self.provenance.get("kept_step", self.checkpoints[-1]))
+
+    @property
+    def validation_loss(self) -> float:
+        """Validation loss of the trained member, bits per token."""
+        return float(self.metrics.set_index("step")["validation_loss"][self.kept_step])
 
     @cached_property
     def metrics(self) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from gfm_utils.ensembles import attention
+from gfm_utils.ensembles.batches import IGNORED
 from gfm_utils.ensembles.presets import build_model, masked_logits, preset
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import BITS
@@ -45,16 +46,26 @@ def work(parameters: int, tokens: int) -> float:
 
 
 class Masked(torch.nn.Module):
-    """A masked language model as a function: ids, positions, targets -> mean cross-entropy in nats."""
+    """A masked language model as a function: ids, positions, targets -> mean cross-entropy in nats.
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    The mean is over all tokens to predict, as in Hugging Face's models, not over windows.
+
+    Args:
+        model: a masked language model.
+        perhaps_none: whether a batch may have no token to predict; the loss is then 0.
+    """
+
+    def __init__(self, model: torch.nn.Module, perhaps_none: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.perhaps_none = model, perhaps_none
 
     def forward(self, ids: torch.Tensor, positions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Shapes: ids (batch, window), positions and targets (batch, m); the result is a number, in float32."""
-        logits = masked_logits(self.model, ids, positions)
-        return functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+        logits = masked_logits(self.model, ids, positions).float().flatten(0, 1)
+        if not self.perhaps_none:
+            return functional.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED)
+        total = functional.cross_entropy(logits, targets.flatten(), ignore_index=IGNORED, reduction="sum")
+        return total / (targets != IGNORED).sum().clamp(min=1)
 
 
 class Learner(ABC):
@@ -86,7 +97,7 @@ class Learner(ABC):
         if self.on_gpu:
             precision = torch.bfloat16 if self.low_precision else torch.float32
             attention.use(self.model, attention.kernel_for(device, precision, preset(spec.preset).head))
-        self.masked = Masked(self.model)
+        self.masked = Masked(self.model, spec.independent_masks)
         # The batch has one size in training: a graph for any size would be slower. Others are not compiled.
         self.step_losses = torch.compile(self.losses, dynamic=False) if compiled else self.losses
         self.loss = torch.full((members,), float("nan"), device=device)

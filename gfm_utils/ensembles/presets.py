@@ -32,6 +32,7 @@ class Preset:
         heads: attention heads.
         intermediate: width of the feed-forward layer.
         initializer_range: standard deviation of the initial weights.
+        revision: raised when a preset gets another shape under its name; part of an ensemble's key.
     """
 
     family: Literal["modernbert", "bert", "roformer"]
@@ -40,6 +41,7 @@ class Preset:
     heads: int
     intermediate: int
     initializer_range: float
+    revision: int = 1
 
     @property
     def head(self) -> int:
@@ -57,7 +59,7 @@ PRESETS: dict[str, Preset] = {
     "bert-2x64": Preset("bert", 2, 64, 2, 128, 0.02),
     "roformer-2x64": Preset("roformer", 2, 64, 2, 128, 0.02),
     # The paper's models: BERT with Hugging Face's defaults in three sizes.
-    "bert-4m": Preset("bert", 6, 256, 4, 512, 0.02),
+    "bert-4m": Preset("bert", 6, 256, 8, 512, 0.02, revision=2),
     "bert-20m": Preset("bert", 8, 512, 8, 1024, 0.02),
     "bert-90m": Preset("bert", 12, 768, 12, 3072, 0.02),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
+import torch
 
 from gfm_utils.ensembles.states import SavedStates
 from gfm_utils.ensembles.tasks import Task, checkpoint_path, partial_path
@@ -79,6 +80,7 @@ class Record:
         member: what the directory will be, in the folder.
         states: the saved states.
         rows: the metrics so far.
+        best: step, validation loss and weights of the best so far, where these are kept.
         diverged: why it has, if it has.
     """
 
@@ -88,6 +90,7 @@ class Record:
         self.member = self.folder / "member"
         self.states = SavedStates(self.folder, [task.spec.key, task.seed])
         self.rows: list[dict[str, float]] = []
+        self.best: dict[str, Any] | None = None
         self.files: dict[str, str] = {}  # path below the folder -> SHA-256, of the checkpoints so far
         self.resumed_at: list[int] = []
         self.diverged: Diverged | None = None
@@ -102,15 +105,26 @@ class Record:
         for leftover in list(self.folder.rglob(".*.tmp")):  # of a killed run
             leftover.unlink()
         self.rows, self.files = list(saved["rows"]), dict(saved["files"])
+        self.best = saved.get("best")
         self.resumed_at = [*saved["resumed_at"], saved["step"]]
 
-    def measure(self, step: int, train_loss: float, validation_loss: float, seconds: float) -> None:
-        """Add a row of metrics; losses in bits per token."""
+    def measure(
+        self,
+        step: int,
+        train_loss: float,
+        validation_loss: float,
+        seconds: float,
+        weights: Mapping[str, torch.Tensor],
+    ) -> None:
+        """Add a row of metrics, losses in bits per token; hold on to weights that are the best so far."""
         tokens = step * self.task.spec.batch * self.task.spec.window
         self.rows.append({
             "step": step, "tokens": tokens, "train_loss": train_loss, "validation_loss": validation_loss,
             "seconds": seconds,
         })  # fmt: skip
+        better = self.best is None or validation_loss < self.best["loss"]
+        if self.task.spec.keep == "best" and step and better:
+            self.best = {"step": step, "loss": validation_loss, "weights": weights}
 
     def write_checkpoint(self, step: int, model: Any) -> Path:
         """Write a model as the Hugging Face checkpoint of a step; gives its path."""
@@ -152,13 +166,31 @@ class Record:
             "in the profile"
         )
 
-    def finish(self, model: Any, provenance: Mapping[str, Any]) -> None:
-        """Write what belongs to a trained member and let its directory appear."""
-        model.save_pretrained(self.member)
+    def finish(
+        self,
+        filled: Callable[[Mapping[str, Any]], Any],
+        last: Mapping[str, torch.Tensor],
+        provenance: Mapping[str, Any],
+    ) -> None:
+        """Write what belongs to a trained member and let its directory appear.
+
+        Args:
+            filled: a model with given weights.
+            last: weights after the last step; a checkpoint beside others if a better one is kept.
+            provenance: of the training.
+        """
+        steps = self.task.spec.steps
+        kept: dict[str, Any] = {"step": steps, "weights": last} if self.best is None else self.best
+        if kept["step"] != steps:
+            filled(last).save_pretrained(checkpoint_path(self.member, steps, kept["step"]))
+        filled(kept["weights"]).save_pretrained(self.member)
         self.task.store.tokenizer.save_pretrained(self.member)
         pd.DataFrame(self.rows).to_parquet(self.member / "metrics.parquet", index=False)
         write_json(self.member / "spec.json", {"seed": self.task.seed, **self.task.spec.model_dump(mode="json")})
-        write_json(self.member / "provenance.json", {**provenance, "resumed_at": self.resumed_at})
+        write_json(
+            self.member / "provenance.json",
+            {**provenance, "resumed_at": self.resumed_at, "kept_step": kept["step"]},
+        )
         flush(self.member)
         shutil.rmtree(self.task.path, ignore_errors=True)
         os.replace(self.member, self.task.path)

@@ -1,19 +1,21 @@
 """What an ensemble depends on, in one immutable object; its hash is the name of the directory."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from gfm_utils.ensembles.presets import PRESETS
 from gfm_utils.files import digest
 from gfm_utils.profiles import Profile, Vary
-from gfm_utils.tokens import TokenStore
+from gfm_utils.tokens import TokenStore, masked_per_window, most_masked
 
 #: Bump when the same specification gives other weights than before.
 FORMAT = 3
 _FROM_PROFILE = (
     "vary", "preset", "window", "batch", "learning_rate", "warmup", "schedule", "betas", "weight_decay",
-    "clip", "dropout", "precision", "train_mask", "corruption",
+    "clip", "dropout", "precision", "train_mask", "corruption", "independent_masks", "special_replacements",
+    "drop_last", "keep", "validation_every", "validation_windows",
 )  # fmt: skip
 
 
@@ -56,6 +58,12 @@ class EnsembleSpec(BaseModel):
     corruption: tuple[float, float, float]
     data_seed: int  # of all that the members share: order of the windows and masks, unless these vary
     format: int = FORMAT
+    independent_masks: bool = False
+    special_replacements: bool = False
+    drop_last: bool = True
+    keep: Literal["last", "best"] = "last"
+    validation_every: int | None = None
+    validation_windows: int = 128
 
     @classmethod
     def of(cls, store: TokenStore, profile: Profile, data_seed: int = 42) -> "EnsembleSpec":
@@ -78,14 +86,23 @@ class EnsembleSpec(BaseModel):
         """Hash of the whole specification, 16 hexadecimal digits.
 
         A field that has a default is younger than the format, and its default is what was done before there was a
-        choice: it counts only where it is something else, and so the ensembles of before keep their keys.
+        choice: it counts only where it is something else, and so the ensembles of before keep their keys. The same
+        holds for the first shape that a preset had.
         """
-        return digest(self.model_dump(mode="json", exclude_defaults=True) | {"format": self.format})
+        revision = PRESETS[self.preset].revision if self.preset in PRESETS else 1
+        shape = {"revision": revision} if revision > 1 else {}
+        return digest(self.model_dump(mode="json", exclude_defaults=True) | {"format": self.format} | shape)
 
     @property
     def tokens_seen(self) -> int:
-        """Tokens that each member reads in training."""
+        """Tokens that each member reads in training, those that lack in a smaller batch included."""
         return self.steps * self.batch * self.window
+
+    @property
+    def places(self) -> int:
+        """Places of a training window for tokens to predict; where masks are independent, not all are needed."""
+        count = most_masked if self.independent_masks else masked_per_window
+        return count(self.window, self.train_mask)
 
     def seeds(self, member: int) -> Seeds:
         """The seeds of a member: its own for what varies, those of the whole ensemble for the rest.

@@ -14,7 +14,7 @@ BITS = 1 / math.log(2)
 
 
 def log_spaced(steps: int) -> list[int]:
-    """Steps at which the validation loss is measured and the weights are kept.
+    """Steps at which the validation loss is measured and a checkpoint is kept.
 
     At most 12: before the first step, after the first, after the last, and evenly between these on a
     logarithmic scale.
@@ -22,10 +22,23 @@ def log_spaced(steps: int) -> list[int]:
     return sorted({0, *np.geomspace(1, steps, 11).round().astype(int).tolist()})
 
 
-def checkpoint_path(member: Path, step: int, steps: int) -> Path:
-    """Where a member of ``steps`` steps has its weights after ``step`` of them, as a Hugging Face checkpoint."""
+def measured_steps(spec: EnsembleSpec) -> list[int]:
+    """Steps at which the validation loss is measured: log-spaced, and at regular intervals if there are such."""
+    every = spec.validation_every
+    regular = range(every, spec.steps + 1, every) if every is not None else ()
+    return sorted({*log_spaced(spec.steps), *regular})
+
+
+def checkpoint_path(member: Path, step: int, kept: int) -> Path:
+    """Where a member has its weights after some steps, as a Hugging Face checkpoint.
+
+    Args:
+        member: its directory.
+        step: the steps.
+        kept: steps after which it has the weights that stand in the directory itself.
+    """
     between = member / "checkpoints" / f"step-{step:09d}"
-    return {0: member / "untrained", steps: member}.get(step, between)
+    return {0: member / "untrained", kept: member}.get(step, between)
 
 
 def is_trained(path: Path) -> bool:

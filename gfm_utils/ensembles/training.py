@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,12 @@ from gfm_utils.ensembles.learners import Inputs, learner
 from gfm_utils.ensembles.records import Diverged, Record, Writer
 from gfm_utils.ensembles.specification import EnsembleSpec, Seeds
 from gfm_utils.ensembles.states import SavedStates
-from gfm_utils.ensembles.tasks import Task, is_trained, log_spaced, partial_path
+from gfm_utils.ensembles.tasks import Task, is_trained, log_spaced, measured_steps, partial_path
 from gfm_utils.files import locked
 from gfm_utils.tokens import TokenStore
 
-#: Windows on which the validation loss is measured along the way.
-VALIDATION_WINDOWS = 128
+#: Validation windows that are read before a state is saved between two measurements: is its loss a number?
+LOOKED_AT = 128
 #: A state is saved this often at most, and no more than this share of the time goes into saving.
 SAVE_SECONDS = 30.0
 SAVE_SHARE = 0.02
@@ -70,7 +70,8 @@ def train_group(
     as a checkpoint of its own), ``checkpoints/step-<step>/`` (weights at log-spaced steps), ``spec.json``,
     ``metrics.parquet`` (step, tokens, training and validation loss in bits per token, seconds) and
     ``provenance.json`` (versions, hardware, seconds of training, members trained in the same program, steps
-    at which it was resumed).
+    at which it was resumed, and the step whose weights are kept: the last one, or the one with the lowest
+    validation loss after a step, the first of equals).
 
     Until it is complete, all of a member stands in ``.<name>.partial`` beside it, with saved states: a run
     that ends early, however it does, continues from the last of these when it is started again. On a CPU the
@@ -131,11 +132,11 @@ class Training:
         self.learner = learner(self.spec, [seeds.init for seeds in self.seeds], device, compiled)
         self.writer = Writer(beside=self.learner.on_gpu)
         shown, positions, targets, _ = masked_windows(
-            self.store, "validation", self.spec.window, VALIDATION_WINDOWS, self.spec.train_mask,
+            self.store, "validation", self.spec.window, self.spec.validation_windows, self.spec.train_mask,
             self.spec.data_seed,
         )  # fmt: skip
         self.held_out = [torch.from_numpy(array).to(device) for array in (shown, positions, targets)]
-        self.measured_at = set(log_spaced(self.spec.steps))
+        self.measured_at, self.checkpoints = set(measured_steps(self.spec)), set(log_spaced(self.spec.steps))
         self.step = 0
 
     def run(self) -> list[Diverged]:
@@ -151,12 +152,12 @@ class Training:
                 self.learn(inputs)
             self._keep()
         for record in self.going:
-            weights = self.learner.state(self.records.index(record))["weights"]
+            last = self.learner.state(self.records.index(record))["weights"]
             took = {
                 "seconds": time.perf_counter() - self.began, "together": len(self.records),
                 "compiled": self.learner.compiled,
             }  # fmt: skip
-            record.finish(self.learner.filled(weights), provenance(self.device) | took)
+            record.finish(self.learner.filled, last, provenance(self.device) | took)
         return [record.diverged for record in self.records if record.diverged is not None]
 
     @property
@@ -217,13 +218,14 @@ class Training:
                 self.notice(f"{record.task}: {unused}{begins}")
 
     def _keep(self) -> None:
-        """At log-spaced steps measure and keep the weights; then, and every now and again, save the state."""
+        """At the steps for it measure, and keep weights; then, and every now and again, save the state."""
         rows = self.going[0].rows if self.going else []
         measured = self.step in self.measured_at and (not rows or rows[-1]["step"] < self.step)
         if not measured and time.monotonic() < self.save_at:
             return
         began = time.monotonic()
-        validation = self.learner.validation_losses(self.held_out)
+        held_out = self.held_out if measured else [tensor[:LOOKED_AT] for tensor in self.held_out]
+        validation = self.learner.validation_losses(held_out)
         self._check(validation)
         seconds = time.perf_counter() - self.began
         common = {
@@ -235,15 +237,16 @@ class Training:
             if record.diverged is not None:
                 continue
             loss = float(self.learner.loss[place])
-            state = {**common, **self.learner.state(place), "loss": loss}
+            state: dict[str, Any] = {**common, **self.learner.state(place), "loss": loss}
             if measured:
-                record.measure(self.step, loss, validation[place], seconds)
+                record.measure(self.step, loss, validation[place], seconds, state["weights"])
+            state["best"] = record.best
             self.writer.do(partial(self._write, record, state, list(record.rows), measured))
         now = time.monotonic()
         self.save_at = now + max(SAVE_SECONDS, (now - began) / SAVE_SHARE)
 
     def _write(self, record: Record, state: dict[str, Any], rows: list[dict[str, float]], measured: bool) -> None:
-        if measured and state["step"] < self.spec.steps:
+        if measured and state["step"] in self.checkpoints and state["step"] < self.spec.steps:
             record.write_checkpoint(state["step"], self.learner.filled(state["weights"]))
         record.save(state, rows)
 
@@ -268,21 +271,29 @@ class _Inputs(IterableDataset[Inputs]):
             if len(step) == 1:
                 yield step[0].inputs()
             else:
-                ids, positions, targets = zip(*(batch.inputs() for batch in step), strict=True)
-                yield torch.stack(ids), torch.stack(positions), torch.stack(targets)
+                places = max(batch.positions.shape[1] for batch in step)
+                yield _stacked([batch.filled(self.spec.batch, places).inputs() for batch in step])
 
 
 class _Blocks(IterableDataset[Inputs]):
-    """The same, ``BLOCK`` steps at a time along a first dimension: each handing over costs as much as a step."""
+    """The same, ``BLOCK`` steps at a time along a first dimension: each handing over costs as much as a step.
+
+    A block is shorter before a step of other shapes.
+    """
 
     def __init__(self, source: _Inputs) -> None:
         self.source = source
 
     def __iter__(self) -> Iterator[Inputs]:
-        steps = iter(self.source)
-        while block := list(islice(steps, BLOCK)):
-            ids, positions, targets = map(torch.stack, zip(*block, strict=True))
-            yield ids, positions, targets
+        for _, alike in groupby(self.source, lambda step: step[1].shape):
+            while block := list(islice(alike, BLOCK)):
+                yield _stacked(block)
+
+
+def _stacked(given: Sequence[Inputs]) -> Inputs:
+    """Inputs of one shape along a first dimension."""
+    ids, positions, targets = map(torch.stack, zip(*given, strict=True))
+    return ids, positions, targets
 
 
 def _common(states: Sequence[SavedStates]) -> tuple[list[dict[str, Any]], list[list[str]]]:

@@ -10,7 +10,16 @@ from gfm_utils.tokens.conditions import (
     split_transform,
     tokenizer_kind,
 )
-from gfm_utils.tokens.masking import choose_positions, corrupt, mask_all, masked_per_window
+from gfm_utils.tokens.masking import (
+    choose_independently,
+    choose_positions,
+    corrupt,
+    corrupt_where,
+    mask_all,
+    masked_per_window,
+    most_masked,
+    places_of,
+)
 from gfm_utils.tokens.store import FEWEST_WINDOWS, PARTS, TokenStore, cut_windows, load_corpus, prepare
 from gfm_utils.tokens.synthetic import random_store
 from gfm_utils.tokens.tokenizers import SPECIAL, encode, token_lengths, train_tokenizer
@@ -21,9 +30,11 @@ __all__ = [
     "SPECIAL",
     "Condition",
     "TokenStore",
+    "choose_independently",
     "choose_positions",
     "corpora_of",
     "corrupt",
+    "corrupt_where",
     "cut_windows",
     "encode",
     "is_condition",
@@ -31,7 +42,9 @@ __all__ = [
     "load_corpus",
     "mask_all",
     "masked_per_window",
+    "most_masked",
     "names_tokenizer",
+    "places_of",
     "prepare",
     "random_store",
     "resolve_transform",

@@ -6,8 +6,12 @@ order in which windows are read: all members of an ensemble, and every rerun, se
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import bdtrc
 
 Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+#: Probability that a window has more tokens to predict than ``most_masked``.
+RARE = 1e-9
 
 
 def _noise(seed: int, stream: int, windows: Integers, columns: int) -> npt.NDArray[np.uint64]:
@@ -30,13 +34,18 @@ def masked_per_window(window: int, rate: float) -> int:
     return max(1, round(rate * window))
 
 
+def most_masked(window: int, rate: float) -> int:
+    """Places that are enough where each token is drawn by itself: more come with a probability of ``RARE``."""
+    return int(np.argmax(bdtrc(np.arange(window + 1), window, rate) <= RARE))
+
+
 def choose_positions(
     windows: Integers,
     window: int,
     rate: float,
     seed: int,
     epoch: int = 0,
-    allowed: npt.NDArray[np.bool_] | None = None,
+    allowed: Booleans | None = None,
 ) -> Integers:
     """Positions to predict: the same number in each window, uniform among its positions.
 
@@ -56,6 +65,42 @@ def choose_positions(
     if allowed is not None:
         noise = np.where(allowed, noise, np.uint64(2**64 - 1))
     return np.sort(np.argpartition(noise, count - 1, axis=1)[:, :count], axis=1)
+
+
+def choose_independently(windows: Integers, window: int, rate: float, seed: int, epoch: int = 0) -> Booleans:
+    """Which tokens to predict: each with the same probability, whatever becomes of the others.
+
+    So it is in Hugging Face's collator for masked language models; a window may have no such token.
+
+    Args:
+        windows: indices of the windows, shape (n,).
+        window: tokens a window.
+        rate: probability of a token.
+        seed: of the masks.
+        epoch: masks differ between epochs.
+
+    Returns:
+        Shape (n, window).
+    """
+    chosen: Booleans = _noise(seed, 2 * epoch, np.asarray(windows), window) / 2.0**64 < rate
+    return chosen
+
+
+def places_of(chosen: Booleans, width: int) -> tuple[Integers, Booleans]:
+    """The chosen positions of every window in rows of one length.
+
+    Args:
+        chosen: shape (n, window).
+        width: the length, if no window has more; else it is that of a window.
+
+    Returns:
+        Ascending positions, then 0 to the end of the row; and which of them are there; both of shape (n, width).
+    """
+    if chosen.sum(axis=1).max(initial=0) > width:
+        width = chosen.shape[1]
+    places = np.argsort(~chosen, axis=1, kind="stable")[:, :width]
+    there = np.take_along_axis(chosen, places, axis=1)
+    return np.where(there, places, 0), there
 
 
 def corrupt(
@@ -84,15 +129,54 @@ def corrupt(
         Token ids, shape (n, window).
     """
     noise = _noise(seed, 2 * epoch + 1, np.asarray(windows), 2 * positions.shape[1])
-    fate = noise[:, : positions.shape[1]] / 2.0**64
-    low, high = ordinary
-    drawn = low + (noise[:, positions.shape[1] :] % np.uint64(high - low)).astype(np.int64)
-    shown = np.where(fate < scheme[0], mask_id, drawn)
     rows = np.arange(len(ids))[:, None]
-    shown = np.where(fate >= scheme[0] + scheme[1], ids[rows, positions], shown)
     out = np.array(ids)
-    out[rows, positions] = shown
+    out[rows, positions] = _shown(ids[rows, positions], noise, mask_id, ordinary, scheme)
     return out
+
+
+def corrupt_where(
+    ids: Integers,
+    chosen: Booleans,
+    windows: Integers,
+    mask_id: int,
+    ordinary: tuple[int, int],
+    scheme: tuple[float, float, float],
+    seed: int,
+    epoch: int = 0,
+) -> Integers:
+    """What the model sees where tokens are chosen each by itself: what befalls one depends on its place alone.
+
+    Args:
+        ids: token ids, shape (n, window); not changed.
+        chosen: of ``choose_independently``, shape (n, window).
+        windows: indices of the windows, shape (n,).
+        mask_id: id of ``[MASK]``.
+        ordinary: ids from which a random token is drawn, as a half-open range.
+        scheme: shares masked, replaced by a random token, left.
+        seed: of the masks.
+        epoch: masks differ between epochs.
+
+    Returns:
+        Token ids, shape (n, window).
+    """
+    noise = _noise(seed, 2 * epoch + 1, np.asarray(windows), 2 * ids.shape[1])
+    return np.where(chosen, _shown(ids, noise, mask_id, ordinary, scheme), ids)
+
+
+def _shown(
+    true: Integers,
+    noise: npt.NDArray[np.uint64],
+    mask_id: int,
+    ordinary: tuple[int, int],
+    scheme: tuple[float, float, float],
+) -> Integers:
+    """What stands in the place of tokens, shape (n, m), by twice as many random integers."""
+    count, (low, high) = true.shape[1], ordinary
+    fate = noise[:, :count] / 2.0**64
+    drawn = low + (noise[:, count:] % np.uint64(high - low)).astype(np.int64)
+    shown = np.where(fate < scheme[0], mask_id, drawn)
+    return np.where(fate >= scheme[0] + scheme[1], true, shown)
 
 
 def mask_all(ids: Integers, positions: Integers, mask_id: int) -> Integers:

@@ -1,5 +1,7 @@
 """What training is said to cost."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,7 +13,6 @@ from gfm_utils.ensembles.learners import Learner
 from gfm_utils.ensembles.probing import Probe, measure
 from gfm_utils.ensembles.states import SavedStates
 from gfm_utils.ensembles.tasks import Task, partial_path
-from gfm_utils.ensembles.training import VALIDATION_WINDOWS
 from gfm_utils.errors import GfmError
 
 MIB = 2**20
@@ -43,16 +44,26 @@ def test_each_worker_takes_the_next_task_when_it_is_free():
 
 def test_time_is_that_of_the_steps_and_the_validations(tasks, probes):
     spec = tasks[0].spec
-    validation = VALIDATION_WINDOWS / spec.batch / 3
+    validation = spec.validation_windows / spec.batch / 3
     later = len(log_spaced(spec.steps)) - 1  # all but that before the first step
     assert remaining_seconds(tasks[:1], probes) == pytest.approx(2.0 * (spec.steps + later * validation))
+
+
+def test_regular_validations_and_the_best_weights_are_paid_for(tasks):
+    update = {"keep": "best", "validation_every": 5, "validation_windows": 64}
+    spec = tasks[0].spec.model_copy(update=update)
+    program, probes = [replace(tasks[0], spec=spec)], {spec.key: Probe(2.0, 10 * MIB, 100 * MIB, False)}
+    steps = {*log_spaced(spec.steps), 5, 10, 15, 20} - {0}
+    assert remaining_seconds(program, probes) == pytest.approx(2.0 * (20 + len(steps) * 64 / 16 / 3))
+    (cost,) = expected([program], probes, 1, 1, 0.0)
+    assert cost.disk_bytes == 10 * MIB * (len(log_spaced(spec.steps)) + 1 + 2 * 4)
 
 
 def test_what_is_done_already_is_not_to_be_paid(trained, tasks, probes):
     partial = partial_path(tasks[0].path)
     partial.mkdir(parents=True)
     SavedStates(partial, [tasks[0].spec.key, 1]).save(15, {}, {})
-    validation = VALIDATION_WINDOWS / tasks[0].spec.batch / 3
+    validation = tasks[0].spec.validation_windows / tasks[0].spec.batch / 3
     assert tasks[0].steps_left == 5
     assert remaining_seconds(tasks[:1], probes) == pytest.approx(2.0 * (5 + validation))
     member = trained[0].members[0]

@@ -14,9 +14,10 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM
 
-from gfm_utils.ensembles import learners, training
+from gfm_utils.ensembles import Member, learners, log_spaced, masked_windows, training
 from gfm_utils.ensembles.records import Diverged
 from gfm_utils.ensembles.states import SavedStates
+from gfm_utils.ensembles.tasks import Task
 from gfm_utils.ensembles.training import train_member
 from gfm_utils.errors import GfmError
 
@@ -272,3 +273,54 @@ def test_poisoned_from_the_start_there_is_no_good_state(monkeypatch, spec, store
 
     monkeypatch.setattr(learners, "build_model", poisoned)
     assert "there is no good state before it" in diverge(tmp_path / "member", spec, store)
+
+
+@pytest.fixture
+def spoilt(monkeypatch):
+    """Steps that go up the gradient from the tenth on: the best weights are not the last."""
+    factor = learners.learning_rate_factor
+    monkeypatch.setattr(
+        learners, "learning_rate_factor", lambda step, spec: factor(step, spec) if step < 10 else -1.0
+    )
+
+
+def kept_best(spec):
+    return spec.model_copy(update={"keep": "best", "validation_every": 4, "validation_windows": 32})
+
+
+def test_the_best_weights_are_kept_and_a_kill_does_not_lose_them(monkeypatch, spoilt, spec, store, tmp_path):
+    spec, said = kept_best(spec), []
+    whole, killed = Member(tmp_path / "whole", 1), Member(tmp_path / "killed", 1)
+    train_member(spec, store, 1, whole.path, "cpu")
+    assert whole.metrics["step"].tolist() == sorted({*log_spaced(STEPS), *range(4, STEPS + 1, 4)})
+    losses = whole.metrics.set_index("step")["validation_loss"]
+    assert whole.kept_step == losses.drop(0).idxmin() < STEPS - 4
+    assert whole.validation_loss == losses.min() and whole.checkpoints == log_spaced(STEPS)
+    shown, positions, targets, _ = masked_windows(store, "validation", spec.window, 32, spec.train_mask, 42)
+    given = [torch.from_numpy(array) for array in (shown, positions, targets)]
+    for state, step in (("trained", whole.kept_step), (STEPS, STEPS), (7, 7), (0, 0)):
+        with torch.no_grad():
+            loss = learners.Masked(whole.model(state))(*given).item() / np.log(2)
+        assert loss == pytest.approx(losses[step], rel=1e-5)
+    interrupt(monkeypatch, spec, store, killed.path, STEPS - 2)
+    train_member(spec, store, 1, killed.path, "cpu", notice=said.append)
+    assert int(said[0].split("continues at step ")[1].split(" ")[0]) > whole.kept_step
+    assert_same_member(killed.path, whole.path)
+    assert killed.kept_step == whole.kept_step
+
+
+# PyTorch has no batching rule for attention on the CPU, and says so; there it is only used here.
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_members_together_keep_the_best_of_each(spoilt, spec, store, tmp_path):
+    members = [Member(tmp_path / str(seed), seed) for seed in (1, 2)]
+    tasks = [Task(kept_best(spec), store, member.seed, member.path) for member in members]
+    assert training.train_group(tasks, "cpu") == []
+    for member in members:
+        assert member.validation_loss == member.metrics["validation_loss"].min()
+
+
+def test_by_default_the_last_weights_are_kept_whatever_their_loss(spoilt, spec, store, tmp_path):
+    member = Member(tmp_path / "member", 1)
+    train_member(spec, store, 1, member.path, "cpu")
+    assert member.kept_step == STEPS and member.validation_loss == member.metrics["validation_loss"].iloc[-1]
+    assert member.validation_loss > member.metrics["validation_loss"].min()

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -12,12 +13,12 @@ import torch
 from test_together import TOLERANCE, furthest
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from gfm_utils.ensembles import EnsembleSpec, local, log_spaced, masked_windows, train_ensembles
+from gfm_utils.ensembles import PRESETS, EnsembleSpec, local, log_spaced, masked_windows, train_ensembles
 from gfm_utils.ensembles.batches import batches
 from gfm_utils.ensembles.learners import learning_rate_factor
 from gfm_utils.ensembles.presets import masked_logits
 from gfm_utils.ensembles.tasks import Task
-from gfm_utils.ensembles.training import VALIDATION_WINDOWS, train_member
+from gfm_utils.ensembles.training import train_member
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens import SPECIAL
 
@@ -144,9 +145,23 @@ def test_everything_in_the_specification_changes_its_key(trained):
         "vary": "all",
         "dropout": 0.1,
         "precision": "bfloat16",
+        "independent_masks": True,
+        "special_replacements": True,
+        "drop_last": False,
+        "keep": "best",
+        "validation_every": 20,
+        "validation_windows": 64,
     }
     keys = {spec.model_copy(update={name: value}).key for name, value in changed.items()}
     assert len(keys | {spec.key}) == len(changed) + 1
+
+
+def test_a_preset_of_another_shape_under_its_name_has_another_key(trained, monkeypatch):
+    spec = trained[0].spec.model_copy(update={"preset": "bert-4m"})
+    before, shape = spec.key, PRESETS["bert-4m"]
+    assert shape.heads == 8 and shape.revision == 2
+    monkeypatch.setitem(PRESETS, "bert-4m", replace(shape, heads=4, revision=1))
+    assert spec.key != before
 
 
 def test_a_field_that_came_later_counts_in_the_key_only_where_it_is_not_what_was_done_before():
@@ -174,7 +189,7 @@ def test_checkpoints_along_the_way_are_the_models_of_their_steps(trained):
     spec, member = ensemble.spec, ensemble.members[0]
     assert member.checkpoints == log_spaced(spec.steps)
     shown, positions, targets, _ = masked_windows(
-        ensemble.store, "validation", spec.window, VALIDATION_WINDOWS, spec.train_mask, spec.data_seed
+        ensemble.store, "validation", spec.window, spec.validation_windows, spec.train_mask, spec.data_seed
     )
     ids, where, truth = map(torch.from_numpy, (shown, positions, targets))
     measured = dict(zip(member.checkpoints, member.metrics["validation_loss"], strict=True))
@@ -251,11 +266,17 @@ def test_a_corpus_shorter_than_a_batch_is_refused_before_training(tmp_path, smok
 def test_the_paper_profile_is_the_papers(trained):
     from gfm_utils.profiles import profile
 
-    spec = EnsembleSpec.of(trained[0].store, profile("paper"))
+    size = profile("paper")
+    spec = EnsembleSpec.of(trained[0].store, size)
     assert (spec.preset, spec.window, spec.batch, spec.learning_rate) == ("bert-90m", 512, 96, 1e-4)
-    assert spec.tokens_seen == pytest.approx(5.12e9, rel=1e-4)
+    rows, epochs = 2_000_000, 5
+    assert spec.steps == 104_170 == epochs * -(-rows // spec.batch) and rows % spec.batch == 32
+    assert not spec.drop_last and spec.tokens_seen == pytest.approx(5.12e9, rel=1e-4)
     assert (spec.train_mask, spec.corruption, spec.clip, spec.warmup) == (0.15, (0.8, 0.1, 0.1), 0.5, 0.1)
-    assert spec.dropout == 0.1
+    assert (spec.dropout, spec.weight_decay, spec.precision, spec.betas) == (0.1, 0.0, "float32", (0.9, 0.999))
+    assert spec.vary == "init+masks" and spec.independent_masks and spec.special_replacements
+    assert (spec.keep, spec.validation_every, spec.validation_windows) == ("best", 1000, 10_000)
+    assert (size.test_mask, size.fisher_mask, size.embedding_mask, size.fisher_batch) == (0.10, 0.15, 0.15, 8)
 
 
 def test_metrics_are_plain_parquet(trained):

@@ -1,9 +1,21 @@
+from math import comb
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gfm_utils.tokens import choose_positions, corrupt, mask_all, masked_per_window
+from gfm_utils.tokens import (
+    choose_independently,
+    choose_positions,
+    corrupt,
+    corrupt_where,
+    mask_all,
+    masked_per_window,
+    most_masked,
+    places_of,
+)
+from gfm_utils.tokens.masking import RARE
 
 WINDOWS = np.arange(4000)
 
@@ -60,3 +72,51 @@ def test_masks_are_pinned():
 
 
 PINNED = [[0, 4, 14, 17, 21], [0, 12, 20, 30, 31]]
+
+
+def test_independent_masks_are_binomial_and_depend_on_nothing_but_seed_epoch_window_and_place():
+    chosen = choose_independently(WINDOWS, 64, 0.15, seed=7)
+    counts, expected = chosen.sum(1), 64 * 0.15
+    # The mean of 4,000 counts has a standard error of 0.045, their variance (0 for a fixed number) one of 0.18.
+    assert counts.mean() == pytest.approx(expected, abs=0.2)
+    assert counts.var() == pytest.approx(expected * 0.85, abs=0.8)
+    assert np.corrcoef(chosen[:, :-1].ravel(), chosen[:, 1:].ravel())[0, 1] == pytest.approx(0, abs=0.01)
+    few = np.array([5, 0, 17])
+    assert (choose_independently(few, 64, 0.15, 7) == chosen[few]).all()
+    others = [choose_independently(WINDOWS, 64, 0.15, 8), choose_independently(WINDOWS, 64, 0.15, 7, epoch=1)]
+    for other in [*others, np.roll(chosen, 1, axis=0)]:
+        assert (chosen & other).mean() == pytest.approx(0.15**2, abs=0.002)
+
+
+@pytest.mark.parametrize(("window", "rate"), [(8, 0.15), (64, 0.3), (512, 0.15), (8, 0.9)])
+def test_more_tokens_than_there_is_room_for_are_rare(window, rate):
+    def above(most):
+        return sum(comb(window, k) * rate**k * (1 - rate) ** (window - k) for k in range(most + 1, window + 1))
+
+    most = most_masked(window, rate)
+    assert above(most) <= RARE < above(most - 1) and window * rate < most <= window
+
+
+def test_places_of_chosen_tokens_are_ascending_and_all_there():
+    chosen = np.array([[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 1]], bool)
+    places, there = places_of(chosen, 3)
+    assert places.tolist() == [[1, 3, 0], [0, 0, 0], [0, 4, 0]]
+    assert there.tolist() == [[True, True, False], [False] * 3, [True, True, False]]
+    places, there = places_of(chosen, 1)  # one window has more: there is room for all tokens
+    assert places.shape == (3, 5) and there.sum() == 4 and places[0, :2].tolist() == [1, 3]
+
+
+def test_where_masks_are_independent_so_is_what_is_shown():
+    ids, chosen = np.full((4000, 64), 9), choose_independently(WINDOWS, 64, 0.15, seed=7)
+    scheme, few = (0.8, 0.1, 0.1), np.array([5, 0, 17])
+    shown = corrupt_where(ids, chosen, WINDOWS, 4, (0, 261), scheme, seed=7)
+    assert (shown[~chosen] == 9).all() and (ids == 9).all()
+    changed = shown[chosen]
+    assert (changed == 4).mean() == pytest.approx(0.8 + 0.1 / 261, abs=0.01)
+    assert (changed == 9).mean() == pytest.approx(0.1 + 0.1 / 261, abs=0.01)
+    drawn = np.bincount(changed, minlength=261)[np.setdiff1d(np.arange(261), [4, 9])]
+    assert drawn[[0, 1, 2, 3]].sum() > 0 and len(drawn) == 259  # special tokens are drawn like others
+    assert ((drawn - drawn.mean()) ** 2 / drawn.mean()).sum() < 258 + 5 * (2 * 258) ** 0.5
+    whole = np.ones((3, 64), bool)  # more tokens chosen: what befalls one is the same
+    again = corrupt_where(ids[:3], whole, few, 4, (0, 261), scheme, seed=7)
+    assert (again[chosen[few]] == shown[few][chosen[few]]).all()

@@ -65,7 +65,7 @@ def fisher_information(
     member and the mean with its interval over members. ``fisher_trace`` (nats²; without an axis: of all)
     ``fisher_share`` (of that) are per token and empirical; ``fisher_share`` comes again with an interval over
     test windows (axis ``group_over_sequences``). Of trained members also, as both with a suffix: ``_sampled``
-    (tokens drawn from the model), ``_paper`` (the paper's own form, in the profile's batches) and ``_invariant``
+    (tokens drawn from the model), ``_paper`` (the paper's own form, in batches) and ``_invariant``
     (Σ θ² F, without a unit). Then ``gradient_noise_ratio`` (share) and ``effective_dimension``, both not of a
     random context, and ``context_gain`` (bits/token, axis ``on`` ``fisher_tokens``: on the tokens whose gradients
     are taken). ``symbols_per_token`` has no state.
@@ -75,16 +75,16 @@ def fisher_information(
 
     Args:
         ensembles: one a condition.
-        profile: its ``fisher_windows`` and ``test_mask`` say which windows are read; the paper's form takes its
-            ``batch`` at a time.
+        profile: its ``fisher_windows`` and ``fisher_mask`` say which windows are read; the paper's form takes its
+            ``fisher_batch`` at a time, or its ``batch``.
         seed: of the masks.
         shuffled: of ``shuffled_control``.
     """
     rows: list[Row] = []
-    paper = paper_measure(profile.batch)
+    paper = paper_measure(_batch(profile))
     further = {"trained": [SAMPLED, paper, INVARIANT], "untrained": [paper, INVARIANT]}
     for ensemble in ensembles:
-        examples = masked_tokens(ensemble, profile.fisher_windows, profile.test_mask, seed)
+        examples = masked_tokens(ensemble, profile.fisher_windows, profile.fisher_mask, seed)
         rows.append(symbols_per_token(ensemble.store))
         for state in STATES:
             rows += _state_rows(ensemble, examples, state, _base(ensemble, state), further[state])
@@ -92,9 +92,14 @@ def fisher_information(
             ensemble, random_context(examples, seed), "trained", _base(ensemble, "random_context"), [paper]
         )
     if shuffled is not None:
-        examples = masked_tokens(shuffled, profile.fisher_windows, profile.test_mask, seed)
+        examples = masked_tokens(shuffled, profile.fisher_windows, profile.fisher_mask, seed)
         rows += _state_rows(shuffled, examples, "trained", _base(shuffled, "shuffled"), [paper, INVARIANT])
     return tables.table(rows)
+
+
+def _batch(profile: Profile) -> int:
+    """Windows a batch in the paper's form."""
+    return profile.fisher_batch or profile.batch
 
 
 def _base(ensemble: Ensemble, state: str) -> Row:
@@ -124,14 +129,14 @@ def fisher_flow(
     for ensemble, states in [(ensemble, ("trained", "random_context")) for ensemble in ensembles] + [
         (control, ("shuffled",)) for control in [shuffled] if control is not None
     ]:
-        shown = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.test_mask, seed)
+        shown = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
         steps = sorted(set.intersection(*(set(member.checkpoints) for member in ensemble.members)))
         for step in steps:
             models = [member.model(step, device()) for member in ensemble.members]
             for state in states:
                 examples = random_context(shown, seed) if state == "random_context" else shown
                 base = _base(ensemble, state)
-                rows += _step_rows(base, ensemble.seeds, models, examples, step, profile.batch)
+                rows += _step_rows(base, ensemble.seeds, models, examples, step, _batch(profile))
     return tables.table(rows)
 
 
@@ -171,7 +176,7 @@ def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
     """
     rows: list[Row] = []
     for ensemble in ensembles:
-        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.test_mask, seed)
+        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
         models = [member.model("trained", device()) for member in ensemble.members]
         if not can_rescale(models[0]):
             continue

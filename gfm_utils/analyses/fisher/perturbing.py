@@ -94,7 +94,7 @@ def fisher_jolts(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42
     """
     rows: list[Row] = []
     for ensemble in ensembles:
-        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.test_mask, seed)
+        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
         read = examples.thinned(TOKENS_A_WINDOW)
         models = [member.model("trained", device()) for member in ensemble.members]
         for metric, way in (("jolt_divergence", jolt_divergences), ("jolt_expected", expected_divergences)):

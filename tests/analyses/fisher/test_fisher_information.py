@@ -5,6 +5,7 @@ import pytest
 
 from gfm_utils import tables
 from gfm_utils.analyses import fisher_flow, fisher_information, fisher_rescaling, shuffled_control
+from gfm_utils.analyses.fisher.kinds import paper_fisher
 from gfm_utils.analyses.fisher.measuring import PAPER, Measure, group_rows, masked_tokens, random_context
 from gfm_utils.figures.select import value_of
 
@@ -46,7 +47,7 @@ def test_intervals_over_windows_stand_beside_those_over_members(table, trained):
 
 
 def test_a_random_context_keeps_masks_targets_and_frequencies(trained, smoke):
-    plain = masked_tokens(trained[0], smoke.fisher_windows, smoke.test_mask, 42)
+    plain = masked_tokens(trained[0], smoke.fisher_windows, smoke.fisher_mask, 42)
     mixed = random_context(plain, 1)
     assert (mixed.ids == plain.mask_id).equal(plain.ids == plain.mask_id)
     assert mixed.ids.flatten().sort().values.equal(plain.ids.flatten().sort().values)
@@ -66,10 +67,15 @@ def test_flow_begins_untrained_and_ends_trained(trained, smoke):
 
 
 def test_inflation_is_between_none_and_all_in_common(trained, smoke):
-    one = smoke.model_copy(update={"batch": 2})
+    """And the paper's form is taken of the batches and masks of its own."""
+    one = smoke.model_copy(update={"fisher_batch": 1, "fisher_mask": 0.3})
     flow = fisher_flow(trained[:1], one)
     found = flow[(flow["metric"] == "fisher_inflation") & flow["member"].notna()]["value"]
-    examples = masked_tokens(trained[0], max(2, smoke.fisher_windows // 4), smoke.test_mask, 42)
+    examples = masked_tokens(trained[0], max(2, smoke.fisher_windows // 4), 0.3, 42)
+    paper = flow[(flow["metric"] == "fisher_trace_paper") & flow["member"].notna()]
+    member, step = trained[0].members[0], trained[0].spec.steps
+    last = paper[(paper["member"] == member.seed) & (paper["x"] == str(step))]["value"].item()
+    assert last == pytest.approx(sum(paper_fisher(member.model(step), examples, 1).values()), rel=1e-3)
     assert (found > 0).all() and (found < 2 * examples.tokens).all()
     assert found.iloc[0] > 1  # gradients that have nothing in common give 1; untrained ones have much in common
 

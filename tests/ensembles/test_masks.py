@@ -1,0 +1,136 @@
+"""Masks drawn for each token by itself, and an epoch's last, smaller batch: in batches of one shape."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from gfm_utils.ensembles import EnsembleSpec, build_model
+from gfm_utils.ensembles.batches import IGNORED, batches
+from gfm_utils.ensembles.learners import Alone, Masked, Together
+from gfm_utils.ensembles.training import _Blocks, _Inputs
+from gfm_utils.tokens import SPECIAL, masking
+from gfm_utils.tokens.synthetic import random_store
+
+# PyTorch has no batching rule for attention on the CPU, and says so; there it is only used here.
+pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
+WINDOW, BATCH, WINDOWS, VOCABULARY = 16, 8, 36, 20
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return random_store(tmp_path_factory.mktemp("masks") / "tokens", VOCABULARY, WINDOW * WINDOWS)
+
+
+@pytest.fixture
+def spec():
+    return EnsembleSpec(
+        condition="random", tokens="", vocabulary=VOCABULARY, vary="init+masks", preset="bert-2x64", window=WINDOW,
+        steps=10, batch=BATCH, learning_rate=1e-3, warmup=0.1, schedule="cosine", betas=(0.9, 0.999),
+        weight_decay=0.0, clip=0.5, dropout=0.0, precision="float32", train_mask=0.15,
+        corruption=(0.8, 0.1, 0.1), data_seed=42, independent_masks=True, special_replacements=True,
+        drop_last=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model("bert-2x64", VOCABULARY, WINDOW, 1)
+
+
+def clean(store, spec, batch):
+    return store.windows("train", store.window_starts("train", spec.window)[batch.windows], spec.window)
+
+
+def test_targets_are_the_true_tokens_wherever_one_was_chosen(store, spec):
+    spec = spec.model_copy(update={"corruption": (1.0, 0.0, 0.0)})
+    for batch in batches(store, spec, spec.seeds(1)):
+        true, shown = clean(store, spec, batch), batch.ids[: len(batch.windows)]
+        hidden = shown == SPECIAL.index("[MASK]")
+        there = batch.targets[: len(shown)] != IGNORED
+        assert (shown[~hidden] == true[~hidden]).all()
+        assert (there.sum(1) == hidden.sum(1)).all()
+        assert (batch.targets[: len(shown)][there] == true[hidden]).all()
+        assert batch.ids.shape == (BATCH, WINDOW) and batch.positions.shape == (BATCH, spec.places)
+
+
+def test_random_replacements_are_special_tokens_too_where_the_specification_says_so(store, spec):
+    def drawn(spec):
+        spec = spec.model_copy(update={"corruption": (0.0, 1.0, 0.0), "train_mask": 0.9, "steps": 40})
+        return set(np.unique(np.concatenate([batch.ids for batch in batches(store, spec, spec.seeds(1))])))
+
+    assert drawn(spec) == set(range(VOCABULARY))
+    assert drawn(spec.model_copy(update={"special_replacements": False})) == set(range(len(SPECIAL), VOCABULARY))
+
+
+def test_every_window_of_an_epoch_is_read_once_and_the_last_batch_is_smaller(store, spec):
+    found = list(batches(store, spec, spec.seeds(1)))
+    assert [len(batch.windows) for batch in found] == [8, 8, 8, 8, 4] * 2
+    for epoch in (found[:5], found[5:]):
+        assert sorted(np.concatenate([batch.windows for batch in epoch])) == list(range(WINDOWS))
+    assert (found[4].targets[4:] == IGNORED).all() and (found[4].targets[:4] != IGNORED).any()
+    for batch, again in zip(found[7:], batches(store, spec, spec.seeds(1), 7), strict=True):
+        assert (batch.ids == again.ids).all() and (batch.targets == again.targets).all()
+    dropped = spec.model_copy(update={"drop_last": True})
+    assert [len(batch.windows) for batch in batches(store, dropped, dropped.seeds(1))] == [8] * 10
+
+
+@pytest.mark.parametrize("step", [0, 4])
+def test_the_loss_is_hugging_faces_the_mean_over_the_tokens_of_the_batch(store, spec, model, step):
+    """Also of the last batch of an epoch: that of its own windows."""
+    batch = next(batches(store, spec, spec.seeds(1), step))
+    labels = np.full((len(batch.windows), WINDOW), IGNORED)
+    for row, (places, targets) in enumerate(zip(batch.positions, batch.targets, strict=True)):
+        if row < len(labels):
+            labels[row, places[targets != IGNORED]] = targets[targets != IGNORED]
+    ids = torch.from_numpy(batch.ids[: len(labels)])
+    theirs = model(input_ids=ids, labels=torch.from_numpy(labels)).loss
+    assert Masked(model, True)(*batch.inputs()).item() == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_a_batch_in_which_nothing_was_chosen_asks_for_nothing(store, spec):
+    learner = Alone(spec, 1, "cpu")
+    batch = next(batches(store, spec.model_copy(update={"train_mask": 1e-12}), spec.seeds(1)))
+    assert (batch.targets == IGNORED).all()
+    before = {name: value.detach().clone() for name, value in learner.parameters.items()}
+    learner.learn(0, batch.filled(BATCH, spec.places).inputs())
+    assert learner.loss.tolist() == [0.0]
+    for name, value in learner.parameters.items():
+        assert torch.equal(value, before[name])
+
+
+def test_a_window_with_more_tokens_than_usual_loses_none(monkeypatch, store, spec, model):
+    usual = next(batches(store, spec, spec.seeds(1)))
+    monkeypatch.setattr(masking, "RARE", 0.5)  # room for two tokens a window: some have more
+    wide = next(batches(store, spec, spec.seeds(1)))
+    assert spec.places == 2 and wide.positions.shape == (BATCH, WINDOW)
+    assert (wide.ids == usual.ids).all() and (wide.targets != IGNORED).sum() == (usual.targets != IGNORED).sum()
+    losses = [Masked(model, True)(*batch.inputs()).item() for batch in (usual, wide)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_members_with_masks_of_their_own_learn_together_as_alone(monkeypatch, store, spec):
+    """Also where the windows of one have more tokens to predict than those of the other."""
+    seeds = [spec.seeds(member) for member in (1, 2)]
+    monkeypatch.setattr(masking, "RARE", 0.05)
+    widths = [[batch.positions.shape[1] for batch in batches(store, spec, own)] for own in seeds]
+    step = next(step for step, (one, other) in enumerate(zip(*widths, strict=True)) if one != other)
+    turned, inputs = (next(iter(_Inputs(store, spec, given, step))) for given in (seeds[::-1], seeds))
+    assert all(torch.equal(one.flip(0), other) for one, other in zip(turned, inputs, strict=True))
+    assert inputs[1].shape == inputs[2].shape == (2, BATCH, WINDOW)
+    together = Together(spec, [1, 2], "cpu").losses(inputs)
+    for member, own in enumerate(seeds):
+        batch = next(batches(store, spec, own, step))
+        alone = Alone(spec, member + 1, "cpu").losses(batch.inputs())
+        assert together[member].item() == pytest.approx(alone.item(), rel=1e-5)
+
+
+def test_blocks_for_a_gpu_hold_steps_of_one_shape_in_their_order(store, spec):
+    steps = [batch.inputs() for batch in islice(batches(store, spec, spec.seeds(1)), 4)]
+    wide = next(batches(store, spec, spec.seeds(2)))
+    steps.insert(2, wide.filled(BATCH, spec.places + 1).inputs())
+    blocks = list(_Blocks(steps))
+    assert [len(block[0]) for block in blocks] == [2, 1, 2]
+    given = [ids for block in blocks for ids in block[0]]
+    assert all(torch.equal(ids, step[0]) for ids, step in zip(given, steps, strict=True))
