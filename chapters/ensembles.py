@@ -118,6 +118,14 @@ figures.cost_overview(cost)
 # %%
 answers.cost_answer(cost)
 
+# %% [markdown]
+# ## Where the profile `paper` differs from the paper
+#
+# The profile `paper` trains and measures as the paper's code does, down to weight decay, masks and the choice of the weights that are kept, but for this:
+
+# %%
+figures.deviation_overview(analyses.deviations())
+
 # %% tags=["remove-output"]
 chapter.save(table, positions)
 chapter.answer(answers.with_recorded_runs(answers.ensembles_answer, table))

@@ -5,6 +5,7 @@ from gfm_utils.analyses.checkpoints import analyse_models
 from gfm_utils.analyses.contextual import contextual_embeddings
 from gfm_utils.analyses.cost import paper_costs
 from gfm_utils.analyses.datasets import corpus_table, token_table
+from gfm_utils.analyses.deviations import deviations
 from gfm_utils.analyses.disagreement import disagreement
 from gfm_utils.analyses.dose import dose_response, live_doses
 from gfm_utils.analyses.effects import (
@@ -36,6 +37,7 @@ __all__ = [
     "contextual_embeddings",
     "corpus_entropies",
     "corpus_table",
+    "deviations",
     "disagreement",
     "dose_effects",
     "dose_response",

@@ -7,6 +7,7 @@ import altair as alt
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from gfm_utils.analyses.deviations import Deviation
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, duration
 from gfm_utils.figures.names import POSITION_NAMES
@@ -112,9 +113,15 @@ def _levels(table: pd.DataFrame, colour: Any) -> alt.Chart:
 
 
 def summary_of_training(table: pd.DataFrame) -> Styler:
-    """Per condition: tokens a member, final loss with its interval, its levels, time and tokens a second."""
+    """Per condition: tokens a member, final loss with its interval, its levels, time and tokens a second.
+
+    Where the best weights are kept and not the last, the loss is theirs.
+    """
     curve = summaries(rows_of(table, "validation_nll", axis="tokens")).sort_values("x")
     final = curve.groupby("condition", sort=False).last()
+    if (table["metric"] == "validation_nll_kept").any():
+        kept = summaries(rows_of(table, "validation_nll_kept")).set_index("condition")
+        final.update(kept[["value", "low", "high"]])
     level = rows_of(table, "validation_unigram_nll").set_index("condition")["value"]
     given = rows_of(table, "conditional_entropy", axis="order").set_index(["condition", "x"])["value"]
     time, speed = (
@@ -153,7 +160,8 @@ def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:
         rows.append({
             "condition": spec.condition, "architecture": spec.preset, "parameters": f"{weights:,}",
             "window (tokens)": spec.window, "steps": f"{spec.steps:,}", "windows a step": spec.batch,
-            "masked": f"{spec.train_mask:.0%}", "dropout": spec.dropout, "learning rate": spec.learning_rate,
+            "masked": f"{spec.train_mask:.0%}" + (", each by itself" if spec.independent_masks else ""),
+            "weights that are kept": spec.keep, "dropout": spec.dropout, "learning rate": spec.learning_rate,
             "precision": spec.precision, "member seeds": ", ".join(map(str, ensemble.seeds)),
             "initial weights": _kinds(different["init"]),
             "orders of windows": _kinds(different["order"]), "masks": _kinds(different["masks"]),
@@ -183,6 +191,12 @@ def cost_overview(table: pd.DataFrame) -> Styler:
         "disk": f"{rows_of(table, 'disk')['value'].iloc[0] / 2**30:.1f} GiB",
     }
     return for_people(pd.DataFrame([shown]))
+
+
+def deviation_overview(found: Sequence[Deviation]) -> Styler:
+    """What is done in another way than in the paper's code, a row each: there, here, and why."""
+    names = {"what": "", "paper": "the paper's code", "here": "profile paper", "why": "why"}
+    return for_people(pd.DataFrame(found).rename(columns=names))
 
 
 def corpus_overview(table: pd.DataFrame, found: Sequence[Corpus]) -> Styler:

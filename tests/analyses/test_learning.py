@@ -1,11 +1,20 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from gfm_utils import analyses
 from gfm_utils.analyses import learning_curves, position_curves
 from gfm_utils.analyses.learning import POSITIONS
 from gfm_utils.book import answers
-from gfm_utils.ensembles import expected_cost
-from gfm_utils.figures import learning_chart, position_chart, shared_overview, summary_of_training
+from gfm_utils.ensembles import Member, expected_cost
+from gfm_utils.figures import (
+    deviation_overview,
+    learning_chart,
+    position_chart,
+    shared_overview,
+    summary_of_training,
+)
 from gfm_utils.profiles import profile
 
 
@@ -52,6 +61,43 @@ def test_the_chapters_sentence_and_charts_are_of_these_numbers(trained, table):
     assert "given 1 before" in shown and "time a member" in shown
     shared = shared_overview(trained).to_html()
     assert "3 different ones" in shared and "the same for all" in shared
+
+
+def test_where_the_best_weights_are_kept_the_loss_is_theirs(trained):
+    steps = trained[0].members[0].checkpoints
+    members = tuple(Member(member.path, member.seed) for member in trained[0].members)
+    for member, step in zip(members, (steps[-2], steps[-3], steps[-2]), strict=True):
+        member.__dict__["provenance"] = {**member.provenance, "kept_step": step}
+    spec = trained[0].spec.model_copy(update={"keep": "best"})
+    table = learning_curves([replace(trained[0], spec=spec, members=members), trained[1]])
+    kept = table[(table["metric"] == "validation_nll_kept") & table["member"].notna()]
+    assert kept["value"].tolist() == [
+        member.metrics["validation_loss"].iloc[place] for member, place in zip(members, (-2, -3, -2), strict=True)
+    ]
+    shown = summary_of_training(table).data.set_index("condition")["validation loss (bits/token)"]
+    plain = summary_of_training(learning_curves(trained)).data.set_index("condition")[shown.name]
+    assert shown[trained[0].condition].startswith(f"{kept['value'].mean():.3f} ")
+    assert shown[trained[0].condition] != plain[trained[0].condition]
+    assert shown[trained[1].condition] == plain[trained[1].condition]
+
+
+def test_what_differs_from_the_paper_stands_in_one_table_and_is_the_profiles():
+    """Numbers of the profile are read from it; those of the paper's code are its own."""
+    found = analyses.deviations()
+    shown = deviation_overview(found).to_html()
+    assert len({one.what for one in found}) == len(found) and all(all(one) for one in found)
+    for kept in ("no padding", "no window has any", "left out", "near-duplicates in one part", "4,101 entries"):
+        assert kept in shown
+    other = profile("paper").model_copy(update={
+        "window": 77, "validation_every": 333, "validation_windows": 4444, "train_mask": 0.21, "test_mask": 0.31,
+        "fisher_mask": 0.41, "embedding_mask": 0.51, "test_windows": 5555, "fisher_windows": 666, "warmup": 0.5,
+    })  # fmt: skip
+    here, paper = (
+        " ".join(getattr(one, column) for one in analyses.deviations(other)) for column in ("here", "paper")
+    )
+    for number in ("77 ", "333 ", "4,444", "21%", "31%", "41%", "51%", "5,555", "666", "52,085"):
+        assert number in here and number not in paper
+    assert paper == " ".join(one.paper for one in found)
 
 
 def test_positions_are_compared_on_text_with_one_budget(trained, smoke):

@@ -1,0 +1,100 @@
+"""Where the profile ``paper`` is not what the paper's code does, and why."""
+
+from typing import NamedTuple
+
+from gfm_utils.profiles import Profile, profile
+from gfm_utils.tokens import SPECIAL
+
+#: 6-mers, and special tokens besides.
+KMER = 6
+
+
+class Deviation(NamedTuple):
+    """One thing that is done in another way.
+
+    Attributes:
+        what: is done.
+        paper: how the paper's code does it, as of its newest commit.
+        here: how the profile does it.
+        why: the reason.
+    """
+
+    what: str
+    paper: str
+    here: str
+    why: str
+
+
+def deviations(size: Profile | None = None) -> list[Deviation]:
+    """All that is kept although the paper's code (github.com/lbcb-sci/GFMs) does it in another way.
+
+    What is not here is as there: the test of the profile states the numbers.
+
+    Args:
+        size: the profile; None: ``paper``.
+    """
+    size = profile("paper") if size is None else size
+    vocabulary = f"{4**KMER + len(SPECIAL):,}"
+    warmup = round(size.warmup * size.steps_taken)
+    return [
+        Deviation(
+            "short rows",
+            "padded to 512 tokens",
+            f"no padding: a row of fewer than {size.window} tokens is joined to the next, or left out",
+            "padding holds nothing to learn, and members agree about it",
+        ),
+        Deviation(
+            "special tokens",
+            "<cls> and unknown ones are hidden and predicted in the analyses like others, in training not",
+            "no window has any, so none is a target anywhere",
+            "they say nothing about the corpus, and <cls> is known beforehand",
+        ),
+        Deviation(
+            f"{KMER}-mers",
+            "4,105 entries: with <cls> in front, single bases where N or an end breaks the frame, and N",
+            f"{vocabulary} entries: all {KMER}-mers and {len(SPECIAL)} special tokens; a stretch ends at N, and "
+            f"fewer than {KMER} bases at its end are left out",
+            f"every token is {KMER} bases, so that bits per token can be read as bits per base",
+        ),
+        Deviation(
+            "split",
+            "by place in the file: the first rows train, the next validate, the last test; nothing is shuffled or "
+            "deduplicated",
+            "by record or block, near-duplicates in one part, checked for leaks",
+            "a test window that repeats a training window measures memory",
+        ),
+        Deviation(
+            "masks at validation",
+            "drawn anew every 1,000 steps, as in training, on 10,000 rows",
+            "the same at every evaluation and for all members, all [MASK]: "
+            f"{size.train_mask:.0%} of each of {size.validation_windows:,} windows",
+            "steps and members are compared on the same tokens",
+        ),
+        Deviation(
+            "the best weights",
+            "of those that are saved, every 10,000 steps, though the loss is measured every 1,000",
+            f"of all whose loss is measured, every {size.validation_every:,} steps and after the last",
+            "no better weights are passed over",
+        ),
+        Deviation(
+            "masks in the analyses",
+            "each token by itself, 10% for distributions and 15% for the rest",
+            f"the same number in every window: {size.test_mask:.0%} of it for distributions, "
+            f"{size.fisher_mask:.0%} for Fisher information and {size.embedding_mask:.0%} where contextual "
+            "embeddings are the paper's",
+            "every window weighs the same in means and intervals",
+        ),
+        Deviation(
+            "what is read at test",
+            "as many of the last rows as the command says, 256 if it does not",
+            f"{size.test_windows:,} windows for distributions and {size.fisher_windows:,} for Fisher information, "
+            "spread evenly over the test part",
+            "the last rows of a file may be of one kind",
+        ),
+        Deviation(
+            "learning rate",
+            "rises from 0 over 10,417 steps, so that the first step does nothing",
+            f"one step ahead on the same ramp of {warmup:,} steps",
+            "every step learns",
+        ),
+    ]
