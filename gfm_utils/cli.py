@@ -31,7 +31,9 @@ Profile = Annotated[str, typer.Option(help="smoke, quick, colab, gpu or paper.")
 Runs = Annotated[Path, typer.Option(help="Folder of token arrays and ensembles.")]
 Seed = Annotated[int, typer.Option(help="Seed of splits, order of windows and masks.")]
 Out = Annotated[Path | None, typer.Option(help="Folder that receives the rows (Parquet) and their provenance.")]
-Conditions = Annotated[list[str], typer.Argument(help="corpus@tokenizer, e.g. tair10-chr1@kmer4")]
+Conditions = Annotated[
+    list[str], typer.Argument(help="corpus@tokenizer, e.g. tair10-chr1@kmer4 or table.csv:gene?kind=dna@kmer4")
+]
 
 
 def _show(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequence[str]) -> None:
@@ -85,7 +87,9 @@ def entropy(
     corpora: Annotated[
         list[str],
         typer.Argument(
-            metavar="CORPUS...", help="Corpora of the registry, or paths or addresses of FASTA or text."
+            metavar="CORPUS...",
+            help="Corpora of the registry, or paths or addresses of FASTA, text or tables "
+            "(table.csv:column; with ?kind=dna behind it of DNA).",
         ),
     ],
     tokenizer: Annotated[str | None, typer.Option(help="Also per token, e.g. kmer6 or bpe4096.")] = None,
@@ -361,7 +365,11 @@ def build(
 def run(
     conditions: Annotated[
         list[str],
-        typer.Argument(metavar="CORPUS[@TOK]...", help="Corpora with a tokenizer, or alone: one that fits it."),
+        typer.Argument(
+            metavar="CORPUS[@TOK]...",
+            help="Corpora with a tokenizer, or alone: one that fits it. A path may end in :COLUMN of a table, and "
+            "in ?kind=dna or ?kind=text.",
+        ),
     ],
     profile: Profile = "quick",
     out: Annotated[Path, typer.Option(help="Folder for the reports and their comparison.")] = Path("report"),

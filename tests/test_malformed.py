@@ -7,6 +7,7 @@ import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import pickle
 import re
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -24,6 +26,7 @@ from gfm_utils import corpora
 from gfm_utils.analyses import analyse_models
 from gfm_utils.book import check_corpora, open_chapter
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
+from gfm_utils.corpora.opening import zstd
 from gfm_utils.ensembles import train_ensembles
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import profile
@@ -32,22 +35,33 @@ ROOT = Path(__file__).parents[1]
 DNA = "".join(np.random.default_rng(0).choice(list("ACGT"), 8000))
 FASTA = f">a\n{DNA}\n".encode()
 TABLE = b"id,body,title\n1,some words,first\n"
+HTML = b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>genome.fa</body></html>\n"
+ALIGNED = b">p\n" + b"--M-K---VLA--AGIV----GL-ELPR-S--TEFWYQ------------------------\n" * 40
 
 
-def zipped(*names: str) -> bytes:
-    """A zip archive with files of these names."""
+def zipped(*names: str, content: bytes = b"text\nsome words\n", flags: int = 0) -> bytes:
+    """A zip archive with files of these names; ``flags`` as its directory says (1: encrypted)."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in names:
-            archive.writestr(name, "text\nsome words\n")
+            archive.writestr(name, content)
+            archive.infolist()[-1].flag_bits |= flags
     return buffer.getvalue()
 
 
-def parquet() -> bytes:
-    """A table without a column of text."""
+def parquet(**columns: Any) -> bytes:
+    """A table with these columns."""
     buffer = io.BytesIO()
-    pd.DataFrame({"length": [1], "count": [2]}).to_parquet(buffer)
+    pq.write_table(pa.table(columns), buffer)
     return buffer.getvalue()
+
+
+def packed(pack: Callable[[bytes], bytes], cut: int = 0, spoil: int = 0) -> bytes:
+    """A compressed FASTA without its last bytes, or with some in its midst overwritten."""
+    whole = bytearray(pack(FASTA))
+    middle = len(whole) // 2
+    whole[middle : middle + spoil] = b"\xff" * spoil
+    return bytes(whole[: len(whole) - cut])
 
 
 #: Name of the file, its bytes, and what reading it as a corpus says.
@@ -56,7 +70,7 @@ FILES: list[tuple[str, bytes, str]] = [
     (
         "words.fa",
         b"just some words\n",
-        "* is not FASTA at line 1: Expected '>' at beginning of record, but got 'just some words'; give "
+        "* is not FASTA at line 1: expected '>' at the beginning of a record, but got 'just some words'; give "
         "a FASTA file",
     ),
     (
@@ -66,12 +80,40 @@ FILES: list[tuple[str, bytes, str]] = [
         " nucleotide file",
     ),
     (
+        "aligned.fa",
+        ALIGNED,
+        "* looks like protein, not DNA (letter 'L' in record 'p', line 2, is no nucleotide code); give a"
+        " nucleotide file",
+    ),
+    (
+        "inside.fa",
+        b">a\nACGT\nACGT>b\nACGT\n",
+        "* is not FASTA at line 3: '>' stands inside the sequence of record 'a'; begin a new line before each "
+        "header",
+    ),
+    (
+        "indented.fa",
+        b">a\nACGT\n  >b\nACGT\n",
+        "* is not FASTA at line 3: '>' stands inside the sequence of record 'a'; begin a new line before each "
+        "header",
+    ),
+    (
+        "masked.fa",
+        b">a\n" + b"X" * 900 + b"\n",
+        "* holds no stretch of A, C, G, T after cleaning; give another file",
+    ),
+    (
         "gaps.fa",
         b">a\n" + b"N" * 900 + b"\n",
         "* holds no stretch of A, C, G, T after cleaning; give another file",
     ),
     ("header.fa", b">a\n", "* holds no stretch of A, C, G, T after cleaning; give another file"),
-    ("binary.fa", b">a\nAC\xff\xfe\n", "* is not FASTA: it holds bytes that are not ASCII; give a FASTA file"),
+    (
+        "binary.fa",
+        b">a\nAC\xff\xfe\n",
+        "* is not FASTA at line 2: the sequence of record 'a' holds bytes that are not ASCII; mend it or give a "
+        "FASTA file",
+    ),
     (
         "cut.fa.gz",
         gzip.compress(FASTA)[:-200],
@@ -82,6 +124,24 @@ FILES: list[tuple[str, bytes, str]] = [
         gzip.compress(FASTA)[:60] + b"\x00" * 400 + gzip.compress(FASTA)[460:],
         "* is damaged (*); copy or download it again",
     ),
+    (
+        "cut.fa.xz",
+        packed(lzma.compress, cut=200),
+        "* is truncated: its compressed data ends too early; copy or download it again",
+    ),
+    (
+        "cut.fa.zst",
+        packed(zstd.compress, cut=200),
+        "* is truncated: its compressed data ends too early; copy or download it again",
+    ),
+    ("garbled.fa.xz", packed(lzma.compress, spoil=99), "* is damaged (*); copy or download it again"),
+    ("garbled.fa.zst", packed(zstd.compress, spoil=99), "* is damaged (*); copy or download it again"),
+    ("garbled.fa.bz2", packed(bz2.compress, spoil=99), "* is damaged (*); copy or download it again"),
+    (
+        "plain.fa.xz",
+        FASTA,
+        "* is not compressed although its name ends in .xz; rename or compress it",
+    ),
     ("plain.fa.gz", FASTA, "* is not compressed although its name ends in .gz; rename or compress it"),
     (
         "cut.fa.bz2",
@@ -91,14 +151,44 @@ FILES: list[tuple[str, bytes, str]] = [
     (
         "short.fq",
         b"@r\nACGT\n+\nII\n",
-        "* is not FASTQ at line 4: Length of sequence and qualities differ; give a FASTQ file",
+        "* is not FASTQ at line 4: record 'r' has 4 letters, but 2 qualities; mend it or give a FASTQ file",
     ),
     (
         "cut.fastq",
         b"@r\nACGT\n+\n",
-        "* is not FASTQ at line 4: Premature end of file encountered; give a FASTQ file",
+        "* is not FASTQ at line 1: the file ends within record 'r'; mend it or give a FASTQ file",
     ),
-    ("fasta.fastq", FASTA, "* is not FASTQ at line 3: Premature end of file encountered; give a FASTQ file"),
+    ("fasta.fastq", FASTA, "* is FASTA, not FASTQ; give it a name that ends in .fa"),
+    (
+        "wrapped.fastq",
+        b"@r\nACGT\nACGT\n+\nIIII\nIIII\n",
+        "* is not FASTQ at line 3: expected '+' in the third line of record 'r', but got 'ACGT'; mend it or give "
+        "a FASTQ file",
+    ),
+    (
+        "headless.fastq",
+        b"@r\nAC\n+\nII\nr2\nAC\n+\nII\n",
+        "* is not FASTQ at line 5: expected '@' at the beginning of a record, but got 'r2'; mend it or give a "
+        "FASTQ file",
+    ),
+    ("fastq.fa", b"@r\nACGT\n+\nIIII\n", "* is FASTQ, not FASTA; give it a name that ends in .fastq"),
+    ("page.txt", HTML, "* is an HTML page, not text; save the file that it shows or leads to, not the page"),
+    ("page.fa", HTML, "* is an HTML page, not FASTA; save the file that it shows or leads to, not the page"),
+    ("page.fa.gz", HTML, "* is an HTML page, not FASTA; save the file that it shows or leads to, not the page"),
+    ("packed.txt.gz", gzip.compress(HTML), "* is an HTML page, not text; save the file *"),
+    ("page.csv", HTML, "* is an HTML page, not CSV; save the file *"),
+    ("page.parquet", HTML, "* is an HTML page, not PARQUET; save the file *"),
+    (
+        "xhtml.txt",
+        b'<?xml version="1.0"?>\n<!-- saved -->\n<HTML lang="en"></HTML>',
+        "* is an HTML page, not text; save the file *",
+    ),
+    ("paper.txt", b"%PDF-1.7\n%\xe2\xe3\n", "* is a PDF, not text; export its text"),
+    ("genome.txt", FASTA, "* is FASTA, not text; give it a name that ends in .fa"),
+    ("genome.csv", FASTA, "* is FASTA, not CSV; give it a name that ends in .fa"),
+    ("proteins.txt", b">p x\nMKVLAAGIVGLELPRS\nTEFW\n", "* is FASTA, not text; give it a name that ends in .fa"),
+    ("reads.txt", b"@r\nACGT\n+\nIIII\n", "* is FASTQ, not text; give it a name that ends in .fastq"),
+    ("table.txt", parquet(text=["words"]), "* is PARQUET, not text; give it a name that ends in .parquet"),
     (
         "latin.txt",
         "naïve café\n".encode("latin-1") * 50,
@@ -114,15 +204,86 @@ FILES: list[tuple[str, bytes, str]] = [
     (
         "ragged.csv",
         b"text,id\nwords,1\nmore,2,3,4\n",
-        "* cannot be read as CSV (*Expected 2 fields in line 3, saw 4); mend or convert it",
+        "* has 4 fields in row 2 (line 3), but its header names 2 columns; mend that row (a field that holds a "
+        "comma needs quotes around it)",
+    ),
+    (
+        "short.csv",
+        b"text,id\nwords,1\n\nmore\n",
+        "* has 1 fields in row 2 (line 4), but its header names 2 columns; mend that row (a field that holds a "
+        "comma needs quotes around it)",
+    ),
+    (
+        "long.tsv",
+        b"text\tid\nwords\t1\nmore\t2\t3\n",
+        "* has 3 fields in row 2 (line 3), but its header names 2 columns; mend that row (a field that holds a "
+        "tab needs quotes around it)",
+    ),
+    (
+        "open.csv",
+        b'id,text\n1,words\n2,"more\n3,and\n',
+        "* cannot be read as a table: in the row that begins at line 3 a quote is opened and never closed; mend "
+        "it",
+    ),
+    (
+        "swallowed.csv",
+        b'id,text\n1,"words\n2,"more"\n',
+        "* cannot be read as a table: in the row that begins at line 2 a quote is closed in the middle of a field "
+        "(inside a field it is written twice); mend it",
+    ),
+    (
+        "headless.csv",
+        b"It was a dark and stormy night that they spent in it\nand the rain fell in torrents\n",
+        "* has no header: its first line is 'It was a dark and stormy night that they…'; put a line with the name "
+        "of the column (text or sequence) above it",
+    ),
+    (
+        "sequences.csv",
+        b"ACGTACGTAC\nACGTACGTAA\n",
+        "* has no header: its first line is 'ACGTACGTAC'; put a line with the name of the column (text or "
+        "sequence) above it",
+    ),
+    (
+        "headless.tsv",
+        b"1\tsome words\tx\n2\tmore\ty\n",
+        "* has no column named text, sequence or content; it has 1, some words, x (if that is its first row, put "
+        "one with the names of the columns above it): name one as *:COLUMN",
+    ),
+    (
+        "list.parquet",
+        parquet(text=[["some", "words"]]),
+        "column 'text' of * holds list<element: string>, not text; it has text: name one of text as *:COLUMN",
+    ),
+    (
+        "struct.parquet",
+        parquet(text=[{"body": "words"}], id=[1]),
+        "column 'text' of * holds struct<body: string>, not text; it has text, id: name one of text as *:COLUMN",
+    ),
+    ("int.parquet", parquet(text=[7]), "column 'text' of * holds int64, not text; it has text: name one of *"),
+    (
+        "latin.parquet",
+        parquet(text=["caf\u00e9".encode("latin-1")]),
+        "column 'text' of * holds bytes that are not UTF-8 text (byte 0xe9); convert it to strings",
     ),
     ("fake.parquet", b"PAR1 but no more", "* cannot be read as PARQUET (*); mend or convert it"),
     (
         "numbers.parquet",
-        parquet(),
+        parquet(length=[1], count=[2]),
         "* has no column named text, sequence or content; it has length, count: name one as *:COLUMN",
     ),
-    ("two.zip", zipped("a.csv", "b.csv"), "* holds 2 files; a zip archive must hold exactly one"),
+    (
+        "two.zip",
+        zipped("a.csv", "b.csv"),
+        "* holds 2 files; a zip archive must hold exactly one: unpack it and give the folder",
+    ),
+    ("none.zip", zipped("__MACOSX/._a.csv", ".DS_Store"), "* holds 0 files; a zip archive must hold exactly one*"),
+    ("locked.zip", zipped("a.csv", flags=1), "* is locked with a password; unpack it and give the file inside"),
+    ("unknown.zip", zipped("a.docx"), "* holds a.docx, whose extension is unknown; known are .fa, *"),
+    (
+        "inside.zip",
+        zipped("a.txt", content=FASTA),
+        "* is FASTA, not text; give it a name that ends in .fa",
+    ),
     (
         "climbs.zip",
         zipped("../../etc/a.csv"),
@@ -134,7 +295,11 @@ FILES: list[tuple[str, bytes, str]] = [
         "* holds a file whose path leads out of the archive (/etc/a.csv); pack it again without folders",
     ),
     ("damaged.zip", zipped("a.csv")[:40], "* is damaged (File is not a zip file); copy or download it again"),
-    ("genome.docx", b"words", "* has the unknown extension '.docx'; known are * (each also with .gz or .bz2)"),
+    (
+        "genome.docx",
+        b"words",
+        "* has the unknown extension '.docx'; known are * (each also with .gz, .bz2, .xz, .zst or .zip)",
+    ),
 ]
 
 #: An entry that is right, to be spoiled.
@@ -233,8 +398,8 @@ ADDRESSES: list[tuple[str, str]] = [
     ),
     (
         "https://h/genome.docx",
-        "https://h/genome.docx does not end in the name of a corpus file; known are .fa, * (each also with .gz or "
-        ".bz2): if it is one under another name, download it, rename it, and give its path",
+        "https://h/genome.docx does not end in the name of a corpus file; known are .fa, * (each also with .gz, "
+        ".bz2, .xz, .zst or .zip): if it is one under another name, download it, rename it, and give its path",
     ),
     ("https://h/", "https://h/ does not end in the name of a corpus file; *"),
     ("https://h/get?file=x.fa", "* does not end in the name of a corpus file; *"),
@@ -340,6 +505,18 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda tmp: corpora.load(f"{written(tmp / 'a.csv', TABLE)}:words"),
         "*/a.csv has no column 'words'; it has id, body, title: name one as */a.csv:COLUMN",
     ),
+    "no-table": (
+        lambda tmp: corpora.load(f"{written(tmp / 'a.fa', FASTA)}:words"),
+        "*/a.fa is no table and has no column 'words'; leave out what stands behind the colon",
+    ),
+    "kind": (
+        lambda tmp: corpora.load(f"{written(tmp / 'a.csv', TABLE)}:body?kind=rna"),
+        "*/a.csv:body?kind=rna: kind 'rna' is neither 'text' nor 'dna'; give one of these",
+    ),
+    "kind-of-sequences": (
+        lambda tmp: corpora.load(f"{written(tmp / 'a.fa', FASTA)}?kind=text"),
+        "*/a.fa is FASTA, which holds DNA; leave kind out or give a text file",
+    ),
     "directory": (
         lambda tmp: corpora.load(f"{tmp}/"),
         "directory * holds no corpus: no file has one of the extensions *",
@@ -399,7 +576,7 @@ def test_files(name: str, content: bytes, sentence: str, tmp_path: Path) -> None
     with pytest.raises(GfmError) as caught:
         corpora.load(str(path))
     assert says(caught.value, sentence), str(caught.value)
-    assert str(caught.value).startswith(str(path)) and list(tmp_path.iterdir()) == [path]
+    assert str(path) in str(caught.value) and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(("change", "sentence"), ENTRIES, ids=lambda value: str(value)[:30])

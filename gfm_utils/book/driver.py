@@ -164,12 +164,12 @@ def absolute(condition: str) -> str:
 
 
 def absolute_corpus(corpus: str) -> str:
-    """The absolute path of a corpus that is a file or directory, with its column; any other as it is."""
+    """The absolute path of a corpus that is a file or directory, with its column and kind; any other as it is."""
     found = corpora.user_path(corpus)
     if found is None:
         return corpus
-    path, column = found
-    return f"{path.resolve()}{f':{column}' if column else ''}"
+    path, behind = found
+    return f"{path.resolve()}{behind}"
 
 
 def _drop_stale(out: Path, names: set[str]) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import cast, get_args
 from urllib.parse import unquote, urlsplit
 
-from gfm_utils.corpora.readers import FORMATS, TABLES, climbs, format_of, known_format
+from gfm_utils.corpora.opening import climbs
+from gfm_utils.corpora.readers import KNOWN, TABLES, format_named, known_format
 from gfm_utils.corpora.registry import Format, HubSource
 from gfm_utils.corpora.segments import Kind
 from gfm_utils.errors import GfmError, unknown
@@ -19,25 +20,28 @@ _HUB = re.compile(
 #: What may stand behind the ``?`` of an address of the hub.
 HUB_OPTIONS = ("config", "split", "field", "revision", "kind")
 _LONGEST = 100  # characters of a file's name in the cache
+_KIND = re.compile(r"\?kind=([^?&#:/]*)$")
 
 
 @dataclass(frozen=True)
 class WebAddress:
-    """A file on the web, ``https://host/path/genome.fa.gz[#sha256=<64 hexadecimal digits>][:COLUMN]``.
+    """A file on the web, ``https://host/path/genome.fa.gz[#sha256=<64 hexadecimal digits>][:COLUMN[?kind=dna]]``.
 
     Attributes:
         url: without what stands behind the file's address.
         file: name of the file, made plain.
-        form: what the file's extension says.
+        form: what the file's extension says; None: it is an archive, of which the file inside decides.
         sha256: that the file must have, if it is given.
         column: of a table, if one is named.
+        kind: that stands behind the column; None if none does.
     """
 
     url: str
     file: str
-    form: Format
+    form: Format | None
     sha256: str | None
     column: str | None
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,22 @@ def is_address(source: str) -> bool:
     return _ADDRESS.match(source) is not None
 
 
+def split_kind(text: str) -> tuple[str, Kind | None]:
+    """What stands before ``?kind=dna`` or ``?kind=text``, and the kind; None if that does not stand behind it.
+
+    Raises:
+        GfmError: there is no such kind.
+    """
+    match = _KIND.search(text)
+    return (text[: match.start()], _kind(text, match[1])) if match else (text, None)
+
+
+def _kind(source: str, kind: str) -> Kind:
+    if kind not in get_args(Kind):
+        raise GfmError(f"{source}: kind {kind!r} is neither 'text' nor 'dna'; give one of these")
+    return cast("Kind", kind)
+
+
 def parse_address(source: str) -> WebAddress | HubAddress:
     """Read an address.
 
@@ -79,7 +99,7 @@ def parse_address(source: str) -> WebAddress | HubAddress:
 
 def _web(source: str) -> WebAddress:
     url, colon, tail = source.rpartition(":")
-    column = tail if colon and _of_table(url) else None
+    column, kind = split_kind(tail) if colon and _of_table(url) else (None, None)
     if column and "#sha256=" in column:
         raise GfmError(
             f"{source}: the column stands in front of the checksum; give it behind: {url}#sha256=…:COLUMN"
@@ -105,11 +125,11 @@ def _web(source: str) -> WebAddress:
     name = _file_name(url)
     if not known_format(Path(name)):
         raise GfmError(
-            f"{source} does not end in the name of a corpus file; known are {', '.join(FORMATS)} (each also with "
-            ".gz or .bz2): if it is one under another name, download it, rename it, and give its path"
+            f"{source} does not end in the name of a corpus file; known are {KNOWN}: "
+            "if it is one under another name, download it, rename it, and give its path"
         )
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[-_LONGEST:].lstrip(".-")
-    return WebAddress(url, plain, format_of(Path(name)), pin.removeprefix("sha256=") or None, column)
+    return WebAddress(url, plain, format_named(name), pin.removeprefix("sha256=") or None, column, kind)
 
 
 def _file_name(url: str) -> str:
@@ -122,8 +142,8 @@ def _file_name(url: str) -> str:
 
 def _of_table(url: str) -> bool:
     """Whether a column may stand behind an address: a table's, whose query has no end but that of a checksum."""
-    name = Path(_file_name(url))
-    table = name.name != "" and known_format(name) and format_of(name) in TABLES
+    name = _file_name(url)
+    table = known_format(Path(name)) and format_named(name) in (*TABLES, None)
     return table and ("?" not in url or "#" in url)
 
 
@@ -145,7 +165,5 @@ def _hub(source: str) -> HubAddress:
             raise GfmError(f"{source} gives option {option!r} {wrong}; give it one value")
         options[option] = unquote(value)
     kind = options.pop("kind", None)
-    if kind not in (None, *get_args(Kind)):
-        raise GfmError(f"{source}: kind {kind!r} is neither 'text' nor 'dna'; give one of these")
     found = HubSource(type="hub", dataset=match["dataset"], data_files=files, **options)
-    return HubAddress(source.removeprefix("hf://datasets/"), found, cast("Kind | None", kind))
+    return HubAddress(source.removeprefix("hf://datasets/"), found, None if kind is None else _kind(source, kind))

@@ -86,7 +86,7 @@ def dna_segments(
 def check_nucleotides(
     counts: DnaCounts, culprit: tuple[int, str, str] | None, where: Callable[[int, str], str], source: str
 ) -> None:
-    """Refuse sequences of which more than ``PROTEIN_SHARE`` are letters of no nucleotide code.
+    """Refuse sequences of whose letters more than ``PROTEIN_SHARE`` are no nucleotide code; gaps do not count.
 
     Args:
         counts: what cleaning them met.
@@ -97,7 +97,7 @@ def check_nucleotides(
     Raises:
         GfmError: the sequences look like protein.
     """
-    if culprit is not None and counts.foreign > PROTEIN_SHARE * counts.read:
+    if culprit is not None and counts.foreign > PROTEIN_SHARE * counts.letters:
         number, name, letter = culprit
         raise GfmError(
             f"{source} looks like protein, not DNA (letter {letter!r} in record {name!r}"

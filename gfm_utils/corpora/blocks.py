@@ -1,18 +1,15 @@
 """Blocks: the records of a source in stretches of bounded length, so that no record need fit in memory."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gfm_utils.corpora import hub
+from gfm_utils.corpora.opening import decoded, lines, opened
 from gfm_utils.corpora.planning import Plan
-from gfm_utils.corpora.readers import READ, Records, decoded, lines, opened, records
+from gfm_utils.corpora.readers import Records, records
 from gfm_utils.corpora.registry import Format
-from gfm_utils.errors import GfmError
-
-_HEADER, _COMMENT = ord(">"), ord("#")
-_NEXT = re.compile(rb"\n[>#]")
+from gfm_utils.corpora.sequences import bare, fasta_pieces
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class Block:
         source: the file, or the stream, in words.
         number: of the record in its file, from 0.
         record: its name.
-        start: offset of ``text[0]`` in the record, white space not counted in DNA.
+        start: offset of ``text[0]`` in the record, white space and digits not counted in DNA.
         text: at most as many symbols as were asked for.
         whole: the record has no other block.
     """
@@ -61,16 +58,17 @@ def blocks(plan: Plan, size: int, max_symbols: int | None = None) -> Iterator[Bl
 
     def cut(source: str, pairs: Records) -> Iterator[Block]:
         text = plan.kind == "text"
-        return _cut(source, pairs if text else spaceless(pairs), size, words=text)
+        return _cut(source, pairs if text else without_spaces(pairs), size, words=text)
 
     if plan.stream is not None:
         yield from cut(plan.source, hub.stream(plan.name, plan.stream, max_symbols))
     for path, form in plan.files:
         with plan.told():
             if form == "fasta":
-                yield from _whole_or_not(str(path), _fasta(path, size))
+                with opened(path, form) as handle:
+                    yield from _whole_or_not(str(path), _fasta(fasta_pieces(path, handle), size))
             elif form == "text" and plan.kind == "text":
-                with opened(path) as handle:
+                with opened(path, form) as handle:
                     stretches = _words(decoded(path, handle, plan.encoding), size)
                     yield from _whole_or_not(str(path), ((0, path.name, text) for text in stretches))
             else:
@@ -90,9 +88,9 @@ def place_of(path: Path, form: Format, number: int, letter: str) -> str:
     return ""
 
 
-def spaceless(pairs: Iterable[tuple[str, str]]) -> Records:
-    """Records without white space: sequences in a table or a stream may be broken by it."""
-    return ((name, "".join(text.split())) for name, text in pairs)
+def without_spaces(pairs: Iterable[tuple[str, str]]) -> Records:
+    """Records of sequences in a text, a table or a stream without what may stand between their letters."""
+    return ((name, bare(text)) for name, text in pairs)
 
 
 def _cut(source: str, pairs: Records, size: int, words: bool) -> Iterator[Block]:
@@ -143,65 +141,19 @@ def _words(stretches: Iterator[str], size: int) -> Iterator[str]:
         yield held
 
 
-def _fasta(path: Path, size: int) -> Iterator[tuple[int, str, str]]:
+def _fasta(pieces: Iterator[tuple[str | None, bytes]], size: int) -> Iterator[tuple[int, str, str]]:
     """Record number, name and sequence of each part of a FASTA file's records, at most ``size`` bases each."""
     number, name = -1, ""
     held = bytearray()  # of the record, not given yet
-    for head, sequence in _pieces(path):
-        if head is not None:
+    for begun, sequence in pieces:
+        if begun is not None:
             if held:
                 yield number, name, held.decode("ascii")
-            number, held = number + 1, bytearray()
-            name = (head.decode("latin-1").split() or [f"record-{number + 1}"])[0]
+            number, name, held = number + 1, begun, bytearray()
             continue
-        if not sequence.isascii():
-            raise _not_fasta(path)
         held += sequence
         while len(held) > size:
             yield number, name, held[:size].decode("ascii")
             del held[:size]
     if held:
         yield number, name, held.decode("ascii")
-    if number < 0:
-        raise GfmError(f"{path} holds no FASTA records")
-
-
-def _pieces(path: Path) -> Iterator[tuple[bytes | None, bytes]]:
-    """Headers, and stretches of sequence without white space, of a FASTA file: one of each pair."""
-    begun = False
-    with opened(path) as handle:
-        rest, in_line = b"", False  # of a header that is not complete; whether a sequence line goes on
-        while data := handle.read(READ):
-            data, at = rest + data, 0
-            rest = b""
-            while at < len(data):
-                if not in_line and data[at] in (_HEADER, _COMMENT):
-                    end = data.find(b"\n", at)
-                    if end < 0:
-                        rest = data[at:]
-                        break
-                    if data[at] == _HEADER:
-                        begun = True
-                        yield data[at + 1 : end], b""
-                    at = end + 1
-                    continue
-                found = _NEXT.search(data, at)
-                end = found.start() + 1 if found else len(data)
-                sequence = data[at:end].translate(None, b" \t\r\n\v\f")
-                if sequence and not begun:
-                    line = 1 + next(count for count, text in enumerate(lines(path)) if text.strip(" \t\r\n#"))
-                    raise GfmError(
-                        f"{path} is not FASTA at line {line}: expected '>' at beginning of record; "
-                        "give a FASTA file"
-                    )
-                yield None, sequence
-                in_line, at = data[end - 1] != ord("\n"), end
-        if rest[:1] == b">":
-            yield rest[1:], b""
-
-
-def _not_fasta(path: Path) -> GfmError:
-    line = next(count for count, text in enumerate(lines(path), start=1) if text[:1] != ">" and not text.isascii())
-    return GfmError(
-        f"{path} is not FASTA: line {line} holds bytes that are not ASCII; give a FASTA file or mend that line"
-    )

@@ -1,6 +1,7 @@
 """Cleaning: DNA without invented bases, text without encoding damage."""
 
 import re
+import string
 from dataclasses import dataclass
 
 import ftfy
@@ -13,27 +14,38 @@ _BASE = np.zeros(256, dtype=np.uint8)
 for _symbol in "ACGTU":
     _BASE[[ord(_symbol), ord(_symbol.lower())]] = ord("T" if _symbol == "U" else _symbol)
 
-# byte -> whether it is a letter that no IUPAC nucleotide code uses
+# byte -> whether it is a letter, and one that no nucleotide code uses; X stands for a masked base, as N does
+_LETTER = np.zeros(256, dtype=bool)
+_LETTER[[ord(letter) for letter in string.ascii_letters]] = True
 _FOREIGN = np.zeros(256, dtype=bool)
-_FOREIGN[[ord(letter) for letter in "EFIJLOPQXZefijlopqxz"]] = True
+_FOREIGN[[ord(letter) for letter in "EFIJLOPQZefijlopqz"]] = True
 
 _LOWER = ord("a")  # every lower-case letter is at least this, every upper-case one below
 
 
 @dataclass
 class DnaCounts:
-    """What cleaning DNA met so far."""
+    """What cleaning DNA met so far.
+
+    Attributes:
+        read: symbols of any kind.
+        cut: symbols that are no bases.
+        soft_masked: bases in lower case.
+        letters: symbols that are letters, rather than gaps and signs.
+        foreign: letters that no nucleotide code uses.
+    """
 
     read: int = 0
     cut: int = 0
     soft_masked: int = 0
+    letters: int = 0
     foreign: int = 0
 
 
 def clean_dna(record: str, sequence: str, counts: DnaCounts, limit: int | None = None) -> list[Segment]:
     """Cut a sequence into segments of upper-case A, C, G, T, and keep the soft mask apart.
 
-    Anything else (N, other IUPAC codes, gaps) is cut out, never replaced; U is read as T. No Python work is
+    Anything else (N, X, other IUPAC codes, gaps) is cut out, never replaced; U is read as T. No Python work is
     done per base.
 
     Args:
@@ -60,8 +72,9 @@ def clean_dna(record: str, sequence: str, counts: DnaCounts, limit: int | None =
     counts.soft_masked += sum(
         int(segment.soft_mask.sum()) for segment in segments if segment.soft_mask is not None
     )
-    if kept < len(raw):
-        counts.foreign += int(_FOREIGN[raw].sum())
+    whole = kept == len(raw)
+    counts.letters += kept if whole else int(_LETTER[raw].sum())
+    counts.foreign += 0 if whole else int(_FOREIGN[raw].sum())
     return segments
 
 
@@ -69,6 +82,20 @@ def first_foreign(sequence: str) -> str:
     """The first letter of a sequence that is no nucleotide code of any kind (it must hold one)."""
     raw = np.frombuffer(sequence.encode("ascii", errors="replace"), dtype=np.uint8)
     return chr(raw[np.argmax(_FOREIGN[raw])])
+
+
+def looks_like_dna(text: str, least: int = 200, share: float = 0.95) -> bool:
+    """Whether a text is a sequence of nucleotides: of its letters nearly all are A, C, G, T, U, N or X.
+
+    Args:
+        text: any.
+        least: letters that there must be.
+        share: of them that must be these.
+    """
+    raw = np.frombuffer(text.encode("ascii", errors="ignore"), dtype=np.uint8)
+    letters = raw[_LETTER[raw]]
+    masked = np.isin(letters, np.frombuffer(b"NnXx", dtype=np.uint8))
+    return len(letters) >= least and int(((_BASE[letters] > 0) | masked).sum()) >= share * len(letters)
 
 
 _FTFY = ftfy.TextFixerConfig(uncurl_quotes=False, explain=False)

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import requests
+import urllib3
 from tqdm import tqdm
 
 #: Seconds to wait for a connection, and between two pieces: a server that is slow but sends is waited for.
@@ -17,6 +18,9 @@ _PIECE = 1 << 16
 
 def download(url: str, part: Path, progress: bool = True) -> None:
     """Download a file, from where an earlier attempt ended if the server's file is the same still.
+
+    The bytes as they are sent are the file: a server that sends a ``.gz`` with ``Content-Encoding: gzip`` means no
+    more than that, and the checksum, the length and the place to continue from are those of the compressed bytes.
 
     Args:
         url: http or https.
@@ -72,8 +76,11 @@ def _piece(url: str, part: Path, progress: bool) -> None:
         _version(part).write_text(json.dumps({"url": url, "version": version}))
         bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.name, disable=not progress)
         with open(part, "ab" if have else "wb") as file, bar:
-            for piece in response.iter_content(_PIECE):
-                bar.update(file.write(piece))
+            try:
+                for piece in response.raw.stream(_PIECE, decode_content=False):
+                    bar.update(file.write(piece))
+            except urllib3.exceptions.HTTPError as error:
+                raise requests.ConnectionError(error) from error
         if total is not None and _size(part) < total:
             raise requests.ConnectionError(f"broke off before {total:,} bytes")
 

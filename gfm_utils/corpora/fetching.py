@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from gfm_utils.corpora.addresses import HubAddress, is_address, parse_address
 from gfm_utils.corpora.downloading import download, forget
+from gfm_utils.corpora.opening import is_html
 from gfm_utils.corpora.registry import (
     Entry,
     SourceFile,
@@ -182,6 +183,8 @@ def _from_url(entry: Entry | SourceFile, source: UrlSource, path: Path, progress
     except (requests.RequestException, OSError) as error:
         raise _Failed(_reason(error)) from None  # what came of it is kept, and continued by the next attempt
     try:
+        if is_html(part):
+            raise _Failed("an HTML page was sent instead of the file")
         _install(part, path, entry.sha256, pinned)
     finally:
         forget(part)

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import pandas as pd
 
-from gfm_utils.corpora.readers import lines
+from gfm_utils.corpora.opening import lines
 from gfm_utils.errors import GfmError
 
 _ATTRIBUTE = re.compile(r"(?:^|; ?)(ID|Parent|Name)=([^;]+)")
@@ -43,7 +43,7 @@ def read_gff(path: Path) -> pd.DataFrame:
             break
         if line.startswith("#") or not line.strip():
             continue
-        row = _row(line.rstrip("\r\n"))
+        row = _row(line)
         if isinstance(row, str):
             raise GfmError(f"{path} is not GFF3 at line {number}: {row}; give a GFF3 file")
         rows.append(row)

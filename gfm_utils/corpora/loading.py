@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from gfm_utils.corpora import hub
 from gfm_utils.corpora.assembling import Assembled, Met, dna_segments, text_segments, together
-from gfm_utils.corpora.blocks import place_of, spaceless
+from gfm_utils.corpora.blocks import place_of, without_spaces
 from gfm_utils.corpora.planning import SEQUENCES, Plan, plan
 from gfm_utils.corpora.readers import records
 from gfm_utils.corpora.registry import Format
@@ -36,10 +36,11 @@ def load(
     Args:
         source: a name of the registry, an address (:mod:`gfm_utils.corpora.addresses`), or a path (``.fa``,
             ``.fasta``, ``.fna``, ``.fq``, ``.fastq``, ``.txt``, ``.csv``, ``.tsv``, ``.parquet``, ``.xml`` as a
-            MediaWiki dump, each plain, ``.gz`` or ``.bz2``; ``.zip`` around one CSV) of a file, or of a directory
-            of files of one of these kinds, whose records are taken in the order of the files' paths.
-            ``PATH:COLUMN`` names the column of a table.
-        kind: ``"text"`` or ``"dna"``; None: what the registry or the extension says.
+            MediaWiki dump, each plain, ``.gz``, ``.bz2``, ``.xz``, ``.zst``, or in a ``.zip``) of a file, or of a
+            directory of files of one of these kinds, whose records are taken in the order of the files' paths.
+            ``PATH:COLUMN`` names the column of a table; ``?kind=dna`` behind either says what it holds.
+        kind: ``"text"`` or ``"dna"``; None: what the registry, the source or the extension says, or of a text or a
+            table its first characters.
         column: column of a CSV, TSV or Parquet file.
         max_symbols: stop after so many bases or characters, counted from the beginning (a stream needs it; to
             take a sample from all over a corpus give ``max_symbols`` to :func:`split` instead).
@@ -50,8 +51,8 @@ def load(
         The corpus, its segments in the order of the source.
 
     Raises:
-        GfmError: unknown corpus, failed download, bad file, protein given as DNA, nothing left after
-        cleaning.
+        GfmError: unknown corpus, failed download, bad file or a file that is something else than its name
+        says, protein given as DNA, nothing left after cleaning.
     """
     read = plan(source, kind, column, progress)
     key = read.key(max_symbols)
@@ -108,5 +109,5 @@ def _cleaned(
         bar = tqdm(pairs, desc=read.name, unit=" records", leave=False, disable=None if progress else True)
         return text_segments(bar, limit, read.repairs, met)
     if file is None or file[1] not in SEQUENCES:
-        return dna_segments(spaceless(pairs), limit, lambda *_: "", read.source, met)
+        return dna_segments(without_spaces(pairs), limit, lambda *_: "", read.source, met)
     return dna_segments(pairs, limit, partial(place_of, *file), str(file[0]) if read.folder else read.source, met)

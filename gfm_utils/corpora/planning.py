@@ -2,21 +2,26 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from gfm_utils.corpora import hub
-from gfm_utils.corpora.addresses import WebAddress, is_address, parse_address
+from gfm_utils.corpora.addresses import WebAddress, is_address, parse_address, split_kind
+from gfm_utils.corpora.cleaning import looks_like_dna
 from gfm_utils.corpora.fetching import fetch
-from gfm_utils.corpora.readers import COMPRESSED, FORMATS, format_of, known_format, no_file
+from gfm_utils.corpora.opening import COMPRESSED, no_file
+from gfm_utils.corpora.readers import FORMATS, KNOWN, TABLES, format_of, known_format, records
 from gfm_utils.corpora.registry import Entry, Format, HubSource, find, registry
-from gfm_utils.corpora.segments import FORMAT, Kind
+from gfm_utils.corpora.segments import FORMAT, READER, Kind
 from gfm_utils.errors import GfmError
 from gfm_utils.files import digest, sha256_of
 
 #: Formats that hold sequences.
 SEQUENCES = ("fasta", "fastq")
+#: Whether a table or a text holds DNA is seen in so many first characters, and in no more than so many records.
+_SEEN, _SEEN_RECORDS = 10_000, 1_000
 #: A compressed file is taken to hold so many times its bytes.
 _EXPANSION = 4
 
@@ -38,6 +43,7 @@ class Plan:
         licence: of the source.
         citation: how to cite it.
         source: where it comes from, in words.
+        registered: it is a corpus of the registry.
     """
 
     name: str
@@ -52,6 +58,7 @@ class Plan:
     licence: str = "unknown"
     citation: str = ""
     source: str = ""
+    registered: bool = False
 
     def key(self, max_symbols: int | None) -> str:
         """SHA-256 over the source's bytes, how they are read, and ``FORMAT``, as 64 hexadecimal digits.
@@ -70,6 +77,8 @@ class Plan:
             "format": FORMAT, "kind": self.kind, "form": self.form, "column": self.column,
             "encoding": self.encoding, "repairs": self.repairs, "max_symbols": max_symbols,
         }  # fmt: skip
+        if self.files and not self.registered:
+            options["reader"] = READER
         if self.stream is not None:
             part = hub.keep(self.name, self.stream, max_symbols)
             options |= {"stream": self.stream.model_dump(), "revision": part.revision, "sha256": part.sha256}
@@ -106,7 +115,7 @@ class Plan:
         if self.stream is not None:
             return None
         return sum(
-            path.stat().st_size * (_EXPANSION if path.suffix.lower() in (*COMPRESSED, ".zip") else 1)
+            path.stat().st_size * (_EXPANSION if path.suffix.lower() in COMPRESSED else 1)
             for path in self.paths
             if path.is_file()
         )
@@ -122,7 +131,8 @@ def plan(source: str, kind: Kind | None = None, column: str | None = None, progr
     Args:
         source: a name of the registry, the path of a file or directory, or the address of a file on the web or
             of a data set of the hub (:mod:`gfm_utils.corpora.addresses`).
-        kind: ``"text"`` or ``"dna"``; None: what the registry or the extension says.
+        kind: ``"text"`` or ``"dna"``; None: what the registry, the source (``?kind=dna`` behind it) or the
+            extension says, or of a text or a table its first characters.
         column: column of a table.
         progress: show a download on standard error.
 
@@ -132,33 +142,49 @@ def plan(source: str, kind: Kind | None = None, column: str | None = None, progr
     """
     if is_address(source):
         return _from_address(source, kind, column, progress)
-    path, column = _path_and_column(source, column)
+    path, column, said = _parsed(source, column)
     if not _names_path(source, path):
         return _from_registry(source, find(source), kind, progress)
     folder = path if path.is_dir() else None
     found = files_below(path) if folder else ((path, format_of(path)),)
-    name, chosen = path.name or path.resolve().name, _kind(str(path), found[0][1], kind)
+    chosen = _kind(str(path), found[0], column, _one(source, kind, said))
+    name = path.name or path.resolve().name
     return Plan(name, chosen, found[0][1], found, folder, column=column, source=str(path))
 
 
 def _from_address(source: str, kind: Kind | None, column: str | None, progress: bool) -> Plan:
     address = parse_address(source)
     if isinstance(address, WebAddress):
-        chosen = _kind(address.url, address.form, kind)
-        files = ((fetch(source, progress), address.form),)
-        return Plan(address.file, chosen, address.form, files, column=column or address.column, source=address.url)
-    if None not in (kind, address.kind) and kind != address.kind:
-        raise GfmError(f"{source} is of kind {address.kind!r}, not {kind!r}; leave kind out")
-    chosen = kind or address.kind or "text"
+        path, column = fetch(source, progress), column or address.column
+        fetched = Plan(address.file, "text", "text", ((path, "text"),), source=address.url)
+        with fetched.told():
+            found = path, format_of(path)
+            chosen = _kind(str(path), found, column, _one(source, kind, address.kind))
+        return replace(fetched, kind=chosen, form=found[1], files=(found,), column=column)
+    chosen = _one(source, kind, address.kind) or "text"
     form: Format = "fasta" if chosen == "dna" else "text"
     return Plan(address.name, chosen, form, (), stream=address.source, source=source)
 
 
-def _kind(place: str, form: Format, asked: Kind | None) -> Kind:
-    """Kind of a file of that format; sequences are DNA, and a table of DNA is text unless asked for."""
+def _one(source: str, asked: Kind | None, said: Kind | None) -> Kind | None:
+    """The kind that is asked for, or that the source says."""
+    if None not in (asked, said) and asked != said:
+        raise GfmError(f"{source} is of kind {said!r}, not {asked!r}; leave kind out")
+    return asked or said
+
+
+def _kind(place: str, file: tuple[Path, Format], column: str | None, asked: Kind | None) -> Kind:
+    """Kind of what a file holds: sequences are DNA, and so is a text or a column that is one.
+
+    Raises:
+        GfmError: text is asked for of sequences, or a column of a file that has none.
+    """
+    path, form = file
     if form in SEQUENCES and asked == "text":
         raise GfmError(f"{place} is {form.upper()}, which holds DNA; leave kind out or give a text file")
-    return asked or ("dna" if form in SEQUENCES else "text")
+    if column is not None and form not in TABLES:
+        raise GfmError(f"{place} is no table and has no column {column!r}; leave out what stands behind the colon")
+    return asked or ("dna" if form in SEQUENCES or _holds_dna(path, form, column) else "text")
 
 
 def check_there(source: str) -> None:
@@ -170,7 +196,7 @@ def check_there(source: str) -> None:
     if is_address(source):
         parse_address(source)
         return
-    path, _ = _path_and_column(source, None)
+    path, _, _ = _parsed(source, None)
     if not _names_path(source, path):
         find(source)
     elif not path.exists():
@@ -183,15 +209,35 @@ def _names_path(source: str, path: Path) -> bool:
     return there and source not in registry()
 
 
-def user_path(source: str) -> tuple[Path, str | None] | None:
-    """The user's file or directory that a corpus is read from and its column, if one is named; else None.
+def _holds_dna(path: Path, form: Format, column: str | None) -> bool:
+    """Whether a text or a column begins with a sequence; what is wrong with the file is told when it is read."""
+    if form == "mediawiki":
+        return False
+    begin = ""
+    try:
+        for _, text in islice(records(path, form, column, limit=_SEEN), _SEEN_RECORDS):
+            begin += text[:_SEEN]
+            if len(begin) >= _SEEN:
+                break
+    except (GfmError, OSError):
+        return False
+    return looks_like_dna(begin)
 
-    None for a name of the registry, and for an address.
+
+def user_path(source: str) -> tuple[Path, str] | None:
+    """The user's file or directory that a corpus is read from, and what stands behind its path; else None.
+
+    Behind it stand the column (``:COLUMN``) and the kind (``?kind=dna``), or nothing. None for a name of the
+    registry, and for an address.
+
+    Raises:
+        GfmError: a kind that there is not.
     """
     if is_address(source):
         return None
-    path, column = _path_and_column(source, None)
-    return (path, column) if path.exists() and source not in registry() else None
+    path, column, kind = _parsed(source, None)
+    behind = (f":{column}" if column else "") + (f"?kind={kind}" if kind else "")
+    return (path, behind) if path.exists() and source not in registry() else None
 
 
 def address_key(source: str, max_symbols: int | None) -> str | None:
@@ -223,10 +269,7 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
     found = tuple((folder / path, format_of(path)) for path in below if _suffixed(path) and known_format(path))
     if not found:
         what = f"none of its {len(below)} files" if below else "no file"
-        raise GfmError(
-            f"directory {folder} holds no corpus: {what} has one of the extensions {', '.join(FORMATS)} (each "
-            "also with .gz or .bz2)"
-        )
+        raise GfmError(f"directory {folder} holds no corpus: {what} has one of the extensions {KNOWN}")
     kinds = {"sequences" if form in SEQUENCES else form: path for path, form in reversed(found)}
     if len(kinds) > 1:
         mixed = " and ".join(f"{kind} ({path.relative_to(folder)})" for kind, path in sorted(kinds.items()))
@@ -236,16 +279,21 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
 
 def _suffixed(path: Path) -> bool:
     """Whether any part of the name is a known extension, so that a missing file is not taken for a corpus."""
-    return any(suffix.lower() in FORMATS for suffix in path.suffixes)
+    return any(suffix.lower() in (*FORMATS, ".zip") for suffix in path.suffixes)
 
 
-def _path_and_column(source: str, column: str | None) -> tuple[Path, str | None]:
-    """Split ``PATH:COLUMN``, unless a file has that very name."""
+def _parsed(source: str, column: str | None) -> tuple[Path, str | None, Kind | None]:
+    """Split ``PATH:COLUMN?kind=KIND``, unless a file has that very name."""
     path = Path(source).expanduser()
-    head, colon, tail = source.rpartition(":")
-    if path.exists() or not colon or not tail or not _suffixed(Path(head)):
-        return path, column
-    return Path(head).expanduser(), column or tail
+    if path.exists():
+        return path, column, None
+    plain, kind = split_kind(source)
+    path = Path(plain).expanduser()
+    head, colon, tail = plain.rpartition(":")
+    before = Path(head).expanduser()
+    if path.exists() or not colon or not tail or not (_suffixed(before) or (head and before.is_dir())):
+        return path, column, kind
+    return before, column or tail, kind
 
 
 def _from_registry(name: str, entry: Entry, kind: Kind | None, progress: bool) -> Plan:
@@ -254,5 +302,5 @@ def _from_registry(name: str, entry: Entry, kind: Kind | None, progress: bool) -
     files = () if entry.hub else ((fetch(name, progress), entry.format),)
     return Plan(
         name, entry.kind, entry.format, files, None, entry.hub,
-        entry.column, entry.encoding, entry.repairs, entry.licence, entry.citation, str(entry.sources[0]),
+        entry.column, entry.encoding, entry.repairs, entry.licence, entry.citation, str(entry.sources[0]), True,
     )  # fmt: skip

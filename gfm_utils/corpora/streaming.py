@@ -175,7 +175,7 @@ class Stream:
         met, stats = self._file, self.stats
         if cleaned.foreign and met.culprit is None:
             met.culprit = (piece.block.number, piece.block.record, cleaned.foreign)
-        met.counts.read += cleaned.counts.read
+        met.counts.letters += cleaned.counts.letters
         met.counts.foreign += cleaned.counts.foreign
         self._soft += cleaned.counts.soft_masked
         stats["cut_symbols"] += cleaned.counts.cut

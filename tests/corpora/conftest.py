@@ -104,6 +104,7 @@ class Faulty:
         pause: seconds after every 500 bytes.
         etag: of the file; None: the server names no version.
         ranges: whether it knows partial answers.
+        encoding: the Content-Encoding that it says; None: none.
         asked: the Range header of each request.
         paths: the path of each request.
     """
@@ -111,7 +112,7 @@ class Faulty:
     def __init__(self):
         self.data, self.cuts, self.stalls, self.pause = DATA, [], [], 0.0
         self.etag, self.ranges, self.asked, self.over = '"one"', True, [], threading.Event()
-        self.paths = []
+        self.paths, self.encoding = [], None
 
     def answer(self, request):
         wanted = request.headers.get("Range")
@@ -130,6 +131,8 @@ class Faulty:
         request.send_header("Content-Length", str(len(body)))
         if self.etag:
             request.send_header("ETag", self.etag)
+        if self.encoding:
+            request.send_header("Content-Encoding", self.encoding)
         request.end_headers()
         cut = self.cuts.pop(0) if self.cuts else len(body)
         stall = self.stalls.pop(0) if self.stalls else len(body)

@@ -2,7 +2,9 @@
 
 import gzip
 import hashlib
+import io
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,14 @@ from gfm_utils.corpora.streaming import Stream
 from gfm_utils.errors import GfmError
 
 from .conftest import DATA, random_dna
+
+
+def zipped(name, content):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, content)
+    return buffer.getvalue()
+
 
 SHA = hashlib.sha256(DATA).hexdigest()
 TABLE = b"id,body\n1,some words\n2,and more\n"
@@ -144,6 +154,30 @@ def test_a_bad_file_is_told_by_its_address(faulty, read):
         GfmError, match=rf"^{faulty.url}/x.fa.gz is truncated: .* \(it is kept as .*/x.fa.gz: delete"
     ):
         read(f"{faulty.url}/x.fa.gz")
+
+
+def test_an_archive_is_what_it_holds(faulty):
+    faulty.data = zipped("genome.fa", DATA)
+    assert load(f"{faulty.url}/x.zip").segments[0].text == DATA.split()[1].decode()
+    faulty.data = zipped("table.csv", TABLE)
+    assert [s.text for s in load(f"{faulty.url}/y.zip:body").segments] == ["some words", "and more"]
+    faulty.data = zipped("paper.docx", TABLE)
+    address = f"{faulty.url}/z.zip"
+    with pytest.raises(
+        GfmError, match=rf"^{address} holds paper\.docx, whose extension .* \(it is kept as .*/z.zip"
+    ):
+        load(address)
+
+
+def test_dna_in_a_table(faulty):
+    faulty.data = f"id,gene\n1,{random_dna(300)}\n".encode()
+    assert load(f"{faulty.url}/x.csv:gene").segments[0].text == random_dna(300)
+    assert [load(f"{faulty.url}/x.csv:gene?kind={kind}").kind for kind in ("dna", "text")] == ["dna", "text"]
+    assert load(f"{faulty.url}/x.csv:id?kind=text").segments[0].text == "1"
+    with pytest.raises(GfmError, match=r"kind 'rna' is neither 'text' nor 'dna'; give one of these"):
+        load(f"{faulty.url}/x.csv:gene?kind=rna")
+    with pytest.raises(GfmError, match=r"is of kind 'dna', not 'text'; leave kind out"):
+        load(f"{faulty.url}/x.csv:gene?kind=dna", kind="text")
 
 
 def test_two_files_of_one_name_stay_apart(faulty):

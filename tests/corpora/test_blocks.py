@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from gfm_utils.corpora import blocks as module
-from gfm_utils.corpora import load, plan
+from gfm_utils.corpora import load, plan, sequences
 from gfm_utils.corpora.blocks import blocks
 from gfm_utils.errors import GfmError
 
@@ -33,7 +33,7 @@ def test_fasta_in_blocks_is_fasta(tmp_path, monkeypatch, read, width, end):
         lines += [f">{name} described", *(text[i : i + width] for i in range(0, len(text), width)), ""]
     path = tmp_path / "x.fa.gz"
     path.write_bytes(gzip.compress(end.join(lines).encode()))
-    monkeypatch.setattr(module, "READ", read)
+    monkeypatch.setattr(sequences, "READ", read)
     found = list(blocks(plan(str(path)), 100))
     assert joined(found) == {name: text for name, text in records.items() if text}
     assert [(b.record, len(b.text), b.whole) for b in found] == [
@@ -62,13 +62,13 @@ def test_a_line_without_an_end_is_not_held(tmp_path, monkeypatch):
             return (b">a\n" if read == size else b"ACG") + b"A" * (size - 3)
 
     @contextmanager
-    def opened(_path):
+    def opened(_path, _form):
         yield Endless()
 
     (tmp_path / "x.fa").write_text(">a\nA\n")
     source = plan(str(tmp_path / "x.fa"))
     monkeypatch.setattr(module, "opened", opened)
-    monkeypatch.setattr(module, "READ", 1000)
+    monkeypatch.setattr(sequences, "READ", 1000)
     given = 0
     for count, block in enumerate(blocks(source, 300)):
         assert read - given <= 1000 + 3 * 300
@@ -81,7 +81,10 @@ def test_a_line_without_an_end_is_not_held(tmp_path, monkeypatch):
     ("content", "message"),
     [
         (b"\n\nACGT\n", "x.fa is not FASTA at line 3: expected '>'"),
-        (b">a\nAC\n>b\xc3\xa9\nAC\xc3\n", "x.fa is not FASTA: line 4 holds bytes that are not ASCII"),
+        (
+            b">a\nAC\n>b\xc3\xa9\nAC\xc3\n",
+            "x.fa is not FASTA at line 4: the sequence of record 'b\xe9' holds bytes",
+        ),
         (b"#\n", "x.fa holds no FASTA records"),
         (b"", r"x.fa is empty \(0 bytes\)"),
     ],

@@ -1,8 +1,11 @@
 """Downloads from a loopback server that breaks off, stalls, is slow, sends wrong bytes, or has nothing."""
 
+import gzip
+import hashlib
+
 import pytest
 
-from gfm_utils.corpora import fetch
+from gfm_utils.corpora import fetch, load
 from gfm_utils.errors import GfmError
 
 from .conftest import DATA, entry
@@ -79,3 +82,32 @@ def test_a_file_that_is_not_there_is_named_and_asked_for_once(register, faulty, 
     with pytest.raises(GfmError, match=r"/gone.fa: HTTP 404\); check the network"):
         fetch("one", progress=False)
     assert faulty.asked == [None] and files_in(cache) == []
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", "identity"])
+@pytest.mark.parametrize("cuts", [[], [500, 700]])
+def test_the_bytes_as_they_are_sent_are_the_file(register, faulty, cache, encoding, cuts):
+    """A server that knows a file as compressed says so; checksum and place to continue are of these bytes."""
+    faulty.data = gzip.compress(DATA)
+    faulty.encoding, faulty.cuts = encoding, list(cuts)
+    sha256 = hashlib.sha256(faulty.data).hexdigest()
+    url = f"{faulty.url}/chr1.fa.gz"
+    register(one=entry(file="chr1.fa.gz", sha256=sha256, sources=[{"type": "url", "url": url}]))
+    for name in ("one", url, f"{url}#sha256={sha256}"):
+        assert fetch(name, progress=False).read_bytes() == faulty.data
+        assert load(name).segments[0].text == DATA.split()[1].decode()
+    assert faulty.asked[: len(cuts) + 1] == [None, "bytes=500-", "bytes=1200-"][: len(cuts) + 1]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_page_instead_of_the_file_leaves_nothing(source, cache, pack):
+    """As networks that want a sign-in send it, whatever was asked for."""
+    source.data = pack(b"<!doctype html><html><title>Sign in</title></html>")
+    for name in ("one", f"{source.url}/a/genome.fa.gz", f"{source.url}/a/novel.txt"):
+        with pytest.raises(
+            GfmError, match=r": an HTML page was sent instead of the file\); check the network and"
+        ):
+            fetch(name, progress=False)
+    assert files_in(cache) == []
+    source.data = DATA
+    assert fetch("one", progress=False).read_bytes() == DATA

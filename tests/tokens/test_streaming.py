@@ -165,7 +165,10 @@ def test_no_more_is_held_than_some_batches(genomes, tmp_path, monkeypatch):
     ("line", "message"),
     [
         ("MKVLAADEFGHIKLMNPQRSTVWY\n" * 40, r"2\.fa looks like protein.*letter 'L' in record 'p', line 4,"),
-        (b"ACGT\nAC\xffGT\n", r"2\.fa is not FASTA: line 5 holds bytes that are not ASCII"),
+        (
+            b"ACGT\nAC\xffGT\n",
+            r"2\.fa is not FASTA at line 5: the sequence of record 'p' holds bytes that are not",
+        ),
     ],
 )
 def test_damage_says_where_and_leaves_nothing(tmp_path, smoke, monkeypatch, line, message):

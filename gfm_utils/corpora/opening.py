@@ -1,0 +1,269 @@
+"""Opening: the bytes of a file, whatever it is packed in, once it is clear that they are what they should be."""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import re
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+from gfm_utils.corpora.registry import Format
+from gfm_utils.errors import GfmError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+#: Endings of compressed files.
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+#: The same, as messages list them.
+COMPRESSIONS = f"{', '.join(COMPRESSED[:-1])} or {COMPRESSED[-1]}"
+#: Bytes that are read at once.
+READ = 1 << 20
+
+#: How compressed bytes begin, and what reads them; a zip archive is one more.
+_COMPRESSIONS: tuple[tuple[re.Pattern[bytes], Callable[[Any], Any]], ...] = (
+    (re.compile(rb"\x1f\x8b"), gzip.open),
+    (re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), bz2.open),
+    (re.compile(rb"\xfd7zXZ\x00"), lzma.open),
+    (re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), zstd.open),
+)
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_ENCRYPTED = 1  # bit of the flags of a member
+
+_HTML = re.compile(
+    rb"\s*(<\?xml[^>]*\?>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
+_LETTERS = re.compile(rb"[A-Za-z*.-]+")
+_PROTEIN = re.compile(rb"[A-Z*.-]{10,}")
+_NUCLEOTIDES = b"ACGTUNXacgtunx*.-"
+_NAMES: dict[Format, str] = {"text": "text", "mediawiki": "a MediaWiki dump"}
+_PAGE = "an HTML page"
+_RENAME = "give it a name that ends in {}"
+#: What a file may be against its name, and what to do about it.
+_OTHERS = {
+    _PAGE: "save the file that it shows or leads to, not the page",
+    "a PDF": "export its text",
+    "FASTA": _RENAME.format(".fa"),
+    "FASTQ": _RENAME.format(".fastq"),
+    "PARQUET": _RENAME.format(".parquet"),
+}
+
+
+class _HtmlPage(GfmError):
+    """A page of the web where a file was expected."""
+
+
+@contextmanager
+def opened(path: Path, form: Format | None = None) -> Iterator[BinaryIO]:
+    """The file's bytes, decompressed; damage met while they are read becomes one sentence.
+
+    What is compressed twice, as a ``.gz`` in a ``.zip``, is decompressed twice.
+
+    Args:
+        path: the file.
+        form: what it should be; None: anything but an HTML page.
+
+    Raises:
+        GfmError: missing, empty, truncated or damaged, or something else than it should be.
+    """
+    _check_there(path)
+    with _damage_told(path), ExitStack() as stack:
+        handle: Any = stack.enter_context(open(path, "rb"))
+        layers = 0
+        while (inner := _unpacked(path, handle, stack)) is not None:
+            handle, layers = inner, layers + 1
+        _check_content(path, form, handle.peek(READ))
+        if not layers and path.suffix.lower() in COMPRESSED:
+            raise GfmError(
+                f"{path} is not compressed although its name ends in {path.suffix}; rename or compress it"
+            )
+        yield cast(BinaryIO, handle)
+
+
+def lines(path: Path) -> Iterator[str]:
+    """Lines of a file, decompressed, without their ends; what is not UTF-8 is replaced."""
+    with opened(path) as handle:
+        text = io.TextIOWrapper(handle, "utf-8-sig", errors="replace")
+        yield from (line.rstrip("\n") for line in text)
+
+
+def packed_name(path: Path) -> str | None:
+    """Name of the file inside a zip archive; None for any other file.
+
+    Raises:
+        GfmError: the archive is damaged or does not hold just one file.
+    """
+    _check_there(path)
+    with _damage_told(path), open(path, "rb") as handle:
+        if not handle.peek(4).startswith(_ZIP):
+            return None
+        with zipfile.ZipFile(handle) as archive:
+            return _member(path, archive).filename
+
+
+def no_file(path: Path) -> GfmError:
+    """Error for the path of a corpus where there is none."""
+    return GfmError(f"no file {path}; give the path of a file, or the name of a corpus ('gfm corpora' lists them)")
+
+
+def climbs(name: str) -> bool:
+    """Whether a path inside an archive is absolute or leads above the folder that it would be unpacked in."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return ".." in parts or name.startswith(("/", "\\")) or (bool(parts) and parts[0].endswith(":"))
+
+
+def is_html(path: Path) -> bool:
+    """Whether a file is a page of the web, plain or compressed."""
+    try:
+        with opened(path):
+            return False
+    except GfmError as error:
+        return isinstance(error, _HtmlPage)
+
+
+def decoded(path: Path, handle: BinaryIO, encoding: str) -> Iterator[str]:
+    """The text of a file in stretches of at most ``READ`` characters.
+
+    Raises:
+        GfmError: a byte does not fit the encoding; says where.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)()
+    read = newlines = 0  # bytes read before this stretch, and line ends among them
+    while True:
+        data = handle.read(READ)
+        try:
+            text = decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            place = read + len(data) - len(error.object) + error.start
+            line = newlines + error.object.count(b"\n", 0, error.start) + 1
+            raise GfmError(
+                f"{path} is not {encoding.upper()} text (byte 0x{error.object[error.start]:02x} at offset "
+                f"{place}, line {line}); convert it to UTF-8, e.g. with iconv"
+            ) from None
+        read += len(data)
+        newlines += data.count(b"\n")
+        if text:
+            yield text
+        if not data:
+            return
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise no_file(path)
+    if path.stat().st_size == 0:
+        raise GfmError(f"{path} is empty (0 bytes)")
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except EOFError:
+        raise GfmError(
+            f"{path} is truncated: its compressed data ends too early; copy or download it again"
+        ) from None
+    except (zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, lzma.LZMAError, zstd.ZstdError) as error:
+        raise _damaged(path, error) from None
+    except NotImplementedError as error:  # a rare compression inside a zip archive
+        raise GfmError(f"{path} cannot be unpacked ({error}); unpack it and give the file inside") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _damaged(path, error) from None  # of bzip2, which has no error of its own
+
+
+def _damaged(path: Path, error: Exception) -> GfmError:
+    return GfmError(f"{path} is damaged ({error}); copy or download it again")
+
+
+def _unpacked(path: Path, handle: Any, stack: ExitStack) -> Any:
+    """What a compressed file holds; None if it is not compressed."""
+    head = handle.peek(16)
+    if head.startswith(_ZIP):
+        archive = stack.enter_context(zipfile.ZipFile(handle))
+        return stack.enter_context(archive.open(_member(path, archive)))
+    for begin, decompress in _COMPRESSIONS:
+        if begin.match(head):
+            return stack.enter_context(decompress(handle))
+    return None
+
+
+def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    """The one file in a zip archive, beside what an operating system puts there."""
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    outside = next((info.filename for info in infos if climbs(info.filename)), None)
+    if outside is not None:
+        raise GfmError(
+            f"{path} holds a file whose path leads out of the archive ({outside}); pack it again without folders"
+        )
+    found = [info for info in infos if not _clutter(info.filename)]
+    if len(found) != 1:
+        raise GfmError(
+            f"{path} holds {len(found)} files; a zip archive must hold exactly one: unpack it and give the folder"
+        )
+    if found[0].flag_bits & _ENCRYPTED:
+        raise GfmError(f"{path} is locked with a password; unpack it and give the file inside")
+    return found[0]
+
+
+def _clutter(name: str) -> bool:
+    """Whether a file in an archive is one that macOS or Windows adds by itself, or hidden."""
+    parts = PurePosixPath(name).parts
+    return any(part.startswith((".", "__MACOSX")) for part in parts) or parts[-1] in ("Thumbs.db", "desktop.ini")
+
+
+def _check_content(path: Path, form: Format | None, head: bytes) -> None:
+    """Refuse a file that plainly is something else than it should be.
+
+    Raises:
+        GfmError: says what it is.
+    """
+    found = _looks_like(head.removeprefix(codecs.BOM_UTF8))
+    if found is None or (form is None and found != _PAGE) or (form is not None and found == form.upper()):
+        return
+    wanted = "" if form is None else f", not {_NAMES.get(form, form.upper())}"
+    kind = _HtmlPage if found == _PAGE else GfmError
+    raise kind(f"{path} is {found}{wanted}; {_OTHERS[found]}")
+
+
+def _looks_like(head: bytes) -> str | None:
+    """What a file that begins so is without doubt (a key of ``_OTHERS``); None: nothing that is known here."""
+    if _HTML.match(head):
+        return _PAGE
+    if head.startswith(b"%PDF-"):
+        return "a PDF"
+    if head.startswith(b"PAR1"):
+        return "PARQUET"
+    rows = [row.strip() for row in head.splitlines()]
+    if _is_fastq(rows):
+        return "FASTQ"
+    return "FASTA" if _is_fasta(rows) else None
+
+
+def _is_fasta(rows: list[bytes]) -> bool:
+    """Whether lines are headers and sequence, and not a text that quotes with ``>``."""
+    rows = [row for row in rows if row and not row.startswith((b"#", b";"))]
+    if not rows or not rows[0].startswith(b">"):
+        return False
+    sequence = [row for row in rows if not row.startswith(b">")]
+    letters = b"".join(sequence).translate(None, b" \t0123456789")
+    others = len(letters.translate(None, _NUCLEOTIDES))
+    if len(letters) >= 10 and others <= 0.05 * len(letters):
+        return True
+    return bool(sequence) and all(map(_PROTEIN.fullmatch, sequence[:-1] or sequence))
+
+
+def _is_fastq(rows: list[bytes]) -> bool:
+    if len(rows) < 4 or not rows[0].startswith(b"@") or not rows[2].startswith(b"+"):
+        return False
+    return _LETTERS.fullmatch(rows[1]) is not None and len(rows[1]) == len(rows[3])

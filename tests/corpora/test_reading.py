@@ -1,0 +1,289 @@
+"""Files that are not quite what their format says, and are read right all the same, whole and in blocks."""
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gfm_utils.corpora import Segment, annotation, base_classes, load, plan, sequences
+from gfm_utils.corpora.blocks import blocks
+from gfm_utils.corpora.cleaning import DnaCounts, clean_dna, clean_text, looks_like_dna
+from gfm_utils.corpora.opening import zstd
+from gfm_utils.tokens import prepare, store
+
+from .conftest import random_dna, random_text
+
+DNA = random_dna(400)
+OTHER = random_dna(60, 1)
+PROSE = "It was a dark and stormy night.\n> and so on <\n"
+
+
+@pytest.fixture
+def put(tmp_path):
+    """Call with a name and its bytes to get the path of that file."""
+
+    def make(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return make
+
+
+def segments(source, kind=None):
+    """Record, start and text of each segment, the same whether the file is read whole or in blocks."""
+    whole = [(s.record, s.start, s.text) for s in load(source, kind=kind).segments]
+    read, records = plan(source, kind=kind), {}
+    for block in blocks(read, 97):
+        assert block.start == len(records.get(block.record, ""))
+        records[block.record] = records.get(block.record, "") + block.text
+    joined = []
+    for name, text in records.items():
+        cleaned = [Segment(name, 0, clean_text(text)[0])]
+        found = clean_dna(name, text, DnaCounts()) if read.kind == "dna" else cleaned
+        joined += [(s.record, s.start, s.text) for s in found if s.text]
+    assert joined == whole
+    return whole
+
+
+def blocked(sequence, of=10, line=60):
+    """Lines of a sequence in blocks between blanks."""
+    rows = [sequence[at : at + line] for at in range(0, len(sequence), line)]
+    return [" ".join(row[at : at + of] for at in range(0, len(row), of)) for row in rows]
+
+
+@pytest.mark.parametrize("read", [1, 64, 1 << 20])
+@pytest.mark.parametrize(
+    "between",
+    [
+        "\n".join(blocked(DNA)),
+        "\t".join(blocked(DNA, 1)),
+        "\n".join(f"{60 * number + 1:>9} {row}" for number, row in enumerate(blocked(DNA))),
+        "\n".join(f"{row} {60 * number + 60}" for number, row in enumerate(blocked(DNA))),
+        "\r\n".join(blocked(DNA)),
+        "\r".join(blocked(DNA)),
+    ],
+    ids=["blanks", "tabs", "numbers in front", "numbers behind", "CRLF", "CR"],
+)
+def test_what_stands_between_bases_is_no_sequence(put, monkeypatch, between, read):
+    monkeypatch.setattr(sequences, "READ", read)
+    end = "\r" if "\r" in between else "\n"
+    path = put("x.fa", f">one here{end}{between}{end}>two{end}{OTHER}NN{OTHER}{end}")
+    assert segments(path) == [("one", 0, DNA), ("two", 0, OTHER), ("two", 62, OTHER)]
+    assert load(path).stats["cut_symbols"] == 2
+
+
+def test_annotations_of_a_spaced_fasta_lie_where_those_of_a_plain_one_do(put):
+    sequence = DNA[:150] + "N" * 7 + DNA[150:]
+    gff = put("x.gff3", f"##gff-version 3\none\t.\tgene\t101\t200\t.\t+\t.\tID=g\n{'#' * 9}\n")
+    spaced, plain = (
+        put(name, ">one\n" + "\n".join(rows) + "\n")
+        for name, rows in (("s.fa", blocked(sequence)), ("p.fa", [sequence]))
+    )
+    classes = [base_classes(load(path).segments, annotation(gff)) for path in (spaced, plain)]
+    np.testing.assert_array_equal(*classes)
+    other = classes[0] == classes[0][120]
+    assert np.flatnonzero(other).tolist() == list(range(100, 193))  # 100 bases, of which 7 are cut out
+
+
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b""])
+def test_a_byte_order_mark_is_no_part_of_the_first_header(put, mark):
+    assert segments(put("x.fa", mark + b">a\n" + DNA.encode())) == [("a", 0, DNA)]
+    assert segments(put("x.fq", mark + b"@a\nACGT\n+\nIIII\n")) == [("a", 0, "ACGT")]
+    gff = put("x.gff3", mark + b"##gff-version 3\na\t.\tgene\t1\t9\t.\t+\t.\tID=g\n")
+    assert annotation(gff).intervals["end"].tolist() == [9]
+
+
+def test_headers_may_hold_any_letters(put):
+    header = "Mentha×piperita naïve"
+    assert segments(put("x.fa", f">{header}\n{DNA}\n")) == [("Mentha×piperita", 0, DNA)]
+    assert segments(put("y.fa", f">a {header}\n{DNA}\n".encode("latin-1"))) == [("a", 0, DNA)]
+    assert segments(put("x.fq", f"@{header}\nACGT\n+{header}\nIIII\n")) == [("Mentha×piperita", 0, "ACGT")]
+
+
+def test_x_is_a_masked_base(put):
+    masked = DNA[:100] + "X" * 150 + DNA[250:300] + "x" * 50 + DNA[350:]
+    path = put("x.fa", f">a\n{masked}\n")
+    assert segments(path) == [("a", 0, DNA[:100]), ("a", 250, DNA[250:300]), ("a", 350, DNA[350:])]
+    assert load(path).stats["cut_symbols"] == 200
+
+
+def test_gaps_of_an_alignment_of_dna_only_cut(put):
+    assert segments(put("x.fa", f">a\n{'-' * 500}{DNA}{'-' * 500}R{OTHER}\n")) == [
+        ("a", 500, DNA), ("a", 1401, OTHER),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n \r\n"])
+def test_what_stands_behind_the_plus_of_fastq_does_not_matter(put, end):
+    rows = f"@x.0 one\n{DNA[:30]}\n+SRR0.0 other length=30\n{'@' * 30}\n\n@x.1\n{OTHER}\n+\n{'+' * 60}"
+    assert segments(put("x.fastq", rows + end)) == [("x.0", 0, DNA[:30]), ("x.1", 0, OTHER)]
+
+
+def test_an_empty_read_is_dropped(put):
+    path = put("x.fastq", "@a\n\n+\n\n@b\nACGT\n+\nIIII\n")
+    assert segments(path) == [("b", 0, "ACGT")] and load(path).stats["dropped_empty"] == 1
+
+
+def zipped(name, content, *others):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+        for other in others:
+            archive.writestr(other, b"\x00\x05\x16\x07 no corpus")
+    return buffer.getvalue()
+
+
+def parquet(**columns):
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+WORDS = random_text(60)
+MEMBERS = {
+    "a.fa": f">one\n{DNA}\n", "a.fastq": f"@one\n{DNA}\n+\n{'I' * 400}\n", "a.txt": WORDS,
+    "a.csv": f"id,text\n1,{WORDS}\n", "a.tsv": f"id\ttext\n1\t{WORDS}\n", "a.parquet": parquet(text=[WORDS]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_zip_archive_is_read_as_what_is_inside(put, name):
+    expected = DNA if name in ("a.fa", "a.fastq") else WORDS
+    clutter = ("__MACOSX/", f"__MACOSX/._{name}", ".DS_Store", "folder/.DS_Store", "folder/")
+    for archive in ("x.zip", f"{name}.zip", "other.fa.zip", "x.bin.zip"):
+        (found,) = segments(put(archive, zipped(f"folder/{name}", MEMBERS[name], *clutter)))
+        assert found[2] == expected and plan(put(archive, zipped(name, MEMBERS[name]))).form == plan(
+            put(name, MEMBERS[name])
+        ).form  # fmt: skip
+
+
+def test_a_zip_archive_of_a_file_without_extension_goes_by_its_own_name(put):
+    assert segments(put("x.fa.zip", zipped("genome", f">one\n{DNA}\n"))) == [("one", 0, DNA)]
+    assert segments(put("x.zip", zipped("x.fa.gz", gzip.compress(f">one\n{DNA}\n".encode())))) == [("one", 0, DNA)]
+
+
+@pytest.mark.parametrize(
+    ("ending", "pack"),
+    [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), (".zst", zstd.compress)],
+)
+@pytest.mark.parametrize("name", MEMBERS)
+def test_compressed_files(put, name, ending, pack):
+    content = MEMBERS[name] if isinstance(MEMBERS[name], bytes) else MEMBERS[name].encode()
+    plain = segments(put(name, content))
+    packed = segments(put(name + ending, pack(content)))
+    assert [text for *_, text in packed] == [text for *_, text in plain] != []
+    if name.endswith((".fa", ".csv")):  # in two parts, as bgzip and pzstd write them
+        assert segments(put("x" + name + ending, pack(content[:40]) + pack(content[40:]))) == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("x.csv", "text,label\none two,a,\nthree four,b,\n"),
+        ("x.csv", "text,label,\none two,a\nthree four,b,,,\n".replace("a\n", "a,\n")),
+        ("x.csv", "text;label\none two;a\nthree four;b\n"),
+        ("x.csv", "label;text\r\na;one two\r\nb;three four\r\n"),
+        ("x.csv", "text|label\none two|a\nthree four|b\n"),
+        ("x.csv", "label\ttext\na\tone two\nb\tthree four\n"),
+        ("x.tsv", "label,text\na,one two\nb,three four\n"),
+        ("x.csv", 'label , text\na,"one two"\n\n  \nb,three four\n'),
+        ("x.csv", "\ufeff\n\nlabel,text\ra,one two\rb,three four\r"),
+        ("x.csv", "words\none two\nthree four\n"),
+        ("x.csv", 'text\n"one\ntwo"\n"three four"\n'.replace("one\ntwo", "one two")),
+        ("x.tsv", 'label\ttext\n1\t"one two"\n2\t"three four"\n'),
+    ],
+)
+def test_tables_as_programs_write_them(put, name, rows):
+    assert segments(put(name, rows)) == [("row-1", 0, "one two"), ("row-2", 0, "three four")]
+
+
+def test_quotes_between_tabs(put):
+    """They enclose fields where the file can be read so, and are letters where it cannot."""
+    enclosed = 'id\ttext\n1\t"one\n""two"" \tthree"\n2\tfour\n'
+    assert segments(put("a.tsv", enclosed)) == [("row-1", 0, 'one\n"two" three'), ("row-2", 0, "four")]
+    literal = 'id\ttext\n1\t"one two\n2\tthree" four\n3\t"five" six\n4\t"seven\n'
+    assert [text for *_, text in segments(put("b.tsv", literal))] == [
+        '"one two', 'three" four', '"five" six', '"seven',
+    ]  # fmt: skip
+
+
+def test_a_field_of_any_length(put):
+    long = random_text(50_000)
+    assert load(put("x.csv", f"text,id\n{long},1\n")).segments[0].text == long
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array(["naïve", None, "café"]),
+        pa.array(["naïve", None, "café"], pa.large_string()),
+        pa.array(["naïve", None, "café"]).cast(pa.string_view()),
+        pa.array([b"na\xc3\xafve", None, b"caf\xc3\xa9"]),
+        pa.array([b"na\xc3\xafve", None, b"caf\xc3\xa9"], pa.large_binary()),
+        pa.array(["naïve", None, "café"]).dictionary_encode(),
+        pa.array([b"na\xc3\xafve", None, b"caf\xc3\xa9"]).dictionary_encode(),
+    ],
+    ids=lambda values: str(values.type)[:20],
+)
+def test_texts_of_parquet_in_any_type(put, values):
+    path = put("x.parquet", parquet(text=values, id=[1, 2, 3]))
+    assert segments(path) == [("row-1", 0, "naïve"), ("row-3", 0, "café")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PROSE,
+        "<p>is a tag of HTML, and <html> another</p>\n",
+        "> he wrote this\n> and this\nNo, he did not.\n",
+        ">be me\n>read a FASTA\nit was a cat",
+        "@someone said\nyes\n+ 1\nfine\n",
+        "%!PS is no PDF\n",
+    ],
+)
+def test_a_text_may_look_a_little_like_something_else(put, text):
+    assert [found for *_, found in segments(put("x.txt", text))] == [text.strip()]
+
+
+def test_dna_in_a_table_is_known_by_its_letters_or_said(put, tmp_path, smoke, monkeypatch):
+    rows = [random_dna(300, seed) for seed in range(60)]
+    path = put("x.csv", "gene,note\n" + "\n".join(f"{row},some words" for row in rows) + "\n")
+    assert plan(f"{path}:gene").kind == "dna" and plan(f"{path}:note").kind == "text"
+    assert segments(f"{path}:gene") == segments(f"{path}:gene?kind=dna")
+    assert plan(f"{path}:gene?kind=text").kind == "text" and plan(f"{path}:gene", kind="text").kind == "text"
+    keys = {plan(f"{path}:gene{behind}").key(None) for behind in ("", "?kind=dna", "?kind=text")}
+    assert len(keys) == 2
+    short = put("y.csv", "sequence\nACGT\nGGCC\n")
+    assert plan(short).kind == "text" and load(f"{short}?kind=dna").kind == "dna"
+    monkeypatch.setattr("gfm_utils.tokens.streaming.cores", lambda: 1)
+    small = prepare(f"{path}:gene?kind=dna@kmer3", smoke, tmp_path / "runs")
+    monkeypatch.setattr(store, "LARGE", 1000)
+    profile = smoke.model_copy(update={"max_symbols": None})
+    large = prepare(f"{path}:gene@kmer3", profile, tmp_path / "runs")
+    assert (small.kind, large.kind, large.streamed) == ("dna", "dna", True)
+
+
+def test_a_column_of_a_directory(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(f"id,gene\n1,{name}\n")
+    assert [s.text for s in load(f"{tmp_path}:gene").segments] == ["a", "b"]
+    assert load(f"{tmp_path}:gene?kind=dna").segments[0].text == "A"
+
+
+@pytest.mark.parametrize(
+    ("text", "dna"),
+    [
+        (DNA, True), (DNA.lower(), True), (DNA[:190], False), ("\n".join(blocked(DNA)), True),
+        ("N" * 100 + DNA[:100], True), (DNA + "R" * 19, True), (DNA + "R" * 22, False), (WORDS * 5, False),
+        ("a cat sat " * 100, False),
+    ],
+)  # fmt: skip
+def test_what_looks_like_dna(text, dna):
+    assert looks_like_dna(text) is dna
