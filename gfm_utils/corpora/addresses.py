@@ -20,7 +20,7 @@ _HUB = re.compile(
 #: What may stand behind the ``?`` of an address of the hub.
 HUB_OPTIONS = ("config", "split", "field", "revision", "kind")
 _LONGEST = 100  # characters of a file's name in the cache
-_KIND = re.compile(r"\?kind=([^?&#:/]*)$")
+_KIND = re.compile(r"\?kind=([^?&#:/@+]*)$")
 
 
 @dataclass(frozen=True)

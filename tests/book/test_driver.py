@@ -173,20 +173,20 @@ def test_the_kernel_is_this_python_whatever_is_registered(tmp_path: Path, monkey
     assert notebook.cells[0].outputs[0].text.strip() == sys.executable
 
 
-@pytest.mark.parametrize("given", ["x.csv", "./x.csv", "sub/../x.csv:text"])
-def test_conditions_of_files_become_absolute_and_keep_their_column(
+@pytest.mark.parametrize("given", ["x.csv", "./x.csv", "sub/../x.csv:text", "x.csv:text?kind=dna", "x.csv?kind=text"])
+def test_conditions_of_files_become_absolute_and_keep_their_column_and_kind(
     given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "x.csv").write_text("text\nhello\n")
     monkeypatch.chdir(tmp_path)
-    column = ":text" if given.endswith(":text") else ""
+    column = given[given.index(".csv") + 4 :]
     assert driver.absolute(f"{given}@bpe64") == f"{tmp_path / 'x.csv'}{column}@bpe64"
     control = driver.absolute(f"{given}+noise0.25@bpe64")
     assert control == f"{tmp_path / 'x.csv'}{column}+noise0.25@bpe64"
     for other in ("news@bpe64", "news+shuffle@bpe64", "https://x.org/a+b.fa+markov2@kmer4", "hf://a/b@main@bpe64"):
         assert driver.absolute(other) == other and cache.corpus_files([other]) == []
-    assert cache.corpus_files([f"{given}@bpe64", "news@bpe64"]) == [Path(given.removesuffix(":text"))]
+    assert cache.corpus_files([f"{given}@bpe64", "news@bpe64"]) == [Path(given.removesuffix(column))]
     assert cache.corpus_files([control, driver.absolute(f"{given}@bpe64")]) == [tmp_path / "x.csv"]
     with pytest.raises(GfmError, match="not of the form corpus@tokenizer"):
         driver.absolute(given)
