@@ -18,7 +18,7 @@ from gfm_utils import provenance
 from gfm_utils.errors import GfmError
 from gfm_utils.files import sha256_of
 from gfm_utils.profiles import profile as profile_named
-from gfm_utils.tables import read_tables, to_rows
+from gfm_utils.tables import COLUMNS, read_tables, to_rows
 
 app = typer.Typer(
     help="Entropy, disagreement and the limits of genomic foundation models.",
@@ -283,9 +283,13 @@ def analyse(
     tokenizer: Annotated[
         str | None, typer.Option(help="Directory or name, instead of those beside the models.")
     ] = None,
-    window: Annotated[int, typer.Option(min=8, help="Tokens a window.")] = 64,
+    window: Annotated[int, typer.Option(min=8, help="Tokens a window, special ones included.")] = 64,
     windows: Annotated[int, typer.Option(min=4, help="Windows that are read at most.")] = 512,
     mask: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of tokens hidden.")] = 0.15,
+    special_tokens: Annotated[
+        str,
+        typer.Option(help="Around each window: auto, those that the tokenizer's own template adds; or none."),
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of masks and samples.")] = 42,
     out: Annotated[
         Path | None,
@@ -297,13 +301,17 @@ def analyse(
 
     Weights are read from safetensors only, and no code of a model is run. Members have the numbers 1, 2, ...
     in the order in which they are named. Without a corpus only static embeddings are compared.
+
+    An analysis that fails does not stop the others; the exit status is then 1.
     """
     from gfm_utils.analyses import analyse_models
+    from gfm_utils.analyses.checkpoints import told
     from gfm_utils.tokens import load_corpus
 
     began = time.perf_counter()
     found = None if corpus is None else load_corpus(corpus, profile_named("quick"))
-    tables = analyse_models(models, found, tokenizer, only, window, windows, mask, seed)
+    done = analyse_models(models, found, tokenizer, only, window, windows, mask, seed, special_tokens)
+    tables = done.tables
     print(
         "No untrained members and no training part: their controls and the n-gram levels are left out; token "
         "frequencies are counted in the part of the corpus that is not read.",
@@ -315,14 +323,21 @@ def analyse(
         read = found and {"name": found.name, "checksum": found.checksum}
         given = {
             "models": models, "only": list(tables), "tokenizer": tokenizer, "window": window, "windows": windows,
-            "mask": mask, "seed": seed,
+            "mask": mask, "special_tokens": special_tokens, "seed": seed, "failed": done.failed,
         }  # fmt: skip
         seconds = time.perf_counter() - began
         provenance.record_all(tables, out, _command(), {"corpus": read, **given}, seconds)
-        print(f"report: {write_report(tables, out / 'report.html', _command())}", file=sys.stderr)
+        report = write_report(tables, out / "report.html", _command(), done.failed)
+        print(f"report: {report}", file=sys.stderr)
     rows = to_rows(pd.concat(tables.values(), ignore_index=True))
+    if json:
+        columns = dict.fromkeys(COLUMNS)
+        rows += [{**columns, "analysis": name, "error": reason} for name, reason in done.failed.items()]
     shown = rows if json else [row for row in rows if row["member"] is None]
     _show(shown, json, ("condition", "metric", "axis", "x", "value", "low", "high", "unit"))
+    if done.failed:
+        counted = f"{len(done.failed)} of {len(done.failed) + len(tables)} analyses failed"
+        raise GfmError(f"{counted}, the others are done; {told(done.failed)}")
 
 
 @app.command()

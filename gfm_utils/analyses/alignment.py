@@ -34,11 +34,12 @@ class Fit(NamedTuple):
 def procrustes(first: Matrix, second: Matrix) -> Fit:
     """The best shift, scale and rotation of one matrix of vectors onto another; both (tokens, hidden).
 
+    The narrower of two counts as if it had further columns of zeros.
     With A and B centred and of unit Frobenius norm and ``AᵀB = U diag(σ) Vᵀ``, the best rotation of A is
     ``R = U Vᵀ`` and the disparity ``1 - (Σ σ_i)²`` (Schönemann, 1966; as ``scipy.spatial.procrustes``).
     """
     a, b = _standard(first), _standard(second)
-    left, values, right = np.linalg.svd(a.T @ b)
+    left, values, right = np.linalg.svd(a.T @ b, full_matrices=False)
     turned = a @ (left @ right)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     cosine = np.einsum("td,td->t", turned, b) / norms.clip(1e-300)

@@ -1,6 +1,6 @@
 """Any masked language models as an ensemble: the analyses that need neither training part nor untrained state."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,22 +12,32 @@ import torch
 
 from gfm_utils import tables
 from gfm_utils.analyses.alignment import FEWEST_TOKENS
-from gfm_utils.analyses.contextual import LEVELS, contextual_rows, layers_of, sampled_windows
+from gfm_utils.analyses.contextual import contextual_rows, layers_of, sampled_windows
 from gfm_utils.analyses.disagreement import NULL_TOKENS, disagreement_rows, disagreement_sums, sequence_rows
 from gfm_utils.analyses.fisher import squared_gradients
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.measuring import EMPIRICAL, TOKENS_A_WINDOW, group_rows, means
 from gfm_utils.analyses.output import output_moments, output_rows
-from gfm_utils.analyses.pretrained import load_model, load_tokenizer, longest, members_of, same_tokenizers
+from gfm_utils.analyses.pretrained import (
+    check_windows,
+    load_model,
+    load_tokenizer,
+    members_of,
+    same_tokenizers,
+    special_ids,
+)
 from gfm_utils.analyses.reading import Hidden, Reading, read
 from gfm_utils.analyses.rows import Row
 from gfm_utils.analyses.static import embedding_rows, frequency_bands, input_embeddings
 from gfm_utils.analyses.strata import stratum_rows
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Predictions, device, predictions_of
-from gfm_utils.errors import GfmError, unknown
+from gfm_utils.errors import GfmError, first_line, unknown
 
 Integers = npt.NDArray[np.int64]
+#: Windows that each model reads before any analysis begins; where one takes parts of several for one window, as
+#: Nystromformer does with windows of half its length, an odd number shows it.
+PROBED = 3
 
 
 @dataclass(frozen=True)
@@ -61,10 +71,15 @@ class Checkpoints:
         return self.reading
 
     def models(self) -> Iterator[Any]:
-        """Every model, loaded when it is asked for.
+        """Every model on the device, loaded when it is asked for."""
+        for name in self.names:
+            yield load_model(name).to(device())
+
+    def check(self) -> None:
+        """Refuse models that cannot be loaded, have different vocabularies, or cannot read the windows.
 
         Raises:
-            GfmError: a model cannot be loaded, or has another vocabulary or too few positions.
+            GfmError: one of them; the message names the model.
         """
         first = 0
         for name in self.names:
@@ -77,19 +92,13 @@ class Checkpoints:
                     "compared token by token"
                 )
             if self.reading is not None:
-                self._check(name, model, self.reading)
-            yield model
-
-    def _check(self, name: str, model: Any, reading: Reading) -> None:
-        """Refuse a model that cannot read the windows."""
-        used = [int(reading.ids.max()), reading.tokenizer.mask_token_id or 0]
-        if max(used) >= len(model.get_input_embeddings().weight):
-            raise GfmError(
-                f"the tokenizer has tokens that {name} lacks ({max(used)}): name its own by --tokenizer"
-            )
-        window, most = reading.ids.shape[1], longest(model)
-        if window > most:
-            raise GfmError(f"{name} reads {most} tokens at most, not {window}: give a smaller --window")
+                shown = self.reading.shown
+                used = max(int(shown.max()), self.reading.tokenizer.mask_token_id or 0)
+                if used >= size:
+                    raise GfmError(
+                        f"the tokenizer has tokens that {name} lacks ({used}): name its own by --tokenizer"
+                    )
+                check_windows(name, model, shown[:PROBED])
 
     def predictions(self, hidden: Hidden) -> Iterator[Predictions]:
         """The models' distributions over the tokenizer's tokens at hidden ones; all models are in memory."""
@@ -132,7 +141,7 @@ def _fisher(of: Checkpoints) -> Iterable[Row]:
 def _static(of: Checkpoints) -> Iterable[Row]:
     """Of the tokens that the corpus has, in frequency bands; without one of all but the special tokens."""
     matrices = [input_embeddings(model) for model in of.models()]
-    special = [] if of.tokenizer is None else of.tokenizer.all_special_ids
+    special = [] if of.tokenizer is None else special_ids(of.tokenizer)
     known = len(matrices[0]) if of.tokenizer is None else 1 + max(of.tokenizer.get_vocab().values())
     chosen = np.setdiff1d(np.arange(min(known, len(matrices[0]))), special)
     bands: dict[str, Integers] = {}
@@ -147,10 +156,15 @@ def _static(of: Checkpoints) -> Iterable[Row]:
 
 def _contextual(of: Checkpoints) -> Iterable[Row]:
     """Of the windows with nothing hidden."""
-    windows = sampled_windows(of.read().ids, of.seed)
+    reading = of.read()
+    windows = sampled_windows(reading.ids, of.seed, (reading.before, reading.after))
     layers = [layers_of(model, windows) for model in of.models()]
-    if len({len(found[level]) for found in layers for level in LEVELS}) > 1:
-        raise GfmError("the models have different numbers of layers: leave out contextual embeddings by --only")
+    depths = [len(found[""]) - 1 for found in layers]
+    if len(set(depths)) > 1:
+        raise GfmError(
+            f"the models have different numbers of layers ({', '.join(map(str, depths))}), of which none can be "
+            "compared with another: name models of one depth"
+        )
     return contextual_rows(of.base, of.seeds, layers, windows.different)
 
 
@@ -180,6 +194,19 @@ ANALYSES: dict[str, Analysis] = {
 }
 
 
+@dataclass(frozen=True)
+class Analysed:
+    """What came of some models.
+
+    Attributes:
+        tables: the result tables by the name of their chapter.
+        failed: analysis -> why it could not be done, in a clause; the others are not touched by it.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    failed: dict[str, str]
+
+
 def analyse_models(
     names: Sequence[str],
     corpus: Corpus | None = None,
@@ -189,29 +216,33 @@ def analyse_models(
     windows: int = 512,
     mask: float = 0.15,
     seed: int = 42,
-) -> dict[str, pd.DataFrame]:
+    special_tokens: str = "auto",
+) -> Analysed:
     """Result tables of models that share a vocabulary, with the metrics of the book's own ensembles.
 
     Members have the numbers 1, 2, ... in the order of the names, in place of seeds; the condition is the
     corpus with the first model's name, or that name alone. What needs untrained members or the training part is
     not there. Distributions are over the tokenizer's tokens: logits by which a model is padded are left out.
+    Special tokens are neither hidden nor counted, and no hidden states of theirs are compared.
 
     Args:
         names: checkpoints or names of the hub, two or more for what compares them;
             a directory of members stands for all of them.
-        corpus: what the models read, without the special tokens of a sentence.
+        corpus: what the models read.
         tokenizer: a directory or name, instead of those beside the models, which must be equal.
         only: of ``ANALYSES``; None: all that the number of models and the lack of a corpus allow.
-        window: tokens a window.
+        window: tokens a window, special ones included.
         windows: how many are read at most, spread evenly over every second one of the corpus.
         mask: share of tokens hidden for predictions and disagreement.
         seed: of masks and samples.
+        special_tokens: ``auto``: those that the tokenizer's own template puts around each window; ``none``.
 
     Returns:
-        The result tables by the name of their chapter.
+        What could be done, and why the rest could not.
 
     Raises:
-        GfmError: a model or tokenizer cannot be had, vocabularies differ, the corpus is missing or too short.
+        GfmError: a model or tokenizer cannot be had, vocabularies differ, the corpus is missing, too short or
+            unknown to the tokenizer, or nothing could be done.
     """
     members = members_of(names)
     chosen = only or [
@@ -234,6 +265,38 @@ def analyse_models(
         same_tokenizers(members, reader)
     label = Path(names[0]).name if Path(names[0]).exists() else names[0]
     base: Row = {"condition": label if corpus is None else f"{corpus.name}@{label}", "state": "trained"}
-    reading = None if corpus is None else read(corpus, reader, window, windows)
+    reading = None if corpus is None else read(corpus, reader, window, windows, special_tokens)
     models = Checkpoints(members, base, reader, reading, mask, seed)
-    return {ANALYSES[name].chapter: tables.table(ANALYSES[name].rows(models)) for name in chosen}
+    models.check()
+    return _all_that_can(chosen, models)
+
+
+def _all_that_can(chosen: Sequence[str], models: Checkpoints) -> Analysed:
+    """Each of the analyses by itself.
+
+    Raises:
+        GfmError: none could be done.
+    """
+    found = Analysed({}, {})
+    for name in chosen:
+        analysis = ANALYSES[name]
+        try:
+            with torch.random.fork_rng():
+                torch.manual_seed(models.seed)  # for models that draw numbers, as some kinds of attention do
+                found.tables[analysis.chapter] = tables.table(analysis.rows(models))
+        except GfmError as error:
+            found.failed[name] = str(error)
+        except Exception as error:  # whatever an architecture that nobody foresaw does
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            found.failed[name] = f"it does not work on models of this kind ({reason})"
+    if not found.tables:
+        raise GfmError(told(found.failed))
+    return found
+
+
+def told(failed: Mapping[str, str]) -> str:
+    """Which analyses failed and why; a reason that several share is said once."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in failed.items():
+        reasons.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())

@@ -52,12 +52,14 @@ class Windows:
         sampled: places in the flattened ids, ascending, the same for all members.
         different: places in ``sampled``, one for each token that occurs there.
         pooled: windows that are kept, ascending.
+        around: special tokens in front of each window and behind it, which members read, and no more.
     """
 
     ids: Integers
     sampled: Integers
     different: Integers
     pooled: Integers
+    around: tuple[Integers, Integers]
 
 
 def clean_windows(store: TokenStore, window: int, count: int, seed: int = 42) -> Windows:
@@ -74,18 +76,20 @@ def clean_windows(store: TokenStore, window: int, count: int, seed: int = 42) ->
     return sampled_windows(store.windows("test", starts[chosen], window), seed)
 
 
-def sampled_windows(ids: Integers, seed: int = 42) -> Windows:
+def sampled_windows(ids: Integers, seed: int = 42, around: tuple[Integers, Integers] | None = None) -> Windows:
     """Windows with a seeded sample of ``SAMPLE`` of their tokens, and of themselves, or all if there are fewer.
 
     Args:
         ids: token ids, shape (n, window).
         seed: of the sample.
+        around: special tokens in front of each window and behind it; None: none.
     """
     rng = np.random.default_rng(seed)
     sampled = np.sort(rng.choice(ids.size, min(SAMPLE, ids.size), replace=False))
     different = np.sort(np.unique(ids.ravel()[sampled], return_index=True)[1])
     pooled = np.sort(rng.choice(len(ids), min(SAMPLE, len(ids)), replace=False))
-    return Windows(ids, sampled, different, pooled)
+    none: Integers = np.empty(0, np.int64)
+    return Windows(ids, sampled, different, pooled, around or (none, none))
 
 
 @torch.inference_mode()
@@ -107,9 +111,11 @@ def layers_of(model: Any, windows: Windows) -> dict[str, list[Layer]]:
     kept: dict[str, list[list[Matrix]]] = {}
     for begin in range(0, count, step):
         ids = torch.from_numpy(windows.ids[begin : begin + step]).to(model.device)
-        made = model.base_model(input_ids=ids, output_hidden_states=True)
+        before, after = (torch.from_numpy(part).to(ids).expand(len(ids), -1) for part in windows.around)
+        made = model.base_model(input_ids=torch.cat([before, ids, after], 1), output_hidden_states=True)
         # The last is what the head gets: in transformers 5.0 ModernBERT's hidden states end before its final norm.
-        states = (*made.hidden_states[:-1], made.last_hidden_state)
+        read = (*made.hidden_states[:-1], made.last_hidden_state)
+        states = [state[:, before.shape[1] : before.shape[1] + window] for state in read]
         if not moments:
             moments = {level: [Moments(state.shape[-1]) for state in states] for level in LEVELS}
             kept = {level: [[] for _ in states] for level in LEVELS}

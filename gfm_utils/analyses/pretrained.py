@@ -4,19 +4,30 @@ Weights are read from safetensors only, and no code that comes with a model is r
 """
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers.utils import logging
 
-from gfm_utils.ensembles import device
 from gfm_utils.errors import GfmError, first_line
 
+Integers = npt.NDArray[np.int64]
 #: Names of files that hold pickled weights.
 _PICKLED = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+#: Names inside a layer, and those of them that older versions of transformers saved although they follow from
+#: the configuration.
+_LAYER = re.compile(r"\b(?:layers?|h|blocks?)\.\d+\.")
+_BUFFER = re.compile(r"inv_freq$|position_ids$|masked_bias$|attention\.bias$")
+#: Names of modules that hold an embedding for every position.
+_POSITIONS = re.compile(r"(?:^|\.)(?:\w*position_embeddings?|embed_positions|wpe|pos_emb\w*)$")
 
 
 def members_of(names: Sequence[str]) -> list[str]:
@@ -29,21 +40,23 @@ def members_of(names: Sequence[str]) -> list[str]:
 
 
 def load_model(name: str) -> Any:
-    """A masked language model in evaluation mode, in float32.
+    """A masked language model in evaluation mode, in float32, on the CPU.
 
     Args:
         name: a directory with ``config.json`` and ``model.safetensors``, or a name of the Hugging Face hub.
 
     Raises:
-        GfmError: there is no such model, its weights are pickled or missing, it needs code of its own, or it
-            is no masked language model.
+        GfmError: there is no such model, its weights are pickled, missing, misnamed or not finite, it needs code
+            of its own, or it is no masked language model.
     """
     # Without this transformers asks the hub to convert pickled weights.
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
     try:
-        loaded, report = AutoModelForMaskedLM.from_pretrained(
-            name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
-        )
+        with _quiet():
+            loaded, report = AutoModelForMaskedLM.from_pretrained(
+                name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32,
+                output_loading_info=True, ignore_mismatched_sizes=True,
+            )  # fmt: skip
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if (pickled := _pickled(Path(name))) is not None:
             raise GfmError(
@@ -54,12 +67,60 @@ def load_model(name: str) -> Any:
             f"{name} cannot be loaded as a masked language model with safetensors ({_short(error)}); "
             "give a directory that save_pretrained wrote, or a name of the Hugging Face hub"
         ) from error
-    if missing := sorted(report["missing_keys"]):
+    _check_names(name, type(loaded).__name__, report)
+    if loaded.config.is_encoder_decoder:
         raise GfmError(
-            f"{name} lacks {len(missing)} weights of a {type(loaded).__name__} (such as {missing[0]}), so it has "
-            "no head for masked tokens or an architecture of its own: give a masked language model"
+            f"{name} ({type(loaded).__name__}) has an encoder and a decoder, which writes a text anew instead of "
+            "predicting hidden tokens where they stand: give an encoder with a head for masked tokens"
         )
-    return loaded.eval().to(device())
+    broken = {key: int((~value.isfinite()).sum()) for key, value in loaded.named_parameters()}
+    if wrong := [key for key, count in broken.items() if count]:
+        raise GfmError(
+            f"{name} has NaN or infinite numbers among its weights ({sum(broken.values())}, the first in "
+            f"{wrong[0]}): leave it out, or give a checkpoint from before its training failed"
+        )
+    return loaded.eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what transformers prints of names and shapes that do not fit: a sentence is made of it."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def _check_names(name: str, kind: str, report: Mapping[str, Any]) -> None:
+    """Refuse weights that do not fit the model, by what loading reports of their names and shapes."""
+    missing, others = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
+    wrapped = [(key, key.removesuffix(own)) for key in others for own in missing if key.endswith(f".{own}")]
+    if wrapped:
+        key, prefix = wrapped[0]
+        raise GfmError(
+            f"{name} has weights under names that a {kind} does not know ({len(others)}, such as {key}): "
+            f"'{prefix}' in front is left by a wrapper (DataParallel, torch.compile, Lightning); save the model "
+            f"inside it (model.{prefix}save_pretrained), or take '{prefix}' off the names"
+        )
+    if missing:
+        beside = f"; it has {len(others)} others that fit nowhere (such as {others[0]})" if others else ""
+        raise GfmError(
+            f"{name} lacks {len(missing)} weights of a {kind} (such as {missing[0]}), so it has "
+            f"no head for masked tokens or an architecture of its own{beside}: give a masked language model"
+        )
+    if unread := [key for key in others if _LAYER.search(key) and not _BUFFER.search(key)]:
+        raise GfmError(
+            f"{name} has weights in its layers that a {kind} does not use ({len(unread)}, such as {unread[0]}): "
+            "its predictions would not be its own; give a model of the kind that its config.json names"
+        )
+    if report["mismatched_keys"]:
+        key, saved, expected = min(report["mismatched_keys"])
+        raise GfmError(
+            f"{name} has weights of another shape than its config.json says (such as {key}: {tuple(saved)}, not "
+            f"{tuple(expected)}): give the configuration and the weights of one model"
+        )
 
 
 def _pickled(folder: Path) -> Path | None:
@@ -104,12 +165,72 @@ def same_tokenizers(members: Sequence[str], reader: Any) -> None:
             )
 
 
+def special_ids(tokenizer: Any) -> list[int]:
+    """Ids of the special tokens, those without a role of their own included."""
+    added = {token for token, text in tokenizer.added_tokens_decoder.items() if text.special}
+    return sorted({*tokenizer.all_special_ids, *added})
+
+
+def template(tokenizer: Any, sample: str) -> tuple[Integers, Integers]:
+    """The special tokens that a tokenizer puts in front of a text and behind it.
+
+    Args:
+        tokenizer: of Hugging Face, of any kind.
+        sample: a text that it knows.
+
+    Raises:
+        GfmError: it does more than that.
+    """
+    bare, whole = (
+        tokenizer(sample, add_special_tokens=added, verbose=False)["input_ids"] for added in (False, True)
+    )
+    for begin in range(len(whole) - len(bare) + 1):
+        if whole[begin : begin + len(bare)] == bare:
+            return np.asarray(whole[:begin], np.int64), np.asarray(whole[begin + len(bare) :], np.int64)
+    raise GfmError(
+        "what the tokenizer adds to a text stands neither in front of it nor behind it: give --special-tokens none"
+    )
+
+
 def longest(model: Any) -> float:
     """Tokens that a model can read at once; infinite where its positions are relative or rotary."""
-    found = next((part for name, part in model.named_modules() if name.endswith("position_embeddings")), None)
-    if not isinstance(found, torch.nn.Embedding):
+    tables = [part for name, part in model.named_modules() if _POSITIONS.search(name)]
+    found = next((part for part in tables if isinstance(part, torch.nn.Embedding)), None)
+    if found is None:
         return float("inf")
-    return found.num_embeddings - (0 if found.padding_idx is None else found.padding_idx + 1)
+    places = found.num_embeddings - (0 if found.padding_idx is None else found.padding_idx + 1)
+    # Some tables have a few rows more than positions.
+    return min(places, getattr(model.config, "max_position_embeddings", places))
+
+
+@torch.inference_mode()
+def check_windows(name: str, model: Any, shown: Integers) -> None:
+    """Refuse a model that cannot read windows as they are.
+
+    Args:
+        name: of the model.
+        model: on the CPU, where a place that does not exist is an error and no more.
+        shown: some windows, shape (n, window), n above 1.
+
+    Raises:
+        GfmError: it cannot, or what it says is not finite.
+    """
+    window, most = shown.shape[1], longest(model)
+    if window > most:
+        raise GfmError(f"{name} reads {most} tokens at most, not {window}: give a smaller --window")
+    only = getattr(model.config, "segment_means_seq_len", None)
+    advice = "give another --window" if only is None else f"give --window {only}, which its config.json says"
+    try:
+        logits = model(input_ids=torch.from_numpy(shown)).logits
+    except (RuntimeError, ValueError, IndexError, AttributeError, TypeError) as error:
+        raise GfmError(f"{name} cannot read windows of {window} tokens ({_short(error)}): {advice}") from error
+    if logits.shape[:2] != shown.shape:
+        raise GfmError(
+            f"{name} answers {len(shown)} windows of {window} tokens with logits of shape {tuple(logits.shape)}: "
+            f"{advice}"
+        )
+    if not logits.isfinite().all():
+        raise GfmError(f"{name} predicts NaN or infinite numbers although its weights are finite: leave it out")
 
 
 def _short(error: Exception) -> str:

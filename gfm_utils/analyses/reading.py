@@ -9,16 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from gfm_utils.analyses.counting import Counting, frequency_level
+from gfm_utils.analyses.pretrained import special_ids, template
 from gfm_utils.analyses.strata import quarters, share_by_token
 from gfm_utils.corpora import Corpus, Segment
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, unknown
 from gfm_utils.tokens import FEWEST_WINDOWS, choose_positions, mask_all, masked_per_window
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 #: DNA is tokenized in stretches of so many bases: a multiple of every k up to 10, so that no k-mer is cut.
 STRETCH = 10_080
+#: Ways to treat the special tokens of a sentence: those that the tokenizer's own template adds, or none.
+SPECIAL_TOKENS = ("auto", "none")
+#: Share of a corpus that a tokenizer has to know.
+KNOWN = 0.1
 _AT_ONCE = 64  # stretches whose tokens are Python objects at a time
+_SAMPLE = 60  # letters by which a tokenizer shows its template
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,8 @@ class Hidden(NamedTuple):
 
     Attributes:
         windows: which windows of the reading, shape (n,).
-        shown: what a model sees, shape (n, window).
-        positions: places that it predicts, shape (n, m).
+        shown: what a model sees, special tokens around each window included, shape (n, width).
+        positions: places in ``shown`` that it predicts, shape (n, m).
         targets: the true tokens there, shape (n, m).
     """
 
@@ -69,6 +75,8 @@ class Reading:
         windows: tokens side by side, none across records, without the special tokens of a sentence; spread
             evenly over every second window of the corpus.
         aside: how often each token occurs in the windows that are not read, shape (vocabulary,).
+        before: special tokens in front of each window, as models read it.
+        after: special tokens behind it.
     """
 
     corpus: str
@@ -76,11 +84,19 @@ class Reading:
     tokenizer: Any
     windows: _Tokens
     aside: Integers
+    before: Integers
+    after: Integers
 
     @property
     def ids(self) -> Integers:
-        """Token ids of the windows, shape (n, window)."""
+        """Token ids of the windows without special tokens around them, shape (n, window)."""
         return self.windows.ids
+
+    @property
+    def shown(self) -> Integers:
+        """The windows as models read them, shape (n, width): special tokens, window, special tokens."""
+        ends = (np.tile(tokens, (len(self.ids), 1)) for tokens in (self.before, self.after))
+        return np.concatenate([next(ends), self.ids, next(ends)], axis=1)
 
     @property
     def vocabulary(self) -> int:
@@ -100,7 +116,7 @@ class Reading:
             seed: of the masks.
 
         Raises:
-            GfmError: the tokenizer has no mask token, or knows too little of the corpus.
+            GfmError: the tokenizer has no mask token, or knows too few tokens in each window.
         """
         mask = self.tokenizer.mask_token_id
         if mask is None:
@@ -109,17 +125,22 @@ class Reading:
                 "--tokenizer, or analyse the embeddings alone (--only static --only contextual)"
             )
         window = self.ids.shape[1]
-        ordinary = ~np.isin(self.ids, self.tokenizer.all_special_ids)
+        ordinary = ~np.isin(self.ids, special_ids(self.tokenizer))
         usable = np.flatnonzero(ordinary.sum(1) >= masked_per_window(window, rate))
         if len(usable) < FEWEST_WINDOWS:
             raise GfmError(
-                f"the tokenizer knows {ordinary.mean():.0%} of the tokens of {self.corpus}, too little to "
-                "predict anything: give the corpus that it is for, or its own tokenizer by --tokenizer"
+                f"{len(usable)} windows of {self.corpus} have {masked_per_window(window, rate)} tokens that the "
+                f"tokenizer knows, and {FEWEST_WINDOWS} are needed: give the corpus that it is for, its own "
+                "tokenizer by --tokenizer, or a smaller --mask"
             )
-        ids = self.ids[usable]
         positions = choose_positions(usable, window, rate, seed, allowed=ordinary[usable])
-        shown = mask_all(ids, positions, mask)
-        return Hidden(usable, shown, positions, np.take_along_axis(ids, positions, axis=1))
+        targets = np.take_along_axis(self.ids[usable], positions, axis=1)
+        positions = positions + len(self.before)
+        return Hidden(usable, mask_all(self.shown[usable], positions, mask), positions, targets)
+
+    def _at(self, values: npt.NDArray, hidden: Hidden) -> npt.NDArray:
+        """What hidden tokens have of an array of the windows, shape (n, m)."""
+        return np.take_along_axis(values[hidden.windows], hidden.positions - len(self.before), axis=1)
 
     def counting(self, condition: str, hidden: Hidden) -> Counting:
         """What the frequencies of tokens in the rest of the corpus say of hidden ones; there are no n-grams.
@@ -128,7 +149,7 @@ class Reading:
             condition: name of the rows.
             hidden: of ``hidden``.
         """
-        lengths = np.take_along_axis(self.windows.lengths[hidden.windows], hidden.positions, axis=1)
+        lengths = self._at(self.windows.lengths, hidden)
         unit = "base" if self.kind == "dna" else "character"
         return frequency_level(condition, f"bits/{unit}", self.aside, hidden.targets, lengths)
 
@@ -143,29 +164,49 @@ class Reading:
             own = self.windows.map(lambda values: values[hidden.windows])
             strong = (own.strong * own.lengths).sum(1) / own.lengths.sum(1).clip(1)
             found["gc"] = quarters(np.repeat(strong, hidden.positions.shape[1]))
-            soft = np.take_along_axis(own.soft, hidden.positions, axis=1).ravel()
+            soft = self._at(self.windows.soft, hidden).ravel()
             found["soft_masked"] = np.where(soft >= 0.5, "repeat", "rest")
         return found
 
 
-def read(corpus: Corpus, tokenizer: Any, window: int, count: int) -> Reading:
+def read(corpus: Corpus, tokenizer: Any, window: int, count: int, special_tokens: str = "auto") -> Reading:
     """Cut a corpus into windows of the tokenizer's tokens and choose those that models read.
 
     Args:
         corpus: the corpus.
         tokenizer: of Hugging Face, of any kind.
-        window: tokens a window.
+        window: tokens that a model reads at once, special ones included.
         count: how many windows are read at most.
+        special_tokens: one of ``SPECIAL_TOKENS``.
 
     Raises:
-        GfmError: the corpus has too few windows.
+        GfmError: the corpus has too few windows, or tokens that the tokenizer does not know.
     """
-    cut = [_windows(_tokens(segment, tokenizer, corpus.kind), window) for segment in corpus.segments]
+    if special_tokens not in SPECIAL_TOKENS:
+        raise unknown("way to treat special tokens", special_tokens, SPECIAL_TOKENS)
+    none: Integers = np.empty(0, np.int64)
+    ends = (none, none)
+    if special_tokens == "auto":
+        ends = template(tokenizer, corpus.segments[0].text[:_SAMPLE])
+    width = window - sum(map(len, ends))
+    if width < 1:
+        raise GfmError(
+            f"a --window of {window} tokens has no room beside {window - width} special ones: give more"
+        )
+    cut = [_windows(_tokens(segment, tokenizer, corpus.kind), width) for segment in corpus.segments]
     every = _Tokens(*(np.concatenate([getattr(part, field.name) for part in cut]) for field in fields(_Tokens)))
+    known = 1 - np.isin(every.ids, special_ids(tokenizer)).mean() if every.ids.size else 1
+    if known < KNOWN:
+        words = " ".join(map(str, tokenizer.convert_ids_to_tokens(every.ids.flat[:4].tolist())))
+        raise GfmError(
+            f"the tokenizer knows {known:.0%} of the tokens of {corpus.name} (it reads "
+            f"{corpus.segments[0].text[:12]!r}... as {words} ...): give the corpus that it is for, or its own "
+            "tokenizer by --tokenizer"
+        )
     candidates = np.arange(0, len(every.ids), 2)
     if len(candidates) < FEWEST_WINDOWS:
         raise GfmError(
-            f"{corpus.name} has {len(every.ids)} windows of {window} tokens and {2 * FEWEST_WINDOWS - 1} are "
+            f"{corpus.name} has {len(every.ids)} windows of {width} tokens and {2 * FEWEST_WINDOWS - 1} are "
             "needed: give a longer corpus or a smaller --window"
         )
     places = np.linspace(0, len(candidates) - 1, min(count, len(candidates))).round().astype(np.int64)
@@ -173,7 +214,8 @@ def read(corpus: Corpus, tokenizer: Any, window: int, count: int) -> Reading:
     vocabulary = 1 + max(tokenizer.get_vocab().values())
     rest = np.delete(every.ids, chosen, axis=0)
     aside = np.bincount(rest.ravel(), minlength=vocabulary)
-    return Reading(corpus.name, corpus.kind, tokenizer, every.map(lambda values: values[chosen]), aside)
+    windows = every.map(lambda values: values[chosen])
+    return Reading(corpus.name, corpus.kind, tokenizer, windows, aside, *ends)
 
 
 def _tokens(segment: Segment, tokenizer: Any, kind: str) -> _Tokens:

@@ -113,19 +113,26 @@ figure { margin: 1.5rem 0 } figcaption, .note { color: #555; font-size: 0.9rem }
 table { border-collapse: collapse; font-size: 0.85rem } td, th { padding: 0.2rem 0.6rem; text-align: left }"""
 
 
-def write_report(tables: Mapping[str, pd.DataFrame], path: Path, command: str) -> Path:
+def write_report(
+    tables: Mapping[str, pd.DataFrame], path: Path, command: str, failed: Mapping[str, str] | None = None
+) -> Path:
     """Write the charts of some result tables, those of ``SECTIONS``, as one HTML page, and return its path.
 
     Args:
         tables: by the name of their chapter; others are passed over.
         path: of the page.
         command: that made the tables.
+        failed: analyses that gave no table, each with the reason.
     """
     with tempfile.TemporaryDirectory() as folder:
         offline.copy_vega(Path(folder) / "kept", Path(folder))
         bundle = (Path(folder) / offline.VEGA_BUNDLE).read_text(encoding="utf-8")
     bundle = re.sub("</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE)  # or it would end its own element
     parts = [part for name, table in tables.items() if name in SECTIONS for part in _section(name, table)]
+    missing = "".join(
+        f"<p><strong>Not done: {html.escape(name)}.</strong> {html.escape(reason)}</p>\n"
+        for name, reason in (failed or {}).items()
+    )
     names = dict.fromkeys(name for table in tables.values() for name in conditions_of(table))
     title = html.escape(", ".join(names))
     with atomic(path) as temporary:
@@ -136,6 +143,7 @@ def write_report(tables: Mapping[str, pd.DataFrame], path: Path, command: str) -
             f"<body><main><h1>{title}</h1>\n"
             f'<p class="note"><code>{html.escape(command)}</code><br>Brackets and bars are 95 % intervals over '
             "the models, which two models do not allow. There are no untrained models to compare with.</p>\n"
+            + missing
             + "\n".join(parts)
             + "\n</main></body></html>\n",
             encoding="utf-8",

@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.spatial
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from safetensors.torch import load_file, save_file
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -23,6 +25,7 @@ from transformers import (
 from gfm_utils import cli
 from gfm_utils.analyses import (
     analyse_models,
+    checkpoints,
     contextual_embeddings,
     disagreement,
     output_distributions,
@@ -32,7 +35,7 @@ from gfm_utils.analyses.alignment import procrustes
 from gfm_utils.analyses.checkpoints import ANALYSES
 from gfm_utils.analyses.pretrained import members_of
 from gfm_utils.analyses.reading import read
-from gfm_utils.corpora import load
+from gfm_utils.corpora import Corpus, Segment, load
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.select import value_of
 from gfm_utils.tables import COLUMNS
@@ -93,7 +96,7 @@ def berts(tmp_path_factory, corpus):
 
 @pytest.fixture(scope="module")
 def tables_of_berts(berts, corpus):
-    return analyse_models(berts, corpus, windows=32)
+    return analyse_models(berts, corpus, windows=32).tables
 
 
 def test_plain_berts_have_the_metrics_of_our_ensembles(tables_of_berts, corpus, trained, smoke):
@@ -139,7 +142,7 @@ def test_predictions_are_over_the_tokenizers_tokens_whatever_the_padding(tables_
 
 def test_masks_are_seeded_and_analyses_see_the_same_ones(berts, corpus):
     first, second, other = (
-        analyse_models(berts, corpus, only=["disagreement"], windows=16, seed=seed)["disagreement"]
+        analyse_models(berts, corpus, only=["disagreement"], windows=16, seed=seed).tables["disagreement"]
         for seed in (1, 1, 2)
     )
     assert first.equals(second) and not first["value"].equals(other["value"])
@@ -149,7 +152,8 @@ def test_masks_are_seeded_and_analyses_see_the_same_ones(berts, corpus):
 def test_other_families_on_dna_by_k_mers(family, trained, genome, tmp_path):
     tokenizer = trained[1].store.tokenizer
     paths = save_members(tmp_path, tokenizer, count=2, padding=3, family=family)
-    found = analyse_models(paths, genome, windows=16, only=["predictions", "disagreement", "contextual"])
+    chosen = ["predictions", "disagreement", "contextual"]
+    found = analyse_models(paths, genome, windows=16, only=chosen).tables
     name = f"{genome.name}@{family}-0"
     bits, per_base = (
         value_of(found["predictions"], name, "nll", state="trained", unit=unit)["value"]
@@ -164,7 +168,7 @@ def test_other_families_on_dna_by_k_mers(family, trained, genome, tmp_path):
 
 
 def test_identical_models_agree(berts, corpus):
-    table = analyse_models([berts[0]] * 3, corpus, only=["disagreement"], windows=8)["disagreement"]
+    table = analyse_models([berts[0]] * 3, corpus, only=["disagreement"], windows=8).tables["disagreement"]
     name = f"{corpus.name}@bert-0"
     for metric, value in (("js_distance", 0), ("mutual_information", 0), ("top1_agreement", 1)):
         assert value_of(table, name, metric, state="trained")["value"] == pytest.approx(value, abs=1e-6)
@@ -172,17 +176,17 @@ def test_identical_models_agree(berts, corpus):
 
 
 def test_one_model_has_predictions_and_fisher_information_without_intervals(berts, corpus):
-    one = analyse_models(berts[:1], corpus, windows=8)
+    one = analyse_models(berts[:1], corpus, windows=8).tables
     assert set(one) == {"predictions", "fisher"}
     means = one["fisher"][one["fisher"]["member"].isna()]
     assert means["low"].isna().all() and means["value"].notna().all()
-    alone = analyse_models(berts[:1], corpus, only=["fisher"], windows=8)["fisher"]
+    alone = analyse_models(berts[:1], corpus, only=["fisher"], windows=8).tables["fisher"]
     pd.testing.assert_frame_equal(alone, one["fisher"])
 
 
 def test_static_numbers_without_corpus_and_tokenizer(tmp_path):
     paths = [save_model(tmp_path / f"{seed}", seed=seed) for seed in (1, 2)]
-    found = analyse_models(paths)
+    found = analyse_models(paths).tables
     assert set(found) == {"static_embeddings"}
     table = found["static_embeddings"]
     first, second = (
@@ -198,7 +202,7 @@ def test_our_ensemble_is_its_members(trained, smoke):
     folder = trained[0].members[0].path.parent
     assert members_of([str(folder)]) == [str(member.path) for member in trained[0].members]
     corpus = load(trained[0].condition.rpartition("@")[0])
-    found = analyse_models([str(folder)], corpus, only=["static", "predictions"], windows=32)
+    found = analyse_models([str(folder)], corpus, only=["static", "predictions"], windows=32).tables
     table, own = found["static_embeddings"], static_embeddings(trained[:1])
     ours, theirs = (
         rows[(rows["metric"] == "linear_cka") & rows["axis"].isna() & (rows["state"] == "trained")]["value"]
@@ -217,6 +221,10 @@ def test_our_ensemble_is_its_members(trained, smoke):
 def test_what_cannot_be_compared_is_one_sentence(berts, corpus, genome, trained, tmp_path):
     pieces = word_pieces(corpus)
     deep = save_members(tmp_path / "deep", pieces, count=1, padding=7, layers=3)[0]
+    broken = save_members(tmp_path / "broken", pieces, count=1, padding=7)[0]
+    spoiled = load_file(f"{broken}/model.safetensors")
+    spoiled["bert.embeddings.word_embeddings.weight"][3] = float("nan")
+    save_file(spoiled, f"{broken}/model.safetensors", metadata={"format": "pt"})
     other = save_members(tmp_path / "other", trained[0].store.tokenizer, count=1)[0]
     mute = save_members(tmp_path / "mute", pieces, count=2, padding=7)
     pieces.mask_token = None
@@ -230,16 +238,139 @@ def test_what_cannot_be_compared_is_one_sentence(berts, corpus, genome, trained,
         ({"names": berts, "only": ["fischer"]}, "unknown analysis"),
         ({"names": [*berts, save_model(tmp_path / "wide", 999)], "corpus": corpus}, "share a vocabulary"),
         ({"names": [berts[0], other], "corpus": corpus}, "another tokenizer"),
-        ({"names": [*berts, deep], "corpus": corpus, "only": ["contextual"]}, "numbers of layers"),
+        ({"names": [*berts, deep], "corpus": corpus, "only": ["contextual"]}, r"layers \(2, 2, 2, 3\)"),
+        ({"names": [*berts, broken], "corpus": corpus}, r"broken/bert-0 has NaN or infinite numbers .* \(16,"),
         ({"names": [str(tmp_path / "wide")] * 2, "corpus": corpus}, "no tokenizer"),
         ({"names": berts, "corpus": corpus, "window": 10**6}, "windows of 1000000 tokens"),
         ({"names": berts, "corpus": corpus, "window": 600}, "reads 512 tokens at most"),
         ({"names": mute, "corpus": corpus, "only": ["predictions"]}, "no mask token"),
-        ({"names": dna, "corpus": corpus, "only": ["disagreement"]}, "the tokenizer knows .* of the tokens"),
+        ({"names": dna, "corpus": corpus}, "the tokenizer knows 0% of the tokens"),
     ):
         with pytest.raises(GfmError, match=message) as caught:
             analyse_models(**arguments)
         assert "\n" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def letters():
+    """Single bases, with ``[CLS]`` in front and ``[SEP]`` behind."""
+    vocabulary = {word: place for place, word in enumerate([*SPECIAL, *"ACGT"])}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex("."), behavior="isolated")
+    ends = [(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")]
+    made.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+    roles = {token[1:-1].lower() + "_token": token for token in SPECIAL}
+    return PreTrainedTokenizerFast(tokenizer_object=made, **roles)
+
+
+@pytest.fixture(scope="module")
+def bases():
+    """A corpus of 2,000 random bases."""
+    text = "".join(np.random.default_rng(0).choice(list("ACGT"), 2000))
+    return Corpus("bases", "dna", [Segment("0", 0, text)], "checksum", "", "", "here")
+
+
+def of_member(table, metric, member, x=None):
+    rows = table[(table["metric"] == metric) & (table["member"] == member)]
+    return (rows if x is None else rows[rows["x"] == x])["value"].item()
+
+
+def test_members_of_other_widths_and_depths_are_compared(letters, bases, tmp_path):
+    """A narrow one, one with a layer more, and one that is wide and untied."""
+    narrow = save_members(tmp_path, letters, count=1, layers=1)[0]
+    deep = save_members(tmp_path / "deep", letters, count=1)[0]
+    shape = {"layers": 1, "hidden_size": 24, "num_attention_heads": 3, "tie_word_embeddings": False}
+    wide = save_members(tmp_path / "wide", letters, count=1, **shape)[0]
+    found = analyse_models([narrow, deep, wide], bases, windows=6, window=16)
+    assert set(found.failed) == {"contextual"} and "layers (1, 2, 1)" in found.failed["contextual"]
+    assert set(found.tables) == {"predictions", "disagreement", "static_embeddings", "fisher"}
+    assert all(table["value"].notna().all() for table in found.tables.values())
+    matrices = [
+        load_file(f"{path}/model.safetensors")["bert.embeddings.word_embeddings.weight"].double().numpy()[-4:]
+        for path in (narrow, wide)
+    ]
+    padded = np.pad(matrices[0], ((0, 0), (0, 8)))
+    table = found.tables["static_embeddings"]
+    disparity = table[(table["metric"] == "procrustes_disparity") & (table["member"] == 1) & (table["other"] == 3)]
+    assert disparity["value"].item() == pytest.approx(scipy.spatial.procrustes(padded, matrices[1])[2], abs=1e-12)
+    fisher = found.tables["fisher"]
+    groups = fisher[(fisher["metric"] == "fisher_share") & (fisher["axis"] == "group")]
+    having = {x: set(rows["member"].dropna()) for x, rows in groups.groupby("x")}
+    assert (
+        having["encoder.0"] == {1, 2, 3} and having["encoder.1"] == {2} and having["decoder.weight"] == {1, 2, 3}
+    )
+    assert having["decoder.cross"] == {1, 2}  # of a tied matrix alone
+    for member, path in ((1, narrow), (2, deep), (3, wide)):
+        alone = analyse_models([path], bases, only=["fisher"], windows=6, window=16).tables["fisher"]
+        for x in having:
+            if member in having[x]:
+                own = of_member(groups, "fisher_share", member, x)
+                assert own == pytest.approx(of_member(alone[alone["axis"] == "group"], "fisher_share", 1, x))
+
+
+def test_special_tokens_are_read_and_not_counted(letters, bases, tmp_path):
+    """What a model says with ``[CLS]`` and ``[SEP]`` around each window, against its own code."""
+    path = save_members(tmp_path, letters, count=2)[1]
+    model = BertForMaskedLM.from_pretrained(path).eval()
+    reading = read(bases, letters, 16, 6)
+    hidden = reading.hidden(0.15, 42)
+    assert hidden.shown.shape == (6, 16) and (hidden.shown[:, [0, -1]] == [2, 3]).all()
+    with torch.no_grad():
+        whole = model.bert(torch.tensor(reading.shown)).last_hidden_state[:, 1:-1].double()
+        log_p = model(torch.tensor(hidden.shown)).logits.double().log_softmax(-1)
+    picked = np.take_along_axis(log_p.numpy(), hidden.positions[..., None], 1)
+    nll = -np.take_along_axis(picked, hidden.targets[..., None], 2).mean() / np.log(2)
+    given = {"windows": 6, "window": 16, "only": ["predictions", "contextual"]}
+    found = analyse_models([path, path], bases, **given).tables
+    per_token = found["predictions"]
+    per_token = per_token[(per_token["unit"] == "bits/token") & per_token["axis"].isna()]
+    assert of_member(per_token, "nll", 1) == pytest.approx(nll, abs=1e-6)
+    layers = found["contextual_embeddings"]
+    unit = whole.flatten(0, 1) / whole.flatten(0, 1).norm(dim=1, keepdim=True)
+    expected = float((len(unit) * unit.mean(0).square().sum() - 1) / (len(unit) - 1))  # over different tokens
+    assert of_member(layers, "anisotropy", 1, "encoder.1") == pytest.approx(expected, abs=1e-6)
+    assert layers.loc[layers["metric"] == "anisotropy", "n"].max() == 6 * 14
+    bare = analyse_models([path, path], bases, **given, special_tokens="none").tables["predictions"]
+    bare = bare[(bare["unit"] == "bits/token") & bare["axis"].isna()]
+    assert of_member(bare, "nll", 1) != pytest.approx(nll, abs=1e-6)
+    assert bare.loc[bare["metric"] == "unigram_nll", "n"].item() == hidden.targets.size
+
+
+def test_an_analysis_that_fails_takes_no_other_with_it(letters, bases, tmp_path, monkeypatch):
+    paths = save_members(tmp_path, letters, count=2, layers=1)
+    given = {"windows": 6, "window": 16}
+    whole = analyse_models(paths, bases, **given)
+    assert not whole.failed and len(whole.tables) == len(ANALYSES)
+
+    def broken(*arguments):
+        raise RuntimeError("no such thing\nat line 3")
+
+    monkeypatch.setattr(checkpoints, "layers_of", broken)
+    found = analyse_models(paths, bases, **given)
+    reason = "it does not work on models of this kind (RuntimeError: no such thing)"
+    assert found.failed == {"contextual": reason}
+    assert set(found.tables) == set(whole.tables) - {"contextual_embeddings"}
+    for name, table in found.tables.items():
+        pd.testing.assert_frame_equal(table, whole.tables[name])
+    with pytest.raises(GfmError) as caught:
+        analyse_models(paths, bases, only=["contextual"], **given)
+    assert str(caught.value) == f"contextual: {reason}"
+
+
+def test_random_numbers_that_models_draw_are_seeded(letters, bases, tmp_path, monkeypatch):
+    paths = save_members(tmp_path, letters, count=1, layers=1)
+
+    def noise(of):
+        yield {"condition": "noise", "metric": "noise", "unit": "1", "value": float(torch.rand(()))}
+
+    monkeypatch.setitem(ANALYSES, "noise", checkpoints.Analysis("noise", noise, several=False))
+    before = torch.get_rng_state()
+    first, second, other = (
+        analyse_models(paths, bases, only=["noise"], windows=6, window=16, seed=seed).tables["noise"]["value"]
+        for seed in (1, 1, 2)
+    )
+    assert first.equals(second) and (first != other).all()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_command_writes_a_table_a_chapter_and_a_report(berts, toy_text, tmp_path, capsys, monkeypatch):
@@ -256,6 +387,45 @@ def test_the_command_writes_a_table_a_chapter_and_a_report(berts, toy_text, tmp_
     assert {path.stem for path in out.glob("*.parquet")} == {analysis.chapter for analysis in ANALYSES.values()}
     assert json.loads((out / "provenance.json").read_text())["configuration"]["models"] == berts
     assert "No untrained members" in printed.err and (out / "report.html").is_file()
+
+
+def test_the_command_tells_which_analysis_failed(letters, tmp_path, capsys, monkeypatch):
+    (tmp_path / "bases.fa").write_text(">a\n" + "".join(np.random.default_rng(0).choice(list("ACGT"), 2000)))
+    paths = [save_members(tmp_path / f"{layers}", letters, count=1, layers=layers)[0] for layers in (1, 2)]
+    out = tmp_path / "out"
+    given = [
+        "--corpus",
+        str(tmp_path / "bases.fa"),
+        "--windows",
+        "6",
+        "--window",
+        "16",
+        "--out",
+        str(out),
+        "--json",
+    ]
+    chosen = ["--only", "static", "--only", "contextual", "--special-tokens", "none"]
+    monkeypatch.setattr(sys, "argv", ["gfm", "analyse", *paths, *given, *chosen])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 1
+    printed = capsys.readouterr()
+    reason = (
+        "the models have different numbers of layers (1, 2), of which none can be compared with another: name "
+        "models of one depth"
+    )
+    *rows, last = json.loads(printed.out)
+    assert {"procrustes_disparity"} < {row["metric"] for row in rows} and all(
+        set(row) == set(COLUMNS) for row in rows
+    )
+    assert last == {**dict.fromkeys(COLUMNS), "analysis": "contextual", "error": reason}
+    told = f"gfm: 1 of 2 analyses failed, the others are done; contextual: {reason}"
+    assert printed.err.splitlines()[-1] == told
+    assert [path.name for path in out.glob("*.parquet")] == ["static_embeddings.parquet"]
+    about = json.loads((out / "provenance.json").read_text())["configuration"]
+    assert about["failed"] == {"contextual": reason} and about["special_tokens"] == "none"
+    page = (out / "report.html").read_text()
+    assert f"<strong>Not done: contextual.</strong> {reason}" in page
 
 
 def test_without_a_report_nothing_of_the_book_is_loaded(tmp_path):

@@ -4,11 +4,26 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import BertConfig, BertForMaskedLM, BertModel, GPT2Config, GPT2LMHeadModel
+from safetensors.torch import load_file, save_file
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BertForMaskedLM,
+    BertForPreTraining,
+    BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
+    NystromformerConfig,
+    NystromformerForMaskedLM,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RoFormerConfig,
+    RoFormerForMaskedLM,
+)
 
 from gfm_utils.analyses import pretrained
-from gfm_utils.analyses.pretrained import load_model, load_tokenizer
+from gfm_utils.analyses.pretrained import check_windows, load_model, load_tokenizer, longest
 from gfm_utils.errors import GfmError
 
 CONFIG = BertConfig(
@@ -127,3 +142,112 @@ def test_models_of_another_kind_are_refused(tmp_path):
 def test_a_configuration_is_no_tokenizer(bert):
     with pytest.raises(GfmError, match="no tokenizer"):
         load_tokenizer(str(bert))
+
+
+def resaved(path, change):
+    """A checkpoint whose weights are what ``change`` makes of them."""
+    weights = path / "model.safetensors"
+    save_file(change(load_file(weights)), weights, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model."])
+def test_names_that_a_wrapper_leaves_are_told(bert, prefix, capfd):
+    resaved(bert, lambda saved: {prefix + key: value for key, value in saved.items()})
+    with pytest.raises(GfmError) as caught:
+        load_model(str(bert))
+    key = f"{prefix}bert.embeddings.LayerNorm.bias"
+    message = str(caught.value)
+    assert f"does not know (26, such as {key}): '{prefix}' in front" in message
+    assert f"model.{prefix}save_pretrained" in message and "\n" not in message
+    assert capfd.readouterr() == ("", "")  # nor does transformers print its list of names
+
+
+def test_weights_that_are_not_read_are_told(bert, tmp_path):
+    """An encoder of relative positions that the architecture no longer has would predict something else."""
+    own = "bert.encoder.layer.0.attention.self.distance_embedding.weight"
+    resaved(bert, lambda saved: {**saved, own: torch.zeros(3, 8)})
+    with pytest.raises(GfmError, match=rf"in its layers that .* does not use \(1, such as {own}\)"):
+        load_model(str(bert))
+    old = {"bert.embeddings.position_ids": torch.zeros(1, 8), "bert.encoder.layer.0.inv_freq": torch.zeros(8)}
+    resaved(bert, lambda saved: {key: value for key, value in saved.items() if key != own} | old)
+    assert load_model(str(bert))
+    BertForPreTraining(CONFIG).save_pretrained(tmp_path / "both-heads")
+    assert load_model(str(tmp_path / "both-heads"))
+
+
+def test_a_configuration_of_another_width_is_refused(bert):
+    changed(bert, hidden_size=32)
+    with pytest.raises(GfmError, match=r"such as bert\.embeddings\.LayerNorm\.bias: \(16,\), not \(32,\)"):
+        load_model(str(bert))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(bert, value):
+    broken = "bert.encoder.layer.0.output.dense.weight"
+
+    def spoil(saved):
+        saved[broken][0, :2] = value
+        return saved
+
+    resaved(bert, spoil)
+    with pytest.raises(GfmError, match=rf"bert has NaN or infinite numbers .* \(2, the first in {broken}\)"):
+        load_model(str(bert))
+
+
+def test_a_model_with_a_decoder_is_refused(tmp_path):
+    shape = dict.fromkeys(("encoder_layers", "decoder_layers", "encoder_attention_heads"), 1)
+    shape |= {"d_model": 16, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "decoder_attention_heads": 1}
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "forced_eos_token_id": 2}
+    config = BartConfig(vocab_size=30, max_position_embeddings=16, decoder_start_token_id=2, **shape, **special)
+    BartForConditionalGeneration(config).save_pretrained(tmp_path)
+    with pytest.raises(GfmError, match=r"\(BartForConditionalGeneration\) has an encoder and a decoder"):
+        load_model(str(tmp_path))
+
+
+SHAPE = {
+    "vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "intermediate_size": 32, "max_position_embeddings": 32,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [
+        (lambda: BertForMaskedLM(BertConfig(**SHAPE)), 32),
+        (lambda: RobertaForMaskedLM(RobertaConfig(**SHAPE, pad_token_id=1)), 30),
+        (lambda: RoFormerForMaskedLM(RoFormerConfig(**SHAPE)), 32),
+        (
+            lambda: NystromformerForMaskedLM(
+                NystromformerConfig(**SHAPE, segment_means_seq_len=32, num_landmarks=8)
+            ),
+            32,
+        ),
+    ],
+)
+def test_the_longest_window_is_read_and_no_longer_one(model, most):
+    made = model().eval()
+    assert longest(made) == most
+    windows = torch.arange(3 * most).reshape(3, most).numpy() % 30
+    check_windows("one", made, windows)
+    with pytest.raises(GfmError, match=f"one reads {most} tokens at most, not {2 * most}: give a smaller"):
+        check_windows("one", made, windows.repeat(2, axis=1))
+
+
+@pytest.mark.parametrize("window", [8, 12, 16, 24])
+def test_windows_that_an_architecture_takes_apart_are_refused(window):
+    """Nystromformer averages over segments of a fixed length: other windows mix or fail, two of half at once."""
+    config = NystromformerConfig(**SHAPE, segment_means_seq_len=32, num_landmarks=8, conv_kernel_size=3)
+    made = NystromformerForMaskedLM(config).eval()
+    windows = torch.arange(3 * window).reshape(3, window).numpy() % 30
+    with pytest.raises(GfmError, match=f"cannot read windows of {window} tokens .*: give --window 32") as caught:
+        check_windows("one", made, windows)
+    assert "\n" not in str(caught.value)
+
+
+def test_answers_that_are_not_finite_are_refused(bert):
+    made = load_model(str(bert))
+    with torch.no_grad():
+        made.cls.predictions.bias[3] = torch.finfo(torch.float32).max
+        made.cls.predictions.transform.LayerNorm.weight *= 3e38
+    with pytest.raises(GfmError, match="although its weights are finite"):
+        check_windows("one", made, torch.arange(24).reshape(3, 8).numpy())

@@ -1,12 +1,15 @@
 """What models read: windows, lengths of tokens, seeded masks, and the frequencies of the rest."""
 
+import itertools
+
 import numpy as np
 import pytest
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import EsmTokenizer, PreTrainedTokenizerFast
 
+from gfm_utils.analyses.pretrained import special_ids
 from gfm_utils.analyses.reading import read
-from gfm_utils.corpora import load
+from gfm_utils.corpora import Corpus, Segment, load
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens import SPECIAL
 
@@ -22,7 +25,7 @@ class Slow:
     def __getattr__(self, name):
         return getattr(self.fast, name)
 
-    def __call__(self, texts, return_offsets_mapping, **options):
+    def __call__(self, texts, return_offsets_mapping=False, **options):
         assert not return_offsets_mapping
         return self.fast(texts, **options)
 
@@ -50,7 +53,12 @@ def test_windows_are_the_corpus_and_the_rest_is_counted(genome, codons):
 
 def test_text_lengths_add_up_to_the_characters(toy_text, trained):
     corpus, tokenizer = load(str(toy_text)), trained[0].store.tokenizer
-    vocabulary = {word: place for place, word in enumerate([*SPECIAL, "a", "##a"])}
+    words = [
+        *SPECIAL,
+        *"etaoinshrdlu",
+        *(f"##{letter}" for letter in "etaoinshrdlu"),
+    ]  # others make a word unknown
+    vocabulary = {word: place for place, word in enumerate(words)}
     made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
     for one in (tokenizer, PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]")):
@@ -126,3 +134,131 @@ def test_the_level_of_frequencies_is_that_of_the_rest(genome, codons):
 def test_too_short_a_corpus_is_refused(genome, codons):
     with pytest.raises(GfmError, match="windows of 6000 tokens"):
         read(genome, codons, 6000, 10)
+
+
+def six_mers(folder):
+    """As the Nucleotide Transformer cuts DNA: 6-mers, what is left in single bases, ``<cls>`` in front."""
+    words = ["<unk>", "<pad>", "<mask>", "<cls>", *map("".join, itertools.product("ATCG", repeat=6)), *"ATCGN"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    return EsmTokenizer(str(folder / "vocab.txt"), eos_token=None)
+
+
+def byte_pairs(template=""):
+    """As the paper's code makes them: special tokens ``<UNK>`` to ``<MASK>``, words split at white space."""
+    roles = ("unk", "pad", "cls", "sep", "mask")
+    special = [f"<{role.upper()}>" for role in roles]
+    made = Tokenizer(models.BPE(unk_token="<UNK>"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.BpeTrainer(vocab_size=80, special_tokens=special, show_progress=False)
+    made.train_from_iterator([PROSE], trainer)
+    if template:
+        ids = [(token, made.token_to_id(token)) for token in special if token in template]
+        made.post_processor = processors.TemplateProcessing(single=template, special_tokens=ids)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, **{f"{role}_token": token for role, token in zip(roles, special, strict=True)}
+    )
+
+
+PROSE = "a model of some words tells more words than it was told and <MASK> is none of them; "
+
+
+def written(kind, *texts):
+    """A corpus of the given records."""
+    segments = [Segment(str(number), 0, text) for number, text in enumerate(texts)]
+    return Corpus("one", kind, segments, "checksum", "", "", "here")
+
+
+def test_six_mers_have_their_token_in_front(tmp_path):
+    """4,105 entries; the model reads ``<cls>`` and is asked for none, and no symbol or frequency counts it."""
+    tokenizer, rng = six_mers(tmp_path), np.random.default_rng(0)
+    bases = "".join(rng.choice(list("ACGT"), 6 * 15 * 12))
+    reading = read(written("dna", bases), tokenizer, 16, 100)
+    assert len(tokenizer) == reading.vocabulary == 4105
+    assert reading.before.tolist() == [tokenizer.cls_token_id] == [3] and reading.after.size == 0
+    assert reading.ids.shape == (6, 15) and reading.shown.shape == (6, 16)
+    assert (reading.shown[:, 0] == 3).all() and reading.counts[3] == 0 and reading.counts.sum() == 12 * 15
+    expected = [bases[begin : begin + 90] for begin in range(0, len(bases), 180)]
+    assert ["".join(tokenizer.convert_ids_to_tokens(window.tolist())) for window in reading.ids] == expected
+    hidden = reading.hidden(0.2, 0)
+    assert hidden.positions.min() >= 1 and (hidden.targets > 3).all() and hidden.targets.shape == (6, 3)
+    assert (hidden.shown[:, 0] == 3).all() and (hidden.shown == tokenizer.mask_token_id).sum() == 18
+    np.testing.assert_array_equal(np.take_along_axis(reading.shown, hidden.positions, 1), hidden.targets)
+    level = reading.counting("a@b", hidden)
+    assert (level.lengths == 6).all()
+    bands = reading.bands(hidden)
+    assert {name: band.shape for name, band in bands.items()} == dict.fromkeys(bands, (18,))
+
+
+def test_soft_masked_bases_are_those_of_the_hidden_tokens(tmp_path):
+    """Special tokens in front move the places that a model is asked for, not those of the bases."""
+    bases = "".join(np.random.default_rng(1).choice(list("ACGT"), 6 * 7 * 10))
+    corpus = written("dna", bases)
+    lower = np.zeros(len(bases), bool)
+    lower[6 * 7 * 4 :] = True
+    corpus.segments[0] = Segment("0", 0, bases, lower)
+    reading = read(corpus, six_mers(tmp_path), 8, 100)
+    hidden = reading.hidden(0.3, 0)
+    soft = np.repeat(hidden.windows >= 2, hidden.positions.shape[1])  # windows 0, 2, 4, 6, 8 are read
+    np.testing.assert_array_equal(reading.bands(hidden)["soft_masked"] == "repeat", soft)
+
+
+@pytest.mark.parametrize(
+    ("template", "asked", "before", "after"),
+    [
+        ("", "auto", [], []),
+        ("<CLS> $A <SEP>", "auto", ["<CLS>"], ["<SEP>"]),
+        ("$A <SEP>", "auto", [], ["<SEP>"]),
+        ("<CLS> $A <SEP>", "none", [], []),
+    ],
+)
+def test_the_tokenizers_own_template_is_read(template, asked, before, after):
+    tokenizer = byte_pairs(template)
+    reading = read(written("text", PROSE * 30), tokenizer, 12, 100, asked)
+    assert tokenizer.convert_ids_to_tokens(reading.before.tolist()) == before
+    assert tokenizer.convert_ids_to_tokens(reading.after.tolist()) == after
+    assert reading.shown.shape[1] == 12 and reading.ids.shape[1] == 12 - len(before + after)
+    hidden = reading.hidden(0.5, 0)
+    ends = [place for place, there in ((0, before), (11, after)) if there]
+    assert not np.isin(hidden.positions, ends).any()
+    visible = np.ones(hidden.shown.shape, bool)
+    np.put_along_axis(visible, hidden.positions, False, 1)
+    np.testing.assert_array_equal(hidden.shown[visible], reading.shown[hidden.windows][visible])
+    assert (hidden.shown[~visible] == tokenizer.mask_token_id).all()
+
+
+def test_a_text_that_names_a_special_token_holds_none():
+    tokenizer = byte_pairs("<CLS> $A <SEP>")
+    reading = read(written("text", PROSE * 30), tokenizer, 12, 10**6)
+    assert reading.counts[[tokenizer.mask_token_id, tokenizer.cls_token_id]].tolist() == [0, 0]
+    assert "<MASK>" in "".join(tokenizer.convert_ids_to_tokens(reading.ids.ravel().tolist()))
+
+
+def test_special_tokens_without_a_role_are_not_hidden():
+    """As in a tokenizer.json alone: only the unknown token has its role there."""
+    tokenizer = byte_pairs()
+    bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, mask_token="<MASK>")
+    assert bare.all_special_ids == [4]
+    assert special_ids(bare) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05])
+def test_a_tokenizer_that_knows_next_to_nothing_is_refused(share):
+    """Lower-case letters alone: one word in twenty is known, or none."""
+    made = Tokenizer(models.WordLevel({"[UNK]": 0, "a": 1, "c": 2, "g": 3, "t": 4, "AA": 5}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(".."), behavior="isolated")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, unk_token="[UNK]", mask_token="[UNK]")
+    known = round(100 * share)
+    text = ("AA" * known + "CG" * (100 - known)) * 10
+    message = rf"knows {share:.0%} of the tokens of one \(it reads '{text[:12]}'\.\.\. as .* \.\.\.\): give the"
+    with pytest.raises(GfmError, match=message):
+        read(written("dna", text), tokenizer, 8, 10)
+    assert read(written("dna", ("AA" * 20 + "CG" * 80) * 10), tokenizer, 8, 10).ids.shape == (10, 8)
+
+
+@pytest.mark.parametrize(
+    ("window", "asked", "message"),
+    [(2, "auto", "has no room beside 2 special ones"), (8, "automatic", "unknown way to treat special tokens")],
+)
+def test_no_room_and_no_such_way_are_refused(window, asked, message):
+    with pytest.raises(GfmError, match=message):
+        read(written("text", PROSE * 30), byte_pairs("<CLS> $A <SEP>"), window, 10, asked)

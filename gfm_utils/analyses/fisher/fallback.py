@@ -37,6 +37,8 @@ def gradients(model: Any, examples: MaskedTokens) -> dict[str, torch.Tensor]:
         examples: windows; their gradients are held together.
     """
     wrapped = _Logits(model)
+    with torch.no_grad():  # BigBird chooses its kind of attention when it first reads, with random numbers
+        wrapped(examples.ids[:1], examples.positions[:1].clamp(min=0), torch.ones_like(examples.ids[:1]))
     named = dict(model.named_parameters())
     names = {id(value): name for name, value in named.items()}
     alias = {n: names[id(v)] for n, v in model.named_parameters(remove_duplicate=False)}
@@ -63,10 +65,15 @@ def gradients(model: Any, examples: MaskedTokens) -> dict[str, torch.Tensor]:
     if examples.attention is not None and not examples.attention.all():
         given.append(examples.attention)
     else:
-        with _eager_attention(model):
-            found: dict[str, torch.Tensor] = vmap(per_example, in_dims=(None, *[0] * len(given)))(values, *given)
-        return found
-    # transformers look into a mask of padding, which vmap forbids: windows go one by one
+        try:
+            with _eager_attention(model):
+                found: dict[str, torch.Tensor] = vmap(per_example, (None, *[0] * len(given)))(values, *given)
+            return found
+        except RuntimeError as error:
+            if "vmap" not in str(error):
+                raise
+    # vmap forbids to draw random numbers, and to look into a mask of padding, as transformers do: windows go one
+    # by one
     alone = [per_example(values, *(tensor[row] for tensor in given)) for row in range(len(examples))]
     return {name: torch.stack([one[name] for one in alone]) for name in values}
 

@@ -123,6 +123,8 @@ def group_rows(
 ) -> list[Row]:
     """Rows of traces and shares by group, each with the derived groups.
 
+    A group that only some members have, as the last layer of the deepest, has rows of these alone.
+
     Args:
         base: condition and state.
         seeds: of the members.
@@ -141,12 +143,13 @@ def group_rows(
     unit = "1" if "invariant" in measure.name else "nats²"
     total = {**base, "metric": f"fisher_trace{measure.name}", "unit": unit}
     rows += member_rows(total, seeds, whole, n)
-    for group in named[0]:
-        values = np.array([trace[group] for trace in named])
+    for group in dict.fromkeys(group for trace in named for group in trace):
+        having = [place for place, trace in enumerate(named) if group in trace]
+        values, own = np.array([named[place][group] for place in having]), [seeds[place] for place in having]
         trace = {**at, "x": group, "metric": f"fisher_trace{measure.name}", "unit": unit}
-        rows += member_rows(trace, seeds, values, n)
+        rows += member_rows(trace, own, values, n)
         share = {**at, "x": group, "metric": f"fisher_share{measure.name}", "unit": "share"}
-        rows += member_rows(share, seeds, values / whole, n)
+        rows += member_rows(share, own, values / whole[having], n)
     return rows
 
 

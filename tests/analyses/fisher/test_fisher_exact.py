@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from transformers import DistilBertConfig, DistilBertForMaskedLM, EsmConfig, EsmForMaskedLM
+from transformers import (
+    BigBirdConfig,
+    BigBirdForMaskedLM,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    EsmConfig,
+    EsmForMaskedLM,
+)
 
 from gfm_utils.analyses.fisher import exact, fallback, kinds, layers
 from gfm_utils.analyses.fisher.examples import MaskedTokens
@@ -50,6 +57,26 @@ def test_other_models_fall_back_and_say_so(naive, per, tied, capsys):
     model, examples = naive.problem("roformer-2x64", tied, padded=False)
     naive.assert_equal(model, squared_gradients(model, examples, per), examples, per, 1e-10)
     assert "RoFormerForMaskedLM has no fast way" in capsys.readouterr().err
+
+
+@per_both
+@pytest.mark.parametrize(("window", "attention"), [(14, "original_full"), (56, "block_sparse")])
+def test_attention_that_draws_random_numbers_has_its_gradients_too(naive, per, window, attention):
+    """BigBird reads a short window with full attention, whose weights it first draws, as vmap forbids."""
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "sep_token_id": 2}
+    config = BigBirdConfig(
+        vocab_size=21, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8,
+        max_position_embeddings=64, block_size=4, num_random_blocks=1, **special,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = BigBirdForMaskedLM(config).eval().double()
+    ids = torch.randint(5, 12, (3, window))
+    examples = MaskedTokens(
+        ids, torch.tensor([[1, 6], [0, 3], [9, 12]]), torch.tensor([[7, 8], [9, 5], [6, 6]]), 4
+    )
+    found = squared_gradients(model, examples, per)
+    assert model.bert.attention_type == attention
+    naive.assert_equal(model, found, examples, per, 1e-10)
 
 
 @per_both
