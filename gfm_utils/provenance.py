@@ -26,14 +26,19 @@ NAMED = ("gfm_utils", "torch", "transformers", "tokenizers", "numpy", "numba")
 
 @cache
 def environment_versions() -> dict[str, str]:
-    """Version of Python and of every installed distribution, by name.
+    """Version of Python and of every installed distribution, by name."""
+    return {"python": platform.python_version(), **{dist.name: dist.version for dist in installed()}}
+
+
+def installed() -> list[importlib.metadata.Distribution]:
+    """Every installed distribution, once, by name.
 
     What a distribution carries inside itself does not count: Ray puts its own copies on the path as soon as it is
     imported, and a key made before would not equal one made after.
     """
     path = [entry for entry in sys.path if not {"site-packages", "dist-packages"} & set(Path(entry).parts[:-1])]
-    found = {str(dist.name): dist.version for dist in importlib.metadata.distributions(path=path)}
-    return {"python": platform.python_version(), **dict(sorted(found.items()))}
+    found = {str(dist.name): dist for dist in importlib.metadata.distributions(path=path)}
+    return [found[name] for name in sorted(found)]
 
 
 @cache

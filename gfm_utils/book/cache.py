@@ -1,8 +1,8 @@
 """What a chapter's outcome depends on, and the record of the last outcome."""
 
-from collections.abc import Mapping, Sequence
+import platform
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,17 @@ import nbformat
 
 import gfm_utils
 from gfm_utils import corpora
+from gfm_utils.book.dependencies import Source, reached
+from gfm_utils.book.notebooks import python_of
 from gfm_utils.files import digest, sha256_of, write_json
 from gfm_utils.profiles import profile
-from gfm_utils.provenance import device_name, environment_versions
+from gfm_utils.provenance import device_name
 from gfm_utils.tokens import corpora_of
+
+#: What runs the cells, which they do not import.
+KERNEL_CODE = "gfm_utils.book.kernel.execute"
+#: What reads recorded results.
+RECORDED, GPU_RUNS = "gfm_utils.provenance.recorded", "gfm_utils.provenance.recorded_gpu_runs"
 
 
 @dataclass(frozen=True)
@@ -44,22 +51,25 @@ class Record:
 def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> str:
     """Hash of all that a chapter's outcome depends on.
 
-    These are its cells, its parameters, the package's source, the corpus registry and the recorded results,
-    the installed versions, the device, and the bytes of every corpus given as a file or by an address.
+    These are its cells, its parameters, the code of the package that it can reach (no comments, no docstrings; see
+    :mod:`gfm_utils.book.dependencies`) and the versions of what that imports, the corpus registry, the recorded
+    results that it reads, the device, and the bytes of every corpus given as a file or by an address.
 
     Raises:
         GfmError: a condition is none, or what is at an address cannot be had.
     """
     cells = [(cell.cell_type, cell.source, cell.metadata) for cell in nbformat.read(notebook, as_version=4).cells]
+    code = [python_of(source) for cell_type, source, _ in cells if cell_type == "code"]
+    found = reached(code, Path(gfm_utils.__file__).parent, [KERNEL_CODE])
     data = Path(root) / "data"
-    shown = [data / "corpora.yaml", *sorted(path for path in data.rglob("results/**/*") if path.is_file())]
+    shown = [data / "corpora.yaml", *_results_read(found.sources, data / "results")]
     return digest(
         {
             "cells": cells,
             "parameters": dict(parameters),
-            "package": _package_hash(),
+            "package": found.code,
             "data": {str(path.relative_to(data)): sha256_of(path) for path in shown if path.is_file()},
-            "environment": environment_versions(),
+            "environment": {"python": platform.python_version(), **found.distributions},
             "device": device_name(),
             "corpora": {str(path): sha256_of(path) for path in corpus_files(parameters.get("conditions", ()))},
             "addresses": _addresses(parameters),
@@ -90,7 +100,12 @@ def _files(path: Path) -> list[Path]:
     return [file for file, _ in corpora.files_below(path)] if path.is_dir() else [path]
 
 
-@cache
-def _package_hash() -> str:
-    folder = Path(gfm_utils.__file__).parent
-    return digest({str(path.relative_to(folder)): sha256_of(path) for path in sorted(folder.rglob("*.py"))})
+def _results_read(sources: Iterable[Source], results: Path) -> list[Path]:
+    """Files of the recorded results that are named where such are read, and of runs on a GPU where those are."""
+    words: set[str] = set()
+    gpu = False
+    for source in sources:
+        words |= source.words if RECORDED in source.uses else set()
+        gpu |= GPU_RUNS in source.uses
+    folders = (path for path in results.glob("*") if path.name in words or (gpu and path.name.startswith("gpu")))
+    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
