@@ -1,9 +1,9 @@
 """What code a chapter can reach: the modules of the package behind the names that its cells use.
 
 Imports are followed as they stand in the sources, those inside functions too, and nothing is run. A name that a
-package hands on (``analyses.disagreement``) leads to the module that defines it, not to all that the package imports.
-Where a name may be one thing or another both are followed. What is not seen is a module whose name is put together
-while the program runs.
+package hands on (``analyses.disagreement``) leads to the module that defines it, not to all that the package
+imports. Where a name may be one thing or another both are followed. What is not seen is a module whose name is put
+together while the program runs.
 """
 
 import ast
