@@ -173,7 +173,9 @@ def test_the_kernel_is_this_python_whatever_is_registered(tmp_path: Path, monkey
     assert notebook.cells[0].outputs[0].text.strip() == sys.executable
 
 
-@pytest.mark.parametrize("given", ["x.csv", "./x.csv", "sub/../x.csv:text", "x.csv:text?kind=dna", "x.csv?kind=text"])
+@pytest.mark.parametrize(
+    "given", ["x.csv", "./x.csv", "sub/../x.csv:text", "x.csv:text?kind=dna", "x.csv?kind=text"]
+)
 def test_conditions_of_files_become_absolute_and_keep_their_column_and_kind(
     given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +186,12 @@ def test_conditions_of_files_become_absolute_and_keep_their_column_and_kind(
     assert driver.absolute(f"{given}@bpe64") == f"{tmp_path / 'x.csv'}{column}@bpe64"
     control = driver.absolute(f"{given}+noise0.25@bpe64")
     assert control == f"{tmp_path / 'x.csv'}{column}+noise0.25@bpe64"
-    for other in ("news@bpe64", "news+shuffle@bpe64", "https://x.org/a+b.fa+markov2@kmer4", "hf://a/b@main@bpe64"):
+    for other in (
+        "news@bpe64",
+        "news+shuffle@bpe64",
+        "https://x.org/a+b.fa+markov2@kmer4",
+        "hf://datasets/a/b?split=v@1@bpe64",
+    ):
         assert driver.absolute(other) == other and cache.corpus_files([other]) == []
     assert cache.corpus_files([f"{given}@bpe64", "news@bpe64"]) == [Path(given.removesuffix(column))]
     assert cache.corpus_files([control, driver.absolute(f"{given}@bpe64")]) == [tmp_path / "x.csv"]
