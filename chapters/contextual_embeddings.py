@@ -54,11 +54,14 @@ chapter = open_chapter("contextual_embeddings", profile, conditions, runs_dir, r
 # - *Effective rank* {cite:p}`roy2007`: $\exp(-\sum_i p_i \log p_i)$ with $p_i = \lambda_i / \sum_j \lambda_j$, and *participation ratio* {cite:p}`gao2017`: $(\sum_i \lambda_i)^2 / \sum_i \lambda_i^2$; both count the directions in use, from 1 to the width.
 # - *Anisotropy* {cite:p}`ethayarajh2019`: the mean cosine of two states; 0 if directions are spread evenly, 1 if all are the same.
 # - *Uniformity* {cite:p}`wang2020`: $\log \mathrm{E} \exp(-2 |u - u'|^2)$; the lower, the more evenly the states fill the sphere.
+# - *Spread of distances*: the standard deviation of the distances $|h - h'|$ of two states $h$, at the length that the model gives them.
 #
 # **Agreement** between two members:
 #
 # - *Debiased linear CKA* {cite:p}`kornblith2019,song2012,nguyen2021`: 1 if the states are the same up to rotation and scale, around 0 if unrelated.
 # - *Overlap of nearest neighbours*: of the 10 nearest other tokens of the sample by cosine, the Jaccard index between members, with chance at 0; each different token is in the sample once, so that no word is its own neighbour.
+# - *Squared distance after rotation*: $\min_R \mathrm{E} |R u_A - u_B|^2$ of the directions that two members A and B give the same states, over all rotations $R$ {cite:p}`schonemann1966`; from 0, the same, to 4.
+#   Without the rotation it would be about the order and the signs of the axes, which every member has by chance.
 #
 # Two controls go with every number: the untrained members, and the embeddings, which see no context.
 
@@ -87,6 +90,23 @@ figures.layer_cka_chart(table)
 # %%
 figures.overview(table, "linear_cka_debiased", axis="layer")
 
+# %% [markdown]
+# ## The paper's definitions
+#
+# The paper's reference code looks at the last layer alone, at windows alone (the mean over all their tokens), and at windows with 15 % of the tokens masked, each token by itself.
+# Some of its formulas differ, too:
+#
+# - its *effective rank* is of the singular values of the centred states, $p_i = \sqrt{\lambda_i} / \sum_j \sqrt{\lambda_j}$, which counts weak directions for more and so is never smaller;
+# - its *anisotropy* is $|\mathrm{E} u|$, the length of the mean direction; ours is the mean cosine of two different states, which the paper's code has as `avgcosim`, and which is about the square of it;
+# - its *L2 alignment* is $\mathrm{E} |u_A - u_B|^2$ without a rotation, about 2 for members whose axes have nothing to do with each other, however alike they are;
+# - its *neighbour alignment* is the share of the 10 nearest that two members have in common, without its level of chance;
+# - its *linear CKA* is the biased one, above 0 for unrelated members.
+#
+# {numref}`fig-authors-contextual` changes the formula first and then the inputs, so that one sees which of the two a difference comes from.
+
+# %% mystnb={"figure": {"caption": "Windows at the last layer: as in this book, by the formula of the paper's reference code, and by that on windows with 15 % of the tokens masked; choose the measure below. Filled: trained, with 95 % intervals over members; open: untrained.", "name": "fig-authors-contextual"}}
+figures.authors_chart(table)
+
 # %% tags=["remove-output"]
 chapter.save(table)
 chapter.answer(answers.with_recorded_runs(answers.contextual_answer, table))
@@ -94,7 +114,6 @@ chapter.answer(answers.with_recorded_runs(answers.contextual_answer, table))
 # %% [markdown]
 # ## Caveats
 #
-# - The paper's code looks at the last layer of windows with 15 % of the tokens masked; here nothing is masked, and every layer is shown.
 # - The last layer serves the output head, so its shape says as much about the predictions as about the text.
 # - Effective rank and participation ratio are of the covariance matrix, so a few directions of large variance hide many small ones.
 # - Members read the same windows, so a part of their agreement is the agreement of the inputs; the untrained members show how much.
@@ -103,6 +122,6 @@ chapter.answer(answers.with_recorded_runs(answers.contextual_answer, table))
 #
 # ## Exercises
 #
-# 1. Add a constant vector to every state: which of the four measures of shape change, and why?
+# 1. Add a constant vector to every state: which of the five measures of shape change, and why?
 # 2. Compare windows with tokens in {numref}`fig-layer-agreement`.
 #    Which do members agree on more, and what does averaging do to the token that is guessed differently?

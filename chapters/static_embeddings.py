@@ -60,7 +60,7 @@ chapter = open_chapter("static_embeddings", profile, conditions, runs_dir, resul
 # - *CKA* {cite:p}`kornblith2019`: $\mathrm{HSIC}(K, L) / \sqrt{\mathrm{HSIC}(K, K)\,\mathrm{HSIC}(L, L)}$ of the two kernel matrices, linear, or Gaussian with the median distance as its width (RBF); 1 is the same up to rotation and scale.
 #   With few tokens and many dimensions even unrelated matrices score well above 0, so here it is *debiased* {cite:p}`song2012,nguyen2021`: around 0 for unrelated members.
 #
-# Tokens that never occur in training are left out, and so are the special tokens.
+# Tokens that never occur in training are left out, and so are the special tokens; {numref}`fig-all-rows` shows what they would change.
 
 # %% mystnb={"figure": {"caption": "Overlap of the k nearest neighbours between members. Solid: trained, with 95 % intervals over members; dashed: untrained; dotted: exact chance level.", "name": "fig-overlap"}}
 table = analyses.static_embeddings(chapter.ensembles)
@@ -85,6 +85,15 @@ figures.neighbour_explorer(analyses.nearest_tokens(chapter.ensembles))
 
 # %% mystnb={"figure": {"caption": "Shape of the whole set of embeddings, compared between members. Filled: trained; open: untrained. Bars are 95 % intervals over members.", "name": "fig-alignment"}}
 figures.alignment_chart(table)
+
+# %% [markdown]
+# ### All rows of the matrix
+#
+# The paper's reference code compares all rows of the matrix, those of special tokens and of tokens that never occur among them, and takes the median of its RBF kernel over all entries of the distance matrix, the zeros of its diagonal among them.
+# Rows that are never read still are targets that are never right, and training pushes them all in one direction: {numref}`fig-all-rows` shows how much of the agreement is theirs.
+
+# %% mystnb={"figure": {"caption": "Agreement between members on the tokens that occur in training (discs) and on all rows of the matrix, as in the paper's reference code (squares); choose trained or untrained members below.", "name": "fig-all-rows"}}
+figures.all_rows_chart(table)
 
 # %% [markdown]
 # ### Common and rare tokens

@@ -1,7 +1,8 @@
 """How far two representations of the same tokens have the same shape: Procrustes and centred kernel alignment.
 
-Every measure is unchanged when the tokens of both are permuted alike, and when one is shifted, rotated or
-scaled (of ``rbf_cka`` the bandwidth is that of the data, so it does not feel the scale either).
+Every measure is unchanged when the tokens of both are permuted alike, and, but for the distances of
+``direction_distance``, when one is shifted, rotated or scaled (of ``rbf_cka`` the bandwidth is that of the data,
+so it does not feel the scale either).
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from gfm_utils.analyses.geometry import unit_rows
 
 Matrix = npt.NDArray[np.float64]
 #: Bytes of kernel values that a block of tokens takes, for all models together.
@@ -46,6 +49,35 @@ def procrustes(first: Matrix, second: Matrix) -> Fit:
     return Fit(float(1 - values.sum() ** 2), float(cosine.mean()))
 
 
+class Distances(NamedTuple):
+    """Mean squared distance between the directions that two models give the same tokens, from 0 to 4.
+
+    Attributes:
+        rotated: after the best rotation of one model onto the other.
+        authors: of the directions as they are, as the paper's reference code has it; NaN of models of different
+            width.
+    """
+
+    rotated: float
+    authors: float
+
+
+def direction_distance(first: Matrix, second: Matrix) -> Distances:
+    """``mean |u - v|²`` of the vectors u and v at length 1 of the same tokens; both (tokens, hidden).
+
+    Nothing is centred. The axes of a trained model are arbitrary, so the authors' value is about 2 for models that
+    differ by a rotation alone. Over the rotations ``R`` of one model the least is ``mean |u|² + mean |v|² - 2 / n
+    Σ σ_i``, with ``UᵀV = A diag(σ) Bᵀ`` and ``R = A Bᵀ`` (Schönemann, 1966); it does not feel one of either
+    model, but a shift of either. Of fewer tokens than dimensions it is small even for unrelated models.
+    """
+    u, v = unit_rows(first), unit_rows(second)
+    values = np.linalg.svd(u.T @ v, compute_uv=False)
+    squares = np.square(u).sum() + np.square(v).sum()
+    rotated = max(float(squares - 2 * values.sum()), 0.0)
+    authors = float(np.square(u - v).sum() / len(u)) if u.shape == v.shape else np.nan
+    return Distances(rotated / len(u), authors)
+
+
 class Alignments(NamedTuple):
     """Centred kernel alignment of every two models, shape (models, models) each.
 
@@ -80,7 +112,7 @@ def linear_cka(matrices: Sequence[Matrix]) -> Alignments:
     return Alignments(_normalised(products), _normalised(debiased))
 
 
-def rbf_cka(matrices: Sequence[Matrix]) -> Alignments:
+def rbf_cka(matrices: Sequence[Matrix], authors: bool = False) -> Alignments:
     """CKA with the kernel ``exp(-|x - y|² / 2σ²)``, σ the median distance of two tokens in each model.
 
     Kernel matrices are made a block of rows at a time. The biased form is
@@ -88,10 +120,11 @@ def rbf_cka(matrices: Sequence[Matrix]) -> Alignments:
 
     Args:
         matrices: one a model, each (tokens, hidden), of 4 tokens at least.
+        authors: σ as in the paper's reference code, see ``_median_square``.
     """
     standard = [_standard(matrix) for matrix in matrices]
     squares = np.stack([np.square(a).sum(axis=1) for a in standard])
-    scales = [_half_inverse_square(a) for a in standard]
+    scales = [0.5 / max(_median_square(a, authors), 1e-300) for a in standard]
     count, tokens = squares.shape
     traces, sums = np.zeros((count, count)), np.empty((count, tokens))
     step = max(1, BLOCK_BYTES // (8 * count * tokens))
@@ -115,15 +148,22 @@ def rbf_cka(matrices: Sequence[Matrix]) -> Alignments:
     return Alignments(_normalised(biased), _normalised(_unbiased(traces - tokens, sums - 1)))
 
 
-def _half_inverse_square(standard: Matrix) -> float:
-    """``1 / 2σ²`` with σ the median distance of two different tokens."""
+def _median_square(standard: Matrix, authors: bool) -> float:
+    """Median squared distance of two different tokens.
+
+    The authors' is over all n² entries of the matrix of squared distances, the n zeros of its diagonal among them,
+    and the lower of the two in the middle (that of PyTorch); each pair stands there twice.
+    """
     chosen = standard
     if len(standard) > MEDIAN_TOKENS:
         chosen = standard[np.linspace(0, len(standard) - 1, MEDIAN_TOKENS).round().astype(np.int64)]
     own = np.square(chosen).sum(axis=1)
     distances = own[:, None] + own[None] - 2 * (chosen @ chosen.T)
     upper = distances[np.triu_indices(len(chosen), 1)]
-    return float(0.5 / max(float(np.median(upper)), 1e-300))
+    if not authors:
+        return float(np.median(upper))
+    place = ((len(chosen) ** 2 - 1) // 2 - len(chosen)) // 2
+    return float(np.partition(upper, place)[place])
 
 
 def _unbiased(traces: Matrix, sums: Matrix) -> Matrix:

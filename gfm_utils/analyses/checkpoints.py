@@ -12,7 +12,13 @@ import torch
 
 from gfm_utils import tables
 from gfm_utils.analyses.alignment import FEWEST_TOKENS
-from gfm_utils.analyses.contextual import contextual_rows, layers_of, sampled_windows
+from gfm_utils.analyses.contextual import (
+    contextual_rows,
+    layers_of,
+    masked_rows,
+    masked_windows,
+    sampled_windows,
+)
 from gfm_utils.analyses.disagreement import NULL_TOKENS, disagreement_rows, disagreement_sums, sequence_rows
 from gfm_utils.analyses.fisher import squared_gradients
 from gfm_utils.analyses.fisher.examples import MaskedTokens
@@ -28,7 +34,7 @@ from gfm_utils.analyses.pretrained import (
 )
 from gfm_utils.analyses.reading import Hidden, Reading, read
 from gfm_utils.analyses.rows import Row
-from gfm_utils.analyses.static import embedding_rows, frequency_bands, input_embeddings
+from gfm_utils.analyses.static import all_row_rows, embedding_rows, frequency_bands, input_embeddings
 from gfm_utils.analyses.strata import stratum_rows
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Predictions, device, predictions_of
@@ -151,21 +157,30 @@ def _static(of: Checkpoints) -> Iterable[Row]:
         bands = frequency_bands(counts[chosen])
     if len(chosen) < FEWEST_TOKENS:
         raise GfmError(f"{len(chosen)} different tokens are too few to compare: give a longer corpus")
-    return embedding_rows(of.base, of.seeds, [matrix[chosen] for matrix in matrices], bands)
+    rows = embedding_rows(of.base, of.seeds, [matrix[chosen] for matrix in matrices], bands)
+    return rows + all_row_rows(of.base, of.seeds, matrices)
 
 
 def _contextual(of: Checkpoints) -> Iterable[Row]:
-    """Of the windows with nothing hidden."""
+    """Of the windows with nothing hidden and, where the tokenizer has a mask, with what the paper's code hides."""
     reading = of.read()
     windows = sampled_windows(reading.ids, of.seed, (reading.before, reading.after))
-    layers = [layers_of(model, windows) for model in of.models()]
+    mask = reading.tokenizer.mask_token_id
+    masked = None if mask is None else masked_windows(windows, mask, of.seed)
+    layers, hidden = [], []
+    for model in of.models():
+        layers.append(layers_of(model, windows))
+        if masked is not None:
+            hidden.append(layers_of(model, masked, ["pooled_"])["pooled_"])
     depths = [len(found[""]) - 1 for found in layers]
     if len(set(depths)) > 1:
         raise GfmError(
             f"the models have different numbers of layers ({', '.join(map(str, depths))}), of which none can be "
             "compared with another: name models of one depth"
         )
-    return contextual_rows(of.base, of.seeds, layers, windows.different)
+    yield from contextual_rows(of.base, of.seeds, layers, windows.different)
+    if hidden:
+        yield from masked_rows(of.base, of.seeds, hidden)
 
 
 class Analysis(NamedTuple):

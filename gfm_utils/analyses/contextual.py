@@ -1,7 +1,8 @@
 """Contextual embeddings: the hidden states at every layer, their shape, and whether members agree on them."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,20 @@ import pandas as pd
 import torch
 
 from gfm_utils import tables
-from gfm_utils.analyses.alignment import linear_cka
-from gfm_utils.analyses.geometry import Moments, effective_rank, participation_ratio, uniformity
+from gfm_utils.analyses.alignment import direction_distance, linear_cka
+from gfm_utils.analyses.geometry import (
+    Moments,
+    effective_rank,
+    effective_rank_authors,
+    pairwise_distance_spread,
+    participation_ratio,
+    uniformity,
+)
 from gfm_utils.analyses.neighbours import chance_corrected, compare_neighbours, topk_overlap_chance
-from gfm_utils.analyses.rows import Row, member_rows, pair_rows
+from gfm_utils.analyses.rows import Row, member_rows, pair_matrix, pair_rows
 from gfm_utils.ensembles import STATES, Ensemble, device
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import TokenStore
+from gfm_utils.tokens import SPECIAL, TokenStore
 
 Matrix = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -28,6 +36,10 @@ NEIGHBOURS = 10
 BATCH_TOKENS = 2**14
 #: Prefix of a metric by what the vectors stand for: a token, or a window (the mean of its tokens).
 LEVELS = ("", "pooled_")
+#: Share of the tokens that the paper's code masks before it looks at contextual embeddings.
+AUTHORS_MASK = 0.15
+#: Axis of the last layer of windows with that share masked.
+MASKED = "layer_masked"
 
 
 @dataclass(frozen=True)
@@ -92,8 +104,20 @@ def sampled_windows(ids: Integers, seed: int = 42, around: tuple[Integers, Integ
     return Windows(ids, sampled, different, pooled, around or (none, none))
 
 
+def masked_windows(windows: Windows, mask: int, seed: int = 42) -> Windows:
+    """The windows as the paper's code reads them: each token is ``[MASK]`` with a probability of 15 %.
+
+    Args:
+        windows: what is masked; the samples stay the same.
+        mask: id of ``[MASK]``.
+        seed: of the masks, the same for all members.
+    """
+    hidden = np.random.default_rng(seed).random(windows.ids.shape) < AUTHORS_MASK
+    return replace(windows, ids=np.where(hidden, mask, windows.ids))
+
+
 @torch.inference_mode()
-def layers_of(model: Any, windows: Windows) -> dict[str, list[Layer]]:
+def layers_of(model: Any, windows: Windows, levels: Sequence[str] = LEVELS) -> dict[str, list[Layer]]:
     """Every layer of one model, from the embeddings to the last, streamed over the windows.
 
     Any masked language model of Hugging Face that gives its ``hidden_states`` will do.
@@ -101,9 +125,10 @@ def layers_of(model: Any, windows: Windows) -> dict[str, list[Layer]]:
     Args:
         model: in evaluation mode, on any device.
         windows: what it reads.
+        levels: ``""`` (tokens), ``"pooled_"`` (windows), or both.
 
     Returns:
-        The layers by level, ``""`` (tokens) and ``"pooled_"`` (windows).
+        The layers by level.
     """
     count, window = windows.ids.shape
     step = max(1, BATCH_TOKENS // window)
@@ -117,20 +142,21 @@ def layers_of(model: Any, windows: Windows) -> dict[str, list[Layer]]:
         read = (*made.hidden_states[:-1], made.last_hidden_state)
         states = [state[:, before.shape[1] : before.shape[1] + window] for state in read]
         if not moments:
-            moments = {level: [Moments(state.shape[-1]) for state in states] for level in LEVELS}
-            kept = {level: [[] for _ in states] for level in LEVELS}
+            moments = {level: [Moments(state.shape[-1]) for state in states] for level in levels}
+            kept = {level: [[] for _ in states] for level in levels}
         inside = {
             "": _within(windows.sampled, begin * window, ids.numel()),
             "pooled_": _within(windows.pooled, begin, len(ids)),
         }
         for layer, state in enumerate(states):
-            for level, vectors in zip(LEVELS, (state.flatten(0, 1), state.double().mean(1)), strict=True):
+            for level in levels:
+                vectors = state.double().mean(1) if level else state.flatten(0, 1)
                 moments[level][layer].add(vectors)
                 chosen = vectors[torch.from_numpy(inside[level]).to(vectors.device)]
                 kept[level][layer].append(chosen.double().cpu().numpy())
     return {
         level: [Layer(own, np.concatenate(parts)) for own, parts in zip(moments[level], kept[level], strict=True)]
-        for level in LEVELS
+        for level in levels
     }
 
 
@@ -141,35 +167,47 @@ def _within(places: Integers, begin: int, count: int) -> Integers:
 
 
 def contextual_embeddings(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
-    """Result table of the hidden states of trained and untrained members on test windows, nothing masked.
+    """Result table of the hidden states of trained and untrained members on test windows.
 
-    The paper's code masks 15 % of the tokens; here every vector stands for a token that the model sees.
+    Metrics, all on the axis ``layer`` (``embeddings``, which knows no context, then ``encoder.0``, ...), with
+    nothing masked, and all also for windows, the mean of their tokens, by the same name after ``pooled_``:
 
-    Metrics, all on the axis ``layer`` (``embeddings``, which knows no context, then ``encoder.0``, ...) and all
-    also for windows, the mean of their tokens, by the same name after ``pooled_``:
-
-    - one row a member and the mean over members: ``effective_rank``, ``participation_ratio``, ``anisotropy``,
-      ``uniformity``; see :mod:`gfm_utils.analyses.geometry`. The first three are of all tokens, the last of a
-      seeded sample of ``SAMPLE``.
-    - one row a pair and the mean over pairs: ``linear_cka`` and ``linear_cka_debiased`` on that sample;
+    - one row a member and the mean over members: ``effective_rank``, ``participation_ratio``, ``anisotropy`` of
+      all tokens, ``uniformity`` and ``pairwise_dist_std`` of a seeded sample of ``SAMPLE``; see
+      :mod:`gfm_utils.analyses.geometry`.
+    - one row a pair and the mean over pairs: ``linear_cka``, ``linear_cka_debiased`` and ``alignment_l2`` (after
+      the best rotation, see :func:`gfm_utils.analyses.alignment.direction_distance`) on that sample;
       ``neighbour_alignment``, the Jaccard index of the 10 nearest (fewer if the sample is smaller) by cosine
       among those of the sample that are different tokens, ``neighbour_alignment_chance`` and
       ``neighbour_alignment_corrected``.
     - axis ``layers`` (two names, ``embeddings|encoder.0``): ``layer_cka``, debiased linear CKA of two layers of
       one member.
 
+    The paper's reference code reads the last layer alone, windows alone, and windows with 15 % of the tokens
+    masked (the masked ones are in the mean): those are the ``pooled_`` metrics on the axis ``layer_masked``.
+    Where it defines a measure otherwise, too, its definition stands on both axes under its own name:
+    ``effective_rank_authors``, ``anisotropy_authors`` (its mean cosine, ``avgcosim``, is ``anisotropy``),
+    ``alignment_l2_authors`` (without rotation) and ``neighbour_alignment_authors``, the share of the 10 nearest
+    that both members have, not corrected. Its linear CKA is the biased one.
+
     Args:
         ensembles: one a condition.
         profile: its ``test_windows`` says how many windows are read.
-        seed: of the sample.
+        seed: of the sample and of the masks.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
         windows = clean_windows(ensemble.store, ensemble.spec.window, profile.test_windows, seed)
+        masked = masked_windows(windows, SPECIAL.index("[MASK]"), seed)
         for state in STATES:
             base = {"condition": ensemble.condition, "state": state}
-            found = [layers_of(member.model(state, device()), windows) for member in ensemble.members]
+            found, hidden = [], []
+            for member in ensemble.members:
+                model = member.model(state, device())
+                found.append(layers_of(model, windows))
+                hidden.append(layers_of(model, masked, ["pooled_"])["pooled_"])
             rows += contextual_rows(base, ensemble.seeds, found, windows.different)
+            rows += masked_rows(base, ensemble.seeds, hidden)
     return tables.table(rows)
 
 
@@ -207,39 +245,60 @@ def contextual_rows(
                 yield from member_rows(axis, seeds, between[:, i, j], len(members[0][0].sample))
 
 
+def masked_rows(base: Row, seeds: Sequence[int], found: Sequence[Sequence[Layer]]) -> Iterator[Row]:
+    """The rows of the last layer of one ensemble in one state, of windows with some of their tokens masked.
+
+    Args:
+        base: condition and state.
+        seeds: of the members.
+        found: the layers of each member, of windows.
+    """
+    axis = {**base, "axis": MASKED, "x": layer_names(len(found[0]))[-1]}
+    last = [layers[-1] for layers in found]
+    yield from _shape_rows(axis, "pooled_", seeds, last)
+    samples = [layer.sample for layer in last]
+    yield from _pair_rows(axis, "pooled_", seeds, samples, samples)
+
+
 def _shape_rows(base: Row, level: str, seeds: Sequence[int], layers: Sequence[Layer]) -> Iterator[Row]:
     """What each member's cloud of vectors looks like at one layer."""
     spectra = [layer.moments.spectrum() for layer in layers]
-    count, kept = layers[0].moments.count, len(layers[0].sample)
-    by_spectrum: tuple[tuple[str, Callable[[Matrix], float]], ...] = (
-        ("effective_rank", effective_rank),
-        ("participation_ratio", participation_ratio),
-    )
-    for metric, measure in by_spectrum:
-        values = np.array([measure(spectrum) for spectrum in spectra])
-        one = {**base, "metric": level + metric, "unit": "dimensions"}
-        yield from member_rows(one, seeds, values, count)
-    values = np.array([layer.moments.anisotropy() for layer in layers])
-    yield from member_rows({**base, "metric": f"{level}anisotropy", "unit": "cosine"}, seeds, values, count)
-    values = np.array([uniformity(layer.sample) for layer in layers])
-    yield from member_rows({**base, "metric": f"{level}uniformity", "unit": "nats"}, seeds, values, kept)
+    moments, samples = [layer.moments for layer in layers], [layer.sample for layer in layers]
+    count, kept = moments[0].count, len(samples[0])
+    for metric, unit, values, n in (
+        ("effective_rank", "dimensions", map(effective_rank, spectra), count),
+        ("effective_rank_authors", "dimensions", map(effective_rank_authors, spectra), count),
+        ("participation_ratio", "dimensions", map(participation_ratio, spectra), count),
+        ("anisotropy", "cosine", map(Moments.anisotropy, moments), count),
+        ("anisotropy_authors", "length", map(Moments.anisotropy_authors, moments), count),
+        ("uniformity", "nats", map(uniformity, samples), kept),
+        ("pairwise_dist_std", "distance", map(pairwise_distance_spread, samples), kept),
+    ):
+        one = {**base, "metric": level + metric, "unit": unit}
+        yield from member_rows(one, seeds, np.fromiter(values, np.float64), n)
 
 
 def _pair_rows(
     base: Row, level: str, seeds: Sequence[int], samples: Sequence[Matrix], among: Sequence[Matrix]
 ) -> Iterator[Row]:
     """How far members agree at one layer: on all the sample, and on the neighbours ``among`` a part of it."""
-    share = {**base, "unit": "share"}
     cka, tokens = linear_cka(samples), len(among[0])
-    for metric, matrix in (("linear_cka", cka.cka), ("linear_cka_debiased", cka.debiased)):
-        yield from pair_rows({**share, "metric": level + metric}, seeds, matrix, len(samples[0]))
+    distances = zip(*(direction_distance(*pair) for pair in combinations(samples, 2)), strict=True)
+    rotated, authors = (pair_matrix(np.array(part)) for part in distances)
     k = min(NEIGHBOURS, tokens // 2)
-    neighbourhoods = compare_neighbours(among, [k], spearman=False)
-    overlap = np.zeros((len(seeds), len(seeds)))
-    for pair, (i, j) in enumerate(neighbourhoods.pairs):
-        overlap[i, j] = overlap[j, i] = neighbourhoods.overlap[pair, 0].mean()
-    chance, name = topk_overlap_chance(tokens, k), f"{level}neighbour_alignment"
-    yield {**share, "metric": f"{name}_chance", "value": chance, "n": tokens}
-    yield from pair_rows({**share, "metric": name}, seeds, overlap, tokens)
-    corrected = chance_corrected(overlap, chance)
-    yield from pair_rows({**share, "metric": f"{name}_corrected"}, seeds, corrected, tokens)
+    each = compare_neighbours(among, [k], spearman=False).overlap[:, 0]
+    overlap, chance = pair_matrix(each.mean(axis=1)), topk_overlap_chance(tokens, k)
+    one = {**base, "metric": f"{level}neighbour_alignment_chance", "unit": "share"}
+    yield {**one, "value": chance, "n": tokens}
+    for metric, unit, matrix, n in (
+        ("linear_cka", "share", cka.cka, len(samples[0])),
+        ("linear_cka_debiased", "share", cka.debiased, len(samples[0])),
+        ("alignment_l2", "squared distance", rotated, len(samples[0])),
+        ("alignment_l2_authors", "squared distance", authors, len(samples[0])),
+        ("neighbour_alignment", "share", overlap, tokens),
+        ("neighbour_alignment_corrected", "share", chance_corrected(overlap, chance), tokens),
+        # Of the Jaccard index J of two sets of k, the share of k that is in both is 2J / (1 + J).
+        ("neighbour_alignment_authors", "share", pair_matrix((2 * each / (1 + each)).mean(axis=1)), tokens),
+    ):
+        if metric != "alignment_l2_authors" or len({sample.shape[1] for sample in samples}) == 1:
+            yield from pair_rows({**base, "metric": level + metric, "unit": unit}, seeds, matrix, n)

@@ -6,6 +6,7 @@ Second moments are accumulated, so a stream of any length takes the memory of on
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.spatial.distance import pdist
 
 Matrix = npt.NDArray[np.float64]
 
@@ -48,16 +49,33 @@ class Moments:
         square = float(self.direction.square().sum())
         return (square - self.count) / (self.count * (self.count - 1))
 
+    def anisotropy_authors(self) -> float:
+        """``|Σ u| / n``, the length of the mean vector of length 1, as the paper's reference code has it.
+
+        Its square is the mean cosine over all pairs, those of a vector with itself among them: for few vectors it
+        is above 0 even where directions are uniform, about ``sqrt(1 / n)``, and then far above ``anisotropy``.
+        """
+        return float(self.direction.norm()) / self.count
+
 
 def effective_rank(spectrum: Matrix) -> float:
     """``exp(-Σ p log p)`` with ``p = λ / Σ λ`` the eigenvalues of the covariance matrix (Roy and Vetterli, 2007).
 
     From 1, all vectors on a line, to the width. Roy and Vetterli take the singular values of a matrix; here that
-    matrix is the covariance.
+    matrix is the covariance, so that a direction counts by its share of the variance.
     """
     share = spectrum / max(float(spectrum.sum()), 1e-300)
     positive = share[share > 0]
     return float(np.exp(-(positive * np.log(positive)).sum()))
+
+
+def effective_rank_authors(spectrum: Matrix) -> float:
+    """The effective rank of the paper's reference code: ``p = s / Σ s`` of the singular values of the vectors.
+
+    They are those of the matrix of centred vectors, so ``s ~ sqrt(λ)``: a direction counts by its share of the
+    standard deviations. From 1 to the width, and never below ``effective_rank``.
+    """
+    return effective_rank(np.sqrt(spectrum))
 
 
 def participation_ratio(spectrum: Matrix) -> float:
@@ -76,6 +94,24 @@ def uniformity(vectors: Matrix) -> float:
     Args:
         vectors: shape (n, width).
     """
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-300)
+    unit = unit_rows(vectors)
     cosine = (unit @ unit.T)[np.triu_indices(len(unit), 1)]
     return float(np.log(np.exp(4 * (cosine - 1)).mean()))
+
+
+def pairwise_distance_spread(vectors: Matrix) -> float:
+    """Standard deviation of the Euclidean distances of all pairs of vectors, as the paper's reference code has it.
+
+    With ``m = n(n - 1) / 2`` distances d it is ``sqrt(Σ (d - mean d)² / (m - 1))``. The vectors have the length
+    that the model gives them, so it doubles when they do; only rotations and shifts leave it as it is.
+
+    Args:
+        vectors: shape (n, width), three of them at least.
+    """
+    return float(pdist(np.asarray(vectors, np.float64)).std(ddof=1))
+
+
+def unit_rows(vectors: Matrix) -> Matrix:
+    """The vectors at length 1, shape (n, width); one of zeros stays as it is."""
+    rows = np.ascontiguousarray(vectors, np.float64)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-300)

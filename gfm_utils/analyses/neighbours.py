@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from scipy import stats
 
+from gfm_utils.analyses.geometry import unit_rows
 from gfm_utils.errors import GfmError
 
 Matrix = npt.NDArray[np.float64]
@@ -139,8 +140,7 @@ def _unit(matrix: Matrix) -> Matrix:
     """Rows of length 1 (a row of zeros stays as it is)."""
     if len(matrix) > _TOKEN + 1:
         raise GfmError(f"{len(matrix):,} tokens are too many to compare neighbours: {_TOKEN + 1:,} at most")
-    rows = np.ascontiguousarray(matrix, np.float64)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-300)
+    return unit_rows(matrix)
 
 
 @numba.njit(cache=True, nogil=True)

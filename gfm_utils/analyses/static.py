@@ -24,6 +24,8 @@ from gfm_utils.tokens import SPECIAL
 
 #: The paper's neighbourhood sizes; those that a vocabulary is too small for are left out.
 TOP_K = (1, 3, 5, 10, 20, 50, 100, 1000, 4000)
+#: Larger matrices are not compared whole: the paper's have 4,105 rows at most, and the time grows with the square.
+ALL_ROWS = 2**13
 #: Frequency bands, each with a third of the tokens of the training part.
 BANDS = ("frequent", "middle", "rare")
 #: Neighbourhood size at which the bands are compared.
@@ -42,10 +44,12 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
 
     - axis ``k``: ``topk_overlap``, its exact level of chance ``topk_overlap_chance``, ``topk_overlap_corrected``
       (chance 0, same sets 1), ``local_spearman`` (chance 0; from k = 3 on) and ``local_spearman_authors``;
-    - no axis: ``procrustes_disparity``, ``aligned_cosine``, ``linear_cka``, ``rbf_cka``, and the debiased
-      ``linear_cka_debiased``, ``rbf_cka_debiased``;
+    - no axis: ``procrustes_disparity``, ``aligned_cosine``, ``linear_cka``, ``rbf_cka``, ``rbf_cka_authors`` and
+      the debiased ``linear_cka_debiased``, ``rbf_cka_debiased``;
     - axis ``band`` (tokens by their frequency, see ``frequency_bands``): those without an axis, among the tokens
       of the band; axis ``band_at_k10``: the first three, of the band's tokens among all;
+    - axes ``all_rows`` (``x`` is their number) and ``k_all_rows``: those without an axis and those on the axis
+      ``k``, of all rows of the matrix, as in the paper's reference code; see ``all_row_rows``;
     - one a condition: ``symbols_per_token``.
 
     Args:
@@ -56,10 +60,10 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
         seen, bands = compared_tokens(ensemble)
         rows.append(symbols_per_token(ensemble.store))
         for state in STATES:
-            matrices = [input_embeddings(member.model(state))[seen] for member in ensemble.members]
-            rows += embedding_rows(
-                {"condition": ensemble.condition, "state": state}, ensemble.seeds, matrices, bands
-            )
+            base = {"condition": ensemble.condition, "state": state}
+            matrices = [input_embeddings(member.model(state)) for member in ensemble.members]
+            rows += embedding_rows(base, ensemble.seeds, [matrix[seen] for matrix in matrices], bands)
+            rows += all_row_rows(base, ensemble.seeds, matrices)
     return tables.table(rows)
 
 
@@ -147,14 +151,8 @@ def embedding_rows(
         bands: places of the tokens of each frequency band.
     """
     tokens = len(matrices[0])
-    found = compare_neighbours(matrices, [k for k in TOP_K if k < tokens - 1])
-    rows: list[Row] = []
-    for at, k in enumerate(found.sizes):
-        axis = {**base, "axis": "k", "x": int(k)}
-        chance = topk_overlap_chance(tokens, int(k))
-        rows.append({**axis, "metric": "topk_overlap_chance", "unit": "share", "value": chance, "n": tokens})
-        rows += _neighbour_rows(axis, seeds, found, at, np.arange(tokens), chance)
-        rows += _mean_rows(axis, "local_spearman_authors", seeds, found, found.spearman_authors[:, at])
+    found = _compared(matrices)
+    rows = _size_rows({**base, "axis": "k"}, seeds, found)
     rows += _alignment_rows(base, seeds, matrices)
     for name, places in (bands or {}).items():
         rows += _alignment_rows({**base, "axis": "band", "x": name}, seeds, [m[places] for m in matrices])
@@ -162,6 +160,42 @@ def embedding_rows(
             at = int(np.searchsorted(found.sizes, BAND_K))
             axis = {**base, "axis": f"band_at_k{BAND_K}", "x": name}
             rows += _neighbour_rows(axis, seeds, found, at, places, topk_overlap_chance(tokens, BAND_K))
+    return rows
+
+
+def all_row_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) -> list[Row]:
+    """The same rows of the whole embedding matrix, as in the paper's reference code, without bands.
+
+    Special tokens and tokens that never occur are among them: training moves those rows in one way for all (from
+    targets that they never are), so that members agree the more, the more of them there are.
+
+    Args:
+        base: condition and state.
+        seeds: of the members.
+        matrices: the whole embeddings, (vocabulary, hidden), one a member; of more than ``ALL_ROWS`` rows there
+            are none.
+    """
+    count = len(matrices[0])
+    if count > ALL_ROWS:
+        return []
+    rows = _size_rows({**base, "axis": "k_all_rows"}, seeds, _compared(matrices))
+    return rows + _alignment_rows({**base, "axis": "all_rows", "x": count}, seeds, matrices)
+
+
+def _compared(matrices: Sequence[Matrix]) -> Neighbourhoods:
+    """Neighbourhoods of all sizes of ``TOP_K`` that leave a token out."""
+    return compare_neighbours(matrices, [k for k in TOP_K if k < len(matrices[0]) - 1])
+
+
+def _size_rows(base: Row, seeds: Sequence[int], found: Neighbourhoods) -> list[Row]:
+    """What neighbourhoods of each size have in common, of all tokens."""
+    tokens, rows = found.overlap.shape[-1], []
+    for at, k in enumerate(found.sizes):
+        axis = {**base, "x": int(k)}
+        chance = topk_overlap_chance(tokens, int(k))
+        rows.append({**axis, "metric": "topk_overlap_chance", "unit": "share", "value": chance, "n": tokens})
+        rows += _neighbour_rows(axis, seeds, found, at, np.arange(tokens), chance)
+        rows += _mean_rows(axis, "local_spearman_authors", seeds, found, found.spearman_authors[:, at])
     return rows
 
 
@@ -206,6 +240,7 @@ def _alignment_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix])
         ("linear_cka_debiased", "share", linear.debiased),
         ("rbf_cka", "share", rbf.cka),
         ("rbf_cka_debiased", "share", rbf.debiased),
+        ("rbf_cka_authors", "share", rbf_cka(matrices, authors=True).cka),
     ):
         rows += pair_rows({**base, "metric": metric, "unit": unit}, seeds, matrix, len(matrices[0]))
     return rows

@@ -2,7 +2,7 @@
 
 from gfm_utils.figures.calibration import calibration_chart, nsb_overview
 from gfm_utils.figures.claims import claims_overview
-from gfm_utils.figures.contextual import layer_agreement_chart, layer_cka_chart, layer_shape_chart
+from gfm_utils.figures.contextual import authors_chart, layer_agreement_chart, layer_cka_chart, layer_shape_chart
 from gfm_utils.figures.data import (
     corpus_overview,
     cost_overview,
@@ -52,6 +52,7 @@ from gfm_utils.figures.overview import overview, provenance_note
 from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
 from gfm_utils.figures.static import (
     alignment_chart,
+    all_rows_chart,
     band_chart,
     neighbour_explorer,
     neighbourhood_chart,
@@ -61,7 +62,9 @@ from gfm_utils.figures.static import (
 __all__ = [
     "agreement_chart",
     "alignment_chart",
+    "all_rows_chart",
     "along_chart",
+    "authors_chart",
     "band_chart",
     "budget_chart",
     "calibration_chart",

@@ -3,8 +3,9 @@
 import altair as alt
 import pandas as pd
 
+from gfm_utils.analyses.contextual import MASKED
 from gfm_utils.figures.select import conditions_of, rows_of, summaries, with_span
-from gfm_utils.figures.style import condition_colour, dropdown, state_dash, themed, tooltips
+from gfm_utils.figures.style import condition_colour, dropdown, state_dash, state_fill, themed, tooltips
 
 #: Names for people of what can be shown at each layer.
 LAYER_NAMES = {
@@ -12,13 +13,27 @@ LAYER_NAMES = {
     "participation_ratio": "participation ratio (dimensions)",
     "anisotropy": "anisotropy (mean cosine)",
     "uniformity": "uniformity (lower: more even)",
+    "pairwise_dist_std": "spread of distances",
 }
 AGREEMENT_NAMES = {
     "linear_cka_debiased": "linear CKA, debiased (chance 0)",
     "neighbour_alignment_corrected": "neighbours shared, beyond chance",
     "linear_cka": "linear CKA",
     "neighbour_alignment": "neighbours shared",
+    "alignment_l2": "squared distance after rotation",
 }
+#: What the paper's code measures -> the metrics of windows that stand for it here and in its definition.
+AUTHORS_NAMES: dict[str, tuple[str | None, str]] = {
+    "effective rank (dimensions)": ("effective_rank", "effective_rank_authors"),
+    "uniformity": ("uniformity", "uniformity"),
+    "anisotropy": ("anisotropy", "anisotropy_authors"),
+    "mean cosine": ("anisotropy", "anisotropy"),
+    "spread of distances": (None, "pairwise_dist_std"),
+    "neighbours shared": ("neighbour_alignment_corrected", "neighbour_alignment_authors"),
+    "squared distance": ("alignment_l2", "alignment_l2_authors"),
+    "linear CKA": ("linear_cka_debiased", "linear_cka"),
+}
+_HERE, _DEFINITION, _INPUTS = "as in this book", "the paper's formula", "and 15 % masked"
 _LEVELS = {"": "tokens", "pooled_": "windows"}
 
 
@@ -55,6 +70,45 @@ def _layers(table: pd.DataFrame, names: dict[str, str], parameter: str) -> alt.L
         tooltip=["condition", "state", "what", "level", "x", *tooltips("value", "low", "high")],
     )
     return themed(alt.layer(span, line).add_params(measure, level).properties(width="container", height=320))
+
+
+def authors_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Windows at the last layer: by this book's formula, by that of the paper's code, and on its masked inputs.
+
+    Filled: trained, open: untrained.
+    """
+    parts = [_last_windows(table, what, *metrics) for what, metrics in AUTHORS_NAMES.items()]
+    rows = pd.concat(parts)[["condition", "state", "what", "way", "value", "low", "high"]]
+    measure = dropdown("authors_measure", list(AUTHORS_NAMES), "measure ")
+    colour = condition_colour(conditions_of(table))
+    base = (
+        alt.Chart(rows)
+        .transform_filter("datum.what == authors_measure")
+        .encode(
+            y=alt.Y("way:N", title=None, sort=[_HERE, _DEFINITION, _INPUTS], axis=alt.Axis(labelLimit=180)),
+            color=colour,
+            yOffset=alt.YOffset("condition:N"),
+            tooltip=["condition", "state", "what", "way", *tooltips("value", "low", "high")],
+        )
+    )
+    span = base.transform_filter("datum.state == 'trained'").mark_rule(strokeWidth=2)
+    span = span.encode(x="low:Q", x2="high:Q")
+    point = base.mark_point(size=90, strokeWidth=2).encode(
+        x=alt.X("value:Q", title=None, scale=alt.Scale(zero=False)), fillOpacity=state_fill(), fill=colour
+    )
+    height = 60 * (1 + len(conditions_of(table)))
+    return themed(alt.layer(span, point).add_params(measure).properties(width="container", height=height))
+
+
+def _last_windows(table: pd.DataFrame, what: str, ours: str | None, authors: str) -> pd.DataFrame:
+    """The rows of one measure of windows at the last layer, by the way in which it is taken."""
+    masked = rows_of(table, f"pooled_{authors}", axis=MASKED, numeric=False)
+    ways = [masked.assign(way=_INPUTS)]
+    for metric, way in ((ours, _HERE), (authors, _DEFINITION)):
+        if metric is not None:
+            layers = rows_of(table, f"pooled_{metric}", axis="layer", numeric=False)
+            ways.append(layers[layers["x"] == masked["x"].iloc[0]].assign(way=way))
+    return with_span(summaries(pd.concat(ways))).assign(what=what)
 
 
 def layer_cka_chart(table: pd.DataFrame) -> alt.LayerChart:

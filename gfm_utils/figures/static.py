@@ -5,7 +5,7 @@ import pandas as pd
 
 from gfm_utils.analyses.static import BAND_K, BANDS
 from gfm_utils.figures.select import conditions_of, rows_of, summaries, with_span
-from gfm_utils.figures.style import condition_colour, dropdown, state_dash, themed, tooltips
+from gfm_utils.figures.style import condition_colour, dropdown, state_dash, state_fill, themed, tooltips
 
 #: Names for people of measures of neighbourhoods whose level of chance is 0.
 NEIGHBOURHOOD_NAMES = {
@@ -20,6 +20,15 @@ SHAPE_NAMES = {
     "linear_cka_debiased": "linear CKA, debiased",
     "rbf_cka_debiased": "RBF CKA, debiased",
 }
+#: Names for people of what is compared on the tokens that occur and on all rows.
+ROWS_NAMES = {
+    "topk_overlap_corrected": "neighbours shared",
+    "procrustes_disparity": "Procrustes disparity",
+    "linear_cka": "linear CKA",
+    "linear_cka_debiased": "linear CKA, debiased",
+    "rbf_cka_authors": "RBF CKA, the paper's",
+}
+_OCCURRING, _ALL = "tokens that occur", "all rows"
 
 
 def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -112,14 +121,46 @@ def alignment_chart(table: pd.DataFrame) -> alt.LayerChart:
     span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     point = base.mark_point(size=90, strokeWidth=2).encode(
         x=alt.X("value:Q", title="1: the same; of the disparity, 0"),
-        fillOpacity=alt.FillOpacity(
-            "state:O", legend=None,
-            scale=alt.Scale(domain=["trained", "untrained"], range=[1, 0]),
-        ),
+        fillOpacity=state_fill(),
         fill=condition_colour(conditions_of(table)),
-    )  # fmt: skip
+    )
     height = 20 * len(SHAPE_NAMES) * (1 + rows["condition"].nunique())
     return themed(alt.layer(span, point).properties(width="container", height=height))
+
+
+def all_rows_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Agreement on the tokens that occur and on all rows of the matrix, as the paper's code has it.
+
+    A list chooses trained or untrained members.
+    """
+    largest = max(x for x in rows_of(table, "topk_overlap", axis="k")["x"] if x <= BAND_K)
+    parts = []
+    for axis, way in ((None, _OCCURRING), ("all_rows", _ALL)):
+        near = rows_of(table, "topk_overlap_corrected", axis="k_all_rows" if axis else "k")
+        parts.append(near[near["x"] == largest].assign(way=way))
+        parts.append(rows_of(table, *list(ROWS_NAMES)[1:], axis=axis, numeric=False).assign(way=way))
+    rows = with_span(summaries(pd.concat(parts)))
+    rows["what"] = rows["metric"].map(ROWS_NAMES)
+    state = dropdown("rows_state", list(dict.fromkeys(rows["state"])), "members ")
+    colour = condition_colour(conditions_of(table))
+    base = (
+        alt.Chart(rows[["condition", "state", "what", "way", "value", "low", "high", "n"]])
+        .transform_filter("datum.state == rows_state")
+        .encode(
+            y=alt.Y("what:N", title=None, sort=list(ROWS_NAMES.values()), axis=alt.Axis(labelLimit=180)),
+            color=colour,
+            yOffset=alt.YOffset("condition:N"),
+        )
+    )
+    line = base.mark_line(strokeWidth=2).encode(x="value:Q", detail=["condition:N", "what:N"])
+    ways = alt.Scale(domain=[_OCCURRING, _ALL], range=["circle", "square"])
+    point = base.mark_point(size=80, filled=True, opacity=1).encode(
+        x=alt.X("value:Q", title="1: the same; of the disparity, 0"),
+        shape=alt.Shape("way:N", title=None, scale=ways),
+        tooltip=["condition", "state", "what", "way", *tooltips("value", "low", "high")],
+    )
+    height = 20 * len(ROWS_NAMES) * (1 + rows["condition"].nunique())
+    return themed(alt.layer(line, point).add_params(state).properties(width="container", height=height))
 
 
 def neighbour_explorer(found: pd.DataFrame) -> alt.LayerChart:

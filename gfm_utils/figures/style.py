@@ -92,6 +92,12 @@ def state_dash(states: pd.Series) -> alt.StrokeDash:
     return alt.StrokeDash("state:N", title=None, scale=scale, legend=stroke_legend())
 
 
+def state_fill() -> alt.FillOpacity:
+    """Filled points for trained members and open ones for untrained, without a legend."""
+    scale = alt.Scale(domain=["trained", "untrained"], range=[1, 0])
+    return alt.FillOpacity("state:O", legend=None, scale=scale)
+
+
 def dropdown(name: str, options: Sequence[str | int], label: str) -> alt.Parameter:
     """A list from which a reader chooses; expressions of the chart read the choice by its name.
 

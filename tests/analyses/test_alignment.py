@@ -9,7 +9,7 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.stats import ortho_group
 
 from gfm_utils.analyses import alignment as module
-from gfm_utils.analyses.alignment import linear_cka, procrustes, rbf_cka
+from gfm_utils.analyses.alignment import direction_distance, linear_cka, procrustes, rbf_cka
 
 RNG = np.random.default_rng(0)
 A, B, C = RNG.normal(size=(3, 40, 7))
@@ -22,6 +22,13 @@ def linear_kernel(matrix):
 def rbf_kernel(matrix):
     distances = spatial.distance.pdist(matrix)
     return np.exp(-spatial.distance.squareform(distances**2) / (2 * np.median(distances**2)))
+
+
+def rbf_kernel_authors(matrix):
+    """The median of all entries, the zeros of the diagonal too; of an even number the lower one in the middle."""
+    squares = [[sum((x - y) ** 2) for x in matrix] for y in matrix]
+    ordered = sorted(entry for row in squares for entry in row)
+    return np.exp(-np.array(squares) / (2 * ordered[(len(ordered) - 1) // 2]))
 
 
 def biased(k, loss):
@@ -52,6 +59,16 @@ def test_cka_against_kernel_matrices(measure, kernel, name, criterion, shift):
             assert found[i, j] == pytest.approx(expected(kernel, criterion, first, second), abs=1e-9)
 
 
+@pytest.mark.parametrize("tokens", [4, 5, 11, 40])
+def test_the_authors_rbf_cka_has_the_diagonal_in_the_median(tokens):
+    first, second = A[:tokens], B[:tokens]
+    found = rbf_cka([first, second], authors=True)
+    for name, criterion in (("cka", biased), ("debiased", unbiased)):
+        wanted = expected(rbf_kernel_authors, criterion, first, second)
+        assert getattr(found, name)[0, 1] == pytest.approx(wanted, abs=1e-9)
+    assert found.cka[0, 1] != pytest.approx(rbf_cka([first, second]).cka[0, 1], abs=1e-5)
+
+
 def test_blocks_change_nothing(monkeypatch):
     whole = rbf_cka([A, B, C])
     monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 40 * 3 * 7)  # seven tokens a block
@@ -77,6 +94,34 @@ def test_procrustes_is_scipys():
     assert procrustes(A, B).disparity == pytest.approx(spatial.procrustes(A, B)[2], abs=1e-10)
     assert procrustes(A, B).cosine == pytest.approx(cosines.mean(), abs=1e-10)
     assert procrustes(A, B) == pytest.approx(procrustes(B, A), abs=1e-12)
+
+
+def test_distances_of_directions_against_plain_loops():
+    u, v = ([row / np.linalg.norm(row) for row in matrix] for matrix in (A, B))
+    turned = np.array(u) @ orthogonal_procrustes(np.array(u), np.array(v))[0]
+    found = direction_distance(A, B)
+    assert found.authors == pytest.approx(np.mean([sum((x - y) ** 2) for x, y in zip(u, v, strict=True)]))
+    assert found.rotated == pytest.approx(np.mean([sum((x - y) ** 2) for x, y in zip(turned, v, strict=True)]))
+    assert found == pytest.approx(direction_distance(B, A), abs=1e-12)
+    assert direction_distance(A, -A).authors == pytest.approx(4) and direction_distance(A, A).authors == 0
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=15)
+def test_only_the_rotated_distance_of_directions_does_not_feel_a_rotation(seed):
+    rng, rotation = np.random.default_rng(seed), ortho_group.rvs(7, random_state=seed)
+    moved = rng.uniform(0.1, 10, (40, 1)) * A @ rotation
+    assert direction_distance(A, moved).rotated == pytest.approx(0, abs=1e-9)
+    assert direction_distance(moved, B).rotated == pytest.approx(direction_distance(A, B).rotated, abs=1e-9)
+    assert direction_distance(A, moved).authors > 0.3
+    other = rng.normal(size=(40, 7))
+    assert 0 <= direction_distance(A, other).rotated <= direction_distance(A, other).authors <= 4
+
+
+def test_models_of_different_width_have_a_distance_after_rotation_alone():
+    wide = np.c_[A, np.zeros((40, 3))] @ ortho_group.rvs(10, random_state=0)
+    assert direction_distance(A, wide).rotated == pytest.approx(0, abs=1e-9)
+    assert np.isnan(direction_distance(A, wide).authors)
 
 
 @given(st.integers(0, 2**31), st.floats(0.1, 10))

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from gfm_utils.analyses import static as module
 from gfm_utils.analyses import static_embeddings
-from gfm_utils.analyses.static import compared_tokens, frequency_bands
+from gfm_utils.analyses.alignment import linear_cka
+from gfm_utils.analyses.neighbours import compare_neighbours
+from gfm_utils.analyses.static import all_row_rows, compared_tokens, frequency_bands, input_embeddings
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +29,8 @@ def test_a_band_of_too_few_tokens_is_left_out():
 
 def test_untrained_members_share_what_chance_has_them_share(table):
     overlap = table[(table["metric"] == "topk_overlap") & table["member"].isna() & (table["axis"] == "k")]
-    chance = table[table["metric"] == "topk_overlap_chance"].set_index(["condition", "state", "x"])["value"]
+    chance = table[(table["metric"] == "topk_overlap_chance") & (table["axis"] == "k")]
+    chance = chance.set_index(["condition", "state", "x"])["value"]
     untrained = overlap[overlap["state"] == "untrained"]
     assert len(untrained)
     for _, row in untrained.iterrows():
@@ -40,16 +44,19 @@ def test_untrained_members_share_what_chance_has_them_share(table):
 def test_every_metric_stands_on_its_axes(table, trained):
     shapes = {
         "procrustes_disparity", "aligned_cosine", "linear_cka", "linear_cka_debiased", "rbf_cka",
-        "rbf_cka_debiased",
+        "rbf_cka_debiased", "rbf_cka_authors",
     }  # fmt: skip
     near = {"topk_overlap", "topk_overlap_corrected", "local_spearman"}
     axes = table["axis"].fillna("none")
     assert set(table.loc[axes == "none", "metric"]) == shapes | {"symbols_per_token"}
     assert set(table.loc[axes == "band", "metric"]) == shapes
-    assert set(table.loc[axes == "k", "metric"]) == near | {"topk_overlap_chance", "local_spearman_authors"}
+    assert set(table.loc[axes == "all_rows", "metric"]) == shapes
+    for axis in ("k", "k_all_rows"):
+        assert set(table.loc[axes == axis, "metric"]) == near | {"topk_overlap_chance", "local_spearman_authors"}
     assert set(table.loc[axes == "band_at_k10", "metric"]) == near
     assert table["value"].notna().all()
-    assert (table.loc[table["metric"] != "symbols_per_token", "n"] <= 64).all()
+    read = ~axes.isin(["all_rows", "k_all_rows"])
+    assert (table.loc[read & (table["metric"] != "symbols_per_token"), "n"] <= 64).all()
     for ensemble in trained:
         seen, bands = compared_tokens(ensemble)
         own = table[(table["condition"] == ensemble.condition) & (axes == "band")]
@@ -64,3 +71,26 @@ def test_correction_is_of_the_overlap_that_stands_beside_it(table):
     chance = wide["topk_overlap_chance"]
     expected = (wide["topk_overlap"] - chance) / (1 - chance)
     np.testing.assert_allclose(wide["topk_overlap_corrected"], expected, atol=1e-12)
+
+
+def test_all_rows_are_those_of_the_whole_matrix(table, trained):
+    ensemble = trained[0]
+    matrices = [input_embeddings(member.model("trained")) for member in ensemble.members]
+    assert len(matrices[0]) == ensemble.store.vocabulary > len(compared_tokens(ensemble)[0])
+    own = table[
+        (table["condition"] == ensemble.condition) & (table["state"] == "trained") & table["member"].notna()
+    ]
+    pairs = own[own["axis"] == "all_rows"].set_index(["metric", "member", "other"])
+    first, second = ensemble.seeds[:2]
+    assert pairs["value"]["linear_cka", first, second] == pytest.approx(linear_cka(matrices).cka[0, 1])
+    assert set(pairs["n"]) == {len(matrices[0])} and set(pairs["x"]) == {str(len(matrices[0]))}
+    near = own[(own["axis"] == "k_all_rows") & (own["x"] == "5")].set_index(["metric", "member", "other"])["value"]
+    expected = compare_neighbours(matrices, [5]).overlap[0, 0].mean()
+    assert near["topk_overlap", first, second] == pytest.approx(expected)
+
+
+def test_a_matrix_of_too_many_rows_is_not_compared_whole(monkeypatch):
+    monkeypatch.setattr(module, "ALL_ROWS", 9)
+    matrices = list(np.random.default_rng(0).normal(size=(3, 10, 4)))
+    assert not all_row_rows({}, [1, 2, 3], matrices)
+    assert all_row_rows({}, [1, 2, 3], [matrix[:9] for matrix in matrices])

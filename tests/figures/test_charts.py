@@ -61,6 +61,8 @@ CHARTS = {
     "layer_shape": lambda r: figures.layer_shape_chart(r["contextual"]),
     "layer_agreement": lambda r: figures.layer_agreement_chart(r["contextual"]),
     "layer_cka": lambda r: figures.layer_cka_chart(r["contextual"]),
+    "authors": lambda r: figures.authors_chart(r["contextual"]),
+    "all_rows": lambda r: figures.all_rows_chart(r["static"]),
     "encoder": lambda r: figures.encoder_chart(r["fisher"]),
     "shares": lambda r: figures.share_chart(r["fisher"]),
     "paths": lambda r: figures.share_chart(r["fisher"], split_embeddings=True),
@@ -162,6 +164,35 @@ def test_four_tokens_are_enough_for_the_charts_of_static_embeddings():
     for chart in charts:
         assert "NaN" not in vl_convert.vegalite_to_svg(chart(found).to_dict() | {"width": 400})
     assert "of 1 nearest neighbours" in answers.static_answer(found)
+
+
+def test_the_authors_chart_has_their_numbers_beside_the_books(results, trained):
+    table, condition = results["contextual"], trained[0].condition
+    drawn = next(iter(figures.authors_chart(table).to_dict()["datasets"].values()))
+    own = {
+        (r["what"], r["way"]): r["value"] for r in drawn if (r["condition"], r["state"]) == (condition, "trained")
+    }
+    where = {"state": "trained", "x": "encoder.1"}
+    for way, metric, axis in (
+        ("as in this book", "pooled_effective_rank", "layer"),
+        ("the paper's formula", "pooled_effective_rank_authors", "layer"),
+        ("and 15 % masked", "pooled_effective_rank_authors", "layer_masked"),
+    ):
+        value = value_of(table, condition, metric, axis=axis, **where)["value"]
+        assert own["effective rank (dimensions)", way] == pytest.approx(value)
+
+
+def test_the_chart_of_all_rows_has_both_choices_of_rows(results, trained):
+    table, condition = results["static"], trained[0].condition
+    drawn = next(iter(figures.all_rows_chart(table).to_dict()["datasets"].values()))
+    own = {
+        (r["what"], r["way"]): r["value"] for r in drawn if (r["condition"], r["state"]) == (condition, "trained")
+    }
+    for way, axis in (("tokens that occur", None), ("all rows", "all_rows")):
+        where = {"state": "trained", "axis": axis} | (
+            {} if axis is None else {"x": str(trained[0].store.vocabulary)}
+        )
+        assert own["linear CKA", way] == pytest.approx(value_of(table, condition, "linear_cka", **where)["value"])
 
 
 def test_split_embeddings_add_up_to_the_embeddings(results, trained):
