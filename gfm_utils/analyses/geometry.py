@@ -6,7 +6,6 @@ Second moments are accumulated, so a stream of any length takes the memory of on
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.spatial.distance import pdist
 
 Matrix = npt.NDArray[np.float64]
 
@@ -108,7 +107,7 @@ def pairwise_distance_spread(vectors: Matrix) -> float:
     Args:
         vectors: shape (n, width), three of them at least.
     """
-    return float(pdist(np.asarray(vectors, np.float64)).std(ddof=1))
+    return float(torch.pdist(torch.from_numpy(np.asarray(vectors, np.float64))).std())
 
 
 def unit_rows(vectors: Matrix) -> Matrix:

@@ -166,8 +166,9 @@ def embedding_rows(
 def all_row_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) -> list[Row]:
     """The same rows of the whole embedding matrix, as in the paper's reference code, without bands.
 
-    Special tokens and tokens that never occur are among them: training moves those rows in one way for all (from
-    targets that they never are), so that members agree the more, the more of them there are.
+    Special tokens and tokens that never occur are among them. They are targets that are never right, so training
+    pushes their rows far out in one direction, in every member: the few of them can make most of the agreement of
+    measures to which long rows count for more, as CKA.
 
     Args:
         base: condition and state.
