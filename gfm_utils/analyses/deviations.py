@@ -2,11 +2,9 @@
 
 from typing import NamedTuple
 
+from gfm_utils.analyses.cost import PAPER_VOCABULARY
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tokens import SPECIAL
-
-#: 6-mers, and special tokens besides.
-KMER = 6
 
 
 class Deviation(NamedTuple):
@@ -34,14 +32,23 @@ def deviations(size: Profile | None = None) -> list[Deviation]:
         size: the profile; None: ``paper``.
     """
     size = profile("paper") if size is None else size
-    vocabulary = f"{4**KMER + len(SPECIAL):,}"
+    letters = "all" if size.max_symbols is None else f"{size.max_symbols:,}"
     warmup = round(size.warmup * size.steps_taken)
     return [
         Deviation(
-            "short rows",
-            "padded to 512 tokens",
-            f"no padding: a row of fewer than {size.window} tokens is joined to the next, or left out",
-            "padding holds nothing to learn, and members agree about it",
+            "rows",
+            "the first 512 tokens of each of 2,000,000, the rest unread; shorter ones padded",
+            f"windows of {size.window} tokens side by side, as many as a row has, in {letters} letters; what fills "
+            "no window is left out, so that there is no padding",
+            "padding holds nothing to learn, and members agree about it; genomes have no rows",
+        ),
+        Deviation(
+            "BPE",
+            "4,096 entries, the five special ones among them; words without the white space between them; learned "
+            "from all rows",
+            f"as many as the condition says (bpe4096) and {len(SPECIAL)} special ones; bytes, with white space; "
+            f"learned from {size.tokenizer_symbols:,} letters of the training part",
+            "every text comes back from its tokens, so that bits can be given per character",
         ),
         Deviation(
             "special tokens",
@@ -50,11 +57,11 @@ def deviations(size: Profile | None = None) -> list[Deviation]:
             "they say nothing about the corpus, and <cls> is known beforehand",
         ),
         Deviation(
-            f"{KMER}-mers",
+            "6-mers",
             "4,105 entries: with <cls> in front, single bases where N or an end breaks the frame, and N",
-            f"{vocabulary} entries: all {KMER}-mers and {len(SPECIAL)} special tokens; a stretch ends at N, and "
-            f"fewer than {KMER} bases at its end are left out",
-            f"every token is {KMER} bases, so that bits per token can be read as bits per base",
+            f"{PAPER_VOCABULARY:,} entries: all 6-mers and {len(SPECIAL)} special tokens; a stretch ends at N, "
+            "and fewer than 6 bases at its end are left out",
+            "every token is 6 bases, so that bits per token can be read as bits per base",
         ),
         Deviation(
             "split",
