@@ -58,6 +58,9 @@ PRESETS: dict[str, Preset] = {
     # Two of the smallest size that differ in their positions alone, absolute and rotary.
     "bert-2x64": Preset("bert", 2, 64, 2, 128, 0.02),
     "roformer-2x64": Preset("roformer", 2, 64, 2, 128, 0.02),
+    # Embeddings and head alone, which can use no context (transformers builds no ModernBERT without layers).
+    "bert-0x64": Preset("bert", 0, 64, 2, 128, 0.02),
+    "bert-0x768": Preset("bert", 0, 768, 12, 3072, 0.02),  # the paper's largest model without its transformer
     # The paper's models: BERT with Hugging Face's defaults in three sizes.
     "bert-4m": Preset("bert", 6, 256, 8, 512, 0.02, revision=2),
     "bert-20m": Preset("bert", 8, 512, 8, 1024, 0.02),
@@ -183,6 +186,8 @@ def _at(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
 
 def _last_hidden_of_bert(bert: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     hidden = bert.embeddings(input_ids=ids)
+    if not len(bert.encoder.layer):
+        return _at(hidden, positions)
     *layers, last = bert.encoder.layer
     for layer in layers:
         made = layer(hidden, None)

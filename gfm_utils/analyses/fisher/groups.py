@@ -73,8 +73,10 @@ def derived(parts: Mapping[str, Number]) -> dict[str, Number]:
         matrix and bias); and ``head_with_decoder``: the decoder, tied or not, counted with the head.
     """
 
+    nothing: Any = 0 * next(iter(parts.values()))  # an encoder without layers has as many zeros
+
     def total(*wanted: str) -> Any:
-        return sum(value for name, value in parts.items() if name.startswith(wanted))
+        return sum((value for name, value in parts.items() if name.startswith(wanted)), nothing)
 
     layers = sorted({".".join(name.split(".")[:2]) for name in parts if name.startswith("encoder.")} - {NORM})
     layers.sort(key=lambda name: int(name.split(".")[1]))
