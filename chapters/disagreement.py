@@ -55,9 +55,11 @@ chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_di
 #   Two members that both always named the commonest token would agree always, so it stands beside its level of chance, $\frac1k \sum_v f_i(v) f_j(v)$, where $f_i(v)$ is how often member $i$ has $v$ among its first $k$: that of independent members with the same preferences.
 # - *Rank-biased overlap* {cite:p}`webber2010` is $\frac{X_D}{D} \rho^D + \frac{1-\rho}{\rho} \sum_{d \le D} \frac{X_d}{d} \rho^d$ with $X_d = |A_d \cap B_d|$, extrapolated from depth $D = 50$ and with $\rho = 0.9$: the first ten ranks carry 86 % of the weight.
 #
-# Three controls are drawn in the same figures.
+# Four controls are drawn in the same figures.
 #
 # - *Untrained*: the members before training.
+# - *No layers*: the embeddings and the head alone, trained as in [the chapter on predictions](predictions).
+#   They cannot use context and have token frequencies to agree about: members that disagree more than they do so about what context says.
 # - *Unrelated tokens*: one member's prediction for a token against another's for a different token.
 #   What members share whatever the context, such as the frequencies of tokens, makes this small.
 # - *Matched null*: two distributions with the same probabilities as the two predictions, so with the same entropies and nuclei of the same size, but given to tokens at random.
@@ -66,8 +68,9 @@ chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_di
 # Pairs are not independent: five members make ten pairs.
 # Intervals leave out one member with all its pairs at a time {cite:p}`arvesen1969`.
 
-# %% mystnb={"figure": {"caption": "Jensen–Shannon distance between members, against the share of the probability kept. Solid: trained, with 95 % intervals over members; dashed: untrained; dotted: predictions for unrelated tokens; dash-dotted: matched null, distributions as certain whose logits are noise. Click a condition in the legend to see it alone.", "name": "fig-top-p"}}
-table = analyses.disagreement(chapter.ensembles, chapter.profile, seed)
+# %% mystnb={"figure": {"caption": "Jensen–Shannon distance between members, against the share of the probability kept. Solid: trained, with 95 % intervals over members; long dashes: untrained; short dashes: without layers; dotted: predictions for unrelated tokens; dash-dotted: matched null, distributions as certain whose logits are noise. Click a condition in the legend to see it alone.", "name": "fig-top-p"}}
+bare = analyses.no_layers_control(chapter.ensembles, chapter.profile)
+table = analyses.disagreement(chapter.ensembles, chapter.profile, seed, bare)
 figures.top_p_chart(table)
 
 # %% [markdown]
@@ -78,7 +81,7 @@ figures.top_p_chart(table)
 # Two near-uniform distributions are close to each other *because* they are near-uniform, so at the right end a corpus of high entropy tends to show *less* disagreement, not more.
 # At the left end only the likeliest tokens are left, and small differences decide which these are: any pair of flat distributions looks far apart there, trained or not.
 # The matched null is high there for every corpus, and for a flat one it is what two noisy copies of nothing would give.
-# A solid line says something about learning only where it keeps its distance from all three controls: below the matched null the members share a ranking, and below unrelated tokens they share what this very context says.
+# A solid line says something about learning only where it keeps its distance from the controls: below the matched null the members share a ranking, and below unrelated tokens they share what this very context says.
 #
 # The paper's code drops the token that crosses $p$ unless it is the likeliest, as {numref}`fig-top-p-authors` does.
 # A distribution whose likeliest token alone exceeds $p$ becomes that one token, and two such distributions are either the same or as far apart as can be.
@@ -86,7 +89,7 @@ figures.top_p_chart(table)
 # %% mystnb={"figure": {"caption": "The same with the truncation of the paper's code, which drops the token that crosses p unless it is the likeliest.", "name": "fig-top-p-authors"}}
 figures.top_p_chart(table, authors=True)
 
-# %% mystnb={"figure": {"caption": "Share of masked tokens for which two members have the same likeliest token, with 95 % intervals over members. Pale: untrained. Black tick: the level of chance, from how often each member names each token.", "name": "fig-agreement"}}
+# %% mystnb={"figure": {"caption": "Share of masked tokens for which two members have the same likeliest token, with 95 % intervals over members. Paler: without layers; palest: untrained. Black tick: the level of chance, from how often each member names each token.", "name": "fig-agreement"}}
 figures.agreement_chart(table)
 
 # %% mystnb={"figure": {"caption": "Share of the k likeliest tokens that two trained members have in common, with 95 % intervals over members. Dotted: the level of chance, from how often each member ranks each token so high.", "name": "fig-ranks"}}

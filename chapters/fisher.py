@@ -83,7 +83,8 @@ figures.jolt_chart(jolts)
 
 # %% mystnb={"figure": {"caption": "Shares by the paper's groups, computed as in the paper's code.", "name": "fig-fisher-paper"}}
 shuffled = analyses.shuffled_control(chapter.ensembles, chapter.profile)
-table = analyses.fisher_information(chapter.ensembles, chapter.profile, seed, shuffled)
+bare = analyses.no_layers_control(chapter.ensembles, chapter.profile)
+table = analyses.fisher_information(chapter.ensembles, chapter.profile, seed, shuffled, bare)
 figures.share_chart(table, metric="fisher_share_paper")
 
 # %% [markdown]
@@ -94,7 +95,8 @@ figures.share_chart(table, metric="fisher_share_paper")
 # Of the input, the row of `[MASK]` is apart from those of the visible tokens.
 # The cross term can be negative, and is then drawn to the left of zero.
 #
-# Three controls stand beside the trained members: the same members reading visible tokens in random order, untrained members, and members trained on one condition's tokens in random order, where there is nothing to learn but frequencies.
+# Four controls stand beside the trained members: the same members reading visible tokens in random order, untrained members, members trained on one condition's tokens in random order, where there is nothing to learn but frequencies, and members without layers, as in [the chapter on predictions](predictions), which can learn nothing else either.
+# The last have no encoder to put Fisher information into: their bars are what a model that can use no context divides between its embeddings and its head.
 
 # %% mystnb={"figure": {"caption": "Shares of the Fisher information of single tokens, taken apart.", "name": "fig-fisher-shares"}}
 figures.share_chart(table, split_embeddings=True)
@@ -166,7 +168,7 @@ figures.gain_chart(table)
 #
 # - Raw shares are not invariant, as shown; no share of parameters is a property of a corpus alone.
 # - Tokens of one window are alike, so a few of each window are read; intervals over windows are in the result table (axis `group_over_sequences`).
-# - Brackets are over members on one set of test windows; the shuffled control has fewer members.
+# - Brackets are over members on one set of test windows; the shuffled control and the one without layers have fewer members.
 #
 # **What would change our mind.** Shares of the encoder that are equal for text and DNA at equal context gain would say that the encoder's share follows what has been learned, not the kind of sequence.
 #

@@ -62,10 +62,15 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 #   The bins hold equally many predictions {cite:p}`nguyen2015`: bins of equal width would put nearly all of DNA's into the first.
 #   A calibrated model's error is not 0 in a finite sample, so its expected value stands beside it.
 #
-# Everything is given for the untrained members too, and in bits per base or character beside bits per token.
+# Everything is given in bits per base or character beside bits per token, and for two controls too:
+#
+# - *Untrained*: the members before training.
+# - *No layers*: up to three members for the first condition of text and of DNA, with the members' width, batches and budget, that are a BERT's embeddings and head without a transformer between them.
+#   No prediction of theirs depends on another token, so they can learn token frequencies and no more: what a member does better than they, it owes to context.
 
-# %% mystnb={"figure": {"caption": "Output entropy and loss of every member, trained and untrained, in bits per token. Vertical rules: token frequencies alone, and a uniform choice.", "name": "fig-uncertainty"}}
-table = analyses.output_distributions(chapter.ensembles, chapter.profile, seed)
+# %% mystnb={"figure": {"caption": "Output entropy and loss of every member, and of the controls, in bits per token. Vertical rules: token frequencies alone, and a uniform choice.", "name": "fig-uncertainty"}}
+bare = analyses.no_layers_control(chapter.ensembles, chapter.profile)
+table = analyses.output_distributions(chapter.ensembles, chapter.profile, seed, bare)
 figures.uncertainty_chart(table)
 
 # %%
@@ -92,7 +97,7 @@ figures.overview(table, "ngram_order", "ngram_nll", axis="sides")
 # Sort each distribution by probability and average over places: the curve in {numref}`fig-rank-probability` is the mean probability of the likeliest token, of the second likeliest, and so on.
 # A horizontal line at $1/V$ would be a model that knows nothing.
 
-# %% mystnb={"figure": {"caption": "Mean probability of the r-th likeliest token, trained (solid) and untrained (dashed). Click a condition in the legend to see it alone.", "name": "fig-rank-probability"}}
+# %% mystnb={"figure": {"caption": "Mean probability of the r-th likeliest token, of trained members (solid) and controls (dashed). Click a condition in the legend to see it alone.", "name": "fig-rank-probability"}}
 figures.rank_probability_chart(table)
 
 # %% [markdown]

@@ -3,6 +3,7 @@
 from gfm_utils.analyses.along import along_windows
 from gfm_utils.analyses.checkpoints import analyse_models
 from gfm_utils.analyses.contextual import contextual_embeddings
+from gfm_utils.analyses.controls import no_layers_control, shuffled_control
 from gfm_utils.analyses.cost import paper_costs
 from gfm_utils.analyses.datasets import corpus_table, token_table
 from gfm_utils.analyses.deviations import deviations
@@ -22,7 +23,6 @@ from gfm_utils.analyses.fisher import (
     fisher_information,
     fisher_jolts,
     fisher_rescaling,
-    shuffled_control,
 )
 from gfm_utils.analyses.learning import learning_curves, position_curves
 from gfm_utils.analyses.output import output_distributions
@@ -49,6 +49,7 @@ __all__ = [
     "live_doses",
     "matched_rests",
     "nearest_tokens",
+    "no_layers_control",
     "output_distributions",
     "paper_costs",
     "plain_rests",

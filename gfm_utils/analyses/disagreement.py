@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gfm_utils import tables
 from gfm_utils.analyses import intervals
+from gfm_utils.analyses.controls import states_of
 from gfm_utils.analyses.datasets import symbols_per_token
 from gfm_utils.analyses.distributions import entropy
 from gfm_utils.analyses.nucleus import DEPTH, TOP_P, VARIANTS, js_distances, nuclei, shared_ranks
@@ -17,7 +18,7 @@ from gfm_utils.analyses.nulls import matched_null
 from gfm_utils.analyses.ranking import TOP_K, expected_shared, rank_biased_overlap
 from gfm_utils.analyses.rows import WITHOUT, Row, pair_matrix, pair_rows, sequence_row
 from gfm_utils.analyses.strata import bands_of, stratum_rows
-from gfm_utils.ensembles import STATES, Ensemble, masked_test_tokens, predictions
+from gfm_utils.ensembles import Ensemble, masked_test_tokens, predictions
 from gfm_utils.profiles import Profile
 
 Floats = NDArray[np.float64]
@@ -199,8 +200,10 @@ def _batch_sums(sums: DisagreementSums, p: torch.Tensor, null: NDArray[np.float3
     )  # fmt: skip
 
 
-def disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
-    """Result table of disagreement, for trained and untrained members.
+def disagreement(
+    ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, bare: Sequence[Ensemble] = ()
+) -> pd.DataFrame:
+    """Result table of disagreement, for trained and untrained members, and for a control without layers.
 
     Metrics:
         ``js_distance`` (square root of the Jensen-Shannon divergence in bits, so between 0 and 1; Endres and
@@ -223,17 +226,18 @@ def disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42
         ensembles: one a condition, of two members at least.
         profile: its ``test_windows`` and ``test_mask`` say what is predicted.
         seed: of the masks.
+        bare: of ``no_layers_control``.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
         truth = masked_test_tokens(ensemble, profile.test_windows, profile.test_mask, seed)
         bands = bands_of(ensemble, profile, seed)
         rows.append(symbols_per_token(ensemble.store))
-        for state in STATES:
-            stream = predictions(ensemble, state, profile.test_windows, profile.test_mask, seed)
+        for state, shown, weights in states_of(ensemble, bare):
+            stream = predictions(shown, weights, profile.test_windows, profile.test_mask, seed)
             sums = disagreement_sums((batch.log_p for batch in stream), -(-truth.size // NULL_TOKENS))
             base = {"condition": ensemble.condition, "state": state}
-            rows += disagreement_rows(base, ensemble.seeds, sums)
+            rows += disagreement_rows(base, shown.seeds, sums)
             rows += sequence_rows(base, sums.each, truth.shape)
             rows += stratum_rows(base, sums.each, bands)
     return tables.table(rows)

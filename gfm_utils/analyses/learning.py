@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils import tables
+from gfm_utils.analyses.controls import first_of_text, no_layers_wanted, trained_beside
 from gfm_utils.analyses.rows import Row, member_rows
-from gfm_utils.ensembles import Ensemble, plan_ensembles, train_planned
+from gfm_utils.ensembles import Ensemble
 from gfm_utils.entropy.blocks import block_entropies
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.profiles import Profile
@@ -17,9 +18,6 @@ from gfm_utils.tokens import Condition
 LONGEST_BLOCK = 3
 #: Presets of one size: rotary positions, BERT with rotary positions, and BERT with its own, absolute ones.
 POSITIONS = ("modernbert-2x64", "roformer-2x64", "bert-2x64")
-
-#: Members of each of these.
-POSITION_MEMBERS = 3
 
 
 def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
@@ -61,7 +59,8 @@ def position_curves(ensembles: Sequence[Ensemble], profile: Profile) -> pd.DataF
     """A few members each of encoders of one size that know the places of tokens in different ways.
 
     They read the same batches, of the first condition whose corpus is text, or else of the first: without
-    context to be learned there would be nothing to see.
+    context to be learned there would be nothing to see. The members without layers, with which later chapters
+    compare the run's, are trained along with them.
 
     Args:
         ensembles: of the run.
@@ -71,14 +70,11 @@ def position_curves(ensembles: Sequence[Ensemble], profile: Profile) -> pd.DataF
         Result table of ``validation_nll`` (bits/token, axis ``tokens``) with the presets ``POSITIONS`` as
         states, and of its levels as in ``learning_curves``.
     """
-    chosen = next((ensemble for ensemble in ensembles if ensemble.store.kind == "text"), ensembles[0])
-    runs_dir, seed = chosen.store.path.parents[1], chosen.spec.data_seed
-    rows, members = _levels(chosen), min(POSITION_MEMBERS, profile.members)
-    condition = Condition.parse(chosen.condition)
-    sizes = [profile.changed(preset=preset) for preset in POSITIONS]
-    planned = [plan_ensembles([condition], size, runs_dir, seed, members)[0] for size in sizes]
-    train_planned(planned)  # at once: processes that train take seconds to start
-    for preset, ensemble in zip(POSITIONS, planned, strict=True):
+    chosen = first_of_text(ensembles)
+    rows = _levels(chosen)
+    wanted = [(Condition.parse(chosen.condition), profile.changed(preset=preset)) for preset in POSITIONS]
+    trained = trained_beside(ensembles, wanted + no_layers_wanted(ensembles, profile))
+    for preset, ensemble in zip(POSITIONS, trained, strict=False):
         rows += _curves(ensemble, preset)
     return tables.table(rows)
 

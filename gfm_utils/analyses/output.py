@@ -9,11 +9,12 @@ import pandas as pd
 import torch
 
 from gfm_utils import tables
+from gfm_utils.analyses.controls import states_of
 from gfm_utils.analyses.counting import Counting, counting_levels
 from gfm_utils.analyses.distributions import LOG2, entropy, kl_uniform_authors
 from gfm_utils.analyses.reliability import reliability
 from gfm_utils.analyses.rows import Row, member_rows, sequence_row
-from gfm_utils.ensembles import STATES, Ensemble, predictions
+from gfm_utils.ensembles import Ensemble, predictions
 from gfm_utils.profiles import Profile
 
 Floats = npt.NDArray[np.float32]
@@ -74,8 +75,10 @@ def output_moments(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Outp
     return OutputMoments(uncertainty, nll, authors_kl, confidence, hit, ranked / hit.shape[1])
 
 
-def output_distributions(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
-    """Result table of the output distributions of trained and untrained members.
+def output_distributions(
+    ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, bare: Sequence[Ensemble] = ()
+) -> pd.DataFrame:
+    """Result table of the output distributions of trained and untrained members, and of a control without layers.
 
     Metrics, one row a member and a mean with its interval over members:
     ``output_entropy`` and ``nll`` (bits/token and bits/base or bits/character), ``kl_from_uniform``
@@ -97,16 +100,17 @@ def output_distributions(ensembles: Sequence[Ensemble], profile: Profile, seed: 
         ensembles: one a condition.
         profile: its ``test_windows`` and ``test_mask`` say what is predicted.
         seed: of the masks.
+        bare: of ``no_layers_control``.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
         counting = counting_levels(ensemble, profile, seed)
         rows += counting.rows()
-        for state in STATES:
-            stream = predictions(ensemble, state, profile.test_windows, profile.test_mask, seed)
+        for state, shown, weights in states_of(ensemble, bare):
+            stream = predictions(shown, weights, profile.test_windows, profile.test_mask, seed)
             moments = output_moments((batch.log_p, batch.targets) for batch in stream)
             base = {"condition": ensemble.condition, "state": state}
-            rows += output_rows(base, ensemble.seeds, moments, counting)
+            rows += output_rows(base, shown.seeds, moments, counting)
     return tables.table(rows)
 
 

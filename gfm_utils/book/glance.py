@@ -86,11 +86,16 @@ def at_a_glance(results_dir: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _of_trained(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of trained members, and of what needs no model."""
+    return rows[rows["state"].isna() | (rows["state"] == "trained").fillna(False)]
+
+
 def _cell(quantity: Quantity, rows: pd.DataFrame) -> str:
     """Value, interval and controls of one condition, each on a line of its own; empty if there is no value."""
     found = quantity.of(rows, quantity.metric)
     untrained = found[(found["state"] == "untrained").fillna(False)]
-    trained = found[~(found["state"] == "untrained").fillna(False)]
+    trained = _of_trained(found)
     if trained.empty:
         return ""
     row = trained.iloc[0]
@@ -100,8 +105,7 @@ def _cell(quantity: Quantity, rows: pd.DataFrame) -> str:
     if not untrained.empty:
         parts.append(f"untrained {quantity.number(untrained.iloc[0]['value'])}")
     if quantity.chance is not None:
-        level = quantity.of(rows, quantity.chance)
-        level = level[~(level["state"] == "untrained").fillna(False)]
+        level = _of_trained(quantity.of(rows, quantity.chance))
         if not level.empty:
             name = CHANCE_NAMES.get(quantity.chance, "chance")
             parts.append(f"{name} {quantity.number(level.iloc[0]['value'])}")

@@ -23,7 +23,13 @@ from gfm_utils.ensembles.predictions import (
     predictions_of,
     windows_at_once,
 )
-from gfm_utils.ensembles.presets import PRESETS, build_model, masked_features, masked_logits
+from gfm_utils.ensembles.presets import (
+    PRESETS,
+    build_model,
+    masked_features,
+    masked_logits,
+    without_layers,
+)
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import log_spaced
 from gfm_utils.ensembles.training import provenance
@@ -56,4 +62,5 @@ __all__ = [
     "train_ensembles",
     "train_planned",
     "windows_at_once",
+    "without_layers",
 ]

@@ -22,7 +22,7 @@ from gfm_utils.tokens import SPECIAL
 
 @dataclass(frozen=True)
 class Preset:
-    """Shape of an encoder.
+    """Shape of an encoder, or of embeddings and a head with none between them.
 
     Attributes:
         family: ``modernbert`` (rotary positions), ``bert`` (absolute positions, the paper's), or ``roformer``
@@ -58,13 +58,13 @@ PRESETS: dict[str, Preset] = {
     # Two of the smallest size that differ in their positions alone, absolute and rotary.
     "bert-2x64": Preset("bert", 2, 64, 2, 128, 0.02),
     "roformer-2x64": Preset("roformer", 2, 64, 2, 128, 0.02),
-    # Embeddings and head alone, which can use no context (transformers builds no ModernBERT without layers).
-    "bert-0x64": Preset("bert", 0, 64, 2, 128, 0.02),
-    "bert-0x768": Preset("bert", 0, 768, 12, 3072, 0.02),  # the paper's largest model without its transformer
     # The paper's models: BERT with Hugging Face's defaults in three sizes.
     "bert-4m": Preset("bert", 6, 256, 8, 512, 0.02, revision=2),
     "bert-20m": Preset("bert", 8, 512, 8, 1024, 0.02),
     "bert-90m": Preset("bert", 12, 768, 12, 3072, 0.02),
+    # Embeddings and head alone, which can use no context; transformers has no ModernBERT without layers.
+    # The widest is the paper's largest model without its transformer.
+    **{f"bert-0x{width}": Preset("bert", 0, width, 1, width, 0.02) for width in (32, 64, 128, 256, 512, 768)},
 }
 
 
@@ -77,6 +77,11 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     return PRESETS[name]
+
+
+def without_layers(name: str) -> str:
+    """The preset as wide as another, of embeddings and head alone."""
+    return f"bert-0x{preset(name).hidden}"
 
 
 def build_model(name: str, vocabulary: int, window: int, seed: int, dropout: float = 0.0) -> PreTrainedModel:

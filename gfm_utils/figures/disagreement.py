@@ -15,7 +15,7 @@ _STRATA = {
 
 
 def top_p_chart(table: pd.DataFrame, authors: bool = False) -> alt.LayerChart:
-    """Jensen-Shannon distance against the probability mass kept, with its three controls.
+    """Jensen-Shannon distance against the probability mass kept, with its controls.
 
     Args:
         table: of ``analyses.disagreement``.
@@ -28,7 +28,7 @@ def top_p_chart(table: pd.DataFrame, authors: bool = False) -> alt.LayerChart:
     }
     rows = with_span(summaries(rows_of(table, f"js_distance{suffix}", *controls, axis="top_p")))
     control = rows["metric"].isin(controls)
-    rows = rows[~(control & (rows["state"] == "untrained"))]
+    rows = rows[~control | (rows["state"] == "trained")]
     rows["state"] = rows["metric"].map(controls).fillna(rows["state"])
     pick = alt.selection_point(fields=["condition"], bind="legend")
     base = alt.Chart(rows[["condition", "state", "x", "value", "low", "high"]]).encode(
@@ -103,7 +103,8 @@ def agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
     wide = rows[rows["metric"] == "top1_agreement"].copy()
     chance = rows[rows["metric"] == "top1_agreement_chance"].set_index(["condition", "state"])["value"]
     wide["chance"] = [chance[(c, s)] for c, s in zip(wide["condition"], wide["state"], strict=True)]
-    states = [name for name in ("trained", "untrained") if name in set(wide["state"])]
+    opacities = {"trained": 1.0, "no layers": 0.6, "untrained": 0.35}
+    states = [name for name in opacities if name in set(wide["state"])]
     base = alt.Chart(wide[["condition", "state", "value", "low", "high", "chance"]]).encode(
         y=alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=160)),
         yOffset=alt.YOffset("state:N", sort=states),
@@ -114,7 +115,9 @@ def agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
             "value:Q", title=in_lines("share of tokens with the same likeliest token"), axis=alt.Axis(format="%")
         ),
         color=condition_colour(conditions_of(table)),
-        opacity=alt.Opacity("state:O", title=None, scale=alt.Scale(domain=states, range=[1, 0.4][: len(states)])),
+        opacity=alt.Opacity(
+            "state:O", title=None, scale=alt.Scale(domain=states, range=[opacities[name] for name in states])
+        ),
     )
     span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     tick = base.mark_tick(color="black", thickness=3).encode(x="chance:Q")

@@ -21,7 +21,7 @@ FOLLOWED_NAMES = {
     "output": "output path",
     "head": "head",
 }
-STATES = ["trained", "random_context", "shuffled", "untrained"]
+STATES = ["trained", "random_context", "shuffled", "no layers", "untrained"]
 #: Names for people of what is followed along training, of all parameters.
 TRACES = {
     "fisher_trace": "trace, token by token",
@@ -163,7 +163,7 @@ def gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = share.loc[share["x"] == "encoder", keys + values].merge(
         gain[keys + values], on=keys, suffixes=("", "_gain")
     )
-    shapes = alt.Scale(domain=STATES, range=["circle", "diamond", "square", "cross"])
+    shapes = alt.Scale(domain=STATES, range=["circle", "diamond", "square", "triangle-up", "cross"])
     base = alt.Chart(rows).encode(
         x=alt.X("value_gain:Q", title="context gain, bits per token"),
         y=alt.Y("value:Q", title="encoder's share", axis=alt.Axis(format="%")),

@@ -21,7 +21,8 @@ def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
     unigram = unigram[unigram["unit"] == "bits/token"]
     unigram["level"] = unigram["value"]
     levels = pd.concat([uniform, unigram])[["condition", "level", "what"]]
-    order = [f"{state}: {what}" for what in ("output entropy", "loss (NLL)") for state in ("trained", "untrained")]
+    states = ("trained", "no layers", "untrained")
+    order = [f"{state}: {what}" for what in ("output entropy", "loss (NLL)") for state in states]
     y = alt.Y("row:N", title=None, sort=order, axis=alt.Axis(labelLimit=180))
     colour = condition_colour(conditions_of(table))
     members = singles(rows)[["condition", "state", "what", "row", "member", "value"]]
@@ -54,7 +55,7 @@ def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
 
 
 def rank_probability_chart(table: pd.DataFrame) -> alt.Chart:
-    """Mean probability of the r-th likeliest token, trained (solid) and untrained (dashed)."""
+    """Mean probability of the r-th likeliest token, of trained members (solid) and controls (dashed)."""
     rows = summaries(rows_of(table, "rank_probability", axis="rank"))
     pick = alt.selection_point(fields=["condition"], bind="legend")
     chart = (

@@ -16,6 +16,7 @@ DASHES = {
     "untrained": (6, 4),
     "random_context": (6, 4),
     "shuffled": (1, 3),
+    "no layers": (2, 2),
     "chance": (1, 3),
     "unrelated tokens": (1, 3),
     "matched null": (8, 3, 2, 3),

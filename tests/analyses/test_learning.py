@@ -2,19 +2,37 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import vl_convert
 
 from gfm_utils import analyses
-from gfm_utils.analyses import learning_curves, position_curves
+from gfm_utils.analyses import (
+    controls,
+    disagreement,
+    fisher_information,
+    learning_curves,
+    no_layers_control,
+    output_distributions,
+    position_curves,
+)
+from gfm_utils.analyses.claims import check_claims
 from gfm_utils.analyses.learning import POSITIONS
 from gfm_utils.book import answers
 from gfm_utils.ensembles import Member, expected_cost
 from gfm_utils.figures import (
+    agreement_chart,
     deviation_overview,
+    encoder_chart,
+    gain_chart,
     learning_chart,
     position_chart,
+    rank_probability_chart,
+    share_chart,
     shared_overview,
     summary_of_training,
+    top_p_chart,
+    uncertainty_chart,
 )
+from gfm_utils.figures.select import value_of
 from gfm_utils.profiles import profile
 
 
@@ -132,6 +150,69 @@ def test_positions_are_compared_on_text_with_one_budget(trained, smoke):
     said = answers.positions_answer(found).data
     assert said.count("that level") == len(POSITIONS) and "BERT (absolute)" in said
     assert "RoFormer" in position_chart(found).to_json()
+
+
+@pytest.fixture(scope="module")
+def with_control(trained, smoke):
+    """Members without layers, trained along with the positions, and the tables that they are a control of."""
+    brief = smoke.changed(steps=3)
+    position_curves(trained, brief)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(controls, "train_planned", lambda planned: None)  # they are trained
+        bare = no_layers_control([*trained, trained[0]], brief)
+    return bare, {
+        "output": output_distributions(trained, smoke, bare=bare),
+        "disagreement": disagreement(trained, smoke, bare=bare),
+        "fisher": fisher_information(trained, smoke, bare=bare),
+    }
+
+
+def test_members_without_layers_are_a_control_of_their_condition(trained, smoke, with_control):
+    bare, made = with_control
+    assert [one.condition for one in bare] == [one.condition for one in trained]  # one of text and one of DNA
+    for ensemble in bare:
+        assert ensemble.spec.preset == "bert-0x64" and ensemble.seeds == [1, 2]
+
+        def of(table, metric, condition=ensemble.condition, **where):
+            return value_of(made[table], condition, metric, state="no layers", **where)
+
+        assert of("output", "accuracy")["n"] == of("disagreement", "js_distance")["n"] == 2
+        shares = {group: of("fisher", "fisher_share", axis="group", x=group)["value"] for group in (
+            "encoder", "embeddings", "head", "input", "head_with_decoder",
+        )}  # fmt: skip
+        assert shares["encoder"] == 0
+        assert shares["embeddings"] + shares["head"] == pytest.approx(1)
+        assert shares["input"] + shares["head_with_decoder"] == pytest.approx(1)
+        in_windows = of("fisher", "fisher_share", axis="group_over_sequences", x="encoder")
+        assert in_windows["value"] == in_windows["low"] == in_windows["high"] == 0
+    assert "without layers**, which can use no context: encoder 0.0" in answers.fisher_answer(made["fisher"])
+
+
+def test_a_control_without_layers_is_no_condition_of_a_claim(trained, with_control):
+    for table in with_control[1].values():
+        plain = table[(table["state"] != "no layers").fillna(True)]
+        assert len(plain) < len(table)
+        assert repr(check_claims(table)) == repr(check_claims(plain))
+
+
+CHARTS = {
+    "uncertainty": lambda made: uncertainty_chart(made["output"]),
+    "ranks": lambda made: rank_probability_chart(made["output"]),
+    "top-p": lambda made: top_p_chart(made["disagreement"]),
+    "agreement": lambda made: agreement_chart(made["disagreement"]),
+    "shares": lambda made: share_chart(made["fisher"]),
+    "encoder": lambda made: encoder_chart(made["fisher"]),
+    "gain": lambda made: gain_chart(made["fisher"]),
+}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_charts_have_a_row_of_the_control_without_layers(with_control, name):
+    spec = CHARTS[name](with_control[1]).to_dict()
+    drawn = [row for rows in spec["datasets"].values() for row in rows if row.get("state") == "no layers"]
+    assert {row["condition"] for row in drawn} == {ensemble.condition for ensemble in with_control[0]}
+    svg = vl_convert.vegalite_to_svg(spec | {"width": 400})
+    assert "no layers" in svg and "NaN" not in svg
 
 
 def test_the_cost_of_a_profile_needs_no_corpus(tmp_path):

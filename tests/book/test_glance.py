@@ -13,6 +13,7 @@ def row(condition: str, metric: str, value: float, **more: object) -> dict[str, 
 def test_values_intervals_and_controls(tmp_path: Path) -> None:
     rows = [
         row("a@kmer2", "unigram_entropy", 6.704),
+        row("a@kmer2", "nll", 7.01, state="no layers"),
         row("a@kmer2", "nll", 4.761, state="trained", low=4.70, high=4.82),
         row("a@kmer2", "nll", 8.02, state="untrained"),
         row("a@kmer2", "nll", 2.9, state="trained") | {"unit": "bits/base"},

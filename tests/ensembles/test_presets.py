@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from gfm_utils.ensembles import PRESETS, build_model, masked_logits
+from gfm_utils.ensembles import PRESETS, build_model, masked_logits, without_layers
+from gfm_utils.ensembles.presets import parameters_of
 from gfm_utils.errors import GfmError
 
 
@@ -13,7 +14,7 @@ def test_the_papers_models_have_the_papers_sizes():
         assert model.config.hidden_dropout_prob == 0.1
 
 
-@pytest.mark.parametrize("name", ["modernbert-2x64", "bert-4m", "bert-2x64", "roformer-2x64"])
+@pytest.mark.parametrize("name", ["modernbert-2x64", "bert-4m", "bert-2x64", "roformer-2x64", "bert-0x64"])
 def test_masked_logits_are_the_models_own_and_so_are_their_gradients(name):
     model = build_model(name, 69, 32, 1).double()
     ids = torch.randint(0, 69, (3, 32), generator=torch.Generator().manual_seed(0))
@@ -30,6 +31,31 @@ def test_masked_logits_are_the_models_own_and_so_are_their_gradients(name):
         assert (one is None) == (other is None)
         if one is not None:
             torch.testing.assert_close(other, one, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize(("name", "alone"), [("bert-0x64", True), ("bert-2x64", False)])
+def test_without_layers_no_prediction_depends_on_another_token(name, alone):
+    model, generator = build_model(name, 69, 32, 1).eval(), torch.Generator().manual_seed(0)
+    ids, others = (torch.randint(5, 69, (3, 32), generator=generator) for _ in range(2))
+    positions = torch.tensor([[0, 5], [1, 31], [7, 8]])
+    for tokens in (ids, others):
+        tokens.scatter_(1, positions, 4)
+    assert torch.equal(masked_logits(model, ids, positions), masked_logits(model, others, positions)) == alone
+    there = torch.ones_like(ids)
+    theirs = model(input_ids=others, attention_mask=there).logits.gather(
+        1, positions[..., None].expand(-1, -1, 69)
+    )
+    assert torch.allclose(masked_logits(model, ids, positions), theirs, atol=1e-6) == alone
+
+
+def test_every_preset_has_one_as_wide_without_layers():
+    for name, shape in PRESETS.items():
+        bare = PRESETS[without_layers(name)]
+        assert (bare.layers, bare.hidden) == (0, shape.hidden)
+    with torch.device("meta"):
+        transformer = build_model("bert-90m", 4096, 512, 1).bert.encoder
+    whole, bare = (parameters_of(name, 4096, 512) for name in ("bert-90m", "bert-0x768"))
+    assert whole - bare == sum(parameter.numel() for parameter in transformer.parameters())
 
 
 def test_the_seed_decides_the_weights_and_leaves_the_generator_alone():

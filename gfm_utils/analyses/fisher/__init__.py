@@ -5,7 +5,6 @@ from gfm_utils.analyses.fisher.information import (
     fisher_flow,
     fisher_information,
     fisher_rescaling,
-    shuffled_control,
 )
 from gfm_utils.analyses.fisher.kinds import Kind, fisher_diagonal, paper_fisher, squared_gradients
 from gfm_utils.analyses.fisher.perturbing import fisher_jolts
@@ -19,6 +18,5 @@ __all__ = [
     "fisher_jolts",
     "fisher_rescaling",
     "paper_fisher",
-    "shuffled_control",
     "squared_gradients",
 ]

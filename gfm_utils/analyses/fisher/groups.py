@@ -72,11 +72,11 @@ def derived(parts: Mapping[str, Number]) -> dict[str, Number]:
         matrix unless it is tied); the two paths ``input`` (all that embeds) and ``output`` (the decoder's
         matrix and bias); and ``head_with_decoder``: the decoder, tied or not, counted with the head.
     """
-
-    nothing: Any = 0 * next(iter(parts.values()))  # an encoder without layers has as many zeros
+    numbers: Mapping[str, Any] = parts
+    nothing = 0 * next(iter(numbers.values()))  # an encoder without layers has as many zeros
 
     def total(*wanted: str) -> Any:
-        return sum((value for name, value in parts.items() if name.startswith(wanted)), nothing)
+        return sum((value for name, value in numbers.items() if name.startswith(wanted)), nothing)
 
     layers = sorted({".".join(name.split(".")[:2]) for name in parts if name.startswith("encoder.")} - {NORM})
     layers.sort(key=lambda name: int(name.split(".")[1]))

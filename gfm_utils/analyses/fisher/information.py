@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils import tables
+from gfm_utils.analyses.controls import NO_LAYERS
 from gfm_utils.analyses.datasets import symbols_per_token
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.kinds import squared_gradients
@@ -29,34 +30,22 @@ from gfm_utils.analyses.fisher.measuring import (
 )
 from gfm_utils.analyses.fisher.rescaling import can_rescale, rescaled
 from gfm_utils.analyses.rows import Row, member_rows
-from gfm_utils.ensembles import STATES, Ensemble, State, device, train_ensembles
+from gfm_utils.ensembles import STATES, Ensemble, State, device
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import Condition
 
-#: Members of the ensemble that is trained on shuffled tokens; there is one, of the first condition.
-SHUFFLED_MEMBERS = 3
 #: Groups that are followed along training: with the paper's, the two paths.
 FOLLOWED = ("embeddings", "encoder", "head", "input", "output")
 #: By which the demonstration multiplies the embeddings.
 FACTOR = 2.0
 
 
-def shuffled_control(ensembles: Sequence[Ensemble], profile: Profile) -> Ensemble:
-    """A few members trained on one condition's tokens in random order: only frequencies can be learned.
-
-    Args:
-        ensembles: of the run; the first of text is taken, or else the first.
-        profile: of the run; with its budget the members are trained, if they are not there.
-    """
-    chosen = next((ensemble for ensemble in ensembles if ensemble.store.kind == "text"), ensembles[0])
-    control = Condition.parse(chosen.condition).transformed("shuffle")
-    runs_dir, members = chosen.store.path.parents[1], min(SHUFFLED_MEMBERS, profile.members)
-    (found,) = train_ensembles([control], profile, runs_dir, chosen.spec.data_seed, members)
-    return found
-
-
 def fisher_information(
-    ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, shuffled: Ensemble | None = None
+    ensembles: Sequence[Ensemble],
+    profile: Profile,
+    seed: int = 42,
+    shuffled: Ensemble | None = None,
+    bare: Sequence[Ensemble] = (),
 ) -> pd.DataFrame:
     """Result table of the Fisher information by group of parameters, with its controls.
 
@@ -71,7 +60,8 @@ def fisher_information(
     are taken). ``symbols_per_token`` has no state.
 
     States: ``trained``, ``untrained``, ``random_context`` (trained members that read the visible tokens in
-    random order) and ``shuffled`` (trained on tokens in random order, and read there; of the plain condition).
+    random order), ``shuffled`` (trained on tokens in random order, and read there; of the plain condition), and
+    ``no layers`` (embeddings and a head alone, which have no ``encoder.<i>`` and an ``encoder`` of 0).
 
     Args:
         ensembles: one a condition.
@@ -79,6 +69,7 @@ def fisher_information(
             ``fisher_batch`` at a time, or its ``batch``.
         seed: of the masks.
         shuffled: of ``shuffled_control``.
+        bare: of ``no_layers_control``.
     """
     rows: list[Row] = []
     paper = paper_measure(_batch(profile))
@@ -91,9 +82,12 @@ def fisher_information(
         rows += _state_rows(
             ensemble, random_context(examples, seed), "trained", _base(ensemble, "random_context"), [paper]
         )
+    controls = [(NO_LAYERS, ensemble) for ensemble in bare]
     if shuffled is not None:
-        examples = masked_tokens(shuffled, profile.fisher_windows, profile.fisher_mask, seed)
-        rows += _state_rows(shuffled, examples, "trained", _base(shuffled, "shuffled"), [paper, INVARIANT])
+        controls.append(("shuffled", shuffled))
+    for name, control in controls:
+        examples = masked_tokens(control, profile.fisher_windows, profile.fisher_mask, seed)
+        rows += _state_rows(control, examples, "trained", _base(control, name), [paper, INVARIANT])
     return tables.table(rows)
 
 

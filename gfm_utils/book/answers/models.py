@@ -161,14 +161,18 @@ def fisher_answer(table: pd.DataFrame) -> str:
         )
 
     lines = [*claims_lines(table), *bullets(table, line)]
-    shuffled = table[(table["state"] == "shuffled").fillna(False)]
-    for condition in conditions_of(shuffled):
-        encoder, output = (
-            value_of(shuffled, condition, "fisher_share", state="shuffled", axis="group", x=group)
-            for group in ("encoder", "output")
-        )
-        lines.append(
-            f"- **{condition}, trained on shuffled tokens**, where there is no context to be learned: encoder "
-            f"{number(encoder, 1, percent=True)}, output {number(output, 1, percent=True)}."
-        )
+    controls = {
+        "shuffled": "trained on shuffled tokens**, where there is no context to be learned",
+        "no layers": "without layers**, which can use no context",
+    }
+    for state, words in controls.items():
+        for condition in conditions_of(table[(table["state"] == state).fillna(False)]):
+            encoder, output = (
+                value_of(table, condition, "fisher_share", state=state, axis="group", x=group)
+                for group in ("encoder", "output")
+            )
+            lines.append(
+                f"- **{condition}, {words}: encoder {number(encoder, 1, percent=True)}, output "
+                f"{number(output, 1, percent=True)}."
+            )
     return "\n".join([*lines, note()])
