@@ -38,8 +38,8 @@ def deviations(size: Profile | None = None) -> list[Deviation]:
         Deviation(
             "rows",
             "the first 512 tokens of each of 2,000,000, the rest unread; shorter ones padded",
-            f"windows of {size.window} tokens side by side, as many as a row has, in {letters} letters; what fills "
-            "no window is left out, so that there is no padding",
+            f"windows of {size.window} tokens side by side, as many as a row has, in {letters} letters; what "
+            "fills no window is left out, so that there is no padding",
             "padding holds nothing to learn, and members agree about it; genomes have no rows",
         ),
         Deviation(
