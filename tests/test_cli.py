@@ -67,6 +67,16 @@ def test_a_path_with_an_at_is_a_corpus(run, toy_fasta, tmp_path):
     assert {row["condition"] for row in json.loads(out)} == {path.name, f"{path}@kmer2"}
 
 
+def test_dna_in_a_table_from_the_command_line(run, toy_fasta, tmp_path):
+    sequence = "".join(toy_fasta.read_text().splitlines()[1:40])
+    path = tmp_path / "table.csv"
+    path.write_text("gene,note\n" + "".join(f"{sequence[at : at + 50]},n\n" for at in range(0, 2000, 50)))
+    given = ["--symbols", 2000, "--profile", "smoke", "--json"]
+    status, out, err = run("entropy", f"{path}:gene?kind=dna", *given)
+    assert status == 0, err
+    assert {row["unit"] for row in json.loads(out) if row["metric"] == "unigram_entropy"} == {"bits/base"}
+
+
 def test_entropy_of_several_corpora_is_recorded_with_its_provenance(run, toy_fasta, tmp_path):
     other = tmp_path / "prose.txt"
     other.write_text("the cat sat on the mat, and the dog did not. " * 200)

@@ -192,6 +192,14 @@ def _text(name: str, source: HubSource, row: Mapping[str, Any]) -> str:
     if source.field not in row:
         raise GfmError(f"corpus {name!r} has no field {source.field!r}; it has {', '.join(row)}")
     text = row[source.field]
+    if isinstance(text, bytes):
+        try:
+            return text.decode()
+        except UnicodeDecodeError as error:
+            wrong = f"bytes that are not UTF-8 text (byte 0x{text[error.start]:02x})"
+            raise GfmError(
+                f"field {source.field!r} of corpus {name!r} holds {wrong}; it has {', '.join(row)}"
+            ) from None
     if not isinstance(text, str | None):
         found = f"{type(text).__name__}, not text; it has {', '.join(row)}"
         raise GfmError(f"field {source.field!r} of corpus {name!r} holds {found}")

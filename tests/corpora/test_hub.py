@@ -275,6 +275,15 @@ def test_what_else_can_go_wrong(served, monkeypatch):
         load("hf://datasets/a/d", max_symbols=8)
 
 
+def test_texts_stored_as_bytes():
+    source = HubSource(type="hub", dataset="a/b")
+    assert hub._text("a/b", source, {"text": "café".encode()}) == "café"
+    with pytest.raises(
+        GfmError, match=r"'text' of corpus 'a/b' holds bytes that are not UTF-8 text \(byte 0xe9\); it"
+    ):
+        hub._text("a/b", source, {"text": "café".encode("latin-1"), "id": 1})
+
+
 def test_a_local_folder_that_changes_is_read_again(served, tmp_path):
     source = HubSource(type="hub", dataset=str(tmp_path))
     (tmp_path / "a.jsonl").write_text("one")
