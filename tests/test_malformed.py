@@ -20,7 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import transformers
 import yaml
+from safetensors.torch import load_file, save_file
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
 
 from gfm_utils import corpora
 from gfm_utils.analyses import analyse_models
@@ -357,6 +362,48 @@ def models(config: dict[str, Any], pickled: str = "", **files: bytes) -> Callabl
     return compare
 
 
+def checkpoint(
+    of: str = "Bert",
+    change: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    letters: str = "ACGT",
+    shape: dict[str, Any] | None = None,
+    layers: tuple[int, ...] = (1,),
+    **given: Any,
+) -> Callable[[Path], object]:
+    """Analysing models of a family, changed after they were saved, that read single letters; on random DNA."""
+
+    def analyse(tmp: Path) -> object:
+        vocabulary = {token: place for place, token in enumerate(["[PAD]", "[UNK]", "[MASK]", *letters])}
+        tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+        tokenizer.pre_tokenizer = Split(Regex("."), "isolated")
+        names = []
+        for count in layers:
+            names.append(str(tmp / f"{count}-layers" / "model"))
+            config = getattr(transformers, f"{of}Config")(**SMALL | {"num_hidden_layers": count} | (shape or {}))
+            kind = getattr(transformers, f"{of}For{'ConditionalGeneration' if of == 'Bart' else 'MaskedLM'}")
+            kind(config).save_pretrained(names[-1])
+            weights = Path(names[-1]) / "model.safetensors"
+            save_file(change(load_file(weights)), weights, metadata={"format": "pt"})
+            transformers.PreTrainedTokenizerFast(
+                tokenizer_object=tokenizer, unk_token="[UNK]", mask_token="[MASK]", pad_token="[PAD]"
+            ).save_pretrained(names[-1])
+        (tmp / "a.fa").write_bytes(FASTA)
+        return analyse_models(names, corpora.load(str(tmp / "a.fa")), windows=8, **{"window": 16, **given})
+
+    return analyse
+
+
+def named(prefix: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A prefix in front of the names of all weights."""
+    return lambda weights: {prefix + name: value for name, value in weights.items()}
+
+
+def spoiled(weights: dict[str, Any]) -> dict[str, Any]:
+    """A number of the last weight is none."""
+    weights["cls.predictions.transform.dense.bias"][0] = float("nan")
+    return weights
+
+
 def corpus(name: str, content: bytes, tokenizer: str) -> Callable[[Path], object]:
     """Checking a corpus for a report."""
 
@@ -368,6 +415,14 @@ def corpus(name: str, content: bytes, tokenizer: str) -> Callable[[Path], object
 
 
 BERT = {"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 70}
+SMALL = {
+    "vocab_size": 7, "hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8,
+    "max_position_embeddings": 32, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1,
+    # of Bart, and of Nystromformer
+    "d_model": 8, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 1,
+    "decoder_attention_heads": 1, "forced_eos_token_id": 1, "decoder_start_token_id": 1,
+    "segment_means_seq_len": 32, "num_landmarks": 8,
+}  # fmt: skip
 REMOTE = {"model_type": "evil", "auto_map": dict.fromkeys(("AutoConfig", "AutoModelForMaskedLM"), "evil.Evil")}
 EVIL = b"import pathlib\npathlib.Path(__file__).with_name('was-run').touch()\nclass Evil: pass\n"
 UNREADABLE = (
@@ -555,6 +610,54 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
     "pickled-as-safetensors": (models(BERT, "model.safetensors"), UNREADABLE),
     "remote": (models(REMOTE, evil__py=EVIL), UNREADABLE),
     "no-weights": (models(BERT), UNREADABLE),
+    "parallel": (
+        checkpoint(change=named("module.")),
+        "*/model has weights under names that a BertForMaskedLM does not know (26, such as "
+        "module.bert.embeddings.LayerNorm.bias): 'module.' in front is left by a wrapper (*); save the model "
+        "inside it (model.module.save_pretrained), or take 'module.' off the names",
+    ),
+    "compiled": (
+        checkpoint(change=named("_orig_mod.")),
+        "*/model has weights under names that *: '_orig_mod.' in front is left by *; save the model inside it "
+        "(model._orig_mod.save_pretrained), or take '_orig_mod.' off the names",
+    ),
+    "not-finite": (
+        checkpoint(change=spoiled),
+        "*/model has NaN or infinite numbers among its weights (1, the first in "
+        "cls.predictions.transform.dense.bias): leave it out, or give a checkpoint from before its training "
+        "failed",
+    ),
+    "decoder": (
+        checkpoint("Bart"),
+        "*/model (BartForConditionalGeneration) has an encoder and a decoder, which writes a text anew instead of "
+        "predicting hidden tokens where they stand: give an encoder with a head for masked tokens",
+    ),
+    "letters": (
+        checkpoint(letters="acgt"),
+        "the tokenizer knows 0% of the tokens of a.fa (it reads '*'... as [UNK] [UNK] [UNK] [UNK] ...): give the "
+        "corpus that it is for, or its own tokenizer by --tokenizer",
+    ),
+    "special-tokens": (
+        checkpoint(special_tokens="all"),
+        "unknown way to treat special tokens 'all' (known: auto, none)",
+    ),
+    "positions": (
+        checkpoint("RoFormer", window=64),
+        "*/model reads 32 tokens at most, not 64: give a smaller --window",
+    ),
+    "segments": (
+        checkpoint("Nystromformer"),
+        "*/model cannot read windows of 16 tokens (*): give --window 32, which its config.json says",
+    ),
+    "vocabulary": (
+        checkpoint(shape={"vocab_size": 6}),
+        "the tokenizer has tokens that */model lacks (6): name its own by --tokenizer",
+    ),
+    "depths": (
+        checkpoint(layers=(1, 2), only=["contextual"]),
+        "contextual: the models have different numbers of layers (1, 2), of which none can be compared with "
+        "another: name models of one depth",
+    ),
 }
 
 

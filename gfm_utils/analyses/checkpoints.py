@@ -101,8 +101,10 @@ class Checkpoints:
                 shown = self.reading.shown
                 used = max(int(shown.max()), self.reading.tokenizer.mask_token_id or 0)
                 if used >= size:
+                    around = used in (*self.reading.before, *self.reading.after)
+                    advice = ", or --special-tokens none, for it stands around each window" if around else ""
                     raise GfmError(
-                        f"the tokenizer has tokens that {name} lacks ({used}): name its own by --tokenizer"
+                        f"the tokenizer has tokens that {name} lacks ({used}): name its own by --tokenizer{advice}"
                     )
                 check_windows(name, model, shown[:PROBED])
 

@@ -23,6 +23,7 @@ from gfm_utils.analyses.geometry import (
 from gfm_utils.analyses.neighbours import chance_corrected, compare_neighbours, topk_overlap_chance
 from gfm_utils.analyses.rows import Row, member_rows, pair_matrix, pair_rows
 from gfm_utils.ensembles import STATES, Ensemble, device
+from gfm_utils.errors import GfmError
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL, TokenStore
 
@@ -140,6 +141,11 @@ def layers_of(model: Any, windows: Windows, levels: Sequence[str] = LEVELS) -> d
         made = model.base_model(input_ids=torch.cat([before, ids, after], 1), output_hidden_states=True)
         # The last is what the head gets: in transformers 5.0 ModernBERT's hidden states end before its final norm.
         read = (*made.hidden_states[:-1], made.last_hidden_state)
+        if short := {state.shape[1] for state in read} - {before.shape[1] + window + after.shape[1]}:
+            raise GfmError(
+                f"{type(model).__name__} has layers of {min(short)} places for windows of {window} tokens, so "
+                "tokens have no hidden state of their own there: leave out contextual embeddings by --only"
+            )
         states = [state[:, before.shape[1] : before.shape[1] + window] for state in read]
         if not moments:
             moments = {level: [Moments(state.shape[-1]) for state in states] for level in levels}

@@ -73,6 +73,11 @@ def load_model(name: str) -> Any:
             f"{name} ({type(loaded).__name__}) has an encoder and a decoder, which writes a text anew instead of "
             "predicting hidden tokens where they stand: give an encoder with a head for masked tokens"
         )
+    if not isinstance(getattr(loaded.get_input_embeddings(), "weight", None), torch.Tensor):
+        raise GfmError(
+            f"{name} ({type(loaded).__name__}) has no vector for each token, as all analyses need: give a model "
+            "with a matrix of input embeddings"
+        )
     broken = {key: int((~value.isfinite()).sum()) for key, value in loaded.named_parameters()}
     if wrong := [key for key, count in broken.items() if count]:
         raise GfmError(

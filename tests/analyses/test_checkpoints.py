@@ -14,6 +14,8 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    FunnelConfig,
+    FunnelForMaskedLM,
     ModernBertConfig,
     ModernBertForMaskedLM,
     PreTrainedTokenizerFast,
@@ -335,6 +337,73 @@ def test_special_tokens_are_read_and_not_counted(letters, bases, tmp_path):
     bare = bare[(bare["unit"] == "bits/token") & bare["axis"].isna()]
     assert of_member(bare, "nll", 1) != pytest.approx(nll, abs=1e-6)
     assert bare.loc[bare["metric"] == "unigram_nll", "n"].item() == hidden.targets.size
+
+
+def test_members_with_six_mers_are_read_as_they_are(six_mers, tmp_path):
+    """The paper's DNA members: BERT over 4,105 entries, each input led by ``<cls>``."""
+    paths = save_members(tmp_path, six_mers, count=2, layers=1)
+    text = "".join(np.random.default_rng(0).choice(list("ACGT"), 6 * 15 * 12 + 4))  # 4 bases are left at the end
+    corpus = Corpus("bases", "dna", [Segment("0", 0, text)], "checksum", "", "", "here")
+    found = analyse_models(paths, corpus, windows=6, window=16)
+    assert not found.failed and set(found.tables) == {analysis.chapter for analysis in ANALYSES.values()}
+    model = BertForMaskedLM.from_pretrained(paths[0]).eval()
+    hidden = read(corpus, six_mers, 16, 6).hidden(0.15, 42)
+    assert (hidden.shown[:, 0] == six_mers.cls_token_id).all()
+    with torch.no_grad():
+        log_p = model(torch.tensor(hidden.shown)).logits.double().log_softmax(-1).numpy()
+    picked = np.take_along_axis(log_p, hidden.positions[..., None], 1)
+    nll = -np.take_along_axis(picked, hidden.targets[..., None], 2).mean() / np.log(2)
+    table = found.tables["predictions"]
+    table = table[table["axis"].isna()]
+    for unit, bases in (("bits/token", 1), ("bits/base", 6)):
+        assert of_member(table[table["unit"] == unit], "nll", 1) == pytest.approx(nll / bases, abs=1e-6)
+
+
+def test_members_with_the_papers_byte_pairs_are_read_as_they_are(byte_pairs, tmp_path):
+    """The paper's text members: ``<UNK>`` to ``<MASK>``, nothing around a text."""
+    words = np.random.default_rng(0).choice(["some", "words", "of", "a", "text", "<MASK>", ",", "more"], 3000)
+    corpus = Corpus("prose", "text", [Segment("0", 0, " ".join(words))], "checksum", "", "", "here")
+    tokenizer = byte_pairs(corpus.segments[0].text)
+    paths = save_members(tmp_path, tokenizer, count=2, layers=1)
+    found = analyse_models(paths, corpus, windows=6, window=16)
+    assert not found.failed
+    nll = found.tables["predictions"]
+    nll = nll[(nll["metric"] == "nll") & nll["axis"].isna() & (nll["member"] == 1)].set_index("unit")["value"]
+    hidden = read(corpus, tokenizer, 16, 6).hidden(0.15, 42)
+    assert (hidden.targets >= 5).all() and (hidden.shown == tokenizer.mask_token_id).sum() == hidden.targets.size
+    lengths = np.take_along_axis(read(corpus, tokenizer, 16, 6).windows.lengths, hidden.positions, 1)
+    assert nll["bits/character"] == pytest.approx(nll["bits/token"] / lengths.mean())
+
+
+def test_hidden_states_of_other_places_than_the_tokens_are_refused(letters, bases, tmp_path):
+    """Funnel's deeper layers have half the places."""
+    config = FunnelConfig(
+        vocab_size=len(letters),
+        d_model=16,
+        d_head=8,
+        n_head=2,
+        d_inner=16,
+        block_sizes=[1, 1],
+        num_decoder_layers=1,
+    )
+    for seed in (0, 1):
+        set_seed(seed)
+        FunnelForMaskedLM(config).save_pretrained(tmp_path / f"{seed}")
+        letters.save_pretrained(tmp_path / f"{seed}")
+    paths = [str(tmp_path / f"{seed}") for seed in (0, 1)]
+    found = analyse_models(paths, bases, only=["contextual", "static"], windows=6, window=16)
+    assert "layers of 8 places for windows of 14 tokens" in found.failed["contextual"] and len(found.tables) == 1
+
+
+def test_a_special_token_that_models_lack_is_refused(bases, six_mers, tmp_path):
+    """An end of a sentence that the tokenizer adds by itself, beyond the models' vocabulary."""
+    paths = save_members(tmp_path, six_mers, count=2, layers=1)
+    six_mers.add_special_tokens({"eos_token": "<eos>"})
+    for path in paths:
+        six_mers.save_pretrained(path)
+    with pytest.raises(GfmError, match=r"lacks \(4105\): .* or --special-tokens none, for it stands around"):
+        analyse_models(paths, bases, windows=6, window=16)
+    assert not analyse_models(paths, bases, windows=6, window=16, special_tokens="none").failed
 
 
 def test_an_analysis_that_fails_takes_no_other_with_it(letters, bases, tmp_path, monkeypatch):

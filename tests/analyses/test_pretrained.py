@@ -16,6 +16,8 @@ from transformers import (
     GPT2LMHeadModel,
     NystromformerConfig,
     NystromformerForMaskedLM,
+    PerceiverConfig,
+    PerceiverForMaskedLM,
     RobertaConfig,
     RobertaForMaskedLM,
     RoFormerConfig,
@@ -251,3 +253,15 @@ def test_answers_that_are_not_finite_are_refused(bert):
         made.cls.predictions.transform.LayerNorm.weight *= 3e38
     with pytest.raises(GfmError, match="although its weights are finite"):
         check_windows("one", made, torch.arange(24).reshape(3, 8).numpy())
+
+
+def test_a_model_without_vectors_of_tokens_is_refused(tmp_path):
+    shape = dict.fromkeys(
+        ("num_self_attends_per_block", "num_self_attention_heads", "num_cross_attention_heads"), 1
+    )
+    config = PerceiverConfig(
+        vocab_size=30, d_model=16, d_latents=16, num_latents=2, max_position_embeddings=8, **shape
+    )
+    PerceiverForMaskedLM(config).save_pretrained(tmp_path)
+    with pytest.raises(GfmError, match=r"\(PerceiverForMaskedLM\) has no vector for each token"):
+        load_model(str(tmp_path))

@@ -1,11 +1,9 @@
 """What models read: windows, lengths of tokens, seeded masks, and the frequencies of the rest."""
 
-import itertools
-
 import numpy as np
 import pytest
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import EsmTokenizer, PreTrainedTokenizerFast
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from gfm_utils.analyses.pretrained import special_ids
 from gfm_utils.analyses.reading import read
@@ -136,29 +134,6 @@ def test_too_short_a_corpus_is_refused(genome, codons):
         read(genome, codons, 6000, 10)
 
 
-def six_mers(folder):
-    """As the Nucleotide Transformer cuts DNA: 6-mers, what is left in single bases, ``<cls>`` in front."""
-    words = ["<unk>", "<pad>", "<mask>", "<cls>", *map("".join, itertools.product("ATCG", repeat=6)), *"ATCGN"]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    return EsmTokenizer(str(folder / "vocab.txt"), eos_token=None)
-
-
-def byte_pairs(template=""):
-    """As the paper's code makes them: special tokens ``<UNK>`` to ``<MASK>``, words split at white space."""
-    roles = ("unk", "pad", "cls", "sep", "mask")
-    special = [f"<{role.upper()}>" for role in roles]
-    made = Tokenizer(models.BPE(unk_token="<UNK>"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    trainer = trainers.BpeTrainer(vocab_size=80, special_tokens=special, show_progress=False)
-    made.train_from_iterator([PROSE], trainer)
-    if template:
-        ids = [(token, made.token_to_id(token)) for token in special if token in template]
-        made.post_processor = processors.TemplateProcessing(single=template, special_tokens=ids)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made, **{f"{role}_token": token for role, token in zip(roles, special, strict=True)}
-    )
-
-
 PROSE = "a model of some words tells more words than it was told and <MASK> is none of them; "
 
 
@@ -168,9 +143,9 @@ def written(kind, *texts):
     return Corpus("one", kind, segments, "checksum", "", "", "here")
 
 
-def test_six_mers_have_their_token_in_front(tmp_path):
+def test_six_mers_have_their_token_in_front(six_mers):
     """4,105 entries; the model reads ``<cls>`` and is asked for none, and no symbol or frequency counts it."""
-    tokenizer, rng = six_mers(tmp_path), np.random.default_rng(0)
+    tokenizer, rng = six_mers, np.random.default_rng(0)
     bases = "".join(rng.choice(list("ACGT"), 6 * 15 * 12))
     reading = read(written("dna", bases), tokenizer, 16, 100)
     assert len(tokenizer) == reading.vocabulary == 4105
@@ -189,14 +164,14 @@ def test_six_mers_have_their_token_in_front(tmp_path):
     assert {name: band.shape for name, band in bands.items()} == dict.fromkeys(bands, (18,))
 
 
-def test_soft_masked_bases_are_those_of_the_hidden_tokens(tmp_path):
+def test_soft_masked_bases_are_those_of_the_hidden_tokens(six_mers):
     """Special tokens in front move the places that a model is asked for, not those of the bases."""
     bases = "".join(np.random.default_rng(1).choice(list("ACGT"), 6 * 7 * 10))
     corpus = written("dna", bases)
     lower = np.zeros(len(bases), bool)
     lower[6 * 7 * 4 :] = True
     corpus.segments[0] = Segment("0", 0, bases, lower)
-    reading = read(corpus, six_mers(tmp_path), 8, 100)
+    reading = read(corpus, six_mers, 8, 100)
     hidden = reading.hidden(0.3, 0)
     soft = np.repeat(hidden.windows >= 2, hidden.positions.shape[1])  # windows 0, 2, 4, 6, 8 are read
     np.testing.assert_array_equal(reading.bands(hidden)["soft_masked"] == "repeat", soft)
@@ -211,8 +186,8 @@ def test_soft_masked_bases_are_those_of_the_hidden_tokens(tmp_path):
         ("<CLS> $A <SEP>", "none", [], []),
     ],
 )
-def test_the_tokenizers_own_template_is_read(template, asked, before, after):
-    tokenizer = byte_pairs(template)
+def test_the_tokenizers_own_template_is_read(template, asked, before, after, byte_pairs):
+    tokenizer = byte_pairs(PROSE, template)
     reading = read(written("text", PROSE * 30), tokenizer, 12, 100, asked)
     assert tokenizer.convert_ids_to_tokens(reading.before.tolist()) == before
     assert tokenizer.convert_ids_to_tokens(reading.after.tolist()) == after
@@ -226,16 +201,16 @@ def test_the_tokenizers_own_template_is_read(template, asked, before, after):
     assert (hidden.shown[~visible] == tokenizer.mask_token_id).all()
 
 
-def test_a_text_that_names_a_special_token_holds_none():
-    tokenizer = byte_pairs("<CLS> $A <SEP>")
+def test_a_text_that_names_a_special_token_holds_none(byte_pairs):
+    tokenizer = byte_pairs(PROSE, "<CLS> $A <SEP>")
     reading = read(written("text", PROSE * 30), tokenizer, 12, 10**6)
     assert reading.counts[[tokenizer.mask_token_id, tokenizer.cls_token_id]].tolist() == [0, 0]
     assert "<MASK>" in "".join(tokenizer.convert_ids_to_tokens(reading.ids.ravel().tolist()))
 
 
-def test_special_tokens_without_a_role_are_not_hidden():
+def test_special_tokens_without_a_role_are_not_hidden(byte_pairs):
     """As in a tokenizer.json alone: only the unknown token has its role there."""
-    tokenizer = byte_pairs()
+    tokenizer = byte_pairs(PROSE)
     bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, mask_token="<MASK>")
     assert bare.all_special_ids == [4]
     assert special_ids(bare) == [0, 1, 2, 3, 4]
@@ -259,6 +234,6 @@ def test_a_tokenizer_that_knows_next_to_nothing_is_refused(share):
     ("window", "asked", "message"),
     [(2, "auto", "has no room beside 2 special ones"), (8, "automatic", "unknown way to treat special tokens")],
 )
-def test_no_room_and_no_such_way_are_refused(window, asked, message):
+def test_no_room_and_no_such_way_are_refused(window, asked, message, byte_pairs):
     with pytest.raises(GfmError, match=message):
-        read(written("text", PROSE * 30), byte_pairs("<CLS> $A <SEP>"), window, 10, asked)
+        read(written("text", PROSE * 30), byte_pairs(PROSE, "<CLS> $A <SEP>"), window, 10, asked)

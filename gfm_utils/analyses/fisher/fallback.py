@@ -1,6 +1,6 @@
 """The same sums for any masked language model, by ``torch.func``: gradients of each example are formed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from gfm_utils.analyses.fisher.exact import Per, Sums, row_of
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import CROSS, DECODER, MASK, TOKENS, VISIBLE, groups_of
 
+Tensors = dict[str, torch.Tensor]
 #: Entry of a tied matrix for what comes through the output.
 OUTPUT_PATH = "(through the output)"
 
@@ -28,7 +29,7 @@ class _Logits(torch.nn.Module):
         return logits.gather(1, positions.unsqueeze(-1).expand(-1, -1, logits.shape[-1]))
 
 
-def gradients(model: Any, examples: MaskedTokens) -> dict[str, torch.Tensor]:
+def gradients(model: Any, examples: MaskedTokens) -> Tensors:
     """Gradients of the mean loss of each window, all at once: parameter -> (n, *shape).
 
     Args:
@@ -49,7 +50,7 @@ def gradients(model: Any, examples: MaskedTokens) -> dict[str, torch.Tensor]:
         alias[f"{path}.weight"] = OUTPUT_PATH
         values[OUTPUT_PATH] = decoder.weight.detach()
 
-    def loss(values: dict[str, torch.Tensor], *example: torch.Tensor) -> torch.Tensor:
+    def loss(values: Tensors, *example: torch.Tensor) -> torch.Tensor:
         ids, positions, targets, there, *rest = (tensor.unsqueeze(0) for tensor in example)
         placed = {f"model.{name}": values[source] for name, source in alias.items()}
         attention = rest[0] if rest else torch.ones_like(whole)
@@ -61,21 +62,32 @@ def gradients(model: Any, examples: MaskedTokens) -> dict[str, torch.Tensor]:
     there = examples.there
     positions, targets = examples.positions.clamp(min=0), examples.targets.clamp(min=0)
     given = [examples.ids, positions, targets, there.to(next(iter(values.values())).dtype)]
-    per_example, whole = grad(loss), torch.ones_like(examples.ids[:1])
+    whole = torch.ones_like(examples.ids[:1])
     if examples.attention is not None and not examples.attention.all():
         given.append(examples.attention)
     else:
         try:
             with _eager_attention(model):
-                found: dict[str, torch.Tensor] = vmap(per_example, (None, *[0] * len(given)))(values, *given)
-            return found
-        except RuntimeError as error:
-            if "vmap" not in str(error):
-                raise
-    # vmap forbids to draw random numbers, and to look into a mask of padding, as transformers do: windows go one
-    # by one
-    alone = [per_example(values, *(tensor[row] for tensor in given)) for row in range(len(examples))]
-    return {name: torch.stack([one[name] for one in alone]) for name in values}
+                each: Tensors = vmap(grad(loss), (None, *[0] * len(given)))(values, *given)
+            return each
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            pass
+    # torch.func allows neither random numbers, nor gradients that a model has written out itself, nor a look into
+    # a mask of padding, which transformers take: windows go one by one through plain backward passes
+    rows = [_gradient(loss, values, [tensor[row] for tensor in given]) for row in range(len(examples))]
+    return {name: torch.stack([row[name] for row in rows]) for name in values}
+
+
+@torch.enable_grad()
+def _gradient(loss: Callable[..., torch.Tensor], values: Tensors, example: Sequence[torch.Tensor]) -> Tensors:
+    """Gradient of a loss of one example by a plain backward pass; 0 for what does not take part."""
+    leaves = {name: value.detach().requires_grad_() for name, value in values.items()}
+    found = torch.autograd.grad(
+        loss(leaves, *example), list(leaves.values()), allow_unused=True, materialize_grads=True
+    )
+    return dict(zip(leaves, found, strict=True))
 
 
 @contextmanager
@@ -100,7 +112,7 @@ def sums_of_squares(model: Any, examples: MaskedTokens, per: Per) -> Sums:
     return total
 
 
-def group_sums(model: Any, examples: MaskedTokens, found: dict[str, torch.Tensor], scaled: bool = False) -> Sums:
+def group_sums(model: Any, examples: MaskedTokens, found: Tensors, scaled: bool = False) -> Sums:
     """Squares of gradients that are formed, by group.
 
     Args:

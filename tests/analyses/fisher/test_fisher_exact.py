@@ -79,6 +79,26 @@ def test_attention_that_draws_random_numbers_has_its_gradients_too(naive, per, w
     naive.assert_equal(model, found, examples, per, 1e-10)
 
 
+class Doubled(torch.autograd.Function):
+    """A gradient that is written out, as YOSO's and MRA's, in a way that torch.func does not take."""
+
+    @staticmethod
+    def forward(context, values):
+        return 2 * values
+
+    @staticmethod
+    def backward(context, gradient):
+        return 2 * gradient
+
+
+@per_both
+@pytest.mark.parametrize("tied", [True, False])
+def test_gradients_that_a_model_has_written_out_are_used(naive, per, tied):
+    model, examples = naive.problem("roformer-2x64", tied, padded=False)
+    model.roformer.encoder.layer[0].output.register_forward_hook(lambda part, given, made: Doubled.apply(made))
+    naive.assert_equal(model, squared_gradients(model, examples, per), examples, per, 1e-10)
+
+
 @per_both
 @pytest.mark.parametrize("preset", BOTH)
 def test_the_fallback_agrees_group_by_group(naive, preset, per):
