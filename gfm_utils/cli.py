@@ -16,7 +16,7 @@ from rich.table import Table
 from gfm_utils import corpora as corpora_
 from gfm_utils import provenance
 from gfm_utils.errors import GfmError
-from gfm_utils.files import sha256_of
+from gfm_utils.files import check_writable, sha256_of
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.tables import COLUMNS, read_tables, to_rows
 
@@ -46,6 +46,13 @@ def _show(rows: Sequence[Mapping[str, Any]], as_json: bool, columns: Sequence[st
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     Console(width=None if sys.stdout.isatty() else 240).print(table)
+
+
+def _check_out(*folders: Path | None) -> None:
+    """Refuse a folder that rows cannot be written to, before they are made."""
+    for folder in folders:
+        if folder is not None:
+            check_writable(folder)
 
 
 def _record(table: pd.DataFrame, out: Path, configuration: Mapping[str, Any], began: float) -> None:
@@ -119,6 +126,7 @@ def entropy(
     from gfm_utils.tokens import Condition, load_corpus, prepare
 
     began = time.perf_counter()
+    _check_out(out, runs if tokenizer is not None else None)
     size = profile_named(profile)
     if symbols is not None:
         update = {"entropy_symbols": symbols or None, "code_symbols": symbols or None}
@@ -175,6 +183,7 @@ def calibrate(
     from gfm_utils.entropy import calibration
 
     began = time.perf_counter()
+    _check_out(out)
     sources = calibration.quick_sources() if quick else calibration.full_sources()
     sizes = calibration.QUICK_SIZES if quick else calibration.FULL_SIZES
     table = calibration.calibrate(sources, sizes, repeats, seed, slow_symbols=sizes[-2], progress=True)
@@ -309,6 +318,7 @@ def analyse(
     from gfm_utils.tokens import load_corpus
 
     began = time.perf_counter()
+    _check_out(out)
     found = None if corpus is None else load_corpus(corpus, profile_named("quick"))
     done = analyse_models(models, found, tokenizer, only, window, windows, mask, seed, special_tokens)
     tables = done.tables
@@ -366,6 +376,7 @@ def build(
     from gfm_utils.book.notebooks import chapter_paths
 
     began = time.perf_counter()
+    _check_out(root / out, record)
     chapter_paths(root, chapter)  # a wrong name is refused before any work
     notes = check_corpora(profile, condition, root, runs, seed)
     report = build_book(profile, condition, root, out, runs, seed, chapter, notes=notes)
@@ -424,6 +435,11 @@ def main() -> None:
         app()
     except GfmError as error:
         print(f"gfm: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        print(f"gfm: the system refused ({error}); mend that and run the same command again", file=sys.stderr)
         sys.exit(1)
 
 

@@ -8,6 +8,10 @@ class GfmError(Exception):
     """Something the user can mend: the message is one clear sentence (what is wrong, where, what to do)."""
 
 
+class Refused(GfmError, OSError):
+    """What the system does not do, as one sentence: no permission, no such folder, no locks."""
+
+
 class ProcessKilled(GfmError):
     """A process that did the work is gone, and none of its own doing: the same command continues where it was."""
 

@@ -4,22 +4,128 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 from filelock import FileLock
 
+from gfm_utils.errors import Refused
+
+#: A file that was changed so many nanoseconds ago or less may change again without another time of change.
+_FRESH = 2 * 10**9
+
 
 def cache_dir() -> Path:
-    """Directory for downloads and derived files: ``$GFM_CACHE``, else the user's cache directory."""
-    configured = os.environ.get("GFM_CACHE")
-    path = Path(configured) if configured else Path(platformdirs.user_cache_dir("gfm_utils"))
-    path.mkdir(parents=True, exist_ok=True)
+    """Directory for downloads and derived files: ``$GFM_CACHE``, else the user's cache directory.
+
+    Raises:
+        Refused: there can be none.
+    """
+    path = _cache_path()
+    with _writing(path):
+        path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def _cache_path() -> Path:
+    configured = os.environ.get("GFM_CACHE")
+    if configured:
+        return Path(configured)
+    with suppress(RuntimeError):
+        path = Path(platformdirs.user_cache_dir("gfm_utils"))
+        if path.is_absolute():
+            return path
+    raise Refused("no home folder is known that the cache could be in (HOME is not set): set HOME or GFM_CACHE")
+
+
+def _is_cached(path: Path) -> bool:
+    """Whether a path is that of the cache, or lies in it."""
+    with suppress(Refused):
+        return path.absolute().is_relative_to(_cache_path().absolute())
+    return False
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the system refuses is told of a file or folder that is to be written.
+
+    Raises:
+        Refused: of an error of the system, which is its cause.
+    """
+    try:
+        yield
+    except Refused:
+        raise
+    except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
+        mend = "give a folder that you may write to, or make room and leave for it there"
+        if _is_cached(path):
+            mend = "set GFM_CACHE to a folder of your own that you may write to"
+        raise Refused(f"{path} cannot be written ({_reason(error, path)}): {mend}") from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What the system refuses is told of a file or folder that is to be read.
+
+    Raises:
+        Refused: of an error of the system, which is its cause.
+    """
+    try:
+        yield
+    except Refused:
+        raise
+    except OSError as error:
+        raise Refused(
+            f"{path} cannot be read ({_reason(error, path)}): make it readable for you, or give a copy that is"
+        ) from error
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or directory.
+
+    Raises:
+        Refused: a folder that it would be in cannot be read.
+    """
+    with reading(path):
+        return path.exists()
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """Why the system refuses, and what, if that is not the path itself."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return " ".join(str(error).split())
+    if isinstance(error, FileExistsError):
+        return f"{error.filename} is no folder"
+    return error.strerror + (f": {error.filename}" if error.filename not in (None, str(path)) else "")
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written, with locks; one that was not there is not there afterwards.
+
+    Raises:
+        Refused: it cannot.
+    """
+    folder = Path(folder)
+    with _writing(folder):
+        made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".probe-{uuid.uuid4().hex[:8]}"
+    try:
+        with locked(probe), atomic(probe) as temporary, _writing(probe):
+            temporary.write_bytes(bytes(4096))
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+            probe.with_name(f"{probe.name}.lock").unlink(missing_ok=True)
+        for parent in made:
+            with suppress(OSError):  # another process may have put something there meanwhile
+                parent.rmdir()
 
 
 @contextmanager
@@ -28,10 +134,16 @@ def atomic(path: Path) -> Iterator[Path]:
 
     On an exception the temporary is removed and whatever stood at ``path`` is untouched.
     An existing directory at ``path`` is replaced.
+
+    Raises:
+        Refused: nothing can be written there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        temporary.unlink()
     try:
         yield temporary
         flush(temporary)
@@ -58,11 +170,20 @@ def flush(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an inter-process lock beside ``path`` (``NAME.lock``), so that two runs never make it at once."""
+    """Hold an inter-process lock beside ``path`` (``NAME.lock``), so that two runs never make it at once.
+
+    Raises:
+        Refused: nothing can be written there, the lock is another user's, or there are no locks.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(str(path) + ".lock"):
+    lock = FileLock(str(path) + ".lock")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -72,9 +193,32 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    with open(path, "rb") as handle:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits.
+
+    Raises:
+        Refused: it cannot be read.
+    """
+    with reading(path), open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sha256_once(path: Path) -> str:
+    """``sha256_of`` a large file, whose bytes are read once a process as long as nothing changes it.
+
+    Raises:
+        Refused: it cannot be read.
+    """
+    with reading(path):
+        about = Path(path).stat()
+    if time.time_ns() - max(about.st_mtime_ns, about.st_ctime_ns) < _FRESH:
+        return sha256_of(path)
+    state = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    return _sha256_of_state(str(Path(path).absolute()), state)
+
+
+@lru_cache(maxsize=4096)
+def _sha256_of_state(path: str, state: tuple[int, ...]) -> str:
+    return sha256_of(Path(path))
 
 
 def digest(value: Any, length: int = 16) -> str:

@@ -4,7 +4,9 @@
 """
 
 import bz2
+import errno
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -13,6 +15,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,7 @@ from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 
-from gfm_utils import corpora
+from gfm_utils import cli, corpora
 from gfm_utils.analyses import analyse_models
 from gfm_utils.book import check_corpora, open_chapter
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
@@ -556,6 +559,10 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda tmp: corpora.load(str(tmp / "none.fa")),
         "no file */none.fa; give the path of a file, or the name of a corpus ('gfm corpora' lists them)",
     ),
+    "home": (
+        lambda tmp: corpora.load("~no-such-user/x.fa"),
+        "~no-such-user/x.fa: no home folder is known for its ~; give the whole path",
+    ),
     "column": (
         lambda tmp: corpora.load(f"{written(tmp / 'a.csv', TABLE)}:words"),
         "*/a.csv has no column 'words'; it has id, body, title: name one as */a.csv:COLUMN",
@@ -661,6 +668,42 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+#: Folders that can be none, for root too, and why.
+NO_FOLDERS = {
+    "/dev/null": "/dev/null is no folder",
+    "/dev/null/deep": "*",
+    "/proc/none/deep": "No such file or directory: /proc/none",
+    "TMP/ok.fa": "*/ok.fa is no folder",
+}
+CACHE = "set GFM_CACHE to a folder of your own that you may write to"
+#: Commands that need the cache.
+NEED_CACHE = {
+    "corpora": "corpora", "fetch": "fetch news", "fetch-address": "fetch https://h/x.fa",
+    "entropy": "entropy news",
+    "entropy-file": "entropy TMP/ok.fa", "train": "train TMP/ok.fa@kmer2 --profile smoke --runs TMP/runs",
+    "analyse": "analyse TMP/model --corpus TMP/ok.fa",
+    "build": "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs TMP/runs",
+}  # fmt: skip
+#: Commands that write a folder, NONE.
+NEED_FOLDER = {
+    "entropy-out": "entropy TMP/ok.fa --out NONE",
+    "entropy-runs": "entropy TMP/ok.fa --tokenizer kmer2 --runs NONE",
+    "calibrate": "calibrate --quick --out NONE",
+    "train": "train TMP/ok.fa@kmer2 --profile smoke --runs NONE",
+    "analyse": "analyse TMP/model --corpus TMP/ok.fa --out NONE",
+    "build-out": "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out NONE",
+    "build-runs": "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs NONE",
+    "run-out": "run TMP/ok.fa --profile smoke --root ROOT --out NONE",
+}
+#: Commands that read TMP/ok.fa.
+READ = {
+    "entropy": "entropy TMP/ok.fa",
+    "train": "train TMP/ok.fa@kmer2 --profile smoke --runs TMP/runs",
+    "analyse": "analyse TMP/model --corpus TMP/ok.fa",
+    "build": "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs TMP/runs",
+}
+
+
 def written(path: Path, content: bytes) -> Path:
     """The file, with that content."""
     path.write_bytes(content)
@@ -709,6 +752,122 @@ def test_what_is_asked_for(case: str, tmp_path: Path) -> None:
         ask(tmp_path)
     assert says(caught.value, sentence), str(caught.value)
     assert not list(tmp_path.rglob("was-run"))  # no code of a checkpoint
+
+
+@pytest.fixture
+def told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """What a command that fails says, in one sentence, with a good corpus at ``TMP/ok.fa``."""
+    written(tmp_path / "ok.fa", FASTA)
+
+    def say(command: str, none: str = "") -> str:
+        places = {"TMP": str(tmp_path), "ROOT": str(ROOT), "NONE": none}
+        given = [
+            reduce(lambda text, name: text.replace(name, places[name]), places, one) for one in command.split()
+        ]
+        monkeypatch.setattr("sys.argv", ["gfm", *given])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert stop.value.code == 1 and out == ""
+        (line,) = err.splitlines()
+        return line.removeprefix("gfm: ")
+
+    return say
+
+
+@pytest.mark.parametrize("command", NEED_CACHE)
+@pytest.mark.parametrize("cache", ["/dev/null", "/proc/none/deep", "TMP/ok.fa"])
+def test_a_cache_that_can_be_none(
+    command: str, cache: str, told: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GFM_CACHE", cache.replace("TMP", str(tmp_path)))
+    sentence = f"{cache.replace('TMP', '*')} cannot be written ({NO_FOLDERS[cache]}): {CACHE}"
+    assert says(GfmError(found := told(NEED_CACHE[command])), sentence), found
+
+
+@pytest.mark.parametrize("command", NEED_FOLDER)
+@pytest.mark.parametrize("none", ["/dev/null/deep", "/proc/none/deep"])
+def test_a_folder_that_cannot_be_written(command: str, none: str, told: Callable[..., str]) -> None:
+    sentence = (
+        f"{none}* cannot be written ({NO_FOLDERS[none]}): give a folder that you may write to, or make room*"
+    )
+    assert says(GfmError(found := told(NEED_FOLDER[command], none)), sentence), found
+
+
+@pytest.mark.parametrize("command", READ)
+def test_a_corpus_that_may_not_be_read(
+    command: str, told: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by root, whom no permission binds."""
+    real = open
+
+    def refused(path: Any, *rest: Any, **more: Any) -> Any:
+        if str(path).endswith("ok.fa"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr("builtins.open", refused)
+    sentence = "*/ok.fa cannot be read (Permission denied): make it readable for you, or give a copy that is"
+    assert says(GfmError(found := told(READ[command])), sentence), found
+
+
+def test_a_folder_in_a_corpus_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are not passed over."""
+    written(tmp_path / "a.fa", FASTA)
+    (tmp_path / "sub").mkdir()
+    real = os.scandir
+
+    def refused(path: Any) -> Any:
+        if str(path).endswith("sub"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(GfmError) as caught:
+        corpora.load(str(tmp_path))
+    assert says(
+        caught.value,
+        "* cannot be read (Permission denied: */sub): make it readable for you, or give a copy that is",
+    )
+
+
+def test_no_home(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a user whom the system does not know, without HOME."""
+    for name in ("GFM_CACHE", "HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    found = told("fetch news")
+    assert found.startswith("no home folder is known") and found.endswith("set HOME or GFM_CACHE"), found
+
+
+def test_a_lock_of_another_user(told: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What that user has fetched is read all the same."""
+    cache, entry = tmp_path / "cache", {**ENTRY, "sha256": hashlib.sha256(FASTA).hexdigest()}
+    monkeypatch.setenv("GFM_CACHE", str(cache))
+    monkeypatch.setenv("GFM_REGISTRY", str(tmp_path / "corpora.yaml"))
+    (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"one": entry}))
+
+    def refused(lock: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", lock.lock_file)
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refused)
+    sentence = f"{cache}/corpora/one/a.fa cannot be written (Permission denied: *.lock): {CACHE}"
+    assert says(GfmError(found := told("fetch one")), sentence), found
+    written(cache / "corpora/one/a.fa", FASTA)
+    assert corpora.fetch("one") == cache / "corpora/one/a.fa"
+    written(cache / "corpora/one/a.fa", FASTA + b"A")
+    assert says(GfmError(found := told("fetch one")), sentence), found
+
+
+def test_what_the_system_refuses_elsewhere(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/some/file")
+
+    monkeypatch.setattr("gfm_utils.corpora.status", full)
+    sentence = "the system refused ([Errno *] No space left on device: '/some/file'); mend that and run the same *"
+    assert says(GfmError(found := told("corpora")), sentence), found
 
 
 def test_the_pickle_would_run(tmp_path: Path) -> None:

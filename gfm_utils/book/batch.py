@@ -30,7 +30,7 @@ from gfm_utils.book.workers import Make, run_local
 from gfm_utils.ensembles import device, engine_named
 from gfm_utils.ensembles.fitting import fitting_tokenizer
 from gfm_utils.errors import GfmError
-from gfm_utils.files import atomic, locked
+from gfm_utils.files import atomic, check_writable, locked
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.tables import read_tables, write_table
 from gfm_utils.tokens import Condition, is_condition, names_tokenizer, resolve_transform
@@ -111,6 +111,7 @@ def run(
     root, out = Path(root).resolve(), Path(out).resolve()
     runs_dir = Path(runs_dir).resolve() if runs_dir else root / "runs"
     chapters = chapter_paths(root)
+    check_writable(out)
     jobs = [
         Job(report_name(corpus), corpus, tuple(found), profile, seed, root, out, runs_dir, tuple(found.values()))
         for corpus, found in by_corpus(given).items()

@@ -12,7 +12,7 @@ import gfm_utils
 from gfm_utils import corpora
 from gfm_utils.book.dependencies import Source, reached
 from gfm_utils.book.notebooks import python_of
-from gfm_utils.files import digest, sha256_of, write_json
+from gfm_utils.files import digest, sha256_of, sha256_once, write_json
 from gfm_utils.profiles import profile
 from gfm_utils.provenance import device_name
 from gfm_utils.tokens import corpora_of
@@ -71,7 +71,7 @@ def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> st
             "data": {str(path.relative_to(data)): sha256_of(path) for path in shown if path.is_file()},
             "environment": {"python": platform.python_version(), **found.distributions},
             "device": device_name(),
-            "corpora": {str(path): sha256_of(path) for path in corpus_files(parameters.get("conditions", ()))},
+            "corpora": {str(path): sha256_once(path) for path in corpus_files(parameters.get("conditions", ()))},
             "addresses": _addresses(parameters),
         },
         length=64,

@@ -181,6 +181,8 @@ def _failure(job: Job, work: Callable[[], object]) -> dict[str, Any]:
 
 def refused(error: OSError) -> str:
     """The sentence for what the system does not do: no space, no permission."""
+    if isinstance(error, GfmError):
+        return str(error)
     return f"the system refused ({error}); mend that and run the same command again, what was done is kept"
 
 

@@ -25,8 +25,8 @@ from gfm_utils.corpora.registry import (
     find,
     registry,
 )
-from gfm_utils.errors import GfmError
-from gfm_utils.files import atomic, cache_dir, digest, locked, sha256_of
+from gfm_utils.errors import GfmError, Refused
+from gfm_utils.files import atomic, cache_dir, digest, locked, sha256_of, sha256_once
 
 _POLL = 0.2  # seconds between two looks at how far pip is
 
@@ -93,21 +93,33 @@ def _fetched(
     path = cached_path(name, entry)
     if path is None:
         raise _nothing_to_fetch(what)
-    with locked(path):
+    try:
+        with locked(path):
+            return _kept_or_fetched(name, entry, what, path, progress, pinned)
+    except Refused:
         if path.is_file() and _trusted(path, entry):
+            return path  # kept by another user, in a cache that is only read
+        raise
+
+
+def _kept_or_fetched(
+    name: str, entry: Entry | SourceFile, what: str, path: Path, progress: bool, pinned: str
+) -> Path:
+    """The verified file at its path, which is locked."""
+    if path.is_file() and _trusted(path, entry):
+        return path
+    if isinstance(entry, Entry):
+        entry.announce(name)
+    failures = []
+    for source in entry.sources:
+        try:
+            if isinstance(source, WheelSource):
+                _from_wheel(name, path, source, progress)
+            elif isinstance(source, UrlSource):
+                _from_url(entry, source, path, progress, pinned)
             return path
-        if isinstance(entry, Entry):
-            entry.announce(name)
-        failures = []
-        for source in entry.sources:
-            try:
-                if isinstance(source, WheelSource):
-                    _from_wheel(name, path, source, progress)
-                elif isinstance(source, UrlSource):
-                    _from_url(entry, source, path, progress, pinned)
-                return path
-            except (_Failed, zipfile.BadZipFile) as failure:
-                failures.append(f"{source}: {failure}")
+        except (_Failed, zipfile.BadZipFile) as failure:
+            failures.append(f"{source}: {failure}")
     raise GfmError(
         f"{what} is not in the cache and could not be downloaded ({'; '.join(failures)}); "
         f"check the network and try again, or put the file at {path}"
@@ -120,7 +132,7 @@ def _trusted(path: Path, entry: Entry | SourceFile) -> bool:
     Raises:
         GfmError: it differs from what was recorded at the first download.
     """
-    found = sha256_of(path)
+    found = sha256_once(path)
     if entry.sha256 is not None:
         return found == entry.sha256
     record = _record(path)

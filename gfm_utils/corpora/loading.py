@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from time import monotonic
@@ -16,7 +17,7 @@ from gfm_utils.corpora.readers import records
 from gfm_utils.corpora.registry import Format
 from gfm_utils.corpora.remembering import recall, remember
 from gfm_utils.corpora.segments import Corpus, Kind
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, Refused
 
 #: Cleaned text that took longer than so many seconds is kept in the cache.
 SLOW = 1.0
@@ -61,7 +62,8 @@ def load(
     if assembled is None:
         assembled = _assembled(read, max_symbols, progress)
         if read.kind == "text" and monotonic() - started > SLOW:
-            remember(key, assembled)
+            with suppress(Refused):  # a cache that is only read keeps nothing, and the text is cleaned anew
+                remember(key, assembled)
     segments, stats = assembled
     if not segments:
         what = "no stretch of A, C, G, T" if read.kind == "dna" else "no text"

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from gfm_utils.corpora.registry import Format
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, Refused
+from gfm_utils.files import reading
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -158,9 +159,11 @@ def decoded(path: Path, handle: BinaryIO, encoding: str) -> Iterator[str]:
 
 
 def _check_there(path: Path) -> None:
-    if not path.is_file():
+    with reading(path):
+        there, size = path.is_file(), path.stat().st_size if path.exists() else 0
+    if not there:
         raise no_file(path)
-    if path.stat().st_size == 0:
+    if size == 0:
         raise GfmError(f"{path} is empty (0 bytes)")
 
 
@@ -177,8 +180,9 @@ def _damage_told(path: Path) -> Iterator[None]:
     except NotImplementedError as error:  # a rare compression inside a zip archive
         raise GfmError(f"{path} cannot be unpacked ({error}); unpack it and give the file inside") from None
     except OSError as error:
-        if error.errno is not None:
-            raise
+        with reading(path):
+            if error.errno is not None or isinstance(error, Refused):
+                raise
         raise _damaged(path, error) from None  # of bzip2, which has no error of its own
 
 

@@ -1,5 +1,6 @@
 """Planning: from the name, path or address that a user gives to the files that are read, and how."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from gfm_utils.corpora.readers import FORMATS, KNOWN, TABLES, format_of, known_f
 from gfm_utils.corpora.registry import Entry, Format, HubSource, find, registry
 from gfm_utils.corpora.segments import FORMAT, READER, Kind
 from gfm_utils.errors import GfmError
-from gfm_utils.files import digest, sha256_of
+from gfm_utils.files import digest, is_there, reading, sha256_once
 
 #: Formats that hold sequences.
 SEQUENCES = ("fasta", "fastq")
@@ -83,9 +84,9 @@ class Plan:
             part = hub.keep(self.name, self.stream, max_symbols)
             options |= {"stream": self.stream.model_dump(), "revision": part.revision, "sha256": part.sha256}
         elif self.folder is not None:
-            options["files"] = {str(path.relative_to(self.folder)): sha256_of(path) for path in self.paths}
+            options["files"] = {str(path.relative_to(self.folder)): sha256_once(path) for path in self.paths}
         else:
-            options["sha256"] = sha256_of(self.paths[0]) if self.paths[0].is_file() else None
+            options["sha256"] = sha256_once(self.paths[0]) if self.paths[0].is_file() else None
         return digest(options, length=64)
 
     @contextmanager
@@ -199,13 +200,13 @@ def check_there(source: str) -> None:
     path, _, _ = _parsed(source, None)
     if not _names_path(source, path):
         find(source)
-    elif not path.exists():
+    elif not is_there(path):
         raise no_file(path)
 
 
 def _names_path(source: str, path: Path) -> bool:
     """Whether a source that is no address is a path, rather than a name of the registry."""
-    there = path.exists() or "/" in source or "\\" in source or _suffixed(path)
+    there = is_there(path) or "/" in source or "\\" in source or _suffixed(path)
     return there and source not in registry()
 
 
@@ -237,7 +238,7 @@ def user_path(source: str) -> tuple[Path, str] | None:
         return None
     path, column, kind = _parsed(source, None)
     behind = (f":{column}" if column else "") + (f"?kind={kind}" if kind else "")
-    return (path, behind) if path.exists() and source not in registry() else None
+    return (path, behind) if is_there(path) and source not in registry() else None
 
 
 def address_key(source: str, max_symbols: int | None) -> str | None:
@@ -262,9 +263,10 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
     Hidden files, files of hidden directories and files with other extensions are passed over.
 
     Raises:
-        GfmError: there are none, or the directory mixes sequences with text, or several formats of text.
+        GfmError: there are none, one cannot be read, or the directory mixes sequences with text, or several
+            formats of text.
     """
-    below = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    below = sorted(path.relative_to(folder) for path in _walked(folder))
     below = [path for path in below if not any(part.startswith(".") for part in path.parts)]
     found = tuple((folder / path, format_of(path)) for path in below if _suffixed(path) and known_format(path))
     if not found:
@@ -277,6 +279,17 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
     return found
 
 
+def _walked(folder: Path) -> Iterator[Path]:
+    """All files in a directory and below it; a directory that may not be read is told, and not passed over."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    with reading(folder):
+        for place, _, names in os.walk(folder, onerror=refuse):
+            yield from (path for path in (Path(place, name) for name in names) if path.is_file())
+
+
 def _suffixed(path: Path) -> bool:
     """Whether any part of the name is a known extension, so that a missing file is not taken for a corpus."""
     return any(suffix.lower() in (*FORMATS, ".zip") for suffix in path.suffixes)
@@ -284,16 +297,24 @@ def _suffixed(path: Path) -> bool:
 
 def _parsed(source: str, column: str | None) -> tuple[Path, str | None, Kind | None]:
     """Split ``PATH:COLUMN?kind=KIND``, unless a file has that very name."""
-    path = Path(source).expanduser()
-    if path.exists():
+    path = _expanded(source)
+    if is_there(path):
         return path, column, None
     plain, kind = split_kind(source)
-    path = Path(plain).expanduser()
+    path = _expanded(plain)
     head, colon, tail = plain.rpartition(":")
-    before = Path(head).expanduser()
-    if path.exists() or not colon or not tail or not (_suffixed(before) or (head and before.is_dir())):
+    before = _expanded(head)
+    if is_there(path) or not colon or not tail or not (_suffixed(before) or (head and before.is_dir())):
         return path, column, kind
     return before, column or tail, kind
+
+
+def _expanded(text: str) -> Path:
+    """A path, with the home folder in place of ``~``."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise GfmError(f"{text}: no home folder is known for its ~; give the whole path") from None
 
 
 def _from_registry(name: str, entry: Entry, kind: Kind | None, progress: bool) -> Plan:

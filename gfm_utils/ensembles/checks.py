@@ -11,13 +11,12 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal, NamedTuple
-from uuid import uuid4
 
 import torch
 from packaging.requirements import Requirement
 
 from gfm_utils.errors import first_line
-from gfm_utils.files import atomic, locked
+from gfm_utils.files import check_writable
 from gfm_utils.tokens.parallel import cores
 
 State = Literal["ok", "slow", "broken"]
@@ -174,7 +173,7 @@ def folder(name: str, place: Callable[[], Path], advice: str) -> Check:
     try:
         path = place().absolute()
         free = _free_after_writing(path)
-    except (OSError, NotImplementedError) as error:
+    except OSError as error:
         return Check(name, "broken", _unwritable(error), advice, needed=True)
     told = f"{path}, {free / 1e9:.1f} GB free"
     if free < LITTLE_DISK:
@@ -185,23 +184,13 @@ def folder(name: str, place: Callable[[], Path], advice: str) -> Check:
 
 def _free_after_writing(path: Path) -> int:
     """Free bytes of a folder's disk, after a file was written there and removed."""
-    made = [parent for parent in (path, *path.parents) if not parent.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    probe = path / f".doctor-{uuid4().hex[:8]}"
-    try:
-        with locked(probe), atomic(probe) as temporary:
-            temporary.write_bytes(bytes(4096))
-        return shutil.disk_usage(path).free
-    finally:
-        probe.unlink(missing_ok=True)
-        probe.with_name(f"{probe.name}.lock").unlink(missing_ok=True)
-        for parent in made:
-            with suppress(OSError):  # another process may have put something there meanwhile
-                parent.rmdir()
+    check_writable(path)
+    return shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
 
 
-def _unwritable(error: Exception) -> str:
+def _unwritable(refused: OSError) -> str:
     """One sentence that names the path."""
+    error = refused.__cause__ or refused
     if isinstance(error, FileExistsError | NotADirectoryError):
         return f"{error.filename} is no folder, or lies in none"
     if isinstance(error, OSError) and error.filename:

@@ -377,18 +377,18 @@ def test_a_folder_that_is_none(monkeypatch, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_or_locked(monkeypatch, tmp_path):
-    def refused(path):
-        raise PermissionError(13, "Permission denied", str(path))
+    def refused(lock):
+        raise PermissionError(13, "Permission denied", lock.lock_file)
 
-    monkeypatch.setattr(checks, "locked", refused)
+    monkeypatch.setattr("filelock.FileLock.acquire", refused)
     check = folder("runs", lambda: tmp_path / "a" / "b", "give another")
-    assert check.stops_training and "/a/b/.doctor" in check.detail and "Permission denied" in check.detail
+    assert check.stops_training and "/a/b/.probe" in check.detail and "Permission denied" in check.detail
     assert not list(tmp_path.iterdir())
 
-    def without_locks(path):
+    def without_locks(lock):
         raise NotImplementedError("FileSystem does not appear to support flock; use SoftFileLock instead")
 
-    monkeypatch.setattr(checks, "locked", without_locks)
+    monkeypatch.setattr("filelock.FileLock.acquire", without_locks)
     assert "flock" in folder("runs", lambda: tmp_path, "").detail
 
 
