@@ -108,6 +108,8 @@ def sampled_windows(ids: Integers, seed: int = 42, around: tuple[Integers, Integ
 def masked_windows(windows: Windows, mask: int, seed: int = 42) -> Windows:
     """The windows as the paper's code reads them: each token is ``[MASK]`` with a probability of 15 %.
 
+    Special tokens around a window are left as they are; in the paper's code they are masked, too, and in the mean.
+
     Args:
         windows: what is masked; the samples stay the same.
         mask: id of ``[MASK]``.
