@@ -32,14 +32,13 @@ def deviations(size: Profile | None = None) -> list[Deviation]:
         size: the profile; None: ``paper``.
     """
     size = profile("paper") if size is None else size
-    letters = "all" if size.max_symbols is None else f"{size.max_symbols:,}"
     warmup = round(size.warmup * size.steps_taken)
     return [
         Deviation(
             "rows",
             "the first 512 tokens of each of 2,000,000, the rest unread; shorter ones padded",
-            f"windows of {size.window} tokens side by side, as many as a row has, in {letters} letters; what "
-            "fills no window is left out, so that there is no padding",
+            f"windows of {size.window} tokens side by side, as many as a row has, in {_of(size.max_symbols)} "
+            "letters; what fills no window is left out, so that there is no padding",
             "padding holds nothing to learn, and members agree about it; genomes have no rows",
         ),
         Deviation(
@@ -47,7 +46,7 @@ def deviations(size: Profile | None = None) -> list[Deviation]:
             "4,096 entries, the five special ones among them; words without the white space between them; learned "
             "from all rows",
             f"as many as the condition says (bpe4096) and {len(SPECIAL)} special ones; bytes, with white space; "
-            f"learned from {size.tokenizer_symbols:,} letters of the training part",
+            f"learned from {_of(size.tokenizer_symbols)} letters of the training part",
             "every text comes back from its tokens, so that bits can be given per character",
         ),
         Deviation(
@@ -105,3 +104,8 @@ def deviations(size: Profile | None = None) -> list[Deviation]:
             "every step learns",
         ),
     ]
+
+
+def _of(symbols: int | None) -> str:
+    """How much of a corpus is read."""
+    return "all" if symbols is None else f"{symbols:,}"

@@ -136,6 +136,8 @@ def test_what_differs_from_the_paper_stands_in_one_table_and_is_the_profiles():
     ):
         assert number in here and number not in paper
     assert paper == " ".join(one.paper for one in found)
+    whole = profile("paper").model_copy(update={"tokenizer_symbols": None, "max_symbols": None})
+    assert " ".join(one.here for one in analyses.deviations(whole)).count("all letters") == 2
 
 
 def test_positions_are_compared_on_text_with_one_budget(trained, smoke):
