@@ -302,6 +302,7 @@ FILES: list[tuple[str, bytes, str]] = [
         zipped("/etc/a.csv"),
         "* holds a file whose path leads out of the archive (/etc/a.csv); pack it again without folders",
     ),
+    ("shortened.zip", zipped("a.csv")[:20] + zipped("a.csv")[44:], "* is damaged (*); copy or download it again"),
     ("damaged.zip", zipped("a.csv")[:40], "* is damaged (File is not a zip file); copy or download it again"),
     (
         "genome.docx",

@@ -2,6 +2,7 @@
 
 import bz2
 import codecs
+import errno
 import gzip
 import io
 import lzma
@@ -181,9 +182,9 @@ def _damage_told(path: Path) -> Iterator[None]:
         raise GfmError(f"{path} cannot be unpacked ({error}); unpack it and give the file inside") from None
     except OSError as error:
         with reading(path):
-            if error.errno is not None or isinstance(error, Refused):
+            if error.errno not in (None, errno.EINVAL) or isinstance(error, Refused):
                 raise
-        raise _damaged(path, error) from None  # of bzip2, which has no error of its own
+        raise _damaged(path, error) from None  # of bzip2, and of zip archives that point outside of themselves
 
 
 def _damaged(path: Path, error: Exception) -> GfmError:
