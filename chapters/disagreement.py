@@ -69,8 +69,8 @@ chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_di
 # Intervals leave out one member with all its pairs at a time {cite:p}`arvesen1969`.
 
 # %% mystnb={"figure": {"caption": "Jensen–Shannon distance between members, against the share of the probability kept. Solid: trained, with 95 % intervals over members; long dashes: untrained; short dashes: without layers; dotted: predictions for unrelated tokens; dash-dotted: matched null, distributions as certain whose logits are noise. Click a condition in the legend to see it alone.", "name": "fig-top-p"}}
-bare = analyses.no_layers_control(chapter.ensembles, chapter.profile)
-table = analyses.disagreement(chapter.ensembles, chapter.profile, seed, bare)
+no_layers = analyses.no_layers_control(chapter.ensembles, chapter.profile)
+table = analyses.disagreement(chapter.ensembles, chapter.profile, seed, no_layers)
 figures.top_p_chart(table)
 
 # %% [markdown]

@@ -83,8 +83,8 @@ figures.jolt_chart(jolts)
 
 # %% mystnb={"figure": {"caption": "Shares by the paper's groups, computed as in the paper's code.", "name": "fig-fisher-paper"}}
 shuffled = analyses.shuffled_control(chapter.ensembles, chapter.profile)
-bare = analyses.no_layers_control(chapter.ensembles, chapter.profile)
-table = analyses.fisher_information(chapter.ensembles, chapter.profile, seed, shuffled, bare)
+no_layers = analyses.no_layers_control(chapter.ensembles, chapter.profile)
+table = analyses.fisher_information(chapter.ensembles, chapter.profile, seed, shuffled, no_layers)
 figures.share_chart(table, metric="fisher_share_paper")
 
 # %% [markdown]

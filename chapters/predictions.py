@@ -70,8 +70,8 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 #   No prediction of theirs depends on another token, so they can learn token frequencies and no more: what a member does better than they, it owes to context.
 
 # %% mystnb={"figure": {"caption": "Output entropy and loss of every member, and of the controls, in bits per token. Vertical rules: token frequencies alone, and a uniform choice.", "name": "fig-uncertainty"}}
-bare = analyses.no_layers_control(chapter.ensembles, chapter.profile)
-table = analyses.output_distributions(chapter.ensembles, chapter.profile, seed, bare)
+no_layers = analyses.no_layers_control(chapter.ensembles, chapter.profile)
+table = analyses.output_distributions(chapter.ensembles, chapter.profile, seed, no_layers)
 figures.uncertainty_chart(table)
 
 # %%

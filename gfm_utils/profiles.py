@@ -80,10 +80,6 @@ class Profile(BaseModel):
     test_mask: float = Field(
         default=0.15, description="share of tokens masked at test for distributions, all by [MASK]"
     )
-    embedding_mask: float = Field(
-        default=0.15,
-        description="the same for contextual embeddings where inputs are masked, as in the paper's code",
-    )
     fisher_windows: int = Field(description="test windows for the Fisher information", ge=2)
     fisher_mask: float = Field(default=0.15, description="share of their tokens masked, all by [MASK]")
     fisher_batch: int | None = Field(
@@ -194,7 +190,7 @@ PROFILES: dict[str, Profile] = {
             learning_rate=1e-4, warmup=0.1, betas=(0.9, 0.999), weight_decay=0.0, dropout=0.1,
             independent_masks=True, special_replacements=True,
             keep="best", validation_every=1000, validation_windows=10_000,
-            test_mask=0.10, fisher_mask=0.15, fisher_batch=8, embedding_mask=0.15,
+            test_mask=0.10, fisher_mask=0.15, fisher_batch=8,
         ),
     )
 }  # fmt: skip

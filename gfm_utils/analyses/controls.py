@@ -65,12 +65,12 @@ def no_layers_wanted(ensembles: Sequence[Ensemble], profile: Profile) -> list[tu
     return [(Condition.parse(condition), size) for condition in first.values()]
 
 
-def states_of(ensemble: Ensemble, bare: Sequence[Ensemble]) -> list[tuple[str, Ensemble, State]]:
+def states_of(ensemble: Ensemble, no_layers: Sequence[Ensemble]) -> list[tuple[str, Ensemble, State]]:
     """What is compared in a condition: name of the state, whose members, and in which state of theirs.
 
     Args:
         ensemble: of the condition.
-        bare: of ``no_layers_control``.
+        no_layers: of ``no_layers_control``.
     """
     own: list[tuple[str, Ensemble, State]] = [(state, ensemble, state) for state in STATES]
-    return own + [(NO_LAYERS, other, "trained") for other in bare if other.condition == ensemble.condition]
+    return own + [(NO_LAYERS, other, "trained") for other in no_layers if other.condition == ensemble.condition]

@@ -201,7 +201,7 @@ def _batch_sums(sums: DisagreementSums, p: torch.Tensor, null: NDArray[np.float3
 
 
 def disagreement(
-    ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, bare: Sequence[Ensemble] = ()
+    ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, no_layers: Sequence[Ensemble] = ()
 ) -> pd.DataFrame:
     """Result table of disagreement, for trained and untrained members, and for a control without layers.
 
@@ -226,14 +226,14 @@ def disagreement(
         ensembles: one a condition, of two members at least.
         profile: its ``test_windows`` and ``test_mask`` say what is predicted.
         seed: of the masks.
-        bare: of ``no_layers_control``.
+        no_layers: of ``no_layers_control``.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
         truth = masked_test_tokens(ensemble, profile.test_windows, profile.test_mask, seed)
         bands = bands_of(ensemble, profile, seed)
         rows.append(symbols_per_token(ensemble.store))
-        for state, shown, weights in states_of(ensemble, bare):
+        for state, shown, weights in states_of(ensemble, no_layers):
             stream = predictions(shown, weights, profile.test_windows, profile.test_mask, seed)
             sums = disagreement_sums((batch.log_p for batch in stream), -(-truth.size // NULL_TOKENS))
             base = {"condition": ensemble.condition, "state": state}

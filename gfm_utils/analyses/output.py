@@ -76,7 +76,7 @@ def output_moments(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Outp
 
 
 def output_distributions(
-    ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, bare: Sequence[Ensemble] = ()
+    ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, no_layers: Sequence[Ensemble] = ()
 ) -> pd.DataFrame:
     """Result table of the output distributions of trained and untrained members, and of a control without layers.
 
@@ -100,13 +100,13 @@ def output_distributions(
         ensembles: one a condition.
         profile: its ``test_windows`` and ``test_mask`` say what is predicted.
         seed: of the masks.
-        bare: of ``no_layers_control``.
+        no_layers: of ``no_layers_control``.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
         counting = counting_levels(ensemble, profile, seed)
         rows += counting.rows()
-        for state, shown, weights in states_of(ensemble, bare):
+        for state, shown, weights in states_of(ensemble, no_layers):
             stream = predictions(shown, weights, profile.test_windows, profile.test_mask, seed)
             moments = output_moments((batch.log_p, batch.targets) for batch in stream)
             base = {"condition": ensemble.condition, "state": state}

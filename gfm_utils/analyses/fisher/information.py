@@ -45,7 +45,7 @@ def fisher_information(
     profile: Profile,
     seed: int = 42,
     shuffled: Ensemble | None = None,
-    bare: Sequence[Ensemble] = (),
+    no_layers: Sequence[Ensemble] = (),
 ) -> pd.DataFrame:
     """Result table of the Fisher information by group of parameters, with its controls.
 
@@ -69,7 +69,7 @@ def fisher_information(
             ``fisher_batch`` at a time, or its ``batch``.
         seed: of the masks.
         shuffled: of ``shuffled_control``.
-        bare: of ``no_layers_control``.
+        no_layers: of ``no_layers_control``.
     """
     rows: list[Row] = []
     paper = paper_measure(_batch(profile))
@@ -82,7 +82,7 @@ def fisher_information(
         rows += _state_rows(
             ensemble, random_context(examples, seed), "trained", _base(ensemble, "random_context"), [paper]
         )
-    controls = [(NO_LAYERS, ensemble) for ensemble in bare]
+    controls = [(NO_LAYERS, ensemble) for ensemble in no_layers]
     if shuffled is not None:
         controls.append(("shuffled", shuffled))
     for name, control in controls:
