@@ -618,6 +618,10 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
     "pickled-as-safetensors": (models(BERT, "model.safetensors"), UNREADABLE),
     "remote": (models(REMOTE, evil__py=EVIL), UNREADABLE),
     "no-weights": (models(BERT), UNREADABLE),
+    "no-model": (
+        lambda tmp: analyse_models([str(tmp / "none")] * 2, only=["static"]),
+        "no directory */none; give one that save_pretrained wrote, or a name of the Hugging Face hub (OWNER/NAME)",
+    ),
     "parallel": (
         checkpoint(change=named("module.")),
         "*/model has weights under names that a BertForMaskedLM does not know (26, such as "

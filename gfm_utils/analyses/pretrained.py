@@ -26,14 +26,25 @@ _PICKLED = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 #: the configuration.
 _LAYER = re.compile(r"\b(?:layers?|h|blocks?)\.\d+\.")
 _BUFFER = re.compile(r"inv_freq$|position_ids$|masked_bias$|attention\.bias$")
+#: A name of the Hugging Face hub.
+_HUB_NAME = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*")
 #: Names of modules that hold an embedding for every position.
 _POSITIONS = re.compile(r"(?:^|\.)(?:\w*position_embeddings?|embed_positions|wpe|pos_emb\w*)$")
 
 
 def members_of(names: Sequence[str]) -> list[str]:
-    """Names of models; a directory of members (``member-00``, ...) stands for all of them."""
+    """Names of models; a directory of members (``member-00``, ...) stands for all of them.
+
+    Raises:
+        GfmError: a name is neither a directory nor of a form that the Hugging Face hub knows.
+    """
     found: list[str] = []
     for name in names:
+        if not Path(name).is_dir() and not _HUB_NAME.fullmatch(name):
+            raise GfmError(
+                f"no directory {name}; give one that save_pretrained wrote, or a name of the Hugging Face hub "
+                "(OWNER/NAME)"
+            )
         members = sorted(Path(name).glob("member-[0-9]*")) if Path(name).is_dir() else []
         found += [str(path) for path in members] or [name]
     return found
@@ -143,7 +154,8 @@ def load_tokenizer(name: str) -> Any:
     """
     found = _tokenizer_of(name)
     if isinstance(found, str):
-        raise GfmError(f"{name} has no tokenizer{found}; name one with --tokenizer")
+        where = "" if Path(name).is_dir() else " is no directory here and, on the hub,"
+        raise GfmError(f"{name}{where} has no tokenizer{found}; name one with --tokenizer")
     return found
 
 

@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from gfm_utils.analyses import pretrained
-from gfm_utils.analyses.pretrained import check_windows, load_model, load_tokenizer, longest
+from gfm_utils.analyses.pretrained import check_windows, load_model, load_tokenizer, longest, members_of
 from gfm_utils.errors import GfmError
 
 CONFIG = BertConfig(
@@ -265,3 +265,16 @@ def test_a_model_without_vectors_of_tokens_is_refused(tmp_path):
     PerceiverForMaskedLM(config).save_pretrained(tmp_path)
     with pytest.raises(GfmError, match=r"\(PerceiverForMaskedLM\) has no vector for each token"):
         load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["/none/such", "./none", "their/seeds/1", "~/model", "their/", "https://h/model"])
+def test_a_directory_that_is_not_there_is_told(name):
+    with pytest.raises(GfmError, match=f"no directory {name}; give one"):
+        members_of([name])
+
+
+def test_names_of_the_hub_are_left_to_it(bert, hub):
+    names = [str(bert), "bert-base-uncased", "mrochk/bert-90M-dna-kmer-1"]
+    assert members_of(names) == names
+    with pytest.raises(GfmError, match="their/seed-1 is no directory here and, on the hub, has no tokenizer"):
+        load_tokenizer("their/seed-1")
