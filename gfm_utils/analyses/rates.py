@@ -40,12 +40,12 @@ class Rate:
 
 
 def entropy_rate(store: TokenStore, coded: int = CODED_TOKENS) -> Rate:
-    """The entropy rate of the training part: exact where a transform made it, else by context mixing.
+    """The entropy rate of the training part: exact where a transform made it, else a code's length.
 
     A Markov chain's is in the store, and is taken where its contexts were seen ``LEAST_SEEN`` times on average;
-    tokens in random order have the entropy of their frequencies, and uniform ones that of the vocabulary. Context
-    mixing codes the letters of the first ``coded`` tokens, and is an upper bound, all the more so where
-    tokens, which it does not know of, are mixed.
+    tokens in random order have the entropy of their frequencies, and uniform ones that of the vocabulary. Else
+    the letters of the first ``coded`` tokens are coded, DNA by the context mixer and text by prediction by partial
+    matching: an upper bound, all the more so where tokens, which no code knows of, are mixed.
     """
     part, transforms = store.about["parts"]["train"], Condition.parse(store.condition).transforms
     last = transforms[-1] if transforms else None
@@ -64,7 +64,7 @@ def entropy_rate(store: TokenStore, coded: int = CODED_TOKENS) -> Rate:
     if store.kind == "dna":
         found = dna_code_length(encode_bases([letters])[0], Coder.CONTEXT_MIXING)
     else:
-        found = text_code_length([letters], Coder.CONTEXT_MIXING)
+        found = text_code_length([letters], Coder.PPMD)
     return Rate(found.per_symbol, False, symbols)
 
 

@@ -2,7 +2,8 @@
 
 For each source, size n and repeat a fresh sample is drawn (a smaller n is its beginning), and the rate is
 estimated as h_k = H_k − H_{k−1} at the shortest k that sees the whole rate (see `gfm_utils.entropy.sources`),
-from match lengths and by the context mixers' code lengths where n is small enough for that.
+from match lengths and by code lengths where n is small enough for that: the context mixer's on four letters, those
+of prediction by partial matching on other alphabets of single bytes.
 A code length is an upper bound, so its "bias" is what the code spends above the rate, learning included.
 
 Record the full set: ``gfm calibrate --out data/results/calibration``.
@@ -19,12 +20,10 @@ from scipy.stats import t
 from tqdm import tqdm
 
 from gfm_utils.entropy.blocks import trusted
-from gfm_utils.entropy.codelength import Coder
+from gfm_utils.entropy.codelength import Coder, compressed_bits, dna_code_length
 from gfm_utils.entropy.counts import block_ids, multiplicities
-from gfm_utils.entropy.dna_mixing import Mode, dna_context_mixing
 from gfm_utils.entropy.estimators import Estimator, entropy
 from gfm_utils.entropy.matches import match_entropies
-from gfm_utils.entropy.mixing import BYTE_MIXER, context_mixing
 from gfm_utils.entropy.sources import (
     Source,
     dirichlet,
@@ -111,24 +110,24 @@ def calibrate(
             for size in sizes:
                 for name, value, sound in rate_estimates(sample[:size], source, slow_symbols):
                     errors.setdefault((size, name), []).append((value - source.rate, sound))
-            for coder, costs in _coded(sample[:slow_symbols], source).items():
-                for size in sizes:
-                    if size <= len(costs):
-                        excess = float(costs[:size].mean(dtype=np.float64)) - source.rate
-                        errors.setdefault((size, coder.value), []).append((excess, True))
+            for size in sizes:
+                if size <= slow_symbols:
+                    for coder, bits in _coded(sample[:size], source).items():
+                        errors.setdefault((size, coder.value), []).append((bits - source.rate, True))
         for (size, name), found in errors.items():
             rows += _rows(source, size, name, np.array([e for e, _ in found]), all(sound for _, sound in found))
     return entropy_rows(rows)
 
 
-def _coded(sample: NDArray[Any], source: Source) -> dict[Coder, NDArray[np.float32]]:
-    """Bits of each symbol, shape (n,), by each mixer that takes such an alphabet."""
+def _coded(sample: NDArray[Any], source: Source) -> dict[Coder, float]:
+    """Bits per symbol of one sample of shape (n,), by each coder that takes such an alphabet."""
     if not len(sample) or source.alphabet > 256:
         return {}
     if source.alphabet != 4:
-        return {Coder.CONTEXT_MIXING: context_mixing(sample.astype(np.uint8), BYTE_MIXER)}
-    modes = {Coder.CONTEXT_MIXING: Mode.FULL, Coder.CONTEXT_MIXING_REPEAT_FREE: Mode.REPEAT_FREE}
-    return {coder: dna_context_mixing(sample, mode) for coder, mode in modes.items()}
+        data = sample.astype(np.uint8).tobytes()
+        return {Coder.PPMD: compressed_bits(data, Coder.PPMD) / len(sample)}
+    coders = (Coder.CONTEXT_MIXING, Coder.CONTEXT_MIXING_REPEAT_FREE)
+    return {coder: dna_code_length([sample], coder).per_symbol for coder in coders}
 
 
 def rate_estimates(sample: NDArray[Any], source: Source, match_symbols: int) -> list[tuple[str, float, bool]]:

@@ -1,4 +1,4 @@
-"""Upper bounds: what compressors and the context mixer spend on a sequence, in bits.
+"""Upper bounds: what compressors and, for DNA, the context mixer spend on a sequence, in bits.
 
 DNA goes to the general-purpose compressors packed, four bases a byte: a tighter bound than letters give
 (first 4 Mb of A. thaliana's chromosome 1, bits per base: zlib 1.95 against 2.22, bz2 1.99 against 2.16,
@@ -25,7 +25,6 @@ from tqdm import tqdm
 from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import CHUNKS, jackknife_error
 from gfm_utils.entropy.dna_mixing import LONGEST, Mode, dna_context_mixing
-from gfm_utils.entropy.mixing import BYTE_MIXER, context_mixing
 from gfm_utils.entropy.symbols import encode_bases, first_symbols
 from gfm_utils.errors import GfmError
 
@@ -40,10 +39,9 @@ class Coder(StrEnum):
     LZMA = "lzma"
     """Long-range matches and range coding, preset 9 extreme."""
     PPMD = "ppmd"
-    """Prediction by partial matching, variant H of 7-zip (pyppmd), order 16, 256 MB; text only."""
+    """Prediction by partial matching, variant H of 7-zip (pyppmd), order 12, 256 MB; text only."""
     CONTEXT_MIXING = "context_mixing"
-    """Our own prequential mix of contexts and copies, see `gfm_utils.entropy.dna_mixing` and, for text,
-    `gfm_utils.entropy.mixing`."""
+    """Our own prequential mix of contexts and copies, see `gfm_utils.entropy.dna_mixing`; DNA only."""
     CONTEXT_MIXING_FAST = "context_mixing_fast"
     """The same with fewer models; DNA only."""
     CONTEXT_MIXING_REPEAT_FREE = "context_mixing_repeat_free"
@@ -59,8 +57,10 @@ _DNA_MODES = {
 #: Coders of DNA.
 DNA_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, *_DNA_MODES)
 #: Coders of text.
-TEXT_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, Coder.PPMD, Coder.CONTEXT_MIXING)
-_PPMD_ORDER, _PPMD_MEMORY = 16, 1 << 28
+TEXT_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, Coder.PPMD)
+# The shortest of orders 4 to 32 on all of the news (12.5 MB: 1.693 bits a byte; 1.770 at order 6, 1.698 at 16,
+# 1.74 from 24 on, where the memory fills and the model starts anew) and on the sample of Wikipedia (2.9 MB: 1.972).
+_PPMD_ORDER, _PPMD_MEMORY = 12, 1 << 28
 _MIXERS = frozenset(_DNA_MODES)
 _AT_ONCE = 2  # coders, whose tables are all in memory
 
@@ -75,7 +75,7 @@ class CodeLength:
         se: standard error of that (jackknife over 20 contiguous chunks of the costs), or None where only the
             total is known. What the coder learns on the way counts as variation, so it errs upwards.
         symbols: number of bases or characters.
-        costs: bits of each base, or of each byte of text, shape (n,); None where only the total is known.
+        costs: bits of each base, shape (n,); None where only the total is known.
     """
 
     coder: Coder
@@ -173,7 +173,7 @@ def dna_code_length(segments: Sequence[NDArray[np.uint8]], coder: Coder, progres
     if not codes.size:
         raise ValueError("no base to code")
     if coder in _DNA_MODES:
-        return _from_costs(coder, dna_context_mixing(codes, _DNA_MODES[coder], progress), len(codes))
+        return _from_costs(coder, dna_context_mixing(codes, _DNA_MODES[coder], progress))
     return CodeLength(coder, compressed_bits(pack_bases(codes), coder) / len(codes), None, len(codes))
 
 
@@ -191,17 +191,14 @@ def text_code_length(texts: Sequence[str], coder: Coder) -> CodeLength:
     if not symbols:
         raise ValueError("no character to code")
     data = "\n".join(texts).encode("utf-8", errors="surrogatepass")
-    if coder is Coder.CONTEXT_MIXING:
-        return _from_costs(coder, context_mixing(np.frombuffer(data, np.uint8), BYTE_MIXER), symbols)
     return CodeLength(coder, compressed_bits(data, coder) / symbols, None, symbols)
 
 
-def _from_costs(coder: Coder, costs: NDArray[np.float32], symbols: int) -> CodeLength:
-    """Total of the costs of each base or byte, per base or character."""
+def _from_costs(coder: Coder, costs: NDArray[np.float32]) -> CodeLength:
+    """Mean of the costs of each base."""
     parts = [part.sum(dtype=np.float64) for part in np.array_split(costs, CHUNKS)]
-    scale = len(costs) / symbols  # bytes a character; 1 for bases
     sizes = np.array([len(part) for part in np.array_split(costs, CHUNKS)])
     se = None
     if len(costs) > CHUNKS:
-        se = jackknife_error((np.sum(parts) - np.array(parts)) / (len(costs) - sizes) * scale)
-    return CodeLength(coder, float(np.sum(parts)) / symbols, se, symbols, costs)
+        se = jackknife_error((np.sum(parts) - np.array(parts)) / (len(costs) - sizes))
+    return CodeLength(coder, float(np.sum(parts)) / len(costs), se, len(costs), costs)

@@ -150,7 +150,7 @@ def test_codes_see_the_repeats_that_counts_do_not():
     bias = table[table["metric"] == "entropy_bias"].set_index("estimator")["value"]
     assert 0 < bias["context_mixing"] < 0.3 < bias["context_mixing_repeat_free"]
     bytes_ = calibrate([random_markov(1, 256)], (3_000,), repeats=1)
-    assert set(bytes_.loc[bytes_["kind"] == "upper bound", "estimator"]) == {"context_mixing"}
+    assert set(bytes_.loc[bytes_["kind"] == "upper bound", "estimator"]) == {"ppmd"}
 
 
 def test_one_repeat_has_no_spread():

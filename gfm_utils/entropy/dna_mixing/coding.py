@@ -9,12 +9,14 @@ from tqdm import tqdm
 from gfm_utils.entropy.dna_mixing.composition import new_composition
 from gfm_utils.entropy.dna_mixing.copies import OPINIONS, new_copies
 from gfm_utils.entropy.dna_mixing.counts import new_counts
+from gfm_utils.entropy.dna_mixing.forward import new_forward
 from gfm_utils.entropy.dna_mixing.kernel import SITUATIONS, Model, advance
 from gfm_utils.entropy.dna_mixing.maps import new_maps
 from gfm_utils.entropy.dna_mixing.matches import new_matches
 from gfm_utils.entropy.dna_mixing.mixer import new_mixer
 from gfm_utils.entropy.dna_mixing.seeds import new_seeds
-from gfm_utils.entropy.dna_mixing.settings import SETTINGS, Mode, Settings
+from gfm_utils.entropy.dna_mixing.settings import FORWARD_ORDERS, SETTINGS, Mode, Settings
+from gfm_utils.entropy.dna_mixing.switching import new_switch
 
 #: Bases between two signs of progress.
 _CHUNK = 100_000
@@ -88,16 +90,19 @@ def new_model(settings: Settings, bases: int) -> Model:
     """A model that has seen nothing, with tables large enough for so many bases."""
     room = max(16, (4 * bases).bit_length())
     seeds = len(settings.seed_lengths)
-    opinions = len(settings.count_orders) + len(settings.map_orders) + len(settings.composition)
+    opinions = len(settings.count_orders) + len(settings.heard_orders) + len(settings.map_orders)
+    opinions += len(settings.composition)
     opinions += 2 * seeds * settings.matches + OPINIONS * (settings.experts > 0)
     return Model(
         counts=new_counts(settings.count_orders),
+        forward=new_forward(FORWARD_ORDERS, settings.heard_orders),
         maps=new_maps(settings.map_orders, min(settings.log_slots, room)),
         composition=new_composition(settings.composition),
         seeds=new_seeds(settings.seed_lengths, min(settings.log_seeds, room), bases + 1 if settings.tries else 0),
         matches=new_matches(seeds if settings.matches else 0),
         copies=new_copies(settings.experts, settings.seed_misses, settings.most_misses, settings.tries),
         mixer=new_mixer(opinions, SITUATIONS[: settings.mixers]),
+        switch=new_switch(1 + len(FORWARD_ORDERS)),
         words=np.zeros(-(-bases // 32), np.uint64),
         strands=np.zeros(2, np.uint64),
         rates=np.array([settings.rate, settings.final_rate]),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-from gfm_utils.entropy.dna_mixing.numerics import TWO, leading_zeros, low_bits, prefetch
+from gfm_utils.entropy.dna_mixing.numerics import TWO, cache_aligned, leading_zeros, low_bits, prefetch
 
 #: Largest count.
 CEILING = 8191
@@ -43,7 +43,7 @@ def new_counts(orders: Sequence[int]) -> CountModels:
     return CountModels(
         orders=np.array(orders, np.int64),
         offsets=np.cumsum([0, *sizes])[:-1].astype(np.int64),
-        counts=np.zeros((sum(sizes), 4), np.uint16),
+        counts=cache_aligned((sum(sizes), 4), np.uint16),
         limits=np.array([CEILING if k < 11 else 1000 for k in orders], np.int64),
         pseudocounts=np.array([1.0 if k < 8 else 0.5 if k < 11 else 0.25 for k in orders], np.float32),
         rows=np.zeros(len(orders), np.int64),

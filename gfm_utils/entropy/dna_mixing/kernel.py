@@ -9,11 +9,13 @@ from gfm_utils.entropy.dna_mixing.compiling import entry, sources_digest
 from gfm_utils.entropy.dna_mixing.composition import predict_composition, update_composition
 from gfm_utils.entropy.dna_mixing.copies import predict_copies, start_copies, update_copies
 from gfm_utils.entropy.dna_mixing.counts import predict_counts, update_counts
+from gfm_utils.entropy.dna_mixing.forward import predict_forward, update_forward
 from gfm_utils.entropy.dna_mixing.maps import predict_maps, update_maps
 from gfm_utils.entropy.dna_mixing.matches import predict_matches, start_matches, update_matches
 from gfm_utils.entropy.dna_mixing.mixer import learn_weights, mix
 from gfm_utils.entropy.dna_mixing.numerics import TWO
 from gfm_utils.entropy.dna_mixing.seeds import REACH, find_seeds, remember_word
+from gfm_utils.entropy.dna_mixing.switching import switched, update_switch
 
 #: Situations of the two mixers: trust in the best copy and confidence of the highest map; last four bases.
 SITUATIONS = (256, 256)
@@ -24,24 +26,28 @@ class Model(NamedTuple):
 
     Attributes:
         counts: a `CountModels`.
+        forward: a `ForwardCodes`.
         maps: an `AdaptiveMaps`.
         composition: a `Composition`.
         seeds: a `Seeds`.
         matches: a `Matches`.
         copies: a `Copies`.
         mixer: a `Mixer`.
+        switch: a `Switch`.
         words: shape (n / 32 rounded up,), uint64, the bases so far, packed.
         strands: shape (2,), uint64, the last 32 bases, latest in the low bits, and their reverse complement.
         rates: shape (2,), float64, first and final learning rate of the weights.
     """
 
     counts: Any
+    forward: Any
     maps: Any
     composition: Any
     seeds: Any
     matches: Any
     copies: Any
     mixer: Any
+    switch: Any
     words: Any
     strands: Any
     rates: Any
@@ -66,7 +72,9 @@ def _keyed(sources: int) -> Any:
             return
         counts, maps, composition, seeds = model.counts, model.maps, model.composition, model.seeds
         matches, copies, mixer = model.matches, model.copies, model.mixer
-        first_map = len(counts.orders)
+        forward, switch = model.forward, model.switch
+        first_forward = len(counts.orders)
+        first_map = first_forward + len(forward.heard)
         first_composition = first_map + len(maps.orders)
         first_match = first_composition + len(composition.orders)
         first_copy = first_match + len(matches.lengths)
@@ -77,6 +85,7 @@ def _keyed(sources: int) -> Any:
         for t in range(start, stop):
             base = np.int64(codes[t])
             predict_counts(counts, past, opinions, confidence, 0)
+            predict_forward(forward, past, opinions, confidence, first_forward)
             predict_maps(maps, past, opinions, confidence, first_map)
             predict_composition(composition, past, opinions, confidence, first_composition)
             match = predict_matches(matches, codes, opinions, confidence, first_match)
@@ -86,16 +95,19 @@ def _keyed(sources: int) -> Any:
             mixer.situations[0] = copy * 16 + confidence[last_map]
             mixer.situations[1] = np.int64(past & np.uint64(255))
             mix(mixer)
-            costs[t] = -np.log2(mixer.probabilities[base])
             if len(distributions):
                 for other in range(4):
-                    distributions[t, other] = mixer.probabilities[other]
+                    distributions[t, other] = switched(switch, mixer.probabilities, forward, other)
+            probability = switched(switch, mixer.probabilities, forward, base)
+            costs[t] = -np.log2(probability)
+            update_switch(switch, probability, t)
             rate = np.float32(max(model.rates[1], model.rates[0] / np.sqrt(1 + t / 3000)))
             learn_weights(mixer, base, rate)
             update_composition(composition, base, past)
             past = (past << TWO) | np.uint64(base)
             reverse = (reverse >> TWO) | (np.uint64(3 - base) << np.uint64(62))
             update_counts(counts, base, t, past, reverse)
+            update_forward(forward, base)
             update_maps(maps, base, t, past, reverse)
             if len(seeds.lengths):
                 update_matches(matches, base, t)

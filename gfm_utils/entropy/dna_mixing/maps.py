@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-from gfm_utils.entropy.dna_mixing.numerics import HASH, TWO, low_bits, prefetch
+from gfm_utils.entropy.dna_mixing.numerics import HASH, TWO, cache_aligned, low_bits, prefetch
 
 #: Orders from here on forget the other bases when one comes again: what they hold are copies, not statistics.
 FORGETFUL = 14
@@ -65,7 +65,7 @@ def new_maps(orders: Sequence[int], log_limit: int) -> AdaptiveMaps:
         orders=np.array(orders, np.int64),
         log_slots=np.array(logs, np.int64),
         offsets=offsets[:-1],
-        slots=np.zeros(offsets[-1], np.uint16),
+        slots=cache_aligned((int(offsets[-1]),), np.uint16),
         learned=np.tile(start.astype(np.float32), (len(orders), 1, 1)).reshape(len(orders), 65536, 4),
         rates=np.maximum(1.0 / (np.arange(256) + 3.0), 0.004).astype(np.float32),
         updates=np.zeros((len(orders), 65536), np.uint8),

@@ -56,7 +56,7 @@ class Mixer(NamedTuple):
 
 
 def new_mixer(opinions: int, situations: Sequence[int]) -> Mixer:
-    """Weights that give all opinions the same small say.
+    """Equal weights that sum to two, so that what all opinions say is believed a little more than each alone.
 
     Args:
         opinions: how many there are.
@@ -69,7 +69,7 @@ def new_mixer(opinions: int, situations: Sequence[int]) -> Mixer:
         logs=np.zeros((4, padded), np.float32),
         confidence=np.zeros(padded, np.int64),
         situations=np.zeros(2, np.int64),
-        by_confidence=np.full((mixers, padded * 16), 0.15, np.float32),
+        by_confidence=np.full((mixers, padded * 16), 2 / opinions, np.float32),
         by_situation=np.zeros((sum(situations), padded), np.float32),
         offsets=np.cumsum([0, *situations])[:-1].astype(np.int64),
         weights=np.zeros(padded, np.float32),

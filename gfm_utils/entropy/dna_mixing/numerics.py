@@ -7,6 +7,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import DTypeLike, NDArray
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
 
@@ -25,6 +26,15 @@ _X0, _X1, _X2, _X3, _X4, _X5 = map(
     np.float32, (1, 0.693144088, 0.240183278, 0.0553055871, 0.00921417580, 0.000947779278)
 )
 _LOWEST = np.float32(-100)
+_LINE = 64  # bytes
+
+
+def cache_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Zeros that start at a cache line, so that what is fetched together (32 or 64 bytes) lies in one line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.zeros(size + _LINE, np.uint8)
+    start = -room.ctypes.data % _LINE
+    return room[start : start + size].view(dtype).reshape(shape)
 
 
 def _bit_operation(build: Any, result: Any = None) -> Any:
