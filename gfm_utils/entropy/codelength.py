@@ -59,7 +59,7 @@ DNA_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, *_DNA_MODES)
 #: Coders of text.
 TEXT_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, Coder.PPMD)
 # The shortest of orders 4 to 32 on all of the news (12.5 MB: 1.693 bits a byte; 1.770 at order 6, 1.698 at 16,
-# 1.74 from 24 on, where the memory fills and the model starts anew) and on the sample of Wikipedia (2.9 MB: 1.972).
+# 1.74 from 24 on, where the memory fills and the model starts anew) and on the Wikipedia sample (2.9 MB: 1.972).
 _PPMD_ORDER, _PPMD_MEMORY = 12, 1 << 28
 _MIXERS = frozenset(_DNA_MODES)
 _AT_ONCE = 2  # coders, whose tables are all in memory
