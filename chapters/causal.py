@@ -94,7 +94,7 @@ figures.main_chart(response)
 #
 # ## Every measure, axis and training
 
-# %% mystnb={"figure": {"caption": "Any measure against context gain or entropy; choose below. Entropy is exact for tokens in random order and for Markov chains whose contexts were seen often, else the length of a code (context mixing), an upper bound.", "name": "fig-dose"}}
+# %% mystnb={"figure": {"caption": "Any measure against context gain or entropy; choose below. Entropy is exact for tokens in random order and for Markov chains whose contexts were seen often, else the length of a code (context mixing of DNA, partial matching of text), an upper bound.", "name": "fig-dose"}}
 figures.dose_chart(response)
 
 # %%

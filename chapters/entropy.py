@@ -88,7 +88,9 @@ chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, se
 # - **Matches** give estimates of $h$: the longer the stretch that occurred before, the lower the entropy.
 #   With $\Lambda_i$ the length of the shortest block at position $i$ that does not occur earlier, $\log_2(i) / \Lambda_i$ tends to $h$ {cite:p}`grassberger1989,kontoyiannis1998`.
 # - **Code lengths** give upper bounds.
-#   Beside the standard compressors and prediction by partial matching {cite:p}`cleary1984` stands a *context mixer* of our own: it predicts each symbol from what followed the same context before, from copies of earlier sequence and, for DNA, of its reverse complement, mixes these opinions by logistic regression {cite:p}`mahoney2005,cao2007,silva2020`, and pays $-\log_2 p$ bits for the symbol that comes.
+#   Text goes to the standard compressors and to prediction by partial matching {cite:p}`cleary1984`.
+#   For DNA a *context mixer* of our own stands beside the compressors: it predicts each base from what followed the same context before, from copies of earlier sequence and of its reverse complement, mixes these opinions by logistic regression {cite:p}`mahoney2005,cao2007,silva2020`, and pays $-\log_2 p$ bits for the base that comes.
+#   A last stage weighs the mixer against a plain adaptive code {cite:p}`krichevsky1981` of each order from 0 to 8 by Bayes' rule, with weights that may switch {cite:p}`herbster1998,vanerven2012`, so that the total is at most a few bits above that of the best of them.
 #   The *repeat-free* mixer sees at most 12 bases and the local composition: what a model with a short context can hope for.
 #   In a sequence much shorter than $4^{12}$ (17 million) bases most 12-mers are unique, and even it copies a little.
 #
