@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import sysconfig
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -157,8 +158,14 @@ def registry() -> dict[str, Entry]:
         field.
     """
     path = registry_path()
+    return dict(_entries(path, path.read_text(encoding="utf-8")))
+
+
+@lru_cache(maxsize=4)
+def _entries(path: Path, text: str) -> dict[str, Entry]:
+    """Every corpus of a registry of that text, which is parsed once a process."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise GfmError(f"{path} is not valid YAML ({reason}); mend the file") from None
