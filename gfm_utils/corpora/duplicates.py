@@ -1,8 +1,11 @@
 """Near-duplicate records: groups that must stay on one side of a split."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
+import numba
 import numpy as np
+import numpy.typing as npt
 
 from gfm_utils.corpora.segments import Kind, Segment
 from gfm_utils.corpora.shingles import MATCH, elements, hashes, inside
@@ -10,38 +13,36 @@ from gfm_utils.corpora.shingles import MATCH, elements, hashes, inside
 #: No group of more than two records grows beyond this share of the corpus: boilerplate and repeats would
 #: otherwise chain everything together. What is left between groups is what the leak check counts.
 LARGEST = 0.05
+#: Hashes of runs that are compared at most, of 12 bytes each and some 60 at the peak: 1.9 GB. All runs of 300
+#: million bases of short records, or of 110 million words, are fewer.
+MOST = 1 << 25
 
 
-def groups(records: Sequence[Sequence[Segment]], kind: Kind) -> np.ndarray:
-    """Group records that share an exact run of 64 bases (on either strand) or 20 words.
+def content_key(text: str) -> int:
+    """64 bits of the hash of a text: equal texts have equal keys, others almost never."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
-    Pairs are joined (union-find) from the one that shares most runs to the one that shares fewest, and a join
-    that would make a group of more than ``LARGEST`` of the corpus is left out. So isoforms of a gene and
-    reprints of an article stay together, while a common phrase does not tie the whole corpus into one group.
+
+def runs(
+    records: Sequence[Sequence[Segment]], kind: Kind, lasting: bool = False
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Hashes of some of the runs of 48 bases (on either strand) or 15 words, and the record of each.
+
+    Of the runs within one of 64 bases or 20 words that with the least hash stands for it (winnowing): two records
+    that share such a run share its least, so none is missed, and a tenth of the hashes is left. Records that share
+    only the shorter run may be told, too.
 
     Args:
         records: the segments of each record.
         kind: of the segments.
+        lasting: hashes can be compared with those of other calls.
 
     Returns:
-        int64, shape (records,): number of the group of each record.
-    """
-    sizes = np.array([sum(map(len, record)) for record in records], dtype=np.int64)
-    first, second = _pairs(records, kind)
-    largest = max(LARGEST * sizes.sum(), np.sort(sizes)[-2:].sum())
-    return _joined(first, second, sizes, int(largest))
-
-
-def _pairs(records: Sequence[Sequence[Segment]], kind: Kind) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of records with a run in common, most in common first; of n records with one run, n - 1 pairs.
-
-    Not every run is kept: of the shorter runs within a run (three quarters of its length) the one with the
-    least hash stands for it (winnowing). Two records that share a run share its least, so no pair is missed,
-    and a tenth of the hashes is left to sort. Pairs that share only the shorter run come in as well.
+        Hashes and numbers of records, of the same shape, in the order of the source.
     """
     length = MATCH[kind]
     short = 3 * length // 4
-    (parts,) = elements([[segment for record in records for segment in record]], kind)
+    (parts,) = elements([[segment for record in records for segment in record]], kind, lasting)
     values = hashes(parts.codes, short)
     if kind == "dna":  # the same value on both strands
         values = np.minimum(values, hashes(parts.reverse_complement().codes, short)[::-1])
@@ -50,14 +51,75 @@ def _pairs(records: Sequence[Sequence[Segment]], kind: Kind) -> tuple[np.ndarray
     values, owners = _least(values, length - short + 1)[within], record_of[: len(within)][within]
     fresh = np.ones(len(values), dtype=bool)
     fresh[1:] = (values[1:] != values[:-1]) | (owners[1:] != owners[:-1])
-    values, owners = values[fresh], owners[fresh]
-    order = np.argsort(values)
-    values, owners = values[order], owners[order]
-    shared = (values[1:] == values[:-1]) & (owners[1:] != owners[:-1])
-    pairs = owners[:-1][shared] * len(records) + owners[1:][shared]
-    found, counts = np.unique(pairs, return_counts=True)
-    found = found[np.argsort(-counts, kind="stable")]
-    return found // len(records), found % len(records)
+    return values[fresh], owners[fresh]
+
+
+class Groups:
+    """Records that share a run, together.
+
+    Pairs are joined (union-find) from the one that shares most runs to the one that shares fewest, and a join
+    that would make a group of more than ``LARGEST`` of the corpus is left out. So isoforms of a gene and
+    reprints of an article stay together, while a common phrase does not tie the whole corpus into one group.
+
+    Of more than ``most`` hashes only those below a bound are compared, which is halved until they are few enough:
+    the same in all records, so that of records that share n of the hashes one is found with probability
+    1 - (1 - share)^n (Irber et al. 2022, FracMinHash). The outcome depends on neither the number nor the size of
+    the calls that add them.
+
+    Attributes:
+        share: of all hashes, those that are compared: 1, or a power of 1/2.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most, self._halvings = most, 0
+        self._held: list[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]] = []
+        self._count = 0
+
+    @property
+    def share(self) -> float:
+        """See the class."""
+        return 0.5**self._halvings
+
+    def add(self, values: npt.NDArray[np.uint64], owners: npt.NDArray[np.int64]) -> None:
+        """Add hashes of runs, and the numbers of their records."""
+        self._held.append((values, owners.astype(np.int32)))
+        self._count += len(values)
+        self._keep_few(self._held[-1:])
+        while self._count > self._most:
+            self._halvings += 1
+            self._keep_few(self._held)
+
+    def _keep_few(self, some: list[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]]) -> None:
+        bound = np.uint64((1 << 64 - self._halvings) - 1)
+        for i, (values, owners) in enumerate(some, start=len(self._held) - len(some)):
+            few = values <= bound
+            self._count -= len(values) - int(few.sum())
+            self._held[i] = values[few], owners[few]
+
+    def found(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The number of the group of each record, which is that of its first record.
+
+        Args:
+            sizes: of the records, in symbols, shape (records,).
+        """
+        first, second = self._pairs(len(sizes))
+        largest = max(LARGEST * sizes.sum(), np.sort(sizes)[-2:].sum())
+        return np.asarray(_joined(first, second, sizes.astype(np.int64), int(largest)))
+
+    def _pairs(self, records: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Pairs of records, most runs in common first: each that has a run with the first that has it."""
+        values = np.concatenate([np.empty(0, np.uint64), *(values for values, _ in self._held)])
+        owners = np.concatenate([np.empty(0, np.int32), *(owners for _, owners in self._held)])
+        self._held.clear()
+        order = np.argsort(values, kind="stable")  # the same on every processor
+        values, owners = values[order], owners[order].astype(np.int64)
+        begins = np.ones(len(values), dtype=bool)
+        begins[1:] = values[1:] != values[:-1]
+        first = owners[np.maximum.accumulate(np.where(begins, np.arange(len(values)), 0))]
+        shared = first != owners
+        found, counts = np.unique(first[shared] * records + owners[shared], return_counts=True)
+        found = found[np.argsort(-counts, kind="stable")]
+        return found // records, found % records
 
 
 def _least(values: np.ndarray, width: int) -> np.ndarray:
@@ -72,20 +134,23 @@ def _least(values: np.ndarray, width: int) -> np.ndarray:
     return np.minimum(values[:-rest], values[rest:]) if rest else values
 
 
-def _joined(first: np.ndarray, second: np.ndarray, sizes: np.ndarray, largest: int) -> np.ndarray:
-    parent = list(range(len(sizes)))
-    total = sizes.tolist()
+@numba.njit(cache=True)
+def _root(parent, node):  # type: ignore[no-untyped-def]
+    while parent[node] != node:
+        parent[node] = parent[parent[node]]
+        node = parent[node]
+    return node
 
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
 
-    for left, right in zip(first.tolist(), second.tolist(), strict=True):
-        a, b = root(left), root(right)
+@numba.njit(cache=True)
+def _joined(first, second, sizes, largest):  # type: ignore[no-untyped-def]
+    parent, total = np.arange(len(sizes)), sizes.copy()
+    for i in range(len(first)):
+        a, b = _root(parent, first[i]), _root(parent, second[i])
         if a != b and total[a] + total[b] <= largest:
             a, b = min(a, b), max(a, b)
             parent[b] = a
             total[a] += total[b]
-    return np.array([root(node) for node in range(len(sizes))], dtype=np.int64)
+    for node in range(len(sizes)):
+        parent[node] = _root(parent, node)
+    return parent

@@ -1,11 +1,12 @@
 """Loading: a registry name or a path -> a cleaned corpus."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,7 +17,7 @@ from gfm_utils.corpora.planning import SEQUENCES, Plan, plan
 from gfm_utils.corpora.readers import records
 from gfm_utils.corpora.registry import Format
 from gfm_utils.corpora.remembering import recall, remember
-from gfm_utils.corpora.segments import Corpus, Kind
+from gfm_utils.corpora.segments import Corpus, Kind, records_read, told_copies
 from gfm_utils.errors import GfmError, Refused
 
 #: Cleaned text that took longer than so many seconds is kept in the cache.
@@ -69,9 +70,15 @@ def load(
         what = "no stretch of A, C, G, T" if read.kind == "dna" else "no text"
         raise GfmError(f"{read.source} holds {what} after cleaning; give another file")
     corpus = Corpus(read.name, read.kind, segments, key, read.licence, read.citation, read.source, stats)
-    if progress and stats["dropped_duplicate"] > MANY_COPIES * stats["records"]:
-        _tell(f"{read.source}: {corpus.dropped}")
+    if progress:
+        tell_many_copies(read.source, stats)
     return corpus
+
+
+def tell_many_copies(source: str, stats: Mapping[str, Any]) -> None:
+    """Say on standard error, once a process, that many records of a source were dropped as copies."""
+    if stats["dropped_duplicate"] > MANY_COPIES * records_read(stats):
+        _tell(f"{source}: {told_copies(stats)}")
 
 
 @cache

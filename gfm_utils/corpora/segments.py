@@ -97,12 +97,13 @@ def told_copies(stats: Mapping[str, Any]) -> str:
     copies = stats.get("dropped_duplicate", 0)
     if not copies:
         return ""
-    return f"{copies:,} of {records_read(stats):,} records are copies of an earlier one and were dropped"
+    what = "pieces" if "pieces" in stats else "records"
+    return f"{copies:,} of {records_read(stats):,} {what} are copies of an earlier one and were dropped"
 
 
 def records_read(stats: Mapping[str, Any]) -> int:
     """What ``Corpus.records_read`` says, from the counts of a corpus."""
-    return sum(stats.get(name, 0) for name in ("records", "dropped_empty", "dropped_duplicate"))
+    return sum(stats.get(name, 0) for name in ("records", "pieces", "dropped_empty", "dropped_duplicate"))
 
 
 @dataclass(frozen=True)

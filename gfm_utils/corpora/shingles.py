@@ -47,7 +47,7 @@ class Elements:
         return Elements(np.uint64(3) - self.codes[::-1], self.lengths[::-1])
 
 
-def elements(groups: Sequence[Sequence[Segment]], kind: Kind) -> list[Elements]:
+def elements(groups: Sequence[Sequence[Segment]], kind: Kind, lasting: bool = False) -> list[Elements]:
     """Number the bases or words of several groups of segments alike.
 
     Words are what white space separates, compared exactly.
@@ -55,6 +55,7 @@ def elements(groups: Sequence[Sequence[Segment]], kind: Kind) -> list[Elements]:
     Args:
         groups: lists of segments, e.g. the parts of a split.
         kind: of the segments.
+        lasting: a word has the same number (a hash) in every call, and not only in this one.
 
     Returns:
         One :class:`Elements` a group.
@@ -69,7 +70,10 @@ def elements(groups: Sequence[Sequence[Segment]], kind: Kind) -> list[Elements]:
         ]
     words = [[segment.text.split() for segment in group] for group in groups]
     flat = np.array([word for group in words for segment in group for word in segment], dtype=object)
-    codes = pd.factorize(flat)[0].astype(np.uint64) + np.uint64(1)
+    if lasting:
+        codes = pd.util.hash_array(flat, categorize=False) if len(flat) else np.empty(0, np.uint64)
+    else:
+        codes = pd.factorize(flat)[0].astype(np.uint64) + np.uint64(1)
     ends = np.cumsum([sum(map(len, group)) for group in words])
     return [
         Elements(part, np.array([len(segment) for segment in group], dtype=np.int64))

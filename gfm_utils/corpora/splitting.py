@@ -1,15 +1,23 @@
-"""Splitting a corpus into training, validation and test parts."""
+"""Splitting a corpus into training, validation and test parts.
+
+A source is cut into *pieces*, whole short records and blocks of long ones, and :func:`assigned` says where each
+goes: of a corpus in memory that is :func:`split`, of a larger one :mod:`gfm_utils.corpora.streaming`.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from gfm_utils.corpora.duplicates import groups
+from gfm_utils.corpora.duplicates import Groups, runs
 from gfm_utils.corpora.segments import Corpus, Segment, Split
 from gfm_utils.errors import GfmError
 
+#: Version of how records are grouped; part of the key of what is made of a split of many records. In the first
+#: the order of equal hashes was not that of the records, and differed between processors.
+SPLIT = 2
 #: A corpus with fewer symbols is refused.
 SMALLEST = 5_000
 #: A split is made of at least so many pieces (groups of records, or blocks); blocks are shortened to get
@@ -19,14 +27,22 @@ PIECES = 40
 SHORTEST = 64
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """A stretch of one record, in source coordinates, that goes to one part as a whole."""
+class Pieces(NamedTuple):
+    """Stretches of records, in the order of the source; each goes to one part as a whole.
 
-    record: int
-    begin: int
-    end: int
-    symbols: int
+    Attributes:
+        record: number of the record, int64, shape (pieces,).
+        begin: in coordinates of the source, likewise.
+        end: likewise.
+        symbols: bases or characters in it.
+        whole: bool, whether it is all of its record.
+    """
+
+    record: npt.NDArray[np.int64]
+    begin: npt.NDArray[np.int64]
+    end: npt.NDArray[np.int64]
+    symbols: npt.NDArray[np.int64]
+    whole: npt.NDArray[np.bool_]
 
 
 def split(
@@ -66,12 +82,15 @@ def split(
     total = corpus.symbols
     wanted = min(max_symbols or total, total)
     pieces = _pieces(records, block)
-    while len(pieces) * wanted < PIECES * total and block > SHORTEST:
+    while len(pieces.symbols) * wanted < PIECES * total and block > SHORTEST:
         block //= 2
         pieces = _pieces(records, block)
     gap = min(gap, block // 4)
-    rng = np.random.default_rng(seed)
-    parts = _assigned(corpus, records, pieces, fractions, wanted, rng)
+    groups, whole = Groups(), np.flatnonzero(pieces.whole)
+    if len(whole) > 1:
+        values, owners = runs([records[number] for number in pieces.record[whole]], corpus.kind)
+        groups.add(values, whole[owners])
+    parts = assigned(pieces, groups, seed, fractions, wanted / total)
     result: tuple[list[Segment], list[Segment], list[Segment]] = ([], [], [])
     for number, begin, end, part in _stretches(pieces, parts, gap):
         for segment in records[number]:
@@ -80,8 +99,8 @@ def split(
                 result[part].append(cut)
     if not all(result):
         raise GfmError(
-            f"corpus {corpus.name!r} cannot be split: a part of it came out empty ({len(pieces)} pieces of "
-            f"at most {block} {corpus.unit}s); give a longer corpus or fewer, longer records"
+            f"corpus {corpus.name!r} cannot be split: a part of it came out empty ({len(pieces.symbols)} pieces "
+            f"of at most {block} {corpus.unit}s); give a longer corpus or fewer, longer records"
         )
     train, validation, test = result
     return Split(train, validation, test, seed, block, gap)
@@ -113,43 +132,55 @@ def _by_record(segments: Sequence[Segment]) -> list[list[Segment]]:
     return list(found.values())
 
 
-def _pieces(records: Sequence[Sequence[Segment]], block: int) -> list[_Piece]:
-    """Whole short records, and blocks of long ones, in the order of the source."""
+def _pieces(records: Sequence[Sequence[Segment]], block: int) -> Pieces:
+    """Whole short records, and blocks of long ones."""
     pieces = []
     for number, record in enumerate(records):
         first, last = record[0].start, record[-1].start + len(record[-1])
         if last - first <= block:
-            pieces.append(_Piece(number, first, last, sum(map(len, record))))
+            pieces.append((number, first, last, sum(map(len, record)), True))
             continue
         edges = np.linspace(first, last, -(-(last - first) // block) + 1).astype(np.int64).tolist()
         starts = np.array([segment.start for segment in record])
         ends = starts + np.array([len(segment) for segment in record])
+        found = []
         for begin, end in pairwise(edges):
             symbols = int(np.clip(np.minimum(ends, end) - np.maximum(starts, begin), 0, None).sum())
             if symbols:
-                pieces.append(_Piece(number, begin, end, symbols))
-    return pieces
+                found.append((number, begin, end, symbols))
+        pieces += [(*piece, len(found) == 1) for piece in found]
+    return Pieces(*map(np.array, zip(*pieces, strict=True)))
 
 
-def _assigned(
-    corpus: Corpus,
-    records: Sequence[Sequence[Segment]],
-    pieces: Sequence[_Piece],
-    fractions: tuple[float, float, float],
-    wanted: int,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """The part of each piece, 0 to 2, or -1 where it is left out: int64, shape (pieces,)."""
-    group = _grouped(corpus, records, pieces)
-    symbols = np.bincount(group, weights=[piece.symbols for piece in pieces])
-    order = rng.permutation(len(symbols))
+def assigned(
+    pieces: Pieces,
+    groups: Groups,
+    seed: int,
+    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    share: float = 1.0,
+) -> npt.NDArray[np.int64]:
+    """The part of each piece, 0 to 2, or -1 where it is left out: shape (pieces,).
+
+    Whole records of a group of near-duplicates go together, blocks of longer ones each for itself.
+
+    Args:
+        pieces: what is assigned.
+        groups: the runs of those that are whole records, by their number.
+        seed: of the random order.
+        fractions: shares of the parts, adding up to 1.
+        share: of each part, how much is taken.
+    """
+    near = groups.found(np.where(pieces.whole, pieces.symbols, 0))
+    keys = np.where(pieces.whole, near, -1 - np.arange(len(near)))
+    group = np.unique(keys, return_inverse=True)[1]
+    symbols = np.bincount(group, weights=pieces.symbols)
+    order = np.random.default_rng(seed).permutation(len(symbols))
     # The largest groups go first, thus to train: one of them would be more than a small part should hold.
     large = symbols[order] > min(fractions) * symbols.sum() / 2
     order = np.concatenate([order[large], order[~large]])
     taken = symbols[order]
     middle = (np.cumsum(taken) - taken / 2) / symbols.sum()
     part = np.searchsorted(np.cumsum(fractions)[:2], middle)
-    share = wanted / symbols.sum()
     chosen = np.full(len(symbols), -1)
     for number in range(3):
         mine = order[part == number]
@@ -157,41 +188,31 @@ def _assigned(
         keep = before + symbols[mine] / 2 <= share * symbols[mine].sum()
         keep[:1] = True
         chosen[mine[keep]] = number
-    return chosen[group]
+    return np.asarray(chosen[group])
 
 
-def _grouped(corpus: Corpus, records: Sequence[Sequence[Segment]], pieces: Sequence[_Piece]) -> np.ndarray:
-    """Number of the group of each piece: near-duplicate whole records together, each block for itself."""
-    of_record = np.bincount([piece.record for piece in pieces], minlength=len(records))
-    whole = np.flatnonzero(of_record == 1)
-    near = (
-        groups([records[number] for number in whole.tolist()], corpus.kind)
-        if len(whole) > 1
-        else np.zeros(len(whole))
-    )
-    label = dict(zip(whole.tolist(), near.astype(int).tolist(), strict=True))
-    keys = [label.get(piece.record, -1 - index) for index, piece in enumerate(pieces)]
-    return np.unique(keys, return_inverse=True)[1]
+def drawn_back(
+    pieces: Pieces, parts: npt.NDArray[np.int64], gap: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Begin and end of each piece, drawn back by half a gap where it meets one of another part."""
+    apart = _meeting(pieces, parts) & (parts[1:] != parts[:-1])
+    begin, end = pieces.begin.copy(), pieces.end.copy()
+    begin[1:] += apart * (gap - gap // 2)
+    end[:-1] -= apart * (gap // 2)
+    return begin, end
 
 
-def _stretches(pieces: Sequence[_Piece], parts: np.ndarray, gap: int) -> list[tuple[int, int, int, int]]:
-    """Merge neighbouring pieces of one part, and draw back from neighbours of another.
+def _meeting(pieces: Pieces, parts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether a piece and the next one are neighbours and neither is left out, shape (pieces - 1,)."""
+    taken = (parts[1:] >= 0) & (parts[:-1] >= 0)
+    return taken & (pieces.record[1:] == pieces.record[:-1]) & (pieces.begin[1:] == pieces.end[:-1])
 
-    Returns:
-        Record number, begin, end and part of each stretch, in the order of the source.
-    """
-    merged: list[tuple[int, int, int, int]] = []
-    for piece, part in zip(pieces, parts.tolist(), strict=True):
-        if part < 0:
-            continue
-        begin = piece.begin
-        if merged:
-            record, start, end, other = merged[-1]
-            if (record, end) == (piece.record, begin):
-                if part == other:
-                    merged[-1] = (record, start, piece.end, part)
-                    continue
-                merged[-1] = (record, start, end - gap // 2, other)
-                begin += gap - gap // 2
-        merged.append((piece.record, begin, piece.end, part))
-    return merged
+
+def _stretches(pieces: Pieces, parts: npt.NDArray[np.int64], gap: int) -> list[tuple[int, int, int, int]]:
+    """Neighbouring pieces of one part together: record number, begin, end and part of each stretch."""
+    begin, end = drawn_back(pieces, parts, gap)
+    goes_on = _meeting(pieces, parts) & (parts[1:] == parts[:-1])
+    first = (parts >= 0) & ~np.concatenate([[False], goes_on])
+    last = (parts >= 0) & ~np.concatenate([goes_on, [False]])
+    found = (pieces.record[first], begin[first], end[last], parts[first])
+    return list(zip(*(values.tolist() for values in found), strict=True))

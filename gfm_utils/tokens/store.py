@@ -15,6 +15,7 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from gfm_utils import corpora
+from gfm_utils.corpora.splitting import SPLIT
 from gfm_utils.corpora.streaming import STREAMED
 from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, digest, locked, write_json
@@ -28,7 +29,7 @@ from gfm_utils.tokens.transforms import Transform, symbol_transform, transform_t
 #: Bump when the same corpus and tokenizer name give other arrays than before (tests pin their hashes).
 FORMAT = 1
 PARTS = ("train", "validation", "test")
-#: A corpus with more symbols is not loaded but streamed: tokenized in one pass, and of the analyses those that
+#: A corpus with more symbols is not loaded but streamed: tokenized piece by piece, and of the analyses those that
 #: need its letters read so many first ones. Loading and splitting takes 25 bytes a base of a chromosome and 50 of
 #: short records, which are searched for near-duplicates (measured), thus up to 5 GB for a corpus of this size.
 LARGE = 100_000_000
@@ -141,7 +142,7 @@ def cut_windows(
 def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: int = 42) -> TokenStore:
     """Tokens of a condition: found on disk, or made (corpus, split, tokenizer from the training part, arrays).
 
-    A corpus of more than ``LARGE`` symbols is tokenized in one pass in bounded memory, and then split as
+    A corpus of more than ``LARGE`` symbols is tokenized in bounded memory, and then split as
     :mod:`gfm_utils.corpora.streaming` says.
 
     Args:
@@ -163,7 +164,7 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
     key = {
         "condition": str(parsed),
         "corpus": plan.key(plan.limit(profile.max_symbols)),
-        "formats": [corpora.FORMAT, FORMAT, *([STREAMED] if large else [])],
+        "formats": [corpora.FORMAT, FORMAT, *_split_format(plan, large)],
         "max_symbols": profile.max_symbols,
         "tokenizer_symbols": profile.tokenizer_symbols,
         "seed": seed,
@@ -174,6 +175,11 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
             make = _make_streamed if large else _make
             make(path, parsed, plan, profile, seed, key)
     return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
+
+
+def _split_format(plan: corpora.Plan, large: bool) -> list[int]:
+    """Versions of the split, beside the first: of what has many records (FASTA may have one), and of streaming."""
+    return [SPLIT, STREAMED] if large else [SPLIT] if plan.form != "fasta" else []
 
 
 def _transformed(condition: Condition, plain: TokenStore, profile: Profile, seed: int) -> TokenStore:

@@ -1,6 +1,6 @@
 """Tokens of a source that does not fit in memory: read in blocks, encoded in processes, appended to files."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from functools import lru_cache, partial
 from pathlib import Path
@@ -12,7 +12,9 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from gfm_utils.corpora import Kind, Plan, Segment
-from gfm_utils.corpora.streaming import BLOCK, GAP, Cleaned, Piece, Stream, clean
+from gfm_utils.corpora.blocks import Block
+from gfm_utils.corpora.loading import tell_many_copies
+from gfm_utils.corpora.streaming import BLOCK, GAP, Seen, Survey, clean, seen
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens import tokenizers
 from gfm_utils.tokens.arrays import ArrayWriter
@@ -21,8 +23,6 @@ from gfm_utils.tokens.parallel import cores, in_order
 
 #: Symbols that a process works on at a time.
 BATCH = 2_000_000
-#: For fewer batches than this no processes are started.
-SOON = 10
 #: More processes than this one reader cannot feed.
 MOST_WORKERS = 32
 
@@ -44,9 +44,9 @@ def tokenize(
 ) -> dict[str, Any]:
     """Write the tokenizer, ``<part>.npy`` and ``<part>-lengths.npy`` of a source, which is never held as a whole.
 
-    In memory are, beside the table of fingerprints, about ``2 * workers + 1`` batches in this process and one in
-    each of the others; and what BPE learns from, while it does. The source is read a second time, up to there,
-    for a BPE tokenizer. The result does not depend on ``workers`` and ``batch``.
+    In memory are, beside what the survey of the source holds, about ``2 * workers + 1`` batches in this process
+    and one in each of the others; and what BPE learns from, while it does. The source is read twice, and its
+    beginning once more for a BPE tokenizer. The result does not depend on ``workers`` and ``batch``.
 
     Args:
         folder: is there and empty.
@@ -58,7 +58,7 @@ def tokenize(
         max_symbols: read about so many first symbols; None: all.
         workers: processes; None: one for each core.
         batch: symbols a batch.
-        block: see :class:`gfm_utils.corpora.streaming.Stream`.
+        block: see :class:`gfm_utils.corpora.streaming.Survey`.
         gap: likewise.
 
     Returns:
@@ -68,74 +68,78 @@ def tokenize(
         GfmError: the source cannot be read or split, or the tokenizer does not fit it.
     """
     workers = workers or min(cores(), MOST_WORKERS)
+    survey = _surveyed(plan, seed, max_symbols, workers, batch, block, gap)
     sample: list[Segment] = []
     if tokenizer_kind(name)[0] == "bpe":
-        first = Stream(plan, seed, max_symbols, block, gap)
-        sample = _first_pieces(first, plan, tokenizer_symbols, workers, batch)
+        sample = _first_segments(survey, plan, tokenizer_symbols)
     tokenizer = tokenizers.train_tokenizer(name, sample, plan.kind, tokenizer_symbols, seed)
     sample.clear()
     tokenizer.save_pretrained(folder / "tokenizer")
-    stream = Stream(plan, seed, max_symbols, block, gap)
     symbols = [0, 0, 0]
     work = partial(_encoded, kind=plan.kind, repairs=plan.repairs, saved=folder / "tokenizer", name=name)
     with ExitStack() as files, _bar(plan, max_symbols, f"tokenizing {plan.name}") as bar:
         ids = [files.enter_context(ArrayWriter(folder / f"{part}.npy", np.uint16)) for part in parts]
         lengths = [files.enter_context(ArrayWriter(folder / f"{part}-lengths.npy", np.int64)) for part in parts]
-        results = files.enter_context(closing(_worked(stream, work, workers, batch)))
-        for piece, (cleaned, encoded) in results:
-            part = stream.take(piece, cleaned)
-            bar.update(cleaned.symbols)
-            if part is not None:
-                symbols[part] += cleaned.symbols
+        results = files.enter_context(closing(in_order(work, _batches(survey.pieces(), batch), workers)))
+        for pieces, made in results:
+            for (part, _), (size, encoded) in zip(pieces, made, strict=True):
+                bar.update(size)
+                symbols[part] += size
                 for array in encoded:
                     ids[part].append(array)
                 lengths[part].append(np.array([len(array) for array in encoded], np.int64))
-                bar.set_postfix_str(f"{sum(file.length for file in ids):,} tokens", refresh=False)
-        stats = stream.finish()
-    tokens = [file.length for file in ids]
+            bar.set_postfix_str(f"{sum(file.length for file in ids):,} tokens", refresh=False)
+    stats, tokens = survey.counts(), [file.length for file in ids]
     _check_parts(plan, stats, tokens)
     sizes = {part: {"symbols": s, "tokens": t} for part, s, t in zip(parts, symbols, tokens, strict=True)}
     return {"vocabulary": len(tokenizer), "parts": sizes, "streamed": stats}
 
 
-def _first_pieces(stream: Stream, plan: Plan, wanted: int, workers: int, batch: int) -> list[Segment]:
+def _surveyed(
+    plan: Plan, seed: int, max_symbols: int | None, workers: int, batch: int, block: int, gap: int
+) -> Survey:
+    """Read the source once: which pieces it has, and where each goes."""
+    survey = Survey(plan, max_symbols, block, gap)
+    work = partial(_seen, kind=plan.kind, repairs=plan.repairs)
+    batches = _batches(((0, block) for block in survey.blocks()), batch)
+    with (
+        _bar(plan, max_symbols, f"reading {plan.name}") as bar,
+        closing(in_order(work, batches, workers)) as results,
+    ):
+        for given, found in results:
+            for (_, one), met in zip(given, found, strict=True):
+                survey.add(one, met)
+                bar.update(met.symbols)
+                if survey.full:
+                    break
+            if survey.full:
+                break
+    survey.assign(seed)
+    tell_many_copies(plan.source, survey.stats)
+    return survey
+
+
+def _first_segments(survey: Survey, plan: Plan, wanted: int) -> list[Segment]:
     """The segments of the first pieces of the training part, about as many symbols as wanted."""
     sample: list[Segment] = []
     taken = 0
-    work = partial(_cleaned, kind=plan.kind, repairs=plan.repairs)
-    if wanted < SOON * batch:
-        workers = 1  # done before processes have begun
-    with (
-        _bar(plan, wanted, f"reading {plan.name} for the tokenizer") as bar,
-        closing(_worked(stream, work, workers, batch)) as results,
-    ):
-        for piece, cleaned in results:
-            if stream.take(piece, cleaned) == 0:
+    with closing(survey.pieces()) as pieces:
+        for part, block in pieces:
+            if part == 0:
+                cleaned = clean(block, plan.kind, plan.repairs)
                 sample += cleaned.segments
                 taken += cleaned.symbols
-                bar.update(cleaned.symbols)
             if taken >= wanted:
                 break
-    stream.finish()
     return sample
 
 
-def _worked(stream: Stream, work: Any, workers: int, batch: int) -> Generator[tuple[Piece, Any]]:
-    """Pieces and what the work gave for each, in order, until the stream has as many symbols as it may."""
-    with closing(in_order(work, _batches(stream, batch), workers)) as results:
-        for pieces, made in results:
-            for piece, result in zip(pieces, made, strict=True):
-                yield piece, result
-                if stream.full:
-                    return
-
-
-def _batches(pieces: Iterable[Piece], size: int) -> Iterator[list[Piece]]:
-    held: list[Piece] = []
+def _batches(pieces: Iterable[tuple[int, Block]], size: int) -> Iterator[list[tuple[int, Block]]]:
+    held: list[tuple[int, Block]] = []
     symbols = 0
     for piece in pieces:
         held.append(piece)
-        symbols += len(piece.block.text)
+        symbols += len(piece[1].text)
         if symbols >= size:
             yield held
             held, symbols = [], 0
@@ -143,17 +147,17 @@ def _batches(pieces: Iterable[Piece], size: int) -> Iterator[list[Piece]]:
         yield held
 
 
-def _cleaned(pieces: list[Piece], kind: Kind, repairs: tuple[str, ...]) -> list[Cleaned]:
-    return [clean(piece, kind, repairs) for piece in pieces]
+def _seen(pieces: list[tuple[int, Block]], kind: Kind, repairs: tuple[str, ...]) -> list[Seen]:
+    return seen([block for _, block in pieces], kind, repairs)
 
 
 def _encoded(
-    pieces: list[Piece], kind: Kind, repairs: tuple[str, ...], saved: Path, name: str
-) -> list[tuple[Cleaned, Ids]]:
+    pieces: list[tuple[int, Block]], kind: Kind, repairs: tuple[str, ...], saved: Path, name: str
+) -> list[tuple[int, Ids]]:
     """What is left of the pieces and the tokens of their segments; the segments themselves stay behind."""
-    cleaned = _cleaned(pieces, kind, repairs)
+    cleaned = [clean(block, kind, repairs) for _, block in pieces]
     arrays = iter(tokenizers.encode(_loaded(saved), name, [s for one in cleaned for s in one.segments], kind))
-    return [(one._replace(segments=[]), [next(arrays) for _ in one.segments]) for one in cleaned]
+    return [(one.symbols, [next(arrays) for _ in one.segments]) for one in cleaned]
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ import pytest
 
 from gfm_utils.corpora import address_key, fetch, load, plan, user_path
 from gfm_utils.corpora.addresses import HubAddress, parse_address
-from gfm_utils.corpora.streaming import Stream
+from gfm_utils.corpora.streaming import Survey
 from gfm_utils.errors import GfmError
 
 from .conftest import DATA, random_dna
@@ -147,7 +147,7 @@ def test_a_table_names_its_column(faulty):
         load(f"{address}:words")
 
 
-@pytest.mark.parametrize("read", [load, lambda source: list(Stream(plan(source), 0))])
+@pytest.mark.parametrize("read", [load, lambda source: list(Survey(plan(source)).blocks())])
 def test_a_bad_file_is_told_by_its_address(faulty, read):
     faulty.data = gzip.compress(b">a\n" + random_dna(9000).encode())[:-500]
     with pytest.raises(

@@ -8,11 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gfm_utils.corpora import Segment, split
-from gfm_utils.corpora.duplicates import _joined, _least, groups
+from gfm_utils.corpora.duplicates import Groups, _joined, _least, runs
 from gfm_utils.corpora.splitting import SHORTEST
 from gfm_utils.errors import GfmError
 
 from .conftest import corpus_of, random_dna, random_text, records_of
+
+
+def groups(records, kind):
+    found = Groups()
+    found.add(*runs(records, kind))
+    return found.found(np.array([sum(map(len, record)) for record in records]))
 
 
 def taken(result):
@@ -146,6 +152,37 @@ def test_boilerplate_does_not_chain_everything():
 def test_joining_starts_from_the_closest_pairs():
     first, second = np.array([0, 1, 2]), np.array([1, 2, 3])
     assert _joined(first, second, np.array([1, 1, 1, 1]), 2).tolist() == [0, 0, 2, 2]
+
+
+def test_records_with_one_run_are_paired_with_the_first_of_them():
+    """Not as a sort leaves them that may put equal values in any order, which differs between processors."""
+    values, owners = np.random.default_rng(0).integers(0, 7, 5000), np.repeat(np.arange(1000), 5)
+    expected = set()
+    for value in range(7):
+        first, *others = np.unique(owners[values == value]).tolist()
+        expected |= {(first, other) for other in others}
+    found = Groups()
+    found.add(values.astype(np.uint64), owners)
+    assert set(zip(*(side.tolist() for side in found._pairs(1000)), strict=True)) == expected
+
+
+def test_of_too_many_runs_a_share_is_compared_that_does_not_depend_on_the_calls():
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 2**64, (300, 40), dtype=np.uint64)
+    values[200:, :5] = values[:100, :5]  # of a hundred pairs five runs are common
+    owners = np.repeat(np.arange(300), 40)
+    results = []
+    for size in (1, 7, 300):
+        found = Groups(most=3_200)
+        for begin in range(0, 300, size):
+            found.add(values[begin : begin + size].ravel(), owners[40 * begin : 40 * (begin + size)])
+        results.append((found.share, found.found(np.ones(300)).tolist()))
+    assert results[0] == results[1] == results[2]
+    share, group = results[0]
+    assert share == 1 / 4
+    together = np.mean(np.array(group[200:]) == np.arange(100))
+    assert together == pytest.approx(1 - (1 - share) ** 5, abs=0.1)
+    assert group[:200] == list(range(200))
 
 
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 9))
