@@ -7,8 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON_THERE=${PYTHON_THERE:-3.12}
 CACHE=${GFM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gfm_utils}
-WHEELS='annotated-types backports-zstd dnaio ftfy isal mwparserfromhell platformdirs pooch pydantic pydantic-core
-  pydivsufsort pyppmd typing-inspection typing-extensions wcwidth xopen zlib-ng'
+WHEELS='annotated-types backports-zstd ftfy mwparserfromhell platformdirs pooch pydantic pydantic-core pydivsufsort
+  pyppmd typing-inspection typing-extensions wcwidth'
 
 rm -rf .gpu
 mkdir -p .gpu/wheels .gpu/cache/corpora
