@@ -42,16 +42,22 @@ def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits
 
 
 def provenance_note(*about: Mapping[str, Any]) -> Markdown:
-    """Where recorded results come from, a line each: date, device, commit, time and command."""
+    """Where recorded results come from, a line each: date, device, commit, time and command.
+
+    Rows that were made anew later, by the part of the command that their change concerns, are told with their own
+    date and commit (``made_anew`` of the provenance: ``rows``, ``date``, ``commit``).
+    """
     return Markdown("\n\n".join(_provenance(one) for one in about))
 
 
 def _provenance(about: Mapping[str, Any]) -> str:
     trained = about["configuration"].get("seconds_of_training_added_up_over_members")
     training = "" if trained is None else f", after {trained / 60:,.0f} min of training, added up over models"
+    later = about.get("made_anew")
+    anew = "" if later is None else f"; {later['rows']} of {later['date'][:10]}, commit {later['commit']}"
     return (
         f"*Recorded on {about['date'][:10]}, commit {about['commit']}, on {about['device']}, "
-        f"in {about['seconds']:,.0f} s{training}; make it anew:* `{about['command']}`"
+        f"in {about['seconds']:,.0f} s{training}{anew}; make it anew:* `{about['command']}`"
     )
 
 
