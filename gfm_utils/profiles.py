@@ -9,6 +9,8 @@ from gfm_utils.errors import GfmError, unknown
 #: What the members of an ensemble differ by: initial weights, order of the windows, masks, two of these, or all.
 Vary = Literal["init", "order", "masks", "init+masks", "all"]
 VARY: tuple[Vary, ...] = get_args(Vary)
+#: What byte-pair encoding of text merges.
+TextSymbols = Literal["bytes", "characters"]
 DEFAULT_CONDITIONS = ("news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4")
 
 
@@ -23,7 +25,20 @@ class Profile(BaseModel):
     name: str
     # corpus
     max_symbols: int | None = Field(description="characters or bases used of a corpus; None: all of it")
-    tokenizer_symbols: int = Field(description="characters or bases of the training part that BPE learns from")
+    tokenizer_symbols: int | None = Field(
+        description="characters or bases of the training part that BPE learns from; None: all of a text, and of "
+        "DNA what a trainer can hold"
+    )
+    text_symbols: TextSymbols = Field(
+        default="bytes",
+        description="what BPE of text merges: bytes, white space among them, or characters between white space, "
+        "which is lost",
+    )
+    rows: int | None = Field(
+        default=None,
+        description="rows of a streamed data set that train, of each its first window; None: all their windows",
+        ge=1,
+    )
     # model and windows
     preset: str = Field(description="architecture and size, see gfm_utils.ensembles.presets")
     window: int = Field(description="tokens a window", ge=8)
@@ -182,9 +197,11 @@ PROFILES: dict[str, Profile] = {
         ),
         # The paper's table and its code: 2M sequences of 512 tokens, 5 epochs of 20,834 steps (96 sequences each,
         # 32 in the last), BERT of 90M parameters. The training part (0.8) of 8e9 bases holds 1.02e9 6-mers in
-        # windows of 512, gaps and incomplete windows left out. What differs: gfm_utils.analyses.deviations.
+        # windows of 512, gaps and incomplete windows left out. Its BPE is bpe4091, with special tokens on top.
+        # What differs: gfm_utils.analyses.deviations.
         Profile(
-            name="paper", max_symbols=8_000_000_000, tokenizer_symbols=100_000_000, members=5, steps=104_170,
+            name="paper", max_symbols=8_000_000_000, tokenizer_symbols=None, text_symbols="characters",
+            rows=2_000_000, members=5, steps=104_170,
             test_windows=10_000, fisher_windows=1000, entropy_order=13, code_symbols=None,
             preset="bert-90m", window=512, batch=96, drop_last=False, vary="init+masks",
             learning_rate=1e-4, warmup=0.1, betas=(0.9, 0.999), weight_decay=0.0, dropout=0.1,

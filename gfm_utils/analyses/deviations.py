@@ -5,6 +5,7 @@ from typing import NamedTuple
 from gfm_utils.analyses.cost import PAPER_VOCABULARY
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tokens import SPECIAL
+from gfm_utils.tokens.tokenizers import MOST_BASES
 
 
 class Deviation(NamedTuple):
@@ -37,17 +38,18 @@ def deviations(size: Profile | None = None) -> list[Deviation]:
         Deviation(
             "rows",
             "the first 512 tokens of each of 2,000,000, the rest unread; shorter ones padded",
-            f"windows of {size.window} tokens side by side, as many as a row has, in {_of(size.max_symbols)} "
-            "letters; what fills no window is left out, so that there is no padding",
+            f"of a data set of the hub the first {size.window} tokens of each row, until {_of(size.rows)} rows "
+            f"train; of files windows side by side; both in {_of(size.max_symbols)} letters; what fills no window "
+            "is left out, so that there is no padding",
             "padding holds nothing to learn, and members agree about it; genomes have no rows",
         ),
         Deviation(
             "BPE",
-            "4,096 entries, the five special ones among them; words without the white space between them; learned "
-            "from all rows",
-            f"as many as the condition says (bpe4096) and {len(SPECIAL)} special ones; bytes, with white space; "
-            f"learned from {_of(size.tokenizer_symbols)} letters of the training part",
-            "every text comes back from its tokens, so that bits can be given per character",
+            "4,096 entries, the five special ones among them; learned from all rows, of DNA too",
+            f"bpe{4096 - len(SPECIAL)} has as many; learned from {_of(size.tokenizer_symbols)} letters of the "
+            f"training part, and of DNA from {MOST_BASES:,} bases at most; white space is in no token, as there, "
+            "and no bits are counted for it",
+            "DNA has no words, so that its trainer holds every base that it learns from",
         ),
         Deviation(
             "special tokens",

@@ -161,7 +161,7 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
         return _transformed(parsed, prepare(before, profile, runs_dir, seed), profile, seed)
     plan = corpora.plan(parsed.corpus, progress=True)
     large = _is_large(plan, profile)
-    key = {
+    key: dict[str, Any] = {
         "condition": str(parsed),
         "corpus": plan.key(plan.limit(profile.max_symbols)),
         "formats": [corpora.FORMAT, FORMAT, *_split_format(plan, large)],
@@ -169,6 +169,10 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
         "tokenizer_symbols": profile.tokenizer_symbols,
         "seed": seed,
     }
+    if profile.text_symbols != "bytes" and plan.kind == "text":
+        key["text_symbols"] = profile.text_symbols
+    if large and _rows(plan, profile) is not None:
+        key["rows"] = _rows(plan, profile)  # and tokens of each
     path = Path(runs_dir) / "tokens" / f"{parsed.slug}-{digest(key)}"
     with locked(path):
         if not (path / "store.json").exists():
@@ -259,11 +263,14 @@ def _encoded(
 ) -> dict[str, Any]:
     """Write the tokens of each part; returns how many symbols and tokens it has."""
     sizes = {}
+    lossy = tokenizers.loses_space(tokenizer, kind)
+    lengths = tokenizers.token_lengths(tokenizer, kind)
     for part, segments in parts.items():
         arrays = tokenizers.encode(tokenizer, name, segments, kind)
         np.save(folder / f"{part}.npy", np.concatenate(arrays) if arrays else np.zeros(0, np.uint16))
         np.save(folder / f"{part}-lengths.npy", np.asarray([len(array) for array in arrays], np.int64))
-        sizes[part] = {"symbols": sum(map(len, segments)), "tokens": sum(map(len, arrays))}
+        symbols = sum(int(lengths[ids].sum()) for ids in arrays) if lossy else sum(map(len, segments))
+        sizes[part] = {"symbols": symbols, "tokens": sum(map(len, arrays))}
     return sizes
 
 
@@ -288,13 +295,19 @@ def _is_large(plan: corpora.Plan, profile: Profile) -> bool:
     return symbols is not None and symbols > LARGE
 
 
+def _rows(plan: corpora.Plan, profile: Profile) -> tuple[int, int] | None:
+    """Rows that train and tokens of each, where a source has rows and the profile takes one window of each."""
+    return None if profile.rows is None or plan.stream is None else (profile.rows, profile.window)
+
+
 def _make(
     path: Path, condition: Condition, plan: corpora.Plan, profile: Profile, seed: int, key: dict[str, Any]
 ) -> None:
     corpus = load_corpus(condition.corpus, profile)
     split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
+    most = tokenizers.learned_symbols(corpus.kind, profile.tokenizer_symbols)
     tokenizer = tokenizers.train_tokenizer(
-        condition.tokenizer, split.train, corpus.kind, profile.tokenizer_symbols, seed
+        condition.tokenizer, split.train, corpus.kind, most, seed, profile.text_symbols
     )
     with atomic(path) as temporary:
         temporary.mkdir(parents=True)
@@ -309,8 +322,9 @@ def _make_streamed(
     with atomic(path) as temporary:
         temporary.mkdir(parents=True)
         made = tokenize(
-            temporary, condition.tokenizer, plan, PARTS, profile.tokenizer_symbols, seed, profile.max_symbols
-        )
+            temporary, condition.tokenizer, plan, PARTS, profile.tokenizer_symbols, seed, profile.max_symbols,
+            text_symbols=profile.text_symbols, rows=_rows(plan, profile),
+        )  # fmt: skip
         _describe(temporary, condition, plan, key, made)
 
 

@@ -1,5 +1,6 @@
 """Tokens of a source that does not fit in memory: read in blocks, encoded in processes, appended to files."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from functools import lru_cache, partial
@@ -16,6 +17,7 @@ from gfm_utils.corpora.blocks import Block
 from gfm_utils.corpora.loading import tell_many_copies
 from gfm_utils.corpora.streaming import BLOCK, GAP, Seen, Survey, clean, seen
 from gfm_utils.errors import GfmError
+from gfm_utils.profiles import TextSymbols
 from gfm_utils.tokens import tokenizers
 from gfm_utils.tokens.arrays import ArrayWriter
 from gfm_utils.tokens.conditions import tokenizer_kind
@@ -34,32 +36,38 @@ def tokenize(
     name: str,
     plan: Plan,
     parts: tuple[str, str, str],
-    tokenizer_symbols: int,
+    tokenizer_symbols: int | None,
     seed: int,
     max_symbols: int | None = None,
     workers: int | None = None,
     batch: int = BATCH,
     block: int = BLOCK,
     gap: int = GAP,
+    text_symbols: TextSymbols = "bytes",
+    rows: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Write the tokenizer, ``<part>.npy`` and ``<part>-lengths.npy`` of a source, which is never held as a whole.
 
     In memory are, beside what the survey of the source holds, about ``2 * workers + 1`` batches in this process
-    and one in each of the others; and what BPE learns from, while it does. The source is read twice, and its
-    beginning once more for a BPE tokenizer. The result does not depend on ``workers`` and ``batch``.
+    and one in each of the others; and what BPE learns from, while it does (of all of a text its words). The source
+    is read twice, and its beginning once more for a BPE tokenizer. The result does not depend on ``workers`` and
+    ``batch``.
 
     Args:
         folder: is there and empty.
         name: ``kmer<k>`` or ``bpe<V>``; BPE learns from the first pieces of the training part.
         plan: the source.
         parts: names of the parts.
-        tokenizer_symbols: how many symbols BPE learns from.
+        tokenizer_symbols: how many symbols BPE learns from; None: all of a text, see ``learned_symbols``.
         seed: of the split.
         max_symbols: read about so many first symbols; None: all.
         workers: processes; None: one for each core.
         batch: symbols a batch.
         block: see :class:`gfm_utils.corpora.streaming.Survey`.
         gap: likewise.
+        text_symbols: see :class:`gfm_utils.profiles.Profile`.
+        rows: end when the training part has so many rows, and keep so many first tokens of each, in no part those
+            of a row that is shorter; None: all tokens of all rows.
 
     Returns:
         What belongs into ``store.json``: ``vocabulary``, ``parts`` and the counts of the stream as ``streamed``.
@@ -69,11 +77,13 @@ def tokenize(
     """
     workers = workers or min(cores(), MOST_WORKERS)
     survey = _surveyed(plan, seed, max_symbols, workers, batch, block, gap)
-    sample: list[Segment] = []
+    wanted = tokenizers.learned_symbols(plan.kind, tokenizer_symbols)
+    sample: Iterable[Segment] = ()
     if tokenizer_kind(name)[0] == "bpe":
-        sample = _first_segments(survey, plan, tokenizer_symbols)
-    tokenizer = tokenizers.train_tokenizer(name, sample, plan.kind, tokenizer_symbols, seed)
-    sample.clear()
+        sample = _first_segments(survey, plan, wanted)
+    tokenizer = tokenizers.train_tokenizer(name, sample, plan.kind, wanted, seed, text_symbols)
+    lengths_of = tokenizers.token_lengths(tokenizer, plan.kind)
+    counted = rows is not None or tokenizers.loses_space(tokenizer, plan.kind)
     tokenizer.save_pretrained(folder / "tokenizer")
     symbols = [0, 0, 0]
     work = partial(_encoded, kind=plan.kind, repairs=plan.repairs, saved=folder / "tokenizer", name=name)
@@ -82,15 +92,26 @@ def tokenize(
         lengths = [files.enter_context(ArrayWriter(folder / f"{part}-lengths.npy", np.int64)) for part in parts]
         results = files.enter_context(closing(in_order(work, _batches(survey.pieces(), batch), workers)))
         for pieces, made in results:
-            for (part, _), (size, encoded) in zip(pieces, made, strict=True):
+            for (part, given), (size, encoded) in zip(pieces, made, strict=True):
                 bar.update(size)
-                symbols[part] += size
-                for array in encoded:
+                kept = encoded if rows is None else _first_tokens(given, encoded, rows[1])
+                symbols[part] += sum(int(lengths_of[array].sum()) for array in kept) if counted else size
+                for array in kept:
                     ids[part].append(array)
-                lengths[part].append(np.array([len(array) for array in encoded], np.int64))
+                lengths[part].append(np.array([len(array) for array in kept], np.int64))
+                if rows is not None and lengths[0].length == rows[0]:
+                    break
+            if rows is not None and lengths[0].length == rows[0]:
+                break
             bar.set_postfix_str(f"{sum(file.length for file in ids):,} tokens", refresh=False)
     stats, tokens = survey.counts(), [file.length for file in ids]
     _check_parts(plan, stats, tokens)
+    if rows is not None and lengths[0].length < rows[0]:
+        tqdm.write(
+            f"{plan.source}: {lengths[0].length:,} rows of {rows[1]} tokens train, where {rows[0]:,} are wanted: "
+            "so many symbols of it have no more",
+            file=sys.stderr,
+        )
     sizes = {part: {"symbols": s, "tokens": t} for part, s, t in zip(parts, symbols, tokens, strict=True)}
     return {"vocabulary": len(tokenizer), "parts": sizes, "streamed": stats}
 
@@ -119,19 +140,22 @@ def _surveyed(
     return survey
 
 
-def _first_segments(survey: Survey, plan: Plan, wanted: int) -> list[Segment]:
-    """The segments of the first pieces of the training part, about as many symbols as wanted."""
-    sample: list[Segment] = []
+def _first_tokens(block: Block, encoded: Ids, length: int) -> Ids:
+    """Of the first block of a row its first so many tokens; nothing of other blocks, or of a shorter row."""
+    return [ids[:length] for ids in encoded[:1] if block.start == 0 and len(ids) >= length]
+
+
+def _first_segments(survey: Survey, plan: Plan, wanted: int | None) -> Iterator[Segment]:
+    """The segments of the first pieces of the training part, about as many symbols as wanted; None: all."""
     taken = 0
     with closing(survey.pieces()) as pieces:
         for part, block in pieces:
             if part == 0:
                 cleaned = clean(block, plan.kind, plan.repairs)
-                sample += cleaned.segments
+                yield from cleaned.segments
                 taken += cleaned.symbols
-            if taken >= wanted:
+            if wanted is not None and taken >= wanted:
                 break
-    return sample
 
 
 def _batches(pieces: Iterable[tuple[int, Block]], size: int) -> Iterator[list[tuple[int, Block]]]:

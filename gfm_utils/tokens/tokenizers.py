@@ -1,6 +1,7 @@
 """Tokenizers in Hugging Face's fast format: non-overlapping k-mers of DNA, and byte-pair encoding."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -11,17 +12,25 @@ from transformers import PreTrainedTokenizerFast
 
 from gfm_utils.corpora import Segment
 from gfm_utils.errors import GfmError
+from gfm_utils.profiles import TextSymbols
 from gfm_utils.tokens.conditions import tokenizer_kind
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 #: DNA has no words: BPE sees it in stretches of this many bases, so that the cost stays linear.
 STRETCH = 10_000
+#: DNA that BPE learns from at most: without words a trainer holds every base, in 48 bytes (measured).
+MOST_BASES = 100_000_000
 #: Largest share of a text that a byte-pair vocabulary may leave as [UNK].
 RARE = 0.001
 
 
 def train_tokenizer(
-    name: str, segments: Sequence[Segment], kind: str, max_symbols: int, seed: int
+    name: str,
+    segments: Iterable[Segment],
+    kind: str,
+    max_symbols: int | None,
+    seed: int,
+    text_symbols: TextSymbols = "bytes",
 ) -> PreTrainedTokenizerFast:
     """Build the tokenizer ``name``, learning (for BPE) from the given segments alone.
 
@@ -29,23 +38,27 @@ def train_tokenizer(
         name: ``kmer<k>`` or ``bpe<V>``.
         segments: the training part of a corpus.
         kind: ``"dna"`` or ``"text"``.
-        max_symbols: BPE learns from about this many characters or bases, a seeded choice of stretches.
+        max_symbols: BPE learns from about this many characters or bases, a seeded choice of stretches; None: from
+            all, which of text need not be in memory together.
         seed: of that choice.
+        text_symbols: see :class:`gfm_utils.profiles.Profile`.
 
     Returns:
         A fast tokenizer whose first five ids are the special tokens ``SPECIAL``. A text that mentions one, as
         ``[MASK]`` in an article on language models, is text to it like any other.
 
     Raises:
-        GfmError: k-mers asked for text; or the text has too many distinct bytes for ``V``, or the corpus too
-            few pairs to merge.
+        GfmError: k-mers asked for text; or the text has too many distinct bytes or characters for ``V``, or the
+            corpus too few pairs to merge.
     """
     family, size = tokenizer_kind(name)
     if family == "kmer":
         if kind != "dna":
             raise GfmError(f"tokenizer {name!r} is for DNA, but the corpus is text; use bpe<V>, e.g. bpe256")
         return _wrap(_kmers(size))
-    return _wrap(_byte_pairs(name, size, segments, kind, max_symbols, seed))
+    pieces = (piece for segment in segments for piece in stretches(segment, kind))
+    sample = pieces if max_symbols is None else _sample(list(pieces), max_symbols, seed)
+    return _wrap(_byte_pairs(name, size, sample, kind, text_symbols))
 
 
 def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
@@ -62,18 +75,18 @@ def _kmers(k: int) -> Tokenizer:
     return tokenizer
 
 
-def _byte_pairs(
-    name: str, size: int, segments: Sequence[Segment], kind: str, max_symbols: int, seed: int
-) -> Tokenizer:
+def _byte_pairs(name: str, size: int, sample: Iterable[str], kind: str, text_symbols: TextSymbols) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
-    sample = list(_sample(segments, kind, max_symbols, seed))
+    tokenizer.decoder = decoders.Fuse()
+    counts: Counter[int | str] = Counter()
     if kind == "text":
-        # Bytes as symbols, words as GPT-2 cuts them. The commonest bytes take at most half of the vocabulary.
-        _check_bytes(name, size, sample)
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-    else:
-        tokenizer.decoder = decoders.Fuse()
+        # Words as GPT-2 cuts them, or by white space. The commonest symbols take half of the vocabulary at most.
+        sample = _counted(sample, text_symbols, counts)
+        if text_symbols == "bytes":
+            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+            tokenizer.decoder = decoders.ByteLevel()
+        else:
+            tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.BpeTrainer(
         vocab_size=size + len(SPECIAL),
         special_tokens=list(SPECIAL),
@@ -81,6 +94,8 @@ def _byte_pairs(
         show_progress=False,
     )
     tokenizer.train_from_iterator(sample, trainer)
+    if kind == "text":
+        _check_symbols(name, size, text_symbols, counts)
     learned = tokenizer.get_vocab_size() - len(SPECIAL)
     if learned < size:
         raise GfmError(
@@ -90,16 +105,28 @@ def _byte_pairs(
     return tokenizer
 
 
-def _check_bytes(name: str, size: int, sample: Sequence[str]) -> None:
-    """Refuse a vocabulary half of which leaves more than ``RARE`` of the text's bytes unknown."""
-    counts = sum(np.bincount(np.frombuffer(text.encode(), np.uint8), minlength=256) for text in sample)
-    lost = np.sort(counts)[::-1][size // 2 :].sum() / np.sum(counts)
+def _counted(sample: Iterable[str], text_symbols: TextSymbols, counts: Counter[int | str]) -> Iterator[str]:
+    """The texts as they are; their bytes or characters are counted as they pass."""
+    for text in sample:
+        counts.update(text.encode() if text_symbols == "bytes" else "".join(text.split()))
+        yield text
+
+
+def _check_symbols(name: str, size: int, text_symbols: TextSymbols, counts: Counter[int | str]) -> None:
+    """Refuse a vocabulary half of which leaves more than ``RARE`` of the text's symbols unknown."""
+    ordered = np.sort(np.fromiter(counts.values(), np.int64))[::-1]
+    lost = ordered[size // 2 :].sum() / ordered.sum()
     if lost > RARE:
-        needed = 2 * int((np.cumsum(np.sort(counts)[::-1]) < (1 - RARE) * np.sum(counts)).sum() + 1)
+        needed = 2 * int((np.cumsum(ordered) < (1 - RARE) * ordered.sum()).sum() + 1)
         raise GfmError(
-            f"tokenizer {name!r} has no room for the different bytes of this text: {lost:.1%} would be unknown; "
-            f"use bpe{max(needed, size + 1)} or larger"
+            f"tokenizer {name!r} has no room for the different {text_symbols} of this text: {lost:.1%} would be "
+            f"unknown; use bpe{max(needed, size + 1)} or larger"
         )
+
+
+def learned_symbols(kind: str, wanted: int | None) -> int | None:
+    """How many symbols BPE learns from where a profile wants so many, or all; None: all."""
+    return MOST_BASES if wanted is None and kind == "dna" else wanted
 
 
 def stretches(segment: Segment, kind: str) -> list[str]:
@@ -109,8 +136,7 @@ def stretches(segment: Segment, kind: str) -> list[str]:
     return [segment.text[begin : begin + STRETCH] for begin in range(0, len(segment.text), STRETCH)]
 
 
-def _sample(segments: Sequence[Segment], kind: str, max_symbols: int, seed: int) -> Iterator[str]:
-    pieces = [piece for segment in segments for piece in stretches(segment, kind)]
+def _sample(pieces: Sequence[str], max_symbols: int, seed: int) -> Iterator[str]:
     taken = 0
     for index in np.random.default_rng(seed).permutation(len(pieces)):
         yield pieces[index]
@@ -151,14 +177,21 @@ def _encode_kmers(text: str, k: int) -> npt.NDArray[np.uint16]:
     return (ids + len(SPECIAL)).astype(np.uint16)
 
 
+def loses_space(tokenizer: PreTrainedTokenizerFast, kind: str) -> bool:
+    """Whether the white space of a text is in none of its tokens."""
+    fast: Any = tokenizer.backend_tokenizer
+    return kind == "text" and isinstance(fast.pre_tokenizer, pre_tokenizers.Whitespace)
+
+
 def token_lengths(tokenizer: PreTrainedTokenizerFast, kind: str) -> npt.NDArray[np.int64]:
     """Symbols (bases or characters) that each token stands for, shape (vocabulary,); special tokens have 0.
 
-    A character of several bytes counts for the token that holds its first byte.
+    A character of several bytes counts for the token that holds its first byte. White space that a tokenizer loses
+    counts for none.
     """
     words = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     lengths = np.zeros(len(words), np.int64)
-    if kind == "text":
+    if kind == "text" and not loses_space(tokenizer, kind):
         byte_of = {character: byte for byte, character in _byte_level_alphabet().items()}
         starts = {character for character, byte in byte_of.items() if not 0x80 <= byte < 0xC0}
         counted = [sum(character in starts for character in word) for word in words]

@@ -113,7 +113,7 @@ def test_what_differs_from_the_paper_stands_in_one_table_and_is_the_profiles():
     ):
         assert kept in shown
     other = profile("paper").model_copy(update={
-        "window": 77, "max_symbols": 88_888, "tokenizer_symbols": 9999,
+        "window": 77, "max_symbols": 88_888, "tokenizer_symbols": 9999, "rows": 33_333,
         "validation_every": 333, "validation_windows": 4444, "train_mask": 0.21, "test_mask": 0.31,
         "fisher_mask": 0.41, "test_windows": 5555, "fisher_windows": 666, "warmup": 0.5,
     })  # fmt: skip
@@ -124,6 +124,7 @@ def test_what_differs_from_the_paper_stands_in_one_table_and_is_the_profiles():
         "77 ",
         "88,888",
         "9,999",
+        "33,333",
         "333 ",
         "4,444",
         "21%",

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import sys
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -9,9 +10,10 @@ import pytest
 import yaml
 
 from gfm_utils import corpora
+from gfm_utils.corpora import Segment
 from gfm_utils.corpora.streaming import Survey, clean, seen
 from gfm_utils.errors import GfmError
-from gfm_utils.tokens import PARTS, SPECIAL, load_corpus, prepare, store
+from gfm_utils.tokens import PARTS, SPECIAL, encode, load_corpus, prepare, store
 from gfm_utils.tokens.arrays import ArrayWriter
 from gfm_utils.tokens.streaming import tokenize
 
@@ -233,9 +235,7 @@ def test_prepare_streams_what_is_large(genomes, smoke, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "LARGE", 30_000)
     monkeypatch.setattr("gfm_utils.tokens.streaming.cores", lambda: 1)
     profile = smoke.model_copy(update={"max_symbols": None})
-    monkeypatch.setattr(
-        store, "tokenize", lambda *arguments: tokenize(*arguments, batch=20_000, block=BLOCK, gap=GAP)
-    )
+    monkeypatch.setattr(store, "tokenize", partial(tokenize, batch=20_000, block=BLOCK, gap=GAP))
     found = prepare(condition, profile, tmp_path)
     assert found.path != loaded.path
     assert found.about["streamed"]["gap"] == GAP and found.about["unit"] == "base"
@@ -261,10 +261,13 @@ def test_the_key_follows_names_and_contents_of_a_directory(tmp_path):
     assert len(keys) == 4
 
 
-def test_a_stream_of_the_hub(tmp_path, smoke, monkeypatch):
+@pytest.fixture
+def hub_rows(tmp_path, monkeypatch):
+    """A data set of the hub with 300 rows, one of them short, and what was done to have it."""
     rng = np.random.default_rng(0)
     words = [f"w{i}" for i in range(50)]
     rows = [{"text": " ".join(rng.choice(words, 200)) + " [MASK] schÃ¶n"} for _ in range(300)]
+    rows[5] = {"text": "w1 " * 21 + "schÃ¶n"}
     calls = []
 
     class Rows:
@@ -297,6 +300,11 @@ def test_a_stream_of_the_hub(tmp_path, smoke, monkeypatch):
     monkeypatch.setattr("gfm_utils.corpora.hub._revision", lambda *_: "one")
     monkeypatch.setattr(store, "LARGE", 10_000)
     monkeypatch.setattr("gfm_utils.tokens.streaming.cores", lambda: 1)
+    return rows, calls
+
+
+def test_a_stream_of_the_hub(tmp_path, smoke, hub_rows):
+    calls = hub_rows[1]
     profile = smoke.model_copy(update={"max_symbols": 100_000, "tokenizer_symbols": 5_000})
     found = prepare("one@bpe64", profile, tmp_path / "runs")
     assert calls == ["begun"]  # no record twice, for the tokenizer and for the tokens
@@ -309,3 +317,29 @@ def test_a_stream_of_the_hub(tmp_path, smoke, monkeypatch):
     assert found.tokens("train").min() >= len(SPECIAL)
     for part, sizes in about["parts"].items():
         assert found.token_lengths[found.tokens(part)].sum() == sizes["symbols"]
+
+
+@pytest.mark.parametrize("text_symbols", ["bytes", "characters"])
+def test_of_each_row_the_first_window_and_no_more_rows_than_are_wanted(
+    tmp_path, smoke, hub_rows, text_symbols, capsys
+):
+    """As in the paper's code; a row that is too short is left out, and white space if words are cut by it."""
+    texts = [row["text"].replace("Ã¶", "ö") for row in hub_rows[0]]
+    changed = {"max_symbols": 200_000, "tokenizer_symbols": None, "text_symbols": text_symbols, "rows": 30}
+    found = prepare("one@bpe59", smoke.model_copy(update=changed), tmp_path / "runs")
+    assert found.vocabulary == 64  # the special tokens among them
+    whole = encode(found.tokenizer, "bpe59", [Segment("a", 0, text) for text in texts], "text")
+    expected = {tuple(ids[:64].tolist()): number for number, ids in enumerate(whole) if len(ids) >= 64}
+    train = found.segments("train")
+    numbers = [expected[tuple(ids.tolist())] for ids in train]
+    assert len(train) == 30 and numbers == sorted(numbers) and 5 not in numbers
+    assert len(found.window_starts("train", 64)) == 30
+    assert found.about["parts"]["train"]["symbols"] == sum(found.token_lengths[ids].sum() for ids in train)
+    assert "rows of 64 tokens train" not in capsys.readouterr().err
+    letters = "".join(texts[numbers[0]].split()) if text_symbols == "characters" else texts[numbers[0]]
+    assert letters.startswith(found.tokenizer.decode(train[0]).strip("�"))
+    more = smoke.model_copy(update=changed | {"rows": 400})
+    assert len(prepare("one@bpe59", more, tmp_path / "runs").segments("train")) > 30
+    assert "where 400 are wanted" in capsys.readouterr().err
+    plain = smoke.model_copy(update={"max_symbols": 200_000, "tokenizer_symbols": 5_000})
+    assert not {"rows", "text_symbols"} & set(prepare("one@bpe59", plain, tmp_path / "runs").about["key"])

@@ -54,6 +54,26 @@ def test_special_tokens_that_a_text_mentions_are_text(tmp_path):
         assert tokenizer(segment.text, add_special_tokens=False)["input_ids"] == ids.tolist()
 
 
+def test_characters_between_white_space_are_merged_from_all_that_is_read(tmp_path):
+    texts = [
+        *TEXT,
+        Segment("c", 0, "then that hat met the comet at noon, hence the tenth match on that mat.\t" * 50),
+    ]
+    read = iter(texts)  # once, in order
+    train_tokenizer("bpe40", read, "text", None, 0, "characters").save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert len(tokenizer) == 40 + len(SPECIAL) and next(read, None) is None
+    words = set(tokenizer.get_vocab()) - set(SPECIAL)
+    assert {"ï", "—", "the", "cat"} <= words and not any(set(word) & set(" \nĠ") for word in words)
+    lengths = token_lengths(tokenizer, "text")
+    for segment, ids in zip(texts, encode(tokenizer, "bpe40", texts, "text"), strict=True):
+        letters = "".join(segment.text.split())
+        assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == letters
+        assert lengths[ids].sum() == len(letters) and ids.min() >= len(SPECIAL)
+    with pytest.raises(GfmError, match="no room for the different characters"):
+        train_tokenizer("bpe8", texts, "text", None, 0, "characters")
+
+
 def test_bpe_is_the_same_for_the_same_seed_and_reads_the_given_segments_alone():
     first, second = (train_tokenizer("bpe64", DNA, "dna", 5000, seed=1) for _ in range(2))
     assert first.get_vocab() == second.get_vocab()
