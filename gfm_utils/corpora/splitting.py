@@ -15,7 +15,7 @@ from gfm_utils.corpora.duplicates import Groups, runs
 from gfm_utils.corpora.segments import Corpus, Segment, Split
 from gfm_utils.errors import GfmError
 
-#: Version of how records are grouped; part of the key of what is made of a split of many records. In the first
+#: Version of how records are grouped; part of the key of what is made of a split. In the first version
 #: the order of equal hashes was not that of the records, and differed between processors.
 SPLIT = 2
 #: A corpus with fewer symbols is refused.

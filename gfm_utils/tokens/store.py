@@ -164,7 +164,7 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
     key: dict[str, Any] = {
         "condition": str(parsed),
         "corpus": plan.key(plan.limit(profile.max_symbols)),
-        "formats": [corpora.FORMAT, FORMAT, *_split_format(plan, large)],
+        "formats": [corpora.FORMAT, FORMAT, SPLIT, *([STREAMED] if large else [])],
         "max_symbols": profile.max_symbols,
         "tokenizer_symbols": profile.tokenizer_symbols,
         "seed": seed,
@@ -179,11 +179,6 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
             make = _make_streamed if large else _make
             make(path, parsed, plan, profile, seed, key)
     return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
-
-
-def _split_format(plan: corpora.Plan, large: bool) -> list[int]:
-    """Versions of the split, beside the first: of what has many records (FASTA may have one), and of streaming."""
-    return [SPLIT, STREAMED] if large else [SPLIT] if plan.form != "fasta" else []
 
 
 def _transformed(condition: Condition, plain: TokenStore, profile: Profile, seed: int) -> TokenStore:
