@@ -45,7 +45,8 @@ def provenance_note(*about: Mapping[str, Any]) -> Markdown:
     """Where recorded results come from, a line each: date, device, commit, time and command.
 
     Rows that were made anew later, by the part of the command that their change concerns, are told with their own
-    date and commit (``made_anew`` of the provenance: ``rows``, ``date``, ``commit``).
+    date and commit (``made_anew`` of the provenance: ``rows``, ``date``, ``commit``), and so is what has to be known
+    of the rest (``remarks``, sentences).
     """
     return Markdown("\n\n".join(_provenance(one) for one in about))
 
@@ -55,10 +56,11 @@ def _provenance(about: Mapping[str, Any]) -> str:
     training = "" if trained is None else f", after {trained / 60:,.0f} min of training, added up over models"
     later = about.get("made_anew")
     anew = "" if later is None else f"; {later['rows']} of {later['date'][:10]}, commit {later['commit']}"
-    return (
+    return " ".join([
         f"*Recorded on {about['date'][:10]}, commit {about['commit']}, on {about['device']}, "
-        f"in {about['seconds']:,.0f} s{training}{anew}; make it anew:* `{about['command']}`"
-    )
+        f"in {about['seconds']:,.0f} s{training}{anew}; make it anew:* `{about['command']}`",
+        *about.get("remarks", ()),
+    ])  # fmt: skip
 
 
 def for_people(frame: pd.DataFrame) -> Styler:

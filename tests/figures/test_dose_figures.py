@@ -163,7 +163,9 @@ def test_recorded_runs_say_where_they_come_from():
     assert "in 61 s, after 20 min of training, added up over models; make it anew:* `python x.py`" in first
     assert "in 61 s; make it anew" in second
     later = {"rows": "code lengths", "date": "2026-11-28T12:00", "commit": "def"}
-    note = figures.provenance_note({**about, "configuration": {}, "made_anew": later}).data
+    remarks = ["Some rows were removed.", "Others are upper bounds."]
+    note = figures.provenance_note({**about, "configuration": {}, "made_anew": later, "remarks": remarks}).data
+    assert note.endswith("` " + " ".join(remarks))
     assert "in 61 s; code lengths of 2026-11-28, commit def; make it anew" in note
 
 
