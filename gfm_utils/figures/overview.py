@@ -45,8 +45,8 @@ def provenance_note(*about: Mapping[str, Any]) -> Markdown:
     """Where recorded results come from, a line each: date, device, commit, time and command.
 
     Rows that were made anew later, by the part of the command that their change concerns, are told with their own
-    date and commit (``made_anew`` of the provenance: ``rows``, ``date``, ``commit``), and so is what has to be known
-    of the rest (``remarks``, sentences).
+    date and commit (``made_anew`` of the provenance: ``rows``, ``date``, ``commit``); what else has to be known of
+    them stands behind (``remarks``, sentences).
     """
     return Markdown("\n\n".join(_provenance(one) for one in about))
 
