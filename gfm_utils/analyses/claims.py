@@ -275,9 +275,11 @@ def estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estima
             terms = measure.null[1]
         else:
             state = "untrained"
-    parts = [_part(rows, term, state) for term in terms]
-    if any(part.empty for part in parts):
-        return None
+    parts = []
+    for term in terms:
+        parts.append(_part(rows, term, state))
+        if parts[-1].empty:  # the others may mean something else of these rows
+            return None
     members = [part[part.index != ""] for part in parts]
     if members[0].empty:  # a summary is all there is
         left = _left_out(rows, terms, state)

@@ -55,7 +55,8 @@ def compared(rows: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
 
 def _rows(rows: pd.DataFrame, condition: str, of_corpus: pd.Series) -> Iterator[Row]:
     """Of the rows of a condition and of its corpus; others may be there, such as doses of the causal test."""
-    own = rows[(rows["condition"] == condition) | of_corpus].assign(condition=condition)
+    of_symbols = of_corpus | (rows["metric"] != "uniform_entropy")  # and not of the tokens
+    own = rows[((rows["condition"] == condition) & of_symbols) | of_corpus].assign(condition=condition)
     kind = "dna" if kinds(own)[1] else "text"
     control = is_control(condition)
     for name, measure in COMPARED.items():

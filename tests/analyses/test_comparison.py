@@ -21,6 +21,11 @@ def rows() -> pd.DataFrame:
             found.append({**own, "metric": "context_gain", "member": seed, "value": gain})
         found.append({**own, "metric": "context_gain", "value": float(np.mean(gains))})
         found.append({**own, "metric": "unigram_nll", "state": None, "value": 4.0})
+        for unit, value in (
+            ("bits/token", 4.0),
+            ("bits/base", 1.5),
+        ):  # of tokens
+            found.append({**own, "metric": "uniform_entropy", "state": None, "unit": unit, "value": value})
         for state, value in (("trained", 0.3), ("untrained", 0.05)):
             share = {**own, "metric": "fisher_share", "unit": "share", "axis": "group", "x": "encoder"}
             found += [{**share, "state": state, "member": seed, "value": value} for seed in (1, 2)]
