@@ -271,8 +271,9 @@ class TestSixCorpora:
         (book / "chapters" / "wait").write_text("prosa.txt")
         words = [sys.executable, "-m", "gfm_utils.cli", "run", *given, "--jobs", "1", "--profile", "smoke"]
         process = subprocess.Popen(
-            [*words, "--root", str(book), "--out", str(book / "out")], stderr=subprocess.PIPE, text=True
-        )
+            [*words, "--root", str(book), "--out", str(book / "out")], stderr=subprocess.PIPE, text=True,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # ignored in jobs of a shell
+        )  # fmt: skip
         first, second = (book / "out" / jobs.report_name(path) for path in given)
         until(lambda: not (book / "chapters" / "wait").exists())
         process.send_signal(signal.SIGINT)
