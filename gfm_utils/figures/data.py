@@ -196,7 +196,10 @@ def cost_overview(table: pd.DataFrame) -> Styler:
 def deviation_overview(found: Sequence[Deviation]) -> Styler:
     """What is done in another way than in the paper's code, a row each: there, here, and why."""
     names = {"what": "", "paper": "the paper's code", "here": "profile paper", "why": "why"}
-    return for_people(pd.DataFrame(found).rename(columns=names))
+    sentences = {"white-space": "normal", "text-align": "left", "vertical-align": "top", "min-width": "8em"}
+    styler = for_people(pd.DataFrame(found).rename(columns=names)).format(escape="html")  # <cls>
+    heads = [{"selector": "th", "props": "text-align: left"}]
+    return styler.set_properties(**sentences).set_table_styles(heads)
 
 
 def corpus_overview(table: pd.DataFrame, found: Sequence[Corpus]) -> Styler:

@@ -103,6 +103,7 @@ def test_what_differs_from_the_paper_stands_in_one_table_and_is_the_profiles():
     """Numbers of the profile are read from it; those of the paper's code are its own."""
     found = analyses.deviations()
     shown = deviation_overview(found).to_html()
+    assert "&lt;cls&gt;" in shown and "<cls>" not in shown  # a token, not a tag
     assert len({one.what for one in found}) == len(found) and all(all(one) for one in found)
     for kept in (
         "there is no padding",
