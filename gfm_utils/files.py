@@ -6,8 +6,8 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -52,38 +52,49 @@ def _is_cached(path: Path) -> bool:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _refusals(
+    sentence: Callable[[Exception], str], errors: tuple[type[Exception], ...] = (OSError,)
+) -> Iterator[None]:
+    """Tell an error of the system in a sentence, with the error as its cause; one that is told already passes.
+
+    Raises:
+        Refused: of one of ``errors``.
+    """
+    try:
+        yield
+    except Refused:
+        raise
+    except errors as error:
+        raise Refused(sentence(error)) from error
+
+
+def _writing(path: Path) -> AbstractContextManager[None]:
     """What the system refuses is told of a file or folder that is to be written.
 
     Raises:
         Refused: of an error of the system, which is its cause.
     """
-    try:
-        yield
-    except Refused:
-        raise
-    except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
+
+    def sentence(error: Exception) -> str:
         mend = "give a folder that you may write to, or make room and leave for it there"
         if _is_cached(path):
             mend = "set GFM_CACHE to a folder of your own that you may write to"
-        raise Refused(f"{path} cannot be written ({_reason(error, path)}): {mend}") from error
+        return f"{path} cannot be written ({_reason(error, path)}): {mend}"
+
+    return _refusals(sentence, (OSError, NotImplementedError))  # the latter of a file system without locks
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> AbstractContextManager[None]:
     """What the system refuses is told of a file or folder that is to be read.
 
     Raises:
         Refused: of an error of the system, which is its cause.
     """
-    try:
-        yield
-    except Refused:
-        raise
-    except OSError as error:
-        raise Refused(
+    return _refusals(
+        lambda error: (
             f"{path} cannot be read ({_reason(error, path)}): make it readable for you, or give a copy that is"
-        ) from error
+        )
+    )
 
 
 def is_there(path: Path) -> bool:
