@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from gfm_utils.ensembles import attention
 from gfm_utils.ensembles.batches import IGNORED
+from gfm_utils.ensembles.muon import Muon
 from gfm_utils.ensembles.presets import build_model, masked_logits, preset
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.tasks import BITS
@@ -23,6 +24,11 @@ Tensors = dict[str, torch.Tensor]
 #: Ids (batch, window), positions (batch, m) and targets (batch, m), each with a leading dimension of members
 #: where these read different batches.
 Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+#: What an optimiser remembers of each parameter.
+MOMENTS: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
+    torch.optim.AdamW: ("exp_avg", "exp_avg_sq"),
+    Muon: ("momentum",),
+}
 #: Steps on a GPU that are taken kernel by kernel before one is recorded as a graph.
 PLAIN_STEPS = 5
 
@@ -33,11 +39,22 @@ def is_gpu(device: str) -> bool:
 
 
 def learning_rate_factor(step: int, spec: EnsembleSpec) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, then half a cosine down to zero."""
+    """Share of the peak learning rate at a step: linear warm-up, then half a cosine or a line down to zero."""
     rising = max(1, round(spec.warmup * spec.steps))
     if step < rising:
         return (step + 1) / rising
-    return 0.5 * (1 + float(np.cos(np.pi * (step - rising) / max(1, spec.steps - rising))))
+    done = (step - rising) / max(1, spec.steps - rising)
+    return 1 - done if spec.schedule == "linear" else 0.5 * (1 + float(np.cos(np.pi * done)))
+
+
+def is_hidden_matrix(name: str, dimensions: int) -> bool:
+    """Whether a parameter of a model is a matrix between embeddings and decoder, which Muon is made for.
+
+    Args:
+        name: of the parameter.
+        dimensions: of its tensor in one model.
+    """
+    return dimensions == 2 and "embeddings" not in name and "decoder" not in name
 
 
 def work(parameters: int, tokens: int) -> float:
@@ -101,21 +118,40 @@ class Learner(ABC):
         # The batch has one size in training: a graph for any size would be slower. Others are not compiled.
         self.step_losses = torch.compile(self.losses, dynamic=False) if compiled else self.losses
         self.loss = torch.full((members,), float("nan"), device=device)
-        rate: Any = torch.tensor(spec.learning_rate, device=device) if self.on_gpu else spec.learning_rate
-        # Weight decay for matrices alone: norms and biases have no direction to shrink towards.
-        matrices = [p for p in self.parameters.values() if self.one(p, 0).ndim >= 2]
-        vectors = [p for p in self.parameters.values() if self.one(p, 0).ndim < 2]
-        groups = [
-            {"params": matrices, "weight_decay": spec.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=spec.betas, fused=True, capturable=self.on_gpu)
+        self.optimizers = self._optimizers(device)
         # What is written is filled on the CPU, beside the steps of a GPU and free of the attention used there.
         shape = (spec.preset, spec.vocabulary, spec.window, 0, spec.dropout)
         self.written: Any = build_model(*shape) if self.on_gpu else self.model
         self.graph: Any = None
         self.recorded: Inputs | None = None
         self.plain_steps = 0
+
+    def _optimizers(self, device: str) -> list[tuple[torch.optim.Optimizer, float]]:
+        """What moves the parameters, with its peak learning rate: AdamW, and Muon where it has a rate."""
+
+        def rate(peak: float) -> Any:
+            return torch.tensor(peak, device=device) if self.on_gpu else peak
+
+        spec, hidden = self.spec, list[torch.Tensor]()
+        matrices, vectors = list[torch.Tensor](), list[torch.Tensor]()
+        for name, parameter in self.parameters.items():
+            dimensions = self.one(parameter, 0).ndim
+            if spec.matrix_rate is not None and is_hidden_matrix(name, dimensions):
+                hidden.append(parameter)
+            else:
+                (matrices if dimensions >= 2 else vectors).append(parameter)
+        # Weight decay for matrices alone: norms and biases have no direction to shrink towards.
+        groups = [
+            {"params": matrices, "weight_decay": spec.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        adam = torch.optim.AdamW(
+            groups, lr=rate(spec.learning_rate), betas=spec.betas, fused=True, capturable=self.on_gpu
+        )
+        found: list[tuple[torch.optim.Optimizer, float]] = [(adam, spec.learning_rate)]
+        if spec.matrix_rate is not None and hidden:
+            found.append((Muon(hidden, rate(spec.matrix_rate)), spec.matrix_rate))
+        return found
 
     @cached_property
     def side(self) -> Any:
@@ -146,12 +182,13 @@ class Learner(ABC):
             step: counted from 0; it decides the learning rate.
             inputs: on the device.
         """
-        rate = self.spec.learning_rate * learning_rate_factor(step, self.spec)
-        for group in self.optimizer.param_groups:
-            if self.on_gpu:
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
+        factor = learning_rate_factor(step, self.spec)
+        for optimizer, peak in self.optimizers:
+            for group in optimizer.param_groups:
+                if self.on_gpu:
+                    group["lr"].fill_(peak * factor)
+                else:
+                    group["lr"] = peak * factor
         if not self.on_gpu:
             self._take(inputs)
         elif self.recorded is None or any(a.shape != b.shape for a, b in zip(inputs, self.recorded, strict=True)):
@@ -170,8 +207,14 @@ class Learner(ABC):
     def update(self) -> None:
         """Move the parameters by their gradients, and forget these."""
         self.clip()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer, _ in self.optimizers:
+            optimizer.step()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of the gradients."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
 
     def _take_and_record(self, inputs: Inputs) -> None:
         """The first steps kernel by kernel, on a stream of their own; then one is recorded as a CUDA graph.
@@ -197,7 +240,7 @@ class Learner(ABC):
                 self._take(places)
         except RuntimeError as error:
             torch.cuda.set_stream(before)  # a capture that fails leaves its own
-            self.optimizer.zero_grad(set_to_none=True)
+            self._forget()
             reason = first_line(error)
             warnings.warn(f"training goes on kernel by kernel, no CUDA graph: {reason}", stacklevel=2)
         else:
@@ -220,13 +263,23 @@ class Learner(ABC):
 
     def state(self, member: int) -> dict[str, Tensors]:
         """Weights and moments of a member, on the CPU: what ``load`` takes."""
-        kept: dict[str, Tensors] = {"weights": {}, "exp_avg": {}, "exp_avg_sq": {}}
+        kept: dict[str, Tensors] = {"weights": {}}
+        for optimizer, _ in self.optimizers:
+            kept |= {moment: {} for moment in MOMENTS[type(optimizer)]}
         for name, parameter in self.parameters.items():
             kept["weights"][name] = self._copy(parameter, member)
-            for moment in ("exp_avg", "exp_avg_sq"):
-                if parameter in self.optimizer.state:
-                    kept[moment][name] = self._copy(self.optimizer.state[parameter][moment], member)
+        for optimizer, name, parameter in self._moved():
+            for moment in MOMENTS[type(optimizer)] if parameter in optimizer.state else ():
+                kept[moment][name] = self._copy(optimizer.state[parameter][moment], member)
         return kept
+
+    def _moved(self) -> Iterator[tuple[torch.optim.Optimizer, str, torch.Tensor]]:
+        """Every parameter with its name and what moves it."""
+        names = {parameter: name for name, parameter in self.parameters.items()}
+        for optimizer, _ in self.optimizers:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    yield optimizer, names[parameter], parameter
 
     def _copy(self, stacked: torch.Tensor, member: int) -> torch.Tensor:
         return self.one(stacked.detach(), member).to("cpu", copy=True)
@@ -239,16 +292,20 @@ class Learner(ABC):
             states: one a member, as ``state`` gave them, all after the same number of steps.
             step: that number.
         """
-        for name, parameter in self.parameters.items():
-            moments = {moment: torch.zeros_like(parameter) for moment in ("exp_avg", "exp_avg_sq")}
+        for optimizer, name, parameter in self._moved():
+            moments = {moment: torch.zeros_like(parameter) for moment in MOMENTS[type(optimizer)]}
             for member, state in enumerate(states):
                 self.one(parameter, member).copy_(state["weights"][name])
                 for moment, values in moments.items():
                     if step:
                         self.one(values, member).copy_(state[moment][name])
             if step:
-                taken = torch.tensor(float(step), device=parameter.device)
-                self.optimizer.state[parameter] = {"step": taken, **moments}
+                counted = (
+                    {}
+                    if isinstance(optimizer, Muon)
+                    else {"step": torch.tensor(float(step), device=parameter.device)}
+                )
+                optimizer.state[parameter] = {**counted, **moments}
 
     @torch.no_grad()
     def filled(self, weights: Mapping[str, torch.Tensor]) -> Any:

@@ -32,6 +32,8 @@ class Preset:
         heads: attention heads.
         intermediate: width of the feed-forward layer.
         initializer_range: standard deviation of the initial weights.
+        rotary_base: of ModernBERT's rotary positions: the slowest pair of a head turns once in about 2 pi times so
+            many tokens. Its own, 160,000, is made for windows of 8,192 tokens.
         revision: raised when a preset gets another shape under its name; part of an ensemble's key.
     """
 
@@ -41,6 +43,7 @@ class Preset:
     heads: int
     intermediate: int
     initializer_range: float
+    rotary_base: float = 160_000.0
     revision: int = 1
 
     @property
@@ -50,11 +53,12 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    # Wide initial weights let so small a rotary encoder leave the unigram plateau within seconds.
-    "modernbert-2x64": Preset("modernbert", 2, 64, 2, 128, 0.1),
-    "modernbert-2x32": Preset("modernbert", 2, 32, 2, 64, 0.1),
-    "modernbert-4x128": Preset("modernbert", 4, 128, 4, 256, 0.05),
-    "modernbert-6x256": Preset("modernbert", 6, 256, 4, 512, 0.02),
+    # Wide initial weights let so small a rotary encoder leave the unigram plateau within seconds, and a small base
+    # tells apart the places of so short a window.
+    "modernbert-2x64": Preset("modernbert", 2, 64, 2, 128, 0.1, rotary_base=100, revision=2),
+    "modernbert-2x32": Preset("modernbert", 2, 32, 2, 64, 0.1, rotary_base=100, revision=2),
+    "modernbert-4x128": Preset("modernbert", 4, 128, 4, 256, 0.05, rotary_base=100, revision=2),
+    "modernbert-6x256": Preset("modernbert", 6, 256, 4, 512, 0.02, rotary_base=100, revision=2),
     # Two of the smallest size that differ in their positions alone, absolute and rotary.
     "bert-2x64": Preset("bert", 2, 64, 2, 128, 0.02),
     "roformer-2x64": Preset("roformer", 2, 64, 2, 128, 0.02),
@@ -123,7 +127,11 @@ def build_model(name: str, vocabulary: int, window: int, seed: int, dropout: flo
             "mlp_dropout": dropout,
             "attention_dropout": dropout,
         }
-        return _tied(ModernBertForMaskedLM(ModernBertConfig(**common, **options)))
+        config: Any = ModernBertConfig(**common, **options)
+        for own in config.rope_parameters.values():  # of layers that see the whole window, and of others
+            if isinstance(own, dict):
+                own["rope_theta"] = shape.rotary_base
+        return _tied(ModernBertForMaskedLM(config))
 
 
 def _tied(model: PreTrainedModel) -> PreTrainedModel:

@@ -8,14 +8,14 @@ from pydantic import BaseModel, ConfigDict
 from gfm_utils.ensembles.presets import PRESETS
 from gfm_utils.files import digest
 from gfm_utils.profiles import Profile, Vary
-from gfm_utils.tokens import TokenStore, masked_per_window, most_masked
+from gfm_utils.tokens import Condition, TokenStore, is_condition, masked_per_window, most_masked
 
 #: Bump when the same specification gives other weights than before.
-FORMAT = 3
+FORMAT = 4
 _FROM_PROFILE = (
     "vary", "preset", "window", "batch", "learning_rate", "warmup", "schedule", "betas", "weight_decay",
     "clip", "dropout", "precision", "train_mask", "corruption", "independent_masks", "special_replacements",
-    "drop_last", "keep", "validation_every", "validation_windows",
+    "drop_last", "keep", "validation_every", "validation_windows", "matrix_rate",
 )  # fmt: skip
 
 
@@ -64,6 +64,7 @@ class EnsembleSpec(BaseModel):
     keep: Literal["last", "best"] = "last"
     validation_every: int | None = None
     validation_windows: int = 128
+    matrix_rate: float | None = None
 
     @classmethod
     def of(cls, store: TokenStore, profile: Profile, data_seed: int = 42) -> "EnsembleSpec":
@@ -107,13 +108,27 @@ class EnsembleSpec(BaseModel):
     def seeds(self, member: int) -> Seeds:
         """The seeds of a member: its own for what varies, those of the whole ensemble for the rest.
 
+        Each corpus with its tokenizer has initial weights of its own, so that members of two of them are
+        independent. What transforms make of it has the same, member by member, so that the effect of a transform
+        is seen beside equal initial weights.
+
         Args:
             member: seed of the member, 1 or more.
         """
         varied = ("init", "order", "masks") if self.vary == "all" else self.vary.split("+")
-        own = int(np.random.SeedSequence([self.data_seed, member]).generate_state(1, np.uint64)[0])
+        name = self.condition
+        if is_condition(name):
+            name = str(Condition.parse(name).transformed(None))
+        of_condition = int(digest(name), 16)
+
+        def drawn(number: int) -> tuple[int, int]:
+            source = np.random.SeedSequence([self.data_seed, of_condition, number])
+            init, other = source.generate_state(2, np.uint64).tolist()
+            return init, other
+
+        (init, own), (common, _) = drawn(member), drawn(0)
         return Seeds(
-            init=member if "init" in varied else self.data_seed,
+            init=init if "init" in varied else common,
             order=own if "order" in varied else self.data_seed,
             masks=own if "masks" in varied else self.data_seed,
         )

@@ -51,7 +51,21 @@ def test_exactly_the_named_thing_differs(trained, vary):
 
 def test_initial_weights_alone_differ_by_default_and_masks_too_in_the_paper(trained):
     assert trained[0].spec.vary == "init" and profile("paper").vary == "init+masks"
-    assert [trained[0].spec.seeds(seed) for seed in (1, 2)] == [(1, 42, 42), (2, 42, 42)]
+    one, two = (trained[0].spec.seeds(seed) for seed in (1, 2))
+    assert one[1:] == two[1:] == (42, 42) and one.init != two.init
+
+
+def test_conditions_have_seeds_of_their_own_and_transforms_those_of_what_they_change(trained):
+    def inits(**changed):
+        spec = trained[0].spec.model_copy(update=changed)
+        return [spec.seeds(member).init for member in range(1, 6)]
+
+    corpus, tokenizer = trained[0].condition.split("@")
+    own, others = inits(), [inits(condition=trained[1].condition), inits(condition=f"{corpus}@bpe32")]
+    others += [inits(data_seed=43), inits(condition="random")]
+    assert len({seed for seeds in (own, *others) for seed in seeds}) == 25
+    for transform in ("shuffle", "noise0.3", "markov2+noise0.3"):
+        assert inits(condition=f"{corpus}+{transform}@{tokenizer}") == own
 
 
 def test_variants_have_ensembles_of_their_own(trained):
