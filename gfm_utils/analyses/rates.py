@@ -9,6 +9,7 @@ from gfm_utils.analyses.rows import Row
 from gfm_utils.entropy import Coder, dna_code_length, text_code_length
 from gfm_utils.entropy.symbols import encode_bases
 from gfm_utils.tokens import SPECIAL, Condition, TokenStore
+from gfm_utils.tokens.recoding import RECODED, BaseCode
 
 #: Axis of the rows; a rate is ``EXACT`` or the length of a ``CODE``.
 SOURCE, EXACT, CODE = "source", "exact", "code"
@@ -45,7 +46,8 @@ def entropy_rate(store: TokenStore, coded: int = CODED_TOKENS) -> Rate:
     A Markov chain's is in the store, and is taken where its contexts were seen ``LEAST_SEEN`` times on average;
     tokens in random order have the entropy of their frequencies, and uniform ones that of the vocabulary. Else
     the letters of the first ``coded`` tokens are coded, DNA by the context mixer and text by prediction by partial
-    matching: an upper bound, all the more so where tokens, which no code knows of, are mixed.
+    matching: an upper bound, all the more so where tokens, which no code knows of, are mixed. Text in four letters
+    is coded both ways, as bases and as the text that it stands for, and the shorter code counts.
     """
     part, transforms = store.about["parts"]["train"], Condition.parse(store.condition).transforms
     last = transforms[-1] if transforms else None
@@ -61,11 +63,25 @@ def entropy_rate(store: TokenStore, coded: int = CODED_TOKENS) -> Rate:
         return Rate(float(-(p * np.log2(p)).sum()) / symbols, True, symbols)
     tokens = store.tokens("train")[:coded]
     letters = str(store.tokenizer.decode(tokens))
-    if store.kind == "dna":
-        found = dna_code_length(encode_bases([letters])[0], Coder.CONTEXT_MIXING)
-    else:
-        found = text_code_length([letters], Coder.PPMD)
-    return Rate(found.per_symbol, False, symbols)
+    if store.kind == "text":
+        return Rate(text_code_length([letters], Coder.PPMD).per_symbol, False, symbols)
+    shortest = dna_code_length(encode_bases([letters])[0], Coder.CONTEXT_MIXING).per_symbol
+    if last == RECODED:
+        shortest = min(shortest, _as_text(store, coded))
+    return Rate(shortest, False, symbols)
+
+
+def _as_text(store: TokenStore, coded: int) -> float:
+    """Bits per base of text in four letters, of a code that reads the text; of about so many first tokens."""
+    code, texts, bases = BaseCode(tuple(store.about["base_code"])), list[str](), 0
+    for tokens in store.segments("train"):
+        letters = str(store.tokenizer.decode(tokens))
+        texts.append(code.decode(letters))
+        bases += len(letters)
+        coded -= len(tokens)
+        if coded <= 0:
+            break
+    return text_code_length(texts, Coder.PPMD).per_symbol * sum(map(len, texts)) / bases
 
 
 def rate_rows(store: TokenStore, coded: int = CODED_TOKENS) -> Iterator[Row]:

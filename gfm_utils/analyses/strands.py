@@ -220,12 +220,12 @@ def strand_disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: i
     the other analyses read.
 
     Args:
-        ensembles: one a condition; those on text are passed over.
+        ensembles: one a condition; those on text are passed over, in whatever letters.
         profile: its ``test_windows`` and ``test_mask`` say what is predicted.
         seed: of what is hidden.
     """
     rows: list[Row] = []
-    for ensemble in (ensemble for ensemble in ensembles if ensemble.store.kind == "dna"):
+    for ensemble in (ensemble for ensemble in ensembles if ensemble.store.genome):
         strands = hidden_strands(ensemble, profile.test_windows, profile.test_mask, seed)
         level: Row = {"condition": ensemble.condition, "metric": "strand_js_distance_unigram", "unit": "distance"}
         rows.append({**level, "value": frequency_flip(ensemble)})

@@ -45,7 +45,7 @@ def bands_of(ensemble: Ensemble, profile: Profile, seed: int = 42) -> dict[str, 
         store, "test", window, profile.test_windows, profile.test_mask, seed
     )
     bands = {"token_frequency": quarters(store.counts("train")[truth].ravel())}
-    if store.kind != "dna":
+    if not store.genome:
         return bands
     words = store.tokenizer.convert_ids_to_tokens(list(range(store.vocabulary)))
     strong = np.array([0 if word in SPECIAL else word.count("G") + word.count("C") for word in words])

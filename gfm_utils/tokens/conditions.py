@@ -227,7 +227,7 @@ def _joined(text: str, names: Sequence[str]) -> str | None:
     found = [Transform.parse(name) for name in names]
     late = next((transform for transform in found[1:] if transform.on_symbols), None)
     if late is not None:
-        raise GfmError(f"{text!r}: {str(late)!r} changes letters, so it must come before those that move tokens")
+        raise GfmError(f"{text!r}: {str(late)!r} changes letters, so it must come before all others")
     return "+".join(map(str, found)) or None
 
 

@@ -20,8 +20,9 @@ from gfm_utils.corpora.streaming import STREAMED
 from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, digest, locked, write_json
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import tokenizers, transforms
+from gfm_utils.tokens import recoding, tokenizers, transforms
 from gfm_utils.tokens.conditions import Condition
+from gfm_utils.tokens.recoding import RECODED, BaseCode, recode
 from gfm_utils.tokens.streaming import tokenize
 from gfm_utils.tokens.tokenizers import SPECIAL
 from gfm_utils.tokens.transforms import Transform, symbol_transform, transform_tokens
@@ -69,6 +70,11 @@ class TokenStore:
     def unit(self) -> str:
         """``"character"`` or ``"base"``."""
         return str(self.about["unit"])
+
+    @property
+    def genome(self) -> bool:
+        """Whether its bases are those of an organism, which have strands, and not a text in four letters."""
+        return self.kind == "dna" and "base_code" not in self.about
 
     @property
     def streamed(self) -> bool:
@@ -156,7 +162,8 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
         GfmError: the corpus cannot be had, read, split or tokenized; the message says why.
     """
     parsed = Condition.of(condition)
-    if parsed.transforms:
+    recoded = parsed.transforms == (RECODED,)
+    if parsed.transforms and not recoded:
         before = parsed.transformed("+".join(parsed.transforms[:-1]) or None)
         return _transformed(parsed, prepare(before, profile, runs_dir, seed), profile, seed)
     plan = corpora.plan(parsed.corpus, progress=True)
@@ -173,10 +180,13 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
         key["text_symbols"] = profile.text_symbols
     if large and _rows(plan, profile) is not None:
         key["rows"] = _rows(plan, profile)  # and tokens of each
+    if recoded:
+        _check_recodable(parsed, plan.kind, large)
+        key["formats"].append({RECODED: recoding.FORMAT})
     path = Path(runs_dir) / "tokens" / f"{parsed.slug}-{digest(key)}"
     with locked(path):
         if not (path / "store.json").exists():
-            make = _make_streamed if large else _make
+            make = _make_recoded if recoded else _make_streamed if large else _make
             make(path, parsed, plan, profile, seed, key)
     return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
 
@@ -228,10 +238,7 @@ def _transformed_symbols(
     """
     plan = corpora.plan(condition.corpus, progress=True)
     if _is_large(plan, profile):
-        raise GfmError(
-            f"{str(condition)!r}: transform {str(transform)!r} needs the corpus in memory, and it has more than "
-            f"{LARGE:,} symbols; give a part of it as a file of its own, or use a transform of tokens (noise0.5)"
-        )
+        raise GfmError(_too_large(condition, str(transform)))
     corpus = load_corpus(condition.corpus, profile)
     if corpus.checksum != plain.about["key"]["corpus"]:
         raise GfmError(
@@ -309,6 +316,42 @@ def _make(
         tokenizer.save_pretrained(temporary / "tokenizer")
         sizes = _encoded(temporary, tokenizer, condition.tokenizer, split.parts(), corpus.kind)
         _describe(temporary, condition, plan, key, {"vocabulary": len(tokenizer), "parts": sizes})
+
+
+def _check_recodable(condition: Condition, kind: str, large: bool) -> None:
+    """Refuse to write DNA in four letters, or a text that is not held in memory.
+
+    Raises:
+        GfmError: it is such a corpus.
+    """
+    if kind == "dna":
+        raise GfmError(f"{str(condition)!r}: transform {RECODED!r} is for text, and DNA has four letters already")
+    if large:
+        raise GfmError(_too_large(condition, RECODED))
+
+
+def _too_large(condition: Condition, transform: str) -> str:
+    return (
+        f"{str(condition)!r}: transform {transform!r} needs the corpus in memory, and it has more than "
+        f"{LARGE:,} symbols; give a part of it as a file of its own, or use a transform of tokens (noise0.5)"
+    )
+
+
+def _make_recoded(
+    path: Path, condition: Condition, plan: corpora.Plan, profile: Profile, seed: int, key: dict[str, Any]
+) -> None:
+    """The tokens of a text in four letters: split as text is, and then read as DNA."""
+    split = corpora.split(load_corpus(condition.corpus, profile), seed=seed, max_symbols=profile.max_symbols)
+    code = BaseCode.fit(split.train)
+    parts = {part: recode(code, segments) for part, segments in split.parts().items()}
+    most = tokenizers.learned_symbols("dna", profile.tokenizer_symbols)
+    tokenizer = tokenizers.train_tokenizer(condition.tokenizer, parts["train"], "dna", most, seed)
+    with atomic(path) as temporary:
+        temporary.mkdir(parents=True)
+        tokenizer.save_pretrained(temporary / "tokenizer")
+        sizes = _encoded(temporary, tokenizer, condition.tokenizer, parts, "dna")
+        as_dna = {"kind": "dna", "unit": "base", "base_code": list(code.order)}
+        _describe(temporary, condition, plan, key, {"vocabulary": len(tokenizer), "parts": sizes, **as_dna})
 
 
 def _make_streamed(

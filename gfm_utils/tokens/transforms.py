@@ -2,7 +2,7 @@
 
 Every part (training, validation, test) is transformed by itself, so that nothing of one gets into another; only
 the chain of a Markov surrogate is fitted on the training part for all three. The tokenizer is that of the corpus
-as it is, so that the vocabulary stays.
+as it is, so that the vocabulary stays (but for ``recoded``).
 
 Several follow each other from left to right, ``corpus+markov4t0.33+noise0.3@kmer4``.
 
@@ -12,6 +12,8 @@ On tokens:
 - ``noise<r>``, 0 < r <= 1: a share r of the tokens, chosen at random, in random order among themselves: what
   replacing them by draws from the unigram distribution does, with the counts kept to the last one.
 - ``windows<n>``: stretches of n tokens in random order.
+- ``within<n>``: the tokens of each stretch of n in random order among themselves, segment by segment from its
+  beginning, as windows are cut: what stands in a window of n tokens stays, and how it is arranged goes.
 - ``reverse``: the tokens of each segment from the last to the first; the entropy rate stays.
 - ``uniform``: every token drawn anew, each of the vocabulary equally likely.
 
@@ -21,6 +23,8 @@ On bases or characters, before tokenizing:
   (:mod:`gfm_utils.corpora.surrogates`).
 - ``mononucleotide``, ``dinucleotide``: shuffles of each segment that keep the counts of symbols, or of pairs.
 - ``words``, ``sentences``: of text, in random order within each segment (:mod:`gfm_utils.corpora.shuffles`).
+- ``recoded``: text in four letters, by a code that can be undone (:mod:`gfm_utils.tokens.recoding`). It is then
+  cut as DNA is, ``news+recoded@kmer4``, by a tokenizer that learns from these letters, if it learns.
 """
 
 import re
@@ -34,6 +38,7 @@ from gfm_utils.corpora import Segment
 from gfm_utils.corpora.shuffles import shuffle_pairs, shuffle_sentences, shuffle_symbols, shuffle_words
 from gfm_utils.corpora.surrogates import COLDEST, LONGEST, MarkovChain, surrogate
 from gfm_utils.errors import GfmError
+from gfm_utils.tokens.recoding import RECODED
 
 #: Tokens that are drawn, or moved, at once.
 CHUNK = 1 << 24
@@ -51,12 +56,13 @@ _SHUFFLES: dict[str, Callable[[Sequence[Segment], np.random.Generator], list[Seg
 _SIZED = {
     "noise": "a share above 0 and at most 1, as in noise0.25",
     "windows": "a number of tokens, as in windows16",
+    "within": "a number of tokens, as in within64",
     "markov": f"an order from 0 to {LONGEST}, as in markov8, and perhaps a temperature from {COLDEST} to 1000, "
     "as in markov4t0.5",
 }
 #: Whole numbers up to here are themselves as floating-point numbers.
 _LONGEST_WINDOW = 2**53
-_PLAIN = ("shuffle", "reverse", "uniform", *_SHUFFLES)
+_PLAIN = ("shuffle", "reverse", "uniform", RECODED, *_SHUFFLES)
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Transform:
 
     Attributes:
         name: without numbers.
-        size: share of ``noise``, tokens of ``windows``, order of ``markov``; else 0.
+        size: share of ``noise``, tokens of ``windows`` or ``within``, order of ``markov``; else 0.
         temperature: of ``markov``; else 1.
     """
 
@@ -110,13 +116,13 @@ class Transform:
     @property
     def on_symbols(self) -> bool:
         """Whether it works on bases or characters, before tokenizing."""
-        return self.name == "markov" or self.name in _SHUFFLES
+        return self.name in ("markov", RECODED) or self.name in _SHUFFLES
 
 
 def _fits(name: str, text: str, size: float) -> bool:
     if name == "noise":
         return 0 < size <= 1
-    return text.isdecimal() and (1 <= size <= _LONGEST_WINDOW if name == "windows" else size <= LONGEST)
+    return text.isdecimal() and (size <= LONGEST if name == "markov" else 1 <= size <= _LONGEST_WINDOW)
 
 
 def _written(number: float) -> str:
@@ -152,6 +158,8 @@ def transform_tokens(
         whole = len(tokens) // size * size
         stretches = rng.permutation(tokens[:whole].reshape(-1, size))
         return np.concatenate([stretches.reshape(-1), tokens[whole:]])
+    if transform.name == "within":
+        return _mixed_within(tokens, lengths, int(transform.size), rng)
     if transform.name == "reverse":
         changed, begin = np.empty(len(tokens), np.uint16), 0
         for length in lengths.tolist():
@@ -178,6 +186,20 @@ def _noisy(tokens: Tokens, count: int, rng: np.random.Generator) -> Tokens:
     del chosen
     changed = np.array(tokens)
     changed[places] = moved
+    return changed
+
+
+def _mixed_within(tokens: Tokens, lengths: npt.NDArray[np.int64], size: int, rng: np.random.Generator) -> Tokens:
+    """The tokens of each stretch of so many, and of what is left of a segment, in random order."""
+    changed, begin = np.array(tokens), 0
+    for length in lengths.tolist():
+        whole = length // size * size
+        stretches = changed[begin : begin + whole].reshape(-1, size)
+        for first in range(0, len(stretches), -(-CHUNK // size)):
+            part = stretches[first : first + -(-CHUNK // size)]
+            rng.permuted(part, axis=1, out=part)
+        rng.shuffle(changed[begin + whole : begin + length])
+        begin += length
     return changed
 
 

@@ -22,6 +22,7 @@ GOLDEN = {
         "a.fa+shuffle@kmer2": "71297cfe8d8ecf9f",
         "a.fa+noise0.25@kmer2": "d3ea2eda7591eca5",
         "a.fa+windows16@kmer2": "0f301178eaa1dcc5",
+        "a.fa+within16@kmer2": "9f018f12480be2c5",
         "a.fa+reverse@kmer2": "49813de9d98624e8",
         "a.fa+uniform@kmer2": "173322b83328f901",
         "a.fa+markov3@kmer2": "27547d1fd9feb4e3",
@@ -30,6 +31,7 @@ GOLDEN = {
         "a.fa+dinucleotide@kmer2": "1b4b5b1d2823b034",
         "b.txt+words@bpe64": "953bc1ad2a169dd7",
         "b.txt+sentences@bpe64": "46bae59529467d3f",
+        "b.txt+recoded@kmer2": "65414a3a4a15f2e6",
     }
 }
 
@@ -51,7 +53,7 @@ def files(tmp_path_factory):
         ("markov12", "markov12"), ("markov4t0.50", "markov4t0.5"), ("markov4t1", "markov4"),
         ("windows16", "windows16"), ("windows1000000", "windows1000000"), ("noise0.00001", "noise0.00001"),
         ("noise.1234567", "noise0.1234567"), ("markov2t0.0500", "markov2t0.05"),
-        ("shuffle", "shuffle"), ("dinucleotide", "dinucleotide"),
+        ("within64", "within64"), ("shuffle", "shuffle"), ("dinucleotide", "dinucleotide"), ("recoded", "recoded"),
     ],
 )  # fmt: skip
 def test_names(text, told):
@@ -64,7 +66,7 @@ def test_names(text, told):
 @pytest.mark.parametrize(
     "text",
     ["noise", "noise0", "noise1.5", "noise1..5", "markov", "markov13", "markov2.5", "markov4t0", "windows0",
-     "windows2.5", "windows1" + 20 * "0", "markov4t0.001", "markov4t1001",
+     "within", "within0", "recoded2", "windows2.5", "windows1" + 20 * "0", "markov4t0.001", "markov4t1001",
      "shuffle3", "words2", "noise0.5t2", "uniformt2"],
 )  # fmt: skip
 def test_wrong_numbers_are_refused(text):
@@ -79,6 +81,7 @@ NAMES = st.one_of(
     SHARES,
     DIGITS,
     st.integers(1, 2**53).map("windows{}".format),
+    st.integers(1, 2**53).map("within{}".format),
     st.integers(0, LONGEST).map("markov{}".format),
     st.builds("markov{}t{}".format, st.integers(0, LONGEST), TEMPERATURES),
     st.sampled_from(["shuffle", "reverse", "uniform", "mononucleotide", "dinucleotide", "words", "sentences"]),
@@ -151,7 +154,7 @@ def changed(name, seed=0):
     return tokens, transform_tokens(Transform.parse(name), tokens, LENGTHS, (5, 30), rng)
 
 
-@pytest.mark.parametrize("name", ["shuffle", "noise0.3", "noise1", "windows8", "reverse"])
+@pytest.mark.parametrize("name", ["shuffle", "noise0.3", "noise1", "windows8", "within8", "within500", "reverse"])
 def test_counts_stay_and_the_seed_decides(name):
     tokens, got = changed(name)
     assert got.dtype == np.uint16 and (got != tokens).any()
@@ -160,7 +163,9 @@ def test_counts_stay_and_the_seed_decides(name):
     assert name == "reverse" or (got != changed(name, 1)[1]).any()
 
 
-@pytest.mark.parametrize(("name", "most"), [("noise1", 7), ("reverse", 2), ("uniform", 2), ("shuffle", 2)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("noise1", 7), ("reverse", 2), ("uniform", 2), ("shuffle", 2), ("within16", 2)]
+)
 def test_memory_is_some_bytes_a_token(name, most, monkeypatch):
     monkeypatch.setattr("gfm_utils.tokens.transforms.CHUNK", 1 << 14)
     lengths, rng = np.full(10_000, 100), np.random.default_rng(0)
@@ -183,6 +188,25 @@ def test_windows_stay_whole_and_reverse_undoes_itself():
     assert (got[96:] == tokens[96:]).all()
     tokens, got = changed("reverse")
     assert (np.concatenate([part[::-1] for part in np.split(got, np.cumsum(LENGTHS)[:-1])]) == tokens).all()
+
+
+@given(st.lists(st.integers(0, 90), min_size=1, max_size=6), st.integers(1, 40), st.integers(1, 200))
+def test_what_stands_in_a_window_stays(lengths, size, chunk):
+    """Windows are cut from each segment's beginning, and what is left of it is mixed by itself."""
+    tokens = np.random.default_rng(sum(lengths)).integers(5, 500, sum(lengths)).astype(np.uint16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gfm_utils.tokens.transforms.CHUNK", chunk)
+        got = transform_tokens(
+            Transform.parse(f"within{size}"), tokens, np.array(lengths), (5, 500), np.random.default_rng(0)
+        )
+    begin = 0
+    for length in lengths:
+        for first in range(begin, begin + length, size):
+            here = slice(first, min(first + size, begin + length))
+            np.testing.assert_array_equal(np.sort(got[here]), np.sort(tokens[here]))
+        begin += length
+    if sum(lengths) > 100 and size > 10 and max(lengths) > 20:
+        assert (got != tokens).any()
 
 
 def test_uniform_is_uniform():
