@@ -39,6 +39,7 @@ seed = 42
 # %%
 from gfm_utils import analyses, figures
 from gfm_utils.book import answers, open_chapter
+from gfm_utils.provenance import recorded
 
 chapter = open_chapter("ensembles", profile, conditions, runs_dir, results_dir, seed)
 
@@ -88,6 +89,22 @@ figures.summary_of_training(table)
 figures.shared_overview(chapter.ensembles)
 
 # %% [markdown]
+# ## How members are trained
+#
+# Small models on two cores learn as much in a minute as their recipe lets them, and what has learned nothing says nothing about a corpus.
+# The book's members have a small rotary base, since windows are short; the matrices of their layers are moved by Muon {cite:p}`jordan2024,liu2025`, all else by AdamW {cite:p}`loshchilov2019`; and the learning rate falls in a line.
+# Recipes were chosen by the loss on hidden tokens of the *validation* part, three members each:
+
+# %% tags=["hide-output"]
+recipes, about_recipes = recorded("recipe")
+figures.recipe_table(recipes)
+
+# %%
+figures.provenance_note(about_recipes)
+
+# %% [markdown]
+# The optimiser is a confound: [the chapter on training](training) puts members that AdamW alone has trained beside these.
+#
 # ## Why not the paper's own encoder?
 #
 # The paper's members are BERTs: they know where a token stands from a vector that is learned for each place and added to the token's own.

@@ -50,6 +50,7 @@ from gfm_utils.figures.fisher import (
 from gfm_utils.figures.output import context_chart, rank_probability_chart, reliability_chart, uncertainty_chart
 from gfm_utils.figures.overview import overview, provenance_note
 from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
+from gfm_utils.figures.recipe import recipe_table
 from gfm_utils.figures.static import (
     alignment_chart,
     all_rows_chart,
@@ -100,6 +101,7 @@ __all__ = [
     "rank_agreement_chart",
     "rank_probability_chart",
     "rate_overview",
+    "recipe_table",
     "reliability_chart",
     "rests_over_training",
     "rests_table",

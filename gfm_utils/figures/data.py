@@ -9,7 +9,7 @@ from pandas.io.formats.style import Styler
 
 from gfm_utils.analyses.deviations import Deviation
 from gfm_utils.corpora import Corpus
-from gfm_utils.ensembles import Ensemble, duration
+from gfm_utils.ensembles import Ensemble, EnsembleSpec, duration
 from gfm_utils.figures.names import POSITION_NAMES
 from gfm_utils.figures.overview import for_people, value_text
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
@@ -161,7 +161,7 @@ def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:
             "condition": spec.condition, "architecture": spec.preset, "parameters": f"{weights:,}",
             "window (tokens)": spec.window, "steps": f"{spec.steps:,}", "windows a step": spec.batch,
             "masked": f"{spec.train_mask:.0%}" + (", each by itself" if spec.independent_masks else ""),
-            "weights that are kept": spec.keep, "dropout": spec.dropout, "learning rate": spec.learning_rate,
+            "weights that are kept": spec.keep, "dropout": spec.dropout, "learning rate": _rates(spec),
             "precision": spec.precision, "member seeds": ", ".join(map(str, ensemble.seeds)),
             "initial weights": _kinds(different["init"]),
             "orders of windows": _kinds(different["order"]), "masks": _kinds(different["masks"]),
@@ -170,6 +170,12 @@ def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:
     return for_people(
         pd.DataFrame(rows).astype(str).set_index("condition").T.reset_index(names="of each condition")
     )
+
+
+def _rates(spec: EnsembleSpec) -> str:
+    """The peak learning rates of what trains the members."""
+    adam = f"{spec.learning_rate:g} (AdamW)"
+    return adam if spec.matrix_rate is None else f"{adam}, {spec.matrix_rate:g} (Muon, matrices of the layers)"
 
 
 def _kinds(count: int) -> str:

@@ -1,0 +1,143 @@
+"""Recipes for training small members, at about equal time on two cores: what each of their parts brings.
+
+Each recipe trains members with the same seeds on the same tokens; what counts is their loss on hidden tokens of
+the validation part, 15 % of them and all hidden by [MASK], whatever share they were trained on. Records
+``validation_nll`` and ``context_gain`` (bits per token) and ``training_time`` (seconds of one core), axis
+``recipe``, with the levels of token frequencies and of n-grams on both sides beside them. Ensembles that are in
+``--runs`` already are not trained again; ``--dry-run`` says what the others will take.
+"""
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gfm_utils import provenance, tables
+from gfm_utils.analyses.counting import counting_levels
+from gfm_utils.analyses.rows import Row, member_rows
+from gfm_utils.ensembles import (
+    PRESETS,
+    Ensemble,
+    duration,
+    expected_costs,
+    masked_logits,
+    masked_windows,
+    plan_ensembles,
+    train_planned,
+)
+from gfm_utils.ensembles.presets import Preset
+from gfm_utils.ensembles.tasks import BITS
+from gfm_utils.errors import GfmError
+from gfm_utils.profiles import DEFAULT_CONDITIONS, Profile, profile
+
+#: ModernBERT's own rotary base. Registered here, at import: processes that train import this file, too.
+WIDE = "modernbert-2x64-base-160000"
+PRESETS[WIDE] = Preset("modernbert", 2, 64, 2, 128, 0.1)
+MEMBERS, VALIDATION_WINDOWS = 3, 512
+_ADAMW: dict[str, Any] = {"matrix_rate": None, "schedule": "cosine", "steps": 1000}
+#: Name -> what differs from the profile ``quick``.
+RECIPES: dict[str, dict[str, Any]] = {
+    "AdamW 3e-3, rotary base 160,000, cosine": {**_ADAMW, "preset": WIDE, "learning_rate": 3e-3},
+    "... rotary base 100": {**_ADAMW, "learning_rate": 3e-3},
+    "... and AdamW 6e-3": _ADAMW,
+    "... and Muon 0.01 for the hidden matrices": {"schedule": "cosine"},
+    "... and a linear decay: the profile quick": {},
+    "quick, 40 % masked": {"train_mask": 0.4},
+    "quick, twice the steps of half the batch": {"batch": 8, "steps": 1800},
+    "quick, half the rates": {"learning_rate": 3e-3, "matrix_rate": 0.005},
+    "quick, [MASK] at every hidden place": {"corruption": (1.0, 0.0, 0.0)},
+}
+
+
+def sized(changes: Mapping[str, Any]) -> Profile:
+    return Profile.model_validate(profile("quick").model_dump() | dict(changes))
+
+
+@torch.inference_mode()
+def loss(model: Any, ensemble: Ensemble) -> float:
+    """Bits per hidden token of the validation part."""
+    spec, total, count = ensemble.spec, 0.0, 0
+    shown, positions, targets, _ = masked_windows(
+        ensemble.store, "validation", spec.window, VALIDATION_WINDOWS, 0.15, spec.data_seed
+    )
+    for part in np.array_split(np.arange(len(shown)), max(1, len(shown) // 64)):
+        logits = masked_logits(model, *(torch.from_numpy(array[part]) for array in (shown, positions)))
+        truth = torch.from_numpy(targets[part]).flatten()
+        total += torch.nn.functional.cross_entropy(logits.flatten(0, 1).double(), truth, reduction="sum").item()
+        count += len(truth)
+    return total * BITS / count
+
+
+def rows(name: str, ensemble: Ensemble, unigram: float) -> Iterator[Row]:
+    losses = np.array([loss(member.model(), ensemble) for member in ensemble.members])
+    seconds = np.array([member.provenance["seconds"] for member in ensemble.members])
+    base = {"condition": ensemble.condition, "state": "trained", "axis": "recipe", "x": name}
+    for metric, unit, values in (
+        ("validation_nll", "bits/token", losses),
+        ("context_gain", "bits/token", unigram - losses),
+        ("training_time", "s", seconds),
+    ):
+        yield from member_rows({**base, "metric": metric, "unit": unit}, ensemble.seeds, values, 1)
+
+
+def levels(ensemble: Ensemble) -> tuple[float, list[Row]]:
+    """What token frequencies cost on the validation part, and that with n-grams on both sides as rows."""
+    store = ensemble.store
+    *_, targets, _ = masked_windows(
+        store, "validation", ensemble.spec.window, VALIDATION_WINDOWS, 0.15, ensemble.spec.data_seed
+    )
+    counts = store.counts("train") + 1
+    unigram = float(-np.log2(counts[targets] / counts.sum()).mean())
+    base = {"condition": ensemble.condition, "unit": "bits/token", "n": targets.size}
+    found: list[Row] = [{**base, "metric": "unigram_nll", "value": unigram}]
+    test = [row for row in counting_levels(ensemble, profile("quick")).rows() if row["unit"] == "bits/token"]
+    return unigram, found + [row for row in test if row["metric"] == "ngram_nll" and row["x"] == "both"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--conditions", nargs="+", default=DEFAULT_CONDITIONS)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--out", type=Path, default=Path("data/results/recipe"), metavar="DIR")
+    parser.add_argument("--dry-run", action="store_true", help="train nothing: say what it will take")
+    options = parser.parse_args()
+    if options.dry_run:
+        seconds = sum(
+            expected_costs(options.conditions, sized(changes), options.runs, members=MEMBERS)[-1].seconds
+            for changes in RECIPES.values()
+        )
+        print(f"training: {duration(seconds)}")
+        return
+    began = time.perf_counter()
+    planned = {
+        name: plan_ensembles(options.conditions, sized(changes), options.runs, members=MEMBERS)
+        for name, changes in RECIPES.items()
+    }
+    train_planned([ensemble for ensembles in planned.values() for ensemble in ensembles])
+    found: list[Row] = []
+    unigram = {}
+    for ensemble in next(iter(planned.values())):
+        unigram[ensemble.condition], own = levels(ensemble)
+        found += own
+    for name, ensembles in planned.items():
+        for ensemble in ensembles:
+            found += rows(name, ensemble, unigram[ensemble.condition])
+    configuration = {
+        "profile": "quick", "recipes": {name: dict(changes) for name, changes in RECIPES.items()},
+        "members": MEMBERS, "validation_windows": VALIDATION_WINDOWS,
+    }  # fmt: skip
+    command = shlex.join(["python", *sys.argv])
+    provenance.record(tables.table(found), options.out, command, configuration, time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except GfmError as error:
+        sys.exit(str(error))
