@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Json = Annotated[bool, typer.Option("--json", help="Print rows as JSON; nothing else on standard output.")]
-Profile = Annotated[str, typer.Option(help="smoke, quick, colab, gpu or paper.")]
+Profile = Annotated[str, typer.Option(help="smoke, quick, long, colab, gpu or paper.")]
 Runs = Annotated[Path, typer.Option(help="Folder of token arrays and ensembles.")]
 Seed = Annotated[int, typer.Option(help="Seed of splits, order of windows and masks.")]
 Out = Annotated[Path | None, typer.Option(help="Folder that receives the rows (Parquet) and their provenance.")]
