@@ -58,6 +58,9 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 # - *Context gain* is the loss of a model that only counts, minus the network's loss on the same tokens.
 #   One such model knows the training part's token frequencies; the others are interpolated n-gram models with modified Kneser–Ney smoothing {cite:p}`chengoodman1999` of the tokens before the gap, or of those on both sides.
 #   They are counted on the training part, take the order that does best on the validation part, and see no token that the network does not see.
+# - *Code within a window*: what a code spends on the same tokens that remembers nothing from further back than a window.
+#   For DNA it is the repeat-free mixer of [the chapter on entropy](entropy), which has learned on a million bases of the training part; for text prediction by partial matching, begun anew at each window and taught nothing before.
+#   A code reads from left to right: it knows what stands before a token, hidden or not, and nothing of what follows.
 # - *Accuracy* is the share of places where the likeliest token is the true one; always naming the commonest token is its level of chance.
 # - *Expected calibration error* {cite:p}`naeini2015` is $\sum_b \frac{n_b}{n} |\mathrm{acc}_b - \mathrm{conf}_b|$ over 15 bins of predictions sorted by the probability of their likeliest token.
 #   The bins hold equally many predictions {cite:p}`nguyen2015`: bins of equal width would put nearly all of DNA's into the first.
@@ -69,7 +72,7 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 # - *No layers*: up to three members for the first condition of text and of DNA, with the members' width, batches and budget, that are a BERT's embeddings and head without a transformer between them.
 #   No prediction of theirs depends on another token, so they can learn token frequencies and no more: what a member does better than they, it owes to context.
 
-# %% mystnb={"figure": {"caption": "Output entropy and loss of every member, and of the controls, in bits per token. Vertical rules: token frequencies alone, and a uniform choice.", "name": "fig-uncertainty"}}
+# %% mystnb={"figure": {"caption": "Output entropy and loss of every member, and of the controls, in bits per token. Vertical rules: token frequencies alone, a uniform choice, and the code within a window where it costs less than that.", "name": "fig-uncertainty"}}
 no_layers = analyses.no_layers_control(chapter.ensembles, chapter.profile)
 table = analyses.output_distributions(chapter.ensembles, chapter.profile, seed, no_layers)
 figures.uncertainty_chart(table)
@@ -91,6 +94,12 @@ figures.context_chart(table)
 
 # %%
 figures.overview(table, "ngram_order", "ngram_nll", axis="sides")
+
+# %% [markdown]
+# What token frequencies cost, and what the code within a window does, which on text has no time to learn and on DNA no use for more than it sees:
+
+# %%
+figures.overview(table, "unigram_nll", "window_code_nll")
 
 # %% [markdown]
 # ## How flat are the distributions?

@@ -1,4 +1,4 @@
-"""What counting alone knows of the masked test tokens: the levels that a network's loss is compared with."""
+"""What counting and coding know of the masked test tokens: the levels that a network's loss is compared with."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gfm_utils.analyses.rows import Row
+from gfm_utils.analyses.window_code import window_code
 from gfm_utils.ensembles import Ensemble, masked_windows
 from gfm_utils.entropy.ngram import NgramModel, chain_length, left_chains, two_sided_chains
 from gfm_utils.profiles import Profile
@@ -51,6 +52,8 @@ class Counting:
         ngram: by the sides that the model sees, ``left`` and ``both``.
         majority_accuracy: share of the tokens that are the commonest training token.
         lengths: bases or characters of each true token, shape (windows, m).
+        code: bits of each token by a code that looks no further than a window, shape (windows, m), see
+            :mod:`gfm_utils.analyses.window_code`; None where the corpus as a whole is not at hand.
     """
 
     condition: str
@@ -59,6 +62,7 @@ class Counting:
     ngram: Mapping[str, NgramLevel]
     majority_accuracy: float
     lengths: npt.NDArray[np.int64]
+    code: npt.NDArray[np.float64] | None = None
 
     @property
     def per_token(self) -> float:
@@ -71,6 +75,9 @@ class Counting:
         yield {**base, "metric": "majority_accuracy", "unit": "share", "value": self.majority_accuracy}
         for unit, divisor in (("bits/token", 1.0), (self.unit, self.per_token)):
             yield {**base, "metric": "unigram_nll", "unit": unit, "value": float(self.unigram.mean()) / divisor}
+            if self.code is not None:
+                value = float(self.code.mean()) / divisor
+                yield {**base, "metric": "window_code_nll", "unit": unit, "value": value}
             for side, level in self.ngram.items():
                 value = float(level.nll.mean()) / divisor
                 yield {**base, "metric": "ngram_nll", "unit": unit, "axis": "sides", "x": side, "value": value}
@@ -82,7 +89,7 @@ class Counting:
 
 
 def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Counting:
-    """Unigram and n-gram levels for the tokens that ``predictions`` with the same arguments asks for.
+    """Unigram, n-gram and code levels for the tokens that ``predictions`` with the same arguments asks for.
 
     The n-gram models count the training part and see in a test window what the network sees: no hidden token.
 
@@ -104,8 +111,11 @@ def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Cou
         model = NgramModel(tokens, lengths, store.vocabulary, chains(chain_length(len(tokens), store.vocabulary)))
         order = model.best_order(*validation)
         levels[side] = NgramLevel(order, -np.log2(model.probability(*test, order=order)))
+    windows = test.shown.copy()
+    np.put_along_axis(windows, test.positions, truth, axis=1)
+    code = window_code(store, windows, test.positions)
     lengths_of = store.token_lengths[truth]
-    return frequency_level(ensemble.condition, f"bits/{store.unit}", train, truth, lengths_of, levels)
+    return frequency_level(ensemble.condition, f"bits/{store.unit}", train, truth, lengths_of, levels, code)
 
 
 def frequency_level(
@@ -115,6 +125,7 @@ def frequency_level(
     truth: npt.NDArray[np.int64],
     lengths: npt.NDArray[np.int64],
     ngram: Mapping[str, NgramLevel] | None = None,
+    code: npt.NDArray[np.float64] | None = None,
 ) -> Counting:
     """Levels by the frequencies of tokens elsewhere.
 
@@ -127,10 +138,11 @@ def frequency_level(
         truth: the masked tokens, shape (windows, m).
         lengths: bases or characters of each, the same shape.
         ngram: levels of n-gram models, if there are any.
+        code: bits of each by a code, the same shape, if there is one.
     """
     unigram = -np.log2((counts[truth] + 1) / (counts + 1).sum())
     majority = float((truth == counts.argmax()).mean())
-    return Counting(condition, unit, unigram, ngram or {}, majority, lengths)
+    return Counting(condition, unit, unigram, ngram or {}, majority, lengths, code)
 
 
 def _hidden(ensemble: Ensemble, part: str, count: int, rate: float, seed: int) -> _Hidden:

@@ -93,8 +93,9 @@ def output_distributions(
 
     Without a state, of the same masked tokens: ``unigram_nll``, their cross-entropy under the training part's
     token frequencies; ``ngram_nll`` and ``ngram_order`` (axis ``sides``), see
-    :mod:`gfm_utils.entropy.ngram`; and ``majority_accuracy``, the accuracy of always predicting the commonest
-    training token (the chance level of ``accuracy``).
+    :mod:`gfm_utils.entropy.ngram`; ``window_code_nll``, what a code that looks no further than a window spends on
+    them, see :mod:`gfm_utils.analyses.window_code`; and ``majority_accuracy``, the accuracy of always predicting
+    the commonest training token (the chance level of ``accuracy``).
 
     Args:
         ensembles: one a condition.

@@ -8,7 +8,11 @@ from gfm_utils.figures.style import NEUTRAL, condition_colour, in_lines, state_d
 
 
 def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Output entropy and loss of every member in bits per token, beside the unigram level and the uniform one."""
+    """Output entropy and loss of every member in bits per token, beside levels that no network is needed for.
+
+    The levels: a uniform choice, token frequencies, and a code that looks no further than a window, where it costs
+    less than a uniform choice.
+    """
     rows = rows_of(table, "output_entropy", "nll")
     rows = rows[rows["unit"] == "bits/token"]
     rows["what"] = rows["metric"].map({"output_entropy": "output entropy", "nll": "loss (NLL)"})
@@ -20,7 +24,12 @@ def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
     unigram = rows_of(table, "unigram_nll").assign(what="token frequencies alone")
     unigram = unigram[unigram["unit"] == "bits/token"]
     unigram["level"] = unigram["value"]
-    levels = pd.concat([uniform, unigram])[["condition", "level", "what"]]
+    code = table[(table["metric"] == "window_code_nll") & (table["unit"] == "bits/token")].astype(
+        {"condition": object}
+    )
+    code = code.assign(level=code["value"], what="code within a window")
+    code = code[code["level"] < code["condition"].map(uniform.set_index("condition")["level"])]
+    levels = pd.concat([uniform, unigram, code])[["condition", "level", "what"]]
     states = ("trained", "no layers", "untrained")
     order = [f"{state}: {what}" for what in ("output entropy", "loss (NLL)") for state in states]
     y = alt.Y("row:N", title=None, sort=order, axis=alt.Axis(labelLimit=180))

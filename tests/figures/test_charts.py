@@ -205,6 +205,18 @@ def test_split_embeddings_add_up_to_the_embeddings(results, trained):
         }
 
 
+def test_the_code_within_a_window_is_a_level_where_it_beats_a_uniform_choice(results, trained):
+    table, expected = results["output"], {}
+    for ensemble in trained:
+        level = value_of(table, ensemble.condition, "window_code_nll", unit="bits/token")["value"]
+        if level < np.log2(ensemble.spec.vocabulary):
+            expected[ensemble.condition] = level
+    drawn = figures.uncertainty_chart(table).to_dict()["datasets"].values()
+    found = {row["condition"]: row["level"] for rows in drawn for row in rows
+             if row.get("what") == "code within a window"}  # fmt: skip
+    assert found == pytest.approx(expected) and set(found) == {trained[1].condition}
+
+
 def test_missing_rows_say_which(results):
     with pytest.raises(GfmError, match="no nonsense"):
         rows_of(results["output"], "nonsense")
