@@ -1,9 +1,10 @@
-"""The causal test: the entropy of text and of DNA is changed by controls, and the tokenizer of DNA is varied.
+"""The causal test: text and DNA with less and less to learn from context, and the tokenizer of DNA varied.
 
-Records what the chapter on the causal test shows, each part in a folder of its own: ``--out`` (every dose at three
-budgets), ``--out`` with ``-controlled`` (another seed, doses around DNA's gain, floors, and a smaller model), with
-``-longer`` (that with twice the longest training) and with ``-tokenizers``. Ensembles that are in ``--runs``
-already are not trained again; ``--dry-run`` says what the others will take, ``--only`` picks parts.
+Records what the chapter on the causal test shows, each part in a folder of its own: ``--out`` (``doses``, trained
+as the profile ``quick`` says), and ``--out`` with ``-longer`` (a quarter of the steps of the profile ``long``),
+``-smaller`` (as ``quick``, a model of half the width), ``-longest`` (as ``long``, with fewer doses) and
+``-tokenizers``. What is trained and measured is kept in ``--runs``, so that the same command goes on where it was
+ended; ``--dry-run`` says what is left to train.
 """
 
 import argparse
@@ -11,134 +12,133 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from gfm_utils import provenance, tables
-from gfm_utils.analyses.cost import cost_overview
-from gfm_utils.analyses.dose import DNA_DOSES, TEXT_DOSES, dose_response, doses
-from gfm_utils.analyses.rates import rate_rows
+from gfm_utils import provenance
+from gfm_utils.analyses.dose import ALIKE_DOSES, DNA_DOSES, TEXT_DOSES, dose_response, doses
 from gfm_utils.analyses.sweep import TOKENIZERS, tokenizer_sweep
-from gfm_utils.ensembles import duration, expected_costs
+from gfm_utils.ensembles import Cost, duration, expected_costs
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import PROFILES, Profile, profile
 from gfm_utils.tokens import Condition, TokenStore, prepare
 
 CONDITIONS = ("news@bpe256", "tair10-chr1@kmer4")
-BUDGETS = (250, 750, 2250)
-#: Seed of the parts that test what the first one found.
-SEED, SMALLER = 43, "modernbert-2x32"
-#: Doses of text around DNA's gain, of each of these parts, and the contrasts and the floor of DNA.
-CLOSE_TEXT = (None, "noise0.3", "noise0.35", "noise0.4", "shuffle", "markov0")
-SMALL_TEXT = (None, "noise0.2", "noise0.3", "noise0.4", "shuffle")
-LONG_TEXT = (None, "noise0.3", "noise0.4", "noise0.45", "shuffle")
-CONTROLLED_DNA = (None, "noise0.3", "shuffle", "markov4t0.33", "markov4t0.33+noise0.3")
-#: DNA that is cut as text is; what is gained from bases in random order is the tokenizer's own.
-ALIKE_DNA = (None, "shuffle", "markov0")
 #: Test windows and windows for the Fisher information: half of what the chapters read, for the time's sake.
 READ = {"test_windows": 256, "fisher_windows": 48}
-SWEEP_STEPS, SWEEP_MEMBERS = 400, 3
-PARTS = ("doses", "controlled", "longer", "tokenizers")
+SWEEP_STEPS, SWEEP_MEMBERS, SWEEP = 400, 3, "tokenizers"
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Conditions, each at all budgets."""
+class Part:
+    """Doses of text, of DNA, and of DNA cut as text is, with one model and budget.
 
-    conditions: Sequence[str]
-    budgets: Sequence[int]
-    preset: str
-    seed: int
+    Attributes:
+        base: profile of the training.
+        share: of the profile's steps.
+        preset: the model; None: the profile's.
+    """
+
+    base: str = "quick"
+    share: float = 1
+    preset: str | None = None
+    text: Sequence[str | None] = TEXT_DOSES
+    dna: Sequence[str | None] = DNA_DOSES
+    alike: Sequence[str | None] = ALIKE_DOSES
+
+    def size(self, name: str | None) -> Profile:
+        """The profile of this part, or another one in the place of its own."""
+        whole = profile(name or self.base).model_copy(update=READ)
+        return whole.changed(steps=max(1, round(self.share * whole.steps_taken)), preset=self.preset)
+
+    def conditions(self, stores: Sequence[TokenStore]) -> list[str]:
+        """What it trains and measures."""
+        return doses(stores, self.text, self.dna, self.alike)
 
 
-def grids_of(part: str, stores: Sequence[TokenStore], size: Profile, budgets: Sequence[int]) -> list[Grid]:
-    """What a part trains and measures."""
-    if part == "doses":
-        return [Grid(doses(stores, TEXT_DOSES, DNA_DOSES), budgets, size.preset, 42)]
-    most = max(budgets)
-    if part == "longer":
-        return [Grid(doses(stores, LONG_TEXT, CONTROLLED_DNA), [2 * most], size.preset, SEED)]
-    text, dna = (next(store for store in stores if store.kind == kind) for kind in ("text", "dna"))
-    alike = replace(Condition.parse(dna.condition), tokenizer=Condition.parse(text.condition).tokenizer)
-    close = [*doses(stores, CLOSE_TEXT, CONTROLLED_DNA), *(str(alike.transformed(dose)) for dose in ALIKE_DNA)]
-    return [
-        Grid(doses(stores, SMALL_TEXT, CONTROLLED_DNA), [most], SMALLER, SEED),
-        Grid(close, [most], size.preset, SEED),
-    ]
+PARTS = {
+    "doses": Part(),
+    "longer": Part("long", 1 / 4),
+    "smaller": Part(preset="modernbert-2x32"),
+    "longest": Part("long", 1, None, (None, "noise0.3", "noise0.4", "noise0.5", "noise0.6"), (None,), (None,)),
+}
 
 
-def measured(grids: Sequence[Grid], size: Profile, options: argparse.Namespace) -> pd.DataFrame:
-    """The table of some grids, each condition's entropy once."""
-    found = [
-        dose_response(grid.conditions, size, options.runs, grid.budgets, [grid.preset], grid.seed, options.members)
-        for grid in grids
-    ]
-    return pd.concat(found, ignore_index=True).drop_duplicates(ignore_index=True)
+def price(part: str, stores: Sequence[TokenStore], options: argparse.Namespace) -> Cost:
+    """What the training of a part will take, of what is not trained yet."""
+    if part == SWEEP:
+        names, size, members = sweep_conditions(stores), sweep_size(options.profile), SWEEP_MEMBERS
+    else:
+        names, size, members = PARTS[part].conditions(stores), PARTS[part].size(options.profile), options.members
+    return expected_costs([Condition.parse(name) for name in names], size, options.runs, members=members)[-1]
+
+
+def record_doses(part: str, stores: Sequence[TokenStore], out: Path, options: argparse.Namespace) -> None:
+    """Train and measure the doses of a part and write their table."""
+    began = time.perf_counter()
+    names, size = PARTS[part].conditions(stores), PARTS[part].size(options.profile)
+    table = dose_response(names, size, options.runs, members=options.members, kept=options.runs / "doses")
+    trained = float(table.loc[table["metric"] == "training_time", "value"].sum())
+    configuration = {
+        "profile": size.name, **READ, "steps": size.steps_taken, "preset": size.preset,
+        "members": options.members or size.members, "conditions": names,
+        "seconds_of_training_added_up_over_members": round(trained),
+    }  # fmt: skip
+    provenance.record(table, out, command(), configuration, time.perf_counter() - began)
+
+
+def sweep_conditions(stores: Sequence[TokenStore]) -> list[str]:
+    """The genome with every tokenizer."""
+    dna = next(store for store in stores if store.kind == "dna")
+    return [str(Condition(Condition.parse(dna.condition).corpus, name)) for name in TOKENIZERS]
+
+
+def sweep_size(name: str | None) -> Profile:
+    """The profile of the tokenizer sweep, ``quick`` if none is given."""
+    base = profile(name or "quick")
+    return base.model_copy(update=READ).changed(steps=min(SWEEP_STEPS, base.steps_taken))
+
+
+def record_sweep(stores: Sequence[TokenStore], out: Path, options: argparse.Namespace) -> None:
+    """Train and measure one genome with every tokenizer and write the table."""
+    began, size, names = time.perf_counter(), sweep_size(options.profile), sweep_conditions(stores)
+    table = tokenizer_sweep(names, size, options.runs, members=SWEEP_MEMBERS)
+    training = {"steps": size.steps_taken, "members": SWEEP_MEMBERS}
+    configuration = {"profile": size.name, **READ, **training, "conditions": names}
+    provenance.record(table, out, command(), configuration, time.perf_counter() - began)
+
+
+def command() -> str:
+    """What was typed."""
+    return shlex.join(["python", *sys.argv])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--profile", default="quick", choices=list(PROFILES))
+    parser.add_argument("--profile", choices=list(PROFILES), help="instead of each part's own")
     parser.add_argument("--conditions", nargs="+", default=CONDITIONS, help="one of text and one of DNA")
-    parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS, help="optimiser steps")
     parser.add_argument("--members", type=int, help="of each ensemble (the profile's number)")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts (all)")
+    parser.add_argument("--only", nargs="+", choices=[*PARTS, SWEEP], help="parts (doses; to price: all)")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--out", type=Path, default=Path("data/results/dose-response"), metavar="DIR")
     parser.add_argument("--dry-run", action="store_true", help="train nothing: say what it will take")
     options = parser.parse_args()
-    size = profile(options.profile).model_copy(update=READ)
-    stores = [prepare(name, size, options.runs) for name in options.conditions]
+    stores = [prepare(name, PARTS["doses"].size(options.profile), options.runs) for name in options.conditions]
     if {store.kind for store in stores} != {"text", "dna"}:
         raise GfmError("the causal test needs a condition of text and one of DNA; give both with --conditions")
-    dna = next(store for store in stores if store.kind == "dna")
-    corpus = Condition.parse(dna.condition).corpus
-    sweep = [str(Condition(corpus, name)) for name in TOKENIZERS]
-    short = size.changed(steps=SWEEP_STEPS)
-    grids = {part: grids_of(part, stores, size, options.budgets) for part in options.only if part != "tokenizers"}
     if options.dry_run:
-        total = 0.0
-        for part, own in grids.items():
-            for grid in own:
-                for steps in grid.budgets:
-                    changed = size.changed(steps=steps, preset=grid.preset)
-                    every = expected_costs(grid.conditions, changed, options.runs, grid.seed, options.members)[-1]
-                    print(f"{part}: {grid.preset}, {steps} steps: {cost_overview([every])[0]}")
-                    total += every.seconds
-        if "tokenizers" in options.only:
-            every = expected_costs(sweep, short, options.runs, members=SWEEP_MEMBERS)[-1]
-            print(f"tokenizers at matched tokens (matched bases take as long): {cost_overview([every])[0]}")
-            total += 2 * every.seconds
-        print(f"training in all: {duration(total)}; then some 15 s for each condition and budget")
+        for part in options.only or [*PARTS, SWEEP]:
+            cost = price(part, stores, options)
+            # The sweep trains twice: at equal tokens, and at equal bases.
+            seconds = cost.seconds * (2 if part == SWEEP else 1)
+            print(f"{part}: {cost.members} members to train in {duration(seconds)}, then some 15 s a condition")
         return
-    command = shlex.join(["python", *sys.argv])
-    for part, own in grids.items():
-        began = time.perf_counter()
-        table = measured(own, size, options)
-        if part == "controlled":  # the entropy of all doses, with this part's seed
-            others = (
-                prepare(Condition.parse(name), size, options.runs, SEED)
-                for name in doses(stores, TEXT_DOSES, DNA_DOSES)
-            )
-            rates = tables.table(row for store in others for row in rate_rows(store))
-            table = pd.concat([table, rates], ignore_index=True).drop_duplicates(ignore_index=True)
-        trained = float(table.loc[table["metric"] == "training_time", "value"].sum())
-        configuration = {
-            "profile": options.profile, **READ, "members": options.members or size.members,
-            "grids": [vars(grid) for grid in own],
-            "seconds_of_training_added_up_over_members": round(trained),
-        }  # fmt: skip
+    for part in options.only or ["doses"]:
         out = options.out if part == "doses" else options.out.with_name(f"{options.out.name}-{part}")
-        provenance.record(table, out, command, configuration, time.perf_counter() - began)
-    if "tokenizers" in options.only:
-        began = time.perf_counter()
-        table = tokenizer_sweep(sweep, short, options.runs, members=SWEEP_MEMBERS)
-        training = {"steps": SWEEP_STEPS, "members": SWEEP_MEMBERS}
-        configuration = {"profile": options.profile, **READ, **training, "conditions": sweep}
-        out = options.out.with_name(f"{options.out.name}-tokenizers")
-        provenance.record(table, out, command, configuration, time.perf_counter() - began)
+        if part == SWEEP:
+            record_sweep(stores, out, options)
+        else:
+            record_doses(part, stores, out, options)
 
 
 if __name__ == "__main__":

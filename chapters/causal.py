@@ -150,8 +150,8 @@ live = analyses.live_doses(chapter.stores, chapter.profile, chapter.runs_dir, se
 figures.dose_chart(live)
 
 # %%
-now = analyses.verdict_setting(live, analyses.LIVE_CONTRASTS)
-figures.effects_table(analyses.dose_effects(live, now, analyses.LIVE_CONTRASTS))
+now = analyses.verdict_setting(live)
+figures.effects_table(analyses.dose_effects(live, now))
 
 # %% tags=["remove-output"]
 chapter.save(live)

@@ -10,7 +10,6 @@ from gfm_utils.analyses.deviations import deviations
 from gfm_utils.analyses.disagreement import disagreement
 from gfm_utils.analyses.dose import dose_response, live_doses
 from gfm_utils.analyses.effects import (
-    LIVE_CONTRASTS,
     dose_effects,
     matched_rests,
     plain_rests,
@@ -30,7 +29,6 @@ from gfm_utils.analyses.static import nearest_tokens, static_embeddings
 from gfm_utils.analyses.strands import strand_disagreement
 
 __all__ = [
-    "LIVE_CONTRASTS",
     "EntropyAnalysis",
     "along_windows",
     "analyse_models",

@@ -1,6 +1,7 @@
 """The intervention: the entropy of a corpus is changed, and all else stays, from the tokenizer to the masks."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -26,8 +27,9 @@ from gfm_utils.analyses.rates import CODED_TOKENS, rate_rows
 from gfm_utils.analyses.rows import Row
 from gfm_utils.analyses.static import static_embeddings
 from gfm_utils.ensembles import PRESETS, Ensemble, train_ensembles
+from gfm_utils.files import digest
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import Condition, TokenStore, prepare
+from gfm_utils.tokens import Condition, TokenStore
 
 KL = Term("kl_from_uniform")
 GAIN = "context_gain"
@@ -100,25 +102,33 @@ MEASURES: dict[str, Measure] = {
         (Term("fisher_share_invariant", "group", "encoder"),), False, percent=True,
     ),
 }  # fmt: skip
-#: Axis of the rows: optimiser steps and model, like ``750|modernbert-2x64``.
+#: Axis of the rows: optimiser steps and model, like ``1000|modernbert-2x64``.
 AXIS = "steps|preset"
-#: Doses of the recorded run and of the chapter's live one: text by the share of tokens that are mixed, DNA by what
-#: a Markov chain is left of it, and, with less entropy than DNA has, from a chain at a low temperature.
-TEXT_DOSES = (None, "noise0.1", "noise0.2", "noise0.3", "noise0.4", "noise0.5", "shuffle")
-DNA_DOSES = ("markov4t0.33", "markov4t0.5", None, "markov11", "markov8", "markov4", "markov0")
-LIVE_TOKENS: tuple[str | None, ...] = (None, "noise0.25")
-LIVE_DNA: tuple[str | None, ...] = ("markov4t0.33", "markov4t0.33+noise0.25")
+#: Doses of text: the share of its tokens that are put in random order among themselves, close to each other where
+#: text gains as little from its context as DNA does.
+TEXT_DOSES = (
+    None, "noise0.2", "noise0.3", "noise0.35", "noise0.4", "noise0.45", "noise0.5", "noise0.6", "shuffle",
+)  # fmt: skip
+#: DNA as it is, noisy and in random order; and a source with its letters whose context tells much, noisy too.
+DNA_DOSES = (None, "noise0.3", "shuffle", "markov4t0.33", "markov4t0.33+noise0.3")
+#: Of DNA that is cut into tokens as text is.
+ALIKE_DOSES = (None, "noise0.3", "shuffle")
+#: Doses of the chapter's live run.
+LIVE_DOSES = (None, "noise0.3")
 #: Members of the live run, the shares of the profile's steps and of its windows that it takes, and the tokens
 #: whose code length it measures.
 LIVE_MEMBERS, LIVE_STEPS, LIVE_WINDOWS, LIVE_CODED = 3, 1 / 3, 1 / 4, 200_000
 #: Below this context gain (bits per token) nothing is divided by it.
 LEAST_GAIN = 0.02
+#: What of a profile the analyses read.
+_READ = ("test_windows", "test_mask", "fisher_windows", "fisher_mask", "fisher_batch")
 
 
 def doses(
     stores: Sequence[TokenStore],
     text: Sequence[str | None] = TEXT_DOSES,
     dna: Sequence[str | None] = DNA_DOSES,
+    alike: Sequence[str | None] = (),
 ) -> list[str]:
     """The first condition of text and the first of DNA (of k-mers, if there is one), each with all doses.
 
@@ -126,20 +136,25 @@ def doses(
         stores: of the conditions of a run.
         text: transforms of text; None is the corpus as it is.
         dna: the same of DNA.
+        alike: the same of that DNA with the tokenizer of the text.
     """
-    found = []
-    for kind, transforms in (("text", text), ("dna", dna)):
+    first: dict[str, Condition] = {}
+    for kind in ("text", "dna"):
         names = [Condition.parse(store.condition) for store in stores if store.kind == kind]
         names.sort(key=lambda name: not name.tokenizer.startswith("kmer"))
-        found += [str(names[0].transformed(transform)) for transform in transforms if names]
-    return found
+        if names:
+            first[kind] = names[0]
+    if len(first) == 2 and first["dna"].tokenizer != first["text"].tokenizer:
+        first["alike"] = replace(first["dna"], tokenizer=first["text"].tokenizer)
+    every = {"text": text, "dna": dna, "alike": alike}
+    return [str(name.transformed(dose)) for kind, name in first.items() for dose in every[kind]]
 
 
 def live_doses(stores: Sequence[TokenStore], profile: Profile, runs_dir: Path, seed: int = 42) -> pd.DataFrame:
-    """``dose_response`` of a few doses of the first text and the first DNA, small enough for a chapter.
+    """``dose_response`` of two doses of the first text and the first DNA, small enough for a chapter.
 
     Args:
-        stores: of the conditions of a run; of DNA that is too large for memory the tokens are mixed.
+        stores: of the conditions of a run.
         profile: of the run; a part of its steps and windows is taken, and ``LIVE_MEMBERS`` members.
         runs_dir: where ensembles are found or made.
         seed: as of ``dose_response``.
@@ -148,22 +163,21 @@ def live_doses(stores: Sequence[TokenStore], profile: Profile, runs_dir: Path, s
         name: max(2, round(LIVE_WINDOWS * getattr(profile, name))) for name in ("test_windows", "fisher_windows")
     }
     steps = max(1, round(LIVE_STEPS * profile.steps_taken))
-    dna = LIVE_TOKENS if any(store.streamed for store in stores if store.kind == "dna") else LIVE_DNA
-    names, size = doses(stores, LIVE_TOKENS, dna), profile.model_copy(update=update)
-    return dose_response(names, size, runs_dir, [steps], seed=seed, members=LIVE_MEMBERS, coded=LIVE_CODED)
+    size = profile.model_copy(update=update).changed(steps=steps)
+    names = doses(stores, LIVE_DOSES, LIVE_DOSES)
+    return dose_response(names, size, runs_dir, seed, LIVE_MEMBERS, LIVE_CODED)
 
 
 def dose_response(
     conditions: Sequence[str],
     profile: Profile,
     runs_dir: Path,
-    budgets: Sequence[int],
-    presets: Sequence[str] | None = None,
     seed: int = 42,
     members: int | None = None,
     coded: int = CODED_TOKENS,
+    kept: Path | None = None,
 ) -> pd.DataFrame:
-    """Result table of ``MEASURES`` over conditions, budgets and models; what is not trained yet is trained.
+    """Result table of ``MEASURES`` over conditions; what is not trained yet is trained.
 
     Axis ``AXIS``: each measure of the trained members, a row a member (of what only pairs or all together have:
     its jackknife pseudo-value, so that members are independent) and the mean with its interval; and one row with
@@ -174,29 +188,34 @@ def dose_response(
 
     Args:
         conditions: with and without transforms.
-        profile: the rest of training, and how much the analyses read.
+        profile: model, budget and the rest of training, and how much the analyses read.
         runs_dir: where ensembles are found or made.
-        budgets: optimiser steps.
-        presets: models; None: the profile's.
         seed: of splits, order of the windows, masks and transforms.
         members: of each ensemble; None: the profile's number.
         coded: tokens whose code length is measured.
+        kept: folder where the rows of each condition are written when they are there, and found again by the run
+            that continues one that was ended; None: nowhere. It has to go when an analysis changes.
     """
-    rows: list[Row] = []
-    parsed = list(map(Condition.parse, conditions))
-    for condition in parsed:
-        rows += rate_rows(prepare(condition, profile, runs_dir, seed), coded)
-    for model in presets or [profile.preset]:
-        for steps in budgets:
-            size = profile.changed(steps=steps, preset=model)
-            for ensemble in train_ensembles(parsed, size, runs_dir, seed, members):
-                rows += _cell(ensemble, size, f"{steps}|{model}", seed)
-    return tables.table(rows)
+    ensembles = train_ensembles(list(map(Condition.parse, conditions)), profile, runs_dir, seed, members)
+    return pd.concat([_kept(one, profile, seed, coded, kept) for one in ensembles], ignore_index=True)
 
 
-def _cell(ensemble: Ensemble, profile: Profile, x: str, seed: int) -> Iterator[Row]:
-    """Rows of one condition at one budget with one model."""
-    one = [ensemble]
+def _kept(ensemble: Ensemble, profile: Profile, seed: int, coded: int, folder: Path | None) -> pd.DataFrame:
+    """Rows of a condition, found in the folder or made and left there."""
+    if folder is None:
+        return tables.table([*rate_rows(ensemble.store, coded), *_cell(ensemble, profile, seed)])
+    read = profile.model_dump(mode="json", include=set(_READ))
+    key = [ensemble.spec.key, len(ensemble.members), read, seed, coded, tables.DEFINITIONS]
+    path = folder / f"{Condition.parse(ensemble.condition).slug}-{digest(key)}.parquet"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        tables.write_table(_kept(ensemble, profile, seed, coded, None), path)
+    return pd.read_parquet(path)
+
+
+def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
+    """Rows of the measures of one condition."""
+    one, x = [ensemble], f"{ensemble.spec.steps}|{ensemble.spec.preset}"
     contextual = contextual_embeddings(one, profile, seed)
     deepest = layer_names(1 + PRESETS[ensemble.spec.preset].layers)[-1]
     contextual["x"] = contextual["x"].replace(deepest, LAST)

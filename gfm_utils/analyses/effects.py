@@ -30,10 +30,6 @@ CONTRASTS = {
     "text": ((None, "noise0.3"),),
     "dna": ((None, "noise0.3"), ("markov4t0.33", "markov4t0.33+noise0.3")),
 }
-LIVE_CONTRASTS = {
-    "text": ((None, "noise0.25"),),
-    "dna": ((None, "noise0.25"), ("markov4t0.33", "markov4t0.33+noise0.25")),
-}
 #: DNA is called the same as text when it surely has between this share of what text has, and its inverse.
 MARGIN = 0.8
 HIGHER, LOWER, SAME = "higher", "lower", "same"

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gfm_utils.analyses import disagreement
+from gfm_utils.analyses import disagreement, dose
 from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
-from gfm_utils.analyses.dose import AXIS, DNA_DOSES, GAIN, MEASURES, TEXT_DOSES, dose_response, doses
+from gfm_utils.analyses.dose import ALIKE_DOSES, AXIS, DNA_DOSES, GAIN, MEASURES, TEXT_DOSES, dose_response, doses
 from gfm_utils.analyses.effects import (
     HIGHER,
     LOWER,
@@ -43,14 +43,20 @@ def small(smoke):
 def response(trained, small):
     runs = trained[0].store.path.parents[1]
     names = doses([one.store for one in trained], (None, "noise0.5"), (None, "markov2"))
-    return dose_response(names, small, runs, STEPS, members=3)
+    kept = runs / "doses"
+    every = [
+        dose_response(names, small.changed(steps=steps), runs, members=3, coded=2000, kept=kept) for steps in STEPS
+    ]
+    return pd.concat(every, ignore_index=True)
 
 
 def test_doses_take_one_text_and_one_dna(trained):
-    names = doses([one.store for one in trained])
-    assert len(names) == len(TEXT_DOSES) + len(DNA_DOSES)
-    assert [Condition.parse(name).transform for name in names] == [*TEXT_DOSES, *DNA_DOSES]
-    assert {Condition.parse(name).tokenizer for name in names} == {"bpe64", "kmer3"}
+    stores = [one.store for one in trained]
+    names = [Condition.parse(name) for name in doses(stores, alike=ALIKE_DOSES)]
+    assert [name.transform for name in names] == [*TEXT_DOSES, *DNA_DOSES, *ALIKE_DOSES]
+    cut = {(name.corpus, name.tokenizer): 0 for name in names}
+    assert [tokenizer for _, tokenizer in cut] == ["bpe64", "kmer3", "bpe64"] and len({c for c, _ in cut}) == 2
+    assert len(doses(stores)) == len(TEXT_DOSES) + len(DNA_DOSES)
     assert doses([trained[1].store], dna=("markov1",)) == [
         str(Condition.parse(trained[1].condition).transformed("markov1"))
     ]
@@ -69,6 +75,22 @@ def test_rows_of_every_dose_budget_and_measure(response):
     keyed = means.set_index(["condition", "x", "metric"])["value"]
     pd.testing.assert_series_equal(members.mean().sort_index(), keyed.sort_index(), rtol=1e-9)
     assert (means["low"] <= means["value"]).all() and (means["value"] <= means["high"]).all()
+
+
+def test_a_run_that_goes_on_measures_nothing_twice(response, trained, small, monkeypatch):
+    """Rows of finished conditions are found again; other members, windows or seeds are something else."""
+    runs, measured = trained[0].store.path.parents[1], []
+    names = list(dict.fromkeys(response["condition"]))
+    size, kept = small.changed(steps=STEPS[0]), runs / "doses"
+    monkeypatch.setattr(dose, "_cell", lambda ensemble, *_: measured.append(ensemble.condition) or [])
+    again = dose_response(names, size, runs, members=3, coded=2000, kept=kept)
+    here = response["axis"].ne(AXIS) | response["x"].eq(f"{STEPS[0]}|{size.preset}")
+    expected = response[here.fillna(True)].drop_duplicates(ignore_index=True)
+    pd.testing.assert_frame_equal(again.reset_index(drop=True), expected, check_dtype=False)
+    assert not measured
+    dose_response(names[:1], size.model_copy(update={"test_windows": 4}), runs, members=3, coded=2000, kept=kept)
+    dose_response(names[:1], size, runs, members=2, coded=2000, kept=kept)
+    assert measured == 2 * names[:1]
 
 
 def test_numbers_are_those_of_the_chapters(response, trained, small):

@@ -9,7 +9,6 @@ from gfm_utils.analyses.dose import GAIN, LEAST_GAIN, MEASURES
 from gfm_utils.analyses.effects import (
     CHECKS,
     CONTRASTS,
-    LIVE_CONTRASTS,
     PRIMARY,
     Contrasts,
     dose_effects,
@@ -44,7 +43,7 @@ def causal_answer(recorded: pd.DataFrame, live: pd.DataFrame) -> str:
         recorded: table of ``dose_response``, of all doses.
         live: the same of this run's few.
     """
-    lines = [*_lines("Recorded runs", recorded, CONTRASTS), "", *_lines("This run, smaller", live, LIVE_CONTRASTS)]
+    lines = [*_lines("Recorded runs", recorded, CONTRASTS), "", *_lines("This run, smaller", live, CONTRASTS)]
     return "\n".join(lines)
 
 
