@@ -237,13 +237,24 @@ def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
         own = _per_gain(found) if name == "mutual_information_per_gain" else estimate(measure, found)
         if own is None:
             continue
-        for member, value in zip(ensemble.seeds, own.members, strict=False):
-            yield {**base, "state": "trained", "member": member, "value": float(value)}
-        ends: Mapping[str, float] = own.interval._asdict()
-        yield {**base, "state": "trained", **ends, "n": len(ensemble.seeds)}
+        yield from estimate_rows({**base, "state": "trained"}, ensemble.seeds, own)
         null = None if measure.null is None else estimate(measure, found, null=True)
         if measure.null is not None and null is not None:
             yield {**base, "state": measure.null[0], "value": null.interval.value}
+
+
+def estimate_rows(base: Row, seeds: Sequence[int], own: Estimate) -> Iterator[Row]:
+    """A row a member, where an estimate has independent values behind it, and the mean with its interval.
+
+    Args:
+        base: condition, state, metric, unit, axis and x.
+        seeds: of the members.
+        own: the estimate.
+    """
+    for member, value in zip(seeds, own.members, strict=False):
+        yield {**base, "member": member, "value": float(value)}
+    ends: Mapping[str, float] = own.interval._asdict()
+    yield {**base, **ends, "n": len(seeds)}
 
 
 def _per_gain(found: pd.DataFrame) -> Estimate | None:

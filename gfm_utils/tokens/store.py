@@ -25,7 +25,7 @@ from gfm_utils.tokens.conditions import Condition
 from gfm_utils.tokens.recoding import RECODED, BaseCode, recode
 from gfm_utils.tokens.streaming import tokenize
 from gfm_utils.tokens.tokenizers import SPECIAL
-from gfm_utils.tokens.transforms import Transform, symbol_transform, transform_tokens
+from gfm_utils.tokens.transforms import Transform, noise_places, symbol_transform, transform_tokens
 
 #: Bump when the same corpus and tokenizer name give other arrays than before (tests pin their hashes).
 FORMAT = 1
@@ -94,6 +94,21 @@ class TokenStore:
     def tokens(self, part: str) -> npt.NDArray[np.uint16]:
         """All tokens of a part, one segment after the other, memory-mapped."""
         return np.load(self.path / f"{part}.npy", mmap_mode="r")
+
+    def moved(self, part: str) -> npt.NDArray[np.bool_]:
+        """Which tokens of a part the noise has put elsewhere (by chance perhaps where they were), shape (tokens,).
+
+        Raises:
+            GfmError: the last transform is no noise.
+        """
+        *before, last = map(Transform.parse, Condition.parse(self.condition).transforms or ("reverse",))
+        if last.name != "noise":
+            raise GfmError(
+                f"the tokens of {self.condition!r} were not moved by noise: give a condition like +noise0.3"
+            )
+        again = [one.name for one in before].count("noise")
+        rng = _chance(self.about["key"]["seed"], PARTS.index(part), again)
+        return noise_places(last, len(self.tokens(part)), rng)
 
     def segments(self, part: str) -> list[npt.NDArray[np.uint16]]:
         """The tokens of each segment of a part."""
@@ -217,7 +232,7 @@ def _transformed_tokens(
     before = [Transform.parse(name).name for name in condition.transforms[:-1]]
     again = before.count(transform.name)  # a second noise does not choose the tokens of the first
     for number, part in enumerate(PARTS):
-        rng = np.random.default_rng([seed, number, again] if again else [seed, number])
+        rng = _chance(seed, number, again)
         lengths = np.load(plain.path / f"{part}-lengths.npy")
         tokens = transform_tokens(transform, plain.tokens(part), lengths, vocabulary, rng)
         np.save(folder / f"{part}.npy", tokens)
@@ -225,6 +240,11 @@ def _transformed_tokens(
         symbols = int(_counts(tokens, plain.vocabulary) @ plain.token_lengths)
         sizes[part] = {"symbols": symbols, "tokens": len(tokens)}
     return {"parts": sizes}
+
+
+def _chance(seed: int, part: int, again: int = 0) -> np.random.Generator:
+    """What a transform of tokens draws from, in the part of that number."""
+    return np.random.default_rng([seed, part, again] if again else [seed, part])
 
 
 def _transformed_symbols(

@@ -173,11 +173,23 @@ def transform_tokens(
     return changed
 
 
+def noise_places(transform: Transform, count: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Which of so many tokens ``transform_tokens`` moves, with the same noise and chance, shape (count,)."""
+    places = np.zeros(count, np.bool_)
+    places[_random_order(count, rng)[: round(transform.size * count)]] = True
+    return places
+
+
+def _random_order(count: int, rng: np.random.Generator) -> npt.NDArray[np.uint32 | np.int64]:
+    # Numbers of 4 bytes, where they suffice, are shuffled as those of 8 bytes would be by rng.permutation.
+    order: npt.NDArray[np.uint32 | np.int64] = np.arange(count, dtype=np.uint32 if count <= 1 << 32 else np.int64)
+    rng.shuffle(order)
+    return order
+
+
 def _noisy(tokens: Tokens, count: int, rng: np.random.Generator) -> Tokens:
     """So many tokens, chosen at random, in random order among themselves; the others where they were."""
-    # Numbers of 4 bytes, where they suffice, are shuffled as those of 8 bytes would be by rng.permutation.
-    chosen = np.arange(len(tokens), dtype=np.uint32 if len(tokens) <= 1 << 32 else np.int64)
-    rng.shuffle(chosen)
+    chosen = _random_order(len(tokens), rng)
     moved, places = np.empty(count, np.uint16), np.zeros(len(tokens), np.bool_)
     for begin in range(0, count, CHUNK):
         end = min(begin + CHUNK, count)

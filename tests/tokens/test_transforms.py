@@ -182,6 +182,21 @@ def test_noise_leaves_the_other_tokens():
     assert 15 < (got != tokens).sum() <= 30
 
 
+@pytest.mark.parametrize("name", ["noise0.3", "noise1", "noise0.5+noise0.3"])
+def test_what_noise_has_moved_is_known(name, files, tmp_path):
+    before = "+".join(["", *name.split("+")[:-1]])
+    plain, noisy = (
+        prepare(f"{files}/a.fa{one}@kmer2", profile("smoke"), tmp_path) for one in (before, f"+{name}")
+    )
+    for part in PARTS:
+        moved = noisy.moved(part)
+        assert moved.sum() == round(float(name.rpartition("noise")[2]) * len(moved))
+        assert not (noisy.tokens(part) != plain.tokens(part))[~moved].any()
+        assert (noisy.tokens(part) != plain.tokens(part))[moved].mean() > 0.7
+    with pytest.raises(GfmError, match="not moved by noise"):
+        prepare(f"{files}/a.fa@kmer2", profile("smoke"), tmp_path).moved("test")
+
+
 def test_windows_stay_whole_and_reverse_undoes_itself():
     tokens, got = changed("windows8")
     assert {tuple(w) for w in got[:96].reshape(-1, 8)} == {tuple(w) for w in tokens[:96].reshape(-1, 8)}
