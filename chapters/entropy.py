@@ -23,6 +23,7 @@
 # ```
 #
 # A code length is an upper bound: a real code of that length exists, so the entropy cannot be higher.
+# That it *is* that high, no code can show.
 
 # %% tags=["remove-cell"]
 import importlib.util
@@ -76,7 +77,12 @@ chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, se
 # | Human DNA, all, gap-free | at most 1.45 | GeCo3 {cite:p}`silva2020` | {cite:t}`stackexchange12824` |
 #
 # Four equally likely bases have two bits each; 95 equally likely characters would have 6.6.
-# Text is worth a fifth of what chance would cost, DNA three quarters or more.
+# So codes of text need about a fifth of what chance would cost, and those of DNA three quarters or more.
+# Per symbol the two are not far apart; against the alphabet they are, in part because text uses most of its characters rarely.
+#
+# *At most* is not *equal to*: whoever finds a better code lowers the number.
+# A lower bound needs something that no sequence holds: the law of its source, as for sequence made by a formula, or a predictor that is known to be the best there is, as {cite:t}`shannon1951` had to assume of people.
+# Of a genome we have neither, so no number on this page shows that the entropy of DNA is high.
 
 # %% [markdown]
 # ## Three kinds of evidence
@@ -145,7 +151,7 @@ figures.trust_overview(table)
 # ## Estimates beside bounds
 #
 # The last trusted $h_k$ still overestimates the entropy rate when longer contexts help.
-# The code lengths show by how much: the best of them remember repeats from far back, which no block of a dozen symbols can.
+# The code lengths show by how much at least: the best of them remember repeats from far back, which no block of a dozen symbols can.
 
 # %% mystnb={"figure": {"caption": "Every estimate and bound for the corpus that the menu selects. Counts: at the largest trusted order. Hollow: not to be trusted. Bars: 95 % intervals. Grey: a uniform choice.", "name": "fig-estimators"}}
 figures.estimators_chart(table)
@@ -179,7 +185,7 @@ figures.separation_chart(table)
 
 # %% [markdown]
 # Repeats are cheap because they have been seen before, not because they are simple, and only when the sequence that is read holds their earlier copies.
-# Where the corpus has an annotation and the intervals of coding and of intergenic bases overlap in {numref}`fig-features`, what matters most to an organism is no more predictable than what matters least.
+# Where the corpus has an annotation and the intervals of coding and of intergenic bases overlap in {numref}`fig-features`, what matters most to an organism is no more predictable, by this code, than what matters least.
 
 # %% [markdown]
 # ## Per token
@@ -199,10 +205,6 @@ figures.unigram_chart(table, "symbol")
 # Where a token of several symbols is worth far less than its symbols one by one, merging pays, as it does for text.
 # Where its bar is as long as that of single symbols, merging gains nothing; it can even cost *more* per base, as BPE of DNA does: the lengths of the pieces are information too.
 
-# %% tags=["remove-output"]
-chapter.save(table)
-chapter.answer(answers.entropy_answer(table))
-
 # %% [markdown]
 # ## Whole chromosomes
 #
@@ -220,16 +222,22 @@ answers.match_sentence(whole)
 # %%
 figures.provenance_note(about_whole)
 
+# %% tags=["remove-output"]
+chapter.save(table)
+chapter.answer(answers.entropy_answer(table, whole))
+
 # %% [markdown]
 # ## Caveats
 #
 # - An entropy is a property of a source, and a corpus is one sample of it.
 #   What the code lengths bound is the information of this sample to a reader who has only the mixer's assumptions.
-# - The alphabet of text counts every character that occurs, even once, so its "share of chance" flatters text a little; read the bits per character beside it.
+# - The alphabet of text counts every character that occurs, even once, so its share of a uniform choice flatters text; the bits per character and the share of what single characters cost stand beside it.
+# - A base is no character: that a symbol of one costs as much as a symbol of the other says nothing of either.
 # - A code that learns pays for what it has not yet seen, so that a longer corpus has a shorter code per symbol.
 # - Standard errors treat the corpus as stationary; along a chromosome costs change over millions of bases, and the intervals show it.
 #
-# **What would change our mind.** A compressor that brings DNA to the share of chance that text has would say that the high entropy is a weakness of our models, not a property of the corpus.
+# **What would change our mind.** A code that brings DNA far below the bounds of this page: it would say that DNA looked unpredictable to our codes and is not.
+# The opposite, that there is no such code, nothing here can show.
 #
 # ## Exercises
 #

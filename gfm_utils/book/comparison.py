@@ -110,8 +110,8 @@ def _cells(table: pd.DataFrame, combined: pd.DataFrame, outcomes: Sequence[Outco
     if {"entropy_share", "context_gain_share"} <= have:
         yield _text(
             "## Entropy against context gain",
-            "To the right, a corpus is less predictable; upwards, models gain more from the tokens around a "
-            "hidden one.",
+            "To the right, the shortest code of a corpus is longer, which bounds its entropy from above; upwards, "
+            "models gain more from the tokens around a hidden one.",
             "Both are shares, so that alphabets and tokenizers compare: of a uniform choice of symbols, and of "
             "what guessing by token frequencies costs.",
         )

@@ -257,18 +257,24 @@ def _chance_rules(chance: pd.Series, scale: Scale) -> Any:
 
 
 def rate_overview(table: pd.DataFrame) -> Styler:
-    """Bounds and match lengths of each corpus: bits per symbol, 95 % interval, share of a uniform choice.
+    """Bounds and match lengths of each corpus: bits per symbol, 95 % interval, and two shares.
+
+    One share is that of a uniform choice among the symbols that occur, which a large alphabet of rare characters
+    makes small; the other that of the entropy of their frequencies.
 
     Args:
         table: rows of `corpus_entropy`, of one or more corpora.
     """
     rows = table[table["metric"].isin(["code_length", "entropy_rate"])]
     uniform = table[table["metric"] == "uniform_entropy"].groupby("condition")["value"].first()
+    counted = (table["metric"] == "unigram_entropy") & (table["estimator"] == Estimator.GRASSBERGER.value)
+    single = table[counted].groupby("condition")["value"].first()
     texts = [value_text(*numbers) for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)]
     shown = pd.DataFrame({
         "corpus": rows["condition"], "estimator": rows["estimator"].map(estimator_name),
         "bits per symbol": texts,
         "share of a uniform choice": (rows["value"] / rows["condition"].map(uniform)).map("{:.0%}".format),
+        "share of single symbols": (rows["value"] / rows["condition"].map(single)).map("{:.0%}".format),
         "kind": rows["kind"].where(rows["trusted"].astype(bool), "not trusted"),
         "symbols": rows["n"].map("{:,.0f}".format),
     })  # fmt: skip

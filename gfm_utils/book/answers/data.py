@@ -39,22 +39,24 @@ def corpora_answer(data: pd.DataFrame, tokens: pd.DataFrame) -> str:
     return "\n".join([*lines, *bullets(tokens, line)])
 
 
-def entropy_answer(table: pd.DataFrame) -> str:
-    """How unpredictable each corpus is, as share of a uniform choice, and what its tokens cost."""
+def entropy_answer(table: pd.DataFrame, whole: pd.DataFrame | None = None) -> str:
+    """What no code here gets below on each corpus, per symbol and against its alphabet, and what its tokens cost.
+
+    Args:
+        table: of this run.
+        whole: the same rows of whole corpora, recorded before; told of those that this run has read a part of.
+    """
     lines = []
     codes = table[table["metric"] == "code_length"]
     for corpus in dict.fromkeys(codes["condition"]):
         own = codes[codes["condition"] == corpus].set_index("estimator")
-        best = own.loc[own["value"].idxmin()]
-        uniform = table[(table["condition"] == corpus) & (table["metric"] == "uniform_entropy")].iloc[0]
-        line = (
-            f"- **{corpus}**: at most {number(best, 3)} {_per(best)} "
-            f"({estimator_name(str(best.name))}, {best['n']:,} {_symbols(best)}), "
-            f"{percentage(best['value'] / uniform['value'], 0)} of a uniform choice ({uniform['value']:.2f} bits)"
-        )
+        line = f"- **{corpus}**: {_bound(table, corpus)}"
         if "context_mixing_repeat_free" in own.index:
             line += f"; from at most 12 bases back {number(own.loc['context_mixing_repeat_free'], 3)}"
         lines.append(line + ".")
+        recorded = pd.DataFrame() if whole is None else whole[whole["condition"] == corpus]
+        if len(recorded) and recorded["n"].max() > own["n"].max():
+            lines.append(f"  All of it, recorded (see the end of this page): {_bound(recorded, corpus)}.")
         lines += _classes_line(table, corpus)
     tokens = table[(table["metric"] == "unigram_entropy") & (table["estimator"] == "grassberger")]
     for condition in filter(is_condition, dict.fromkeys(tokens["condition"])):
@@ -68,7 +70,35 @@ def entropy_answer(table: pd.DataFrame) -> str:
             f"- **{condition}**: a token carries {per_token['value']:.2f} bits by its frequency alone, "
             f"{per_symbol['value']:.3f} {_per(per_symbol)}{beside}."
         )
-    return "\n".join([*lines, "\nBrackets are 95 % intervals along the corpus."])
+    bounds = "Every code length is an upper bound: the entropy is not higher, and may be lower by any amount."
+    return "\n".join([*lines, f"\n{bounds} Brackets are 95 % intervals along the corpus."])
+
+
+def _bound(table: pd.DataFrame, corpus: str) -> str:
+    """The shortest code of a corpus per symbol, against its alphabet, and against the frequencies of its symbols.
+
+    What the code lies below a uniform choice is log2 A - c = (log2 A - H1) + (H1 - c), with A the symbols that
+    occur, H1 the entropy of their frequencies and c the code: the first part is of an alphabet that holds rare
+    symbols, and no other symbol need be seen for it.
+    """
+    own = table[table["condition"] == corpus]
+    codes = own[own["metric"] == "code_length"]
+    best = codes.loc[codes["value"].idxmin()]
+    uniform = own[own["metric"] == "uniform_entropy"].iloc[0]["value"]
+    counted = (own["metric"] == "unigram_entropy") & (own["estimator"] == Estimator.GRASSBERGER.value)
+    single, symbols = own[counted].iloc[0]["value"], _symbols(best)
+    text = (
+        f"no code here gets below {number(best, 3)} {_per(best)} "
+        f"({estimator_name(str(best['estimator']))}, {best['n']:,} {symbols}), "
+        f"{percentage(best['value'] / uniform, 0)} of a uniform choice among the {round(2**uniform)} {symbols} "
+        f"that occur ({uniform:.2f} bits) and {percentage(best['value'] / single, 0)} of what single {symbols} "
+        f"cost by their frequencies ({single:.2f})"
+    )
+    below = uniform - best["value"]
+    if below <= 0:
+        return text
+    share = percentage((uniform - single) / below, 0)
+    return f"{text}; of the {below:.2f} bits between code and uniform choice {share} are these frequencies alone"
 
 
 def _per(row: pd.Series) -> str:
