@@ -158,6 +158,38 @@ chapter.save(live)
 chapter.answer(answers.causal_answer(response, live))
 
 # %% [markdown]
+# ## Confounds
+#
+# Text and DNA differ in their alphabet, in how they are cut, and in how common their tokens are; and what one recipe makes of them may be the recipe's.
+# For each of these there is an experiment: one thing is changed, all else stays, and five members a condition are trained anew at the default run's size.
+# What counts is the difference between text and DNA: whether it *stays* (told from zero by Welch's 95 % interval over members {cite:p}`welch1947`, with the same sign; the percentage says how much of it is left), is *gone*, *turns round*, or *appears* where there was none.
+# These are many intervals, and none is corrected for their number: one that changes says where to look, not that it is so.
+
+# %%
+confounds, about_confounds = analyses.recorded_confounds()
+figures.confounds_table(confounds)
+
+# %%
+figures.confounds_sentence(confounds)
+
+# %% [markdown]
+# Noise takes context away but also hides tokens that nothing could tell; scored only where noise left them alone, its row shows what is left of that.
+# Of sequence from a chain the entropy rate is known, and with it what there is to gain for a reader from left to right (one who sees both sides can gain a little more): models are laid beside each other by the share of it that they gain.
+
+# %%
+figures.sources_table(confounds)
+
+# %% [markdown]
+# What a vocabulary of 4,096 tokens would do is not among the experiments: neither corpus has 2,000 occurrences of a type on average.
+# All numbers, with the standard run first:
+
+# %% tags=["hide-output"]
+figures.confounds_numbers(confounds)
+
+# %%
+figures.provenance_note(*about_confounds)
+
+# %% [markdown]
 # ## Is "near-uniform" a property of the tokens?
 #
 # One genome, eleven tokenizers: k-mers of 1 to 6 bases, and BPE with 32 to 4,096 symbols and merges.

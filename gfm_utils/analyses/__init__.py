@@ -2,6 +2,7 @@
 
 from gfm_utils.analyses.along import along_windows
 from gfm_utils.analyses.checkpoints import analyse_models
+from gfm_utils.analyses.confounds import recorded_confounds
 from gfm_utils.analyses.contextual import contextual_embeddings
 from gfm_utils.analyses.controls import no_layers_control, shuffled_control
 from gfm_utils.analyses.cost import paper_costs
@@ -52,6 +53,7 @@ __all__ = [
     "paper_costs",
     "plain_rests",
     "position_curves",
+    "recorded_confounds",
     "recorded_doses",
     "shuffled_control",
     "static_embeddings",

@@ -2,6 +2,12 @@
 
 from gfm_utils.figures.calibration import calibration_chart, nsb_overview
 from gfm_utils.figures.claims import claims_overview
+from gfm_utils.figures.confounds import (
+    confounds_numbers,
+    confounds_sentence,
+    confounds_table,
+    sources_table,
+)
 from gfm_utils.figures.contextual import authors_chart, layer_agreement_chart, layer_cka_chart, layer_shape_chart
 from gfm_utils.figures.data import (
     corpus_overview,
@@ -71,6 +77,9 @@ __all__ = [
     "calibration_chart",
     "claims_overview",
     "conditional_entropy_chart",
+    "confounds_numbers",
+    "confounds_sentence",
+    "confounds_table",
     "context_chart",
     "corpus_overview",
     "cost_overview",
@@ -108,6 +117,7 @@ __all__ = [
     "separation_chart",
     "share_chart",
     "shared_overview",
+    "sources_table",
     "strand_chart",
     "strata_chart",
     "summary_of_training",

@@ -8,21 +8,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from gfm_utils.analyses.confounds import (
+    APPEARS,
     AS_COMMON,
     AXIS,
-    EXPERIMENTS,
     GONE,
     MEASURED,
-    NONE_BEFORE,
-    ROLES,
-    STANDARD,
+    NONE,
     STAYS,
     TURNS,
     as_common,
     at_read,
     confound_effects,
-    roles_of,
 )
+from gfm_utils.analyses.experiments import EXPERIMENTS, ROLES, STANDARD, roles_of
 from gfm_utils.analyses.primary import fisher_rows, neighbour_rows, prediction_rows, trained_models
 from gfm_utils.analyses.rows import member_rows
 from gfm_utils.profiles import Profile, profile
@@ -97,9 +95,9 @@ def test_what_becomes_of_a_difference():
     ])  # fmt: skip
     effects = confound_effects(found).set_index(["experiment", "role"])
     assert effects["outcome"].to_dict() == {
-        ("recoded", "kmers"): NONE_BEFORE, ("adamw", "dna"): STAYS, ("adamw", "kmers"): NONE_BEFORE,
-        ("masks15", "dna"): GONE, ("masks15", "kmers"): NONE_BEFORE,
-        ("vary-all", "dna"): TURNS, ("vary-all", "kmers"): NONE_BEFORE,
+        ("recoded", "kmers"): APPEARS, ("adamw", "dna"): STAYS, ("adamw", "kmers"): APPEARS,
+        ("masks15", "dna"): GONE, ("masks15", "kmers"): NONE,
+        ("vary-all", "dna"): TURNS, ("vary-all", "kmers"): APPEARS,
     }  # fmt: skip
     row = effects.loc[("adamw", "dna")]
     assert row["before_value"] == pytest.approx(0.2) and row["left"] == pytest.approx(0.5)
