@@ -140,10 +140,18 @@ def recorded(name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """
     for folder in _recorded_folders():
         if folder.name == name:
-            return pd.read_parquet(folder / f"{name}.parquet"), json.loads(
-                (folder / "provenance.json").read_text()
-            )
+            return recorded_in(folder)
     raise unknown("recorded result", name, [folder.name for folder in _recorded_folders()])
+
+
+def recorded_in(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The result and the provenance that `record` wrote into a folder.
+
+    Raises:
+        FileNotFoundError: nothing is recorded there.
+    """
+    table = pd.read_parquet(folder / f"{folder.name}.parquet")
+    return table, json.loads((folder / "provenance.json").read_text())
 
 
 def recorded_gpu_runs() -> dict[str, pd.DataFrame]:

@@ -1,0 +1,190 @@
+"""What longer training changes: every primary measure at the checkpoints that members keep of their training.
+
+A member's learning rate falls to zero by the end of its run. A checkpoint from the middle of it was taken at a
+high rate, and has a higher loss than a member that was trained for just so long and whose rate had fallen by then:
+curves along one run lie above the curve through the ends of runs of different lengths, and meet it at the end.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from gfm_utils import tables
+from gfm_utils.analyses.claims import OUTPUT, TOKEN, Measure, Term, estimate, of_uniform
+from gfm_utils.analyses.counting import Counting, counting_levels
+from gfm_utils.analyses.disagreement import disagreement_rows, disagreement_sums
+from gfm_utils.analyses.dose import GAIN, KL, MEASURES, estimate_rows
+from gfm_utils.analyses.fisher import squared_gradients
+from gfm_utils.analyses.fisher.measuring import EMPIRICAL, each, group_rows, masked_tokens, means
+from gfm_utils.analyses.neighbours import compare_neighbours
+from gfm_utils.analyses.output import output_moments, output_rows
+from gfm_utils.analyses.rows import Row, member_rows
+from gfm_utils.analyses.static import BAND_K, compared_tokens, input_embeddings, size_rows
+from gfm_utils.ensembles import Ensemble, device, masked_windows, predictions_of
+from gfm_utils.profiles import Profile
+
+#: Axis of the rows: tokens that a member has read, its model, its optimiser, and the tokens of its whole run, like
+#: ``876544|modernbert-2x64|muon|16384000``.
+AXIS = "tokens|preset|optimiser|budget"
+LOSS, LOSS_SHARE = "nll", "nll_share"
+#: Name in the result table -> what is measured: the loss in bits, the primary measure of each claim, and whether
+#: two members choose the same token.
+FOLLOWED: dict[str, Measure] = {
+    LOSS: Measure("loss on hidden tokens, bits per token", "predictions", (Term("nll", unit=TOKEN),), True),
+    LOSS_SHARE: Measure(
+        "loss on hidden tokens, share of log2 V", "predictions", (Term("nll", unit=TOKEN), OUTPUT, KL), True,
+        of_uniform, percent=True,
+    ),
+    **{
+        name: MEASURES[name]
+        for name in (
+            GAIN, "output_entropy_share", "js_distance", "top1_agreement", "topk_overlap_corrected",
+            "fisher_share",
+        )
+    },
+}  # fmt: skip
+VALIDATION = "validation_nll"
+#: Share of a profile's windows that the chapter's live run reads, and which of the checkpoints: every so-manieth,
+#: counted from the last.
+LIVE_WINDOWS, LIVE_EVERY = 1 / 4, 2
+#: Checkpoints before this share of the steps are left out of it: nothing is learned yet.
+LIVE_SINCE = 0.01
+#: More than all tokens: the nulls of the disagreement, which are not followed, are computed of one token.
+_NO_NULLS = 2**40
+
+
+class Setting(NamedTuple):
+    """How members were trained.
+
+    Attributes:
+        preset: architecture and size.
+        optimiser: ``muon`` (of the matrices between embeddings and decoder) or ``adamw`` (of all).
+        budget: tokens that a member reads in its whole run.
+    """
+
+    preset: str
+    optimiser: str
+    budget: int
+
+    @classmethod
+    def of(cls, ensemble: Ensemble) -> "Setting":
+        """The setting of an ensemble."""
+        spec = ensemble.spec
+        optimiser = "adamw" if getattr(spec, "matrix_rate", None) is None else "muon"
+        return cls(spec.preset, optimiser, spec.tokens_seen)
+
+    def x(self, tokens: int) -> str:
+        """The position on ``AXIS`` after so many tokens."""
+        return "|".join(map(str, (tokens, *self)))
+
+
+def position(x: str) -> tuple[int, Setting]:
+    """Tokens read, and the setting, of a position on ``AXIS``."""
+    tokens, preset, optimiser, budget = x.split("|")
+    return int(tokens), Setting(preset, optimiser, int(budget))
+
+
+def kept_steps(ensemble: Ensemble, every: int = 1, since: float = 0.0) -> list[int]:
+    """Steps whose weights all members have, from the untrained to the last.
+
+    Args:
+        ensemble: trained.
+        every: take one of so many, counted from the last.
+        since: leave out those before this share of all steps.
+    """
+    steps = sorted(set.intersection(*(set(member.checkpoints) for member in ensemble.members)))
+    return [step for step in steps[::-1][::every][::-1] if step >= since * steps[-1]]
+
+
+def live_training(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
+    """``along_training`` of a part of the checkpoints and windows, small enough for a chapter.
+
+    Args:
+        ensembles: of the run.
+        profile: of the run.
+        seed: of the masks.
+    """
+    fewer = {
+        name: max(2, round(LIVE_WINDOWS * getattr(profile, name))) for name in ("test_windows", "fisher_windows")
+    }
+    return along_training(ensembles, profile.model_copy(update=fewer), seed, LIVE_EVERY, LIVE_SINCE)
+
+
+def along_training(
+    ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, every: int = 1, since: float = 0.0
+) -> pd.DataFrame:
+    """Result table of ``FOLLOWED`` at the checkpoints of ensembles.
+
+    Axis ``AXIS``: each measure of the members, a row a member (of what only pairs have: its jackknife
+    pseudo-value, so that members are independent) and the mean with its interval over members. Units: bits/token,
+    share, or 1 (a distance). A measure that a checkpoint does not have (an agreement beyond chance where all
+    members predict one token; neighbours in too small a vocabulary) has no rows there. ``validation_nll``
+    (bits/token) is the loss on the validation windows, at every step at which it was measured in training.
+
+    Without a state and without an axis, or on the axis ``sides``: what counting reaches on the same hidden tokens,
+    as in ``output_distributions``: ``unigram_nll``, ``ngram_nll`` and ``ngram_order``.
+
+    Args:
+        ensembles: trained, one a condition and setting; of several settings of one condition the levels of
+            counting are those of the first.
+        profile: its ``test_windows`` and ``fisher_windows`` say what is read at each checkpoint, the same at all.
+        seed: of the masks.
+        every: as of ``kept_steps``.
+        since: likewise.
+    """
+    rows: list[Row] = []
+    counted: dict[str, Counting] = {}
+    for ensemble in ensembles:
+        if ensemble.condition not in counted:
+            counted[ensemble.condition] = counting_levels(ensemble, profile, seed)
+            rows += counted[ensemble.condition].rows()
+        rows += _validation(ensemble)
+        for step in kept_steps(ensemble, every, since):
+            found = tables.table(_found(ensemble, step, profile, seed, counted[ensemble.condition]))
+            rows += _followed(ensemble, found, _after(ensemble, step))
+    return tables.table(rows)
+
+
+def _after(ensemble: Ensemble, step: int) -> str:
+    """The position of an ensemble after some steps."""
+    return Setting.of(ensemble).x(step * ensemble.spec.batch * ensemble.spec.window)
+
+
+def _validation(ensemble: Ensemble) -> Iterator[Row]:
+    """The validation loss of the members along their training."""
+    base = {"condition": ensemble.condition, "state": "trained", "metric": VALIDATION, "unit": TOKEN, "axis": AXIS}
+    losses = np.stack([member.metrics["validation_loss"].to_numpy() for member in ensemble.members])
+    for place, step in enumerate(ensemble.members[0].metrics["step"]):
+        yield from member_rows({**base, "x": _after(ensemble, int(step))}, ensemble.seeds, losses[:, place], 1)
+
+
+def _found(ensemble: Ensemble, step: int, profile: Profile, seed: int, counting: Counting) -> Iterator[Row]:
+    """The rows of the chapters' analyses that ``FOLLOWED`` needs, of the members after a step."""
+    base: Row = {"condition": ensemble.condition, "state": "trained"}
+    spec, seeds = ensemble.spec, ensemble.seeds
+    models = [member.model(step, device()) for member in ensemble.members]
+    hidden = masked_windows(ensemble.store, "test", spec.window, profile.test_windows, profile.test_mask, seed)
+    batches = partial(predictions_of, models, *hidden[:3], vocabulary=spec.vocabulary)
+    moments = output_moments((batch.log_p, batch.targets) for batch in batches())
+    yield from output_rows(base, seeds, moments, counting)
+    yield from disagreement_rows(base, seeds, disagreement_sums((batch.log_p for batch in batches()), _NO_NULLS))
+    tokens, _ = compared_tokens(ensemble)
+    if len(tokens) > BAND_K + 1:
+        near = compare_neighbours([input_embeddings(model)[tokens] for model in models], [BAND_K], spearman=False)
+        yield from size_rows({**base, "axis": "k"}, seeds, near)
+    examples = EMPIRICAL.read(masked_tokens(ensemble, profile.fisher_windows, profile.fisher_mask, seed))
+    squares = each(partial(squared_gradients, examples=examples), models)
+    yield from group_rows(base, seeds, [means(one, examples, EMPIRICAL) for one in squares], examples.tokens)
+
+
+def _followed(ensemble: Ensemble, found: pd.DataFrame, x: str) -> Iterator[Row]:
+    """Each measure of one checkpoint."""
+    for name, measure in FOLLOWED.items():
+        own = estimate(measure, found)
+        if own is not None:
+            unit = "share" if measure.percent else TOKEN if "bits" in measure.text else "1"
+            base = {"condition": ensemble.condition, "state": "trained", "metric": name, "axis": AXIS, "x": x}
+            yield from estimate_rows({**base, "unit": unit}, ensemble.seeds, own)
