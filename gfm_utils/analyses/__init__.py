@@ -1,6 +1,7 @@
 """Analyses of corpora and ensembles: each gives a result table; models have untrained members as a control."""
 
 from gfm_utils.analyses.along import along_windows
+from gfm_utils.analyses.along_training import along_training, live_training, recorded_training
 from gfm_utils.analyses.checkpoints import analyse_models
 from gfm_utils.analyses.confounds import recorded_confounds
 from gfm_utils.analyses.contextual import contextual_embeddings
@@ -18,6 +19,7 @@ from gfm_utils.analyses.effects import (
     verdict_setting,
 )
 from gfm_utils.analyses.entropy import EntropyAnalysis, corpus_entropies
+from gfm_utils.analyses.extrapolation import extrapolations
 from gfm_utils.analyses.fisher import (
     fisher_flow,
     fisher_information,
@@ -25,12 +27,15 @@ from gfm_utils.analyses.fisher import (
     fisher_rescaling,
 )
 from gfm_utils.analyses.learning import learning_curves, position_curves
+from gfm_utils.analyses.one_curve import equal_gains, equal_tokens
+from gfm_utils.analyses.outliers import outliers
 from gfm_utils.analyses.output import output_distributions
 from gfm_utils.analyses.static import nearest_tokens, static_embeddings
 from gfm_utils.analyses.strands import strand_disagreement
 
 __all__ = [
     "EntropyAnalysis",
+    "along_training",
     "along_windows",
     "analyse_models",
     "contextual_embeddings",
@@ -40,21 +45,27 @@ __all__ = [
     "disagreement",
     "dose_effects",
     "dose_response",
+    "equal_gains",
+    "equal_tokens",
+    "extrapolations",
     "fisher_flow",
     "fisher_information",
     "fisher_jolts",
     "fisher_rescaling",
     "learning_curves",
     "live_doses",
+    "live_training",
     "matched_rests",
     "nearest_tokens",
     "no_layers_control",
+    "outliers",
     "output_distributions",
     "paper_costs",
     "plain_rests",
     "position_curves",
     "recorded_confounds",
     "recorded_doses",
+    "recorded_training",
     "shuffled_control",
     "static_embeddings",
     "strand_disagreement",

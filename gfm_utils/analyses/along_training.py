@@ -7,7 +7,7 @@ curves along one run lie above the curve through the ends of runs of different l
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,9 @@ from gfm_utils.analyses.output import output_moments, output_rows
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.analyses.static import BAND_K, compared_tokens, input_embeddings, size_rows
 from gfm_utils.ensembles import Ensemble, device, masked_windows, predictions_of
+from gfm_utils.errors import GfmError
 from gfm_utils.profiles import Profile
+from gfm_utils.provenance import recorded
 
 #: Axis of the rows: tokens that a member has read, its model, its optimiser, and the tokens of its whole run, like
 #: ``876544|modernbert-2x64|muon|16384000``.
@@ -47,6 +49,7 @@ FOLLOWED: dict[str, Measure] = {
     },
 }  # fmt: skip
 VALIDATION = "validation_nll"
+RECORDED = "along-training"
 #: Share of a profile's windows that the chapter's live run reads, and which of the checkpoints: every so-manieth,
 #: counted from the last.
 LIVE_WINDOWS, LIVE_EVERY = 1 / 4, 2
@@ -73,7 +76,7 @@ class Setting(NamedTuple):
     def of(cls, ensemble: Ensemble) -> "Setting":
         """The setting of an ensemble."""
         spec = ensemble.spec
-        optimiser = "adamw" if getattr(spec, "matrix_rate", None) is None else "muon"
+        optimiser = "adamw" if spec.matrix_rate is None else "muon"
         return cls(spec.preset, optimiser, spec.tokens_seen)
 
     def x(self, tokens: int) -> str:
@@ -85,6 +88,26 @@ def position(x: str) -> tuple[int, Setting]:
     """Tokens read, and the setting, of a position on ``AXIS``."""
     tokens, preset, optimiser, budget = x.split("|")
     return int(tokens), Setting(preset, optimiser, int(budget))
+
+
+def settings_of(table: pd.DataFrame) -> list[tuple[str, Setting]]:
+    """Each condition with each of its settings, in the order of a table of ``along_training``."""
+    rows = table[(table["axis"] == AXIS).fillna(False)].drop_duplicates(["condition", "x"])
+    return list(dict.fromkeys((str(row["condition"]), position(row["x"])[1]) for _, row in rows.iterrows()))
+
+
+def tokens_of(table: pd.DataFrame, condition: str, setting: Setting) -> list[int]:
+    """Tokens read at the checkpoints of a run, ascending, at which there is a context gain."""
+    rows = table[(table["metric"] == GAIN) & (table["axis"] == AXIS).fillna(False)]
+    found = (position(x) for x in set(rows.loc[rows["condition"] == condition, "x"]))
+    return sorted(tokens for tokens, own in found if own == setting)
+
+
+def members_at(table: pd.DataFrame, condition: str, x: str, metric: str) -> pd.Series:
+    """Seed -> value of a measure's members at a position on ``AXIS``; empty where it is not measured."""
+    here = (table["condition"] == condition) & (table["metric"] == metric) & (table["axis"] == AXIS).fillna(False)
+    rows = table[here & (table["x"] == x).fillna(False) & table["member"].notna()]
+    return rows.sort_values("member").set_index("member")["value"]
 
 
 def kept_steps(ensemble: Ensemble, every: int = 1, since: float = 0.0) -> list[int]:
@@ -111,6 +134,19 @@ def live_training(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 4
         name: max(2, round(LIVE_WINDOWS * getattr(profile, name))) for name in ("test_windows", "fisher_windows")
     }
     return along_training(ensembles, profile.model_copy(update=fewer), seed, LIVE_EVERY, LIVE_SINCE)
+
+
+def recorded_training(live: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """The recorded run of ``benchmarks/along_training.py`` and its provenance; this run where none is recorded.
+
+    Args:
+        live: of ``live_training``.
+    """
+    try:
+        table, about = recorded(RECORDED)
+    except GfmError:
+        return live, []
+    return table, [about]
 
 
 def along_training(
@@ -166,8 +202,10 @@ def _found(ensemble: Ensemble, step: int, profile: Profile, seed: int, counting:
     base: Row = {"condition": ensemble.condition, "state": "trained"}
     spec, seeds = ensemble.spec, ensemble.seeds
     models = [member.model(step, device()) for member in ensemble.members]
-    hidden = masked_windows(ensemble.store, "test", spec.window, profile.test_windows, profile.test_mask, seed)
-    batches = partial(predictions_of, models, *hidden[:3], vocabulary=spec.vocabulary)
+    shown, positions, targets, _ = masked_windows(
+        ensemble.store, "test", spec.window, profile.test_windows, profile.test_mask, seed
+    )
+    batches = partial(predictions_of, models, shown, positions, targets, spec.vocabulary)
     moments = output_moments((batch.log_p, batch.targets) for batch in batches())
     yield from output_rows(base, seeds, moments, counting)
     yield from disagreement_rows(base, seeds, disagreement_sums((batch.log_p for batch in batches()), _NO_NULLS))

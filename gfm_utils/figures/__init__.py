@@ -1,5 +1,13 @@
 """Result table -> chart, or table for people."""
 
+from gfm_utils.figures.along_training import (
+    equal_gain_table,
+    equal_tokens_table,
+    extrapolation_table,
+    levels_table,
+    one_curve_chart,
+    training_chart,
+)
 from gfm_utils.figures.calibration import calibration_chart, nsb_overview
 from gfm_utils.figures.claims import claims_overview
 from gfm_utils.figures.confounds import (
@@ -87,7 +95,10 @@ __all__ = [
     "dose_chart",
     "effects_table",
     "encoder_chart",
+    "equal_gain_table",
+    "equal_tokens_table",
     "estimators_chart",
+    "extrapolation_table",
     "feature_chart",
     "flow_chart",
     "gain_chart",
@@ -97,10 +108,12 @@ __all__ = [
     "layer_shape_chart",
     "leak_overview",
     "learning_chart",
+    "levels_table",
     "main_chart",
     "neighbour_explorer",
     "neighbourhood_chart",
     "nsb_overview",
+    "one_curve_chart",
     "overlap_chart",
     "overview",
     "pair_chart",
@@ -125,6 +138,7 @@ __all__ = [
     "token_frequency_chart",
     "top_p_chart",
     "trace_chart",
+    "training_chart",
     "trust_overview",
     "uncertainty_chart",
     "unigram_chart",

@@ -23,6 +23,7 @@ from gfm_utils.book.answers.models import (
     strand_answer,
 )
 from gfm_utils.book.answers.recorded import with_recorded_runs
+from gfm_utils.book.answers.training import training_answer
 
 __all__ = [
     "calibration_answer",
@@ -40,5 +41,6 @@ __all__ = [
     "predictions_answer",
     "static_answer",
     "strand_answer",
+    "training_answer",
     "with_recorded_runs",
 ]

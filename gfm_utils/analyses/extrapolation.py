@@ -1,0 +1,204 @@
+"""Where a loss goes with more tokens: a power law above a floor, with an interval, and no further than that bears.
+
+The law is ``L(t) = floor + a (t / t_last)^-b`` (Hestness et al., 2017; Kaplan et al., 2020; Hoffmann et al.,
+2022), fitted to the mean over members by least squares. Its interval is a jackknife over members (another start
+would have given other losses) and one over points (another form of curve would pass them elsewhere), whose
+variances are added; what only the form can know, as a second phase of learning, no interval has.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import optimize, stats
+
+from gfm_utils import tables
+from gfm_utils.analyses.along_training import AXIS, VALIDATION, Setting, position
+from gfm_utils.analyses.intervals import LEVEL, Interval
+from gfm_utils.analyses.rows import Row
+
+Floats = npt.NDArray[np.float64]
+#: No further than so many times the tokens that were read.
+FURTHEST = 10
+#: Points before this share of the tokens are not fitted: what is learned there, token frequencies, is another
+#: thing.
+SINCE = 1 / 64
+#: Floor, height and exponent of the law.
+PARAMETERS = 3
+#: Exponents that are looked for.
+EXPONENTS = (0.01, 3.0)
+LATER, FLOOR, MISS = "extrapolated_nll", "extrapolated_floor", "extrapolation_miss"
+
+
+@dataclass(frozen=True)
+class Law:
+    """A power law above a floor.
+
+    Attributes:
+        floor: bits per token that are left after any number of tokens.
+        height: bits above it at ``last``.
+        exponent: how fast they go.
+        last: tokens read by then.
+    """
+
+    floor: float
+    height: float
+    exponent: float
+    last: float
+
+    def at(self, tokens: npt.ArrayLike) -> Floats:
+        """The loss in bits per token after so many tokens."""
+        return np.asarray(
+            self.floor + self.height * (np.asarray(tokens, np.float64) / self.last) ** -self.exponent
+        )
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """What the losses of an ensemble say of more tokens, in bits per token.
+
+    Attributes:
+        law: fitted to the mean over members.
+        later: loss after ``FURTHEST`` times the tokens.
+        floor: loss after any number.
+        miss: by how much the law of all points but the last is too high at the last.
+        last: mean loss at the last point.
+    """
+
+    law: Law
+    later: Interval
+    floor: Interval
+    miss: float
+    last: float
+
+    def told(self, of: Interval) -> bool:
+        """Whether the fit bounds a number: its interval lies above zero and below the loss of today."""
+        return bool(of.low > 0 and of.high < self.last)
+
+
+def fit_law(tokens: Floats, losses: Floats) -> Law:
+    """The law with the least sum of squared errors, with a floor and a height that are not negative.
+
+    For a given exponent the best floor and height are those of a straight line, so one number is searched for.
+
+    Args:
+        tokens: read by each point, ascending, shape (points,).
+        losses: bits per token, shape (points,).
+    """
+    last = float(tokens[-1])
+
+    def line(exponent: float) -> tuple[Floats, float]:
+        columns = np.stack([np.ones(len(tokens)), (tokens / last) ** -exponent], axis=1)
+        found, error = optimize.nnls(columns, losses)
+        return found, float(error)
+
+    # A coarse look first: the error can have two valleys, one of them with a floor of zero.
+    grid = np.geomspace(*EXPONENTS, 60)
+    errors = [line(exponent)[1] for exponent in grid]
+    least = int(np.argmin(errors))
+    low, high = np.log(grid[[max(0, least - 1), min(len(grid) - 1, least + 1)]]).tolist()
+    best = optimize.minimize_scalar(
+        lambda log: line(float(np.exp(log)))[1], bounds=(low, high), method="bounded", options={"xatol": 1e-10}
+    )
+    exponent = float(np.exp(best.x))
+    (floor, height), _ = line(exponent)
+    return Law(float(floor), float(height), exponent, last)
+
+
+def extrapolate(tokens: Sequence[float], losses: npt.ArrayLike, times: float = FURTHEST) -> Extrapolation | None:
+    """The loss after more tokens, and the floor, with 95 % intervals.
+
+    Args:
+        tokens: read by each point, ascending.
+        losses: of the members in bits per token, shape (members, points).
+        times: the tokens of the last point, at most ``FURTHEST``.
+
+    Returns:
+        None where there are too few points for the law and an error (fewer than five), or two members or fewer.
+
+    Raises:
+        ValueError: ``times`` is beyond ``FURTHEST``.
+    """
+    if times > FURTHEST:
+        raise ValueError(f"{times} times the tokens is further than the fit bears ({FURTHEST} times)")
+    at, values = np.asarray(tokens, np.float64), np.asarray(losses, np.float64)
+    members, points = values.shape
+    if points < PARAMETERS + 2 or members < 3:
+        return None
+    mean = values.mean(0)
+    law = fit_law(at, mean)
+    without_member = [fit_law(at, (values.sum(0) - one) / (members - 1)) for one in values]
+    without_point = [fit_law(np.delete(at, place), np.delete(mean, place)) for place in range(points)]
+    groups = ((without_member, members - 1), (without_point, points - PARAMETERS))
+    later = at[-1] * times
+    return Extrapolation(
+        law,
+        _interval(lambda one: float(one.at(later)), law, groups),
+        _interval(lambda one: one.floor, law, groups),
+        float(without_point[-1].at(at[-1])) - float(mean[-1]),
+        float(mean[-1]),
+    )
+
+
+def _interval(of: Callable[[Law], float], law: Law, groups: Sequence[tuple[Sequence[Law], int]]) -> Interval:
+    """A number of the law with the interval of two jackknives, of which each has its degrees of freedom."""
+    variances = []
+    for laws, _ in groups:
+        left = np.array([of(one) for one in laws])
+        variances.append((len(left) - 1) / len(left) * float(np.square(left - left.mean()).sum()))
+    value, total = of(law), sum(variances)
+    if not total > 0:
+        return Interval(value, value, value)
+    freedom = total**2 / sum(v**2 / f for v, (_, f) in zip(variances, groups, strict=True))  # Satterthwaite's
+    reach = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * float(np.sqrt(total))
+    return Interval(value, value - reach, value + reach)
+
+
+def curves(table: pd.DataFrame) -> Iterator[tuple[str, Setting, list[int], Floats]]:
+    """Condition, setting, tokens and validation losses (members, points) of each run of a table.
+
+    Args:
+        table: of ``along_training``.
+    """
+    rows = table[(table["metric"] == VALIDATION) & table["member"].notna()]
+    rows = rows.assign(at=[position(x) for x in rows["x"]])
+    rows = rows.assign(tokens=[at[0] for at in rows["at"]], setting=[at[1] for at in rows["at"]])
+    for (condition, setting), own in rows.groupby(["condition", "setting"], sort=False):
+        wide = own.pivot_table(index="member", columns="tokens", values="value").dropna(axis=1)
+        yield str(condition), setting, [int(tokens) for tokens in wide.columns], wide.to_numpy("float64")
+
+
+def extrapolations(table: pd.DataFrame) -> pd.DataFrame:
+    """Result table of what the validation losses along each run say of more tokens.
+
+    Axis ``AXIS`` (of ``x`` the tokens are those it is about): ``extrapolated_nll`` after ``FURTHEST`` times the
+    tokens of the run, ``extrapolated_floor`` after any number (``x`` as before), and ``extrapolation_miss``, by
+    how much the law of all points but the last is too high at the last; all in bits per token. The law is fitted
+    to the points from ``SINCE`` of the tokens on. A number that the fit does not bound (see
+    ``Extrapolation.told``) has no ends.
+
+    Args:
+        table: of ``along_training``.
+    """
+    rows: list[Row] = []
+    for condition, setting, tokens, losses in curves(table):
+        late = np.array(tokens) >= SINCE * tokens[-1]
+        found = extrapolate(np.array(tokens)[late].tolist(), losses[:, late])
+        if found is None:
+            continue
+        base = {
+            "condition": condition,
+            "state": "trained",
+            "axis": AXIS,
+            "unit": "bits/token",
+            "n": int(late.sum()),
+        }
+        for metric, number in ((LATER, found.later), (FLOOR, found.floor)):
+            ends = number if found.told(number) else Interval(number.value, np.nan, np.nan)
+            x = setting.x(FURTHEST * tokens[-1])
+            rows.append({**base, "metric": metric, "x": x, **ends._asdict(), "n": int(late.sum())})
+        miss = {"metric": MISS, "x": setting.x(tokens[-1]), "value": found.miss, "n": int(late.sum()) - 1}
+        rows.append({**base, **miss})
+    return tables.table(rows)

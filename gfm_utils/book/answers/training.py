@@ -1,0 +1,150 @@
+"""Answer of the chapter on longer training."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from gfm_utils.analyses.along_training import AXIS, FOLLOWED, Setting, settings_of, tokens_of
+from gfm_utils.analyses.dose import GAIN
+from gfm_utils.analyses.extrapolation import FURTHEST, LATER
+from gfm_utils.analyses.one_curve import COMPARED, KIND, MODEL, OPTIMISER
+from gfm_utils.analyses.outliers import RATE
+from gfm_utils.book.answers.shared import Lines, note, number
+from gfm_utils.figures.along_training import bounded, million, model_name, saved_share, told_difference
+from gfm_utils.figures.numbers import percentage
+from gfm_utils.figures.select import value_of
+
+#: Early is after this share of the tokens, as near as there is a checkpoint.
+EARLY = 1 / 16
+_MOVES = {
+    "still": "as before, the same way",
+    "gone": "no longer told from none",
+    "turned": "the other way now",
+    "new": "only now",
+}
+
+
+def training_answer(
+    table: pd.DataFrame, equal: pd.DataFrame, along: pd.DataFrame, later: pd.DataFrame, apart: pd.DataFrame
+) -> str:
+    """What longer training changes, and what it does not.
+
+    Args:
+        table: of ``along_training``.
+        equal: of ``equal_gains``.
+        along: of ``equal_tokens``.
+        later: of ``extrapolations``.
+        apart: of ``outliers``.
+    """
+    main = max((setting for _, setting in settings_of(table)), key=lambda setting: setting.budget)
+    lines = [f"{model_name(main)}, {million(main.budget)} tokens a member:", ""]
+    lines += [_learned(table, condition, main) for condition, own in settings_of(table) if own == main]
+    lines += _changes(along, main) + _one_curve(equal) + _further(later, main) + [_unlike(apart)]
+    return "\n".join([*lines, note()])
+
+
+def _learned(table: pd.DataFrame, condition: str, setting: Setting) -> str:
+    """The context gain along the training of one condition."""
+    early = nearest(tokens_of(table, condition, setting), EARLY * setting.budget)
+    gains = [
+        value_of(table, condition, GAIN, state="trained", axis=AXIS, x=setting.x(tokens))
+        for tokens in (early, setting.budget)
+    ]
+    share = saved_share(table, condition, setting)
+    beside = "" if share is None else f", {percentage(share, 0)} of what counting on both sides saves"
+    return (
+        f"- **{condition}**: context gain {number(gains[0])} bits per token after {million(early)} tokens, "
+        f"{number(gains[1])} at the end{beside}."
+    )
+
+
+def nearest(tokens: Iterable[int], wanted: float) -> int:
+    """The number of tokens nearest to a wanted one."""
+    return min(tokens, key=lambda one: abs(one - wanted))
+
+
+def _changes(along: pd.DataFrame, setting: Setting) -> Lines:
+    """Which differences between DNA and text stay, go, turn or come between early and late."""
+    lines = []
+    rows = along[(along["setting"] == setting) & along["metric"].isin(COMPARED)]
+    for (condition, other), own in rows.groupby(["condition", "other_condition"], sort=False):
+        last = int(own["tokens"].max())
+        early = nearest(set(own["tokens"]), EARLY * last)
+        groups: dict[str, list[str]] = {}
+        for metric, each in own.groupby("metric", sort=False):
+            at = each.set_index("tokens")
+            if early in at.index and last in at.index and early != last:
+                move = _move(told_sign(at.loc[early]), told_sign(at.loc[last]))
+                groups.setdefault(move, []).append(FOLLOWED[str(metric)].text)
+        said = [f"{words}: {', '.join(groups[move])}" for move, words in _MOVES.items() if move in groups]
+        if said:
+            lines.append(
+                f"- {condition} differs from {other} at the end, beside what it did after {million(early)} "
+                f"tokens, {'; '.join(said)}."
+            )
+    return lines
+
+
+def told_sign(row: pd.Series) -> int:
+    """1 or -1 where the interval of a difference leaves zero out, else 0."""
+    return int(row["low"] > 0) - int(row["high"] < 0)
+
+
+def _move(early: int, late: int) -> str:
+    if late == 0:
+        return "gone" if early else "never"
+    return "new" if early == 0 else "still" if early == late else "turned"
+
+
+def _one_curve(equal: pd.DataFrame) -> Lines:
+    """What is told apart at equal context gain."""
+    heads = {
+        KIND: "DNA differs from text at equal context gain",
+        OPTIMISER: "optimisers differ at equal context gain",
+        MODEL: "models differ at equal context gain",
+    }
+    lines = []
+    for by, head in heads.items():
+        rows = equal[equal["by"] == by]
+        for key, own in rows.groupby(["condition", "setting", "other_condition", "other_setting"], sort=False):
+            told = own[[told_sign(row) != 0 for _, row in own.iterrows()]]
+            names = [
+                f"{FOLLOWED[row['metric']].text} ({told_difference(row, row['metric'])})"
+                for _, row in told.iterrows()
+            ]
+            condition, setting, other_condition, other = key
+            which = (
+                f"{condition} beside {other_condition}, {model_name(setting)}"
+                if by == KIND
+                else f"{condition}, {model_name(setting)} beside {model_name(other)}"
+            )
+            lines.append(
+                f"- {head} of {own['gain'].max():.2f} bits ({which}) in {len(told)} of {len(own)} measures"
+                + (f": {'; '.join(names)}." if names else ".")
+            )
+    return lines
+
+
+def _further(later: pd.DataFrame, setting: Setting) -> Lines:
+    """The loss after more tokens."""
+    rows = later[(later["metric"] == LATER) & later["x"].str.endswith(setting.x(0)[1:])]
+    return [
+        f"- after {FURTHEST} times as many tokens the validation loss of {row['condition']} "
+        + ("is not told." if pd.isna(row["low"]) else f"would be {bounded(row)} bits per token, if it goes on so.")
+        for _, row in rows.iterrows()
+    ]
+
+
+def _unlike(apart: pd.DataFrame) -> str:
+    """Members that are unlike the others, or that there are none."""
+    found = apart[apart["outlier"]]
+    if found.empty:
+        checks = len(apart.drop_duplicates(["condition", "setting", "metric"]))
+        alarms = f"{checks} checks raise a false alarm in {percentage(RATE, 0)} of runs"
+        return f"- no member is an outlier by loss or by distance to the others ({alarms})."
+    said = [
+        f"seed {row['member']} of {row['condition']}, {model_name(row['setting'])} "
+        f"({FOLLOWED[row['metric']].text}: robust z {row['score']:+.0f}, limit {row['limit']:.0f})"
+        for _, row in found.iterrows()
+    ]
+    return f"- **outliers**: {'; '.join(said)}."
