@@ -39,7 +39,6 @@ seed = 42
 # %%
 from gfm_utils import analyses, figures
 from gfm_utils.book import answers, open_chapter
-from gfm_utils.provenance import recorded
 
 chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, seed)
 
@@ -110,6 +109,7 @@ figures.encoder_chart(table)
 # {numref}`fig-fisher-flow` follows the shares from the initial weights on, and {numref}`fig-fisher-trace` the whole trace, the paper's form of it, and by what factor a batch inflates the trace because its tokens have gradients in common.
 # The controls are dashed: a random context, and members trained on shuffled tokens.
 # Where the shares still move at the end, they say as much about the length of the training as about the corpus.
+# [The chapter on longer training](training) follows the encoder's share further, in larger models and by another optimiser.
 
 # %% mystnb={"figure": {"caption": "Shares along training, chosen below, with 95 % intervals over members; dashed: controls.", "name": "fig-fisher-flow"}}
 flow = analyses.fisher_flow(chapter.ensembles, chapter.profile, seed, shuffled)
@@ -117,16 +117,6 @@ figures.flow_chart(flow)
 
 # %% mystnb={"figure": {"caption": "Trace of the Fisher information along training: of single tokens, as the paper computes it, or by what factor batches inflate it (1: gradients of tokens have nothing in common).", "name": "fig-fisher-trace"}}
 figures.trace_chart(flow)
-
-# %% [markdown]
-# {numref}`fig-fisher-budgets` is a recorded run of longer training: five members a condition, also on shuffled tokens of text and DNA.
-
-# %% mystnb={"figure": {"caption": "Shares of the Fisher information of single tokens after the default budget and after four times as much: means with 95 % intervals over five members.", "name": "fig-fisher-budgets"}}
-budgets, about_budgets = recorded("fisher-budgets")
-figures.budget_chart(budgets)
-
-# %%
-figures.provenance_note(about_budgets)
 
 # %% [markdown]
 # ## The same function, written down in another way

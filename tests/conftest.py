@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import settings
 
+from gfm_utils.analyses.along_training import AXIS, LEVEL_NLL, Setting
 from gfm_utils.ensembles import Ensemble, train_ensembles
 from gfm_utils.files import locked
 from gfm_utils.profiles import Profile, profile
+from gfm_utils.tables import table
 
 # A loaded machine is slow; what takes how long is no test's business.
 settings.register_profile("any-machine", deadline=None)
@@ -114,3 +117,50 @@ def trained(shared: Path, toy_text: Path, toy_fasta: Path, smoke: Profile) -> li
     conditions = [f"{toy_text}@bpe64", f"{toy_fasta}@kmer3"]
     with locked(shared / "trained"):  # the other process waits, instead of starting two of its own
         return train_ensembles(conditions, smoke, shared / "runs", members=3, progress=False)
+
+
+#: Synthetic runs: gain at the end of text and of DNA, and of what is measured, as a function of the gain, of
+#: whether it is DNA and of whether AdamW trains alone.
+GAINS_AT_END = {"a@bpe9": 4.0, "b@kmer4": 0.8}
+MEASURED = {
+    "context_gain": lambda gain, dna, adamw: gain,
+    "nll": lambda gain, dna, adamw: 7.0 - gain,
+    "fisher_share": lambda gain, dna, adamw: 0.1 * gain,
+    "js_distance": lambda gain, dna, adamw: 0.1 * gain + 0.2 * dna,
+    "topk_overlap_corrected": lambda gain, dna, adamw: 0.1 * gain + 0.3 * adamw,
+}
+SETTINGS = tuple(
+    Setting(*given, 1_024_000)
+    for given in (("modernbert-2x64", "muon"), ("modernbert-2x64", "adamw"), ("modernbert-2x32", "muon"))
+)
+
+
+@pytest.fixture(scope="session")
+def along() -> pd.DataFrame:
+    """Runs whose encoder's share follows the gain alone, whose distance is DNA's own, and neighbours AdamW's.
+
+    Between checkpoints every measure is a straight line over the gain; the validation loss is a power law with its
+    floor at 2 bits. AdamW and the smaller model gain half.
+    """
+    rng, rows = np.random.default_rng(5), []
+    for name, end in GAINS_AT_END.items():
+        unit = "bits/base" if name[0] == "b" else "bits/character"
+        for level, value in (("unigram", 7.0), ("both", 7.0 - end / 2), ("code", 6.5)):
+            base = {"condition": name, "metric": LEVEL_NLL, "axis": "level", "x": level}
+            rows += [{**base, "value": value, "unit": "bits/token"}, {**base, "value": value / 4, "unit": unit}]
+        for setting in SETTINGS:
+            shift = rng.normal(0, 1e-3, 5)
+            for tokens in (0, *(setting.budget >> power for power in range(8, -1, -1))):
+                gain = end * (tokens / setting.budget) ** 0.5 * (1 if setting == SETTINGS[0] else 0.5)
+                law = {"validation_nll": 2 + 0.5 * (max(tokens, 500) / setting.budget) ** -0.3}
+                values = {key: of(gain, name[0] == "b", setting[1] == "adamw") for key, of in MEASURED.items()}
+                for metric, value in (values | law).items():
+                    base = {
+                        "condition": name, "state": "trained", "metric": metric, "axis": AXIS,
+                        "x": setting.x(tokens), "unit": "share",
+                    }  # fmt: skip
+                    own = value + shift
+                    rows += [{**base, "member": i, "value": one} for i, one in enumerate(own, 1)]
+                    ends = {"low": own.mean() - 1e-3, "high": own.mean() + 1e-3, "n": 5}
+                    rows.append({**base, "value": own.mean(), **ends})
+    return table(rows)

@@ -15,7 +15,7 @@ from gfm_utils.provenance import recorded
 ROOT = Path(__file__).parents[1]
 CHAPTERS = (
     "corpora", "entropy", "ensembles", "predictions", "disagreement", "static_embeddings",
-    "contextual_embeddings", "fisher", "causal",
+    "contextual_embeddings", "fisher", "training", "causal",
 )  # fmt: skip
 PARAMETERS = {
     "profile": "auto",

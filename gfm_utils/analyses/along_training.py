@@ -50,6 +50,10 @@ FOLLOWED: dict[str, Measure] = {
 }  # fmt: skip
 VALIDATION = "validation_nll"
 RECORDED = "along-training"
+#: Levels without a network: token frequencies, n-grams of the tokens before and of both sides, and the best code
+#: that looks no further than a window.
+LEVEL_NLL, LEVELS = "level_nll", ("unigram", "left", "both", "code")
+LEVEL_OF = {"unigram_nll": "unigram", "window_code_nll": "code"}
 #: Share of a profile's windows that the chapter's live run reads, and which of the checkpoints: every so-manieth,
 #: counted from the last.
 LIVE_WINDOWS, LIVE_EVERY = 1 / 4, 2
@@ -160,8 +164,8 @@ def along_training(
     members predict one token; neighbours in too small a vocabulary) has no rows there. ``validation_nll``
     (bits/token) is the loss on the validation windows, at every step at which it was measured in training.
 
-    Without a state and without an axis, or on the axis ``sides``: what counting reaches on the same hidden tokens,
-    as in ``output_distributions``: ``unigram_nll``, ``ngram_nll`` and ``ngram_order``.
+    ``level_nll`` (bits/token and bits/base or bits/character; axis ``level``, no state): what costs the same
+    hidden tokens without a network: ``x`` is one of ``LEVELS``.
 
     Args:
         ensembles: trained, one a condition and setting; of several settings of one condition the levels of
@@ -176,7 +180,7 @@ def along_training(
     for ensemble in ensembles:
         if ensemble.condition not in counted:
             counted[ensemble.condition] = counting_levels(ensemble, profile, seed)
-            rows += counted[ensemble.condition].rows()
+            rows += _levels(counted[ensemble.condition])
         rows += _validation(ensemble)
         for step in kept_steps(ensemble, every, since):
             found = tables.table(_found(ensemble, step, profile, seed, counted[ensemble.condition]))
@@ -187,6 +191,14 @@ def along_training(
 def _after(ensemble: Ensemble, step: int) -> str:
     """The position of an ensemble after some steps."""
     return Setting.of(ensemble).x(step * ensemble.spec.batch * ensemble.spec.window)
+
+
+def _levels(counting: Counting) -> Iterator[Row]:
+    """The levels without a network, by a name of their own: the chapter on predictions reads other windows."""
+    for row in counting.rows():
+        level = row.get("x") if row["metric"] == "ngram_nll" else LEVEL_OF.get(row["metric"])
+        if level is not None:
+            yield {**row, "metric": LEVEL_NLL, "axis": "level", "x": level}
 
 
 def _validation(ensemble: Ensemble) -> Iterator[Row]:

@@ -53,7 +53,6 @@ from gfm_utils.figures.entropy import (
     unigram_chart,
 )
 from gfm_utils.figures.fisher import (
-    budget_chart,
     encoder_chart,
     flow_chart,
     gain_chart,
@@ -81,7 +80,6 @@ __all__ = [
     "along_chart",
     "authors_chart",
     "band_chart",
-    "budget_chart",
     "calibration_chart",
     "claims_overview",
     "conditional_entropy_chart",

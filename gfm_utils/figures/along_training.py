@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.along_training import AXIS, FOLLOWED, LOSS, Setting, position, settings_of
+from gfm_utils.analyses.along_training import AXIS, FOLLOWED, LEVEL_NLL, LOSS, Setting, position, settings_of
 from gfm_utils.analyses.dose import GAIN, LEAST_GAIN
 from gfm_utils.analyses.extrapolation import FLOOR, FURTHEST, LATER, MISS
 from gfm_utils.analyses.one_curve import COMPARED, KIND, MODEL, OPTIMISER
@@ -138,7 +138,7 @@ def levels_table(table: pd.DataFrame) -> Markdown:
         found = value_of(
             table, condition, LOSS, state="trained", axis=AXIS, x=setting.x(setting.budget)
         )  # fmt: skip
-        levels = [_level(table, condition, *level) for level in _LEVELS]
+        levels = [_level(table, condition, level) for level in ("unigram", "both", "code")]
         cells = ["–" if level is None else f"{level:.3f}" for level in levels]
         loss = value_text(found["value"], found["low"], found["high"])
         share = saved_share(table, condition, setting)
@@ -148,17 +148,10 @@ def levels_table(table: pd.DataFrame) -> Markdown:
     return Markdown("\n".join(lines))
 
 
-_LEVELS: tuple[tuple[str, str | None], ...] = (
-    ("unigram_nll", None), ("ngram_nll", "both"), ("window_code_nll", None),
-)  # fmt: skip
-
-
-def _level(table: pd.DataFrame, condition: str, metric: str, side: str | None) -> float | None:
+def _level(table: pd.DataFrame, condition: str, level: str) -> float | None:
     """Bits per token of a level, where the table has it."""
-    here = (table["condition"] == condition) & (table["metric"] == metric) & (table["unit"] == "bits/token")
-    if side is not None:
-        here &= (table["x"] == side).fillna(False)
-    rows = table[here.fillna(False)]
+    here = (table["condition"] == condition) & (table["metric"] == LEVEL_NLL) & (table["unit"] == "bits/token")
+    rows = table[(here & (table["x"] == level)).fillna(False)]
     return float(rows["value"].iloc[0]) if len(rows) else None
 
 
@@ -173,7 +166,7 @@ def saved_share(table: pd.DataFrame, condition: str, setting: Setting) -> float 
     Returns:
         None where counting saves hardly anything.
     """
-    alone, counted = (_level(table, condition, *level) for level in _LEVELS[:2])
+    alone, counted = (_level(table, condition, level) for level in ("unigram", "both"))
     gain = value_of(table, condition, GAIN, state="trained", axis=AXIS, x=setting.x(setting.budget))["value"]
     if alone is None or counted is None or alone - counted < LEAST_GAIN:
         return None

@@ -201,28 +201,3 @@ def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
     )  # fmt: skip
     height = 36 * rows["bar"].nunique()
     return themed(alt.layer(points, span, tick).properties(width="container", height=height))
-
-
-def budget_chart(table: pd.DataFrame) -> alt.FacetChart:
-    """Shares of the encoder and of both paths after different budgets, with intervals over members.
-
-    Args:
-        table: recorded by ``benchmarks/fisher_budgets.py``; its states are like ``trained, 1,000 steps``.
-    """
-    rows = with_span(summaries(rows_of(table, "fisher_share", axis="group", numeric=False)))
-    rows = rows[rows["x"].isin(["encoder", "input", "output"]) & rows["state"].str.startswith("trained")]
-    rows = rows.assign(group=rows["x"].map(FOLLOWED_NAMES), steps=rows["state"].str.partition(", ")[2])
-    rows = rows.sort_values("condition", key=lambda names: names.map(conditions_of(table).index), kind="stable")
-    base = alt.Chart(rows[["condition", "steps", "group", "value", "low", "high"]]).encode(
-        y=alt.Y("steps:N", title=None),
-        color=alt.Color("group:N", title=None, scale=alt.Scale(range=list(COLOURS[4:7]))),
-        tooltip=["condition", "steps", "group", *tooltips("value", "low", "high", text=".1%")],
-    )
-    x: dict[str, Any] = {"title": "share of the Fisher information", "axis": alt.Axis(format="%")}
-    span = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", **x), x2="high:Q")
-    layers = alt.layer(span, base.mark_point(size=70, filled=True).encode(x=alt.X("value:Q", **x)))
-    names = list(dict.fromkeys(rows["condition"]))
-    facet = alt.Row(
-        "condition:N", title=None, sort=names, header=alt.Header(labelOrient="top", labelAnchor="start")
-    )
-    return themed(layers.properties(width=230, height=alt.Step(28)).facet(row=facet))

@@ -115,7 +115,7 @@ def test_chapters_of_the_book(name: str, uses: tuple[str, ...], not_of_it: tuple
 
 
 def test_recorded_results_count_where_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("entropy", "calibration", "dose-response", "fisher-budgets", "gpu", "gpu-h200"):
+    for name in ("entropy", "calibration", "dose-response", "along-training", "gpu", "gpu-h200"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.parquet").touch()
 
@@ -125,7 +125,8 @@ def test_recorded_results_count_where_they_are_read(tmp_path: Path, monkeypatch:
     assert read("corpora") == set()
     assert read("entropy") == {"entropy", "calibration"}
     assert read("causal") >= {"dose-response"}
-    assert read("fisher") == {"fisher-budgets", "gpu", "gpu-h200"}
+    assert read("fisher") == {"gpu", "gpu-h200"}
+    assert read("training") == {"along-training"}
     asked = []
     monkeypatch.setattr(effects, "recorded", lambda name: asked.append(name) or effects.pd.DataFrame())
     with pytest.raises((ValueError, KeyError)):

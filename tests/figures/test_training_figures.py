@@ -1,0 +1,95 @@
+"""Charts, tables and answer along training: every run a line, numbers as they are, nothing where nothing is."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from gfm_utils import figures
+from gfm_utils.analyses import equal_gains, equal_tokens, extrapolations, outliers
+from gfm_utils.analyses.along_training import FOLLOWED, Setting, settings_of
+from gfm_utils.analyses.one_curve import COMPARED
+from gfm_utils.book.answers import training_answer
+from gfm_utils.figures.along_training import million, model_name, saved_share, setting_names, training_rows
+
+
+@pytest.fixture(scope="module")
+def compared(along):
+    return equal_gains(along), equal_tokens(along), extrapolations(along), outliers(along)
+
+
+def drawn(chart):
+    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+
+
+def test_every_checkpoint_of_every_run_is_a_point(along):
+    rows = training_rows(along)
+    assert len(rows) == 2 * 3 * 10 * 5 and set(rows["model"]) == {"2x64, Muon", "2x64, AdamW", "2x32, Muon"}
+    shown = drawn(figures.training_chart(along))
+    assert len(shown) == 2 * 3 * 9 * 5 and min(row["tokens"] for row in shown) > 0
+    text = json.dumps(figures.training_chart(along).to_dict())
+    assert FOLLOWED["fisher_share"].text in text and "training_measure" in text
+    main = figures.one_curve_chart(along)
+    assert len(main.vconcat) == len({name for name in COMPARED if name in set(along["metric"])})
+    one = next(row for row in drawn(main) if row["metric"] == "fisher_share" and row["tokens"] == 1_024_000)
+    assert one["value"] == pytest.approx(0.1 * one["gain"], abs=5e-3)
+
+
+def test_names_tell_the_length_of_runs_of_one_model(along):
+    longer = along.assign(x=along["x"].str.replace("|1024000", "|16384000", regex=False))
+    names = setting_names(pd.concat([along, longer]))
+    assert names[Setting("modernbert-2x64", "muon", 16_384_000)] == "2x64, Muon, run of 16.4 million"
+    assert setting_names(along)[settings_of(along)[0][1]] == "2x64, Muon"
+    assert model_name(Setting("bert-2x64", "adamw", 1)) == "bert-2x64, AdamW" and million(64_000) == "64,000"
+
+
+def test_levels_stand_beside_what_models_reach(along):
+    lines = figures.levels_table(along).data.splitlines()
+    assert len(lines) == 2 + 6
+    assert lines[2].startswith("| `a@bpe9` | 2x64, Muon | 1.0 million | 7.000 | 5.000 | 6.500 |")
+    assert "200\u00a0%" in lines[2]
+    none = along[along["x"] != "both"]
+    assert saved_share(none, *settings_of(along)[0]) is None
+    assert figures.levels_table(none).data.splitlines()[2].endswith("| – |")
+
+
+def test_differences_are_told_with_what_they_are(compared):
+    equal, tokens, later, _ = compared
+    text = figures.equal_gain_table(equal).data
+    line = next(line for line in text.splitlines() if line.startswith("| `b@kmer4` less `a@bpe9` (2x64, Muon)"))
+    assert "+0.20" in line and "| (" in line  # the distance is told, the encoder's share is not
+    assert "2x64, Muon less 2x64, AdamW (`a@bpe9`)" in text
+    rows = figures.equal_tokens_table(tokens).data.splitlines()
+    assert rows[0].startswith("| 2x64, Muon: DNA less text after |") and len(rows) == 2 + 5
+    fit = figures.extrapolation_table(later).data.splitlines()
+    assert len(fit) == 2 + 6 and "2.25" in fit[2]
+
+
+def test_tables_without_rows_say_so(compared):
+    equal, tokens, later, _ = (frame.iloc[:0] for frame in compared)
+    assert "nothing to compare" in figures.equal_gain_table(equal).data
+    assert "no text" in figures.equal_tokens_table(tokens).data
+    assert "too few" in figures.extrapolation_table(later).data
+
+
+def test_the_answer_says_what_changes_and_what_does_not(along, compared):
+    said = training_answer(along, *compared)
+    assert said.startswith("2x64, Muon, 1.0 million tokens a member:")
+    assert "- **a@bpe9**: context gain 1.00" in said and "200\u00a0% of what counting" in said
+    # 0.2 more of DNA's own against a gain that is 0.8 less after 64,000 tokens, and 3.2 less at the end.
+    assert "the other way now: Jensen–Shannon distance between members" in said
+    assert "as before, the same way: " in said
+    assert (
+        "DNA differs from text at equal context gain of 0.80 bits (b@kmer4 beside a@bpe9, 2x64, Muon) in 1 of 3"
+        in said
+    )
+    assert "would be 2.25" in said and "no member is an outlier" in said
+    apart = compared[3].assign(outlier=lambda frame: frame.index == 0)
+    assert "**outliers**: seed 1 of a@bpe9, 2x64, Muon" in training_answer(along, *compared[:3], apart)
+
+
+def test_the_answer_of_one_condition(along):
+    text = along[along["condition"] == "a@bpe9"]
+    parts = equal_gains(text), equal_tokens(text), extrapolations(text), outliers(text)
+    said = training_answer(text, *parts)
+    assert "DNA" not in said and "optimisers differ" in said
