@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -150,23 +151,52 @@ def recorded_in(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     Raises:
         FileNotFoundError: nothing is recorded there.
     """
-    table = pd.read_parquet(folder / f"{folder.name}.parquet")
-    return table, json.loads((folder / "provenance.json").read_text())
+    return pd.read_parquet(folder / f"{folder.name}.parquet"), _provenance(folder)
 
 
-def recorded_gpu_runs() -> dict[str, pd.DataFrame]:
-    """Whole runs that were recorded on a GPU, ``data/results/gpu*``: what to call each -> its result table.
+@dataclass(frozen=True)
+class RecordedRun:
+    """A whole run of the book, recorded under ``data/results/NAME``.
 
-    Left out are benchmarks, and runs made with other definitions than today's (``tables.DEFINITIONS``).
+    Attributes:
+        name: of its folder.
+        rows: result tables of all its chapters, one below the other.
+        about: its provenance, as `record` wrote it.
     """
-    found = {}
-    for name in sorted({folder.name for folder in _recorded_folders() if folder.name.startswith("gpu")}):
-        frame, about = recorded(name)
-        if "condition" in frame and about.get("definitions") == DEFINITIONS:
-            made = about["configuration"]
-            steps = f", {made['steps']:,} steps" if made.get("steps") else ""
-            found[f"Recorded on {about['device'].rpartition('; ')[2]}, profile {made['profile']}{steps}"] = frame
-    return found
+
+    name: str
+    rows: pd.DataFrame
+    about: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """What to call it: name, profile if that has another, steps and device."""
+        made, device = self.about["configuration"], self.about["device"].rpartition("; ")[2]
+        words = [f"profile {made['profile']}"] if made["profile"] != self.name else []
+        words += [f"{made['steps']:,} steps"] if made.get("steps") else []
+        return f"Recorded run {self.name} ({', '.join([*words, 'CPU' if device == 'cpu' else device])})"
+
+
+def recorded_runs() -> list[RecordedRun]:
+    """Whole runs that are recorded in ``data/results``, by name; see ``is_whole_run``."""
+    folders = {folder.name: folder for folder in reversed(_recorded_folders())}
+    whole = [name for name, folder in sorted(folders.items()) if is_whole_run(_provenance(folder))]
+    return [RecordedRun(name, *recorded_in(folders[name])) for name in whole]
+
+
+def is_whole_run(about: Mapping[str, Any]) -> bool:
+    """Whether a provenance is that of a run of chapters, with today's definitions (``tables.DEFINITIONS``).
+
+    Runs with others are not shown beside today's.
+
+    Args:
+        about: as `record` wrote it.
+    """
+    return {"profile", "chapters"} <= set(about["configuration"]) and about.get("definitions") == DEFINITIONS
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "provenance.json").read_text(encoding="utf-8")))
 
 
 def _recorded_folders() -> list[Path]:

@@ -1,30 +1,26 @@
-"""The paper's claims put to the test: several measures a claim, each with its null, and a verdict from numbers.
+"""The paper's claims, the measures of each, and how a measure is read from result tables.
 
-A measure speaks *for* a claim if the difference between DNA and text has the claimed sign, its 95 % interval over
-members clear of zero, for every condition of DNA against every one of text (but controls); *against* if it has the
-other sign likewise; else it is *undecided*. Asking this of every pair at once needs no correction for their number
-(an intersection-union test: Berger, 1982). A claim is *supported* if all of its measures speak for it, *undecided*
-if none speaks at all, *not supported* if one speaks against it and none for it, and else *depends on the
-definition*.
+Each claim has one *primary* measure, chosen before the run whose numbers it judges; :mod:`.verdicts` judges by it
+alone. All other measures are *robustness*: they are shown and change no verdict.
 """
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations, product
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import stats
 
-from gfm_utils.analyses.intervals import Difference, Interval, difference, over_members, pseudo_values
-from gfm_utils.analyses.rows import WITHOUT
-from gfm_utils.tokens import is_control
+from gfm_utils.analyses.controls import NO_LAYERS
+from gfm_utils.analyses.intervals import LEVEL, Interval, over_members, pseudo_values
+from gfm_utils.analyses.rows import OVER_SEQUENCES, WITHOUT
 
-SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
-DEPENDS, NOT_TESTED = "depends on the definition", "not tested"
+NOT_TESTED = "not tested"
 FOR, AGAINST, UNDECIDED = "for", "against", "undecided"
 Combine = Callable[..., pd.DataFrame]
+_ENDS = ["value", "low", "high"]
 
 
 @dataclass(frozen=True)
@@ -49,10 +45,10 @@ class Measure:
         text: what is measured, for people.
         chapter: where the evidence is.
         terms: what it is made of.
-        above: whether the claim says that DNA has the larger value; None: that DNA has nothing above zero.
+        above: whether the claim says that DNA has the larger value; None: that DNA has nothing above its null.
         combine: makes one number of the terms' (rows of members or pairs, and the summary).
         percent: write the value as a percentage.
-        null: its name, and the terms that take the place of ``terms``; no terms: the untrained members.
+        null: its name, and the terms that take the place of ``terms``; no terms: members in that state.
     """
 
     text: str
@@ -66,41 +62,36 @@ class Measure:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper, and the measures that test it; the first is the one closest to the paper's."""
+    """A claim of the paper.
+
+    Attributes:
+        text: what it says.
+        measures: of it; the first is the primary one, the others are robustness.
+    """
 
     text: str
     measures: tuple[Measure, ...]
 
+    @property
+    def primary(self) -> Measure:
+        """The measure that its verdict rests on."""
+        return self.measures[0]
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number of one condition with its interval, and the independent values behind it, one a member, if any."""
+    """A number of one condition.
+
+    Attributes:
+        interval: over members.
+        members: the independent values behind it, one a member, if there are any.
+        windows: variance of the number over test windows; 0 where it does not depend on any, or the table does not
+            say.
+    """
 
     interval: Interval
     members: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Tested:
-    """What a run says of one measure.
-
-    Attributes:
-        measure: which.
-        text: condition -> value of each condition of text.
-        dna: condition -> value of each condition of DNA.
-        nulls: condition -> value of the null, of all conditions that have one.
-        weakest: the difference DNA - text of the pair whose interval favours the claim least; of a measure of
-            DNA alone, the value against zero whose interval reaches lowest. The p-value is NaN where members are
-            too few for a test.
-        outcome: for, against or undecided; None where there is no interval at all.
-    """
-
-    measure: Measure
-    text: dict[str, Estimate]
-    dna: dict[str, Estimate]
-    nulls: dict[str, float]
-    weakest: Difference
-    outcome: str | None
+    windows: float = 0.0
 
 
 def share_of(part: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
@@ -118,17 +109,22 @@ def beyond_chance(found: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
     return (found - chance) / (1 - chance)
 
 
+def above_null(found: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
+    """What is left of a number without its null; a difference, for the null may be nearly nothing."""
+    return found - null
+
+
 TOKEN = "bits/token"
 OUTPUT, KL = Term("output_entropy", unit=TOKEN), Term("kl_from_uniform")
-UNIGRAM = Term("unigram_nll", unit=TOKEN)
+UNIGRAM, GAIN, JS = Term("unigram_nll", unit=TOKEN), Term("context_gain", unit=TOKEN), Term("js_distance")
 CLAIMS = (
-    Claim("Genomic sequence has high entropy, text has not", (
-        Measure("shortest code, share of a uniform choice", "entropy",
-                (Term("code_length", least=True), Term("uniform_entropy")), True, share_of, percent=True,
-                null=None),
+    Claim("Hidden tokens of DNA have high entropy, those of text have not", (
         Measure("loss on hidden tokens, share of log2 V", "predictions",
                 (Term("nll", unit=TOKEN), OUTPUT, KL), True, of_uniform, percent=True,
                 null=("token frequencies", (UNIGRAM, OUTPUT, KL))),
+        Measure("shortest code of the corpus (an upper bound), share of a uniform choice", "entropy",
+                (Term("code_length", least=True), Term("uniform_entropy")), True, share_of, percent=True,
+                null=None),
     )),
     Claim("Predictions on DNA are near-uniform", (
         Measure("output entropy, share of log2 V", "predictions", (OUTPUT, OUTPUT, KL), True, of_uniform,
@@ -138,7 +134,7 @@ CLAIMS = (
                 False, percent=True),
     )),
     Claim("Models of DNA disagree more", (
-        Measure("Jensen–Shannon distance, full mass", "disagreement", (Term("js_distance"),), True,
+        Measure("Jensen–Shannon distance, full mass", "disagreement", (JS,), True,
                 null=("matched null", (Term("js_distance_matched_null"),))),
         Measure("… top-p 0.5, the paper's truncation", "disagreement",
                 (Term("js_distance_authors", "top_p", "0.5"),), True,
@@ -147,8 +143,8 @@ CLAIMS = (
                 null=("matched null", (Term("js_distance_matched_null", "top_p", "0.5"),))),
         Measure("… top-p 0.05, nucleus truncation", "disagreement", (Term("js_distance", "top_p", "0.05"),), True,
                 null=("matched null", (Term("js_distance_matched_null", "top_p", "0.05"),))),
-        Measure("… full mass, share of its matched null", "disagreement",
-                (Term("js_distance"), Term("js_distance_matched_null")), True, share_of, percent=True),
+        Measure("… full mass, above its matched null", "disagreement",
+                (JS, Term("js_distance_matched_null")), True, above_null),
         Measure("mutual information, bits per token", "disagreement", (Term("mutual_information"),), True),
         Measure("top-1 agreement beyond chance", "disagreement",
                 (Term("top1_agreement"), Term("top1_agreement_chance")), False, beyond_chance, percent=True),
@@ -164,15 +160,13 @@ CLAIMS = (
         Measure("Procrustes disparity", "static_embeddings", (Term("procrustes_disparity"),), True),
         Measure("debiased linear CKA", "static_embeddings", (Term("linear_cka_debiased"),), False),
     )),
-    Claim("Models of DNA keep their Fisher information out of the encoder", (
-        Measure("encoder's share, the paper's computation", "fisher",
-                (Term("fisher_share_paper", "group", "encoder"),), False, percent=True),
+    Claim("Models of DNA keep their Fisher information out of the encoder, in the embeddings", (
         Measure("encoder's share, token by token", "fisher", (Term("fisher_share", "group", "encoder"),), False,
                 percent=True),
+        Measure("encoder's share, the paper's computation", "fisher",
+                (Term("fisher_share_paper", "group", "encoder"),), False, percent=True),
         Measure("encoder's share, invariant to rescaling", "fisher",
                 (Term("fisher_share_invariant", "group", "encoder"),), False, percent=True),
-    )),
-    Claim("… and in the embeddings", (
         Measure("embeddings' share, the paper's computation", "fisher",
                 (Term("fisher_share_paper", "group", "embeddings"),), True, percent=True),
         Measure("of it, token by token, the path that embeds", "fisher",
@@ -181,10 +175,10 @@ CLAIMS = (
                 percent=True),
     )),
     Claim("Models of DNA do not use the tokens around a hidden one", (
-        Measure("gain over token frequencies, share of their cost, against text", "predictions",
-                (Term("context_gain", unit=TOKEN), UNIGRAM), False, share_of, percent=True),
-        Measure("the same of DNA, against none", "predictions", (Term("context_gain", unit=TOKEN), UNIGRAM), None,
-                share_of, percent=True),
+        Measure("context gain above that of members without layers, bits per token", "predictions", (GAIN,), None,
+                null=(NO_LAYERS, ())),
+        Measure("context gain, share of what token frequencies cost, against text", "predictions",
+                (GAIN, UNIGRAM), False, share_of, percent=True),
     )),
 )  # fmt: skip
 
@@ -198,75 +192,6 @@ def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
     return text, dna
 
 
-def check_claims(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[Claim, list[Tested]]:
-    """What the result tables of a run say of each claim that they can speak of.
-
-    Args:
-        rows: result tables of chapters, one below the other.
-        claims: which.
-
-    Returns:
-        Claim -> its measures for which a condition of text and one of DNA have a value; empty without either kind.
-    """
-    text, dna = ([name for name in names if not is_control(name)] for names in kinds(rows))
-    found = {
-        claim: [one for measure in claim.measures for one in _test(measure, rows, text, dna)] for claim in claims
-    }
-    return {claim: tested for claim, tested in found.items() if tested}
-
-
-def verdict(tested: Iterable[Tested]) -> str:
-    """Supported, not supported, undecided, depends on the definition, or not tested (without any interval)."""
-    outcomes = [one.outcome for one in tested if one.outcome is not None]
-    if not outcomes:
-        return NOT_TESTED
-    if set(outcomes) == {UNDECIDED}:
-        return UNDECIDED
-    if FOR not in outcomes:
-        return NOT_SUPPORTED
-    return SUPPORTED if set(outcomes) == {FOR} else DEPENDS
-
-
-def _test(measure: Measure, rows: pd.DataFrame, *names: Sequence[str]) -> Iterator[Tested]:
-    """A measure on the conditions of text and of DNA; nothing where either has no value."""
-    text, dna = (_values(measure, rows, of_kind) for of_kind in names)
-    if not text or not dna:
-        return
-    if measure.above is None:
-        pairs = [Difference(*one.interval, np.nan) for one in dna.values()]
-    else:
-        pairs = [_difference(one, other) for one, other in product(dna.values(), text.values())]
-    weakest = min(pairs, key=lambda pair: _least(pair, below=measure.above is False))
-    nulls: dict[str, float] = {}
-    if measure.null is not None:
-        for name in (*text, *dna):
-            null = estimate(measure, rows[rows["condition"] == name], null=True)
-            nulls |= {} if null is None else {name: null.interval.value}
-    yield Tested(measure, text, dna, nulls, weakest, _outcome(pairs, measure.above))
-
-
-def _least(pair: Difference, below: bool) -> float:
-    """The end of an interval that favours a claim least, or the value without one."""
-    end = pair.high if below else pair.low
-    return (-1 if below else 1) * (pair.value if np.isnan(end) else end)
-
-
-def _outcome(pairs: Sequence[Difference], above: bool | None) -> str | None:
-    if any(np.isnan(pair.low) for pair in pairs):
-        return None
-    over, under = all(pair.low > 0 for pair in pairs), all(pair.high < 0 for pair in pairs)
-    if above is None:
-        return AGAINST if over else FOR if under else UNDECIDED
-    if not (over or under):
-        return UNDECIDED
-    return FOR if over == above else AGAINST
-
-
-def _values(measure: Measure, rows: pd.DataFrame, names: Sequence[str]) -> dict[str, Estimate]:
-    found = {name: estimate(measure, rows[rows["condition"] == name]) for name in names}
-    return {name: one for name, one in found.items() if one is not None}
-
-
 def estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estimate | None:
     """The value of a measure, or of its null, in one condition's rows."""
     terms, state = measure.terms, "trained"
@@ -274,7 +199,7 @@ def estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estima
         if measure.null[1]:
             terms = measure.null[1]
         else:
-            state = "untrained"
+            state = measure.null[0]
     parts = []
     for term in terms:
         parts.append(_part(rows, term, state))
@@ -283,16 +208,38 @@ def estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estima
     members = [part[part.index != ""] for part in parts]
     if members[0].empty:  # a summary is all there is
         left = _left_out(rows, terms, state)
-        if len(left):
-            return of_whole(float(parts[0].loc["", "value"]), left)
-        ends = measure.combine(*(part.loc[""].fillna(part.loc["", "value"]) for part in parts))
-        if pd.isna(parts[0].loc["", "low"]):
-            ends[["low", "high"]] = np.nan
-        return Estimate(Interval(*(float(ends[name]) for name in ("value", "low", "high"))), np.empty(0))
-    each = measure.combine(
-        *(own["value"] if len(own) else part.loc["", "value"] for own, part in zip(members, parts, strict=True))
-    )
-    return None if each.isna().any() else _of_members(each)  # chance itself can be 1
+        if not len(left):
+            ends = measure.combine(*(part.loc[""].fillna(part.loc["", "value"]) for part in parts))
+            if pd.isna(parts[0].loc["", "low"]):
+                ends[["low", "high"]] = np.nan
+            return Estimate(Interval(*(float(ends[name]) for name in ("value", "low", "high"))), np.empty(0))
+        found = of_whole(float(parts[0].loc["", "value"]), left)
+    else:
+        numbers = (
+            own["value"] if len(own) else part.loc["", "value"] for own, part in zip(members, parts, strict=True)
+        )
+        each = measure.combine(*numbers)
+        if each.isna().any():  # chance itself can be 1
+            return None
+        found = _of_members(each)
+    of_windows = _part(rows, _over_windows(terms[0]), state)
+    if of_windows.empty or not all("" in part.index for part in parts):
+        return found
+    others = (part.loc["", "value"] for part in parts[1:])
+    return replace(found, windows=_variance(measure.combine(of_windows.loc[""], *others)))
+
+
+def _variance(ends: pd.Series) -> float:
+    """Of the mean whose 95 % interval it is; 0 without an interval."""
+    width = abs(float(ends["high"] - ends["low"])) / (2 * float(stats.norm.ppf(0.5 + LEVEL / 2)))
+    return 0.0 if np.isnan(width) else width**2
+
+
+def _over_windows(term: Term) -> Term:
+    """Where the same mean has an interval over test windows instead of members."""
+    if term.axis is None:
+        return replace(term, axis=OVER_SEQUENCES["axis"], x=OVER_SEQUENCES["x"])
+    return replace(term, axis=f"{term.axis}_over_sequences")
 
 
 def _part(rows: pd.DataFrame, term: Term, state: str) -> pd.DataFrame:
@@ -301,24 +248,29 @@ def _part(rows: pd.DataFrame, term: Term, state: str) -> pd.DataFrame:
     Raises:
         ValueError: the term means several rows that differ.
     """
-    place = rows["axis"].isna() if term.axis is None else rows["axis"] == term.axis
-    if term.x is not None:
-        place &= rows["x"] == term.x
-    here = (rows["metric"] == term.metric) & place & ((rows["state"] == state) | rows["state"].isna())
-    if term.unit is not None:
-        here &= rows["unit"] == term.unit
-    found = rows[here.fillna(False)]
-    if term.least and len(found):
-        found = found.loc[[found["value"].idxmin()]]
-    seeds = zip(found["member"], found["other"], strict=True)
-    names = [",".join(str(int(seed)) for seed in pair if not pd.isna(seed)) for pair in seeds]
-    ends = found[["value", "low", "high"]].astype("float64").assign(name=names).drop_duplicates().set_index("name")
-    if not ends.index.is_unique:
-        twice = ends.index[ends.index.duplicated()][0]
-        whose = f"member(s) {twice}" if twice else "all members"
-        values = ends.loc[twice, "value"].tolist()
-        raise ValueError(f"{term} of {found['condition'].iloc[0]!r} means several rows, for {whose}: {values}")
-    return ends
+    here = (rows["metric"] == term.metric).to_numpy(bool, na_value=False)
+    if not here.any():
+        return pd.DataFrame(columns=_ENDS, dtype="float64")
+    same = rows[here]
+    columns = (same[name].tolist() for name in ("axis", "x", "state", "unit", "member", "other", *_ENDS))
+    meant = [
+        (",".join(str(int(seed)) for seed in seeds if not pd.isna(seed)), ends)
+        for axis, x, of, unit, *seeds, value, low, high in zip(*columns, strict=True)
+        if (pd.isna(axis) if term.axis is None else not pd.isna(axis) and axis == term.axis)
+        and (term.x is None or (not pd.isna(x) and x == term.x))
+        and (pd.isna(of) or of == state)
+        and (term.unit is None or unit == term.unit)
+        and (ends := tuple(np.nan if pd.isna(end) else float(end) for end in (value, low, high)))
+    ]
+    if term.least and meant:
+        meant = [min(meant, key=lambda one: one[1][0])]
+    found: dict[str, tuple[float, ...]] = {}
+    for name, ends in meant:
+        if not np.array_equal(found.setdefault(name, ends), ends, equal_nan=True):
+            whose = f"member(s) {name}" if name else "all members"
+            values = [one[0] for other, one in meant if other == name]
+            raise ValueError(f"{term} of {same['condition'].iloc[0]!r} means several rows, for {whose}: {values}")
+    return pd.DataFrame.from_dict(found, orient="index", columns=_ENDS, dtype="float64")
 
 
 def _left_out(rows: pd.DataFrame, terms: Sequence[Term], state: str) -> npt.NDArray[np.float64]:
@@ -353,12 +305,3 @@ def _of_members(each: pd.Series) -> Estimate:
         matrix[i, j] = matrix[j, i] = each[f"{seeds[i]},{seeds[j]}"]
     values = pseudo_values(matrix)
     return Estimate(over_members(values), values)
-
-
-def _difference(first: Estimate, second: Estimate) -> Difference:
-    """Over members where there are any; else from the two intervals, as of independent estimates."""
-    if len(first.members) and len(second.members):
-        return difference(first.members, second.members)
-    value = first.interval.value - second.interval.value
-    reach = math.hypot(*((one.interval.high - one.interval.low) / 2 for one in (first, second)))
-    return Difference(value, value - reach, value + reach, np.nan)

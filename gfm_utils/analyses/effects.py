@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from gfm_utils.analyses.claims import NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import AXIS, GAIN, LEAST_GAIN, MEASURES
-from gfm_utils.analyses.intervals import LEVEL
-from gfm_utils.analyses.matching import Effect, Members, Scale, holm, jackknife, matched, outcome
+from gfm_utils.analyses.intervals import LEVEL, holm
+from gfm_utils.analyses.matching import Effect, Members, Scale, jackknife, matched, outcome
 from gfm_utils.analyses.rates import SOURCE
 from gfm_utils.errors import GfmError
 from gfm_utils.provenance import recorded

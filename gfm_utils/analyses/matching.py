@@ -99,20 +99,6 @@ def ratio(part: Estimate, whole: Estimate) -> Estimate:
     return of_whole(float(above.mean() / below.mean()), (above.sum() - above) / (below.sum() - below))
 
 
-def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """P-values corrected for their number, in their order (Holm, 1979).
-
-    Args:
-        p: shape (tests,); one that is NaN is no test, and counts as 1.
-    """
-    raw = np.nan_to_num(np.asarray(p, np.float64), nan=1.0)
-    order = np.argsort(raw, kind="stable")
-    steps = np.maximum.accumulate(raw[order] * np.arange(len(raw), 0, -1))
-    corrected = np.empty(len(raw))
-    corrected[order] = np.minimum(steps, 1)
-    return corrected
-
-
 def matched(
     at: Members,
     ladder: Sequence[Members],

@@ -1,5 +1,6 @@
 """What a chapter's outcome depends on, and the record of the last outcome."""
 
+import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,13 +15,13 @@ from gfm_utils.book.dependencies import Source, reached
 from gfm_utils.book.notebooks import python_of
 from gfm_utils.files import digest, sha256_of, sha256_once, write_json
 from gfm_utils.profiles import profile
-from gfm_utils.provenance import device_name
+from gfm_utils.provenance import device_name, is_whole_run
 from gfm_utils.tokens import corpora_of
 
 #: What runs the cells, which they do not import.
 KERNEL_CODE = "gfm_utils.book.kernel.execute"
 #: What reads recorded results.
-RECORDED, GPU_RUNS = "gfm_utils.provenance.recorded", "gfm_utils.provenance.recorded_gpu_runs"
+RECORDED, WHOLE_RUNS = "gfm_utils.provenance.recorded", "gfm_utils.provenance.recorded_runs"
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,16 @@ def _files(path: Path) -> list[Path]:
 
 
 def _results_read(sources: Iterable[Source], results: Path) -> list[Path]:
-    """Files of the recorded results that are named where such are read, and of runs on a GPU where those are."""
+    """Files of the recorded results that are named where such are read, and of whole runs where those are."""
     words: set[str] = set()
-    gpu = False
+    runs = False
     for source in sources:
         words |= source.words if RECORDED in source.uses else set()
-        gpu |= GPU_RUNS in source.uses
-    folders = (path for path in results.glob("*") if path.name in words or (gpu and path.name.startswith("gpu")))
+        runs |= WHOLE_RUNS in source.uses
+    folders = (path for path in results.glob("*") if path.name in words or (runs and _holds_run(path)))
     return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+def _holds_run(folder: Path) -> bool:
+    about = folder / "provenance.json"
+    return about.is_file() and is_whole_run(json.loads(about.read_text(encoding="utf-8")))

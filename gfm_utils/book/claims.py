@@ -1,20 +1,30 @@
-"""What the front page says of the claims: verdicts of this run, of recorded ones, and of the causal test."""
+"""What the front page says of the claims: verdicts of runs beside each other, and of the causal test."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from gfm_utils.analyses import recorded_doses
+from gfm_utils.analyses.gate import learned, learned_share, tokens_read
+from gfm_utils.analyses.verdicts import POWER, check_claims, detectable
 from gfm_utils.book.answers import causal_verdicts
 from gfm_utils.errors import GfmError
-from gfm_utils.figures.claims import claims_table
-from gfm_utils.provenance import recorded_gpu_runs
+from gfm_utils.figures.claims import NOTHING, measures_table, verdict_table
+from gfm_utils.figures.numbers import percentage
+from gfm_utils.provenance import RecordedRun, recorded_runs
 from gfm_utils.tables import read_tables
+
+#: Heading of the run whose pages these are.
+THIS_RUN = "This run"
 
 
 def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
-    """Markdown table of the paper's claims, below a warning if the run cannot speak of them.
+    """The paper's claims in Markdown: verdicts of this run and of recorded ones, and the measures of the first.
+
+    The run whose models have learned most comes first, see ``most_learned``; a recorded run counts if it has all
+    conditions of this one.
 
     Args:
         results_dir: folder of the run's result tables.
@@ -24,7 +34,64 @@ def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
         GfmError: the folder holds no table.
     """
     rows = pd.concat(list(read_tables(results_dir).values()), ignore_index=True)
-    return warning(profiles) + claims_table(rows, recorded_gpu_runs(), link="chapters")
+    if not check_claims(rows):
+        return warning(profiles) + NOTHING
+    own = set(learned(rows))
+    recorded = {run.title: run for run in recorded_runs() if own and own <= set(learned(run.rows))}
+    runs = most_learned({**{title: run.rows for title, run in recorded.items()}, THIS_RUN: rows})
+    first, numbers = next(iter(runs.items()))
+    return warning(profiles) + "\n".join([
+        _source(first, numbers, recorded.get(first)),
+        "",
+        verdict_table(runs),
+        _power(numbers),
+        "",
+        ":::{dropdown} The measures behind these verdicts",
+        measures_table(numbers, link="chapters"),
+        ":::",
+        "",
+    ])  # fmt: skip
+
+
+def most_learned(runs: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Runs in the order of what their models have learned: ``learned_share``, and of two equal ones tokens read.
+
+    Args:
+        runs: heading -> result tables of a run, one below the other.
+    """
+
+    def learning(title: str) -> tuple[float, int]:
+        return float(np.nan_to_num(learned_share(runs[title]), nan=-1)), tokens_read(runs[title])
+
+    return {title: runs[title] for title in sorted(runs, key=learning, reverse=True)}
+
+
+def _source(title: str, rows: pd.DataFrame, run: RecordedRun | None) -> str:
+    """A sentence: whose verdicts these are, what its models have learned, and how it is made anew."""
+    share, tokens = learned_share(rows), tokens_read(rows)
+    learning = [] if np.isnan(share) else [f"have learned {percentage(share, 0)} of what counting saves"]
+    learning += [f"read {tokens / 1e6:,.1f} million tokens each"] if tokens else []
+    models = f": its models {' and '.join(learning)}" if learning else ""
+    if run is None:
+        return f"The verdicts are those of this run{models}."
+    made = f"on {run.about['date'][:10]} by `{run.about['command']}`"
+    return f"The verdicts are those of the first column{models}; recorded {made}."
+
+
+def _power(rows: pd.DataFrame) -> str:
+    """A sentence: the difference that the members of a run can be expected to show; nothing without members."""
+    tested = [one for every in check_claims(rows).values() for one in every if one.side is not None]
+    counts = [len(each.members) for one in tested for each in (*one.text.values(), *one.dna.values())]
+    counts = [count for count in counts if count > 1]
+    if not counts:
+        return ""
+    dna = max(len(one.dna) for one in tested)
+    text = max(len(one.text) for one in tested)
+    least = detectable(min(counts), dna=dna, text=text)
+    return (
+        f"With {min(counts)} members of a condition, a difference of {least:.1f} standard deviations between "
+        f"members is decided in at least {percentage(POWER, 0)} of cases, after the correction for all claims."
+    )
 
 
 def warning(profiles: Collection[str]) -> str:

@@ -16,7 +16,7 @@ from gfm_utils.book import offline
 from gfm_utils.book.claims import warning
 from gfm_utils.book.jobs import DONE, Outcome
 from gfm_utils.book.site import pages_of
-from gfm_utils.figures.claims import claims_table
+from gfm_utils.figures.claims import measures_table, verdict_table
 from gfm_utils.figures.comparison import comparison_chart, comparison_rows, entropy_gain_chart
 from gfm_utils.figures.numbers import plain
 from gfm_utils.files import atomic
@@ -129,9 +129,11 @@ def _cells(table: pd.DataFrame, combined: pd.DataFrame, outcomes: Sequence[Outco
     if combined["unit"].isin(["bits/base"]).any() and combined["unit"].isin(["bits/character"]).any():
         yield _text(
             "## The paper's claims on these corpora",
-            "A measure speaks for a claim if every condition of DNA differs from every one of text as claimed.",
+            "A claim is supported if every condition of DNA differs from every one of text as claimed, by its "
+            "primary measure.",
             "",
-            claims_table(combined),
+            verdict_table({"These corpora": combined}),
+            measures_table(combined),
         )
 
 

@@ -1,4 +1,4 @@
-"""The claims table: each claim with its verdict, and below it the measures that decide."""
+"""The claims as tables: the verdicts of runs beside each other, and the measures behind those of one run."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -6,61 +6,95 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.claims import AGAINST, FOR, Claim, Estimate, Tested, check_claims, verdict
+from gfm_utils.analyses.claims import AGAINST, FOR, Claim, Estimate
+from gfm_utils.analyses.gate import Learned, learned
+from gfm_utils.analyses.verdicts import TOO_LITTLE, Tested, Verdict, check_claims, verdicts
 from gfm_utils.figures.comparison import short_names
 from gfm_utils.figures.numbers import difference, percentage
 from gfm_utils.tokens import is_condition
 
-#: What stands in the last column beside a measure.
+#: What stands beside a measure of robustness.
 MARKS = {FOR: "for", AGAINST: "**against**", None: "–"}
 NOTHING = "This run has no text, or no DNA, to compare the paper's claims on.\n"
 
 
 def claims_overview(table: pd.DataFrame) -> Markdown:
-    """The measures that a chapter's result table can speak of; the verdict rests on all chapters."""
-    return Markdown(claims_table(table, verdicts=False))
+    """The measures that a chapter's result table can speak of; the verdicts rest on all chapters."""
+    return Markdown(measures_table(table))
 
 
-def claims_table(
-    rows: pd.DataFrame,
-    recorded: Mapping[str, pd.DataFrame] | None = None,
-    link: str | None = None,
-    verdicts: bool = True,
-) -> str:
-    """Markdown table of claims: values of text and DNA with their nulls, the difference, and what follows.
+def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
+    """Markdown table: a row a claim, a column a run, and below them what the models of each run have learned.
+
+    Args:
+        runs: heading -> result tables of a run, one below the other; the first run's verdicts are told in full,
+            with what speaks against them.
+    """
+    said = {title: verdicts(rows) for title, rows in runs.items()}
+    first = next(iter(said))
+    if not said[first]:
+        return NOTHING
+    lines = [f"| Claim | {' | '.join(said)} |", f"| --- |{' --- |' * len(said)}"]
+    for claim in said[first]:
+        cells = [_verdict(own[claim], title == first) if own else "–" for title, own in said.items()]
+        lines.append(f"| {claim.text} | {' | '.join(cells)} |")
+    cells = ["<br>".join(_learned(learned(rows))) or "–" for rows in runs.values()]
+    lines.append(f"| *What its models save of what can be saved, bits per token* | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def measures_table(rows: pd.DataFrame, link: str | None = None) -> str:
+    """Markdown table of the measures of each claim: values of text and DNA with their nulls, and the difference.
 
     Args:
         rows: result tables of a run, one below the other.
-        recorded: heading -> result tables of another run whose verdicts stand beside this one's.
         link: where the pages of chapters lie; None: no links.
-        verdicts: write them beside the claims.
     """
     found = check_claims(rows)
     if not found:
         return NOTHING
-    others = {title: check_claims(other) for title, other in (recorded or {}).items()}
     there = {kind: _conditions(found, dna) for kind, dna in (("Text", False), ("DNA", True))}
     own = [f"{kind}<br>{', '.join(short_names(names).values())}" for kind, names in there.items()]
-    heads = ["Claim, and what measures it", "This run", *others, *own, "DNA − text (weakest pair)"]
-    lines = [f"| {' | '.join(heads)} |", f"| --- |{' --- |' * (1 + len(others))}{' ---: |' * 3}"]
+    lines = [
+        f"| {' | '.join(['Claim, and what measures it', 'Speaks', *own, 'DNA − text'])} |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
     for claim, tested in found.items():
-        runs = [tested, *(other.get(claim, []) for other in others.values())]
-        words = [f"**{verdict(one)}**" if verdicts else "" for one in runs]
-        lines.append(f"| **{claim.text}** | {' | '.join(words)} | | | |")
+        lines.append(f"| **{claim.text}** | | | | |")
         for one in tested:
             name = f"[{one.measure.text}]({link}/{one.measure.chapter})" if link else one.measure.text
-            marks = [_mark(one)]
-            for other in others.values():
-                same = [twin for twin in other.get(claim, []) if twin.measure == one.measure]
-                marks.append(f"{_mark(same[0])}<br>{_difference(same[0])}" if same else "–")
-            cells = [*marks, _values(one, one.text, there["Text"]), _values(one, one.dna, there["DNA"])]
-            cells.append(_difference(one))
-            lines.append(f"| {name} | {' | '.join(cells)} |")
+            mark = "*primary*" if one.measure == claim.primary else MARKS.get(one.outcome, str(one.outcome))
+            cells = [mark, _values(one, one.text, there["Text"]), _values(one, one.dna, there["DNA"])]
+            lines.append(f"| {name} | {' | '.join([*cells, _difference(one)])} |")
     return "\n".join(lines) + "\n"
 
 
-def _mark(tested: Tested) -> str:
-    return MARKS.get(tested.outcome, str(tested.outcome))
+def _verdict(verdict: Verdict, full: bool) -> str:
+    """The word, its p-value, and in full why there is none or which measures say the opposite."""
+    lines = [f"**{verdict.word}**"]
+    if verdict.word == TOO_LITTLE and full:
+        lines += _learned(dict(verdict.lacking))
+    elif verdict.reason and full:
+        lines.append(verdict.reason)
+    elif not np.isnan(verdict.p) and not verdict.reason and not verdict.lacking:
+        lines.append(p_value(verdict.p))
+    if verdict.dissent and full:
+        lines.append(
+            f"the opposite by: {'; '.join(one.measure.text.removeprefix('… ') for one in verdict.dissent)}"
+        )
+    return "<br>".join(lines)
+
+
+def _learned(found: Mapping[str, Learned]) -> list[str]:
+    """A line a condition: the gain of its members and what can be saved."""
+    known = {name: one for name, one in found.items() if not np.isnan(one.saving)}
+    short = short_names([name for name in known if is_condition(name)])
+    return [f"{short.get(name, name)}: {one.gain:.2f} of {one.saving:.2f}" for name, one in known.items()]
+
+
+def p_value(p: float) -> str:
+    """``p = 0.012``, or that it is below 0.001."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _writer(tested: Tested) -> Callable[[float], str]:
@@ -88,7 +122,14 @@ def _values(tested: Tested, own: Mapping[str, Estimate], names: Sequence[str]) -
 
 
 def _difference(tested: Tested) -> str:
-    """The weakest difference with its interval and p-value; percentages are points."""
-    one = tested.weakest
-    text = difference(*one[:3], tested.measure.percent)
-    return text if np.isnan(one.p) else f"{text}<br>p = {one.p:.3f}"
+    """That of the pair that decides, with its interval and p-value; percentages are points."""
+    one = tested.decides
+    if np.isnan(one.value):
+        return "–"
+    alone = tested.measure.above is None
+    lines = [difference(*one[:3], tested.measure.percent)]
+    if alone and tested.measure.null is not None:
+        lines[0] += f" beside {tested.measure.null[0]}"
+    if tested.side is not None:
+        lines.append("pairs differ in sign" if tested.side.p == 1 and not alone else p_value(one.p))
+    return "<br>".join(lines)

@@ -1,28 +1,15 @@
-"""Verdicts follow from members' numbers alone."""
+"""What tables say of a measure, from members' numbers alone."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from gfm_utils.analyses import disagreement, fisher_information, output_distributions, static_embeddings
-from gfm_utils.analyses.claims import (
-    AGAINST,
-    CLAIMS,
-    DEPENDS,
-    FOR,
-    NOT_SUPPORTED,
-    NOT_TESTED,
-    SUPPORTED,
-    UNDECIDED,
-    Claim,
-    Measure,
-    Term,
-    check_claims,
-    kinds,
-    verdict,
-)
+from gfm_utils.analyses.claims import AGAINST, CLAIMS, FOR, UNDECIDED, Claim, Measure, Term, kinds
 from gfm_utils.analyses.intervals import difference, over_pairs, pseudo_values
 from gfm_utils.analyses.rows import member_rows, pair_rows
+from gfm_utils.analyses.verdicts import check_claims, verdicts
 from gfm_utils.tables import table
 
 SEEDS = (1, 2, 3, 4, 5)
@@ -49,22 +36,22 @@ def one(rows, **more):
     ("levels", "above", "outcome"),
     [((0.2, 0.5), True, FOR), ((0.2, 0.5), False, AGAINST), ((0.5, 0.2), False, FOR),
      ((0.2, 0.201), True, UNDECIDED),
-     ((0.3, 0.5, 0.1), True, UNDECIDED), ((0.3, 0.5, 0.6), True, FOR), ((0.3, 0.5, 0.302), True, UNDECIDED),
-     ((0.3, 0.5), None, AGAINST), ((0.3, 0.0), None, UNDECIDED), ((0.3, -0.4), None, FOR)],
+     ((0.3, 0.5, 0.1), True, UNDECIDED), ((0.3, 0.5, 0.6), True, FOR), ((0.3, 0.5, 0.302), True, UNDECIDED)],
 )  # fmt: skip
 def test_a_measure_speaks_only_if_every_pair_does(levels, above, outcome):
     assert one(run(*levels), above=above).outcome == outcome
 
 
-def test_the_difference_is_that_of_the_pair_that_favours_the_claim_least():
-    found = one(run(0.3, 0.5, 0.6)).weakest
+def test_the_difference_is_that_of_the_pair_with_the_largest_p_value():
+    found = one(run(0.3, 0.5, 0.6)).decides
     assert found == pytest.approx(difference(0.5 + NOISE, 0.3 + NOISE))
     rows = run(0.3, 0.5, 0.6)
     wide = (rows["condition"] == "d2@x") & (rows["metric"] == "m") & rows["member"].notna()
     rows.loc[wide, "value"] = 0.6 + 20 * NOISE  # further away, and hardly told from nothing
     found = one(rows)
-    assert found.outcome == UNDECIDED and found.weakest == pytest.approx(difference(0.6 + 20 * NOISE, 0.3 + NOISE))
-    assert one(run(0.6, 0.2, 0.4), above=False).weakest.value == pytest.approx(-0.2)
+    assert found.outcome == UNDECIDED and found.decides == pytest.approx(difference(0.6 + 20 * NOISE, 0.3 + NOISE))
+    assert found.side.p == pytest.approx(found.decides.p)
+    assert one(run(0.6, 0.2, 0.4), above=False).decides.value == pytest.approx(-0.2)
 
 
 def test_pairs_are_compared_by_their_pseudo_values():
@@ -78,7 +65,7 @@ def test_pairs_are_compared_by_their_pseudo_values():
         rows.append(table(pair_rows(base, SEEDS, matrices[condition], 10)))
     found = one(pd.concat(rows))
     assert found.dna["d1@x"].interval == pytest.approx(over_pairs(matrices["d1@x"]))
-    assert found.weakest == pytest.approx(difference(*(pseudo_values(matrices[c]) for c in ("d1@x", "t@x"))))
+    assert found.decides == pytest.approx(difference(*(pseudo_values(matrices[c]) for c in ("d1@x", "t@x"))))
 
 
 def test_terms_are_combined_member_by_member_and_nulls_stand_beside():
@@ -98,20 +85,16 @@ def test_summaries_alone_are_compared_by_their_intervals_and_the_best_coder_coun
         for v in (best, best + 1)
     ]
     rows += [{"condition": c, "metric": "uniform_entropy", "unit": "bits", "value": 2.0} for c in ("t", "d")]
-    found = check_claims(table(rows))[CLAIMS[0]][0]
+    (found,) = check_claims(table(rows))[CLAIMS[0]]
     assert found.text["t"].interval == pytest.approx((0.5, 0.35, 0.65))
-    assert found.weakest[:3] == pytest.approx((0.45, 0.45 - 0.15 * 2**0.5, 0.45 + 0.15 * 2**0.5))
-    assert found.outcome == FOR and np.isnan(found.weakest.p)
+    assert found.decides[:3] == pytest.approx((0.45, 0.45 - 0.15 * 2**0.5, 0.45 + 0.15 * 2**0.5))
+    assert found.outcome == FOR and found.decides.p == pytest.approx(
+        2 * stats.norm.sf(1.96 * 0.45 / 0.15 / 2**0.5), rel=1e-3
+    )
 
 
-def test_two_members_allow_an_interval_over_members_but_none_over_one_pair():
+def test_two_members_allow_an_interval_over_members():
     assert one(run(0.2, 0.9, seeds=(1, 2))).outcome is not None
-    rows = [run(0.0, 0.0)[lambda rows: rows["metric"] == "nll"]]
-    for condition in ("t@x", "d1@x"):
-        base = {"condition": condition, "state": "trained", "metric": "m", "unit": "share"}
-        rows.append(table(pair_rows(base, (1, 2), np.ones((2, 2)), 10)))
-    found = one(pd.concat(rows))
-    assert found.outcome is None and verdict([found]) == NOT_TESTED
 
 
 def test_rows_that_differ_are_never_chosen_between():
@@ -129,20 +112,10 @@ def test_a_measure_that_is_not_defined_is_left_out():
     assert check_claims(rows, [Claim("claim", (measure,))]) == {}
 
 
-def test_verdicts():
-    found = {outcome: one(run(*levels)) for outcome, levels in
-             ((FOR, (0.2, 0.5)), (AGAINST, (0.5, 0.2)), (UNDECIDED, (0.2, 0.201)))}  # fmt: skip
-    assert verdict([found[FOR], found[FOR]]) == SUPPORTED
-    assert verdict([found[FOR], found[UNDECIDED]]) == DEPENDS
-    assert verdict([found[FOR], found[AGAINST]]) == DEPENDS
-    assert verdict([found[AGAINST], found[UNDECIDED]]) == NOT_SUPPORTED
-    assert verdict([found[UNDECIDED], found[UNDECIDED]]) == UNDECIDED
-
-
 def test_a_run_without_text_has_no_claims_and_kinds_are_told_by_units():
     rows = run(0.2, 0.3, 0.4)
     assert kinds(rows) == (["t@x"], ["d1@x", "d2@x"])
-    assert check_claims(rows[rows["condition"] != "t@x"]) == {}
+    assert check_claims(rows[rows["condition"] != "t@x"]) == verdicts(rows[rows["condition"] != "t@x"]) == {}
 
 
 def test_controls_are_neither_text_nor_dna_of_a_claim():
@@ -153,15 +126,10 @@ def test_controls_are_neither_text_nor_dna_of_a_claim():
     assert list(found.text) == ["t@bpe9"] and found.outcome == FOR
 
 
-def test_verdicts_have_their_level_where_nothing_differs():
-    """Text and DNA from one source: a measure speaks for the claim in about one case of forty."""
-    rng, spoke = np.random.default_rng(0), 0
-    for _ in range(200):
-        rows = run(0.0, 0.0)
-        place = rows["member"].notna()
-        rows.loc[place, "value"] = rng.normal(size=place.sum())
-        spoke += one(rows).outcome == FOR
-    assert spoke / 200 < 0.06
+def test_what_is_left_above_a_null_is_a_difference_for_the_null_may_be_nothing():
+    rows = pd.concat([run(0.2, 0.6, metric="js_distance"), run(0.0, 0.0, metric="js_distance_matched_null")])
+    (left,) = (one for one in check_claims(rows)[CLAIMS[2]] if "above" in one.measure.text)
+    assert left.dna["d1@x"].members == pytest.approx(np.full(5, 0.6))  # members and null vary alike here
 
 
 def test_the_table_of_every_chapter_with_claims_tells_text_from_dna(trained, smoke):

@@ -22,8 +22,8 @@ from gfm_utils.analyses.effects import (
     settings_of,
     verdict_setting,
 )
-from gfm_utils.analyses.intervals import pseudo_values
-from gfm_utils.analyses.matching import Scale, holm
+from gfm_utils.analyses.intervals import holm, pseudo_values
+from gfm_utils.analyses.matching import Scale
 from gfm_utils.analyses.rates import LEAST_SEEN, TokenStore, entropy_rate, rate_rows
 from gfm_utils.analyses.sweep import MATCHED, tokenizer_sweep
 from gfm_utils.entropy import token_entropy

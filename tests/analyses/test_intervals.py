@@ -1,5 +1,3 @@
-from itertools import combinations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,11 +6,13 @@ from scipy import stats
 
 from gfm_utils.analyses.intervals import (
     difference,
+    holm,
     over_members,
     over_members_jackknife,
     over_pairs,
     over_sequences,
     pseudo_values,
+    welch,
 )
 
 
@@ -102,39 +102,52 @@ samples = st.lists(st.integers(-100, 100), min_size=4, max_size=5)
 
 @settings(max_examples=25, deadline=None)
 @given(samples, samples)
-def test_difference_is_welchs_and_turns_its_sign_with_the_order(first, second):
+def test_difference_is_welchs_with_whole_degrees_of_freedom_and_turns_its_sign_with_the_order(first, second):
     value, low, high, p = difference(first, second)
     assert difference(second, first) == pytest.approx((-value, -high, -low, p))
-    assert 0 < p <= 1
+    assert 0 <= p <= 1
     if min(np.std(first), np.std(second)) > 0:
-        expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
-        assert (low, high) == pytest.approx(tuple(expected))
+        plain = stats.ttest_ind(first, second, equal_var=False)
+        freedom = np.floor(plain.df + 1e-9)
+        reach = stats.t.ppf(0.975, freedom) * abs(value / plain.statistic) if value else (high - low) / 2
+        assert (low, high) == pytest.approx((value - reach, value + reach))
+        assert p == pytest.approx(2 * stats.t.sf(abs(plain.statistic), freedom))
 
 
-def test_permutations_go_through_every_way_of_dealing_the_members():
+def test_difference_without_spread_or_with_a_single_member():
+    assert difference([1, 1, 1], [2, 2, 2]) == (-1, -1, -1, 0)
+    assert difference([1, 1, 1], [1, 1, 1]) == (0, 0, 0, 1)
+    assert np.isnan(difference([1], [11, 12, 13])[1:]).all()
+
+
+def test_many_differences_at_once_are_each_of_them():
     rng = np.random.default_rng(0)
-    first, second = rng.normal(size=4), rng.normal(0.8, 2, size=5)
-    pooled = np.concatenate([first, second])
-
-    def statistic(places):
-        a, b = pooled[list(places)], np.delete(pooled, list(places))
-        return (a.mean() - b.mean()) / np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
-
-    found = np.array([statistic(places) for places in combinations(range(9), 4)])
-    # scipy's two-sided p-value: twice the smaller tail
-    here = found[0]
-    tails = (found >= here - 1e-12).mean(), (found <= here + 1e-12).mean()
-    assert difference(first, second).p == pytest.approx(min(1, 2 * min(tails)))
+    first, second, further = rng.normal(size=(3, 5)), rng.normal(size=(3, 4)), np.array([0.0, 0.1, 2.0])
+    found = welch(first, second, further)
+    for place in range(3):
+        one = difference(first[place], second[place], further[place])
+        assert (found.value[place], found.p[place]) == pytest.approx((one.value, one.p))
 
 
-def test_complete_separation_gives_the_smallest_p_and_few_members_none():
-    assert difference([1, 2, 3, 4, 5], [11, 12, 13, 14, 15]).p == pytest.approx(2 / 252)
-    assert difference([1, 1, 1, 1, 1], [2, 2, 2, 2, 2]) == pytest.approx((-1, -1, -1, 2 / 252))
-    assert np.isnan(difference([1, 2, 3], [11, 12, 13]).p)
-    assert np.isnan(difference([1], [11, 12, 13]).low)
+def test_members_and_windows_together_cover_where_members_alone_do_not():
+    """Numbers of 5 members on 40 windows: effects of members, of windows, and of both."""
+    rng, shape, hits = np.random.default_rng(0), (2000, 2, 5, 40), {}
+    numbers = 0.3 * rng.normal(size=(*shape[:3], 1)) + 2 * rng.normal(size=(*shape[:2], 1, 40))
+    numbers += rng.normal(size=shape)
+    windows = (numbers.mean(2).var(-1, ddof=1) / 40).sum(1)
+    for name, further in (("members", 0.0), ("both", windows)):
+        found = welch(*np.moveaxis(numbers.mean(-1), 1, 0), further)
+        hits[name] = (found.p > 0.05).mean()  # there is no difference
+    assert 0.94 < hits["both"] < 0.97
+    assert hits["members"] < 0.7
 
 
-def test_permutation_test_of_pairs_keeps_its_level_where_pairs_as_independent_do_not():
+def test_holm_of_many_runs_is_that_of_each():
+    p = np.random.default_rng(0).random((4, 6)) ** 3
+    np.testing.assert_array_equal(holm(p), [holm(one) for one in p])
+
+
+def test_welchs_test_of_pairs_keeps_its_level_where_pairs_as_independent_do_not():
     """Pairs of members with effects, a_i + a_j + noise, of two ensembles that do not differ."""
     rng, upper = np.random.default_rng(0), np.triu_indices(5, 1)
     ours = theirs = 0

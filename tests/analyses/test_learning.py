@@ -14,8 +14,9 @@ from gfm_utils.analyses import (
     output_distributions,
     position_curves,
 )
-from gfm_utils.analyses.claims import check_claims
+from gfm_utils.analyses.claims import CLAIMS
 from gfm_utils.analyses.learning import POSITIONS
+from gfm_utils.analyses.verdicts import check_claims
 from gfm_utils.book import answers
 from gfm_utils.ensembles import Member, expected_cost
 from gfm_utils.figures import (
@@ -195,7 +196,21 @@ def test_a_control_without_layers_is_no_condition_of_a_claim(trained, with_contr
     for table in with_control[1].values():
         plain = table[(table["state"] != "no layers").fillna(True)]
         assert len(plain) < len(table)
-        assert repr(check_claims(table)) == repr(check_claims(plain))
+        found, without = check_claims(table), check_claims(plain)
+        assert repr([found[one] for one in CLAIMS[:-1] if one in found]) == repr(
+            [without[one] for one in CLAIMS[:-1] if one in without]
+        )
+
+
+def test_it_is_the_null_of_the_claim_that_context_is_not_used(trained, with_control):
+    rows = with_control[1]["output"]
+    found = check_claims(rows)[CLAIMS[-1]][0]
+    gains = [
+        value_of(rows, next(iter(found.dna)), "context_gain", state=state, unit="bits/token")["value"]
+        for state in ("trained", "no layers")
+    ]
+    assert found.decides.value == pytest.approx(gains[0] - gains[1])
+    assert set(found.nulls) == {one.condition for one in trained} and found.side is not None
 
 
 CHARTS = {

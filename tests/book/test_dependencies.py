@@ -12,6 +12,8 @@ from gfm_utils.analyses import effects
 from gfm_utils.book import cache
 from gfm_utils.book.dependencies import Reached, reached
 from gfm_utils.book.notebooks import chapter_paths, python_of
+from gfm_utils.files import write_json
+from gfm_utils.tables import DEFINITIONS
 
 PACKAGE = Path(gfm_utils.__file__).parent
 FILES = {
@@ -115,9 +117,11 @@ def test_chapters_of_the_book(name: str, uses: tuple[str, ...], not_of_it: tuple
 
 
 def test_recorded_results_count_where_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("entropy", "calibration", "dose-response", "along-training", "gpu", "gpu-h200"):
+    for name in ("entropy", "calibration", "dose-response", "along-training", "long", "gpu-speed"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.parquet").touch()
+        made = {"profile": name, "chapters": []} if name == "long" else {"profile": name}
+        write_json(tmp_path / name / "provenance.json", {"configuration": made, "definitions": DEFINITIONS})
 
     def read(chapter: str) -> set[str]:
         return {path.parent.name for path in cache._results_read(of_chapter(chapter).sources, tmp_path)}
@@ -125,7 +129,7 @@ def test_recorded_results_count_where_they_are_read(tmp_path: Path, monkeypatch:
     assert read("corpora") == set()
     assert read("entropy") == {"entropy", "calibration"}
     assert read("causal") >= {"dose-response"}
-    assert read("fisher") == {"gpu", "gpu-h200"}
+    assert read("fisher") == {"long"}
     assert read("training") == {"along-training"}
     asked = []
     monkeypatch.setattr(effects, "recorded", lambda name: asked.append(name) or effects.pd.DataFrame())

@@ -1,89 +1,165 @@
-"""The front page's table, with a recorded run beside it."""
+"""The front page's claims: verdicts of the run that has learned most, and of other runs beside it."""
 
+import dataclasses
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from gfm_utils.analyses.rows import member_rows
 from gfm_utils.book import claims
+from gfm_utils.provenance import RecordedRun
 from gfm_utils.tables import table, write_table
 
-SEEDS = (1, 2, 3, 4)
+SEEDS = (1, 2, 3, 4, 5)
+CLAIM = "| Models of DNA keep their Fisher information out of the encoder, in the embeddings |"
 
 
-def run(dna: float) -> list[dict[str, object]]:
+def run(dna: float, share: float = 0.9, tokens: int = 1024) -> pd.DataFrame:
+    """A run whose models have learned a share of the bit that counting saves, with the encoder's share in DNA."""
     rows: list[dict[str, object]] = []
     for condition, unit, level in (("t@bpe9", "bits/character", 0.2), ("d@bpe9", "bits/base", dna)):
-        rows.append({"condition": condition, "metric": "nll", "value": 1.0, "unit": unit, "state": "trained"})
-        base = {"condition": condition, "state": "trained", "metric": "fisher_share", "unit": "share",
-                "axis": "group", "x": "encoder"}  # fmt: skip
-        rows += member_rows(base, SEEDS, [level + 0.001 * seed for seed in SEEDS], 5)
-        rows += member_rows({**base, "state": "untrained"}, SEEDS, [0.5] * 4, 5)
-    return rows
+        plain = {"condition": condition, "unit": "bits/token"}
+        trained = {**plain, "state": "trained"}
+        rows.append({**plain, "metric": "symbols", "value": 1.0, "unit": unit})
+        rows.append({**plain, "metric": "unigram_nll", "value": 7.0})
+        rows.append({**plain, "metric": "ngram_nll", "axis": "sides", "x": "both", "value": 6.0})
+        rows.append({**trained, "metric": "validation_nll", "axis": "tokens", "x": tokens, "value": 6.0})
+        rows += member_rows({**trained, "metric": "context_gain"}, SEEDS, np.full(5, share), 5)
+        base = {**trained, "metric": "fisher_share", "unit": "share", "axis": "group", "x": "encoder"}
+        rows += member_rows(base, SEEDS, level + 0.001 * np.array(SEEDS), 5)
+        rows += member_rows({**base, "state": "untrained"}, SEEDS, np.full(5, 0.5), 5)
+    return table(rows)
+
+
+def recorded(name: str, rows: pd.DataFrame) -> RecordedRun:
+    about = {"configuration": {"profile": name, "steps": 16000}, "device": "AMD; cpu", "command": f"gfm {name}",
+             "date": "2026-11-28T10:00:00+00:00"}  # fmt: skip
+    return RecordedRun(name, rows, about)
 
 
 @pytest.fixture
-def no_recorded_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "recorded_gpu_runs", dict)
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Lines of the front page's part, of this run's rows and of recorded runs."""
+
+    def lines(rows: pd.DataFrame, *runs: RecordedRun, profiles=()) -> list[str]:
+        monkeypatch.setattr(claims, "recorded_runs", lambda: list(runs))
+        write_table(rows, tmp_path / "a.parquet")
+        return claims.front_page_claims(tmp_path, profiles).splitlines()
+
+    return lines
 
 
-@pytest.mark.usefixtures("no_recorded_run")
-@pytest.mark.parametrize(
-    ("dna", "verdict", "mark"), [(0.1, "supported", "for"), (0.3, "not supported", "**against**")]
-)
-def test_verdict_number_null_and_link(dna: float, verdict: str, mark: str, tmp_path: Path) -> None:
-    write_table(table(run(dna)), tmp_path / "a.parquet")
-    head, _, claim, measure = claims.front_page_claims(tmp_path).splitlines()
-    assert head.startswith("| Claim, and what measures it | This run | Text<br>t@bpe9 | DNA<br>d@bpe9 |")
-    assert claim.endswith(f"| **{verdict}** | | | |")
-    points = 100 * (dna - 0.2)
-    assert measure.startswith(
-        f"| [encoder's share, token by token](chapters/fisher) | {mark} "
-        f"| 20.2\u00a0%<br>(untrained 50.0\u00a0%) | {100 * dna + 0.25:.1f}\u00a0%"
+def line(lines: list[str], start: str) -> str:
+    return next(one for one in lines if one.startswith(start))
+
+
+@pytest.mark.parametrize(("dna", "word"), [(0.1, "supported"), (0.3, "not supported")])
+def test_verdict_measure_null_and_link(dna: float, word: str, page) -> None:
+    lines = page(run(dna))
+    assert lines[0] == (
+        "The verdicts are those of this run: its models have learned 90\u00a0% of what counting saves and read 0.0 "
+        "million tokens each."
     )
-    assert f"{points:+.1f} [" in measure and measure.endswith("p = 0.029 |")
+    assert "| Claim | This run |" in lines
+    assert line(lines, CLAIM) == f"{CLAIM} **{word}**<br>p < 0.001 |"
+    assert line(lines, "| Models of DNA disagree").endswith(
+        "| **not tested**<br>no value of its primary measure |"
+    )
+    assert line(lines, "| *What its models save").endswith("| t@bpe9: 0.90 of 1.00<br>d@bpe9: 0.90 of 1.00 |")
+    assert line(lines, "With 5 members of a condition, a difference of ").endswith(
+        "after the correction for all claims."
+    )
+    measure = line(lines, "| [encoder's share, token by token](chapters/fisher) | *primary* | 20.3\u00a0%<br>")
+    assert f"(untrained 50.0\u00a0%) | {100 * dna + 0.3:.1f}\u00a0%" in measure
+    assert f"{100 * (dna - 0.2):+.1f} [" in measure and measure.endswith("p < 0.001 |")
+    folded = lines.index(":::{dropdown} The measures behind these verdicts")
+    assert folded < lines.index(measure) < len(lines) - 1 - lines[::-1].index(":::")
 
 
-@pytest.mark.usefixtures("no_recorded_run")
-def test_values_stand_in_the_order_of_the_heading(tmp_path: Path) -> None:
+def test_the_run_that_has_learned_most_gives_the_verdicts(page) -> None:
+    """A recorded run, with this one and another beside it, in the order of what they have learned."""
+    lines = page(run(0.1, 0.3), recorded("brief", run(0.3, 0.6)), recorded("long", run(0.3, 0.8, 16 * 10**6)))
+    assert lines[0] == (
+        "The verdicts are those of the first column: its models have learned 80\u00a0% of what counting saves and "
+        "read 16.0 million tokens each; recorded on 2026-11-28 by `gfm long`."
+    )
+    title = "Recorded run {} (16,000 steps, CPU)"
+    assert f"| Claim | {title.format('long')} | {title.format('brief')} | This run |" in lines
+    cells = line(lines, CLAIM).removeprefix(CLAIM).split(" | ")
+    assert "**not supported**" in cells[0] and "**not supported**" in cells[1]
+    assert cells[2] == "**too little learned to test** |"  # the numbers are in the last line
+    assert "30.3\u00a0%" in line(lines, "| [encoder's share, token by token]")
+
+
+def test_too_little_learned_is_told_with_both_numbers(page) -> None:
+    lines = page(run(0.1, 0.3))
+    assert line(lines, CLAIM).endswith(
+        "**too little learned to test**<br>t@bpe9: 0.30 of 1.00<br>d@bpe9: 0.30 of 1.00 |"
+    )
+
+
+def test_of_two_that_have_learned_the_same_the_one_that_has_read_more_comes_first() -> None:
+    runs = {"little": run(0.1, 1.2, 100), "much": run(0.1, 1.1, 200), "less": run(0.1, 0.5, 900)}
+    assert list(claims.most_learned(runs)) == ["much", "little", "less"]
+    nothing = runs["little"][runs["little"]["metric"] != "ngram_nll"]
+    assert list(claims.most_learned({"unknown": nothing, **runs}))[-1] == "unknown"
+
+
+def test_a_recorded_run_of_other_conditions_does_not_stand_beside_this_one(page) -> None:
+    other = run(0.3).assign(condition=lambda rows: rows["condition"].str.replace("d@", "e@"))
+    assert "| Claim | This run |" in page(run(0.1), recorded("long", other))
+
+
+def test_what_says_the_opposite_is_named(page) -> None:
+    rows = run(0.1)
+    twin = rows[rows["metric"] == "fisher_share"].assign(metric="fisher_share_paper")
+    twin.loc[twin["condition"] == "t@bpe9", "value"] -= 0.15
+    assert line(page(pd.concat([rows, twin])), CLAIM) == (
+        f"{CLAIM} **supported**<br>p < 0.001<br>the opposite by: encoder's share, the paper's computation |"
+    )
+
+
+def test_values_stand_in_the_order_of_the_heading(page) -> None:
     """Also where a condition lacks one of the measures."""
     rows = run(0.1)
-    more = [{**row, "condition": "e@kmer2"} for row in rows if row["condition"] == "d@bpe9"]
-    more = [row for row in more if row["metric"] == "nll"] + [
-        {**row, "metric": "js_distance", "axis": None, "x": None} for row in more if row["metric"] != "nll"
-    ]
-    texts = [
-        {**row, "metric": "js_distance", "axis": None, "x": None}
-        for row in rows
-        if row["condition"] == "t@bpe9" and row["metric"] != "nll"
-    ]
-    write_table(table([*rows, *more, *texts]), tmp_path / "a.parquet")
-    lines = claims.front_page_claims(tmp_path).splitlines()
-    assert "| Text<br>t@bpe9 | DNA<br>" in lines[0]
-    order = lines[0].partition("| DNA<br>")[2].partition(" |")[0].split(", ")
-    cells = {line.partition("]")[0]: line.split(" | ")[3].partition("<br>")[0].split(", ") for line in lines[2:]}
-    shares, distances = cells["| [encoder's share, token by token"], cells["| [Jensen–Shannon distance, full mass"]
-    assert dict(zip(order, shares, strict=True)) == {"d@bpe9": "10.2\u00a0%", "e@kmer2": "–"}
-    assert dict(zip(order, distances, strict=True)) == {"d@bpe9": "–", "e@kmer2": "0.103"}
+    shares = rows["metric"] == "fisher_share"
+    more = rows[rows["condition"] == "d@bpe9"].assign(condition="e@kmer2")
+    more.loc[more["metric"] == "fisher_share", ["metric", "axis", "x"]] = ["local_spearman", "k", "100"]
+    text = rows[shares & (rows["condition"] == "t@bpe9")].assign(metric="local_spearman", axis="k", x="100")
+    lines = page(pd.concat([rows, more, text]))
+    order = line(lines, "| Claim, and what").partition("| DNA<br>")[2].partition(" |")[0].split(", ")
+    cells = [line(lines, start).split(" | ")[3].partition("<br>")[0].split(", ") for start in (
+        "| [encoder's share, token by token", "| [local Spearman among the 100 nearest"
+    )]  # fmt: skip
+    assert dict(zip(order, cells[0], strict=True)) == {"d@bpe9": "10.3\u00a0%", "e@kmer2": "–"}
+    assert dict(zip(order, cells[1], strict=True)) == {"d@bpe9": "–", "e@kmer2": "0.103"}
 
 
-@pytest.mark.usefixtures("no_recorded_run")
-def test_a_run_that_only_tests_the_machinery_says_so(tmp_path: Path) -> None:
-    write_table(table(run(0.1)), tmp_path / "a.parquet")
-    assert "numbers say nothing about a corpus or a claim" in claims.front_page_claims(tmp_path, {"smoke"})
-    assert "say nothing" not in claims.front_page_claims(tmp_path, {"quick"})
+def test_pairs_that_differ_in_sign_are_told(page) -> None:
+    rows = run(0.1)
+    other = rows[rows["condition"] == "d@bpe9"].assign(condition="e@kmer2")
+    other.loc[other["metric"] == "fisher_share", ["value", "low", "high"]] += 0.4
+    lines = page(pd.concat([rows, other]))
+    assert line(lines, CLAIM).endswith("**undecided**<br>p = 1.000 |")
+    assert line(lines, "| [encoder's share, token by token").endswith("<br>pairs differ in sign |")
 
 
-@pytest.mark.usefixtures("no_recorded_run")
-def test_a_run_without_text_says_so(tmp_path: Path) -> None:
-    write_table(table(run(0.1)[7:]), tmp_path / "a.parquet")
-    assert "no text" in claims.front_page_claims(tmp_path)
+def test_a_run_that_only_tests_the_machinery_says_so(page) -> None:
+    assert "numbers say nothing about a corpus or a claim" in "\n".join(page(run(0.1), profiles={"smoke"}))
+    assert "say nothing" not in "\n".join(page(run(0.1), profiles={"quick"}))
 
 
-def test_a_recorded_run_has_a_column_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_table(table(run(0.1)), tmp_path / "a.parquet")
-    monkeypatch.setattr(claims, "recorded_gpu_runs", lambda: {"Recorded on NVIDIA H200": table(run(0.3))})
-    head, _, claim, measure = claims.front_page_claims(tmp_path).splitlines()
-    assert "| This run | Recorded on NVIDIA H200 | Text<br>t@bpe9 |" in head
-    assert claim.endswith("| **supported** | **not supported** | | | |")
-    assert "| for | **against**<br>+10.0 [+9.8, +10.2] points<br>p = 0.029 |" in measure
+def test_a_run_without_text_says_so(page) -> None:
+    rows = run(0.1)
+    lines = page(rows[rows["condition"] == "d@bpe9"], recorded("long", rows))
+    assert len(lines) == 1 and "no text" in lines[0]
+
+
+def test_a_run_is_called_by_name_profile_steps_and_device() -> None:
+    one = recorded("long", run(0.1))
+    assert one.title == "Recorded run long (16,000 steps, CPU)"
+    about = {"configuration": {"profile": "gpu", "chapters": []}, "device": "AMD; NVIDIA H200"}
+    other = dataclasses.replace(one, name="gpu-h200", about=about)
+    assert other.title == "Recorded run gpu-h200 (profile gpu, NVIDIA H200)"

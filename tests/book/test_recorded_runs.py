@@ -1,4 +1,6 @@
-"""Runs recorded on a GPU stand in the chapters, below the answer of the run at hand."""
+"""Recorded runs stand in the chapters, below the answer of the run at hand."""
+
+import json
 
 import pandas as pd
 import pytest
@@ -26,7 +28,8 @@ def record(tmp_path, monkeypatch):
 
     def recorded(name, frame, **configuration):
         folder = tmp_path / "data" / "results" / name
-        provenance.record(frame, folder, "command", {"profile": "gpu", **configuration}, 1.0)
+        made = {"profile": "gpu", "chapters": ["ensembles"], **configuration}
+        provenance.record(frame, folder, "command", made, 1.0)
         return folder
 
     return recorded
@@ -34,9 +37,9 @@ def record(tmp_path, monkeypatch):
 
 def test_the_answers_of_recorded_runs_stand_below_that_of_this_run(record):
     record("gpu", run(5.0), steps=1500)
-    here, rest = with_recorded_runs(ensembles_answer, run(6.0)).split("\n\n*Recorded on ")
+    here, rest = with_recorded_runs(ensembles_answer, run(6.0)).split("\n\n*Recorded run ")
     assert "- **d@x**" in here and "validation loss 6.00" in here
-    assert rest.startswith("NVIDIA H200, profile gpu, 1,500 steps:*\n\n- **d@x**: after 1,000 tokens a member")
+    assert rest.startswith("gpu (1,500 steps, NVIDIA H200):*\n\n- **d@x**: after 1,000 tokens a member")
     assert "validation loss 5.00" in rest
 
 
@@ -48,8 +51,9 @@ def test_what_does_not_answer_is_left_out(record):
     """Other conditions, a run that ended before it came so far, a benchmark, and other definitions."""
     record("gpu-other", run(5.0, "mine@x"))
     record("gpu-cut", run(5.0, last=False))
-    record("gpu-speed", pd.DataFrame({"task": ["gpu:speed"], "ours": [1.0]}))
+    speed = record("gpu-speed", pd.DataFrame({"task": ["gpu:speed"], "ours": [1.0]})) / "provenance.json"
+    write_json(speed, {**json.loads(speed.read_text()), "configuration": {"profile": "gpu"}})
     before = record("gpu-before", run(4.0)) / "provenance.json"
-    write_json(before, {**pd.read_json(before, typ="series").to_dict(), "definitions": DEFINITIONS - 1})
+    write_json(before, {**json.loads(before.read_text()), "definitions": DEFINITIONS - 1})
     assert with_recorded_runs(ensembles_answer, run(6.0)) == ensembles_answer(run(6.0))
-    assert list(provenance.recorded_gpu_runs()) == ["Recorded on NVIDIA H200, profile gpu"]
+    assert [one.name for one in provenance.recorded_runs()] == ["gpu-cut", "gpu-other"]

@@ -1,4 +1,4 @@
-"""What runs recorded on a GPU say to the question of a chapter, below the answer of this run."""
+"""What recorded runs say to the question of a chapter, below the answer of this run."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -6,7 +6,7 @@ from contextlib import suppress
 import pandas as pd
 
 from gfm_utils.errors import GfmError
-from gfm_utils.provenance import recorded_gpu_runs
+from gfm_utils.provenance import recorded_runs
 
 
 def with_recorded_runs(answer: Callable[[pd.DataFrame], str], table: pd.DataFrame) -> str:
@@ -20,9 +20,9 @@ def with_recorded_runs(answer: Callable[[pd.DataFrame], str], table: pd.DataFram
         table: result table of this run.
     """
     parts = [answer(table)]
-    for name, frame in recorded_gpu_runs().items():
-        same = frame["condition"].isin(table["condition"]) & frame["metric"].isin(table["metric"])
+    for run in recorded_runs():
+        same = run.rows["condition"].isin(table["condition"]) & run.rows["metric"].isin(table["metric"])
         if same.any():
             with suppress(GfmError):
-                parts.append(f"*{name}:*\n\n{answer(frame[same].reset_index(drop=True))}")
+                parts.append(f"*{run.title}:*\n\n{answer(run.rows[same].reset_index(drop=True))}")
     return "\n\n".join(parts)

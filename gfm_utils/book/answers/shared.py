@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from gfm_utils.analyses.claims import AGAINST, FOR, check_claims
+from gfm_utils.analyses.claims import AGAINST, FOR
+from gfm_utils.analyses.verdicts import check_claims
 from gfm_utils.figures.numbers import percentage
 from gfm_utils.figures.select import conditions_of
 
@@ -28,15 +29,19 @@ def bullets(table: pd.DataFrame, line: Callable[[str], str]) -> Lines:
 
 
 def claims_lines(table: pd.DataFrame) -> Lines:
-    """How many of a chapter's measures speak for each claim of the paper; none without text or without DNA."""
+    """What a chapter's measures say of each claim, each by itself; none without text or without DNA."""
     lines = []
     for claim, tested in check_claims(table).items():
-        outcomes = [one.outcome for one in tested]
-        counts = {word: outcomes.count(word) for word in (FOR, AGAINST)}
-        said = [f"{count} {'speaks' if count == 1 else 'speak'} {word} it" for word, count in counts.items()]
-        of = f"{len(outcomes)} measures" if len(outcomes) > 1 else "1 measure"
-        undecided = len(outcomes) - sum(counts.values())
-        lines.append(f"*{claim.text}*: of {of} here {said[0]}, {said[1]}, {undecided} undecided.\n")
+        said = [
+            f"{one.measure.text}: {one.outcome or 'no test'}" for one in tested if one.measure == claim.primary
+        ]
+        others = [one.outcome for one in tested if one.measure != claim.primary]
+        if others:
+            told = [f"{others.count(word)} {word}" for word in (FOR, AGAINST)]
+            rest = len(others) - others.count(FOR) - others.count(AGAINST)
+            of = f"{len(others)} measures" if len(others) > 1 else "1 measure"
+            said.append(f"of {of} of robustness {told[0]}, {told[1]}, {rest} undecided")
+        lines.append(f"*{claim.text}*: {'; '.join(said)}.\n")
     return lines
 
 
