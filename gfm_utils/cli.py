@@ -377,12 +377,15 @@ def build(
 
     began = time.perf_counter()
     _check_out(root / out, record)
-    chapter_paths(root, chapter)  # a wrong name is refused before any work
+    chapters = chapter_paths(root, chapter)  # a wrong name is refused before any work
     notes = check_corpora(profile, condition, root, runs, seed)
     report = build_book(profile, condition, root, out, runs, seed, chapter, notes=notes)
     if record is not None:
         found = pd.concat(list(read_tables(report.results).values()), ignore_index=True)
-        configuration = {"profile": profile, "conditions": list(report.conditions), "seed": seed}
+        configuration = {
+            "profile": profile, "steps": profile_named(profile).steps_taken,
+            "conditions": list(report.conditions), "seed": seed, "chapters": list(chapters),
+        }  # fmt: skip
         _record(found, record, configuration, began)
     _show(report.rows(), json, ("profile", "seconds", "html", "results"))
 

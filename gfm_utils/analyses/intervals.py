@@ -142,7 +142,7 @@ def welch(first: npt.ArrayLike, second: npt.ArrayLike, further: npt.ArrayLike = 
     return Welch(a.mean(-1) - b.mean(-1), np.sqrt(total), freedom)
 
 
-def difference(first: npt.ArrayLike, second: npt.ArrayLike, further: float = 0.0) -> Difference:
+def difference(first: npt.ArrayLike, second: npt.ArrayLike, *, further: float = 0.0) -> Difference:
     """Difference between the means of two ensembles, with Welch's interval and p-value.
 
     Args:

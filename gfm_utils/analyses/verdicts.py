@@ -274,7 +274,7 @@ def _difference(first: Estimate, second: Estimate, beyond: float = 0.0) -> Diffe
     independent normal estimates.
     """
     if len(first.members) and len(second.members):
-        return difference(first.members - beyond, second.members, first.windows + second.windows)
+        return difference(first.members - beyond, second.members, further=first.windows + second.windows)
     value = first.interval.value - second.interval.value - beyond
     halves = [(one.interval.high - one.interval.low) / 2 for one in (first, second)]
     reach = math.hypot(*halves)

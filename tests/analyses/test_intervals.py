@@ -125,7 +125,7 @@ def test_many_differences_at_once_are_each_of_them():
     first, second, further = rng.normal(size=(3, 5)), rng.normal(size=(3, 4)), np.array([0.0, 0.1, 2.0])
     found = welch(first, second, further)
     for place in range(3):
-        one = difference(first[place], second[place], further[place])
+        one = difference(first[place], second[place], further=further[place])
         assert (found.value[place], found.p[place]) == pytest.approx((one.value, one.p))
 
 

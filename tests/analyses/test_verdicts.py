@@ -266,7 +266,7 @@ def test_windows_widen_the_interval_where_the_tables_have_them():
     plain, wide = (check_claims(frame)[claim][0] for frame in (rows, pd.concat([rows, more])))
     assert (plain.text[NAMES[0]].windows, wide.text[NAMES[0]].windows) == pytest.approx((0, 0.01), rel=1e-3)
     assert wide.text[NAMES[0]].interval == plain.text[NAMES[0]].interval
-    expected = [difference(one.members, wide.text[NAMES[0]].members, 0.02) for one in wide.dna.values()]
+    expected = [difference(one.members, wide.text[NAMES[0]].members, further=0.02) for one in wide.dna.values()]
     assert wide.decides == pytest.approx(max(expected, key=lambda pair: pair.p), rel=1e-3)
     assert wide.side.p > plain.side.p
 

@@ -59,8 +59,8 @@ def line(lines: list[str], start: str) -> str:
 def test_verdict_measure_null_and_link(dna: float, word: str, page) -> None:
     lines = page(run(dna))
     assert lines[0] == (
-        "The verdicts are those of this run: its models have learned 90\u00a0% of what counting saves and read 0.0 "
-        "million tokens each."
+        "The verdicts are those of this run: its models have learned 90\u00a0% of what counting saves and read "
+        "1,024 tokens each."
     )
     assert "| Claim | This run |" in lines
     assert line(lines, CLAIM) == f"{CLAIM} **{word}**<br>p < 0.001 |"
