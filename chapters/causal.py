@@ -174,7 +174,7 @@ figures.confounds_sentence(confounds)
 
 # %% [markdown]
 # Noise takes context away but also hides tokens that nothing could tell; scored only where noise left them alone, its row shows what is left of that.
-# Of sequence from a chain the entropy rate is known, and with it what there is to gain for a reader from left to right (one who sees both sides can gain a little more): models are laid beside each other by the share of it that they gain.
+# Of sequence from a chain it is known what there is to gain where the tokens on both sides are seen: models are laid beside each other by the share of it that they gain.
 
 # %%
 figures.sources_table(confounds)

@@ -20,7 +20,7 @@ from gfm_utils.analyses.dose import GAIN, KL, MEASURES, estimate_rows
 from gfm_utils.analyses.experiments import DNA, EXPERIMENTS, STANDARD, TEXT, Experiment
 from gfm_utils.analyses.intervals import difference
 from gfm_utils.analyses.primary import Chosen, fisher_rows, neighbour_rows, prediction_rows, trained_models
-from gfm_utils.analyses.rates import entropy_rate
+from gfm_utils.analyses.rates import between_neighbours
 from gfm_utils.analyses.rows import Row
 from gfm_utils.ensembles import Ensemble, plan_ensembles, train_planned
 from gfm_utils.errors import GfmError
@@ -79,9 +79,8 @@ def confound_table(
     pseudo-value, so that members are independent) and the mean with its interval. Measures that an experiment does
     not touch, because it only chooses what is scored, have no rows. Without an interval: ``unigram_nll``
     (bits/token, of the hidden tokens that count), ``occurrences`` (times that a member has read a type on average,
-    or, if that is less, that the training part has it), and of sources with a known entropy rate
-    ``attainable_gain`` (bits/token): unigram entropy less the rate per token, what a reader from left to right can
-    gain.
+    or, if that is less, that the training part has it), and of sources whose entropy is known
+    ``attainable_gain`` (bits/token): ``unigram_nll`` less the entropy of a token between known neighbours.
 
     Args:
         experiment: which.
@@ -107,7 +106,7 @@ def confound_table(
                 named = {**base, "state": "trained", "metric": name, "unit": unit}
                 rows += estimate_rows(named, ensemble.seeds, own)
         unigram = float(found.loc[(found["metric"] == "unigram_nll").fillna(False), "value"].iloc[0])
-        rows += _known(base, ensemble, unigram)
+        rows += _known(base, ensemble, unigram, experiment.sized(size))
     return tables.table(rows)
 
 
@@ -165,16 +164,15 @@ def _found(
         yield from fisher_rows(ensemble, models, size, seed)
 
 
-def _known(base: Row, ensemble: Ensemble, unigram: float) -> Iterator[Row]:
+def _known(base: Row, ensemble: Ensemble, unigram: float, size: Profile) -> Iterator[Row]:
     """What is known of a condition without a model."""
     store, spec = ensemble.store, ensemble.spec
     yield {**base, "metric": "unigram_nll", "value": unigram, "unit": TOKEN}
     read = min(spec.tokens_seen, store.about["parts"]["train"]["tokens"])
     yield {**base, "metric": "occurrences", "value": read / (store.vocabulary - len(SPECIAL)), "unit": "1"}
-    if "entropy_rate" in store.about:
-        rate = entropy_rate(store)
-        if rate.exact:
-            yield {**base, "metric": "attainable_gain", "value": unigram - rate.per_token, "unit": TOKEN}
+    least = between_neighbours(store, size)
+    if least is not None:
+        yield {**base, "metric": "attainable_gain", "value": unigram - least, "unit": TOKEN}
 
 
 def members_of(table: pd.DataFrame, experiment: str, role: str, metric: str) -> npt.NDArray[np.float64]:

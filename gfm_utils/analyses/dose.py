@@ -140,7 +140,8 @@ def doses(
     """
     first: dict[str, Condition] = {}
     for kind in ("text", "dna"):
-        names = [Condition.parse(store.condition) for store in stores if store.kind == kind]
+        of_kind = [store for store in stores if (store.genome if kind == "dna" else store.kind == kind)]
+        names = [Condition.parse(store.condition) for store in of_kind]
         names.sort(key=lambda name: not name.tokenizer.startswith("kmer"))
         if names:
             first[kind] = names[0]

@@ -165,7 +165,7 @@ EXPERIMENTS: dict[str, Experiment] = {
 def roles_of(stores: Sequence[TokenStore]) -> dict[str, str]:
     """Role -> condition: the first text, the first DNA cut by BPE, and the first DNA as k-mers."""
     found: dict[str, str] = {}
-    for store in stores:
+    for store in (store for store in stores if store.kind == "text" or store.genome):
         kmers = Condition.parse(store.condition).tokenizer.startswith("kmer")
         found.setdefault(TEXT if store.kind == "text" else KMERS if kmers else DNA, store.condition)
     return found

@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import xlogy
 
+from gfm_utils import corpora
 from gfm_utils.analyses.rows import Row
+from gfm_utils.corpora.surrogates import MarkovChain
 from gfm_utils.entropy import Coder, dna_code_length, text_code_length
 from gfm_utils.entropy.symbols import encode_bases
-from gfm_utils.tokens import SPECIAL, Condition, TokenStore
+from gfm_utils.profiles import Profile
+from gfm_utils.tokens import SPECIAL, Condition, TokenStore, load_corpus, tokenizer_kind
 from gfm_utils.tokens.recoding import RECODED, BaseCode
+from gfm_utils.tokens.transforms import Transform
 
 #: Axis of the rows; a rate is ``EXACT`` or the length of a ``CODE``.
 SOURCE, EXACT, CODE = "source", "exact", "code"
@@ -82,6 +87,42 @@ def _as_text(store: TokenStore, coded: int) -> float:
         if coded <= 0:
             break
     return text_code_length(texts, Coder.PPMD).per_symbol * sum(map(len, texts)) / bases
+
+
+def between_neighbours(store: TokenStore, profile: Profile) -> float | None:
+    """Entropy of a token of a Markov chain where those on both sides are known, bits per token; None of others.
+
+    k-mers of sequence from a chain of order k are a Markov chain themselves, whose transitions are k steps of the
+    letters'. With the token X between L and R, H(X|L) = H(R|X) of one transition and H(R|L) of two,
+    H(X|L,R) = 2 H(X|L) - H(R|L) (chain rule). Exact for the chain; what a model is shown hides some
+    of the neighbours, too.
+
+    Args:
+        store: tokens of a condition.
+        profile: that they were made with, for the chain is fitted anew.
+    """
+    condition = Condition.parse(store.condition)
+    kind, size = tokenizer_kind(condition.tokenizer)
+    last = Transform.parse(condition.transforms[-1]) if condition.transforms else None
+    if last is None or last.name != "markov" or (kind, size) != ("kmer", last.size):
+        return None
+    key = store.about["key"]["of"]
+    split = corpora.split(load_corpus(condition.corpus, profile), seed=key["seed"], max_symbols=key["max_symbols"])
+    return both_sides(MarkovChain.fit(split.train, size, last.temperature))
+
+
+def both_sides(chain: MarkovChain) -> float:
+    """Entropy of as many letters as a chain's context has, given so many on either side; bits (see above)."""
+    contexts = len(chain.stationary)
+    of = np.repeat(np.arange(contexts), np.diff(chain.first))
+    weights = np.diff(chain.cumulative, prepend=0.0)
+    begins = chain.first[:-1]
+    weights[begins] = chain.cumulative[begins]
+    step = np.zeros((contexts, contexts))
+    np.add.at(step, (of, chain.following), weights)
+    once = np.linalg.matrix_power(step, max(1, chain.order))
+    one, two = (float(-(chain.stationary @ xlogy(p, p).sum(1)) / np.log(2)) for p in (once, once @ once))
+    return 2 * one - two
 
 
 def rate_rows(store: TokenStore, coded: int = CODED_TOKENS) -> Iterator[Row]:

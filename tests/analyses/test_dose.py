@@ -24,8 +24,10 @@ from gfm_utils.analyses.effects import (
 )
 from gfm_utils.analyses.intervals import holm, pseudo_values
 from gfm_utils.analyses.matching import Scale
-from gfm_utils.analyses.rates import LEAST_SEEN, TokenStore, entropy_rate, rate_rows
+from gfm_utils.analyses.rates import LEAST_SEEN, TokenStore, both_sides, entropy_rate, rate_rows
 from gfm_utils.analyses.sweep import MATCHED, tokenizer_sweep
+from gfm_utils.corpora import Segment
+from gfm_utils.corpora.surrogates import MarkovChain
 from gfm_utils.entropy import token_entropy
 from gfm_utils.figures.select import value_of
 from gfm_utils.tables import table
@@ -112,6 +114,36 @@ def test_numbers_are_those_of_the_chapters(response, trained, small):
         matrix[i, j] = matrix[j, i] = row["value"]
     found = here[(here["metric"] == "js_distance") & here["member"].notna()].sort_values("member")["value"]
     np.testing.assert_allclose(found, pseudo_values(matrix))
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_between_neighbours_is_the_entropy_of_the_joint_distribution(order):
+    """Against all stretches of three tokens and their probabilities."""
+    rng = np.random.default_rng(order)
+    letters = "".join("AC"[int(u < 0.2 + 0.5 * (i % 3 == 0))] for i, u in enumerate(rng.random(400))) + "ACCA" * 9
+    chain = MarkovChain.fit([Segment("a", 0, letters)], order, 0.7)
+    joint = {}
+
+    def walk(context, drawn, p):
+        if len(drawn) == 3 * order:
+            joint[drawn] = joint.get(drawn, 0.0) + p
+            return
+        before = 0.0
+        for edge in range(chain.first[context], chain.first[context + 1]):
+            weight = chain.cumulative[edge] - before
+            before = chain.cumulative[edge]
+            walk(chain.following[edge], (*drawn, int(chain.symbols[edge])), p * weight)
+
+    for context, share in enumerate(chain.stationary):
+        walk(context, (), share)
+    assert sum(joint.values()) == pytest.approx(1)
+    around = {}
+    for drawn, p in joint.items():
+        key = drawn[:order], drawn[2 * order :]
+        around[key] = around.get(key, 0.0) + p
+    truth = -sum(p * np.log2(p / around[drawn[:order], drawn[2 * order :]]) for drawn, p in joint.items() if p > 0)
+    assert both_sides(chain) == pytest.approx(truth, abs=1e-9)
+    assert both_sides(chain) <= order * chain.rate + 1e-9  # what is known of one side alone
 
 
 def test_rates_are_the_sources(trained, small):
