@@ -118,6 +118,16 @@ def merged(old: pd.DataFrame, new: pd.DataFrame, described: dict[str, Any] | Non
     return pd.concat([new, old], ignore_index=True).drop_duplicates(keys, ignore_index=True)
 
 
+def making(recorded: dict[str, Any], options: argparse.Namespace) -> str:
+    """The command that makes all entries of a record anew."""
+    words = ["python", "benchmarks/along_training.py", "--profile", options.profile]
+    words += ["--conditions", *options.conditions] if tuple(options.conditions) != CONDITIONS else []
+    words += ["--members", str(options.members)] if options.members else []
+    words += ["--only", *dict.fromkeys(name.partition("-")[0] for name in recorded)]
+    steps = [f"{name}={about['steps']}" for name, about in recorded.items() if ENTRIES[name].steps]
+    return shlex.join([*words, *(["--steps", *steps] if steps else [])])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="long", choices=list(PROFILES))
@@ -142,7 +152,6 @@ def main() -> None:
     if options.dry_run:
         print(f"training in all: {duration(total)}; then about a minute for each condition of an entry")
         return
-    command = shlex.join(["python", *sys.argv])
     for name, entry in entries.items():
         began, size = time.perf_counter(), entry.size(base)
         planned = plan_ensembles(options.conditions[: entry.conditions], size, options.runs, SEED, options.members)
@@ -150,6 +159,7 @@ def main() -> None:
             "setting": Setting.of(planned[0]).x(0).partition("|")[2],
             "conditions": [one.condition for one in planned],
             "keys": [one.spec.key for one in planned],
+            "steps": size.steps_taken,
             "members": len(planned[0].members),
         }
         table, recorded, seconds = read_record(options.out, base)
@@ -160,9 +170,9 @@ def main() -> None:
         new = along_training(planned, size, SEED)
         table = merged(table, new, recorded.get(name)) if len(table) else new
         seconds = {**seconds, name: round(time.perf_counter() - began)}
-        configuration = {
-            "profile": base.name, **READ, "entries": {**recorded, name: described}, "seconds": seconds,
-        }  # fmt: skip
+        recorded = {**recorded, name: described}
+        configuration = {"profile": base.name, **READ, "entries": recorded, "seconds": seconds}
+        command = making(recorded, options)
         provenance.record(table, options.out, command, configuration, sum(seconds.values()))
         print(f"{name}: recorded in {options.out} after {duration(seconds[name])}", flush=True)
 

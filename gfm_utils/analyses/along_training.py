@@ -107,11 +107,14 @@ def tokens_of(table: pd.DataFrame, condition: str, setting: Setting) -> list[int
     return sorted(tokens for tokens, own in found if own == setting)
 
 
-def members_at(table: pd.DataFrame, condition: str, x: str, metric: str) -> pd.Series:
-    """Seed -> value of a measure's members at a position on ``AXIS``; empty where it is not measured."""
-    here = (table["condition"] == condition) & (table["metric"] == metric) & (table["axis"] == AXIS).fillna(False)
-    rows = table[here & (table["x"] == x).fillna(False) & table["member"].notna()]
-    return rows.sort_values("member").set_index("member")["value"]
+def members_of(table: pd.DataFrame) -> dict[tuple[str, str, str], pd.Series]:
+    """(condition, position on ``AXIS``, measure) -> seed -> value of each member."""
+    rows = table[(table["axis"] == AXIS).fillna(False) & table["member"].notna()].sort_values("member")
+    found = rows.groupby(["condition", "x", "metric"], sort=False)
+    return {
+        (str(condition), str(x), str(metric)): own.set_index("member")["value"]
+        for (condition, x, metric), own in found
+    }
 
 
 def kept_steps(ensemble: Ensemble, every: int = 1, since: float = 0.0) -> list[int]:

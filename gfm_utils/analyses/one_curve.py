@@ -6,7 +6,7 @@ over members, so that the jackknife for two samples gives its error (see :mod:`g
 member is left out with its whole curve.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -19,7 +19,8 @@ from gfm_utils.analyses.along_training import (
     LOSS,
     LOSS_SHARE,
     Setting,
-    members_at,
+    members_of,
+    position,
     settings_of,
     tokens_of,
 )
@@ -29,6 +30,8 @@ from gfm_utils.analyses.intervals import difference
 from gfm_utils.analyses.matching import Effect, jackknife
 
 Floats = npt.NDArray[np.float64]
+#: Of ``members_of``.
+Numbers = Mapping[tuple[str, str, str], pd.Series]
 #: Measures that are compared at equal gain; the loss is the gain, seen from the other side.
 COMPARED = tuple(name for name in FOLLOWED if name not in (GAIN, LOSS, LOSS_SHARE))
 #: What two runs differ by: DNA less text, one optimiser less the other, one model less another.
@@ -42,18 +45,19 @@ class Run(NamedTuple):
     setting: Setting
 
 
-def curve(table: pd.DataFrame, run: Run, metric: str) -> Floats:
+def curve(numbers: Numbers, run: Run, metric: str) -> Floats:
     """Gain and measure of the members at the checkpoints that have both, shape (members, 2, checkpoints).
 
     Args:
-        table: of ``along_training``.
+        numbers: of ``members_of``.
         run: which.
         metric: of ``FOLLOWED``.
     """
+    positions = {x: position(x) for condition, x, name in numbers if (condition, name) == (run.condition, GAIN)}
     found = []
-    for tokens in tokens_of(table, *run):
-        gain, own = (members_at(table, run.condition, run.setting.x(tokens), name) for name in (GAIN, metric))
-        if len(own) and len(own) == len(gain):
+    for x in sorted(positions, key=lambda x: positions[x]):
+        own, gain = numbers.get((run.condition, x, metric)), numbers[run.condition, x, GAIN]
+        if positions[x][1] == run.setting and own is not None and len(own) == len(gain):
             found.append([gain.to_numpy("float64"), own.to_numpy("float64")])
     return np.moveaxis(np.array(found), 0, -1).swapaxes(0, 1) if found else np.empty((0, 2, 0))
 
@@ -136,10 +140,10 @@ def equal_gains(table: pd.DataFrame, metrics: Sequence[str] = COMPARED) -> pd.Da
         ``other_condition`` and ``other_setting`` of the second, ``gain``, ``own``, ``other``, and ``value`` (first
         less second) with ``low``, ``high`` and ``p``.
     """
-    found = []
+    found, numbers = [], members_of(table)
     for by, first, second in pairs_of(table):
         for metric in metrics:
-            compared = at_equal_gain(curve(table, first, metric), curve(table, second, metric))
+            compared = at_equal_gain(curve(numbers, first, metric), curve(numbers, second, metric))
             if compared is not None:
                 gain, own, other, effect = compared
                 named = {"by": by, "metric": metric, "condition": first.condition, "setting": first.setting}
@@ -152,7 +156,7 @@ def equal_gains(table: pd.DataFrame, metrics: Sequence[str] = COMPARED) -> pd.Da
     return pd.DataFrame(found, columns=columns)
 
 
-def equal_tokens(table: pd.DataFrame, metrics: Sequence[str] = tuple(FOLLOWED)) -> pd.DataFrame:
+def equal_tokens(table: pd.DataFrame, metrics: Sequence[str] = (GAIN, LOSS_SHARE, *COMPARED)) -> pd.DataFrame:
     """DNA less text in each measure, at every checkpoint that both have in one setting.
 
     Args:
@@ -163,16 +167,14 @@ def equal_tokens(table: pd.DataFrame, metrics: Sequence[str] = tuple(FOLLOWED)) 
         One row a pair, measure and checkpoint: ``metric``, ``condition``, ``other_condition``, ``setting``,
         ``tokens``, and ``value`` with ``low``, ``high`` (Welch's) and ``p``.
     """
-    found = []
+    found, numbers = [], members_of(table)
     for by, first, second in pairs_of(table):
         if by != KIND:
             continue
         shared = set(tokens_of(table, *first)) & set(tokens_of(table, *second))
         for metric, tokens in product(metrics, sorted(shared)):
-            own, other = (
-                members_at(table, run.condition, run.setting.x(tokens), metric) for run in (first, second)
-            )
-            if len(own) > 1 and len(other) > 1:
+            own, other = (numbers.get((run.condition, run.setting.x(tokens), metric)) for run in (first, second))
+            if own is not None and other is not None and min(len(own), len(other)) > 1:
                 named = {"metric": metric, "condition": first.condition, "other_condition": second.condition}
                 apart = difference(own.to_numpy("float64"), other.to_numpy("float64"))
                 found.append({**named, "setting": first.setting, "tokens": tokens, **apart._asdict()})

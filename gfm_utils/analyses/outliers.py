@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gfm_utils.analyses.along_training import LOSS, members_at, settings_of
+from gfm_utils.analyses.along_training import LOSS, members_of, settings_of
 
 #: What is looked at: the loss, and the Jensen-Shannon distance, of whose pseudo-values a member's is, but for
 #: place and scale, its mean distance to the others.
@@ -56,11 +56,11 @@ def outliers(table: pd.DataFrame) -> pd.DataFrame:
         One row a condition, setting, measure of ``CHECKED`` and member: ``condition``, ``setting`` (text after the
         tokens on its axis), ``metric``, ``member``, ``value``, ``score``, ``limit`` and ``outlier``.
     """
-    found = []
+    found, numbers = [], members_of(table)
     for condition, setting in settings_of(table):
         for metric in CHECKED:
-            own = members_at(table, condition, setting.x(setting.budget), metric)
-            if len(own) > 2:
+            own = numbers.get((condition, setting.x(setting.budget), metric))
+            if own is not None and len(own) > 2:
                 scores = robust_scores(own.to_numpy("float64"))
                 found += [
                     {"condition": condition, "setting": setting, "metric": metric, "member": int(member),

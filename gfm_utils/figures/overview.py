@@ -46,8 +46,10 @@ def provenance_note(*about: Mapping[str, Any]) -> Markdown:
 
     Rows that were made anew later, by the part of the command that their change concerns, are told with their own
     date and commit (``made_anew`` of the provenance: ``rows``, ``date``, ``commit``); what else has to be known of
-    them stands behind (``remarks``, sentences).
+    them stands behind (``remarks``, sentences). Without any record it says that there is none.
     """
+    if not about:
+        return Markdown("*Nothing is recorded here: what follows is this run.*")
     return Markdown("\n\n".join(_provenance(one) for one in about))
 
 

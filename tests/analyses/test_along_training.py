@@ -24,7 +24,7 @@ from gfm_utils.analyses.along_training import (
     VALIDATION,
     Setting,
     kept_steps,
-    members_at,
+    members_of,
     position,
     settings_of,
     tokens_of,
@@ -58,7 +58,7 @@ def test_the_last_checkpoint_is_what_the_chapters_measure(followed, trained, few
         }.items():
             own = estimate(FOLLOWED[metric], tables)
             row = value_of(followed, ensemble.condition, metric, axis=AXIS, x=x)
-            found = members_at(followed, ensemble.condition, x, metric)
+            found = members_of(followed)[ensemble.condition, x, metric]
             np.testing.assert_allclose(found, own.members, rtol=1e-6, atol=1e-9)
             np.testing.assert_allclose(row[["value", "low", "high"]].tolist(), own.interval, rtol=1e-6, atol=1e-9)
             assert list(found.index) == ensemble.seeds
@@ -70,7 +70,7 @@ def test_every_checkpoint_and_level_is_there(followed, trained):
         assert steps[-1] == ensemble.spec.steps and len(steps) == -(-len(ensemble.members[0].checkpoints) // 3)
         per_step = ensemble.spec.batch * ensemble.spec.window
         assert tokens_of(followed, ensemble.condition, Setting.of(ensemble)) == [step * per_step for step in steps]
-        loss = members_at(followed, ensemble.condition, Setting.of(ensemble).x(0), VALIDATION)
+        loss = members_of(followed)[ensemble.condition, Setting.of(ensemble).x(0), VALIDATION]
         wanted = [member.metrics["validation_loss"].iloc[0] for member in ensemble.members]
         assert loss.tolist() == wanted
         levels = followed[(followed["condition"] == ensemble.condition) & (followed["metric"] == "level_nll")]
@@ -140,9 +140,9 @@ def test_at_equal_gain_both_curves_are_read_where_they_reach():
 def test_a_measure_that_a_checkpoint_lacks_leaves_it_out(along):
     run = Run("a@bpe9", settings_of(along)[0][1])
     lacking = along[~((along["metric"] == "js_distance") & (along["x"] == run.setting.x(0)))]
-    assert curve(along, run, "js_distance").shape == (5, 2, 10)
-    assert curve(lacking, run, "js_distance").shape == (5, 2, 9)
-    assert curve(along, run, "top1_agreement").shape[0] == 0
+    assert curve(members_of(along), run, "js_distance").shape == (5, 2, 10)
+    assert curve(members_of(lacking), run, "js_distance").shape == (5, 2, 9)
+    assert curve(members_of(along), run, "top1_agreement").shape[0] == 0
 
 
 def test_dna_less_text_after_equal_tokens(along):

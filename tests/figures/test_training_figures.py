@@ -60,7 +60,7 @@ def test_differences_are_told_with_what_they_are(compared):
     assert "+0.20" in line and "| (" in line  # the distance is told, the encoder's share is not
     assert "2x64, Muon less 2x64, AdamW (`a@bpe9`)" in text
     rows = figures.equal_tokens_table(tokens).data.splitlines()
-    assert rows[0].startswith("| 2x64, Muon: DNA less text after |") and len(rows) == 2 + 5
+    assert rows[0].startswith("| 2x64, Muon: DNA less text after |") and len(rows) == 2 + 4
     fit = figures.extrapolation_table(later).data.splitlines()
     assert len(fit) == 2 + 6 and "2.25" in fit[2]
 
@@ -78,7 +78,7 @@ def test_the_answer_says_what_changes_and_what_does_not(along, compared):
     assert "- **a@bpe9**: context gain 1.00" in said and "200\u00a0% of what counting" in said
     # 0.2 more of DNA's own against a gain that is 0.8 less after 64,000 tokens, and 3.2 less at the end.
     assert "the other way now: Jensen–Shannon distance between members" in said
-    assert "as before, the same way: " in said
+    assert "the same way as before: " in said
     assert (
         "DNA differs from text at equal context gain of 0.80 bits (b@kmer4 beside a@bpe9, 2x64, Muon) in 1 of 3"
         in said

@@ -17,7 +17,7 @@ from gfm_utils.figures.select import value_of
 #: Early is after this share of the tokens, as near as there is a checkpoint.
 EARLY = 1 / 16
 _MOVES = {
-    "still": "as before, the same way",
+    "still": "the same way as before",
     "gone": "no longer told from none",
     "turned": "the other way now",
     "new": "only now",
@@ -79,8 +79,8 @@ def _changes(along: pd.DataFrame, setting: Setting) -> Lines:
         said = [f"{words}: {', '.join(groups[move])}" for move, words in _MOVES.items() if move in groups]
         if said:
             lines.append(
-                f"- {condition} differs from {other} at the end, beside what it did after {million(early)} "
-                f"tokens, {'; '.join(said)}."
+                f"- DNA less text ({condition}, {other}) at the end, beside what it was after {million(early)} "
+                f"tokens: {'; '.join(said)}."
             )
     return lines
 
@@ -137,6 +137,8 @@ def _further(later: pd.DataFrame, setting: Setting) -> Lines:
 
 def _unlike(apart: pd.DataFrame) -> str:
     """Members that are unlike the others, or that there are none."""
+    if apart.empty:
+        return "- two members are too few to say which of them is unlike the others."
     found = apart[apart["outlier"]]
     if found.empty:
         checks = len(apart.drop_duplicates(["condition", "setting", "metric"]))
