@@ -24,7 +24,7 @@ def claims_overview(table: pd.DataFrame) -> Markdown:
 
 
 def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
-    """Markdown table: a row a claim, a column a run, and below them what the models of each run have learned.
+    """Markdown table: a row a claim, a column a run, and below a row a condition with what its models save.
 
     Args:
         runs: heading -> result tables of a run, one below the other; the first run's verdicts are told in full,
@@ -38,8 +38,10 @@ def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
     for claim in said[first]:
         cells = [_verdict(own[claim], title == first) if own else "–" for title, own in said.items()]
         lines.append(f"| {claim.text} | {' | '.join(cells)} |")
-    cells = ["<br>".join(_learned(learned(rows))) or "–" for rows in runs.values()]
-    lines.append(f"| *What its models save of what can be saved, bits per token* | {' | '.join(cells)} |")
+    of_models = {title: learned(rows) for title, rows in runs.items()}
+    for name, short in short_names(list(filter(is_condition, of_models[first]))).items():
+        cells = [_saved(own[name]) if name in own else "–" for own in of_models.values()]
+        lines.append(f"| *{short}: bits saved, of what can be* | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -73,23 +75,21 @@ def _verdict(verdict: Verdict, full: bool) -> str:
     """The word, its p-value, and in full why there is none or which measures say the opposite."""
     lines = [f"**{verdict.word}**"]
     if verdict.word == TOO_LITTLE and full:
-        lines += _learned(dict(verdict.lacking))
+        names = short_names([name for name, _ in verdict.lacking])
+        lines += [f"{names[name]}: {_saved(one)}" for name, one in verdict.lacking]
     elif verdict.reason and full:
         lines.append(verdict.reason)
     elif not np.isnan(verdict.p) and not verdict.reason and not verdict.lacking:
         lines.append(p_value(verdict.p))
     if verdict.dissent and full:
-        lines.append(
-            f"the opposite by: {'; '.join(one.measure.text.removeprefix('… ') for one in verdict.dissent)}"
-        )
+        said = "; ".join(one.measure.text.removeprefix("… ") for one in verdict.dissent)
+        lines.append(f"but {verdict.dissent[0].outcome} it: {said}")
     return "<br>".join(lines)
 
 
-def _learned(found: Mapping[str, Learned]) -> list[str]:
-    """A line a condition: the gain of its members and what can be saved."""
-    known = {name: one for name, one in found.items() if not np.isnan(one.saving)}
-    short = short_names([name for name in known if is_condition(name)])
-    return [f"{short.get(name, name)}: {one.gain:.2f} of {one.saving:.2f}" for name, one in known.items()]
+def _saved(one: Learned) -> str:
+    """What the members of a condition save over token frequencies, and what can be saved, bits per token."""
+    return f"{one.gain:.2f}" if np.isnan(one.saving) else f"{one.gain:.2f} of {one.saving:.2f}"
 
 
 def p_value(p: float) -> str:
