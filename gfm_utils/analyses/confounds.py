@@ -15,8 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from gfm_utils import tables
-from gfm_utils.analyses.claims import OUTPUT, TOKEN, Measure, Term, estimate, of_uniform
-from gfm_utils.analyses.dose import GAIN, KL, MEASURES, estimate_rows
+from gfm_utils.analyses.along_training import FOLLOWED, LOSS_SHARE
+from gfm_utils.analyses.claims import TOKEN, Measure, estimate
+from gfm_utils.analyses.dose import GAIN, estimate_rows
 from gfm_utils.analyses.experiments import DNA, EXPERIMENTS, STANDARD, TEXT, Experiment
 from gfm_utils.analyses.intervals import difference
 from gfm_utils.analyses.primary import Chosen, fisher_rows, neighbour_rows, prediction_rows, trained_models
@@ -36,14 +37,10 @@ AXIS = "experiment|role"
 READ, READ_WINDOW = {"test_windows": 256, "fisher_windows": 48}, 64
 #: Name in the result table -> what is measured: the primary measure of each claim, and the context gain.
 MEASURED: dict[str, Measure] = {
-    GAIN: MEASURES[GAIN],
-    "nll_share": Measure(
-        "loss on hidden tokens, share of log2 V", "predictions", (Term("nll", unit=TOKEN), OUTPUT, KL), True,
-        of_uniform, percent=True,
-    ),
-    **{name: MEASURES[name] for name in (
-        "output_entropy_share", "js_distance", "topk_overlap_corrected", "fisher_share"
-    )},
+    name: FOLLOWED[name]
+    for name in (
+        GAIN, LOSS_SHARE, "output_entropy_share", "js_distance", "topk_overlap_corrected", "fisher_share"
+    )
 }  # fmt: skip
 #: Shares of tokens that differ by no more than this factor are taken for the same.
 AS_COMMON = 1.1

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 from IPython.display import Markdown
 
+from gfm_utils.analyses.along_training import LOSS_SHARE
 from gfm_utils.analyses.confounds import (
     APPEARS,
     GONE,
@@ -24,7 +25,7 @@ ROLE_NAMES = {TEXT: "text", DNA: "DNA as BPE", KMERS: "DNA as 4-mers"}
 #: Measures in few words, for cells that name several.
 SHORT = {
     GAIN: "context gain",
-    "nll_share": "loss",
+    LOSS_SHARE: "loss",
     "output_entropy_share": "output entropy",
     "js_distance": "disagreement",
     "topk_overlap_corrected": "shared neighbours",
