@@ -12,9 +12,9 @@ from gfm_utils.analyses.deviations import deviations
 from gfm_utils.analyses.disagreement import disagreement
 from gfm_utils.analyses.dose import dose_response, live_doses
 from gfm_utils.analyses.effects import (
+    all_gap_parts,
     dose_effects,
-    matched_rests,
-    plain_rests,
+    gap_parts,
     recorded_doses,
     verdict_setting,
 )
@@ -35,6 +35,7 @@ from gfm_utils.analyses.strands import strand_disagreement
 
 __all__ = [
     "EntropyAnalysis",
+    "all_gap_parts",
     "along_training",
     "along_windows",
     "analyse_models",
@@ -52,16 +53,15 @@ __all__ = [
     "fisher_information",
     "fisher_jolts",
     "fisher_rescaling",
+    "gap_parts",
     "learning_curves",
     "live_doses",
     "live_training",
-    "matched_rests",
     "nearest_tokens",
     "no_layers_control",
     "outliers",
     "output_distributions",
     "paper_costs",
-    "plain_rests",
     "position_curves",
     "recorded_confounds",
     "recorded_doses",

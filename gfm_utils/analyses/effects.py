@@ -1,16 +1,17 @@
-"""What the intervention says: the effect of less context, and what is left of DNA's own at equal context gain."""
+"""What the intervention says: the effect of less context, and what of the gap between text and DNA it explains."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from gfm_utils import tables
 from gfm_utils.analyses.claims import NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import AXIS, GAIN, LEAST_GAIN, MEASURES
 from gfm_utils.analyses.intervals import LEVEL, holm
-from gfm_utils.analyses.matching import Effect, Members, Scale, jackknife, matched, outcome
+from gfm_utils.analyses.matching import Effect, Gap, Members, Scale, gap_at_equal_gain, jackknife, outcome
 from gfm_utils.analyses.rates import SOURCE
 from gfm_utils.errors import GfmError
 from gfm_utils.provenance import recorded
@@ -25,17 +26,17 @@ CHECKS = (GAIN, "output_entropy_share")
 #: Measures that are erratic where nothing is learned.
 _OF_GAIN = ("mutual_information_per_gain", "top1_agreement")
 #: Less and more entropy: a share of the tokens is mixed, in text, in DNA, and in a source with DNA's letters whose
-#: context tells much. The counts of tokens stay in all three. All must move a measure for a verdict.
+#: context tells much. The counts of tokens stay in all of them. All must move a measure for a verdict.
 CONTRASTS = {
     "text": ((None, "noise0.3"),),
     "dna": ((None, "noise0.3"), ("markov4t0.33", "markov4t0.33+noise0.3")),
 }
-#: DNA is called the same as text when it surely has between this share of what text has, and its inverse.
-MARGIN = 0.8
-HIGHER, LOWER, SAME = "higher", "lower", "same"
-#: The recorded runs: what found (older, other rules), what tests it, and that again with longer training.
-FIRST, RECORDED = "dose-response", ("dose-response-controlled", "dose-response-longer")
-RATIO = ("ratio", "ratio_low", "ratio_high")
+#: What is said of a gap: that more or less than a half of it is gone at equal context gain, or that there is none.
+MORE, LESS, NO_GAP = "more than half", "less than half", "no gap to explain"
+#: The recorded runs.
+RECORDED = ("dose-response", "dose-response-smaller", "dose-response-longer", "dose-response-longest")
+#: Parts of a gap in the table of ``gap_parts``: columns of value, ends and p-value begin with these.
+PARTS = ("gap", "gone", "floors", "left")
 Contrasts = Mapping[str, Sequence[tuple[str | None, str | None]]]
 
 
@@ -46,12 +47,12 @@ def kind_of(table: pd.DataFrame) -> dict[str, str]:
 
 
 def settings_of(table: pd.DataFrame) -> list[str]:
-    """Budgets and models of a table of ``dose_response``, as its axis has them, by run, model and budget."""
+    """Budgets and models of a table of ``dose_response``, as its axis has them, by model and budget."""
     found = dict.fromkeys(table.loc[(table["axis"] == AXIS).fillna(False), "x"])
 
-    def order(x: str) -> tuple[bool, str, int]:
-        steps, preset, *run = x.split("|")
-        return not run, preset, int(steps)
+    def order(x: str) -> tuple[str, int]:
+        steps, preset = x.split("|")
+        return preset, int(steps)
 
     return sorted(found, key=order)
 
@@ -59,34 +60,27 @@ def settings_of(table: pd.DataFrame) -> list[str]:
 def recorded_doses() -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """The recorded runs of the causal test as one table of ``dose_response``, and the provenance of each.
 
-    Settings of the first run end with its name; the entropy of a condition is that of the last run that has it.
-
-    Raises:
-        GfmError: none is recorded.
+    The entropy of a condition is that of the last run that has it. Without any run the table is empty.
     """
     found = []
-    for name in (FIRST, *RECORDED):
-        try:
-            frame, about = recorded(name)
-        except GfmError:
-            continue
-        if name == FIRST:
-            own = (frame["axis"] == AXIS).fillna(False)
-            frame["x"] = frame["x"].where(~own, frame["x"] + "|first run")
-        found.append((frame, about))
-    if not found:
-        raise GfmError("the causal test is not recorded; run python benchmarks/dose_response.py")
-    table = pd.concat([frame for frame, _ in reversed(found)], ignore_index=True)
+    for name in RECORDED:
+        with suppress(GfmError):
+            found.append(recorded(name))
+    frames = [frame for frame, _ in reversed(found)]
+    table = pd.concat(frames, ignore_index=True) if frames else tables.table([])
     rates = table[(table["axis"] == SOURCE).fillna(False)]
     twice = rates.duplicated(["condition", "metric"])
     return table.drop(twice.index[twice]), [about for _, about in found]
 
 
 def verdict_setting(table: pd.DataFrame, contrasts: Contrasts = CONTRASTS) -> str:
-    """The last setting with most of the contrasts: its verdicts count, the others confirm them or not."""
+    """The last setting with most of the contrasts: its verdicts count, the others confirm them or not.
+
+    The empty text if nothing is trained.
+    """
     settings = settings_of(table)
     counts = [(dose_effects(table, x, contrasts)["metric"] == GAIN).sum() for x in settings]
-    return max(zip(counts, range(len(settings)), settings, strict=True))[2]
+    return max(zip(counts, range(len(settings)), settings, strict=True), default=(0, 0, ""))[2]
 
 
 def dose_effects(table: pd.DataFrame, x: str, contrasts: Contrasts = CONTRASTS) -> pd.DataFrame:
@@ -104,17 +98,22 @@ def dose_effects(table: pd.DataFrame, x: str, contrasts: Contrasts = CONTRASTS) 
         corpus is all that there is.
     """
     numbers, found = _numbers(table, x), []
+    families: dict[str, dict[str | None, str]] = {}
+    for name in kind_of(table):
+        one = Condition.parse(name)
+        families.setdefault(str(one.transformed(None)), {})[one.transform] = name
+    kinds = kind_of(table)
     for metric in MEASURES:
-        for kind, pairs in contrasts.items():
-            names: dict[str | None, str] = {}
-            for name, own in kind_of(table).items():
-                if own == kind:
-                    names.setdefault(Condition.parse(name).transform, name)
-            for less, more in pairs:
+        for names in families.values():
+            kind = kinds[next(iter(names.values()))]
+            for less, more in contrasts.get(kind, ()):
                 keys = [(names.get(dose, ""), metric) for dose in (more, less)]
                 if not all(key in numbers for key in keys):
                     continue
-                effect = jackknife(lambda a, b: float(a[0] - b[0]), [numbers[key][:, None] for key in keys])
+                pair = [own[:, None] for own in _paired(*(numbers[key] for key in keys))]
+                if len(pair[0]) < 2:
+                    continue
+                effect = jackknife(lambda a, b: float(a[0] - b[0]), pair)
                 named = {"metric": metric, "kind": kind, "less": names[less], "more": names[more]}
                 found.append({**named, **effect._asdict()})
     frame = pd.DataFrame(found, columns=["metric", "kind", "less", "more", *Effect._fields])
@@ -135,53 +134,51 @@ def _corrected(p: pd.Series) -> dict[str, float]:
     return found | dict(zip(primary, map(float, holm([found[metric] for metric in primary])), strict=True))
 
 
-def matched_rests(table: pd.DataFrame, x: str) -> pd.DataFrame:
-    """What is left of DNA's own, at one budget: each measure against text that gains as much from its context.
-
-    The rest is taken on every ``Scale`` of the gain, as it is and above floors: what models have that were trained
-    on the same tokens in random order, from which no context can be learned. It counts if all of these agree.
+def gap_parts(table: pd.DataFrame, x: str) -> pd.DataFrame:
+    """What of the gap between text and DNA is gone when text is scrambled to DNA's context gain, at one budget.
 
     Args:
         table: of ``dose_response``.
         x: budget and model, as its axis has them.
 
     Returns:
-        One row a measure (but ``CHECKS``) and condition of DNA whose gain some text has: ``metric``,
-        ``condition``, ``setting`` (``x``), ``gain``, ``own`` (its measure) and ``beside`` (text's at that gain);
-        ``value`` (the rest, above floors where there are any, matched per token) with ``low``, ``high``, ``p``;
-        ``ratio`` with ``ratio_low`` and ``ratio_high``, of what DNA and text have above their floors;
-        ``ways``, in how many the rest was taken, and ``agree``, in how many it is told from 0 with that sign;
-        ``p_holm``, their largest p-value (of ``PRIMARY`` corrected, of each condition by itself); and ``outcome``:
-        ``HIGHER`` or ``LOWER`` where all ways agree, ``SAME`` where the ratio lies within ``MARGIN`` of 1 on every
-        scale, else undecided.
+        One row a measure (but the context gain) and condition of DNA without a transform whose gain some text has:
+        ``metric``, ``condition``, ``setting`` (``x``), ``gain`` (DNA's); the measure of ``text``, of text at that
+        gain (``beside``), of text in random order (``shuffled``) and of ``dna``; the ``gap`` and, as shares of it,
+        what is ``gone`` at equal gain, what is there in random order (``floors``) and what is ``left``, with
+        ``_low``, ``_high`` and ``_p`` each, matched per token; ``least`` and ``most``, between which the share
+        that is gone lies on every ``Scale``; ``p_holm`` of that being a half, the largest over the scales (of
+        ``PRIMARY`` corrected, for each condition by itself); and ``outcome``: ``MORE`` or ``LESS`` than a half
+        where all scales agree, ``NO_GAP`` where the gap is not told from zero, else undecided.
     """
-    numbers, kinds = _numbers(table, x), kind_of(table)
-    found = []
-    for metric in (name for name in MEASURES if name not in CHECKS):
+    numbers, kinds, found = _numbers(table, x), kind_of(table), []
+    text = [name for name in kinds if kinds[name] == "text" and keeps_counts(name)]
+    plain = next((name for name in text if not is_control(name)), None)
+    for metric in (name for name in MEASURES if name != GAIN and (plain, name) in numbers):
         points = {name: _points(numbers, table, name, metric) for name in kinds if (name, metric) in numbers}
-        text = {name: points[name] for name in points if kinds[name] == "text" and keeps_counts(name)}
-        if len(text) < 2:
-            continue
-        floor = next((own for name, own in text.items() if Condition.parse(name).transform == "shuffle"), None)
-        for name in (name for name in points if kinds[name] == "dna"):
-            own_floor = (
-                points.get(str(Condition.parse(name).transformed("shuffle"))) if _above_floor(name) else None
-            )
-            pairs = [None] if floor is None or own_floor is None else [(own_floor, floor), None]
-            ways = [matched(points[name], list(text.values()), scale, pair) for pair in pairs for scale in Scale]
-            if all(ways):
-                found.append({"metric": metric, "condition": name, "setting": x, **_row(points[name], ways)})
+        ladder = [name for name in text if name in points]
+        for name in (name for name in points if kinds[name] == "dna" and not is_control(name)):
+            floors = [str(Condition.parse(one).transformed("shuffle")) for one in (ladder[0], name)]
+            row = _gap(points, str(plain), ladder, name, floors if all(one in points for one in floors) else None)
+            if row is not None:
+                found.append({"metric": metric, "condition": name, "setting": x, **row})
     columns = [
-        "metric", "condition", "setting", "gain", "own", "beside", *Effect._fields, *RATIO, "ways", "agree",
-        "p_worst", "signs", "same",
+        "metric", "condition", "setting", "gain", "text", "beside", "shuffled", "dna",
+        *(f"{part}{end}" for part in PARTS for end in _ENDS), "least", "most", "p_worst", "signs",
     ]  # fmt: skip
     frame = pd.DataFrame(found, columns=columns)
     frame["p_holm"] = 1.0
     for _, rows in frame.groupby("condition"):
         corrected = _corrected(rows.set_index("metric")["p_worst"])
         frame.loc[rows.index, "p_holm"] = rows["metric"].map(corrected)
-    frame["outcome"] = [_left(row) for _, row in frame.iterrows()]
-    return frame.drop(columns=["p_worst", "signs", "same"])
+    frame["outcome"] = [_said(row) for _, row in frame.iterrows()]
+    return frame.drop(columns=["p_worst", "signs"])
+
+
+def all_gap_parts(table: pd.DataFrame) -> pd.DataFrame:
+    """``gap_parts`` at every budget and model of the table, one below the other."""
+    found = [gap_parts(table, x) for x in settings_of(table)]
+    return pd.concat(found, ignore_index=True) if found else gap_parts(table, "")
 
 
 def keeps_counts(condition: str) -> bool:
@@ -190,63 +187,74 @@ def keeps_counts(condition: str) -> bool:
     return not transforms or transforms == ("shuffle",) or (len(transforms) == 1 and "noise" in transforms[0])
 
 
-def _above_floor(condition: str) -> bool:
-    """Whether a condition has the tokens of its corpus in an order that is not wholly random."""
-    return keeps_counts(condition) and Condition.parse(condition).transform != "shuffle"
+#: Ends of the names of the columns of an effect.
+_ENDS = ("", "_low", "_high", "_p")
 
 
-def plain_rests(table: pd.DataFrame) -> pd.DataFrame:
-    """``matched_rests`` of DNA as it is, at every budget and model of the table, one below the other."""
-    found = [plain_only(matched_rests(table, x)) for x in settings_of(table)]
-    return pd.concat(found, ignore_index=True)
-
-
-def plain_only(rests: pd.DataFrame) -> pd.DataFrame:
-    """The rows of conditions without a transform."""
-    return rests[~rests["condition"].map(is_control).astype(bool)]
-
-
-def _row(own: Members, ways: Sequence[Any]) -> dict[str, Any]:
-    """The numbers of a rest, from its matches: above floors first, per token first."""
-    main, mean = ways[0], own.mean(0)
-    rests = [way.rest for way in ways]
-    ratios = [way.ratio for way in ways if way.ratio is not None]
-    sign = np.sign(main.rest.value)
+def _gap(
+    points: Mapping[str, pd.DataFrame], plain: str, ladder: Sequence[str], dna: str, floors: Sequence[str] | None
+) -> dict[str, Any] | None:
+    """The numbers of a gap, on every scale; None where no text gains what DNA does."""
+    text = dict(zip(ladder, _paired(*(points[name] for name in ladder)), strict=True))
+    others = _paired(*(points[name] for name in (dna, *(floors or ())[1:])))
+    pair = (text[floors[0]], others[1]) if floors else None
+    if min(map(len, (text[plain], others[0]))) < 2:
+        return None
+    ways = [gap_at_equal_gain(text[plain], list(text.values()), others[0], scale, pair) for scale in Scale]
+    known = [way for way in ways if way is not None]
+    if len(known) < len(ways):
+        return None
+    main, mean, shares = known[0], others[0].mean(0), [way.gone.value for way in known]
     return {
-        "gain": float(mean[0]), "own": float(mean[1]), "beside": main.beside, **main.rest._asdict(),
-        **dict(zip(RATIO, main.ratio[:3] if main.ratio else (np.nan,) * 3, strict=True)),
-        "ways": len(ways),
-        "agree": sum(np.sign(rest.value) == sign and rest.p <= 1 - LEVEL for rest in rests),
-        "p_worst": max((rest.p for rest in rests), key=lambda p: np.inf if np.isnan(p) else p),
-        "signs": len({np.sign(rest.value) for rest in rests}),
-        "same": bool(ratios) and all(one.low > MARGIN and one.high < 1 / MARGIN for one in ratios),
+        "gain": float(mean[0]), "text": float(text[plain].mean(0)[1]), "beside": main.beside,
+        "shuffled": float(pair[0].mean(0)[1]) if pair else np.nan, "dna": float(mean[1]), **_columns(main),
+        "least": min(shares), "most": max(shares),
+        "p_worst": max((way.half.p for way in known), key=lambda p: np.inf if np.isnan(p) else p),
+        "signs": len({np.sign(way.half.value) for way in known}),
     }  # fmt: skip
 
 
-def _left(row: pd.Series) -> str:
-    """What a rest says: that it is there in all ways, that the two are the same on every scale, or neither."""
+def _columns(gap: Gap) -> dict[str, float]:
+    effects = dict(zip(PARTS, (gap.whole, gap.gone, gap.floors, gap.left), strict=True))
+    return {
+        f"{part}{end}": value
+        for part, effect in effects.items()
+        for end, value in zip(_ENDS, effect or [np.nan] * 4, strict=True)
+    }
+
+
+def _said(row: pd.Series) -> str:
+    """What a gap's row says: that there is none, that more or less than a half is gone, or neither."""
+    if not row["gap_p"] <= 1 - LEVEL:
+        return NO_GAP
     if row["p_holm"] <= 1 - LEVEL and row["signs"] == 1:
-        return HIGHER if row["value"] > 0 else LOWER
-    return SAME if row["same"] else UNDECIDED
+        return MORE if row["gone"] > 0.5 else LESS
+    return UNDECIDED
+
+
+def _paired(*samples: Any) -> list[Members]:
+    """Numbers of the members that all have, side by side: rows by member, (members, ...) each."""
+    both = sorted(set.intersection(*(set(sample.index) for sample in samples)))
+    return [sample.loc[both].to_numpy("float64") for sample in samples]
 
 
 def _points(
-    numbers: Mapping[tuple[str, str], NDArray[np.float64]], table: pd.DataFrame, name: str, metric: str
-) -> Members:
-    """Gain, measure and symbols a token of the members, shape (members, 3)."""
+    numbers: Mapping[tuple[str, str], pd.Series], table: pd.DataFrame, name: str, metric: str
+) -> pd.DataFrame:
+    """Gain, measure and symbols a token of the members, a row each."""
     rates = table[(table["condition"] == name) & table["metric"].isin(["entropy_rate", "entropy_per_token"])]
     values = rates.drop_duplicates("metric").set_index("metric")["value"]
     symbols = float(values["entropy_per_token"] / values["entropy_rate"])
-    gains = numbers[name, GAIN]
-    return np.stack([gains, numbers[name, metric], np.full(len(gains), symbols)], axis=1)
+    both = pd.concat([numbers[name, GAIN], numbers[name, metric]], axis=1, join="inner")
+    return both.assign(symbols=symbols)
 
 
-def _numbers(table: pd.DataFrame, x: str) -> dict[tuple[str, str], NDArray[np.float64]]:
-    """(condition, measure) -> one number a trained member, where there are two or more."""
+def _numbers(table: pd.DataFrame, x: str) -> dict[tuple[str, str], pd.Series]:
+    """(condition, measure) -> one number a trained member, by member, where there are two or more."""
     rows = table[(table["axis"] == AXIS).fillna(False) & (table["x"] == x).fillna(False)]
     rows = rows[(rows["state"] == "trained").fillna(False) & rows["member"].notna()]
     found = {
-        (str(name), str(metric)): own.sort_values("member")["value"].to_numpy("float64")
+        (str(name), str(metric)): own.set_index("member")["value"].sort_index()
         for (name, metric), own in rows.groupby(["condition", "metric"], sort=False)
     }
     found = {key: values for key, values in found.items() if len(values) > 1 and (key[0], GAIN) in found}

@@ -1,20 +1,22 @@
-"""Is it the entropy? Contrasts of doses, and what is left between DNA and text that gains as much from context.
+"""Is it the entropy? Effects of less context, and what of the gap between text and DNA is gone at equal gain.
 
-Ensembles of two conditions have the same seeds of initial weights, but what their members learn has hardly
-anything in common for that: they are taken for independent. Every number is a function of means over members, so
-that the jackknife for several samples gives its error: leave out one member of one ensemble at a time, square the
-differences, and add the ensembles' variances (Arvesen, 1969); degrees of freedom are Welch's (1947) and
-Satterthwaite's (1946). Where several tests must all speak, the largest of their p-values is that of the whole
-(Berger, 1982); over the measures of one question they are Holm's (1979), whatever their dependence.
+The doses of one condition share their seeds, member by member: with these the members are *paired*. Text and DNA
+share none. Every number is a function of means over members, and its error is the jackknife's for several samples
+(Arvesen, 1969): leave out one member of text, from all of its doses at once, then one of DNA; square the
+differences and add both variances. For a difference of two doses that is the paired t-test, for one of text and
+DNA Welch's (1947), whose degrees of freedom (Satterthwaite, 1946) it has. The interval of a share of a gap is
+Fieller's (1954): every share r for which *part - r gap* is not told from zero. Over the measures of one question
+p-values are Holm's (1979), whatever their dependence; where several tests must all speak, the largest of their
+p-values is that of the whole (Berger, 1982).
 """
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import optimize, special
 
 from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED, Estimate, of_whole
 from gfm_utils.analyses.intervals import LEVEL
@@ -22,8 +24,10 @@ from gfm_utils.analyses.intervals import LEVEL
 Members = npt.NDArray[np.float64]  # (members, quantities)
 #: Context gains, in bits per token, that are closer than this are taken for the same.
 LEAST_GAP = 0.02
-#: A function of each ensemble's means, (quantities,) each.
-Statistic = Callable[..., float]
+#: A function of each ensemble's means, (quantities,) each: a number, or some.
+Statistic = Callable[..., Any]
+#: Ensembles whose members belong together, the first of one to the first of the others.
+Paired = Sequence[Members]
 
 
 class Scale(StrEnum):
@@ -52,45 +56,97 @@ class Effect(NamedTuple):
     p: float
 
 
-class Match(NamedTuple):
-    """A measure beside what another kind of corpus has at equal gain.
+class Gap(NamedTuple):
+    """The gap between two kinds of corpus in a measure, and what becomes of it.
 
     Attributes:
-        rest: what is left, above the floors if there are any.
-        beside: the other kind's measure at that gain.
-        ratio: of what both have above their floors, or None without floors; NaN where what the other has is not
-            told from nothing.
+        whole: the measure of the first kind less that of the second.
+        beside: the measure of the first kind where it gains as little from its context as the second.
+        gone: share of the gap that is gone there; NaN, with its ends, where the gap is not told from zero.
+        half: whether that is more than a half: the share of the gap that is gone less one half, in the measure's
+            units, with its p-value.
+        floors: share of the gap that is there without any context, between both kinds in random order; None
+            without these.
+        left: share that neither explains; None without floors.
     """
 
-    rest: Effect
+    whole: Effect
     beside: float
-    ratio: Effect | None = None
+    gone: Effect
+    half: Effect
+    floors: Effect | None = None
+    left: Effect | None = None
 
 
-def jackknife(statistic: Statistic, samples: Sequence[Members]) -> Effect:
-    """A function of the means of independent ensembles; without interval and p-value (NaN) where it is undefined.
+def jackknife(statistic: Statistic, *groups: Paired) -> Effect:
+    """A function of the means of ensembles; without interval and p-value (NaN) where it is undefined.
 
     Args:
-        statistic: takes the means of each ensemble, shape (quantities,) each.
-        samples: numbers of the members, shape (members, quantities) each; two members at least.
+        statistic: takes the means of each ensemble, shape (quantities,) each, in the order of the groups.
+        groups: ensembles, shape (members, quantities) each, of two members or more; those of one group are paired,
+            and have as many members.
     """
-    means = [sample.mean(0) for sample in samples]
-    value, variances, freedoms = statistic(*means), [], []
-    for place, sample in enumerate(samples):
-        count = len(sample)
-        left = (sample.sum(0) - sample) / (count - 1)
-        others = np.array([statistic(*means[:place], one, *means[place + 1 :]) for one in left])
-        variances.append((count - 1) / count * float(np.square(others - others.mean()).sum()))
-        freedoms.append(count - 1)
+    value, left = _left_out(statistic, groups)
+    return _tested(float(value), left)
+
+
+def share_of_gap(both: Statistic, *groups: Paired) -> Effect:
+    """A part over the whole, with Fieller's interval; NaN where the whole is not told from zero.
+
+    Args:
+        both: takes means as of ``jackknife``; gives the part and the whole, shape (2,).
+        groups: as of ``jackknife``.
+
+    Returns:
+        The ratio, the ends of the interval of all r for which the jackknife does not tell *part - r whole* from
+        zero, and the p-value of no part (r = 0).
+    """
+    value, left = _left_out(both, groups)
+
+    def beyond(share: float) -> float:
+        """How far the test of that share is from its limit, below zero inside of the interval."""
+        test = _tested(float(value[0] - share * value[1]), [one[:, 0] - share * one[:, 1] for one in left])
+        return abs(test.value) - (test.high - test.value)
+
+    whole = _tested(float(value[1]), [one[:, 1] for one in left])
+    part = _tested(float(value[0]), [one[:, 0] for one in left])
+    if not whole.p <= 1 - LEVEL or np.isnan(part.p):
+        return Effect(*[np.nan] * 4)
+    ratio, ends = float(value[0] / value[1]), []
+    for side in (-1, 1):
+        step = max((part.high - part.value) / abs(whole.value), 1e-9)
+        while beyond(ratio + side * step) <= 0:  # ends, as the whole is told from zero
+            step *= 2
+        ends.append(float(optimize.brentq(beyond, ratio, ratio + side * step)) if beyond(ratio) < 0 else ratio)
+    return Effect(ratio, *ends, part.p)
+
+
+def _left_out(statistic: Statistic, groups: Sequence[Paired]) -> tuple[Any, list[Members]]:
+    """The statistic, and what it is without each member of each group, shape (members, ...) each."""
+    means = [sample.mean(0) for group in groups for sample in group]
+    found, place = [], 0
+    for group in groups:
+        without = [(sample.sum(0) - sample) / (len(sample) - 1) for sample in group]
+        after = means[place + len(group) :]
+        found.append(np.array([statistic(*means[:place], *own, *after) for own in zip(*without, strict=True)]))
+        place += len(group)
+    return statistic(*means), found
+
+
+def _tested(value: float, left: Sequence[Members]) -> Effect:
+    """The value with interval and p-value, from what it is without each member of each group."""
+    counts = [len(one) for one in left]
+    spreads = [float(np.square(one - one.mean()).sum()) for one in left]
+    variances = [(count - 1) / count * spread for count, spread in zip(counts, spreads, strict=True)]
     total = sum(variances)
     if not np.isfinite(total):
         return Effect(value, np.nan, np.nan, np.nan)
     if not total > 0:
         return Effect(value, value, value, float(value == 0))
-    freedom = total**2 / sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
+    freedom = total**2 / sum(own**2 / (count - 1) for own, count in zip(variances, counts, strict=True))
     error = float(np.sqrt(total))
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * error
-    return Effect(value, value - reach, value + reach, float(2 * stats.t.sf(abs(value) / error, freedom)))
+    reach = float(special.stdtrit(freedom, 0.5 + LEVEL / 2)) * error
+    return Effect(value, value - reach, value + reach, float(2 * special.stdtr(freedom, -abs(value) / error)))
 
 
 def ratio(part: Estimate, whole: Estimate) -> Estimate:
@@ -99,77 +155,80 @@ def ratio(part: Estimate, whole: Estimate) -> Estimate:
     return of_whole(float(above.mean() / below.mean()), (above.sum() - above) / (below.sum() - below))
 
 
-def matched(
-    at: Members,
+def gap_at_equal_gain(
+    plain: Members,
     ladder: Sequence[Members],
+    other: Members,
     scale: Scale = Scale.TOKEN,
     floors: tuple[Members, Members] | None = None,
-) -> Match | None:
-    """How much a measure differs from what another kind of corpus has at the same context gain.
+) -> Gap | None:
+    """What of the gap between two kinds of corpus is gone where the first gains as little as the other.
 
-    The other kind's measure at that gain lies on the line between the two doses around it; between doses that
-    gain the same, within ``LEAST_GAP`` bits per token, it is their mean, and below the least by no more than that
-    it is the least's.
+    The first kind's measure there lies on the line between the two doses around the other's gain; between doses
+    that gain the same, within ``LEAST_GAP`` bits per token, it is their mean, and below the least by no more than
+    that it is the least's.
 
     Args:
-        at: gain (bits per token), measure, and symbols a token of the members, shape (members, 3).
-        ladder: the same of each dose of the other kind.
-        scale: of the gain, on which the two are matched and the line is straight.
-        floors: the same of both kinds where nothing is to be learned from context; the difference of their
-            measures is then no part of the rest, and ``Match.ratio`` is of what lies above them.
+        plain: gain (bits per token), measure, and symbols a token of the first kind's members, as that corpus is;
+            shape (members, 3).
+        ladder: the same of its doses, ``plain`` among them, paired with it.
+        other: the same of the other kind, which is not paired with it.
+        scale: of the gain, on which the line is straight.
+        floors: the same of both kinds where nothing is to be learned from context, each paired with its own.
 
     Returns:
-        The match; None where the gain is outside of the ladder's.
+        None where the other's gain is outside of the ladder's.
     """
+    around = _around(ladder, other, scale)
+    if around is None:
+        return None
+    below, above, fixed = around
+    pairs = [below, above, plain], [other]
+    if floors is not None:
+        pairs = [*pairs[0], floors[0]], [*pairs[1], floors[1]]
+
+    def parts(*means: Members) -> Members:
+        """The gap; what is gone of it; what is there without context; what is left."""
+        first, second = means[: len(pairs[0])], means[len(pairs[0]) :]
+        share = _share(scale, second[0], first[0], first[1], fixed)
+        here = first[0][1] + share * (first[1][1] - first[0][1])
+        whole, gone = first[2][1] - second[0][1], first[2][1] - here
+        bare = first[3][1] - second[1][1] if floors is not None else np.nan
+        return np.array([whole, gone, bare, whole - gone - bare])
+
+    def share_of(place: int) -> Effect:
+        return share_of_gap(lambda *means: parts(*means)[[place, 0]], *pairs)
+
+    whole = jackknife(lambda *means: parts(*means)[0], *pairs)
+    sign = 1 if whole.value > 0 else -1  # above zero: more than a half, whichever kind has more
+    half = jackknife(lambda *means: sign * (parts(*means)[1] - parts(*means)[0] / 2), *pairs)
+    value = parts(*(sample.mean(0) for pair in pairs for sample in pair))
+    beside = float(plain.mean(0)[1] - value[1])
+    further = (None, None) if floors is None else (share_of(2), share_of(3))
+    return Gap(whole, beside, share_of(1), half, *further)
+
+
+def _around(
+    ladder: Sequence[Members], other: Members, scale: Scale
+) -> tuple[Members, Members, float | None] | None:
+    """The doses around a gain, and where between them it is if that does not depend on the members."""
     steps = sorted(ladder, key=lambda one: float(one[:, 0].mean()))
     means = np.array([one.mean(0) for one in steps])
-    gains, here = np.array([scale.of(mean) for mean in means]), scale.of(at.mean(0))
+    gains, here = np.array([scale.of(mean) for mean in means]), scale.of(other.mean(0))
     least = scale.of(np.array([means[0][0] - LEAST_GAP, 0.0, means[0][2]]))
-    if not least <= here <= gains[-1]:
+    if len(steps) < 2 or not least <= here <= gains[-1]:
         return None
     upper = min(max(1, int(np.searchsorted(gains, here))), len(gains) - 1)
     close = means[upper][0] - means[upper - 1][0] < LEAST_GAP
-    fixed = 0.0 if here < gains[0] else 0.5 if close else None
-
-    def beside(own: Members, below: Members, above: Members) -> float:
-        ends = scale.of(below), scale.of(above)
-        if fixed is not None or ends[0] == ends[1]:  # without some member both may be at the least of the scale
-            share = 0.5 if fixed is None else fixed
-        else:
-            share = (scale.of(own) - ends[0]) / (ends[1] - ends[0])
-        return float(below[1] + share * (above[1] - below[1]))
-
-    around = [at, steps[upper - 1], steps[upper]]
-    if floors is None:
-        return Match(
-            jackknife(lambda own, *two: float(own[1]) - beside(own, *two), around), beside(*_means(around))
-        )
-    # A floor may be one of the ensembles around, and then varies with it.
-    places = [next((i for i, one in enumerate(around) if one is floor), None) for floor in floors]
-    further = [floor for floor, place in zip(floors, places, strict=True) if place is None]
-
-    def above_floors(*parts: Members) -> tuple[float, float]:
-        others = iter(parts[3:])
-        own_floor, floor = (next(others) if place is None else parts[place] for place in places)
-        return float(parts[0][1] - own_floor[1]), beside(*parts[:3]) - float(floor[1])
-
-    def rest(*parts: Members) -> float:
-        own, other = above_floors(*parts)
-        return own - other
-
-    def ratio_of(*parts: Members) -> float:
-        own, other = above_floors(*parts)
-        return own / other if other else np.nan
-
-    every = [*around, *further]
-    whole = jackknife(lambda *parts: above_floors(*parts)[1], every)
-    told = whole.p <= 1 - LEVEL  # a share of what may be nothing has no interval
-    share = jackknife(ratio_of, every) if told else Effect(*[np.nan] * 4)
-    return Match(jackknife(rest, every), beside(*_means(around)), share)
+    return steps[upper - 1], steps[upper], 0.0 if here < gains[0] else 0.5 if close else None
 
 
-def _means(samples: Sequence[Members]) -> list[Members]:
-    return [sample.mean(0) for sample in samples]
+def _share(scale: Scale, own: Members, below: Members, above: Members, fixed: float | None) -> float:
+    """Where between two doses a gain is; without some member both may be at the least of the scale."""
+    ends = scale.of(below), scale.of(above)
+    if fixed is not None or ends[0] == ends[1]:
+        return 0.5 if fixed is None else fixed
+    return (scale.of(own) - ends[0]) / (ends[1] - ends[0])
 
 
 def outcome(effects: Sequence[Effect], corrected: float, above: bool) -> str:

@@ -102,7 +102,7 @@ def at_equal_gain(first: Floats, second: Floats) -> tuple[float, float, float, E
         _, left, right = both(*means)
         return left - right
 
-    return gain, own, other, jackknife(apart, flat)
+    return gain, own, other, jackknife(apart, *([one] for one in flat))
 
 
 def pairs_of(table: pd.DataFrame) -> Iterator[tuple[str, Run, Run]]:

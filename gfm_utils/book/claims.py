@@ -10,7 +10,6 @@ from gfm_utils.analyses import recorded_doses
 from gfm_utils.analyses.gate import learned, learned_share, tokens_read
 from gfm_utils.analyses.verdicts import POWER, check_claims, detectable
 from gfm_utils.book.answers import causal_verdicts
-from gfm_utils.errors import GfmError
 from gfm_utils.figures.claims import NOTHING, measures_table, verdict_table
 from gfm_utils.figures.numbers import percentage
 from gfm_utils.provenance import RecordedRun, recorded_runs
@@ -106,9 +105,5 @@ def warning(profiles: Collection[str]) -> str:
 
 
 def front_page_verdicts() -> str:
-    """Markdown table of the causal test, from its recorded run; a sentence if that is not there."""
-    try:
-        frame, _ = recorded_doses()
-    except GfmError:
-        return "The causal test is not recorded yet: `python benchmarks/dose_response.py` does it.\n"
-    return causal_verdicts(frame)
+    """The causal finding as a sentence and a Markdown table, from its recorded runs, if there are any."""
+    return causal_verdicts(recorded_doses()[0])

@@ -40,9 +40,9 @@ from gfm_utils.figures.disagreement import (
 from gfm_utils.figures.dose import (
     dose_chart,
     effects_table,
+    gap_table,
+    gaps_over_training,
     main_chart,
-    rests_over_training,
-    rests_table,
     sweep_chart,
 )
 from gfm_utils.figures.entropy import (
@@ -100,6 +100,8 @@ __all__ = [
     "feature_chart",
     "flow_chart",
     "gain_chart",
+    "gap_table",
+    "gaps_over_training",
     "jolt_chart",
     "layer_agreement_chart",
     "layer_cka_chart",
@@ -123,8 +125,6 @@ __all__ = [
     "rate_overview",
     "recipe_table",
     "reliability_chart",
-    "rests_over_training",
-    "rests_table",
     "separation_chart",
     "share_chart",
     "shared_overview",

@@ -1,6 +1,6 @@
-"""Charts and tables of the causal test: measures over doses of entropy, effects, rests, the tokenizer sweep."""
+"""Charts and tables of the causal test: measures over doses, effects, parts of the gap, the tokenizer sweep."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 
 import altair as alt
@@ -12,13 +12,10 @@ from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import AXIS, GAIN, MEASURES
 from gfm_utils.analyses.effects import (
     CHECKS,
-    HIGHER,
-    LOWER,
+    NO_GAP,
     PRIMARY,
-    SAME,
     keeps_counts,
     kind_of,
-    plain_only,
     settings_of,
     verdict_setting,
 )
@@ -37,8 +34,9 @@ ACROSS = {
 }
 #: The measures of the main figure, one for each of the paper's claims.
 MAIN = ("output_entropy_share", "js_distance", "topk_overlap_corrected", "fisher_share")
-#: What a rest says, for people.
-LEFT = {HIGHER: "DNA higher", LOWER: "DNA lower", SAME: "the same", UNDECIDED: "undecided"}
+#: What is said where there is no recorded run, and where text and DNA have no gain in common.
+NOT_RECORDED = "The causal test is not recorded yet: `python benchmarks/dose_response.py` records it."
+NO_MATCH = "No text of this run gains as little, or as much, as its DNA does: nothing is matched."
 #: What the contrasts say of a measure, for people.
 SAID = {FOR: "yes", AGAINST: "**no, the opposite**", UNDECIDED: "undecided", NOT_TESTED: "not testable here"}
 #: State of the rows that draw the line through the doses of text, straight where the match is.
@@ -159,12 +157,14 @@ def _layers(
     ]
 
 
-def main_chart(table: pd.DataFrame) -> alt.VConcatChart:
+def main_chart(table: pd.DataFrame) -> alt.VConcatChart | Markdown:
     """Four measures, one for each of the paper's claims, against the context gain, where the verdicts are made.
 
     Args:
-        table: of ``dose_response``.
+        table: of ``dose_response``; of an empty one a sentence says that nothing is recorded.
     """
+    if table.empty:
+        return Markdown(NOT_RECORDED)
     rows = dose_rows(table)
     rows = rows[rows["metric"].isin(MAIN) & (rows["setting"] == setting_name(verdict_setting(table)))]
     rows = _with_line(rows[rows["state"].isin(["trained", "untrained"])], "gain")  # other nulls are far away
@@ -178,12 +178,14 @@ def main_chart(table: pd.DataFrame) -> alt.VConcatChart:
     return themed(alt.vconcat(*charts))
 
 
-def dose_chart(table: pd.DataFrame) -> alt.LayerChart:
+def dose_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     """Any measure against context gain or entropy: the reader chooses measure, axis, budget and model.
 
     Args:
-        table: of ``dose_response``.
+        table: of ``dose_response``; of an empty one a sentence says that nothing is recorded.
     """
+    if table.empty:
+        return Markdown(NOT_RECORDED)
     rows = dose_rows(table)
     rows["joined"] = _joined(rows)
     settings = [setting_name(x) for x in settings_of(table)]
@@ -254,58 +256,68 @@ def _tested(row: pd.Series, metric: str) -> str:
     return text if row["p"] <= 1 - LEVEL else f"({text})"
 
 
-def rests_table(rests: pd.DataFrame, conditions: Sequence[str] | None = None) -> Markdown:
-    """What is left of DNA's own beside text of the same context gain.
+def gap_table(parts: pd.DataFrame) -> Markdown:
+    """Each measure of text, of text at DNA's context gain and of DNA, and what of the gap is gone there.
 
     Args:
-        rests: of ``matched_rests``.
-        conditions: of DNA; None: those without a transform.
+        parts: of ``gap_parts``.
     """
-    rows = plain_only(rests) if conditions is None else rests[rests["condition"].isin(conditions)]
-    if rows.empty:
-        return Markdown("No text of this run gains as little, or as much, as its DNA does: there is no match.")
-    heads = ["Measure", "DNA", "is", "text of equal gain", "left", "DNA's share of text's", "told in", "so"]
-    lines = [f"| {' | '.join(heads)} |", "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"]
-    for metric in _primary_first(rows["metric"]):
-        for _, row in rows[rows["metric"] == metric].iterrows():
-            own, beside = (plain(row[name], MEASURES[metric].percent) for name in ("own", "beside"))
-            lines.append(
-                f"| {_measure_name(metric)} | `{dna_name(row['condition'])}` | {own} | {beside} | "
-                f"{_number(row, metric)} | {ratio_text(row)} | {row['agree']} of {row['ways']} ways | "
-                f"{LEFT[row['outcome']]} |"
-            )
+    if parts.empty:
+        return Markdown(NO_MATCH)
+    heads = ["Measure", "DNA", "text", "text at DNA's gain", "DNA", "text in random order", "gone at DNA's gain",
+             "on every scale", "there in random order", "left", "more than half gone?"]  # fmt: skip
+    lines = [f"| {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * 8 + " --- |"]
+    for metric in _primary_first(parts["metric"]):
+        for _, row in parts[parts["metric"] == metric].iterrows():
+            own = [_plain(row[name], metric) for name in ("text", "beside", "dna", "shuffled")]
+            told = row["outcome"] != NO_GAP
+            scales = f"{percentage(row['least'], 0)} to {percentage(row['most'], 0)}" if told else "–"
+            said = "by construction" if metric in CHECKS else row["outcome"]
+            cells = [
+                *own,
+                share_text(row, "gone"),
+                scales,
+                share_text(row, "floors"),
+                share_text(row, "left"),
+                said,
+            ]
+            lines.append(f"| {_measure_name(metric)} | `{dna_name(row['condition'])}` | {' | '.join(cells)} |")
     return Markdown("\n".join(lines))
 
 
-def rests_over_training(rests: pd.DataFrame) -> Markdown:
-    """What is left of DNA's own in the primary measures, at every budget and model.
+def gaps_over_training(parts: pd.DataFrame) -> Markdown:
+    """What of the gap is gone at DNA's context gain in the primary measures and in the checks, in all trainings.
 
     Args:
-        rests: of ``plain_rests``.
+        parts: of ``all_gap_parts``.
     """
-    rows = rests[rests["metric"].isin(PRIMARY)]
-    if rows.empty:
-        return Markdown("No text of this run gains as little, or as much, as its DNA does: there is no match.")
-    names = [name for name in PRIMARY if name in set(rows["metric"])]
-    lines = [
-        f"| Training | DNA | {' | '.join(MEASURES[name].text for name in names)} |",
-        "| --- | --- |" + " ---: |" * len(names),
-    ]
-    for (setting, condition), own in rows.groupby(["setting", "condition"], sort=False):
+    names = [name for name in (*PRIMARY, *CHECKS) if name in set(parts["metric"])]
+    if not names:
+        return Markdown(NO_MATCH)
+    heads = ["Training", "DNA", "its gain", *(MEASURES[name].text for name in names)]
+    lines = [f"| {' | '.join(heads)} |", "| --- | --- | ---: |" + " ---: |" * len(names)]
+    for (setting, condition), own in parts.groupby(["setting", "condition"], sort=False):
         found = own.set_index("metric")
-        cells = [
-            f"{_number(found.loc[name], name)}, {LEFT[found.loc[name, 'outcome']]}" if name in found.index else "–"
-            for name in names
-        ]
-        lines.append(f"| {setting_name(str(setting))} | `{dna_name(str(condition))}` | {' | '.join(cells)} |")
+        cells = [share_text(found.loc[name], "gone") if name in found.index else "–" for name in names]
+        gain = f"{own['gain'].iloc[0]:.2f}"
+        lines.append(
+            f"| {setting_name(str(setting))} | `{dna_name(str(condition))}` | {gain} | {' | '.join(cells)} |"
+        )
     return Markdown("\n".join(lines))
 
 
-def ratio_text(row: pd.Series) -> str:
-    """What DNA has above its floor, as a share of what text has above its own, with its interval."""
-    if pd.isna(row["ratio"]):
+def share_text(row: pd.Series, part: str) -> str:
+    """A part of a gap with its interval; that there is no gap, or a dash where it was not measured."""
+    if row["outcome"] == NO_GAP:
+        return NO_GAP
+    if pd.isna(row[part]):
         return "–"
-    return f"{percentage(row['ratio'], 0)} [{percentage(row['ratio_low'], 0)}, {percentage(row['ratio_high'], 0)}]"
+    value, low, high = (percentage(row[f"{part}{end}"], 0) for end in ("", "_low", "_high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _plain(value: float, metric: str) -> str:
+    return "–" if pd.isna(value) else plain(value, MEASURES[metric].percent)
 
 
 def dna_name(condition: str) -> str:

@@ -4,31 +4,31 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gfm_utils.analyses import disagreement, dose
+from gfm_utils.analyses import disagreement, dose, effects
 from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import ALIKE_DOSES, AXIS, DNA_DOSES, GAIN, MEASURES, TEXT_DOSES, dose_response, doses
 from gfm_utils.analyses.effects import (
-    HIGHER,
-    LOWER,
+    LESS,
+    MORE,
+    NO_GAP,
     PRIMARY,
     RECORDED,
-    SAME,
+    all_gap_parts,
     dose_effects,
+    gap_parts,
     keeps_counts,
     kind_of,
-    matched_rests,
-    plain_rests,
     recorded_doses,
     settings_of,
     verdict_setting,
 )
 from gfm_utils.analyses.intervals import holm, pseudo_values
-from gfm_utils.analyses.matching import Scale
 from gfm_utils.analyses.rates import LEAST_SEEN, TokenStore, both_sides, entropy_rate, rate_rows
 from gfm_utils.analyses.sweep import MATCHED, tokenizer_sweep
 from gfm_utils.corpora import Segment
 from gfm_utils.corpora.surrogates import MarkovChain
 from gfm_utils.entropy import token_entropy
+from gfm_utils.errors import GfmError
 from gfm_utils.figures.select import value_of
 from gfm_utils.tables import table
 from gfm_utils.tokens import Condition, prepare
@@ -195,14 +195,18 @@ def test_the_rate_of_a_chain_that_remembers_is_that_of_a_code(trained, small):
 WORLD = {
     "a@bpe9": 2.0, "a+noise0.3@bpe9": 0.8, "a+noise0.4@bpe9": 0.1, "a+shuffle@bpe9": 0.0,
     "b@kmer4": 0.5, "b+noise0.3@kmer4": 0.2, "b+shuffle@kmer4": 0.0,
-    "b+markov4t0.33@kmer4": 1.5, "b+markov4t0.33+noise0.3@kmer4": 0.7,
+    "b+markov4t0.33@kmer4": 1.5, "b+markov4t0.33+noise0.3@kmer4": 0.7, "b@bpe9": 0.6, "b+noise0.3@bpe9": 0.3,
 }  # fmt: skip
 SYMBOLS = 4.0
 
 
-def synthetic(offset=0.0, floor=0.0, signs=(-1, 1, 1), spread=1e-3, settings=("9|m",)):
-    """Measures that follow the gain (``signs``: as the paper says); DNA has a floor, and an offset above it."""
+def synthetic(offset=0.0, floor=0.0, signs=(-1, 1, 1), spread=1e-3, settings=("9|m",), common=0.0):
+    """Measures that follow the gain (``signs``: as the paper says); DNA has a floor, and an offset above it.
+
+    ``common`` is the spread that the doses of a corpus have in common, member by member.
+    """
     rng, rows = np.random.default_rng(0), []
+    shared = {(name, metric): rng.normal(0, common, 5) for name in "ab" for metric in (GAIN, *PRIMARY)}
     for name, gain in WORLD.items():
         dna = name[0] == "b"
         rate = {"condition": name, "axis": "source", "x": "code"}
@@ -218,21 +222,22 @@ def synthetic(offset=0.0, floor=0.0, signs=(-1, 1, 1), spread=1e-3, settings=("9
                 **{metric: sign * (0.2 * gain + own) for metric, sign in zip(PRIMARY, signs, strict=True)},
             }
             rows += [
-                {**base, "metric": metric, "member": i + 1, "value": value + rng.normal(0, spread)}
+                {**base, "metric": metric, "member": i, "value": value + rng.normal(0, spread) + also}
                 for metric, value in values.items()
-                for i in range(5)
+                for i, also in enumerate(shared[name[0], metric], 1)
             ]
     return table(rows)
 
 
 def test_effects_of_a_known_world():
     frame = synthetic()
-    assert settings_of(frame) == ["9|m"] and list(kind_of(frame).values()) == ["text"] * 4 + ["dna"] * 5
+    assert settings_of(frame) == ["9|m"] and list(kind_of(frame).values()) == ["text"] * 4 + ["dna"] * 7
     effects = dose_effects(frame, "9|m")
     share = effects[effects["metric"] == "fisher_share"].set_index("more")
     assert share.loc["a+noise0.3@bpe9", "value"] == pytest.approx(0.2 * -1.2, abs=0.01)
     assert share.loc["b+noise0.3@kmer4", "value"] == pytest.approx(0.2 * -0.3, abs=0.01)
     assert share.loc["b+markov4t0.33+noise0.3@kmer4", "less"] == "b+markov4t0.33@kmer4"
+    assert share.loc["b+noise0.3@bpe9", "less"] == "b@bpe9" and len(share) == 4  # each tokenizer by itself
     assert set(effects["outcome"]) == {FOR}
     worst = effects.groupby("metric")["p"].max()[list(PRIMARY)]
     corrected = effects.drop_duplicates("metric").set_index("metric")["p_holm"]
@@ -242,65 +247,71 @@ def test_effects_of_a_known_world():
     assert turned.loc[list(PRIMARY), "outcome"].to_dict() == said
 
 
-def test_rests_of_a_known_world():
-    """In a world that is straight in bits per token: no rest, the same; then an offset."""
-    share = matched_rests(synthetic(), "9|m").set_index(["metric", "condition"]).loc["fisher_share"]
-    assert share["value"].tolist() == pytest.approx([0] * len(share), abs=0.003)
-    one = share.loc["b@kmer4"]
+def test_what_doses_have_in_common_is_no_error_of_their_contrast():
+    """Members that share their seeds are compared one by one."""
+    effects = dose_effects(synthetic(common=0.5), "9|m").set_index(["metric", "more"])
+    assert effects["p"].max() < 1e-6
+    assert effects.loc[("fisher_share", "a+noise0.3@bpe9"), "value"] == pytest.approx(-0.24, abs=0.01)
+
+
+def test_parts_of_a_gap_of_a_known_world():
+    """In a world that is straight in bits per token all of the gap is gone; with an offset, less of it."""
+    parts = gap_parts(synthetic(), "9|m").set_index(["metric", "condition"])
+    assert set(parts.index) == {(metric, name) for metric in PRIMARY for name in ("b@kmer4", "b@bpe9")}
+    one = parts.loc["fisher_share", "b@kmer4"]
     assert one["gain"] == pytest.approx(0.5, abs=0.01) and one["beside"] == pytest.approx(0.1, abs=0.003)
-    assert one["ratio"] == pytest.approx(1, abs=0.05) and one["ways"] == 2 * len(Scale)
-    shifted = matched_rests(synthetic(0.2), "9|m")
-    own = shifted[shifted["metric"] == "fisher_share"].set_index("condition").loc["b@kmer4"]
-    assert own["value"] == pytest.approx(0.2, abs=0.01) and own["ratio"] == pytest.approx(3, abs=0.1)
-    assert own["outcome"] == HIGHER and own["agree"] == own["ways"] and own["p_holm"] < 0.05
-    below = shifted[shifted["metric"] == "js_distance"].set_index("condition").loc["b@kmer4"]
-    assert below["outcome"] == LOWER
-    over_training = plain_rests(synthetic(0.2, settings=("9|m", "5|m")))
+    assert one["text"] == pytest.approx(0.4, abs=0.003) and one["dna"] == pytest.approx(0.1, abs=0.003)
+    assert one["shuffled"] == pytest.approx(0, abs=0.003) and one["gap"] == pytest.approx(0.3, abs=0.003)
+    assert one["gone_low"] < 1 < one["gone_high"] and one["least"] < one["gone"] <= one["most"]
+    assert one["floors"] == pytest.approx(0, abs=0.02) and one["left"] == pytest.approx(0, abs=0.02)
+    assert np.isnan(parts.loc["fisher_share", "b@bpe9"]["floors"])  # no DNA in random order
+    shifted = gap_parts(synthetic(-0.5, signs=(1, 1, 1)), "9|m").set_index(["metric", "condition"])
+    own = shifted.loc["fisher_share", "b@kmer4"]
+    assert own["gone"] == pytest.approx(0.3 / 0.8, abs=0.02) and own["left"] == pytest.approx(0.5 / 0.8, abs=0.02)
+    over_training = all_gap_parts(synthetic(settings=("9|m", "5|m")))
     assert over_training.drop_duplicates("setting")["setting"].tolist() == ["5|m", "9|m"]
-    assert set(over_training["condition"]) == {"b@kmer4"}
 
 
-def test_a_rest_that_floors_explain_is_none():
-    """DNA that has more even in random order has it not from its sequence: the ways disagree."""
-    floored = matched_rests(synthetic(floor=0.2), "9|m").set_index(["metric", "condition"]).loc["fisher_share"]
-    one = floored.loc["b@kmer4"]
-    assert one["value"] == pytest.approx(0, abs=0.003) and one["agree"] < one["ways"]
-    assert one["outcome"] not in (HIGHER, LOWER)
+def test_outcomes_of_a_gap():
+    """Said of the gap only where all scales say so, and never where there is none."""
+
+    def said(offset):
+        parts = gap_parts(synthetic(offset, signs=(1, 1, 1)), "9|m")
+        return set(parts.loc[parts["condition"] == "b@kmer4", "outcome"])
+
+    assert said(0.0) == {MORE}
+    assert said(-1.5) == {LESS}
+    assert said(-0.3) == {UNDECIDED}  # half of it per token, and another share on a logarithm
+    parts = gap_parts(synthetic(0.3, spread=0.05, signs=(1, 1, 1)), "9|m")  # DNA has as much as text
+    none = parts[parts["outcome"] == NO_GAP]
+    assert len(none) and (none["gap_p"] > 0.05).all()
+    assert none[["gone", "gone_low", "gone_high", "left"]].isna().all(axis=None)
 
 
-def test_same_needs_every_scale():
-    """Where only the gains per token match, a straight line on another scale says something else."""
-    frame = synthetic()
-    gains = frame[(frame["metric"] == GAIN) & frame["member"].notna()]
-    rests = matched_rests(frame, "9|m").set_index(["metric", "condition"])
-    ladder = {name: gain for name, gain in WORLD.items() if name[0] == "a"}
-    low, high = 0.1, 0.8  # around DNA's 0.5, and far apart: a line over logarithms is another one
-    assert {low, high} <= set(ladder.values()) and len(gains) == 5 * len(WORLD)
-    assert rests.loc[("fisher_share", "b@kmer4"), "outcome"] == UNDECIDED
-    near = frame.copy()
-    moved = near["condition"] == "a+noise0.4@bpe9"
-    near.loc[moved & (near["metric"] == GAIN), "value"] += 0.35
-    for metric, sign in zip(PRIMARY, (-1, 1, 1), strict=True):
-        near.loc[moved & (near["metric"] == metric), "value"] += sign * 0.2 * 0.35
-    found = matched_rests(near, "9|m").set_index(["metric", "condition"])
-    assert found.loc[("fisher_share", "b@kmer4"), "outcome"] == SAME
+def test_a_floor_is_no_part_of_what_is_left():
+    """DNA that has less even in random order has it from its token frequencies."""
+    parts = gap_parts(synthetic(floor=-0.2, signs=(1, 1, 1)), "9|m").set_index(["metric", "condition"])
+    one = parts.loc["fisher_share", "b@kmer4"]
+    assert one["floors"] == pytest.approx(0.2 / 0.5, abs=0.02) and one["left"] == pytest.approx(0, abs=0.02)
+    assert one["gone"] == pytest.approx(0.3 / 0.5, abs=0.02)
 
 
-def test_the_correction_of_dna_as_it_is_does_not_depend_on_the_controls():
-    """Neither does it hide a rest behind the number of controls that were recorded, nor they behind it."""
-    frame = synthetic(0.1)
-    rests = matched_rests(frame, "9|m")
-    fewer = matched_rests(frame[frame["condition"] != "b+markov4t0.33+noise0.3@kmer4"], "9|m")
-    plain = rests[rests["condition"] == "b@kmer4"].set_index("metric")["p_holm"]
-    pd.testing.assert_series_equal(plain, fewer[fewer["condition"] == "b@kmer4"].set_index("metric")["p_holm"])
-    assert len(fewer) < len(rests)
+def test_p_values_of_the_parts_are_corrected_for_the_measures():
+    frame = synthetic(spread=0.05)
+    parts = gap_parts(frame, "9|m")
+    for _, own in parts.groupby("condition"):
+        assert (own.sort_values("p_holm")["p_holm"].diff().dropna() >= 0).all()
+    fewer = gap_parts(frame[~frame["metric"].isin(PRIMARY[1:])], "9|m")
+    keys = ["metric", "condition"]
+    both = fewer.merge(parts, on=keys, suffixes=("_alone", ""))
+    assert (both["p_holm"] >= both["p_holm_alone"]).all() and (both["p_holm"] > both["p_holm_alone"]).any()
 
 
 def test_what_is_not_told_from_noise_is_undecided():
     """Neither a difference nor its absence is read from noise as large as the gap."""
     frame = synthetic(spread=0.3)
     assert set(dose_effects(frame, "9|m").loc[lambda rows: rows["metric"] != GAIN, "outcome"]) == {UNDECIDED}
-    assert set(matched_rests(frame, "9|m")["outcome"]) == {UNDECIDED}
+    assert set(gap_parts(frame, "9|m")["outcome"]) <= {UNDECIDED, NO_GAP}
 
 
 def test_all_contrasts_of_a_table_must_agree():
@@ -308,7 +319,7 @@ def test_all_contrasts_of_a_table_must_agree():
     against = (frame["condition"] == "b+noise0.3@kmer4") & (frame["metric"] == "fisher_share")
     frame.loc[against, "value"] += 0.2
     own = dose_effects(frame, "9|m").set_index("metric").loc["fisher_share"]
-    assert len(own) == 3 and set(own["outcome"]) == {UNDECIDED}
+    assert len(own) == 4 and set(own["outcome"]) == {UNDECIDED}
     fewer = dose_effects(frame[~against], "9|m").set_index("metric")  # one contrast of this measure is missing
     assert set(fewer.loc["fisher_share", "outcome"]) == {NOT_TESTED}
     assert set(fewer.loc["js_distance", "outcome"]) == {FOR}
@@ -317,9 +328,9 @@ def test_all_contrasts_of_a_table_must_agree():
 
 
 def test_verdicts_are_those_of_the_last_setting_with_most_contrasts():
-    frame = synthetic(settings=("5|m", "9|m", "20|m", "9|m|first run"))
-    assert settings_of(frame) == ["9|m|first run", "5|m", "9|m", "20|m"]
-    assert verdict_setting(frame) == "20|m"
+    frame = synthetic(settings=("5|m", "9|m", "20|m", "9|k"))
+    assert settings_of(frame) == ["9|k", "5|m", "9|m", "20|m"]
+    assert verdict_setting(frame) == "20|m" and verdict_setting(frame[:0]) == ""
     without = (frame["x"] == "20|m") & (frame["condition"] == "b+noise0.3@kmer4")
     assert verdict_setting(frame[~without]) == "9|m"
 
@@ -329,15 +340,24 @@ def test_what_keeps_the_counts_of_tokens():
     assert kept == [name for name in WORLD if "markov" not in name]
 
 
-def test_the_recorded_runs_are_one_table():
+def test_recorded_runs_are_one_table(monkeypatch):
+    """Whatever parts there are; the entropy of a condition is that of the last run that has it."""
+    frames = {name: synthetic(settings=(f"{steps}|m",)) for steps, name in enumerate(RECORDED[1:3], 5)}
+    frames[RECORDED[2]].loc[lambda rows: rows["axis"] == "source", "value"] *= 2
+
+    def recorded(name):
+        if name not in frames:
+            raise GfmError("not there")
+        return frames[name], {"seconds": 1}
+
+    monkeypatch.setattr(effects, "recorded", recorded)
     table, about = recorded_doses()
-    assert len(about) == 1 + len(RECORDED) and all(one["seconds"] > 0 for one in about)
+    assert len(about) == 2 and settings_of(table) == ["5|m", "6|m"]
     rates = table[(table["axis"] == "source").fillna(False)]
-    assert not rates.duplicated(["condition", "metric"]).any()
-    rows = table[(table["axis"] == AXIS).fillna(False) & table["member"].notna()]
-    assert (rows.groupby(["x", "condition", "metric"]).size() == 5).all()
-    assert rows.groupby("x")["condition"].nunique().nlargest(3).min() >= 12
-    assert not verdict_setting(table).endswith("first run")
+    assert len(rates) == 2 * len(WORLD) and rates["value"].max() == 4 * SYMBOLS
+    frames.clear()
+    table, about = recorded_doses()
+    assert table.empty and not about and gap_parts(table, "").empty and all_gap_parts(table).empty
 
 
 def test_sweep_matches_tokens_or_bases(trained, small):

@@ -8,7 +8,7 @@ import pytest
 
 from gfm_utils import figures
 from gfm_utils.analyses.dose import AXIS, GAIN
-from gfm_utils.analyses.effects import dose_effects, matched_rests, plain_rests
+from gfm_utils.analyses.effects import all_gap_parts, dose_effects, gap_parts
 from gfm_utils.book.answers import causal_answer, causal_verdicts
 from gfm_utils.figures.dose import ACROSS, LINE, dose_name, dose_rows, setting_name
 from gfm_utils.tables import table
@@ -95,7 +95,7 @@ def test_the_line_is_straight_between_the_doses_of_text(response):
 
 
 def test_tables_and_answer_say_what_the_numbers_say(response):
-    effects, rests = dose_effects(response, "90|toy"), matched_rests(response, "90|toy")
+    effects, parts = dose_effects(response, "90|toy"), gap_parts(response, "90|toy")
     lines = figures.effects_table(effects).data.splitlines()
     assert [line.partition("|")[2].partition("|")[0].strip() for line in lines[2:]] == [
         "**Jensen–Shannon distance between members**", "**encoder's share of the Fisher information**",
@@ -104,30 +104,46 @@ def test_tables_and_answer_say_what_the_numbers_say(response):
     share = lines[3]
     assert re.search(r"\| -2[34]\.\d \[-2\d\.\d, -2\d\.\d\] points \|", share) and share.endswith("| yes |")
     assert lines[2].endswith("| **no, the opposite** |") and lines[4].endswith("| by construction |")
-    left = figures.rests_table(rests).data.splitlines()
-    assert "| `as it is kmer4` | 0.300 | 0.05" in left[2] and "| +0.25" in left[2]
-    assert left[2].endswith("6 of 6 ways | DNA higher |")
-    assert re.search(r"\| (99|100|101)\s% \[", left[3]) and left[3].endswith("| the same |")
-    every = figures.rests_table(rests, list(GAINS)).data.splitlines()
-    assert len(every) == 2 + len(rests) > len(left)
-    over = figures.rests_over_training(plain_rests(response)).data.splitlines()
+    rows = figures.gap_table(parts).data.splitlines()
+    assert len(rows) == 2 + len(parts) == 4
+    assert rows[2].startswith(
+        "| **Jensen–Shannon distance between members** | `as it is kmer4` | 0.201 | 0.050 | 0.300 |"
+    )
+    assert rows[2].endswith("| less than half |")  # mixing moves it away from DNA
+    assert re.search(r"\| 40\.\d\u00a0% \| 10\.\d\u00a0% \| 10\.\d\u00a0% \| (-?0\.\d)\u00a0% \|", rows[3])
+    assert re.search(r"\| (99|100|101)\u00a0% \[\d+\u00a0%, 1\d\d\u00a0%\] \|", rows[3])
+    assert rows[3].endswith("| more than half |")
+    over = figures.gaps_over_training(all_gap_parts(response)).data.splitlines()
     assert [line.split("|")[1].strip() for line in over[2:]] == ["9 steps, toy", "90 steps, toy"]
-    assert over[2].endswith("points, the same |") and ", DNA higher |" in over[2]
+    assert over[2].split("|")[3].strip() == "0.50"
     said = causal_answer(response, response)
+    assert said.startswith("When the tokens of text are mixed")
+    assert re.search(r"\*\*(99|100|101)\u00a0% \[.*\]\*\* in the encoder's share of the Fisher information", said)
+    assert "(DNA as `kmer4`)." in said
     assert (
         "context moves text and DNA **as the paper says** in: encoder's share of the Fisher information." in said
     )
-    assert (
-        "in other trainings, encoder's share of the Fisher information: as the paper says (9 steps, toy)." in said
-    )
     assert "**the other way** in: Jensen–Shannon distance between members." in said
-    assert re.search(r"Jensen–Shannon distance between members: \*\*DNA higher: (59|60)\d\s% \[", said)
-    assert re.search(r"Fisher information: \*\*the same: (99|100|101)\s% \[", said)
-    verdicts = causal_verdicts(response).splitlines()
-    assert verdicts[2].startswith(
-        "| Jensen–Shannon distance between members | the other way | the other way (9 steps, toy) | DNA higher: 6"
+    verdicts = causal_verdicts(response)
+    assert said.startswith(verdicts.strip()) and "Training: 90 steps, toy." in verdicts
+    table = [line for line in verdicts.splitlines() if line.startswith("|")]
+    assert len(table) == 4 and table[2].endswith("| the other way<br>the other way (9 steps, toy) |")
+    assert re.search(
+        r"\| (-?0\.\d)\u00a0% beside 10\.\d\u00a0% \| as the paper says<br>as the paper says", table[3]
     )
-    assert "| as the paper says (9 steps, toy) | the same: " in verdicts[3] and len(verdicts) == 4
+
+
+def test_without_a_recorded_run_there_is_a_sentence(response):
+    empty = response[:0]
+    said = causal_answer(empty, response)
+    assert said.startswith("The causal test is not recorded yet") and "This run, small and live" in said
+    for found in (figures.main_chart(empty), figures.dose_chart(empty)):
+        assert "not recorded yet" in found.data
+    assert "nothing is matched" in figures.gap_table(gap_parts(empty, "")).data
+    assert "nothing is matched" in figures.gaps_over_training(all_gap_parts(empty)).data
+    assert "no pair of doses" in figures.effects_table(dose_effects(empty, "")).data
+    assert figures.provenance_note().data == ""
+    assert "there are no doses to compare" in causal_answer(empty, empty)
 
 
 def test_a_run_that_learned_nothing_says_so(response):
@@ -140,10 +156,9 @@ def test_a_run_that_learned_nothing_says_so(response):
 def test_one_kind_alone_says_so(response):
     text = response[response["condition"].str.startswith("a")]
     assert "no pair of doses" in figures.effects_table(dose_effects(text[text["x"] == "none"], "90|toy")).data
-    assert "no match" in figures.rests_table(matched_rests(text, "90|toy")).data
+    assert "nothing is matched" in figures.gap_table(gap_parts(text, "90|toy")).data
     said = causal_answer(text, text)
     assert "there is only text here" in said and "**lowers**: Jensen–Shannon distance between members;" in said
-    assert "no doses to compare" in said  # of the live run's contrasts
     assert "not testable here" in causal_verdicts(text)
     assert drawn(figures.dose_chart(text))
 

@@ -8,19 +8,18 @@ from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import GAIN, LEAST_GAIN, MEASURES
 from gfm_utils.analyses.effects import (
     CHECKS,
-    CONTRASTS,
+    NO_GAP,
     PRIMARY,
-    Contrasts,
+    all_gap_parts,
     dose_effects,
     kind_of,
-    matched_rests,
-    plain_only,
     settings_of,
     verdict_setting,
 )
 from gfm_utils.analyses.intervals import LEVEL
-from gfm_utils.figures.dose import KINDS, LEFT, dna_name, ratio_text, setting_name
-from gfm_utils.tokens import is_control
+from gfm_utils.figures.dose import KINDS, NO_MATCH, NOT_RECORDED, dna_name, setting_name, share_text
+from gfm_utils.figures.numbers import percentage, plain
+from gfm_utils.tokens import Condition
 
 _SAID = {
     FOR: "as the paper says",
@@ -34,117 +33,119 @@ _MOVES = {
     UNDECIDED: "moves text and DNA **neither way for certain** in",
     NOT_TESTED: "could not be tested here in",
 }
+_SHORT = {
+    "js_distance": "their disagreement",
+    "topk_overlap_corrected": "the neighbours that their embeddings share",
+    "fisher_share": "the encoder's share of the Fisher information",
+}
 
 
 def causal_answer(recorded: pd.DataFrame, live: pd.DataFrame) -> str:
-    """What more entropy does, and what is left of DNA's own, in the recorded runs and in this one.
+    """What of the gap between text and DNA is gone at equal context gain, and what this run's few doses say.
 
     Args:
-        recorded: table of ``dose_response``, of all doses.
+        recorded: table of ``dose_response``, of all doses; empty where none is recorded.
         live: the same of this run's few.
     """
-    lines = [*_lines("Recorded runs", recorded, CONTRASTS), "", *_lines("This run, smaller", live, CONTRASTS)]
-    return "\n".join(lines)
+    return "\n".join([causal_verdicts(recorded), *_live(live)])
 
 
 def causal_verdicts(recorded: pd.DataFrame) -> str:
-    """The causal verdicts as a Markdown table for the front page: each primary measure, its outcome, and the rest.
+    """The causal finding in a sentence, and as a Markdown table of the primary measures.
 
     Args:
         recorded: table of ``dose_response``; the verdicts are those of ``verdict_setting``, with those of other
             trainings beside them.
     """
-    x = verdict_setting(recorded)
+    if recorded.empty:
+        return NOT_RECORDED + "\n"
+    x, parts = verdict_setting(recorded), all_gap_parts(recorded)
+    parts = parts[parts["metric"].isin(PRIMARY)]
+    here = parts[parts["setting"] == x]
     effects = dose_effects(recorded, x).drop_duplicates("metric").set_index("metric")["outcome"]
-    plain = plain_only(matched_rests(recorded, x))
-    names = list(dict.fromkeys(plain["condition"]))
-    heads = ["Measure", "With less predictable context", "In other trainings"]
-    heads += [f"DNA (`{dna_name(name)}`) beside text of equal context gain" for name in names]
-    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
-    found, others = plain.set_index(["metric", "condition"]), elsewhere(recorded, x, CONTRASTS)
+    names = list(dict.fromkeys(here["condition"]))
+    heads = ["Measure", *(f"of the gap to DNA (`{Condition.parse(name).tokenizer}`) gone" for name in names)]
+    heads += ["in all trainings", "text in random order, beside DNA as it is", "less predictable context moves it"]
+    lines = [gap_sentence(here), "", f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    others = elsewhere(recorded, x)
     for metric in (metric for metric in PRIMARY if metric in effects):
-        cells = [_beside(found.loc[metric, name]) if (metric, name) in found.index else "–" for name in names]
-        other = "<br>".join(others.get(metric, [])) or "–"
-        lines.append(f"| {' | '.join([MEASURES[metric].text, _SAID[effects[metric]], other, *cells])} |")
-    return "\n".join(lines) + "\n"
+        own = here[here["metric"] == metric].set_index("condition")
+        cells = [share_text(own.loc[name], "gone") if name in own.index else "–" for name in names]
+        cells += [_range(parts[parts["metric"] == metric]), _scrambled(own, metric)]
+        moved = "<br>".join([_SAID[effects[metric]], *others.get(metric, [])])
+        lines.append(f"| {' | '.join([MEASURES[metric].text, *cells, moved])} |")
+    return "\n".join(lines) + f"\n\nTraining: {setting_name(x)}.\n"
 
 
-def elsewhere(table: pd.DataFrame, x: str, contrasts: Contrasts) -> dict[str, list[str]]:
+def gap_sentence(parts: pd.DataFrame) -> str:
+    """The finding in one sentence.
+
+    Args:
+        parts: of ``gap_parts``, in the primary measures.
+    """
+    said = []
+    for name, rows in parts.groupby("condition", sort=False):
+        rows = rows[rows["outcome"] != NO_GAP]
+        listed = [f"**{share_text(row, 'gone')}** in {_SHORT[str(row['metric'])]}" for _, row in rows.iterrows()]
+        if listed:
+            joined = " and ".join([", ".join(listed[:-1]), listed[-1]] if listed[1:] else listed)
+            said.append(f"{joined} (DNA as `{dna_name(str(name)).removeprefix('as it is ')}`)")
+    if not said:
+        return NO_MATCH
+    return (
+        "When the tokens of text are mixed until it gains as little from its context as DNA does, so much of the "
+        f"gap between their models is gone: {'; '.join(said)}."
+    )
+
+
+def _range(rows: pd.DataFrame) -> str:
+    """From the least to the most of a gap that is gone, over trainings and conditions of DNA."""
+    told = rows.loc[rows["outcome"] != NO_GAP, "gone"]
+    if told.empty:
+        return NO_GAP
+    return f"{percentage(told.min(), 0)} to {percentage(told.max(), 0)}"
+
+
+def _scrambled(rows: pd.DataFrame, metric: str) -> str:
+    """Text in random order beside DNA as it is: what token frequencies alone do."""
+    percent = MEASURES[metric].percent
+    said = [
+        f"{plain(row['shuffled'], percent)} beside {plain(row['dna'], percent)}"
+        for _, row in rows.iterrows()
+        if pd.notna(row["shuffled"])
+    ]
+    return "; ".join(said) or "–"
+
+
+def elsewhere(table: pd.DataFrame, x: str) -> dict[str, list[str]]:
     """Primary measure -> what its contrasts say in each other training that has them all."""
     found: dict[str, list[str]] = {}
     for setting in (setting for setting in settings_of(table) if setting != x):
-        outcomes = dose_effects(table, setting, contrasts).drop_duplicates("metric").set_index("metric")["outcome"]
+        outcomes = dose_effects(table, setting).drop_duplicates("metric").set_index("metric")["outcome"]
         for metric in (metric for metric in PRIMARY if outcomes.get(metric, NOT_TESTED) != NOT_TESTED):
             found.setdefault(metric, []).append(f"{_SAID[outcomes[metric]]} ({setting_name(setting)})")
     return found
 
 
-def _beside(row: pd.Series) -> str:
-    """What is left at equal gain, with DNA's share of what text has."""
-    share = ratio_text(row)
-    return LEFT[row["outcome"]] + ("" if share == "–" else f": {share} of text's")
-
-
-def _lines(heading: str, table: pd.DataFrame, contrasts: Contrasts) -> list[str]:
-    """A heading and a bullet a finding, the primary measures first."""
-    there = [kind for kind in KINDS if kind in kind_of(table).values()]
-    none = [f"{heading}: there are no doses to compare."]
-    if table.empty:
-        return none
-    x = verdict_setting(table, contrasts)
-    effects = dose_effects(table, x, contrasts)
+def _live(table: pd.DataFrame) -> list[str]:
+    """A heading and a bullet a finding of the primary measures."""
+    x = verdict_setting(table)
+    effects = dose_effects(table, x)
     if effects.empty:
-        return none
-    lines = [f"{heading} ({setting_name(x)}):", ""]
+        return ["This run, small and live: there are no doses to compare."]
+    lines = [f"This run, small and live ({setting_name(x)}):", ""]
+    there = [kind for kind in KINDS if kind in kind_of(table).values()]
     lines += _primary(effects) if len(there) == len(KINDS) else _of_one(effects, KINDS[there[0]])
-    lines += _unlearned(effects, table, x)
-    plain = plain_only(matched_rests(table, x))
-    kinds = kind_of(table)
-    if (
-        plain.empty
-        and len(there) == len(KINDS)
-        and any(not is_control(name) for name in kinds if kinds[name] == "dna")
-    ):
-        lines.append("- no text gains as little, or as much, as DNA as it is, so nothing is matched.")
-    for condition, rows in plain.groupby("condition", sort=False):
-        said = [
-            f"{MEASURES[str(row['metric'])].text}: **{_beside(row)}**"
-            for _, row in rows.iterrows()
-            if row["metric"] in PRIMARY
-        ]
-        floors = ", above what random order gives," if rows["ratio"].notna().any() else ""
-        name = dna_name(str(condition))
-        lines.append(f"- beside text of the same context gain{floors} DNA (`{name}`): {'; '.join(said)}.")
-    for metric, said in elsewhere(table, x, contrasts).items():
-        lines.append(f"- in other trainings, {MEASURES[metric].text}: {'; '.join(said)}.")
-    return lines + (_exploratory(effects) if len(there) == len(KINDS) else [])
+    return lines + _unlearned(effects, table, x)
 
 
-def _primary(effects: pd.DataFrame) -> list[str]:
+def _primary(effects: pd.DataFrame) -> Iterator[str]:
     """Which primary measures move as the paper says, a bullet a verdict."""
-    return [f"- less predictable context {words}: {names}." for words, names in _by_verdict(effects, primary=True)]
-
-
-def _exploratory(effects: pd.DataFrame) -> list[str]:
-    """The same of all others, in one bullet."""
-    said = [f"{words}: {names}" for words, names in _by_verdict(effects, primary=False)]
-    return (
-        [f"- among the exploratory measures, whose p-values are not corrected, it {'. It '.join(said)}."]
-        if said
-        else []
-    )
-
-
-def _by_verdict(effects: pd.DataFrame, primary: bool) -> Iterator[tuple[str, str]]:
     outcomes = effects.drop_duplicates("metric").set_index("metric")["outcome"]
     for outcome, words in _MOVES.items():
-        names = [
-            MEASURES[str(metric)].text
-            for metric in outcomes.index[outcomes == outcome]
-            if metric not in CHECKS and (metric in PRIMARY) == primary
-        ]
+        names = [MEASURES[name].text for name in PRIMARY if outcomes.get(name) == outcome]
         if names:
-            yield words, "; ".join(names)
+            yield f"- less predictable context {words}: {'; '.join(names)}."
 
 
 def _of_one(effects: pd.DataFrame, kind: str) -> list[str]:
