@@ -118,7 +118,8 @@ def share_of_gap(both: Statistic, *groups: Paired) -> Effect:
         while beyond(ratio + side * step) <= 0:  # ends, as the whole is told from zero
             step *= 2
         ends.append(float(optimize.brentq(beyond, ratio, ratio + side * step)) if beyond(ratio) < 0 else ratio)
-    return Effect(ratio, *ends, part.p)
+    low, high = ends
+    return Effect(ratio, low, high, part.p)
 
 
 def _left_out(statistic: Statistic, groups: Sequence[Paired]) -> tuple[Any, list[Members]]:
