@@ -2,10 +2,10 @@
 
 Records what the chapter on longer training shows, entry by entry: ``main`` (the profile as it is), ``smaller`` and
 ``larger`` models, ``adamw`` (the main model without Muon), and, if asked for by ``--only``, ``bert`` (the paper's
-architecture, by AdamW) and ``annealed`` (the main model in runs of 1/4, 1/8 and 1/16 of its steps, of which each
-ends at a learning rate of zero). Ensembles that are in ``--runs`` already are not trained again, and an entry that
-is recorded already is left as it is; a command that was stopped continues where it was. ``--dry-run`` says what
-training will take.
+architecture, by AdamW) and ``annealed`` (the main model in runs of 1/2, 1/4, 1/8 and 1/16 of its steps: with the
+main run five points, all at a learning rate of zero, through which the loss is extrapolated). Ensembles that are
+in ``--runs`` already are not trained again, and an entry that is recorded already is left as it is; a command that
+was stopped continues where it was. ``--dry-run`` says what training will take.
 """
 
 import argparse
@@ -32,7 +32,7 @@ CONDITIONS = ("news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4")
 READ = {"test_windows": 256, "fisher_windows": 48}
 ALWAYS = ("main", "smaller", "larger", "adamw")
 #: Parts of the steps of ``main`` in which its model is trained anew.
-PARTS = (4, 8, 16)
+PARTS = (2, 4, 8, 16)
 SEED = 42
 
 
@@ -115,7 +115,7 @@ def merged(old: pd.DataFrame, new: pd.DataFrame, described: dict[str, Any] | Non
         same = old["x"].str.endswith("|" + described["setting"]) & (old["axis"] == AXIS)
         old = old[~(same.fillna(False) & old["condition"].isin(described["conditions"]))]
     keys = ["condition", "state", "member", "metric", "axis", "x", "unit"]
-    return pd.concat([new, old], ignore_index=True).drop_duplicates(keys, ignore_index=True)
+    return pd.concat([old, new], ignore_index=True).drop_duplicates(keys, keep="last", ignore_index=True)
 
 
 def making(recorded: dict[str, Any], options: argparse.Namespace) -> str:

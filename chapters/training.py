@@ -121,8 +121,8 @@ figures.levels_table(table)
 #
 # $$L(t) = L_\infty + a\, (t / T)^{-b}, \qquad L_\infty, a \ge 0,$$
 #
-# from the last 1/64 of the run's $T$ tokens on.
-# Two jackknives, over members and over checkpoints, give its interval; it goes no further than ten times the tokens that were read.
+# from the last 1/64 of the run's $T$ tokens on: to the checkpoints of one run, and, where runs of five lengths are recorded, to their ends.
+# Two jackknives, over members and over points, give its interval; it goes no further than ten times the tokens that were read.
 # A number whose interval reaches below zero, or up to the loss of today, is *not told*.
 # The last column is a test of the law on what is known: by how much the law of all points but the last is too high at the last.
 
@@ -131,7 +131,8 @@ later = analyses.extrapolations(table)
 figures.extrapolation_table(later)
 
 # %% [markdown]
-# Along one run the law is steeper at the end than it would be from run to run, for there the learning rate falls to zero; what the fit says of ten times the tokens is what a run of that length would have only if it were like this one, rate and all.
+# Along one run the first points are at a rising learning rate and the last at a falling one, and the law takes these for a law of learning: it says what a run of ten times the length would reach only as far as these cancel out.
+# The ends of runs of different lengths have no such fault.
 #
 # ## Members unlike the others
 #
@@ -164,4 +165,4 @@ chapter.answer(answers.training_answer(table, equal, along, later, apart))
 # 1. At which gain does the encoder's share begin to rise, and is it the same gain for text, DNA, and either optimiser?
 # 2. Which measure falls after it has risen, and what does that say of a comparison at equal tokens?
 # 3. Fit the law to the first half of the points: how far is it off at the last?
-# 4. Run `python benchmarks/along_training.py --only annealed --dry-run`, and then without `--dry-run`: how far below the curve along a run do the ends of shorter runs lie?
+# 4. Run `python benchmarks/along_training.py --only annealed --dry-run`, and then without `--dry-run`, unless the ends of shorter runs are recorded already: how far below the curve along the long run do they lie?

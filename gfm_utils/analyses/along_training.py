@@ -5,7 +5,7 @@ high rate, and has a higher loss than a member that was trained for just so long
 curves along one run lie above the curve through the ends of runs of different lengths, and meet it at the end.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -98,6 +98,12 @@ def settings_of(table: pd.DataFrame) -> list[tuple[str, Setting]]:
     """Each condition with each of its settings, in the order of a table of ``along_training``."""
     rows = table[(table["axis"] == AXIS).fillna(False)].drop_duplicates(["condition", "x"])
     return list(dict.fromkeys((str(row["condition"]), position(row["x"])[1]) for _, row in rows.iterrows()))
+
+
+def main_setting(runs: Iterable[tuple[str, Setting]]) -> Setting:
+    """Of runs, as ``settings_of`` gives them, the setting of most conditions, and of these the longest."""
+    found = [setting for _, setting in runs]
+    return max(found, key=lambda setting: (found.count(setting), setting.budget))
 
 
 def tokens_of(table: pd.DataFrame, condition: str, setting: Setting) -> list[int]:

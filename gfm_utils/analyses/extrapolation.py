@@ -8,6 +8,7 @@ variances are added; what only the form can know, as a second phase of learning,
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,9 @@ SINCE = 1 / 64
 PARAMETERS = 3
 #: Exponents that are looked for.
 EXPONENTS = (0.01, 3.0)
+#: What the points are: checkpoints of one run, of which only the last has a learning rate of zero, or the ends of
+#: runs of different lengths, of which all have.
+ALONG, ENDS = "along one run", "ends of runs"
 LATER, FLOOR, MISS = "extrapolated_nll", "extrapolated_floor", "extrapolation_miss"
 
 
@@ -156,45 +160,70 @@ def _interval(of: Callable[[Law], float], law: Law, groups: Sequence[tuple[Seque
     return Interval(value, value - reach, value + reach)
 
 
-def curves(table: pd.DataFrame) -> Iterator[tuple[str, Setting, list[int], Floats]]:
-    """Condition, setting, tokens and validation losses (members, points) of each run of a table.
+class Curve(NamedTuple):
+    """Validation losses to which a law is fitted.
+
+    Attributes:
+        points: ``ALONG`` or ``ENDS``.
+        condition: whose.
+        setting: of the run; of several the longest.
+        tokens: read by each point, ascending.
+        losses: bits per token, shape (members, points).
+    """
+
+    points: str
+    condition: str
+    setting: Setting
+    tokens: list[int]
+    losses: Floats
+
+
+def curves(table: pd.DataFrame) -> Iterator[Curve]:
+    """Every run by itself, and the ends of runs that differ in nothing but their length.
 
     Args:
         table: of ``along_training``.
     """
     rows = table[(table["metric"] == VALIDATION) & table["member"].notna()]
-    rows = rows.assign(at=[position(x) for x in rows["x"]])
-    rows = rows.assign(tokens=[at[0] for at in rows["at"]], setting=[at[1] for at in rows["at"]])
+    places = [position(x) for x in rows["x"]]
+    rows = rows.assign(tokens=[tokens for tokens, _ in places], setting=[setting for _, setting in places])
+    rows["model"] = [setting[:2] for setting in rows["setting"]]
     for (condition, setting), own in rows.groupby(["condition", "setting"], sort=False):
-        wide = own.pivot_table(index="member", columns="tokens", values="value").dropna(axis=1)
-        yield str(condition), setting, [int(tokens) for tokens in wide.columns], wide.to_numpy("float64")
+        yield Curve(ALONG, str(condition), setting, *_points(own))
+    ends = rows[rows["tokens"] == [setting.budget for setting in rows["setting"]]]
+    for (condition, _), own in ends.groupby(["condition", "model"], sort=False):
+        if own["tokens"].nunique() > 1:
+            longest = max(own["setting"], key=lambda setting: setting.budget)
+            yield Curve(ENDS, str(condition), longest, *_points(own))
+
+
+def _points(rows: pd.DataFrame) -> tuple[list[int], Floats]:
+    """Tokens, and losses of the members that have all points."""
+    wide = rows.pivot_table(index="member", columns="tokens", values="value").dropna(axis=0)
+    return [int(tokens) for tokens in wide.columns], wide.to_numpy("float64")
 
 
 def extrapolations(table: pd.DataFrame) -> pd.DataFrame:
-    """Result table of what the validation losses along each run say of more tokens.
+    """Result table of what validation losses say of more tokens.
 
-    Axis ``AXIS`` (of ``x`` the tokens are those it is about): ``extrapolated_nll`` after ``FURTHEST`` times the
-    tokens of the run, ``extrapolated_floor`` after any number (``x`` as before), and ``extrapolation_miss``, by
-    how much the law of all points but the last is too high at the last; all in bits per token. The law is fitted
-    to the points from ``SINCE`` of the tokens on. A number that the fit does not bound (see
-    ``Extrapolation.told``) has no ends.
+    The state says what the points are, ``ALONG`` or ``ENDS``. Along one run those before the end are at a high
+    learning rate, the first even at a rising one, and the law takes in how the rate falls; through the ends of
+    runs it does not. Axis ``AXIS`` (of ``x`` the tokens are those it is about): ``extrapolated_nll`` after
+    ``FURTHEST`` times the tokens of the longest run, ``extrapolated_floor`` after any number (``x`` as before),
+    and ``extrapolation_miss``, by how much the law of all points but the last is too high at the last; all in bits
+    per token. The law is fitted to the points from ``SINCE`` of the tokens on. A number that the fit does not
+    bound (see ``Extrapolation.told``) has no ends.
 
     Args:
         table: of ``along_training``.
     """
     rows: list[Row] = []
-    for condition, setting, tokens, losses in curves(table):
+    for points, condition, setting, tokens, losses in curves(table):
         late = np.array(tokens) >= SINCE * tokens[-1]
         found = extrapolate(np.array(tokens)[late].tolist(), losses[:, late])
         if found is None:
             continue
-        base = {
-            "condition": condition,
-            "state": "trained",
-            "axis": AXIS,
-            "unit": "bits/token",
-            "n": int(late.sum()),
-        }
+        base = {"condition": condition, "state": points, "axis": AXIS, "unit": "bits/token"}
         for metric, number in ((LATER, found.later), (FLOOR, found.floor)):
             ends = number if found.told(number) else Interval(number.value, np.nan, np.nan)
             x = setting.x(FURTHEST * tokens[-1])

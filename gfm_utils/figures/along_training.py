@@ -6,7 +6,16 @@ import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.along_training import AXIS, FOLLOWED, LEVEL_NLL, LOSS, Setting, position, settings_of
+from gfm_utils.analyses.along_training import (
+    AXIS,
+    FOLLOWED,
+    LEVEL_NLL,
+    LOSS,
+    Setting,
+    main_setting,
+    position,
+    settings_of,
+)
 from gfm_utils.analyses.dose import GAIN, LEAST_GAIN
 from gfm_utils.analyses.extrapolation import FLOOR, FURTHEST, LATER, MISS
 from gfm_utils.analyses.one_curve import COMPARED, KIND, MODEL, OPTIMISER
@@ -45,6 +54,8 @@ def setting_names(table: pd.DataFrame) -> dict[Setting, str]:
 def training_rows(table: pd.DataFrame) -> pd.DataFrame:
     """One row a condition, training, checkpoint and measure.
 
+    Of runs that differ in nothing but their length the shorter ones have their ends alone, as one training.
+
     Args:
         table: of ``along_training``.
 
@@ -54,10 +65,18 @@ def training_rows(table: pd.DataFrame) -> pd.DataFrame:
     """
     there = [name for name in FOLLOWED if name in set(table["metric"])]
     rows = with_span(summaries(rows_of(table, *there, axis=AXIS, numeric=False)))
-    names = setting_names(table)
+    longest: dict[str, int] = {}
+    for _, setting in settings_of(table):
+        longest[model_name(setting)] = max(setting.budget, longest.get(model_name(setting), 0))
     places = [position(x) for x in rows["x"]]
     rows["tokens"] = [tokens for tokens, _ in places]
-    rows["model"] = [names[setting] for _, setting in places]
+    shorter = [setting.budget < longest[model_name(setting)] for _, setting in places]
+    rows["model"] = [
+        f"{model_name(setting)}, ends of shorter runs" if short else model_name(setting)
+        for short, (_, setting) in zip(shorter, places, strict=True)
+    ]
+    rows = rows[[tokens == own.budget or not short for short, (tokens, own) in zip(shorter, places, strict=True)]]
+    rows = rows.copy()
     rows["measure"] = rows["metric"].map(lambda name: FOLLOWED[name].text)
     gains = rows[rows["metric"] == GAIN].set_index(["condition", "x"])["value"]
     rows["gain"] = [gains.get(key) for key in zip(rows["condition"], rows["x"], strict=True)]
@@ -213,7 +232,7 @@ def equal_tokens_table(found: pd.DataFrame) -> Markdown:
     """
     if found.empty:
         return Markdown("There is no text beside DNA here.")
-    most = max(found["setting"], key=lambda setting: setting.budget)
+    most = main_setting(dict.fromkeys(zip(found["condition"], found["setting"], strict=True)))
     rows = found[found["setting"] == most]
     steps = sorted(set(rows["tokens"]))[-5:]
     lines = [
@@ -235,15 +254,17 @@ def extrapolation_table(found: pd.DataFrame) -> Markdown:
     """
     if found.empty:
         return Markdown("The runs here have too few checkpoints, or members, for an extrapolation.")
-    heads = ["", "training", f"loss after {FURTHEST} times the tokens", "after any number", "last point missed by"]
-    lines = [f"| {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * (len(heads) - 2)]
+    heads = ["", "training", "points", f"loss after {FURTHEST} times the tokens", "after any number",
+             "last point missed by"]  # fmt: skip
+    lines = [f"| {' | '.join(heads)} |", "| --- | --- | --- |" + " ---: |" * (len(heads) - 3)]
     names = setting_names(found)
     for condition, setting in settings_of(found):
         own = found[(found["condition"] == condition) & found["x"].str.endswith(setting.x(0)[1:])]
-        at = own.set_index("metric")
-        cells = [bounded(at.loc[name]) for name in (LATER, FLOOR)]
-        miss = f"{at.loc[MISS, 'value']:+.3f}"
-        lines.append(f"| `{condition}` | {names[setting]} | {' | '.join([*cells, miss])} |")
+        for points, rows in own.groupby("state", sort=False):
+            at = rows.set_index("metric")
+            cells = [bounded(at.loc[name]) for name in (LATER, FLOOR)]
+            row = [f"`{condition}`", names[setting], str(points), *cells, f"{at.loc[MISS, 'value']:+.3f}"]
+            lines.append(f"| {' | '.join(row)} |")
     return Markdown("\n".join(lines))
 
 

@@ -1,5 +1,7 @@
 """Along training: the last checkpoint is what the chapters show; runs, fits and outliers are as they are made."""
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +19,6 @@ from gfm_utils.analyses import (
     recorded_training,
     static_embeddings,
 )
-from gfm_utils.analyses import along_training as analyse
 from gfm_utils.analyses.along_training import (
     AXIS,
     FOLLOWED,
@@ -30,7 +31,7 @@ from gfm_utils.analyses.along_training import (
     tokens_of,
 )
 from gfm_utils.analyses.claims import estimate
-from gfm_utils.analyses.extrapolation import FURTHEST, LATER, Law, extrapolate, fit_law
+from gfm_utils.analyses.extrapolation import ENDS, FURTHEST, LATER, Law, curves, extrapolate, fit_law
 from gfm_utils.analyses.one_curve import KIND, MODEL, OPTIMISER, Run, at_equal_gain, at_gain, curve, pairs_of
 from gfm_utils.analyses.outliers import CHECKED, RATE, robust_scores, score_limit
 from gfm_utils.figures.select import value_of
@@ -85,7 +86,7 @@ def test_every_checkpoint_and_level_is_there(followed, trained):
 
 
 def test_the_live_run_reads_less_and_stands_in_for_a_recorded_one(trained, smoke, monkeypatch, along):
-    asked = []
+    asked, analyse = [], importlib.import_module("gfm_utils.analyses.along_training")  # not the function
     monkeypatch.setattr(analyse, "along_training", lambda *given: asked.append(given))
     live_training(trained, smoke)
     assert asked[0][1].test_windows == 4 and asked[0][1].fisher_windows == 2
@@ -193,6 +194,22 @@ def test_extrapolations_of_every_run(along):
     truth = 2 + 0.5 * FURTHEST**-0.3
     assert found.loc[found["metric"] == LATER, "value"].to_numpy("float64") == pytest.approx(truth, abs=0.01)
     assert position(found["x"].iloc[0])[0] == FURTHEST * 1_024_000
+
+
+def test_ends_of_runs_of_different_lengths_are_a_curve_of_their_own(along):
+    condition, setting = settings_of(along)[0]
+    ends = []
+    for power in range(5):
+        tokens = setting.budget >> power
+        own = along[(along["x"] == setting.x(tokens)) & (along["condition"] == condition)]
+        ends.append(own.assign(x=setting._replace(budget=tokens).x(tokens)))
+    found = {curve.points: curve for curve in curves(pd.concat(ends))}
+    assert found[ENDS].tokens == [setting.budget >> power for power in range(4, -1, -1)]
+    assert found[ENDS].setting == setting and found[ENDS].losses.shape == (5, 5)
+    rows = extrapolations(pd.concat(ends))
+    assert set(rows["state"]) == {ENDS}  # one point is no curve along a run
+    later = rows[rows["metric"] == LATER].iloc[0]
+    assert later["value"] == pytest.approx(2 + 0.5 * FURTHEST**-0.3, abs=0.01)
 
 
 def test_a_member_that_went_astray_is_found_and_no_other(along):

@@ -40,6 +40,10 @@ def test_names_tell_the_length_of_runs_of_one_model(along):
     names = setting_names(pd.concat([along, longer]))
     assert names[Setting("modernbert-2x64", "muon", 16_384_000)] == "2x64, Muon, run of 16.4 million"
     assert setting_names(along)[settings_of(along)[0][1]] == "2x64, Muon"
+    rows = training_rows(pd.concat([along, longer]))
+    ends = rows[rows["model"] == "2x64, Muon, ends of shorter runs"]
+    assert set(ends["tokens"]) == {1_024_000} and len(ends) == 2 * 5
+    assert len(rows[rows["model"] == "2x64, Muon"]) == 2 * 10 * 5
     assert model_name(Setting("bert-2x64", "adamw", 1)) == "bert-2x64, AdamW" and million(64_000) == "64,000"
 
 

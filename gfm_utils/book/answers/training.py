@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from gfm_utils.analyses.along_training import AXIS, FOLLOWED, Setting, settings_of, tokens_of
+from gfm_utils.analyses.along_training import AXIS, FOLLOWED, Setting, main_setting, settings_of, tokens_of
 from gfm_utils.analyses.dose import GAIN
 from gfm_utils.analyses.extrapolation import FURTHEST, LATER
 from gfm_utils.analyses.one_curve import COMPARED, KIND, MODEL, OPTIMISER
@@ -36,7 +36,7 @@ def training_answer(
         later: of ``extrapolations``.
         apart: of ``outliers``.
     """
-    main = max((setting for _, setting in settings_of(table)), key=lambda setting: setting.budget)
+    main = main_setting(settings_of(table))
     lines = [f"{model_name(main)}, {million(main.budget)} tokens a member:", ""]
     lines += [_learned(table, condition, main) for condition, own in settings_of(table) if own == main]
     lines += _changes(along, main) + _one_curve(equal) + _further(later, main) + [_unlike(apart)]
@@ -128,6 +128,7 @@ def _one_curve(equal: pd.DataFrame) -> Lines:
 def _further(later: pd.DataFrame, setting: Setting) -> Lines:
     """The loss after more tokens."""
     rows = later[(later["metric"] == LATER) & later["x"].str.endswith(setting.x(0)[1:])]
+    rows = rows.drop_duplicates("condition", keep="last")  # through the ends of runs, where there are several
     return [
         f"- after {FURTHEST} times as many tokens the validation loss of {row['condition']} "
         + ("is not told." if pd.isna(row["low"]) else f"would be {bounded(row)} bits per token, if it goes on so.")
