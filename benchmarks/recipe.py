@@ -132,7 +132,7 @@ def main() -> None:
         "profile": "quick", "recipes": {name: dict(changes) for name, changes in RECIPES.items()},
         "members": MEMBERS, "validation_windows": VALIDATION_WINDOWS,
     }  # fmt: skip
-    command = shlex.join(["python", *sys.argv])
+    command = shlex.join(["python", "benchmarks/recipe.py", "--conditions", *options.conditions])
     provenance.record(tables.table(found), options.out, command, configuration, time.perf_counter() - began)
 
 

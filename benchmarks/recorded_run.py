@@ -91,7 +91,9 @@ def main() -> None:
     }  # fmt: skip
     whole = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
     out = options.out or Path("data/results") / size.name
-    command = shlex.join(["python", *sys.argv])
+    command = shlex.join(
+        ["python", "benchmarks/recorded_run.py", "--profile", size.name, "--conditions", *options.conditions]
+    )
     provenance.record(
         whole.drop_duplicates(ignore_index=True), out, command, configuration, time.perf_counter() - began
     )
