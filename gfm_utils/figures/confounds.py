@@ -48,13 +48,13 @@ def confounds_table(table: pd.DataFrame) -> Markdown:
     if effects.empty:
         return Markdown(NOTHING)
     lines = [
-        f"| What else? | Experiment | text beside {ROLE_NAMES[DNA]} | text beside {ROLE_NAMES[KMERS]} |",
-        "| --- | --- | --- | --- |",
+        f"| Confound: experiment | text beside {ROLE_NAMES[DNA]} | text beside {ROLE_NAMES[KMERS]} |",
+        "| --- | --- | --- |",
     ]
     for name, own in effects.groupby("experiment", sort=False):
         one = EXPERIMENTS[str(name)]
         cells = [_becomes(own[own["role"] == role]) for role in (DNA, KMERS)]
-        lines.append(f"| {one.confound} | {one.change} | {' | '.join(cells)} |")
+        lines.append(f"| **{one.confound}**: {one.change} | {' | '.join(cells)} |")
     return Markdown("\n".join(lines))
 
 
@@ -65,8 +65,8 @@ def _becomes(effects: pd.DataFrame) -> str:
         rows = effects[effects["outcome"] == outcome]
         names = [f"{SHORT[row['metric']]}{_left(row)}" for _, row in rows.iterrows()]
         if names:
-            said.append(f"{'**' * (outcome != STAYS)}{words}{'**' * (outcome != STAYS)}: {', '.join(names)}")
-    return "; ".join(said) or "–"
+            said.append(f"*{words}*: {', '.join(names)}")
+    return "<br>".join(said) or "–"
 
 
 def _left(row: pd.Series) -> str:
