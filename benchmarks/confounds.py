@@ -88,7 +88,6 @@ def main() -> None:
     if options.dry_run:
         say_price(names, roles, size, options.runs)
         return
-    command = shlex.join(["python", *sys.argv])
     for name in names:
         path = part_path(EXPERIMENTS[name], roles, size, options.runs)
         if path.exists():
@@ -98,21 +97,20 @@ def main() -> None:
         frame.attrs["seconds"] = time.perf_counter() - began  # kept in the file
         tables.write_table(frame, path)
         print(f"{name}: {len(frame)} rows, {duration(frame.attrs['seconds'])}", flush=True)
-        record(done_parts(roles, size, options.runs), roles, size, command, options.out)
-    record(done_parts(roles, size, options.runs), roles, size, command, options.out)
+        record(done_parts(roles, size, options.runs), roles, size, options.out)
+    record(done_parts(roles, size, options.runs), roles, size, options.out)
 
 
-def record(
-    parts: Mapping[str, pd.DataFrame], roles: Mapping[str, str], size: Profile, command: str, out: Path
-) -> None:
+def record(parts: Mapping[str, pd.DataFrame], roles: Mapping[str, str], size: Profile, out: Path) -> None:
     """Write what there is, the experiments in their order."""
     seconds = {name: round(frame.attrs["seconds"]) for name, frame in parts.items()}
     configuration = {
         "profile": size.name, "steps": size.steps_taken, "conditions": dict(roles), "seed": SEED,
         "recipe": size.model_dump(mode="json"), "seconds_of_experiments": seconds,
     }  # fmt: skip
+    command = ["python", "benchmarks/confounds.py", "--profile", size.name, "--conditions", *roles.values()]
     whole = pd.concat(parts.values(), ignore_index=True)
-    provenance.record(whole, out, command, configuration, sum(seconds.values()))
+    provenance.record(whole, out, shlex.join(command), configuration, sum(seconds.values()))
 
 
 if __name__ == "__main__":
