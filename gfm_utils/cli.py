@@ -377,14 +377,14 @@ def build(
 
     began = time.perf_counter()
     _check_out(root / out, record)
-    chapters = chapter_paths(root, chapter)  # a wrong name is refused before any work
+    chapter_paths(root, chapter)  # a wrong name is refused before any work
     notes = check_corpora(profile, condition, root, runs, seed)
     report = build_book(profile, condition, root, out, runs, seed, chapter, notes=notes)
     if record is not None:
         found = pd.concat(list(read_tables(report.results).values()), ignore_index=True)
         configuration = {
-            "profile": profile, "steps": profile_named(profile).steps_taken,
-            "conditions": list(report.conditions), "seed": seed, "chapters": list(chapters),
+            "profile": profile, "steps": None if notes else profile_named(profile).steps_taken,  # notes: fitted
+            "conditions": list(report.conditions), "seed": seed, "chapters": list(report.chapters),
         }  # fmt: skip
         _record(found, record, configuration, began)
     _show(report.rows(), json, ("profile", "seconds", "html", "results"))

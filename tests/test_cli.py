@@ -7,12 +7,13 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from gfm_utils import book, cli
+from gfm_utils import book, cli, provenance, tables
 from gfm_utils.book import jobs
 from gfm_utils.ensembles import local
 from gfm_utils.ensembles.checks import Check
@@ -276,3 +277,22 @@ def test_help_names_every_verb(run):
     status, out, _ = run("--help")
     verbs = ("corpora", "fetch", "entropy", "doctor", "train", "run", "build")
     assert status == 0 and all(verb in out for verb in verbs)
+
+
+@pytest.mark.parametrize(("notes", "steps"), [([], 20), (["the profile was fitted to the corpora"], None)])
+def test_a_recorded_build_is_a_whole_run(run, monkeypatch, tmp_path, notes, steps):
+    """Of which the front page makes a column; its steps are not known where the corpora lowered them."""
+    table = tables.table([{"condition": "t@bpe9", "metric": "nll", "unit": "bits/token", "value": 1.0}])
+    tables.write_table(table, tmp_path / "results" / "predictions.parquet")
+    report = book.BuildReport(
+        "smoke", ("t@bpe9",), {"predictions": "executed"}, 1.0, tmp_path / "results", None, True
+    )
+    monkeypatch.setattr(book, "build", lambda *given, **more: report)
+    monkeypatch.setattr(book, "check_corpora", lambda *given: notes)
+    root, out = Path(cli.__file__).parents[1], tmp_path / "brief"
+    status, _, err = run("build", "--profile", "smoke", "--root", root, "--out", tmp_path / "b", "--record", out)
+    assert status == 0, err
+    about = json.loads((out / "provenance.json").read_text())
+    assert provenance.is_whole_run(about) and about["configuration"]["steps"] == steps
+    assert about["configuration"]["chapters"] == ["predictions"]
+    assert len(pd.read_parquet(out / "brief.parquet")) == 1
