@@ -160,7 +160,7 @@ CLAIMS = (
         Measure("Procrustes disparity", "static_embeddings", (Term("procrustes_disparity"),), True),
         Measure("debiased linear CKA", "static_embeddings", (Term("linear_cka_debiased"),), False),
     )),
-    Claim("Models of DNA keep their Fisher information out of the encoder, in the embeddings", (
+    Claim("Models of DNA keep more of their Fisher information out of the encoder, in the embeddings", (
         Measure("encoder's share, token by token", "fisher", (Term("fisher_share", "group", "encoder"),), False,
                 percent=True),
         Measure("encoder's share, the paper's computation", "fisher",

@@ -13,7 +13,7 @@ from gfm_utils.provenance import RecordedRun
 from gfm_utils.tables import table, write_table
 
 SEEDS = (1, 2, 3, 4, 5)
-CLAIM = "| Models of DNA keep their Fisher information out of the encoder, in the embeddings |"
+CLAIM = "| Models of DNA keep more of their Fisher information out of the encoder, in the embeddings |"
 
 
 def run(dna: float, share: float = 0.9, tokens: int = 1024) -> pd.DataFrame:
