@@ -95,11 +95,19 @@ figures.equal_tokens_table(along)
 figures.one_curve_chart(table)
 
 # %% [markdown]
+# A bit is not the same achievement everywhere: text has many to gain and DNA few.
+# {numref}`fig-one-curve-share` has the gain as a share of what counting on both sides saves on the same windows; a condition of which counting saves hardly anything is not in it.
+
+# %% mystnb={"figure": {"caption": "The same against the gain as a share of what n-grams on both sides save.", "name": "fig-one-curve-share"}}
+figures.one_curve_chart(table, share=True)
+
+# %% [markdown]
 # In numbers, where two runs have gained the same: with $g_A$ and $g_B$ the largest gains of two runs, and $m_A(g)$ a measure of the one along its training, straight between checkpoints, the difference is
 #
 # $$d = m_A(g^*) - m_B(g^*), \qquad g^* = \min(g_A, g_B).$$
 #
-# It is a function of means over members, and its interval is that of the jackknife for two samples: a member is left out with its whole curve {cite:p}`arvesen1969`.
+# The gain is given with those of the two checkpoints around it in the run that went on: where these are far apart, the straight line between them is a guess.
+# The difference is a function of means over members, and its interval is that of the jackknife for two samples: a member is left out with its whole curve {cite:p}`arvesen1969`.
 
 # %%
 equal = analyses.equal_gains(table)
@@ -154,6 +162,7 @@ chapter.answer(answers.training_answer(table, equal, along, later, apart))
 #   That a measure lies on one curve all the same is the stronger evidence; that it does not may come from the time at which the gain was reached.
 # - **The learning rate falls.** Points along a run and ends of runs are not the same thing, as said above; at equal gain the end of DNA's run stands beside the middle of text's.
 # - **Two optimisers, two rates.** Each was tuned for the loss of small models, by few trials; a third might lie elsewhere.
+# - **Checkpoints are few.** Text passes DNA's gains within one or two of them, at the time at which it learns fastest, and between checkpoints a curve is taken for straight.
 # - **The law is assumed.** Loss curves can have a second fall, and of that no point here knows anything.
 # - **Intervals are over members**, on one set of test windows, of one text and one genome.
 # - **Small models.** The largest has less than a hundredth of the parameters of the paper's.

@@ -69,12 +69,43 @@ def at_gain(mean: Floats, gain: float) -> float:
         mean: gain and measure, shape (2, checkpoints).
         gain: bits per token.
     """
+    gains, values = _rising(mean)
+    return float(np.interp(gain, gains, values))
+
+
+def around(mean: Floats, gain: float) -> tuple[float, float]:
+    """The gains of the two checkpoints of a mean curve between which a gain lies."""
+    gains, _ = _rising(mean)
+    above = int(np.clip(np.searchsorted(gains, gain), min(1, len(gains) - 1), len(gains) - 1))
+    return float(gains[max(0, above - 1)]), float(gains[above])
+
+
+def _rising(mean: Floats) -> Floats:
     before = np.maximum.accumulate(np.concatenate([[-np.inf], mean[0, :-1]]))
-    rising = mean[0] > before
-    return float(np.interp(gain, mean[0, rising], mean[1, rising]))
+    return mean[:, mean[0] > before]
 
 
-def at_equal_gain(first: Floats, second: Floats) -> tuple[float, float, float, Effect] | None:
+class Equal(NamedTuple):
+    """A measure of two runs at the largest gain that both have reached.
+
+    Attributes:
+        gain: bits per token.
+        own: the measure of the first run there.
+        other: that of the second.
+        below: gain of the checkpoint before, in the run that goes on: what is between is a straight line.
+        above: of the one after.
+        effect: first less second.
+    """
+
+    gain: float
+    own: float
+    other: float
+    below: float
+    above: float
+    effect: Effect
+
+
+def at_equal_gain(first: Floats, second: Floats) -> Equal | None:
     """A measure of two runs at the largest gain that both have reached.
 
     Args:
@@ -82,8 +113,7 @@ def at_equal_gain(first: Floats, second: Floats) -> tuple[float, float, float, E
         second: of the other run.
 
     Returns:
-        The gain, both measures there, and first less second; None where a curve has no two members or that gain is
-        below ``LEAST_GAIN``.
+        None where a curve has no two members or that gain is below ``LEAST_GAIN``.
     """
     if min(len(first), len(second)) < 2:
         return None
@@ -94,7 +124,8 @@ def at_equal_gain(first: Floats, second: Floats) -> tuple[float, float, float, E
         return gain, at_gain(own, gain), at_gain(other, gain)
 
     flat = [one.reshape(len(one), -1) for one in (first, second)]
-    gain, own, other = both(*(one.mean(0) for one in flat))
+    means = [one.mean(0) for one in (first, second)]
+    gain, own, other = both(*means)
     if gain < LEAST_GAIN:
         return None
 
@@ -102,7 +133,8 @@ def at_equal_gain(first: Floats, second: Floats) -> tuple[float, float, float, E
         _, left, right = both(*means)
         return left - right
 
-    return gain, own, other, jackknife(apart, *([one] for one in flat))
+    further = max(means, key=lambda mean: float(mean[0].max()))
+    return Equal(gain, own, other, *around(further, gain), jackknife(apart, *([one] for one in flat)))
 
 
 def pairs_of(table: pd.DataFrame) -> Iterator[tuple[str, Run, Run]]:
@@ -137,7 +169,7 @@ def equal_gains(table: pd.DataFrame, metrics: Sequence[str] = COMPARED) -> pd.Da
 
     Returns:
         One row a pair of ``pairs_of`` and measure: ``by``, ``metric``, ``condition`` and ``setting`` of the first,
-        ``other_condition`` and ``other_setting`` of the second, ``gain``, ``own``, ``other``, and ``value`` (first
+        ``other_condition`` and ``other_setting`` of the second, the numbers of ``Equal``, and ``value`` (first
         less second) with ``low``, ``high`` and ``p``.
     """
     found, numbers = [], members_of(table)
@@ -145,13 +177,12 @@ def equal_gains(table: pd.DataFrame, metrics: Sequence[str] = COMPARED) -> pd.Da
         for metric in metrics:
             compared = at_equal_gain(curve(numbers, first, metric), curve(numbers, second, metric))
             if compared is not None:
-                gain, own, other, effect = compared
                 named = {"by": by, "metric": metric, "condition": first.condition, "setting": first.setting}
                 beside = {"other_condition": second.condition, "other_setting": second.setting}
-                found.append({**named, **beside, "gain": gain, "own": own, "other": other, **effect._asdict()})
+                found.append({**named, **beside, **compared._asdict(), **compared.effect._asdict()})
     columns = [
         "by", "metric", "condition", "setting", "other_condition", "other_setting", "gain", "own", "other",
-        *Effect._fields,
+        "below", "above", *Effect._fields,
     ]  # fmt: skip
     return pd.DataFrame(found, columns=columns)
 

@@ -32,8 +32,8 @@ APART = {KIND: "DNA less text", OPTIMISER: "the first optimiser less the other",
 
 
 def million(tokens: float) -> str:
-    """``16.4 million``; below one million the number itself."""
-    return f"{tokens / 1e6:,.1f} million" if tokens >= 1e6 else f"{tokens:,.0f}"
+    """``16.4 million``; below a tenth of a million the number itself."""
+    return f"{tokens / 1e6:,.1f} million" if tokens >= 1e5 else f"{tokens:,.0f}"
 
 
 def model_name(setting: Setting) -> str:
@@ -124,15 +124,24 @@ def training_chart(table: pd.DataFrame) -> alt.LayerChart:
     return themed(alt.layer(*layers).add_params(chosen).properties(width="container", height=320))
 
 
-def one_curve_chart(table: pd.DataFrame) -> alt.VConcatChart:
+def one_curve_chart(table: pd.DataFrame, share: bool = False) -> alt.VConcatChart | Markdown:
     """Each measure against the context gain, along the training of every model by every optimiser.
 
     Args:
         table: of ``along_training``.
+        share: the gain as a share of what counting on both sides saves, where that is anything.
     """
     rows, charts = training_rows(table).dropna(subset="gain"), []
+    title, text, ticks = "context gain, bits per token", "~g", [0, 0.1, 0.3, 1, 3]
+    if share:
+        title, text, ticks = "context gain, share of what counting saves", "%", [0, 0.1, 0.3, 1]
+        saved = {condition: counting_saves(table, condition) for condition in conditions_of(table)}
+        rows = rows.assign(gain=rows["gain"] / rows["condition"].map(saved).astype("float64"))
+        rows = rows.dropna(subset="gain")
+    if rows.empty:
+        return Markdown("Counting saves hardly anything here: there is nothing of which a gain could be a share.")
     x = alt.X(
-        "gain:Q", title="context gain, bits per token", axis=alt.Axis(values=[0, 0.1, 0.3, 1, 3], format="~g"),
+        "gain:Q", title=title, axis=alt.Axis(values=ticks, format=text),
         scale=alt.Scale(type="symlog", constant=0.1, zero=False, padding=14, nice=False),
     )  # fmt: skip
     for name in (name for name in COMPARED if name in set(rows["metric"])):
@@ -185,11 +194,15 @@ def saved_share(table: pd.DataFrame, condition: str, setting: Setting) -> float 
     Returns:
         None where counting saves hardly anything.
     """
-    alone, counted = (_level(table, condition, level) for level in ("unigram", "both"))
+    saves = counting_saves(table, condition)
     gain = value_of(table, condition, GAIN, state="trained", axis=AXIS, x=setting.x(setting.budget))["value"]
-    if alone is None or counted is None or alone - counted < LEAST_GAIN:
-        return None
-    return float(gain) / (alone - counted)
+    return None if saves is None else float(gain) / saves
+
+
+def counting_saves(table: pd.DataFrame, condition: str) -> float | None:
+    """Bits per token that n-grams on both sides save over token frequencies; None where that is hardly any."""
+    alone, counted = (_level(table, condition, level) for level in ("unigram", "both"))
+    return None if alone is None or counted is None or alone - counted < LEAST_GAIN else alone - counted
 
 
 def told_difference(row: pd.Series, metric: str) -> str:
@@ -213,8 +226,14 @@ def equal_gain_table(equal: pd.DataFrame) -> Markdown:
     for key, own in equal.groupby(keys, sort=False):
         found = own.set_index("metric")
         cells = [told_difference(found.loc[name], name) if name in found.index else "–" for name in metrics]
-        lines.append(f"| {run_pair(*key)} | {own['gain'].max():.2f} | {' | '.join(cells)} |")
+        lines.append(f"| {run_pair(*key)} | {gain_between(own)} | {' | '.join(cells)} |")
     return Markdown("\n".join(lines))
+
+
+def gain_between(own: pd.DataFrame) -> str:
+    """A gain with those of the checkpoints around it: ``0.59 (between 0.01 and 1.35)``."""
+    row = own.iloc[0]
+    return f"{row['gain']:.2f} (between {row['below']:.2f} and {row['above']:.2f})"
 
 
 def run_pair(by: str, condition: str, setting: Setting, other_condition: str, other: Setting) -> str:

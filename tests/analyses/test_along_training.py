@@ -32,7 +32,17 @@ from gfm_utils.analyses.along_training import (
 )
 from gfm_utils.analyses.claims import estimate
 from gfm_utils.analyses.extrapolation import ENDS, FURTHEST, LATER, Law, curves, extrapolate, fit_law
-from gfm_utils.analyses.one_curve import KIND, MODEL, OPTIMISER, Run, at_equal_gain, at_gain, curve, pairs_of
+from gfm_utils.analyses.one_curve import (
+    KIND,
+    MODEL,
+    OPTIMISER,
+    Run,
+    around,
+    at_equal_gain,
+    at_gain,
+    curve,
+    pairs_of,
+)
 from gfm_utils.analyses.outliers import CHECKED, RATE, robust_scores, score_limit
 from gfm_utils.figures.select import value_of
 
@@ -131,9 +141,12 @@ def test_at_equal_gain_both_curves_are_read_where_they_reach():
     rng = np.random.default_rng(0)
     first, second = (mean + rng.normal(0, 1e-3, (5, 1, 1)) for _ in range(2))
     second = second * [[1], [2]]
-    gain, own, other, effect = at_equal_gain(first, second[:, :, :3])
-    assert gain == pytest.approx(0.2, abs=1e-2)
-    assert effect.value == pytest.approx(own - other) and effect.low < effect.value < effect.high
+    found = at_equal_gain(first, second[:, :, :3])
+    effect = found.effect
+    assert found.gain == pytest.approx(0.2, abs=1e-2)
+    assert effect.value == pytest.approx(found.own - found.other) and effect.low < effect.value < effect.high
+    assert around(mean, 0.3) == (0.2, 0.4) and around(mean, -1) == (-0.1, 0.2) and around(mean, 9) == (0.2, 0.4)
+    assert found.below <= found.gain <= found.above or found.above == pytest.approx(found.gain, abs=1e-2)
     assert at_equal_gain(first * 0.01, second) is None
     assert at_equal_gain(first[:1], second) is None
 

@@ -10,7 +10,14 @@ from gfm_utils.analyses.extrapolation import FURTHEST, LATER
 from gfm_utils.analyses.one_curve import COMPARED, KIND, MODEL, OPTIMISER
 from gfm_utils.analyses.outliers import RATE
 from gfm_utils.book.answers.shared import Lines, note, number
-from gfm_utils.figures.along_training import bounded, million, model_name, saved_share, told_difference
+from gfm_utils.figures.along_training import (
+    bounded,
+    gain_between,
+    million,
+    model_name,
+    saved_share,
+    told_difference,
+)
 from gfm_utils.figures.numbers import percentage
 from gfm_utils.figures.select import value_of
 
@@ -119,7 +126,7 @@ def _one_curve(equal: pd.DataFrame) -> Lines:
                 else f"{condition}, {model_name(setting)} beside {model_name(other)}"
             )
             lines.append(
-                f"- {head} of {own['gain'].max():.2f} bits ({which}) in {len(told)} of {len(own)} measures"
+                f"- {head} of {gain_between(own)} bits, {which}, in {len(told)} of {len(own)} measures"
                 + (f": {'; '.join(names)}." if names else ".")
             )
     return lines
