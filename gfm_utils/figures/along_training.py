@@ -132,16 +132,16 @@ def one_curve_chart(table: pd.DataFrame, share: bool = False) -> alt.VConcatChar
         share: the gain as a share of what counting on both sides saves, where that is anything.
     """
     rows, charts = training_rows(table).dropna(subset="gain"), []
-    title, text, ticks = "context gain, bits per token", "~g", [0, 0.1, 0.3, 1, 3]
+    across, text, ticks = "context gain, bits per token", "~g", [0, 0.1, 0.3, 1, 3]
     if share:
-        title, text, ticks = "context gain, share of what counting saves", "%", [0, 0.1, 0.3, 1]
+        across, text, ticks = "context gain, share of what counting saves", "%", [0, 0.1, 0.3, 1]
         saved = {condition: counting_saves(table, condition) for condition in conditions_of(table)}
         rows = rows.assign(gain=rows["gain"] / rows["condition"].map(saved).astype("float64"))
         rows = rows.dropna(subset="gain")
     if rows.empty:
         return Markdown("Counting saves hardly anything here: there is nothing of which a gain could be a share.")
     x = alt.X(
-        "gain:Q", title=title, axis=alt.Axis(values=ticks, format=text),
+        "gain:Q", title=across, axis=alt.Axis(values=ticks, format=text),
         scale=alt.Scale(type="symlog", constant=0.1, zero=False, padding=14, nice=False),
     )  # fmt: skip
     for name in (name for name in COMPARED if name in set(rows["metric"])):
