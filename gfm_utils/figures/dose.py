@@ -257,7 +257,7 @@ def _tested(row: pd.Series, metric: str) -> str:
 
 
 def gap_table(parts: pd.DataFrame) -> Markdown:
-    """Each measure of text, of text at DNA's context gain and of DNA, and what of the gap is gone there.
+    """Each measure of text, of text at DNA's context gain and of DNA as it is, and what of the gap is gone.
 
     Args:
         parts: of ``gap_parts``.
@@ -281,7 +281,7 @@ def gap_table(parts: pd.DataFrame) -> Markdown:
                 share_text(row, "left"),
                 said,
             ]
-            lines.append(f"| {_measure_name(metric)} | `{dna_name(row['condition'])}` | {' | '.join(cells)} |")
+            lines.append(f"| {_measure_name(metric)} | {cut_name(row['condition'])} | {' | '.join(cells)} |")
     return Markdown("\n".join(lines))
 
 
@@ -301,7 +301,7 @@ def gaps_over_training(parts: pd.DataFrame) -> Markdown:
         cells = [share_text(found.loc[name], "gone") if name in found.index else "–" for name in names]
         gain = f"{own['gain'].iloc[0]:.2f}"
         lines.append(
-            f"| {setting_name(str(setting))} | `{dna_name(str(condition))}` | {gain} | {' | '.join(cells)} |"
+            f"| {setting_name(str(setting))} | {cut_name(str(condition))} | {gain} | {' | '.join(cells)} |"
         )
     return Markdown("\n".join(lines))
 
@@ -320,10 +320,11 @@ def _plain(value: float, metric: str) -> str:
     return "–" if pd.isna(value) else plain(value, MEASURES[metric].percent)
 
 
-def dna_name(condition: str) -> str:
-    """A condition of DNA where the corpus is known: its transform, if it has one, and its tokenizer."""
-    parsed = Condition.parse(condition)
-    return f"{parsed.transform or 'as it is'} {parsed.tokenizer}"
+def cut_name(condition: str) -> str:
+    """How a condition is cut into tokens, for a sentence: ``4-mers``, ``BPE of 256``."""
+    tokenizer = Condition.parse(condition).tokenizer
+    size = tokenizer.removeprefix("kmer").removeprefix("bpe")
+    return f"{size}-mers" if tokenizer.startswith("kmer") else f"BPE of {size}"
 
 
 def _number(row: pd.Series, metric: str) -> str:

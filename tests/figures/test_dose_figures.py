@@ -4,12 +4,14 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gfm_utils import figures
 from gfm_utils.analyses.dose import AXIS, GAIN
 from gfm_utils.analyses.effects import all_gap_parts, dose_effects, gap_parts
 from gfm_utils.book.answers import causal_answer, causal_verdicts
+from gfm_utils.book.answers.causal import frequencies_sentence
 from gfm_utils.figures.dose import ACROSS, LINE, dose_name, dose_rows, setting_name
 from gfm_utils.tables import table
 
@@ -106,9 +108,7 @@ def test_tables_and_answer_say_what_the_numbers_say(response):
     assert lines[2].endswith("| **no, the opposite** |") and lines[4].endswith("| by construction |")
     rows = figures.gap_table(parts).data.splitlines()
     assert len(rows) == 2 + len(parts) == 4
-    assert rows[2].startswith(
-        "| **Jensen–Shannon distance between members** | `as it is kmer4` | 0.201 | 0.050 | 0.300 |"
-    )
+    assert rows[2].startswith("| **Jensen–Shannon distance between members** | 4-mers | 0.201 | 0.050 | 0.300 |")
     assert rows[2].endswith("| less than half |")  # mixing moves it away from DNA
     assert re.search(r"\| 40\.\d\u00a0% \| 10\.\d\u00a0% \| 10\.\d\u00a0% \| (-?0\.\d)\u00a0% \|", rows[3])
     assert re.search(r"\| (99|100|101)\u00a0% \[\d+\u00a0%, 1\d\d\u00a0%\] \|", rows[3])
@@ -119,7 +119,7 @@ def test_tables_and_answer_say_what_the_numbers_say(response):
     said = causal_answer(response, response)
     assert said.startswith("When the tokens of text are mixed")
     assert re.search(r"\*\*(99|100|101)\u00a0% \[.*\]\*\* in the encoder's share of the Fisher information", said)
-    assert "(DNA as `kmer4`)." in said
+    assert "(DNA in 4-mers)." in said
     assert (
         "context moves text and DNA **as the paper says** in: encoder's share of the Fisher information." in said
     )
@@ -207,3 +207,15 @@ def test_sweep_draws_both_ways_of_matching():
     assert at["kmer2", "KL from uniform, bits per token", "token frequencies"]["value"] == pytest.approx(1.5)
     assert at["bpe9", "loss, bits per base", "token frequencies"]["value"] == pytest.approx(1.0)
     assert at["bpe9", "context gain, bits per base", "token frequencies"]["value"] == 0
+
+
+def test_embeddings_of_text_in_random_order_are_counted_where_they_are_surely_stabler():
+    """More neighbours shared is stabler, more disparity is not; what is not told from nothing does not count."""
+    measures = {"topk_overlap_corrected": (0.1, 0.01), "procrustes_disparity": (0.1, 0.01),
+                "local_spearman": (0.1, 0.2), "linear_cka_debiased": (0.1, 0.01), "js_distance": (0.1, 0.01)}  # fmt: skip
+    rows = [
+        {"metric": metric, "condition": "b@kmer4", "random": value, "random_p": p}
+        for metric, (value, p) in measures.items()
+    ]
+    (said,) = frequencies_sentence(pd.DataFrame(rows))
+    assert said.endswith("than DNA in 4-mers in 2 of 4 measures.")

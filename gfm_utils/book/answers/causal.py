@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
@@ -17,9 +18,8 @@ from gfm_utils.analyses.effects import (
     verdict_setting,
 )
 from gfm_utils.analyses.intervals import LEVEL
-from gfm_utils.figures.dose import KINDS, NO_MATCH, NOT_RECORDED, dna_name, setting_name, share_text
+from gfm_utils.figures.dose import KINDS, NO_MATCH, NOT_RECORDED, cut_name, setting_name, share_text
 from gfm_utils.figures.numbers import percentage, plain
-from gfm_utils.tokens import Condition
 
 _SAID = {
     FOR: "as the paper says",
@@ -33,6 +33,8 @@ _MOVES = {
     UNDECIDED: "moves text and DNA **neither way for certain** in",
     NOT_TESTED: "could not be tested here in",
 }
+#: Measures of the stability of static embeddings.
+_EMBEDDINGS = ("topk_overlap_corrected", "local_spearman", "procrustes_disparity", "linear_cka_debiased")
 _SHORT = {
     "js_distance": "their disagreement",
     "topk_overlap_corrected": "the neighbours that their embeddings share",
@@ -59,14 +61,15 @@ def causal_verdicts(recorded: pd.DataFrame) -> str:
     """
     if recorded.empty:
         return NOT_RECORDED + "\n"
-    x, parts = verdict_setting(recorded), all_gap_parts(recorded)
-    parts = parts[parts["metric"].isin(PRIMARY)]
+    x, every = verdict_setting(recorded), all_gap_parts(recorded)
+    parts = every[every["metric"].isin(PRIMARY)]
     here = parts[parts["setting"] == x]
     effects = dose_effects(recorded, x).drop_duplicates("metric").set_index("metric")["outcome"]
     names = list(dict.fromkeys(here["condition"]))
-    heads = ["Measure", *(f"of the gap to DNA (`{Condition.parse(name).tokenizer}`) gone" for name in names)]
+    heads = ["Measure", *(f"of the gap to DNA ({cut_name(name)}) gone" for name in names)]
     heads += ["in all trainings", "text in random order, beside DNA as it is", "less predictable context moves it"]
-    lines = [gap_sentence(here), "", f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    said = [gap_sentence(here), *frequencies_sentence(every[every["setting"] == x])]
+    lines = [" ".join(said), "", f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     others = elsewhere(recorded, x)
     for metric in (metric for metric in PRIMARY if metric in effects):
         own = here[here["metric"] == metric].set_index("condition")
@@ -89,13 +92,30 @@ def gap_sentence(parts: pd.DataFrame) -> str:
         listed = [f"**{share_text(row, 'gone')}** in {_SHORT[str(row['metric'])]}" for _, row in rows.iterrows()]
         if listed:
             joined = " and ".join([", ".join(listed[:-1]), listed[-1]] if listed[1:] else listed)
-            said.append(f"{joined} (DNA as `{dna_name(str(name)).removeprefix('as it is ')}`)")
+            said.append(f"{joined} (DNA in {cut_name(str(name))})")
     if not said:
         return NO_MATCH
     return (
         "When the tokens of text are mixed until it gains as little from its context as DNA does, so much of the "
         f"gap between their models is gone: {'; '.join(said)}."
     )
+
+
+def frequencies_sentence(parts: pd.DataFrame) -> Iterator[str]:
+    """In how many measures of embeddings text in random order is surely more stable than DNA as it is.
+
+    Args:
+        parts: of ``gap_parts``.
+    """
+    for name, rows in parts[parts["metric"].isin(_EMBEDDINGS)].groupby("condition", sort=False):
+        rows = rows.dropna(subset=["random"])
+        above = np.array([bool(MEASURES[str(metric)].above) for metric in rows["metric"]], bool)
+        count = int(((rows["random_p"] <= 1 - LEVEL) & ((rows["random"] > 0) != above)).sum())
+        if len(rows):
+            yield (
+                "Text in random order, of which only token frequencies can be learned, has stabler embeddings "
+                f"than DNA in {cut_name(str(name))} in {count} of {len(rows)} measures."
+            )
 
 
 def _range(rows: pd.DataFrame) -> str:
