@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gfm_utils.analyses.claims import GAIN, TOKEN, UNIGRAM, Measure, Term, estimate, kinds
+from gfm_utils.analyses.claims import GAIN, TOKEN, UNIGRAM, Measure, Term, estimate, kinds, rows_read
 from gfm_utils.tokens import is_control
 
 #: A condition whose members gain less than this share of what can be saved has learned too little.
@@ -50,8 +50,9 @@ def learned(rows: pd.DataFrame) -> dict[str, Learned]:
     Args:
         rows: result tables of chapters, one below the other.
     """
-    names = [name for of_kind in kinds(rows) for name in of_kind if not is_control(name)]
-    found = {name: _learned(rows[rows["condition"] == name]) for name in names}
+    own = rows_read(rows, (UNIGRAM, GAIN, COUNTING, WINDOW_CODE))
+    names = [name for of_kind in kinds(rows) for name in of_kind if name in own and not is_control(name)]
+    found = {name: _learned(own[name]) for name in names}
     return {name: one for name, one in found.items() if not np.isnan(one.gain)}
 
 

@@ -42,6 +42,7 @@ from gfm_utils.analyses.claims import (
     Measure,
     estimate,
     kinds,
+    rows_read,
 )
 from gfm_utils.analyses.gate import Learned, learned
 from gfm_utils.analyses.intervals import LEVEL, Difference, difference, holm, welch
@@ -126,8 +127,9 @@ def check_claims(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[C
 def _check(
     rows: pd.DataFrame, claims: Sequence[Claim], of_models: Mapping[str, Learned]
 ) -> dict[Claim, list[Tested]]:
+    own = rows_read(rows, (term for claim in claims for term in claim.terms))
     text, dna = (
-        {name: rows[rows["condition"] == name] for name in names if not is_control(name)} for names in kinds(rows)
+        {name: own[name] for name in names if name in own and not is_control(name)} for names in kinds(rows)
     )
     found = {
         claim: [one for measure in claim.measures for one in _test(measure, text, dna, of_models)]
