@@ -8,9 +8,9 @@ intersection-union test: Berger, 1982); over the claims it is Holm's (1979). At 
 
 An exact permutation test of five members against five has no p-value below 0.008, which Holm's correction for six
 claims does not let pass; those of Welch's test can be small. In simulations of the whole rule (in the tests) any
-decision is made in at most 5 % of cases without a difference, also where the spreads of members differ fivefold;
-the pseudo-values of pairs, whose spread the jackknife rather overstates (Efron and Stein, 1981), make fewer errors
-than numbers of members do.
+decision is made in at most 5 % of cases without a difference, also where the spreads of members differ threefold;
+of strongly skewed numbers with such spreads it would be more. The pseudo-values of pairs, whose spread the
+jackknife rather overstates (Efron and Stein, 1981), make fewer errors than numbers of members do.
 
 The gate (:mod:`.gate`): no verdict where a condition has learned too little, for then a difference, or none, may
 be one of training. It holds for all that is measured on models; so for the loss of the first claim, which is high
