@@ -8,6 +8,7 @@ from gfm_utils.figures.select import conditions_of, rows_of, summaries
 
 #: Axis of the rows.
 AXIS = "recipe"
+TIME = "processor seconds a member"
 
 
 def recipe_table(table: pd.DataFrame) -> Styler:
@@ -18,20 +19,19 @@ def recipe_table(table: pd.DataFrame) -> Styler:
     """
     rows = summaries(rows_of(table, "validation_nll", "context_gain", "training_time", axis=AXIS, numeric=False))
     found = rows.set_index(["x", "condition", "metric"])["value"]
-    names = conditions_of(rows)
+    names = [name for name in conditions_of(rows) if name != "all"]
     lines = []
     for recipe in dict.fromkeys(rows["x"]):
         line = {"recipe": recipe}
         for name in names:
             loss, gain = (found[recipe, name, metric] for metric in ("validation_nll", "context_gain"))
             line[f"{name}: bits a token (gain)"] = f"{loss:.2f} ({gain:.2f})"
-        seconds = found.xs((recipe, "training_time"), level=("x", "metric")).mean()
-        lines.append({**line, "seconds a member": f"{seconds:.0f}"})
+        lines.append({**line, TIME: f"{found[recipe, 'all', 'training_time']:.0f}"})
     levels = table[table["metric"].isin(["unigram_nll", "ngram_nll"])].set_index(["metric", "condition"])["value"]
     for metric, said in (
         ("unigram_nll", "token frequencies"),
         ("ngram_nll", "counting on both sides (test part)"),
     ):
         costs = {f"{name}: bits a token (gain)": f"{levels[metric, name]:.2f}" for name in names}
-        lines.append({"recipe": f"beside them: {said}", **costs, "seconds a member": "–"})
+        lines.append({"recipe": f"beside them: {said}", **costs, TIME: "–"})
     return for_people(pd.DataFrame(lines))
