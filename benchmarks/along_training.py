@@ -21,6 +21,7 @@ import pandas as pd
 
 from gfm_utils import provenance
 from gfm_utils.analyses.along_training import AXIS, Setting, along_training
+from gfm_utils.analyses.confounds import READ
 from gfm_utils.analyses.cost import cost_overview
 from gfm_utils.ensembles import duration, expected_costs, plan_ensembles, train_planned
 from gfm_utils.errors import GfmError
@@ -28,8 +29,6 @@ from gfm_utils.profiles import PROFILES, Profile, profile
 
 #: The first two have one tokenizer, and are what every entry reads; ``main`` reads the last, too.
 CONDITIONS = ("news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4")
-#: Test windows and windows for the Fisher information: half of what the chapters read, for the time's sake.
-READ = {"test_windows": 256, "fisher_windows": 48}
 ALWAYS = ("main", "smaller", "larger", "adamw")
 #: Parts of the steps of ``main`` in which its model is trained anew.
 PARTS = (2, 4, 8, 16)

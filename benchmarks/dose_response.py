@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gfm_utils import provenance
+from gfm_utils.analyses.confounds import READ
 from gfm_utils.analyses.dose import ALIKE_DOSES, DNA_DOSES, TEXT_DOSES, dose_response, doses
 from gfm_utils.analyses.sweep import TOKENIZERS, tokenizer_sweep
 from gfm_utils.ensembles import Cost, duration, expected_costs
@@ -24,8 +25,6 @@ from gfm_utils.profiles import PROFILES, Profile, profile
 from gfm_utils.tokens import Condition, TokenStore, prepare
 
 CONDITIONS = ("news@bpe256", "tair10-chr1@kmer4")
-#: Test windows and windows for the Fisher information: half of what the chapters read, for the time's sake.
-READ = {"test_windows": 256, "fisher_windows": 48}
 SWEEP_STEPS, SWEEP_MEMBERS, SWEEP = 400, 3, "tokenizers"
 
 
@@ -84,7 +83,7 @@ def record_doses(part: str, stores: Sequence[TokenStore], out: Path, options: ar
         "members": options.members or size.members, "conditions": names,
         "seconds_of_training_added_up_over_members": round(trained),
     }  # fmt: skip
-    provenance.record(table, out, command(), configuration, time.perf_counter() - began)
+    provenance.record(table, out, command(part, options), configuration, time.perf_counter() - began)
 
 
 def sweep_conditions(stores: Sequence[TokenStore]) -> list[str]:
@@ -105,12 +104,16 @@ def record_sweep(stores: Sequence[TokenStore], out: Path, options: argparse.Name
     table = tokenizer_sweep(names, size, options.runs, members=SWEEP_MEMBERS)
     training = {"steps": size.steps_taken, "members": SWEEP_MEMBERS}
     configuration = {"profile": size.name, **READ, **training, "conditions": names}
-    provenance.record(table, out, command(), configuration, time.perf_counter() - began)
+    provenance.record(table, out, command(SWEEP, options), configuration, time.perf_counter() - began)
 
 
-def command() -> str:
-    """What was typed."""
-    return shlex.join(["python", *sys.argv])
+def command(part: str, options: argparse.Namespace) -> str:
+    """What makes a part anew."""
+    words = ["python", "benchmarks/dose_response.py"]
+    words += ["--profile", options.profile] if options.profile else []
+    words += ["--conditions", *options.conditions] if tuple(options.conditions) != CONDITIONS else []
+    words += ["--members", str(options.members)] if options.members else []
+    return shlex.join([*words, *(["--only", part] if part != "doses" else [])])
 
 
 def main() -> None:

@@ -21,22 +21,22 @@ import numpy as np
 import torch
 
 from gfm_utils import provenance, tables
-from gfm_utils.analyses.counting import counting_levels
+from gfm_utils.analyses.counting import counting_levels, frequency_level
+from gfm_utils.analyses.output import output_moments
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import (
     PRESETS,
     Ensemble,
     duration,
     expected_costs,
-    masked_logits,
     masked_windows,
     plan_ensembles,
+    predictions_of,
     train_planned,
 )
 from gfm_utils.ensembles.batches import batches
 from gfm_utils.ensembles.learners import learner
 from gfm_utils.ensembles.presets import Preset
-from gfm_utils.ensembles.tasks import BITS
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import DEFAULT_CONDITIONS, Profile, profile
 
@@ -65,23 +65,16 @@ def sized(changes: Mapping[str, Any]) -> Profile:
     return Profile.model_validate(profile("quick").model_dump() | dict(changes))
 
 
-@torch.inference_mode()
-def loss(model: Any, ensemble: Ensemble) -> float:
-    """Bits per hidden token of the validation part."""
-    spec, total, count = ensemble.spec, 0.0, 0
-    shown, positions, targets, _ = masked_windows(
-        ensemble.store, "validation", spec.window, VALIDATION_WINDOWS, 0.15, spec.data_seed
-    )
-    for part in np.array_split(np.arange(len(shown)), max(1, len(shown) // 64)):
-        logits = masked_logits(model, *(torch.from_numpy(array[part]) for array in (shown, positions)))
-        truth = torch.from_numpy(targets[part]).flatten()
-        total += torch.nn.functional.cross_entropy(logits.flatten(0, 1).double(), truth, reduction="sum").item()
-        count += len(truth)
-    return total * BITS / count
+def hidden(ensemble: Ensemble) -> Any:
+    """Windows of the validation part with the tokens that are hidden in them."""
+    spec = ensemble.spec
+    return masked_windows(ensemble.store, "validation", spec.window, VALIDATION_WINDOWS, 0.15, spec.data_seed)[:3]
 
 
 def rows(name: str, ensemble: Ensemble, unigram: float) -> Iterator[Row]:
-    losses = np.array([loss(member.model(), ensemble) for member in ensemble.members])
+    models = [member.model() for member in ensemble.members]
+    stream = predictions_of(models, *hidden(ensemble), ensemble.spec.vocabulary)
+    losses = output_moments((batch.log_p, batch.targets) for batch in stream).nll.mean(1, dtype=np.float64)
     base = {"condition": ensemble.condition, "state": "trained", "axis": "recipe", "x": name}
     for metric, unit, values in (
         ("validation_nll", "bits/token", losses),
@@ -111,11 +104,9 @@ def training_times(ensembles: Mapping[str, Ensemble]) -> Iterator[Row]:
 def levels(ensemble: Ensemble) -> tuple[float, list[Row]]:
     """What token frequencies cost on the validation part, and that with n-grams on both sides as rows."""
     store = ensemble.store
-    *_, targets, _ = masked_windows(
-        store, "validation", ensemble.spec.window, VALIDATION_WINDOWS, 0.15, ensemble.spec.data_seed
-    )
-    counts = store.counts("train") + 1
-    unigram = float(-np.log2(counts[targets] / counts.sum()).mean())
+    targets = hidden(ensemble)[2]
+    level = frequency_level("", "", store.counts("train"), targets, store.token_lengths[targets])
+    unigram = float(level.unigram.mean())
     base = {"condition": ensemble.condition, "unit": "bits/token", "n": targets.size}
     found: list[Row] = [{**base, "metric": "unigram_nll", "value": unigram}]
     test = [row for row in counting_levels(ensemble, profile("quick")).rows() if row["unit"] == "bits/token"]

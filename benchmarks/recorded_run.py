@@ -38,10 +38,10 @@ CHAPTERS: dict[str, Analysis] = {
 }
 
 
-def part(chapter: str, one: Ensemble, size: Profile, bare: Sequence[Ensemble]) -> pd.DataFrame:
+def part(chapter: str, one: Ensemble, size: Profile, bare: Sequence[Ensemble], code: str) -> pd.DataFrame:
     """The table of one condition and chapter: as it was kept, or made and kept."""
     members = [str(member.path) for member in (*one.members, *(m for other in bare for m in other.members))]
-    key = digest([chapter, members, sources(size)])
+    key = digest([chapter, members, code])
     path = one.members[0].path.parent / "recorded" / f"{chapter}-{key}.parquet"
     if path.exists():
         return pd.read_parquet(path)
@@ -76,9 +76,9 @@ def main() -> None:
         say_price(options.conditions, size, options.runs)
         return
     ensembles = train_ensembles(options.conditions, size, options.runs, SEED)
-    bare = no_layers_control(ensembles, size)
+    bare, code = no_layers_control(ensembles, size), sources(size)
     frames = [
-        part(chapter, one, size, [other for other in bare if other.condition == one.condition])
+        part(chapter, one, size, [other for other in bare if other.condition == one.condition], code)
         for one in ensembles
         for chapter in CHAPTERS
     ]
@@ -86,7 +86,7 @@ def main() -> None:
     configuration = {
         "profile": size.name, "steps": size.steps_taken, "tokens": ensembles[0].spec.tokens_seen,
         "conditions": list(options.conditions), "seed": SEED, "chapters": list(CHAPTERS),
-        "strand_windows": fewer(size).test_windows, "sources": sources(size),
+        "strand_windows": fewer(size).test_windows, "sources": code,
         "recipe": size.model_dump(mode="json"), "seconds_of_training_added_up_over_members": round(seconds),
     }  # fmt: skip
     whole = pd.concat([frame for frame in frames if len(frame)], ignore_index=True)

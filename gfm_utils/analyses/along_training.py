@@ -6,7 +6,6 @@ curves along one run lie above the curve through the ends of runs of different l
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,15 +14,10 @@ import pandas as pd
 from gfm_utils import tables
 from gfm_utils.analyses.claims import OUTPUT, TOKEN, Measure, Term, estimate, of_uniform
 from gfm_utils.analyses.counting import Counting, counting_levels
-from gfm_utils.analyses.disagreement import disagreement_rows, disagreement_sums
 from gfm_utils.analyses.dose import GAIN, KL, MEASURES, estimate_rows
-from gfm_utils.analyses.fisher import squared_gradients
-from gfm_utils.analyses.fisher.measuring import EMPIRICAL, each, group_rows, masked_tokens, means
-from gfm_utils.analyses.neighbours import compare_neighbours
-from gfm_utils.analyses.output import output_moments, output_rows
+from gfm_utils.analyses.primary import fisher_rows, neighbour_rows, prediction_rows
 from gfm_utils.analyses.rows import Row, member_rows
-from gfm_utils.analyses.static import BAND_K, compared_tokens, input_embeddings, size_rows
-from gfm_utils.ensembles import Ensemble, device, masked_windows, predictions_of
+from gfm_utils.ensembles import Ensemble, device
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import Profile
 from gfm_utils.provenance import recorded
@@ -59,8 +53,6 @@ LEVEL_OF = {"unigram_nll": "unigram", "window_code_nll": "code"}
 LIVE_WINDOWS, LIVE_EVERY = 1 / 4, 2
 #: Checkpoints before this share of the steps are left out of it: nothing is learned yet.
 LIVE_SINCE = 0.01
-#: More than all tokens: the nulls of the disagreement, which are not followed, are computed of one token.
-_NO_NULLS = 2**40
 
 
 class Setting(NamedTuple):
@@ -185,14 +177,14 @@ def along_training(
         since: likewise.
     """
     rows: list[Row] = []
-    counted: dict[str, Counting] = {}
+    counted = set[str]()
     for ensemble in ensembles:
         if ensemble.condition not in counted:
-            counted[ensemble.condition] = counting_levels(ensemble, profile, seed)
-            rows += _levels(counted[ensemble.condition])
+            counted.add(ensemble.condition)
+            rows += _levels(counting_levels(ensemble, profile, seed))
         rows += _validation(ensemble)
         for step in kept_steps(ensemble, every, since):
-            found = tables.table(_found(ensemble, step, profile, seed, counted[ensemble.condition]))
+            found = tables.table(_found(ensemble, step, profile, seed))
             rows += _followed(ensemble, found, _after(ensemble, step))
     return tables.table(rows)
 
@@ -218,25 +210,12 @@ def _validation(ensemble: Ensemble) -> Iterator[Row]:
         yield from member_rows({**base, "x": _after(ensemble, int(step))}, ensemble.seeds, losses[:, place], 1)
 
 
-def _found(ensemble: Ensemble, step: int, profile: Profile, seed: int, counting: Counting) -> Iterator[Row]:
+def _found(ensemble: Ensemble, step: int, profile: Profile, seed: int) -> Iterator[Row]:
     """The rows of the chapters' analyses that ``FOLLOWED`` needs, of the members after a step."""
-    base: Row = {"condition": ensemble.condition, "state": "trained"}
-    spec, seeds = ensemble.spec, ensemble.seeds
     models = [member.model(step, device()) for member in ensemble.members]
-    shown, positions, targets, _ = masked_windows(
-        ensemble.store, "test", spec.window, profile.test_windows, profile.test_mask, seed
-    )
-    batches = partial(predictions_of, models, shown, positions, targets, spec.vocabulary)
-    moments = output_moments((batch.log_p, batch.targets) for batch in batches())
-    yield from output_rows(base, seeds, moments, counting)
-    yield from disagreement_rows(base, seeds, disagreement_sums((batch.log_p for batch in batches()), _NO_NULLS))
-    tokens, _ = compared_tokens(ensemble)
-    if len(tokens) > BAND_K + 1:
-        near = compare_neighbours([input_embeddings(model)[tokens] for model in models], [BAND_K], spearman=False)
-        yield from size_rows({**base, "axis": "k"}, seeds, near)
-    examples = EMPIRICAL.read(masked_tokens(ensemble, profile.fisher_windows, profile.fisher_mask, seed))
-    squares = each(partial(squared_gradients, examples=examples), models)
-    yield from group_rows(base, seeds, [means(one, examples, EMPIRICAL) for one in squares], examples.tokens)
+    yield from prediction_rows(ensemble, models, profile, seed)
+    yield from neighbour_rows(ensemble, models)
+    yield from fisher_rows(ensemble, models, profile, seed)
 
 
 def _followed(ensemble: Ensemble, found: pd.DataFrame, x: str) -> Iterator[Row]:
@@ -244,6 +223,5 @@ def _followed(ensemble: Ensemble, found: pd.DataFrame, x: str) -> Iterator[Row]:
     for name, measure in FOLLOWED.items():
         own = estimate(measure, found)
         if own is not None:
-            unit = "share" if measure.percent else TOKEN if "bits" in measure.text else "1"
             base = {"condition": ensemble.condition, "state": "trained", "metric": name, "axis": AXIS, "x": x}
-            yield from estimate_rows({**base, "unit": unit}, ensemble.seeds, own)
+            yield from estimate_rows({**base, "unit": measure.unit}, ensemble.seeds, own)

@@ -59,6 +59,11 @@ class Measure:
     percent: bool = False
     null: tuple[str, tuple[Term, ...]] | None = ("untrained", ())
 
+    @property
+    def unit(self) -> str:
+        """Unit of its values in result tables."""
+        return "share" if self.percent else TOKEN if "bits" in self.text else "1"
+
 
 @dataclass(frozen=True)
 class Claim:

@@ -99,8 +99,7 @@ def confound_table(
         for name, measure in MEASURED.items():
             own = estimate(measure, found)
             if own is not None:
-                unit = "share" if measure.percent else TOKEN if "bits" in measure.text else "1"
-                named = {**base, "state": "trained", "metric": name, "unit": unit}
+                named = {**base, "state": "trained", "metric": name, "unit": measure.unit}
                 rows += estimate_rows(named, ensemble.seeds, own)
         unigram = float(found.loc[(found["metric"] == "unigram_nll").fillna(False), "value"].iloc[0])
         rows += _known(base, ensemble, unigram, experiment.sized(size))

@@ -234,7 +234,7 @@ def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
            "value": float(seconds), "unit": "s", "n": len(members)}  # fmt: skip
     for name, measure in MEASURES.items():
         base: Row = {"condition": ensemble.condition, "metric": name, "axis": AXIS, "x": x}
-        base["unit"] = "share" if measure.percent else TOKEN if "bits" in measure.text else "1"
+        base["unit"] = measure.unit
         own = _per_gain(found) if name == "mutual_information_per_gain" else estimate(measure, found)
         if own is None:
             continue

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from gfm_utils.analyses.counting import frequency_level
 from gfm_utils.analyses.disagreement import disagreement_rows, disagreement_sums
@@ -27,7 +28,7 @@ def prediction_rows(
     ensemble: Ensemble, models: Sequence[Any], profile: Profile, seed: int, types: Chosen | None = None,
     scored: Chosen | None = None,
 ) -> Iterator[Row]:  # fmt: skip
-    """Rows of ``output_distributions`` and ``disagreement`` of trained members, on some of the hidden tokens.
+    """Rows of ``output_distributions`` and ``disagreement`` of members, on some of the hidden tokens.
 
     Args:
         ensemble: whose members predict.
@@ -46,20 +47,25 @@ def prediction_rows(
         counts &= types[targets]
     if scored is not None:
         counts &= scored[starts[:, None] + positions]
-    log_p, read, begin = [], [], 0
-    for batch in predictions_of(models, shown, positions, targets, spec.vocabulary):
-        here = counts[begin : begin + len(batch.targets)]
-        if here.any():
-            log_p.append(batch.log_p[:, here])
-            read.append(batch.targets[here])
-        begin += len(here)
+
+    def chosen() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """What counts of each batch: never all distributions are in memory."""
+        begin = 0
+        for batch in predictions_of(models, shown, positions, targets, spec.vocabulary):
+            here = counts[begin : begin + len(batch.targets)]
+            begin += len(here)
+            if here.any():
+                yield batch.log_p[:, here], batch.targets[here]
+
     truth = targets[counts][:, None]  # every token a window of its own
     level = frequency_level(
         ensemble.condition, f"bits/{store.unit}", store.counts("train"), truth, store.token_lengths[truth]
     )
     base: Row = {"condition": ensemble.condition, "state": "trained"}
-    yield from output_rows(base, ensemble.seeds, output_moments(zip(log_p, read, strict=True)), level)
-    yield from disagreement_rows(base, ensemble.seeds, disagreement_sums(log_p, _NO_NULLS))
+    yield from output_rows(base, ensemble.seeds, output_moments(chosen()), level)
+    yield from disagreement_rows(
+        base, ensemble.seeds, disagreement_sums((log_p for log_p, _ in chosen()), _NO_NULLS)
+    )
     unigram = {"metric": "unigram_nll", "unit": "bits/token", "value": float(level.unigram.mean())}
     yield {"condition": ensemble.condition, **unigram, "n": truth.size}
 

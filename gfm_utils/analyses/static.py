@@ -152,7 +152,7 @@ def embedding_rows(
     """
     tokens = len(matrices[0])
     found = _compared(matrices)
-    rows = size_rows({**base, "axis": "k"}, seeds, found)
+    rows = _size_rows({**base, "axis": "k"}, seeds, found)
     rows += _alignment_rows(base, seeds, matrices)
     for name, places in (bands or {}).items():
         rows += _alignment_rows({**base, "axis": "band", "x": name}, seeds, [m[places] for m in matrices])
@@ -179,7 +179,7 @@ def all_row_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) ->
     count = len(matrices[0])
     if count > ALL_ROWS:
         return []
-    rows = size_rows({**base, "axis": "k_all_rows"}, seeds, _compared(matrices))
+    rows = _size_rows({**base, "axis": "k_all_rows"}, seeds, _compared(matrices))
     return rows + _alignment_rows({**base, "axis": "all_rows", "x": count}, seeds, matrices)
 
 
@@ -188,7 +188,7 @@ def _compared(matrices: Sequence[Matrix]) -> Neighbourhoods:
     return compare_neighbours(matrices, [k for k in TOP_K if k < len(matrices[0]) - 1])
 
 
-def size_rows(base: Row, seeds: Sequence[int], found: Neighbourhoods) -> list[Row]:
+def _size_rows(base: Row, seeds: Sequence[int], found: Neighbourhoods) -> list[Row]:
     """What neighbourhoods of each size have in common, of all tokens."""
     tokens, rows = found.overlap.shape[-1], []
     for at, k in enumerate(found.sizes):
