@@ -1,11 +1,12 @@
 """Every primary measure along training: sizes, optimisers and conditions, at the checkpoints that members keep.
 
 Records what the chapter on longer training shows, entry by entry: ``main`` (the profile as it is), ``smaller`` and
-``larger`` models, ``adamw`` (the main model without Muon), and, if asked for by ``--only``, ``bert`` (the paper's
-architecture, by AdamW) and ``annealed`` (the main model in runs of 1/2, 1/4, 1/8 and 1/16 of its steps: with the
-main run five points, all at a learning rate of zero, through which the loss is extrapolated). Ensembles that are
-in ``--runs`` already are not trained again, and an entry that is recorded already is left as it is; a command that
-was stopped continues where it was. ``--dry-run`` says what training will take.
+``larger`` models, ``adamw`` (the main model without Muon, at the rate that AdamW needs then), and, if asked for by
+``--only``, ``bert`` (the paper's architecture, by AdamW) and ``annealed`` (the main model in runs of 1/2, 1/4, 1/8
+and 1/16 of its steps: with the main run five points, all at a learning rate of zero, through which the loss is
+extrapolated). Ensembles that are in ``--runs`` already are not trained again, and an entry that is recorded
+already is left as it is; a command that was stopped continues where it was. ``--dry-run`` says what training will
+take.
 """
 
 import argparse
@@ -33,6 +34,8 @@ ALWAYS = ("main", "smaller", "larger", "adamw")
 #: Parts of the steps of ``main`` in which its model is trained anew.
 PARTS = (2, 4, 8, 16)
 SEED = 42
+#: What AdamW alone needs to get anywhere near on DNA cut by BPE, and what ``quick`` gives it.
+ADAMW_RATE = PROFILES["quick"].learning_rate
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Entry:
     Attributes:
         preset: architecture and size; None: the profile's.
         steps: of a member; None: the profile's.
-        adamw: whether AdamW trains the matrices too.
+        adamw: whether AdamW trains the matrices too, at ``ADAMW_RATE``.
         conditions: how many of the given ones.
         part: of the steps; 2 is half of them.
     """
@@ -57,7 +60,8 @@ class Entry:
         """The profile with this model and training."""
         steps = (self.steps or base.steps_taken) // self.part
         found = base.changed(steps=None if steps == base.steps_taken else steps, preset=self.preset)
-        return found.model_copy(update={"matrix_rate": None, **READ} if self.adamw else READ)
+        alone = {"matrix_rate": None, "learning_rate": ADAMW_RATE} if self.adamw else {}
+        return found.model_copy(update={**alone, **READ})
 
 
 ENTRIES: dict[str, Entry] = {

@@ -106,8 +106,9 @@ figures.one_curve_chart(table, share=True)
 #
 # $$d = m_A(g^*) - m_B(g^*), \qquad g^* = \min(g_A, g_B).$$
 #
-# The gain is given with those of the two checkpoints around it in the run that went on: where these are far apart, the straight line between them is a guess.
+# The gain is given with those of the two checkpoints around it in the run that went on: where these are further apart than the gain is large, the straight line between them is a guess, and the table says so.
 # The difference is a function of means over members, and its interval is that of the jackknife for two samples: a member is left out with its whole curve {cite:p}`arvesen1969`.
+# Members that two optimisers trained from the same weights are paired.
 
 # %%
 equal = analyses.equal_gains(table)

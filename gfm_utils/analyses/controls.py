@@ -50,7 +50,7 @@ def no_layers_control(ensembles: Sequence[Ensemble], profile: Profile) -> list[E
     They have the width of the run's members, their batches and their budget.
 
     Args:
-        ensembles: of the run; the first of text and the first of DNA are taken.
+        ensembles: of the run; each condition of theirs has one.
         profile: of the run.
     """
     return trained_beside(ensembles, no_layers_wanted(ensembles, profile))
@@ -58,11 +58,8 @@ def no_layers_control(ensembles: Sequence[Ensemble], profile: Profile) -> list[E
 
 def no_layers_wanted(ensembles: Sequence[Ensemble], profile: Profile) -> list[tuple[Condition, Profile]]:
     """Condition and profile of each ensemble of ``no_layers_control``."""
-    first: dict[str, str] = {}
-    for ensemble in ensembles:
-        first.setdefault(ensemble.store.kind, ensemble.condition)
     size = profile.changed(preset=without_layers(profile.preset))
-    return [(Condition.parse(condition), size) for condition in first.values()]
+    return [(Condition.parse(one), size) for one in dict.fromkeys(ensemble.condition for ensemble in ensembles)]
 
 
 def states_of(ensemble: Ensemble, no_layers: Sequence[Ensemble]) -> list[tuple[str, Ensemble, State]]:

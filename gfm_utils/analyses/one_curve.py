@@ -105,12 +105,13 @@ class Equal(NamedTuple):
     effect: Effect
 
 
-def at_equal_gain(first: Floats, second: Floats) -> Equal | None:
+def at_equal_gain(first: Floats, second: Floats, paired: bool = False) -> Equal | None:
     """A measure of two runs at the largest gain that both have reached.
 
     Args:
         first: of ``curve``.
         second: of the other run.
+        paired: whether the members of both belong together, in their order.
 
     Returns:
         None where a curve has no two members or that gain is below ``LEAST_GAIN``.
@@ -134,7 +135,8 @@ def at_equal_gain(first: Floats, second: Floats) -> Equal | None:
         return left - right
 
     further = max(means, key=lambda mean: float(mean[0].max()))
-    return Equal(gain, own, other, *around(further, gain), jackknife(apart, *([one] for one in flat)))
+    groups = [flat] if paired and len(first) == len(second) else [[one] for one in flat]
+    return Equal(gain, own, other, *around(further, gain), jackknife(apart, *groups))
 
 
 def pairs_of(table: pd.DataFrame) -> Iterator[tuple[str, Run, Run]]:
@@ -175,7 +177,8 @@ def equal_gains(table: pd.DataFrame, metrics: Sequence[str] = COMPARED) -> pd.Da
     found, numbers = [], members_of(table)
     for by, first, second in pairs_of(table):
         for metric in metrics:
-            compared = at_equal_gain(curve(numbers, first, metric), curve(numbers, second, metric))
+            own, other = (curve(numbers, run, metric) for run in (first, second))
+            compared = at_equal_gain(own, other, paired=by == OPTIMISER)
             if compared is not None:
                 named = {"by": by, "metric": metric, "condition": first.condition, "setting": first.setting}
                 beside = {"other_condition": second.condition, "other_setting": second.setting}

@@ -16,7 +16,7 @@ from gfm_utils.analyses.along_training import (
     position,
     settings_of,
 )
-from gfm_utils.analyses.dose import GAIN, LEAST_GAIN
+from gfm_utils.analyses.dose import GAIN
 from gfm_utils.analyses.extrapolation import FLOOR, FURTHEST, LATER, MISS
 from gfm_utils.analyses.one_curve import COMPARED, KIND, MODEL, OPTIMISER
 from gfm_utils.figures.numbers import difference, percentage
@@ -25,6 +25,8 @@ from gfm_utils.figures.select import conditions_of, rows_of, summaries, value_of
 from gfm_utils.figures.style import condition_colour, dropdown, stroke_legend, themed, tooltips
 
 OPTIMISERS = {"muon": "Muon", "adamw": "AdamW"}
+#: Counting that saves less, in bits per token, saves hardly anything: a share of it would say nothing.
+LEAST_SAVED = 0.05
 #: Of the models of a chart, in their order.
 MODEL_DASHES = ((1, 0), (6, 4), (1, 3), (8, 3, 2, 3), (2, 2), (10, 4), (4, 2, 1, 2))
 #: What two runs differ by, for people.
@@ -202,7 +204,7 @@ def saved_share(table: pd.DataFrame, condition: str, setting: Setting) -> float 
 def counting_saves(table: pd.DataFrame, condition: str) -> float | None:
     """Bits per token that n-grams on both sides save over token frequencies; None where that is hardly any."""
     alone, counted = (_level(table, condition, level) for level in ("unigram", "both"))
-    return None if alone is None or counted is None or alone - counted < LEAST_GAIN else alone - counted
+    return None if alone is None or counted is None or alone - counted < LEAST_SAVED else alone - counted
 
 
 def told_difference(row: pd.Series, metric: str) -> str:
@@ -230,10 +232,17 @@ def equal_gain_table(equal: pd.DataFrame) -> Markdown:
     return Markdown("\n".join(lines))
 
 
-def gain_between(own: pd.DataFrame) -> str:
-    """A gain with those of the checkpoints around it: ``0.59 (between 0.01 and 1.35)``."""
+def far_between(own: pd.DataFrame) -> bool:
+    """Whether the checkpoints around a gain are further apart than the gain is large."""
     row = own.iloc[0]
-    return f"{row['gain']:.2f} (between {row['below']:.2f} and {row['above']:.2f})"
+    return bool(row["above"] - row["below"] > row["gain"])
+
+
+def gain_between(own: pd.DataFrame) -> str:
+    """A gain with those of the checkpoints around it: ``0.59 (between 0.01 and 1.35: far apart)``."""
+    row = own.iloc[0]
+    far = ": far apart" if far_between(own) else ""
+    return f"{row['gain']:.2f} (between {row['below']:.2f} and {row['above']:.2f}{far})"
 
 
 def run_pair(by: str, condition: str, setting: Setting, other_condition: str, other: Setting) -> str:

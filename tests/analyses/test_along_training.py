@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from gfm_utils.analyses import (
     along_training,
@@ -149,6 +150,20 @@ def test_at_equal_gain_both_curves_are_read_where_they_reach():
     assert found.below <= found.gain <= found.above or found.above == pytest.approx(found.gain, abs=1e-2)
     assert at_equal_gain(first * 0.01, second) is None
     assert at_equal_gain(first[:1], second) is None
+
+
+def test_paired_members_are_left_out_together():
+    """What members have in common is not told from zero by pairs, and has no part in their interval."""
+    rng = np.random.default_rng(3)
+    own = rng.normal(0, 0.2, (5, 1))
+    gains = np.tile([0.1, 0.5, 1.0], (5, 1))
+    first = np.stack([gains, 0.3 + own + 0 * gains], axis=1)
+    second = np.stack([gains, 0.25 + own + rng.normal(0, 0.001, (5, 1)) + 0 * gains], axis=1)
+    apart, together = (at_equal_gain(first, second, paired) for paired in (False, True))
+    assert apart.effect.value == pytest.approx(together.effect.value)
+    assert apart.effect.low < 0 < together.effect.low
+    paired = stats.ttest_rel(first[:, 1, -1], second[:, 1, -1]).confidence_interval()
+    assert (together.effect.low, together.effect.high) == pytest.approx((paired.low, paired.high))
 
 
 def test_a_measure_that_a_checkpoint_lacks_leaves_it_out(along):

@@ -173,7 +173,7 @@ def with_control(trained, smoke):
 
 def test_members_without_layers_are_a_control_of_their_condition(trained, smoke, with_control):
     no_layers, made = with_control
-    assert [one.condition for one in no_layers] == [one.condition for one in trained]  # one of text and one of DNA
+    assert [one.condition for one in no_layers] == [one.condition for one in trained]  # once each
     for ensemble in no_layers:
         assert ensemble.spec.preset == "bert-0x64" and ensemble.seeds == [1, 2]
 

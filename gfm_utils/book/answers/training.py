@@ -1,6 +1,6 @@
 """Answer of the chapter on longer training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from gfm_utils.analyses.outliers import RATE
 from gfm_utils.book.answers.shared import Lines, note, number
 from gfm_utils.figures.along_training import (
     bounded,
+    far_between,
     gain_between,
     million,
     model_name,
@@ -44,7 +45,7 @@ def training_answer(
         apart: of ``outliers``.
     """
     main = main_setting(settings_of(table))
-    lines = [f"{model_name(main)}, {million(main.budget)} tokens a member:", ""]
+    lines = [*_lead(along, main), f"{model_name(main)}, {million(main.budget)} tokens a member:", ""]
     lines += [_learned(table, condition, main) for condition, own in settings_of(table) if own == main]
     lines += _changes(along, main) + _one_curve(equal) + _further(later, main) + [_unlike(apart)]
     return "\n".join([*lines, note()])
@@ -70,20 +71,41 @@ def nearest(tokens: Iterable[int], wanted: float) -> int:
     return min(tokens, key=lambda one: abs(one - wanted))
 
 
-def _changes(along: pd.DataFrame, setting: Setting) -> Lines:
-    """Which differences between DNA and text stay, go, turn or come between early and late."""
-    lines = []
+def _lead(along: pd.DataFrame, setting: Setting) -> Lines:
+    """How many differences between DNA and text do not outlast training, as one sentence."""
+    moves = [move for _, _, _, found in _moves(along, setting) for _, move in found]
+    then, now = (sum(moves.count(move) for move in among) for among in (("still", "gone", "turned"), _MOVES))
+    if not now:
+        return []
+    if not then:
+        return [f"**It would.** {now} differences between DNA and text are told only after long training.", ""]
+    lost, new = moves.count("gone") + moves.count("turned"), moves.count("new")
+    word = "Most" if 2 * lost > then else "Some" if 4 * lost >= then else "Little"
+    verb = "is" if lost == 1 else "are"
+    said = f"**{word} of it would.** Of {then} differences between DNA and text that are told early, "
+    said += f"{lost or 'none'} {verb} gone or turned at the end of training"
+    return [said + (f", and {new} are told only then." if new else "."), ""]
+
+
+def _moves(along: pd.DataFrame, setting: Setting) -> Iterator[tuple[str, str, int, list[tuple[str, str]]]]:
+    """DNA, text, the tokens of early, and of each measure what became of the difference between early and late."""
     rows = along[(along["setting"] == setting) & along["metric"].isin(COMPARED)]
     for (condition, other), own in rows.groupby(["condition", "other_condition"], sort=False):
         last = int(own["tokens"].max())
-        early = nearest(set(own["tokens"]), EARLY * last)
-        groups: dict[str, list[str]] = {}
+        early, found = nearest(set(own["tokens"]), EARLY * last), []
         for metric, each in own.groupby("metric", sort=False):
             at = each.set_index("tokens")
             if early in at.index and last in at.index and early != last:
-                move = _move(told_sign(at.loc[early]), told_sign(at.loc[last]))
-                groups.setdefault(move, []).append(FOLLOWED[str(metric)].text)
-        said = [f"{words}: {', '.join(groups[move])}" for move, words in _MOVES.items() if move in groups]
+                found.append((str(metric), _move(told_sign(at.loc[early]), told_sign(at.loc[last]))))
+        yield str(condition), str(other), early, found
+
+
+def _changes(along: pd.DataFrame, setting: Setting) -> Lines:
+    """Which differences between DNA and text stay, go, turn or come between early and late."""
+    lines = []
+    for condition, other, early, found in _moves(along, setting):
+        groups = {name: [FOLLOWED[metric].text for metric, move in found if move == name] for name in _MOVES}
+        said = [f"{_MOVES[name]}: {', '.join(texts)}" for name, texts in groups.items() if texts]
         if said:
             lines.append(
                 f"- DNA less text ({condition}, {other}) at the end, beside what it was after {million(early)} "
@@ -127,7 +149,8 @@ def _one_curve(equal: pd.DataFrame) -> Lines:
             )
             lines.append(
                 f"- {head} of {gain_between(own)} bits, {which}, in {len(told)} of {len(own)} measures"
-                + (f": {'; '.join(names)}." if names else ".")
+                + (f": {'; '.join(names)}" if names else "")
+                + ("; a guess, for that gain lies far from the checkpoints." if far_between(own) else ".")
             )
     return lines
 
