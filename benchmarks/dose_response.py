@@ -1,10 +1,10 @@
 """The causal test: text and DNA with less and less to learn from context, and the tokenizer of DNA varied.
 
 Records what the chapter on the causal test shows, each part in a folder of its own: ``--out`` (``doses``, trained
-as the profile ``quick`` says), and ``--out`` with ``-longer`` (a quarter of the steps of the profile ``long``),
-``-smaller`` (as ``quick``, a model of half the width), ``-longest`` (as ``long``, with fewer doses) and
-``-tokenizers``. What is trained and measured is kept in ``--runs``, so that the same command goes on where it was
-ended; ``--dry-run`` says what is left to train.
+as the profile ``quick`` says), and ``--out`` with ``-longer`` (a quarter of the steps of the profile ``long``,
+with fewer doses of text), ``-smaller`` (as ``quick``, a model of half the width), ``-longest`` (as ``long``, with
+few doses) and ``-tokenizers``. What is trained and measured is kept in ``--runs``, so that the same command goes
+on where it was ended; ``--dry-run`` says what is left to train.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class Part:
 
 PARTS = {
     "doses": Part(),
-    "longer": Part("long", 1 / 4),
+    "longer": Part("long", 1 / 4, text=(None, "noise0.3", "noise0.4", "noise0.5", "noise0.6", "shuffle")),
     "smaller": Part(preset="modernbert-2x32"),
     "longest": Part("long", 1, None, (None, "noise0.3", "noise0.4", "noise0.5", "noise0.6"), (None,), (None,)),
 }
