@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gfm_utils.corpora import hub
 from gfm_utils.corpora.opening import decoded, lines, opened
 from gfm_utils.corpora.planning import Plan
 from gfm_utils.corpora.readers import Records, records
@@ -61,7 +60,7 @@ def blocks(plan: Plan, size: int, max_symbols: int | None = None) -> Iterator[Bl
         return _cut(source, pairs if text else without_spaces(pairs), size, words=text)
 
     if plan.stream is not None:
-        yield from cut(plan.source, hub.stream(plan.name, plan.stream, max_symbols))
+        yield from cut(plan.source, iter(plan.streamed(max_symbols)))
     for path, form in plan.files:
         with plan.told():
             if form == "fasta":

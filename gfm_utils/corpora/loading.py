@@ -10,7 +10,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from gfm_utils.corpora import hub
 from gfm_utils.corpora.assembling import Assembled, Met, dna_segments, text_segments, together
 from gfm_utils.corpora.blocks import place_of, without_spaces
 from gfm_utils.corpora.planning import SEQUENCES, Plan, plan
@@ -90,8 +89,7 @@ def _assembled(read: Plan, max_symbols: int | None, progress: bool) -> Assembled
     """Read and clean."""
     met = Met()
     if read.stream is not None:
-        assert max_symbols is not None
-        return _cleaned(read, hub.stream(read.name, read.stream, max_symbols), max_symbols, met, None, progress)
+        return _cleaned(read, read.streamed(max_symbols), max_symbols, met, None, progress)
     parts: list[Assembled] = []
     left = max_symbols
     for path, form in read.files:

@@ -72,8 +72,6 @@ class Plan:
         Raises:
             GfmError: all of a stream is asked for, or it cannot be had.
         """
-        if self.stream is not None and max_symbols is None:
-            raise GfmError(f"corpus {self.name!r} is streamed and has no end; say how much of it with max_symbols")
         options: dict[str, Any] = {
             "format": FORMAT, "kind": self.kind, "form": self.form, "column": self.column,
             "encoding": self.encoding, "repairs": self.repairs, "max_symbols": max_symbols,
@@ -81,13 +79,24 @@ class Plan:
         if self.files and not self.registered:
             options["reader"] = READER
         if self.stream is not None:
-            part = hub.keep(self.name, self.stream, max_symbols)
+            part = self.streamed(max_symbols)
             options |= {"stream": self.stream.model_dump(), "revision": part.revision, "sha256": part.sha256}
         elif self.folder is not None:
             options["files"] = {str(path.relative_to(self.folder)): sha256_once(path) for path in self.paths}
         else:
             options["sha256"] = sha256_once(self.paths[0]) if self.paths[0].is_file() else None
         return digest(options, length=64)
+
+    def streamed(self, max_symbols: int | None) -> hub.Part:
+        """The first records of a stream, which are streamed now if they are not in the cache.
+
+        Raises:
+            GfmError: all of it is asked for, or it cannot be had.
+        """
+        assert self.stream is not None
+        if max_symbols is None:
+            raise GfmError(f"corpus {self.name!r} is streamed and has no end; say how much of it with max_symbols")
+        return hub.keep(self.name, self.stream, max_symbols)
 
     @contextmanager
     def told(self) -> Iterator[None]:

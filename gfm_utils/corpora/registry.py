@@ -31,10 +31,13 @@ class WheelSource(_Strict):
     member: str = Field(description="path inside the wheel")
     python: str = Field("3.11", description="Python version the wheel is asked for")
     platform: str | None = Field(None, description="platform tag, for a wheel that has one")
-    size: int | None = Field(None, description="bytes of the whole wheel, for the progress bar")
 
     def __str__(self) -> str:
         return f"wheel {self.package} {self.version}, {Path(self.member).name}"
+
+    def same_wheel(self, other: "WheelSource") -> bool:
+        """Whether another file is inside the same wheel."""
+        return self == other.model_copy(update={"member": self.member})
 
 
 class UrlSource(_Strict):

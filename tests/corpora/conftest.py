@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from gfm_utils.corpora import Corpus, Segment, downloading
+from gfm_utils.corpora import Corpus, Segment, fetching
 
 
 @pytest.fixture(autouse=True)
@@ -158,9 +158,9 @@ def faulty(monkeypatch):
     thread = threading.Thread(target=httpd.serve_forever)
     thread.start()
     server.url = f"http://127.0.0.1:{httpd.server_port}"
-    monkeypatch.setattr(downloading, "PAUSE", 0.01)
-    monkeypatch.setattr(downloading, "TIMEOUT", (2.0, 0.5))
-    monkeypatch.setattr(downloading, "_PIECE", 100)
+    monkeypatch.setattr(fetching, "PAUSE", 0.01)
+    monkeypatch.setattr(fetching, "TIMEOUT", (2.0, 0.5))
+    monkeypatch.setattr(fetching, "_CHUNK", 100)
     yield server
     server.over.set()
     httpd.shutdown()

@@ -295,7 +295,7 @@ def hub_rows(tmp_path, monkeypatch):
     }  # fmt: skip
     (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"one": entry}))
     monkeypatch.setenv("GFM_REGISTRY", str(tmp_path / "corpora.yaml"))
-    package = SimpleNamespace(load_dataset=load_dataset, config=SimpleNamespace())
+    package = SimpleNamespace(load_dataset=load_dataset, config=SimpleNamespace(), __version__="5")
     monkeypatch.setitem(sys.modules, "datasets", package)
     monkeypatch.setattr("gfm_utils.corpora.hub._revision", lambda *_: "one")
     monkeypatch.setattr(store, "LARGE", 10_000)
