@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils import tables
-from gfm_utils.analyses.claims import OUTPUT, TOKEN, Measure, Term, estimate, of_uniform
 from gfm_utils.analyses.counting import Counting, counting_levels
-from gfm_utils.analyses.dose import GAIN, KL, MEASURES, estimate_rows
+from gfm_utils.analyses.dose import GAIN, estimate_rows
+from gfm_utils.analyses.estimates import estimate
+from gfm_utils.analyses.measures import TOKEN, chosen
 from gfm_utils.analyses.primary import fisher_rows, neighbour_rows, prediction_rows
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import Ensemble, device
@@ -26,22 +27,11 @@ from gfm_utils.provenance import recorded
 #: ``876544|modernbert-2x64|muon|16384000``.
 AXIS = "tokens|preset|optimiser|budget"
 LOSS, LOSS_SHARE = "nll", "nll_share"
-#: Name in the result table -> what is measured: the loss in bits, the primary measure of each claim, and whether
-#: two members choose the same token.
-FOLLOWED: dict[str, Measure] = {
-    LOSS: Measure("loss on hidden tokens, bits per token", "predictions", (Term("nll", unit=TOKEN),), True),
-    LOSS_SHARE: Measure(
-        "loss on hidden tokens, share of log2 V", "predictions", (Term("nll", unit=TOKEN), OUTPUT, KL), True,
-        of_uniform, percent=True,
-    ),
-    **{
-        name: MEASURES[name]
-        for name in (
-            GAIN, "output_entropy_share", "js_distance", "top1_agreement", "topk_overlap_corrected",
-            "fisher_share",
-        )
-    },
-}  # fmt: skip
+#: The loss in bits, the primary measure of each claim, and whether two members choose the same token.
+FOLLOWED = chosen(
+    LOSS, LOSS_SHARE, GAIN, "output_entropy_share", "js_distance", "top1_agreement", "topk_overlap_corrected",
+    "fisher_share",
+)  # fmt: skip
 VALIDATION = "validation_nll"
 RECORDED = "along-training"
 #: Levels without a network: token frequencies, n-grams of the tokens before and of both sides, and the best code

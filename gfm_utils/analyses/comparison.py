@@ -10,31 +10,18 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils import tables
-from gfm_utils.analyses.claims import TOKEN, Estimate, Measure, Term, estimate, kinds, share_of
-from gfm_utils.analyses.dose import MEASURES
+from gfm_utils.analyses.estimates import Estimate, estimate, kinds
+from gfm_utils.analyses.measures import Measure, Term, chosen, share_of
 from gfm_utils.analyses.rates import SOURCE
 from gfm_utils.analyses.rows import Row
 from gfm_utils.tokens import is_condition, is_control
 
 #: The corpus's code length is not that of what a transform made of it.
 CONTROL_ENTROPY = Measure(
-    "entropy rate, share of a uniform choice", "entropy",
-    (Term("entropy_rate", SOURCE), Term("uniform_entropy")), None, share_of, percent=True, null=None,
+    "entropy rate, share of a uniform choice", "share", "entropy",
+    (Term("entropy_rate", SOURCE), Term("uniform_entropy")), combine=share_of, null=None,
 )  # fmt: skip
-#: Name in result tables -> what is measured, with its null where it has one.
-COMPARED: dict[str, Measure] = {
-    "entropy_share": Measure(
-        "shortest code of the corpus, share of a uniform choice", "entropy",
-        (Term("code_length", least=True), Term("uniform_entropy")), None, share_of,
-        percent=True, null=None,
-    ),
-    "context_gain_share": Measure(
-        "context gain, share of what token frequencies cost", "predictions",
-        (Term("context_gain", unit=TOKEN), Term("unigram_nll", unit=TOKEN)), None,
-        share_of, percent=True, null=None,
-    ),
-    **{name: MEASURES[name] for name in ("js_distance", "topk_overlap_corrected", "fisher_share")},
-}  # fmt: skip
+COMPARED = chosen("entropy_share", "context_gain_share", "js_distance", "topk_overlap_corrected", "fisher_share")
 
 
 def compared(rows: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:

@@ -15,11 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from gfm_utils import tables
-from gfm_utils.analyses.along_training import FOLLOWED, LOSS_SHARE
-from gfm_utils.analyses.claims import TOKEN, Measure, estimate
+from gfm_utils.analyses.along_training import LOSS_SHARE
 from gfm_utils.analyses.dose import GAIN, estimate_rows
+from gfm_utils.analyses.estimates import estimate
 from gfm_utils.analyses.experiments import DNA, EXPERIMENTS, STANDARD, TEXT, Experiment
 from gfm_utils.analyses.intervals import difference
+from gfm_utils.analyses.measures import TOKEN, chosen
 from gfm_utils.analyses.primary import Chosen, fisher_rows, neighbour_rows, prediction_rows, trained_models
 from gfm_utils.analyses.rates import between_neighbours
 from gfm_utils.analyses.rows import Row
@@ -36,12 +37,9 @@ AXIS = "experiment|role"
 #: Test windows and windows for the Fisher information, of ``READ_WINDOW`` tokens: half of what the chapters read.
 READ, READ_WINDOW = {"test_windows": 256, "fisher_windows": 48}, 64
 #: Name in the result table -> what is measured: the primary measure of each claim, and the context gain.
-MEASURED: dict[str, Measure] = {
-    name: FOLLOWED[name]
-    for name in (
-        GAIN, LOSS_SHARE, "output_entropy_share", "js_distance", "topk_overlap_corrected", "fisher_share"
-    )
-}  # fmt: skip
+MEASURED = chosen(
+    GAIN, LOSS_SHARE, "output_entropy_share", "js_distance", "topk_overlap_corrected", "fisher_share"
+)
 #: Shares of tokens that differ by no more than this factor are taken for the same.
 AS_COMMON = 1.1
 STAYS, GONE, TURNS, APPEARS, NONE = "stays", "gone", "turns round", "appears", "none"

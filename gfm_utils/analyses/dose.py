@@ -7,21 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from gfm_utils import tables
-from gfm_utils.analyses.claims import (
-    OUTPUT,
-    TOKEN,
-    Estimate,
-    Measure,
-    Term,
-    beyond_chance,
-    estimate,
-    of_uniform,
-    share_of,
-)
 from gfm_utils.analyses.contextual import contextual_embeddings, layer_names
 from gfm_utils.analyses.disagreement import disagreement
+from gfm_utils.analyses.estimates import Estimate, estimate
 from gfm_utils.analyses.fisher import fisher_information
 from gfm_utils.analyses.matching import ratio
+from gfm_utils.analyses.measures import LAST, chosen
 from gfm_utils.analyses.output import output_distributions
 from gfm_utils.analyses.rates import CODED_TOKENS, rate_rows
 from gfm_utils.analyses.rows import Row
@@ -31,77 +22,14 @@ from gfm_utils.files import digest
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import Condition, TokenStore
 
-KL = Term("kl_from_uniform")
 GAIN = "context_gain"
-#: What the last layer is called here, however many a model has.
-LAST = "last"
-#: Name in the result table -> what is measured; ``above`` is what the paper says of *more* entropy.
-MEASURES: dict[str, Measure] = {
-    GAIN: Measure("context gain, bits per token", "predictions", (Term("context_gain", unit=TOKEN),), False),
-    "output_entropy_share": Measure(
-        "output entropy, share of log2 V", "predictions", (OUTPUT, OUTPUT, KL), True, of_uniform, percent=True
-    ),
-    "accuracy": Measure("hidden tokens guessed right", "predictions", (Term("accuracy"),), False, percent=True),
-    "js_distance": Measure(
-        "Jensen–Shannon distance between members", "disagreement", (Term("js_distance"),), True,
-        null=("matched null", (Term("js_distance_matched_null"),)),
-    ),
-    "js_distance_authors": Measure(
-        "Jensen–Shannon distance at top-p 0.5, the paper's truncation", "disagreement",
-        (Term("js_distance_authors", "top_p", "0.5"),), True,
-        null=("matched null", (Term("js_distance_matched_null_authors", "top_p", "0.5"),)),
-    ),
-    "js_distance_of_null": Measure(
-        "Jensen–Shannon distance, share of its matched null", "disagreement",
-        (Term("js_distance"), Term("js_distance_matched_null")), True, share_of, percent=True, null=None,
-    ),
-    "mutual_information": Measure(
-        "mutual information of prediction and member, bits per token", "disagreement",
-        (Term("mutual_information"),), True,
-    ),
-    "mutual_information_per_gain": Measure(
-        "mutual information, share of the context gain", "disagreement",
-        (Term("mutual_information"), Term("context_gain", unit=TOKEN)), True, percent=True, null=None,
-    ),
-    "top1_agreement": Measure(
-        "same likeliest token, beyond chance", "disagreement",
-        (Term("top1_agreement"), Term("top1_agreement_chance")), False, beyond_chance, percent=True,
-    ),
-    "topk_overlap_corrected": Measure(
-        "10 nearest embeddings shared, beyond chance", "static_embeddings",
-        (Term("topk_overlap_corrected", "k", "10"),), False, percent=True,
-    ),
-    "local_spearman": Measure(
-        "local Spearman among the 100 nearest embeddings", "static_embeddings",
-        (Term("local_spearman", "k", "100"),), False,
-    ),
-    "procrustes_disparity": Measure(
-        "Procrustes disparity of embeddings", "static_embeddings", (Term("procrustes_disparity"),), True,
-    ),
-    "linear_cka_debiased": Measure(
-        "linear CKA of embeddings, debiased", "static_embeddings", (Term("linear_cka_debiased"),), False,
-    ),
-    "contextual_cka": Measure(
-        "linear CKA of windows in the last layer, debiased", "contextual_embeddings",
-        (Term("pooled_linear_cka_debiased", "layer", LAST),), False,
-    ),
-    "contextual_alignment": Measure(
-        "10 nearest windows shared in the last layer, beyond chance", "contextual_embeddings",
-        (Term("pooled_neighbour_alignment_corrected", "layer", LAST),), False, percent=True,
-    ),
-    "fisher_share": Measure(
-        "encoder's share of the Fisher information", "fisher", (Term("fisher_share", "group", "encoder"),), False,
-        percent=True,
-    ),
-    "fisher_share_paper": Measure(
-        "encoder's share, the paper's computation", "fisher",
-        (Term("fisher_share_paper", "group", "encoder"),), False, percent=True,
-    ),
-    "fisher_share_invariant": Measure(
-        "encoder's share, invariant to rescaling", "fisher",
-        (Term("fisher_share_invariant", "group", "encoder"),), False, percent=True,
-    ),
-}  # fmt: skip
+#: What is measured of every dose.
+DOSE_MEASURES = chosen(
+    GAIN, "output_entropy_share", "accuracy", "js_distance", "js_distance_authors", "js_distance_of_null",
+    "mutual_information", "mutual_information_per_gain", "top1_agreement", "topk_overlap_corrected",
+    "local_spearman", "procrustes_disparity", "linear_cka_debiased", "contextual_cka", "contextual_alignment",
+    "fisher_share", "fisher_share_paper", "fisher_share_invariant",
+)  # fmt: skip
 #: Axis of the rows: optimiser steps and model, like ``1000|modernbert-2x64``.
 AXIS = "steps|preset"
 #: Doses of text: the share of its tokens that are put in random order among themselves, close to each other where
@@ -178,7 +106,7 @@ def dose_response(
     coded: int = CODED_TOKENS,
     kept: Path | None = None,
 ) -> pd.DataFrame:
-    """Result table of ``MEASURES`` over conditions; what is not trained yet is trained.
+    """Result table of ``DOSE_MEASURES`` over conditions; what is not trained yet is trained.
 
     Axis ``AXIS``: each measure of the trained members, a row a member (of what only pairs or all together have:
     its jackknife pseudo-value, so that members are independent) and the mean with its interval; and one row with
@@ -232,7 +160,7 @@ def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
     seconds = sum(one.metrics["seconds"].iloc[-1] / one.provenance["together"] for one in members)
     yield {"condition": ensemble.condition, "state": "trained", "metric": "training_time", "axis": AXIS, "x": x,
            "value": float(seconds), "unit": "s", "n": len(members)}  # fmt: skip
-    for name, measure in MEASURES.items():
+    for name, measure in DOSE_MEASURES.items():
         base: Row = {"condition": ensemble.condition, "metric": name, "axis": AXIS, "x": x}
         base["unit"] = measure.unit
         own = _per_gain(found) if name == "mutual_information_per_gain" else estimate(measure, found)
@@ -260,7 +188,7 @@ def estimate_rows(base: Row, seeds: Sequence[int], own: Estimate) -> Iterator[Ro
 
 def _per_gain(found: pd.DataFrame) -> Estimate | None:
     """Mutual information over context gain, by the jackknife; None where there is hardly a gain."""
-    information, gain = (estimate(MEASURES[name], found) for name in ("mutual_information", GAIN))
+    information, gain = (estimate(DOSE_MEASURES[name], found) for name in ("mutual_information", GAIN))
     if information is None or gain is None or not len(information.members) or not gain.interval.low > LEAST_GAIN:
         return None
     return ratio(information, gain)

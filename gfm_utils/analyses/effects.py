@@ -9,7 +9,7 @@ import pandas as pd
 
 from gfm_utils import tables
 from gfm_utils.analyses.claims import NOT_TESTED, UNDECIDED
-from gfm_utils.analyses.dose import AXIS, GAIN, LEAST_GAIN, MEASURES
+from gfm_utils.analyses.dose import AXIS, DOSE_MEASURES, GAIN, LEAST_GAIN
 from gfm_utils.analyses.intervals import LEVEL, holm
 from gfm_utils.analyses.matching import Effect, Gap, Members, Scale, gap_at_equal_gain, jackknife, outcome
 from gfm_utils.analyses.rates import SOURCE
@@ -105,7 +105,7 @@ def dose_effects(table: pd.DataFrame, x: str, contrasts: Contrasts = CONTRASTS) 
         one = Condition.parse(name)
         families.setdefault(str(one.transformed(None)), {})[one.transform] = name
     kinds = kind_of(table)
-    for metric in MEASURES:
+    for metric in DOSE_MEASURES:
         for names in families.values():
             kind = kinds[next(iter(names.values()))]
             for less, more in contrasts.get(kind, ()):
@@ -124,7 +124,7 @@ def dose_effects(table: pd.DataFrame, x: str, contrasts: Contrasts = CONTRASTS) 
     for metric, rows in frame.groupby("metric"):
         effects = [Effect(*row) for row in rows[list(Effect._fields)].to_numpy()]
         whole = set(rows["kind"]) == set(contrasts) and len(rows) == most
-        above = bool(MEASURES[str(metric)].above)
+        above = bool(DOSE_MEASURES[str(metric)].above)
         said[metric] = outcome(effects, corrected[str(metric)], above) if whole else NOT_TESTED
     return frame.assign(p_holm=frame["metric"].map(corrected), outcome=frame["metric"].map(said))
 
@@ -157,7 +157,7 @@ def gap_parts(table: pd.DataFrame, x: str) -> pd.DataFrame:
     numbers, kinds, found = _numbers(table, x), kind_of(table), []
     text = [name for name in kinds if kinds[name] == "text" and keeps_counts(name)]
     plain = next((name for name in text if not is_control(name)), None)
-    for metric in (name for name in MEASURES if name != GAIN and (plain, name) in numbers):
+    for metric in (name for name in DOSE_MEASURES if name != GAIN and (plain, name) in numbers):
         points = {name: _points(numbers, table, name, metric) for name in kinds if (name, metric) in numbers}
         ladder = [name for name in text if name in points]
         for name in (name for name in points if kinds[name] == "dna" and not is_control(name)):

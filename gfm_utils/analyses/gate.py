@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gfm_utils.analyses.claims import GAIN, TOKEN, UNIGRAM, Measure, Term, estimate, kinds, rows_read
+from gfm_utils.analyses.estimates import estimate, kinds, rows_read
+from gfm_utils.analyses.measures import GAIN, TOKEN, UNIGRAM, Measure, Term
 from gfm_utils.tokens import is_control
 
 #: A condition whose members gain less than this share of what can be saved has learned too little.
@@ -62,7 +63,7 @@ def _learned(rows: pd.DataFrame) -> Learned:
 
 
 def _level(rows: pd.DataFrame, term: Term) -> float:
-    found = estimate(Measure("", "", (term,), None, null=None), rows)
+    found = estimate(Measure("", TOKEN, "", (term,), null=None), rows)
     return np.nan if found is None else found.interval.value
 
 

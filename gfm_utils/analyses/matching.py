@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
-from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED, Estimate, of_whole
+from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED
+from gfm_utils.analyses.estimates import Estimate, of_whole
 from gfm_utils.analyses.intervals import LEVEL
 
 Members = npt.NDArray[np.float64]  # (members, quantities)

@@ -24,8 +24,8 @@ from gfm_utils.analyses.along_training import (
     settings_of,
     tokens_of,
 )
-from gfm_utils.analyses.claims import kinds
 from gfm_utils.analyses.dose import GAIN, LEAST_GAIN
+from gfm_utils.analyses.estimates import kinds
 from gfm_utils.analyses.intervals import difference
 from gfm_utils.analyses.matching import Effect, jackknife
 

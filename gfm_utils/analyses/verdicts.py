@@ -31,21 +31,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from gfm_utils.analyses.claims import (
-    AGAINST,
-    CLAIMS,
-    FOR,
-    NOT_TESTED,
-    UNDECIDED,
-    Claim,
-    Estimate,
-    Measure,
-    estimate,
-    kinds,
-    rows_read,
-)
+from gfm_utils.analyses.claims import AGAINST, CLAIMS, FOR, NOT_TESTED, UNDECIDED, Claim
+from gfm_utils.analyses.estimates import Estimate, estimate, kinds, rows_read
 from gfm_utils.analyses.gate import Learned, learned
 from gfm_utils.analyses.intervals import LEVEL, Difference, difference, holm, welch
+from gfm_utils.analyses.measures import Measure
 from gfm_utils.tokens import is_control
 
 SUPPORTED, NOT_SUPPORTED, TOO_LITTLE = "supported", "not supported", "too little learned to test"

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.claims import AGAINST, FOR, Claim, Estimate
+from gfm_utils.analyses.claims import AGAINST, FOR, Claim
+from gfm_utils.analyses.estimates import Estimate
 from gfm_utils.analyses.gate import Learned, learned
 from gfm_utils.analyses.verdicts import TOO_LITTLE, Tested, Verdict, check_claims, verdicts
 from gfm_utils.figures.comparison import short_names

@@ -9,7 +9,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
-from gfm_utils.analyses.dose import AXIS, GAIN, MEASURES
+from gfm_utils.analyses.dose import AXIS, DOSE_MEASURES, GAIN
 from gfm_utils.analyses.effects import (
     CHECKS,
     NO_GAP,
@@ -73,7 +73,7 @@ def dose_rows(table: pd.DataFrame) -> pd.DataFrame:
         rows[column] = rows["condition"].map(rates)
     rows["kind"] = rows["condition"].map(kind_of(table)).map(KINDS)
     rows["dose"] = rows["condition"].map(dose_name)
-    rows["measure"] = rows["metric"].map(lambda name: MEASURES[name].text)
+    rows["measure"] = rows["metric"].map(lambda name: DOSE_MEASURES[name].text)
     rows["setting"] = rows["setting"].map(setting_name)
     return rows[[
         "condition", "dose", "kind", "setting", "metric", "measure", "state", "value", "low", "high", *ACROSS,
@@ -83,7 +83,7 @@ def dose_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 def _measured(table: pd.DataFrame) -> list[str]:
     there = set(table["metric"])
-    return [name for name in MEASURES if name in there]
+    return [name for name in DOSE_MEASURES if name in there]
 
 
 def dose_name(condition: str) -> str:
@@ -173,7 +173,7 @@ def main_chart(table: pd.DataFrame) -> alt.VConcatChart | Markdown:
         own = rows[rows["metric"] == name]
         nulls = bool((own["state"] == "untrained").any())
         layers = _layers(alt.Chart(own), "gain", ACROSS["gain"], ends, line, nulls)
-        title = alt.TitleParams(MEASURES[name].text, fontSize=12, fontWeight="normal")
+        title = alt.TitleParams(DOSE_MEASURES[name].text, fontSize=12, fontWeight="normal")
         charts.append(alt.layer(*layers).properties(width=290, height=150, title=title))
     return themed(alt.vconcat(*charts))
 
@@ -189,13 +189,13 @@ def dose_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     rows = dose_rows(table)
     rows["joined"] = _joined(rows)
     settings = [setting_name(x) for x in settings_of(table)]
-    measures = [MEASURES[name].text for name in _measured(table)]
+    measures = [DOSE_MEASURES[name].text for name in _measured(table)]
     have = set(zip(rows["measure"], rows["setting"], strict=True))
     lacking = pd.DataFrame(
         [(measure, setting) for measure in measures for setting in settings if (measure, setting) not in have],
         columns=["measure", "setting"],
     )
-    measures.sort(key=lambda text: text != MEASURES["fisher_share"].text)
+    measures.sort(key=lambda text: text != DOSE_MEASURES["fisher_share"].text)
     first = setting_name(verdict_setting(table))
     chosen = [
         dropdown("dose_measure", measures, "measure "),
@@ -242,12 +242,12 @@ def effects_table(effects: pd.DataFrame) -> Markdown:
 
 def _primary_first(metrics: Iterable[str]) -> list[str]:
     there = set(metrics)
-    return [name for name in (*PRIMARY, *(name for name in MEASURES if name not in PRIMARY)) if name in there]
+    return [name for name in (*PRIMARY, *(name for name in DOSE_MEASURES if name not in PRIMARY)) if name in there]
 
 
 def _measure_name(metric: str) -> str:
     """What is measured, in bold if its verdict is one of the few that are corrected together."""
-    return f"**{MEASURES[metric].text}**" if metric in PRIMARY else MEASURES[metric].text
+    return f"**{DOSE_MEASURES[metric].text}**" if metric in PRIMARY else DOSE_MEASURES[metric].text
 
 
 def _tested(row: pd.Series, metric: str) -> str:
@@ -294,7 +294,7 @@ def gaps_over_training(parts: pd.DataFrame) -> Markdown:
     names = [name for name in (*PRIMARY, *CHECKS) if name in set(parts["metric"])]
     if not names:
         return Markdown(NO_MATCH)
-    heads = ["Training", "DNA", "its gain", *(MEASURES[name].text for name in names)]
+    heads = ["Training", "DNA", "its gain", *(DOSE_MEASURES[name].text for name in names)]
     lines = [f"| {' | '.join(heads)} |", "| --- | --- | ---: |" + " ---: |" * len(names)]
     for (setting, condition), own in parts.groupby(["setting", "condition"], sort=False):
         found = own.set_index("metric")
@@ -317,7 +317,7 @@ def share_text(row: pd.Series, part: str) -> str:
 
 
 def _plain(value: float, metric: str) -> str:
-    return "–" if pd.isna(value) else plain(value, MEASURES[metric].percent)
+    return "–" if pd.isna(value) else plain(value, DOSE_MEASURES[metric].percent)
 
 
 def cut_name(condition: str) -> str:
@@ -329,7 +329,7 @@ def cut_name(condition: str) -> str:
 
 def _number(row: pd.Series, metric: str) -> str:
     """A difference with its interval; percentages are points."""
-    return difference(row["value"], row["low"], row["high"], MEASURES[metric].percent)
+    return difference(row["value"], row["low"], row["high"], DOSE_MEASURES[metric].percent)
 
 
 def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
-from gfm_utils.analyses.dose import GAIN, LEAST_GAIN, MEASURES
+from gfm_utils.analyses.dose import DOSE_MEASURES, GAIN, LEAST_GAIN
 from gfm_utils.analyses.effects import (
     CHECKS,
     NO_GAP,
@@ -76,7 +76,7 @@ def causal_verdicts(recorded: pd.DataFrame) -> str:
         cells = [share_text(own.loc[name], "gone") if name in own.index else "–" for name in names]
         cells += [_range(parts[parts["metric"] == metric]), _scrambled(own, metric)]
         moved = "<br>".join([_SAID[effects[metric]], *others.get(metric, [])])
-        lines.append(f"| {' | '.join([MEASURES[metric].text, *cells, moved])} |")
+        lines.append(f"| {' | '.join([DOSE_MEASURES[metric].text, *cells, moved])} |")
     return "\n".join(lines) + f"\n\nTraining: {setting_name(x)}.\n"
 
 
@@ -109,7 +109,7 @@ def frequencies_sentence(parts: pd.DataFrame) -> Iterator[str]:
     """
     for name, rows in parts[parts["metric"].isin(_EMBEDDINGS)].groupby("condition", sort=False):
         rows = rows.dropna(subset=["random"])
-        above = np.array([bool(MEASURES[str(metric)].above) for metric in rows["metric"]], bool)
+        above = np.array([bool(DOSE_MEASURES[str(metric)].above) for metric in rows["metric"]], bool)
         count = int(((rows["random_p"] <= 1 - LEVEL) & ((rows["random"] > 0) != above)).sum())
         if len(rows):
             yield (
@@ -128,7 +128,7 @@ def _range(rows: pd.DataFrame) -> str:
 
 def _scrambled(rows: pd.DataFrame, metric: str) -> str:
     """Text in random order beside DNA as it is: what token frequencies alone do."""
-    percent = MEASURES[metric].percent
+    percent = DOSE_MEASURES[metric].percent
     said = [
         f"{plain(row['shuffled'], percent)} beside {plain(row['dna'], percent)}"
         for _, row in rows.iterrows()
@@ -163,7 +163,7 @@ def _primary(effects: pd.DataFrame) -> Iterator[str]:
     """Which primary measures move as the paper says, a bullet a verdict."""
     outcomes = effects.drop_duplicates("metric").set_index("metric")["outcome"]
     for outcome, words in _MOVES.items():
-        names = [MEASURES[name].text for name in PRIMARY if outcomes.get(name) == outcome]
+        names = [DOSE_MEASURES[name].text for name in PRIMARY if outcomes.get(name) == outcome]
         if names:
             yield f"- less predictable context {words}: {'; '.join(names)}."
 
@@ -178,10 +178,10 @@ def _of_one(effects: pd.DataFrame, kind: str) -> list[str]:
     groups = {"raises": sure & (told["least"] > 0), "lowers": sure & (told["most"] < 0)}
     lines = [f"- there is only {kind} here, so there is no verdict on the paper."]
     for word, chosen in groups.items():
-        names = [MEASURES[str(metric)].text for metric in told.index[chosen]]
+        names = [DOSE_MEASURES[str(metric)].text for metric in told.index[chosen]]
         if names:
             lines.append(f"- less predictable context **{word}**: {'; '.join(names)}.")
-    left = [MEASURES[str(metric)].text for metric in told.index[~(groups["raises"] | groups["lowers"])]]
+    left = [DOSE_MEASURES[str(metric)].text for metric in told.index[~(groups["raises"] | groups["lowers"])]]
     return [*lines, *([f"- it moves for certain none of: {'; '.join(left)}."] if left else [])]
 
 
