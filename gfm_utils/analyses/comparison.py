@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils import tables
-from gfm_utils.analyses.estimates import Estimate, estimate, kinds
+from gfm_utils.analyses.estimates import Estimate, estimate, kinds, null_of
 from gfm_utils.analyses.measures import Measure, Term, chosen, share_of
 from gfm_utils.analyses.rates import SOURCE
 from gfm_utils.analyses.rows import Row
@@ -55,7 +55,7 @@ def _rows(rows: pd.DataFrame, condition: str, of_corpus: pd.Series) -> Iterator[
         if found is None:
             continue
         yield {**base, "state": "trained", **_ends(found)}
-        null = None if measure.null is None else estimate(measure, own, null=True)
+        null = null_of(measure, own)
         if measure.null is not None and null is not None:
             yield {**base, "state": measure.null[0], **_ends(null)}
 

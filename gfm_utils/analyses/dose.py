@@ -9,7 +9,7 @@ import pandas as pd
 from gfm_utils import tables
 from gfm_utils.analyses.contextual import contextual_embeddings, layer_names
 from gfm_utils.analyses.disagreement import disagreement
-from gfm_utils.analyses.estimates import Estimate, estimate
+from gfm_utils.analyses.estimates import Estimate, estimate, null_of
 from gfm_utils.analyses.fisher import fisher_information
 from gfm_utils.analyses.matching import ratio
 from gfm_utils.analyses.measures import LAST, chosen
@@ -167,7 +167,7 @@ def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
         if own is None:
             continue
         yield from estimate_rows({**base, "state": "trained"}, ensemble.seeds, own)
-        null = None if measure.null is None else estimate(measure, found, null=True)
+        null = null_of(measure, found)
         if measure.null is not None and null is not None:
             yield {**base, "state": measure.null[0], "value": null.interval.value}
 

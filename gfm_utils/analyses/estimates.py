@@ -52,14 +52,23 @@ def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
     return text, dna
 
 
-def estimate(measure: Measure, rows: pd.DataFrame, null: bool = False) -> Estimate | None:
-    """The value of a measure, or of its null, in one condition's rows."""
-    terms, state = measure.terms, "trained"
-    if null and measure.null is not None:
-        if measure.null[1]:
-            terms = measure.null[1]
-        else:
-            state = measure.null[0]
+def null_of(measure: Measure, rows: pd.DataFrame) -> Estimate | None:
+    """The value of a measure's null in one condition's rows."""
+    if measure.null is None:
+        return None
+    name, terms = measure.null
+    return estimate(replace(measure, terms=terms), rows) if terms else estimate(measure, rows, name)
+
+
+def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Estimate | None:
+    """The value of a measure in one condition's rows.
+
+    Args:
+        measure: which.
+        rows: of the condition.
+        state: of the members.
+    """
+    terms = measure.terms
     parts = []
     for term in terms:
         parts.append(_part(rows, term, state))

@@ -42,7 +42,7 @@ class Measure:
         combine: makes one number of the terms' (rows of members or pairs, and the summary).
         null: its name, and the terms that take the place of ``terms``; no terms: members in that state.
         figure: name of the figure of the chapter that shows it.
-        digits: after the decimal point, of the value as it is written.
+        digits: after the decimal point as the value is written; None: as usual.
     """
 
     text: str
@@ -53,7 +53,7 @@ class Measure:
     combine: Combine = lambda one: one
     null: tuple[str, tuple[Term, ...]] | None = ("untrained", ())
     figure: str | None = None
-    digits: int = 3
+    digits: int | None = None
 
     @property
     def percent(self) -> bool:
@@ -116,10 +116,6 @@ def _fisher(text: str, metric: str, group: str, above: bool, figure: str) -> Mea
 
 #: Name in result tables -> the measure.
 MEASURES: dict[str, Measure] = {
-    "unigram_entropy": Measure(
-        "entropy of token frequencies, bits per token", TOKEN, "entropy", (Term("unigram_entropy", unit=TOKEN),),
-        null=None, figure="fig-unigram-token",
-    ),
     "entropy_share": Measure(
         "shortest code of the corpus (an upper bound), share of a uniform choice", "share", "entropy",
         (Term("code_length", least=True), Term("uniform_entropy")), True, share_of, None, "fig-estimators",
@@ -175,7 +171,7 @@ MEASURES: dict[str, Measure] = {
     ),
     "mutual_information": Measure(
         "mutual information of prediction and member, bits per token", TOKEN, "disagreement",
-        (Term("mutual_information"),), True,
+        (Term("mutual_information"),), True, digits=4,
     ),
     "mutual_information_per_gain": Measure(
         "mutual information, share of the context gain", "share", "disagreement",

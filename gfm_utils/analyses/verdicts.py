@@ -21,7 +21,7 @@ finding, so the gate asks whether text, which is trained likewise, has learned e
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
@@ -32,7 +32,7 @@ import pandas as pd
 from scipy import stats
 
 from gfm_utils.analyses.claims import AGAINST, CLAIMS, FOR, NOT_TESTED, UNDECIDED, Claim
-from gfm_utils.analyses.estimates import Estimate, estimate, kinds, rows_read
+from gfm_utils.analyses.estimates import Estimate, estimate, kinds, null_of, rows_read
 from gfm_utils.analyses.gate import Learned, learned
 from gfm_utils.analyses.intervals import LEVEL, Difference, difference, holm, welch
 from gfm_utils.analyses.measures import Measure
@@ -202,6 +202,7 @@ def detectable(members: int, claims: int = len(CLAIMS), dna: int = 1, text: int 
 
 
 Rows = Mapping[str, pd.DataFrame]  # of each condition
+Reader = Callable[[Measure, pd.DataFrame], Estimate | None]
 
 
 def _test(measure: Measure, text: Rows, dna: Rows, of_models: Mapping[str, Learned]) -> Iterator[Tested]:
@@ -209,7 +210,7 @@ def _test(measure: Measure, text: Rows, dna: Rows, of_models: Mapping[str, Learn
     of_text, of_dna = (_values(measure, rows) for rows in (text, dna))
     if not of_text or not of_dna:
         return
-    nulls = {} if measure.null is None else _values(measure, {**text, **dna}, null=True)
+    nulls = _values(measure, {**text, **dna}, null_of)
     if measure.above is None:
         beside = {name: (one, nulls[name]) for name, one in of_dna.items() if name in nulls}
         decides, side = _beside_null(beside, of_models)
@@ -220,9 +221,9 @@ def _test(measure: Measure, text: Rows, dna: Rows, of_models: Mapping[str, Learn
     yield Tested(measure, of_text, of_dna, levels, decides, side)
 
 
-def _values(measure: Measure, rows: Rows, null: bool = False) -> dict[str, Estimate]:
-    found = {name: estimate(measure, own, null) for name, own in rows.items()}
-    return {name: one for name, one in found.items() if one is not None}
+def _values(measure: Measure, rows: Rows, of: Reader = estimate) -> dict[str, Estimate]:
+    values = {name: of(measure, condition_rows) for name, condition_rows in rows.items()}
+    return {name: one for name, one in values.items() if one is not None}
 
 
 def _strictest(pairs: Sequence[Difference], above: bool) -> tuple[Difference, Side | None]:

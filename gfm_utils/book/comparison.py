@@ -18,7 +18,7 @@ from gfm_utils.book.jobs import DONE, Outcome
 from gfm_utils.book.site import pages_of
 from gfm_utils.figures.claims import measures_table, verdict_table
 from gfm_utils.figures.comparison import comparison_chart, comparison_rows, entropy_gain_chart
-from gfm_utils.figures.numbers import plain
+from gfm_utils.figures.numbers import interval, number
 from gfm_utils.files import atomic
 from gfm_utils.tables import write_table
 from gfm_utils.tokens import Condition
@@ -175,16 +175,18 @@ def _numbers(table: pd.DataFrame, have: set[str]) -> str:
     cells: dict[str, dict[str, str]] = {}
     for name in names:
         for _, row in comparison_rows(table, name).iterrows():
-            cells.setdefault(row["name"], {})[name] = _number(row, COMPARED[name].percent)
+            cells.setdefault(row["name"], {})[name] = _with_span(row, COMPARED[name].percent)
     lines = [f"| Condition | {' | '.join(COMPARED[name].text for name in names)} |"]
     lines.append(f"| --- |{' ---: |' * len(names)}")
     lines += [f"| `{one}` | {' | '.join(own.get(name, '–') for name in names)} |" for one, own in cells.items()]
     return "\n".join(lines)
 
 
-def _number(row: pd.Series, percent: bool) -> str:
-    text, low, high = (plain(row[end], percent) for end in ("value", "low", "high"))
-    return text if row["low"] == row["high"] else f"{text} [{low}, {high}]"
+def _with_span(row: pd.Series, percent: bool) -> str:
+    """A point with its interval, where that is more than the point itself."""
+    if row["low"] == row["high"]:
+        return number(row["value"], percent)
+    return interval(row["value"], row["low"], row["high"], percent)
 
 
 def _safe(text: str) -> str:

@@ -19,8 +19,7 @@ from gfm_utils.analyses.along_training import (
 from gfm_utils.analyses.dose import GAIN
 from gfm_utils.analyses.extrapolation import FLOOR, FURTHEST, LATER, MISS
 from gfm_utils.analyses.one_curve import COMPARED, KIND, MODEL, OPTIMISER
-from gfm_utils.figures.numbers import difference, percentage
-from gfm_utils.figures.overview import value_text
+from gfm_utils.figures.numbers import difference, interval, percentage
 from gfm_utils.figures.select import conditions_of, rows_of, summaries, value_of, with_span
 from gfm_utils.figures.style import condition_colour, dropdown, stroke_legend, themed, tooltips
 
@@ -170,7 +169,7 @@ def levels_table(table: pd.DataFrame) -> Markdown:
         )  # fmt: skip
         levels = [_level(table, condition, level) for level in ("unigram", "both", "code")]
         cells = ["–" if level is None else f"{level:.3f}" for level in levels]
-        loss = value_text(found["value"], found["low"], found["high"])
+        loss = interval(found["value"], found["low"], found["high"])
         share = saved_share(table, condition, setting)
         said = "–" if share is None else percentage(share, 0)
         row = [f"`{condition}`", names[setting], million(setting.budget), *cells, loss, said]
@@ -298,4 +297,4 @@ def extrapolation_table(found: pd.DataFrame) -> Markdown:
 
 def bounded(row: pd.Series) -> str:
     """A number of an extrapolation with its interval, or that it is not told."""
-    return "not told" if pd.isna(row["low"]) else value_text(row["value"], row["low"], row["high"])
+    return "not told" if pd.isna(row["low"]) else interval(row["value"], row["low"], row["high"])

@@ -1,6 +1,7 @@
 """The claims as tables: the verdicts of runs beside each other, and the measures behind those of one run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from gfm_utils.analyses.estimates import Estimate
 from gfm_utils.analyses.gate import Learned, learned
 from gfm_utils.analyses.verdicts import TOO_LITTLE, Tested, Verdict, check_claims, verdicts
 from gfm_utils.figures.comparison import short_names
-from gfm_utils.figures.numbers import difference, percentage
+from gfm_utils.figures.numbers import difference, number
 from gfm_utils.tokens import is_condition
 
 #: What stands beside a measure of robustness.
@@ -98,13 +99,6 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _writer(tested: Tested) -> Callable[[float], str]:
-    """Percentages with one digit, other numbers with three significant ones at least two after the point."""
-    if tested.measure.percent:
-        return percentage
-    return lambda value: f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
-
-
 def _conditions(found: Mapping[Claim, Sequence[Tested]], dna: bool) -> list[str]:
     """All conditions of one kind that some measure has a value of; not the corpora, which some are of."""
     every = (name for tested in found.values() for one in tested for name in (one.dna if dna else one.text))
@@ -113,7 +107,7 @@ def _conditions(found: Mapping[Claim, Sequence[Tested]], dna: bool) -> list[str]
 
 def _values(tested: Tested, own: Mapping[str, Estimate], names: Sequence[str]) -> str:
     """The values of one kind of corpus in the order of the heading, and below them those of the null."""
-    write = _writer(tested)
+    write = partial(number, percent=tested.measure.percent, digits=tested.measure.digits)
     order = list(own) if not set(own) <= set(names) else list(names)  # a value a corpus, or a condition
     text = ", ".join(write(own[name].interval.value) if name in own else "–" for name in order)
     nulls = [write(tested.nulls[name]) if name in tested.nulls else "–" for name in order]

@@ -17,8 +17,7 @@ from gfm_utils.analyses.confounds import (
 )
 from gfm_utils.analyses.dose import GAIN
 from gfm_utils.analyses.experiments import DNA, EXPERIMENTS, KMERS, ROLES, STANDARD, TEXT
-from gfm_utils.figures.numbers import difference, percentage, plain
-from gfm_utils.figures.overview import value_text
+from gfm_utils.figures.numbers import difference, interval, number, percentage
 
 #: What a role is called, for people.
 ROLE_NAMES = {TEXT: "text", DNA: "DNA as BPE", KMERS: "DNA as 4-mers"}
@@ -158,7 +157,7 @@ def _source_lines(table: pd.DataFrame) -> Iterator[str]:
         ]
         for metric in ("js_distance", "topk_overlap_corrected", "fisher_share"):
             row = _mean(table, experiment, role, metric)
-            cells.append("–" if row is None else plain(row["value"], MEASURED[metric].percent))
+            cells.append("–" if row is None else number(row["value"], MEASURED[metric].percent))
         name = ROLE_NAMES[role] if experiment == STANDARD else EXPERIMENTS[experiment].change
         found.append((-1.0 if share is None else share, f"| {name} | {gain['value']:.3f} | {' | '.join(cells)} |"))
     return (line for _, line in sorted(found, key=lambda one: -one[0]))
@@ -173,7 +172,7 @@ def _mean(table: pd.DataFrame, experiment: str, role: str, metric: str) -> pd.Se
 
 def _with_ends(row: pd.Series, percent: bool) -> str:
     scale, digits = (100, 1) if percent else (1, 3)
-    text = value_text(scale * row["value"], scale * row["low"], scale * row["high"], digits)
+    text = interval(scale * row["value"], scale * row["low"], scale * row["high"], digits=digits)
     return text + ("\u00a0%" if percent else "")
 
 

@@ -11,7 +11,8 @@ from gfm_utils.analyses.deviations import Deviation
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, EnsembleSpec, duration
 from gfm_utils.figures.names import POSITION_NAMES
-from gfm_utils.figures.overview import for_people, value_text
+from gfm_utils.figures.numbers import interval
+from gfm_utils.figures.overview import for_people
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
 from gfm_utils.figures.style import condition_colour, themed
 
@@ -128,7 +129,7 @@ def summary_of_training(table: pd.DataFrame) -> Styler:
         summaries(rows_of(table, metric)).set_index("condition")["value"]
         for metric in ("training_time", "training_speed")
     )
-    loss = [value_text(*row) for row in zip(final["value"], final["low"], final["high"], strict=True)]
+    loss = [interval(*row) for row in zip(final["value"], final["low"], final["high"], strict=True)]
 
     def entropy(order: int) -> pd.Series:
         known = [(name, given.get((name, order))) for name in final.index]

@@ -21,7 +21,7 @@ from gfm_utils.analyses.effects import (
 )
 from gfm_utils.analyses.intervals import LEVEL
 from gfm_utils.figures.comparison import KINDS
-from gfm_utils.figures.numbers import difference, percentage, plain
+from gfm_utils.figures.numbers import difference, number, percentage
 from gfm_utils.figures.select import rows_of, summaries, with_span
 from gfm_utils.figures.style import COLOURS, dropdown, stroke_legend, themed, tooltips
 from gfm_utils.tokens import SPECIAL, Condition
@@ -317,7 +317,7 @@ def share_text(row: pd.Series, part: str) -> str:
 
 
 def _plain(value: float, metric: str) -> str:
-    return "–" if pd.isna(value) else plain(value, DOSE_MEASURES[metric].percent)
+    return "–" if pd.isna(value) else number(value, DOSE_MEASURES[metric].percent)
 
 
 def cut_name(condition: str) -> str:

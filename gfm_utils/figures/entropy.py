@@ -10,7 +10,8 @@ from pandas.io.formats.style import Styler
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.names import ESTIMATOR_NAMES, estimator_name
-from gfm_utils.figures.overview import for_people, value_text
+from gfm_utils.figures.numbers import interval
+from gfm_utils.figures.overview import for_people
 from gfm_utils.figures.style import COLOURS, NEUTRAL, condition_colour, in_lines, themed
 from gfm_utils.tokens import Condition, is_condition
 
@@ -269,7 +270,7 @@ def rate_overview(table: pd.DataFrame) -> Styler:
     uniform = table[table["metric"] == "uniform_entropy"].groupby("condition")["value"].first()
     counted = (table["metric"] == "unigram_entropy") & (table["estimator"] == Estimator.GRASSBERGER.value)
     single = table[counted].groupby("condition")["value"].first()
-    texts = [value_text(*numbers) for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)]
+    texts = [interval(*numbers) for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)]
     shown = pd.DataFrame({
         "corpus": rows["condition"], "estimator": rows["estimator"].map(estimator_name),
         "bits per symbol": texts,

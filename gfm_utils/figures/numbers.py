@@ -1,6 +1,7 @@
-"""How tables and sentences write percentages and differences."""
+"""How the book writes numbers: percentages, values with their intervals, and differences."""
 
 import numpy as np
+import pandas as pd
 
 
 def percentage(share: float, digits: int = 1) -> str:
@@ -8,9 +9,32 @@ def percentage(share: float, digits: int = 1) -> str:
     return f"{round(100 * share, digits) + 0.0:.{digits}f}\u00a0%"  # + 0.0: no -0.0
 
 
-def plain(value: float, percent: bool) -> str:
-    """A share as ``12.5 %`` if ``percent``, any other number as ``0.123``."""
-    return percentage(value) if percent else f"{value:.3f}"
+def number(value: float, percent: bool = False, digits: int | None = None) -> str:
+    """``0.123``, or a share as ``12.3 %``; whole thousands without a decimal point.
+
+    Args:
+        value: a number; a share if ``percent``.
+        percent: whether to write a percentage.
+        digits: after the decimal point; None: one of a percentage, else three.
+    """
+    if percent:
+        return percentage(value, 1 if digits is None else digits)
+    if value == round(value) and abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:,.{3 if digits is None else digits}f}"
+
+
+def interval(value: float, low: float, high: float, percent: bool = False, digits: int | None = None) -> str:
+    """A number with its interval, where it has one: ``1.234 [1.200, 1.268]``; the rest as of ``number``."""
+    text = number(value, percent, digits)
+    if pd.isna(low) or pd.isna(high):
+        return text
+    return f"{text} [{number(low, percent, digits)}, {number(high, percent, digits)}]"
+
+
+def with_interval(row: pd.Series, digits: int = 2, percent: bool = False) -> str:
+    """``interval`` of a row of a result table."""
+    return interval(row["value"], row["low"], row["high"], percent, digits)
 
 
 def difference(value: float, low: float, high: float, percent: bool) -> str:
@@ -24,5 +48,5 @@ def difference(value: float, low: float, high: float, percent: bool) -> str:
     """
     scale, digits = (100, 1) if percent else (1, 3)
     ends = [f"{round(scale * end, digits) + 0.0:+.{digits}f}" for end in (value, low, high)]
-    interval = "" if np.isnan(low) else f" [{ends[1]}, {ends[2]}]"
-    return ends[0] + interval + (" points" if percent else "")
+    span = "" if np.isnan(low) else f" [{ends[1]}, {ends[2]}]"
+    return ends[0] + span + (" points" if percent else "")

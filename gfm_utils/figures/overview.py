@@ -7,6 +7,7 @@ import pandas as pd
 from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
+from gfm_utils.figures.numbers import interval
 from gfm_utils.figures.select import rows_of, summaries
 
 
@@ -26,8 +27,7 @@ def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits
     """
     rows = summaries(rows_of(table, *metrics, axis=axis, numeric=False))
     rows["text"] = [
-        value_text(*numbers, digits=digits)
-        for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)
+        interval(*numbers, digits=digits) for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)
     ]
     unit = rows["unit"].str.replace(r"\b(base|character)", "symbol", regex=True)
     rows["column"] = rows["metric"].str.replace("_", " ") + " (" + unit + ")"
@@ -68,9 +68,3 @@ def _provenance(about: Mapping[str, Any]) -> str:
 def for_people(frame: pd.DataFrame) -> Styler:
     """The frame without its index, in the book's style of tables."""
     return frame.style.hide().set_table_attributes('class="dataframe"')
-
-
-def value_text(value: float, low: float, high: float, digits: int = 3) -> str:
-    """A number with its interval, where it has one: ``1.234 [1.200, 1.268]``."""
-    text = f"{value:,.0f}" if value == round(value) and abs(value) >= 1000 else f"{value:,.{digits}f}"
-    return text if pd.isna(low) or pd.isna(high) else f"{text} [{low:,.{digits}f}, {high:,.{digits}f}]"

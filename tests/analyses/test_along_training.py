@@ -31,7 +31,7 @@ from gfm_utils.analyses.along_training import (
     settings_of,
     tokens_of,
 )
-from gfm_utils.analyses.claims import estimate
+from gfm_utils.analyses.estimates import estimate
 from gfm_utils.analyses.extrapolation import ENDS, FURTHEST, LATER, Law, curves, extrapolate, fit_law
 from gfm_utils.analyses.one_curve import (
     KIND,

@@ -6,8 +6,10 @@ import pytest
 from scipy import stats
 
 from gfm_utils.analyses import disagreement, fisher_information, output_distributions, static_embeddings
-from gfm_utils.analyses.claims import AGAINST, CLAIMS, FOR, UNDECIDED, Claim, Measure, Term, kinds
+from gfm_utils.analyses.claims import AGAINST, CLAIMS, FOR, UNDECIDED, Claim
+from gfm_utils.analyses.estimates import kinds
 from gfm_utils.analyses.intervals import difference, over_pairs, pseudo_values
+from gfm_utils.analyses.measures import Measure, Term
 from gfm_utils.analyses.rows import member_rows, pair_rows
 from gfm_utils.analyses.verdicts import check_claims, verdicts
 from gfm_utils.tables import table
@@ -28,7 +30,7 @@ def run(*levels, metric="m", seeds=SEEDS, state="trained"):
 
 
 def one(rows, **more):
-    measure = Measure("text", "chapter", (Term("m"),), **{"above": True, **more})
+    measure = Measure("text", "1", "chapter", (Term("m"),), **{"above": True, **more})
     return check_claims(rows, [Claim("claim", (measure,))]).popitem()[1][0]
 
 
@@ -70,7 +72,7 @@ def test_pairs_are_compared_by_their_pseudo_values():
 
 def test_terms_are_combined_member_by_member_and_nulls_stand_beside():
     rows = pd.concat([run(0.2, 0.6), run(0.4, 0.3, metric="whole"), run(0.1, 0.1, state="untrained")])
-    measure = Measure("m", "c", (Term("m"), Term("whole")), True, lambda a, b: a / b,
+    measure = Measure("m", "1", "c", (Term("m"), Term("whole")), True, lambda a, b: a / b,
                       null=("whole", (Term("whole"), Term("whole"))))  # fmt: skip
     found = check_claims(rows, [Claim("claim", (measure,))]).popitem()[1][0]
     assert found.dna["d1@x"].members == pytest.approx((0.6 + NOISE) / (0.3 + NOISE))
@@ -108,7 +110,7 @@ def test_a_measure_that_is_not_defined_is_left_out():
     rows = pd.concat([run(0.2, 0.6), run(0.0, 0.0, metric="whole")])
     rows.loc[rows["metric"] == "whole", "value"] = 0.0
     rows.loc[rows["metric"] == "m", "value"] = 0.0
-    measure = Measure("m", "c", (Term("m"), Term("whole")), True, lambda a, b: a / b)
+    measure = Measure("m", "1", "c", (Term("m"), Term("whole")), True, lambda a, b: a / b)
     assert check_claims(rows, [Claim("claim", (measure,))]) == {}
 
 

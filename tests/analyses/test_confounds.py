@@ -122,7 +122,7 @@ def test_an_experiment_beside_another_is_compared_with_that():
 def test_the_numbers_are_those_of_the_chapters(trained, smoke):
     """Whatever hidden tokens count: all of them, or the sum of two parts."""
     from gfm_utils.analyses import disagreement, fisher_information, output_distributions, static_embeddings
-    from gfm_utils.analyses.claims import estimate
+    from gfm_utils.analyses.estimates import estimate
 
     ensemble = trained[0]
     assert set(roles_of([one.store for one in trained])) == {"text", "kmers"}

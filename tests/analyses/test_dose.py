@@ -6,7 +6,16 @@ import pytest
 
 from gfm_utils.analyses import disagreement, dose, effects
 from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
-from gfm_utils.analyses.dose import ALIKE_DOSES, AXIS, DNA_DOSES, GAIN, MEASURES, TEXT_DOSES, dose_response, doses
+from gfm_utils.analyses.dose import (
+    ALIKE_DOSES,
+    AXIS,
+    DNA_DOSES,
+    DOSE_MEASURES,
+    GAIN,
+    TEXT_DOSES,
+    dose_response,
+    doses,
+)
 from gfm_utils.analyses.effects import (
     LESS,
     MORE,
@@ -71,7 +80,7 @@ def test_rows_of_every_dose_budget_and_measure(response):
     assert len(found) == 4 * len(STEPS)
     # Of a gain, of more than 100 tokens, and of members that do not all predict one token.
     rare = {"mutual_information_per_gain", "local_spearman", "top1_agreement"}
-    assert all(set(MEASURES) - rare <= set(names) for names in found)
+    assert all(set(DOSE_MEASURES) - rare <= set(names) for names in found)
     members = rows[rows["member"].notna()].groupby(["condition", "x", "metric"])["value"]
     assert (members.size() == 3).all()
     keyed = means.set_index(["condition", "x", "metric"])["value"]

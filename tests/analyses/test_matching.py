@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED, Estimate
+from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED
+from gfm_utils.analyses.estimates import Estimate
 from gfm_utils.analyses.intervals import holm, over_members
 from gfm_utils.analyses.matching import (
     LEAST_GAP,

@@ -19,7 +19,7 @@ from gfm_utils.analyses.effects import (
 )
 from gfm_utils.analyses.intervals import LEVEL
 from gfm_utils.figures.dose import KINDS, NO_MATCH, NOT_RECORDED, cut_name, setting_name, share_text
-from gfm_utils.figures.numbers import percentage, plain
+from gfm_utils.figures.numbers import number, percentage
 
 _SAID = {
     FOR: "as the paper says",
@@ -130,7 +130,7 @@ def _scrambled(rows: pd.DataFrame, metric: str) -> str:
     """Text in random order beside DNA as it is: what token frequencies alone do."""
     percent = DOSE_MEASURES[metric].percent
     said = [
-        f"{plain(row['shuffled'], percent)} beside {plain(row['dna'], percent)}"
+        f"{number(row['shuffled'], percent)} beside {number(row['dna'], percent)}"
         for _, row in rows.iterrows()
         if pd.notna(row["shuffled"])
     ]

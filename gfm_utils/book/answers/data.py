@@ -3,14 +3,14 @@
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.book.answers.shared import Lines, bullets, note, number
+from gfm_utils.book.answers.shared import Lines, bullets, note
 from gfm_utils.ensembles import device, duration
 from gfm_utils.entropy.calibration import nsb_advantage
 from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
 from gfm_utils.figures.names import POSITION_NAMES, estimator_name
-from gfm_utils.figures.numbers import percentage
+from gfm_utils.figures.numbers import percentage, with_interval
 from gfm_utils.figures.select import conditions_of, value_of
 from gfm_utils.tokens import Condition, is_condition
 
@@ -52,7 +52,7 @@ def entropy_answer(table: pd.DataFrame, whole: pd.DataFrame | None = None) -> st
         own = codes[codes["condition"] == corpus].set_index("estimator")
         line = f"- **{corpus}**: {_bound(table, corpus)}"
         if "context_mixing_repeat_free" in own.index:
-            line += f"; from at most 12 bases back {number(own.loc['context_mixing_repeat_free'], 3)}"
+            line += f"; from at most 12 bases back {with_interval(own.loc['context_mixing_repeat_free'], 3)}"
         lines.append(line + ".")
         recorded = pd.DataFrame() if whole is None else whole[whole["condition"] == corpus]
         if len(recorded) and recorded["n"].max() > own["n"].max():
@@ -88,7 +88,7 @@ def _bound(table: pd.DataFrame, corpus: str) -> str:
     counted = (own["metric"] == "unigram_entropy") & (own["estimator"] == Estimator.GRASSBERGER.value)
     single, symbols = own[counted].iloc[0]["value"], _symbols(best)
     text = (
-        f"no code here gets below {number(best, 3)} {_per(best)} "
+        f"no code here gets below {with_interval(best, 3)} {_per(best)} "
         f"({estimator_name(str(best['estimator']))}, {best['n']:,} {symbols}), "
         f"{percentage(best['value'] / uniform, 0)} of a uniform choice among the {round(2**uniform)} {symbols} "
         f"that occur ({uniform:.2f} bits) and {percentage(best['value'] / single, 0)} of what single {symbols} "
@@ -116,7 +116,7 @@ def _classes_line(table: pd.DataFrame, corpus: str) -> Lines:
     rows = table[(table["condition"] == corpus) & (table["metric"] == "feature_code_length")]
     cost = rows[rows["axis"].notna()].set_index("x")
     named = {"repeat": "soft-masked repeats", "coding": "coding bases", "intergenic": "intergenic bases"}
-    known = [f"{text} {number(cost.loc[name], 3)}" for name, text in named.items() if name in cost.index]
+    known = [f"{text} {with_interval(cost.loc[name], 3)}" for name, text in named.items() if name in cost.index]
     return [f"  By class, bits per base: {'; '.join(known)}."] if known else []
 
 
@@ -206,7 +206,7 @@ def ensembles_answer(table: pd.DataFrame) -> str:
         last = curve[curve["condition"] == condition].sort_values("tokens").iloc[-1]
         level = value_of(table, condition, "validation_unigram_nll")["value"]
         return (
-            f"after {last['tokens']:,.0f} tokens a member, validation loss {number(last)} bits per token, "
+            f"after {last['tokens']:,.0f} tokens a member, validation loss {with_interval(last)} bits per token, "
             f"{abs(level - last['value']):.2f} {'below' if last['value'] < level else 'above'} the {level:.2f} of "
             f"token frequencies alone{_beside_blocks(table, condition)}."
         )
@@ -234,7 +234,9 @@ def positions_answer(table: pd.DataFrame) -> Markdown:
         curve = table[(table["state"] == preset) & table["member"].isna()]
         last = curve.iloc[curve["x"].astype(float).argmax()]
         gain = level - last["value"]
-        lines.append(f"- {name}: {number(last)}, {abs(gain):.2f} {'below' if gain > 0 else 'above'} that level.")
+        lines.append(
+            f"- {name}: {with_interval(last)}, {abs(gain):.2f} {'below' if gain > 0 else 'above'} that level."
+        )
     return Markdown("\n".join([*lines, "\nBrackets are 95 % intervals over the members of each."]))
 
 

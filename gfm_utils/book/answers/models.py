@@ -3,8 +3,8 @@
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.book.answers.shared import bullets, claims_lines, note, number
-from gfm_utils.figures.numbers import percentage
+from gfm_utils.book.answers.shared import bullets, claims_lines, note
+from gfm_utils.figures.numbers import interval, percentage, with_interval
 from gfm_utils.figures.select import conditions_of, value_of
 
 
@@ -18,14 +18,15 @@ def predictions_answer(table: pd.DataFrame) -> str:
         entropy, kl = of("output_entropy"), of("kl_from_uniform")
         majority = value_of(table, condition, "majority_accuracy")["value"]
         return (
-            f"output entropy {number(entropy)} of at most {entropy['value'] + kl['value']:.2f} bits per token "
-            f"(untrained {of('output_entropy', 'untrained')['value']:.2f}); "
-            f"loss {number(of('nll'))}, {_gain(of('context_gain'))} than token frequencies, "
+            f"output entropy {with_interval(entropy)} of at most {entropy['value'] + kl['value']:.2f} bits per "
+            f"token (untrained {of('output_entropy', 'untrained')['value']:.2f}); "
+            f"loss {with_interval(of('nll'))}, {_gain(of('context_gain'))} than token frequencies, "
             f"{_gain(of('context_gain', axis='against', x='left'))} than n-grams of the tokens before, "
             f"{_gain(of('context_gain', axis='against', x='both'))} than n-grams on both sides; "
-            f"accuracy {number(of('accuracy', unit='share'), 1, percent=True)} "
+            f"accuracy {with_interval(of('accuracy', unit='share'), 1, percent=True)} "
             f"(always the commonest token: {percentage(majority)}); calibration error "
-            f"{number(of('expected_calibration_error', unit='share'), 1, percent=True)} (a calibrated model's: "
+            f"{with_interval(of('expected_calibration_error', unit='share'), 1, percent=True)} "
+            "(a calibrated model's: "
             f"{percentage(of('expected_calibration_error_chance', unit='share')['value'])})."
         )
 
@@ -35,8 +36,8 @@ def predictions_answer(table: pd.DataFrame) -> str:
 def _gain(row: pd.Series) -> str:
     """``0.20 [0.15, 0.25] bits better``, or worse."""
     if row["value"] >= 0:
-        return f"{number(row)} bits better"
-    return f"{number(pd.Series({'value': -row['value'], 'low': -row['high'], 'high': -row['low']}))} bits worse"
+        return f"{with_interval(row)} bits better"
+    return f"{interval(-row['value'], -row['high'], -row['low'], digits=2)} bits worse"
 
 
 def disagreement_answer(table: pd.DataFrame) -> str:
@@ -47,14 +48,14 @@ def disagreement_answer(table: pd.DataFrame) -> str:
             return value_of(table, condition, metric, state=state)
 
         return (
-            f"Jensen–Shannon distance {number(of('js_distance'), 3)} "
+            f"Jensen–Shannon distance {with_interval(of('js_distance'), 3)} "
             f"(untrained {of('js_distance', 'untrained')['value']:.3f}, "
             f"unrelated tokens {of('js_distance_mismatched')['value']:.3f}, "
             f"matched null {of('js_distance_matched_null')['value']:.3f}); "
-            f"mutual information {number(of('mutual_information'), 4)} bits per token; "
-            f"same likeliest token {number(of('top1_agreement'), 0, percent=True)} of the time "
-            f"(by chance {number(of('top1_agreement_chance'), 0, percent=True)}); rank-biased overlap "
-            f"{number(of('rank_biased_overlap'))} "
+            f"mutual information {with_interval(of('mutual_information'), 4)} bits per token; "
+            f"same likeliest token {with_interval(of('top1_agreement'), 0, percent=True)} of the time "
+            f"(by chance {with_interval(of('top1_agreement_chance'), 0, percent=True)}); rank-biased overlap "
+            f"{with_interval(of('rank_biased_overlap'))} "
             f"(by chance {of('rank_biased_overlap_chance')['value']:.2f})."
         )
 
@@ -71,9 +72,9 @@ def strand_answer(table: pd.DataFrame) -> Markdown:
         bare = value_of(table, condition, "strand_js_distance", state="untrained")["value"]
         more = "more than" if flip["value"] > seed["value"] else "no more than"
         return (
-            f"the other strand moves a base's distribution by {number(flip, 3)} (untrained {bare:.3f}, token "
-            f"frequencies alone {value_of(table, condition, 'strand_js_distance_unigram')['value']:.3f}), "
-            f"{more} another seed does: {number(seed, 3)}."
+            f"the other strand moves a base's distribution by {with_interval(flip, 3)} (untrained {bare:.3f}, "
+            f"token frequencies alone {value_of(table, condition, 'strand_js_distance_unigram')['value']:.3f}), "
+            f"{more} another seed does: {with_interval(seed, 3)}."
         )
 
     if table.empty:
@@ -94,17 +95,17 @@ def static_answer(table: pd.DataFrame) -> str:
         order = ""
         if int(k) > 1:  # one neighbour has no order
             order = (
-                f"the order of their similarities correlates with {number(of('local_spearman', **at), 3)} "
+                f"the order of their similarities correlates with {with_interval(of('local_spearman', **at), 3)} "
                 f"(untrained {of('local_spearman', 'untrained', **at)['value']:.3f}); "
             )
         return (
-            f"of {k} nearest neighbours two members share {number(of('topk_overlap', **at), 3)} "
+            f"of {k} nearest neighbours two members share {with_interval(of('topk_overlap', **at), 3)} "
             f"(chance {of('topk_overlap_chance', **at)['value']:.3f}, "
             f"untrained {of('topk_overlap', 'untrained', **at)['value']:.3f}); "
             + order
-            + f"Procrustes disparity {number(of('procrustes_disparity'), 3)} "
+            + f"Procrustes disparity {with_interval(of('procrustes_disparity'), 3)} "
             f"(untrained {of('procrustes_disparity', 'untrained')['value']:.3f}); "
-            f"debiased linear CKA {number(of('linear_cka_debiased'), 3)} "
+            f"debiased linear CKA {with_interval(of('linear_cka_debiased'), 3)} "
             f"(untrained {of('linear_cka_debiased', 'untrained')['value']:.3f})."
         )
 
@@ -123,7 +124,7 @@ def contextual_answer(table: pd.DataFrame) -> str:
 
         def both(metric: str, digits: int) -> str:
             return (
-                f"{number(of(metric, last), digits)} (in the embeddings "
+                f"{with_interval(of(metric, last), digits)} (in the embeddings "
                 f"{of(metric, 'embeddings')['value']:.{digits}f}, "
                 f"untrained {of(metric, last, 'untrained')['value']:.{digits}f})"
             )
@@ -149,15 +150,15 @@ def fisher_answer(table: pd.DataFrame) -> str:
             for state in ("trained", "random_context")
         )
         return (
-            f"encoder {number(of('encoder'), 1, percent=True)} "
+            f"encoder {with_interval(of('encoder'), 1, percent=True)} "
             f"(untrained {percentage(of('encoder', 'untrained')['value'])}, with its context at random "
             f"{percentage(of('encoder', 'random_context')['value'])}, by the invariant measure "
             f"{percentage(of('encoder', metric='fisher_share_invariant')['value'])}); "
-            f"embeddings, as in the paper, {number(of('embeddings'), 1, percent=True)}, of which "
-            f"{number(of('input'), 1, percent=True)} through the input and "
-            f"{number(of('decoder.weight'), 1, percent=True)} through the output; "
-            f"head {number(of('head'), 1, percent=True)}. "
-            f"Its context is worth {number(gain)} bits per token to it (at random {blind['value']:.2f})."
+            f"embeddings, as in the paper, {with_interval(of('embeddings'), 1, percent=True)}, of which "
+            f"{with_interval(of('input'), 1, percent=True)} through the input and "
+            f"{with_interval(of('decoder.weight'), 1, percent=True)} through the output; "
+            f"head {with_interval(of('head'), 1, percent=True)}. "
+            f"Its context is worth {with_interval(gain)} bits per token to it (at random {blind['value']:.2f})."
         )
 
     lines = [*claims_lines(table), *bullets(table, line)]
@@ -172,7 +173,7 @@ def fisher_answer(table: pd.DataFrame) -> str:
                 for group in ("encoder", "output")
             )
             lines.append(
-                f"- **{condition}, {words}: encoder {number(encoder, 1, percent=True)}, output "
-                f"{number(output, 1, percent=True)}."
+                f"- **{condition}, {words}: encoder {with_interval(encoder, 1, percent=True)}, output "
+                f"{with_interval(output, 1, percent=True)}."
             )
     return "\n".join([*lines, note()])

@@ -1,4 +1,4 @@
-"""What the answers of chapters have in common: numbers with intervals, and what measures say of claims."""
+"""What the answers of chapters have in common: a bullet a condition, and what measures say of claims."""
 
 from collections.abc import Callable
 
@@ -6,21 +6,9 @@ import pandas as pd
 
 from gfm_utils.analyses.claims import AGAINST, FOR
 from gfm_utils.analyses.verdicts import check_claims
-from gfm_utils.figures.numbers import percentage
 from gfm_utils.figures.select import conditions_of
 
 Lines = list[str]
-
-
-def number(row: pd.Series, digits: int = 2, percent: bool = False) -> str:
-    """Value with its interval, as ``1.23 [1.20, 1.26]`` or ``12 % [10 %, 14 %]``."""
-
-    def write(value: float) -> str:
-        return percentage(value, digits) if percent else f"{value:.{digits}f}"
-
-    if pd.isna(row["low"]) or pd.isna(row["high"]):
-        return write(row["value"])
-    return f"{write(row['value'])} [{write(row['low'])}, {write(row['high'])}]"
 
 
 def bullets(table: pd.DataFrame, line: Callable[[str], str]) -> Lines:

@@ -9,7 +9,7 @@ from gfm_utils.analyses.dose import GAIN
 from gfm_utils.analyses.extrapolation import FURTHEST, LATER
 from gfm_utils.analyses.one_curve import COMPARED, KIND, MODEL, OPTIMISER
 from gfm_utils.analyses.outliers import RATE
-from gfm_utils.book.answers.shared import Lines, note, number
+from gfm_utils.book.answers.shared import Lines, note
 from gfm_utils.figures.along_training import (
     bounded,
     far_between,
@@ -19,7 +19,7 @@ from gfm_utils.figures.along_training import (
     saved_share,
     told_difference,
 )
-from gfm_utils.figures.numbers import percentage
+from gfm_utils.figures.numbers import percentage, with_interval
 from gfm_utils.figures.select import value_of
 
 #: Early is after this share of the tokens, as near as there is a checkpoint.
@@ -61,8 +61,8 @@ def _learned(table: pd.DataFrame, condition: str, setting: Setting) -> str:
     share = saved_share(table, condition, setting)
     beside = "" if share is None else f", {percentage(share, 0)} of what counting on both sides saves"
     return (
-        f"- **{condition}**: context gain {number(gains[0])} bits per token after {million(early)} tokens, "
-        f"{number(gains[1])} at the end{beside}."
+        f"- **{condition}**: context gain {with_interval(gains[0])} bits per token after {million(early)} tokens, "
+        f"{with_interval(gains[1])} at the end{beside}."
     )
 
 
