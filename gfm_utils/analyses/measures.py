@@ -42,7 +42,6 @@ class Measure:
         combine: makes one number of the terms' (rows of members or pairs, and the summary).
         null: its name, and the terms that take the place of ``terms``; no terms: members in that state.
         figure: name of the figure of the chapter that shows it.
-        digits: after the decimal point as the value is written; None: as usual.
     """
 
     text: str
@@ -53,7 +52,6 @@ class Measure:
     combine: Combine = lambda one: one
     null: tuple[str, tuple[Term, ...]] | None = ("untrained", ())
     figure: str | None = None
-    digits: int | None = None
 
     @property
     def percent(self) -> bool:
@@ -171,7 +169,7 @@ MEASURES: dict[str, Measure] = {
     ),
     "mutual_information": Measure(
         "mutual information of prediction and member, bits per token", TOKEN, "disagreement",
-        (Term("mutual_information"),), True, digits=4,
+        (Term("mutual_information"),), True,
     ),
     "mutual_information_per_gain": Measure(
         "mutual information, share of the context gain", "share", "disagreement",

@@ -47,11 +47,11 @@ def _cell(measure: Measure, rows: pd.DataFrame) -> str:
     trained = estimate(measure, rows)
     if trained is None:
         return ""
-    value, _, span = interval(*trained.interval, measure.percent, measure.digits).partition(" [")
+    value, _, span = interval(*trained.interval, measure.percent).partition(" [")
     lines = [f"**{value}**", *([f"[{span}"] if span else [])]
     for name, control in ((UNTRAINED, estimate(measure, rows, UNTRAINED)), _null(measure, rows)):
         if control is not None:
-            lines.append(f"{name} {number(control.interval.value, measure.percent, measure.digits)}")
+            lines.append(f"{name} {number(control.interval.value, measure.percent)}")
     return "<br>".join(lines)
 
 

@@ -107,7 +107,7 @@ def _conditions(found: Mapping[Claim, Sequence[Tested]], dna: bool) -> list[str]
 
 def _values(tested: Tested, own: Mapping[str, Estimate], names: Sequence[str]) -> str:
     """The values of one kind of corpus in the order of the heading, and below them those of the null."""
-    write = partial(number, percent=tested.measure.percent, digits=tested.measure.digits)
+    write = partial(number, percent=tested.measure.percent)
     order = list(own) if not set(own) <= set(names) else list(names)  # a value a corpus, or a condition
     text = ", ".join(write(own[name].interval.value) if name in own else "–" for name in order)
     nulls = [write(tested.nulls[name]) if name in tested.nulls else "–" for name in order]

@@ -21,7 +21,8 @@ def number(value: float, percent: bool = False, digits: int | None = None) -> st
         return percentage(value, 1 if digits is None else digits)
     if value == round(value) and abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:,.{3 if digits is None else digits}f}"
+    digits = 3 if digits is None else digits
+    return f"{round(value, digits) + 0.0:,.{digits}f}"  # + 0.0: no -0.0
 
 
 def interval(value: float, low: float, high: float, percent: bool = False, digits: int | None = None) -> str:
