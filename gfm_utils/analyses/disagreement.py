@@ -284,8 +284,11 @@ def _information_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -
         ("mean_entropy", mean, mean_without),
         ("mutual_information", total - mean, without - mean_without),
     ):
-        yield {**bits, "metric": metric, **intervals.over_members_jackknife(float(value), left)._asdict()}
-        if len(seeds) > 2:  # one member alone has no disagreement
+        if len(seeds) < 3:  # one member alone has no disagreement
+            yield {**bits, "metric": metric, "value": float(value)}
+        else:
+            whole = intervals.over_members(intervals.jackknife_values(value, left))
+            yield {**bits, "metric": metric, **whole._asdict()}
             for seed, rest in zip(seeds, left, strict=True):
                 yield {**bits, "metric": metric, "axis": WITHOUT, "x": seed, "value": float(rest)}
 

@@ -10,8 +10,8 @@ import pandas as pd
 from gfm_utils import tables
 from gfm_utils.analyses.claims import NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import AXIS, DOSE_MEASURES, GAIN, LEAST_GAIN
-from gfm_utils.analyses.intervals import LEVEL, holm
-from gfm_utils.analyses.matching import Effect, Gap, Members, Scale, gap_at_equal_gain, jackknife, outcome
+from gfm_utils.analyses.intervals import LEVEL, Difference, holm
+from gfm_utils.analyses.matching import Gap, Members, Scale, gap_at_equal_gain, jackknife, outcome
 from gfm_utils.analyses.rates import SOURCE
 from gfm_utils.errors import GfmError
 from gfm_utils.provenance import recorded
@@ -118,11 +118,11 @@ def dose_effects(table: pd.DataFrame, x: str, contrasts: Contrasts = CONTRASTS) 
                 effect = jackknife(lambda a, b: float(a[0] - b[0]), pair)
                 named = {"metric": metric, "kind": kind, "less": names[less], "more": names[more]}
                 found.append({**named, **effect._asdict()})
-    frame = pd.DataFrame(found, columns=["metric", "kind", "less", "more", *Effect._fields])
+    frame = pd.DataFrame(found, columns=["metric", "kind", "less", "more", *Difference._fields])
     corrected = _corrected(frame.groupby("metric", sort=False)["p"].agg(lambda p: p.max(skipna=False)))
     said, most = {}, int((frame["metric"] == GAIN).sum())
     for metric, rows in frame.groupby("metric"):
-        effects = [Effect(*row) for row in rows[list(Effect._fields)].to_numpy()]
+        effects = [Difference(*row) for row in rows[list(Difference._fields)].to_numpy()]
         whole = set(rows["kind"]) == set(contrasts) and len(rows) == most
         above = bool(DOSE_MEASURES[str(metric)].above)
         said[metric] = outcome(effects, corrected[str(metric)], above) if whole else NOT_TESTED
@@ -218,7 +218,7 @@ def _gap(
     }  # fmt: skip
 
 
-def _columns(gap: Gap, ahead: Effect | None) -> dict[str, float]:
+def _columns(gap: Gap, ahead: Difference | None) -> dict[str, float]:
     names = (*PARTS, RANDOM)
     effects = dict(zip(names, (gap.whole, gap.gone, gap.floors, gap.left, ahead), strict=True))
     return {

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from gfm_utils.analyses.intervals import LEVEL, Interval, over_members, pseudo_values
+from gfm_utils.analyses.intervals import LEVEL, Interval, jackknife_values, over_members, pseudo_values
 from gfm_utils.analyses.measures import Measure, Term
 from gfm_utils.analyses.rows import OVER_SEQUENCES, WITHOUT
 
@@ -152,13 +152,13 @@ def _left_out(rows: pd.DataFrame, terms: Sequence[Term], state: str) -> npt.NDAr
 
 
 def of_whole(value: float, left: npt.NDArray[np.float64]) -> Estimate:
-    """Numbers with this mean that vary as the jackknife says (Tukey's pseudo-values, moved to the value).
+    """A number that only the members together have, with those that stand in for its members.
 
     Args:
         value: of all members together.
         left: of all but each of them, shape (members,).
     """
-    values = value - (len(left) - 1) * (left - left.mean())
+    values = jackknife_values(value, left)
     return Estimate(over_members(values), values)
 
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize
 
 from gfm_utils import tables
 from gfm_utils.analyses.along_training import AXIS, VALIDATION, Setting, position
-from gfm_utils.analyses.intervals import LEVEL, Interval
+from gfm_utils.analyses.intervals import Interval, jackknife_values, mean_variance, t_test
 from gfm_utils.analyses.rows import Row
 
 Floats = npt.NDArray[np.float64]
@@ -148,16 +148,9 @@ def extrapolate(tokens: Sequence[float], losses: npt.ArrayLike, times: float = F
 
 def _interval(of: Callable[[Law], float], law: Law, groups: Sequence[tuple[Sequence[Law], int]]) -> Interval:
     """A number of the law with the interval of two jackknives, of which each has its degrees of freedom."""
-    variances = []
-    for laws, _ in groups:
-        left = np.array([of(one) for one in laws])
-        variances.append((len(left) - 1) / len(left) * float(np.square(left - left.mean()).sum()))
-    value, total = of(law), sum(variances)
-    if not total > 0:
-        return Interval(value, value, value)
-    freedom = total**2 / sum(v**2 / f for v, (_, f) in zip(variances, groups, strict=True))  # Satterthwaite's
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * float(np.sqrt(total))
-    return Interval(value, value - reach, value + reach)
+    value = of(law)
+    variances = [mean_variance(jackknife_values(value, [of(one) for one in laws]))[0] for laws, _ in groups]
+    return Interval(*t_test(value, variances, [freedom for _, freedom in groups]).single()[:3])
 
 
 class Curve(NamedTuple):

@@ -6,11 +6,12 @@ Intervals over members say how other seeds would do on the same test sequences; 
 the same members would do on other sequences.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.95
 #: Samples of a bootstrap.
@@ -48,7 +49,8 @@ def over_members(values: npt.ArrayLike) -> Interval:
     mean = float(sample.mean())
     if len(sample) < 2:
         return Interval(mean, np.nan, np.nan)
-    return _interval(mean, float(sample.std(ddof=1)) / np.sqrt(len(sample)), len(sample))
+    variance, freedom = mean_variance(sample)
+    return Interval(*t_test(mean, [variance], [freedom]).single()[:3])
 
 
 def over_pairs(values: npt.ArrayLike) -> Interval:
@@ -58,9 +60,8 @@ def over_pairs(values: npt.ArrayLike) -> Interval:
         values: symmetric matrix of the pairs' numbers, shape (members, members); the diagonal is not read.
 
     Returns:
-        The mean over pairs ``u`` and ``u ± t(0.975, m - 1) se``, with
-        ``se² = (m - 1) / m Σ_i (u_(-i) - mean u_(-i))²`` and ``u_(-i)`` the mean over the pairs without
-        member i. No interval for two members: one pair has no spread.
+        The mean over pairs and the interval of ``over_members`` of its ``pseudo_values``. No interval for two
+        members: one pair has no spread.
     """
     matrix = np.asarray(values, np.float64)
     if len(matrix) < 3:
@@ -71,43 +72,38 @@ def over_pairs(values: npt.ArrayLike) -> Interval:
 def pseudo_values(pairs: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """One number a member whose mean is the mean over pairs, and whose standard error is the jackknife's.
 
-    They are ``m u - (m - 1) u_(-i)`` (Tukey, 1958; Arvesen, 1969), and stand in for independent values.
-
     Args:
         pairs: symmetric matrices, shape (..., members, members), of three members or more; their diagonals are not
             read.
 
     Returns:
-        Shape (..., members).
+        ``jackknife_values`` of the mean over pairs, shape (..., members).
     """
     matrix = np.array(pairs, np.float64)
     count = matrix.shape[-1]
     matrix[..., range(count), range(count)] = 0.0
-    own = matrix.sum(axis=-1)
-    total = own.sum(axis=-1, keepdims=True)
-    without = (total - 2 * own) / ((count - 1) * (count - 2))
-    return np.asarray(total / (count - 1) - (count - 1) * without)
+    of_member = matrix.sum(axis=-1)
+    total = of_member.sum(axis=-1, keepdims=True)
+    without = (total - 2 * of_member) / ((count - 1) * (count - 2))
+    return jackknife_values(total / (count * (count - 1)), without)
 
 
-def over_members_jackknife(value: float, without: npt.ArrayLike) -> Interval:
-    """A statistic of the whole ensemble with a jackknife interval over its members.
+def jackknife_values(value: npt.ArrayLike, without: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """One number a member whose mean is a statistic, and whose standard error is the jackknife's.
+
+    Tukey's (1958) pseudo-values ``m v - (m - 1) v_(-i)``, moved so that their mean is ``v``: they stand in for
+    independent numbers of members, with ``se² = (m - 1) / m Σ_i (v_(-i) - mean v_(-i))²`` (Arvesen, 1969).
 
     Args:
-        value: the statistic of all members.
-        without: the statistic with one member left out, shape (members,).
-
-    Returns:
-        ``value ± t(0.975, m - 1) se`` as in ``over_pairs``; no interval for fewer than three members.
+        value: the statistic of all members, shape (..., 1) or a number.
+        without: the statistic without each of the members, shape (..., members).
     """
     left = np.asarray(without, np.float64)
-    if len(left) < 3:
-        return Interval(value, np.nan, np.nan)
-    spread = np.square(left - left.mean()).sum()
-    return _interval(value, float(np.sqrt((len(left) - 1) / len(left) * spread)), len(left))
+    return np.asarray(value - (left.shape[-1] - 1) * (left - left.mean(-1, keepdims=True)))
 
 
-class Welch(NamedTuple):
-    """Differences of means with their standard errors and degrees of freedom, an array each."""
+class TTest(NamedTuple):
+    """Numbers with their standard errors and degrees of freedom, an array each."""
 
     value: npt.NDArray[np.float64]
     error: npt.NDArray[np.float64]
@@ -115,17 +111,46 @@ class Welch(NamedTuple):
 
     @property
     def p(self) -> npt.NDArray[np.float64]:
-        """Two-sided p-values by Student's t; without any spread 0 for a difference and 1 for none."""
+        """Two-sided p-values of zero by Student's t; without any spread 0 for a number and 1 for zero."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            p = 2 * stats.t.sf(np.abs(self.value) / self.error, self.freedom)
-        return np.where(self.error > 0, p, (self.value == 0).astype(np.float64))
+            p = 2 * special.stdtr(self.freedom, -np.abs(self.value) / self.error)
+        return np.where(self.error == 0, (self.value == 0).astype(np.float64), p)
+
+    @property
+    def reach(self) -> npt.NDArray[np.float64]:
+        """Half of the width of the 95 % interval."""
+        return np.asarray(special.stdtrit(self.freedom, 0.5 + LEVEL / 2) * self.error)
+
+    def single(self) -> Difference:
+        """The number, where there is one."""
+        value, reach = float(self.value), float(self.reach)
+        return Difference(value, value - reach, value + reach, float(self.p))
 
 
-def welch(first: npt.ArrayLike, second: npt.ArrayLike, further: npt.ArrayLike = 0.0) -> Welch:
-    """Welch's (1947) comparison of means over the last axis, which lets the spreads differ.
+def t_test(
+    value: npt.ArrayLike, variances: Sequence[npt.ArrayLike], freedoms: Sequence[float], known: npt.ArrayLike = 0.0
+) -> TTest:
+    """Numbers whose variance is a sum of estimates, by Student's t (Welch, 1947; Satterthwaite, 1946).
 
     The degrees of freedom are rounded down: with five members and spreads as 1 to 5 the p-values are else too
     small by two fifths in the tail that Holm's correction reads.
+
+    Args:
+        value: shape (...).
+        variances: estimates, shape (...) each.
+        freedoms: of each estimate.
+        known: a variance that is known exactly, shape (...).
+    """
+    parts = [np.asarray(variance, np.float64) for variance in variances]
+    total = sum(parts) + np.asarray(known, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = total**2 / sum(part**2 / count for part, count in zip(parts, freedoms, strict=True))
+    freedom = np.where(np.isfinite(freedom), np.floor(freedom + 1e-9), np.inf)
+    return TTest(np.asarray(value, np.float64), np.sqrt(total), freedom)
+
+
+def welch(first: npt.ArrayLike, second: npt.ArrayLike, further: npt.ArrayLike = 0.0) -> TTest:
+    """Welch's (1947) comparison of means over the last axis, which lets the spreads differ.
 
     Args:
         first: numbers of members, shape (..., members), of two members at least.
@@ -133,13 +158,15 @@ def welch(first: npt.ArrayLike, second: npt.ArrayLike, further: npt.ArrayLike = 
         further: variances of the differences that no spread of members shows, shape (...), as if known exactly:
             that of the test windows.
     """
-    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    parts = [x.var(-1, ddof=1) / x.shape[-1] for x in (a, b)]
-    total = parts[0] + parts[1] + np.asarray(further, np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = total**2 / sum(part**2 / (x.shape[-1] - 1) for part, x in zip(parts, (a, b), strict=True))
-    freedom = np.where(np.isfinite(freedom), np.floor(freedom + 1e-9), np.inf)
-    return Welch(a.mean(-1) - b.mean(-1), np.sqrt(total), freedom)
+    samples = [np.asarray(values, np.float64) for values in (first, second)]
+    variances, freedoms = zip(*(mean_variance(sample) for sample in samples), strict=True)
+    return t_test(samples[0].mean(-1) - samples[1].mean(-1), variances, freedoms, further)
+
+
+def mean_variance(sample: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], int]:
+    """Of means over the last axis the variance, and its degrees of freedom."""
+    count = sample.shape[-1]
+    return sample.var(-1, ddof=1) / count, count - 1
 
 
 def difference(first: npt.ArrayLike, second: npt.ArrayLike, *, further: float = 0.0) -> Difference:
@@ -156,12 +183,9 @@ def difference(first: npt.ArrayLike, second: npt.ArrayLike, *, further: float = 
         ``mean(first) - mean(second)`` as ``welch`` has it; no interval and no p-value for a single member.
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    value = float(a.mean() - b.mean())
     if len(a) < 2 or len(b) < 2:
-        return Difference(value, np.nan, np.nan, np.nan)
-    found = welch(a, b, further)
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, found.freedom) * found.error)
-    return Difference(value, value - reach, value + reach, float(found.p))
+        return Difference(float(a.mean() - b.mean()), np.nan, np.nan, np.nan)
+    return welch(a, b, further).single()
 
 
 def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -205,8 +229,3 @@ def over_sequences(values: npt.ArrayLike, weights: npt.ArrayLike | None = None, 
         means.append(drawn[:, 0] / drawn[:, 1])
     low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(mean, float(low), float(high))
-
-
-def _interval(value: float, error: float, members: int) -> Interval:
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, members - 1)) * error
-    return Interval(value, value - reach, value + reach)

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+from scipy import optimize
 
 from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED
 from gfm_utils.analyses.estimates import Estimate, of_whole
-from gfm_utils.analyses.intervals import LEVEL
+from gfm_utils.analyses.intervals import LEVEL, Difference, jackknife_values, mean_variance, t_test
 
 Members = npt.NDArray[np.float64]  # (members, quantities)
 #: Context gains, in bits per token, that are closer than this are taken for the same.
@@ -48,15 +48,6 @@ class Scale(StrEnum):
         return float(mean[0]) if self is Scale.TOKEN else float(np.log(max(mean[0], LEAST_GAP)))
 
 
-class Effect(NamedTuple):
-    """A statistic with its 95 % interval and the two-sided p-value of zero (Student's t)."""
-
-    value: float
-    low: float
-    high: float
-    p: float
-
-
 class Gap(NamedTuple):
     """The gap between two kinds of corpus in a measure, and what becomes of it.
 
@@ -71,15 +62,15 @@ class Gap(NamedTuple):
         left: share that neither explains; None without floors.
     """
 
-    whole: Effect
+    whole: Difference
     beside: float
-    gone: Effect
-    half: Effect
-    floors: Effect | None = None
-    left: Effect | None = None
+    gone: Difference
+    half: Difference
+    floors: Difference | None = None
+    left: Difference | None = None
 
 
-def jackknife(statistic: Statistic, *groups: Paired) -> Effect:
+def jackknife(statistic: Statistic, *groups: Paired) -> Difference:
     """A function of the means of ensembles; without interval and p-value (NaN) where it is undefined.
 
     Args:
@@ -91,7 +82,7 @@ def jackknife(statistic: Statistic, *groups: Paired) -> Effect:
     return _tested(float(value), left)
 
 
-def share_of_gap(both: Statistic, *groups: Paired) -> Effect:
+def share_of_gap(both: Statistic, *groups: Paired) -> Difference:
     """A part over the whole, with Fieller's interval; NaN where the whole is not told from zero.
 
     Args:
@@ -112,7 +103,7 @@ def share_of_gap(both: Statistic, *groups: Paired) -> Effect:
     whole = _tested(float(value[1]), [one[:, 1] for one in left])
     part = _tested(float(value[0]), [one[:, 0] for one in left])
     if not whole.p <= 1 - LEVEL or np.isnan(part.p):
-        return Effect(*[np.nan] * 4)
+        return Difference(*[np.nan] * 4)
     ratio, ends = float(value[0] / value[1]), []
     for side in (-1, 1):
         step = max((part.high - part.value) / abs(whole.value), 1e-9)
@@ -120,7 +111,7 @@ def share_of_gap(both: Statistic, *groups: Paired) -> Effect:
             step *= 2
         ends.append(float(optimize.brentq(beyond, ratio, ratio + side * step)) if beyond(ratio) < 0 else ratio)
     low, high = ends
-    return Effect(ratio, low, high, part.p)
+    return Difference(ratio, low, high, part.p)
 
 
 def _left_out(statistic: Statistic, groups: Sequence[Paired]) -> tuple[Any, list[Members]]:
@@ -135,20 +126,10 @@ def _left_out(statistic: Statistic, groups: Sequence[Paired]) -> tuple[Any, list
     return statistic(*means), found
 
 
-def _tested(value: float, left: Sequence[Members]) -> Effect:
+def _tested(value: float, left: Sequence[Members]) -> Difference:
     """The value with interval and p-value, from what it is without each member of each group."""
-    counts = [len(one) for one in left]
-    spreads = [float(np.square(one - one.mean()).sum()) for one in left]
-    variances = [(count - 1) / count * spread for count, spread in zip(counts, spreads, strict=True)]
-    total = sum(variances)
-    if not np.isfinite(total):
-        return Effect(value, np.nan, np.nan, np.nan)
-    if not total > 0:
-        return Effect(value, value, value, float(value == 0))
-    freedom = total**2 / sum(own**2 / (count - 1) for own, count in zip(variances, counts, strict=True))
-    error = float(np.sqrt(total))
-    reach = float(special.stdtrit(freedom, 0.5 + LEVEL / 2)) * error
-    return Effect(value, value - reach, value + reach, float(2 * special.stdtr(freedom, -abs(value) / error)))
+    variances, freedoms = zip(*(mean_variance(jackknife_values(value, one)) for one in left), strict=True)
+    return t_test(value, variances, freedoms).single()
 
 
 def ratio(part: Estimate, whole: Estimate) -> Estimate:
@@ -198,7 +179,7 @@ def gap_at_equal_gain(
         bare = first[3][1] - second[1][1] if floors is not None else np.nan
         return np.array([whole, gone, bare, whole - gone - bare])
 
-    def share_of(place: int) -> Effect:
+    def share_of(place: int) -> Difference:
         return share_of_gap(lambda *means: parts(*means)[[place, 0]], *pairs)
 
     whole = jackknife(lambda *means: parts(*means)[0], *pairs)
@@ -233,7 +214,7 @@ def _share(scale: Scale, own: Members, below: Members, above: Members, fixed: fl
     return (scale.of(own) - ends[0]) / (ends[1] - ends[0])
 
 
-def outcome(effects: Sequence[Effect], corrected: float, above: bool) -> str:
+def outcome(effects: Sequence[Difference], corrected: float, above: bool) -> str:
     """For a claim if all effects have its sign, against it if all have the other, and undecided else.
 
     Args:

@@ -26,8 +26,8 @@ from gfm_utils.analyses.along_training import (
 )
 from gfm_utils.analyses.dose import GAIN, LEAST_GAIN
 from gfm_utils.analyses.estimates import kinds
-from gfm_utils.analyses.intervals import difference
-from gfm_utils.analyses.matching import Effect, jackknife
+from gfm_utils.analyses.intervals import Difference, difference
+from gfm_utils.analyses.matching import jackknife
 
 Floats = npt.NDArray[np.float64]
 #: Of ``members_of``.
@@ -102,7 +102,7 @@ class Equal(NamedTuple):
     other: float
     below: float
     above: float
-    effect: Effect
+    effect: Difference
 
 
 def at_equal_gain(first: Floats, second: Floats, paired: bool = False) -> Equal | None:
@@ -185,7 +185,7 @@ def equal_gains(table: pd.DataFrame, metrics: Sequence[str] = COMPARED) -> pd.Da
                 found.append({**named, **beside, **compared._asdict(), **compared.effect._asdict()})
     columns = [
         "by", "metric", "condition", "setting", "other_condition", "other_setting", "gain", "own", "other",
-        "below", "above", *Effect._fields,
+        "below", "above", *Difference._fields,
     ]  # fmt: skip
     return pd.DataFrame(found, columns=columns)
 

@@ -7,8 +7,8 @@ from scipy import stats
 from gfm_utils.analyses.intervals import (
     difference,
     holm,
+    jackknife_values,
     over_members,
-    over_members_jackknife,
     over_pairs,
     over_sequences,
     pseudo_values,
@@ -27,10 +27,10 @@ def test_members_interval_is_students(values):
 
 
 @given(st.lists(st.floats(-100, 100), min_size=3, max_size=8))
-def test_jackknife_of_a_mean_over_members_is_students_interval(values):
+def test_jackknife_values_of_a_mean_are_the_members_own(values):
     sample = np.array(values)
     without = (sample.sum() - sample) / (len(sample) - 1)
-    assert over_members_jackknife(sample.mean(), without) == pytest.approx(over_members(values), abs=1e-9)
+    assert jackknife_values(sample.mean(), without) == pytest.approx(sample, abs=1e-9)
 
 
 def test_pairs_against_leaving_out_each_member_in_turn():
@@ -42,8 +42,9 @@ def test_pairs_against_leaving_out_each_member_in_turn():
     for i in range(5):
         rest = np.delete(np.delete(matrix, i, 0), i, 1)
         without.append(rest[np.triu_indices(4, 1)].mean())
-    expected = over_members_jackknife(matrix[upper].mean(), without)
-    assert over_pairs(matrix) == pytest.approx(expected)
+    mean, spread = matrix[upper].mean(), np.square(np.array(without) - np.mean(without)).sum()
+    reach = stats.t.ppf(0.975, 4) * np.sqrt(4 / 5 * spread)
+    assert over_pairs(matrix) == pytest.approx((mean, mean - reach, mean + reach))
 
 
 def test_pairs_interval_covers_where_the_interval_over_pairs_does_not():
@@ -65,7 +66,6 @@ def test_pairs_interval_covers_where_the_interval_over_pairs_does_not():
 def test_too_few_members_give_no_interval():
     assert np.isnan(over_pairs([[0, 1], [1, 0]]).low)
     assert np.isnan(over_members([1.0]).high)
-    assert np.isnan(over_members_jackknife(1.0, [1, 1]).high)
 
 
 def test_sequences_interval_is_scipys_bootstrap():
