@@ -140,16 +140,18 @@ chapter.answer(answers.causal_answer(response, live))
 #
 # Text and DNA differ in their alphabet, in how they are cut, and in how common their tokens are; and what one recipe makes of them may be the recipe's.
 # For each of these there is an experiment: one thing is changed, all else stays, and five members a condition are trained anew at the default run's size.
-# What counts is the difference between text and DNA: whether it *stays* (told from zero by Welch's 95 % interval over members {cite:p}`welch1947`, with the same sign; the percentage says how much of it is left), is *gone*, *turns round*, or *appears* where there was none.
+# What counts is the difference between text and DNA.
+# A cell says how much of it is left, for DNA as BPE / as 4-mers: 100 % is as much as in the run that the experiment is compared with.
+# It is *gone* where Welch's 95 % interval over members {cite:p}`welch1947` holds zero, *turned* where it has the other sign, and *new* where there was none.
 # How common tokens are cannot be made equal without touching their order; so types are paired instead, one of text with one of DNA that makes up the same share of its corpus, and only these are scored.
 # These are many intervals, and none is corrected for their number: one that changes says where to look, not that it is so.
 
 # %%
 confounds, about_confounds = analyses.recorded_confounds()
-figures.confounds_table(confounds)
+figures.confounds_sentence(confounds)
 
 # %%
-figures.confounds_sentence(confounds)
+figures.confounds_table(confounds)
 
 # %% [markdown]
 # Noise takes context away but also hides tokens that nothing could tell; scored only where noise left them alone, its row shows what is left of that.

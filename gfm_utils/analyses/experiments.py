@@ -139,7 +139,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment("bare", "what needs no context", "models without layers", bare=True),
         Experiment(
-            "noise", "(for the next row)", "30 % of the tokens mixed, in training and at test",
+            "noise", "how predictable a token is", "30 % of the tokens mixed, in training and at test",
             _every("{corpus}+noise0.3@{tokenizer}"),
         ),
         Experiment(

@@ -30,15 +30,15 @@ SHORT = {
     "topk_overlap_corrected": "shared neighbours",
     "fisher_share": "encoder's share",
 }
-#: Outcomes in the order in which a cell names them, and its words.
-OUTCOMES = {TURNS: "turns round", GONE: "gone", STAYS: "stays", APPEARS: "appears", NONE: "none, as before"}
+#: What becomes of a difference that does not stay.
+OUTCOMES = {TURNS: "turned", GONE: "gone", APPEARS: "new", NONE: "none"}
 NOTHING = "No experiment on a confound is recorded yet; `python benchmarks/confounds.py` makes them."
 #: Below this gain (bits per token) no share of it is written.
 _LEAST = 0.05
 
 
 def confounds_table(table: pd.DataFrame) -> Markdown:
-    """Confound, experiment, and what becomes of the difference between text and each DNA.
+    """A row an experiment: what is left of the difference between text and each DNA in every measure.
 
     Args:
         table: of ``confound_table``, of several experiments one below the other.
@@ -46,34 +46,23 @@ def confounds_table(table: pd.DataFrame) -> Markdown:
     effects = confound_effects(table)
     if effects.empty:
         return Markdown(NOTHING)
-    lines = [
-        f"| Confound: experiment | text beside {ROLE_NAMES[DNA]} | text beside {ROLE_NAMES[KMERS]} |",
-        "| --- | --- | --- |",
-    ]
-    for name, own in effects.groupby("experiment", sort=False):
+    lines = [f"| Confound: experiment | {' | '.join(SHORT.values())} |", "| --- |" + " ---: |" * len(SHORT)]
+    for name, rows in effects.groupby("experiment", sort=False):
+        by = {(row["metric"], row["role"]): _becomes(row) for _, row in rows.iterrows()}
+        cells = [" / ".join(by.get((metric, role), "–") for role in (DNA, KMERS)) for metric in SHORT]
+        cells = ["–" if cell == "– / –" else cell for cell in cells]
         one = EXPERIMENTS[str(name)]
-        cells = [_becomes(own[own["role"] == role]) for role in (DNA, KMERS)]
         lines.append(f"| **{one.confound}**: {one.change} | {' | '.join(cells)} |")
     return Markdown("\n".join(lines))
 
 
-def _becomes(effects: pd.DataFrame) -> str:
-    """What becomes of the differences, with what is left of those that stay."""
-    said = []
-    for outcome, words in OUTCOMES.items():
-        rows = effects[effects["outcome"] == outcome]
-        names = [f"{SHORT[row['metric']]}{_left(row)}" for _, row in rows.iterrows()]
-        if names:
-            said.append(f"*{words}*: {', '.join(names)}")
-    return "<br>".join(said) or "–"
-
-
-def _left(row: pd.Series) -> str:
-    return f" {percentage(row['left'], 0)}" if row["outcome"] in (STAYS, TURNS) else ""
+def _becomes(row: pd.Series) -> str:
+    """What is left of a difference, in a word or as a share."""
+    return percentage(row["left"], 0) if row["outcome"] == STAYS else f"*{OUTCOMES[row['outcome']]}*"
 
 
 def confounds_sentence(table: pd.DataFrame) -> Markdown:
-    """How many differences stay in how many experiments, and which do not.
+    """How many differences stay in how many experiments, and under which they do not.
 
     Args:
         table: as of ``confounds_table``.
@@ -88,11 +77,9 @@ def confounds_sentence(table: pd.DataFrame) -> Markdown:
         f"**{counts.get(STAYS, 0)} stay**, {counts.get(GONE, 0)} are not told from zero any more, and "
         f"{counts.get(TURNS, 0)} turn round"
     )
-    lost = [
-        f"{SHORT[str(metric)]} in {len(own)}"
-        for metric, own in there[there["outcome"] != STAYS].groupby("metric", sort=False)
-    ]
-    return Markdown(told + (f" (of those that do not stay: {', '.join(lost)})." if lost else "."))
+    lost = there.loc[there["outcome"] != STAYS, "experiment"].value_counts(sort=False)
+    names = [f"{EXPERIMENTS[str(name)].change} ({count})" for name, count in lost.items()]
+    return Markdown(told + (f". Those that do not stay are under: {'; '.join(names)}." if names else "."))
 
 
 def confounds_numbers(table: pd.DataFrame) -> Markdown:
