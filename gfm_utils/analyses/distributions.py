@@ -1,4 +1,4 @@
-"""Functions of distributions over a vocabulary: entropy, divergences and nucleus truncation."""
+"""Functions of distributions over a vocabulary: entropy and divergences."""
 
 import numpy as np
 import torch
@@ -9,11 +9,6 @@ LOG2 = float(np.log(2))
 def entropy(p: torch.Tensor) -> torch.Tensor:
     """Shannon entropy in bits along the last axis; 0 log 0 = 0."""
     return torch.special.entr(p).sum(-1) / LOG2
-
-
-def kl_from_uniform(p: torch.Tensor) -> torch.Tensor:
-    """KL(p || uniform) = log2 V - H(p) in bits along the last axis; from 0 to log2 V."""
-    return float(np.log2(p.shape[-1])) - entropy(p)
 
 
 def kl_uniform_authors(log_p: torch.Tensor) -> torch.Tensor:
@@ -40,38 +35,3 @@ def js_divergence(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     safe = m.where(m > 0, torch.ones_like(m))
     parts = torch.special.xlogy(p, p / safe) + torch.special.xlogy(q, q / safe)
     return (parts.sum(-1) / (2 * LOG2)).clamp(0, 1)
-
-
-def top_p(p: torch.Tensor, mass: float) -> torch.Tensor:
-    """Nucleus truncation along the last axis: the fewest likeliest tokens that hold ``mass``, renormalised.
-
-    The token that crosses ``mass`` is kept (Holtzman et al., 2020). ``mass`` 1 leaves ``p`` as it is. Of
-    equally likely tokens the one with the lower id comes first.
-
-    Args:
-        p: distributions, shape (..., vocabulary).
-        mass: share of the probability to keep.
-    """
-    return p if mass >= 1 else _truncated(p, mass, crossing=True)
-
-
-def top_p_authors(p: torch.Tensor, mass: float) -> torch.Tensor:
-    """Truncation as in the paper's code: tokens whose cumulated probability is at most ``mass``, renormalised.
-
-    The token that crosses ``mass`` is dropped, but for the likeliest token, which is always kept: where it alone
-    exceeds ``mass`` it gets all of the probability.
-
-    Args:
-        p: distributions, shape (..., vocabulary).
-        mass: share of the probability to keep.
-    """
-    return p if mass >= 1 else _truncated(p, mass, crossing=False)
-
-
-def _truncated(p: torch.Tensor, mass: float, crossing: bool) -> torch.Tensor:
-    ordered, order = torch.sort(p, dim=-1, descending=True, stable=True)
-    total = ordered.cumsum(-1)
-    inside = total.roll(1, -1) < mass if crossing else total <= mass
-    inside[..., 0] = True
-    kept = torch.zeros_like(p).scatter(-1, order, ordered.where(inside, torch.zeros_like(ordered)))
-    return kept / kept.sum(-1, keepdim=True)

@@ -3,7 +3,6 @@
 from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
 from gfm_utils.entropy.codelength import CodeLength, Coder, code_lengths, dna_code_length, text_code_length
 from gfm_utils.entropy.estimators import Estimator, entropy
-from gfm_utils.entropy.nsb import Posterior, nsb_posterior
 from gfm_utils.entropy.rows import corpus_entropy, token_entropy
 
 __all__ = [
@@ -11,13 +10,11 @@ __all__ = [
     "CodeLength",
     "Coder",
     "Estimator",
-    "Posterior",
     "block_entropies",
     "code_lengths",
     "corpus_entropy",
     "dna_code_length",
     "entropy",
-    "nsb_posterior",
     "text_code_length",
     "token_entropy",
 ]

@@ -1,4 +1,4 @@
-"""The estimator of Nemenman, Shafee and Bialek (NSB): the posterior mean of the entropy, with its spread.
+"""The estimator of Nemenman, Shafee and Bialek (NSB): the posterior mean of the entropy.
 
 A symmetric Dirichlet prior of concentration β over K blocks fixes the entropy almost surely, long before any
 data, so NSB mixes over β such that the expected entropy ξ(β) = ψ(Kβ + 1) − ψ(β + 1) is uniform a priori:
@@ -6,12 +6,9 @@ data, so NSB mixes over β such that the expected entropy ξ(β) = ψ(Kβ + 1) �
     E[H | n] = ∫ E[H | n, β] ρ(n | β) ξ'(β) dβ / ∫ ρ(n | β) ξ'(β) dβ,
     ρ(n | β) = Γ(Kβ) / Γ(N + Kβ) · Π_i Γ(n_i + β) / Γ(β).
 
-With a_i = n_i + β over all K blocks, A = Σ a_i and weights w_i = a_i / A, the moments at fixed β are in nats
+With a_i = n_i + β over all K blocks and A = Σ a_i, the mean at fixed β is in nats (Wolpert and Wolf)
 
-    E[H | n, β]   = ψ(A + 1) − Σ w_i ψ(a_i + 1),
-    Var[H | n, β] = (Var_w ψ(a_i + 1) + Σ w_i u(a_i + 1) − u(A + 1)) / (A + 1),   u(z) = z ψ'(z)
-
-(Wolpert and Wolf's second moment, rearranged so that nothing large cancels).
+    E[H | n, β] = ψ(A + 1) − Σ a_i / A ψ(a_i + 1).
 
 **K is the number of blocks that can occur**, seen or not; the number that were seen would throw away what the
 estimator knows.
@@ -27,7 +24,6 @@ D. Wolpert and D. Wolf, Physical Review E 52 (1995).
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -47,19 +43,6 @@ _AT_ONCE = 2**21  # numbers in a temporary array
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Posterior:
-    """What NSB says of the entropy, in bits.
-
-    Attributes:
-        mean: the estimate.
-        sd: the posterior's standard deviation; it covers the sampling of independent observations.
-    """
-
-    mean: float
-    sd: float
-
-
 def nsb(seen: Multiplicities, support: float) -> float:
     """Posterior mean of the entropy in bits, see the module.
 
@@ -70,42 +53,12 @@ def nsb(seen: Multiplicities, support: float) -> float:
     Raises:
         ValueError: more blocks were seen than there can be.
     """
-    if _certain(seen, support):
-        return 0.0
-    _, weights, means = _means(seen, float(support))
-    return float(weights @ means) / math.log(2.0)
-
-
-def nsb_posterior(seen: Multiplicities, support: float) -> Posterior:
-    """Posterior mean and standard deviation of the entropy in bits, see the module.
-
-    Args:
-        seen: counts of counts.
-        support: K, how many different blocks there can be.
-
-    Raises:
-        ValueError: more blocks were seen than there can be.
-    """
-    if _certain(seen, support):
-        return Posterior(0.0, 0.0)
-    betas, weights, means = _means(seen, float(support))
-    mean = float(weights @ means)
-    variance = float(weights @ (dirichlet_variance(seen, float(support), betas) + (means - mean) ** 2))
-    return Posterior(mean / math.log(2.0), math.sqrt(max(0.0, variance)) / math.log(2.0))
-
-
-def _certain(seen: Multiplicities, support: float) -> bool:
-    """Whether there is only one block that can occur."""
     if support < seen.distinct:
         raise ValueError(f"{seen.distinct:.0f} different blocks were seen, but the support is {support}")
-    return support == 1
-
-
-def _means(seen: Multiplicities, support: float) -> tuple[Floats, Floats, Floats]:
-    """Concentrations β, their posterior weights and E[H | n, β] in nats, each of shape (b,)."""
-    logs, weights = _concentrations(seen, support)
-    betas = np.exp(logs)
-    return betas, weights, dirichlet_mean(seen, support, betas)
+    if support == 1:
+        return 0.0
+    logs, weights = _concentrations(seen, float(support))
+    return float(weights @ dirichlet_mean(seen, float(support), np.exp(logs))) / math.log(2.0)
 
 
 def _concentrations(seen: Multiplicities, support: float) -> tuple[Floats, Floats]:
@@ -143,20 +96,6 @@ def dirichlet_mean(seen: Multiplicities, support: float, betas: Floats) -> Float
     total = seen.observations + support * betas
     weighted = _over_blocks(seen, support, betas, lambda a: a * digamma(a + 1.0))
     return digamma(total + 1.0) - weighted / total
-
-
-def dirichlet_variance(seen: Multiplicities, support: float, betas: Floats) -> Floats:
-    """Var[H | n, β] in nats squared, shape (b,), for concentrations of shape (b,)."""
-    total = seen.observations + support * betas
-    centre = _over_blocks(seen, support, betas, lambda a: a * digamma(a + 1.0)) / total
-    squares = _over_blocks(seen, support, betas, lambda a: a * (digamma(a + 1.0) - centre) ** 2)
-    spread = _over_blocks(seen, support, betas, lambda a: a * _z_trigamma(a + 1.0))
-    return ((squares + spread) / total - _z_trigamma(total + 1.0)) / (total + 1.0)
-
-
-def _z_trigamma(z: Floats) -> Floats:
-    """Z ψ'(z); ψ' is Hurwitz's zeta function of 2."""
-    return z * zeta(2.0, z)
 
 
 def _over_blocks(seen: Multiplicities, support: float, betas: Floats, f: Callable[[Floats], Floats]) -> Floats:

@@ -7,11 +7,12 @@ import pytest
 import torch
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
+from truncation import top_p, top_p_authors
 
 from gfm_utils import tables
 from gfm_utils.analyses import disagreement
 from gfm_utils.analyses.disagreement import disagreement_rows, disagreement_sums
-from gfm_utils.analyses.distributions import js_divergence, top_p, top_p_authors
+from gfm_utils.analyses.distributions import js_divergence
 from gfm_utils.analyses.nucleus import TOP_P
 from gfm_utils.analyses.strata import soft_masks
 from gfm_utils.figures.select import value_of

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
+from truncation import top_p, top_p_authors
 
-from gfm_utils.analyses.distributions import top_p, top_p_authors
 from gfm_utils.analyses.nucleus import DEPTH, TOP_P, js_distances, nuclei, shared_ranks
 
 

@@ -6,13 +6,12 @@ from gfm_utils.analyses.fisher.information import (
     fisher_information,
     fisher_rescaling,
 )
-from gfm_utils.analyses.fisher.kinds import Kind, fisher_diagonal, paper_fisher, squared_gradients
+from gfm_utils.analyses.fisher.kinds import Kind, paper_fisher, squared_gradients
 from gfm_utils.analyses.fisher.perturbing import fisher_jolts
 
 __all__ = [
     "Kind",
     "MaskedTokens",
-    "fisher_diagonal",
     "fisher_flow",
     "fisher_information",
     "fisher_jolts",

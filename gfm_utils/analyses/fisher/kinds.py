@@ -175,44 +175,6 @@ def paper_fisher(model: Any, examples: MaskedTokens, batch: int) -> dict[str, fl
     return {group: value / examples.tokens for group, value in total.items()}
 
 
-def fisher_diagonal(
-    model: Any, examples: MaskedTokens, kind: Kind = Kind.EMPIRICAL, draws: int = 1, seed: int = 0
-) -> dict[str, torch.Tensor]:
-    """Unbiased estimate of the diagonal of the Fisher information of masked tokens, for every parameter.
-
-    A draw gives every token a random sign s and takes the gradient of Σ s_i loss_i: since E s_i s_j = 0 for two
-    tokens, the mean of its square is Σ g_i² (Hutchinson, 1989; for the empirical Fisher). It costs one plain
-    backward pass, whatever the model.
-
-    Args:
-        model: any masked language model in evaluation mode.
-        examples: masked windows.
-        kind: ``EMPIRICAL`` or ``SAMPLED`` (new tokens for each draw).
-        draws: whose mean is returned; the variance falls as 1 / draws.
-        seed: of signs and tokens.
-
-    Returns:
-        Parameter -> estimate of the mean over masked tokens of its squared gradient, in nats², in its shape.
-
-    Raises:
-        GfmError: the kind has no draws.
-    """
-    if kind is Kind.EXPECTED:
-        raise GfmError("the diagonal is estimated from tokens that are there or drawn: EMPIRICAL or SAMPLED")
-    check(model)
-    generator = torch.Generator().manual_seed(seed)
-    total = {name: torch.zeros_like(value, requires_grad=False) for name, value in model.named_parameters()}
-    for draw in range(draws):
-        drawn = examples
-        if kind is Kind.SAMPLED:
-            drawn = examples.with_targets(sampled_targets(model, examples, seed + draw))
-        signs = 2 * torch.randint(0, 2, examples.targets.shape, generator=generator) - 1
-        for part, sign in zip(drawn.batches(size := batch_size(model, examples)), signs.split(size), strict=True):
-            for name, value in _gradient(model, part, sign.to(part.ids.device)).items():
-                total[name] += value.square()
-    return {name: value / (draws * examples.tokens) for name, value in total.items()}
-
-
 def _gradient(model: Any, examples: MaskedTokens, weights: torch.Tensor) -> dict[str, torch.Tensor]:
     """Gradient of the weighted sum of the losses of masked tokens, of every parameter (0 where there is none)."""
     named = dict(model.named_parameters())

@@ -1,4 +1,4 @@
-"""Sampled and expected Fisher information, the paper's own form, diagonals, and what needs formed gradients."""
+"""Sampled and expected Fisher information, the paper's own form, and what needs formed gradients."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from gfm_utils.analyses.fisher.formed import (
     scaled_squares,
 )
 from gfm_utils.analyses.fisher.groups import DECODER, MASK, TOKENS, VISIBLE, derived, groups_of
-from gfm_utils.analyses.fisher.kinds import Kind, fisher_diagonal, paper_fisher, sampled_targets, squared_gradients
+from gfm_utils.analyses.fisher.kinds import Kind, paper_fisher, sampled_targets, squared_gradients
 from gfm_utils.analyses.fisher.rescaling import rescaled
 from gfm_utils.ensembles import build_model
 from gfm_utils.errors import GfmError
@@ -85,41 +85,6 @@ def test_the_papers_form_of_single_windows_has_the_shares_of_windows(naive, pres
     assert (paper[TOKENS] + paper.get("embedding.other", 0)) * examples.tokens == pytest.approx(ours["embeddings"])
     batched = paper_fisher(model, examples, batch=3)
     assert sum(batched.values()) != pytest.approx(whole, rel=0.05)  # it depends on the batch
-
-
-@pytest.mark.parametrize("preset", (*BOTH, "roformer-2x64"))
-def test_diagonal_is_unbiased(naive, preset):
-    model, examples = naive.problem(preset, padded=False)
-    apart = examples.apart()
-    exact_ = {name: torch.zeros_like(value) for name, value in model.named_parameters()}
-    for row in range(len(apart)):
-        one = fisher_diagonal(model, apart[row : row + 1])  # of one token: its squared gradient, whatever the sign
-        for name, value in one.items():
-            exact_[name] += value.detach() / len(apart)
-    draws = [fisher_diagonal(model, examples, seed=seed) for seed in range(200)]
-    for name in list(exact_)[::5]:
-        found = torch.stack([draw[name].sum() for draw in draws])
-        error = float(found.std()) / np.sqrt(len(found))
-        assert abs(float(found.mean() - exact_[name].sum())) <= 4 * error + 1e-12, name
-    ours = squared_gradients(model, examples)
-    whole = sum(float(value.sum()) for value in exact_.values())
-    assert whole == pytest.approx(sum(v.sum() for v in ours.values()) / examples.tokens, rel=1e-9)
-    averaged = fisher_diagonal(model, examples, draws=50)
-    assert sum(float(v.sum()) for v in averaged.values()) == pytest.approx(whole, rel=0.2)
-
-
-def test_sampled_diagonal_estimates_the_expected_one(naive):
-    model, examples = naive.problem()
-    expected = (
-        sum(v.sum() for v in squared_gradients(model, examples, kind=Kind.EXPECTED).values()) / examples.tokens
-    )
-    found = [
-        sum(float(v.sum()) for v in fisher_diagonal(model, examples, Kind.SAMPLED, seed=seed).values())
-        for seed in range(150)
-    ]
-    assert abs(np.mean(found) - expected) < 4 * np.std(found, ddof=1) / np.sqrt(len(found))
-    with pytest.raises(GfmError, match="EMPIRICAL or SAMPLED"):
-        fisher_diagonal(model, examples, Kind.EXPECTED)
 
 
 @per_both
