@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from gfm_utils.corpora.opening import climbs
 from gfm_utils.corpora.readers import KNOWN, TABLES, format_named, known_format
-from gfm_utils.corpora.registry import Format, HubSource
+from gfm_utils.corpora.registry import HubSource, SourceFile, UrlSource
 from gfm_utils.corpora.segments import Kind
 from gfm_utils.errors import GfmError, unknown
 
@@ -24,38 +24,23 @@ _KIND = re.compile(r"\?kind=([^?&#:/@+]*)$")
 
 
 @dataclass(frozen=True)
-class WebAddress:
-    """A file on the web, ``https://host/path/genome.fa.gz[#sha256=<64 hexadecimal digits>][:COLUMN[?kind=dna]]``.
+class Address:
+    """A file on the web or a data set of the hub.
+
+    ``https://host/path/genome.fa.gz[#sha256=<64 hexadecimal digits>][:COLUMN[?kind=dna]]`` or
+    ``hf://datasets/OWNER/NAME[/FILES][?config=…&split=…&field=…&revision=…&kind=…]``, where FILES is a file or a
+    glob inside the data set.
 
     Attributes:
-        url: without what stands behind the file's address.
-        file: name of the file, made plain.
-        form: what the file's extension says; None: it is an archive, of which the file inside decides.
-        sha256: that the file must have, if it is given.
+        name: of the file, made plain; of a data set the address without ``hf://datasets/``.
+        source: the file with its address, and its checksum if that is given, or the data set.
         column: of a table, if one is named.
-        kind: that stands behind the column; None if none does.
-    """
-
-    url: str
-    file: str
-    form: Format | None
-    sha256: str | None
-    column: str | None
-    kind: Kind | None = None
-
-
-@dataclass(frozen=True)
-class HubAddress:
-    """A data set of the hub, ``hf://datasets/OWNER/NAME[/FILES][?config=…&split=…&field=…&revision=…&kind=…]``.
-
-    Attributes:
-        name: the address without ``hf://datasets/``.
-        source: the data set, and what is read of it; FILES is a file or a glob inside it.
-        kind: ``text`` unless the address says ``kind=dna``; None if it says nothing.
+        kind: that stands behind it; None if none does.
     """
 
     name: str
-    source: HubSource
+    source: SourceFile | HubSource
+    column: str | None
     kind: Kind | None
 
 
@@ -80,7 +65,7 @@ def _kind(source: str, kind: str) -> Kind:
     return cast("Kind", kind)
 
 
-def parse_address(source: str) -> WebAddress | HubAddress:
+def parse_address(source: str) -> Address:
     """Read an address.
 
     Raises:
@@ -97,7 +82,7 @@ def parse_address(source: str) -> WebAddress | HubAddress:
     )
 
 
-def _web(source: str) -> WebAddress:
+def _web(source: str) -> Address:
     url, colon, tail = source.rpartition(":")
     column, kind = split_kind(tail) if colon and _of_table(url) else (None, None)
     if column and "#sha256=" in column:
@@ -129,15 +114,15 @@ def _web(source: str) -> WebAddress:
             "if it is one under another name, download it, rename it, and give its path"
         )
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[-_LONGEST:].lstrip(".-")
-    return WebAddress(url, plain, format_named(name), pin.removeprefix("sha256=") or None, column, kind)
+    sources = (UrlSource(type="url", url=url),)
+    file = SourceFile(file=plain, sources=sources, sha256=pin.removeprefix("sha256=") or None, size=None)
+    return Address(plain, file, column, kind)
 
 
 def _file_name(url: str) -> str:
     """What stands behind the last slash of the path; empty if the address has none."""
-    try:
-        return PurePosixPath(unquote(urlsplit(url).path)).name
-    except ValueError:
-        return ""
+    path = re.split(r"[?#]", url)[0].partition("://")[2].partition("/")[2]
+    return PurePosixPath(unquote(path)).name
 
 
 def _of_table(url: str) -> bool:
@@ -147,7 +132,7 @@ def _of_table(url: str) -> bool:
     return table and ("?" not in url or "#" in url)
 
 
-def _hub(source: str) -> HubAddress:
+def _hub(source: str) -> Address:
     match = _HUB.fullmatch(source)
     files = unquote(match["files"]) if match and match["files"] else None
     if match is None or (files and (climbs(files) or is_address(files))):
@@ -165,5 +150,6 @@ def _hub(source: str) -> HubAddress:
             raise GfmError(f"{source} gives option {option!r} {wrong}; give it one value")
         options[option] = unquote(value)
     kind = options.pop("kind", None)
-    found = HubSource(type="hub", dataset=match["dataset"], data_files=files, **options)
-    return HubAddress(source.removeprefix("hf://datasets/"), found, None if kind is None else _kind(source, kind))
+    dataset = HubSource(type="hub", dataset=match["dataset"], data_files=files, **options)
+    name = source.removeprefix("hf://datasets/")
+    return Address(name, dataset, None, None if kind is None else _kind(source, kind))

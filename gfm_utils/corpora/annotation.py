@@ -25,7 +25,6 @@ import pandas as pd
 from gfm_utils.corpora.coordinates import CoordinateMap
 from gfm_utils.corpora.fetching import fetch_annotation
 from gfm_utils.corpora.gff import read_gff
-from gfm_utils.corpora.registry import registry
 from gfm_utils.corpora.segments import Segment
 from gfm_utils.errors import GfmError
 
@@ -93,23 +92,21 @@ class Annotation:
         return alike.pop() if len(alike) == 1 else None
 
 
-def annotation(source: str, progress: bool = False) -> Annotation | None:
-    """The annotation of a corpus of the registry, or of a GFF3 file.
+def annotation(name: str, progress: bool = False) -> Annotation | None:
+    """The annotation of a corpus of the registry.
 
     Args:
-        source: a name of the registry, or the path of a GFF3 file (plain, ``.gz`` or ``.bz2``).
+        name: of the corpus.
         progress: show a download on standard error.
 
     Returns:
         The annotation; None for a corpus whose entry in the registry names none.
 
     Raises:
-        GfmError: failed download, no such file, or not GFF3.
+        GfmError: unknown corpus, or failed download.
     """
-    if source in registry():
-        path = fetch_annotation(source, progress)
-        return None if path is None else read_annotation(path)
-    return read_annotation(Path(source).expanduser())
+    path = fetch_annotation(name, progress)
+    return None if path is None else read_annotation(path)
 
 
 def read_annotation(path: Path) -> Annotation:
@@ -123,8 +120,8 @@ def read_annotation(path: Path) -> Annotation:
     named = table[whole & (table["name"] != "")].drop_duplicates("name", keep=False)
     aliases = dict(zip(named["name"], named["seqid"], strict=True))
     aliases |= {str(seqid): str(seqid) for seqid in table["seqid"].unique()}
-    found = table[["seqid", "begin", "end"]].assign(feature=_classes(table))
-    return Annotation(str(path), found[found["feature"] != ""].reset_index(drop=True), aliases)
+    intervals = table[["seqid", "begin", "end"]].assign(feature=_classes(table))
+    return Annotation(str(path), intervals[intervals["feature"] != ""].reset_index(drop=True), aliases)
 
 
 def _classes(table: pd.DataFrame) -> pd.Series:
@@ -222,11 +219,11 @@ def _paint(classes: npt.NDArray[np.uint8], where: CoordinateMap, features: Annot
     for number, name in enumerate(seqids):
         if name is None:
             continue
-        here = features.intervals[features.intervals["seqid"] == name]
+        of_record = features.intervals[features.intervals["seqid"] == name]
         for begin, end in zip(*where.intervals([number], [0], [np.iinfo(np.int64).max]), strict=True):
             classes[begin:end] = CODES[Feature.INTERGENIC]
         for feature in reversed(Feature):
-            rows = here[here["feature"] == feature]
+            rows = of_record[of_record["feature"] == feature]
             spans = where.intervals(np.full(len(rows), number), rows["begin"], rows["end"])
             for begin, end in zip(*(span.tolist() for span in spans), strict=True):
                 classes[begin:end] = CODES[feature]

@@ -1,14 +1,10 @@
 """Blocks: the records of a source in stretches of bounded length, so that no record need fit in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from gfm_utils.corpora.opening import decoded, lines, opened
 from gfm_utils.corpora.planning import Plan
-from gfm_utils.corpora.readers import Records, records
-from gfm_utils.corpora.registry import Format
-from gfm_utils.corpora.sequences import bare, fasta_pieces
+from gfm_utils.corpora.readers import Stretches
 
 
 @dataclass(frozen=True)
@@ -54,105 +50,34 @@ def blocks(plan: Plan, size: int, max_symbols: int | None = None) -> Iterator[Bl
     Raises:
         GfmError: a file is missing, empty, truncated or in another format; says where.
     """
-
-    def cut(source: str, pairs: Records) -> Iterator[Block]:
-        text = plan.kind == "text"
-        return _cut(source, pairs if text else without_spaces(pairs), size, words=text)
-
-    if plan.stream is not None:
-        yield from cut(plan.source, iter(plan.streamed(max_symbols)))
-    for path, form in plan.files:
-        with plan.told():
-            if form == "fasta":
-                with opened(path, form) as handle:
-                    yield from _whole_or_not(str(path), _fasta(fasta_pieces(path, handle), size))
-            elif form == "text" and plan.kind == "text":
-                with opened(path, form) as handle:
-                    stretches = _words(decoded(path, handle, plan.encoding), size)
-                    yield from _whole_or_not(str(path), ((0, path.name, text) for text in stretches))
-            else:
-                yield from cut(str(path), records(path, form, plan.column, plan.encoding))
+    for file in plan.parts:
+        with plan.naming_address():
+            source = str(file[0]) if file else plan.source
+            yield from _cut(source, plan.stretches(file, max_symbols), size, words=plan.kind == "text")
 
 
-def place_of(path: Path, form: Format, number: int, letter: str) -> str:
-    """Line of a FASTA file where a letter first stands in a record; only looked for to word an error."""
-    if form != "fasta":
-        return ""
-    record = -1
-    for count, line in enumerate(lines(path), start=1):
-        if line.startswith(">"):
-            record += 1
-        elif record == number and letter in line:
-            return f", line {count},"
-    return ""
-
-
-def without_spaces(pairs: Iterable[tuple[str, str]]) -> Records:
-    """Records of sequences in a text, a table or a stream without what may stand between their letters."""
-    return ((name, bare(text)) for name, text in pairs)
-
-
-def _cut(source: str, pairs: Records, size: int, words: bool) -> Iterator[Block]:
-    def cut() -> Iterator[tuple[int, str, str]]:
-        for number, (name, text) in enumerate(pairs):
-            if words:
-                parts = _words(iter((text,)), size)
-            else:
-                parts = (text[begin : begin + size] for begin in range(0, len(text), size))
-            for part in parts:
-                yield number, name, part
-
-    return _whole_or_not(source, cut())
-
-
-def _whole_or_not(source: str, parts: Iterator[tuple[int, str, str]]) -> Iterator[Block]:
-    """Blocks from numbers, names and texts of parts of records, by looking one part ahead."""
-    held: Block | None = None
-    for number, name, text in parts:
-        if held is not None and held.number == number:
-            yield replace(held, whole=False)
-            held = Block(source, number, name, held.start + len(held.text), text, whole=False)
-        else:
-            if held is not None:
-                yield held
-            held = Block(source, number, name, 0, text, whole=True)
-    if held is not None:
-        yield held
-
-
-def _words(stretches: Iterator[str], size: int) -> Iterator[str]:
-    """Text of any length in parts of at most ``size`` characters that end, if they can, after white space."""
-    held = ""
-    for text in stretches:
+def _cut(source: str, stretches: Stretches, size: int, words: bool) -> Iterator[Block]:
+    number, name, start, held = -1, "", 0, ""
+    for begun, text in stretches:
+        if begun is not None:
+            if held:
+                yield Block(source, number, name, start, held, whole=start == 0)
+            number, name, start, held = number + 1, begun, 0, ""
         held += text
         begin = 0
         while len(held) - begin > size:
-            end = begin + size
-            for mark in ("\n", " "):
-                found = held.rfind(mark, begin + size // 2, end)
-                if found >= 0:
-                    end = found + 1
-                    break
-            yield held[begin:end]
+            end = _word_end(held, begin, size) if words else begin + size
+            yield Block(source, number, name, start + begin, held[begin:end], whole=False)
             begin = end
-        held = held[begin:]
+        start, held = start + begin, held[begin:]
     if held:
-        yield held
+        yield Block(source, number, name, start, held, whole=start == 0)
 
 
-def _fasta(pieces: Iterator[tuple[str | None, bytes]], size: int) -> Iterator[tuple[int, str, str]]:
-    """Record number, name and sequence of each part of a FASTA file's records, at most ``size`` bases each."""
-    number, name = -1, ""
-    held = bytearray()  # of the record, not given yet
-    for begun, sequence in pieces:
-        if begun is not None:
-            if held:
-                yield number, name, held.decode("ascii")
-            number, name, held = number + 1, begun, bytearray()
-            continue
-        held += sequence
-        while len(held) > size:
-            yield number, name, held[:size].decode("ascii")
-            del held[:size]
-    if held:
-        yield number, name, held.decode("ascii")
+def _word_end(text: str, begin: int, size: int) -> int:
+    """Where a block of at most ``size`` characters ends: behind white space, if some is in its last half."""
+    for mark in ("\n", " "):
+        place = text.rfind(mark, begin + size // 2, begin + size)
+        if place >= 0:
+            return place + 1
+    return begin + size

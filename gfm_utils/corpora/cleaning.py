@@ -28,21 +28,31 @@ class DnaCounts:
     """What cleaning DNA met so far.
 
     Attributes:
-        read: symbols of any kind.
         cut: symbols that are no bases.
         soft_masked: bases in lower case.
         letters: symbols that are letters, rather than gaps and signs.
         foreign: letters that no nucleotide code uses.
+        culprit: number and name of the first record with such a letter, and the letter.
     """
 
-    read: int = 0
     cut: int = 0
     soft_masked: int = 0
     letters: int = 0
     foreign: int = 0
+    culprit: tuple[int, str, str] | None = None
+
+    def add(self, other: "DnaCounts") -> None:
+        """Add what was met behind this."""
+        self.cut += other.cut
+        self.soft_masked += other.soft_masked
+        self.letters += other.letters
+        self.foreign += other.foreign
+        self.culprit = self.culprit or other.culprit
 
 
-def clean_dna(record: str, sequence: str, counts: DnaCounts, limit: int | None = None) -> list[Segment]:
+def clean_dna(
+    record: str, sequence: str, counts: DnaCounts, limit: int | None = None, number: int = 0
+) -> list[Segment]:
     """Cut a sequence into segments of upper-case A, C, G, T, and keep the soft mask apart.
 
     Anything else (N, X, other IUPAC codes, gaps) is cut out, never replaced; U is read as T. No Python work is
@@ -53,6 +63,7 @@ def clean_dna(record: str, sequence: str, counts: DnaCounts, limit: int | None =
         sequence: as in the file, any case.
         counts: updated in place.
         limit: read no more than so many bases of it.
+        number: of the record in its file.
 
     Returns:
         Segments in source coordinates, each at least one base long.
@@ -67,21 +78,14 @@ def clean_dna(record: str, sequence: str, counts: DnaCounts, limit: int | None =
         for begin, end in zip(edges[::2], edges[1::2], strict=True)
     ]
     kept = sum(map(len, segments))
-    counts.read += len(raw)
     counts.cut += len(raw) - kept
-    counts.soft_masked += sum(
-        int(segment.soft_mask.sum()) for segment in segments if segment.soft_mask is not None
-    )
-    whole = kept == len(raw)
-    counts.letters += kept if whole else int(_LETTER[raw].sum())
-    counts.foreign += 0 if whole else int(_FOREIGN[raw].sum())
+    counts.soft_masked += int(soft[bases != 0].sum())
+    counts.letters += int(_LETTER[raw].sum())
+    foreign = raw[_FOREIGN[raw]]
+    counts.foreign += len(foreign)
+    if len(foreign) and counts.culprit is None:
+        counts.culprit = (number, record, chr(foreign[0]))
     return segments
-
-
-def first_foreign(sequence: str) -> str:
-    """The first letter of a sequence that is no nucleotide code of any kind (it must hold one)."""
-    raw = np.frombuffer(sequence.encode("ascii", errors="replace"), dtype=np.uint8)
-    return chr(raw[np.argmax(_FOREIGN[raw])])
 
 
 def looks_like_dna(text: str, least: int = 200, share: float = 0.95) -> bool:

@@ -8,6 +8,7 @@ the rows behind it; pyarrow refuses a field that is longer than its block.
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -120,12 +121,10 @@ def _separator(first: str, mark: str) -> str:
 def _enclosed(path: Path, encoding: str, _changed: int) -> bool:
     """Whether a file with tabs can be read with quotes that enclose fields; also if it cannot be without them."""
     for quotes in (True, False):
-        try:
+        with suppress(GfmError):
             for _ in _rows(path, "\t", encoding, quotes):
                 pass
             return quotes
-        except GfmError:
-            continue
     return True
 
 

@@ -55,12 +55,12 @@ class CoordinateMap:
             record.append(numbers.setdefault(segment.record, len(numbers)))
             start.append(segment.start)
             offset.append(offset[-1] + length)
-        made = cls(tuple(numbers), *(np.array(values, np.int64) for values in (record, start, offset)))
-        order = made._sorted[0]
-        end = (made.start + made.length)[order]
-        if np.any((np.diff(made.record[order]) == 0) & (end[:-1] > made.start[order][1:])):
+        coordinates = cls(tuple(numbers), *(np.array(values, np.int64) for values in (record, start, offset)))
+        order = coordinates._sorted[0]
+        end = (coordinates.start + coordinates.length)[order]
+        if np.any((np.diff(coordinates.record[order]) == 0) & (end[:-1] > coordinates.start[order][1:])):
             raise ValueError("two segments of one record overlap, so its positions are not unique")
-        return made
+        return coordinates
 
     @property
     def symbols(self) -> int:
@@ -98,29 +98,6 @@ class CoordinateMap:
             raise IndexError(f"positions must lie between 0 and {self.symbols - 1}")
         segment = np.searchsorted(self.offset, where, side="right") - 1
         return self.record[segment], self.start[segment] + where - self.offset[segment]
-
-    def to_sequence(self, record: npt.ArrayLike, positions: npt.ArrayLike) -> Ints:
-        """Positions in the concatenated sequence of positions in records.
-
-        Args:
-            record: numbers of records (into ``names``).
-            positions: in these records, from 0; both broadcast against each other.
-
-        Returns:
-            Positions, −1 where that symbol was cut out (or never was).
-        """
-        number, where = np.broadcast_arrays(np.asarray(record, np.int64), np.asarray(positions, np.int64))
-        found = np.full(number.shape, -1, np.int64)
-        if not len(self.record):
-            return found
-        order, keys, span = self._sorted
-        sane = (number >= 0) & (number < len(self.names)) & (where >= 0) & (where < span)
-        place = np.searchsorted(keys, np.where(sane, number * span + where, -1), side="right") - 1
-        segment = order[np.maximum(place, 0)]
-        behind = where - self.start[segment]
-        sane &= (place >= 0) & (self.record[segment] == number) & (behind >= 0) & (behind < self.length[segment])
-        found[sane] = (self.offset[segment] + behind)[sane]
-        return found
 
     def intervals(self, record: npt.ArrayLike, begin: npt.ArrayLike, end: npt.ArrayLike) -> tuple[Ints, Ints]:
         """What is left of intervals of records in the concatenated sequence; one cut in two gives two.

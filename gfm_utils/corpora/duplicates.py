@@ -20,7 +20,8 @@ MOST = 1 << 25
 
 def content_key(text: str) -> int:
     """64 bits of the hash of a text: equal texts have equal keys, others almost never."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+    key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(key, "little", signed=True)
 
 
 def runs(
@@ -117,9 +118,9 @@ class Groups:
         begins[1:] = values[1:] != values[:-1]
         first = owners[np.maximum.accumulate(np.where(begins, np.arange(len(values)), 0))]
         shared = first != owners
-        found, counts = np.unique(first[shared] * records + owners[shared], return_counts=True)
-        found = found[np.argsort(-counts, kind="stable")]
-        return found // records, found % records
+        pairs, counts = np.unique(first[shared] * records + owners[shared], return_counts=True)
+        pairs = pairs[np.argsort(-counts, kind="stable")]
+        return pairs // records, pairs % records
 
 
 def _least(values: np.ndarray, width: int) -> np.ndarray:

@@ -12,9 +12,18 @@ from pathlib import Path
 import pooch
 import requests
 
-from gfm_utils.corpora.addresses import HubAddress, is_address, parse_address
+from gfm_utils.corpora.addresses import is_address, parse_address
 from gfm_utils.corpora.opening import is_html
-from gfm_utils.corpora.registry import Entry, SourceFile, UrlSource, WheelSource, cached_path, find, registry
+from gfm_utils.corpora.registry import (
+    Entry,
+    HubSource,
+    SourceFile,
+    UrlSource,
+    WheelSource,
+    cached_path,
+    find,
+    registry,
+)
 from gfm_utils.errors import GfmError, Refused
 from gfm_utils.files import atomic, cache_dir, digest, locked, sha256_of, sha256_once
 
@@ -24,6 +33,7 @@ TIMEOUT = (10.0, 60.0)
 TRIES = 4
 PAUSE = 1.0
 _CHUNK = 1 << 16
+_PYTHON = "3.11"  # that a wheel is asked for, whichever runs
 _BREAKS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 #: What errors of the network are told as, the first that fits.
 _REASONS = {
@@ -46,7 +56,7 @@ def fetch(name: str, progress: bool = True) -> Path:
 
     Args:
         name: name in the registry, or ``https://host/path/genome.fa.gz``
-            (:class:`gfm_utils.corpora.addresses.WebAddress`).
+            (:class:`gfm_utils.corpora.addresses.Address`).
         progress: show a progress bar on standard error.
 
     Returns:
@@ -59,12 +69,11 @@ def fetch(name: str, progress: bool = True) -> Path:
     if not is_address(name):
         return _fetched(name, find(name), f"corpus {name!r}", progress)
     address = parse_address(name)
-    if isinstance(address, HubAddress):
+    if isinstance(address.source, HubSource):
         raise _nothing_to_fetch(name)
-    sources = (UrlSource(type="url", url=address.url),)
-    file = SourceFile(file=address.file, sources=sources, sha256=address.sha256, size=None)
-    folder = f"web-{digest([address.url, address.sha256])}"
-    return _fetched(folder, file, f"corpus {address.url!r}", progress, "the checksum behind the address")
+    url = str(address.source.sources[0])
+    folder = f"web-{digest([url, address.source.sha256])}"
+    return _fetched(folder, address.source, f"corpus {url!r}", progress, "the checksum behind the address")
 
 
 def fetch_annotation(name: str, progress: bool = True) -> Path | None:
@@ -216,7 +225,7 @@ def _get(url: str, path: Path, progress: bool) -> None:
     The bytes as they are sent are the file: a server that sends a ``.gz`` with ``Content-Encoding: gzip`` means no
     more than that, and the checksum is that of the compressed bytes.
     """
-    if url.startswith("ftp"):
+    if url.lower().startswith("ftp"):
         return pooch.FTPDownloader(progressbar=progress)(url, str(path), None)
     download = pooch.HTTPDownloader(
         progressbar=progress, chunk_size=_CHUNK, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"},
@@ -276,8 +285,7 @@ def _download_wheel(source: WheelSource, folder: Path, progress: bool) -> Path:
     command = [
         sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir",
         "--retries=2", "--disable-pip-version-check", "--no-input",
-        f"--python-version={source.python}",
-        f"--dest={folder / 'wheel'}",
+        f"--python-version={_PYTHON}", f"--dest={folder / 'wheel'}",
         *([f"--platform={source.platform}"] if source.platform else []),
         *([] if shown else ["--quiet"]),
         f"{source.package}=={source.version}",

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -90,13 +91,19 @@ def keep(name: str, source: HubSource, max_symbols: int) -> Part:
                 find(name).announce(name)
             state = _stream(name, source, folder, state, max_symbols)
         paths = tuple(sorted(folder.glob("*.parquet")))
+    return _part(paths, state.revision, max_symbols)
+
+
+@lru_cache(maxsize=64)
+def _part(paths: tuple[Path, ...], revision: str, max_symbols: int) -> Part:
+    """The first records in some files, which are read for their checksum once a process."""
     sha256, records, symbols = hashlib.sha256(), 0, 0
     for record in _records(paths):
         sha256.update(json.dumps(record, ensure_ascii=False).encode() + b"\n")
         records, symbols = records + 1, symbols + len(record[1])
         if symbols >= max_symbols:
             break
-    return Part(paths, records, sha256.hexdigest(), state.revision)
+    return Part(paths, records, sha256.hexdigest(), revision)
 
 
 def _records(paths: tuple[Path, ...]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gfm_utils.corpora.segments import Kind, Split
-from gfm_utils.corpora.shingles import MATCH, UNIT, Elements, elements, hashes, inside, members
+from gfm_utils.corpora.shingles import MATCH, UNIT, Elements, elements, hashes, inside
 
 #: A window is this many matches long: 256 bases or 80 words.
 WINDOW = 4
@@ -32,7 +32,7 @@ def leakage(split: Split, kind: Kind, match: int | None = None, window: int | No
     match = match or MATCH[kind]
     window = max(window or WINDOW * match, match)
     train, validation, test = elements([split.train, split.validation, split.test], kind)
-    known = np.sort(hashes(train.codes, match)[inside(train, match)])
+    known = hashes(train.codes, match)[inside(train, match)]
     rows = []
     for part, queried in (("validation", validation), ("test", test)):
         queries = {"exact": hashes(queried.codes, match)}
@@ -40,7 +40,7 @@ def leakage(split: Split, kind: Kind, match: int | None = None, window: int | No
             queries["reverse complement"] = hashes(queried.reverse_complement().codes, match)[::-1]
         tile, valid, windows = _tiles(queried, match, window)
         for name, query in queries.items():
-            leaked = len(np.unique(tile[valid][members(query[valid], known)]))
+            leaked = len(np.unique(tile[valid][np.isin(query[valid], known)]))
             rows.append(
                 {
                     "part": part,

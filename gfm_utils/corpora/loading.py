@@ -1,22 +1,21 @@
-"""Loading: a registry name or a path -> a cleaned corpus."""
+"""Loading: a registry name, a path or an address -> a cleaned corpus."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache, partial
-from pathlib import Path
+from functools import cache
 from time import monotonic
 from typing import Any
 
 from tqdm import tqdm
 
-from gfm_utils.corpora.assembling import Assembled, Met, dna_segments, text_segments, together
-from gfm_utils.corpora.blocks import place_of, without_spaces
-from gfm_utils.corpora.planning import SEQUENCES, Plan, plan
-from gfm_utils.corpora.readers import records
-from gfm_utils.corpora.registry import Format
-from gfm_utils.corpora.remembering import recall, remember
-from gfm_utils.corpora.segments import Corpus, Kind, records_read, told_copies
+from gfm_utils.corpora import segment_cache
+from gfm_utils.corpora.cleaning import DnaCounts, clean_dna, clean_text
+from gfm_utils.corpora.planning import Plan, plan
+from gfm_utils.corpora.readers import joined
+from gfm_utils.corpora.segments import Corpus, Segment, copies_note, records_read
+from gfm_utils.corpora.sequences import check_nucleotides
 from gfm_utils.errors import GfmError, Refused
 
 #: Cleaned text that took longer than so many seconds is kept in the cache.
@@ -25,13 +24,7 @@ SLOW = 1.0
 MANY_COPIES = 0.01
 
 
-def load(
-    source: str,
-    kind: Kind | None = None,
-    column: str | None = None,
-    max_symbols: int | None = None,
-    progress: bool = False,
-) -> Corpus:
+def load(source: str, max_symbols: int | None = None, progress: bool = False) -> Corpus:
     """Read and clean a corpus.
 
     Args:
@@ -40,9 +33,6 @@ def load(
             MediaWiki dump, each plain, ``.gz``, ``.bz2``, ``.xz``, ``.zst``, or in a ``.zip``) of a file, or of a
             directory of files of one of these kinds, whose records are taken in the order of the files' paths.
             ``PATH:COLUMN`` names the column of a table; ``?kind=dna`` behind either says what it holds.
-        kind: ``"text"`` or ``"dna"``; None: what the registry, the source or the extension says, or of a text or a
-            table its first characters.
-        column: column of a CSV, TSV or Parquet file.
         max_symbols: stop after so many bases or characters, counted from the beginning (a stream needs it; to
             take a sample from all over a corpus give ``max_symbols`` to :func:`split` instead).
         progress: show downloads and slow cleaning on standard error, and, once a process, that many copies were
@@ -55,29 +45,28 @@ def load(
         GfmError: unknown corpus, failed download, bad file or a file that is something else than its name
         says, protein given as DNA, nothing left after cleaning.
     """
-    read = plan(source, kind, column, progress)
+    read = plan(source, progress)
     key = read.key(max_symbols)
     started = monotonic()
-    assembled = recall(key)
-    if assembled is None:
-        assembled = _assembled(read, max_symbols, progress)
+    cleaned = segment_cache.find(key)
+    if cleaned is None:
+        cleaned = _cleaned(read, max_symbols, progress)
         if read.kind == "text" and monotonic() - started > SLOW:
             with suppress(Refused):  # a cache that is only read keeps nothing, and the text is cleaned anew
-                remember(key, assembled)
-    segments, stats = assembled
+                segment_cache.keep(key, *cleaned)
+    segments, stats = cleaned
     if not segments:
         what = "no stretch of A, C, G, T" if read.kind == "dna" else "no text"
         raise GfmError(f"{read.source} holds {what} after cleaning; give another file")
-    corpus = Corpus(read.name, read.kind, segments, key, read.licence, read.citation, read.source, stats)
     if progress:
         tell_many_copies(read.source, stats)
-    return corpus
+    return Corpus(read.name, read.kind, segments, key, read.licence, read.citation, read.source, stats)
 
 
 def tell_many_copies(source: str, stats: Mapping[str, Any]) -> None:
     """Say on standard error, once a process, that many records of a source were dropped as copies."""
     if stats["dropped_duplicate"] > MANY_COPIES * records_read(stats):
-        _tell(f"{source}: {told_copies(stats)}")
+        _tell(f"{source}: {copies_note(stats)}")
 
 
 @cache
@@ -85,36 +74,57 @@ def _tell(sentence: str) -> None:
     tqdm.write(sentence, file=sys.stderr)
 
 
-def _assembled(read: Plan, max_symbols: int | None, progress: bool) -> Assembled:
-    """Read and clean."""
-    met = Met()
-    if read.stream is not None:
-        return _cleaned(read, read.streamed(max_symbols), max_symbols, met, None, progress)
-    parts: list[Assembled] = []
-    left = max_symbols
-    for path, form in read.files:
-        pairs = records(path, form, read.column, read.encoding, left)
-        with read.told():
-            parts.append(_cleaned(read, pairs, left, met, (path, form), progress))
-        if left is not None:
-            left -= parts[-1][1]["symbols"]
-            if left <= 0:
-                break
-    return together(parts)
+def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[Segment], dict[str, Any]]:
+    """The segments of a source and counts (see ``Corpus.stats``); empty records and exact copies are dropped."""
+    segments: list[Segment] = []
+    contents: set[str] = set()
+    names: Counter[str] = Counter()
+    stats = Counter(records=0, symbols=0, repaired_records=0, dropped_empty=0, dropped_duplicate=0)
+    total, limit = DnaCounts(), sys.maxsize if max_symbols is None else max_symbols
+    for file in read.parts:
+        counts = DnaCounts()
+        with read.naming_address():
+            records = joined(read.stretches(file, max_symbols, limit - stats["symbols"]))
+            bar = tqdm(records, desc=read.name, unit=" records", leave=False, disable=None if progress else True)
+            for number, (name, content) in enumerate(bar):
+                left, repaired = limit - stats["symbols"], False
+                if read.kind == "text":
+                    content, repaired = clean_text(content, read.repairs)
+                    content = content[:left]
+                if content and content in contents:
+                    stats["dropped_duplicate"] += 1
+                    continue
+                contents.add(content)
+                if read.kind == "dna":
+                    cut = clean_dna(_unique(name, names), content, counts, left, number)
+                else:
+                    cut = [Segment(_unique(name, names), 0, content)] if content else []
+                segments += cut
+                stats["records" if cut else "dropped_empty"] += 1
+                stats["repaired_records"] += bool(cut) and repaired
+                stats["symbols"] += sum(map(len, cut))
+                if stats["symbols"] >= limit:
+                    break
+            check_nucleotides(counts, str(file[0]) if file and read.folder else read.source, file)
+        total.add(counts)
+        if stats["symbols"] >= limit:
+            break
+    return segments, _stats(read, stats, len(segments), total)
 
 
-def _cleaned(
-    read: Plan,
-    pairs: Iterable[tuple[str, str]],
-    limit: int | None,
-    met: Met,
-    file: tuple[Path, Format] | None,
-    progress: bool,
-) -> Assembled:
-    """The records of one file, or of the stream, cleaned."""
-    if read.kind == "text":
-        bar = tqdm(pairs, desc=read.name, unit=" records", leave=False, disable=None if progress else True)
-        return text_segments(bar, limit, read.repairs, met)
-    if file is None or file[1] not in SEQUENCES:
-        return dna_segments(without_spaces(pairs), limit, lambda *_: "", read.source, met)
-    return dna_segments(pairs, limit, partial(place_of, *file), str(file[0]) if read.folder else read.source, met)
+def _unique(name: str, names: Counter[str]) -> str:
+    """The name of a record made unique: a second ``x`` becomes ``x#2``."""
+    names[name] += 1
+    return name if names[name] == 1 else f"{name}#{names[name]}"
+
+
+def _stats(read: Plan, stats: Mapping[str, int], segments: int, total: DnaCounts) -> dict[str, Any]:
+    symbols = stats["symbols"]
+    of_kind: dict[str, Any] = {"repaired_records": stats["repaired_records"]}
+    if read.kind == "dna":
+        share = total.soft_masked / symbols if symbols else 0.0
+        of_kind = {"cut_symbols": total.cut, "soft_masked_share": share}
+    return {
+        "records": stats["records"], "segments": segments, "symbols": symbols, **of_kind,
+        "dropped_empty": stats["dropped_empty"], "dropped_duplicate": stats["dropped_duplicate"],
+    }  # fmt: skip

@@ -211,14 +211,15 @@ def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         raise GfmError(
             f"{path} holds a file whose path leads out of the archive ({outside}); pack it again without folders"
         )
-    found = [info for info in infos if not _clutter(info.filename)]
-    if len(found) != 1:
+    members = [info for info in infos if not _clutter(info.filename)]
+    if len(members) != 1:
         raise GfmError(
-            f"{path} holds {len(found)} files; a zip archive must hold exactly one: unpack it and give the folder"
+            f"{path} holds {len(members)} files; a zip archive must hold exactly one: unpack it and give the "
+            "folder"
         )
-    if found[0].flag_bits & _ENCRYPTED:
+    if members[0].flag_bits & _ENCRYPTED:
         raise GfmError(f"{path} is locked with a password; unpack it and give the file inside")
-    return found[0]
+    return members[0]
 
 
 def _clutter(name: str) -> bool:
@@ -233,12 +234,12 @@ def _check_content(path: Path, form: Format | None, head: bytes) -> None:
     Raises:
         GfmError: says what it is.
     """
-    found = _looks_like(head.removeprefix(codecs.BOM_UTF8))
-    if found is None or (form is None and found != _PAGE) or (form is not None and found == form.upper()):
+    content = _looks_like(head.removeprefix(codecs.BOM_UTF8))
+    if content is None or (form is None and content != _PAGE) or (form is not None and content == form.upper()):
         return
     wanted = "" if form is None else f", not {_NAMES.get(form, form.upper())}"
-    kind = _HtmlPage if found == _PAGE else GfmError
-    raise kind(f"{path} is {found}{wanted}; {_OTHERS[found]}")
+    kind = _HtmlPage if content == _PAGE else GfmError
+    raise kind(f"{path} is {content}{wanted}; {_OTHERS[content]}")
 
 
 def _looks_like(head: bytes) -> str | None:

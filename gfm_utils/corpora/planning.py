@@ -1,21 +1,22 @@
 """Planning: from the name, path or address that a user gives to the files that are read, and how."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from gfm_utils.corpora import hub
-from gfm_utils.corpora.addresses import WebAddress, is_address, parse_address, split_kind
+from gfm_utils.corpora.addresses import is_address, parse_address, split_kind
 from gfm_utils.corpora.cleaning import looks_like_dna
 from gfm_utils.corpora.fetching import fetch
 from gfm_utils.corpora.opening import COMPRESSED, no_file
-from gfm_utils.corpora.readers import FORMATS, KNOWN, TABLES, format_of, known_format, records
+from gfm_utils.corpora.readers import FORMATS, KNOWN, TABLES, Stretches, format_of, known_format, stretches
 from gfm_utils.corpora.registry import Entry, Format, HubSource, find, registry
 from gfm_utils.corpora.segments import FORMAT, READER, Kind
+from gfm_utils.corpora.sequences import without_spaces
 from gfm_utils.errors import GfmError
 from gfm_utils.files import digest, is_there, reading, sha256_once
 
@@ -98,21 +99,36 @@ class Plan:
             raise GfmError(f"corpus {self.name!r} is streamed and has no end; say how much of it with max_symbols")
         return hub.keep(self.name, self.stream, max_symbols)
 
-    @contextmanager
-    def told(self) -> Iterator[None]:
+    def naming_address(self) -> AbstractContextManager[None]:
         """What is wrong with the file of an address is said of the address, with the file's place in the cache.
 
         Raises:
             GfmError: as raised inside, reworded.
         """
-        try:
-            yield
-        except GfmError as error:
-            place = str(self.paths[0]) if self.files else ""
-            if not (is_address(self.source) and place in str(error)) or not place:
-                raise
-            told = str(error).replace(place, self.source)
-            raise GfmError(f"{told} (it is kept as {place}: delete that to download it again)") from None
+        return _naming(self.source, self.paths[0]) if is_address(self.source) and self.files else nullcontext()
+
+    @property
+    def parts(self) -> Sequence[tuple[Path, Format] | None]:
+        """What is read one after the other: the files, or the stream, which is None."""
+        return self.files or (None,)
+
+    def stretches(
+        self, file: tuple[Path, Format] | None, max_symbols: int | None, limit: int | None = None
+    ) -> Stretches:
+        """What is in a file, or in the stream, see :func:`gfm_utils.corpora.readers.stretches`.
+
+        Args:
+            file: one of ``parts``.
+            max_symbols: read no more of a stream than so many symbols.
+            limit: read no more than about so many characters of a text file.
+        """
+        read: Stretches
+        if file is None:
+            read = iter(self.streamed(max_symbols))
+        else:
+            read = stretches(*file, self.column, self.encoding, limit)
+        plain = self.kind == "dna" and not (file and file[1] in SEQUENCES)
+        return without_spaces(read) if plain else read
 
     @property
     def paths(self) -> list[Path]:
@@ -135,15 +151,14 @@ class Plan:
         return max_symbols if self.stream is not None else None
 
 
-def plan(source: str, kind: Kind | None = None, column: str | None = None, progress: bool = False) -> Plan:
+def plan(source: str, progress: bool = False) -> Plan:
     """Find out how a source is to be read; a corpus of the registry or on the web is fetched.
 
     Args:
         source: a name of the registry, the path of a file or directory, or the address of a file on the web or
-            of a data set of the hub (:mod:`gfm_utils.corpora.addresses`).
-        kind: ``"text"`` or ``"dna"``; None: what the registry, the source (``?kind=dna`` behind it) or the
-            extension says, or of a text or a table its first characters.
-        column: column of a table.
+            of a data set of the hub (:mod:`gfm_utils.corpora.addresses`). Behind a path may stand the column of a
+            table and what it holds, ``PATH:COLUMN?kind=dna``; without the kind the extension says it, or of a text
+            or a table its first characters.
         progress: show a download on standard error.
 
     Raises:
@@ -151,36 +166,38 @@ def plan(source: str, kind: Kind | None = None, column: str | None = None, progr
             files or of both kinds.
     """
     if is_address(source):
-        return _from_address(source, kind, column, progress)
-    path, column, said = _parsed(source, column)
+        return _from_address(source, progress)
+    path, column, kind = _parsed(source)
     if not _names_path(source, path):
-        return _from_registry(source, find(source), kind, progress)
+        return _from_registry(source, find(source), progress)
     folder = path if path.is_dir() else None
-    found = files_below(path) if folder else ((path, format_of(path)),)
-    chosen = _kind(str(path), found[0], column, _one(source, kind, said))
+    files = files_below(path) if folder else ((path, format_of(path)),)
+    kind = _kind(str(path), files[0], column, kind)
     name = path.name or path.resolve().name
-    return Plan(name, chosen, found[0][1], found, folder, column=column, source=str(path))
+    return Plan(name, kind, files[0][1], files, folder, column=column, source=str(path))
 
 
-def _from_address(source: str, kind: Kind | None, column: str | None, progress: bool) -> Plan:
+def _from_address(source: str, progress: bool) -> Plan:
     address = parse_address(source)
-    if isinstance(address, WebAddress):
-        path, column = fetch(source, progress), column or address.column
-        fetched = Plan(address.file, "text", "text", ((path, "text"),), source=address.url)
-        with fetched.told():
-            found = path, format_of(path)
-            chosen = _kind(str(path), found, column, _one(source, kind, address.kind))
-        return replace(fetched, kind=chosen, form=found[1], files=(found,), column=column)
-    chosen = _one(source, kind, address.kind) or "text"
-    form: Format = "fasta" if chosen == "dna" else "text"
-    return Plan(address.name, chosen, form, (), stream=address.source, source=source)
+    if isinstance(address.source, HubSource):
+        form: Format = "fasta" if address.kind == "dna" else "text"
+        return Plan(address.name, address.kind or "text", form, (), stream=address.source, source=source)
+    path, place = fetch(source, progress), str(address.source.sources[0])
+    with _naming(place, path):
+        form = format_of(path)
+        kind = _kind(str(path), (path, form), address.column, address.kind)
+    return Plan(address.name, kind, form, ((path, form),), column=address.column, source=place)
 
 
-def _one(source: str, asked: Kind | None, said: Kind | None) -> Kind | None:
-    """The kind that is asked for, or that the source says."""
-    if None not in (asked, said) and asked != said:
-        raise GfmError(f"{source} is of kind {said!r}, not {asked!r}; leave kind out")
-    return asked or said
+@contextmanager
+def _naming(address: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except GfmError as error:
+        if str(path) not in str(error):
+            raise
+        sentence = str(error).replace(str(path), address)
+        raise GfmError(f"{sentence} (it is kept as {path}: delete that to download it again)") from None
 
 
 def _kind(place: str, file: tuple[Path, Format], column: str | None, asked: Kind | None) -> Kind:
@@ -206,7 +223,7 @@ def check_there(source: str) -> None:
     if is_address(source):
         parse_address(source)
         return
-    path, _, _ = _parsed(source, None)
+    path, _, _ = _parsed(source)
     if not _names_path(source, path):
         find(source)
     elif not is_there(path):
@@ -225,7 +242,7 @@ def _holds_dna(path: Path, form: Format, column: str | None) -> bool:
         return False
     begin = ""
     try:
-        for _, text in islice(records(path, form, column, limit=_SEEN), _SEEN_RECORDS):
+        for _, text in islice(stretches(path, form, column, limit=_SEEN), _SEEN_RECORDS):
             begin += text[:_SEEN]
             if len(begin) >= _SEEN:
                 break
@@ -245,7 +262,7 @@ def user_path(source: str) -> tuple[Path, str] | None:
     """
     if is_address(source):
         return None
-    path, column, kind = _parsed(source, None)
+    path, column, kind = _parsed(source)
     behind = (f":{column}" if column else "") + (f"?kind={kind}" if kind else "")
     return (path, behind) if is_there(path) and source not in registry() else None
 
@@ -277,15 +294,15 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
     """
     below = sorted(path.relative_to(folder) for path in _walked(folder))
     below = [path for path in below if not any(part.startswith(".") for part in path.parts)]
-    found = tuple((folder / path, format_of(path)) for path in below if _suffixed(path) and known_format(path))
-    if not found:
+    files = tuple((folder / path, format_of(path)) for path in below if _suffixed(path) and known_format(path))
+    if not files:
         what = f"none of its {len(below)} files" if below else "no file"
         raise GfmError(f"directory {folder} holds no corpus: {what} has one of the extensions {KNOWN}")
-    kinds = {"sequences" if form in SEQUENCES else form: path for path, form in reversed(found)}
+    kinds = {"sequences" if form in SEQUENCES else form: path for path, form in reversed(files)}
     if len(kinds) > 1:
         mixed = " and ".join(f"{kind} ({path.relative_to(folder)})" for kind, path in sorted(kinds.items()))
         raise GfmError(f"directory {folder} mixes {mixed}; keep files of one kind in it")
-    return found
+    return files
 
 
 def _walked(folder: Path) -> Iterator[Path]:
@@ -304,18 +321,18 @@ def _suffixed(path: Path) -> bool:
     return any(suffix.lower() in (*FORMATS, ".zip") for suffix in path.suffixes)
 
 
-def _parsed(source: str, column: str | None) -> tuple[Path, str | None, Kind | None]:
+def _parsed(source: str) -> tuple[Path, str | None, Kind | None]:
     """Split ``PATH:COLUMN?kind=KIND``, unless a file has that very name."""
     path = _expanded(source)
     if is_there(path):
-        return path, column, None
+        return path, None, None
     plain, kind = split_kind(source)
     path = _expanded(plain)
     head, colon, tail = plain.rpartition(":")
     before = _expanded(head)
     if is_there(path) or not colon or not tail or not (_suffixed(before) or (head and before.is_dir())):
-        return path, column, kind
-    return before, column or tail, kind
+        return path, None, kind
+    return before, tail, kind
 
 
 def _expanded(text: str) -> Path:
@@ -326,9 +343,7 @@ def _expanded(text: str) -> Path:
         raise GfmError(f"{text}: no home folder is known for its ~; give the whole path") from None
 
 
-def _from_registry(name: str, entry: Entry, kind: Kind | None, progress: bool) -> Plan:
-    if kind not in (None, entry.kind):
-        raise GfmError(f"corpus {name!r} is of kind {entry.kind!r}, not {kind!r}; leave kind out")
+def _from_registry(name: str, entry: Entry, progress: bool) -> Plan:
     files = () if entry.hub else ((fetch(name, progress), entry.format),)
     return Plan(
         name, entry.kind, entry.format, files, None, entry.hub,

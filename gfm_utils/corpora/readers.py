@@ -1,4 +1,4 @@
-"""Readers: a file of any supported format -> its records, as (name, text) pairs."""
+"""Readers: a file of any supported format -> the names and contents of its records."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePath
@@ -6,11 +6,12 @@ from pathlib import Path, PurePath
 from gfm_utils.corpora.columns import values
 from gfm_utils.corpora.opening import COMPRESSED, COMPRESSIONS, decoded, opened, packed_name
 from gfm_utils.corpora.registry import Format
-from gfm_utils.corpora.sequences import fasta_records, fastq_records
+from gfm_utils.corpora.sequences import fasta_stretches, fastq_records
 from gfm_utils.corpora.wiki import articles
 from gfm_utils.errors import GfmError
 
-Records = Iterator[tuple[str, str]]
+#: Names of records, and stretches of their contents: what goes on has None for a name.
+Stretches = Iterator[tuple[str | None, str]]
 
 FORMATS: dict[str, Format] = {
     ".fa": "fasta", ".fasta": "fasta", ".fna": "fasta", ".ffn": "fasta", ".fas": "fasta", ".faa": "fasta",
@@ -58,10 +59,10 @@ def _bare(name: str) -> PurePath:
     return path
 
 
-def records(
+def stretches(
     path: Path, form: Format, column: str | None = None, encoding: str = "utf-8", limit: int | None = None
-) -> Records:
-    """Records of a file, as they stand in it (not cleaned), one in memory at a time.
+) -> Stretches:
+    """The records of a file as they stand in it (not cleaned), long ones of FASTA and text in stretches.
 
     Args:
         path: the file, plain or compressed (gzip, bzip2, xz, Zstandard, or a zip archive of one file), whatever
@@ -73,7 +74,8 @@ def records(
         limit: read no more than about so many characters of a text file.
 
     Yields:
-        Name and content of each record. A text file is one record; a table gives one record a row.
+        Name and content of each record, or its beginning; what goes on has None for a name. A text file is one
+        record; a table gives one record a row.
 
     Raises:
         GfmError: missing, empty, truncated, in another encoding or another format; says where.
@@ -85,21 +87,28 @@ def records(
     with opened(path, form) as handle:
         match form:
             case "fasta":
-                yield from fasta_records(path, handle)
+                yield from fasta_stretches(path, handle)
             case "fastq":
                 yield from fastq_records(path, handle)
             case "text":
-                yield path.name, _joined(decoded(path, handle, encoding), limit)
+                yield path.name, ""
+                for text in decoded(path, handle, encoding):
+                    yield None, text
+                    if limit is not None and (limit := limit - len(text)) < 0:
+                        break
             case _:
                 yield from articles(handle, str(path))
 
 
-def _joined(stretches: Iterator[str], limit: int | None) -> str:
+def joined(stretches: Stretches) -> Iterator[tuple[str, str]]:
+    """Name and content of each record."""
+    name: str | None = None
     parts: list[str] = []
-    taken = 0
-    for text in stretches:
+    for begun, text in stretches:
+        if begun is not None:
+            if name is not None:
+                yield name, "".join(parts)
+            name, parts = begun, []
         parts.append(text)
-        taken += len(text)
-        if limit is not None and taken > limit:
-            break
-    return "".join(parts)
+    if name is not None:
+        yield name, "".join(parts)

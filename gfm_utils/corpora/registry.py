@@ -29,7 +29,6 @@ class WheelSource(_Strict):
     package: str
     version: str
     member: str = Field(description="path inside the wheel")
-    python: str = Field("3.11", description="Python version the wheel is asked for")
     platform: str | None = Field(None, description="platform tag, for a wheel that has one")
 
     def __str__(self) -> str:
@@ -44,7 +43,7 @@ class UrlSource(_Strict):
     """A file on the web."""
 
     type: Literal["url"]
-    url: str = Field(pattern=r"^(https?|ftp)://")
+    url: str = Field(pattern=r"^(?i:https?|ftp)://")
 
     def __str__(self) -> str:
         return self.url
@@ -215,15 +214,9 @@ def status() -> list[dict[str, Any]]:
     rows = []
     for name, entry in registry().items():
         path = cached_path(name, entry)
-        rows.append(
-            {
-                "name": name,
-                "kind": entry.kind,
-                "size": entry.size,
-                "licence": entry.licence,
-                "cached": path is not None and path.is_file(),
-                "source": str(entry.sources[0]),
-                "description": entry.description,
-            }
-        )
+        rows.append({
+            "name": name, "kind": entry.kind, "size": entry.size, "licence": entry.licence,
+            "cached": path is not None and path.is_file(), "source": str(entry.sources[0]),
+            "description": entry.description,
+        })  # fmt: skip
     return rows

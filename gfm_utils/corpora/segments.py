@@ -77,11 +77,6 @@ class Corpus:
         return sum(map(len, self.segments))
 
     @property
-    def dropped(self) -> str:
-        """How many of how many records were dropped as copies of an earlier one, in words; empty if none was."""
-        return told_copies(self.stats)
-
-    @property
     def records_read(self) -> int:
         """Records of the source: those that are kept, empty ones, and copies of earlier ones."""
         return records_read(self.stats)
@@ -92,8 +87,8 @@ class Corpus:
         return "base" if self.kind == "dna" else "character"
 
 
-def told_copies(stats: Mapping[str, Any]) -> str:
-    """What ``Corpus.dropped`` says, from the counts of a corpus."""
+def copies_note(stats: Mapping[str, Any]) -> str:
+    """How many of how many records were dropped as copies of an earlier one, in words; empty if none was."""
     copies = stats.get("dropped_duplicate", 0)
     if not copies:
         return ""

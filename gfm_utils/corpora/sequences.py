@@ -8,14 +8,18 @@ short and long files alike.
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
+from gfm_utils.corpora.cleaning import DnaCounts
 from gfm_utils.corpora.opening import READ, lines
+from gfm_utils.corpora.registry import Format
 from gfm_utils.errors import GfmError
 
+#: Above this share of letters that are no IUPAC nucleotide code, sequences are taken for protein.
+PROTEIN_SHARE = 0.1
 _HEADER, _COMMENT, _LINE = ord(">"), ord("#"), ord("\n")
 _NEXT = re.compile(rb"\n[>#]")
 #: What may stand between the letters of a sequence without being one: white space, and the numbers of positions.
@@ -24,27 +28,43 @@ _DIGITS = dict.fromkeys(map(ord, "0123456789"))
 _QUOTED = 40  # characters of a wrong line in a message
 
 
-def bare(sequence: str) -> str:
-    """A sequence of a table, a text or a stream without white space and numbers of positions."""
-    return "".join(sequence.split()).translate(_DIGITS)
+def without_spaces(stretches: Iterable[tuple[str | None, str]]) -> Iterator[tuple[str | None, str]]:
+    """Sequences in a text, a table or a stream without what may stand between their letters."""
+    return ((name, "".join(text.split()).translate(_DIGITS)) for name, text in stretches)
 
 
-def fasta_records(path: Path, handle: BinaryIO) -> Iterator[tuple[str, str]]:
-    """Name and sequence of each record of a FASTA file; see :func:`fasta_pieces`."""
-    found = False
-    name, held = "", bytearray()
-    for begun, sequence in fasta_pieces(path, handle):
-        if begun is None:
-            held += sequence
-            continue
-        if found:
-            yield name, held.decode("ascii")
-        found, name, held = True, begun, bytearray()
-    yield name, held.decode("ascii")
+def check_nucleotides(counts: DnaCounts, source: str, file: tuple[Path, Format] | None) -> None:
+    """Refuse sequences of whose letters more than ``PROTEIN_SHARE`` are no nucleotide code; gaps do not count.
+
+    Args:
+        counts: what cleaning them met.
+        source: what was read.
+        file: in which the letter is looked for, if it is FASTA.
+
+    Raises:
+        GfmError: the sequences look like protein.
+    """
+    if counts.culprit is not None and counts.foreign > PROTEIN_SHARE * counts.letters:
+        number, name, letter = counts.culprit
+        raise GfmError(
+            f"{source} looks like protein, not DNA (letter {letter!r} in record {name!r}"
+            f"{_place_of(number, letter, file)} is no nucleotide code); give a nucleotide file"
+        )
 
 
-def fasta_pieces(path: Path, handle: BinaryIO) -> Iterator[tuple[str | None, bytes]]:
-    """The names of a FASTA file's records, and stretches of their sequences: one of each pair.
+def _place_of(number: int, letter: str, file: tuple[Path, Format] | None) -> str:
+    """Line of a FASTA file where a letter first stands in the record of that number."""
+    record = -1
+    for count, line in enumerate(lines(file[0]) if file and file[1] == "fasta" else (), start=1):
+        if line.startswith(">"):
+            record += 1
+        elif record == number and letter in line:
+            return f", line {count},"
+    return ""
+
+
+def fasta_stretches(path: Path, handle: BinaryIO) -> Iterator[tuple[str | None, str]]:
+    """The names of a FASTA file's records, and stretches of their sequences behind them, without names.
 
     White space and digits inside a sequence are left out, so that positions count letters. A byte order mark and
     comments (lines that begin with ``#``) are passed over, and headers may be in any encoding; the name of a
@@ -69,19 +89,19 @@ def fasta_pieces(path: Path, handle: BinaryIO) -> Iterator[tuple[str | None, byt
                     break
                 if data[at] == _HEADER:
                     count += 1
-                    yield _name(data[at + 1 : end], count), b""
+                    yield _name(data[at + 1 : end], count), ""
                 at = end + 1
                 continue
-            found = _NEXT.search(data, at)
-            end = found.start() + 1 if found else len(data)
+            header = _NEXT.search(data, at)
+            end = header.start() + 1 if header else len(data)
             sequence = data[at:end].translate(None, _BETWEEN)
             if sequence:
                 _check_sequence(path, sequence, count)
-                yield None, sequence
+                yield None, sequence.decode("ascii")
             in_line, at = data[end - 1] != _LINE, end
     if rest[:1] == b">":
         count += 1
-        yield _name(rest[1:], count), b""
+        yield _name(rest[1:], count), ""
     if not count:
         raise GfmError(f"{path} holds no FASTA records")
 

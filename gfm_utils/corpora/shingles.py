@@ -129,14 +129,3 @@ def inside(parts: Elements, length: int) -> np.ndarray:
     runs = max(len(parts.codes) - length + 1, 0)
     left = np.repeat(np.cumsum(parts.lengths), parts.lengths)[:runs] - np.arange(runs)
     return np.asarray(left >= length)
-
-
-def members(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Which of ``values`` occur in the sorted array ``among``: bool, shape of ``values``."""
-    if not len(among):
-        return np.zeros(len(values), dtype=bool)
-    order = np.argsort(values)
-    sought = values[order]
-    found = np.empty(len(values), dtype=bool)
-    found[order] = among[np.minimum(np.searchsorted(among, sought), len(among) - 1)] == sought
-    return found

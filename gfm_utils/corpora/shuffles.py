@@ -15,7 +15,7 @@ _SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s)|(?=\s*\Z))", re.DOTALL)
 
 def shuffle_symbols(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
     """The symbols of each segment in random order, every order equally likely (mononucleotide shuffle)."""
-    return [_with(one, text_of(rng.permutation(code_points(one.text)))) for one in segments]
+    return [_with(segment, text_of(rng.permutation(code_points(segment.text)))) for segment in segments]
 
 
 def shuffle_pairs(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
@@ -27,20 +27,20 @@ def shuffle_pairs(segments: Sequence[Segment], rng: np.random.Generator) -> list
     stay.
     """
     shuffled = []
-    for one in segments:
-        alphabet, symbols = np.unique(code_points(one.text), return_inverse=True)
-        shuffled.append(_with(one, text_of(alphabet[_euler_tour(symbols, len(alphabet), rng)])))
+    for segment in segments:
+        alphabet, symbols = np.unique(code_points(segment.text), return_inverse=True)
+        shuffled.append(_with(segment, text_of(alphabet[_euler_tour(symbols, len(alphabet), rng)])))
     return shuffled
 
 
 def shuffle_words(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
     """The words of each segment in random order; the white space between them stays where it is."""
-    return [_with(one, _reordered(one.text, _WORD, rng)) for one in segments]
+    return [_with(segment, _reordered(segment.text, _WORD, rng)) for segment in segments]
 
 
 def shuffle_sentences(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
     """The sentences of each segment (up to a full stop, ``!`` or ``?`` before white space) in random order."""
-    return [_with(one, _reordered(one.text, _SENTENCE, rng)) for one in segments]
+    return [_with(segment, _reordered(segment.text, _SENTENCE, rng)) for segment in segments]
 
 
 def _with(segment: Segment, text: str) -> Segment:
@@ -49,11 +49,11 @@ def _with(segment: Segment, text: str) -> Segment:
 
 def _reordered(text: str, piece: re.Pattern[str], rng: np.random.Generator) -> str:
     """The pieces of a text in random order, and what lies between them in its own."""
-    found = list(piece.finditer(text))
-    order = rng.permutation(len(found))
+    pieces = list(piece.finditer(text))
+    order = rng.permutation(len(pieces))
     parts, end = [], 0
-    for match, other in zip(found, order, strict=True):
-        parts += [text[end : match.start()], found[other].group()]
+    for match, other in zip(pieces, order, strict=True):
+        parts += [text[end : match.start()], pieces[other].group()]
         end = match.end()
     return "".join([*parts, text[end:]])
 
@@ -86,10 +86,10 @@ def _euler_tour(
         while not reached[now] and ends[now + 1] > ends[now]:
             reached[now] = True
             now = successors[chosen[now]]
-    for one in range(alphabet):
-        begin, end = ends[one], ends[one + 1]
-        if one != root and end > begin:
-            last = chosen[one]
+    for symbol in range(alphabet):
+        begin, end = ends[symbol], ends[symbol + 1]
+        if symbol != root and end > begin:
+            last = chosen[symbol]
             successors[last], successors[end - 1] = successors[end - 1], successors[last]
             end -= 1
         for i in range(end - 1, begin, -1):

@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gfm_utils.corpora.duplicates import Groups, runs
-from gfm_utils.corpora.segments import Corpus, Segment, Split
+from gfm_utils.corpora.segments import Corpus, Segment, Split, copies_note
 from gfm_utils.errors import GfmError
 
 #: Version of how records are grouped; part of the key of what is made of a split. In the first version
 #: the order of equal hashes was not that of the records, and differed between processors.
 SPLIT = 2
+#: Shares of train, validation and test.
+FRACTIONS = (0.8, 0.1, 0.1)
 #: A corpus with fewer symbols is refused.
 SMALLEST = 5_000
 #: A split is made of at least so many pieces (groups of records, or blocks); blocks are shortened to get
@@ -48,7 +50,6 @@ class Pieces(NamedTuple):
 def split(
     corpus: Corpus,
     seed: int = 42,
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     block: int = 100_000,
     gap: int = 1_000,
     max_symbols: int | None = None,
@@ -65,7 +66,6 @@ def split(
     Args:
         corpus: the corpus.
         seed: of the random assignment.
-        fractions: shares of train, validation and test, adding up to 1.
         block: longest stretch that is assigned as a whole, in symbols.
         gap: symbols dropped between blocks of different parts.
         max_symbols: take about so many symbols, spread over the whole corpus, all parts shrunk alike;
@@ -75,9 +75,9 @@ def split(
         The three parts, each in the order of the source.
 
     Raises:
-        GfmError: the corpus is too short to be split, or the arguments make no sense.
+        GfmError: the corpus is too short to be split.
     """
-    _check(corpus, fractions, block, gap, max_symbols)
+    _check(corpus, max_symbols)
     records = _by_record(corpus.segments)
     total = corpus.symbols
     wanted = min(max_symbols or total, total)
@@ -90,7 +90,7 @@ def split(
     if len(whole) > 1:
         values, owners = runs([records[number] for number in pieces.record[whole]], corpus.kind)
         groups.add(values, whole[owners])
-    parts = assigned(pieces, groups, seed, fractions, wanted / total)
+    parts = assigned(pieces, groups, seed, wanted / total)
     result: tuple[list[Segment], list[Segment], list[Segment]] = ([], [], [])
     for number, begin, end, part in _stretches(pieces, parts, gap):
         for segment in records[number]:
@@ -106,17 +106,10 @@ def split(
     return Split(train, validation, test, seed, block, gap)
 
 
-def _check(
-    corpus: Corpus, fractions: tuple[float, float, float], block: int, gap: int, max_symbols: int | None
-) -> None:
-    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
-        raise GfmError(f"fractions {fractions} do not make a split; give three positive shares that add up to 1")
-    if block < SHORTEST or gap < 0:
-        raise GfmError(
-            f"block {block} or gap {gap} is too small; a block has at least {SHORTEST} symbols, a gap 0"
-        )
+def _check(corpus: Corpus, max_symbols: int | None) -> None:
     if corpus.symbols < SMALLEST:
-        copies = f" ({corpus.dropped})" if corpus.dropped else ""
+        note = copies_note(corpus.stats)
+        copies = f" ({note})" if note else ""
         raise GfmError(
             f"corpus {corpus.name!r} has {corpus.symbols} {corpus.unit}s{copies}; at least {SMALLEST} are needed "
             "for a split into train, validation and test: give a longer one"
@@ -126,10 +119,10 @@ def _check(
 
 
 def _by_record(segments: Sequence[Segment]) -> list[list[Segment]]:
-    found: dict[str, list[Segment]] = {}
+    records: dict[str, list[Segment]] = {}
     for segment in segments:
-        found.setdefault(segment.record, []).append(segment)
-    return list(found.values())
+        records.setdefault(segment.record, []).append(segment)
+    return list(records.values())
 
 
 def _pieces(records: Sequence[Sequence[Segment]], block: int) -> Pieces:
@@ -143,22 +136,16 @@ def _pieces(records: Sequence[Sequence[Segment]], block: int) -> Pieces:
         edges = np.linspace(first, last, -(-(last - first) // block) + 1).astype(np.int64).tolist()
         starts = np.array([segment.start for segment in record])
         ends = starts + np.array([len(segment) for segment in record])
-        found = []
+        blocks = []
         for begin, end in pairwise(edges):
             symbols = int(np.clip(np.minimum(ends, end) - np.maximum(starts, begin), 0, None).sum())
             if symbols:
-                found.append((number, begin, end, symbols))
-        pieces += [(*piece, len(found) == 1) for piece in found]
+                blocks.append((number, begin, end, symbols))
+        pieces += [(*piece, len(blocks) == 1) for piece in blocks]
     return Pieces(*map(np.array, zip(*pieces, strict=True)))
 
 
-def assigned(
-    pieces: Pieces,
-    groups: Groups,
-    seed: int,
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
-    share: float = 1.0,
-) -> npt.NDArray[np.int64]:
+def assigned(pieces: Pieces, groups: Groups, seed: int, share: float = 1.0) -> npt.NDArray[np.int64]:
     """The part of each piece, 0 to 2, or -1 where it is left out: shape (pieces,).
 
     Whole records of a group of near-duplicates go together, blocks of longer ones each for itself.
@@ -167,7 +154,6 @@ def assigned(
         pieces: what is assigned.
         groups: the runs of those that are whole records, by their number.
         seed: of the random order.
-        fractions: shares of the parts, adding up to 1.
         share: of each part, how much is taken.
     """
     near = groups.found(np.where(pieces.whole, pieces.symbols, 0))
@@ -176,18 +162,18 @@ def assigned(
     symbols = np.bincount(group, weights=pieces.symbols)
     order = np.random.default_rng(seed).permutation(len(symbols))
     # The largest groups go first, thus to train: one of them would be more than a small part should hold.
-    large = symbols[order] > min(fractions) * symbols.sum() / 2
+    large = symbols[order] > min(FRACTIONS) * symbols.sum() / 2
     order = np.concatenate([order[large], order[~large]])
-    taken = symbols[order]
-    middle = (np.cumsum(taken) - taken / 2) / symbols.sum()
-    part = np.searchsorted(np.cumsum(fractions)[:2], middle)
+    sizes = symbols[order]
+    middle = (np.cumsum(sizes) - sizes / 2) / symbols.sum()
+    part = np.searchsorted(np.cumsum(FRACTIONS)[:2], middle)
     chosen = np.full(len(symbols), -1)
     for number in range(3):
-        mine = order[part == number]
-        before = np.cumsum(symbols[mine]) - symbols[mine]
-        keep = before + symbols[mine] / 2 <= share * symbols[mine].sum()
+        groups_of_part = order[part == number]
+        before = np.cumsum(symbols[groups_of_part]) - symbols[groups_of_part]
+        keep = before + symbols[groups_of_part] / 2 <= share * symbols[groups_of_part].sum()
         keep[:1] = True
-        chosen[mine[keep]] = number
+        chosen[groups_of_part[keep]] = number
     return np.asarray(chosen[group])
 
 
@@ -214,5 +200,5 @@ def _stretches(pieces: Pieces, parts: npt.NDArray[np.int64], gap: int) -> list[t
     goes_on = _meeting(pieces, parts) & (parts[1:] == parts[:-1])
     first = (parts >= 0) & ~np.concatenate([[False], goes_on])
     last = (parts >= 0) & ~np.concatenate([goes_on, [False]])
-    found = (pieces.record[first], begin[first], end[last], parts[first])
-    return list(zip(*(values.tolist() for values in found), strict=True))
+    stretches = (pieces.record[first], begin[first], end[last], parts[first])
+    return list(zip(*(values.tolist() for values in stretches), strict=True))

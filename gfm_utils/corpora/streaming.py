@@ -15,20 +15,17 @@ A piece takes 50 bytes until all are assigned, and a run 12 (see there).
 
 from array import array
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from gfm_utils.corpora.assembling import check_nucleotides
-from gfm_utils.corpora.blocks import Block, blocks, place_of
-from gfm_utils.corpora.cleaning import DnaCounts, clean_dna, clean_text, first_foreign
+from gfm_utils.corpora.blocks import Block, blocks
+from gfm_utils.corpora.cleaning import DnaCounts, clean_dna, clean_text
 from gfm_utils.corpora.duplicates import Groups, content_key, runs
 from gfm_utils.corpora.planning import Plan
 from gfm_utils.corpora.segments import Kind, Segment
+from gfm_utils.corpora.sequences import check_nucleotides
 from gfm_utils.corpora.splitting import SHORTEST, Pieces, assigned, drawn_back
 
 #: Version of what streaming gives; part of the key of what is made of it.
@@ -54,50 +51,40 @@ def clean(block: Block, kind: Kind, repairs: tuple[str, ...]) -> Cleaned:
     """Clean a block; segments shorter than ``SHORTEST`` symbols are left out."""
     counts, repaired = DnaCounts(), False
     if kind == "dna":
-        found = clean_dna(block.record, block.text, counts)
+        segments = clean_dna(block.record, block.text, counts, number=block.number)
     else:
         text, repaired = clean_text(block.text, repairs)
-        found = [Segment(block.record, 0, text)]
-    kept = [Segment(s.record, block.start + s.start, s.text) for s in found if len(s) >= SHORTEST]
+        segments = [Segment(block.record, 0, text)]
+    kept = [Segment(s.record, block.start + s.start, s.text) for s in segments if len(s) >= SHORTEST]
     return Cleaned(kept, counts, repaired)
 
 
-class Seen(NamedTuple):
-    """What a survey needs of a block: its content, its size after cleaning, what cleaning met, and its runs."""
+class BlockSummary(NamedTuple):
+    """What a survey needs of a block: a hash of its content, its size after cleaning, counts, and its runs."""
 
     content: int
     symbols: int
     counts: DnaCounts
-    foreign: str
     repaired: bool
     runs: npt.NDArray[np.uint64] | None
 
 
-def seen(given: Sequence[Block], kind: Kind, repairs: tuple[str, ...]) -> list[Seen]:
-    """Look at some blocks; the runs are those of whole records."""
-    cleaned = [clean(block, kind, repairs) for block in given]
-    whole = [number for number, block in enumerate(given) if block.whole and cleaned[number].segments]
+def summarised(some: Sequence[Block], kind: Kind, repairs: tuple[str, ...]) -> list[BlockSummary]:
+    """What a survey needs of some blocks; the runs are those of whole records."""
+    cleaned = [clean(block, kind, repairs) for block in some]
+    whole = [number for number, block in enumerate(some) if block.whole and cleaned[number].segments]
     of_block: dict[int, npt.NDArray[np.uint64]] = {}
     if whole:
         values, owners = runs([cleaned[number].segments for number in whole], kind, lasting=True)
         ends = np.searchsorted(owners, np.arange(len(whole) - 1), side="right")
         of_block = dict(zip(whole, np.split(values, ends), strict=True))
     return [
-        Seen(
-            content_key(block.text.upper() if kind == "dna" else block.text), one.symbols, one.counts,
-            first_foreign(block.text) if one.counts.foreign else "", one.repaired, of_block.get(number),
+        BlockSummary(
+            content_key(block.text.upper() if kind == "dna" else block.text), cleaning.symbols, cleaning.counts,
+            cleaning.repaired, of_block.get(number),
         )
-        for number, (block, one) in enumerate(zip(given, cleaned, strict=True))
+        for number, (block, cleaning) in enumerate(zip(some, cleaned, strict=True))
     ]  # fmt: skip
-
-
-@dataclass
-class _File:
-    """What was met in one file so far."""
-
-    source: str
-    counts: DnaCounts = field(default_factory=DnaCounts)
-    culprit: tuple[int, str, str] | None = None
 
 
 class Survey:
@@ -122,14 +109,13 @@ class Survey:
         self._plan, self._most = plan, max_symbols
         self.block, self.gap = block, min(gap, block // 4)
         self._groups = Groups()
-        self._file = _File("")
+        self._source, self._of_source, self._counts = "", DnaCounts(), DnaCounts()
         self._last: tuple[str, int] = ("", -1)
         self._record = -1
-        self._places = [array("q") for _ in range(4)]  # record, begin, end, symbols
-        self._contents, self._whole = array("Q"), array("b")
-        self._read = self._soft = 0
+        self._rows = array("q")  # of each block: record, begin, end, symbols, whether it is whole, content
+        self._read = 0
         self.stats: dict[str, Any] = dict.fromkeys(
-            ("pieces", "symbols", "cut_symbols", "repaired_records", "dropped_empty", "dropped_duplicate"), 0
+            ("pieces", "symbols", "repaired_records", "dropped_empty", "dropped_duplicate"), 0
         )
 
     def blocks(self) -> Iterator[Block]:
@@ -145,33 +131,25 @@ class Survey:
         """Whether ``max_symbols`` were met: no further block is wanted."""
         return self._most is not None and self._read >= self._most
 
-    def add(self, block: Block, found: Seen) -> None:
+    def add(self, block: Block, summary: BlockSummary) -> None:
         """Take a block into account.
 
         Raises:
             GfmError: the file before this one looks like protein.
         """
-        if block.source != self._file.source:
+        if block.source != self._source:
             self._check()
-            self._file = _File(block.source)
-        met = self._file
-        if found.foreign and met.culprit is None:
-            met.culprit = (block.number, block.record, found.foreign)
-        met.counts.letters += found.counts.letters
-        met.counts.foreign += found.counts.foreign
-        self._soft += found.counts.soft_masked
-        self._read += found.symbols
-        self.stats["cut_symbols"] += found.counts.cut
-        self.stats["repaired_records"] += found.repaired
+            self._source, self._of_source = block.source, DnaCounts()
+        self._of_source.add(summary.counts)
+        self._counts.add(summary.counts)
+        self._read += summary.symbols
+        self.stats["repaired_records"] += summary.repaired
         if (block.source, block.number) != self._last:
             self._last, self._record = (block.source, block.number), self._record + 1
-        if found.runs is not None:
-            self._groups.add(found.runs, np.full(len(found.runs), len(self._contents)))
-        place = (self._record, block.start, block.start + len(block.text), found.symbols)
-        for column, value in zip(self._places, place, strict=True):
-            column.append(value)
-        self._contents.append(found.content)
-        self._whole.append(block.whole)
+        if summary.runs is not None:
+            self._groups.add(summary.runs, np.full(len(summary.runs), len(self._rows) // 6))
+        end = block.start + len(block.text)
+        self._rows.extend((self._record, block.start, end, summary.symbols, block.whole, summary.content))
 
     def assign(self, seed: int) -> None:
         """Say where every piece goes.
@@ -183,10 +161,10 @@ class Survey:
             GfmError: the last file looks like protein.
         """
         self._check()
-        record, begin, end, symbols = (np.frombuffer(column, np.int64) for column in self._places)
-        pieces = Pieces(record, begin, end, symbols, np.frombuffer(self._whole, np.bool_))
-        first = np.zeros(len(self._contents), bool)
-        first[np.unique(np.frombuffer(self._contents, np.uint64), return_index=True)[1]] = True
+        record, begin, end, symbols, whole, content = np.frombuffer(self._rows, np.int64).reshape(-1, 6).T
+        pieces = Pieces(record, begin, end, symbols, whole.astype(bool))
+        first = np.zeros(len(content), bool)
+        first[np.unique(content, return_index=True)[1]] = True
         filled = pieces.symbols > 0
         kept = first & filled
         self.stats |= {
@@ -195,8 +173,8 @@ class Survey:
         }  # fmt: skip
         self._parts = np.full(len(kept), -1)
         if kept.any():
-            given = pieces._replace(symbols=np.where(kept, pieces.symbols, 0))
-            self._parts = np.where(kept, assigned(given, self._groups, seed), -1)
+            sizes = pieces._replace(symbols=np.where(kept, pieces.symbols, 0))
+            self._parts = np.where(kept, assigned(sizes, self._groups, seed), -1)
         begin, end = drawn_back(pieces, self._parts, self.gap)
         self._front, self._back = begin - pieces.begin, pieces.end - end
 
@@ -212,14 +190,13 @@ class Survey:
 
     def counts(self) -> dict[str, Any]:
         """The counts of what was surveyed."""
-        unused = ("repaired_records",) if self._plan.kind == "dna" else ("cut_symbols",)
-        stats = {name: count for name, count in self.stats.items() if name not in unused}
+        stats = dict(self.stats)
         if self._plan.kind == "dna":
-            stats["soft_masked_share"] = self._soft / self._read if self._read else 0.0
+            del stats["repaired_records"]
+            stats["cut_symbols"] = self._counts.cut
+            stats["soft_masked_share"] = self._counts.soft_masked / self._read if self._read else 0.0
         return stats | {"compared_share": self._groups.share, "block": self.block, "gap": self.gap}
 
     def _check(self) -> None:
-        met = self._file
-        form = next((form for path, form in self._plan.files if str(path) == met.source), None)
-        where = partial(place_of, Path(met.source), form) if form else lambda *_: ""
-        check_nucleotides(met.counts, met.culprit, where, met.source)
+        file = next((file for file in self._plan.files if str(file[0]) == self._source), None)
+        check_nucleotides(self._of_source, self._source, file)

@@ -118,7 +118,7 @@ class MarkovChain:
 
 def surrogate(chain: MarkovChain, segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
     """Segments of the same records, places and lengths, each drawn from the chain by itself."""
-    return [Segment(one.record, one.start, chain.sample(len(one), rng)) for one in segments]
+    return [Segment(segment.record, segment.start, chain.sample(len(segment), rng)) for segment in segments]
 
 
 def code_points(text: str) -> Integers:
@@ -136,8 +136,8 @@ def _contexts(symbols: Integers, alphabet: int, order: int) -> Integers:
     contexts, size = np.zeros(len(symbols), np.int64), 1
     for _ in range(order):
         if size * alphabet >= _LARGEST:
-            found, contexts = np.unique(contexts, return_inverse=True)
-            size = len(found)
+            distinct, contexts = np.unique(contexts, return_inverse=True)
+            size = len(distinct)
         contexts = np.roll(contexts * alphabet + symbols, 1)
         size *= alphabet
     return np.asarray(np.unique(contexts, return_inverse=True)[1], np.int64)

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from gfm_utils.corpora import Kind, Plan, Segment
 from gfm_utils.corpora.blocks import Block
 from gfm_utils.corpora.loading import tell_many_copies
-from gfm_utils.corpora.streaming import BLOCK, GAP, Seen, Survey, clean, seen
+from gfm_utils.corpora.streaming import BLOCK, GAP, BlockSummary, Survey, clean, summarised
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import TextSymbols
 from gfm_utils.tokens import tokenizers
@@ -121,7 +121,7 @@ def _surveyed(
 ) -> Survey:
     """Read the source once: which pieces it has, and where each goes."""
     survey = Survey(plan, max_symbols, block, gap)
-    work = partial(_seen, kind=plan.kind, repairs=plan.repairs)
+    work = partial(_summarised, kind=plan.kind, repairs=plan.repairs)
     batches = _batches(((0, block) for block in survey.blocks()), batch)
     with (
         _bar(plan, max_symbols, f"reading {plan.name}") as bar,
@@ -171,8 +171,8 @@ def _batches(pieces: Iterable[tuple[int, Block]], size: int) -> Iterator[list[tu
         yield held
 
 
-def _seen(pieces: list[tuple[int, Block]], kind: Kind, repairs: tuple[str, ...]) -> list[Seen]:
-    return seen([block for _, block in pieces], kind, repairs)
+def _summarised(pieces: list[tuple[int, Block]], kind: Kind, repairs: tuple[str, ...]) -> list[BlockSummary]:
+    return summarised([block for _, block in pieces], kind, repairs)
 
 
 def _encoded(

@@ -78,7 +78,7 @@ def names(classes):
 def test_every_base_has_the_class_that_the_rules_say(gff):
     segments = [Segment("chr1.2", 0, random_dna(100))]
     expected = [name for count, name in EXPECTED for _ in range(count)]
-    found = annotation(str(gff))
+    found = read_annotation(gff)
     assert names(base_classes(segments, found)) == expected
     mask = np.zeros(100, dtype=bool)
     mask[18:33] = True
@@ -111,11 +111,11 @@ def test_cuts_and_limits_only_take_bases_away(features, stretches, limit):
 
 @pytest.mark.parametrize("record", ["chr1.2", "chr1.2#2", "I", "1", "Chr1", "chromosome1.3"])
 def test_records_go_by_several_names(gff, record):
-    assert annotation(str(gff)).seqid(record) == "chr1.2"
+    assert read_annotation(gff).seqid(record) == "chr1.2"
 
 
 def test_other_records_are_unannotated_or_an_error(gff):
-    found = annotation(str(gff))
+    found = read_annotation(gff)
     segments = [Segment("chr7", 0, "ACGT"), Segment("chr1", 0, "ACGT")]
     assert names(base_classes(segments, found)) == ["unannotated"] * 4 + ["intergenic"] * 4
     with pytest.raises(GfmError, match=r"annotates none .*it names chr1.2, the sequences are chr7;"):
@@ -137,15 +137,15 @@ def test_a_bad_line_is_named(tmp_path, line, message):
     path = tmp_path / "bad.gff.gz"
     path.write_bytes(gzip.compress(f"##gff-version 3\n# note\n{line}\n".encode()))
     with pytest.raises(GfmError, match=re.escape(message)):
-        annotation(str(path))
+        read_annotation(path)
 
 
 def test_missing_and_empty_files(tmp_path):
     with pytest.raises(GfmError, match="no annotation file"):
-        annotation(str(tmp_path / "none.gff"))
+        read_annotation(tmp_path / "none.gff")
     (tmp_path / "empty.gff").write_text("##gff-version 3\n")
     with pytest.raises(GfmError, match="holds no GFF3 features"):
-        annotation(str(tmp_path / "empty.gff"))
+        read_annotation(tmp_path / "empty.gff")
 
 
 def test_read_gff(gff):

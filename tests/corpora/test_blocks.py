@@ -4,8 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gfm_utils.corpora import blocks as module
-from gfm_utils.corpora import load, plan, sequences
+from gfm_utils.corpora import load, plan, readers, sequences
 from gfm_utils.corpora.blocks import blocks
 from gfm_utils.errors import GfmError
 
@@ -67,7 +66,7 @@ def test_a_line_without_an_end_is_not_held(tmp_path, monkeypatch):
 
     (tmp_path / "x.fa").write_text(">a\nA\n")
     source = plan(str(tmp_path / "x.fa"))
-    monkeypatch.setattr(module, "opened", opened)
+    monkeypatch.setattr(readers, "opened", opened)
     monkeypatch.setattr(sequences, "READ", 1000)
     given = 0
     for count, block in enumerate(blocks(source, 300)):

@@ -24,16 +24,12 @@ def brute(segments):
 
 
 @given(corpora(), st.integers(0, 60) | st.none())
-def test_both_directions_agree_with_a_list(segments, limit):
+def test_positions_agree_with_a_list(segments, limit):
     places = brute(segments)[:limit]
     found = CoordinateMap.of(segments, limit)
     assert found.symbols == len(places)
     record, position = found.to_source(np.arange(found.symbols))
     assert [(found.names[r], p) for r, p in zip(record, position, strict=True)] == places
-    for number, name in enumerate(found.names):
-        expected = [places.index((name, p)) if (name, p) in places else -1 for p in range(-3, 70)]
-        assert found.to_sequence(number, np.arange(-3, 70)).tolist() == expected
-    assert found.to_sequence([-1, len(found.names)], 0).tolist() == [-1, -1]
 
 
 @given(corpora(), st.lists(st.tuples(st.integers(0, 2), st.integers(-2, 70), st.integers(-2, 70)), max_size=6))
@@ -76,7 +72,8 @@ def test_positions_of_a_fasta(toy_fasta):
     record, where = found.to_source(positions)
     assert found.names == ("one", "two")
     assert all(raw[r][w] == joined[p] for r, w, p in zip(record, where, positions, strict=True))
-    assert found.to_sequence(0, [24_999, 25_000, 25_049, 25_050]).tolist() == [24_999, -1, -1, 25_000]
+    begin, end = found.intervals([0], [24_990], [25_060])
+    assert (begin.tolist(), end.tolist()) == ([24_990, 25_000], [25_000, 25_010])
 
 
 def test_complaints():

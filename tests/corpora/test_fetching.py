@@ -159,9 +159,10 @@ def test_a_file_put_by_hand_is_recorded(register, cache):
     assert path.with_name("chr1.fa.sha256").is_file()
 
 
-def test_a_streamed_corpus_has_nothing_to_fetch():
-    with pytest.raises(GfmError, match="corpus 'wikipedia' is streamed"):
-        fetch("wikipedia")
+@pytest.mark.parametrize("name", ["wikipedia", "hf://datasets/a/b"])
+def test_a_streamed_corpus_has_nothing_to_fetch(name):
+    with pytest.raises(GfmError, match=f"corpus '{name}' is streamed from the Hugging Face hub; there is nothing"):
+        fetch(name)
 
 
 def test_a_checksum_is_recorded_whole_or_not_at_all(tmp_path, monkeypatch):

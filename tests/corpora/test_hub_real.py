@@ -15,7 +15,10 @@ import pytest
 from .conftest import random_dna
 from .hubserver import COMMIT, Hub
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("datasets") is None, reason="datasets is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("datasets") is None, reason="datasets is not installed"),
+]
 
 ROWS = [{"title": f"r{number}", "seq": random_dna(200, number)} for number in range(900)]
 #: Reads a corpus in a process of its own, as the address of the hub is read when its packages are imported.

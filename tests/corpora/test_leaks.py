@@ -1,10 +1,9 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gfm_utils.corpora import Segment, Split, leakage
-from gfm_utils.corpora.shingles import elements, hashes, inside, members
+from gfm_utils.corpora.shingles import elements, hashes, inside
 
 from .conftest import random_dna, random_text
 
@@ -90,9 +89,3 @@ def test_runs_across_segments_do_not_count():
     assert inside(both, 2).tolist() == [True, True, False, True]
     assert both.owner.tolist() == [0, 0, 0, 1, 1]
     assert both.reverse_complement().codes.tolist() == [3, 0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("among", [[], [2, 4, 9]])
-def test_members(among):
-    values = np.array([9, 1, 4, 10], dtype=np.uint64)
-    assert members(values, np.array(among, dtype=np.uint64)).tolist() == [v in among for v in values.tolist()]

@@ -196,8 +196,6 @@ def test_least_of_neighbours(values, width):
     [
         ([900], {}, "corpus 'x' has 900 bases; at least 5000 are needed for a split"),
         ([9000], {"max_symbols": 10}, "max_symbols is 10; at least 5000 bases are needed"),
-        ([9000], {"fractions": (0.5, 0.5, 0.5)}, "three positive shares that add up to 1"),
-        ([9000], {"block": 3}, "block 3 or gap 1000 is too small"),
         ([60] * 100, {}, "cannot be split: a part of it came out empty (100 pieces"),
     ],
 )

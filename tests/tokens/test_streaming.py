@@ -11,7 +11,7 @@ import yaml
 
 from gfm_utils import corpora
 from gfm_utils.corpora import Segment
-from gfm_utils.corpora.streaming import Survey, clean, seen
+from gfm_utils.corpora.streaming import Survey, clean, summarised
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens import PARTS, SPECIAL, encode, load_corpus, prepare, store
 from gfm_utils.tokens.arrays import ArrayWriter
@@ -55,7 +55,7 @@ def split_of(folder, seed=42):
     """What a survey gives, piece by piece: the segments of each part."""
     survey = Survey(corpora.plan(str(folder)), block=BLOCK, gap=GAP)
     for block in survey.blocks():
-        survey.add(block, *seen([block], "dna", ()))
+        survey.add(block, *summarised([block], "dna", ()))
     survey.assign(seed)
     found = [[], [], []]
     for part, block in survey.pieces():
@@ -193,8 +193,8 @@ def test_what_is_seen_of_a_block_does_not_depend_on_those_beside_it(tmp_path, ki
         (tmp_path / "x.csv").write_text("text\n" + "\n".join(rows) + "\n")
     (path,) = tmp_path.iterdir()
     found = list(Survey(corpora.plan(str(path))).blocks())
-    together = seen(found, kind, ())
-    alone = [one for block in found for one in seen([block], kind, ())]
+    together = summarised(found, kind, ())
+    alone = [one for block in found for one in summarised([block], kind, ())]
     for one, other in zip(together, alone, strict=True):
         assert (one.content, one.symbols) == (other.content, other.symbols)
         assert (one.runs is None) == (other.runs is None)
