@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gfm_utils.analyses.geometry import unit_rows
+from gfm_utils.tokens import evenly_spaced
 
 Matrix = npt.NDArray[np.float64]
 #: Bytes of kernel values that a block of tokens takes, for all models together.
@@ -154,9 +155,7 @@ def _median_square(standard: Matrix, authors: bool) -> float:
     The authors' is over all n² entries of the matrix of squared distances, the n zeros of its diagonal among them,
     and the lower of the two in the middle (that of PyTorch); each pair stands there twice.
     """
-    chosen = standard
-    if len(standard) > MEDIAN_TOKENS:
-        chosen = standard[np.linspace(0, len(standard) - 1, MEDIAN_TOKENS).round().astype(np.int64)]
+    chosen = standard[evenly_spaced(len(standard), MEDIAN_TOKENS)]
     own = np.square(chosen).sum(axis=1)
     distances = own[:, None] + own[None] - 2 * (chosen @ chosen.T)
     upper = distances[np.triu_indices(len(chosen), 1)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -12,7 +11,7 @@ from gfm_utils.analyses.distributions import LOG2
 from gfm_utils.analyses.rows import Row
 from gfm_utils.ensembles import Ensemble, device, masked_logits
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import SPECIAL
+from gfm_utils.tokens import SPECIAL, evenly_spaced
 
 #: Columns beside those of every result table: which window, its token, and the tokens that members name.
 EXTRA = ("window", "token", "named")
@@ -38,7 +37,7 @@ def along_windows(ensembles: Sequence[Ensemble], profile: Profile, windows: int 
 def _rows(ensemble: Ensemble, windows: int) -> Iterator[Row]:
     store, size = ensemble.store, ensemble.spec.window
     starts = store.window_starts("test", size)
-    chosen = starts[np.linspace(0, len(starts) - 1, windows + 2).round().astype(int)[1:-1]]
+    chosen = starts[evenly_spaced(len(starts), windows + 2)[1:-1]]
     models = [member.model("trained", device()) for member in ensemble.members]
     for number, ids in enumerate(store.windows("test", chosen, size), 1):
         log_p = _hidden_in_turn(models, torch.from_numpy(ids))
@@ -49,8 +48,8 @@ def _rows(ensemble: Ensemble, windows: int) -> Iterator[Row]:
         for place in range(count):
             base = {
                 "condition": ensemble.condition, "state": "trained", "axis": "position", "x": place + 1,
-                "n": len(models), "window": number, "token": _written(ensemble, [int(ids[place])]),
-                "named": ", ".join(_written(ensemble, [token]) for token in first[place]),
+                "n": len(models), "window": number, "token": store.readable(int(ids[place])),
+                "named": ", ".join(map(store.readable, first[place])),
             }  # fmt: skip
             for metric, unit, value in (
                 ("position_entropy", "bits/token", each.entropy[place]),
@@ -73,10 +72,3 @@ def _hidden_in_turn(models: Sequence[object], ids: torch.Tensor) -> torch.Tensor
         logits = torch.stack([masked_logits(model, *part)[:, 0] for model in models])
         found.append(logits.double().log_softmax(-1).cpu())
     return torch.cat(found, dim=1)
-
-
-def _written(ensemble: Ensemble, ids: list[int]) -> str:
-    """Tokens as a reader would see them; of BPE on text a space is shown as such."""
-    if ensemble.store.kind == "dna":
-        return "".join(ensemble.store.tokenizer.convert_ids_to_tokens(ids))
-    return str(ensemble.store.tokenizer.decode(ids)).replace(" ", "␣").replace("\n", "⏎") or "·"

@@ -25,7 +25,7 @@ from gfm_utils.analyses.rows import Row, member_rows, pair_matrix, pair_rows
 from gfm_utils.ensembles import STATES, Ensemble, device
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import SPECIAL, TokenStore
+from gfm_utils.tokens import SPECIAL, TokenStore, evenly_spaced
 
 Matrix = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -85,7 +85,7 @@ def clean_windows(store: TokenStore, window: int, count: int, seed: int = 42) ->
         seed: of the sample.
     """
     starts = store.window_starts("test", window)
-    chosen = np.unique(np.linspace(0, len(starts) - 1, min(count, len(starts))).round().astype(np.int64))
+    chosen = evenly_spaced(len(starts), count)
     return sampled_windows(store.windows("test", starts[chosen], window), seed)
 
 

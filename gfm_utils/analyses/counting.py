@@ -118,6 +118,11 @@ def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Cou
     return frequency_level(ensemble.condition, f"bits/{store.unit}", train, truth, lengths_of, levels, code)
 
 
+def frequency_bits(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """What each token costs by frequencies with add-one smoothing, bits, shape (vocabulary,)."""
+    return np.asarray(-np.log2((counts + 1) / (counts + 1).sum()))
+
+
 def frequency_level(
     condition: str,
     unit: str,
@@ -140,7 +145,7 @@ def frequency_level(
         ngram: levels of n-gram models, if there are any.
         code: bits of each by a code, the same shape, if there is one.
     """
-    unigram = -np.log2((counts[truth] + 1) / (counts + 1).sum())
+    unigram = frequency_bits(counts)[truth]
     majority = float((truth == counts.argmax()).mean())
     return Counting(condition, unit, unigram, ngram or {}, majority, lengths, code)
 

@@ -86,6 +86,12 @@ LOSS, MATCHED = Term("nll", unit=TOKEN), "js_distance_matched_null"
 LAST = "last"
 
 
+def _against(text: str, sides: str) -> Measure:
+    terms = (Term("context_gain", "against", sides, TOKEN),)
+    text = f"gain over n-grams {text}, bits per token"
+    return Measure(text, TOKEN, "predictions", terms, False, null=None, figure="fig-context")
+
+
 def _truncated(text: str, suffix: str, top_p: str, figure: str) -> Measure:
     """The distance between the likeliest tokens that hold a share of the probability."""
     return Measure(
@@ -103,9 +109,8 @@ def _shape(text: str, metric: str, above: bool) -> Measure:
     return Measure(text, "1", "static_embeddings", (Term(metric),), above, figure="fig-pairs")
 
 
-def _last_layer(text: str, unit: str, metric: str) -> Measure:
-    terms = (Term(metric, "layer", LAST),)
-    return Measure(text, unit, "contextual_embeddings", terms, False, figure="fig-layer-agreement")
+def _last_layer(text: str, unit: str, metric: str, figure: str = "fig-layer-agreement") -> Measure:
+    return Measure(text, unit, "contextual_embeddings", (Term(metric, "layer", LAST),), False, figure=figure)
 
 
 def _fisher(text: str, metric: str, group: str, above: bool, figure: str) -> Measure:
@@ -140,7 +145,14 @@ MEASURES: dict[str, Measure] = {
         "probability of the likeliest token", "share", "predictions", (Term("rank_probability", "rank", "1"),),
         False, figure="fig-rank-probability",
     ),
-    "accuracy": Measure("hidden tokens guessed right", "share", "predictions", (Term("accuracy"),), False),
+    "accuracy": Measure(
+        "hidden tokens guessed right", "share", "predictions", (Term("accuracy"),), False,
+        null=("commonest token", (Term("majority_accuracy"),)),
+    ),
+    "calibration_error": Measure(
+        "calibration error", "share", "predictions", (Term("expected_calibration_error"),),
+        null=("calibrated", (Term("expected_calibration_error_chance"),)), figure="fig-reliability",
+    ),
     "context_gain": Measure(
         "context gain, bits per token", TOKEN, "predictions", (GAIN,), False, figure="fig-context"
     ),
@@ -152,6 +164,8 @@ MEASURES: dict[str, Measure] = {
         "context gain, share of what token frequencies cost", "share", "predictions", (GAIN, UNIGRAM), False,
         share_of, figure="fig-context",
     ),
+    "gain_over_left": _against("before", "left"),
+    "gain_over_both": _against("on both sides", "both"),
     "js_distance": Measure(
         "Jensen–Shannon distance between members", "1", "disagreement", (JS,), True,
         null=("matched null", (Term(MATCHED),)), figure="fig-top-p",
@@ -199,6 +213,23 @@ MEASURES: dict[str, Measure] = {
         "10 nearest windows shared in the last layer, beyond chance", "share",
         "pooled_neighbour_alignment_corrected",
     ),
+    "effective_rank": _last_layer(
+        "effective rank of tokens in the last layer, dimensions", "1", "effective_rank", "fig-layer-shape"
+    ),
+    "anisotropy": _last_layer("mean cosine of tokens in the last layer", "1", "anisotropy", "fig-layer-shape"),
+    "tokens_cka": _last_layer("linear CKA of tokens in the last layer, debiased", "1", "linear_cka_debiased"),
+    "tokens_alignment": _last_layer(
+        "nearest tokens shared in the last layer, beyond chance", "share", "neighbour_alignment_corrected"
+    ),
+    "strand_js_distance": Measure(
+        "Jensen–Shannon distance of a base's predictions from both strands", "1", "disagreement",
+        (Term("strand_js_distance"),), None,
+        null=("token frequencies", (Term("strand_js_distance_unigram"),)), figure="fig-strands",
+    ),
+    "member_js_distance": Measure(
+        "Jensen–Shannon distance of a base's predictions by two members", "1", "disagreement",
+        (Term("member_js_distance"),), figure="fig-strands",
+    ),
     "fisher_share": _fisher(
         "encoder's share of the Fisher information", "fisher_share", "encoder", False, "fig-encoder-share"
     ),
@@ -213,11 +244,21 @@ MEASURES: dict[str, Measure] = {
         "embeddings' share, the paper's computation", "fisher_share_paper", "embeddings", True,
         "fig-fisher-paper",
     ),
+    "embeddings_share": _fisher("embeddings' share", "fisher_share", "embeddings", True, "fig-fisher-shares"),
+    "decoder_share": _fisher(
+        "share of the matrix that decodes", "fisher_share", "decoder.weight", True, "fig-fisher-shares"
+    ),
+    "head_share": _fisher("head's share", "fisher_share", "head", True, "fig-fisher-shares"),
     "input_share": _fisher(
         "embeddings' share, the path that embeds", "fisher_share", "input", True, "fig-fisher-shares"
     ),
     "output_share": _fisher(
         "embeddings' share, the path that decodes", "fisher_share", "output", True, "fig-fisher-shares"
+    ),
+    "context_gain_there": Measure(
+        "context gain on the tokens of the Fisher information, bits per token", TOKEN, "fisher",
+        (Term("context_gain", "on", "fisher_tokens"),), False, null=("context at random", ()),
+        figure="fig-fisher-gain",
     ),
 }  # fmt: skip
 

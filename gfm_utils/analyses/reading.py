@@ -13,7 +13,7 @@ from gfm_utils.analyses.pretrained import special_ids, template
 from gfm_utils.analyses.strata import quarters, share_by_token
 from gfm_utils.corpora import Corpus, Segment
 from gfm_utils.errors import GfmError, unknown
-from gfm_utils.tokens import FEWEST_WINDOWS, choose_positions, mask_all, masked_per_window
+from gfm_utils.tokens import FEWEST_WINDOWS, choose_positions, evenly_spaced, mask_all, masked_per_window
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -209,8 +209,7 @@ def read(corpus: Corpus, tokenizer: Any, window: int, count: int, special_tokens
             f"{corpus.name} has {len(every.ids)} windows of {width} tokens and {2 * FEWEST_WINDOWS - 1} are "
             "needed: give a longer corpus or a smaller --window"
         )
-    places = np.linspace(0, len(candidates) - 1, min(count, len(candidates))).round().astype(np.int64)
-    chosen = candidates[places]
+    chosen = candidates[evenly_spaced(len(candidates), count)]
     vocabulary = 1 + max(tokenizer.get_vocab().values())
     rest = np.delete(every.ids, chosen, axis=0)
     aside = np.bincount(rest.ravel(), minlength=vocabulary)

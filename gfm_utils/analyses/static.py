@@ -85,7 +85,7 @@ def nearest_tokens(ensembles: Sequence[Ensemble], k: int = 8, tokens: int = 60) 
         seen, _ = compared_tokens(ensemble)
         counts = ensemble.store.counts("train")[seen]
         chosen = np.argsort(-counts, kind="stable")[:tokens]
-        names = [_readable(ensemble, int(token)) for token in seen]
+        names = [ensemble.store.readable(int(token)) for token in seen]
         matrices = [input_embeddings(member.model())[seen] for member in ensemble.members]
         near = np.stack([neighbours(matrix, k)[chosen] for matrix in matrices])  # (members, tokens, k)
         units = [matrix / np.linalg.norm(matrix, axis=1, keepdims=True) for matrix in matrices]
@@ -99,14 +99,6 @@ def nearest_tokens(ensembles: Sequence[Ensemble], k: int = 8, tokens: int = 60) 
                     "cosines": (unit[own] @ unit[token]).round(3).tolist(), "shared": having[own].tolist(),
                 })  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def _readable(ensemble: Ensemble, token: int) -> str:
-    """A token as people read it; a part of a character as the tokenizer writes it."""
-    text = str(ensemble.store.tokenizer.decode([token]))
-    if not text or "\ufffd" in text:
-        return str(ensemble.store.tokenizer.convert_ids_to_tokens(token))
-    return text.replace(" ", "␣").replace("\n", "⏎")
 
 
 def compared_tokens(ensemble: Ensemble) -> tuple[Indices, dict[str, Indices]]:

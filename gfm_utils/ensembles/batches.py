@@ -18,6 +18,7 @@ from gfm_utils.tokens import (
     corrupt,
     corrupt_where,
     cut_windows,
+    evenly_spaced,
     mask_all,
     places_of,
 )
@@ -141,7 +142,7 @@ def masked_windows(
         Masked ids (n, window), positions (n, m), true tokens there (n, m), offsets of the windows (n,).
     """
     starts = store.window_starts(part, window)
-    chosen = np.unique(np.linspace(0, len(starts) - 1, min(count, len(starts))).round().astype(np.int64))
+    chosen = evenly_spaced(len(starts), count)
     clean = store.windows(part, starts[chosen], window)
     positions = choose_positions(chosen, window, rate, seed)
     shown = mask_all(clean, positions, SPECIAL.index("[MASK]"))

@@ -29,6 +29,11 @@ def _noise(seed: int, stream: int, windows: Integers, columns: int) -> npt.NDArr
         return mix(rows[:, None] ^ mix(np.arange(columns, dtype=np.uint64))[None, :])
 
 
+def evenly_spaced(total: int, count: int) -> Integers:
+    """``count`` of the places 0 to ``total`` - 1, spread evenly, the first and the last among them; or all."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64))
+
+
 def masked_per_window(window: int, rate: float) -> int:
     """Tokens predicted in a window: the whole number nearest to ``rate * window``, at least 1."""
     return max(1, round(rate * window))

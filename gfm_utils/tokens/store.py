@@ -91,6 +91,13 @@ class TokenStore:
         """Bases or characters of each token, shape (vocabulary,)."""
         return tokenizers.token_lengths(self.tokenizer, self.kind)
 
+    def readable(self, token: int) -> str:
+        """A token as people read it, a space as ``␣``; a part of a character as the tokenizer writes it."""
+        text = str(self.tokenizer.decode([token]))
+        if not text or "\ufffd" in text:
+            return str(self.tokenizer.convert_ids_to_tokens(token))
+        return text.replace(" ", "␣").replace("\n", "⏎")
+
     def tokens(self, part: str) -> npt.NDArray[np.uint16]:
         """All tokens of a part, one segment after the other, memory-mapped."""
         return np.load(self.path / f"{part}.npy", mmap_mode="r")

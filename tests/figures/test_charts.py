@@ -9,6 +9,7 @@ from gfm_utils import analyses, corpora, figures, tables
 from gfm_utils.analyses.static import embedding_rows
 from gfm_utils.book import answers
 from gfm_utils.errors import GfmError
+from gfm_utils.figures.numbers import percentage
 from gfm_utils.figures.select import rows_of, value_of
 
 
@@ -145,9 +146,11 @@ def test_answers_carry_the_numbers_of_the_tables(results, trained):
         assert all(ensemble.condition in text for ensemble in trained)
     condition = trained[0].condition
     nll = value_of(r["output"], condition, "nll", state="trained", unit="bits/token")["value"]
-    assert f"loss {nll:.2f} [" in texts["predictions"]
-    chance = value_of(r["static"], condition, "topk_overlap_chance", state="trained", axis="k", x="10")["value"]
-    assert f"(chance {chance:.3f}" in texts["static"]
+    assert f"loss {nll:.3f} [" in texts["predictions"]
+    bare = value_of(r["static"], condition, "topk_overlap_corrected", state="untrained", axis="k", x="10")["value"]
+    assert f"beyond chance (untrained {percentage(bare)})" in texts["static"]
+    for name in ("predictions", "disagreement", "contextual", "fisher"):  # every slot has its number
+        assert "–" not in texts[name].replace("Jensen–Shannon", "")
 
 
 def test_four_tokens_are_enough_for_the_charts_of_static_embeddings():
@@ -163,7 +166,7 @@ def test_four_tokens_are_enough_for_the_charts_of_static_embeddings():
     charts = figures.overlap_chart, figures.neighbourhood_chart, figures.alignment_chart, figures.band_chart
     for chart in charts:
         assert "NaN" not in vl_convert.vegalite_to_svg(chart(found).to_dict() | {"width": 400})
-    assert "of 1 nearest neighbours" in answers.static_answer(found)
+    assert "two members share – beyond chance" in answers.static_answer(found)
 
 
 def test_the_authors_chart_has_their_numbers_beside_the_books(results, trained):

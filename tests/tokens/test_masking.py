@@ -10,6 +10,7 @@ from gfm_utils.tokens import (
     choose_positions,
     corrupt,
     corrupt_where,
+    evenly_spaced,
     mask_all,
     masked_per_window,
     most_masked,
@@ -120,3 +121,10 @@ def test_where_masks_are_independent_so_is_what_is_shown():
     whole = np.ones((3, 64), bool)  # more tokens chosen: what befalls one is the same
     again = corrupt_where(ids[:3], whole, few, 4, (0, 261), scheme, seed=7)
     assert (again[chosen[few]] == shown[few][chosen[few]]).all()
+
+
+def test_evenly_spaced_places_reach_both_ends():
+    assert evenly_spaced(10, 3).tolist() == [0, 4, 9] and evenly_spaced(4, 9).tolist() == [0, 1, 2, 3]
+    assert evenly_spaced(0, 3).tolist() == [] and evenly_spaced(7, 1).tolist() == [0]
+    many = np.diff(evenly_spaced(1000, 37))
+    assert set(many) == {27, 28}

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from gfm_utils.analyses import intervals
+from gfm_utils.analyses.counting import frequency_bits
 from gfm_utils.analyses.distributions import LOG2
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.formed import (
@@ -187,5 +188,5 @@ def context_gain(model: Any, examples: MaskedTokens, counts: npt.NDArray[np.int6
     """Bits per token that the model saves over token frequencies, on the tokens whose gradients are taken."""
     log_p = log_probabilities(model, examples)
     of_true = log_p.gather(2, examples.targets[..., None])[..., 0].cpu().numpy() / LOG2
-    by_frequency = np.log2((counts + 1) / (counts + 1).sum())[examples.targets.cpu().numpy()]
-    return float((of_true - by_frequency).mean())
+    by_frequency = frequency_bits(counts)[examples.targets.cpu().numpy()]
+    return float((of_true + by_frequency).mean())

@@ -147,10 +147,15 @@ def _one_curve(equal: pd.DataFrame) -> Lines:
                 if by == KIND
                 else f"{condition}, {model_name(setting)} beside {model_name(other)}"
             )
+            if far_between(own):
+                lines.append(
+                    f"- {which}: not to be compared at equal context gain, of {gain_between(own)} bits, for want "
+                    "of checkpoints near it."
+                )
+                continue
             lines.append(
                 f"- {head} of {gain_between(own)} bits, {which}, in {len(told)} of {len(own)} measures"
-                + (f": {'; '.join(names)}" if names else "")
-                + ("; a guess, for that gain lies far from the checkpoints." if far_between(own) else ".")
+                + (f": {'; '.join(names)}." if names else ".")
             )
     return lines
 
@@ -159,11 +164,19 @@ def _further(later: pd.DataFrame, setting: Setting) -> Lines:
     """The loss after more tokens."""
     rows = later[(later["metric"] == LATER) & later["x"].str.endswith(setting.x(0)[1:])]
     rows = rows.drop_duplicates("condition", keep="last")  # through the ends of runs, where there are several
-    return [
-        f"- after {FURTHEST} times as many tokens the validation loss of {row['condition']} "
-        + ("is not told." if pd.isna(row["low"]) else f"would be {bounded(row)} bits per token, if it goes on so.")
-        for _, row in rows.iterrows()
+    bounded_rows = rows[rows["low"].notna()]
+    lines = [
+        f"- after {FURTHEST} times as many tokens the validation loss of {row['condition']} would be "
+        f"{bounded(row)} bits per token, if it goes on so."
+        for _, row in bounded_rows.iterrows()
     ]
+    unknown = list(rows.loc[rows["low"].isna(), "condition"])
+    if unknown:
+        lines.append(
+            f"- what the loss of {', '.join(unknown)} would be after {FURTHEST} times as many tokens, these "
+            "points do not tell."
+        )
+    return lines
 
 
 def _unlike(apart: pd.DataFrame) -> str:
