@@ -78,7 +78,7 @@ def opened(path: Path, form: Format | None = None) -> Iterator[BinaryIO]:
         GfmError: missing, empty, truncated or damaged, or something else than it should be.
     """
     _check_there(path)
-    with _damage_told(path), ExitStack() as stack:
+    with _naming_damage(path), ExitStack() as stack:
         handle: Any = stack.enter_context(open(path, "rb"))
         layers = 0
         while (inner := _unpacked(path, handle, stack)) is not None:
@@ -105,7 +105,7 @@ def packed_name(path: Path) -> str | None:
         GfmError: the archive is damaged or does not hold just one file.
     """
     _check_there(path)
-    with _damage_told(path), open(path, "rb") as handle:
+    with _naming_damage(path), open(path, "rb") as handle:
         if not handle.peek(4).startswith(_ZIP):
             return None
         with zipfile.ZipFile(handle) as archive:
@@ -169,7 +169,7 @@ def _check_there(path: Path) -> None:
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
+def _naming_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except EOFError:

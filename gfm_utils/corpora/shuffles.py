@@ -65,14 +65,8 @@ def _euler_tour(
     """A random order of symbols 0 … alphabet - 1 with the same pairs of neighbours, first and last."""
     n = len(symbols)
     ends = np.zeros(alphabet + 1, np.int64)  # of the successors of each symbol, in one array
-    for i in range(n - 1):
-        ends[symbols[i] + 1] += 1
-    ends = np.cumsum(ends)
-    place = ends[:-1].copy()
-    successors = np.empty(max(n - 1, 0), np.int64)
-    for i in range(n - 1):
-        successors[place[symbols[i]]] = symbols[i + 1]
-        place[symbols[i]] += 1
+    ends[1:] = np.cumsum(np.bincount(symbols[:-1], minlength=alphabet))
+    successors = symbols[1:][np.argsort(symbols[:-1], kind="mergesort")]
     root = symbols[n - 1]
     reached = np.zeros(alphabet, np.bool_)
     reached[root] = True

@@ -175,13 +175,8 @@ def _walk(
     """Symbols of a walk along the edges, one a draw from [0, 1)."""
     out = np.empty(len(draws), np.int64)
     for i in range(len(draws)):
-        low, high = first[context], first[context + 1] - 1
-        while low < high:
-            middle = (low + high) >> 1
-            if draws[i] < cumulative[middle]:
-                high = middle
-            else:
-                low = middle + 1
-        out[i] = symbols[low]
-        context = following[low]
+        begin = first[context]
+        edge = begin + np.searchsorted(cumulative[begin : first[context + 1]], draws[i], side="right")
+        out[i] = symbols[edge]
+        context = following[edge]
     return out
