@@ -15,7 +15,7 @@ from rich.table import Table
 
 from gfm_utils import corpora as corpora_
 from gfm_utils import provenance
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, sentence_of
 from gfm_utils.files import check_writable, sha256_of
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.tables import COLUMNS, read_tables, to_rows
@@ -131,39 +131,26 @@ def entropy(
     if symbols is not None:
         update = {"entropy_symbols": symbols or None, "code_symbols": symbols or None}
         size = size.model_copy(update=update)
-    found = [load_corpus(corpus, size) for corpus in corpora]
+    loaded = [load_corpus(corpus, size) for corpus in corpora]
     annotations = None
     if annotation is not None:
-        genomes = [corpus for corpus in found if corpus.kind == "dna"]
-        if len(found) != 1 or not genomes:
+        genomes = [corpus for corpus in loaded if corpus.kind == "dna"]
+        if len(loaded) != 1 or not genomes:
             raise GfmError("--annotation belongs to one DNA corpus: name just that corpus")
         annotations = {genomes[0].name: read_annotation(annotation)}
     stores = [
         prepare(Condition(corpus, tokenizer), size, runs, seed) for corpus in corpora if tokenizer is not None
     ]
-    table = corpus_entropies(found, stores, size, annotations).table
+    table = corpus_entropies(loaded, stores, size, annotations).table
     if out is not None:
         given = {"symbols": symbols, "profile": profile, "tokenizer": tokenizer, "seed": seed}
-        read = {corpus.name: {"checksum": corpus.checksum, "symbols": corpus.symbols} for corpus in found}
+        read = {corpus.name: {"checksum": corpus.checksum, "symbols": corpus.symbols} for corpus in loaded}
         notes = annotation and {"file": annotation.name, "sha256": sha256_of(annotation)}
         _record(table, out, {"corpora": read, "annotation": notes, **given}, began)
     if not json:
         print(entropy_answer(table).replace("**", ""), end="\n\n")
-    columns = [
-        "condition",
-        "metric",
-        "estimator",
-        "order",
-        "axis",
-        "x",
-        "value",
-        "se",
-        "n",
-        "unit",
-        "kind",
-        "trusted",
-    ]
-    _show(to_rows(table), json, columns)
+    columns = "condition metric estimator order axis x value se n unit kind trusted"
+    _show(to_rows(table), json, columns.split())
 
 
 @app.command()
@@ -313,14 +300,13 @@ def analyse(
 
     An analysis that fails does not stop the others; the exit status is then 1.
     """
-    from gfm_utils.analyses import analyse_models
-    from gfm_utils.analyses.checkpoints import told
+    from gfm_utils.analyses import analyse_models, checkpoints
     from gfm_utils.tokens import load_corpus
 
     began = time.perf_counter()
     _check_out(out)
-    found = None if corpus is None else load_corpus(corpus, profile_named("quick"))
-    done = analyse_models(models, found, tokenizer, only, window, windows, mask, seed, special_tokens)
+    read = None if corpus is None else load_corpus(corpus, profile_named("quick"))
+    done = analyse_models(models, read, tokenizer, only, window, windows, mask, seed, special_tokens)
     tables = done.tables
     print(
         "No untrained members and no training part: their controls and the n-gram levels are left out; token "
@@ -330,13 +316,13 @@ def analyse(
     if out is not None:
         from gfm_utils.book.report import write_report  # and with it what builds and runs books
 
-        read = found and {"name": found.name, "checksum": found.checksum}
+        source = read and {"name": read.name, "checksum": read.checksum}
         given = {
             "models": models, "only": list(tables), "tokenizer": tokenizer, "window": window, "windows": windows,
             "mask": mask, "special_tokens": special_tokens, "seed": seed, "failed": done.failed,
         }  # fmt: skip
         seconds = time.perf_counter() - began
-        provenance.record_all(tables, out, _command(), {"corpus": read, **given}, seconds)
+        provenance.record_all(tables, out, _command(), {"corpus": source, **given}, seconds)
         report = write_report(tables, out / "report.html", _command(), done.failed)
         print(f"report: {report}", file=sys.stderr)
     rows = to_rows(pd.concat(tables.values(), ignore_index=True))
@@ -347,7 +333,7 @@ def analyse(
     _show(shown, json, ("condition", "metric", "axis", "x", "value", "low", "high", "unit"))
     if done.failed:
         counted = f"{len(done.failed)} of {len(done.failed) + len(tables)} analyses failed"
-        raise GfmError(f"{counted}, the others are done; {told(done.failed)}")
+        raise GfmError(f"{counted}, the others are done; {checkpoints.told(done.failed)}")
 
 
 @app.command()
@@ -381,12 +367,12 @@ def build(
     notes = check_corpora(profile, condition, root, runs, seed)
     report = build_book(profile, condition, root, out, runs, seed, chapter, notes=notes)
     if record is not None:
-        found = pd.concat(list(read_tables(report.results).values()), ignore_index=True)
+        rows = pd.concat(list(read_tables(report.results).values()), ignore_index=True)
         configuration = {
             "profile": profile, "steps": None if notes else profile_named(profile).steps_taken,  # notes: fitted
             "conditions": list(report.conditions), "seed": seed, "chapters": list(report.chapters),
         }  # fmt: skip
-        _record(found, record, configuration, began)
+        _record(rows, record, configuration, began)
     _show(report.rows(), json, ("profile", "seconds", "html", "results"))
 
 
@@ -427,22 +413,19 @@ def run(
     if not json and report.html is not None:
         print(f"comparison: {report.html}")
     if report.failed:
-        told = [f"  {one.name}: {one.error}\n    again: {report.commands[one.name]}" for one in report.failed]
+        failures = [f"  {one.name}: {one.error}\n    again: {report.commands[one.name]}" for one in report.failed]
         counted = f"{len(report.failed)} of {len(report.outcomes)} reports failed"
-        raise GfmError("\n".join([f"{counted}; each with the command that makes just that again:", *told]))
+        raise GfmError("\n".join([f"{counted}; each with the command that makes just that again:", *failures]))
 
 
 def main() -> None:
     """Entry point: an error that the user can mend is one sentence and exit status 1."""
     try:
         app()
-    except GfmError as error:
-        print(f"gfm: {error}", file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:
-        if error.errno is None:
+    except (GfmError, OSError) as error:
+        if not isinstance(error, GfmError) and error.errno is None:
             raise
-        print(f"gfm: the system refused ({error}); mend that and run the same command again", file=sys.stderr)
+        print(f"gfm: {sentence_of(error)}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -16,6 +16,13 @@ class ProcessKilled(GfmError):
     """A process that did the work is gone, and none of its own doing: the same command continues where it was."""
 
 
+def sentence_of(error: Exception) -> str:
+    """The sentence for an error that the user can mend, of the system's too: no space, no permission."""
+    if isinstance(error, GfmError):
+        return str(error)
+    return f"the system refused ({error}); mend that and run the same command again, what was done is kept"
+
+
 def first_line(error: BaseException) -> str:
     """What an error says, in one line; its kind if it says nothing."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

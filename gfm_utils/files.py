@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -44,16 +44,9 @@ def _cache_path() -> Path:
     raise Refused("no home folder is known that the cache could be in (HOME is not set): set HOME or GFM_CACHE")
 
 
-def _is_cached(path: Path) -> bool:
-    """Whether a path is that of the cache, or lies in it."""
-    with suppress(Refused):
-        return path.absolute().is_relative_to(_cache_path().absolute())
-    return False
-
-
 @contextmanager
 def _refusals(
-    sentence: Callable[[Exception], str], errors: tuple[type[Exception], ...] = (OSError,)
+    path: Path, verb: str, mend: str, errors: tuple[type[Exception], ...] = (OSError,)
 ) -> Iterator[None]:
     """Tell an error of the system in a sentence, with the error as its cause; one that is told already passes.
 
@@ -65,7 +58,7 @@ def _refusals(
     except Refused:
         raise
     except errors as error:
-        raise Refused(sentence(error)) from error
+        raise Refused(f"{path} cannot be {verb} ({_reason(error, path)}): {mend}") from error
 
 
 def _writing(path: Path) -> AbstractContextManager[None]:
@@ -74,14 +67,11 @@ def _writing(path: Path) -> AbstractContextManager[None]:
     Raises:
         Refused: of an error of the system, which is its cause.
     """
-
-    def sentence(error: Exception) -> str:
-        mend = "give a folder that you may write to, or make room and leave for it there"
-        if _is_cached(path):
+    mend = "give a folder that you may write to, or make room and leave for it there"
+    with suppress(Refused):
+        if path.absolute().is_relative_to(_cache_path().absolute()):
             mend = "set GFM_CACHE to a folder of your own that you may write to"
-        return f"{path} cannot be written ({_reason(error, path)}): {mend}"
-
-    return _refusals(sentence, (OSError, NotImplementedError))  # the latter of a file system without locks
+    return _refusals(path, "written", mend, (OSError, NotImplementedError))  # the latter: no locks there
 
 
 def reading(path: Path) -> AbstractContextManager[None]:
@@ -90,11 +80,7 @@ def reading(path: Path) -> AbstractContextManager[None]:
     Raises:
         Refused: of an error of the system, which is its cause.
     """
-    return _refusals(
-        lambda error: (
-            f"{path} cannot be read ({_reason(error, path)}): make it readable for you, or give a copy that is"
-        )
-    )
+    return _refusals(path, "read", "make it readable for you, or give a copy that is")
 
 
 def is_there(path: Path) -> bool:
@@ -124,7 +110,7 @@ def check_writable(folder: Path) -> None:
     """
     folder = Path(folder)
     with _writing(folder):
-        made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".probe-{uuid.uuid4().hex[:8]}"
     try:
@@ -134,7 +120,7 @@ def check_writable(folder: Path) -> None:
         with suppress(OSError):
             probe.unlink(missing_ok=True)
             probe.with_name(f"{probe.name}.lock").unlink(missing_ok=True)
-        for parent in made:
+        for parent in missing:
             with suppress(OSError):  # another process may have put something there meanwhile
                 parent.rmdir()
 
@@ -174,7 +160,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def flush(path: Path) -> None:
     """Wait until a file, or every file in a directory, is on the disk: a later rename then never outruns it."""
-    for file in [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]:
+    for file in [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]:
         with open(file, "r+b") as handle:
             os.fsync(handle.fileno())
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import browser
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import settings
 
 from gfm_utils.analyses.along_training import AXIS, LEVEL_NLL, Setting
 from gfm_utils.ensembles import Ensemble, train_ensembles
+from gfm_utils.errors import GfmError
 from gfm_utils.files import locked
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tables import table
@@ -35,6 +37,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _own_cache(shared: Path) -> None:
     """No test reads or writes the user's cache; those of the real corpora turn to it by themselves."""
     os.environ["GFM_CACHE"] = str(shared / "cache")
+
+
+@pytest.fixture(autouse=True)
+def _browser(request: pytest.FixtureRequest) -> None:
+    """Skip what needs a browser where there is none, unless ``GFM_REQUIRE_BROWSER=1`` asks for it."""
+    if request.node.get_closest_marker("browser") and os.environ.get("GFM_REQUIRE_BROWSER") != "1":
+        try:
+            browser.find_chromium()
+        except GfmError as error:
+            pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -1,34 +1,23 @@
 """The real chapters at the smoke profile, on two small corpora made here: alone, and as a whole book."""
 
-import os
 import random
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import browser
 import papermill
 import pytest
 
-from gfm_utils.book import BuildReport, build, pages
+from gfm_utils.book import BuildReport, build
 from gfm_utils.book.kernel import private_jupyter
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
-from gfm_utils.errors import GfmError
 from gfm_utils.tables import COLUMNS, read_tables
 from gfm_utils.tokens import Condition
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def _browser(request: pytest.FixtureRequest) -> None:
-    """Skip what needs a browser where there is none, unless ``GFM_REQUIRE_BROWSER=1`` asks for it."""
-    if request.node.get_closest_marker("browser") and os.environ.get("GFM_REQUIRE_BROWSER") != "1":
-        try:
-            pages.find_chromium()
-        except GfmError as error:
-            pytest.skip(str(error))
 
 
 def sentence(source: random.Random, words: list[str]) -> str:
@@ -119,5 +108,5 @@ def test_every_page_has_a_figure_and_no_unfilled_number(book: BuildReport) -> No
 @pytest.mark.browser
 def test_the_pages_are_right_in_a_browser(book: BuildReport) -> None:
     assert book.html is not None
-    problems = pages.check(book.html.parent)
+    problems = browser.check(book.html.parent)
     assert not problems, "\n".join(map(str, problems))

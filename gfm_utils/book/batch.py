@@ -9,27 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from gfm_utils import corpora
 from gfm_utils.book.cluster import run_ray
 from gfm_utils.book.comparison import build_comparison
 from gfm_utils.book.driver import absolute_corpus
-from gfm_utils.book.jobs import (
-    DONE,
-    Job,
-    Outcome,
-    check_report,
-    make_report,
-    read_outcome,
-    refused,
-    report_name,
-)
+from gfm_utils.book.jobs import DONE, Job, Outcome, check_report, make_report, read_outcome, report_name
 from gfm_utils.book.notebooks import chapter_paths
-from gfm_utils.book.workers import Make, run_local
+from gfm_utils.book.workers import Make, Tell, run_local
 from gfm_utils.ensembles import device, engine_named
 from gfm_utils.ensembles.fitting import fitting_tokenizer
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, sentence_of
 from gfm_utils.files import atomic, check_writable, locked
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.tables import read_tables, write_table
@@ -113,62 +103,45 @@ def run(
     chapters = chapter_paths(root)
     check_writable(out)
     jobs = [
-        Job(report_name(corpus), corpus, tuple(found), profile, seed, root, out, runs_dir, tuple(found.values()))
-        for corpus, found in by_corpus(given).items()
+        Job(report_name(corpus), corpus, tuple(asked), profile, seed, root, out, runs_dir, tuple(asked.values()))
+        for corpus, asked in by_corpus(given).items()
     ]
     _refuse_mixture(out, jobs)
     places = at_once or (1 if device() == "cuda" else cores())
-    with _Progress(len(jobs), len(chapters), progress) as shown:
+    tell = _teller(len(jobs) * len(chapters), progress)
 
-        def made(some: Sequence[Job], make: Make) -> list[Outcome]:
-            if not some:
-                return []
-            if engine == "ray":
-                return run_ray(some, shown.tell, make)
-            return run_local(some, max(1, min(places, len(some))), shown.tell, make)
+    def outcomes_of(chosen: Sequence[Job], make: Make) -> list[Outcome]:
+        if engine == "ray" and chosen:
+            return run_ray(chosen, tell, make)
+        return run_local(chosen, max(1, min(places, len(chosen))), tell, make)
 
-        found = {outcome.name: outcome for outcome in made(jobs, check_report)}
-        good = [job for job in jobs if found[job.name].state == DONE]
-        found |= {outcome.name: outcome for outcome in made(good, make_report)}
-        outcomes = [found[job.name] for job in jobs]
+    outcomes = {one.name: one for one in outcomes_of(jobs, check_report)}
+    good = [job for job in jobs if outcomes[job.name].state == DONE]
+    outcomes |= {one.name: one for one in outcomes_of(good, make_report)}
     try:
         with locked(out / "batch"):
-            html = _combine(out, root)
+            html = _combine(out)
     except OSError as error:
-        raise GfmError(f"the reports in {out} were not combined: {refused(error)}") from error
+        raise GfmError(f"the reports in {out} were not combined: {sentence_of(error)}") from error
     commands = {job.name: command(job, at_once, engine) for job in jobs}
-    return BatchReport(out, outcomes, commands, html)
+    return BatchReport(out, list(outcomes.values()), commands, html)
 
 
-class _Progress:
-    """Progress over the whole batch, on standard error: a bar on a terminal, a line a chapter in a log."""
+def _teller(total: int, shown: bool) -> Tell:
+    """Tells on standard error of each chapter once, if ``shown``, and of every failure."""
+    began = time.monotonic()
+    finished: set[tuple[str, str]] = set()
 
-    def __init__(self, reports: int, chapters: int, shown: bool) -> None:
-        self.shown, self.began = shown, time.monotonic()
-        self.total = reports * chapters
-        self.done: set[tuple[str, str]] = set()
-        self.bar = tqdm(
-            total=self.total, desc=f"{reports} reports", unit="chapter", disable=None if shown else True
-        )
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
-    def tell(self, name: str, chapter: str | None, what: str) -> None:
-        """A chapter is running or behind a report; or, without one, a sentence that is shown in any case."""
+    def tell(name: str, chapter: str | None, what: str) -> None:
         if chapter is None:
-            tqdm.write(f"{name}: {what}", file=sys.stderr)
-        elif what == "running":
-            self.bar.set_postfix_str(f"{name}: {chapter}")
-        elif (name, chapter) not in self.done:  # a report that begins again comes by its chapters twice
-            self.done.add((name, chapter))
-            self.bar.update()
-            if self.shown and self.bar.disable:
-                passed = time.monotonic() - self.began
-                print(f"[{len(self.done)}/{self.total}] {passed:.0f} s  {name}: {chapter} {what}", file=sys.stderr)
+            print(f"{name}: {what}", file=sys.stderr)
+        elif what != "running" and (name, chapter) not in finished:  # a report may begin again on a cluster
+            finished.add((name, chapter))
+            if shown:
+                seconds = time.monotonic() - began
+                print(f"[{len(finished)}/{total}] {seconds:.0f} s  {name}: {chapter} {what}", file=sys.stderr)
+
+    return tell
 
 
 def by_corpus(given: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -182,7 +155,7 @@ def by_corpus(given: Sequence[str]) -> dict[str, dict[str, str]]:
     Raises:
         GfmError: the name of a tokenizer is unknown, or the number of a transform makes no sense.
     """
-    found: dict[str, dict[str, str]] = {}
+    conditions: dict[str, dict[str, str]] = {}
     for text in given:
         alone = not names_tokenizer(text) or (not is_condition(text) and corpora.user_path(text) is not None)
         if alone:
@@ -192,8 +165,8 @@ def by_corpus(given: Sequence[str]) -> dict[str, dict[str, str]]:
             condition = Condition.resolve(text, missing_ok=True)
         condition = replace(condition, corpus=absolute_corpus(condition.corpus))
         asked = condition.beside_tokenizer if alone else str(condition)
-        found.setdefault(condition.corpus, {}).setdefault(str(condition), asked)
-    return found
+        conditions.setdefault(condition.corpus, {}).setdefault(str(condition), asked)
+    return conditions
 
 
 def _tokenizer_of(corpus: str) -> str:
@@ -219,8 +192,8 @@ def command(job: Job, at_once: int | None = None, engine: str = "local") -> str:
 
 def standing(out: Path) -> list[Outcome]:
     """The reports in a batch's folder, done or failed, by name."""
-    found = [read_outcome(folder) for folder in sorted(Path(out).glob("*")) if folder.is_dir()]
-    return [outcome for outcome in found if outcome is not None]
+    outcomes = [read_outcome(folder) for folder in sorted(Path(out).glob("*")) if folder.is_dir()]
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
 def _refuse_mixture(out: Path, jobs: Sequence[Job]) -> None:
@@ -234,22 +207,21 @@ def _refuse_mixture(out: Path, jobs: Sequence[Job]) -> None:
             )
 
 
-def _combine(out: Path, root: Path) -> Path | None:
+def _combine(out: Path) -> Path | None:
     """The combined result table and the comparison page, of all reports that stand."""
-    found = standing(out)
-    done = [outcome for outcome in found if outcome.state == DONE]
+    outcomes = standing(out)
+    done = [outcome.name for outcome in outcomes if outcome.state == DONE]
     if not done:
         return None
-    tables = {outcome.name: read_tables(out / outcome.name / "results") for outcome in done}
     combined = pd.concat(
         [
-            frame.assign(report=name, chapter=chapter)
-            for name, chapters in tables.items()
-            for chapter, frame in chapters.items()
+            table.assign(report=name, chapter=chapter)
+            for name in done
+            for chapter, table in read_tables(out / name / "results").items()
         ],
         ignore_index=True,
     )
     write_table(combined, out / "results.parquet")
     with atomic(out / "results.csv") as temporary:
         combined.to_csv(temporary, index=False)
-    return build_comparison(out, root, found, combined)
+    return build_comparison(out, outcomes, combined)

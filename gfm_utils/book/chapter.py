@@ -1,7 +1,7 @@
 """What every chapter starts from: its checked parameters, the ensembles, and a place for its results."""
 
-import ast
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -106,18 +106,21 @@ def open_chapter(
         GfmError: papermill was given a parameter that does not exist, one is of another type, or the profile, a
             condition or its corpus does not exist.
     """
+    conditions = listed(conditions)
     given = {
-        "profile": profile_name, "conditions": listed(conditions), "runs_dir": runs_dir,
-        "results_dir": results_dir, "seed": seed,
+        "profile": profile_name, "conditions": conditions, "runs_dir": runs_dir, "results_dir": results_dir,
+        "seed": seed,
     }  # fmt: skip
-    check_injected(injected_names(), given)
+    for injected in injected_names():  # of one that a chapter does not have papermill itself only warns
+        if injected not in given:
+            raise unknown("parameter of the chapter", injected, given)
     for parameter, default in PARAMETERS.items():
         if not same_type(given[parameter], default):
             raise GfmError(
                 f"parameter {parameter!r} of the chapter is {given[parameter]!r}; it must be of the type of "
                 f"{default!r} (the parameters are {', '.join(PARAMETERS)})"
             )
-    parsed = tuple(str(Condition.resolve(condition)) for condition in listed(conditions))
+    parsed = tuple(str(Condition.resolve(condition)) for condition in conditions)
     if profile_name == AUTO:
         profile_name = "colab" if device() == "cuda" else "quick"
     return Chapter(name, profile(profile_name), parsed, Path(runs_dir), Path(results_dir), seed)
@@ -130,13 +133,12 @@ def listed(conditions: Sequence[str] | str) -> list[Any]:
     if not conditions.lstrip().startswith("["):
         return [conditions]
     try:
-        found = yaml.safe_load(conditions)
+        return list(yaml.safe_load(conditions))
     except yaml.YAMLError:
         raise GfmError(
             f"parameter 'conditions' is {conditions!r}, which is no list; write it as "
             '["corpus@tokenizer", "corpus@tokenizer"]'
         ) from None
-    return list(found)
 
 
 def injected_names() -> list[str]:
@@ -147,25 +149,5 @@ def injected_names() -> list[str]:
     """
     shell = get_ipython()
     sources = [] if shell is None else shell.user_ns.get("In", [])
-    names: list[str] = []
-    for source in sources:
-        if source.startswith(_INJECTED):
-            names += [
-                target.id
-                for statement in ast.parse(source).body
-                if isinstance(statement, ast.Assign)
-                for target in statement.targets
-                if isinstance(target, ast.Name)
-            ]
-    return names
-
-
-def check_injected(names: Sequence[str], known: Iterable[str]) -> None:
-    """Refuse parameters that a chapter does not have, which papermill itself only warns of.
-
-    Raises:
-        GfmError: a name is unknown.
-    """
-    for name in names:
-        if name not in known:
-            raise unknown("parameter of the chapter", name, known)
+    injected = [source for source in sources if source.startswith(_INJECTED)]
+    return [name for source in injected for name in re.findall(r"^(\w+) = ", source, re.MULTILINE)]

@@ -1,29 +1,23 @@
-"""The comparison page of a batch: all conditions on the same scales, in the book's look, beside the reports."""
+"""The comparison page of a batch: all conditions on the same scales, beside the reports."""
 
-import re
-import shutil
-from collections.abc import Iterator, Sequence
+import html
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import nbformat
+import numpy as np
 import pandas as pd
-import yaml
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from markdown_it import MarkdownIt
 
 from gfm_utils.analyses.comparison import COMPARED, compared
-from gfm_utils.book import offline
 from gfm_utils.book.claims import warning
 from gfm_utils.book.jobs import DONE, Outcome
-from gfm_utils.book.site import pages_of
+from gfm_utils.book.report import figure_html, write_page
 from gfm_utils.figures.claims import measures_table, verdict_table
 from gfm_utils.figures.comparison import comparison_chart, comparison_rows, entropy_gain_chart
-from gfm_utils.figures.numbers import interval, number
-from gfm_utils.files import atomic
+from gfm_utils.figures.numbers import interval
 from gfm_utils.tables import write_table
 from gfm_utils.tokens import Condition
 
-PAGE = "comparison"
 _CAPTIONS = {
     "js_distance": "Jensen–Shannon distance between members. The tick is the matched null: distributions as "
     "certain whose logits are noise.",
@@ -33,164 +27,108 @@ _CAPTIONS = {
 }
 
 
-def build_comparison(out: Path, root: Path, outcomes: Sequence[Outcome], combined: pd.DataFrame) -> Path:
-    """Build ``out/comparison/html`` from the combined result table, unless it is up to date.
-
-    Beside it ``out/comparison.parquet`` holds the numbers of its charts, and ``out/index.html`` leads there.
+def build_comparison(out: Path, outcomes: Sequence[Outcome], combined: pd.DataFrame) -> Path:
+    """Write ``out/index.html`` from the combined result table; ``out/comparison.parquet`` holds its numbers.
 
     Args:
         out: folder of the batch.
-        root: the book's repository, for the pages' style.
         outcomes: of all reports that stand, done or failed.
         combined: rows of all reports that are done, with a column ``report``.
 
     Returns:
-        Path of the front page.
-
-    Raises:
-        GfmError: the pages were not built.
+        Path of the page.
     """
     done = [outcome for outcome in outcomes if outcome.state == DONE]
     table = pd.concat(
         [compared(combined[combined["report"] == one.name], one.conditions) for one in done], ignore_index=True
     )
-    write_table(table, out / f"{PAGE}.parquet")
-    source = _assemble(out / PAGE, root, [*_cells(table, combined, outcomes)])
-    page = pages_of(source, out / PAGE, [PAGE])[0].with_name(f"{PAGE}.html")
-    with atomic(out / "index.html") as temporary:
-        link = page.relative_to(out).as_posix()
-        temporary.write_text(
-            f'<!DOCTYPE html><meta http-equiv="Refresh" content="0; url={link}"><a href="{link}">Comparison</a>\n'
-        )
-    return page
+    write_table(table, out / "comparison.parquet")
+    return write_page(out / "index.html", "Comparison of corpora", _parts(table, combined, outcomes))
 
 
-def _assemble(folder: Path, root: Path, cells: Sequence[Any]) -> Path:
-    """Make ``folder/src``: one page with the book's configuration and style."""
-    settings = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    settings.pop("launch_buttons", None)
-    settings.setdefault("html", {})["use_repository_button"] = False
-    settings["title"] = "Comparison of corpora"
-    with atomic(folder / "src") as tree:
-        tree.mkdir(parents=True)
-        (tree / "_config.yml").write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
-        (tree / "_toc.yml").write_text(f"format: jb-book\nroot: {PAGE}\n")
-        shutil.copyfile(root / "references.bib", tree / "references.bib")
-        shutil.copytree(root / "assets", tree / "assets")
-        offline.copy_vega(folder / "vega", tree / "assets")
-        offline.copy_mathjax(tree / "assets")
-        page = nbformat.writes(new_notebook(cells=list(cells)))
-        (tree / f"{PAGE}.ipynb").write_text(_without_chance(page), encoding="utf-8")
-    return folder / "src"
-
-
-def _without_chance(text: str) -> str:
-    """A page whose random identifiers are numbers, so that one that says the same is the same file."""
-    found: dict[str, str] = {}
-    for pattern in (r'(?<="id": ")[0-9a-f]{8}(?=")', r"(?<=altair-viz-)[0-9a-f]{32}"):
-        text = re.sub(pattern, lambda match: found.setdefault(match[0], f"{len(found):08d}"), text)
-    return text
-
-
-def _cells(table: pd.DataFrame, combined: pd.DataFrame, outcomes: Sequence[Outcome]) -> Iterator[Any]:
-    """The page, cell by cell."""
+def _parts(table: pd.DataFrame, combined: pd.DataFrame, outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The page, part by part."""
     done = [outcome for outcome in outcomes if outcome.state == DONE]
-    have = set(table["metric"])
-    yield _text(
-        "# Comparison of corpora",
-        f"{len(table['condition'].unique())} conditions of {len(done)} corpora, at the profile "
-        f"`{done[0].profile}` with seed {done[0].seed}.",
-        "A point is a condition; bars are 95 % intervals over the members of an ensemble, those of a corpus's "
-        "entropy along the corpus.",
-        "Where two members are all there is, a point has no bar.",
-        "",
-        warning({done[0].profile}),
+    metrics = set(table["metric"])
+    yield (
+        f"<p>{len(table['condition'].unique())} conditions of {len(done)} corpora, at the profile "
+        f"<code>{done[0].profile}</code> with seed {done[0].seed}. A point is a condition; bars are 95 % "
+        "intervals over the members of an ensemble, those of a corpus's entropy along the corpus. Where two "
+        "members are all there is, a point has no bar.</p>"
     )
-    yield _text("## Reports", "", _reports(outcomes))
-    if {"entropy_share", "context_gain_share"} <= have:
-        yield _text(
-            "## Entropy against context gain",
-            "To the right, the shortest code of a corpus is longer, which bounds its entropy from above; upwards, "
-            "models gain more from the tokens around a hidden one.",
-            "Both are shares, so that alphabets and tokenizers compare: of a uniform choice of symbols, and of "
-            "what guessing by token frequencies costs.",
+    yield _rendered(warning({done[0].profile}).strip(":\n").removeprefix("{warning}"))
+    yield "<h2>Reports</h2>"
+    yield _table(("Corpus", "Conditions", "Report"), map(_report, outcomes))
+    if {"entropy_share", "context_gain_share"} <= metrics:
+        yield (
+            "<h2>Entropy against context gain</h2><p>To the right, the shortest code of a corpus is longer, which "
+            "bounds its entropy from above; upwards, models gain more from the tokens around a hidden one. Both "
+            "are shares, so that alphabets and tokenizers compare: of a uniform choice of symbols, and of what "
+            "guessing by token frequencies costs.</p>"
         )
-        yield _figure(
-            entropy_gain_chart(table), "fig-entropy-gain",
+        yield figure_html(
+            "entropy-gain", entropy_gain_chart(table),
             "Context gain of the trained members against the shortest code of the corpus. Click a kind in the "
             "legend to see it alone.",
         )  # fmt: skip
-    charts = [name for name in _CAPTIONS if name in have]
+    charts = [name for name in _CAPTIONS if name in metrics]
     if charts:
-        yield _text("## Members against each other, and where the information sits")
+        yield "<h2>Members against each other, and where the information sits</h2>"
     for name in charts:
-        yield _figure(comparison_chart(table, name), f"fig-{name.replace('_', '-')}", _CAPTIONS[name])
-    yield _text("## The numbers", "", _numbers(table, have))
-    if combined["unit"].isin(["bits/base"]).any() and combined["unit"].isin(["bits/character"]).any():
-        yield _text(
-            "## The paper's claims on these corpora",
-            "A claim is supported if every condition of DNA differs from every one of text as claimed, by its "
-            "primary measure.",
-            "",
-            verdict_table({"These corpora": combined}),
-            measures_table(combined),
+        yield figure_html(name, comparison_chart(table, name), _CAPTIONS[name])
+    yield "<h2>The numbers</h2>"
+    yield _numbers(table, metrics)
+    if {"bits/base", "bits/character"} <= set(combined["unit"]):
+        yield (
+            "<h2>The paper's claims on these corpora</h2><p>A claim is supported if every condition of DNA "
+            "differs from every one of text as claimed, by its primary measure.</p>"
         )
+        yield _rendered(verdict_table({"These corpora": combined}))
+        yield _rendered(measures_table(combined))
 
 
-def _text(*lines: str) -> Any:
-    return new_markdown_cell("\n".join([lines[0], "", *lines[1:]]))
+def _rendered(markdown: str) -> str:
+    """Markdown as HTML; a wide table scrolls."""
+    return f'<div class="wide">{MarkdownIt().enable("table").render(markdown)}</div>'
 
 
-def _figure(chart: Any, name: str, caption: str) -> Any:
-    """A cell without source whose output is the chart."""
-    output = new_output("display_data", data=chart._repr_mimebundle_())
-    metadata = {"tags": ["remove-input"], "mystnb": {"figure": {"name": name, "caption": caption}}}
-    return new_code_cell(f"# {name}", outputs=[output], metadata=metadata, execution_count=1)
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """An HTML table of cells that are HTML."""
+    lines = ["".join(f"<th>{cell}</th>" for cell in heads)]
+    lines += ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
+    return f'<div class="wide"><table>{"".join(f"<tr>{line}</tr>" for line in lines)}</table></div>'
 
 
-def _reports(outcomes: Sequence[Outcome]) -> str:
-    """Markdown table of the reports: conditions, a link or the reason of a failure, and what was adapted."""
-    lines = ["| Corpus | Conditions | Report |", "| --- | --- | --- |"]
-    for one in outcomes:
-        tokenizers = ", ".join(f"`{_beside_corpus(Condition.parse(name))}`" for name in one.conditions)
-        if one.state == DONE:
-            words = [f'<a href="../../{one.name}/html/index.html">read it</a>']
-            words += [_safe(note.partition("`: ")[2]) for note in one.notes]
-        else:
-            folder = f"{Path(one.corpus).parent}/" if Path(one.corpus).is_absolute() else ""
-            reason = (one.error or "").replace(folder, "") if folder else one.error or ""
-            words = [f"**failed**: {_safe(reason)}"]
-        lines.append(f"| {_safe(Path(one.corpus).name)} | {tokenizers} | {'<br>'.join(words)} |")
-    return "\n".join(lines)
+def _report(outcome: Outcome) -> tuple[str, str, str]:
+    """Cells of a report: its corpus, conditions, and a link with what was adapted, or the reason of a failure."""
+    parsed = [Condition.parse(name) for name in outcome.conditions]
+    beside = ", ".join(f"<code>{_beside(one)}</code>" for one in parsed)
+    if outcome.state == DONE:
+        words = [f'<a href="{outcome.name}/html/index.html">read it</a>']
+        words += [html.escape(note.partition("`: ")[2]) for note in outcome.notes]
+    else:
+        words = [f"<strong>failed</strong>: {html.escape(outcome.error or '')}"]
+        if Path(outcome.corpus).is_absolute():
+            words = [words[0].replace(f"{Path(outcome.corpus).parent}/", "")]
+    return html.escape(Path(outcome.corpus).name), beside, "<br>".join(words)
 
 
-def _beside_corpus(condition: Condition) -> str:
-    """A condition where the corpus stands beside it: its transform, if it has one, and its tokenizer."""
+def _beside(condition: Condition) -> str:
+    """A condition where its corpus stands beside it: its transform, if it has one, and its tokenizer."""
     return f"{condition.transform or ''} {condition.tokenizer}".strip()
 
 
-def _numbers(table: pd.DataFrame, have: set[str]) -> str:
-    """Markdown table of all points, a row a condition."""
-    names = [name for name in COMPARED if name in have]
+def _numbers(table: pd.DataFrame, metrics: set[str]) -> str:
+    """Table of all points, a row a condition."""
+    names = [name for name in COMPARED if name in metrics]
     cells: dict[str, dict[str, str]] = {}
     for name in names:
         for _, row in comparison_rows(table, name).iterrows():
-            cells.setdefault(row["name"], {})[name] = _with_span(row, COMPARED[name].percent)
-    lines = [f"| Condition | {' | '.join(COMPARED[name].text for name in names)} |"]
-    lines.append(f"| --- |{' ---: |' * len(names)}")
-    lines += [f"| `{one}` | {' | '.join(own.get(name, '–') for name in names)} |" for one, own in cells.items()]
-    return "\n".join(lines)
-
-
-def _with_span(row: pd.Series, percent: bool) -> str:
-    """A point with its interval, where that is more than the point itself."""
-    if row["low"] == row["high"]:
-        return number(row["value"], percent)
-    return interval(row["value"], row["low"], row["high"], percent)
-
-
-def _safe(text: str) -> str:
-    """Text that Markdown and HTML leave as it is, inside a table."""
-    for mark in ("\\", "#", "|", "*", "_", "`", "<", "{", "$", "[", "]", "@"):
-        text = text.replace(mark, f"&#{ord(mark)};" if mark in "<|@" else f"\\{mark}")
-    return " ".join(text.split())
+            low = np.nan if row["low"] == row["high"] else row["low"]  # one point has no interval
+            value = interval(row["value"], low, row["high"], COMPARED[name].percent)
+            cells.setdefault(row["name"], {})[name] = value
+    rows = [
+        (f"<code>{html.escape(condition)}</code>", *(of_metric.get(name, "–") for name in names))
+        for condition, of_metric in cells.items()
+    ]
+    return _table(["Condition", *(COMPARED[name].text for name in names)], rows)

@@ -3,14 +3,15 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from gfm_utils import corpora, provenance
-from gfm_utils.book import cache, site
+from gfm_utils.book import site
+from gfm_utils.book.cache import Record, chapter_key
 from gfm_utils.book.kernel import execute, private_jupyter
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
 from gfm_utils.ensembles import plan_ensembles
@@ -35,8 +36,7 @@ class BuildReport:
 
     def rows(self) -> list[dict[str, Any]]:
         """One plain mapping, ready for JSON."""
-        row = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return [{**row, "results": str(self.results), "html": str(self.html) if self.html else None}]
+        return [asdict(self) | {"results": str(self.results), "html": str(self.html) if self.html else None}]
 
 
 def build(
@@ -75,58 +75,57 @@ def build(
     profile_named(profile)
     root = Path(root).resolve()
     out = root / out
-    every = chapter_paths(root)
-    wanted = chapter_paths(root, chapters)
+    every, wanted = chapter_paths(root), chapter_paths(root, chapters)
     conditions = tuple(absolute(condition) for condition in conditions or DEFAULT_CONDITIONS)
-    given = {"profile": profile, "conditions": list(conditions), "seed": seed}
     folders = {
         "runs_dir": Path(runs_dir).resolve() if runs_dir else root / "runs",
         "results_dir": out / "results",
     }
     parameters = {
-        name: {**given, **{key: os.path.relpath(folder, path.parent) for key, folder in folders.items()}}
-        for name, path in every.items()
-    }
-    changed = {name: check_parameters(every[name], parameters[name]) for name in wanted}
+        name: {
+            "profile": profile, "conditions": list(conditions), "seed": seed,
+            **{key: os.path.relpath(folder, path.parent) for key, folder in folders.items()},
+        }
+        for name, path in wanted.items()
+    }  # fmt: skip
+    changed = {name: check_parameters(path, parameters[name]) for name, path in wanted.items()}
 
     def say(text: str) -> None:
         if progress:
             print(text, file=sys.stderr, flush=True)
 
-    did: dict[str, str] = {}
-    tell = on_chapter or (lambda _name, _what: None)
+    def tell(name: str, what: str) -> None:
+        say(f"[{[*every].index(name) + 1}/{len(every)}] {name}: {what}")
+        if on_chapter is not None:
+            on_chapter(name, what)
+
+    states: dict[str, str] = {}
+    records: dict[str, Record] = {}
     with locked(out / "build"), private_jupyter(out / "jupyter"):
         (out / "results").mkdir(exist_ok=True)
         _drop_stale(out, set(every))
-        for number, (name, path) in enumerate(every.items(), 1):
-            label = f"[{number}/{len(every)}] {name}"
-            record = site.read_record(out, name)
-            files = site.executed(out, name), out / "results" / f"{name}.parquet"
-            key = cache.chapter_key(path, parameters[name], root) if name in wanted else ""
-            if name not in wanted:
-                did[name] = "kept"
-            elif record is not None and record.stands(key, *files):
-                did[name] = "cached"
-                say(f"{label}: nothing changed")
-            else:
-                say(f"{label}: running ...")
-                tell(name, "running")
-                record = _run(path, files, key, profile, changed[name], root, out, progress)
-                record.write(site.record_path(out, name))
-                did[name] = "executed"
-                say(f"{label}: {record.seconds:.1f} s")
-            tell(name, did[name])
+        for name, path in every.items():
+            record = Record.read(site.record_path(out, name))
+            states[name] = "kept"
+            if name in wanted:
+                key = chapter_key(path, parameters[name], root)
+                stands = record is not None and record.stands(key, *_outputs(out, name))
+                states[name] = "cached" if stands else "executed"
+                if not stands:
+                    tell(name, "running")
+                    record = _run(path, changed[name], root, out, progress, {"key": key, "profile": profile})
+            tell(name, states[name])
+            records |= {} if record is None else {name: record}
         html, pages_built = None, False
-        missing = [name for name in every if site.read_record(out, name) is None]
+        missing = [name for name in every if name not in records]
         if missing:
             say(f"no pages yet: {', '.join(missing)} not executed so far")
         else:
             say("pages ...")
-            html, pages_built = site.build_pages(root, out, every, notes, conditions)
+            html, pages_built = site.build_pages(root, out, every, records, notes, conditions)
             say(f"pages: {html}" if pages_built else f"pages: nothing changed ({html})")
-    return BuildReport(
-        profile, conditions, did, round(time.monotonic() - started, 1), out / "results", html, pages_built
-    )
+    seconds = round(time.monotonic() - started, 1)
+    return BuildReport(profile, conditions, states, seconds, out / "results", html, pages_built)
 
 
 def check_corpora(
@@ -165,48 +164,44 @@ def absolute(condition: str) -> str:
 
 def absolute_corpus(corpus: str) -> str:
     """The absolute path of a corpus that is a file or directory, with its column and kind; any other as it is."""
-    found = corpora.user_path(corpus)
-    if found is None:
-        return corpus
-    path, behind = found
-    return f"{path.resolve()}{behind}"
+    of_user = corpora.user_path(corpus)
+    return corpus if of_user is None else f"{of_user[0].resolve()}{of_user[1]}"
+
+
+def _outputs(out: Path, name: str) -> tuple[Path, Path]:
+    """The executed notebook and the result table of a chapter."""
+    return site.executed(out, name), out / "results" / f"{name}.parquet"
 
 
 def _drop_stale(out: Path, names: set[str]) -> None:
     """Remove the result tables and records of chapters that the book no longer has."""
-    for folder, suffix in (("results", ".parquet"), ("done", ".json"), ("executed", ".ipynb")):
-        for path in (out / folder).glob(f"*{suffix}"):
+    for pattern in ("results/*.parquet", "done/*.json", "executed/*.ipynb"):
+        for path in out.glob(pattern):
             if path.stem not in names:
                 path.unlink()
 
 
 def _run(
-    path: Path,
-    files: tuple[Path, Path],
-    key: str,
-    profile: str,
-    parameters: dict[str, Any],
-    root: Path,
-    out: Path,
-    progress: bool,
-) -> cache.Record:
-    """Execute one chapter and return its record; ``files`` are the executed notebook and the result table."""
-    notebook, results = files
+    path: Path, parameters: dict[str, Any], root: Path, out: Path, progress: bool, about: Mapping[str, str]
+) -> Record:
+    """Execute one chapter, and write and return its record, which ``about`` is a part of."""
+    notebook, results = _outputs(out, path.stem)
     before = results.stat().st_mtime_ns if results.is_file() else None
     site.record_path(out, path.stem).unlink(missing_ok=True)
     started = time.monotonic()
     execute(path, notebook, parameters, out / "work", progress)
     if not results.is_file() or results.stat().st_mtime_ns == before:
         raise GfmError(f"chapter {path.stem!r} ran but did not write its result table {results}")
-    return cache.Record(
+    record = Record(
         name=path.stem,
-        key=key,
         seconds=round(time.monotonic() - started, 1),
-        profile=profile,
         device=provenance.device_name(),
         date=datetime.now(UTC).isoformat(timespec="minutes"),
         commit=provenance.commit_of(root),
         versions=provenance.named_versions(),
         notebook_sha256=sha256_of(notebook),
         results_sha256=sha256_of(results),
+        **about,
     )
+    record.write(site.record_path(out, path.stem))
+    return record

@@ -1,17 +1,17 @@
 """One report of a batch: the chapters and pages for the conditions of one corpus, and what became of them."""
 
-import json
 import re
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from gfm_utils.book.driver import build, check_corpora
-from gfm_utils.errors import GfmError, ProcessKilled
+from gfm_utils.errors import GfmError, sentence_of
 from gfm_utils.files import digest, write_json
 
 DONE, FAILED = "done", "failed"
@@ -86,27 +86,21 @@ class Outcome:
         """The outcome of a job."""
         return cls(job.name, job.corpus, job.conditions, job.profile, job.seed, state, **more)
 
-    def write(self, folder: Path) -> None:
-        """Write ``report.json``, atomically."""
-        write_json(folder / "report.json", asdict(self))
-
     def kept(self, folder: Path) -> "Outcome":
         """This outcome, written down; or if that cannot be (the disk is full), the failure that this is."""
         try:
-            self.write(folder)
+            (folder / "report.json").unlink(missing_ok=True)  # an earlier success does not stand
+            write_json(folder / "report.json", asdict(self))
             return self
         except OSError as error:
-            with suppress(OSError):  # an earlier success does not stand
-                (folder / "report.json").unlink(missing_ok=True)
-            return replace(self, state=FAILED, error=self.error or refused(error))
+            return replace(self, state=FAILED, error=self.error or sentence_of(error))
 
 
 def read_outcome(folder: Path) -> Outcome | None:
     """What ``report.json`` in a report's folder says, or None without one (or with one of another format)."""
     try:
-        found = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        return Outcome(**{**found, **{name: tuple(found[name]) for name in ("conditions", "notes")}})
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, TypeError, KeyError):
+        return TypeAdapter(Outcome).validate_json((folder / "report.json").read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
 
 
@@ -123,36 +117,23 @@ def make_report(job: Job, on_chapter: OnChapter) -> Outcome:
 
     Never raises for what is wrong with the corpus or the machine: the outcome says it.
     """
-    before = read_outcome(job.folder)
-    if before is not None and (before.conditions, before.profile, before.seed) != (
-        job.conditions, job.profile, job.seed,
-    ):  # fmt: skip
-        (job.folder / "report.json").unlink()
-    began = time.monotonic()
-    executed = 0
+    executed = []
 
-    def count(name: str, what: str) -> None:
-        nonlocal executed
-        executed += what == "executed"
+    def listen(name: str, what: str) -> None:
+        executed.extend([name] if what == "executed" else [])
         if what == "running":  # from here to the end its tables are some old, some new
             (job.folder / "report.json").unlink(missing_ok=True)
         on_chapter(name, what)
 
-    notes: list[str] = []
-
-    def work() -> None:
-        notes.extend(check_corpora(job.profile, job.conditions, job.root, job.runs_dir, job.seed))
+    def work() -> list[str]:
+        notes = _check(job)
         build(
             job.profile, job.conditions, job.root, job.folder, job.runs_dir, job.seed,
-            notes=notes, on_chapter=count,
+            notes=notes, on_chapter=listen,
         )  # fmt: skip
+        return notes
 
-    failed = _failure(job, work)
-    seconds = round(time.monotonic() - began, 1)
-    outcome = Outcome.of(
-        job, FAILED if failed else DONE, notes=tuple(notes), seconds=seconds, executed=executed, **failed
-    )
-    return outcome.kept(job.folder)
+    return replace(_outcome(job, work), executed=len(executed)).kept(job.folder)
 
 
 def check_report(job: Job, _: OnChapter) -> Outcome:
@@ -160,32 +141,24 @@ def check_report(job: Job, _: OnChapter) -> Outcome:
 
     Only a failure is written down.
     """
-    failed = _failure(job, lambda: check_corpora(job.profile, job.conditions, job.root, job.runs_dir, job.seed))
-    outcome = Outcome.of(job, FAILED if failed else DONE, **failed)
-    return outcome.kept(job.folder) if failed else outcome
+    outcome = _outcome(job, lambda: _check(job))
+    return outcome if outcome.state == DONE else outcome.kept(job.folder)
 
 
-def _failure(job: Job, work: Callable[[], object]) -> dict[str, Any]:
-    """What an outcome says of work that fails; empty if it does not. Never raises for corpus or machine."""
+def _check(job: Job) -> list[str]:
+    return check_corpora(job.profile, job.conditions, job.root, job.runs_dir, job.seed)
+
+
+def _outcome(job: Job, work: Callable[[], list[str]]) -> Outcome:
+    """What became of work, which gives notes. Never raises for corpus or machine."""
+    began = time.monotonic()
+    notes, error = list[str](), None
     try:
-        work()
-    except GfmError as error:
-        return {"error": _plain(str(error)), "killed": isinstance(error, ProcessKilled)}
-    except OSError as error:
-        return {"error": refused(error)}
-    except Exception as error:  # a mistake of ours: the other reports go on, and this one says where to look
+        notes = work()
+    except (GfmError, OSError) as problem:
+        error = sentence_of(problem)
+    except Exception as problem:  # a mistake of ours: the other reports go on, and this one says where to look
         traceback.print_exc()
-        return {"error": f"{type(error).__name__}: {error} (more in {job.folder / 'log.txt'})"}
-    return {}
-
-
-def refused(error: OSError) -> str:
-    """The sentence for what the system does not do: no space, no permission."""
-    if isinstance(error, GfmError):
-        return str(error)
-    return f"the system refused ({error}); mend that and run the same command again, what was done is kept"
-
-
-def _plain(sentence: str) -> str:
-    """A sentence without the name of the exception that a chapter met."""
-    return sentence.replace(": GfmError: ", ": ").replace(": ProcessKilled: ", ": ")
+        error = f"{type(problem).__name__}: {problem} (more in {job.folder / 'log.txt'})"
+    seconds = round(time.monotonic() - began, 1)
+    return Outcome.of(job, FAILED if error else DONE, error=error, notes=tuple(notes), seconds=seconds)

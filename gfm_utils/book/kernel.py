@@ -1,7 +1,6 @@
 """Run one notebook in a kernel of exactly this environment, with its progress on the terminal."""
 
 import io
-import json
 import os
 import sys
 import time
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import gfm_utils
-from gfm_utils.errors import GfmError, ProcessKilled
+from gfm_utils import errors
+from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, write_json
 
 #: The name under which notebooks ask for their kernel.
@@ -19,7 +19,7 @@ KERNEL = "python3"
 
 
 @contextmanager
-def private_jupyter(folder: Path) -> Iterator[dict[str, str]]:
+def private_jupyter(folder: Path) -> Iterator[None]:
     """Environment variables under which Jupyter reads and writes inside ``folder`` only.
 
     Kernels named ``python3`` are then this interpreter's, whatever kernels the user has registered, they
@@ -27,9 +27,6 @@ def private_jupyter(folder: Path) -> Iterator[dict[str, str]]:
 
     Args:
         folder: where the kernel's specification, IPython's profile and the connection files go.
-
-    Yields:
-        The variables that were set.
     """
     folder = Path(folder).resolve()
     write_json(
@@ -55,16 +52,13 @@ def private_jupyter(folder: Path) -> Iterator[dict[str, str]]:
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "PYTHONWARNINGS": "ignore:IProgress not found",  # our bars are plain text
     }
-    before = {name: os.environ.get(name) for name in variables}
+    before = dict(os.environ)
     os.environ.update(variables)
     try:
-        yield variables
+        yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        os.environ.clear()
+        os.environ.update(before)
 
 
 class Relay(io.TextIOBase):
@@ -80,15 +74,13 @@ class Relay(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Pass ``text`` on, or drop it when it is a bar that was drawn a moment ago."""
+        is_bar, now = "\r" in text, time.monotonic()
         if sys.stderr.isatty():
             sys.stderr.write(text)
             sys.stderr.flush()
-            return len(text)
-        states = [state for state in text.replace("\n", "\r").split("\r") if state.strip()]
-        is_bar = "\r" in text
-        if states and (not is_bar or time.monotonic() - self._last >= self.every):
-            self._last = time.monotonic() if is_bar else self._last
-            print("\n".join(states[-1:] if is_bar else states), file=sys.stderr, flush=True)
+        elif text.strip() and (not is_bar or now - self._last >= self.every):
+            self._last = now if is_bar else self._last
+            print(text.strip().rpartition("\r")[2], file=sys.stderr, flush=True)
         return len(text)
 
 
@@ -106,8 +98,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], work: Pat
         progress: show what the kernel writes to its standard error.
 
     Raises:
-        GfmError: a cell failed (which cell, and the last line of the exception).
-        ProcessKilled: the kernel died, or a process that it had started.
+        GfmError: a cell failed (which cell, and the last line of the exception), or the kernel died.
     """
     import nbformat
     import papermill
@@ -130,18 +121,17 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], work: Pat
     except PapermillExecutionError as error:
         reason = (str(error.evalue).strip().splitlines() or [""])[-1]
         first = (error.source.strip().splitlines() or [""])[0]
-        raise (ProcessKilled if error.ename == ProcessKilled.__name__ else GfmError)(
-            f"chapter {source.stem!r} failed in cell [{error.exec_count}] ({first}): {error.ename}: {reason} "
+        kind = "" if hasattr(errors, error.ename) else f"{error.ename}: "
+        raise GfmError(
+            f"chapter {source.stem!r} failed in cell [{error.exec_count}] ({first}): {kind}{reason} "
             f"(the notebook up to there: {running})"
         ) from None
     except (DeadKernelError, CellTimeoutError) as error:
-        raise ProcessKilled(
-            f"chapter {source.stem!r}: the kernel died ({error}); is there enough memory?"
-        ) from None
+        raise GfmError(f"chapter {source.stem!r}: the kernel died ({error}); is there enough memory?") from None
     notebook = nbformat.read(running, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     with atomic(target) as temporary:
-        temporary.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        nbformat.write(notebook, temporary)
     running.unlink()

@@ -1,27 +1,30 @@
-"""The two JavaScript libraries of the pages, from Python packages, so that no page asks the network."""
+"""Pages that ask the network for nothing: their JavaScript libraries come from Python packages.
+
+As an extension of Sphinx it loads them on the book's pages.
+"""
 
 import importlib.metadata
 import importlib.util
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from gfm_utils.errors import GfmError
-from gfm_utils.files import atomic
+from gfm_utils.files import atomic, cache_dir
 
-VEGA_BUNDLE = "vega-bundle.js"
+_VEGA_BUNDLE = "vega-bundle.js"
 _EXPORT = "window.vega = vega; window.vegaLite = vegaLite; window.vegaEmbed = vegaEmbed;"
-MATHJAX = "tex-svg-full.js"  # every TeX extension and every glyph in one file: nothing is loaded later
+_MATHJAX = "tex-svg-full.js"  # every TeX extension and every glyph in one file: nothing is loaded later
+_CHART = "altair-viz-"
+_THEBE = ("THEBE_JS_URL", "sphinx-thebe")
 
 
-def copy_vega(cache: Path, folder: Path) -> None:
-    """Write ``vega-bundle.js``: Vega, Vega-Lite and Vega-Embed in the versions that Altair's charts ask for.
+def vega_bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, in the versions that Altair's charts ask for.
 
-    Altair's HTML loads each library from a CDN unless ``VEGA_DEBUG`` says that it is there in that version.
-
-    Args:
-        cache: folder that keeps the bundle between builds (making it takes seconds).
-        folder: where to put it.
+    Altair's HTML loads each library from a CDN unless ``VEGA_DEBUG`` says that it is there in that version. The
+    script is kept in the cache directory (making it takes seconds).
     """
     import altair
     import vl_convert
@@ -32,7 +35,7 @@ def copy_vega(cache: Path, folder: Path) -> None:
         "vegaembed_version": altair.VEGAEMBED_VERSION,
     }
     made_by = importlib.metadata.version("vl-convert-python")
-    kept = cache / f"{'-'.join(versions.values())}-{made_by}.js"
+    kept = cache_dir() / "vega" / f"{'-'.join(versions.values())}-{made_by}.js"
     if not kept.is_file():
         bundle = vl_convert.javascript_bundle(_EXPORT, ".".join(altair.VEGALITE_VERSION.split(".")[:2]))
         with atomic(kept) as temporary:
@@ -41,17 +44,42 @@ def copy_vega(cache: Path, folder: Path) -> None:
                 f"window.VEGA_DEBUG = Object.assign(window.VEGA_DEBUG || {{}}, {json.dumps(versions)});\n",
                 encoding="utf-8",
             )
-    shutil.copyfile(kept, folder / VEGA_BUNDLE)
+    return kept.read_text(encoding="utf-8")
 
 
-def copy_mathjax(folder: Path) -> None:
-    """Write ``mathjax/tex-svg-full.js``, MathJax 3 as the distribution ``sphinx-mathjax-offline`` holds it.
+def write_scripts(folder: Path) -> None:
+    """Write the libraries of the book's pages: ``vega_bundle`` and MathJax 3, ``mathjax/tex-svg-full.js``.
 
     Raises:
-        GfmError: the distribution is not installed.
+        GfmError: the distribution ``sphinx-mathjax-offline`` is not installed.
     """
+    (folder / _VEGA_BUNDLE).write_text(vega_bundle(), encoding="utf-8")
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if spec is None or spec.origin is None:
         raise GfmError("the formulas need the package sphinx-mathjax-offline; install it with pip")
     (folder / "mathjax").mkdir(exist_ok=True)
-    shutil.copyfile(Path(spec.origin).parent / "static" / "mathjax" / MATHJAX, folder / "mathjax" / MATHJAX)
+    shutil.copyfile(Path(spec.origin).parent / "static" / "mathjax" / _MATHJAX, folder / "mathjax" / _MATHJAX)
+
+
+def offline_page(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Load the local Vega bundle on pages that hold a chart, and no page's live-code scripts.
+
+    Jupyter Book 1 always adds sphinx-thebe, which points at a CDN.
+    """
+    del pagename, templatename, doctree
+    if _CHART in context.get("body", ""):
+        app.add_js_file(_VEGA_BUNDLE)
+    scripts = context.get("script_files")
+    if scripts is not None:
+        scripts[:] = [script for script in scripts if not _is_thebe(script)]
+
+
+def _is_thebe(script: Any) -> bool:
+    text = f"{getattr(script, 'filename', '')} {getattr(script, 'attributes', {}).get('body', '')}"
+    return any(word in text for word in _THEBE)
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Entry point that Sphinx calls; the late priority lets every other extension add its scripts first."""
+    app.connect("html-page-context", offline_page, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

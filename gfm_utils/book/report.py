@@ -1,10 +1,9 @@
-"""One page of charts and tables for models that have no book: a file that needs no other and no network."""
+"""One page of charts and tables, a file that needs no other and no network; that of models that have no book."""
 
 import html
 import json
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,6 +112,43 @@ figure { margin: 1.5rem 0 } figcaption, .note { color: #555; font-size: 0.9rem }
 table { border-collapse: collapse; font-size: 0.85rem } td, th { padding: 0.2rem 0.6rem; text-align: left }"""
 
 
+def write_page(path: Path, title: str, parts: Iterable[str]) -> Path:
+    """Write one HTML page that needs no other file and no network, and return its path.
+
+    Args:
+        path: of the page.
+        title: plain text.
+        parts: HTML, one below the other.
+    """
+    bundle = re.sub("</(?=script)", r"<\\/", offline.vega_bundle(), flags=re.IGNORECASE)  # or it ends its element
+    title, body = html.escape(title), "\n".join(parts)
+    with atomic(path) as temporary:
+        temporary.write_text(
+            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<style>{_STYLE}</style>\n<script>{bundle}</script></head>\n"
+            f"<body><main><h1>{title}</h1>\n{body}\n</main></body></html>\n",
+            encoding="utf-8",
+        )
+    return path
+
+
+def figure_html(name: str, chart: Any, caption: str) -> str:
+    """A chart that ``write_page`` draws, with its caption.
+
+    Args:
+        name: another one for each chart of a page.
+        chart: of Altair.
+        caption: HTML.
+    """
+    specification = json.dumps(chart.to_dict()).replace("<", "\\u003c")
+    place = f"altair-viz-{name}"
+    return (
+        f'<figure><div class="chart" id="{place}"></div>\n<figcaption>{caption}</figcaption></figure>\n'
+        f'<script>vegaEmbed("#{place}", {specification}, {{mode: "vega-lite", actions: false}});</script>'
+    )
+
+
 def write_report(
     tables: Mapping[str, pd.DataFrame], path: Path, command: str, failed: Mapping[str, str] | None = None
 ) -> Path:
@@ -124,31 +160,15 @@ def write_report(
         command: that made the tables.
         failed: analyses that gave no table, each with the reason.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        offline.copy_vega(Path(folder) / "kept", Path(folder))
-        bundle = (Path(folder) / offline.VEGA_BUNDLE).read_text(encoding="utf-8")
-    bundle = re.sub("</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE)  # or it would end its own element
-    parts = [part for name, table in tables.items() if name in SECTIONS for part in _section(name, table)]
-    missing = "".join(
-        f"<p><strong>Not done: {html.escape(name)}.</strong> {html.escape(reason)}</p>\n"
-        for name, reason in (failed or {}).items()
-    )
     names = dict.fromkeys(name for table in tables.values() for name in conditions_of(table))
-    title = html.escape(", ".join(names))
-    with atomic(path) as temporary:
-        temporary.write_text(
-            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<style>{_STYLE}</style>\n<script>{bundle}</script></head>\n"
-            f"<body><main><h1>{title}</h1>\n"
-            f'<p class="note"><code>{html.escape(command)}</code><br>Brackets and bars are 95 % intervals over '
-            "the models, which two models do not allow. There are no untrained models to compare with.</p>\n"
-            + missing
-            + "\n".join(parts)
-            + "\n</main></body></html>\n",
-            encoding="utf-8",
-        )
-    return path
+    parts = [
+        f'<p class="note"><code>{html.escape(command)}</code><br>Brackets and bars are 95 % intervals over '
+        "the models, which two models do not allow. There are no untrained models to compare with.</p>"
+    ]
+    for name, reason in (failed or {}).items():
+        parts.append(f"<p><strong>Not done: {html.escape(name)}.</strong> {html.escape(reason)}</p>")
+    parts += [part for name, table in tables.items() if name in SECTIONS for part in _section(name, table)]
+    return write_page(path, ", ".join(names), parts)
 
 
 def _section(name: str, table: pd.DataFrame) -> Iterator[str]:
@@ -158,12 +178,6 @@ def _section(name: str, table: pd.DataFrame) -> Iterator[str]:
     axes = set(table["axis"].dropna())
     for number, figure in enumerate(section.figures, 1):
         if figure.axis is None or figure.axis in axes:
-            place = f"altair-viz-{name}-{number}"
-            chart = json.dumps(figure.draw(table).to_dict()).replace("<", "\\u003c")
-            yield (
-                f'<figure><div class="chart" id="{place}"></div>\n'
-                f"<figcaption>{figure.caption}</figcaption></figure>\n"
-                f'<script>vegaEmbed("#{place}", {chart}, {{mode: "vega-lite", actions: false}});</script>'
-            )
+            yield figure_html(f"{name}-{number}", figure.draw(table), figure.caption)
     shown = figures.overview(table, *section.metrics, axis=section.axis).format(escape="html")
     yield f'<div class="wide">{shown.to_html()}</div>'

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gfm_utils.book import offline
@@ -30,14 +30,6 @@ def executed(out: Path, name: str) -> Path:
 def record_path(out: Path, name: str) -> Path:
     """Path of the record of a chapter's last execution."""
     return out / "done" / f"{name}.json"
-
-
-def read_record(out: Path, name: str) -> Record | None:
-    """The record of a chapter's last execution, or None without one (or with one of another format)."""
-    try:
-        return Record(**json.loads(record_path(out, name).read_text(encoding="utf-8")))
-    except (FileNotFoundError, json.JSONDecodeError, TypeError):
-        return None
 
 
 def run_table(records: Iterable[Record], notes: Sequence[str] = ()) -> str:
@@ -74,66 +66,30 @@ def shortened(text: str, conditions: Sequence[str]) -> str:
 
 def _copy_shortened(notebook: Path, target: Path, conditions: Sequence[str]) -> None:
     """Copy an executed notebook, corpora under their short names in what its cells have shown."""
-    found = json.loads(notebook.read_text(encoding="utf-8"))
-    for cell in found["cells"]:
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
         if cell.get("outputs"):
             cell["outputs"] = json.loads(shortened(json.dumps(cell["outputs"], ensure_ascii=False), conditions))
-    target.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
-
-
-def assemble(
-    root: Path, out: Path, chapters: dict[str, Path], notes: Sequence[str] = (), conditions: Sequence[str] = ()
-) -> Path:
-    """Make ``out/src``: everything that the pages are built from, and nothing else.
-
-    Args:
-        root: the book's repository.
-        out: the build folder, with the executed notebooks, their records and the result tables.
-        chapters: name -> path of the source notebook, in order.
-        notes: how the profile was fitted to the corpora.
-        conditions: of the run; pages name files without their folders.
-    """
-    records = [record for record in (read_record(out, name) for name in chapters) if record is not None]
-    with atomic(out / "src") as tree:
-        tree.mkdir(parents=True)
-        for name in ("_config.yml", "_toc.yml", "references.bib"):
-            if (root / name).is_file():
-                shutil.copyfile(root / name, tree / name)
-        shutil.copytree(root / "assets", tree / "assets")
-        for entry in toc_entries(root):
-            page = root / f"{entry}.md"
-            if page.is_file():
-                (tree / entry).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(page, tree / f"{entry}.md")
-        for name, path in chapters.items():
-            target = tree / path.relative_to(root)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _copy_shortened(executed(out, name), target, conditions)
-        claims = front_page_claims(out / "results", {record.profile for record in records})
-        included = {
-            "run_table": run_table(records, notes),
-            "claims": claims,
-            "causal": front_page_verdicts(),
-            "at_a_glance": at_a_glance(out / "results"),
-        }
-        for name, text in included.items():
-            (tree / f"_{name}.md").write_text(shortened(text, conditions), encoding="utf-8")
-        offline.copy_vega(out / "vega", tree / "assets")
-        offline.copy_mathjax(tree / "assets")
-    return out / "src"
+    target.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def build_pages(
-    root: Path, out: Path, chapters: dict[str, Path], notes: Sequence[str] = (), conditions: Sequence[str] = ()
+    root: Path,
+    out: Path,
+    chapters: Mapping[str, Path],
+    records: Mapping[str, Record],
+    notes: Sequence[str] = (),
+    conditions: Sequence[str] = (),
 ) -> tuple[Path, bool]:
     """Build the pages into ``out/html`` unless they are up to date.
 
     Args:
         root: the book's repository.
-        out: the build folder.
+        out: the build folder, with the executed notebooks and the result tables.
         chapters: name -> path of the source notebook, in order.
+        records: name -> record of its last execution.
         notes: how the profile was fitted to the corpora.
-        conditions: of the run.
+        conditions: of the run; pages name files without their folders.
 
     Returns:
         Path of the front page, and whether anything was built.
@@ -141,30 +97,30 @@ def build_pages(
     Raises:
         GfmError: Sphinx gave an error or a warning; the pages of the last good build stay.
     """
-    source = assemble(root, out, chapters, notes, conditions)
-    return pages_of(source, out, toc_entries(root))
+    entries = toc_entries(root)
+    with atomic(out / "src") as tree:
+        texts = {
+            "run_table": run_table(records.values(), notes),
+            "claims": front_page_claims(out / "results", {record.profile for record in records.values()}),
+            "causal": front_page_verdicts(),
+            "at_a_glance": at_a_glance(out / "results"),
+        }
+        shutil.copytree(root / "assets", tree / "assets")
+        offline.write_scripts(tree / "assets")
+        for name in ("_config.yml", "_toc.yml", "references.bib", *(f"{entry}.md" for entry in entries)):
+            if (root / name).is_file():
+                (tree / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(root / name, tree / name)
+        for name, path in chapters.items():
+            target = tree / path.relative_to(root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _copy_shortened(executed(out, name), target, conditions)
+        for name, text in texts.items():
+            (tree / f"_{name}.md").write_text(shortened(text, conditions), encoding="utf-8")
 
-
-def pages_of(source: Path, out: Path, entries: Sequence[str]) -> tuple[Path, bool]:
-    """Build an assembled source tree into ``out/html`` unless the pages are up to date.
-
-    Args:
-        source: the tree, with ``_config.yml`` and ``_toc.yml``.
-        out: the build folder.
-        entries: the pages that must be there afterwards.
-
-    Returns:
-        Path of the front page, and whether anything was built.
-
-    Raises:
-        GfmError: Sphinx gave an error or a warning; the pages of the last good build stay.
-    """
-    index, mark = out / "html" / "index.html", out / "done" / "pages.sha256"
-    inputs = {
-        str(path.relative_to(source)): sha256_of(path) for path in sorted(source.rglob("*")) if path.is_file()
-    }
-    extension = [sha256_of(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
-    key = digest([inputs, extension, environment_versions()], length=64)
+    source, index, mark = out / "src", out / "html" / "index.html", out / "done" / "pages.sha256"
+    inputs = {str(path.relative_to(source)): sha256_of(path) for path in source.rglob("*") if path.is_file()}
+    key = digest([inputs, sha256_of(Path(offline.__file__)), environment_versions()], length=64)
     pages = [out / "html" / f"{entry}.html" for entry in entries]
     if mark.is_file() and mark.read_text() == key and all(page.is_file() for page in (index, *pages)):
         return index, False
@@ -188,9 +144,9 @@ def _jupyter_book(source: Path, work: Path, log: Path) -> None:
     log.write_text(done.stdout, encoding="utf-8")
     if done.returncode:
         lines = done.stdout.splitlines()
-        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-5:]
+        complaints = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-5:]
         raise GfmError(
             "the pages were not built: "
-            + "; ".join(line.replace(f"{source}/", "") for line in told[:8])
+            + "; ".join(line.replace(f"{source}/", "") for line in complaints[:8])
             + f" (all: {log})"
         )

@@ -1,41 +1,25 @@
-"""Reports side by side: each in a process of its own with its share of the cores; a killed one begins again.
+"""Reports side by side on this machine: each in a process of its own with its share of the cores.
 
 The processes are forked from one that has imported everything and done nothing: an import takes seconds.
 """
 
-import io
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
-from gfm_utils.book.jobs import FAILED, Job, OnChapter, Outcome, make_report, refused
+from gfm_utils.book.jobs import FAILED, Job, OnChapter, Outcome, make_report
+from gfm_utils.errors import sentence_of
 from gfm_utils.tokens.parallel import cores, end_with_parent
 
-#: A report whose process was killed is begun again so often; what was done is kept.
-RETRIES = 2
 #: Is told the name of a report, and a chapter with what became of it, or None with a sentence.
 Tell = Callable[[str, str | None, str], None]
 #: Makes a report; a function of a module, which other processes import.
 Make = Callable[[Job, OnChapter], Outcome]
-
-
-@dataclass
-class _Running:
-    job: Job
-    tries: int
-    place: int
-    process: Any
-    connection: Connection
-    outcome: Outcome | None = None
 
 
 def run_local(jobs: Sequence[Job], at_once: int, tell: Tell, make: Make = make_report) -> list[Outcome]:
@@ -45,73 +29,56 @@ def run_local(jobs: Sequence[Job], at_once: int, tell: Tell, make: Make = make_r
         jobs: one a report.
         at_once: how many at a time; each has the same share of this machine's cores, to the end, so that its
             numbers do not depend on when the others finish.
-        tell: is told of every chapter, of processes that were killed, and of reports that failed.
+        tell: is told of every chapter, and of reports that failed.
         make: makes one of them.
 
     Returns:
-        What became of each, in their order.
+        What became of each, in their order; one whose process is killed has failed.
     """
-    waiting = deque((job, 1) for job in jobs)
-    free = list(range(at_once))[::-1]
-    running: list[_Running] = []
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    waiting, free_places = deque(jobs), list(range(at_once))
+    running: dict[Connection, tuple[Job, int, Any]] = {}
     outcomes: dict[str, Outcome] = {}
     try:
         while waiting or running:
-            while waiting and free:
-                running.append(_start(*waiting.popleft(), free.pop(), at_once, make))
-            ready = wait([one.connection for one in running], timeout=5)
-            for one in [one for one in running if one.connection in ready]:
-                if _heard(one, tell):
+            while waiting and free_places:
+                job, place = waiting.popleft(), free_places.pop()
+                receiver, sender = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(job, place, at_once, sender, make), name=job.name)
+                process.start()
+                sender.close()
+                running[receiver] = (job, place, process)
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                job, place, process = running[ready]
+                try:
+                    message = ready.recv()
+                except (EOFError, OSError):  # it has ended
+                    process.join()
+                    del running[ready]
+                    free_places.append(place)
+                    if job.name not in outcomes:
+                        outcomes[job.name] = _lost(job, process.exitcode).kept(job.folder)
+                    if outcomes[job.name].error is not None:
+                        tell(job.name, None, f"failed: {outcomes[job.name].error}")
                     continue
-                running.remove(one)
-                free.append(one.place)
-                outcome = one.outcome or _lost(one)
-                if outcome.killed and one.tries <= RETRIES:
-                    tell(one.job.name, None, f"{outcome.error}; it begins again, what was done is kept")
-                    waiting.appendleft((one.job, one.tries + 1))
+                if isinstance(message, Outcome):
+                    outcomes[job.name] = message
                 else:
-                    outcomes[one.job.name] = outcome if one.outcome else outcome.kept(one.job.folder)
-                    if outcome.error is not None:
-                        tell(one.job.name, None, f"failed: {outcome.error}")
+                    tell(job.name, *message)
     finally:
-        for one in running:  # interrupted: kernels and training processes end with them
-            one.process.terminate()
-            one.process.join()
+        for _, _, process in running.values():  # interrupted: kernels and training processes end with them
+            process.terminate()
+            process.join()
     return [outcomes[job.name] for job in jobs]
 
 
-def _start(job: Job, tries: int, place: int, at_once: int, make: Make) -> _Running:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(job, place, at_once, sender, make), name=job.name)
-    process.start()
-    sender.close()
-    return _Running(job, tries, place, process, receiver)
-
-
-def _heard(one: _Running, tell: Tell) -> bool:
-    """Whether the process is still there, after its message has been passed on."""
-    try:
-        message = one.connection.recv()
-    except (EOFError, OSError):
-        one.process.join()
-        one.connection.close()
-        return False
-    if isinstance(message, Outcome):
-        one.outcome = message
-    else:
-        tell(one.job.name, *message)
-    return True
-
-
-def _lost(one: _Running) -> Outcome:
+def _lost(job: Job, code: int | None) -> Outcome:
     """The outcome of a process that went without a word."""
-    code = one.process.exitcode
     how = f"was killed ({signal.Signals(-code).name})" if code and code < 0 else f"ended early (status {code})"
-    return Outcome.of(
-        one.job, FAILED, error=f"the process of this report {how}; is there enough memory?", killed=True
-    )
+    error = f"the process of this report {how}; is there enough memory? What was done is kept"
+    return Outcome.of(job, FAILED, error=error, killed=True)
 
 
 def _work(job: Job, place: int, at_once: int, connection: Connection, make: Make) -> None:
@@ -120,12 +87,14 @@ def _work(job: Job, place: int, at_once: int, connection: Connection, make: Make
     threading.Thread(target=end_with_parent, daemon=True).start()
     _take_share(place, at_once)
     try:
-        _print_into(job.folder / "log.txt")
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with open(job.folder / "log.txt", "ab") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
         outcome = make(job, lambda name, what: connection.send((name, what)))
     except OSError as error:
-        outcome = Outcome.of(job, FAILED, error=refused(error)).kept(job.folder)
+        outcome = Outcome.of(job, FAILED, error=sentence_of(error)).kept(job.folder)
     connection.send(outcome)
-    connection.close()
 
 
 def _take_share(place: int, at_once: int) -> None:
@@ -136,23 +105,3 @@ def _take_share(place: int, at_once: int) -> None:
         first = place * len(every) // at_once
         os.sched_setaffinity(0, every[first : first + count] or every[-1:])
     os.environ.setdefault("OMP_NUM_THREADS", str(count))
-
-
-def _print_into(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    log = _Log(open(path, "ab", buffering=0))  # noqa: SIM115 for the rest of the process
-    os.dup2(log.file.fileno(), 1)
-    os.dup2(log.file.fileno(), 2)
-    sys.stdout = sys.stderr = log
-
-
-class _Log(io.TextIOBase):
-    """A log that a full disk leaves short, and that stops nobody."""
-
-    def __init__(self, file: io.FileIO) -> None:
-        self.file = file
-
-    def write(self, text: str) -> int:
-        with suppress(OSError):
-            self.file.write(text.encode(errors="replace"))
-        return len(text)

@@ -9,9 +9,9 @@ import pytest
 import toybook
 import yaml
 
-from gfm_utils.book.chapter import PARAMETERS, check_injected, injected_names, listed, open_chapter
+from gfm_utils.book.chapter import PARAMETERS, injected_names, listed, open_chapter
 from gfm_utils.book.kernel import private_jupyter
-from gfm_utils.book.notebooks import chapter_paths, check_parameters, declared_parameters
+from gfm_utils.book.notebooks import chapter_paths, check_parameters
 from gfm_utils.errors import GfmError
 
 ROOT = Path(__file__).parents[2]
@@ -86,14 +86,10 @@ def test_conditions_as_a_text() -> None:
 
 def test_outside_of_a_notebook_nothing_is_injected() -> None:
     assert injected_names() == []
-    check_injected(list(PARAMETERS), PARAMETERS)
-    with pytest.raises(GfmError, match="unknown parameter of the chapter 'sede'; did you mean 'seed'"):
-        check_injected(["seed", "sede"], PARAMETERS)
 
 
 def test_the_file_of_parameters_holds_every_default() -> None:
     written = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     assert written == PARAMETERS
     for path in chapter_paths(ROOT).values():
-        assert declared_parameters(path) == written
         assert check_parameters(path, written) == {}

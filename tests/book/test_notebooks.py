@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import toybook
 
-from gfm_utils.book.notebooks import chapter_paths, check_parameters, declared_parameters, toc_entries
+from gfm_utils.book.notebooks import chapter_paths, check_parameters, toc_entries
 from gfm_utils.errors import GfmError
 
 
@@ -16,10 +16,6 @@ def notebook(tmp_path: Path) -> Path:
         toybook.code("%matplotlib inline\nprint(name, sizes, rate)"),
     ]
     return toybook.write_notebook(tmp_path / "n.ipynb", cells)
-
-
-def test_declared_parameters_in_order(notebook: Path) -> None:
-    assert declared_parameters(notebook) == {"name": "a", "sizes": [1, 2], "rate": 0.5}
 
 
 def test_only_what_differs_from_the_defaults_is_returned(notebook: Path) -> None:
@@ -41,26 +37,10 @@ def test_wrong_parameters_are_refused(notebook: Path, given: dict[str, object], 
         check_parameters(notebook, given)
 
 
-def test_a_parameter_that_no_cell_reads_is_refused(tmp_path: Path) -> None:
-    cells = [toybook.code("used = 1\nidle = 2", ("parameters",)), toybook.code("print(used)")]
-    with pytest.raises(GfmError, match="no cell reads: idle"):
-        check_parameters(toybook.write_notebook(tmp_path / "n.ipynb", cells), {})
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [("a = 1 + b", "'a' is not set to a plain literal"), ("import os", "line 1 of the parameters cell")],
-)
-def test_parameters_are_plain_literals(tmp_path: Path, source: str, message: str) -> None:
-    path = toybook.write_notebook(tmp_path / "n.ipynb", [toybook.code(source, ("parameters",))])
-    with pytest.raises(GfmError, match=message):
-        declared_parameters(path)
-
-
-def test_one_parameters_cell(tmp_path: Path) -> None:
-    path = toybook.write_notebook(tmp_path / "n.ipynb", [toybook.code("a = 1")])
-    with pytest.raises(GfmError, match="one cell must carry the tag 'parameters', and 0 do"):
-        declared_parameters(path)
+def test_parameters_are_plain_literals(tmp_path: Path) -> None:
+    path = toybook.write_notebook(tmp_path / "n.ipynb", [toybook.code("a = 1 + b", ("parameters",))])
+    with pytest.raises(GfmError, match="'a' is not set to a plain literal"):
+        check_parameters(path, {"a": 1})
 
 
 def test_chapters_come_in_the_order_of_the_table_of_contents(toy_root: Path) -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from browser import browser, check, find_chromium, page_files
 
 from gfm_utils.book import BuildReport
-from gfm_utils.book.pages import _browser, check, find_chromium, page_files, screenshots
 from gfm_utils.errors import GfmError
 
 FAULTY = """<!DOCTYPE html><html><head><script src="https://example.org/x.js"></script></head><body><main>
@@ -47,21 +47,13 @@ def test_charts_fit_their_boxes_when_the_window_grows(toy_build: BuildReport) ->
     assert toy_build.html is not None
     wide = """() => [...document.querySelectorAll('.vega-embed')].filter(box =>
         Math.abs(box.querySelector('svg.marks').clientWidth - box.clientWidth) > 60).length"""
-    with _browser() as browser:
-        page = browser.new_page(viewport={"width": 390, "height": 900})
+    with browser() as chromium:
+        page = chromium.new_page(viewport={"width": 390, "height": 900})
         page.goto((toy_build.html.parent / "chapters/one.html").as_uri())
         page.wait_for_selector(".vega-embed svg.marks")
         page.set_viewport_size({"width": 1280, "height": 900})
         page.wait_for_timeout(1500)
         assert page.evaluate(wide) == 0
-
-
-@pytest.mark.browser
-def test_screenshots(toy_build: BuildReport, tmp_path: Path) -> None:
-    assert toy_build.html is not None
-    taken = screenshots(toy_build.html.parent, tmp_path, ["chapters/one"], (390,))
-    assert [path.name for path in taken] == ["chapters-one-390.png"]
-    assert taken[0].read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_pages_and_no_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,8 @@
-import os
-
+import browser
 import pytest
 
 from gfm_utils import analyses, tables
-from gfm_utils.book import pages
 from gfm_utils.book.report import SECTIONS, write_report
-from gfm_utils.errors import GfmError
 
 SHOWN = sum(len(section.figures) for section in SECTIONS.values())
 
@@ -48,10 +45,5 @@ def test_charts_without_rows_are_left_out(found, tmp_path):
 
 @pytest.mark.browser
 def test_the_report_draws_without_a_network(found, tmp_path):
-    if os.environ.get("GFM_REQUIRE_BROWSER") != "1":
-        try:
-            pages.find_chromium()
-        except GfmError as error:
-            pytest.skip(str(error))
     write_report(found, tmp_path / "report.html", "gfm analyse")
-    assert not pages.check(tmp_path, ["report"])
+    assert not browser.check(tmp_path, ["report"])

@@ -125,22 +125,22 @@ def page_files(html_dir: Path, pages: Sequence[str] | None = None) -> list[Path]
 
 
 @contextmanager
-def _browser() -> Iterator[Any]:
+def browser() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         raise GfmError("looking at the pages needs playwright; install it with pip install -e .[dev]") from None
     executable = find_chromium()
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
+        chromium = playwright.chromium.launch(
             executable_path=str(executable),
             args=list(_ARGUMENTS),
             env={**os.environ, "HOME": home},  # some builds write a profile into the home directory at start
         )
         try:
-            yield browser
+            yield chromium
         finally:
-            browser.close()
+            chromium.close()
 
 
 def check(
@@ -163,9 +163,9 @@ def check(
     files = page_files(html_dir, pages)
     problems: list[Problem] = []
     anchors: dict[Path, set[str]] = {}
-    with _browser() as browser:
+    with browser() as chromium:
         for width in widths:
-            context = browser.new_context(viewport={"width": width, "height": 900})
+            context = chromium.new_context(viewport={"width": width, "height": 900})
             for path in files:
                 name = path.relative_to(html_dir).as_posix()
                 found = _look(context, path, anchors)
@@ -236,38 +236,3 @@ def _leads_somewhere(link: str, anchors: dict[Path, set[str]]) -> bool:
         soup = BeautifulSoup(path.read_bytes(), "html.parser")
         anchors[path] = {str(tag["id"]) for tag in soup.find_all(id=True)}
     return unquote(fragment) in anchors[path]
-
-
-def screenshots(
-    html_dir: Path, out: Path, pages: Sequence[str] = ("intro",), widths: Sequence[int] = (1280, 390)
-) -> list[Path]:
-    """Photograph whole pages, charts and formulas drawn; returns the PNG files (``PAGE-WIDTH.png``).
-
-    Args:
-        html_dir: folder of the built pages.
-        out: folder for the pictures.
-        pages: names such as ``chapters/corpora``.
-        widths: widths of the window in pixels.
-
-    Raises:
-        GfmError: a page, the browser or playwright is missing.
-    """
-    files = page_files(html_dir, pages)
-    Path(out).mkdir(parents=True, exist_ok=True)
-    taken: list[Path] = []
-    with _browser() as browser:
-        for width in widths:
-            context = browser.new_context(viewport={"width": width, "height": 900})
-            for name, path in zip(pages, files, strict=True):
-                page = _open(context, path, [])
-                # A window as tall as the page: a full-page picture would resize it, and charts with it, meanwhile.
-                height = page.evaluate("document.querySelector('.bd-container')?.scrollHeight ?? 900")
-                page.set_viewport_size({"width": width, "height": int(height) + 300})
-                page.wait_for_function(f"({_CHARTS_PENDING})() + ({_MATH_PENDING})() === 0", timeout=_WAIT_MS)
-                target = Path(out) / f"{name.replace('/', '-')}-{width}.png"
-                page.wait_for_timeout(500)
-                page.screenshot(path=target)
-                taken.append(target)
-                page.close()
-            context.close()
-    return taken
