@@ -29,6 +29,8 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print rows as JSON; nothing else on standard output.")]
 Profile = Annotated[str, typer.Option(help="smoke, quick, long, colab, gpu or paper.")]
 Runs = Annotated[Path, typer.Option(help="Folder of token arrays and ensembles.")]
+Root = Annotated[Path, typer.Option(help="The book's repository.")]
+BookRuns = Annotated[Path | None, typer.Option(help="Folder of ensembles; default: runs/ of the repository.")]
 Seed = Annotated[int, typer.Option(help="Seed of splits, order of windows and masks.")]
 Out = Annotated[Path | None, typer.Option(help="Folder that receives the rows (Parquet) and their provenance.")]
 Conditions = Annotated[
@@ -344,11 +346,9 @@ def build(
         typer.Option(help="corpus@tokenizer; repeat for several. Default: the book's three."),
     ] = None,
     chapter: Annotated[list[str] | None, typer.Option(help="Execute only this chapter; repeatable.")] = None,
-    root: Annotated[Path, typer.Option(help="The book's repository.")] = Path(),
+    root: Root = Path(),
     out: Annotated[Path, typer.Option(help="Folder for all that the build makes.")] = Path("_build"),
-    runs: Annotated[
-        Path | None, typer.Option(help="Folder of ensembles; default: runs/ of the repository.")
-    ] = None,
+    runs: BookRuns = None,
     seed: Seed = 42,
     record: Annotated[
         Path | None,
@@ -394,10 +394,8 @@ def run(
     engine: Annotated[
         str, typer.Option(help="local: this machine; ray: a node a report of the Ray cluster at RAY_ADDRESS.")
     ] = "local",
-    root: Annotated[Path, typer.Option(help="The book's repository.")] = Path(),
-    runs: Annotated[
-        Path | None, typer.Option(help="Folder of ensembles; default: runs/ of the repository.")
-    ] = None,
+    root: Root = Path(),
+    runs: BookRuns = None,
     seed: Seed = 42,
     json: Json = False,
 ) -> None:

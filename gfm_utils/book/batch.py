@@ -29,19 +29,12 @@ from gfm_utils.tokens.parallel import cores
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What a batch did.
+    """What a batch did."""
 
-    Attributes:
-        out: folder of the batch, with ``results.parquet`` and ``results.csv``.
-        outcomes: one a report of this command, in the order of the corpora.
-        commands: name of a report -> the command that makes just that.
-        html: front page of the comparison; None when no report stands.
-    """
-
-    out: Path
-    outcomes: list[Outcome]
-    commands: dict[str, str]
-    html: Path | None
+    out: Path  # folder of the batch, with results.parquet and results.csv
+    outcomes: list[Outcome]  # one a report of this command, in the order of the corpora
+    commands: dict[str, str]  # name of a report -> the command that makes just that
+    html: Path | None  # page of the comparison; None when no report stands
 
     @property
     def failed(self) -> list[Outcome]:

@@ -34,23 +34,14 @@ _INJECTED = "# Parameters\n"
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter of one run.
+    """One chapter of one run."""
 
-    Attributes:
-        name: of the chapter, and of its result table.
-        profile: the size of everything.
-        conditions: what the run compares, ``corpus@tokenizer`` each.
-        runs_dir: where token arrays and ensembles stand.
-        results_dir: where the result table goes.
-        seed: of splits, order of windows and masks.
-    """
-
-    name: str
-    profile: Profile
-    conditions: tuple[str, ...]
-    runs_dir: Path
-    results_dir: Path
-    seed: int
+    name: str  # of the chapter, and of its result table
+    profile: Profile  # the size of everything
+    conditions: tuple[str, ...]  # what the run compares, corpus@tokenizer each
+    runs_dir: Path  # where token arrays and ensembles stand
+    results_dir: Path  # where the result table goes
+    seed: int  # of splits, order of windows and masks
 
     @cached_property
     def corpora(self) -> list[Corpus]:

@@ -21,29 +21,17 @@ OnChapter = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What one report is made of.
+    """What one report is made of."""
 
-    Attributes:
-        name: of the report, and of its folder in ``out``.
-        corpus: registry name or absolute path.
-        conditions: ``corpus@tokenizer`` each, all of that corpus.
-        profile: name of the profile.
-        seed: of splits, order of windows and masks.
-        root: the book's repository.
-        out: folder of the batch.
-        runs_dir: folder of token arrays and ensembles.
-        asked: the conditions as they were asked for, some perhaps without a tokenizer; empty: ``conditions``.
-    """
-
-    name: str
-    corpus: str
-    conditions: tuple[str, ...]
-    profile: str
-    seed: int
-    root: Path
-    out: Path
-    runs_dir: Path
-    asked: tuple[str, ...] = ()
+    name: str  # of the report, and of its folder in ``out``
+    corpus: str  # registry name, absolute path or address
+    conditions: tuple[str, ...]  # corpus@tokenizer each, all of that corpus
+    profile: str  # name of the profile
+    seed: int  # of splits, order of windows and masks
+    root: Path  # the book's repository
+    out: Path  # folder of the batch
+    runs_dir: Path  # folder of token arrays and ensembles
+    asked: tuple[str, ...] = ()  # the conditions as they were asked for, some perhaps without a tokenizer
 
     @property
     def folder(self) -> Path:
@@ -53,33 +41,19 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a report, as ``report.json`` says it.
-
-    Attributes:
-        name: of the report.
-        corpus: registry name or absolute path.
-        conditions: ``corpus@tokenizer`` each.
-        profile: name of the profile.
-        seed: of splits, order of windows and masks.
-        state: ``done`` or ``failed``.
-        error: why it failed, a sentence.
-        notes: how the profile was fitted to the corpus, a sentence each.
-        seconds: that it took this time.
-        executed: chapters that were executed this time; the others had nothing changed.
-        killed: a process was killed: to try again may help.
-    """
+    """What became of a report, as ``report.json`` says it."""
 
     name: str
     corpus: str
     conditions: tuple[str, ...]
     profile: str
     seed: int
-    state: str
-    error: str | None = None
-    notes: tuple[str, ...] = ()
-    seconds: float = 0.0
-    executed: int = 0
-    killed: bool = False
+    state: str  # DONE or FAILED
+    error: str | None = None  # why it failed, a sentence
+    notes: tuple[str, ...] = ()  # how the profile was fitted to the corpus, a sentence each
+    seconds: float = 0.0  # that it took this time
+    executed: int = 0  # chapters that were executed this time; the others had nothing changed
+    killed: bool = False  # a process was killed: to try again may help
 
     @classmethod
     def of(cls, job: Job, state: str, **more: Any) -> "Outcome":

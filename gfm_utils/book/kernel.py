@@ -32,13 +32,14 @@ def private_jupyter(folder: Path) -> Iterator[None]:
     write_json(
         folder / "share" / "kernels" / KERNEL / "kernel.json",
         {
-            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            # its level of logging: no notice about TCP at every start
+            "argv": [
+                sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--IPKernelApp.log_level=40"
+            ],
             "display_name": "Python 3",
             "language": "python",
         },
-    )
-    with atomic(folder / "ipython" / "profile_default" / "ipython_kernel_config.py") as temporary:
-        temporary.write_text("c.IPKernelApp.log_level = 40  # no notice about TCP at every start\n")
+    )  # fmt: skip
     (folder / "runtime").mkdir(exist_ok=True)
     package = str(Path(gfm_utils.__file__).resolve().parent.parent)
     inherited = os.environ.get("PYTHONPATH")

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import papermill
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 from gfm_utils.errors import GfmError, unknown
@@ -52,6 +51,8 @@ def check_parameters(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         GfmError: the notebook does not declare a parameter, or declares it with a default that is no plain literal
             or is of another type than the value (a list: than its elements).
     """
+    import papermill  # which a chapter that runs does not need
+
     declared = papermill.inspect_notebook(str(path))
     changed: dict[str, Any] = {}
     for name, value in given.items():

@@ -16,26 +16,20 @@ from gfm_utils.files import atomic
 
 
 class Figure(NamedTuple):
-    """A chart of a result table.
-
-    Attributes:
-        draw: the chart.
-        caption: what it shows.
-        axis: it is left out of a table without rows on this axis.
-    """
+    """A chart of a result table."""
 
     draw: Callable[[pd.DataFrame], Any]
     caption: str
-    axis: str | None = None
+    axis: str | None = None  # it is left out of a table without rows on this axis
 
 
 class Section(NamedTuple):
-    """A chapter's charts, and the metrics of its table for people (``axis``: one column a position)."""
+    """A chapter's charts and its table for people."""
 
     title: str
     figures: tuple[Figure, ...]
-    metrics: tuple[str, ...]
-    axis: str | None = None
+    metrics: tuple[str, ...]  # of the table
+    axis: str | None = None  # of the table, one column a position
 
 
 #: By the name of the result table. Intervals are over the models that were named.
