@@ -17,10 +17,10 @@ from pathlib import Path
 import common
 import training
 from gpu import seconds_left
+from training import Plan
 
 from gfm_utils.ensembles import EnsembleSpec, device
-from gfm_utils.ensembles.probing import COMPILE_SECONDS, Plan
-from gfm_utils.ensembles.tasks import Task
+from gfm_utils.ensembles.member_job import MemberJob
 from gfm_utils.profiles import PROFILES, Profile, profile
 from gfm_utils.tokens import random_store
 
@@ -30,6 +30,8 @@ COMPILED = "gpu:speed-gpu"
 #: Tokens of the vocabularies of the book's conditions, special ones included.
 VOCABULARY = 261
 ALONE = "one member, plain"
+#: What compiling the steps takes, about.
+COMPILE_SECONDS = 60.0
 
 
 def cases_of(task: str, members: int) -> Iterator[tuple[str, Plan]]:
@@ -45,7 +47,7 @@ def cases_of(task: str, members: int) -> Iterator[tuple[str, Plan]]:
                 yield case, Plan(number, compiled)
 
 
-def measured(tasks: Sequence[Task], plan: Plan, size: Profile, seconds: float) -> dict[str, float]:
+def measured(tasks: Sequence[MemberJob], plan: Plan, size: Profile, seconds: float) -> dict[str, float]:
     """Unit -> value of members trained in a certain way, as many as a program has."""
     found = training.probe_of(tasks[: plan.together], plan, seconds)
     step = found.step_seconds / plan.together
@@ -64,7 +66,7 @@ def rows_of(task: str, folder: Path, seconds: float) -> Iterator[common.Row]:
     size = profile(task.removeprefix("gpu:speed-"))
     store = random_store(folder / size.name, VOCABULARY, size.window * size.batch * 16)
     spec = EnsembleSpec.of(store, size)
-    tasks = [Task(spec, store, seed, folder / f"member-{seed}") for seed in range(1, size.members + 1)]
+    tasks = [MemberJob(spec, store, seed, folder / f"member-{seed}") for seed in range(1, size.members + 1)]
     alone: dict[str, float] = {}
 
     def rows(case: str, plan: Plan) -> Iterator[common.Row]:

@@ -30,10 +30,9 @@ from gfm_utils import analyses, provenance, tables
 from gfm_utils.analyses.disagreement import disagreement_sums
 from gfm_utils.analyses.neighbours import compare_neighbours
 from gfm_utils.ensembles import Ensemble, device, plan_ensembles
-from gfm_utils.ensembles.packing import groups
-from gfm_utils.ensembles.probing import measure, train_as_planned
-from gfm_utils.ensembles.records import raise_diverged
-from gfm_utils.ensembles.tasks import Task
+from gfm_utils.ensembles.cost import measure
+from gfm_utils.ensembles.member_job import MemberJob, batch_members
+from gfm_utils.ensembles.training import train_members
 from gfm_utils.files import digest, sha256_of
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tokens import Condition, prepare
@@ -100,15 +99,15 @@ def prepare_all(options: argparse.Namespace) -> None:
             print(one.result(), flush=True)
 
 
-def tasks_of(ensemble: Ensemble) -> list[Task]:
-    return [Task(ensemble.spec, ensemble.store, member.seed, member.path) for member in ensemble.members]
+def tasks_of(ensemble: Ensemble) -> list[MemberJob]:
+    return [MemberJob(ensemble.spec, ensemble.store, member.seed, member.path) for member in ensemble.members]
 
 
 def steps_that_fit(conditions: Sequence[str], size: Profile, runs: Path, seconds: float) -> int:
     """Steps of a member for which all trainings take about so long, from some steps of the first condition."""
     (ensemble,) = plan_ensembles(conditions[:1], size, runs, SEED)
-    programs = groups(tasks_of(ensemble), device())
-    each = len(programs) * measure(programs[0], device(), brief=True).step_seconds
+    programs = batch_members(tasks_of(ensemble), device())
+    each = len(programs) * measure(programs[0], device()).step_seconds
     fit = min(size.steps_taken, max(FEWEST_STEPS, int(seconds / len(conditions) / each)))
     print(f"a step of all members of a condition takes {1e3 * each:.1f} ms", flush=True)
     return fit - fit % 10 ** max(0, len(str(fit)) - 2)  # a round number, if it is large
@@ -169,8 +168,9 @@ def trained(condition: str, size: Profile, runs: Path) -> Ensemble:
         GfmError: a member diverged.
     """
     (ensemble,) = plan_ensembles([condition], size, runs, SEED)
-    for group in groups(tasks_of(ensemble), device()):
-        raise_diverged(train_as_planned(group, device(), notice=print), len(ensemble.members))
+    for group in batch_members(tasks_of(ensemble), device()):
+        for diverged in train_members(group, device(), lambda *told: print(*told) if len(told) == 1 else None):
+            raise diverged
     return ensemble
 
 

@@ -35,8 +35,8 @@ from gfm_utils.ensembles import (
     train_planned,
 )
 from gfm_utils.ensembles.batches import batches
-from gfm_utils.ensembles.learners import learner
 from gfm_utils.ensembles.presets import Preset
+from gfm_utils.ensembles.train_step import trainer
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import DEFAULT_CONDITIONS, Profile, profile
 
@@ -87,14 +87,14 @@ def training_times(ensembles: Mapping[str, Ensemble]) -> Iterator[Row]:
     """Processor seconds that the steps of a member take, the least of some rounds, each of all recipes in turn."""
     torch.set_num_threads(1)
     best = dict.fromkeys(ensembles, np.inf)
-    learners = {name: learner(one.spec, [1], "cpu") for name, one in ensembles.items()}
+    trainers = {name: trainer(one.spec, [1], "cpu") for name, one in ensembles.items()}
     for _ in range(ROUNDS):
         for name, one in ensembles.items():
-            learners[name].model.train()
+            trainers[name].model.train()
             given = [batch.inputs() for batch in islice(batches(one.store, one.spec, one.spec.seeds(1)), STEPS)]
             began = time.process_time()
             for step, inputs in enumerate(given):
-                learners[name].learn(step, inputs)
+                trainers[name].learn(step, inputs)
             best[name] = min(best[name], (time.process_time() - began) / STEPS)
     for name, seconds in best.items():
         base = {"condition": "all", "state": "trained", "metric": "training_time", "unit": "s"}

@@ -9,13 +9,13 @@ The peer needs the package ``accelerate`` (in the extra ``dev``).
 - ``train:bert-4m``, ``train:quick``: tokens per second over the ensemble on all cores; and the parts of the gain.
 - ``train:bert-20m``, ``train:packed-quick``: the same on one GPU, the second for five members in one program.
 - ``train:packing``: members in one program against one after the other, ours both and plain both, for the rule in
-  ``gfm_utils/ensembles/packing.py``; of the profile ``gpu`` also compiled.
+  ``gfm_utils/ensembles/member_job.py``; of the profile ``gpu`` also compiled.
 - ``train:bert-90m-mfu``: achieved floating-point operations over the measured rate of a large bfloat16 product of
   matrices, with the paper's model, window and batch, plain and compiled.
 - ``train:loss``: validation loss after 2,000 steps (``--loss-steps``) of the ``quick`` preset, ours and the peer's
   (no dropout in either), each over three seeds; the unit is bits per token, the noise is printed beside it.
 
-Ours is what `gfm train` would do (on a GPU the plan that its probe finds fastest); "our loop" is one member in
+Ours is what `gfm train` would do, without compiling; "our loop" is one member in
 one process, on a GPU step by step as they are recorded, not compiled. On a GPU our products of matrices are in
 float32 for ``quick``, as in its profile, and in bfloat16 for the others; the peer's are always in float32.
 A case that needs more memory than there is is told, and the others go on.
@@ -27,10 +27,10 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import common
@@ -38,12 +38,19 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from gfm_utils.ensembles import EnsembleSpec, build_model, device, learners, local, masked_logits, masked_windows
-from gfm_utils.ensembles.learners import work
-from gfm_utils.ensembles.packing import groups
+from gfm_utils.ensembles import (
+    EnsembleSpec,
+    build_model,
+    device,
+    masked_logits,
+    masked_windows,
+    multiprocess,
+    train_step,
+)
+from gfm_utils.ensembles.cost import Speed, measure, measure_program
+from gfm_utils.ensembles.member_job import BITS, MemberJob, batch_members, work
 from gfm_utils.ensembles.presets import parameters_of, preset
-from gfm_utils.ensembles.probing import Plan, Probe, measure, probe_plan, train_as_planned
-from gfm_utils.ensembles.tasks import BITS, Task
+from gfm_utils.ensembles.training import train_members
 from gfm_utils.entropy.sources import random_markov
 from gfm_utils.errors import GfmError, first_line
 from gfm_utils.profiles import Profile, profile
@@ -116,9 +123,9 @@ def prepared(case: Case, folder: Path) -> TokenStore:
     return prepare(Condition(str(path), case.tokenizer), case.profile(), folder / "runs")
 
 
-def tasks_of(case: Case, store: TokenStore, folder: Path, seeds: Sequence[int], **options: Any) -> list[Task]:
+def tasks_of(case: Case, store: TokenStore, folder: Path, seeds: Sequence[int], **options: Any) -> list[MemberJob]:
     spec = EnsembleSpec.of(store, case.profile(**options))
-    return [Task(spec, store, seed, folder / spec.key / f"member-{seed}") for seed in seeds]
+    return [MemberJob(spec, store, seed, folder / spec.key / f"member-{seed}") for seed in seeds]
 
 
 def trainer(
@@ -165,12 +172,30 @@ def peer_speed(case: Case, store: TokenStore, folder: Path, dropout: float, seco
 def our_speed(case: Case, store: TokenStore, folder: Path, seconds: float, **options: Any) -> float:
     """Tokens per second over the ensemble, as `gfm train` trains it."""
     tasks = tasks_of(case, store, folder, range(1, MEMBERS + 1), **options)
-    probes, workers, _ = local.probed(tasks, seconds)
-    each = 1 if device() == "cpu" else len(groups(tasks, "cuda")[0])
-    return workers * each * case.batch * case.window / probes[tasks[0].spec.key].step_seconds
+    speeds, workers, _ = multiprocess.measured_speeds(tasks, seconds)
+    each = 1 if device() == "cpu" else len(batch_members(tasks, "cuda")[0])
+    return workers * each * case.batch * case.window / speeds[tasks[0].spec.key].step_seconds
 
 
-def probe_of(tasks: Sequence[Task], plan: Plan, seconds: float) -> Probe:
+class Plan(NamedTuple):
+    """How members are trained: so many of them in one program, with compiled steps or without."""
+
+    together: int = 1
+    compiled: bool = False
+
+
+def probe_plan(tasks: Sequence[MemberJob], plan: Plan, where: str, seconds: float) -> Speed:
+    """Cost of members trained in this process on a GPU in a certain way.
+
+    Raises:
+        torch.OutOfMemoryError: a program needs more memory than the GPU has.
+    """
+    program = tasks[: plan.together]
+    speed = measure_program(program, where, seconds, program[0].spec.batch, plan.compiled)
+    return replace(speed, step_seconds=speed.step_seconds * -(-len(tasks) // plan.together))
+
+
+def probe_of(tasks: Sequence[MemberJob], plan: Plan, seconds: float) -> Speed:
     """Cost of members trained in this process in a certain way; on a CPU, which knows one way, of the first alone.
 
     Raises:
@@ -189,7 +214,7 @@ def probe_of(tasks: Sequence[Task], plan: Plan, seconds: float) -> Probe:
         raise GfmError(f"steps are not compiled: {first_line(error)}") from error
 
 
-def planned_speed(tasks: Sequence[Task], plan: Plan, seconds: float) -> float:
+def planned_speed(tasks: Sequence[MemberJob], plan: Plan, seconds: float) -> float:
     """Tokens per second over the members that ``probe_of`` measures."""
     members = 1 if device() == "cpu" else len(tasks)
     return members * tasks[0].spec.batch * tasks[0].spec.window / probe_of(tasks, plan, seconds).step_seconds
@@ -214,7 +239,7 @@ def speed_rows(task: str, case: Case, folder: Path, seconds: float) -> Iterator[
     peer, alone, ours = (partial(way, case, store, folder) for way in (peer_speed, alone_speed, our_speed))
 
     def everywhere() -> float:
-        with mock.patch.object(learners, "masked_logits", all_logits):
+        with mock.patch.object(train_step, "masked_logits", all_logits):
             return alone(seconds)
 
     ways: dict[str, Callable[[], float]] = {
@@ -255,9 +280,9 @@ def packing_rows(task: str, folder: Path, seconds: float) -> Iterator[common.Row
         (QUICK, False), (GPU_PROFILE, False), (BERT_4M, False), (BERT_20M, False), (GPU_PROFILE, True)
     ):  # fmt: skip
         store = prepared(case, folder)
-        size = parameters_of(case.preset, store.vocabulary, case.window)
         how = "compiled" if compiled else "plain"
-        name = f"{case.preset}, {how}: {work(size, case.batch * case.window):.1e} operations a step"
+        operations = work(EnsembleSpec.of(store, case.profile()), case.batch * case.window)
+        name = f"{case.preset}, {how}: {operations:.1e} operations a step"
         yield from common.if_it_fits(name, packed_rows(task, name, case, store, folder, compiled, seconds))
 
 
@@ -330,7 +355,8 @@ def loss_rows(task: str, folder: Path, steps: int) -> Iterator[common.Row]:
     ids, positions, targets = (torch.from_numpy(array).to(device()) for array in held_out)
     ours: list[float] = []
     theirs: list[float] = []
-    train_as_planned(tasks, device())
+    for group in batch_members(tasks, device()):
+        train_members(group, device())
     for made in tasks:
         made_by_us = build_model(QUICK.preset, store.vocabulary, QUICK.window, 1)
         models = [made_by_us.from_pretrained(made.path)]

@@ -15,7 +15,7 @@ import pytest
 
 from gfm_utils import book, cli, provenance, tables
 from gfm_utils.book import jobs
-from gfm_utils.ensembles import local
+from gfm_utils.ensembles import multiprocess
 from gfm_utils.ensembles.checks import Check
 from gfm_utils.entropy.sources import uniform
 from gfm_utils.tables import COLUMNS
@@ -137,15 +137,15 @@ def test_an_unknown_engine_is_refused_before_any_work(run, toy_fasta, tmp_path):
 
 
 def test_a_dry_run_gives_rows_and_trains_nothing(run, toy_fasta, tmp_path, monkeypatch):
-    """The probe runs in a thread here; in processes of its own it runs before every training."""
+    """The measurement runs in a thread here, else in processes."""
 
     @contextmanager
     def pool(tasks):
         with ThreadPoolExecutor(1) as executor:
-            yield local._Pool(executor, None, "cpu", 1)
+            yield multiprocess._Pool(executor, None, "cpu", 1)
 
-    monkeypatch.setattr(local, "_pool", pool)
-    monkeypatch.setattr(local, "_barrier", threading.Barrier(1))
+    monkeypatch.setattr(multiprocess, "_pool", pool)
+    monkeypatch.setattr(multiprocess, "_barrier", threading.Barrier(1))
     arguments = ["train", f"{toy_fasta}@kmer2", "--profile", "smoke", "--members", "1", "--runs", tmp_path]
     status, out, _ = run(*arguments, "--dry-run", "--devices", "3", "--json")
     rows = json.loads(out)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from gfm_utils.ensembles.probing import Plan, Probe
+from gfm_utils.ensembles.cost import Speed
 from gfm_utils.tables import COLUMNS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -130,7 +130,7 @@ def probed(gpu, monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         if plan.compiled:
             raise RuntimeError("no compiler\nat all")
-        return Probe(0.01 * len(tasks) / plan.together, 1, 10**9, True, plan)
+        return Speed(0.01 * len(tasks) / plan.together, 1, 10**9, True)
 
     for module in (training, gpu_speeds):
         monkeypatch.setattr(module, "device", lambda: "cuda")
@@ -140,6 +140,7 @@ def probed(gpu, monkeypatch):
 
 def test_speeds_of_each_plan_and_what_does_not_run_is_told(probed, tmp_path, capsys):
     import gpu_speeds
+    from training import Plan
 
     rows = list(gpu_speeds.rows_of("gpu:speed-gpu", tmp_path, 0.1))
     assert [(one["case"], one["unit"]) for one in rows[4:6]] == [
@@ -153,6 +154,7 @@ def test_speeds_of_each_plan_and_what_does_not_run_is_told(probed, tmp_path, cap
 
 def test_packing_compares_plans_and_goes_on_without_memory(probed, tmp_path, monkeypatch, capsys):
     import training
+    from training import Plan
 
     monkeypatch.setattr(training, "BASES", 400_000)
     rows = list(training.packing_rows("train:packing", tmp_path, 0.1))

@@ -19,8 +19,8 @@ CLUSTER = 5
 def paper_costs() -> pd.DataFrame:
     """Result table of what one condition at the paper's size would cost on this machine, and on some like it.
 
-    A probe of some seconds. The metrics are those of ``cost_table``; the condition is ``random``, for the tokens
-    of the probe are.
+    Measured for some seconds. The metrics are those of ``cost_table``; the condition is ``random``, as the tokens
+    are.
     """
     cost = expected_cost("paper", PAPER_VOCABULARY, CLUSTER)
     return cost_table([cost])

@@ -18,7 +18,7 @@ from gfm_utils.book.jobs import DONE, Job, Outcome, check_report, make_report, r
 from gfm_utils.book.notebooks import chapter_paths
 from gfm_utils.book.workers import Make, Tell, run_local
 from gfm_utils.ensembles import device, engine_named
-from gfm_utils.ensembles.fitting import fitting_tokenizer
+from gfm_utils.ensembles.shrink_profile import fitting_tokenizer
 from gfm_utils.errors import GfmError, sentence_of
 from gfm_utils.files import atomic, check_writable, locked
 from gfm_utils.profiles import profile as profile_named

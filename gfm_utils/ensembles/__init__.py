@@ -15,7 +15,8 @@ from gfm_utils.ensembles.ensemble import (
     train_ensembles,
     train_planned,
 )
-from gfm_utils.ensembles.local import device
+from gfm_utils.ensembles.member_job import log_spaced
+from gfm_utils.ensembles.multiprocess import device
 from gfm_utils.ensembles.predictions import (
     Predictions,
     masked_test_tokens,
@@ -31,8 +32,6 @@ from gfm_utils.ensembles.presets import (
     without_layers,
 )
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.tasks import log_spaced
-from gfm_utils.ensembles.training import provenance
 
 __all__ = [
     "ENGINES",
@@ -58,7 +57,6 @@ __all__ = [
     "plan_ensembles",
     "predictions",
     "predictions_of",
-    "provenance",
     "train_ensembles",
     "train_planned",
     "windows_at_once",

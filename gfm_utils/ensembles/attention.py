@@ -22,8 +22,8 @@ def flash(
 ) -> torch.Tensor:
     """Attention by FlashAttention (bfloat16): (n, heads, tokens, width of a head) each -> the same."""
     attend = torch.ops.aten._scaled_dot_product_flash_attention
-    found: torch.Tensor = attend(query, key, value, dropout, False, False, scale=scale)[0]
-    return found
+    attended: torch.Tensor = attend(query, key, value, dropout, False, False, scale=scale)[0]
+    return attended
 
 
 def efficient(
@@ -31,8 +31,8 @@ def efficient(
 ) -> torch.Tensor:
     """Attention by the memory-efficient kernel (any precision), with all that a gradient needs: as ``flash``."""
     attend = torch.ops.aten._scaled_dot_product_efficient_attention
-    found: torch.Tensor = attend(query, key, value, None, True, dropout, False, scale=scale)[0]
-    return found
+    attended: torch.Tensor = attend(query, key, value, None, True, dropout, False, scale=scale)[0]
+    return attended
 
 
 def plain(
@@ -57,10 +57,10 @@ def kernel_for(device: str, precision: torch.dtype, head: int) -> str:
         head: width of a head.
     """
     tensor = torch.empty((1, 1, 64, head), device=device, dtype=precision, requires_grad=True)
-    given = SDPAParams(tensor, tensor, tensor, None, 0.0, False, False)
-    if head % 8 == 0 and precision != torch.float32 and can_use_flash_attention(given):
+    parameters = SDPAParams(tensor, tensor, tensor, None, 0.0, False, False)
+    if head % 8 == 0 and precision != torch.float32 and can_use_flash_attention(parameters):
         return flash.__name__
-    return efficient.__name__ if can_use_efficient_attention(given) else plain.__name__
+    return efficient.__name__ if can_use_efficient_attention(parameters) else plain.__name__
 
 
 def use(model: Any, kernel: str) -> None:

@@ -8,9 +8,7 @@ import numpy.typing as npt
 import torch
 
 from gfm_utils.ensembles.specification import EnsembleSpec, Seeds
-from gfm_utils.errors import GfmError
 from gfm_utils.tokens import (
-    PARTS,
     SPECIAL,
     TokenStore,
     choose_independently,
@@ -65,21 +63,6 @@ class Batch:
         )
 
 
-def check_windows(store: TokenStore, spec: EnsembleSpec) -> None:
-    """Refuse a corpus that has too little for one batch, or for validation or test.
-
-    Raises:
-        GfmError: a part has too few windows; the message says which and what to do.
-    """
-    for part in PARTS:
-        count = len(store.window_starts(part, spec.window))
-        if part == "train" and count < spec.batch:
-            raise GfmError(
-                f"corpus of {spec.condition!r} is too short: its training part has {count} windows of "
-                f"{spec.window} tokens, fewer than one batch of {spec.batch}; give a longer corpus"
-            )
-
-
 def batches(store: TokenStore, spec: EnsembleSpec, seeds: Seeds, start: int = 0) -> Iterator[Batch]:
     """The batches of the steps from ``start`` on: seeded order, seeded masks, epoch after epoch.
 
@@ -92,11 +75,7 @@ def batches(store: TokenStore, spec: EnsembleSpec, seeds: Seeds, start: int = 0)
         spec: what all members share.
         seeds: of the member.
         start: the first step, counted from 0.
-
-    Raises:
-        GfmError: the training part has fewer windows than one batch.
     """
-    check_windows(store, spec)
     starts, tokens = store.window_starts("train", spec.window), store.tokens("train")
     per_epoch = len(starts) // spec.batch if spec.drop_last else -(-len(starts) // spec.batch)
     order = np.zeros(0, np.int64)
@@ -139,7 +118,7 @@ def masked_windows(
         seed: of the masks.
 
     Returns:
-        Masked ids (n, window), positions (n, m), true tokens there (n, m), offsets of the windows (n,).
+        MaskedLoss ids (n, window), positions (n, m), true tokens there (n, m), offsets of the windows (n,).
     """
     starts = store.window_starts(part, window)
     chosen = evenly_spaced(len(starts), count)

@@ -7,7 +7,7 @@ import subprocess
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -48,8 +48,8 @@ class Check:
     needed: bool = False
 
     def __str__(self) -> str:
-        told = f"{self.detail}: {self.advice}" if self.advice else self.detail
-        return f"{self.state:<6}  {self.name:<26}  {told}"
+        detail = f"{self.detail}: {self.advice}" if self.advice else self.detail
+        return f"{self.state:<6}  {self.name:<26}  {detail}"
 
     @property
     def stops_training(self) -> bool:
@@ -58,9 +58,7 @@ class Check:
 
     def row(self) -> dict[str, str]:
         """For machines."""
-        return {"check": self.name} | {
-            key: value for key, value in asdict(self).items() if key not in ("name", "needed")
-        }
+        return {"check": self.name, "state": self.state, "detail": self.detail, "advice": self.advice}
 
 
 class Driver(NamedTuple):
@@ -93,23 +91,23 @@ def driver() -> Driver:
 
 def versions() -> list[Check]:
     """Versions of what training rests on; and whether they are those that the package asks for."""
-    found = {name: version(name) for name in PACKAGES} | {"torch": torch.__version__}  # that names its build, too
-    told = ", ".join([f"Python {platform.python_version()}", *(f"{name} {found[name]}" for name in PACKAGES)])
-    told += f", CUDA {torch.version.cuda}" if torch.version.cuda else ""
-    told += f", NVIDIA driver {number}" if (number := driver().version) else ""
-    wrong = [one for one in _asked() if one.name in found and not one.specifier.contains(found[one.name], True)]
+    installed = {name: version(name) for name in PACKAGES}
+    installed["torch"] = torch.__version__  # that names its build, too
+    detail = ", ".join(
+        [f"Python {platform.python_version()}", *(f"{name} {installed[name]}" for name in PACKAGES)]
+        + ([f"CUDA {torch.version.cuda}"] if torch.version.cuda else [])
+        + ([f"NVIDIA driver {number}"] if (number := driver().version) else [])
+    )
+    asked: list[Requirement] = []
+    with suppress(PackageNotFoundError):  # it runs from a folder without being installed
+        asked = [Requirement(line) for line in requires("gfm_utils") or []]
+    wrong = [
+        one for one in asked if one.name in installed and not one.specifier.contains(installed[one.name], True)
+    ]
     if not wrong:
-        return [Check("versions", "ok", told)]
+        return [Check("versions", "ok", detail)]
     advice = "pip install " + " ".join(f"'{one.name}{one.specifier}'" for one in wrong)
-    return [Check("versions", "broken", told, advice)]  # whether training works all the same, other checks say
-
-
-def _asked() -> list[Requirement]:
-    """What the package asks for; nothing if it runs from a folder without being installed."""
-    try:
-        return [Requirement(line) for line in requires("gfm_utils") or []]
-    except PackageNotFoundError:
-        return []
+    return [Check("versions", "broken", detail, advice)]  # whether training works all the same, other checks say
 
 
 def devices() -> list[Check]:
@@ -124,42 +122,36 @@ def devices() -> list[Check]:
         return [Check("device", "slow", f"no GPU that answers ({complaint}): {instead}", advice)]
     if not names:
         return [Check("device", "ok", f"no GPU: {instead}")]
-    found = f"{names[0]} is not used, {instead}"
+    unused = f"{names[0]} is not used, {instead}"
     if (hidden := os.environ.get("CUDA_VISIBLE_DEVICES")) in ("", "-1"):
-        return [Check("device", "slow", f"{found}: CUDA_VISIBLE_DEVICES is {hidden!r}", "unset it to use the GPU")]
-    reason = _why_unused()
-    return [Check("device", "broken", f"{found}: {reason}", _advice_unused(reason))]  # training works: on the CPU
-
-
-def _why_unused() -> str:
-    """Why torch cannot use a GPU."""
+        return [
+            Check("device", "slow", f"{unused}: CUDA_VISIBLE_DEVICES is {hidden!r}", "unset it to use the GPU")
+        ]
+    reason = "torch finds no GPU"
     try:
         torch.cuda.init()
     except Exception as error:
-        return first_line(error)
-    return "torch finds no GPU"
-
-
-def _advice_unused(reason: str) -> str:
-    """What to do about a GPU that torch cannot use."""
+        reason = first_line(error)
     if torch.version.cuda is None:
-        return f"install a build of torch for CUDA instead of {torch.__version__}, see {_BUILDS}"
-    if "too old" in reason:
-        return f"update the NVIDIA driver, or install a build of torch for an earlier CUDA, see {_BUILDS}"
-    return "give the container the GPU (docker run --gpus all), or install the NVIDIA driver anew"
+        advice = f"install a build of torch for CUDA instead of {torch.__version__}, see {_BUILDS}"
+    elif "too old" in reason:
+        advice = f"update the NVIDIA driver, or install a build of torch for an earlier CUDA, see {_BUILDS}"
+    else:
+        advice = "give the container the GPU (docker run --gpus all), or install the NVIDIA driver anew"
+    return [Check("device", "broken", f"{unused}: {reason}", advice)]  # training works: on the CPU
 
 
 def _gpu(index: int) -> Check:
     name, about = f"gpu {index}", torch.cuda.get_device_properties(index)
     free, total = torch.cuda.mem_get_info(index)
     room = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"
-    told = f"{about.name}, compute capability {about.major}.{about.minor}, {room}"
+    detail = f"{about.name}, compute capability {about.major}.{about.minor}, {room}"
     if (about.major, about.minor) < BFLOAT16_CAPABILITY:
-        told += "; no bfloat16 units and no FlashAttention, which need 8.0"
-        return Check(name, "slow", told, "train with a profile in float32 (colab)")
+        detail += "; no bfloat16 units and no FlashAttention, which need 8.0"
+        return Check(name, "slow", detail, "train with a profile in float32 (colab)")
     if free < LITTLE_MEMORY:
-        return Check(name, "slow", told, "nvidia-smi says which processes have the memory")
-    return Check(name, "ok", told)
+        return Check(name, "slow", detail, "nvidia-smi says which processes have the memory")
+    return Check(name, "ok", detail)
 
 
 def folder(name: str, place: Callable[[], Path], advice: str) -> Check:
@@ -172,20 +164,15 @@ def folder(name: str, place: Callable[[], Path], advice: str) -> Check:
     """
     try:
         path = place().absolute()
-        free = _free_after_writing(path)
-    except OSError as error:
-        return Check(name, "broken", _unwritable(error), advice, needed=True)
-    told = f"{path}, {free / 1e9:.1f} GB free"
+        check_writable(path)
+        free = shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
+    except OSError as refused:
+        return Check(name, "broken", _unwritable(refused), advice, needed=True)
+    detail = f"{path}, {free / 1e9:.1f} GB free"
     if free < LITTLE_DISK:
         state: State = "slow" if free >= LITTLE_DISK / 10 else "broken"
-        return Check(name, state, told, f"make room, or {advice}", needed=True)
-    return Check(name, "ok", told)
-
-
-def _free_after_writing(path: Path) -> int:
-    """Free bytes of a folder's disk, after a file was written there and removed."""
-    check_writable(path)
-    return shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
+        return Check(name, state, detail, f"make room, or {advice}", needed=True)
+    return Check(name, "ok", detail)
 
 
 def _unwritable(refused: OSError) -> str:

@@ -1,15 +1,45 @@
-"""What training will cost: time, memory, disk and device-hours, from the probes of its conditions."""
+"""What training costs: the speed of some steps on this device, measured in seconds, and what follows from it."""
 
+import gc
 import heapq
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 
-from gfm_utils.ensembles.probing import Probe
-from gfm_utils.ensembles.states import KEPT
-from gfm_utils.ensembles.tasks import Task, log_spaced, measured_steps
+import torch
 
+from gfm_utils.ensembles.member_job import MemberJob, log_spaced, measured_steps, too_large
+from gfm_utils.ensembles.specification import EnsembleSpec
+from gfm_utils.ensembles.train_step import PLAIN_STEPS, Inputs, is_gpu
+from gfm_utils.ensembles.training import Training
+from gfm_utils.ensembles.training_state import KEPT
+
+#: The speed of one condition is measured for about so long.
+SECONDS = 3.0
+#: On a CPU a measurement holds no more than this for the backward pass, and reads fewer windows a step if it must.
+CPU_BYTES = 2**30
 #: A forward pass is about this share of a step (forward, backward, and the optimiser's update).
 FORWARD_SHARE = 1 / 3
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Measured cost of training the members of a group.
+
+    Attributes:
+        step_seconds: time of a step of all of them.
+        weight_bytes: memory of the weights of one.
+        memory_bytes: device memory of what is in training at once.
+        memory_measured: whether ``memory_bytes`` is what was reserved at the most (CUDA), or estimated: on a CPU
+            weights, gradients and two moments, and what the forward pass of a batch keeps for the backward pass;
+            on a GPU that has not enough memory, from part of a batch.
+    """
+
+    step_seconds: float
+    weight_bytes: int
+    memory_bytes: int
+    memory_measured: bool
 
 
 @dataclass(frozen=True)
@@ -43,32 +73,144 @@ class Cost:
     disk_bytes: int
 
 
-def remaining_seconds(program: Sequence[Task], probes: Mapping[str, Probe]) -> float:
+def measure(group: Sequence[MemberJob], device: str, seconds: float = SECONDS) -> Speed:
+    """Take some steps of the training of some members, not compiled, and write nothing.
+
+    Where a GPU has no memory for all of them as one program, they are taken in parts; where it has none for the
+    batch of one, or where a CPU would take too long over it, a part of the batch is read and the time scaled by
+    the windows, but for the optimiser's part.
+
+    Args:
+        group: members that one process trains.
+        device: ``cpu`` or ``cuda``.
+        seconds: that it takes, about.
+
+    Raises:
+        GfmError: a step of one window needs more memory than the device has.
+    """
+    members, windows = len(group), group[0].spec.batch
+    while True:
+        try:
+            speed = measure_program(group[:members], device, seconds, windows)
+            return replace(speed, step_seconds=speed.step_seconds * -(-len(group) // members))
+        except torch.OutOfMemoryError as error:
+            if members == windows == 1:
+                raise too_large(group[0]) from error
+        members, windows = (-(-members // 2), windows) if members > 1 else (1, -(-windows // 2))
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def measure_program(
+    program: Sequence[MemberJob], device: str, seconds: float, windows: int, compiled: bool = False
+) -> Speed:
+    """The speed of members as one program, whose steps read so many windows of each batch.
+
+    Raises:
+        torch.OutOfMemoryError: a step needs more memory than the device has.
+    """
+    spec = program[0].spec
+    endless = spec.model_copy(update={"steps": 10**9 + spec.steps})
+    training = Training([replace(job, spec=endless) for job in program], device, compiled=compiled)
+    training.trainer.model.train()
+    on_gpu, batch = is_gpu(device), spec.batch
+    wait = torch.cuda.synchronize if on_gpu else _no_wait
+    weights = sum(parameter.nbytes for parameter in training.trainer.model.parameters())
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    with closing(training.inputs()) as stream:
+        kept = 0
+        if not on_gpu:
+            kept, one = _kept_bytes(training, stream)
+            windows = max(1, min(windows, CPU_BYTES // kept, int(seconds / 3 / one)))
+        _step_seconds(training, stream, windows, PLAIN_STEPS + 2 if on_gpu else 1, wait)  # what is done once
+        steps, step = 1, _step_seconds(training, stream, windows, 1, wait)
+        while step * steps < seconds / 3:
+            steps *= 2
+            step = _step_seconds(training, stream, windows, steps, wait)
+    memory = 4 * weights * len(program) + kept * batch
+    if on_gpu:
+        peak = torch.cuda.max_memory_reserved()
+        memory = peak + max(0, peak - 4 * weights) * (batch - windows) // windows
+    if windows < batch:  # what does not depend on the batch must not be scaled with it
+        fixed = _update_seconds(training, wait)
+        step = fixed + max(step - fixed, 0.0) * batch / windows
+    return Speed(step, weights, memory, memory_measured=on_gpu and windows == batch)
+
+
+def _no_wait() -> None:
+    """A CPU's steps are over when they return."""
+
+
+def _step_seconds(
+    training: Training, stream: Iterator[Inputs], windows: int, steps: int, wait: Callable[[], None]
+) -> float:
+    """Time of a step on the first windows of each batch; a GPU is waited for at the end of all, as in training."""
+    began = time.perf_counter()
+    for _ in range(steps):
+        inputs = next(stream)
+        if windows < inputs[0].shape[-2]:
+            ids, positions, targets = (tensor[..., :windows, :].clone() for tensor in inputs)
+            inputs = ids, positions, targets
+        training.trainer.learn(training.step, inputs)
+        training.step += 1
+    wait()
+    return (time.perf_counter() - began) / steps
+
+
+def _update_seconds(training: Training, wait: Callable[[], None]) -> float:
+    """Time of the optimiser's part of a step."""
+    for parameter in training.trainer.parameters.values():
+        parameter.grad = torch.zeros_like(parameter)
+    wait()
+    began = time.perf_counter()
+    training.trainer.update()
+    wait()
+    return time.perf_counter() - began
+
+
+def _kept_bytes(training: Training, stream: Iterator[Inputs]) -> tuple[int, float]:
+    """Memory that the forward pass of one window keeps for the backward pass, weights apart; and its seconds."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in training.trainer.parameters.values()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        seconds = _step_seconds(training, stream, 1, 1, _no_wait)
+    return max(1, sum(kept.values())), seconds
+
+
+def remaining_seconds(program: Sequence[MemberJob], speeds: Mapping[str, Speed]) -> float:
     """Time to train the members of a program to their end.
 
     Args:
         program: members of one specification, equally far.
-        probes: key of the specification -> probe.
+        speeds: key of the specification -> speed.
     """
     spec, left = program[0].spec, program[0].steps_left
     if left == 0:
         return 0.0
     measured = sum(step > spec.steps - left for step in measured_steps(spec))
     validation = measured * FORWARD_SHARE * spec.validation_windows / spec.batch
-    return (left + validation) * probes[spec.key].step_seconds
+    return (left + validation) * speeds[spec.key].step_seconds
 
 
 def schedule(seconds: Sequence[float], workers: int) -> float:
-    """Time until all is done when each worker takes the next task as soon as it is free."""
+    """Time until all is done when each worker takes the next job as soon as it is free."""
     free = [0.0] * workers
-    for duration in seconds:
-        heapq.heappush(free, heapq.heappop(free) + duration)
+    for taken in seconds:
+        heapq.heappush(free, heapq.heappop(free) + taken)
     return max(free)
 
 
 def expected(
-    programs: Sequence[Sequence[Task]],
-    probes: Mapping[str, Probe],
+    programs: Sequence[Sequence[MemberJob]],
+    speeds: Mapping[str, Speed],
     workers: int,
     devices: int,
     start_seconds: float,
@@ -78,12 +220,12 @@ def expected(
     Args:
         programs: all members of a run, in the groups that are trained as one program; those that are trained
             already cost nothing.
-        probes: key of the specification -> probe, of those that are not.
+        speeds: key of the specification -> speed, of those that are not.
         workers: programs that one device runs at once.
         devices: number of devices.
         start_seconds: time that the processes take to start.
     """
-    by_condition: dict[str, list[Sequence[Task]]] = {}
+    by_condition: dict[str, list[Sequence[MemberJob]]] = {}
     for program in programs:
         by_condition.setdefault(program[0].spec.condition, []).append(program)
     if len(by_condition) > 1:
@@ -91,36 +233,38 @@ def expected(
     costs = []
     for condition, parts in by_condition.items():
         left = [program for program in parts if program[0].steps_left]
-        each = [remaining_seconds(program, probes) for program in left]
-        tasks = [task for program in left for task in program]
-        heaviest = max(
-            (probes[task.spec.key] for task in tasks), key=lambda probe: probe.memory_bytes, default=None
-        )
-        weights = [probes[task.spec.key].weight_bytes for task in tasks]
-        best = [task.spec.keep == "best" for task in tasks]  # kept beside the last in checkpoints and states
-        checkpoints = sum(
-            size * (len(log_spaced(task.spec.steps)) + more)
-            for task, size, more in zip(tasks, weights, best, strict=True)
-        )
+        if not left:
+            costs.append(Cost(condition, 0, 0, 0.0, devices, 0.0, 0.0, 0, False, 0))
+            continue
+        each = [remaining_seconds(program, speeds) for program in left]
+        specs = [job.spec for program in left for job in program]
+        heaviest = max((speeds[spec.key] for spec in specs), key=lambda speed: speed.memory_bytes)
         running = sum(sorted(map(len, left))[-workers * devices :])
-        copies = [size * (3 + more) for size, more in zip(weights, best, strict=True)]
-        states = running * KEPT * max(copies, default=0)
-        start = start_seconds if left else 0.0
         costs.append(
             Cost(
                 condition=condition,
-                members=len(tasks),
-                tokens=sum(task.spec.tokens_seen for task in tasks) // max(1, len(tasks)),
-                seconds=start + schedule(each, workers),
+                members=len(specs),
+                tokens=sum(spec.tokens_seen for spec in specs) // len(specs),
+                seconds=start_seconds + schedule(each, workers),
                 devices=devices,
-                seconds_on_devices=start + schedule(each, workers * devices),
+                seconds_on_devices=start_seconds + schedule(each, workers * devices),
                 device_seconds=sum(each) / workers,
-                memory_bytes=heaviest.memory_bytes if heaviest else 0,
-                memory_measured=heaviest is not None and heaviest.memory_measured,
-                disk_bytes=checkpoints + states,
+                memory_bytes=heaviest.memory_bytes,
+                memory_measured=heaviest.memory_measured,
+                disk_bytes=_disk_bytes(specs, speeds, running),
             )
         )
     return costs
+
+
+def _disk_bytes(specs: Sequence[EnsembleSpec], speeds: Mapping[str, Speed], running: int) -> int:
+    """Checkpoints of all members, and the saved states (weights, two moments) of those in training at once."""
+    total, largest = 0, 0
+    for spec in specs:
+        size, best = speeds[spec.key].weight_bytes, spec.keep == "best"  # the best is kept beside the last
+        total += size * (len(log_spaced(spec.steps)) + best)
+        largest = max(largest, size * (3 + best))
+    return total + running * KEPT * largest
 
 
 def duration(seconds: float) -> str:

@@ -3,42 +3,99 @@
 A check that fails in a way that nobody foresaw is broken, and the others still run.
 """
 
+import os
+import subprocess
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from torch.utils.benchmark import Timer
 
+from gfm_utils.ensembles.attention import kernel_for
 from gfm_utils.ensembles.checks import Check, devices, folder, versions
-from gfm_utils.ensembles.local import device
-from gfm_utils.ensembles.trials import (
-    PRECISIONS,
-    PRESETS_TRIED,
-    STEPS,
-    Deviation,
-    Trial,
-    Trials,
-    attention_trials,
-    compiler_failure,
-    copy_rate,
-    product_rate,
-)
+from gfm_utils.ensembles.member_job import MemberJob
+from gfm_utils.ensembles.multiprocess import device
+from gfm_utils.ensembles.presets import preset
+from gfm_utils.ensembles.specification import EnsembleSpec
+from gfm_utils.ensembles.train_step import PLAIN_STEPS, Tensors
+from gfm_utils.ensembles.training import Training
 from gfm_utils.errors import first_line
 from gfm_utils.files import cache_dir
+from gfm_utils.profiles import profile
+from gfm_utils.tokens import SPECIAL, TokenStore, random_store
 
-#: Largest deviation of attention that is rounding, relative to the largest number of a tensor.
-ATTENTION_TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
-#: The same for training. On a CPU it was 1e-6 in the loss and 6e-4 of the weights' way in float32 (weights off by
-#: 1e-6 from the start), 2e-4 and 4e-2 in bfloat16; with the wrong targets it is more than 5e-3 and the whole way.
-TRAINING_TOLERANCE = {"float32": Deviation(1e-4, 2e-2), "bfloat16": Deviation(5e-3, 2e-1)}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+#: The smallest presets, one of each way to attend: by transformers' interface with rotary positions, and BERT's.
+PRESETS_TRIED = ("modernbert-2x64", "bert-2x64")
+#: Steps of a trial: on a GPU some kernel by kernel, then some recorded.
+STEPS = PLAIN_STEPS + 3
 #: Seeds of the members that take steps in one program.
 WAYS = {"alone": (1,), "together": (1, 2)}
 #: Speed of copies to a GPU under which it would wait for its data, 10^9 bytes a second.
 SLOW_COPY = 1.0
+#: Bytes that are copied to a GPU, and the width of the matrices it multiplies.
+COPIED = 2**26
+WIDTH = 4096
+#: Seconds that compiling a function of one line may take, torch's import included.
+COMPILE_SECONDS = 45.0
+_COMPILED = """
+import sys, torch
+x = torch.ones(64, 64, device=sys.argv[1], requires_grad=True)
+try:
+    torch.compile(lambda x: (x.sin() * 2).sum(), dynamic=False)(x).backward()
+    assert torch.allclose(x.grad, 2 * x.cos(), atol=1e-4), "a compiled function gives wrong gradients"
+except Exception as error:
+    sys.exit(next(iter(str(error).splitlines()), type(error).__name__))
+"""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How far members are from the same members trained one by one, in float32, on the CPU: the furthest of them.
+
+    Attributes:
+        loss: largest relative difference at any step.
+        weights: length of the difference, relative to the length of the way that training moved the weights.
+        reason: on a GPU why no step was recorded as a CUDA graph, else empty.
+    """
+
+    loss: float
+    weights: float
+    reason: str = ""
+
+
+#: Largest deviation that is rounding. On a CPU it was 1e-6 in the loss and 6e-4 of the weights' way in float32
+#: (weights off by 1e-6 from the start), 2e-4 and 4e-2 in bfloat16; with the wrong targets it is more than 5e-3 and
+#: the whole way.
+TOLERANCE = {"float32": Deviation(1e-4, 2e-2), "bfloat16": Deviation(5e-3, 2e-1)}
+
+
+def compiler_failure(where: str, seconds: float = COMPILE_SECONDS) -> str:
+    """Why ``torch.compile`` does not work, or nothing: tried in a process of its own, without a cache.
+
+    Args:
+        where: ``cpu`` or ``cuda``.
+        seconds: that it may take.
+    """
+    with TemporaryDirectory() as temporary:
+        caches = {"TORCHINDUCTOR_CACHE_DIR": temporary, "TRITON_CACHE_DIR": f"{temporary}/triton"}
+        command = [sys.executable, "-c", _COMPILED, where]
+        try:
+            done = subprocess.run(
+                command, env=os.environ | caches, capture_output=True, text=True, timeout=seconds, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return f"compiling a function of one line took longer than {seconds:.0f} seconds"
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return "" if done.returncode == 0 else [f"the compiler ended with status {done.returncode}", *lines][-1]
 
 
 def examine(runs: Path, compiles: Callable[[str], str] = compiler_failure) -> Iterator[Check]:
@@ -87,73 +144,129 @@ def _advice(where: str, error: Exception | None = None) -> str:
 
 
 def attention(where: str) -> Check:
-    """The kernel of each precision, and whether it gives what the formula gives."""
-    used, failures = {}, []
-    broken = False
-    for precision, tolerance in ATTENTION_TOLERANCE.items():
-        used[precision], wrong = attention_trials(where, precision, tolerance)
-        broken |= used[precision] in wrong
-        failures += [f"{kernel} in {precision} does not work ({why})" for kernel, why in wrong.items()]
-    told = "; ".join([", ".join(f"{one}: {kernel}" for one, kernel in used.items()), *failures])
-    if broken:
-        return Check("attention", "broken", told, _advice(where), needed=True)
-    if where != "cpu" and "plain" in used.values():
-        return Check("attention", "slow", f"{told}; the formula is slower than a kernel", "update torch")
-    return Check("attention", "ok", told)
+    """The kernel of each precision; whether it gives what the formula gives, training shows."""
+    head = preset(PRESETS_TRIED[0]).head
+    kernels = {name: kernel_for(where, precision, head) for name, precision in PRECISIONS.items()}
+    detail = ", ".join(f"{precision}: {kernel}" for precision, kernel in kernels.items())
+    if where != "cpu" and "plain" in kernels.values():
+        return Check("attention", "slow", f"{detail}; the formula is slower than a kernel", "update torch")
+    return Check("attention", "ok", detail)
 
 
 def trainings(where: str) -> list[Check]:
     """Steps of one member, and of two as one program, in each precision of the device."""
-    found: list[Check] = []
+    checks: list[Check] = []
     threads = torch.get_num_threads()
     with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         torch.set_num_threads(1)  # so small a step only waits for more of them, longest where all cores are busy
         try:
-            trials = Trials(Path(temporary))
+            store = random_store(Path(temporary) / "tokens", vocabulary=64 + len(SPECIAL), tokens=20_000)
+            reference = cache(partial(take_steps, store, precision="float32", device="cpu"))
+
+            def row(way: str, precision: str, needed: bool) -> list[Check]:
+                tried = {}
+                for name in PRESETS_TRIED:
+                    steps = take_steps(store, name, WAYS[way], precision, where)
+                    tried[name] = deviation(steps, [reference(name, (seed,)) for seed in WAYS[way]])
+                return [training(f"training {way} {precision}", tried, TOLERANCE[precision], where, needed)]
+
             for precision, way in product(("float32",) if where == "cpu" else PRECISIONS, WAYS):
                 needed = where != "cpu" or way == "alone"  # on a CPU members are trained one by one
-                check = partial(_trained, trials, precision, way, where, needed)
-                found += _guarded(_training(way, precision), needed, where, check)
+                check = partial(row, way, precision, needed)
+                checks += _guarded(f"training {way} {precision}", needed, where, check)
         finally:
             torch.set_num_threads(threads)
-    return found
+    return checks
 
 
-def _training(way: str, precision: str) -> str:
-    return f"training {way} {precision}"
+@dataclass(frozen=True)
+class Steps:
+    """Steps that members took.
+
+    Attributes:
+        losses: bits per token, shape (steps, members).
+        before: weights of each member at the beginning.
+        after: and at the end.
+        reason: on a GPU why no step was recorded as a CUDA graph, else empty.
+    """
+
+    losses: torch.Tensor
+    before: list[Tensors]
+    after: list[Tensors]
+    reason: str
 
 
-def _trained(trials: Trials, precision: str, way: str, where: str, needed: bool) -> list[Check]:
-    tried = {preset: trials.trial(preset, precision, WAYS[way], where) for preset in PRESETS_TRIED}
-    return [training(_training(way, precision), tried, TRAINING_TOLERANCE[precision], where, needed)]
+def take_steps(store: TokenStore, name: str, seeds: Sequence[int], precision: str, device: str) -> Steps:
+    """Train for ``STEPS`` steps, members of several seeds as one program.
+
+    Args:
+        store: made-up tokens.
+        name: the preset.
+        seeds: of the members.
+        precision: ``float32``, or on a GPU ``bfloat16``.
+        device: ``cpu`` or ``cuda``.
+    """
+    spec = EnsembleSpec.of(store, profile("smoke").model_copy(update={"preset": name, "precision": precision}))
+    jobs = [MemberJob(spec, store, seed, store.path.parent / f"member-{seed}") for seed in seeds]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")  # a warning says why no step was recorded
+        training = Training(jobs, device)
+        trainer, losses = training.trainer, []
+        trainer.model.train()
+        before = [trainer.state(place)["weights"] for place in range(len(seeds))]
+        with closing(training.inputs()) as stream:
+            for step in range(STEPS):
+                trainer.learn(step, next(stream))
+                losses.append(trainer.loss.tolist())
+        after = [trainer.state(place)["weights"] for place in range(len(seeds))]
+    reason = ""
+    if trainer.on_gpu and trainer.graph is None:
+        reasons = [str(warning.message) for warning in caught if "CUDA graph" in str(warning.message)]
+        reason = next(iter(reasons), "no step was recorded as a CUDA graph")
+    return Steps(torch.tensor(losses), before, after, reason)
 
 
-def training(name: str, tried: Mapping[str, Trial], tolerance: Deviation, where: str, needed: bool) -> Check:
+def deviation(steps: Steps, references: Sequence[Steps]) -> Deviation:
+    """How far members are from references, one a member."""
+    losses = torch.cat([reference.losses for reference in references], dim=1)
+    ways = [
+        _distance(after, reference.after[0]) / _distance(reference.before[0], reference.after[0])
+        for after, reference in zip(steps.after, references, strict=True)
+    ]
+    furthest = float(torch.tensor(ways).max())  # not a number if one is none
+    return Deviation(float((steps.losses / losses - 1).abs().max()), furthest, steps.reason)
+
+
+def _distance(one: Tensors, other: Tensors) -> float:
+    """Between the weights of two members.
+
+    Without the biases of BERT's keys: these add the same to all scores of a softmax, so that their gradient is
+    rounding alone, which Adam takes for a direction like any other.
+    """
+    names = [name for name in other if not name.endswith("key.bias")]
+    return float(sum((one[name] - other[name]).double().square().sum() for name in names)) ** 0.5
+
+
+def training(name: str, tried: dict[str, Deviation], tolerance: Deviation, where: str, needed: bool) -> Check:
     """What trials of some presets say.
 
     Args:
         name: of the row.
-        tried: preset -> its trial.
+        tried: preset -> its deviation.
         tolerance: largest deviation that is rounding.
         where: the device.
         needed: whether training needs this.
     """
-    deviations = [one for trial in tried.values() for one in (trial.plain, trial.recorded) if one is not None]
-    right = all(one.loss <= tolerance.loss and one.weights <= tolerance.weights for one in deviations)
-    told = "; ".join(f"{preset} {_told(trial)}" for preset, trial in tried.items())
+    right = all(one.loss <= tolerance.loss and one.weights <= tolerance.weights for one in tried.values())
+    detail = "; ".join(
+        f"{preset} {STEPS} steps: loss off by {one.loss:.1g}, weights by {one.weights:.1g}"
+        for preset, one in tried.items()
+    )
     if not right:
-        return Check(name, "broken", f"other results than on the CPU: {told}", _advice(where), needed)
-    reason = next((trial.reason for trial in tried.values() if trial.reason), "")
-    if reason:
-        return Check(name, "slow", f"{reason}; {told}", "update torch and transformers", needed)
-    return Check(name, "ok", told)
-
-
-def _told(trial: Trial) -> str:
-    """Deviations of a trial: of the loss, and of the weights as a share of the way that they went."""
-    parts = [(f"{STEPS} steps" if trial.recorded is None else "kernel by kernel", trial.plain)]
-    parts += [] if trial.recorded is None else [("recorded", trial.recorded)]
-    return ", ".join(f"{way}: loss off by {one.loss:.1g}, weights by {one.weights:.1g}" for way, one in parts)
+        return Check(name, "broken", f"other results than on the CPU: {detail}", _advice(where), needed)
+    if reason := next((one.reason for one in tried.values() if one.reason), ""):
+        return Check(name, "slow", f"{reason}; {detail}", "update torch and transformers", needed)
+    return Check(name, "ok", detail)
 
 
 def compiler(failure: Future[str] | None) -> Check:
@@ -169,12 +282,34 @@ def compiler(failure: Future[str] | None) -> Check:
 def speed(where: str) -> Check:
     """Products of matrices in each precision, and copies from page-locked memory to the GPU."""
     rates, copies = {one: product_rate(where, one) for one in PRECISIONS}, copy_rate(where)
-    told = ", ".join(f"{one} {rate:.0f}" for one, rate in rates.items())
-    told = f"products of matrices: {told} TFLOP/s; copies to the GPU: {copies:.1f} GB/s"
+    detail = ", ".join(f"{one} {rate:.0f}" for one, rate in rates.items())
+    detail = f"products of matrices: {detail} TFLOP/s; copies to the GPU: {copies:.1f} GB/s"
     if not copies:
-        return Check("speed", "broken", f"{told}: what arrives is not what was sent", _advice(where), needed=True)
+        wrong = f"{detail}: what arrives is not what was sent"
+        return Check("speed", "broken", wrong, _advice(where), needed=True)
     if copies < SLOW_COPY:
-        return Check("speed", "slow", told, "see that no other process uses the GPU")
+        return Check("speed", "slow", detail, "see that no other process uses the GPU")
     if rates["bfloat16"] < rates["float32"]:
-        return Check("speed", "slow", f"{told}: bfloat16 saves no time", "train with a profile in float32 (colab)")
-    return Check("speed", "ok", told)
+        return Check(
+            "speed", "slow", f"{detail}: bfloat16 saves no time", "train with a profile in float32 (colab)"
+        )
+    return Check("speed", "ok", detail)
+
+
+def product_rate(device: str, precision: str, width: int = WIDTH, repeats: int = 10) -> float:
+    """Speed of products of square matrices, 10^12 operations a second."""
+    matrix = torch.ones((width, width), device=device, dtype=PRECISIONS[precision])
+    return 2e-12 * width**3 / Timer("matrix @ matrix", globals={"matrix": matrix}).timeit(repeats).mean
+
+
+def copy_rate(device: str, size: int = COPIED) -> float:
+    """Speed of copies from page-locked memory to the device, 10^9 bytes a second; 0 if what arrives is wrong."""
+    source = torch.arange(size // 4, dtype=torch.int32)
+    source = source if device == "cpu" else source.pin_memory()
+
+    def copy() -> torch.Tensor:
+        return source.to(device, non_blocking=True, copy=True)
+
+    if not torch.equal(copy().cpu(), source):
+        return 0.0
+    return 1e-9 * size / Timer("copy()", globals={"copy": copy}).timeit(5).mean

@@ -1,7 +1,6 @@
 """Ensembles on disk: found, or trained first."""
 
 import json
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,17 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from tqdm import tqdm
 from transformers import AutoModelForMaskedLM
 from transformers.utils import logging as transformers_logging
 
-from gfm_utils.ensembles import cluster, local
-from gfm_utils.ensembles.cost import Cost, expected
-from gfm_utils.ensembles.fitting import fit
-from gfm_utils.ensembles.packing import groups
-from gfm_utils.ensembles.probing import measure
+from gfm_utils.ensembles import cluster, multiprocess
+from gfm_utils.ensembles.cost import Cost, expected, measure
+from gfm_utils.ensembles.member_job import MemberJob, Tell, batch_members, checkpoint_path, log_spaced, missing_of
+from gfm_utils.ensembles.member_writer import Diverged
+from gfm_utils.ensembles.progress import TrainingBar
+from gfm_utils.ensembles.shrink_profile import shrink_profile
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.tasks import Task, checkpoint_path, log_spaced
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.files import write_json
 from gfm_utils.profiles import Profile, profile
@@ -31,7 +29,9 @@ transformers_logging.disable_progress_bar()  # a bar for every file read or writ
 State = Literal["trained", "untrained"]
 STATES: tuple[State, ...] = ("trained", "untrained")
 #: What trains members, by name: this machine alone, or a Ray cluster.
-ENGINES: dict[str, Callable[[Sequence[Task], bool], None]] = {"local": local.train, "ray": cluster.train}
+ENGINES: dict[str, Callable[[Sequence[MemberJob], Tell], list[Diverged]]] = {
+    "local": multiprocess.train, "ray": cluster.train,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def plan_ensembles(
 ) -> list[Ensemble]:
     """What ``train_ensembles`` with the same arguments would train: tokens are made, models are not.
 
-    A profile that the corpus cannot fill is fitted to it, see :mod:`gfm_utils.ensembles.fitting`.
+    A profile that the corpus cannot fill is fitted to it, see :mod:`gfm_utils.ensembles.shrink_profile`.
 
     Raises:
         GfmError: a corpus cannot be had, read or split, or is too small for a meaningful answer.
@@ -129,17 +129,17 @@ def plan_ensembles(
     ensembles = []
     for condition in [Condition.of(given) for given in conditions]:
         store = prepare(condition, size, runs_dir, seed)
-        fitted = fit(store, size)
-        spec = EnsembleSpec.of(store, fitted.profile, seed)
+        shrunk = shrink_profile(store, size)
+        spec = EnsembleSpec.of(store, shrunk.profile, seed)
         folder = Path(runs_dir) / f"{condition.slug}-{spec.key}"
         count = size.members if members is None else members
-        found = tuple(Member(folder / f"member-{index:02d}", index + 1) for index in range(count))
-        ensembles.append(Ensemble(spec, store, found, fitted.notes))
+        members_planned = tuple(Member(folder / f"member-{index:02d}", index + 1) for index in range(count))
+        ensembles.append(Ensemble(spec, store, members_planned, shrunk.notes))
     return ensembles
 
 
-def engine_named(name: str) -> Callable[[Sequence[Task], bool], None]:
-    """The engine of that name: a function of the members of a run and of whether to show progress.
+def engine_named(name: str) -> Callable[[Sequence[MemberJob], Tell], list[Diverged]]:
+    """The engine of that name: a function of the members of a run and of what hears how they get on.
 
     Raises:
         GfmError: no engine has that name.
@@ -197,15 +197,37 @@ def train_planned(ensembles: Sequence[Ensemble], progress: bool = True, engine: 
     Raises:
         GfmError: there is no such engine, or a member diverged (the others are trained).
     """
-    train = engine_named(engine)
     for ensemble in ensembles:
         folder = ensemble.members[0].path.parent
         write_json(folder / "spec.json", ensemble.spec.model_dump(mode="json"))
-    if progress and local.missing_of(_tasks(ensembles)):
-        for ensemble in ensembles:
-            for note in ensemble.notes:
-                tqdm.write(f"{ensemble.condition}: {note}", file=sys.stderr)
-    train(_tasks(ensembles), progress)
+    notes = [f"{ensemble.condition}: {note}" for ensemble in ensembles for note in ensemble.notes]
+    train_jobs(_jobs(ensembles), progress, engine, notes)
+
+
+def train_jobs(
+    jobs: Sequence[MemberJob], progress: bool = True, engine: str = "local", notes: Sequence[str] = ()
+) -> None:
+    """Train those of some members that are not trained yet.
+
+    Args:
+        jobs: all members of a run.
+        progress: show a progress bar, and sentences about the run.
+        engine: one of ``ENGINES``.
+        notes: sentences that are shown first.
+
+    Raises:
+        GfmError: there is no such engine, or a member diverged (the others are trained).
+    """
+    train, missing = engine_named(engine), missing_of(jobs)
+    if not missing:
+        return
+    with TrainingBar(missing, progress) as bar:
+        for note in notes if progress else ():
+            bar.tell(note)
+        diverged = train(jobs, bar.tell)
+    if diverged:
+        listed = "; ".join(map(str, diverged))
+        raise GfmError(f"{listed} (members that diverged: {len(diverged)} of {len(jobs)})")
 
 
 def expected_costs(
@@ -216,17 +238,17 @@ def expected_costs(
     members: int | None = None,
     devices: int = 1,
 ) -> list[Cost]:
-    """What ``train_ensembles`` would cost: time, memory, disk, device-hours, from a probe of seconds.
+    """What ``train_ensembles`` would cost: time, memory, disk, device-hours, from the speed of some steps.
 
-    Tokens are made if they are not there; nothing is trained.
+    Tokens are made if they are not there; nothing is trained, and members that are trained cost nothing.
 
     Args:
-        conditions: ``corpus@tokenizer`` each.
+        conditions: ``corpus@tokenizer`` each; these and the others as in ``train_ensembles``.
         size: a profile or its name.
-        runs_dir: where token arrays and ensembles stand; members that are trained cost nothing.
+        runs_dir: where token arrays and ensembles stand.
         seed: of the split, the order of the windows and the masks.
         members: how many, instead of the profile's number.
-        devices: number of devices like this one for which the time is given too.
+        devices: number of devices like this one (GPUs, or machines) for which the time is given too.
 
     Returns:
         The cost of each condition, and of all together when there are several.
@@ -234,7 +256,9 @@ def expected_costs(
     Raises:
         GfmError: a corpus cannot be had, read or split, or is too small for a meaningful answer.
     """
-    return local.expected_costs(_tasks(plan_ensembles(conditions, size, runs_dir, seed, members)), devices)
+    jobs = _jobs(plan_ensembles(conditions, size, runs_dir, seed, members))
+    speeds, workers, start_seconds = multiprocess.measured_speeds(jobs)
+    return expected(batch_members(jobs, multiprocess.device()), speeds, workers, devices, start_seconds)
 
 
 def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cost:
@@ -252,16 +276,15 @@ def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cos
     size = profile(size) if isinstance(size, str) else size
     with tempfile.TemporaryDirectory() as folder:
         store = random_store(Path(folder) / "tokens", vocabulary, size.window * max(size.batch, FEWEST_WINDOWS))
-        spec = EnsembleSpec.of(store, size)
+        spec, where = EnsembleSpec.of(store, size), multiprocess.device()
         paths = [Path(folder) / f"member-{index:02d}" for index in range(size.members)]
-        programs = groups([Task(spec, store, seed, path) for seed, path in enumerate(paths, 1)], local.device())
-        probe = measure(programs[0], local.device(), brief=True)
-        return expected(programs, {spec.key: probe}, 1, devices, 0.0)[0]
+        groups = batch_members([MemberJob(spec, store, seed, path) for seed, path in enumerate(paths, 1)], where)
+        return expected(groups, {spec.key: measure(groups[0], where)}, 1, devices, 0.0)[0]
 
 
-def _tasks(ensembles: Sequence[Ensemble]) -> list[Task]:
+def _jobs(ensembles: Sequence[Ensemble]) -> list[MemberJob]:
     return [
-        Task(ensemble.spec, ensemble.store, member.seed, member.path)
+        MemberJob(ensemble.spec, ensemble.store, member.seed, member.path)
         for ensemble in ensembles
         for member in ensemble.members
     ]

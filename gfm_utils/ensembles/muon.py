@@ -63,16 +63,16 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override] # no closure is ever given
         """Move every matrix by its gradient."""
         for group in self.param_groups:
-            given = [parameter for parameter in group["params"] if parameter.grad is not None]
-            for parameter in given:
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            for parameter in moved:
                 if not self.state[parameter]:
                     self.state[parameter]["momentum"] = torch.zeros_like(parameter)
-            gradients = [parameter.grad for parameter in given]
-            momenta = [self.state[parameter]["momentum"] for parameter in given]
+            gradients = [parameter.grad for parameter in moved]
+            momenta = [self.state[parameter]["momentum"] for parameter in moved]
             torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
             ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
             sides: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
-            for parameter, update in zip(given, ahead, strict=True):
+            for parameter, update in zip(moved, ahead, strict=True):
                 sides.setdefault(min(update.shape[-2:]), []).append((parameter, update))
             for pairs in sides.values():
                 self._move(group["lr"], pairs)

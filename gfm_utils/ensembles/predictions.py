@@ -1,6 +1,5 @@
 """The stream of predictions: all members on the same masked test tokens, a bounded batch at a time."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 
 from gfm_utils.ensembles.batches import masked_windows
 from gfm_utils.ensembles.ensemble import Ensemble, State
-from gfm_utils.ensembles.local import device
+from gfm_utils.ensembles.multiprocess import device
 from gfm_utils.ensembles.presets import masked_logits
 
 Integers = npt.NDArray[np.int64]
@@ -74,29 +73,11 @@ def predictions_of(
     where, step = models[0].device, windows_at_once(len(models), positions.shape[1], vocabulary)
     ids, places = (torch.from_numpy(array).to(where) for array in (shown, positions))
 
-    def batch(part: slice) -> Predictions:
+    for begin in range(0, len(shown), step):
+        part = slice(begin, begin + step)
         logits = torch.stack([masked_logits(model, ids[part], places[part])[..., :vocabulary] for model in models])
-        log_p = logits.double().log_softmax(-1).to("cpu", non_blocking=True)  # from a GPU into pinned memory
-        return Predictions(log_p, torch.from_numpy(targets[part].astype(np.int64)))
-
-    batches = (batch(slice(begin, begin + step)) for begin in range(0, len(shown), step))
-    yield from _one_ahead(batches, where) if where.type == "cuda" else batches
-
-
-def _one_ahead(batches: Iterator[Predictions], where: torch.device) -> Iterator[Predictions]:
-    """Batches that a GPU computes, each when it has arrived: while one is read, the next is in work."""
-    sent: deque[tuple[Predictions, torch.cuda.Event]] = deque()
-    for batch in batches:
-        sent.append((batch, torch.cuda.current_stream(where).record_event()))
-        if len(sent) == 2:
-            yield _arrived(*sent.popleft())
-    yield from (_arrived(*last) for last in sent)
-
-
-def _arrived(batch: Predictions, event: torch.cuda.Event) -> Predictions:
-    """A batch whose copy is done: until its event, its memory has not been written."""
-    event.synchronize()
-    return batch
+        log_p = logits.double().log_softmax(-1).cpu()
+        yield Predictions(log_p, torch.from_numpy(targets[part].astype(np.int64)))
 
 
 def masked_test_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int = 42) -> Integers:

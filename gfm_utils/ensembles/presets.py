@@ -128,9 +128,9 @@ def build_model(name: str, vocabulary: int, window: int, seed: int, dropout: flo
             "attention_dropout": dropout,
         }
         config: Any = ModernBertConfig(**common, **options)
-        for own in config.rope_parameters.values():  # of layers that see the whole window, and of others
-            if isinstance(own, dict):
-                own["rope_theta"] = shape.rotary_base
+        for rope in config.rope_parameters.values():  # of layers that see the whole window, and of others
+            if isinstance(rope, dict):
+                rope["rope_theta"] = shape.rotary_base
         return _tied(ModernBertForMaskedLM(config))
 
 
@@ -203,10 +203,9 @@ def _last_hidden_of_bert(bert: Any, ids: torch.Tensor, positions: torch.Tensor) 
         return _at(hidden, positions)
     *layers, last = bert.encoder.layer
     for layer in layers:
-        made = layer(hidden, None)
-        hidden = made if isinstance(made, torch.Tensor) else made[0]
+        output = layer(hidden, None)
+        hidden = output if isinstance(output, torch.Tensor) else output[0]
     chosen = _at(hidden, positions)
     # Queries of the chosen tokens, keys and values of all: what transformers calls attention to another sequence.
     context = BertCrossAttention.forward(last.attention.self, chosen, hidden)[0]
-    made = last.feed_forward_chunk(last.attention.output(context, chosen))
-    return cast(torch.Tensor, made)
+    return cast(torch.Tensor, last.feed_forward_chunk(last.attention.output(context, chosen)))

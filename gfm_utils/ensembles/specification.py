@@ -126,9 +126,9 @@ class EnsembleSpec(BaseModel):
             init, other = source.generate_state(2, np.uint64).tolist()
             return init, other
 
-        (init, own), (common, _) = drawn(member), drawn(0)
+        (init, data), (common, _) = drawn(member), drawn(0)
         return Seeds(
             init=init if "init" in varied else common,
-            order=own if "order" in varied else self.data_seed,
-            masks=own if "masks" in varied else self.data_seed,
+            order=data if "order" in varied else self.data_seed,
+            masks=data if "masks" in varied else self.data_seed,
         )

@@ -1,14 +1,13 @@
 """Training members: matched in everything but what their specification lets them differ by."""
 
+import gc
 import platform
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from importlib.metadata import version
 from itertools import groupby, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,21 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from gfm_utils.ensembles.batches import batches, masked_windows
-from gfm_utils.ensembles.learners import Inputs, learner
-from gfm_utils.ensembles.records import Diverged, Record, Writer
+from gfm_utils.ensembles.member_job import (
+    MemberJob,
+    Tell,
+    is_trained,
+    log_spaced,
+    measured_steps,
+    partial_path,
+    too_large,
+    work,
+)
+from gfm_utils.ensembles.member_writer import Diverged, MemberWriter
 from gfm_utils.ensembles.specification import EnsembleSpec, Seeds
-from gfm_utils.ensembles.states import SavedStates
-from gfm_utils.ensembles.tasks import Task, is_trained, log_spaced, measured_steps, partial_path
+from gfm_utils.ensembles.train_step import Inputs, is_gpu, trainer
+from gfm_utils.ensembles.training_state import TrainingStates
+from gfm_utils.errors import first_line
 from gfm_utils.files import locked
 from gfm_utils.tokens import TokenStore
 
@@ -33,35 +42,19 @@ SAVE_SHARE = 0.02
 HOPELESS = 10
 #: Steps between two looks at the loss: reading it waits for the GPU.
 LOOK = 20
+#: A member in training is told of no more often than this.
+TELL_SECONDS = 0.5
 #: Steps whose data a GPU is given at once.
 BLOCK = 16
-Report = Callable[[int, int, float], None]
-Notice = Callable[[str], None]
-
-
-def train_member(
-    spec: EnsembleSpec,
-    store: TokenStore,
-    seed: int,
-    path: Path,
-    device: str,
-    report: Report | None = None,
-    notice: Notice | None = None,
-) -> None:
-    """Train one member and write its directory: ``train_group`` of one.
-
-    Raises:
-        Diverged: the loss is no longer a number or beyond hope; the last good state is kept as a checkpoint.
-    """
-    for diverged in train_group([Task(spec, store, seed, Path(path))], device, report, notice):
-        raise diverged
+#: Steps on a GPU are compiled where so many floating-point operations are left: compiling takes a minute, in which
+#: an H100 does about a tenth of this, and saves about a third of what follows.
+COMPILED_WORK = 5e16
 
 
 def train_group(
-    tasks: Sequence[Task],
+    jobs: Sequence[MemberJob],
     device: str,
-    report: Report | None = None,
-    notice: Notice | None = None,
+    tell: Tell | None = None,
     compiled: bool = False,
 ) -> list[Diverged]:
     """Train members of one ensemble, as one program when there are several, and write their directories.
@@ -79,12 +72,10 @@ def train_group(
     one that another process is training is waited for.
 
     Args:
-        tasks: members of the same specification.
+        jobs: members of the same specification.
         device: ``cpu`` or ``cuda``.
-        report: called with (place of the member in ``tasks``, step, training loss in bits per token) every few
-            steps.
-        notice: called with a sentence for people when a member's training does not start from the beginning,
-            or when a saved state is damaged.
+        tell: hears of each member every few steps, and a sentence when its training does not start from the
+            beginning, or when a saved state is damaged.
         compiled: compile the steps, which takes a minute.
 
     Returns:
@@ -92,23 +83,60 @@ def train_group(
     """
     threads = torch.get_num_threads()
     with ExitStack() as stack:
-        for path in sorted(task.path for task in tasks):  # in one order, so that no two runs wait for each other
+        for path in sorted(job.path for job in jobs):  # in one order, so that no two runs wait for each other
             stack.enter_context(locked(path.with_name(f".{path.name}")))
-        for task in tasks:
-            if is_trained(task.path):
-                shutil.rmtree(partial_path(task.path), ignore_errors=True)  # of a run killed right after it
-        places = [place for place, task in enumerate(tasks) if not is_trained(task.path)]
-        if not places:
-            return []
+        for job in jobs:
+            if is_trained(job.path):
+                shutil.rmtree(partial_path(job.path), ignore_errors=True)  # of a run killed right after it
+        missing = [job for job in jobs if not is_trained(job.path)]
         try:
-            missing = [tasks[place] for place in places]
-            return Training(missing, device, _placed(report, places), notice, compiled).run()
+            return Training(missing, device, tell, compiled).run() if missing else []
         finally:
             torch.set_num_threads(threads)
 
 
-def _placed(report: Report | None, places: Sequence[int]) -> Report | None:
-    return None if report is None else lambda index, step, loss: report(places[index], step, loss)
+def train_members(
+    jobs: Sequence[MemberJob], device: str, tell: Tell | None = None, where: str = "the device"
+) -> list[Diverged]:
+    """Train the members of a group: as ``train_group`` does, and in parts where they do not fit in one program.
+
+    On a GPU the steps of long trainings are compiled, and the group is halved for as long as it needs more memory
+    than there is. What cannot be compiled, or trained as one program, is trained without.
+
+    Args:
+        jobs: members of the same specification.
+        device: ``cpu`` or ``cuda``.
+        tell: as ``train_group`` tells it.
+        where: what the device is called in an error.
+
+    Raises:
+        GfmError: a step of one member needs more memory than the device has.
+    """
+    spec = jobs[0].spec
+    left = sum(job.steps_left for job in jobs) * spec.batch * spec.window
+    compiled = is_gpu(device) and work(spec, left) >= COMPILED_WORK
+    parts, diverged = [list(jobs)], list[Diverged]()
+    while parts:
+        part = parts.pop(0)
+        try:
+            diverged += train_group(part, device, tell, compiled)
+            continue
+        except torch.OutOfMemoryError as error:
+            if len(part) == 1:
+                raise too_large(part[0], where) from error
+            said, size = "members are trained in parts: not enough memory", -(-len(part) // 2)
+        except RuntimeError as error:  # of the compiler, or of attention that has no form for several models
+            if len(part) == 1 and not compiled:
+                raise
+            said = "steps are not compiled" if compiled else "members are trained one by one"
+            said, size = f"{said}: {first_line(error)}", len(part) if compiled else 1
+            compiled = False
+        if tell is not None:
+            tell(said)
+        gc.collect()
+        torch.cuda.empty_cache()
+        parts[:0] = [part[begin : begin + size] for begin in range(0, len(part), size)]
+    return diverged
 
 
 class Training:
@@ -119,18 +147,17 @@ class Training:
 
     def __init__(
         self,
-        tasks: Sequence[Task],
+        jobs: Sequence[MemberJob],
         device: str,
-        report: Report | None = None,
-        notice: Notice | None = None,
+        tell: Tell | None = None,
         compiled: bool = False,
     ) -> None:
-        self.spec, self.store, self.device = tasks[0].spec, tasks[0].store, device
-        self.report, self.notice = report, notice
-        self.seeds = [self.spec.seeds(task.seed) for task in tasks]
-        self.records = [Record(task) for task in tasks]
-        self.learner = learner(self.spec, [seeds.init for seeds in self.seeds], device, compiled)
-        self.writer = Writer(beside=self.learner.on_gpu)
+        self.spec, self.store, self.device = jobs[0].spec, jobs[0].store, device
+        self.tell: Tell = tell or (lambda *_: None)
+        self.tell_at = 0.0
+        self.seeds = [self.spec.seeds(job.seed) for job in jobs]
+        self.members = [MemberWriter(job) for job in jobs]
+        self.trainer = trainer(self.spec, [seeds.init for seeds in self.seeds], device, compiled)
         shown, positions, targets, _ = masked_windows(
             self.store, "validation", self.spec.window, self.spec.validation_windows, self.spec.train_mask,
             self.spec.data_seed,
@@ -143,79 +170,86 @@ class Training:
         """Train from the newest good state, or the beginning, to the end, and write the members' directories."""
         self._begin()
         self.save_at = time.monotonic() + SAVE_SECONDS
-        self.learner.model.train()
-        with self.writer:
-            for inputs in self.inputs():
-                self._keep()
-                if not self.going:
-                    break
-                self.learn(inputs)
+        self.trainer.model.train()
+        for inputs in self.inputs():
             self._keep()
-        for record in self.going:
-            last = self.learner.state(self.records.index(record))["weights"]
+            if not self.going:
+                break
+            self.learn(inputs)
+        self._keep()
+        for member in self.going:
+            last = self.trainer.state(self.members.index(member))["weights"]
             took = {
-                "seconds": time.perf_counter() - self.began, "together": len(self.records),
-                "compiled": self.learner.compiled,
+                "seconds": time.perf_counter() - self.began, "together": len(self.members),
+                "compiled": self.trainer.compiled,
             }  # fmt: skip
-            record.finish(self.learner.filled, last, provenance(self.device) | took)
-        return [record.diverged for record in self.records if record.diverged is not None]
+            member.finish(self.trainer.filled, last, provenance(self.device) | took)
+        return [member.diverged for member in self.members if member.diverged is not None]
 
     @property
-    def going(self) -> list[Record]:
+    def going(self) -> list[MemberWriter]:
         """The members that have not diverged."""
-        return [record for record in self.records if record.diverged is None]
+        return [member for member in self.members if member.diverged is None]
 
     def inputs(self) -> Generator[Inputs]:
         """What the members read from this step on, on the device; for a GPU a process beside this prepares it."""
-        source = _Inputs(self.store, self.spec, self.seeds, self.step)
-        if not self.learner.on_gpu:
+        source = StepInputs(self.store, self.spec, self.seeds, self.step)
+        if not self.trainer.on_gpu:
             yield from source
             return
-        own = torch.Generator()  # the loader draws a seed: not from the generator that dropout draws from
+        generator = torch.Generator()  # the loader draws a seed: not from the generator that dropout draws from
         pinned = torch.cuda.is_available()
         for blocks in DataLoader(
-            _Blocks(source), batch_size=None, num_workers=1, pin_memory=pinned, prefetch_factor=2, generator=own
+            StepBlocks(source),
+            batch_size=None,
+            num_workers=1,
+            pin_memory=pinned,
+            prefetch_factor=2,
+            generator=generator,
         ):
             ids, positions, targets = (block.to(self.device, non_blocking=True) for block in blocks)
             yield from zip(ids, positions, targets, strict=True)
 
     def learn(self, inputs: Inputs) -> None:
         """Take one step; every ``LOOK`` steps, see whether a loss is no number or beyond hope."""
-        self.learner.learn(self.step, inputs)
+        self.trainer.learn(self.step, inputs)
         self.step += 1
         if self.step % LOOK == 0 or self.step == self.spec.steps:
-            losses = self.learner.loss.tolist()
+            losses = self.trainer.loss.tolist()
             self._check(losses)
-            for place, (record, loss) in enumerate(zip(self.records, losses, strict=True)):
-                if self.report is not None and record.diverged is None:
-                    self.report(place, self.step, loss)
+            if self.step < self.spec.steps and time.monotonic() < self.tell_at:
+                return
+            self.tell_at = time.monotonic() + TELL_SECONDS
+            for member, loss in zip(self.members, losses, strict=True):
+                if member.diverged is None:
+                    self.tell(member.job.path, self.step, loss)
 
     def _begin(self) -> None:
         """Continue from the newest good state that all members have, or start from the initial weights."""
-        found, damaged = _common([record.states for record in self.records])
-        if not found:
-            for record in self.records:
-                record.start()
-            torch.manual_seed(self.seeds[0].init)
-            self.began = time.perf_counter()
+        states, damaged = _common([member.states for member in self.members])
+        begins = "starts from the beginning"
+        self.began = time.perf_counter()
+        if states:
+            common = states[0]
+            self.step = common["step"]
+            begins = f"continues at step {self.step} of {self.spec.steps}"
+            self.trainer.load(states, self.step)
+            self.trainer.loss.copy_(torch.tensor([state["loss"] for state in states]))
+            self.began -= common["seconds"]
+            torch.set_num_threads(common["threads"])  # sums in another order would give other bits
+            torch.set_rng_state(common["generator"])
+            if self.trainer.on_gpu and common["cuda_generator"] is not None:
+                torch.cuda.set_rng_state(common["cuda_generator"])
+            for member, state in zip(self.members, states, strict=True):
+                member.resume(state)
         else:
-            self.learner.load(found, found[0]["step"])
-            for record, saved in zip(self.records, found, strict=True):
-                record.resume(saved)
-            self.step = found[0]["step"]
-            self.learner.loss.copy_(torch.tensor([saved["loss"] for saved in found]))
-            self.began = time.perf_counter() - found[0]["seconds"]
-            torch.set_num_threads(found[0]["threads"])  # sums in another order would give other bits
-            torch.set_rng_state(found[0]["generator"])
-            if self.learner.on_gpu and found[0]["cuda_generator"] is not None:
-                torch.cuda.set_rng_state(found[0]["cuda_generator"])
-        if self.notice is None:
-            return
-        begins = f"continues at step {self.step} of {self.spec.steps}" if found else "starts from the beginning"
-        for record, names in zip(self.records, damaged, strict=True):
-            if found or names:
+            torch.manual_seed(self.seeds[0].init)
+            for member in self.members:
+                member.start()
+        for member, names in zip(self.members, damaged, strict=True):
+            if states or names:
                 unused = f"saved states not used, damaged: {', '.join(names)}; " if names else ""
-                self.notice(f"{record.task}: {unused}{begins}")
+                self.tell(f"{member.job}: {unused}{begins}")
 
     def _keep(self) -> None:
         """At the steps for it measure, and keep weights; then, and every now and again, save the state."""
@@ -225,45 +259,40 @@ class Training:
             return
         began = time.monotonic()
         held_out = self.held_out if measured else [tensor[:LOOKED_AT] for tensor in self.held_out]
-        validation = self.learner.validation_losses(held_out)
+        validation = self.trainer.validation_losses(held_out)
         self._check(validation)
         seconds = time.perf_counter() - self.began
         common = {
             "step": self.step, "seconds": seconds, "threads": torch.get_num_threads(),
             "generator": torch.get_rng_state(),
-            "cuda_generator": torch.cuda.get_rng_state() if self.learner.on_gpu else None,
+            "cuda_generator": torch.cuda.get_rng_state() if self.trainer.on_gpu else None,
         }  # fmt: skip
-        for place, record in enumerate(self.records):
-            if record.diverged is not None:
+        for place, member in enumerate(self.members):
+            if member.diverged is not None:
                 continue
-            loss = float(self.learner.loss[place])
-            state: dict[str, Any] = {**common, **self.learner.state(place), "loss": loss}
+            loss = float(self.trainer.loss[place])
+            state: dict[str, Any] = {**common, **self.trainer.state(place), "loss": loss}
             if measured:
-                record.measure(self.step, loss, validation[place], seconds, state["weights"])
-            state["best"] = record.best
-            self.writer.do(partial(self._write, record, state, list(record.rows), measured))
+                member.measure(self.step, loss, validation[place], seconds, state["weights"])
+                if self.step in self.checkpoints and self.step < self.spec.steps:
+                    member.write_checkpoint(self.step, self.trainer.filled(state["weights"]))
+            member.save(state)
         now = time.monotonic()
         self.save_at = now + max(SAVE_SECONDS, (now - began) / SAVE_SHARE)
 
-    def _write(self, record: Record, state: dict[str, Any], rows: list[dict[str, float]], measured: bool) -> None:
-        if measured and state["step"] in self.checkpoints and state["step"] < self.spec.steps:
-            record.write_checkpoint(state["step"], self.learner.filled(state["weights"]))
-        record.save(state, rows)
-
     def _check(self, losses: Sequence[float]) -> None:
         """Stop the members whose loss (bits per token) is no number or beyond hope."""
-        for record, loss in zip(self.records, losses, strict=True):
-            if record.diverged is None and not loss <= HOPELESS * np.log2(self.spec.vocabulary):
-                self.writer.wait()  # the last good state must be there
-                record.diverge(self.step, loss, self.learner.filled)
+        for member, loss in zip(self.members, losses, strict=True):
+            if member.diverged is None and not loss <= HOPELESS * np.log2(self.spec.vocabulary):
+                member.diverge(self.step, loss, self.trainer.filled)
 
 
-class _Inputs(IterableDataset[Inputs]):
+class StepInputs(IterableDataset[Inputs]):
     """What members with the given seeds read, step after step, on the CPU."""
 
     def __init__(self, store: TokenStore, spec: EnsembleSpec, seeds: Sequence[Seeds], start: int) -> None:
         self.store, self.spec, self.start = store, spec, start
-        shared = len({(own.order, own.masks) for own in seeds}) == 1
+        shared = len({(member.order, member.masks) for member in seeds}) == 1
         self.seeds = seeds[:1] if shared else seeds
 
     def __iter__(self) -> Iterator[Inputs]:
@@ -275,13 +304,13 @@ class _Inputs(IterableDataset[Inputs]):
                 yield _stacked([batch.filled(self.spec.batch, places).inputs() for batch in step])
 
 
-class _Blocks(IterableDataset[Inputs]):
+class StepBlocks(IterableDataset[Inputs]):
     """The same, ``BLOCK`` steps at a time along a first dimension: each handing over costs as much as a step.
 
     A block is shorter before a step of other shapes.
     """
 
-    def __init__(self, source: _Inputs) -> None:
+    def __init__(self, source: StepInputs) -> None:
         self.source = source
 
     def __iter__(self) -> Iterator[Inputs]:
@@ -290,18 +319,18 @@ class _Blocks(IterableDataset[Inputs]):
                 yield _stacked(block)
 
 
-def _stacked(given: Sequence[Inputs]) -> Inputs:
+def _stacked(steps: Sequence[Inputs]) -> Inputs:
     """Inputs of one shape along a first dimension."""
-    ids, positions, targets = map(torch.stack, zip(*given, strict=True))
+    ids, positions, targets = map(torch.stack, zip(*steps, strict=True))
     return ids, positions, targets
 
 
-def _common(states: Sequence[SavedStates]) -> tuple[list[dict[str, Any]], list[list[str]]]:
+def _common(members: Sequence[TrainingStates]) -> tuple[list[dict[str, Any]], list[list[str]]]:
     """The newest good state of the same step of each, or none; and the names of damaged states of each."""
-    found, damaged = map(list, zip(*(each.newest() for each in states), strict=True))
-    while len(steps := {-1 if saved is None else saved["step"] for saved in found}) > 1:
-        found = [each.newest(min(steps))[0] for each in states]
-    return [saved for saved in found if saved is not None], damaged
+    newest, damaged = map(list, zip(*(states.newest() for states in members), strict=True))
+    while len(steps := {-1 if state is None else state["step"] for state in newest}) > 1:
+        newest = [states.newest(min(steps))[0] for states in members]
+    return [state for state in newest if state is not None], damaged
 
 
 def provenance(device: str) -> dict[str, Any]:

@@ -29,7 +29,8 @@ from transformers import AutoModelForMaskedLM
 from gfm_utils.book import batch, comparison, jobs, workers
 from gfm_utils.book.batch import BatchReport, by_corpus, command, run
 from gfm_utils.ensembles import plan_ensembles
-from gfm_utils.ensembles.training import train_member
+from gfm_utils.ensembles.member_job import MemberJob
+from gfm_utils.ensembles.training import train_group
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import COLUMNS, read_tables
 
@@ -334,7 +335,7 @@ def test_two_runs_at_once_train_each_member_once(tmp_path: Path, corpora: dict[s
     torch.set_num_threads(1)
     for member in ensemble.members:
         whole = tmp_path / "undisturbed" / member.path.name
-        train_member(ensemble.spec, ensemble.store, member.seed, whole, "cpu")
+        assert not train_group([MemberJob(ensemble.spec, ensemble.store, member.seed, whole)], "cpu")
         for weights in whole.rglob("model.safetensors"):
             found = member.path / weights.relative_to(whole)
             assert found.read_bytes() == weights.read_bytes(), found

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,13 +16,14 @@ import torch
 from test_steps_on_gpu import Streams
 
 from gfm_utils import cli
-from gfm_utils.ensembles import attention, checks, doctor, trials
+from gfm_utils.ensembles import checks, doctor
 from gfm_utils.ensembles.checks import Check, Driver, devices, folder, versions
-from gfm_utils.ensembles.trials import Deviation, Trial, Trials
+from gfm_utils.ensembles.doctor import Deviation
 from gfm_utils.files import cache_dir
+from gfm_utils.tokens import random_store
 
 CLOSE, FAR, NONE = Deviation(1e-7, 1e-6), Deviation(1e-7, 1.1), Deviation(float("nan"), 0.0)
-EXACT = doctor.TRAINING_TOLERANCE["float32"]
+EXACT = doctor.TOLERANCE["float32"]
 
 
 def fine(where):
@@ -80,12 +82,11 @@ def test_a_gpu_is_put_through_all_checks_and_one_that_fails_stops_no_other(monke
 
     gpu((9, 0))
     monkeypatch.setattr(doctor, "device", lambda: "cuda")
-    for name in ("attention_trials", "product_rate"):
+    for name in ("kernel_for", "product_rate", "take_steps"):
         monkeypatch.setattr(doctor, name, illegal)
-    monkeypatch.setattr(Trials, "trial", illegal)
     found = {check.name: check for check in doctor.examine(tmp_path, lambda where: "no gcc")}
     broken = {name for name, check in found.items() if check.state == "broken"}
-    ways = {f"training {way} {precision}" for way in ("alone", "together") for precision in trials.PRECISIONS}
+    ways = {f"training {way} {precision}" for way in ("alone", "together") for precision in doctor.PRECISIONS}
     assert broken == {"attention", "speed"} | ways and all(found[name].stops_training for name in broken)
     assert found["attention"].detail == "CUDA error: no kernel image is available"
     assert "CUDA_VISIBLE_DEVICES=" in found["attention"].advice
@@ -186,62 +187,10 @@ def test_a_driver_that_does_not_answer(monkeypatch, tmp_path):
 # ---- attention
 
 
-def test_the_formula_is_the_formula_in_both_precisions():
-    for members in (0, 2):
-        assert trials.attention_off("plain", "cpu", torch.float32, members) < 1e-5
-        low = trials.attention_off("plain", "cpu", torch.bfloat16, members)
-        assert 1e-5 < low < doctor.ATTENTION_TOLERANCE["bfloat16"]
-
-
-class NoBackward(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(query):
-        return query.clone()
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        pass
-
-    @staticmethod
-    def backward(ctx, gradient):
-        raise RuntimeError("LSE is not correctly aligned\nand more")
-
-
-@pytest.fixture
-def kernels(monkeypatch):
-    """Kernels of a GPU: one that works, one whose backward pass raises, one whose result is wrong under vmap."""
-
-    def wrong(query, key, value, dropout, scale):
-        found = attention.plain(query, key, value, dropout, scale)
-        return found * 2 if torch._C._functorch.is_batchedtensor(query) else found
-
-    def raises(query, key, value, dropout, scale):
-        return attention.plain(NoBackward.apply(query), key, value, dropout, scale)
-
-    monkeypatch.setattr(trials, "KERNELS", {"flash": raises, "efficient": wrong, "plain": attention.plain})
-    to = torch.Tensor.to
-    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *given, **more: (
-        tensor if given == ("cuda",) else to(tensor, *given, **more)
-    ))  # fmt: skip
-    return lambda kernel: monkeypatch.setattr(trials, "kernel_for", lambda *given: kernel)
-
-
-def test_kernels_that_do_not_work_are_told(kernels):
-    kernels("plain")
+def test_a_gpu_without_a_kernel_is_slow(monkeypatch):
+    monkeypatch.setattr(doctor, "kernel_for", lambda where, precision, head: "plain")
     found = doctor.attention("cuda")
     assert found.state == "slow" and found.detail.startswith("float32: plain, bfloat16: plain; ")
-    assert "flash in bfloat16 does not work (alone: LSE is not correctly aligned)" in found.detail
-    assert "efficient in float32 does not work (under vmap: off by 1)" in found.detail
-    assert "flash in float32" not in found.detail  # nobody expects it to
-
-
-def test_a_kernel_that_is_used_and_does_not_work_is_broken(kernels):
-    kernels("flash")
-    assert doctor.attention("cuda").stops_training
-    kernels("efficient")
-    assert doctor.attention("cuda").stops_training
 
 
 # ---- training
@@ -252,49 +201,51 @@ class Recording(Streams):
 
     @contextmanager
     def capture(self, *given, **options):
-        loss = self.learner.loss.clone()
+        loss = self.trainer.loss.clone()
         with super().capture(*given, **options):
             yield
-        self.learner.loss.copy_(loss)
+        self.trainer.loss.copy_(loss)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return random_store(tmp_path / "tokens", vocabulary=69, tokens=20_000)
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
-def test_recorded_steps_are_tried_too_and_a_recording_that_fails_is_told(monkeypatch, tmp_path):
-    tried, made = Trials(tmp_path), trials.Training
-    name = trials.PRESETS_TRIED[0]
-    assert tried.trial(name, "float32", (1,), "cpu").recorded is None
+def test_recorded_steps_are_tried_too_and_a_recording_that_fails_is_told(monkeypatch, store):
+    made, name = doctor.Training, doctor.PRESETS_TRIED[0]
+    reference = doctor.take_steps(store, name, (1,), "float32", "cpu")
 
-    def training(tasks, device):
-        found = made(tasks, device)
-        streams.learner = found.learner
+    def training(jobs, device):
+        found = made(jobs, device)
+        streams.trainer = found.trainer
         return found
 
-    monkeypatch.setattr(trials, "Training", training)
+    def tried(precision):
+        return doctor.deviation(doctor.take_steps(store, name, (1,), precision, "cpu"), [reference])
+
+    monkeypatch.setattr(doctor, "Training", training)
     streams = Recording(monkeypatch)
-    found = tried.trial(name, "float32", (1,), "cpu")
-    assert streams.replays == trials.STEPS - trials.PLAIN_STEPS
-    for one in (found.plain, found.recorded):
-        assert one.loss < EXACT.loss and one.weights < EXACT.weights
-    low = tried.trial(name, "bfloat16", (1,), "cpu").recorded
-    tolerance = doctor.TRAINING_TOLERANCE["bfloat16"]
+    exact = tried("float32")
+    assert streams.replays == doctor.STEPS - doctor.PLAIN_STEPS
+    assert exact.loss < EXACT.loss and exact.weights < EXACT.weights and not exact.reason
+    low, tolerance = tried("bfloat16"), doctor.TOLERANCE["bfloat16"]
     assert 0 < low.loss < tolerance.loss and EXACT.weights / 2 < low.weights < tolerance.weights
-    monkeypatch.undo()
-    monkeypatch.setattr(trials, "Training", training)
     streams = Recording(monkeypatch, fails=True)
-    failed = tried.trial(name, "float32", (1,), "cpu")
-    assert failed.recorded is None and failed.plain.weights < EXACT.weights
+    failed = tried("float32")
+    assert failed.weights < EXACT.weights
     check = doctor.training("training alone float32", {name: failed}, EXACT, "cuda", True)
     assert check.state == "slow" and "no CUDA graph: operation not permitted" in check.detail
 
 
-def test_a_wrong_gradient_is_far_off(monkeypatch, tmp_path):
-    tried, name = Trials(tmp_path), trials.PRESETS_TRIED[1]
-    assert tried.trial(name, "float32", (1,), "cpu").plain == Deviation(0.0, 0.0)
-    whole = trials.Training.inputs
-    monkeypatch.setattr(trials.Training, "inputs", lambda self: flipped(whole(self)))
-    found = tried.trial(name, "float32", (1,), "cpu").plain
-    tolerance = doctor.TRAINING_TOLERANCE["bfloat16"]
-    assert found.weights > 2 * tolerance.weights
+def test_a_wrong_gradient_is_far_off(monkeypatch, store):
+    name = doctor.PRESETS_TRIED[1]
+    reference = doctor.take_steps(store, name, (1,), "float32", "cpu")
+    whole = doctor.Training.inputs
+    monkeypatch.setattr(doctor.Training, "inputs", lambda self: flipped(whole(self)))
+    found = doctor.deviation(doctor.take_steps(store, name, (1,), "float32", "cpu"), [reference])
+    assert found.weights > 2 * doctor.TOLERANCE["bfloat16"].weights
 
 
 def flipped(stream):
@@ -306,15 +257,14 @@ def flipped(stream):
 @pytest.mark.parametrize(
     ("trial", "state"),
     [
-        (Trial(CLOSE), "ok"),
-        (Trial(CLOSE, CLOSE), "ok"),
-        (Trial(CLOSE, FAR), "broken"),
-        (Trial(NONE), "broken"),
-        (Trial(CLOSE, None, "training goes on kernel by kernel, no CUDA graph: not permitted"), "slow"),
+        (CLOSE, "ok"),
+        (FAR, "broken"),
+        (NONE, "broken"),
+        (replace(CLOSE, reason="training goes on kernel by kernel, no CUDA graph: not permitted"), "slow"),
     ],
 )
 def test_what_a_trial_says(trial, state):
-    check = doctor.training("training alone float32", {"a": Trial(CLOSE), "b": trial}, EXACT, "cuda", True)
+    check = doctor.training("training alone float32", {"a": CLOSE, "b": trial}, EXACT, "cuda", True)
     assert check.state == state and bool(check.advice) == (state != "ok")
     assert "weights by 1e-06" in check.detail
     if trial.reason:
@@ -333,22 +283,22 @@ def test_why_a_compiler_fails(monkeypatch):
         return lambda *given, **options: SimpleNamespace(returncode=status, stderr=said)
 
     played(monkeypatch, ended(1, "Traceback\nInvalidCxxCompiler: No working C++ compiler found\n\n"))
-    assert trials.compiler_failure("cuda") == "InvalidCxxCompiler: No working C++ compiler found"
+    assert doctor.compiler_failure("cuda") == "InvalidCxxCompiler: No working C++ compiler found"
     played(monkeypatch, ended(0, "a warning"))
-    assert trials.compiler_failure("cuda") == ""
+    assert doctor.compiler_failure("cuda") == ""
     played(monkeypatch, ended(-11, ""))
-    assert trials.compiler_failure("cuda") == "the compiler ended with status -11"
+    assert doctor.compiler_failure("cuda") == "the compiler ended with status -11"
 
 
 def test_a_compiler_that_takes_too_long():
-    assert "longer than 0 seconds" in trials.compiler_failure("cpu", 0.05)
+    assert "longer than 0 seconds" in doctor.compiler_failure("cpu", 0.05)
 
 
 def test_the_rates_are_measured(monkeypatch):
-    assert trials.product_rate("cpu", "float32", 64, 2) > 0
-    assert trials.copy_rate("cpu", 2**16) > 0
+    assert doctor.product_rate("cpu", "float32", 64, 2) > 0
+    assert doctor.copy_rate("cpu", 2**16) > 0
     monkeypatch.setattr(torch, "equal", lambda *given: False)
-    assert trials.copy_rate("cpu", 2**16) == 0
+    assert doctor.copy_rate("cpu", 2**16) == 0
 
 
 @pytest.mark.parametrize(

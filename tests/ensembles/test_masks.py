@@ -8,8 +8,8 @@ import torch
 
 from gfm_utils.ensembles import EnsembleSpec, build_model
 from gfm_utils.ensembles.batches import IGNORED, batches
-from gfm_utils.ensembles.learners import Alone, Masked, Together
-from gfm_utils.ensembles.training import _Blocks, _Inputs
+from gfm_utils.ensembles.train_step import BatchedTrainer, MaskedLoss, SingleTrainer
+from gfm_utils.ensembles.training import StepBlocks, StepInputs
 from gfm_utils.tokens import SPECIAL, masking
 from gfm_utils.tokens.synthetic import random_store
 
@@ -86,17 +86,17 @@ def test_the_loss_is_hugging_faces_the_mean_over_the_tokens_of_the_batch(store, 
             labels[row, places[targets != IGNORED]] = targets[targets != IGNORED]
     ids = torch.from_numpy(batch.ids[: len(labels)])
     theirs = model(input_ids=ids, labels=torch.from_numpy(labels)).loss
-    assert Masked(model, True)(*batch.inputs()).item() == pytest.approx(theirs.item(), rel=1e-5)
+    assert MaskedLoss(model, True)(*batch.inputs()).item() == pytest.approx(theirs.item(), rel=1e-5)
 
 
 def test_a_batch_in_which_nothing_was_chosen_asks_for_nothing(store, spec):
-    learner = Alone(spec, 1, "cpu")
+    trainer = SingleTrainer(spec, 1, "cpu")
     batch = next(batches(store, spec.model_copy(update={"train_mask": 1e-12}), spec.seeds(1)))
     assert (batch.targets == IGNORED).all()
-    before = {name: value.detach().clone() for name, value in learner.parameters.items()}
-    learner.learn(0, batch.filled(BATCH, spec.places).inputs())
-    assert learner.loss.tolist() == [0.0]
-    for name, value in learner.parameters.items():
+    before = {name: value.detach().clone() for name, value in trainer.parameters.items()}
+    trainer.learn(0, batch.filled(BATCH, spec.places).inputs())
+    assert trainer.loss.tolist() == [0.0]
+    for name, value in trainer.parameters.items():
         assert torch.equal(value, before[name])
 
 
@@ -106,7 +106,7 @@ def test_a_window_with_more_tokens_than_usual_loses_none(monkeypatch, store, spe
     wide = next(batches(store, spec, spec.seeds(1)))
     assert spec.places == 2 and wide.positions.shape == (BATCH, WINDOW)
     assert (wide.ids == usual.ids).all() and (wide.targets != IGNORED).sum() == (usual.targets != IGNORED).sum()
-    losses = [Masked(model, True)(*batch.inputs()).item() for batch in (usual, wide)]
+    losses = [MaskedLoss(model, True)(*batch.inputs()).item() for batch in (usual, wide)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
@@ -116,13 +116,13 @@ def test_members_with_masks_of_their_own_learn_together_as_alone(monkeypatch, st
     monkeypatch.setattr(masking, "RARE", 0.05)
     widths = [[batch.positions.shape[1] for batch in batches(store, spec, own)] for own in seeds]
     step = next(step for step, (one, other) in enumerate(zip(*widths, strict=True)) if one != other)
-    turned, inputs = (next(iter(_Inputs(store, spec, given, step))) for given in (seeds[::-1], seeds))
+    turned, inputs = (next(iter(StepInputs(store, spec, given, step))) for given in (seeds[::-1], seeds))
     assert all(torch.equal(one.flip(0), other) for one, other in zip(turned, inputs, strict=True))
     assert inputs[1].shape == inputs[2].shape == (2, BATCH, WINDOW)
-    together = Together(spec, [1, 2], "cpu").losses(inputs)
+    together = BatchedTrainer(spec, [1, 2], "cpu").losses(inputs)
     for member, own in enumerate(seeds):
         batch = next(batches(store, spec, own, step))
-        alone = Alone(spec, member + 1, "cpu").losses(batch.inputs())
+        alone = SingleTrainer(spec, member + 1, "cpu").losses(batch.inputs())
         assert together[member].item() == pytest.approx(alone.item(), rel=1e-5)
 
 
@@ -130,7 +130,7 @@ def test_blocks_for_a_gpu_hold_steps_of_one_shape_in_their_order(store, spec):
     steps = [batch.inputs() for batch in islice(batches(store, spec, spec.seeds(1)), 4)]
     wide = next(batches(store, spec, spec.seeds(2)))
     steps.insert(2, wide.filled(BATCH, spec.places + 1).inputs())
-    blocks = list(_Blocks(steps))
+    blocks = list(StepBlocks(steps))
     assert [len(block[0]) for block in blocks] == [2, 1, 2]
     given = [ids for block in blocks for ids in block[0]]
     assert all(torch.equal(ids, step[0]) for ids, step in zip(given, steps, strict=True))

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gfm_utils.ensembles import build_model
-from gfm_utils.ensembles.learners import is_hidden_matrix
 from gfm_utils.ensembles.muon import NEWTON_SCHULZ, SCALE, Muon, orthogonaliser
+from gfm_utils.ensembles.train_step import is_hidden_matrix
 
 SHAPES = [(8, 8), (24, 8), (8, 16), (5, 5)]
 

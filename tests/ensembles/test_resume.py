@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from alone import train_member
 from transformers import AutoModelForMaskedLM
 
-from gfm_utils.ensembles import Member, learners, log_spaced, masked_windows, training
-from gfm_utils.ensembles.records import Diverged
-from gfm_utils.ensembles.states import SavedStates
-from gfm_utils.ensembles.tasks import Task
-from gfm_utils.ensembles.training import train_member
+from gfm_utils.ensembles import Member, log_spaced, masked_windows, train_step, training
+from gfm_utils.ensembles.member_job import MemberJob
+from gfm_utils.ensembles.member_writer import Diverged
+from gfm_utils.ensembles.training_state import TrainingStates
 from gfm_utils.errors import GfmError
 
 STEPS = 24
@@ -29,29 +29,32 @@ import json, os, signal, sys, traceback
 from pathlib import Path
 import torch
 from gfm_utils import files
-from gfm_utils.ensembles import PRESETS, EnsembleSpec, learners, training
+from gfm_utils.ensembles import PRESETS, EnsembleSpec, train_step, training
 from gfm_utils.ensembles.presets import Preset
+from gfm_utils.ensembles.member_job import MemberJob
 from gfm_utils.tokens import TokenStore
 
 PRESETS["tiny"] = Preset("bert", 2, 64, 2, 128, 0.02)
-task = json.loads(sys.argv[1])
-store = TokenStore(Path(task["store"]), json.loads((Path(task["store"]) / "store.json").read_text()))
-spec = EnsembleSpec(**task["spec"])
+job = json.loads(sys.argv[1])
+store = TokenStore(Path(job["store"]), json.loads((Path(job["store"]) / "store.json").read_text()))
+spec = EnsembleSpec(**job["spec"])
 training.SAVE_SECONDS, training.SAVE_SHARE = 0.1, 0.5
-factor, replace = learners.learning_rate_factor, os.replace
+factor, replace = train_step.learning_rate_factor, os.replace
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def train(path, threads, death):
     torch.set_num_threads(threads)
-    learners.learning_rate_factor = lambda step, spec: die() if step == death else factor(step, spec)
+    train_step.learning_rate_factor = lambda step, spec: die() if step == death else factor(step, spec)
     if death == -1:
         files.os.replace = lambda old, new: die() if Path(new).name.startswith("state-") else replace(old, new)
-    training.train_member(spec, store, 1, Path(path), "cpu", notice=lambda line: print(line, file=sys.stderr))
+    def tell(what, *more):
+        print(what, file=sys.stderr)
+    training.train_group([MemberJob(spec, store, 1, Path(path))], "cpu", tell)
 
 statuses = []
-for path, threads, death in task["runs"]:
+for path, threads, death in job["runs"]:
     child = os.fork()
     if child == 0:
         try:
@@ -113,9 +116,9 @@ def test_killed_three_times_and_once_while_saving_it_ends_with_the_same_bits(tra
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     runs = [(str(whole), 1, None), *((str(killed), 1 + number % 2, step) for number, step in enumerate(deaths))]
     runs += [(str(killed), 1, -1), (str(killed), 2, None)]
-    task = {"store": str(store.path), "spec": spec.model_dump(mode="json"), "runs": runs}
+    job = {"store": str(store.path), "spec": spec.model_dump(mode="json"), "runs": runs}
     done = subprocess.run(
-        [sys.executable, "-c", RUNNER, json.dumps(task)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", RUNNER, json.dumps(job)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [0, *[-signal.SIGKILL] * 4, 0], done.stderr
@@ -128,7 +131,7 @@ def test_killed_three_times_and_once_while_saving_it_ends_with_the_same_bits(tra
 
 def interrupt(monkeypatch, spec, store, path, at):
     """Train until a step and no further; gives the names of the saved states, newest first."""
-    factor = learners.learning_rate_factor
+    factor = train_step.learning_rate_factor
 
     def stop(step, spec):
         if step == at:
@@ -136,7 +139,7 @@ def interrupt(monkeypatch, spec, store, path, at):
         return factor(step, spec)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(learners, "learning_rate_factor", stop)
+        patch.setattr(train_step, "learning_rate_factor", stop)
         train_member(spec, store, 1, path, "cpu")
     return sorted((path.parent / f".{path.name}.partial").glob("state-*.pt"), reverse=True)
 
@@ -160,7 +163,7 @@ def test_a_damaged_state_is_not_used_but_the_one_before_it_is(monkeypatch, spec,
     path, said = tmp_path / "member", []
     newest, before = interrupt(monkeypatch, spec, store, path, 20)
     damage(newest)
-    train_member(spec, store, 1, path, "cpu", notice=said.append)
+    train_member(spec, store, 1, path, "cpu", said=said)
     (line,) = said
     step = int(before.name.split("-")[1])
     assert 0 < step < 20 and f"continues at step {step} of {STEPS}" in line
@@ -172,7 +175,7 @@ def test_with_all_states_damaged_it_starts_again(monkeypatch, spec, store, whole
     path, said = tmp_path / "member", []
     for saved in interrupt(monkeypatch, spec, store, path, 20):
         flip(saved)
-    train_member(spec, store, 1, path, "cpu", notice=said.append)
+    train_member(spec, store, 1, path, "cpu", said=said)
     assert len(said) == 1 and "damaged" in said[0] and "starts from the beginning" in said[0]
     assert_same_member(path, whole)
 
@@ -182,7 +185,7 @@ def test_a_state_with_a_damaged_checkpoint_is_not_used(monkeypatch, spec, store,
     newest, _ = interrupt(monkeypatch, spec, store, path, 20)
     folder = newest.parent / "member/checkpoints"
     flip(sorted(folder.glob("*/model.safetensors"))[-1])
-    train_member(spec, store, 1, path, "cpu", notice=said.append)
+    train_member(spec, store, 1, path, "cpu", said=said)
     assert newest.name in said[0] and "continues at step" in said[0]
     assert_same_member(path, whole)
 
@@ -190,7 +193,7 @@ def test_a_state_with_a_damaged_checkpoint_is_not_used(monkeypatch, spec, store,
 def test_a_state_of_another_specification_is_not_used(monkeypatch, spec, store, whole, tmp_path):
     path, said = tmp_path / "member", []
     interrupt(monkeypatch, spec.model_copy(update={"learning_rate": 1e-4}), store, path, 10)
-    train_member(spec, store, 1, path, "cpu", notice=said.append)
+    train_member(spec, store, 1, path, "cpu", said=said)
     assert "starts from the beginning" in said[0]
     assert_same_member(path, whole)
 
@@ -207,7 +210,7 @@ def test_two_at_once_train_a_member_once(monkeypatch, spec, store, tmp_path):
     begun, run = [], training.Training.run
 
     def counted(self):
-        begun.extend(record.task.seed for record in self.records)
+        begun.extend(member.job.seed for member in self.members)
         return run(self)
 
     monkeypatch.setattr(training.Training, "run", counted)
@@ -222,13 +225,13 @@ def test_two_at_once_train_a_member_once(monkeypatch, spec, store, tmp_path):
 
 
 def test_states_are_two_at_most_and_their_content_comes_back(tmp_path):
-    states = SavedStates(tmp_path, ["key", 1])
+    states = TrainingStates(tmp_path, ["key", 1])
     for step in (1, 20, 300):
         states.save(step, {"weights": torch.full((3,), float(step)), "rows": [{"step": step}]}, {})
     assert len(list(tmp_path.iterdir())) == 2
     content, damaged = states.newest()
     assert content["rows"] == [{"step": 300}] and content["weights"].tolist() == [300.0] * 3 and damaged == []
-    assert SavedStates(tmp_path, ["key", 2]).newest()[0] is None
+    assert TrainingStates(tmp_path, ["key", 2]).newest()[0] is None
 
 
 def diverge(path, spec, store):
@@ -239,9 +242,9 @@ def diverge(path, spec, store):
 
 
 def test_weights_that_become_nan_stop_the_member_at_its_last_good_state(monkeypatch, spec, store, whole, tmp_path):
-    factor = learners.learning_rate_factor
+    factor = train_step.learning_rate_factor
     monkeypatch.setattr(
-        learners, "learning_rate_factor", lambda step, spec: float("nan") if step == 16 else factor(step, spec)
+        train_step, "learning_rate_factor", lambda step, spec: float("nan") if step == 16 else factor(step, spec)
     )
     message = diverge(tmp_path / "member", spec, store)
     kept = tmp_path / ".member.partial/member/checkpoints/step-000000013"
@@ -263,7 +266,7 @@ def test_a_wild_learning_rate_is_stopped_though_its_loss_is_a_number(spec, store
 
 
 def test_poisoned_from_the_start_there_is_no_good_state(monkeypatch, spec, store, tmp_path):
-    build = learners.build_model
+    build = train_step.build_model
 
     def poisoned(*arguments):
         model = build(*arguments)
@@ -271,16 +274,16 @@ def test_poisoned_from_the_start_there_is_no_good_state(monkeypatch, spec, store
             model.get_input_embeddings().weight.fill_(float("nan"))
         return model
 
-    monkeypatch.setattr(learners, "build_model", poisoned)
+    monkeypatch.setattr(train_step, "build_model", poisoned)
     assert "there is no good state before it" in diverge(tmp_path / "member", spec, store)
 
 
 @pytest.fixture
 def spoilt(monkeypatch):
     """Steps that go up the gradient from the tenth on: the best weights are not the last."""
-    factor = learners.learning_rate_factor
+    factor = train_step.learning_rate_factor
     monkeypatch.setattr(
-        learners, "learning_rate_factor", lambda step, spec: factor(step, spec) if step < 10 else -1.0
+        train_step, "learning_rate_factor", lambda step, spec: factor(step, spec) if step < 10 else -1.0
     )
 
 
@@ -300,10 +303,10 @@ def test_the_best_weights_are_kept_and_a_kill_does_not_lose_them(monkeypatch, sp
     given = [torch.from_numpy(array) for array in (shown, positions, targets)]
     for state, step in (("trained", whole.kept_step), (STEPS, STEPS), (7, 7), (0, 0)):
         with torch.no_grad():
-            loss = learners.Masked(whole.model(state))(*given).item() / np.log(2)
+            loss = train_step.MaskedLoss(whole.model(state))(*given).item() / np.log(2)
         assert loss == pytest.approx(losses[step], rel=1e-5)
     interrupt(monkeypatch, spec, store, killed.path, STEPS - 2)
-    train_member(spec, store, 1, killed.path, "cpu", notice=said.append)
+    train_member(spec, store, 1, killed.path, "cpu", said=said)
     assert int(said[0].split("continues at step ")[1].split(" ")[0]) > whole.kept_step
     assert_same_member(killed.path, whole.path)
     assert killed.kept_step == whole.kept_step
@@ -313,8 +316,8 @@ def test_the_best_weights_are_kept_and_a_kill_does_not_lose_them(monkeypatch, sp
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_members_together_keep_the_best_of_each(spoilt, spec, store, tmp_path):
     members = [Member(tmp_path / str(seed), seed) for seed in (1, 2)]
-    tasks = [Task(kept_best(spec), store, member.seed, member.path) for member in members]
-    assert training.train_group(tasks, "cpu") == []
+    jobs = [MemberJob(kept_best(spec), store, member.seed, member.path) for member in members]
+    assert training.train_group(jobs, "cpu") == []
     for member in members:
         assert member.validation_loss == member.metrics["validation_loss"].min()
 

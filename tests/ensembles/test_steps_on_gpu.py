@@ -5,15 +5,17 @@ from contextlib import contextmanager, nullcontext
 import pytest
 import torch
 import transformers.masking_utils
+from packaging.version import Version
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig
 
-from gfm_utils.ensembles import attention, learners
-from gfm_utils.ensembles.cluster import RUNS_WITHOUT_NUMBERS
-from gfm_utils.ensembles.learners import Alone, Together
-from gfm_utils.ensembles.tasks import Task
+from gfm_utils.ensembles import attention, train_step
+from gfm_utils.ensembles.member_job import MemberJob
+from gfm_utils.ensembles.train_step import BatchedTrainer, SingleTrainer
 from gfm_utils.ensembles.training import Training
 
+#: Whether the transformers that is installed can run ModernBERT on tensors that have shapes alone.
+RUNS_WITHOUT_NUMBERS = Version(transformers.__version__).release >= (5, 1)
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
 PRESETS = ["modernbert-2x64", "bert-2x64", "roformer-2x64"]
 MEMBERS = 3
@@ -29,8 +31,8 @@ def spec(trained):
 
 @pytest.fixture
 def inputs(spec, trained):
-    task = Task(spec, trained[0].store, 1, trained[0].members[0].path)
-    stream = Training([task], "cpu").inputs()
+    job = MemberJob(spec, trained[0].store, 1, trained[0].members[0].path)
+    stream = Training([job], "cpu").inputs()
     return [next(stream) for _ in range(12)]
 
 
@@ -51,7 +53,7 @@ class Recorder(TorchDispatchMode):
 @pytest.fixture
 def without_numbers(monkeypatch):
     """Let the device ``meta``, where tensors have shapes alone, pass for a GPU with a certain kernel."""
-    adamw, build = torch.optim.AdamW, learners.build_model
+    adamw, build = torch.optim.AdamW, train_step.build_model
 
     def built(preset, vocabulary, window, seed, dropout):
         with torch.device("meta" if seed else "cpu"):  # seed 0: what is filled and written
@@ -61,8 +63,8 @@ def without_numbers(monkeypatch):
         return adamw(groups, 1e-3, betas)
 
     def prepared(kernel):
-        monkeypatch.setattr(learners, "build_model", built)
-        monkeypatch.setattr(learners, "is_gpu", lambda device: device == "meta")
+        monkeypatch.setattr(train_step, "build_model", built)
+        monkeypatch.setattr(train_step, "is_gpu", lambda device: device == "meta")
         monkeypatch.setattr(attention, "kernel_for", lambda *given: kernel)
         monkeypatch.setattr(torch.optim, "AdamW", optimiser)
 
@@ -82,10 +84,10 @@ def test_members_in_one_program_have_gradients_there(
         transformers.masking_utils, "is_tracing", lambda *given: True
     )  # as while a step is recorded
     without_numbers(kernel)
-    learner = Together(spec.model_copy(update={"preset": preset, "precision": precision}), [1, 2, 3], "meta")
+    trainer = BatchedTrainer(spec.model_copy(update={"preset": preset, "precision": precision}), [1, 2, 3], "meta")
     given = tuple(tensor.to("meta") for tensor in inputs[0])
     with Recorder() as recorder:
-        losses = learner.losses(given)
+        losses = trainer.losses(given)
         losses.sum().backward()
     forward = [call for call in recorder.calls if "backward" not in call[0]]
     backward = [call for call in recorder.calls if "backward" in call[0]]
@@ -95,22 +97,22 @@ def test_members_in_one_program_have_gradients_there(
         assert queries.dtype == getattr(torch, precision)
         assert sums.shape[-1] >= queries.shape[-2] and sums.shape[:2] == queries.shape[:2]
     assert losses.shape == (MEMBERS,) and losses.dtype == torch.float32
-    for parameter in learner.parameters.values():
+    for parameter in trainer.parameters.values():
         assert parameter.grad is not None and parameter.grad.shape == parameter.shape
         assert parameter.dtype == parameter.grad.dtype == torch.float32
-    learner.update()
+    trainer.update()
 
 
 @chosen
 def test_a_written_member_knows_nothing_of_it(without_numbers, spec, tmp_path):
     without_numbers("flash")
-    for learner in (Alone(spec, 1, "meta"), Together(spec, [1, 2], "meta")):
-        assert learner.model.config._attn_implementation == attention.NAMES["flash"]
-        weights = {name: torch.ones(value.shape) for name, value in learner.model.named_parameters()}
-        learner.filled(weights).save_pretrained(tmp_path)
+    for trainer in (SingleTrainer(spec, 1, "meta"), BatchedTrainer(spec, [1, 2], "meta")):
+        assert trainer.model.config._attn_implementation == attention.NAMES["flash"]
+        weights = {name: torch.ones(value.shape) for name, value in trainer.model.named_parameters()}
+        trainer.filled(weights).save_pretrained(tmp_path)
         assert "gfm_" not in (tmp_path / "config.json").read_text()
         assert AutoConfig.from_pretrained(tmp_path)._attn_implementation != attention.NAMES["flash"]
-        assert all((value == 1).all() for value in learner.written.parameters())
+        assert all((value == 1).all() for value in trainer.written.parameters())
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -121,12 +123,12 @@ def test_the_registered_attention_is_the_models_own(monkeypatch, spec, inputs, p
     spec = spec.model_copy(update={"preset": preset})
 
     def step(used):
-        learner = Alone(spec, 1, "cpu") if kind == "alone" else Together(spec, [1, 2], "cpu")
+        trainer = SingleTrainer(spec, 1, "cpu") if kind == "alone" else BatchedTrainer(spec, [1, 2], "cpu")
         if used:
-            attention.use(learner.model, "plain")
+            attention.use(trainer.model, "plain")
             monkeypatch.setattr(transformers.masking_utils, "is_tracing", lambda *given: tracing)
-        learner.losses(inputs[0]).sum().backward()
-        return [parameter.grad for parameter in learner.parameters.values()]
+        trainer.losses(inputs[0]).sum().backward()
+        return [parameter.grad for parameter in trainer.parameters.values()]
 
     for own, registered in zip(step(False), step(True), strict=True):
         torch.testing.assert_close(registered, own, rtol=1e-4, atol=1e-6)
@@ -150,8 +152,8 @@ class Streams:
 
     def __init__(self, monkeypatch, fails=False):
         self.made, self.pools, self.captures, self.set, self.fails = 0, set(), [], [], fails
-        self.learner, self.replays = None, 0
-        monkeypatch.setattr(learners, "is_gpu", lambda device: True)
+        self.trainer, self.replays = None, 0
+        monkeypatch.setattr(train_step, "is_gpu", lambda device: True)
         monkeypatch.setattr(attention, "kernel_for", lambda *given: "plain")
         streams = self
 
@@ -166,7 +168,7 @@ class Streams:
         class Graph:
             def replay(self):
                 streams.replays += 1
-                streams.learner._take(streams.learner.recorded)
+                streams.trainer._take(streams.trainer.recorded)
 
         default = Stream()
         self.default, self.made = default, 0
@@ -187,40 +189,40 @@ class Streams:
         self.pools.add(stream.number if stream is not None else -1)
         if self.fails:
             raise RuntimeError("operation not permitted when stream is capturing")
-        learner = self.learner
-        before = [learner.state(member) for member in range(len(learner.loss))]
+        trainer = self.trainer
+        before = [trainer.state(member) for member in range(len(trainer.loss))]
         yield
-        learner.load(before, learners.PLAIN_STEPS)
+        trainer.load(before, train_step.PLAIN_STEPS)
 
 
 @pytest.mark.parametrize("kind", ["alone", "together"])
 def test_recorded_steps_are_the_steps_in_one_stream(monkeypatch, spec, inputs, kind):
     def trained():
-        learner = Alone(spec, 1, "cpu") if kind == "alone" else Together(spec, [1, 2], "cpu")
-        streams.learner = learner
+        trainer = SingleTrainer(spec, 1, "cpu") if kind == "alone" else BatchedTrainer(spec, [1, 2], "cpu")
+        streams.trainer = trainer
         for step, given in enumerate(inputs):
-            learner.learn(step, given)
-        return [value.detach() for value in learner.parameters.values()]
+            trainer.learn(step, given)
+        return [value.detach() for value in trainer.parameters.values()]
 
     streams = Streams(monkeypatch)
     recorded = trained()
     assert streams.made == 1 and len(streams.pools) == 1  # steps and recording share one pool of memory
     ((stream, mode),) = streams.captures
-    assert stream is streams.learner.side and mode == "thread_local"
-    assert streams.replays == len(inputs) - learners.PLAIN_STEPS
-    monkeypatch.setattr(learners, "PLAIN_STEPS", 10**9)
+    assert stream is streams.trainer.side and mode == "thread_local"
+    assert streams.replays == len(inputs) - train_step.PLAIN_STEPS
+    monkeypatch.setattr(train_step, "PLAIN_STEPS", 10**9)
     for one, other in zip(recorded, trained(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_a_recording_that_fails_is_told_and_training_goes_on(monkeypatch, spec, inputs):
     streams = Streams(monkeypatch, fails=True)
-    learner = streams.learner = Alone(spec, 1, "cpu")
+    trainer = streams.trainer = SingleTrainer(spec, 1, "cpu")
     with pytest.warns(UserWarning, match="kernel by kernel, no CUDA graph: operation not permitted"):
         for step, given in enumerate(inputs):
-            learner.learn(step, given)
+            trainer.learn(step, given)
     assert len(streams.captures) == 1 and streams.set == [streams.default]  # not left on the capture's stream
-    assert streams.replays == 0 and torch.isfinite(learner.loss).all()
+    assert streams.replays == 0 and torch.isfinite(trainer.loss).all()
 
 
 def test_the_training_step_alone_is_compiled_and_for_its_size_alone(monkeypatch, spec, inputs):
@@ -237,11 +239,11 @@ def test_the_training_step_alone_is_compiled_and_for_its_size_alone(monkeypatch,
         return run
 
     monkeypatch.setattr(torch, "compile", stand_in)
-    learner = Together(spec, [1, 2], "cpu", compiled=True)
+    trainer = BatchedTrainer(spec, [1, 2], "cpu", compiled=True)
     held_out = [tensor[:5] for tensor in inputs[0]]
-    before = learner.validation_losses(held_out)
+    before = trainer.validation_losses(held_out)
     for step, given in enumerate(inputs[:2]):
-        learner.learn(step, given)
-    learner.validation_losses(held_out)
+        trainer.learn(step, given)
+    trainer.validation_losses(held_out)
     assert compiled == [{"dynamic": False}] and sizes == [(spec.batch, spec.window)] * 2
-    assert learner.compiled and len(before) == 2
+    assert trainer.compiled and len(before) == 2

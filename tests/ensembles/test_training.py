@@ -10,15 +10,16 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from alone import train_member
 from test_together import TOLERANCE, furthest
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from gfm_utils.ensembles import PRESETS, EnsembleSpec, local, log_spaced, masked_windows, train_ensembles
+from gfm_utils.ensembles import PRESETS, EnsembleSpec, log_spaced, masked_windows, multiprocess, train_ensembles
 from gfm_utils.ensembles.batches import batches
-from gfm_utils.ensembles.learners import learning_rate_factor
+from gfm_utils.ensembles.ensemble import train_jobs
+from gfm_utils.ensembles.member_job import MemberJob
 from gfm_utils.ensembles.presets import masked_logits
-from gfm_utils.ensembles.tasks import Task
-from gfm_utils.ensembles.training import train_member
+from gfm_utils.ensembles.train_step import learning_rate_factor
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens import SPECIAL
 
@@ -54,7 +55,7 @@ def test_members_differ_by_their_initial_weights_alone(trained):
 
 
 def test_training_again_gives_the_same_weights(trained, tmp_path):
-    ensemble, where = trained[1], local.device()
+    ensemble, where = trained[1], multiprocess.device()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -222,14 +223,15 @@ def test_a_member_that_diverges_leaves_the_others_alone(trained, tmp_path, capsy
     """And what the workers have to say, here of a damaged state, reaches the terminal."""
     store, good = trained[0].store, trained[0].spec.model_copy(update={"steps": 4})
     wild = good.model_copy(update={"learning_rate": 1e9, "steps": 40})
-    tasks = [
-        Task(spec, store, seed, tmp_path / f"member-{seed}") for spec, seed in ((wild, 1), (good, 2), (good, 3))
+    jobs = [
+        MemberJob(spec, store, seed, tmp_path / f"member-{seed}")
+        for spec, seed in ((wild, 1), (good, 2), (good, 3))
     ]
     (tmp_path / ".member-3.partial").mkdir()
     (tmp_path / ".member-3.partial/state-000000003-0123456789abcdef.pt").write_bytes(b"damaged")
     with pytest.raises(GfmError, match=r"seed 1, diverged at step 1 .*lower .*\(.*diverged: 1 of 3\)"):
-        local.train(tasks, progress=False)
-    assert [(task.path / "model.safetensors").exists() for task in tasks] == [False, True, True]
+        train_jobs(jobs, progress=False)
+    assert [(job.path / "model.safetensors").exists() for job in jobs] == [False, True, True]
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "seed 3" in line]
     assert "damaged: state-000000003-0123456789abcdef.pt; starts from the beginning" in line
 

@@ -6,10 +6,10 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from alone import train_member
 
 from gfm_utils.ensembles import build_model
 from gfm_utils.ensembles.batches import batches
-from gfm_utils.ensembles.training import train_member
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import VARY, profile
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gfm_utils.ensembles import plan_ensembles
-from gfm_utils.ensembles.fitting import EPOCHS, SMALLEST_WINDOW, fit, fitting_tokenizer
+from gfm_utils.ensembles.shrink_profile import EPOCHS, SMALLEST_WINDOW, fitting_tokenizer, shrink_profile
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import profile
 from gfm_utils.tokens import SPECIAL
@@ -26,12 +26,12 @@ def store(path: Path, vocabulary: int = 64, **lengths: list[int]) -> SimpleNames
 def test_a_corpus_that_fills_the_profile_changes_nothing(tmp_path: Path) -> None:
     long = store(tmp_path, train=[640_000], validation=[64_000], test=[64_000])
     for size in (profile("smoke"), profile("quick")):
-        assert fit(long, size).profile == size and fit(long, size).notes == ()
+        assert shrink_profile(long, size).profile == size and shrink_profile(long, size).notes == ()
 
 
 def test_short_records_get_short_windows(tmp_path: Path) -> None:
     reads = store(tmp_path, train=[40] * 4000, validation=[40] * 500, test=[40] * 500)
-    found = fit(reads, profile("quick"))
+    found = shrink_profile(reads, profile("quick"))
     assert found.profile.window == 32 and found.profile.batch == 16
     assert found.notes == (
         "windows of 32 tokens instead of 64, of which its records would give too few",
@@ -41,7 +41,7 @@ def test_short_records_get_short_windows(tmp_path: Path) -> None:
 
 def test_few_windows_shorten_training_and_batches(tmp_path: Path) -> None:
     little = store(tmp_path, train=[64 * 10], validation=[640], test=[640])
-    found = fit(little, profile("quick"))
+    found = shrink_profile(little, profile("quick"))
     assert found.profile.batch == 10 and found.profile.steps_taken == EPOCHS
     assert len(found.notes) == 4  # and the vocabulary is large for so little
     assert "each of the 64 tokens of the vocabulary 10.0 times" in found.notes[-1]
@@ -54,10 +54,10 @@ def test_a_budget_that_was_asked_for_stays(tmp_path: Path, name: str, budget: in
     quick = profile("quick")
     assert quick.steps == 900
     for plain in (quick, quick.changed(vary="all", preset="bert-2x64", window=64)):
-        assert fit(little, plain).profile.steps_taken == 2 * EPOCHS
+        assert shrink_profile(little, plain).profile.steps_taken == 2 * EPOCHS
     asked = quick.changed(**{name: budget})
-    assert fit(little, asked).profile.steps_taken == asked.steps_taken > 2 * EPOCHS
-    assert fit(little, asked.changed(preset="bert-2x64")).profile.steps_taken == asked.steps_taken
+    assert shrink_profile(little, asked).profile.steps_taken == asked.steps_taken > 2 * EPOCHS
+    assert shrink_profile(little, asked.changed(preset="bert-2x64")).profile.steps_taken == asked.steps_taken
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_too_little_is_refused_with_the_size_needed(
     lengths: dict[str, list[int]], sentence: str, tmp_path: Path
 ) -> None:
     with pytest.raises(GfmError, match=sentence):
-        fit(store(tmp_path, **lengths), profile("quick"))
+        shrink_profile(store(tmp_path, **lengths), profile("quick"))
 
 
 def test_a_planned_ensemble_is_of_the_fitted_size(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def step_of(path: Path) -> int:
 
 
 @dataclass(frozen=True)
-class SavedStates:
+class TrainingStates:
     """The states of one member in training, ``state-<step>-<checksum>.pt`` in a folder.
 
     Each is written under another name, flushed and then renamed; its name holds the first 16 digits of its

@@ -26,7 +26,7 @@ SEEN = 20
 
 
 @dataclass(frozen=True)
-class Fit:
+class ShrunkProfile:
     """A profile fitted to the tokens of one condition.
 
     Attributes:
@@ -38,7 +38,7 @@ class Fit:
     notes: tuple[str, ...]
 
 
-def fit(store: TokenStore, profile: Profile) -> Fit:
+def shrink_profile(store: TokenStore, profile: Profile) -> ShrunkProfile:
     """The profile with window, batch and budget that the tokens of a condition can fill.
 
     Nothing changes for a corpus that is large enough. The window is halved (down to ``SMALLEST_WINDOW``) while a
@@ -82,7 +82,7 @@ def fit(store: TokenStore, profile: Profile) -> Fit:
             f"training sees each of the {vocabulary:,} tokens of the vocabulary {train / vocabulary:.1f} times on "
             "average: a smaller vocabulary would be learned better"
         )
-    return Fit(used, tuple(notes))
+    return ShrunkProfile(used, tuple(notes))
 
 
 def _counts(store: TokenStore, window: int) -> dict[str, int]:

@@ -2,16 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 import torch
 
-from gfm_utils.ensembles.states import SavedStates
-from gfm_utils.ensembles.tasks import Task, checkpoint_path, partial_path
+from gfm_utils.ensembles.member_job import MemberJob, checkpoint_path, partial_path
+from gfm_utils.ensembles.training_state import TrainingStates
 from gfm_utils.errors import GfmError
 from gfm_utils.files import flush, sha256_of, write_json
 
@@ -20,62 +19,11 @@ class Diverged(GfmError):
     """A member's loss is no longer a number, or beyond hope."""
 
 
-def raise_diverged(errors: Sequence[Diverged], members: int) -> None:
-    """Say at the end of a run, if there is something to say, which of its members diverged.
-
-    Raises:
-        GfmError: some did.
-    """
-    if errors:
-        listed = "; ".join(map(str, errors))
-        raise GfmError(f"{listed} (members that diverged: {len(errors)} of {members})")
-
-
-class Writer:
-    """Does what is written of members in training: at once, or one thing after the other beside their steps.
-
-    Beside them it holds one thing that waits at most (what is to be written takes memory). What went wrong is
-    raised by the next call. As a context it waits at its end, whatever ended it.
-
-    Args:
-        beside: in a thread of its own, so that a GPU need not wait for a disk.
-    """
-
-    def __init__(self, beside: bool) -> None:
-        self._thread = ThreadPoolExecutor(1) if beside else None
-        self._doing: list[Future[None]] = []
-
-    def do(self, write: Callable[[], None]) -> None:
-        """Write now, or as soon as what came before is written."""
-        if self._thread is None:
-            write()
-            return
-        while len(self._doing) > 1:
-            self._doing.pop(0).result()
-        self._doing.append(self._thread.submit(write))
-
-    def wait(self) -> None:
-        """Until all is written."""
-        while self._doing:
-            self._doing.pop(0).result()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self.wait()
-        finally:
-            if self._thread is not None:
-                self._thread.shutdown()
-
-
-class Record:
+class MemberWriter:
     """The files of one member in training; nothing is written before ``start`` or ``resume``.
 
     Attributes:
-        task: the member.
+        job: the member.
         folder: where all of it is until it is complete.
         member: what the directory will be, in the folder.
         states: the saved states.
@@ -84,11 +32,11 @@ class Record:
         diverged: why it has, if it has.
     """
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self.folder = partial_path(task.path)
+    def __init__(self, job: MemberJob) -> None:
+        self.job = job
+        self.folder = partial_path(job.path)
         self.member = self.folder / "member"
-        self.states = SavedStates(self.folder, [task.spec.key, task.seed])
+        self.states = TrainingStates(self.folder, [job.spec.key, job.seed])
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, Any] | None = None
         self.files: dict[str, str] = {}  # path below the folder -> SHA-256, of the checkpoints so far
@@ -117,32 +65,31 @@ class Record:
         weights: Mapping[str, torch.Tensor],
     ) -> None:
         """Add a row of metrics, losses in bits per token; hold on to weights that are the best so far."""
-        tokens = step * self.task.spec.batch * self.task.spec.window
+        tokens = step * self.job.spec.batch * self.job.spec.window
         self.rows.append({
             "step": step, "tokens": tokens, "train_loss": train_loss, "validation_loss": validation_loss,
             "seconds": seconds,
         })  # fmt: skip
         better = self.best is None or validation_loss < self.best["loss"]
-        if self.task.spec.keep == "best" and step and better:
+        if self.job.spec.keep == "best" and step and better:
             self.best = {"step": step, "loss": validation_loss, "weights": weights}
 
     def write_checkpoint(self, step: int, model: Any) -> Path:
         """Write a model as the Hugging Face checkpoint of a step; gives its path."""
-        path = checkpoint_path(self.member, step, self.task.spec.steps)
+        path = checkpoint_path(self.member, step, self.job.spec.steps)
         model.save_pretrained(path)
         flush(path)
         self.files |= {str(file.relative_to(self.folder)): sha256_of(file) for file in path.iterdir()}
         return path
 
-    def save(self, state: Mapping[str, Any], rows: Sequence[Mapping[str, float]]) -> None:
+    def save(self, state: Mapping[str, Any]) -> None:
         """Save a state to continue from.
 
         Args:
-            state: holds ``step``, and what the record itself does not know.
-            rows: the metrics up to that step.
+            state: holds ``step``, and what this does not know.
         """
-        own = {"rows": list(rows), "resumed_at": self.resumed_at}
-        self.states.save(state["step"], {**state, **own}, self.files)
+        content = {**state, "rows": self.rows, "best": self.best, "resumed_at": self.resumed_at}
+        self.states.save(state["step"], content, self.files)
 
     def diverge(self, step: int, loss: float, filled: Callable[[Mapping[str, Any]], Any]) -> None:
         """Give the member up, and keep its last good state as a checkpoint.
@@ -155,13 +102,13 @@ class Record:
         kept = "there is no good state before it"
         saved, _ = self.states.newest()
         if saved is not None:
-            good = checkpoint_path(self.member, saved["step"], self.task.spec.steps)
+            good = checkpoint_path(self.member, saved["step"], self.job.spec.steps)
             if f"{good.relative_to(self.folder)}/model.safetensors" not in saved["files"]:
                 self.write_checkpoint(saved["step"], filled(saved["weights"]))
             kept = f"its last good state, step {saved['step']}, is {good}"
-        spec = self.task.spec
+        spec = self.job.spec
         self.diverged = Diverged(
-            f"training of {spec.condition!r}, member with seed {self.task.seed}, diverged at step {step} "
+            f"training of {spec.condition!r}, member with seed {self.job.seed}, diverged at step {step} "
             f"(loss {loss:.3g} bits/token; {kept}): lower the learning rate ({spec.learning_rate:g}) "
             "in the profile"
         )
@@ -179,19 +126,19 @@ class Record:
             last: weights after the last step; a checkpoint beside others if a better one is kept.
             provenance: of the training.
         """
-        steps = self.task.spec.steps
+        steps = self.job.spec.steps
         kept: dict[str, Any] = {"step": steps, "weights": last} if self.best is None else self.best
         if kept["step"] != steps:
             filled(last).save_pretrained(checkpoint_path(self.member, steps, kept["step"]))
         filled(kept["weights"]).save_pretrained(self.member)
-        self.task.store.tokenizer.save_pretrained(self.member)
+        self.job.store.tokenizer.save_pretrained(self.member)
         pd.DataFrame(self.rows).to_parquet(self.member / "metrics.parquet", index=False)
-        write_json(self.member / "spec.json", {"seed": self.task.seed, **self.task.spec.model_dump(mode="json")})
+        write_json(self.member / "spec.json", {"seed": self.job.seed, **self.job.spec.model_dump(mode="json")})
         write_json(
             self.member / "provenance.json",
             {**provenance, "resumed_at": self.resumed_at, "kept_step": kept["step"]},
         )
         flush(self.member)
-        shutil.rmtree(self.task.path, ignore_errors=True)
-        os.replace(self.member, self.task.path)
+        shutil.rmtree(self.job.path, ignore_errors=True)
+        os.replace(self.member, self.job.path)
         shutil.rmtree(self.folder)

@@ -14,10 +14,10 @@ from typing_extensions import override
 
 from gfm_utils.ensembles import attention
 from gfm_utils.ensembles.batches import IGNORED
+from gfm_utils.ensembles.member_job import BITS
 from gfm_utils.ensembles.muon import Muon
 from gfm_utils.ensembles.presets import build_model, masked_logits, preset
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.tasks import BITS
 from gfm_utils.errors import first_line
 
 Tensors = dict[str, torch.Tensor]
@@ -57,12 +57,7 @@ def is_hidden_matrix(name: str, dimensions: int) -> bool:
     return dimensions == 2 and "embeddings" not in name and "decoder" not in name
 
 
-def work(parameters: int, tokens: int) -> float:
-    """Floating-point operations of training, 6 for each parameter and token (Kaplan et al., arXiv 2001.08361)."""
-    return 6.0 * parameters * tokens
-
-
-class Masked(torch.nn.Module):
+class MaskedLoss(torch.nn.Module):
     """A masked language model as a function: ids, positions, targets -> mean cross-entropy in nats.
 
     The mean is over all tokens to predict, as in Hugging Face's models, not over windows.
@@ -85,7 +80,7 @@ class Masked(torch.nn.Module):
         return total / (targets != IGNORED).sum().clamp(min=1)
 
 
-class Learner(ABC):
+class Trainer(ABC):
     """Models of one specification that take their steps together, on one device.
 
     Their initial weights and what they read decide the result, not which class it is, up to rounding. In low
@@ -114,7 +109,7 @@ class Learner(ABC):
         if self.on_gpu:
             precision = torch.bfloat16 if self.low_precision else torch.float32
             attention.use(self.model, attention.kernel_for(device, precision, preset(spec.preset).head))
-        self.masked = Masked(self.model, spec.independent_masks)
+        self.masked = MaskedLoss(self.model, spec.independent_masks)
         # The batch has one size in training: a graph for any size would be slower. Others are not compiled.
         self.step_losses = torch.compile(self.losses, dynamic=False) if compiled else self.losses
         self.loss = torch.full((members,), float("nan"), device=device)
@@ -148,10 +143,10 @@ class Learner(ABC):
         adam = torch.optim.AdamW(
             groups, lr=rate(spec.learning_rate), betas=spec.betas, fused=True, capturable=self.on_gpu
         )
-        found: list[tuple[torch.optim.Optimizer, float]] = [(adam, spec.learning_rate)]
+        optimizers: list[tuple[torch.optim.Optimizer, float]] = [(adam, spec.learning_rate)]
         if spec.matrix_rate is not None and hidden:
-            found.append((Muon(hidden, rate(spec.matrix_rate)), spec.matrix_rate))
-        return found
+            optimizers.append((Muon(hidden, rate(spec.matrix_rate)), spec.matrix_rate))
+        return optimizers
 
     @cached_property
     def side(self) -> Any:
@@ -194,8 +189,8 @@ class Learner(ABC):
         elif self.recorded is None or any(a.shape != b.shape for a, b in zip(inputs, self.recorded, strict=True)):
             self._take_and_record(inputs)
         else:
-            for place, given in zip(self.recorded, inputs, strict=True):
-                place.copy_(given)
+            for place, values in zip(self.recorded, inputs, strict=True):
+                place.copy_(values)
             self.graph.replay()
 
     def _take(self, inputs: Inputs) -> None:
@@ -315,7 +310,7 @@ class Learner(ABC):
         return self.written
 
 
-class Alone(Learner):
+class SingleTrainer(Trainer):
     """One model; ``model`` is it."""
 
     def __init__(self, spec: EnsembleSpec, seed: int, device: str, compiled: bool = False) -> None:
@@ -340,7 +335,7 @@ class Alone(Learner):
         return stacked
 
 
-class Together(Learner):
+class BatchedTrainer(Trainer):
     """Several models as one program: weights stacked along a first dimension, the forward pass mapped over it.
 
     ``model`` lends its forward pass; on a CPU its own weights are those of whichever member was last asked for.
@@ -352,22 +347,22 @@ class Together(Learner):
         self.model = built[0].to(device)
         weights = [dict(model.named_parameters()) for model in built]
         self.parameters = {
-            name: torch.stack([own[name].detach().to(device) for own in weights]).requires_grad_()
+            name: torch.stack([member[name].detach().to(device) for member in weights]).requires_grad_()
             for name in weights[0]
         }
         super().__init__(spec, len(seeds), device, compiled)
 
     @override
     def losses(self, inputs: Inputs) -> torch.Tensor:
-        def loss(named: Tensors, *given: torch.Tensor) -> torch.Tensor:
-            found: torch.Tensor = functional_call(self.masked, named, given)
-            return found
+        def loss(weights: Tensors, *batch: torch.Tensor) -> torch.Tensor:
+            mean: torch.Tensor = functional_call(self.masked, weights, batch)
+            return mean
 
-        own = 0 if inputs[0].ndim == 3 else None
-        each: torch.Tensor = vmap(loss, in_dims=(0, own, own, own), randomness="different")(
+        batched = 0 if inputs[0].ndim == 3 else None  # each member reads a batch of its own, or all the same
+        losses: torch.Tensor = vmap(loss, in_dims=(0, batched, batched, batched), randomness="different")(
             self._lowered(), *inputs
         )
-        return each
+        return losses
 
     @override
     def clip(self) -> None:
@@ -381,7 +376,7 @@ class Together(Learner):
         return stacked[member]
 
 
-def learner(spec: EnsembleSpec, inits: Iterable[int], device: str, compiled: bool = False) -> Learner:
+def trainer(spec: EnsembleSpec, inits: Iterable[int], device: str, compiled: bool = False) -> Trainer:
     """Members with the given seeds of initial weights, as they begin.
 
     Args:
@@ -392,5 +387,5 @@ def learner(spec: EnsembleSpec, inits: Iterable[int], device: str, compiled: boo
     """
     seeds = list(inits)
     if len(seeds) == 1:
-        return Alone(spec, seeds[0], device, compiled)
-    return Together(spec, seeds, device, compiled)
+        return SingleTrainer(spec, seeds[0], device, compiled)
+    return BatchedTrainer(spec, seeds, device, compiled)

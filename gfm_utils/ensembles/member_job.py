@@ -1,0 +1,133 @@
+"""Members that are to be trained: what, with which seed, and where everything of theirs stands."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gfm_utils.ensembles.presets import parameters_of
+from gfm_utils.ensembles.specification import EnsembleSpec
+from gfm_utils.ensembles.training_state import newest_step
+from gfm_utils.errors import GfmError
+from gfm_utils.tokens import TokenStore
+
+BITS = 1 / math.log(2)
+#: Members whose steps take more floating-point operations than this are not trained as one program on a GPU: one
+#: of them keeps it busy (an H100 for ten milliseconds or more), and together they would only take more memory.
+LARGE_STEP = 1e13
+#: Hears how training gets on: of a member its directory, step and training loss (bits per token), or a sentence.
+Tell = Callable[..., None]
+
+
+def log_spaced(steps: int) -> list[int]:
+    """Steps at which the validation loss is measured and a checkpoint is kept.
+
+    At most 12: before the first step, after the first, after the last, and evenly between these on a
+    logarithmic scale.
+    """
+    return sorted({0, *np.geomspace(1, steps, 11).round().astype(int).tolist()})
+
+
+def measured_steps(spec: EnsembleSpec) -> list[int]:
+    """Steps at which the validation loss is measured: log-spaced, and at regular intervals if there are such."""
+    every = spec.validation_every
+    regular = range(every, spec.steps + 1, every) if every is not None else ()
+    return sorted({*log_spaced(spec.steps), *regular})
+
+
+def checkpoint_path(member: Path, step: int, kept: int) -> Path:
+    """Where a member has its weights after some steps, as a Hugging Face checkpoint.
+
+    Args:
+        member: its directory.
+        step: the steps.
+        kept: steps after which it has the weights that stand in the directory itself.
+    """
+    between = member / "checkpoints" / f"step-{step:09d}"
+    return {0: member / "untrained", kept: member}.get(step, between)
+
+
+def is_trained(path: Path) -> bool:
+    """Whether a member's directory is complete; it appears whole or not at all."""
+    return (path / "spec.json").exists()
+
+
+def partial_path(path: Path) -> Path:
+    """Where a member is while it is trained: ``.member-00.partial`` beside its directory."""
+    return path.with_name(f".{path.name}.partial")
+
+
+@dataclass(frozen=True)
+class MemberJob:
+    """One member to train.
+
+    Attributes:
+        spec: what all members of its ensemble share.
+        store: the tokens.
+        seed: of the member, 1 or more.
+        path: its directory.
+    """
+
+    spec: EnsembleSpec
+    store: TokenStore
+    seed: int
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.spec.condition}, member with seed {self.seed}"
+
+    @property
+    def steps_left(self) -> int:
+        """Steps that are still to be taken, after those of the newest saved state if there is one."""
+        if is_trained(self.path):
+            return 0
+        return self.spec.steps - newest_step(partial_path(self.path))
+
+
+def missing_of(jobs: Sequence[MemberJob]) -> list[MemberJob]:
+    """The members that are not trained yet, or of which a killed run left something beside them."""
+    return [job for job in jobs if not is_trained(job.path) or partial_path(job.path).exists()]
+
+
+def batch_members(jobs: Sequence[MemberJob], device: str, devices: int = 1) -> list[list[MemberJob]]:
+    """The jobs in groups, each of which one process trains, in the order of their first members.
+
+    On a CPU each member is by itself, for its cores are kept busy by processes and the weights do not depend
+    on who is trained beside it. On a GPU members of one specification without large steps and without dropout,
+    which would draw other numbers, are a group if they are equally far; on several GPUs as many groups.
+
+    Args:
+        jobs: members that are not trained yet.
+        device: ``cpu`` or ``cuda``.
+        devices: number of GPUs.
+    """
+    programs: dict[tuple[Path, str, int, int], list[MemberJob]] = {}
+    for job in jobs:
+        alone = 0 if device != "cpu" and may_share(job) else job.seed
+        programs.setdefault((job.path.parent, job.spec.key, alone, job.steps_left), []).append(job)
+    groups = []
+    for program in programs.values():
+        size = -(-len(program) // max(1, devices))
+        groups += [program[begin : begin + size] for begin in range(0, len(program), size)]
+    return groups
+
+
+def may_share(job: MemberJob) -> bool:
+    """Whether a member has no dropout and steps of fewer than ``LARGE_STEP`` operations."""
+    return job.spec.dropout == 0 and work(job.spec, job.spec.batch * job.spec.window) < LARGE_STEP
+
+
+def work(spec: EnsembleSpec, tokens: int) -> float:
+    """Floating-point operations of training, 6 for each parameter and token (Kaplan et al., arXiv 2001.08361)."""
+    return 6.0 * parameters_of(spec.preset, spec.vocabulary, spec.window) * tokens
+
+
+def too_large(job: MemberJob, where: str = "the device") -> GfmError:
+    """The error that a step of a member needs more memory than a device has."""
+    spec = job.spec
+    return GfmError(
+        f"training {spec.condition!r} needs more memory than {where} has: give a smaller batch ({spec.batch}), "
+        f"window ({spec.window}) or preset ({spec.preset}) in the profile"
+    )

@@ -1,0 +1,156 @@
+"""The local engine: members train side by side, one process a core, or one group after the other on a GPU."""
+
+import multiprocessing
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from os import environ
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from gfm_utils.ensembles.cost import SECONDS, Speed, measure
+from gfm_utils.ensembles.member_job import MemberJob, Tell, batch_members, missing_of
+from gfm_utils.ensembles.member_writer import Diverged
+from gfm_utils.ensembles.training import train_members
+from gfm_utils.errors import ProcessKilled
+from gfm_utils.tokens.parallel import cores, end_with_parent
+
+#: Environment of a process that trains: large buffers are kept between steps instead of going back to the
+#: system, and lie in large pages. Without this, glibc maps fresh zeroed pages for every activation, a fifth of a
+#: small model's step.
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "MALLOC_TRIM_THRESHOLD_": "2000000000",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+_messages: Any = None
+_barrier: Any = None
+
+
+def device() -> str:
+    """Where models run on this machine: ``cuda`` when there is a GPU, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
+    """Train the members that are not trained yet in processes of this machine.
+
+    On a CPU as many at once as there are cores, each in a process; on a GPU one group of members at a time.
+
+    A member that diverges does not stop the others. After any other error those in training are finished and
+    no further one is begun.
+
+    Args:
+        jobs: all members of a run. Their number, not that of the missing ones, decides how many threads
+            each member has, so that a run that was killed ends with the weights of one that was not.
+        tell: hears how they get on.
+
+    Raises:
+        ProcessKilled: a training process was killed.
+    """
+    missing = missing_of(jobs)
+    if not missing:
+        return []
+    with _pool(jobs) as pool:
+        futures = [pool.executor.submit(_train, group, pool.where) for group in batch_members(missing, pool.where)]
+        while not _over(futures) or not pool.messages.empty():
+            with suppress(queue.Empty):
+                tell(*pool.messages.get(timeout=0.2))
+        return [diverged for future in futures for diverged in future.result()]
+
+
+def _over(futures: Sequence[Future[Any]]) -> bool:
+    """Whether all are done, or one has failed."""
+    done = [future for future in futures if future.done()]
+    return len(done) == len(futures) or any(future.exception() is not None for future in done)
+
+
+def measured_speeds(jobs: Sequence[MemberJob], seconds: float = SECONDS) -> tuple[dict[str, Speed], int, float]:
+    """The speed of training, from some steps of each condition in as many processes as it would have.
+
+    Args:
+        jobs: all members of a run.
+        seconds: that each measurement takes, about.
+
+    Returns:
+        Key of the specification -> speed; the number of groups that are trained at once; and the seconds that the
+        processes took to start.
+    """
+    left = [group for group in batch_members(jobs, device()) if group[0].steps_left]
+    if not left:
+        return {}, 1, 0.0
+    speeds, began = {}, time.perf_counter()
+    with _pool(jobs) as pool:
+        for waiting in [pool.executor.submit(_meet) for _ in range(pool.size)]:
+            waiting.result()
+        start_seconds = time.perf_counter() - began
+        for group in {group[0].spec.key: group for group in sorted(left, key=len)}.values():
+            running = [pool.executor.submit(_measure, group, pool.where, seconds) for _ in range(pool.size)]
+            measured = [future.result() for future in running]
+            step = sum(speed.step_seconds for speed in measured) / len(measured)
+            speeds[group[0].spec.key] = replace(measured[0], step_seconds=step)
+    return speeds, pool.size, start_seconds
+
+
+@dataclass(frozen=True)
+class _Pool:
+    executor: ProcessPoolExecutor
+    messages: Any
+    where: str
+    size: int
+
+
+@contextmanager
+def _pool(jobs: Sequence[MemberJob]) -> Iterator[_Pool]:
+    """Processes for those of the jobs that are not done, ended when the block is left."""
+    where = device()
+    most = 1 if where == "cuda" else min(cores(), len(jobs))
+    size = min(most, len(missing_of(jobs)))
+    context = multiprocessing.get_context("spawn")
+    messages, barrier = context.Queue(), context.Barrier(size)
+    settings = (messages, barrier, max(1, cores() // most))
+    with patch.dict(environ, MALLOC), ProcessPoolExecutor(size, context, _start_worker, settings) as executor:
+        try:
+            yield _Pool(executor, messages, where, size)
+        except BrokenProcessPool as error:
+            raise ProcessKilled(
+                "a training process was killed, perhaps because memory ran out: the same command continues "
+                "where it was"
+            ) from error
+        except Exception:  # what is in training is finished, what is queued is not begun
+            executor.shutdown(wait=True, cancel_futures=True)
+            raise
+        except BaseException:  # interrupted: stop at once
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def _start_worker(messages: Any, barrier: Any, threads: int) -> None:
+    global _messages, _barrier
+    _messages, _barrier = messages, barrier
+    torch.set_num_threads(threads)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _meet() -> None:
+    """Wait until every worker is here: what follows runs in all of them at once."""
+    with suppress(threading.BrokenBarrierError):  # one is late: the measurement is of fewer at once
+        _barrier.wait(60)
+
+
+def _measure(group: Sequence[MemberJob], where: str, seconds: float) -> Speed:
+    _meet()
+    return measure(group, where, seconds)
+
+
+def _train(group: Sequence[MemberJob], where: str) -> list[Diverged]:
+    return train_members(group, where, lambda *message: _messages.put(message))
