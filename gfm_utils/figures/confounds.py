@@ -38,7 +38,9 @@ _LEAST = 0.05
 
 
 def confounds_table(table: pd.DataFrame) -> Markdown:
-    """A row an experiment: what is left of the difference between text and each DNA in every measure.
+    """A row an experiment: what is left of the difference between text and each DNA, in words or as a share.
+
+    Loss and output entropy go with the context gain, and are not in it.
 
     Args:
         table: of ``confound_table``, of several experiments one below the other.
@@ -46,11 +48,12 @@ def confounds_table(table: pd.DataFrame) -> Markdown:
     effects = confound_effects(table)
     if effects.empty:
         return Markdown(NOTHING)
-    lines = [f"| Confound: experiment | {' | '.join(SHORT.values())} |", "| --- |" + " ---: |" * len(SHORT)]
+    columns = {name: text for name, text in SHORT.items() if name not in (LOSS_SHARE, "output_entropy_share")}
+    lines = [f"| Confound: experiment | {' | '.join(columns.values())} |", "| --- |" + " ---: |" * len(columns)]
     for name, rows in effects.groupby("experiment", sort=False):
         by = {(row["metric"], row["role"]): _becomes(row) for _, row in rows.iterrows()}
-        cells = [" / ".join(by.get((metric, role), "–") for role in (DNA, KMERS)) for metric in SHORT]
-        cells = ["–" if cell == "– / –" else cell for cell in cells]
+        cells = ["\u00a0/ ".join(by.get((metric, role), "–") for role in (DNA, KMERS)) for metric in columns]
+        cells = ["–" if set(cell) <= set("–\u00a0/ ") else cell for cell in cells]
         one = EXPERIMENTS[str(name)]
         lines.append(f"| **{one.confound}**: {one.change} | {' | '.join(cells)} |")
     return Markdown("\n".join(lines))

@@ -45,11 +45,11 @@ def test_every_experiment_says_what_is_left_of_the_differences(found):
     assert len(rows) == 5 and all(len(row) == len(head) for row in rows)
     by = {row[0].split("**")[1]: dict(zip(head, row, strict=True)) for row in rows}
     recoded = by["alphabet and tokenizer of DNA"]
-    assert recoded["disagreement"] == "– / *new*" and recoded["context gain"] == "–"
+    assert recoded["disagreement"] == "–\u00a0/ *new*" and recoded["context gain"] == "–"
     # 1.4 - 0.1 of 2.5 - 0.2 are 57 %, and 1.1 of 2.4 are 46 %.
-    assert by["optimiser"]["context gain"] == "57\u00a0% / 46\u00a0%"
-    assert by["optimiser"]["disagreement"] == "*gone* / *none*"
-    assert by["relations of tokens, or what stands in a window"]["context gain"] == "*turned* / *gone*"
+    assert by["optimiser"]["context gain"] == "57\u00a0%\u00a0/ 46\u00a0%"
+    assert by["optimiser"]["disagreement"] == "*gone*\u00a0/ *none*"
+    assert by["relations of tokens, or what stands in a window"]["context gain"] == "*turned*\u00a0/ *gone*"
 
 
 def test_the_sentence_counts_them(found):
