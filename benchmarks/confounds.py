@@ -32,7 +32,8 @@ SEED = 42
 def part_path(experiment: Experiment, roles: Mapping[str, str], size: Profile, runs: Path) -> Path:
     """Where the table of an experiment is kept; another profile, recipe or definition has another place."""
     models = [FORMAT, PRESETS[experiment.sized(size).preset].revision]
-    done = {name: value for name, value in asdict(experiment).items() if name not in ("confound", "change")}
+    about = ("confound", "change", "predictability")
+    done = {name: value for name, value in asdict(experiment).items() if name not in about}
     key = digest([done, dict(roles), size.model_dump(mode="json"), models, tables.DEFINITIONS])
     return runs / "confounds" / f"{experiment.name}-{key}.parquet"
 

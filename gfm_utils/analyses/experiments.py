@@ -37,6 +37,8 @@ class Experiment:
         scored: which hidden tokens count.
         beside: name of the run that it is compared with.
         against: roles that text is compared with.
+        predictability: whether it changes how much there is to learn from context; no confound then, but what the
+            differences are thought to come from.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Experiment:
     scored: Scored = "all"
     beside: str = STANDARD
     against: Sequence[str] = (DNA, KMERS)
+    predictability: bool = False
 
     def named(self, roles: Mapping[str, str], size: Profile) -> dict[str, str]:
         """Role -> condition, of those that it changes.
@@ -120,7 +123,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "within", "relations of tokens, or what stands in a window",
             "tokens of each window in random order, in training and at test",
-            _every("{corpus}+within{window}@{tokenizer}"),
+            _every("{corpus}+within{window}@{tokenizer}"), predictability=True,
         ),
         Experiment(
             "vocabulary1024", "size of the vocabulary",
@@ -137,20 +140,21 @@ EXPERIMENTS: dict[str, Experiment] = {
             "only types that have a partner as common in the other corpus: hidden tokens and neighbours of these",
             {TEXT: _PLAIN, DNA: _PLAIN}, scored="as common", against=(DNA,),
         ),
-        Experiment("bare", "what needs no context", "models without layers", bare=True),
+        Experiment("bare", "what needs no context", "models without layers", bare=True, predictability=True),
         Experiment(
             "noise", "how predictable a token is", "30 % of the tokens mixed, in training and at test",
-            _every("{corpus}+noise0.3@{tokenizer}"),
+            _every("{corpus}+noise0.3@{tokenizer}"), predictability=True,
         ),
         Experiment(
             "noise-left-alone", "what noise itself hides",
             "the same models, hidden tokens scored only where noise left them alone",
             _every("{corpus}+noise0.3@{tokenizer}"), scored="left alone", beside="noise",
+            predictability=True,
         ),
         *(
             Experiment(
                 name, "how much there is to learn", f"DNA from a Markov chain of known entropy rate, {words}",
-                {KMERS: f"{{corpus}}+{transform}@{{tokenizer}}"}, against=(KMERS,),
+                {KMERS: f"{{corpus}}+{transform}@{{tokenizer}}"}, against=(KMERS,), predictability=True,
             )
             for name, transform, words in (
                 ("chain-cold", "markov4t0.33", "order 4 at temperature 0.33"),

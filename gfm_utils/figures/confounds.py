@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
@@ -16,7 +17,7 @@ from gfm_utils.analyses.confounds import (
     confound_effects,
 )
 from gfm_utils.analyses.dose import GAIN
-from gfm_utils.analyses.experiments import DNA, EXPERIMENTS, KMERS, ROLES, STANDARD, TEXT
+from gfm_utils.analyses.experiments import DNA, EXPERIMENTS, KMERS, ROLES, STANDARD, TEXT, Experiment
 from gfm_utils.figures.numbers import difference, interval, number, percentage
 
 #: What a role is called, for people.
@@ -30,33 +31,57 @@ SHORT = {
     "topk_overlap_corrected": "shared neighbours",
     "fisher_share": "encoder's share",
 }
+#: Those that do not follow from the gain itself.
+SEPARATE = {name: SHORT[name] for name in ("js_distance", "topk_overlap_corrected", "fisher_share")}
 #: What becomes of a difference that does not stay.
-OUTCOMES = {TURNS: "turned", GONE: "gone", APPEARS: "new", NONE: "none"}
+OUTCOMES = {TURNS: "turned", GONE: "not told", APPEARS: "new", NONE: "none"}
 NOTHING = "No experiment on a confound is recorded yet; `python benchmarks/confounds.py` makes them."
 #: Below this gain (bits per token) no share of it is written.
 _LEAST = 0.05
 
 
-def confounds_table(table: pd.DataFrame) -> Markdown:
-    """A row an experiment: what is left of the difference between text and each DNA, in words or as a share.
+def confounds_table(table: pd.DataFrame, predictability: bool = False) -> Markdown:
+    """A row an experiment: what is left of the difference between text and each DNA, in a word or as a share.
 
-    Loss and output entropy go with the context gain, and are not in it.
+    Beside it stands the context gain of text and of each DNA, with a star where DNA gains less than half of what
+    it gains in the run that the experiment is compared with: what stays may be that it has not learned. Loss and
+    output entropy go with the gain, and are not in the table.
 
     Args:
         table: of ``confound_table``, of several experiments one below the other.
+        predictability: of the experiments that change how much there is to learn, and not of confounds.
     """
-    effects = confound_effects(table)
+    effects = _of_kind(confound_effects(table), predictability)
     if effects.empty:
         return Markdown(NOTHING)
-    columns = {name: text for name, text in SHORT.items() if name not in (LOSS_SHARE, "output_entropy_share")}
-    lines = [f"| Confound: experiment | {' | '.join(columns.values())} |", "| --- |" + " ---: |" * len(columns)]
+    heads = ["Experiment" if predictability else "Confound: experiment", "context gain", *SEPARATE.values()]
+    lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]
     for name, rows in effects.groupby("experiment", sort=False):
         by = {(row["metric"], row["role"]): _becomes(row) for _, row in rows.iterrows()}
-        cells = ["\u00a0/ ".join(by.get((metric, role), "–") for role in (DNA, KMERS)) for metric in columns]
+        cells = ["\u00a0/ ".join(by.get((metric, role), "–") for role in (DNA, KMERS)) for metric in SEPARATE]
         cells = ["–" if set(cell) <= set("–\u00a0/ ") else cell for cell in cells]
         one = EXPERIMENTS[str(name)]
-        lines.append(f"| **{one.confound}**: {one.change} | {' | '.join(cells)} |")
+        lines.append(f"| **{one.confound}**: {one.change} | {_gains(table, one)} | {' | '.join(cells)} |")
     return Markdown("\n".join(lines))
+
+
+def _of_kind(effects: pd.DataFrame, predictability: bool) -> pd.DataFrame:
+    """The effects of the experiments that change how much there is to learn, or of the others."""
+    chosen = [EXPERIMENTS[str(name)].predictability == predictability for name in effects["experiment"]]
+    return effects[np.array(chosen, bool)]
+
+
+def _gains(table: pd.DataFrame, experiment: Experiment) -> str:
+    """Context gain of text, of DNA as BPE and as k-mers, and a star where DNA's is less than half of before."""
+    cells = []
+    for role in ROLES:
+        now, before = (_mean(table, name, role, GAIN) for name in (experiment.name, experiment.beside))
+        if now is None:  # not changed
+            cells.append("–" if before is None else f"{before['value']:.2f}")
+            continue
+        little = role != TEXT and before is not None and 2 * now["value"] < before["value"]
+        cells.append(f"{now['value']:.2f}{'*' if little else ''}")
+    return "\u00a0/ ".join(cells)
 
 
 def _becomes(row: pd.Series) -> str:
@@ -64,25 +89,27 @@ def _becomes(row: pd.Series) -> str:
     return percentage(row["left"], 0) if row["outcome"] == STAYS else f"*{OUTCOMES[row['outcome']]}*"
 
 
-def confounds_sentence(table: pd.DataFrame) -> Markdown:
-    """How many differences stay in how many experiments, and under which they do not.
+def confounds_sentence(table: pd.DataFrame, predictability: bool = False) -> Markdown:
+    """How many of the differences in ``SEPARATE`` are left under how many experiments, and under which not.
 
     Args:
         table: as of ``confounds_table``.
+        predictability: likewise.
     """
-    effects = confound_effects(table)
-    there = effects[effects["outcome"].isin([STAYS, GONE, TURNS])]
+    effects = _of_kind(confound_effects(table), predictability)
+    there = effects[effects["outcome"].isin([STAYS, GONE, TURNS]) & effects["metric"].isin(list(SEPARATE))]
     if there.empty:
         return Markdown(NOTHING)
-    counts = there["outcome"].value_counts()
-    told = (
-        f"Of {len(there)} differences between text and DNA in {there['experiment'].nunique()} experiments, "
-        f"**{counts.get(STAYS, 0)} stay**, {counts.get(GONE, 0)} are not told from zero any more, and "
-        f"{counts.get(TURNS, 0)} turn round"
+    lost = there[there["outcome"] != STAYS]
+    names = [
+        f"{EXPERIMENTS[str(name)].change} ({', '.join(dict.fromkeys(rows['metric'].map(SEPARATE)))})"
+        for name, rows in lost.groupby("experiment", sort=False)
+    ]
+    said = (
+        f"In {there['experiment'].nunique()} experiments **{len(there) - len(lost)} of {len(there)}** differences "
+        "between text and DNA keep their sign"
     )
-    lost = there.loc[there["outcome"] != STAYS, "experiment"].value_counts(sort=False)
-    names = [f"{EXPERIMENTS[str(name)].change} ({count})" for name, count in lost.items()]
-    return Markdown(told + (f". Those that do not stay are under: {'; '.join(names)}." if names else "."))
+    return Markdown(said + (f"; not under: {'; '.join(names)}." if names else "."))
 
 
 def confounds_numbers(table: pd.DataFrame) -> Markdown:

@@ -230,7 +230,10 @@ def effects_table(effects: pd.DataFrame) -> Markdown:
     if effects.empty:
         return Markdown("There is no pair of doses here to compare.")
     contrasts = list(dict.fromkeys(zip(effects["kind"], effects["less"], effects["more"], strict=True)))
-    heads = [f"{KINDS[kind]}: `{dose_name(less)}` → `{dose_name(more)}`" for kind, less, more in contrasts]
+    heads = [
+        f"{KINDS[kind]}, {cut_name(less)}: `{dose_name(less)}` → `{dose_name(more)}`"
+        for kind, less, more in contrasts
+    ]
     lines = [f"| Measure | {' | '.join(heads)} | As the paper says? |", f"| --- |{' ---: |' * len(heads)} --- |"]
     for metric in _primary_first(effects["metric"]):
         own = effects[effects["metric"] == metric].set_index(["kind", "less", "more"])

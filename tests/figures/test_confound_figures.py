@@ -42,21 +42,28 @@ def cells(markdown):
 
 def test_every_experiment_says_what_is_left_of_the_differences(found):
     head, _, *rows = cells(figures.confounds_table(found))
-    assert len(rows) == 5 and all(len(row) == len(head) for row in rows)
+    assert len(rows) == 2 and all(len(row) == len(head) for row in rows)
     by = {row[0].split("**")[1]: dict(zip(head, row, strict=True)) for row in rows}
-    recoded = by["alphabet and tokenizer of DNA"]
-    assert recoded["disagreement"] == "–\u00a0/ *new*" and recoded["context gain"] == "–"
-    # 1.4 - 0.1 of 2.5 - 0.2 are 57 %, and 1.1 of 2.4 are 46 %.
-    assert by["optimiser"]["context gain"] == "57\u00a0%\u00a0/ 46\u00a0%"
-    assert by["optimiser"]["disagreement"] == "*gone*\u00a0/ *none*"
-    assert by["relations of tokens, or what stands in a window"]["context gain"] == "*turned*\u00a0/ *gone*"
+    recoded, optimiser = by["alphabet and tokenizer of DNA"], by["optimiser"]
+    assert recoded["disagreement"] == "–\u00a0/ *new*" and recoded["shared neighbours"] == "–"
+    assert optimiser["disagreement"] == "*not told*\u00a0/ *none*"
+    assert optimiser["context gain"] == "1.40\u00a0/ 0.10\u00a0/ 0.30"  # half of 0.20 is enough
+    _, _, *rows = cells(figures.confounds_table(found, predictability=True))
+    assert len(rows) == 3 and rows[0][1] == "0.10\u00a0/ 0.50\u00a0/ 0.10"
+
+
+def test_dna_that_has_learned_less_than_half_is_marked(found):
+    less = found.copy()
+    adamw = (less["x"] == "adamw|dna") & (less["metric"] == "context_gain") & less["member"].isna()
+    less.loc[adamw, "value"] = 0.09
+    row = next(row for row in cells(figures.confounds_table(less)) if "optimiser" in row[0])
+    assert row[1] == "1.40\u00a0/ 0.09*\u00a0/ 0.30"
 
 
 def test_the_sentence_counts_them(found):
     assert figures.confounds_sentence(found).data == (
-        "Of 7 differences between text and DNA in 4 experiments, **4 stay**, 2 are not told from zero any more, "
-        "and 1 turn round. Those that do not stay are under: AdamW for all weights, same budget (1); tokens of "
-        "each window in random order, in training and at test (2)."
+        "In 1 experiments **0 of 1** differences between text and DNA keep their sign; not under: AdamW for all "
+        "weights, same budget (disagreement)."
     )
 
 
