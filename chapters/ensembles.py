@@ -153,7 +153,7 @@ chapter.answer(answers.with_recorded_runs(answers.ensembles_answer, table))
 # - Every member reads the same number of *tokens*; at four bases a token that is more symbols of DNA than of text.
 # - The curves have not ended: a longer training moves each of them further down.
 #   The profiles `long`, `colab`, `gpu` and `paper` go there.
-# - The loss here is that of the validation part, which no choice was made on; the chapters that follow use the test part.
+# - The loss here is that of the validation part, on which the recipe was chosen, so that it may be a little too good; the chapters that follow use the test part.
 # - The expected cost is as steady as the machine: other work on it shows in the probe.
 #
 # **What would change our mind.** If DNA at a hundred times this budget fell as far below the level of token frequencies as text does here, small budgets and not entropy would be the explanation.

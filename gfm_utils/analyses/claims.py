@@ -42,7 +42,9 @@ def _claim(text: str, *names: str) -> Claim:
 
 
 CLAIMS = (
-    _claim("Hidden tokens of DNA have high entropy, those of text have not", "nll_share", "entropy_share"),
+    _claim("Hidden tokens of DNA have high entropy, those of text have not",
+        "nll_share", "nll_of_frequencies", "entropy_share",
+   ),
     _claim(
         "Predictions on DNA are near-uniform", "output_entropy_share", "kl_uniform_authors", "top_probability"
     ),
@@ -56,9 +58,9 @@ CLAIMS = (
         "topk_overlap_corrected", "local_spearman", "procrustes_disparity", "linear_cka_debiased",
     ),
     _claim(
-        "Models of DNA keep more of their Fisher information out of the encoder, in the embeddings",
+        "Models of DNA keep more of their Fisher information out of the encoder",
         "fisher_share", "fisher_share_paper", "fisher_share_invariant", "embeddings_share_paper", "input_share",
-        "output_share",
+        "output_share", "head_share",
     ),
     _claim(
         "Models of DNA do not use the tokens around a hidden one", "context_gain_of_layers", "context_gain_share"

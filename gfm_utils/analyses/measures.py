@@ -131,6 +131,10 @@ MEASURES: dict[str, Measure] = {
         "loss on hidden tokens, share of log2 V", "share", "predictions", (LOSS, OUTPUT, KL), True, of_uniform,
         ("token frequencies", (UNIGRAM, OUTPUT, KL)), "fig-uncertainty",
     ),
+    "nll_of_frequencies": Measure(
+        "loss on hidden tokens, share of what token frequencies cost", "share", "predictions", (LOSS, UNIGRAM),
+        True, share_of, figure="fig-uncertainty",
+    ),
     "output_entropy": Measure(
         "output entropy, bits per token", TOKEN, "predictions", (OUTPUT,), True, figure="fig-uncertainty"
     ),

@@ -43,7 +43,7 @@ def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
     of_models = {title: learned(rows) for title, rows in runs.items()}
     for name, short in short_names(list(filter(is_condition, of_models[first]))).items():
         cells = [_saved(own[name]) if name in own else "–" for own in of_models.values()]
-        lines.append(f"| *{short}: bits saved, of what can be* | {' | '.join(cells)} |")
+        lines.append(f"| *{short}: bits saved, beside counting or a code* | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -90,8 +90,8 @@ def _verdict(verdict: Verdict, full: bool) -> str:
 
 
 def _saved(one: Learned) -> str:
-    """What the members of a condition save over token frequencies, and what can be saved, bits per token."""
-    return f"{one.gain:.2f}" if np.isnan(one.saving) else f"{one.gain:.2f} of {one.saving:.2f}"
+    """What members save over token frequencies, and what counting or a code saves, bits per token."""
+    return f"{one.gain:.2f}" if np.isnan(one.saving) else f"{one.gain:.2f} beside {one.saving:.2f}"
 
 
 def p_value(p: float) -> str:

@@ -13,7 +13,7 @@ from gfm_utils.provenance import RecordedRun
 from gfm_utils.tables import table, write_table
 
 SEEDS = (1, 2, 3, 4, 5)
-CLAIM = "| Models of DNA keep more of their Fisher information out of the encoder, in the embeddings |"
+CLAIM = "| Models of DNA keep more of their Fisher information out of the encoder |"
 
 
 def run(dna: float, share: float = 0.9, tokens: int = 1024) -> pd.DataFrame:
@@ -59,7 +59,8 @@ def line(lines: list[str], start: str) -> str:
 def test_verdict_measure_null_and_link(dna: float, word: str, page) -> None:
     lines = page(run(dna))
     assert lines[0] == (
-        "The verdicts are those of this run: its models have learned 90\u00a0% of what counting saves and read "
+        "The verdicts are those of this run: its models have learned 90\u00a0% of what counting saves "
+        "(the mean of conditions) and read "
         "1,024 tokens each."
     )
     assert "| Claim | This run |" in lines
@@ -67,11 +68,13 @@ def test_verdict_measure_null_and_link(dna: float, word: str, page) -> None:
     assert line(lines, "| Models of DNA disagree").endswith(
         "| **not tested**<br>no value of its primary measure |"
     )
-    assert line(lines, "| *d@bpe9:") == "| *d@bpe9: bits saved, of what can be* | 0.90 of 1.00 |"
+    assert line(lines, "| *d@bpe9:") == "| *d@bpe9: bits saved, beside counting or a code* | 0.90 beside 1.00 |"
     assert line(lines, "With 5 members of a condition, a difference of ").endswith(
         "after the correction for all claims."
     )
-    measure = line(lines, "| [encoder's share, token by token](chapters/fisher) | *primary* | 20.3\u00a0%<br>")
+    measure = line(
+        lines, "| [encoder's share of the Fisher information](chapters/fisher) | *primary* | 20.3\u00a0%<br>"
+    )
     assert f"(untrained 50.0\u00a0%) | {100 * dna + 0.3:.1f}\u00a0%" in measure
     assert f"{100 * (dna - 0.2):+.1f} [" in measure and measure.endswith("p < 0.001 |")
     folded = lines.index(":::{dropdown} The measures behind these verdicts")
@@ -82,7 +85,8 @@ def test_the_run_that_has_learned_most_gives_the_verdicts(page) -> None:
     """A recorded run, with this one and another beside it, in the order of what they have learned."""
     lines = page(run(0.1, 0.3), recorded("brief", run(0.3, 0.6)), recorded("long", run(0.3, 0.8, 16 * 10**6)))
     assert lines[0] == (
-        "The verdicts are those of the first column: its models have learned 80\u00a0% of what counting saves and "
+        "The verdicts are those of the first column: its models have learned 80\u00a0% of what counting saves "
+        "(the mean of conditions) and "
         "read 16.0 million tokens each; recorded on 2026-11-28 by `gfm long`."
     )
     title = "Recorded run {} (16,000 steps, CPU)"
@@ -90,14 +94,14 @@ def test_the_run_that_has_learned_most_gives_the_verdicts(page) -> None:
     cells = line(lines, CLAIM).removeprefix(CLAIM).split(" | ")
     assert "**not supported**" in cells[0] and "**not supported**" in cells[1]
     assert cells[2] == "**too little learned to test** |"  # the numbers are in the last lines
-    assert line(lines, "| *t@bpe9:").endswith("| 0.80 of 1.00 | 0.60 of 1.00 | 0.30 of 1.00 |")
-    assert "30.3\u00a0%" in line(lines, "| [encoder's share, token by token]")
+    assert line(lines, "| *t@bpe9:").endswith("| 0.80 beside 1.00 | 0.60 beside 1.00 | 0.30 beside 1.00 |")
+    assert "30.3\u00a0%" in line(lines, "| [encoder's share of the Fisher information]")
 
 
 def test_too_little_learned_is_told_with_both_numbers(page) -> None:
     lines = page(run(0.1, 0.3))
     assert line(lines, CLAIM).endswith(
-        "**too little learned to test**<br>t@bpe9: 0.30 of 1.00<br>d@bpe9: 0.30 of 1.00 |"
+        "**too little learned to test**<br>t@bpe9: 0.30 beside 1.00<br>d@bpe9: 0.30 beside 1.00 |"
     )
 
 
@@ -132,7 +136,7 @@ def test_values_stand_in_the_order_of_the_heading(page) -> None:
     lines = page(pd.concat([rows, more, text]))
     order = line(lines, "| Claim, and what").partition("| DNA<br>")[2].partition(" |")[0].split(", ")
     cells = [line(lines, start).split(" | ")[3].partition("<br>")[0].split(", ") for start in (
-        "| [encoder's share, token by token", "| [local Spearman among the 100 nearest"
+        "| [encoder's share of the Fisher information", "| [local Spearman among the 100 nearest"
     )]  # fmt: skip
     assert dict(zip(order, cells[0], strict=True)) == {"d@bpe9": "10.3\u00a0%", "e@kmer2": "–"}
     assert dict(zip(order, cells[1], strict=True)) == {"d@bpe9": "–", "e@kmer2": "0.103"}
@@ -144,7 +148,7 @@ def test_pairs_that_differ_in_sign_are_told(page) -> None:
     other.loc[other["metric"] == "fisher_share", ["value", "low", "high"]] += 0.4
     lines = page(pd.concat([rows, other]))
     assert line(lines, CLAIM).endswith("**undecided**<br>p = 1.000 |")
-    assert line(lines, "| [encoder's share, token by token").endswith("<br>pairs differ in sign |")
+    assert line(lines, "| [encoder's share of the Fisher information").endswith("<br>pairs differ in sign |")
 
 
 def test_a_run_that_only_tests_the_machinery_says_so(page) -> None:
