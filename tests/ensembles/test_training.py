@@ -245,10 +245,12 @@ def test_workers_end_with_a_parent_that_is_killed(trained, tmp_path):
         "members=2, progress=False)"
     )
     run = subprocess.Popen([sys.executable, "-c", script])
-    until(lambda: len({path.parent for path in tmp_path.rglob(".member-*.partial/state-*.pt")}) == 2)
-    workers = [child.pid for child in psutil.Process(run.pid).children(recursive=True)]
-    run.kill()
-    run.wait()
+    try:
+        until(lambda: len({path.parent for path in tmp_path.rglob(".member-*.partial/state-*.pt")}) == 2)
+        workers = [child.pid for child in psutil.Process(run.pid).children(recursive=True)]
+    finally:
+        run.kill()
+        run.wait()
     until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
     assert not list(tmp_path.rglob("member-0*"))
 
