@@ -113,7 +113,8 @@ def build(
                 states[name] = "cached" if stands else "executed"
                 if not stands:
                     tell(name, "running")
-                    record = _run(path, changed[name], root, out, progress, {"key": key, "profile": profile})
+                    _run(path, changed[name], root, out, progress, {"key": key, "profile": profile})
+                    record = Record.read(site.record_path(out, name))  # as later builds read it
             tell(name, states[name])
             records |= {} if record is None else {name: record}
         html, pages_built = None, False
@@ -183,8 +184,8 @@ def _drop_stale(out: Path, names: set[str]) -> None:
 
 def _run(
     path: Path, parameters: dict[str, Any], root: Path, out: Path, progress: bool, about: Mapping[str, str]
-) -> Record:
-    """Execute one chapter, and write and return its record, which ``about`` is a part of."""
+) -> None:
+    """Execute one chapter and write its record, which ``about`` is a part of."""
     notebook, results = _outputs(out, path.stem)
     before = results.stat().st_mtime_ns if results.is_file() else None
     site.record_path(out, path.stem).unlink(missing_ok=True)
@@ -192,7 +193,7 @@ def _run(
     execute(path, notebook, parameters, out / "work", progress)
     if not results.is_file() or results.stat().st_mtime_ns == before:
         raise GfmError(f"chapter {path.stem!r} ran but did not write its result table {results}")
-    record = Record(
+    Record(
         name=path.stem,
         seconds=round(time.monotonic() - started, 1),
         device=provenance.device_name(),
@@ -202,6 +203,4 @@ def _run(
         notebook_sha256=sha256_of(notebook),
         results_sha256=sha256_of(results),
         **about,
-    )
-    record.write(site.record_path(out, path.stem))
-    return record
+    ).write(site.record_path(out, path.stem))
