@@ -146,8 +146,8 @@ figures.extrapolation_table(later)
 # ## Members unlike the others
 #
 # A member that went astray would make members look far apart.
-# Loss and distance to the others, at the end of each run, are compared by a robust score, the distance from the median over the median absolute deviation {cite:p}`iglewicz1993`.
-# Of five members the usual limit of 3.5 finds an outlier in a fifth of all ensembles that have none, so the limit here is simulated: of runs without outliers five in a hundred have a false alarm.
+# Loss and distance to the others, at the end of each run, are compared with the mean of the others, in standard errors of that difference {cite:p}`grubbs1950`: of normal numbers this is Student's t.
+# The limit is corrected for all members and checks: of runs without outliers at most five in a hundred have a false alarm.
 # The price is power: of five members one must lie far outside to be found.
 
 # %% tags=["remove-output"]

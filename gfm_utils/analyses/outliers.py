@@ -1,10 +1,9 @@
 """Members that are unlike the others: by loss, and by how far their predictions are from the others'."""
 
-from functools import cache
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import special
 
 from gfm_utils.analyses.along_training import LOSS, members_of, settings_of
 
@@ -13,37 +12,34 @@ from gfm_utils.analyses.along_training import LOSS, members_of, settings_of
 CHECKED = (LOSS, "js_distance")
 #: False alarms of all checks of a table together.
 RATE = 0.05
-_SAMPLES = 200_000
 
 
-def robust_scores(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Distances from the median in units of the median absolute deviation (Iglewicz and Hoaglin, 1993).
+def studentised(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """How far each value is from the others, in standard errors of that distance (Grubbs, 1950).
 
     Args:
-        values: one number a member, shape (members,).
+        values: one number a member, shape (..., members), of three members or more.
 
     Returns:
-        ``0.6745 (x - median) / MAD``, which is a z-score where many values are normal; 0 where the MAD is.
+        ``(x_i - mean of the others) / (s of the others sqrt(1 + 1 / (m - 1)))``: Student's t with m - 2 degrees of
+        freedom where all are normal with one mean and spread; 0 where the others are all the same.
     """
     sample = np.asarray(values, np.float64)
-    apart = sample - np.median(sample, axis=-1, keepdims=True)
-    spread = np.median(np.abs(apart), axis=-1, keepdims=True)
-    return np.divide(0.6745 * apart, spread, out=np.zeros_like(apart), where=spread > 0)
+    count = sample.shape[-1]
+    apart = (sample - sample.mean(-1, keepdims=True)) * count / (count - 1)
+    within = np.square(sample - sample.mean(-1, keepdims=True)).sum(-1, keepdims=True)
+    spread = np.sqrt(np.maximum(within - apart**2 * (count - 1) / count, 0.0) / (count - 2))
+    return np.divide(apart, spread * np.sqrt(count / (count - 1)), out=np.zeros_like(apart), where=spread > 0)
 
 
-@cache
 def score_limit(members: int, checks: int) -> float:
-    """The largest score that members alike would have in all but ``RATE`` of tables of so many checks.
-
-    By simulation of normal values: the median of few members is so uncertain that the usual limit, 3.5, would find
-    an outlier in a fifth of ensembles of five.
+    """The score that members alike exceed in no more than ``RATE`` of tables of so many checks (Bonferroni).
 
     Args:
-        members: of an ensemble, two or more.
-        checks: of a table; their rates of false alarm are added (Bonferroni), for they are not independent.
+        members: of an ensemble, three or more.
+        checks: of a table.
     """
-    sample = np.random.default_rng(0).normal(size=(_SAMPLES, members))
-    return float(np.quantile(np.abs(robust_scores(sample)).max(axis=1), 1 - RATE / checks))
+    return float(special.stdtrit(members - 2, 1 - RATE / (2 * members * checks)))
 
 
 def outliers(table: pd.DataFrame) -> pd.DataFrame:
@@ -61,7 +57,7 @@ def outliers(table: pd.DataFrame) -> pd.DataFrame:
         for metric in CHECKED:
             own = numbers.get((condition, setting.x(setting.budget), metric))
             if own is not None and len(own) > 2:
-                scores = robust_scores(own.to_numpy("float64"))
+                scores = studentised(own.to_numpy("float64"))
                 found += [
                     {"condition": condition, "setting": setting, "metric": metric, "member": int(member),
                      "value": float(value), "score": float(score), "members": len(own)}

@@ -44,7 +44,7 @@ from gfm_utils.analyses.one_curve import (
     curve,
     pairs_of,
 )
-from gfm_utils.analyses.outliers import CHECKED, RATE, robust_scores, score_limit
+from gfm_utils.analyses.outliers import CHECKED, RATE, score_limit, studentised
 from gfm_utils.figures.select import value_of
 
 
@@ -249,11 +249,14 @@ def test_a_member_that_went_astray_is_found_and_no_other(along):
     assert (row["condition"], row["member"], row["metric"]) == (condition, 3, CHECKED[0]) and row["score"] > 0
 
 
-def test_robust_scores_are_z_scores_of_many_values_and_the_limit_keeps_its_rate():
-    values = np.random.default_rng(2).normal(5, 3, 100_000)
-    np.testing.assert_allclose(robust_scores(values), (values - 5) / 3, atol=0.05)
-    assert robust_scores([1, 1, 1]).tolist() == [0, 0, 0]
+def test_scores_of_members_are_their_t_against_the_others_and_the_limit_keeps_its_rate():
+    values = np.random.default_rng(2).normal(5, 3, (3, 6))
+    for row, scores in zip(values, studentised(values), strict=True):
+        for place, score in enumerate(scores):
+            rest = np.delete(row, place)
+            t = (row[place] - rest.mean()) / (rest.std(ddof=1) * np.sqrt(1 + 1 / len(rest)))
+            assert score == pytest.approx(t)
+    assert studentised([1, 1, 1]).tolist() == [0, 0, 0]
     members = np.random.default_rng(3).normal(size=(20_000, 4, 5))
-    alarms = (np.abs(robust_scores(members)) > score_limit(5, 4)).any(axis=(1, 2)).mean()
-    assert 0.8 * RATE < alarms < 1.2 * RATE
-    assert (np.abs(robust_scores(members[:, 0])).max(1) > 3.5).mean() > 0.15  # as the chapter says
+    alarms = (np.abs(studentised(members)) > score_limit(5, 4)).any(axis=(1, 2)).mean()
+    assert 0.7 * RATE < alarms < 1.1 * RATE

@@ -1,6 +1,7 @@
 """Answer of the chapter on longer training."""
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -22,8 +23,8 @@ from gfm_utils.figures.along_training import (
 from gfm_utils.figures.numbers import percentage, with_interval
 from gfm_utils.figures.select import value_of
 
-#: Early is after this share of the tokens, as near as there is a checkpoint.
-EARLY = 1 / 16
+#: Early is after this share of the tokens, as near as there is a checkpoint: DNA has learned something by then.
+EARLY = 1 / 7
 _MOVES = {
     "still": "the same way as before",
     "gone": "no longer told from none",
@@ -72,22 +73,34 @@ def nearest(tokens: Iterable[int], wanted: float) -> int:
 
 
 def _lead(along: pd.DataFrame, setting: Setting) -> Lines:
-    """How many differences between DNA and text do not outlast training, as one sentence."""
-    moves = [move for _, _, _, found in _moves(along, setting) for _, move in found]
-    then, now = (sum(moves.count(move) for move in among) for among in (("still", "gone", "turned"), _MOVES))
-    if not now:
-        return []
-    if not then:
-        return [f"**It would.** {now} differences between DNA and text are told only after long training.", ""]
-    lost, new = moves.count("gone") + moves.count("turned"), moves.count("new")
-    word = "Most" if 2 * lost > then else "Some" if 4 * lost >= then else "Little"
-    verb = "is" if lost == 1 else "are"
-    said = f"**{word} of it would.** Of {then} differences between DNA and text that are told early, "
-    said += f"{lost or 'none'} {verb} gone or turned at the end of training"
-    return [said + (f", and {new} are told only then." if new else "."), ""]
+    """How many differences between DNA and text keep their sign to the end, and what becomes of their sizes."""
+    every = [one for _, _, _, found in _moves(along, setting) for one in found]
+    early = [one for one in every if one.move in ("still", "gone", "turned")]
+    new = sum(one.move == "new" for one in every)
+    if not early:
+        said = f"**It would.** {new} differences between DNA and text are told only after long training."
+        return [said, ""] if new else []
+    sizes = [one.size for one in early if one.move == "still"]
+    share = len(sizes) / len(early)
+    signs = "Signs stay" if share == 1 else "Signs mostly stay" if share > 0.5 else "Most of it would change"
+    said = (
+        f"**{signs}, sizes do not.** Of {len(early)} differences between DNA and text that are told early, "
+        f"{len(sizes)} go the same way at the end of training"
+    )
+    if sizes:
+        said += f", at {percentage(min(sizes), 0)} to {percentage(max(sizes), 0)} of their size"
+    return [said + (f"; {new} are told only then." if new else "."), ""]
 
 
-def _moves(along: pd.DataFrame, setting: Setting) -> Iterator[tuple[str, str, int, list[tuple[str, str]]]]:
+class _Moved(NamedTuple):
+    """What became of a difference between early and late, and its late size as a share of the early one."""
+
+    metric: str
+    move: str
+    size: float
+
+
+def _moves(along: pd.DataFrame, setting: Setting) -> Iterator[tuple[str, str, int, list[_Moved]]]:
     """DNA, text, the tokens of early, and of each measure what became of the difference between early and late."""
     rows = along[(along["setting"] == setting) & along["metric"].isin(COMPARED)]
     for (condition, other), own in rows.groupby(["condition", "other_condition"], sort=False):
@@ -96,7 +109,9 @@ def _moves(along: pd.DataFrame, setting: Setting) -> Iterator[tuple[str, str, in
         for metric, each in own.groupby("metric", sort=False):
             at = each.set_index("tokens")
             if early in at.index and last in at.index and early != last:
-                found.append((str(metric), _move(told_sign(at.loc[early]), told_sign(at.loc[last]))))
+                first, final = at.loc[early], at.loc[last]
+                move = _move(told_sign(first), told_sign(final))
+                found.append(_Moved(str(metric), move, abs(final["value"] / first["value"])))
         yield str(condition), str(other), early, found
 
 
@@ -104,7 +119,7 @@ def _changes(along: pd.DataFrame, setting: Setting) -> Lines:
     """Which differences between DNA and text stay, go, turn or come between early and late."""
     lines = []
     for condition, other, early, found in _moves(along, setting):
-        groups = {name: [FOLLOWED[metric].text for metric, move in found if move == name] for name in _MOVES}
+        groups = {name: [FOLLOWED[one.metric].text for one in found if one.move == name] for name in _MOVES}
         said = [f"{_MOVES[name]}: {', '.join(texts)}" for name, texts in groups.items() if texts]
         if said:
             lines.append(
@@ -190,7 +205,8 @@ def _unlike(apart: pd.DataFrame) -> str:
         return f"- no member is an outlier by loss or by distance to the others ({alarms})."
     said = [
         f"seed {row['member']} of {row['condition']}, {model_name(row['setting'])} "
-        f"({FOLLOWED[row['metric']].text}: robust z {row['score']:+.0f}, limit {row['limit']:.0f})"
+        f"({FOLLOWED[row['metric']].text}: {row['score']:+.1f} standard errors from the others, "
+        f"limit {row['limit']:.1f})"
         for _, row in found.iterrows()
     ]
     return f"- **outliers**: {'; '.join(said)}."
