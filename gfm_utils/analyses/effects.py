@@ -37,8 +37,6 @@ MORE, LESS, NO_GAP = "more than half", "less than half", "no gap to explain"
 RECORDED = ("dose-response", "dose-response-smaller", "dose-response-longer", "dose-response-longest")
 #: Parts of a gap in the table of ``gap_parts``: columns of value, ends and p-value begin with these.
 PARTS = ("gap", "gone", "floors", "left")
-#: What text in random order has more than DNA as it is; columns as those of ``PARTS``.
-RANDOM = "random"
 Contrasts = Mapping[str, Sequence[tuple[str | None, str | None]]]
 
 
@@ -147,9 +145,8 @@ def gap_parts(table: pd.DataFrame, x: str) -> pd.DataFrame:
         One row a measure (but the context gain) and condition of DNA without a transform whose gain some text has:
         ``metric``, ``condition``, ``setting`` (``x``), ``gain`` (DNA's); the measure of ``text``, of text at that
         gain (``beside``), of text in random order (``shuffled``) and of ``dna``; the ``gap`` and, as shares of it,
-        what is ``gone`` at equal gain, what is there in random order (``floors``) and what is ``left``, and what
-        text in random order has more than DNA as it is (``random``), with ``_low``, ``_high`` and ``_p`` each,
-        matched per token; ``least`` and ``most``, between which the share
+        what is ``gone`` at equal gain, what is there in random order (``floors``) and what is ``left``, with
+        ``_low``, ``_high`` and ``_p`` each, matched per token; ``least`` and ``most``, between which the share
         that is gone lies on every ``Scale``; ``p_holm`` of that being a half, the largest over the scales (of
         ``PRIMARY`` corrected, for each condition by itself); and ``outcome``: ``MORE`` or ``LESS`` than a half
         where all scales agree, ``NO_GAP`` where the gap is not told from zero, else undecided.
@@ -167,7 +164,7 @@ def gap_parts(table: pd.DataFrame, x: str) -> pd.DataFrame:
                 found.append({"metric": metric, "condition": name, "setting": x, **row})
     columns = [
         "metric", "condition", "setting", "gain", "text", "beside", "shuffled", "dna",
-        *(f"{part}{end}" for part in (*PARTS, RANDOM) for end in _ENDS), "least", "most", "p_worst", "signs",
+        *(f"{part}{end}" for part in PARTS for end in _ENDS), "least", "most", "p_worst", "signs",
     ]  # fmt: skip
     frame = pd.DataFrame(found, columns=columns)
     frame["p_holm"] = 1.0
@@ -208,19 +205,17 @@ def _gap(
     if len(known) < len(ways):
         return None
     main, mean, shares = known[0], others[0].mean(0), [way.gone.value for way in known]
-    ahead = jackknife(lambda one, other: one[1] - other[1], [pair[0]], [others[0]]) if pair else None
     return {
         "gain": float(mean[0]), "text": float(text[plain].mean(0)[1]), "beside": main.beside,
-        "shuffled": float(pair[0].mean(0)[1]) if pair else np.nan, "dna": float(mean[1]), **_columns(main, ahead),
+        "shuffled": float(pair[0].mean(0)[1]) if pair else np.nan, "dna": float(mean[1]), **_columns(main),
         "least": min(shares), "most": max(shares),
         "p_worst": max((way.half.p for way in known), key=lambda p: np.inf if np.isnan(p) else p),
         "signs": len({np.sign(way.half.value) for way in known}),
     }  # fmt: skip
 
 
-def _columns(gap: Gap, ahead: Difference | None) -> dict[str, float]:
-    names = (*PARTS, RANDOM)
-    effects = dict(zip(names, (gap.whole, gap.gone, gap.floors, gap.left, ahead), strict=True))
+def _columns(gap: Gap) -> dict[str, float]:
+    effects = dict(zip(PARTS, (gap.whole, gap.gone, gap.floors, gap.left), strict=True))
     return {
         f"{part}{end}": value
         for part, effect in effects.items()

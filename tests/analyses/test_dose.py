@@ -272,7 +272,6 @@ def test_parts_of_a_gap_of_a_known_world():
     assert one["text"] == pytest.approx(0.4, abs=0.003) and one["dna"] == pytest.approx(0.1, abs=0.003)
     assert one["shuffled"] == pytest.approx(0, abs=0.003) and one["gap"] == pytest.approx(0.3, abs=0.003)
     assert one["gone_low"] < 1 < one["gone_high"] and one["least"] < one["gone"] <= one["most"]
-    assert one["random"] == pytest.approx(-0.1, abs=0.003) and one["random_high"] < 0
     assert one["floors"] == pytest.approx(0, abs=0.02) and one["left"] == pytest.approx(0, abs=0.02)
     assert np.isnan(parts.loc["fisher_share", "b@bpe9"]["floors"])  # no DNA in random order
     shifted = gap_parts(synthetic(-0.5, signs=(1, 1, 1)), "9|m").set_index(["metric", "condition"])

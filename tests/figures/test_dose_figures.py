@@ -9,9 +9,9 @@ import pytest
 
 from gfm_utils import figures
 from gfm_utils.analyses.dose import AXIS, GAIN
-from gfm_utils.analyses.effects import all_gap_parts, dose_effects, gap_parts
+from gfm_utils.analyses.effects import LESS, MORE, NO_GAP, all_gap_parts, dose_effects, gap_parts
 from gfm_utils.book.answers import causal_answer, causal_verdicts
-from gfm_utils.book.answers.causal import frequencies_sentence
+from gfm_utils.book.answers.causal import frequencies_sentence, left_sentences
 from gfm_utils.figures.dose import ACROSS, LINE, dose_name, dose_rows, setting_name
 from gfm_utils.tables import table
 
@@ -208,15 +208,24 @@ def test_sweep_draws_both_ways_of_matching():
     assert at["bpe9", "context gain, bits per base", "token frequencies"]["value"] == 0
 
 
-def test_embeddings_of_text_in_random_order_are_counted_where_they_are_surely_stabler():
-    """More neighbours shared is stabler, more disparity is not; what is not told from nothing does not count."""
-    measures = {
-        "topk_overlap_corrected": (0.1, 0.01), "procrustes_disparity": (0.1, 0.01), "local_spearman": (0.1, 0.2),
-        "linear_cka_debiased": (0.1, 0.01), "js_distance": (0.1, 0.01),
-    }  # fmt: skip
+def test_what_the_gain_does_not_account_for_is_said():
+    """An interval without 100 % speaks against the gain alone; checks and measures without a gap do not count."""
+    part = {
+        "condition": "b@kmer4",
+        "outcome": MORE,
+        "gone": 0.9,
+        "gone_low": 0.8,
+        "gone_high": 1.1,
+        "shuffled": 0.1,
+    }
     rows = [
-        {"metric": metric, "condition": "b@kmer4", "random": value, "random_p": p}
-        for metric, (value, p) in measures.items()
-    ]
+        {**part, "metric": "js_distance", "gone_high": 0.97}, {**part, "metric": "fisher_share", "gone_low": 1.05},
+        {**part, "metric": "topk_overlap_corrected", "dna": 0.25}, {**part, "metric": "output_entropy_share"},
+        {**part, "metric": "local_spearman", "outcome": LESS}, {**part, "metric": "accuracy", "outcome": NO_GAP},
+        {**part, "metric": "linear_cka_debiased"},
+    ]  # fmt: skip
+    (said,) = left_sentences(pd.DataFrame(rows))
+    assert "account for their disagreement and the encoder's share of the Fisher information, where" in said
+    assert said.endswith("1 of 2 measures that are not primary surely keep more than half.")
     (said,) = frequencies_sentence(pd.DataFrame(rows))
-    assert said.endswith("than DNA in 4-mers in 2 of 4 measures.")
+    assert "shares 10.0\u00a0% of the nearest" in said and said.endswith("DNA as it is 25.0\u00a0% in 4-mers.")

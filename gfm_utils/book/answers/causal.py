@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import DOSE_MEASURES, GAIN, LEAST_GAIN
 from gfm_utils.analyses.effects import (
     CHECKS,
+    LESS,
     NO_GAP,
     PRIMARY,
     all_gap_parts,
@@ -20,6 +20,7 @@ from gfm_utils.analyses.effects import (
 from gfm_utils.analyses.intervals import LEVEL
 from gfm_utils.figures.dose import KINDS, NO_MATCH, NOT_RECORDED, cut_name, setting_name, share_text
 from gfm_utils.figures.numbers import number, percentage
+from gfm_utils.tokens import is_control
 
 _SAID = {
     FOR: "as the paper says",
@@ -33,8 +34,6 @@ _MOVES = {
     UNDECIDED: "moves text and DNA **neither way for certain** in",
     NOT_TESTED: "could not be tested here in",
 }
-#: Measures of the stability of static embeddings.
-_EMBEDDINGS = ("topk_overlap_corrected", "local_spearman", "procrustes_disparity", "linear_cka_debiased")
 _SHORT = {
     "js_distance": "their disagreement",
     "topk_overlap_corrected": "the neighbours that their embeddings share",
@@ -67,8 +66,12 @@ def causal_verdicts(recorded: pd.DataFrame) -> str:
     effects = dose_effects(recorded, x).drop_duplicates("metric").set_index("metric")["outcome"]
     names = list(dict.fromkeys(here["condition"]))
     heads = ["Measure", *(f"of the gap to DNA ({cut_name(name)}) gone" for name in names)]
-    heads += ["in all trainings", "text in random order, beside DNA as it is", "less predictable context moves it"]
-    said = [gap_sentence(here), *frequencies_sentence(every[every["setting"] == x])]
+    heads += ["least and most, all trainings and DNA", "text in random order, beside DNA as it is"]
+    heads += ["less predictable context moves it"]
+    said = [
+        gap_sentence(here), *_gains(here, recorded, x), *left_sentences(every[every["setting"] == x]),
+        *frequencies_sentence(here),
+    ]  # fmt: skip
     lines = [" ".join(said), "", f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     others = elsewhere(recorded, x)
     for metric in (metric for metric in PRIMARY if metric in effects):
@@ -101,21 +104,58 @@ def gap_sentence(parts: pd.DataFrame) -> str:
     )
 
 
-def frequencies_sentence(parts: pd.DataFrame) -> Iterator[str]:
-    """In how many measures of embeddings text in random order is surely more stable than DNA as it is.
+def _gains(parts: pd.DataFrame, table: pd.DataFrame, x: str) -> Iterator[str]:
+    """How much the models of the finding have learned: other models may have other gaps."""
+    if parts.empty:
+        return
+    rows = table[(table["metric"] == GAIN) & (table["x"] == x).fillna(False) & table["member"].isna()]
+    trained = rows[(rows["state"] == "trained").fillna(False)].set_index("condition")["value"]
+    text = next(name for name, kind in kind_of(table).items() if kind == "text" and not is_control(name))
+    dna = parts.drop_duplicates("condition").set_index("condition")["gain"]
+    gains = " and ".join(f"{value:.2f} ({cut_name(str(name))})" for name, value in dna.items())
+    yield (
+        f"In these models ({setting_name(x)}) text gains {trained[text]:.2f} bits per token from its context, and "
+        f"DNA {gains}; models that have read more can have other gaps."
+    )
+
+
+def left_sentences(parts: pd.DataFrame) -> Iterator[str]:
+    """What the context gain does not explain: parts of gaps that are surely not 100 %, and other measures.
 
     Args:
         parts: of ``gap_parts``.
     """
-    for name, rows in parts[parts["metric"].isin(_EMBEDDINGS)].groupby("condition", sort=False):
-        rows = rows.dropna(subset=["random"])
-        above = np.array([bool(DOSE_MEASURES[str(metric)].above) for metric in rows["metric"]], bool)
-        count = int(((rows["random_p"] <= 1 - LEVEL) & ((rows["random"] > 0) != above)).sum())
-        if len(rows):
-            yield (
-                "Text in random order, of which only token frequencies can be learned, has stabler embeddings "
-                f"than DNA in {cut_name(str(name))} in {count} of {len(rows)} measures."
-            )
+    for name, rows in parts.groupby("condition", sort=False):
+        primary = rows[rows["metric"].isin(PRIMARY) & (rows["outcome"] != NO_GAP)]
+        surely = primary[(primary["gone_low"] > 1) | (primary["gone_high"] < 1)]
+        others = rows[~rows["metric"].isin([*PRIMARY, *CHECKS]) & (rows["outcome"] != NO_GAP)]
+        said = []
+        if len(surely):
+            listed = " and ".join(_SHORT[str(metric)] for metric in surely["metric"])
+            said.append(f"the gain alone does not account for {listed}, where 100 % lies outside the interval")
+        if len(others):
+            kept = int((others["outcome"] == LESS).sum())
+            said.append(f"{kept} of {len(others)} measures that are not primary surely keep more than half")
+        if said:
+            yield f"Of DNA in {cut_name(str(name))} {'; '.join(said)}."
+
+
+def frequencies_sentence(parts: pd.DataFrame) -> Iterator[str]:
+    """How many neighbours text in random order shares, beside DNA as it is.
+
+    Args:
+        parts: of ``gap_parts``.
+    """
+    metric = "topk_overlap_corrected"
+    rows = parts[(parts["metric"] == metric) & parts["shuffled"].notna()]
+    if len(rows):
+        dna = " and ".join(
+            f"{percentage(row['dna'])} in {cut_name(str(row['condition']))}" for _, row in rows.iterrows()
+        )
+        yield (
+            f"Text in random order, of which only token frequencies can be learned, shares "
+            f"{percentage(rows['shuffled'].iloc[0])} of the nearest embeddings beyond chance, DNA as it is {dna}."
+        )
 
 
 def _range(rows: pd.DataFrame) -> str:
