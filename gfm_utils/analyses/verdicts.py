@@ -65,6 +65,7 @@ class Tested:
         decides: the difference DNA - text (of a measure of DNA alone: from its null) of the pair with the largest
             p-value; where pairs differ in sign, of that which favours the claim least. NaN without any.
         side: of all pairs; None without a test.
+        pairs: condition of DNA and of text -> the difference DNA - text; of a measure of DNA alone there are none.
     """
 
     measure: Measure
@@ -73,6 +74,7 @@ class Tested:
     nulls: dict[str, float]
     decides: Difference
     side: Side | None
+    pairs: Mapping[tuple[str, str], Difference]
 
     @property
     def outcome(self) -> str | None:
@@ -210,15 +212,15 @@ def _test(measure: Measure, text: Rows, dna: Rows, of_models: Mapping[str, Learn
     of_text, of_dna = (_values(measure, rows) for rows in (text, dna))
     if not of_text or not of_dna:
         return
-    nulls = _values(measure, {**text, **dna}, null_of)
+    nulls, pairs = _values(measure, {**text, **dna}, null_of), {}
     if measure.above is None:
         beside = {name: (one, nulls[name]) for name, one in of_dna.items() if name in nulls}
         decides, side = _beside_null(beside, of_models)
     else:
-        pairs = [_difference(one, other) for one, other in product(of_dna.values(), of_text.values())]
-        decides, side = _strictest(pairs, measure.above)
+        pairs = {(one, other): _difference(of_dna[one], of_text[other]) for one, other in product(of_dna, of_text)}
+        decides, side = _strictest(list(pairs.values()), measure.above)
     levels = {name: one.interval.value for name, one in nulls.items() if name in of_text or name in of_dna}
-    yield Tested(measure, of_text, of_dna, levels, decides, side)
+    yield Tested(measure, of_text, of_dna, levels, decides, side, pairs)
 
 
 def _values(measure: Measure, rows: Rows, of: Reader = estimate) -> dict[str, Estimate]:

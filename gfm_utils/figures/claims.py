@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.claims import AGAINST, FOR, Claim
+from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED, Claim
 from gfm_utils.analyses.estimates import Estimate
 from gfm_utils.analyses.gate import Learned, learned
 from gfm_utils.analyses.verdicts import TOO_LITTLE, Tested, Verdict, check_claims, verdicts
@@ -37,8 +37,12 @@ def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
     if not said[first]:
         return NOTHING
     lines = [f"| Claim | {' | '.join(said)} |", f"| --- |{' --- |' * len(said)}"]
+    tested = check_claims(runs[first])
     for claim in said[first]:
         cells = [_verdict(own[claim], title == first) if own else "–" for title, own in said.items()]
+        primary = next((one for one in tested.get(claim, ()) if one.measure == claim.primary), None)
+        if said[first][claim].word == UNDECIDED and primary is not None and len(primary.pairs) > 1:
+            cells[0] += "<br>" + "<br>".join(_pairs(primary))
         lines.append(f"| {claim.text} | {' | '.join(cells)} |")
     of_models = {title: learned(rows) for title, rows in runs.items()}
     for name, short in short_names(list(filter(is_condition, of_models[first]))).items():
@@ -87,6 +91,15 @@ def _verdict(verdict: Verdict, full: bool) -> str:
         said = "; ".join(one.measure.text.removeprefix("… ") for one in verdict.dissent)
         lines.append(f"but {verdict.dissent[0].outcome} it: {said}")
     return "<br>".join(lines)
+
+
+def _pairs(tested: Tested) -> list[str]:
+    """The difference of each pair of conditions, where together they decide nothing."""
+    short = short_names(list(dict.fromkeys(name for pair in tested.pairs for name in pair)))
+    return [
+        f"{short[dna]} − {short[text]}: {difference(*one[:3], tested.measure.percent)}"
+        for (dna, text), one in tested.pairs.items()
+    ]
 
 
 def _saved(one: Learned) -> str:

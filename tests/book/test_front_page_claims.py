@@ -147,7 +147,8 @@ def test_pairs_that_differ_in_sign_are_told(page) -> None:
     other = rows[rows["condition"] == "d@bpe9"].assign(condition="e@kmer2")
     other.loc[other["metric"] == "fisher_share", ["value", "low", "high"]] += 0.4
     lines = page(pd.concat([rows, other]))
-    assert line(lines, CLAIM).endswith("**undecided**<br>p = 1.000 |")
+    assert "**undecided**<br>p = 1.000<br>d@bpe9 − t@bpe9: -10.0" in line(lines, CLAIM)
+    assert "<br>e@kmer2 − t@bpe9: +30.0" in line(lines, CLAIM)
     assert line(lines, "| [encoder's share of the Fisher information").endswith("<br>pairs differ in sign |")
 
 
