@@ -94,6 +94,7 @@ class Verdict:
         lacking: of too little learned: the conditions that have, each with what it has learned.
         reason: of not tested: why.
         dissent: measures of robustness that, each by itself, say the opposite of the verdict.
+        primary: what the tables say of the primary measure; None where that was not judged.
     """
 
     word: str
@@ -101,6 +102,7 @@ class Verdict:
     lacking: tuple[tuple[str, Learned], ...] = ()
     reason: str = ""
     dissent: tuple[Tested, ...] = ()
+    primary: Tested | None = None
 
 
 def check_claims(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[Claim, list[Tested]]:
@@ -170,7 +172,8 @@ def _verdict(
             return Verdict(TOO_LITTLE, p, lacking)
     opposite = {FOR: AGAINST, AGAINST: FOR}.get(outcome)
     dissent = tuple(one for one in tested if one is not primary and one.outcome == opposite is not None)
-    return Verdict({FOR: SUPPORTED, AGAINST: NOT_SUPPORTED}.get(outcome, UNDECIDED), p, dissent=dissent)
+    word = {FOR: SUPPORTED, AGAINST: NOT_SUPPORTED}.get(outcome, UNDECIDED)
+    return Verdict(word, p, dissent=dissent, primary=primary)
 
 
 def together(values: npt.ArrayLike, p: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -18,7 +18,7 @@ from gfm_utils.analyses.along_training import (
 )
 from gfm_utils.analyses.dose import GAIN
 from gfm_utils.analyses.extrapolation import FLOOR, FURTHEST, LATER, MISS
-from gfm_utils.analyses.one_curve import COMPARED, KIND, MODEL, OPTIMISER
+from gfm_utils.analyses.one_curve import COMPARED, KIND
 from gfm_utils.figures.numbers import difference, interval, percentage
 from gfm_utils.figures.select import conditions_of, rows_of, summaries, value_of, with_span
 from gfm_utils.figures.style import condition_colour, dropdown, stroke_legend, themed, tooltips
@@ -28,8 +28,6 @@ OPTIMISERS = {"muon": "Muon", "adamw": "AdamW"}
 LEAST_SAVED = 0.05
 #: Of the models of a chart, in their order.
 MODEL_DASHES = ((1, 0), (6, 4), (1, 3), (8, 3, 2, 3), (2, 2), (10, 4), (4, 2, 1, 2))
-#: What two runs differ by, for people.
-APART = {KIND: "DNA less text", OPTIMISER: "the first optimiser less the other", MODEL: "one model less another"}
 
 
 def million(tokens: float) -> str:

@@ -37,12 +37,8 @@ def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
     if not said[first]:
         return NOTHING
     lines = [f"| Claim | {' | '.join(said)} |", f"| --- |{' --- |' * len(said)}"]
-    tested = check_claims(runs[first])
     for claim in said[first]:
         cells = [_verdict(own[claim], title == first) if own else "–" for title, own in said.items()]
-        primary = next((one for one in tested.get(claim, ()) if one.measure == claim.primary), None)
-        if said[first][claim].word == UNDECIDED and primary is not None and len(primary.pairs) > 1:
-            cells[0] += "<br>" + "<br>".join(_pairs(primary))
         lines.append(f"| {claim.text} | {' | '.join(cells)} |")
     of_models = {title: learned(rows) for title, rows in runs.items()}
     for name, short in short_names(list(filter(is_condition, of_models[first]))).items():
@@ -87,6 +83,8 @@ def _verdict(verdict: Verdict, full: bool) -> str:
         lines.append(verdict.reason)
     elif not np.isnan(verdict.p) and not verdict.reason and not verdict.lacking:
         lines.append(p_value(verdict.p))
+    if verdict.word == UNDECIDED and full and verdict.primary is not None and len(verdict.primary.pairs) > 1:
+        lines += _pairs(verdict.primary)
     if verdict.dissent and full:
         said = "; ".join(one.measure.text.removeprefix("… ") for one in verdict.dissent)
         lines.append(f"but {verdict.dissent[0].outcome} it: {said}")
