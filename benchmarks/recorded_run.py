@@ -23,11 +23,13 @@ from gfm_utils.ensembles import Ensemble, duration, expected_costs, train_ensemb
 from gfm_utils.errors import GfmError
 from gfm_utils.files import digest
 from gfm_utils.profiles import DEFAULT_CONDITIONS, PROFILES, Profile, profile
+from gfm_utils.tokens import corpora_of, load_corpus
 
 SEED = 42
 Analysis = Callable[[Ensemble, Profile, Sequence[Ensemble]], pd.DataFrame]
 #: Chapter -> its table of one ensemble, given those without layers.
 CHAPTERS: dict[str, Analysis] = {
+    "corpora": lambda one, size, bare: corpora_and_tokens(one, size),
     "ensembles": lambda one, size, bare: analyses.learning_curves([one]),
     "predictions": lambda one, size, bare: analyses.output_distributions([one], size, SEED, bare),
     "disagreement": lambda one, size, bare: analyses.disagreement([one], size, SEED, bare),
@@ -36,6 +38,12 @@ CHAPTERS: dict[str, Analysis] = {
     "fisher": lambda one, size, bare: analyses.fisher_information([one], size, SEED, no_layers=bare),
     "strands": lambda one, size, bare: analyses.strand_disagreement([one], fewer(size), SEED),
 }
+
+
+def corpora_and_tokens(one: Ensemble, size: Profile) -> pd.DataFrame:
+    corpus = load_corpus(*corpora_of([one.condition]), size)
+    frames = analyses.corpus_table([corpus], size, SEED), analyses.token_table([one.store])
+    return pd.concat(frames, ignore_index=True)
 
 
 def part(chapter: str, one: Ensemble, size: Profile, bare: Sequence[Ensemble], code: str) -> pd.DataFrame:

@@ -90,8 +90,8 @@ figures.token_frequency_chart(tokens)
 figures.overview(tokens, "tokens", "symbols_per_token", "vocabulary_used", digits=2)
 
 # %% tags=["remove-output"]
-chapter.save(data, tokens)
-chapter.answer(answers.corpora_answer(data, tokens))
+table = chapter.save(data, tokens)
+chapter.answer(answers.with_recorded_runs(answers.corpora_answer, table))
 
 # %% [markdown]
 # ## Caveats

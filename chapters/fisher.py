@@ -161,6 +161,7 @@ figures.gain_chart(table)
 # - Brackets are over members on one set of test windows; the shuffled control and the one without layers have fewer members.
 #
 # **What would change our mind.** Shares of the encoder that are equal for text and DNA at equal context gain would say that the encoder's share follows what has been learned, not the kind of sequence.
+# Two chapters look: after equal training ([the causal test](causal)) the shares are nearly equal, along training ([longer training](training)) they grow with its length more than with the gain.
 #
 # ## Exercises
 #

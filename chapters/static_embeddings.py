@@ -132,7 +132,12 @@ chapter.answer(answers.with_recorded_runs(answers.static_answer, table))
 # - The embedding matrix is also the decoder: it is shaped by what a token is predicted *from*, not only by what it means as input.
 #
 # **What would change our mind.** If longer training brought the overlap for DNA up to that of text at equal distance from the chance level, instability would be a matter of budget.
-#
+# A difference around zero meets that, for this way of cutting; [the chapter on longer training](training) adds that it takes the right optimiser.
+
+# %%
+answers.recorded_differences("topk_overlap_corrected")
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. At `k = 1`, what is the chance level for a vocabulary of 256, and of 4096?

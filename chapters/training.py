@@ -115,6 +115,9 @@ equal = analyses.equal_gains(table)
 figures.equal_gain_table(equal)
 
 # %% [markdown]
+# [The causal test](causal) compares at equal gain, too, but text that gains as little at the *end* of its own training, for want of anything more to learn, and it finds much less of a difference.
+# How long a model has been trained matters as much as what it has gained.
+#
 # ## What there is to be learned
 #
 # A context gain says little without what could be gained.

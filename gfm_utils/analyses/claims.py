@@ -46,12 +46,13 @@ CLAIMS = (
         "nll_share", "nll_of_frequencies", "entropy_share",
    ),
     _claim(
-        "Predictions on DNA are near-uniform", "output_entropy_share", "kl_uniform_authors", "top_probability"
+        "Predictions on DNA are near-uniform",
+        "output_entropy_share", "effective_tokens", "kl_uniform_authors", "top_probability",
     ),
     _claim(
         "Models of DNA disagree more",
         "js_distance", "js_distance_authors", "js_distance_half", "js_distance_head", "js_distance_above_null",
-        "mutual_information", "top1_agreement", "rank_biased_overlap",
+        "mutual_information", "mutual_information_per_gain", "top1_agreement", "rank_biased_overlap",
     ),
     _claim(
         "Static embeddings of DNA are less stable",

@@ -11,7 +11,6 @@ from gfm_utils.analyses.contextual import contextual_embeddings, layer_names
 from gfm_utils.analyses.disagreement import disagreement
 from gfm_utils.analyses.estimates import Estimate, estimate, null_of
 from gfm_utils.analyses.fisher import fisher_information
-from gfm_utils.analyses.matching import ratio
 from gfm_utils.analyses.measures import LAST, chosen
 from gfm_utils.analyses.output import output_distributions
 from gfm_utils.analyses.rates import CODED_TOKENS, rate_rows
@@ -188,7 +187,7 @@ def estimate_rows(base: Row, seeds: Sequence[int], own: Estimate) -> Iterator[Ro
 
 def _per_gain(found: pd.DataFrame) -> Estimate | None:
     """Mutual information over context gain, by the jackknife; None where there is hardly a gain."""
-    information, gain = (estimate(DOSE_MEASURES[name], found) for name in ("mutual_information", GAIN))
-    if information is None or gain is None or not len(information.members) or not gain.interval.low > LEAST_GAIN:
+    gain = estimate(DOSE_MEASURES[GAIN], found)
+    if gain is None or not gain.interval.low > LEAST_GAIN:
         return None
-    return ratio(information, gain)
+    return estimate(DOSE_MEASURES["mutual_information_per_gain"], found)

@@ -35,6 +35,8 @@ CONTRASTS = {
 MORE, LESS, NO_GAP = "more than half", "less than half", "no gap to explain"
 #: The recorded runs.
 RECORDED = ("dose-response", "dose-response-smaller", "dose-response-longer", "dose-response-longest")
+#: To match text and DNA on what a code saves, instead of on what the members gain.
+CODE = "code"
 #: Parts of a gap in the table of ``gap_parts``: columns of value, ends and p-value begin with these.
 PARTS = ("gap", "gone", "floors", "left")
 Contrasts = Mapping[str, Sequence[tuple[str | None, str | None]]]
@@ -134,16 +136,19 @@ def _corrected(p: pd.Series) -> dict[str, float]:
     return found | dict(zip(primary, map(float, holm([found[metric] for metric in primary])), strict=True))
 
 
-def gap_parts(table: pd.DataFrame, x: str) -> pd.DataFrame:
+def gap_parts(table: pd.DataFrame, x: str, match: str = GAIN) -> pd.DataFrame:
     """What of the gap between text and DNA is gone when text is scrambled to DNA's context gain, at one budget.
 
     Args:
         table: of ``dose_response``.
         x: budget and model, as its axis has them.
+        match: what text and DNA are made equal in: the context gain, which members have achieved, or ``CODE``, the
+            bits per token that a code saves over the entropy of tokens in random order.
 
     Returns:
         One row a measure (but the context gain) and condition of DNA without a transform whose gain some text has:
-        ``metric``, ``condition``, ``setting`` (``x``), ``gain`` (DNA's); the measure of ``text``, of text at that
+        ``metric``, ``condition``, ``setting`` (``x``), ``gain`` (DNA's, or what the code saves on it); the measure
+        of ``text``, of text at that
         gain (``beside``), of text in random order (``shuffled``) and of ``dna``; the ``gap`` and, as shares of it,
         what is ``gone`` at equal gain, what is there in random order (``floors``) and what is ``left``, with
         ``_low``, ``_high`` and ``_p`` each, matched per token; ``least`` and ``most``, between which the share
@@ -152,10 +157,13 @@ def gap_parts(table: pd.DataFrame, x: str) -> pd.DataFrame:
         where all scales agree, ``NO_GAP`` where the gap is not told from zero, else undecided.
     """
     numbers, kinds, found = _numbers(table, x), kind_of(table), []
+    saved = saved_by_code(table) if match == CODE else None
     text = [name for name in kinds if kinds[name] == "text" and keeps_counts(name)]
     plain = next((name for name in text if not is_control(name)), None)
     for metric in (name for name in DOSE_MEASURES if name != GAIN and (plain, name) in numbers):
         points = {name: _points(numbers, table, name, metric) for name in kinds if (name, metric) in numbers}
+        if saved is not None:
+            points = {name: own.assign(gain=saved[name]) for name, own in points.items() if name in saved}
         ladder = [name for name in text if name in points]
         for name in (name for name in points if kinds[name] == "dna" and not is_control(name)):
             floors = [str(Condition.parse(one).transformed("shuffle")) for one in (ladder[0], name)]
@@ -175,10 +183,22 @@ def gap_parts(table: pd.DataFrame, x: str) -> pd.DataFrame:
     return frame.drop(columns=["p_worst", "signs"])
 
 
-def all_gap_parts(table: pd.DataFrame) -> pd.DataFrame:
+def all_gap_parts(table: pd.DataFrame, match: str = GAIN) -> pd.DataFrame:
     """``gap_parts`` at every budget and model of the table, one below the other."""
-    found = [gap_parts(table, x) for x in settings_of(table)]
+    found = [gap_parts(table, x, match) for x in settings_of(table)]
     return pd.concat(found, ignore_index=True) if found else gap_parts(table, "")
+
+
+def saved_by_code(table: pd.DataFrame) -> dict[str, float]:
+    """Condition -> bits per token that its entropy lies below that of the same tokens in random order.
+
+    Args:
+        table: of ``dose_response``; conditions whose tokens in random order are not in it are left out.
+    """
+    rates = table[table["metric"] == "entropy_per_token"].drop_duplicates("condition")
+    entropy = dict(zip(rates["condition"], rates["value"], strict=True))
+    floors = {name: str(Condition.parse(name).transformed(None).transformed("shuffle")) for name in entropy}
+    return {name: float(entropy[floor] - entropy[name]) for name, floor in floors.items() if floor in entropy}
 
 
 def keeps_counts(condition: str) -> bool:
@@ -245,7 +265,8 @@ def _points(
     rates = table[(table["condition"] == name) & table["metric"].isin(["entropy_rate", "entropy_per_token"])]
     values = rates.drop_duplicates("metric").set_index("metric")["value"]
     symbols = float(values["entropy_per_token"] / values["entropy_rate"])
-    both = pd.concat([numbers[name, GAIN], numbers[name, metric]], axis=1, join="inner")
+    columns = {"gain": numbers[name, GAIN], "measure": numbers[name, metric]}
+    both = pd.concat(columns, axis=1, join="inner")
     return both.assign(symbols=symbols)
 
 

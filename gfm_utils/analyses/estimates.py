@@ -9,7 +9,15 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from gfm_utils.analyses.intervals import LEVEL, Interval, jackknife_values, over_members, pseudo_values
+from gfm_utils.analyses.intervals import (
+    LEVEL,
+    Interval,
+    jackknife_values,
+    mean_variance,
+    over_members,
+    pseudo_values,
+    t_test,
+)
 from gfm_utils.analyses.measures import Measure, Term
 from gfm_utils.analyses.rows import OVER_SEQUENCES, WITHOUT
 
@@ -30,6 +38,14 @@ class Estimate:
     interval: Interval
     members: npt.NDArray[np.float64]
     windows: float = 0.0
+
+    @property
+    def over_both(self) -> Interval:
+        """Over members and test windows together; over members alone where windows have no part."""
+        if self.windows == 0 or len(self.members) < 2:
+            return self.interval
+        variance, freedom = mean_variance(self.members)
+        return Interval(*t_test(self.interval.value, [variance], [freedom], self.windows).single()[:3])
 
 
 def rows_read(rows: pd.DataFrame, terms: Iterable[Term]) -> dict[str, pd.DataFrame]:
@@ -75,6 +91,12 @@ def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Es
         if parts[-1].empty:  # the others may mean something else of these rows
             return None
     members = [part[part.index != ""] for part in parts]
+    if members[0].empty and len(terms) > 1:
+        each = [estimate(replace(measure, terms=(term,), combine=_same), rows, state) for term in terms]
+        known = [one.members for one in each if one is not None and len(one.members) > 1]
+        if len(known) == len(terms):
+            left = [(one.sum() - one) / (len(one) - 1) for one in known]
+            return of_whole(float(measure.combine(*(one.mean() for one in known))), measure.combine(*left))
     if members[0].empty:  # a summary is all there is
         left = _left_out(rows, terms, state)
         if not len(left):
@@ -96,6 +118,10 @@ def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Es
         return found
     others = (part.loc["", "value"] for part in parts[1:])
     return replace(found, windows=_variance(measure.combine(of_windows.loc[""], *others)))
+
+
+def _same(one: pd.DataFrame) -> pd.DataFrame:
+    return one
 
 
 def _variance(ends: pd.Series) -> float:

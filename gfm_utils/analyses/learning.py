@@ -28,8 +28,8 @@ def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     validation part under the training part's token frequencies; ``conditional_entropy`` (bits/token, axis
     ``order``), of a token of the training part given the k - 1 before it, by Grassberger's estimator, where the
     sample suffices; ``validation_nll_kept`` (bits/token), of the weights that members have, where these are not
-    the last ones but the best; ``training_tokens``, ``training_time`` (seconds) and ``training_speed`` (tokens per
-    second) of one member.
+    the last ones but the best; of one member ``training_tokens``, ``training_passes`` (how often it reads a token
+    of the training part, on average), ``training_time`` (seconds) and ``training_speed`` (tokens per second).
 
     Args:
         ensembles: one a condition.
@@ -49,9 +49,9 @@ def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
             ("training_speed", "tokens/s", ensemble.spec.tokens_seen / seconds),
         ):
             rows += member_rows({**base, "metric": metric, "unit": unit}, ensemble.seeds, values, 1)
-        rows.append({
-            **base, "metric": "training_tokens", "unit": "tokens", "n": 1, "value": ensemble.spec.tokens_seen,
-        })  # fmt: skip
+        read, there = ensemble.spec.tokens_seen, int(ensemble.store.counts("train").sum())
+        rows.append({**base, "metric": "training_tokens", "unit": "tokens", "n": 1, "value": read})
+        rows.append({**base, "metric": "training_passes", "unit": "1", "n": there, "value": read / there})
     return tables.table(rows)
 
 

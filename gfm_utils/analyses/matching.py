@@ -19,7 +19,6 @@ import numpy.typing as npt
 from scipy import optimize
 
 from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED
-from gfm_utils.analyses.estimates import Estimate, of_whole
 from gfm_utils.analyses.intervals import LEVEL, Difference, jackknife_values, mean_variance, t_test
 
 Members = npt.NDArray[np.float64]  # (members, quantities)
@@ -130,12 +129,6 @@ def _tested(value: float, left: Sequence[Members]) -> Difference:
     """The value with interval and p-value, from what it is without each member of each group."""
     variances, freedoms = zip(*(mean_variance(jackknife_values(value, one)) for one in left), strict=True)
     return t_test(value, variances, freedoms).single()
-
-
-def ratio(part: Estimate, whole: Estimate) -> Estimate:
-    """The ratio of two means of one ensemble, with the jackknife's numbers for its members."""
-    above, below = part.members, whole.members
-    return of_whole(float(above.mean() / below.mean()), (above.sum() - above) / (below.sum() - below))
 
 
 def gap_at_equal_gain(

@@ -74,6 +74,11 @@ def beyond_chance(found: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
     return (found - chance) / (1 - chance)
 
 
+def perplexity(entropy: pd.DataFrame) -> pd.DataFrame:
+    """As many equally likely tokens have an entropy of so many bits."""
+    return 2**entropy
+
+
 def above_null(found: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
     """What is left of a number without its null; a difference, for the null may be nearly nothing."""
     return found - null
@@ -141,6 +146,10 @@ MEASURES: dict[str, Measure] = {
     "output_entropy_share": Measure(
         "output entropy, share of log2 V", "share", "predictions", (OUTPUT, OUTPUT, KL), True, of_uniform,
         figure="fig-uncertainty",
+    ),
+    "effective_tokens": Measure(
+        "tokens that a prediction is spread over, 2 to the output entropy", "1", "predictions", (OUTPUT,), True,
+        perplexity, ("token frequencies", (UNIGRAM,)), "fig-uncertainty",
     ),
     "kl_uniform_authors": Measure(
         "KL(uniform‖p), the paper's code, bits", TOKEN, "predictions", (Term("kl_uniform_authors"),), False

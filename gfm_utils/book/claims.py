@@ -1,18 +1,21 @@
 """What the front page says of the claims: verdicts of runs beside each other, and of the causal test."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from gfm_utils.analyses import recorded_doses
+from gfm_utils.analyses.along_training import RECORDED as RECORDED_TRAINING
 from gfm_utils.analyses.gate import learned, learned_share, tokens_read
 from gfm_utils.analyses.verdicts import POWER, check_claims, detectable
-from gfm_utils.book.answers import causal_verdicts
+from gfm_utils.book.answers import causal_verdicts, optimiser_sentence
+from gfm_utils.errors import GfmError
 from gfm_utils.figures.claims import NOTHING, measures_table, verdict_table
 from gfm_utils.figures.numbers import percentage
-from gfm_utils.provenance import RecordedRun, recorded_runs
+from gfm_utils.provenance import RecordedRun, recorded, recorded_runs
 from gfm_utils.tables import read_tables
 
 #: Heading of the run whose pages these are.
@@ -36,14 +39,16 @@ def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
     if not check_claims(rows):
         return warning(profiles) + NOTHING
     own = set(learned(rows))
-    recorded = {run.title: run for run in recorded_runs() if own and own <= set(learned(run.rows))}
-    runs = most_learned({**{title: run.rows for title, run in recorded.items()}, THIS_RUN: rows})
+    runs_there = {run.title: run for run in recorded_runs() if own and own <= set(learned(run.rows))}
+    runs = most_learned({**{title: run.rows for title, run in runs_there.items()}, THIS_RUN: rows})
     first, numbers = next(iter(runs.items()))
     return warning(profiles) + "\n".join([
-        _source(first, numbers, recorded.get(first)),
+        _source(first, numbers, runs_there.get(first)),
         "",
         verdict_table(runs),
         _power(numbers),
+        "",
+        _other_optimiser(own),
         "",
         ":::{dropdown} The measures behind these verdicts",
         measures_table(numbers, link="chapters"),
@@ -96,6 +101,14 @@ def _power(rows: pd.DataFrame) -> str:
         f"With {min(counts)} members of a condition, a difference of {least:.1f} standard deviations between "
         f"members is decided in at least {percentage(POWER, 0)} of cases, after the correction for all claims."
     )
+
+
+def _other_optimiser(conditions: Collection[str]) -> str:
+    """A sentence: what another optimiser makes of these conditions, from its recorded run; nothing without one."""
+    with suppress(GfmError):
+        table = recorded(RECORDED_TRAINING)[0]
+        return optimiser_sentence(table[table["condition"].isin(conditions)])
+    return ""
 
 
 def warning(profiles: Collection[str]) -> str:

@@ -84,15 +84,15 @@ def _verdict(verdict: Verdict, full: bool) -> str:
     elif not np.isnan(verdict.p) and not verdict.reason and not verdict.lacking:
         lines.append(p_value(verdict.p))
     if verdict.word == UNDECIDED and full and verdict.primary is not None and len(verdict.primary.pairs) > 1:
-        lines += _pairs(verdict.primary)
+        lines += pair_differences(verdict.primary)
     if verdict.dissent and full:
         said = "; ".join(one.measure.text.removeprefix("… ") for one in verdict.dissent)
         lines.append(f"but {verdict.dissent[0].outcome} it: {said}")
     return "<br>".join(lines)
 
 
-def _pairs(tested: Tested) -> list[str]:
-    """The difference of each pair of conditions, where together they decide nothing."""
+def pair_differences(tested: Tested) -> list[str]:
+    """The difference of each pair of a condition of DNA and one of text, with its 95 % interval."""
     short = short_names(list(dict.fromkeys(name for pair in tested.pairs for name in pair)))
     return [
         f"{short[dna]} − {short[text]}: {difference(*one[:3], tested.measure.percent)}"

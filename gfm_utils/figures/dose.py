@@ -289,7 +289,7 @@ def gap_table(parts: pd.DataFrame) -> Markdown:
 
 
 def gaps_over_training(parts: pd.DataFrame) -> Markdown:
-    """What of the gap is gone at DNA's context gain in the primary measures and in the checks, in all trainings.
+    """What of the gap is gone where text is matched to DNA, in the primary measures and the checks, by training.
 
     Args:
         parts: of ``all_gap_parts``.
@@ -297,7 +297,7 @@ def gaps_over_training(parts: pd.DataFrame) -> Markdown:
     names = [name for name in (*PRIMARY, *CHECKS) if name in set(parts["metric"])]
     if not names:
         return Markdown(NO_MATCH)
-    heads = ["Training", "DNA", "its gain", *(DOSE_MEASURES[name].text for name in names)]
+    heads = ["Training", "DNA", "matched at, bits per token", *(DOSE_MEASURES[name].text for name in names)]
     lines = [f"| {' | '.join(heads)} |", "| --- | --- | ---: |" + " ---: |" * len(names)]
     for (setting, condition), own in parts.groupby(["setting", "condition"], sort=False):
         found = own.set_index("metric")

@@ -17,6 +17,7 @@ from gfm_utils.analyses.dose import (
     doses,
 )
 from gfm_utils.analyses.effects import (
+    CODE,
     LESS,
     MORE,
     NO_GAP,
@@ -28,6 +29,7 @@ from gfm_utils.analyses.effects import (
     keeps_counts,
     kind_of,
     recorded_doses,
+    saved_by_code,
     settings_of,
     verdict_setting,
 )
@@ -279,6 +281,22 @@ def test_parts_of_a_gap_of_a_known_world():
     assert own["gone"] == pytest.approx(0.3 / 0.8, abs=0.02) and own["left"] == pytest.approx(0.5 / 0.8, abs=0.02)
     over_training = all_gap_parts(synthetic(settings=("9|m", "5|m")))
     assert over_training.drop_duplicates("setting")["setting"].tolist() == ["5|m", "9|m"]
+
+
+def test_a_gap_matched_on_what_a_code_saves():
+    """In this world a code saves twice what text gains, and what DNA gains: they meet at half of DNA's gain."""
+    frame = synthetic()
+    assert saved_by_code(frame).keys() == WORLD.keys() - {"b@bpe9", "b+noise0.3@bpe9"}  # no random order of these
+    assert set(saved_by_code(frame).values()) == {0.0}  # all rates are the same here
+    rate = frame["metric"] == "entropy_per_token"
+    frame.loc[rate, "value"] = [
+        8 - WORLD[name] * (2 if name[0] == "a" else 1) for name in frame[rate]["condition"]
+    ]
+    assert saved_by_code(frame)["a+noise0.3@bpe9"] == pytest.approx(1.6)
+    parts = gap_parts(frame, "9|m", match=CODE).set_index(["metric", "condition"])
+    one = parts.loc["fisher_share", "b@kmer4"]
+    assert one["gain"] == 0.5 and one["beside"] == pytest.approx(0.2 * 0.25, abs=0.003)
+    assert one["gone"] == pytest.approx((0.4 - 0.05) / 0.3, abs=0.02)
 
 
 def test_outcomes_of_a_gap():

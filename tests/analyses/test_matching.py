@@ -1,5 +1,7 @@
 """Effects and parts of a gap against closed forms, sources whose answer is known, and by their properties."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED
-from gfm_utils.analyses.estimates import Estimate
+from gfm_utils.analyses.estimates import Estimate, estimate
 from gfm_utils.analyses.intervals import holm, over_members
 from gfm_utils.analyses.matching import (
     LEAST_GAP,
@@ -16,9 +18,11 @@ from gfm_utils.analyses.matching import (
     gap_at_equal_gain,
     jackknife,
     outcome,
-    ratio,
     share_of_gap,
 )
+from gfm_utils.analyses.measures import MEASURES
+from gfm_utils.analyses.rows import WITHOUT
+from gfm_utils.tables import table
 
 
 def subtract(a, b):
@@ -77,14 +81,30 @@ def test_what_is_undefined_has_no_p_value_and_counts_as_no_test():
     assert outcome([Difference(1, 0, 2, np.nan)], np.nan, True) == UNDECIDED
 
 
-def test_ratio_against_the_delta_method():
-    rng = np.random.default_rng(1)
+def test_a_share_of_a_member_s_number_against_the_delta_method():
+    """Mutual information is a number of all members: what it is without each of them stands in for theirs."""
+    rng, seeds = np.random.default_rng(1), range(400)
     below = rng.normal(2, 0.01, 400)
     above = 0.5 * below + rng.normal(0, 0.01, 400)
-    found = ratio(*(Estimate(over_members(values), values) for values in (above, below)))
+    base = {"condition": "a@kmer1", "state": "trained", "unit": "bits/token"}
+    whole = {**base, "metric": "mutual_information"}
+    rows = [{**base, "metric": "context_gain", "member": seed, "value": below[seed]} for seed in seeds]
+    rows += [{**whole, "axis": WITHOUT, "x": seed, "value": np.delete(above, seed).mean()} for seed in seeds]
+    found = estimate(MEASURES["mutual_information_per_gain"], table([*rows, {**whole, "value": above.mean()}]))
     assert found.interval.value == pytest.approx(above.mean() / below.mean(), abs=1e-12)
     error = np.std(above - found.interval.value * below, ddof=1) / np.sqrt(400) / below.mean()
     assert found.interval.high - found.interval.value == pytest.approx(stats.t.ppf(0.975, 399) * error, rel=0.01)
+
+
+def test_an_interval_over_members_and_windows_adds_both_variances():
+    values = np.array([1.0, 2.0, 4.0])
+    over = Estimate(over_members(values), values)
+    assert over.over_both == over.interval
+    both = replace(over, windows=0.5).over_both
+    error = np.sqrt(values.var(ddof=1) / 3 + 0.5)
+    freedom = np.floor(error**4 / ((values.var(ddof=1) / 3) ** 2 / 2))
+    assert both.value == pytest.approx(7 / 3)
+    assert both.high - both.value == pytest.approx(stats.t.ppf(0.975, freedom) * error)
 
 
 def test_holm_against_its_definition():

@@ -1,6 +1,7 @@
 """The front page's claims: verdicts of the run that has learned most, and of other runs beside it."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,17 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def line(lines: list[str], start: str) -> str:
     return next(one for one in lines if one.startswith(start))
+
+
+def test_another_optimiser_stands_below_the_verdicts(page, monkeypatch, along):
+    """In this world shared neighbours are 0.1 a bit gained, and 0.3 more by AdamW, which gains half."""
+    monkeypatch.setattr(claims, "recorded", lambda name: (along, {}))
+    assert not any("optimiser" in one for one in page(run(0.1)))  # of other conditions
+    names = along["condition"].map({"a@bpe9": "t@bpe9", "b@kmer4": "d@bpe9"})
+    monkeypatch.setattr(claims, "recorded", lambda name: (along.assign(condition=names), {}))
+    said = line(page(run(0.1)), "[The optimiser matters]")
+    values = list(map(float, re.findall(r"(\d+\.\d).% \[", said)))
+    assert values == pytest.approx([40, 8, 50, 34], abs=0.2) and said.index("Muon") < said.index("AdamW")
 
 
 @pytest.mark.parametrize(("dna", "word"), [(0.1, "supported"), (0.3, "not supported")])

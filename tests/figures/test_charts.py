@@ -2,6 +2,7 @@
 
 import altair as alt
 import numpy as np
+import pandas as pd
 import pytest
 import vl_convert
 
@@ -132,7 +133,7 @@ def test_shared_overview_names_what_members_share(trained):
 def test_answers_carry_the_numbers_of_the_tables(results, trained):
     r = results
     texts = {
-        "corpora": answers.corpora_answer(r["data"], r["tokens"]),
+        "corpora": answers.corpora_answer(pd.concat([r["data"], r["tokens"]], ignore_index=True)),
         "entropy": answers.entropy_answer(r["entropy"]),
         "ensembles": answers.ensembles_answer(r["learning"]),
         "predictions": answers.predictions_answer(r["output"]),

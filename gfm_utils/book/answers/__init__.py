@@ -22,8 +22,8 @@ from gfm_utils.book.answers.models import (
     static_answer,
     strand_answer,
 )
-from gfm_utils.book.answers.recorded import with_recorded_runs
-from gfm_utils.book.answers.training import training_answer
+from gfm_utils.book.answers.recorded import recorded_differences, with_recorded_runs
+from gfm_utils.book.answers.training import optimiser_sentence, training_answer
 
 __all__ = [
     "calibration_answer",
@@ -37,8 +37,10 @@ __all__ = [
     "entropy_answer",
     "fisher_answer",
     "match_sentence",
+    "optimiser_sentence",
     "positions_answer",
     "predictions_answer",
+    "recorded_differences",
     "static_answer",
     "strand_answer",
     "training_answer",

@@ -15,11 +15,15 @@ from gfm_utils.figures.select import conditions_of, value_of
 from gfm_utils.tokens import Condition, is_condition
 
 
-def corpora_answer(data: pd.DataFrame, tokens: pd.DataFrame) -> str:
-    """What went in: sizes, leaks and tokens."""
-    lines = []
-    for corpus in conditions_of(data):
-        own = data[data["condition"] == corpus]
+def corpora_answer(table: pd.DataFrame) -> str:
+    """What went in: sizes, leaks and tokens.
+
+    Args:
+        table: of corpora and of their tokens.
+    """
+    lines, tokens = [], table[table["condition"].map(is_condition)]
+    for corpus in conditions_of(table[~table["condition"].map(is_condition)]):
+        own = table[table["condition"] == corpus]
         size = own[own["metric"] == "symbols"].iloc[0]
         used = own.loc[own["metric"] == "part_symbols", "value"].sum()
         leak = own[(own["metric"] == "leaked_windows") & (own["x"] == "test")].iloc[0]
@@ -205,10 +209,13 @@ def ensembles_answer(table: pd.DataFrame) -> str:
     def line(condition: str) -> str:
         last = curve[curve["condition"] == condition].sort_values("tokens").iloc[-1]
         level = value_of(table, condition, "validation_unigram_nll")["value"]
+        passes = table[(table["condition"] == condition) & (table["metric"] == "training_passes")]["value"]
+        often = f" ({passes.iloc[0]:.2g} times the training part)" if len(passes) else ""
+        side = "below" if last["value"] < level else "above"
         return (
-            f"after {last['tokens']:,.0f} tokens a member, validation loss {with_interval(last)} bits per token, "
-            f"{abs(level - last['value']):.2f} {'below' if last['value'] < level else 'above'} the {level:.2f} of "
-            f"token frequencies alone{_beside_blocks(table, condition)}."
+            f"after {last['tokens']:,.0f} tokens a member{often}, validation loss {with_interval(last)} bits per "
+            f"token, {abs(level - last['value']):.2f} {side} the {level:.2f} of token frequencies "
+            f"alone{_beside_blocks(table, condition)}."
         )
 
     return "\n".join([*bullets(table, line), note()])

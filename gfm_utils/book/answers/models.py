@@ -11,8 +11,8 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.analyses.estimates import estimate, null_of
-from gfm_utils.analyses.measures import LAST, MEASURES
-from gfm_utils.book.answers.shared import bullets, claims_lines, note
+from gfm_utils.analyses.measures import MEASURES
+from gfm_utils.book.answers.shared import bullets, claims_lines, name_last_layer, note
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.numbers import interval, number
 from gfm_utils.figures.select import conditions_of
@@ -51,8 +51,8 @@ FISHER = (
     "encoder {fisher_share} (untrained {fisher_share:untrained}, with its context at random "
     "{fisher_share:random_context}, by the invariant measure {fisher_share_invariant}); embeddings, as in the "
     "paper, {embeddings_share}, of which {input_share} through the input and {decoder_share} through the output; "
-    "head {head_share}. Its context is worth {context_gain_there} bits per token to it (at random "
-    "{context_gain_there:random_context})."
+    "head {head_share}. On the tokens read here the context gain is {context_gain_there} bits per token (with "
+    "context at random {context_gain_there:random_context})."
 )
 #: States of members that stand in for a control, and how a sentence names them.
 CONTROLS = {
@@ -86,16 +86,16 @@ def _filled(rows: pd.DataFrame, name: str, state: str | None) -> str:
     measure = MEASURES[name]
     if state is None:
         whole = estimate(measure, rows)
-        return "" if whole is None else interval(*whole.interval, percent=measure.percent)
+        return "" if whole is None else interval(*whole.over_both, percent=measure.percent)
     control = null_of(measure, rows) if state == "null" else estimate(measure, rows, state)
     return "" if control is None else number(control.interval.value, measure.percent)
 
 
-def _answer(template: str, table: pd.DataFrame) -> str:
-    return "\n".join([*claims_lines(table), *sentences(template, table), note()])
+def _answer(template: str, table: pd.DataFrame, windows: bool = False) -> str:
+    return "\n".join([*claims_lines(table), *sentences(template, table), note(windows)])
 
 
-predictions_answer = partial(_answer, PREDICTIONS)
+predictions_answer = partial(_answer, PREDICTIONS, windows=True)
 disagreement_answer = partial(_answer, DISAGREEMENT)
 static_answer = partial(_answer, STATIC)
 
@@ -109,9 +109,7 @@ def strand_answer(table: pd.DataFrame) -> Markdown:
 
 def contextual_answer(table: pd.DataFrame) -> str:
     """What the last layer looks like, and how far members agree there."""
-    last = table[table["axis"] == "layer"].groupby("condition", sort=False)["x"].last()
-    deepest = (table["axis"] == "layer").fillna(False) & (table["x"] == table["condition"].map(last))
-    return "\n".join([*sentences(CONTEXTUAL, table.assign(x=table["x"].mask(deepest, LAST))), note()])
+    return "\n".join([*sentences(CONTEXTUAL, name_last_layer(table)), note()])
 
 
 def fisher_answer(table: pd.DataFrame) -> str:

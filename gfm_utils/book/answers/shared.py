@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from gfm_utils.analyses.claims import AGAINST, FOR
+from gfm_utils.analyses.measures import LAST
 from gfm_utils.analyses.verdicts import check_claims
 from gfm_utils.figures.select import conditions_of
 
@@ -33,6 +34,19 @@ def claims_lines(table: pd.DataFrame) -> Lines:
     return lines
 
 
-def note() -> str:
-    """What the brackets are."""
-    return "\nBrackets are 95 % intervals over the members of each ensemble."
+def name_last_layer(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the last layer of each condition under the name that measures know it by."""
+    last = table[table["axis"] == "layer"].groupby("condition", sort=False)["x"].last()
+    deepest = (table["axis"] == "layer").fillna(False) & (table["x"] == table["condition"].map(last))
+    return table.assign(x=table["x"].mask(deepest, LAST))
+
+
+def note(windows: bool = False) -> str:
+    """What the brackets are.
+
+    Args:
+        windows: whether means over hidden tokens have intervals over test windows, too.
+    """
+    also = "; of entropy, loss, accuracy and what is saved over token frequencies, over test windows, too"
+    also = also if windows else ""
+    return f"\nBrackets are 95 % intervals over the members of each ensemble{also}."

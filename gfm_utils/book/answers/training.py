@@ -52,6 +52,38 @@ def training_answer(
     return "\n".join([*lines, note()])
 
 
+def optimiser_sentence(table: pd.DataFrame, metric: str = "topk_overlap_corrected") -> str:
+    """A measure at the end of training by each optimiser, of all that was trained by both; empty without two.
+
+    Args:
+        table: of ``along_training``.
+        metric: name of the measure.
+    """
+    runs = settings_of(table)
+    if not runs:
+        return ""
+    main = main_setting(runs)
+    ends: dict[str, dict[str, pd.Series]] = {}
+    for setting in sorted({own for _, own in runs}, key=lambda one: one != main):
+        if setting._replace(optimiser=main.optimiser) != main:
+            continue
+        there = [condition for condition, own in runs if own == setting]
+        at = {"state": "trained", "axis": AXIS, "x": setting.x(setting.budget)}
+        ends[model_name(setting)] = {name: value_of(table, name, metric, **at) for name in there}
+    both = [name for name in next(iter(ends.values())) if all(name in own for own in ends.values())]
+    if len(ends) < 2 or not both:
+        return ""
+    measure = FOLLOWED[metric]
+    said = [
+        f"{setting}: " + ", ".join(f"{with_interval(own[name], 1, measure.percent)} ({name})" for name in both)
+        for setting, own in ends.items()
+    ]
+    return (
+        f"[The optimiser matters](chapters/training), too. {measure.text[0].upper()}{measure.text[1:]}, after "
+        f"equally many tokens: {'; '.join(said)}."
+    )
+
+
 def _learned(table: pd.DataFrame, condition: str, setting: Setting) -> str:
     """The context gain along the training of one condition."""
     early = nearest(tokens_of(table, condition, setting), EARLY * setting.budget)
