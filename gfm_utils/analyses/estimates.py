@@ -96,7 +96,7 @@ def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Es
         known = [one.members for one in each if one is not None and len(one.members) > 1]
         if len(known) == len(terms):
             rests = [(one.sum() - one) / (len(one) - 1) for one in known]
-            return of_whole(float(measure.combine(*(one.mean() for one in known))), measure.combine(*left))
+            return of_whole(float(measure.combine(*(one.mean() for one in known))), measure.combine(*rests))
     if members[0].empty:  # a summary is all there is
         left = _left_out(rows, terms, state)
         if not len(left):
