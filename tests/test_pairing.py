@@ -1,6 +1,8 @@
 """Every chapter's notebook equals its script, holds no outputs, and keeps to the form of a chapter."""
 
 import ast
+import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -96,6 +98,30 @@ def test_cells_are_short_and_call_the_package(path: Path) -> None:
         assert len(source.splitlines()) <= LONGEST_CELL, f"more than {LONGEST_CELL} lines:\n{source}"
         found = [type(node).__name__ for node in ast.walk(ast.parse(source)) if isinstance(node, forbidden)]
         assert not found, f"{found} belongs in gfm_utils, not in a cell:\n{source}"
+
+
+@each_notebook
+def test_what_a_chapter_calls_is_there_and_takes_what_it_is_given(path: Path) -> None:
+    """Names that it imports, attributes of these, and keywords of their calls: without running it."""
+    trees, known = [ast.parse(source) for source in code_cells(path)], {}
+    for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)):
+        if node.module is not None and node.module.startswith("gfm_utils"):
+            for one in node.names:
+                known[one.asname or one.name] = getattr(importlib.import_module(node.module), one.name, None) or (
+                    importlib.import_module(f"{node.module}.{one.name}")
+                )
+
+    def meant(node: ast.expr) -> object:
+        if isinstance(node, ast.Attribute) and inspect.ismodule(of := meant(node.value)):
+            return getattr(of, node.attr)  # fails where there is none
+        return known.get(node.id) if isinstance(node, ast.Name) else None
+
+    for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        called = meant(node.func)
+        if inspect.isfunction(called) and not any(isinstance(one, ast.Starred) for one in node.args):
+            given = {keyword.arg: None for keyword in node.keywords if keyword.arg is not None}
+            inspect.signature(called).bind_partial(*node.args, **given)
+    assert known
 
 
 @each_notebook

@@ -253,6 +253,7 @@ def test_effects_of_a_known_world():
     worst = effects.groupby("metric")["p"].max()[list(PRIMARY)]
     corrected = effects.drop_duplicates("metric").set_index("metric")["p_holm"]
     np.testing.assert_allclose(corrected[list(PRIMARY)], holm(worst))
+    assert corrected[GAIN] == effects.loc[effects["metric"] == GAIN, "p"].max()  # a check, uncorrected
     turned = dose_effects(synthetic(signs=(1, 1, -1)), "9|m").drop_duplicates("metric").set_index("metric")
     said = {"js_distance": AGAINST, "topk_overlap_corrected": FOR, "fisher_share": AGAINST}
     assert turned.loc[list(PRIMARY), "outcome"].to_dict() == said
@@ -309,6 +310,7 @@ def test_outcomes_of_a_gap():
     assert said(0.0) == {MORE}
     assert said(-1.5) == {LESS}
     assert said(-0.3) == {UNDECIDED}  # half of it per token, and another share on a logarithm
+    assert said(-0.27) == {UNDECIDED}  # surely more than a half per token, and surely less on a logarithm
     parts = gap_parts(synthetic(0.3, spread=0.05, signs=(1, 1, 1)), "9|m")  # DNA has as much as text
     none = parts[parts["outcome"] == NO_GAP]
     assert len(none) and (none["gap_p"] > 0.05).all()
@@ -352,6 +354,16 @@ def test_all_contrasts_of_a_table_must_agree():
     assert set(fewer.loc["js_distance", "outcome"]) == {FOR}
     alone = dose_effects(frame[frame["condition"].str.startswith("a")], "9|m")
     assert set(alone["outcome"]) == {NOT_TESTED} and len(alone) == 1 + len(PRIMARY)
+
+
+def test_a_contrast_without_a_number_counts_as_no_test():
+    frame = synthetic()
+    place = (frame["condition"] == "b+noise0.3@kmer4") & (frame["metric"] == "fisher_share")
+    frame.loc[place, "value"] = np.nan
+    effects = dose_effects(frame, "9|m").set_index("metric")
+    own = effects.loc["fisher_share"]
+    assert own["p"].isna().sum() == 1 and set(own["p_holm"]) == {1.0} and set(own["outcome"]) == {UNDECIDED}
+    assert set(effects.loc["js_distance", "outcome"]) == {FOR}
 
 
 def test_verdicts_are_those_of_the_last_setting_with_most_contrasts():

@@ -8,7 +8,7 @@ import torch
 
 from gfm_utils.ensembles import EnsembleSpec, build_model
 from gfm_utils.ensembles.batches import IGNORED, batches
-from gfm_utils.ensembles.train_step import BatchedTrainer, MaskedLoss, SingleTrainer
+from gfm_utils.ensembles.train_step import BatchedTrainer, MaskedLoss, SingleTrainer, learning_rate_factor
 from gfm_utils.ensembles.training import StepBlocks, StepInputs
 from gfm_utils.tokens import SPECIAL, masking
 from gfm_utils.tokens.synthetic import random_store
@@ -69,6 +69,7 @@ def test_every_window_of_an_epoch_is_read_once_and_the_last_batch_is_smaller(sto
     assert [len(batch.windows) for batch in found] == [8, 8, 8, 8, 4] * 2
     for epoch in (found[:5], found[5:]):
         assert sorted(np.concatenate([batch.windows for batch in epoch])) == list(range(WINDOWS))
+    assert (found[0].windows != found[5].windows).any()  # every epoch has an order of its own
     assert (found[4].targets[4:] == IGNORED).all() and (found[4].targets[:4] != IGNORED).any()
     for batch, again in zip(found[7:], batches(store, spec, spec.seeds(1), 7), strict=True):
         assert (batch.ids == again.ids).all() and (batch.targets == again.targets).all()
@@ -98,6 +99,36 @@ def test_a_batch_in_which_nothing_was_chosen_asks_for_nothing(store, spec):
     assert trainer.loss.tolist() == [0.0]
     for name, value in trainer.parameters.items():
         assert torch.equal(value, before[name])
+
+
+def test_steps_of_adamw_against_a_plain_loop(store, spec):
+    """Matrices alone decay, one norm bounds all gradients, moments are corrected for their beginning."""
+    changed = {"weight_decay": 5.0, "clip": 1e-5, "learning_rate": 0.01}  # so small that Adam's epsilon counts
+    spec = spec.model_copy(update=changed)
+    trainer, model = SingleTrainer(spec, 1, "cpu"), build_model(spec.preset, VOCABULARY, WINDOW, 1, spec.dropout)
+    weights = dict(model.named_parameters())
+    first, second = ({name: torch.zeros_like(weight) for name, weight in weights.items()} for _ in range(2))
+    for step, batch in enumerate(islice(batches(store, spec, spec.seeds(1)), 4)):
+        trainer.learn(step, batch.inputs())
+        MaskedLoss(model, True)(*batch.inputs()).backward()
+        gradients = {name: weight.grad for name, weight in weights.items() if weight.grad is not None}
+        norm = sum(gradient.square().sum() for gradient in gradients.values()).sqrt()
+        rate = spec.learning_rate * learning_rate_factor(step, spec)
+        for name, gradient in gradients.items():
+            gradient = gradient * min(1.0, spec.clip / (norm + 1e-6))
+            for moment, beta, value in zip((first, second), spec.betas, (gradient, gradient**2), strict=True):
+                moment[name] = beta * moment[name] + (1 - beta) * value
+            mean, square = (
+                moment[name] / (1 - beta ** (step + 1))
+                for moment, beta in zip((first, second), spec.betas, strict=True)
+            )
+            with torch.no_grad():
+                if weights[name].ndim >= 2:
+                    weights[name] *= 1 - rate * spec.weight_decay
+                weights[name] -= rate * mean / (square.sqrt() + 1e-8)
+        model.zero_grad()
+    for name, weight in weights.items():
+        torch.testing.assert_close(trainer.parameters[name], weight, rtol=1e-3, atol=2e-5, msg=name)
 
 
 def test_a_window_with_more_tokens_than_usual_loses_none(monkeypatch, store, spec, model):

@@ -69,6 +69,7 @@ def test_a_budget_that_was_asked_for_stays(tmp_path: Path, name: str, budget: in
             "500 are needed for a meaningful answer: give about 24,000 bases or more",
         ),
         ({"train": [4000], "validation": [0], "test": [400]}, "give about 15,000 bases or more"),
+        ({"train": [4000], "validation": [300], "test": [4000]}, "leave the validation part with 288 tokens"),
         (
             {"train": [12] * 900, "validation": [12] * 90, "test": [12] * 90},
             "records of 'a@kmer3' are too short .12 tokens on average.: its validation part has 0 windows of 16",

@@ -47,10 +47,11 @@ def test_whatever_matters_changes_the_directory(store, shared, toy_fasta, smoke,
         store.path.name,
         prepare(f"{toy_fasta}@kmer3", smoke, tmp_path, seed=43).path.name,
         prepare(f"{toy_fasta}@kmer2", smoke, tmp_path).path.name,
-        prepare(f"{toy_fasta}@kmer3", smoke.model_copy(update={"max_symbols": 90_000}), tmp_path).path.name,
         prepare(f"{other}@kmer3", smoke, tmp_path).path.name,
     }
-    assert len(paths) == 5
+    for change in ({"max_symbols": 90_000}, {"tokenizer_symbols": 1000}):
+        paths.add(prepare(f"{toy_fasta}@kmer3", smoke.model_copy(update=change), tmp_path).path.name)
+    assert len(paths) == 6
 
 
 def test_too_short_a_corpus_is_refused_and_leaves_nothing(tmp_path, smoke):
