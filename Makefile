@@ -1,4 +1,5 @@
-# make book    the book in _build/html/index.html      make test    every check
+# make book    the book in _build/html/index.html
+# make test    the checks of every day      make test-all    every check
 # Both create the environment in .venv first; "make help" lists the rest.
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -22,8 +23,9 @@ GPU_TESTS := tests/ensembles tests/analyses/fisher tests/analyses/test_output.py
 # more than doubles the processor time of its imports.
 unexport PYTHONDONTWRITEBYTECODE
 MARKERS := not colab$(if $(filter 1,$(CORPORA)),, and not corpora)
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
-.PHONY: help book test test-oldest test-gpu-stack test-colab lint format clean distclean env
+.PHONY: help book test test-all test-oldest test-gpu-stack test-colab lint format clean distclean env
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -31,8 +33,11 @@ help: ## this list
 book: $(STAMP) ## run the chapters and build the pages (options: make book ARGS="--profile smoke")
 	@$(BIN)/gfm build $(ARGS)
 
-test: lint ## lint, types, imports and all tests (with the real corpora: make test CORPORA=1)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "$(MARKERS)"
+test: lint ## lint, types, imports and all tests but the slow ones (with the real corpora: make test CORPORA=1)
+	@$(PYTEST) -m "$(MARKERS) and not slow"
+
+test-all: test ## the same, then the slow tests: the whole book, clusters, processes that are killed
+	@$(PYTEST) -m "$(MARKERS) and slow"
 
 test-colab: $(STAMP) ## every notebook alone, in a new environment with only Jupyter and torch (half an hour)
 	@$(BIN)/python -m pytest -q -x -m colab tests/test_colab.py $(ARGS)

@@ -2,7 +2,10 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +13,27 @@ import browser
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import settings
 
+from gfm_utils import analyses
 from gfm_utils.analyses.along_training import AXIS, LEVEL_NLL, Setting
-from gfm_utils.ensembles import Ensemble, train_ensembles
+from gfm_utils.ensembles import Ensemble, ensemble, multiprocess, train_ensembles
+from gfm_utils.ensembles.member_job import MemberJob, Tell, batch_members
+from gfm_utils.ensembles.member_writer import Diverged
+from gfm_utils.ensembles.training import train_members
 from gfm_utils.errors import GfmError
 from gfm_utils.files import locked
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tables import table
 
 # A loaded machine is slow; what takes how long is no test's business.
-settings.register_profile("any-machine", deadline=None)
+settings.register_profile("any-machine", deadline=None, max_examples=50)
 settings.load_profile("any-machine")
 
 
 #: Files that take minutes, longest first: with ``--dist loadfile`` the others fill the time beside and after them.
-LONG = ("test_chapters.py", "test_cluster.py", "test_driver.py", "test_batch.py")
+LONG = ("test_chapters.py", "test_driver.py", "test_batch.py", "test_cluster.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,6 +45,44 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _own_cache(shared: Path) -> None:
     """No test reads or writes the user's cache; those of the real corpora turn to it by themselves."""
     os.environ["GFM_CACHE"] = str(shared / "cache")
+
+
+def train_here(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
+    """The members in this process, one after the other, each as a worker of one thread would train it."""
+    where, threads = multiprocess.device(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        groups = batch_members(multiprocess.missing_of(jobs), where)
+        return [diverged for group in groups for diverged in train_members(group, where, tell)]
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trains_here() -> Iterator[None]:
+    """No test begins processes that train, and import torch first, but those that ask for ``processes``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ensemble.ENGINES, "local", train_here)
+        yield
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The local engine as it is: members train in processes."""
+    monkeypatch.setitem(ensemble.ENGINES, "local", multiprocess.train)
+
+
+@pytest.fixture
+def threads_for_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What training costs is measured in a thread, else in processes."""
+
+    @contextmanager
+    def pool(jobs: Sequence[MemberJob]) -> Iterator[Any]:
+        with ThreadPoolExecutor(1) as executor:
+            yield multiprocess._Pool(executor, None, "cpu", 1)
+
+    monkeypatch.setattr(multiprocess, "_pool", pool)
+    monkeypatch.setattr(multiprocess, "_barrier", threading.Barrier(1))
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +175,27 @@ def trained(shared: Path, toy_text: Path, toy_fasta: Path, smoke: Profile) -> li
     conditions = [f"{toy_text}@bpe64", f"{toy_fasta}@kmer3"]
     with locked(shared / "trained"):  # the other process waits, instead of starting two of its own
         return train_ensembles(conditions, smoke, shared / "runs", members=3, progress=False)
+
+
+@pytest.fixture(scope="session")
+def measured(shared: Path, trained: list[Ensemble], smoke: Profile) -> Callable[[str], pd.DataFrame]:
+    """A chapter's result table of the trained ensembles, made once for all tests: ``measured("disagreement")``."""
+    make: dict[str, Callable[[], pd.DataFrame]] = {
+        "predictions": lambda: analyses.output_distributions(trained, smoke),
+        "disagreement": lambda: analyses.disagreement(trained, smoke),
+        "static_embeddings": lambda: analyses.static_embeddings(trained),
+        "contextual_embeddings": lambda: analyses.contextual_embeddings(trained, smoke),
+        "fisher": lambda: analyses.fisher_information(trained, smoke),
+    }
+
+    def read(chapter: str) -> pd.DataFrame:
+        path = shared / f"{chapter}.pickle"
+        with locked(path):
+            if not path.exists():
+                make[chapter]().to_pickle(path)
+        return pd.read_pickle(path)
+
+    return read
 
 
 #: Synthetic runs: gain at the end of text and of DNA, and of what is measured, as a function of the gain, of

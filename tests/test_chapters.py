@@ -1,4 +1,4 @@
-"""The real chapters at the smoke profile, on two small corpora made here: alone, and as a whole book."""
+"""The real chapters at the smoke profile, on two small corpora made here: one alone, and all as a book."""
 
 import random
 import re
@@ -13,11 +13,11 @@ import pytest
 from gfm_utils.book import BuildReport, build
 from gfm_utils.book.kernel import private_jupyter
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
+from gfm_utils.ensembles import Ensemble
 from gfm_utils.tables import COLUMNS, read_tables
 from gfm_utils.tokens import Condition
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.slow
 
 
 def sentence(source: random.Random, words: list[str]) -> str:
@@ -43,24 +43,18 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the ensembles stand, so that they are trained once for all tests of a worker."""
-    return tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture(scope="session")
-def book(corpora: list[str], runs: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildReport:
+def book(corpora: list[str], tmp_path_factory: pytest.TempPathFactory) -> BuildReport:
     """The whole book at the smoke profile."""
-    out = tmp_path_factory.mktemp("book") / "_build"
-    return build("smoke", corpora, root=ROOT, out=out, runs_dir=runs, progress=False)
+    folder = tmp_path_factory.mktemp("book")
+    return build("smoke", corpora, root=ROOT, out=folder / "_build", runs_dir=folder / "runs", progress=False)
 
 
-def test_a_chapter_runs_by_itself(corpora: list[str], tmp_path: Path) -> None:
-    """A copy with its parameters set runs through nbmake, as a reader's own would; nothing is trained yet."""
+def test_a_chapter_runs_by_itself(trained: list[Ensemble], shared: Path, tmp_path: Path) -> None:
+    """A copy with its parameters set runs through nbmake, as a reader's own would, on ensembles that are there."""
     given = {
         "profile": "smoke",
-        "conditions": corpora,
-        "runs_dir": str(tmp_path / "runs"),
+        "conditions": [ensemble.condition for ensemble in trained],
+        "runs_dir": str(shared / "runs"),
         "results_dir": str(tmp_path / "results"),
     }
     (tmp_path / "chapters").mkdir()
@@ -78,12 +72,14 @@ def test_a_chapter_runs_by_itself(corpora: list[str], tmp_path: Path) -> None:
     assert set(read_tables(tmp_path / "results")) == set(alone)
 
 
+@pytest.mark.slow
 def test_the_book_builds(book: BuildReport) -> None:
     assert book.html is not None
     assert book.html.is_file()
     assert set(book.chapters.values()) == {"executed"}
 
 
+@pytest.mark.slow
 def test_every_chapter_leaves_a_table_in_the_contract(book: BuildReport, corpora: list[str]) -> None:
     paths = [Condition.parse(condition).corpus for condition in corpora]
     names = {*paths, *(Path(path).name for path in paths)}  # rows of a condition, and of a corpus
@@ -95,6 +91,7 @@ def test_every_chapter_leaves_a_table_in_the_contract(book: BuildReport, corpora
         assert given <= names, f"{name}: conditions that were not asked for: {given - names}"
 
 
+@pytest.mark.slow
 def test_every_page_has_a_figure_and_no_unfilled_number(book: BuildReport) -> None:
     assert book.html is not None
     for name in book.chapters:
@@ -105,6 +102,7 @@ def test_every_page_has_a_figure_and_no_unfilled_number(book: BuildReport) -> No
         assert not re.search(r">\s*(nan|None|NaN)\s*<", visible), f"{name} shows a missing number"
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_pages_are_right_in_a_browser(book: BuildReport) -> None:
     assert book.html is not None

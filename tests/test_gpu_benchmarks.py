@@ -1,6 +1,5 @@
 """``benchmarks/gpu.py``: what is cut off, what goes on, and what is kept; and its recorded run, on a CPU."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -11,11 +10,10 @@ from types import ModuleType
 
 import pandas as pd
 import pytest
-import torch
 
-from gfm_utils.ensembles.cost import Speed
 from gfm_utils.tables import COLUMNS
 
+pytestmark = pytest.mark.slow
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TABLE = """
 import pathlib, pandas
@@ -82,18 +80,6 @@ def test_nothing_is_begun_when_the_seconds_are_over(gpu, tmp_path):
     assert not (tmp_path / "logs" / "late.log").exists()
 
 
-def test_what_a_step_needs_is_made_beside_the_steps_before_it(gpu, tmp_path):
-    made = tmp_path / "made"
-    steps = [
-        gpu.Step("other", 20, "", python("import time; time.sleep(1)")),
-        gpu.Step(
-            "own", 20, "", python(f"open({str(made)!r})"),
-            before=python(f"import time; time.sleep(0.5); open({str(made)!r}, 'w')"),
-        ),
-    ]  # fmt: skip
-    assert [one.state for one in gpu.run_steps(steps, tmp_path, 60)] == ["done", "done"]
-
-
 @pytest.mark.parametrize(("found", "state"), [("broken", "left out"), ("ok", "done")])
 def test_where_training_does_not_work_only_what_needs_none_is_done(gpu, tmp_path, found, state):
     doctor = f'print(\'[{{"check": "training", "state": "{found}"}}]\'); raise SystemExit(1)'
@@ -116,69 +102,6 @@ def test_what_would_be_done_is_said(tmp_path):
     assert wrong.returncode == 2 and "no such step: nothing" in wrong.stderr
 
 
-@pytest.fixture
-def probed(gpu, monkeypatch):
-    """As on a GPU that has no memory for five members of ``bert-20m``, and whose compiler does not work."""
-    import gpu_speeds
-    import training
-
-    tried = []
-
-    def probe_plan(tasks, plan, where, seconds):
-        tried.append((tasks[0].spec.preset, tasks[0].spec.precision, len(tasks), plan))
-        if tasks[0].spec.preset == "bert-20m" and plan.together > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        if plan.compiled:
-            raise RuntimeError("no compiler\nat all")
-        return Speed(0.01 * len(tasks) / plan.together, 1, 10**9, True)
-
-    for module in (training, gpu_speeds):
-        monkeypatch.setattr(module, "device", lambda: "cuda")
-    monkeypatch.setattr(training, "probe_plan", probe_plan)
-    return tried
-
-
-def test_speeds_of_each_plan_and_what_does_not_run_is_told(probed, tmp_path, capsys):
-    import gpu_speeds
-    from training import Plan
-
-    rows = list(gpu_speeds.rows_of("gpu:speed-gpu", tmp_path, 0.1))
-    assert [(one["case"], one["unit"]) for one in rows[4:6]] == [
-        ("5 members in one program, plain", "ms/step of a member"),
-        ("5 members in one program, plain", "tokens/s"),
-    ]
-    assert len(rows) == 8 and [one["ratio"] for one in rows[4:]] == pytest.approx([5, 5, 5, 1])
-    assert [plan for *_, plan in probed] == [Plan(1), Plan(5), Plan(1, True), Plan(5, True)]
-    assert capsys.readouterr().err.count("not measured: steps are not compiled: no compiler\n") == 2
-
-
-def test_packing_compares_plans_and_goes_on_without_memory(probed, tmp_path, monkeypatch, capsys):
-    import training
-    from training import Plan
-
-    monkeypatch.setattr(training, "BASES", 400_000)
-    rows = list(training.packing_rows("train:packing", tmp_path, 0.1))
-    assert [one["case"].partition(",")[0] for one in rows] == ["modernbert-2x64", "modernbert-6x256", "bert-4m"]
-    assert [one["ratio"] for one in rows] == pytest.approx([5, 5, 5])
-    assert probed[:2] == [("modernbert-2x64", "float32", 5, Plan(5)), ("modernbert-2x64", "float32", 5, Plan(1))]
-    assert {precision for name, precision, *_ in probed if name != "modernbert-2x64"} == {"bfloat16"}
-    said = capsys.readouterr().err
-    assert "bert-20m, plain" in said and "out of memory" in said and "modernbert-6x256, compiled" in said
-
-
-def test_rows_are_recorded_as_they_are_made(gpu, tmp_path, capsys):
-    import common
-
-    def rows():
-        yield common.row("task", "case", "peer", 1.0, 2.0, "s", False)
-        raise KeyError("later")
-
-    with pytest.raises(KeyError):
-        common.report(rows(), argparse.Namespace(json=False, out=tmp_path / "one"), {}, 0.0)
-    assert list(pd.read_parquet(tmp_path / "one" / "one.parquet")["ratio"]) == [2.0]
-
-
-@pytest.mark.slow
 def test_a_recorded_run_can_be_read_and_made_anew(toy_fasta, tmp_path, monkeypatch):
     """At the smallest profile; and what later changes of the recipe or the analyses are compared with."""
     monkeypatch.syspath_prepend(BENCHMARKS)

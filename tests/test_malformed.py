@@ -1,4 +1,4 @@
-"""What people give by mistake or malice, each with the very sentence that they see.
+"""What people give by mistake or malice, each with the beginning of the sentence that they see.
 
 ``*`` stands for what differs from machine to machine, ``TMP`` for the folder of the test.
 """
@@ -23,27 +23,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import transformers
 import yaml
-from safetensors.torch import load_file, save_file
-from tokenizers import Regex, Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Split
 
 from gfm_utils import cli, corpora
 from gfm_utils.analyses import analyse_models
-from gfm_utils.book import check_corpora, open_chapter
-from gfm_utils.book.notebooks import chapter_paths, check_parameters
 from gfm_utils.corpora.opening import zstd
-from gfm_utils.ensembles import train_ensembles
 from gfm_utils.errors import GfmError
-from gfm_utils.profiles import profile
 
 ROOT = Path(__file__).parents[1]
 DNA = "".join(np.random.default_rng(0).choice(list("ACGT"), 8000))
 FASTA = f">a\n{DNA}\n".encode()
 TABLE = b"id,body,title\n1,some words,first\n"
 HTML = b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>genome.fa</body></html>\n"
+STORY = b"It was a dark and stormy night that they spent in it\nand the rain fell in torrents\n"
 ALIGNED = b">p\n" + b"--M-K---VLA--AGIV----GL-ELPR-S--TEFWYQ------------------------\n" * 40
 
 
@@ -72,113 +64,33 @@ def packed(pack: Callable[[bytes], bytes], cut: int = 0, spoil: int = 0) -> byte
     return bytes(whole[: len(whole) - cut])
 
 
-#: Name of the file, its bytes, and what reading it as a corpus says.
+#: Name of the file, its bytes, and what reading it as a corpus says (all of it ends in what to do).
 FILES: list[tuple[str, bytes, str]] = [
     ("empty.fa", b"", "* is empty (0 bytes)"),
-    (
-        "words.fa",
-        b"just some words\n",
-        "* is not FASTA at line 1: expected '>' at the beginning of a record, but got 'just some words'; give "
-        "a FASTA file",
-    ),
-    (
-        "protein.fa",
-        b">p\n" + b"MKVLAAGIVGLELPRSTEFWYQ\n" * 40,
-        "* looks like protein, not DNA (letter 'L' in record 'p', line 2, is no nucleotide code); give a"
-        " nucleotide file",
-    ),
-    (
-        "aligned.fa",
-        ALIGNED,
-        "* looks like protein, not DNA (letter 'L' in record 'p', line 2, is no nucleotide code); give a"
-        " nucleotide file",
-    ),
-    (
-        "inside.fa",
-        b">a\nACGT\nACGT>b\nACGT\n",
-        "* is not FASTA at line 3: '>' stands inside the sequence of record 'a'; begin a new line before each "
-        "header",
-    ),
-    (
-        "indented.fa",
-        b">a\nACGT\n  >b\nACGT\n",
-        "* is not FASTA at line 3: '>' stands inside the sequence of record 'a'; begin a new line before each "
-        "header",
-    ),
-    (
-        "masked.fa",
-        b">a\n" + b"X" * 900 + b"\n",
-        "* holds no stretch of A, C, G, T after cleaning; give another file",
-    ),
-    (
-        "gaps.fa",
-        b">a\n" + b"N" * 900 + b"\n",
-        "* holds no stretch of A, C, G, T after cleaning; give another file",
-    ),
+    ("words.fa", b"just some words\n", "* is not FASTA at line 1: expected '>' at the beginning of a record, *"),
+    ("protein.fa", b">p\n" + b"MKVLAAGIVGLELPRSTEFWYQ\n" * 40, "* looks like protein, not DNA (letter 'L' in *"),
+    ("aligned.fa", ALIGNED, "* looks like protein, not DNA (letter 'L' in record 'p', line 2, is no *"),
+    ("inside.fa", b">a\nACGT\nACGT>b\nACGT\n", "* is not FASTA at line 3: '>' stands inside the sequence of *"),
+    ("indented.fa", b">a\nACGT\n >b\nACGT\n", "* is not FASTA at line 3: '>' stands inside the sequence of *"),
+    ("masked.fa", b">a\n" + b"X" * 900 + b"\n", "* holds no stretch of A, C, G, T after cleaning; give *"),
+    ("gaps.fa", b">a\n" + b"N" * 900 + b"\n", "* holds no stretch of A, C, G, T after cleaning; give another *"),
     ("header.fa", b">a\n", "* holds no stretch of A, C, G, T after cleaning; give another file"),
-    (
-        "binary.fa",
-        b">a\nAC\xff\xfe\n",
-        "* is not FASTA at line 2: the sequence of record 'a' holds bytes that are not ASCII; mend it or give a "
-        "FASTA file",
-    ),
-    (
-        "cut.fa.gz",
-        gzip.compress(FASTA)[:-200],
-        "* is truncated: its compressed data ends too early; copy or download it again",
-    ),
-    (
-        "garbled.fa.gz",
-        gzip.compress(FASTA)[:60] + b"\x00" * 400 + gzip.compress(FASTA)[460:],
-        "* is damaged (*); copy or download it again",
-    ),
-    (
-        "cut.fa.xz",
-        packed(lzma.compress, cut=200),
-        "* is truncated: its compressed data ends too early; copy or download it again",
-    ),
-    (
-        "cut.fa.zst",
-        packed(zstd.compress, cut=200),
-        "* is truncated: its compressed data ends too early; copy or download it again",
-    ),
+    ("binary.fa", b">a\nAC\xff\xfe\n", "* is not FASTA at line 2: the sequence of record 'a' holds bytes *"),
+    ("cut.fa.gz", gzip.compress(FASTA)[:-200], "* is truncated: its compressed data ends too early; copy or *"),
+    ("garbled.fa.gz", packed(gzip.compress, spoil=99), "* is damaged (*); copy or download it again"),
+    ("cut.fa.xz", packed(lzma.compress, cut=200), "* is truncated: its compressed data ends too early; copy *"),
+    ("cut.fa.zst", packed(zstd.compress, cut=200), "* is truncated: its compressed data ends too early; copy *"),
     ("garbled.fa.xz", packed(lzma.compress, spoil=99), "* is damaged (*); copy or download it again"),
     ("garbled.fa.zst", packed(zstd.compress, spoil=99), "* is damaged (*); copy or download it again"),
     ("garbled.fa.bz2", packed(bz2.compress, spoil=99), "* is damaged (*); copy or download it again"),
-    (
-        "plain.fa.xz",
-        FASTA,
-        "* is not compressed although its name ends in .xz; rename or compress it",
-    ),
+    ("plain.fa.xz", FASTA, "* is not compressed although its name ends in .xz; rename or compress it"),
     ("plain.fa.gz", FASTA, "* is not compressed although its name ends in .gz; rename or compress it"),
-    (
-        "cut.fa.bz2",
-        bz2.compress(FASTA)[:-200],
-        "* is truncated: its compressed data ends too early; copy or download it again",
-    ),
-    (
-        "short.fq",
-        b"@r\nACGT\n+\nII\n",
-        "* is not FASTQ at line 4: record 'r' has 4 letters, but 2 qualities; mend it or give a FASTQ file",
-    ),
-    (
-        "cut.fastq",
-        b"@r\nACGT\n+\n",
-        "* is not FASTQ at line 1: the file ends within record 'r'; mend it or give a FASTQ file",
-    ),
+    ("cut.fa.bz2", bz2.compress(FASTA)[:-200], "* is truncated: its compressed data ends too early; copy or *"),
+    ("short.fq", b"@r\nACGT\n+\nII\n", "* is not FASTQ at line 4: record 'r' has 4 letters, but 2 qualities; *"),
+    ("cut.fastq", b"@r\nACGT\n+\n", "* is not FASTQ at line 1: the file ends within record 'r'; mend it or *"),
     ("fasta.fastq", FASTA, "* is FASTA, not FASTQ; give it a name that ends in .fa"),
-    (
-        "wrapped.fastq",
-        b"@r\nACGT\nACGT\n+\nIIII\nIIII\n",
-        "* is not FASTQ at line 3: expected '+' in the third line of record 'r', but got 'ACGT'; mend it or give "
-        "a FASTQ file",
-    ),
-    (
-        "headless.fastq",
-        b"@r\nAC\n+\nII\nr2\nAC\n+\nII\n",
-        "* is not FASTQ at line 5: expected '@' at the beginning of a record, but got 'r2'; mend it or give a "
-        "FASTQ file",
-    ),
+    ("wrapped.fastq", b"@r\nACGT\nACGT\n+\nIIII\nIIII\n", "* is not FASTQ at line 3: expected '+' in the *"),
+    ("headless.fastq", b"@r\nAC\n+\nII\nr2\nAC\n+\nII\n", "* is not FASTQ at line 5: expected '@' at the *"),
     ("fastq.fa", b"@r\nACGT\n+\nIIII\n", "* is FASTQ, not FASTA; give it a name that ends in .fastq"),
     ("page.txt", HTML, "* is an HTML page, not text; save the file that it shows or leads to, not the page"),
     ("page.fa", HTML, "* is an HTML page, not FASTA; save the file that it shows or leads to, not the page"),
@@ -186,130 +98,49 @@ FILES: list[tuple[str, bytes, str]] = [
     ("packed.txt.gz", gzip.compress(HTML), "* is an HTML page, not text; save the file *"),
     ("page.csv", HTML, "* is an HTML page, not CSV; save the file *"),
     ("page.parquet", HTML, "* is an HTML page, not PARQUET; save the file *"),
-    (
-        "xhtml.txt",
-        b'<?xml version="1.0"?>\n<!-- saved -->\n<HTML lang="en"></HTML>',
-        "* is an HTML page, not text; save the file *",
-    ),
+    ("xhtml.txt", b'<?xml version="1.0"?>\n<!-- saved -->\n<HTML lang="en"></HTML>', "* is an HTML page, not *"),
     ("paper.txt", b"%PDF-1.7\n%\xe2\xe3\n", "* is a PDF, not text; export its text"),
     ("genome.txt", FASTA, "* is FASTA, not text; give it a name that ends in .fa"),
     ("genome.csv", FASTA, "* is FASTA, not CSV; give it a name that ends in .fa"),
     ("proteins.txt", b">p x\nMKVLAAGIVGLELPRS\nTEFW\n", "* is FASTA, not text; give it a name that ends in .fa"),
     ("reads.txt", b"@r\nACGT\n+\nIIII\n", "* is FASTQ, not text; give it a name that ends in .fastq"),
     ("table.txt", parquet(text=["words"]), "* is PARQUET, not text; give it a name that ends in .parquet"),
-    (
-        "latin.txt",
-        "naïve café\n".encode("latin-1") * 50,
-        "* is not UTF-8 text (byte 0xef at offset 2, line 1); convert it to UTF-8, e.g. with iconv",
-    ),
+    ("latin.txt", "naïve café\n".encode("latin-1") * 50, "* is not UTF-8 text (byte 0xef at offset 2, line *"),
     ("spaces.txt", b" \n\t\n" * 50, "* holds no text after cleaning; give another file"),
     ("none.csv", b"", "* is empty (0 bytes)"),
-    (
-        "columns.csv",
-        TABLE,
-        "* has no column named text, sequence or content; it has id, body, title: name one as *:COLUMN",
-    ),
-    (
-        "ragged.csv",
-        b"text,id\nwords,1\nmore,2,3,4\n",
-        "* has 4 fields in row 2 (line 3), but its header names 2 columns; mend that row (a field that holds a "
-        "comma needs quotes around it)",
-    ),
-    (
-        "short.csv",
-        b"text,id\nwords,1\n\nmore\n",
-        "* has 1 fields in row 2 (line 4), but its header names 2 columns; mend that row (a field that holds a "
-        "comma needs quotes around it)",
-    ),
-    (
-        "long.tsv",
-        b"text\tid\nwords\t1\nmore\t2\t3\n",
-        "* has 3 fields in row 2 (line 3), but its header names 2 columns; mend that row (a field that holds a "
-        "tab needs quotes around it)",
-    ),
-    (
-        "open.csv",
-        b'id,text\n1,words\n2,"more\n3,and\n',
-        "* cannot be read as a table: in the row that begins at line 3 a quote is opened and never closed; mend "
-        "it",
-    ),
-    (
-        "swallowed.csv",
-        b'id,text\n1,"words\n2,"more"\n',
-        "* cannot be read as a table: in the row that begins at line 2 a quote is closed in the middle of a field "
-        "(inside a field it is written twice); mend it",
-    ),
+    ("columns.csv", TABLE, "* has no column named text, sequence or content; it has id, body, title: name *"),
+    ("ragged.csv", b"text,id\nwords,1\nmore,2,3,4\n", "* has 4 fields in row 2 (line 3), but its header *"),
+    ("short.csv", b"text,id\nwords,1\n\nmore\n", "* has 1 fields in row 2 (line 4), but its header names 2 *"),
+    ("long.tsv", b"text\tid\nwords\t1\nmore\t2\t3\n", "* has 3 fields in row 2 (line 3), but its header *"),
+    ("open.csv", b'id,text\n1,words\n2,"more\n3,and\n', "* cannot be read as a table: in the row that begins *"),
+    ("swallowed.csv", b'id,text\n1,"words\n2,"more"\n', "* cannot be read as a table: in the row that begins *"),
     (
         "headless.csv",
-        b"It was a dark and stormy night that they spent in it\nand the rain fell in torrents\n",
-        "* has no header: its first line is 'It was a dark and stormy night that they…'; put a line with the name "
-        "of the column (text or sequence) above it",
+        STORY,
+        "* has no header: its first line is 'It was a dark and stormy night that they…'; *",
     ),
-    (
-        "sequences.csv",
-        b"ACGTACGTAC\nACGTACGTAA\n",
-        "* has no header: its first line is 'ACGTACGTAC'; put a line with the name of the column (text or "
-        "sequence) above it",
-    ),
-    (
-        "headless.tsv",
-        b"1\tsome words\tx\n2\tmore\ty\n",
-        "* has no column named text, sequence or content; it has 1, some words, x (if that is its first row, put "
-        "one with the names of the columns above it): name one as *:COLUMN",
-    ),
-    (
-        "list.parquet",
-        parquet(text=[["some", "words"]]),
-        "column 'text' of * holds list<element: string>, not text; it has text: name one of text as *:COLUMN",
-    ),
-    (
-        "struct.parquet",
-        parquet(text=[{"body": "words"}], id=[1]),
-        "column 'text' of * holds struct<body: string>, not text; it has text, id: name one of text as *:COLUMN",
-    ),
+    ("sequences.csv", b"ACGTACGTAC\nACGTACGTAA\n", "* has no header: its first line is 'ACGTACGTAC'; put a *"),
+    ("headless.tsv", b"1\tsome words\tx\n2\tmore\ty\n", "* has no column named text, sequence or content; it *"),
+    ("list.parquet", parquet(text=[["some", "words"]]), "column 'text' of * holds list<element: string>, not *"),
+    ("struct.parquet", parquet(text=[{"body": "words"}], id=[1]), "column 'text' of * holds struct<body: *"),
     ("int.parquet", parquet(text=[7]), "column 'text' of * holds int64, not text; it has text: name one of *"),
-    (
-        "latin.parquet",
-        parquet(text=["caf\u00e9".encode("latin-1")]),
-        "column 'text' of * holds bytes that are not UTF-8 text (byte 0xe9); convert it to strings",
-    ),
+    ("latin.parquet", parquet(text=["caf\u00e9".encode("latin-1")]), "column 'text' of * holds bytes that *"),
     ("fake.parquet", b"PAR1 but no more", "* cannot be read as PARQUET (*); mend or convert it"),
-    (
-        "numbers.parquet",
-        parquet(length=[1], count=[2]),
-        "* has no column named text, sequence or content; it has length, count: name one as *:COLUMN",
-    ),
-    (
-        "two.zip",
-        zipped("a.csv", "b.csv"),
-        "* holds 2 files; a zip archive must hold exactly one: unpack it and give the folder",
-    ),
-    ("none.zip", zipped("__MACOSX/._a.csv", ".DS_Store"), "* holds 0 files; a zip archive must hold exactly one*"),
+    ("numbers.parquet", parquet(length=[1], count=[2]), "* has no column named text, sequence or content; it *"),
+    ("two.zip", zipped("a.csv", "b.csv"), "* holds 2 files; a zip archive must hold exactly one: unpack it *"),
+    ("none.zip", zipped("__MACOSX/._a.csv", ".DS_Store"), "* holds 0 files; a zip archive must hold exactly *"),
     ("locked.zip", zipped("a.csv", flags=1), "* is locked with a password; unpack it and give the file inside"),
     ("unknown.zip", zipped("a.docx"), "* holds a.docx, whose extension is unknown; known are .fa, *"),
-    (
-        "inside.zip",
-        zipped("a.txt", content=FASTA),
-        "* is FASTA, not text; give it a name that ends in .fa",
-    ),
-    (
-        "climbs.zip",
-        zipped("../../etc/a.csv"),
-        "* holds a file whose path leads out of the archive (../../etc/a.csv); pack it again without folders",
-    ),
-    (
-        "absolute.zip",
-        zipped("/etc/a.csv"),
-        "* holds a file whose path leads out of the archive (/etc/a.csv); pack it again without folders",
-    ),
-    ("shortened.zip", zipped("a.csv")[:20] + zipped("a.csv")[44:], "* is damaged (*); copy or download it again"),
+    ("inside.zip", zipped("a.txt", content=FASTA), "* is FASTA, not text; give it a name that ends in .fa"),
+    ("climbs.zip", zipped("../../etc/a.csv"), "* holds a file whose path leads out of the archive *"),
+    ("absolute.zip", zipped("/etc/a.csv"), "* holds a file whose path leads out of the archive (/etc/a.csv); *"),
+    ("shortened.zip", zipped("a.csv")[:20] + zipped("a.csv")[44:], "* is damaged (*); copy or download it *"),
     ("damaged.zip", zipped("a.csv")[:40], "* is damaged (File is not a zip file); copy or download it again"),
-    (
-        "genome.docx",
-        b"words",
-        "* has the unknown extension '.docx'; known are * (each also with .gz, .bz2, .xz, .zst or .zip)",
-    ),
+    ("genome.docx", b"words", "* has the unknown extension '.docx'; known are * (each also with .gz, .bz2, *"),
 ]
+
+#: Every sentence about a file says what to do with it.
+TO_DO = "give|mend|copy|name|rename|save|export|convert|unpack|pack|put|begin|known are"
 
 #: An entry that is right, to be spoiled.
 ENTRY: dict[str, Any] = {
@@ -321,24 +152,13 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"kind": "rna"}, "*, corpus 'one', field kind: Input should be 'text' or 'dna'"),
     ({"licence": ""}, "*, corpus 'one', field licence: String should have at least 1 character"),
     ({"sources": []}, "*, corpus 'one', field sources: *at least 1 item*"),
-    ({"file": None}, "*, corpus 'one', field the entry itself: *'file' is needed for a corpus that is downloaded"),
+    ({"file": None}, "*, corpus 'one', field the entry itself: *'file' is needed for a corpus that is *"),
     ({"file": "../../.bashrc"}, "*, corpus 'one', field file: *must be a plain file name, without folders"),
     ({"file": "/etc/passwd"}, "*, corpus 'one', field file: *must be a plain file name, without folders"),
-    (
-        {"sources": [{"type": "url", "url": "file:///etc/passwd"}]},
-        "*, corpus 'one', field sources.0.url.url: String should match pattern *",
-    ),
+    ({"sources": [{"type": "url", "url": "file:///etc/passwd"}]}, "*, corpus 'one', field sources.0.url.url: *"),
     ({"sha256": "123"}, "*, corpus 'one', field sha256: String should match pattern *"),
     ({"surprise": 1}, "*, corpus 'one', field surprise: Extra inputs are not permitted"),
 ]
-
-FISHER = chapter_paths(ROOT)["fisher"]
-
-
-def opened(**change: Any) -> Callable[[Path], object]:
-    """Opening a chapter with parameters of which some are wrong."""
-    good = {"profile_name": "smoke", "conditions": ["news@bpe64"], "runs_dir": "r", "results_dir": "o", "seed": 1}
-    return lambda tmp: open_chapter("fisher", **good | change)
 
 
 class Payload:
@@ -366,67 +186,7 @@ def models(config: dict[str, Any], pickled: str = "", **files: bytes) -> Callabl
     return compare
 
 
-def checkpoint(
-    of: str = "Bert",
-    change: Callable[[dict[str, Any]], dict[str, Any]] = dict,
-    letters: str = "ACGT",
-    shape: dict[str, Any] | None = None,
-    layers: tuple[int, ...] = (1,),
-    **given: Any,
-) -> Callable[[Path], object]:
-    """Analysing models of a family, changed after they were saved, that read single letters; on random DNA."""
-
-    def analyse(tmp: Path) -> object:
-        vocabulary = {token: place for place, token in enumerate(["[PAD]", "[UNK]", "[MASK]", *letters])}
-        tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
-        tokenizer.pre_tokenizer = Split(Regex("."), "isolated")
-        names = []
-        for count in layers:
-            names.append(str(tmp / f"{count}-layers" / "model"))
-            config = getattr(transformers, f"{of}Config")(**SMALL | {"num_hidden_layers": count} | (shape or {}))
-            kind = getattr(transformers, f"{of}For{'ConditionalGeneration' if of == 'Bart' else 'MaskedLM'}")
-            kind(config).save_pretrained(names[-1])
-            weights = Path(names[-1]) / "model.safetensors"
-            save_file(change(load_file(weights)), weights, metadata={"format": "pt"})
-            transformers.PreTrainedTokenizerFast(
-                tokenizer_object=tokenizer, unk_token="[UNK]", mask_token="[MASK]", pad_token="[PAD]"
-            ).save_pretrained(names[-1])
-        (tmp / "a.fa").write_bytes(FASTA)
-        return analyse_models(names, corpora.load(str(tmp / "a.fa")), windows=8, **{"window": 16, **given})
-
-    return analyse
-
-
-def named(prefix: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A prefix in front of the names of all weights."""
-    return lambda weights: {prefix + name: value for name, value in weights.items()}
-
-
-def spoiled(weights: dict[str, Any]) -> dict[str, Any]:
-    """A number of the last weight is none."""
-    weights["cls.predictions.transform.dense.bias"][0] = float("nan")
-    return weights
-
-
-def corpus(name: str, content: bytes, tokenizer: str) -> Callable[[Path], object]:
-    """Checking a corpus for a report."""
-
-    def check(tmp: Path) -> object:
-        (tmp / name).write_bytes(content)
-        return check_corpora("smoke", [f"{tmp / name}@{tokenizer}"], ROOT, tmp / "runs", 42)
-
-    return check
-
-
 BERT = {"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 70}
-SMALL = {
-    "vocab_size": 7, "hidden_size": 8, "num_attention_heads": 1, "intermediate_size": 8,
-    "max_position_embeddings": 32, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1,
-    # of Bart, and of Nystromformer
-    "d_model": 8, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 1,
-    "decoder_attention_heads": 1, "forced_eos_token_id": 1, "decoder_start_token_id": 1,
-    "segment_means_seq_len": 32, "num_landmarks": 8,
-}  # fmt: skip
 REMOTE = {"model_type": "evil", "auto_map": dict.fromkeys(("AutoConfig", "AutoModelForMaskedLM"), "evil.Evil")}
 EVIL = b"import pathlib\npathlib.Path(__file__).with_name('was-run').touch()\nclass Evil: pass\n"
 UNREADABLE = (
@@ -441,37 +201,19 @@ PICKLED = (
 FORM = "* is not of the form hf://datasets/OWNER/NAME?split=train&field=text (a file or glob *; options are *)"
 #: Addresses of corpora, and what the user then reads.
 ADDRESSES: list[tuple[str, str]] = [
-    (
-        "ftp://h/x.fa",
-        "* begins with ftp://, which is not read; give http://, https:// or hf://datasets/, or a path",
-    ),
+    ("ftp://h/x.fa", "* begins with ftp://, which is not read; give http://, https:// or hf://datasets/, or *"),
     ("s3://bucket/x.fa", "* begins with s3://, which is not read; *"),
     ("file:///etc/x.txt", "* begins with file://, which is not read; *"),
     ("https:///x.fa", "https:///x.fa names no host; give https://host/path/file"),
     ("https://h:port/x.fa", "https://h:port/x.fa is no address (*); give https://host/path/file"),
     ("https://[h/x.fa", "https://[h/x.fa is no address (*); give https://host/path/file"),
-    (
-        "https://me:secret@h/x.fa",
-        "the address of /x.fa on h holds a password, which every result would repeat; leave it out and put it "
-        "into ~/.netrc",
-    ),
-    (
-        "https://h/genome.docx",
-        "https://h/genome.docx does not end in the name of a corpus file; known are .fa, * (each also with .gz, "
-        ".bz2, .xz, .zst or .zip): if it is one under another name, download it, rename it, and give its path",
-    ),
+    ("https://me:secret@h/x.fa", "the address of /x.fa on h holds a password, which every result would *"),
+    ("https://h/genome.docx", "https://h/genome.docx does not end in the name of a corpus file; known are *"),
     ("https://h/", "https://h/ does not end in the name of a corpus file; *"),
     ("https://h/get?file=x.fa", "* does not end in the name of a corpus file; *"),
-    (
-        "https://h/x.fa#md5=12",
-        "https://h/x.fa#md5=12: '#md5=12' is no checksum; only #sha256= and 64 hexadecimal digits in lower case "
-        "may stand behind the address, and behind these the column of a table",
-    ),
+    ("https://h/x.fa#md5=12", "https://h/x.fa#md5=12: '#md5=12' is no checksum; only #sha256= and 64 *"),
     ("https://h/x.fa#sha256=12ab", "*: '#sha256=12ab' is no checksum; *"),
-    (
-        "https://h/x.csv:body#sha256=12ab",
-        "*: the column stands in front of the checksum; give it behind: https://h/x.csv#sha256=…:COLUMN",
-    ),
+    ("https://h/x.csv:body#sha256=12ab", "*: the column stands in front of the checksum; give it behind: *"),
     ("hf://owner/name", FORM),
     ("hf://datasets/name", FORM),
     ("hf://datasets/owner/name#train", FORM),
@@ -479,91 +221,16 @@ ADDRESSES: list[tuple[str, str]] = [
     ("hf://datasets/owner/name/../../x.parquet", FORM),
     ("hf://datasets/owner/name/%2e%2e/x.parquet", FORM),
     ("hf://datasets/owner/name/https://evil/x.parquet", FORM),
-    (
-        "hf://datasets/o/n?feild=seq",
-        "unknown option of a data set 'feild'; did you mean 'field'? (known: *; in *)",
-    ),
-    (
-        "hf://datasets/o/n?trust_remote_code=true",
-        "unknown option of a data set 'trust_remote_code' (known: *; in *)",
-    ),
+    ("hf://datasets/o/n?feild=seq", "unknown option of a data set 'feild'; did you mean 'field'? (known: *; *"),
+    ("hf://datasets/o/n?trust_remote_code=true", "unknown option of a data set 'trust_remote_code' (known: *"),
     ("hf://datasets/o/n?field=", "* gives option 'field' no value; give it one value"),
     ("hf://datasets/o/n?field=a&field=b", "* gives option 'field' twice; give it one value"),
     ("hf://datasets/o/n?kind=rna", "*: kind 'rna' is neither 'text' nor 'dna'; give one of these"),
 ]
 #: What is asked for, and what the user then reads.
 ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "profile": (opened(profile_name="quikc"), "unknown profile 'quikc'; did you mean 'quick'? (known: *)"),
-    "profile-type": (
-        opened(profile_name=3),
-        "parameter 'profile' of the chapter is 3; it must be of *",
-    ),
-    "condition": (opened(conditions=["news"]), "condition 'news' is not of the form corpus@tokenizer (for *)"),
-    "no-tokenizer": (
-        lambda tmp: train_ensembles([str(written(tmp / "my@file.fa", FASTA))], "smoke", tmp / "runs"),
-        "condition '*/my@file.fa' names no tokenizer, for its last @ is a part of the corpus's name; write "
-        "*/my@file.fa@kmer4 for DNA or */my@file.fa@bpe4096 for text",
-    ),
-    "no-tokenizer-build": (
-        lambda tmp: check_corpora("smoke", [f"{tmp}/my@file.fa"], ROOT, tmp / "runs", 42),
-        "condition '*/my@file.fa' names no tokenizer, *",
-    ),
-    "no-tokenizer-chapter": (
-        opened(conditions=["a@b/file.fa"]),
-        "condition 'a@b/file.fa' names no tokenizer, *",
-    ),
-    "no-tokenizer-reads": (
-        lambda tmp: corpora.load(str(written(tmp / "my@file.fa", FASTA[:3]))),
-        "*/my@file.fa holds no stretch of A, C, G, T after cleaning; give another file",
-    ),
-    "no-corpus": (
-        opened(conditions=["nwes+shuffle@bpe64"]),
-        "unknown corpus 'nwes'; did you mean 'news'? (known: *; or the path of a file)",
-    ),
-    "conditions": (opened(conditions=7), "parameter 'conditions' of the chapter is [7]; it must be of *"),
-    "list": (opened(conditions="[news@bpe64"), "parameter 'conditions' is '[news@bpe64', which is no list; *"),
-    "seed": (opened(seed="one"), "parameter 'seed' of the chapter is 'one'; it must be of the type of 42 (the *)"),
-    "tokenizer": (opened(conditions=["a@wordpiece"]), "unknown tokenizer 'wordpiece'; use kmer<k> with k *"),
-    "kmer": (
-        opened(conditions=["a@kmer9"]),
-        "tokenizer 'kmer9': k-mers are built for k from 1 to 8, *",
-    ),
-    "bpe": (
-        opened(conditions=["a@bpe4"]),
-        "tokenizer 'bpe4': BPE takes from 5 to 65000 symbols *",
-    ),
-    "parameter": (
-        lambda tmp: check_parameters(FISHER, {"profil": "smoke"}),
-        "unknown parameter of fisher.ipynb 'profil'; did you mean 'profile'? (known: *)",
-    ),
-    "parameter-type": (
-        lambda tmp: check_parameters(FISHER, {"seed": "42"}),
-        "fisher.ipynb: parameter 'seed' is '42'; it must be of the type of its default 42",
-    ),
-    "chapter": (
-        lambda tmp: chapter_paths(ROOT, ["fischer"]),
-        "unknown chapter 'fischer'; did you mean 'fisher'? (known: *)",
-    ),
-    "engine": (
-        lambda tmp: train_ensembles(["news@bpe64"], "smoke", tmp, engine="rey"),
-        "unknown engine 'rey'; did you mean 'ray'? (known: local, ray)",
-    ),
-    "budget": (
-        lambda tmp: profile("smoke").changed(steps=1, tokens=1),
-        "profile 'smoke' gives both steps and tokens as the budget of a member: give one of the two",
-    ),
-    "corpus": (
-        lambda tmp: corpora.load("nwes"),
-        "unknown corpus 'nwes'; did you mean 'news'? (known: *; or the path of a file)",
-    ),
-    "file": (
-        lambda tmp: corpora.load(str(tmp / "none.fa")),
-        "no file */none.fa; give the path of a file, or the name of a corpus ('gfm corpora' lists them)",
-    ),
-    "home": (
-        lambda tmp: corpora.load("~no-such-user/x.fa"),
-        "~no-such-user/x.fa: no home folder is known for its ~; give the whole path",
-    ),
+    "file": (lambda tmp: corpora.load(str(tmp / "none.fa")), "no file */none.fa; give the path of a file, or *"),
+    "home": (lambda tmp: corpora.load("~no-such-user/x.fa"), "~no-such-user/x.fa: no home folder is known *"),
     "column": (
         lambda tmp: corpora.load(f"{written(tmp / 'a.csv', TABLE)}:words"),
         "*/a.csv has no column 'words'; it has id, body, title: name one as */a.csv:COLUMN",
@@ -580,10 +247,7 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda tmp: corpora.load(f"{written(tmp / 'a.fa', FASTA)}?kind=text"),
         "*/a.fa is FASTA, which holds DNA; leave kind out or give a text file",
     ),
-    "directory": (
-        lambda tmp: corpora.load(f"{tmp}/"),
-        "directory * holds no corpus: no file has one of the extensions *",
-    ),
+    "directory": (lambda tmp: corpora.load(f"{tmp}/"), "directory * holds no corpus: no file has one of the *"),
     "mixture": (
         lambda tmp: corpora.load(str(written(tmp / "a.fa", FASTA).parent / written(tmp / "b.csv", TABLE).parent)),
         "directory * mixes csv (b.csv) and sequences (a.fa); keep files of one kind in it",
@@ -592,23 +256,6 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
         f"address-{number}": (lambda tmp, source=source: corpora.load(source, max_symbols=100), sentence)
         for number, (source, sentence) in enumerate(ADDRESSES)
     },
-    "tiny": (
-        corpus("tiny.fa", FASTA[:3000], "kmer2"),
-        "corpus 'tiny.fa' has 2997 bases; at least 5000 are needed for a split into train, validation and test: *",
-    ),
-    "short": (
-        corpus("short.fa", FASTA, "kmer4"),
-        "corpus of '*/short.fa@kmer4' is too short: its * bases (* tokens) leave the * part with * tokens in "
-        "windows of *, and 500 are needed for a meaningful answer: give about *000 bases or more",
-    ),
-    "reads": (
-        corpus("reads.fa", b"".join(b">%d\n%s\n" % (i, DNA[i : i + 70].encode()) for i in range(3000)), "kmer8"),
-        "the records of '*/reads.fa@kmer8' are too short (8 tokens on average): * give longer records, *",
-    ),
-    "kmers-of-text": (
-        corpus("prose.txt", b"some words and more. " * 900, "kmer3"),
-        "tokenizer 'kmer3' is for DNA, but the corpus is text; use bpe<V>, e.g. bpe256",
-    ),
     "pickled": (models(BERT, "pytorch_model.bin"), PICKLED.replace("?", "pytorch_model.bin")),
     "pickled-shard": (
         models(BERT, "pytorch_model-00001-of-00001.bin", pytorch_model__bin__index__json=b"{}"),
@@ -618,58 +265,6 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
     "pickled-as-safetensors": (models(BERT, "model.safetensors"), UNREADABLE),
     "remote": (models(REMOTE, evil__py=EVIL), UNREADABLE),
     "no-weights": (models(BERT), UNREADABLE),
-    "no-model": (
-        lambda tmp: analyse_models([str(tmp / "none")] * 2, only=["static"]),
-        "no directory */none; give one that save_pretrained wrote, or a name of the Hugging Face hub (OWNER/NAME)",
-    ),
-    "parallel": (
-        checkpoint(change=named("module.")),
-        "*/model has weights under names that a BertForMaskedLM does not know (26, such as "
-        "module.bert.embeddings.LayerNorm.bias): 'module.' in front is left by a wrapper (*); save the model "
-        "inside it (model.module.save_pretrained), or take 'module.' off the names",
-    ),
-    "compiled": (
-        checkpoint(change=named("_orig_mod.")),
-        "*/model has weights under names that *: '_orig_mod.' in front is left by *; save the model inside it "
-        "(model._orig_mod.save_pretrained), or take '_orig_mod.' off the names",
-    ),
-    "not-finite": (
-        checkpoint(change=spoiled),
-        "*/model has NaN or infinite numbers among its weights (1, the first in "
-        "cls.predictions.transform.dense.bias): leave it out, or give a checkpoint from before its training "
-        "failed",
-    ),
-    "decoder": (
-        checkpoint("Bart"),
-        "*/model (BartForConditionalGeneration) has an encoder and a decoder, which writes a text anew instead of "
-        "predicting hidden tokens where they stand: give an encoder with a head for masked tokens",
-    ),
-    "letters": (
-        checkpoint(letters="acgt"),
-        "the tokenizer knows 0% of the tokens of a.fa (it reads '*'... as [UNK] [UNK] [UNK] [UNK] ...): give the "
-        "corpus that it is for, or its own tokenizer by --tokenizer",
-    ),
-    "special-tokens": (
-        checkpoint(special_tokens="all"),
-        "unknown way to treat special tokens 'all' (known: auto, none)",
-    ),
-    "positions": (
-        checkpoint("RoFormer", window=64),
-        "*/model reads 32 tokens at most, not 64: give a smaller --window",
-    ),
-    "segments": (
-        checkpoint("Nystromformer"),
-        "*/model cannot read windows of 16 tokens (*): give --window 32, which its config.json says",
-    ),
-    "vocabulary": (
-        checkpoint(shape={"vocab_size": 6}),
-        "the tokenizer has tokens that */model lacks (6): name its own by --tokenizer",
-    ),
-    "depths": (
-        checkpoint(layers=(1, 2), only=["contextual"]),
-        "contextual: the models have different numbers of layers (1, 2), of which none can be compared with "
-        "another: name models of one depth",
-    ),
 }
 
 
@@ -681,32 +276,28 @@ NO_FOLDERS = {
     "TMP/ok.fa": "*/ok.fa is no folder",
 }
 CACHE = "set GFM_CACHE to a folder of your own that you may write to"
-#: Commands that need the cache.
+#: Commands that need the cache, and a cache that can be none.
 NEED_CACHE = {
-    "corpora": "corpora", "fetch": "fetch news", "fetch-address": "fetch https://h/x.fa",
-    "entropy": "entropy news",
-    "entropy-file": "entropy TMP/ok.fa", "train": "train TMP/ok.fa@kmer2 --profile smoke --runs TMP/runs",
-    "analyse": "analyse TMP/model --corpus TMP/ok.fa",
-    "build": "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs TMP/runs",
+    "corpora": "/dev/null", "fetch news": "/proc/none/deep", "fetch https://h/x.fa": "TMP/ok.fa",
+    "entropy news": "/dev/null", "entropy TMP/ok.fa": "/proc/none/deep",
+    "train TMP/ok.fa@kmer2 --profile smoke --runs TMP/runs": "TMP/ok.fa",
+    "analyse TMP/model --corpus TMP/ok.fa": "/dev/null",
+    "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs TMP/runs": "TMP/ok.fa",
 }  # fmt: skip
 #: Commands that write a folder, NONE.
-NEED_FOLDER = {
-    "entropy-out": "entropy TMP/ok.fa --out NONE",
-    "entropy-runs": "entropy TMP/ok.fa --tokenizer kmer2 --runs NONE",
-    "calibrate": "calibrate --quick --out NONE",
-    "train": "train TMP/ok.fa@kmer2 --profile smoke --runs NONE",
-    "analyse": "analyse TMP/model --corpus TMP/ok.fa --out NONE",
-    "build-out": "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out NONE",
-    "build-runs": "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs NONE",
-    "run-out": "run TMP/ok.fa --profile smoke --root ROOT --out NONE",
-}
+NEED_FOLDER = [
+    "entropy TMP/ok.fa --out NONE", "entropy TMP/ok.fa --tokenizer kmer2 --runs NONE",
+    "calibrate --quick --out NONE", "train TMP/ok.fa@kmer2 --profile smoke --runs NONE",
+    "analyse TMP/model --corpus TMP/ok.fa --out NONE",
+    "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out NONE",
+    "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs NONE",
+    "run TMP/ok.fa --profile smoke --root ROOT --out NONE",
+]  # fmt: skip
 #: Commands that read TMP/ok.fa.
-READ = {
-    "entropy": "entropy TMP/ok.fa",
-    "train": "train TMP/ok.fa@kmer2 --profile smoke --runs TMP/runs",
-    "analyse": "analyse TMP/model --corpus TMP/ok.fa",
-    "build": "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs TMP/runs",
-}
+READ = [
+    "entropy TMP/ok.fa", "train TMP/ok.fa@kmer2 --profile smoke --runs TMP/runs",
+    "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs TMP/runs",
+]  # fmt: skip
 
 
 def written(path: Path, content: bytes) -> Path:
@@ -727,6 +318,7 @@ def test_files(name: str, content: bytes, sentence: str, tmp_path: Path) -> None
     with pytest.raises(GfmError) as caught:
         corpora.load(str(path))
     assert says(caught.value, sentence), str(caught.value)
+    assert re.search(rf"\b({TO_DO})\b", str(caught.value)) or content == b""
     assert str(path) in str(caught.value) and list(tmp_path.iterdir()) == [path]
 
 
@@ -782,23 +374,22 @@ def told(
     return say
 
 
-@pytest.mark.parametrize("command", NEED_CACHE)
-@pytest.mark.parametrize("cache", ["/dev/null", "/proc/none/deep", "TMP/ok.fa"])
+@pytest.mark.parametrize(("command", "cache"), NEED_CACHE.items())
 def test_a_cache_that_can_be_none(
     command: str, cache: str, told: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GFM_CACHE", cache.replace("TMP", str(tmp_path)))
     sentence = f"{cache.replace('TMP', '*')} cannot be written ({NO_FOLDERS[cache]}): {CACHE}"
-    assert says(GfmError(found := told(NEED_CACHE[command])), sentence), found
+    assert says(GfmError(found := told(command)), sentence), found
 
 
-@pytest.mark.parametrize("command", NEED_FOLDER)
-@pytest.mark.parametrize("none", ["/dev/null/deep", "/proc/none/deep"])
-def test_a_folder_that_cannot_be_written(command: str, none: str, told: Callable[..., str]) -> None:
+@pytest.mark.parametrize(("number", "command"), list(enumerate(NEED_FOLDER)))
+def test_a_folder_that_cannot_be_written(number: int, command: str, told: Callable[..., str]) -> None:
+    none = ("/dev/null/deep", "/proc/none/deep")[number % 2]
     sentence = (
         f"{none}* cannot be written ({NO_FOLDERS[none]}): give a folder that you may write to, or make room*"
     )
-    assert says(GfmError(found := told(NEED_FOLDER[command], none)), sentence), found
+    assert says(GfmError(found := told(command, none)), sentence), found
 
 
 @pytest.mark.parametrize("command", READ)
@@ -815,7 +406,7 @@ def test_a_corpus_that_may_not_be_read(
 
     monkeypatch.setattr("builtins.open", refused)
     sentence = "*/ok.fa cannot be read (Permission denied): make it readable for you, or give a copy that is"
-    assert says(GfmError(found := told(READ[command])), sentence), found
+    assert says(GfmError(found := told(command)), sentence), found
 
 
 def test_a_folder_in_a_corpus_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -879,7 +470,3 @@ def test_the_pickle_would_run(tmp_path: Path) -> None:
     """That no folder is made is no merit of the payload."""
     pickle.loads(pickle.dumps(Payload(tmp_path / "was-run")))
     assert (tmp_path / "was-run").is_dir()
-
-
-def test_there_are_many() -> None:
-    assert len(FILES) + len(ENTRIES) + len(ASKED) >= 60

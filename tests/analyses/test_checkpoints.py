@@ -28,10 +28,6 @@ from gfm_utils import cli
 from gfm_utils.analyses import (
     analyse_models,
     checkpoints,
-    contextual_embeddings,
-    disagreement,
-    output_distributions,
-    static_embeddings,
 )
 from gfm_utils.analyses.alignment import procrustes
 from gfm_utils.analyses.checkpoints import ANALYSES
@@ -101,13 +97,10 @@ def tables_of_berts(berts, corpus):
     return analyse_models(berts, corpus, windows=32).tables
 
 
-def test_plain_berts_have_the_metrics_of_our_ensembles(tables_of_berts, corpus, trained, smoke):
-    ours = {
-        "predictions": output_distributions(trained[:1], smoke),
-        "disagreement": disagreement(trained[:1], smoke),
-        "static_embeddings": static_embeddings(trained[:1]),
-        "contextual_embeddings": contextual_embeddings(trained[:1], smoke),
-    }
+def test_plain_berts_have_the_metrics_of_our_ensembles(tables_of_berts, corpus, trained, measured):
+    chapters = ("predictions", "disagreement", "static_embeddings", "contextual_embeddings")
+    ours = {name: measured(name) for name in chapters}
+    ours = {name: table[table["condition"] == trained[0].condition] for name, table in ours.items()}
     fisher = {"fisher_trace", "fisher_share"}  # of the chapter's forms the first, for people's own models
     assert set(tables_of_berts) == {*ours, "fisher"}
     for name, table in tables_of_berts.items():
@@ -200,12 +193,13 @@ def test_static_numbers_without_corpus_and_tokenizer(tmp_path):
     assert row["n"] == 64
 
 
-def test_our_ensemble_is_its_members(trained, smoke):
+def test_our_ensemble_is_its_members(trained, measured):
     folder = trained[0].members[0].path.parent
     assert members_of([str(folder)]) == [str(member.path) for member in trained[0].members]
     corpus = load(trained[0].condition.rpartition("@")[0])
     found = analyse_models([str(folder)], corpus, only=["static", "predictions"], windows=32).tables
-    table, own = found["static_embeddings"], static_embeddings(trained[:1])
+    table, own = found["static_embeddings"], measured("static_embeddings")
+    own = own[own["condition"] == trained[0].condition]
     ours, theirs = (
         rows[(rows["metric"] == "linear_cka") & rows["axis"].isna() & (rows["state"] == "trained")]["value"]
         for rows in (table, own)
@@ -213,7 +207,7 @@ def test_our_ensemble_is_its_members(trained, smoke):
     np.testing.assert_allclose(ours.to_numpy(), theirs.to_numpy(), atol=0.05)
     # the same models, other windows of the same source, and other parts that the frequencies come from
     predicted, name = found["predictions"], found["predictions"]["condition"].iloc[0]
-    own = output_distributions(trained[:1], smoke)
+    own = measured("predictions")
     for metric, where in (("nll", {"state": "trained"}), ("unigram_nll", {})):
         theirs = value_of(own, trained[0].condition, metric, unit="bits/token", **where)["value"]
         ours = value_of(predicted, name, metric, unit="bits/token", **where)["value"]
@@ -229,6 +223,7 @@ def test_what_cannot_be_compared_is_one_sentence(berts, corpus, genome, trained,
     save_file(spoiled, f"{broken}/model.safetensors", metadata={"format": "pt"})
     other = save_members(tmp_path / "other", trained[0].store.tokenizer, count=1)[0]
     mute = save_members(tmp_path / "mute", pieces, count=2, padding=7)
+    small = save_members(tmp_path / "small", pieces, count=2, padding=-1)
     pieces.mask_token = None
     for path in mute:
         pieces.save_pretrained(path)
@@ -247,6 +242,8 @@ def test_what_cannot_be_compared_is_one_sentence(berts, corpus, genome, trained,
         ({"names": berts, "corpus": corpus, "window": 600}, "reads 512 tokens at most"),
         ({"names": mute, "corpus": corpus, "only": ["predictions"]}, "no mask token"),
         ({"names": dna, "corpus": corpus}, "the tokenizer knows 0% of the tokens"),
+        ({"names": berts, "corpus": corpus, "special_tokens": "all"}, "unknown way to treat special tokens 'all'"),
+        ({"names": small, "corpus": corpus}, r"the tokenizer has tokens that .* lacks"),
     ):
         with pytest.raises(GfmError, match=message) as caught:
             analyse_models(**arguments)

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from gfm_utils.analyses import disagreement, fisher_information, output_distributions, static_embeddings
 from gfm_utils.analyses.claims import AGAINST, CLAIMS, FOR, UNDECIDED, Claim
 from gfm_utils.analyses.estimates import kinds
 from gfm_utils.analyses.intervals import difference, over_pairs, pseudo_values
@@ -134,14 +133,9 @@ def test_what_is_left_above_a_null_is_a_difference_for_the_null_may_be_nothing()
     assert left.dna["d1@x"].members == pytest.approx(np.full(5, 0.6))  # members and null vary alike here
 
 
-def test_the_table_of_every_chapter_with_claims_tells_text_from_dna(trained, smoke):
+def test_the_table_of_every_chapter_with_claims_tells_text_from_dna(measured):
     """Also alone, as the chapter shows it: a table of shares and distances has no bits per base."""
-    found = {
-        "predictions": output_distributions(trained, smoke),
-        "disagreement": disagreement(trained, smoke),
-        "static_embeddings": static_embeddings(trained),
-        "fisher": fisher_information(trained, smoke),
-    }
+    found = {name: measured(name) for name in ("predictions", "disagreement", "static_embeddings", "fisher")}
     chapters = {measure.chapter.rpartition("/")[2] for claim in CLAIMS for measure in claim.measures}
     assert chapters == {"entropy", *found}  # whose table counts bits per base and character
     assert {name for name, rows in found.items() if check_claims(rows)} == set(found)

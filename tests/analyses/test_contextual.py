@@ -10,7 +10,6 @@ from gfm_utils.analyses import contextual as module
 from gfm_utils.analyses.alignment import linear_cka
 from gfm_utils.analyses.contextual import (
     clean_windows,
-    contextual_embeddings,
     layers_of,
     masked_windows,
     sampled_windows,
@@ -22,8 +21,8 @@ WINDOW = 64
 
 
 @pytest.fixture(scope="module")
-def table(trained, smoke):
-    return contextual_embeddings(trained, smoke)
+def table(measured):
+    return measured("contextual_embeddings")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import sys
 from dataclasses import replace
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,14 +11,15 @@ from scipy.spatial.distance import jensenshannon
 from truncation import top_p, top_p_authors
 
 from gfm_utils import tables
-from gfm_utils.analyses import disagreement
 from gfm_utils.analyses.disagreement import disagreement_rows, disagreement_sums
 from gfm_utils.analyses.distributions import js_divergence
 from gfm_utils.analyses.nucleus import TOP_P
-from gfm_utils.analyses.strata import soft_masks
+from gfm_utils.analyses.strata import bands_of, quarters, soft_masks
+from gfm_utils.ensembles import masked_windows
 from gfm_utils.figures.select import value_of
 from gfm_utils.tokens import Condition, prepare
 
+BASE = {"condition": "c", "state": "trained"}
 PAIRS = list(combinations(range(4), 2))
 
 
@@ -44,7 +46,7 @@ def test_sums_against_a_plain_loop():
     # the same place of the window before, three tokens earlier; for the first window, of the last
     apart = sum(jensenshannon(p[0, t], p[1, t - 3], base=2) for t in range(15))
     assert sums.js[1, 0, -1, 0] == pytest.approx(apart, abs=1e-6)
-    rows = disagreement_rows({"condition": "c", "state": "trained"}, [1, 2, 3, 4], sums)
+    rows = disagreement_rows(BASE, [1, 2, 3, 4], sums)
     table = tables.table(rows)
     information = np.mean([
         stats.entropy(p[:, t].mean(0), base=2) - np.mean([stats.entropy(p[m, t], base=2) for m in range(4)])
@@ -55,11 +57,21 @@ def test_sums_against_a_plain_loop():
     assert row["low"] < information < row["high"]
 
 
+@pytest.mark.parametrize("metric", ["total_entropy", "mean_entropy", "mutual_information"])
+def test_numbers_without_a_member_are_those_of_the_others_alone(metric):
+    rows = tables.table(disagreement_rows(BASE, [1, 2, 3, 4], disagreement_sums(batches())))
+    left = rows[(rows["metric"] == metric) & (rows["axis"] == "without")].set_index("x")["value"]
+    for member, seed in enumerate(left.index):
+        others = disagreement_sums([part[[i for i in range(4) if i != member]] for part in batches()])
+        alone = tables.table(disagreement_rows(BASE, [1, 2, 3], others))
+        assert left[seed] == pytest.approx(value_of(alone, "c", metric)["value"], abs=1e-10)
+
+
 def test_mutual_information_of_two_members_is_their_js_divergence():
     part = batches(members=2)[:1]
     sums = disagreement_sums(part)
     p, q = part[0].exp().flatten(1, 2)
-    rows = disagreement_rows({"condition": "c", "state": "trained"}, [1, 2], sums)
+    rows = disagreement_rows(BASE, [1, 2], sums)
     value = value_of(tables.table(rows), "c", "mutual_information")["value"]
     assert value == pytest.approx(float(js_divergence(p, q).mean()))
 
@@ -67,7 +79,7 @@ def test_mutual_information_of_two_members_is_their_js_divergence():
 def test_identical_members_do_not_disagree():
     one = batches(members=1)
     sums = disagreement_sums([part.expand(3, -1, -1, -1) for part in one])
-    rows = disagreement_rows({"condition": "c", "state": "trained"}, [1, 2, 3], sums)
+    rows = disagreement_rows(BASE, [1, 2, 3], sums)
     table = tables.table(rows)
     assert value_of(table, "c", "js_distance")["value"] == 0
     assert value_of(table, "c", "top1_agreement")["value"] == 1
@@ -82,14 +94,14 @@ def test_chance_agreement_by_simulation():
     for member in range(2):
         logits[member, np.arange(20_000), rng.choice(3, 20_000, p=share)] = 0
     sums = disagreement_sums([torch.from_numpy(logits).log_softmax(-1)])
-    table = tables.table(disagreement_rows({"condition": "c", "state": "trained"}, [1, 2], sums))
+    table = tables.table(disagreement_rows(BASE, [1, 2], sums))
     chance = value_of(table, "c", "top1_agreement_chance")["value"]
     assert chance == pytest.approx((share**2).sum(), abs=0.01)
     assert value_of(table, "c", "top1_agreement")["value"] == pytest.approx(chance, abs=0.015)
 
 
-def test_table_has_every_pair_and_its_control(trained, smoke):
-    table = disagreement(trained, smoke)
+def test_table_has_every_pair_and_its_control(measured):
+    table = measured("disagreement")
     pairs = table[(table["metric"] == "js_distance") & table["axis"].isna() & table["member"].notna()]
     assert len(pairs) == 2 * 2 * 3
     assert set(table.loc[table["metric"] != "symbols_per_token", "state"]) == {"trained", "untrained"}
@@ -123,8 +135,8 @@ def test_batches_change_nothing(stride, monkeypatch):
         np.testing.assert_array_equal(sums.each.js_null, one.each.js_null)
 
 
-def test_strata_and_sequences_are_parts_of_the_whole(trained, smoke):
-    table = disagreement(trained, smoke)
+def test_strata_and_sequences_are_parts_of_the_whole(trained, measured):
+    table = measured("disagreement")
     for ensemble in trained:
         for state in ("trained", "untrained"):
             own = table[(table["condition"] == ensemble.condition) & (table["state"] == state)]
@@ -139,6 +151,19 @@ def test_strata_and_sequences_are_parts_of_the_whole(trained, smoke):
                     )
                 row = value_of(own, ensemble.condition, metric, axis="interval_over", x="sequences")
                 assert row["value"] == pytest.approx(whole, abs=1e-5) and row["low"] <= row["value"] <= row["high"]
+
+
+def test_gc_is_the_share_of_both_strong_bases_in_the_window(tmp_path, smoke):
+    rng = np.random.default_rng(0)
+    records = (f">r{i}\n{''.join(rng.choice(list('ACGT'), 300, p=rng.dirichlet(np.ones(4))))}" for i in range(300))
+    (tmp_path / "a.fa").write_text("\n".join(records))
+    store = prepare(f"{tmp_path / 'a.fa'}@kmer2", smoke, tmp_path / "runs")
+    ensemble = SimpleNamespace(store=store, spec=SimpleNamespace(window=16))
+    starts = masked_windows(store, "test", 16, smoke.test_windows, smoke.test_mask, 42)[3]
+    windows = (store.tokenizer.decode(ids).replace(" ", "") for ids in store.windows("test", starts, 16))
+    share = np.array([sum(base in "GC" for base in bases) / len(bases) for bases in windows])
+    found = bands_of(ensemble, smoke)["gc"].reshape(len(starts), -1)
+    assert (found[:, :1] == found).all() and (found[:, 0] == quarters(share)).all()
 
 
 def test_soft_masks_are_the_lower_case_of_the_file(trained, smoke, toy_fasta):

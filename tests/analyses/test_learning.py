@@ -233,7 +233,7 @@ def test_charts_have_a_row_of_the_control_without_layers(with_control, name):
     assert "no layers" in svg and "NaN" not in svg
 
 
-def test_the_cost_of_a_profile_needs_no_corpus(tmp_path):
+def test_the_cost_of_a_profile_needs_no_corpus(threads_for_processes):
     cost = expected_cost(profile("smoke"), vocabulary=69, devices=2)
     assert (cost.condition, cost.members, cost.devices) == ("random", 2, 2)
     assert 0 < cost.seconds_on_devices <= cost.seconds and cost.memory_bytes > 0

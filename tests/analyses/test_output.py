@@ -3,7 +3,6 @@ import pytest
 import torch
 from scipy import stats
 
-from gfm_utils.analyses import output_distributions
 from gfm_utils.analyses.output import output_moments
 from gfm_utils.ensembles import masked_test_tokens
 from gfm_utils.figures.select import value_of
@@ -48,8 +47,8 @@ def test_uniform_and_certain_predictions():
     assert moments.hit.all() and not moments.entropy.any() and not moments.nll.any()
 
 
-def test_table_of_real_ensembles(trained, smoke):
-    table = output_distributions(trained, smoke)
+def test_table_of_real_ensembles(trained, smoke, measured):
+    table = measured("predictions")
     text, dna = (ensemble.condition for ensemble in trained)
     for ensemble in trained:
         condition = ensemble.condition

@@ -2,15 +2,14 @@ import numpy as np
 import pytest
 
 from gfm_utils.analyses import static as module
-from gfm_utils.analyses import static_embeddings
 from gfm_utils.analyses.alignment import linear_cka
 from gfm_utils.analyses.neighbours import compare_neighbours
 from gfm_utils.analyses.static import all_row_rows, compared_tokens, frequency_bands, input_embeddings
 
 
 @pytest.fixture(scope="module")
-def table(trained):
-    return static_embeddings(trained)
+def table(measured):
+    return measured("static_embeddings")
 
 
 def test_bands_hold_a_third_of_the_occurrences_each():

@@ -5,14 +5,12 @@ import gzip
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,17 +20,12 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-import torch
 import toybook
-from transformers import AutoModelForMaskedLM
 
 from gfm_utils.book import batch, comparison, jobs, workers
 from gfm_utils.book.batch import BatchReport, by_corpus, command, run
-from gfm_utils.ensembles import plan_ensembles
-from gfm_utils.ensembles.member_job import MemberJob
-from gfm_utils.ensembles.training import train_group
 from gfm_utils.errors import GfmError
-from gfm_utils.tables import COLUMNS, read_tables
+from gfm_utils.tables import COLUMNS
 
 #: What a chapter leaves for the comparison: numbers that depend on nothing but the tokens. It imports little, so
 #: that a report takes seconds. A file ``wait`` beside it that names a corpus has its report wait there; once.
@@ -59,27 +52,6 @@ ROWS = """def rows(condition, about):
     yield {**own, "metric": "fisher_share", "unit": "share", "axis": "group", "x": "encoder", "state": "untrained"}
 frame = table(row for condition, about in found.items() for row in rows(condition, about))
 _ = write_table(frame, Path(results_dir) / "numbers.parquet"), profile, seed"""
-
-
-#: Of another chapter, which waits for a second run to come as far, and then trains its ensembles as all do.
-TRAINED = """import os, time
-from pathlib import Path
-from gfm_utils.ensembles import train_ensembles
-(Path("meet") / str(os.getpid())).touch()
-end = time.monotonic() + 300
-while len(list(Path("meet").iterdir())) < 2 and time.monotonic() < end:
-    time.sleep(0.05)
-_ = train_ensembles(conditions, profile, runs_dir, seed)"""
-#: Of every Python process: what it begins and ends to train is written down.
-WATCHED = """import os, sys
-def watch(event, arguments):
-    if event in ("os.mkdir", "os.rename"):
-        path = str(arguments[event == "os.rename"])
-        if "member-" in path and path.endswith("untrained" if event == "os.mkdir" else ("member-00", "member-01")):
-            with open(os.environ["GFM_TEST_TRAININGS"], "a") as log:
-                log.write(f"{event} {os.getpid()} {path}\\n")
-sys.addaudithook(watch)
-"""
 
 
 BATCH = ("lower.fa.gz", "prosa.txt", "reads.fastq", "broken.fa.gz")
@@ -161,18 +133,6 @@ def processes_of(root: Path) -> list[psutil.Process]:
     """Kernels and workers whose command names a folder of this test."""
     found = psutil.process_iter(["cmdline"])
     return [one for one in found if any(str(root) in word for word in one.info["cmdline"] or ())]
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A disk of 64 MB at a folder."""
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk needs the right to mount one")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -274,74 +234,6 @@ class TestBatch:
         again = run(given, "smoke", book / "out", book, at_once=1, progress=False)
         assert [one.executed for one in again.outcomes] == [0, 1] and not again.failed
 
-    def test_a_full_disk_is_said_and_after_freeing_space_it_completes(
-        self, book: Path, corpora: dict[str, Path]
-    ) -> None:
-        out = book / "out"
-        out.mkdir()
-        with small_disk(out):
-            filler = out / "filler"
-            filler.write_bytes(bytes(shutil.disk_usage(out).free - 40_000))
-            full = run([str(corpora["plain.fa"])], "smoke", out, book, progress=False)
-            assert ["No space left on device" in str(one.error) for one in full.failed] == [True]
-            filler.unlink()
-            after = run([str(corpora["plain.fa"])], "smoke", out, book, progress=False)
-            assert not after.failed and combined(out)["report"].nunique() == 1
-            assert set(read_tables(out / after.outcomes[0].name / "results")) == {"numbers"}
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="sums of several threads have other last bits")
-def test_two_runs_at_once_train_each_member_once(tmp_path: Path, corpora: dict[str, Path]) -> None:
-    """Two processes, two folders of reports, one new folder of ensembles; both are there before it is filled."""
-    book, runs, log = write_toy(tmp_path / "book", TRAINED), tmp_path / "runs", tmp_path / "trainings"
-    (book / "chapters" / "meet").mkdir()
-    (tmp_path / "hooks").mkdir()
-    (tmp_path / "hooks" / "sitecustomize.py").write_text(WATCHED)
-    path = os.pathsep.join([str(tmp_path / "hooks"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    # on a CPU even where there is a GPU: weights are compared bit by bit below
-    environment = os.environ | {"PYTHONPATH": path, "GFM_TEST_TRAININGS": str(log), "CUDA_VISIBLE_DEVICES": ""}
-    condition = f"{corpora['plain.fa']}@kmer2"
-    words = [sys.executable, "-m", "gfm_utils.cli", "run", condition, "--profile", "smoke", "--runs", str(runs)]
-    own = sorted(os.sched_getaffinity(0))
-    both = [
-        subprocess.Popen(
-            [*words, "--root", str(book), "--out", str(tmp_path / out)],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=partial(os.sched_setaffinity, 0, {core}),
-        )
-        for out, core in (("one", own[0]), ("two", own[-1]))
-    ]
-    said = [process.communicate(timeout=900)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    for out in ("one", "two"):
-        (report,) = batch.standing(tmp_path / out)
-        assert report.executed == 1
-        assert "training 2 members" in (tmp_path / out / report.name / "log.txt").read_text()
-    pd.testing.assert_frame_equal(combined(tmp_path / "one"), combined(tmp_path / "two"))
-
-    (ensemble,) = plan_ensembles([condition], "smoke", runs)
-    trainings = [line.split() for line in log.read_text().splitlines()]
-    begun = sorted({(Path(path).parts[-3], pid) for event, pid, path in trainings if event == "os.mkdir"})
-    ended = sorted(Path(path).name for event, _, path in trainings if event == "os.rename")
-    assert [name for name, _ in begun] == [".member-00.partial", ".member-01.partial"], trainings
-    assert ended == ["member-00", "member-01"], trainings
-    folder = ensemble.members[0].path.parent
-    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ended
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    for member in ensemble.members:
-        whole = tmp_path / "undisturbed" / member.path.name
-        assert not train_group([MemberJob(ensemble.spec, ensemble.store, member.seed, whole)], "cpu")
-        for weights in whole.rglob("model.safetensors"):
-            found = member.path / weights.relative_to(whole)
-            assert found.read_bytes() == weights.read_bytes(), found
-        assert AutoModelForMaskedLM.from_pretrained(member.path).num_parameters()
-    torch.set_num_threads(threads)
-
 
 def test_conditions_of_one_corpus_are_one_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.fa").write_text(">a\n" + dna(30_000))
@@ -428,6 +320,7 @@ def killed_or_done(job: jobs.Job, on_chapter: jobs.OnChapter) -> jobs.Outcome:
     return jobs.Outcome.of(job, jobs.DONE)
 
 
+@pytest.mark.slow
 def test_a_killed_report_is_named_and_stops_no_other(tmp_path: Path) -> None:
     told: list[tuple[str, str | None, str]] = []
     made = [

@@ -36,12 +36,7 @@ def papermill(notebook: Path, *options: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_a_file_of_parameters_and_a_list_on_the_command_line(notebook: Path) -> None:
-    given = ("-p", "conditions", '["news@bpe64", "tair10-chr1@kmer2"]', "-p", "seed", "7")
-    status, err = papermill(notebook, "-f", str(ROOT / "params.yaml"), *given)
-    assert status == 0 and "quick news@bpe64 tair10-chr1@kmer2 7" in err
-
-
+@pytest.mark.slow
 def test_papermill_fails_with_the_names_that_exist(notebook: Path) -> None:
     status, err = papermill(notebook, "-p", "profil", "smoke")
     sentence = "unknown parameter of the chapter 'profil'; did you mean 'profile'?"

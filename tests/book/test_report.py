@@ -1,23 +1,19 @@
 import browser
 import pytest
 
-from gfm_utils import analyses, tables
+from gfm_utils import tables
 from gfm_utils.book.report import SECTIONS, write_report
 
 SHOWN = sum(len(section.figures) for section in SECTIONS.values())
 
 
 @pytest.fixture(scope="module")
-def found(trained, smoke):
+def found(trained, measured):
     """The tables of an ensemble as those of foreign models: no untrained members, no n-grams, a hostile name."""
-    one = trained[1:]
-    made = {
-        "predictions": analyses.output_distributions(one, smoke),
-        "disagreement": analyses.disagreement(one, smoke),
-        "static_embeddings": analyses.static_embeddings(one),
-        "contextual_embeddings": analyses.contextual_embeddings(one, smoke),
-    }
-    for name, table in made.items():
+    made = {}
+    for name in ("predictions", "disagreement", "static_embeddings", "contextual_embeddings"):
+        table = measured(name)
+        table = table[table["condition"] == trained[1].condition]
         kept = (table["state"] != "untrained").fillna(True) & ~table["metric"].str.contains("ngram")
         kept &= (table["axis"] != "against").fillna(True)
         made[name] = table[kept].assign(condition="a</script><b>@c")

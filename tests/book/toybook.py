@@ -108,11 +108,7 @@ def write_book(root: Path) -> Path:
         [
             text("# Two\n\nSee {numref}`fig-static`."),
             code(PARAMETERS, ("parameters",)),
-            code(
-                FIXED,
-                ("hide-input",),
-                **figure("fig-wide", "Two charts side by side, wider than a telephone."),
-            ),
+            code(FIXED, ("hide-input",), **figure("fig-wide", "Two charts side by side, wider than a telephone.")),
             results_cell("accuracy", "two"),
         ],
     )

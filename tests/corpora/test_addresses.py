@@ -94,17 +94,6 @@ def test_a_file_that_changed_in_the_cache_is_refused_and_a_new_one_changes_the_k
     assert load(url).checksum != before
 
 
-def test_a_download_that_fails_is_told_with_the_place_where_the_file_may_be_put(faulty):
-    url = f"{faulty.url}/chr1.fa"
-    faulty.cuts = [1000] * 4
-    with pytest.raises(
-        GfmError,
-        match=rf"corpus '{url}' is not in the cache and could not be downloaded \({url}: the connection "
-        r"broke off\); check the network and try again, or put the file at .*/chr1.fa$",
-    ):
-        load(url)
-
-
 def test_a_checksum_behind_the_address_is_verified(faulty, cache):
     url = f"{faulty.url}/chr1.fa#sha256="
     assert load(url + SHA).checksum == load(f"{faulty.url}/chr1.fa").checksum
@@ -154,15 +143,6 @@ def test_an_archive_is_what_it_holds(faulty):
         GfmError, match=rf"^{address} holds paper\.docx, whose extension .* \(it is kept as .*/z.zip"
     ):
         load(address)
-
-
-def test_dna_in_a_table(faulty):
-    faulty.data = f"id,gene\n1,{random_dna(300)}\n".encode()
-    assert load(f"{faulty.url}/x.csv:gene").segments[0].text == random_dna(300)
-    assert [load(f"{faulty.url}/x.csv:gene?kind={kind}").kind for kind in ("dna", "text")] == ["dna", "text"]
-    assert load(f"{faulty.url}/x.csv:id?kind=text").segments[0].text == "1"
-    with pytest.raises(GfmError, match=r"kind 'rna' is neither 'text' nor 'dna'; give one of these"):
-        load(f"{faulty.url}/x.csv:gene?kind=rna")
 
 
 def test_two_files_of_one_name_stay_apart(faulty):

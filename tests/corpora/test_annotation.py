@@ -22,7 +22,6 @@ from gfm_utils.corpora import (
     registry,
 )
 from gfm_utils.corpora.annotation import read_annotation
-from gfm_utils.corpora.gff import read_gff
 from gfm_utils.errors import GfmError
 
 from .conftest import DATA, WHEEL_SOURCE, entry, make_wheel, random_dna
@@ -138,21 +137,6 @@ def test_a_bad_line_is_named(tmp_path, line, message):
     path.write_bytes(gzip.compress(f"##gff-version 3\n# note\n{line}\n".encode()))
     with pytest.raises(GfmError, match=re.escape(message)):
         read_annotation(path)
-
-
-def test_missing_and_empty_files(tmp_path):
-    with pytest.raises(GfmError, match="no annotation file"):
-        read_annotation(tmp_path / "none.gff")
-    (tmp_path / "empty.gff").write_text("##gff-version 3\n")
-    with pytest.raises(GfmError, match="holds no GFF3 features"):
-        read_annotation(tmp_path / "empty.gff")
-
-
-def test_read_gff(gff):
-    table = read_gff(gff)
-    assert len(table) == 18
-    assert table.loc[8, ["begin", "end", "parents"]].tolist() == [10, 30, ("t2", "t3")]
-    assert table["name"][0] == "I"
 
 
 def with_annotation(**changes):

@@ -76,24 +76,6 @@ def test_a_line_without_an_end_is_not_held(tmp_path, monkeypatch):
             break
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"\n\nACGT\n", "x.fa is not FASTA at line 3: expected '>'"),
-        (
-            b">a\nAC\n>b\xc3\xa9\nAC\xc3\n",
-            "x.fa is not FASTA at line 4: the sequence of record 'b\xe9' holds bytes",
-        ),
-        (b"#\n", "x.fa holds no FASTA records"),
-        (b"", r"x.fa is empty \(0 bytes\)"),
-    ],
-)
-def test_damage_says_where(tmp_path, content, message):
-    (tmp_path / "x.fa").write_bytes(content)
-    with pytest.raises(GfmError, match=message):
-        list(blocks(plan(str(tmp_path / "x.fa")), 100))
-
-
 def test_misencoded_text_far_into_a_file_is_placed(tmp_path):
     (tmp_path / "x.csv").write_bytes(b"text\n" + b"abcdefg\n" * 150_000 + "ä\n".encode("latin-1"))
     with pytest.raises(GfmError, match=r"byte 0xe4 at offset 1200005, line 150002"):
@@ -118,17 +100,3 @@ def test_a_directory_is_one_corpus(tmp_path):
     }  # fmt: skip
     assert (corpus.name, corpus.kind) == (tmp_path.name, "dna")
     assert load(str(tmp_path), max_symbols=6).symbols == 6
-
-
-def test_directories_that_are_no_corpus(tmp_path):
-    with pytest.raises(GfmError, match="holds no corpus: no file has one of the extensions"):
-        load(str(tmp_path))
-    (tmp_path / "x.docx").write_text("x")
-    with pytest.raises(GfmError, match="holds no corpus: none of its 1 files has one of the extensions"):
-        load(str(tmp_path))
-    (tmp_path / "a.fa").write_text(">a\nACGT\n")
-    (tmp_path / "readme.txt").write_text("x")
-    with pytest.raises(
-        GfmError, match=r"mixes sequences \(a.fa\) and text \(readme.txt\); keep files of one kind"
-    ):
-        load(str(tmp_path))

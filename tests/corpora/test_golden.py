@@ -5,9 +5,7 @@ from gfm_utils.files import digest
 
 from .conftest import random_dna, random_text
 
-GOLDEN = {
-    1: {"dna": "2b10157b265e2760", "text": "fe4bbc2aa5ef020b"},
-}
+GOLDEN = {1: {"dna": "2b10157b265e2760", "text": "fe4bbc2aa5ef020b"}}
 
 
 def digest_of(path):

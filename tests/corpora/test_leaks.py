@@ -56,9 +56,7 @@ def test_text_agrees_with_brute_force(train, test, match, window):
 def test_rows_and_defaults():
     leak = random_dna(64, 5)
     split = parts(
-        [random_dna(3000, 1) + leak],
-        [opposite(leak) + random_dna(192, 2)],
-        [random_dna(256, 3), leak, "ACGT"],
+        [random_dna(3000, 1) + leak], [opposite(leak) + random_dna(192, 2)], [random_dna(256, 3), leak, "ACGT"]
     )
     rows = leakage(split, "dna")
     assert [(r["part"], r["match"], r["windows"], r["leaked"]) for r in rows] == [

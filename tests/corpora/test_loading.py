@@ -1,14 +1,11 @@
 import bz2
 import gzip
-import zipfile
 
 import pandas as pd
 import pytest
 
 from gfm_utils.corpora import load, loading, split
 from gfm_utils.errors import GfmError
-
-from .conftest import DATA, entry
 
 FASTA = ">a first\nACGTNNAC\nGG\n>b\nacgu\n>a\nTTT\n>c\nNNN\n>d\nTTT\n"
 PAGE = "<page><title>{title}</title><ns>{ns}</ns>{extra}<revision><text>{text}</text></revision></page>"
@@ -44,12 +41,6 @@ def test_fasta(put, name):
         "records": 3, "segments": 4, "symbols": 15, "cut_symbols": 5, "soft_masked_share": 4 / 15,
         "dropped_empty": 1, "dropped_duplicate": 1,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ["x.fq", "x.fastq.gz"])
-def test_fastq(put, name):
-    corpus = load(put(name, "@r1 x\nACGTN\n+\nIIIII\n@r2\nGG\n+\nII\n"))
-    assert texts(corpus) == [("r1", 0, "ACGT"), ("r2", 0, "GG")]
 
 
 def test_many_copies_are_told_once_and_a_corpus_too_small_says_why(put, capsys):
@@ -94,28 +85,12 @@ def test_parquet_of_sequences(tmp_path):
     assert texts(corpus) == [("row-1", 0, "ACGT"), ("row-1", 5, "A"), ("row-3", 0, "ACGT")]
 
 
-def test_zip_around_one_csv(tmp_path):
-    path = tmp_path / "x.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("x.csv", "text\nhello\n")
-    assert texts(load(str(path))) == [("row-1", 0, "hello")]
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("y.csv", "text\nhello\n")
-    with pytest.raises(GfmError, match="holds 2 files; a zip archive must hold exactly one"):
-        load(str(path))
-
-
 def dump(*pages):
     return '<mediawiki xmlns="http://x/">' + "".join(PAGE.format(**page) for page in pages) + "</mediawiki>"
 
 
 def test_mediawiki_dump(put, monkeypatch):
-    article = {
-        "title": "A",
-        "ns": 0,
-        "extra": "",
-        "text": "'''A''' is &lt;b&gt;here&lt;/b&gt; [[x|now]]{{t}}.",
-    }
+    article = {"title": "A", "ns": 0, "extra": "", "text": "'''A''' is &lt;b&gt;here&lt;/b&gt; [[x|now]]{{t}}."}
     path = put("x.xml.bz2", dump(article, article | {"ns": 1}, article | {"extra": "<redirect/>"}))
     monkeypatch.setattr(loading, "SLOW", -1)
     corpus = load(path)
@@ -139,15 +114,6 @@ def test_the_checksum_follows_bytes_and_options(put):
     assert len(sums[0].checksum) == 64
 
 
-def test_a_name_of_the_registry(register, cache):
-    register(one=entry())
-    path = cache / "corpora" / "one" / "chr1.fa"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(DATA)
-    corpus = load("one")
-    assert (corpus.name, corpus.licence, corpus.citation, corpus.symbols) == ("one", "l", "c", 6000)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -163,13 +129,6 @@ def test_bad_input_is_one_sentence(put, name, content, message):
     with pytest.raises(GfmError, match=message) as caught:
         load(put(name, content))
     assert "\n" not in str(caught.value)
-
-
-def test_names_that_lead_nowhere(put):
-    with pytest.raises(GfmError, match=r"no file missing\.fa; give the path of a file, or the name of a corpus"):
-        load("missing.fa")
-    with pytest.raises(GfmError, match=r"no file a/b\.csv"):
-        load("a/b.csv:text")
 
 
 def test_a_few_letters_that_are_no_code_only_cut(put):

@@ -80,11 +80,3 @@ def test_a_registry_that_is_no_yaml_or_no_mapping_or_missing(register, monkeypat
     monkeypatch.setenv("GFM_REGISTRY", "/nowhere.yaml")
     with pytest.raises(GfmError, match=r"no registry of corpora at /nowhere.yaml"):
         registry()
-
-
-def test_an_unknown_corpus_comes_with_the_closest_name():
-    with pytest.raises(
-        GfmError,
-        match=r"unknown corpus 'tair10-chr'; did you mean 'tair10-chr1'",
-    ):
-        find("tair10-chr")

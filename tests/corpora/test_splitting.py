@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gfm_utils.corpora import Segment, split
-from gfm_utils.corpora.duplicates import Groups, _joined, _least, runs
+from gfm_utils.corpora.duplicates import Groups, runs
 from gfm_utils.corpora.splitting import SHORTEST
 from gfm_utils.errors import GfmError
 
@@ -48,11 +48,7 @@ def corpora(draw):
 
 @settings(max_examples=60)
 @given(
-    corpora(),
-    st.integers(0, 5),
-    st.integers(0, 300),
-    st.integers(64, 3000),
-    st.none() | st.integers(5000, 20000),
+    corpora(), st.integers(0, 5), st.integers(0, 300), st.integers(64, 3000), st.none() | st.integers(5000, 20000)
 )
 def test_a_split_is_disjoint_covers_and_keeps_its_gap(corpus, seed, gap, block, limit):
     try:
@@ -149,11 +145,6 @@ def test_boilerplate_does_not_chain_everything():
     assert np.bincount(found).max() <= 10
 
 
-def test_joining_starts_from_the_closest_pairs():
-    first, second = np.array([0, 1, 2]), np.array([1, 2, 3])
-    assert _joined(first, second, np.array([1, 1, 1, 1]), 2).tolist() == [0, 0, 2, 2]
-
-
 def test_records_with_one_run_are_paired_with_the_first_of_them():
     """Not as a sort leaves them that may put equal values in any order, which differs between processors."""
     values, owners = np.random.default_rng(0).integers(0, 7, 5000), np.repeat(np.arange(1000), 5)
@@ -183,12 +174,6 @@ def test_of_too_many_runs_a_share_is_compared_that_does_not_depend_on_the_calls(
     together = np.mean(np.array(group[200:]) == np.arange(100))
     assert together == pytest.approx(1 - (1 - share) ** 5, abs=0.1)
     assert group[:200] == list(range(200))
-
-
-@given(st.lists(st.integers(0, 9), max_size=30), st.integers(1, 9))
-def test_least_of_neighbours(values, width):
-    expected = [min(values[i : i + width]) for i in range(len(values) - width + 1)]
-    assert _least(np.array(values, dtype=np.uint64), width).tolist() == expected
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def written(job):
     return (job.path / "spec.json").stat().st_mtime_ns
 
 
+@pytest.mark.slow
 def test_a_lost_node_costs_no_member_and_none_is_trained_twice(cluster, spec, store, tmp_path, capsys):
     jobs = members(spec.model_copy(update={"steps": LONG}), store, tmp_path / "runs", 4)
     doomed = cluster.add_node(num_cpus=1, num_gpus=0)
@@ -100,6 +101,7 @@ def test_a_lost_node_costs_no_member_and_none_is_trained_twice(cluster, spec, st
     assert left == {job.path.name for job in jobs}
 
 
+@pytest.mark.slow
 def test_a_node_that_does_not_see_the_folders_says_so_and_who_diverges_stops_nobody(
     cluster, spec, store, tmp_path, monkeypatch
 ):
@@ -119,6 +121,7 @@ def test_a_node_that_does_not_see_the_folders_says_so_and_who_diverges_stops_nob
     assert [written(job) for job in jobs] == times
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the simulated GPU would be a real one")
 def test_where_there_is_a_gpu_members_go_and_one_that_torch_cannot_use_is_named(cluster, spec, store, tmp_path):
     node = cluster.add_node(num_cpus=1, num_gpus=1)

@@ -7,7 +7,7 @@ import torch
 
 from gfm_utils.ensembles import training
 from gfm_utils.ensembles.member_job import MemberJob
-from gfm_utils.ensembles.training import Training, train_members
+from gfm_utils.ensembles.training import train_members
 from gfm_utils.errors import GfmError
 
 STEPS = 30
@@ -70,9 +70,3 @@ def test_blocks_of_steps_are_the_steps(jobs):
     steps = [step for block in blocks for step in zip(*block, strict=True)]
     for one, other in zip(steps, source, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-def test_a_compiled_training_compiles_its_learner(monkeypatch, jobs):
-    seen = []
-    monkeypatch.setattr(torch, "compile", lambda function, **options: seen.append(options) or function)
-    assert Training(jobs[:2], "cpu", compiled=True).trainer.compiled and seen == [{"dynamic": False}]

@@ -116,8 +116,7 @@ def test_a_written_member_knows_nothing_of_it(without_numbers, spec, tmp_path):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("kind", ["alone", "together"])
-@pytest.mark.parametrize("tracing", [False, True])
+@pytest.mark.parametrize(("kind", "tracing"), [("alone", False), ("together", True)])
 def test_the_registered_attention_is_the_models_own(monkeypatch, spec, inputs, preset, kind, tracing):
     """To rounding; and the step is the same where transformers would make a mask, as while one is recorded."""
     spec = spec.model_copy(update={"preset": preset})

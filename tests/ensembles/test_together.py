@@ -32,7 +32,7 @@ def tiny():
 
 @pytest.fixture
 def spec(trained):
-    return trained[0].spec.model_copy(update={"steps": STEPS, "warmup": 0.2})
+    return trained[0].spec.model_copy(update={"steps": STEPS, "warmup": 0.2, "batch": 4})
 
 
 def jobs_of(spec, store, folder, seeds=(1, 2, 3)):
@@ -55,10 +55,10 @@ def furthest(one, other):
     return max(float((a[name] - b[name]).abs().max() / (b[name].abs().max() + 1e-9)) for name in names)
 
 
-@pytest.mark.parametrize(("preset", "vary"), [("modernbert-2x64", "init"), ("tiny", "init"), ("tiny", "all")])
+@pytest.mark.parametrize(("preset", "vary"), [("modernbert-2x64", "init"), ("tiny", "all")])
 def test_the_same_seed_gives_the_same_member_alone_and_together(spec, trained, tiny, tmp_path, preset, vary):
     spec, store = spec.model_copy(update={"preset": preset, "vary": vary}), trained[0].store
-    together = jobs_of(spec, store, tmp_path / "together")
+    together = jobs_of(spec, store, tmp_path / "together", (1, 2))
     assert train_group(together, "cpu") == []
     for job in together:
         alone = tmp_path / "alone" / job.path.name
@@ -116,7 +116,7 @@ def test_a_group_that_was_stopped_continues_from_the_newest_state_that_all_have(
 
 def test_a_member_that_diverges_does_not_touch_those_beside_it(monkeypatch, spec, trained, tiny, tmp_path):
     store, take = trained[0].store, BatchedTrainer.losses
-    spec = spec.model_copy(update={"preset": "tiny"})
+    spec = spec.model_copy(update={"preset": "tiny", "batch": 16})
     jobs = jobs_of(spec, store, tmp_path)
     calls = []
 

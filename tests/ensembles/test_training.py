@@ -92,17 +92,6 @@ def test_batches_are_shared_seeded_and_never_repeat_within_an_epoch(trained):
     assert (next(batches(ensemble.store, other, other.seeds(1))).windows != first[0].windows).any()
 
 
-def test_batches_from_a_step_on_are_those_of_the_whole(trained):
-    spec, store = trained[0].spec.model_copy(update={"steps": 150}), trained[0].store
-    per_epoch = len(store.window_starts("train", spec.window)) // spec.batch
-    assert per_epoch < 145  # the second part begins within a later epoch
-    whole = list(batches(store, spec, spec.seeds(1)))
-    part = list(batches(store, spec, spec.seeds(1), 145))
-    assert len(whole) == 150 and len(part) == 5
-    for a, b in zip(whole[145:], part, strict=True):
-        assert (a.windows == b.windows).all() and (a.ids == b.ids).all() and (a.positions == b.positions).all()
-
-
 def test_batches_hide_what_is_to_be_predicted(trained):
     spec, store = trained[0].spec, trained[0].store
     batch = next(batches(store, spec.model_copy(update={"corruption": (1.0, 0.0, 0.0)}), spec.seeds(1)))
@@ -219,7 +208,7 @@ def test_a_budget_is_in_steps_or_in_tokens(smoke):
         type(smoke)(**plain | {"steps": None})
 
 
-def test_a_member_that_diverges_leaves_the_others_alone(trained, tmp_path, capsys):
+def test_a_member_that_diverges_leaves_the_others_alone(trained, processes, tmp_path, capsys):
     """And what the workers have to say, here of a damaged state, reaches the terminal."""
     store, good = trained[0].store, trained[0].spec.model_copy(update={"steps": 4})
     wild = good.model_copy(update={"learning_rate": 1e9, "steps": 40})
@@ -236,6 +225,7 @@ def test_a_member_that_diverges_leaves_the_others_alone(trained, tmp_path, capsy
     assert "damaged: state-000000003-0123456789abcdef.pt; starts from the beginning" in line
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(trained, tmp_path):
     """A killed run leaves no process behind, and of each member a state from which the next run continues."""
     condition = trained[1].condition

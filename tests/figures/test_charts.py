@@ -15,7 +15,7 @@ from gfm_utils.figures.select import rows_of, value_of
 
 
 @pytest.fixture(scope="module")
-def results(trained, smoke):
+def results(trained, smoke, measured):
     found = [corpora.load(ensemble.condition.rpartition("@")[0]) for ensemble in trained]
     stores = [ensemble.store for ensemble in trained]
     return {
@@ -24,14 +24,14 @@ def results(trained, smoke):
         "tokens": analyses.token_table(stores),
         "entropy": analyses.corpus_entropies(found, stores, smoke, progress=False).table,
         "learning": analyses.learning_curves(trained),
-        "output": analyses.output_distributions(trained, smoke),
-        "disagreement": analyses.disagreement(trained, smoke),
+        "output": measured("predictions"),
+        "disagreement": measured("disagreement"),
         "strands": analyses.strand_disagreement(trained, smoke),
         "along": analyses.along_windows(trained, smoke),
-        "static": analyses.static_embeddings(trained),
+        "static": measured("static_embeddings"),
         "nearest": analyses.nearest_tokens(trained),
-        "contextual": analyses.contextual_embeddings(trained, smoke),
-        "fisher": analyses.fisher_information(trained, smoke),
+        "contextual": measured("contextual_embeddings"),
+        "fisher": measured("fisher"),
         "flow": analyses.fisher_flow(trained, smoke),
         "rescaling": analyses.fisher_rescaling(trained, smoke),
         "jolts": analyses.fisher_jolts(trained, smoke),

@@ -11,8 +11,8 @@ from gfm_utils.figures.select import value_of
 
 
 @pytest.fixture(scope="module")
-def table(trained, smoke):
-    return fisher_information(trained, smoke)
+def table(measured):
+    return measured("fisher")
 
 
 def test_shares_add_up_in_every_state_and_form(table, trained):
