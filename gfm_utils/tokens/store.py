@@ -3,9 +3,9 @@
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -203,13 +203,36 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
     if large and _rows(plan, profile) is not None:
         key["rows"] = _rows(plan, profile)  # and tokens of each
     if recoded:
-        _check_recodable(parsed, plan.kind, large)
+        if plan.kind == "dna":
+            text = str(parsed)
+            raise GfmError(f"{text!r}: transform {RECODED!r} is for text, and DNA has four letters already")
+        _check_size(parsed, RECODED, large)
         key["formats"].append({RECODED: recoding.FORMAT})
-    path = Path(runs_dir) / "tokens" / f"{parsed.slug}-{digest(key)}"
+    about = {
+        "condition": str(parsed), "kind": plan.kind, "unit": "base" if plan.kind == "dna" else "character",
+        "corpus": {"name": plan.name, "checksum": key["corpus"], "licence": plan.licence},
+    }  # fmt: skip
+    make = partial(_make_streamed if large else _make, condition=parsed, plan=plan, profile=profile, seed=seed)
+    return _found_or_made(Path(runs_dir) / "tokens", parsed, key, lambda folder: about | make(folder))
+
+
+def _found_or_made(
+    folder: Path, condition: Condition, key: dict[str, Any], make: Callable[[Path], dict[str, Any]]
+) -> TokenStore:
+    """The store of a condition, found by its key or made.
+
+    Args:
+        folder: where ``<condition>-<key>`` stands or is made.
+        condition: of the store.
+        key: all that its arrays depend on.
+        make: writes them into a directory, and returns what else ``store.json`` says of them.
+    """
+    path = folder / f"{condition.slug}-{digest(key)}"
     with locked(path):
         if not (path / "store.json").exists():
-            make = _make_recoded if recoded else _make_streamed if large else _make
-            make(path, parsed, plan, profile, seed, key)
+            with atomic(path) as temporary:
+                temporary.mkdir(parents=True)
+                write_json(temporary / "store.json", make(temporary) | {"key": key})
     return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
 
 
@@ -217,18 +240,15 @@ def _transformed(condition: Condition, plain: TokenStore, profile: Profile, seed
     """The store of a condition with a transform, found beside that without its last one, or made from it."""
     transform = Transform.parse(condition.transforms[-1])
     key = {"of": plain.about["key"], "transform": str(transform), "format": transforms.FORMAT, "seed": seed}
-    path = plain.path.parent / f"{condition.slug}-{digest(key)}"
-    with locked(path):
-        if not (path / "store.json").exists():
-            with atomic(path) as temporary:
-                shutil.copytree(plain.path / "tokenizer", temporary / "tokenizer")
-                make = _transformed_symbols if transform.on_symbols else _transformed_tokens
-                made = make(temporary, condition, transform, plain, profile, seed)
-                about = {**plain.about, "condition": str(condition), "key": key, **made}
-                if "entropy_rate" not in made:
-                    about.pop("entropy_rate", None)  # of the chain below
-                write_json(temporary / "store.json", about)
-    return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
+    about = plain.about | {"condition": str(condition)}
+    about.pop("entropy_rate", None)  # of the chain below
+
+    def make(folder: Path) -> dict[str, Any]:
+        shutil.copytree(plain.path / "tokenizer", folder / "tokenizer")
+        write = _transformed_symbols if transform.on_symbols else _transformed_tokens
+        return about | write(folder, condition, transform, plain, profile, seed)
+
+    return _found_or_made(plain.path.parent, condition, key, make)
 
 
 def _transformed_tokens(
@@ -264,8 +284,7 @@ def _transformed_symbols(
             or the transform does not fit it.
     """
     plan = corpora.plan(condition.corpus, progress=True)
-    if _is_large(plan, profile):
-        raise GfmError(_too_large(condition, str(transform)))
+    _check_size(condition, str(transform), _is_large(plan, profile))
     corpus = load_corpus(condition.corpus, profile)
     if corpus.checksum != plain.about["key"]["corpus"]:
         raise GfmError(
@@ -329,80 +348,43 @@ def _rows(plan: corpora.Plan, profile: Profile) -> tuple[int, int] | None:
     return None if profile.rows is None or plan.stream is None else (profile.rows, profile.window)
 
 
-def _make(
-    path: Path, condition: Condition, plan: corpora.Plan, profile: Profile, seed: int, key: dict[str, Any]
-) -> None:
-    corpus = load_corpus(condition.corpus, profile)
-    split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
-    most = tokenizers.learned_symbols(corpus.kind, profile.tokenizer_symbols)
-    tokenizer = tokenizers.train_tokenizer(
-        condition.tokenizer, split.train, corpus.kind, most, seed, profile.text_symbols
-    )
-    with atomic(path) as temporary:
-        temporary.mkdir(parents=True)
-        tokenizer.save_pretrained(temporary / "tokenizer")
-        sizes = _encoded(temporary, tokenizer, condition.tokenizer, split.parts(), corpus.kind)
-        _describe(temporary, condition, plan, key, {"vocabulary": len(tokenizer), "parts": sizes})
-
-
-def _check_recodable(condition: Condition, kind: str, large: bool) -> None:
-    """Refuse to write DNA in four letters, or a text that is not held in memory.
+def _check_size(condition: Condition, transform: str, large: bool) -> None:
+    """Refuse a transform of the letters of a corpus that is not held in memory.
 
     Raises:
         GfmError: it is such a corpus.
     """
-    if kind == "dna":
-        raise GfmError(f"{str(condition)!r}: transform {RECODED!r} is for text, and DNA has four letters already")
     if large:
-        raise GfmError(_too_large(condition, RECODED))
+        raise GfmError(
+            f"{str(condition)!r}: transform {transform!r} needs the corpus in memory, and it has more than "
+            f"{LARGE:,} symbols; give a part of it as a file of its own, or use a transform of tokens (noise0.5)"
+        )
 
 
-def _too_large(condition: Condition, transform: str) -> str:
-    return (
-        f"{str(condition)!r}: transform {transform!r} needs the corpus in memory, and it has more than "
-        f"{LARGE:,} symbols; give a part of it as a file of its own, or use a transform of tokens (noise0.5)"
+def _make(folder: Path, condition: Condition, plan: corpora.Plan, profile: Profile, seed: int) -> dict[str, Any]:
+    """Write the tokens of a corpus in memory; text in four letters is split as text is, and then read as DNA."""
+    corpus = load_corpus(condition.corpus, profile)
+    split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
+    kind, parts = corpus.kind, split.parts()
+    about: dict[str, Any] = {}
+    if condition.transforms == (RECODED,):
+        code, kind = BaseCode.fit(split.train), "dna"
+        parts = {part: recode(code, segments) for part, segments in parts.items()}
+        about = {"kind": kind, "unit": "base", "base_code": list(code.order)}
+    most = tokenizers.learned_symbols(kind, profile.tokenizer_symbols)
+    tokenizer = tokenizers.train_tokenizer(
+        condition.tokenizer, parts["train"], kind, most, seed, profile.text_symbols
     )
-
-
-def _make_recoded(
-    path: Path, condition: Condition, plan: corpora.Plan, profile: Profile, seed: int, key: dict[str, Any]
-) -> None:
-    """The tokens of a text in four letters: split as text is, and then read as DNA."""
-    split = corpora.split(load_corpus(condition.corpus, profile), seed=seed, max_symbols=profile.max_symbols)
-    code = BaseCode.fit(split.train)
-    parts = {part: recode(code, segments) for part, segments in split.parts().items()}
-    most = tokenizers.learned_symbols("dna", profile.tokenizer_symbols)
-    tokenizer = tokenizers.train_tokenizer(condition.tokenizer, parts["train"], "dna", most, seed)
-    with atomic(path) as temporary:
-        temporary.mkdir(parents=True)
-        tokenizer.save_pretrained(temporary / "tokenizer")
-        sizes = _encoded(temporary, tokenizer, condition.tokenizer, parts, "dna")
-        as_dna = {"kind": "dna", "unit": "base", "base_code": list(code.order)}
-        _describe(temporary, condition, plan, key, {"vocabulary": len(tokenizer), "parts": sizes, **as_dna})
+    tokenizer.save_pretrained(folder / "tokenizer")
+    sizes = _encoded(folder, tokenizer, condition.tokenizer, parts, kind)
+    return {"vocabulary": len(tokenizer), "parts": sizes, **about}
 
 
 def _make_streamed(
-    path: Path, condition: Condition, plan: corpora.Plan, profile: Profile, seed: int, key: dict[str, Any]
-) -> None:
-    with atomic(path) as temporary:
-        temporary.mkdir(parents=True)
-        made = tokenize(
-            temporary, condition.tokenizer, plan, PARTS, profile.tokenizer_symbols, seed, profile.max_symbols,
-            text_symbols=profile.text_symbols, rows=_rows(plan, profile),
-        )  # fmt: skip
-        _describe(temporary, condition, plan, key, made)
-
-
-def _describe(
-    folder: Path, condition: Condition, plan: corpora.Plan, key: dict[str, Any], made: dict[str, Any]
-) -> None:
-    """Write ``store.json``."""
-    about = {
-        "condition": str(condition),
-        "kind": plan.kind,
-        "unit": "base" if plan.kind == "dna" else "character",
-        "corpus": {"name": plan.name, "checksum": key["corpus"], "licence": plan.licence},
-        "key": key,
-        **made,
-    }
-    (folder / "store.json").write_text(json.dumps(about, indent=2, sort_keys=True), encoding="utf-8")
+    folder: Path, condition: Condition, plan: corpora.Plan, profile: Profile, seed: int
+) -> dict[str, Any]:
+    """Write the tokens of a corpus that is never held as a whole."""
+    return tokenize(
+        folder, condition.tokenizer, plan, PARTS, profile.tokenizer_symbols, seed, profile.max_symbols,
+        text_symbols=profile.text_symbols, rows=_rows(plan, profile),
+    )  # fmt: skip

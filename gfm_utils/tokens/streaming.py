@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,8 @@ from gfm_utils.corpora.streaming import BLOCK, GAP, BlockSummary, Survey, clean,
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import TextSymbols
 from gfm_utils.tokens import tokenizers
-from gfm_utils.tokens.arrays import ArrayWriter
 from gfm_utils.tokens.conditions import tokenizer_kind
-from gfm_utils.tokens.parallel import cores, in_order
+from gfm_utils.tokens.parallel import Given, Made, cores, in_order
 
 #: Symbols that a process works on at a time.
 BATCH = 2_000_000
@@ -41,7 +41,7 @@ def tokenize(
     max_symbols: int | None = None,
     workers: int | None = None,
     batch: int = BATCH,
-    block: int = BLOCK,
+    block_size: int = BLOCK,
     gap: int = GAP,
     text_symbols: TextSymbols = "bytes",
     rows: tuple[int, int] | None = None,
@@ -63,7 +63,7 @@ def tokenize(
         max_symbols: read about so many first symbols; None: all.
         workers: processes; None: one for each core.
         batch: symbols a batch.
-        block: see :class:`gfm_utils.corpora.streaming.Survey`.
+        block_size: see :class:`gfm_utils.corpora.streaming.Survey`.
         gap: likewise.
         text_symbols: see :class:`gfm_utils.profiles.Profile`.
         rows: end when the training part has so many rows, and keep so many first tokens of each, in no part those
@@ -76,7 +76,7 @@ def tokenize(
         GfmError: the source cannot be read or split, or the tokenizer does not fit it.
     """
     workers = workers or min(cores(), MOST_WORKERS)
-    survey = _surveyed(plan, seed, max_symbols, workers, batch, block, gap)
+    survey = _surveyed(plan, seed, max_symbols, workers, batch, block_size, gap)
     wanted = tokenizers.learned_symbols(plan.kind, tokenizer_symbols)
     sample: Iterable[Segment] = ()
     if tokenizer_kind(name)[0] == "bpe":
@@ -91,16 +91,13 @@ def tokenize(
         ids = [files.enter_context(ArrayWriter(folder / f"{part}.npy", np.uint16)) for part in parts]
         lengths = [files.enter_context(ArrayWriter(folder / f"{part}-lengths.npy", np.int64)) for part in parts]
         results = files.enter_context(closing(in_order(work, _batches(survey.pieces(), batch), workers)))
-        for pieces, made in results:
-            for (part, given), (size, encoded) in zip(pieces, made, strict=True):
-                bar.update(size)
-                kept = encoded if rows is None else _first_tokens(given, encoded, rows[1])
-                symbols[part] += sum(int(lengths_of[array].sum()) for array in kept) if counted else size
-                for array in kept:
-                    ids[part].append(array)
-                lengths[part].append(np.array([len(array) for array in kept], np.int64))
-                if rows is not None and lengths[0].length == rows[0]:
-                    break
+        for (part, block), (size, encoded) in _pairs(results):
+            bar.update(size)
+            kept = encoded if rows is None else _first_tokens(block, encoded, rows[1])
+            symbols[part] += sum(int(lengths_of[array].sum()) for array in kept) if counted else size
+            for array in kept:
+                ids[part].append(array)
+            lengths[part].append(np.array([len(array) for array in kept], np.int64))
             if rows is not None and lengths[0].length == rows[0]:
                 break
             bar.set_postfix_str(f"{sum(file.length for file in ids):,} tokens", refresh=False)
@@ -127,17 +124,19 @@ def _surveyed(
         _bar(plan, max_symbols, f"reading {plan.name}") as bar,
         closing(in_order(work, batches, workers)) as results,
     ):
-        for given, found in results:
-            for (_, one), met in zip(given, found, strict=True):
-                survey.add(one, met)
-                bar.update(met.symbols)
-                if survey.full:
-                    break
+        for (_, one), summary in _pairs(results):
+            survey.add(one, summary)
+            bar.update(summary.symbols)
             if survey.full:
                 break
     survey.assign(seed)
     tell_many_copies(plan.source, survey.stats)
     return survey
+
+
+def _pairs(results: Iterable[tuple[list[Given], list[Made]]]) -> Iterator[tuple[Given, Made]]:
+    """Each piece with what was made of it, batch after batch."""
+    return (pair for given, made in results for pair in zip(given, made, strict=True))
 
 
 def _first_tokens(block: Block, encoded: Ids, length: int) -> Ids:
@@ -205,3 +204,45 @@ def _check_parts(plan: Plan, stats: dict[str, Any], tokens: list[int]) -> None:
             f"corpus {plan.name!r} cannot be split: a part of it came out empty ({stats['pieces']} pieces of at "
             f"most {stats['block']} symbols); give a longer corpus or more records"
         )
+
+
+class ArrayWriter:
+    """A one-dimensional ``.npy`` file that grows; its header is right once the block of ``with`` is left.
+
+    Until then the header says that there is nothing in it.
+
+    Args:
+        path: the file.
+        dtype: of the numbers.
+    """
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
+        self._handle = open(path, "wb")  # noqa: SIM115
+        self._dtype = np.dtype(dtype)
+        self.length = 0
+        self._write_header()
+        self._body = self._handle.tell()
+
+    def _write_header(self) -> None:
+        # NumPy leaves room for the first axis to grow, so that the length of the header does not depend on it.
+        self._handle.seek(0)
+        header: dict[str, Any] = np.lib.format.header_data_from_array_1_0(np.zeros(0, self._dtype))
+        np.lib.format.write_array_header_1_0(self._handle, header | {"shape": (self.length,)})
+
+    def append(self, values: npt.NDArray[Any]) -> None:
+        """Write numbers after those that are there."""
+        self._handle.write(np.ascontiguousarray(values, self._dtype).data)
+        self.length += len(values)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._write_header()
+                assert self._handle.tell() == self._body
+        finally:
+            self._handle.close()

@@ -14,8 +14,7 @@ from gfm_utils.corpora import Segment
 from gfm_utils.corpora.streaming import Survey, clean, summarised
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens import PARTS, SPECIAL, encode, load_corpus, prepare, store
-from gfm_utils.tokens.arrays import ArrayWriter
-from gfm_utils.tokens.streaming import tokenize
+from gfm_utils.tokens.streaming import ArrayWriter, tokenize
 
 BLOCK, GAP = 2_000, 200
 
@@ -235,7 +234,7 @@ def test_prepare_streams_what_is_large(genomes, smoke, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "LARGE", 30_000)
     monkeypatch.setattr("gfm_utils.tokens.streaming.cores", lambda: 1)
     profile = smoke.model_copy(update={"max_symbols": None})
-    monkeypatch.setattr(store, "tokenize", partial(tokenize, batch=20_000, block=BLOCK, gap=GAP))
+    monkeypatch.setattr(store, "tokenize", partial(tokenize, batch=20_000, block_size=BLOCK, gap=GAP))
     found = prepare(condition, profile, tmp_path)
     assert found.path != loaded.path
     assert found.about["streamed"]["gap"] == GAP and found.about["unit"] == "base"
