@@ -31,7 +31,7 @@ from scipy.special import digamma
 
 from gfm_utils import corpora
 from gfm_utils.entropy.codelength import Coder, dna_code_length
-from gfm_utils.entropy.counts import count_blocks, multiplicities
+from gfm_utils.entropy.counts import block_ids, multiplicities
 from gfm_utils.entropy.dna_mixing import compile_kernels
 from gfm_utils.entropy.estimators import Estimator, entropy
 from gfm_utils.entropy.symbols import encode_bases
@@ -52,13 +52,14 @@ GECO3_LEVELS = (10, 16)
 
 
 def grassberger(symbols: NDArray[np.int64]) -> float:
-    counts = count_blocks([symbols], ALPHABET, 1)
-    return entropy(multiplicities(counts), Estimator.GRASSBERGER)
+    (blocks,) = block_ids([symbols], ALPHABET, 1)
+    return entropy(multiplicities(blocks.counts()), Estimator.GRASSBERGER)
 
 
 def formula_of_1988(symbols: NDArray[np.int64]) -> float:
     """Log N − (1/N) Σ n_i [ψ(n_i) + (−1)^n_i / (n_i + 1)], in bits (P. Grassberger, Physics Letters A 128)."""
-    seen = multiplicities(count_blocks([symbols], ALPHABET, 1))
+    (blocks,) = block_ids([symbols], ALPHABET, 1)
+    seen = multiplicities(blocks.counts())
     g = digamma(seen.times) + (1.0 - 2.0 * (seen.times % 2)) / (seen.times + 1.0)
     return float(np.log(seen.observations) - seen.species @ (seen.times * g) / seen.observations) / math.log(2.0)
 

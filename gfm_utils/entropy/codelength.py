@@ -11,7 +11,7 @@ import bz2
 import lzma
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -143,19 +143,22 @@ def compressed_bits(data: bytes, coder: Coder) -> int:
     Raises:
         ValueError: the coder is no general-purpose compressor.
     """
-    match coder:
-        case Coder.ZLIB:
-            size = len(zlib.compress(data, 9))
-        case Coder.BZ2:
-            size = len(bz2.compress(data, 9))
-        case Coder.LZMA:
-            size = len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
-        case Coder.PPMD:
-            coder_ = pyppmd.Ppmd7Encoder(_PPMD_ORDER, _PPMD_MEMORY)
-            size = len(coder_.encode(data)) + len(coder_.flush())
-        case _:
-            raise ValueError(f"{coder} does not compress files")
-    return 8 * size
+    if coder not in _COMPRESSED:
+        raise ValueError(f"{coder} does not compress files")
+    return 8 * len(_COMPRESSED[coder](data))
+
+
+def _ppmd(data: bytes) -> bytes:
+    encoder = pyppmd.Ppmd7Encoder(_PPMD_ORDER, _PPMD_MEMORY)
+    return bytes(encoder.encode(data) + encoder.flush())
+
+
+_COMPRESSED: dict[Coder, Callable[[bytes], bytes]] = {
+    Coder.ZLIB: lambda data: zlib.compress(data, 9),
+    Coder.BZ2: lambda data: bz2.compress(data, 9),
+    Coder.LZMA: lambda data: lzma.compress(data, preset=9 | lzma.PRESET_EXTREME),
+    Coder.PPMD: _ppmd,
+}
 
 
 def dna_code_length(segments: Sequence[NDArray[np.uint8]], coder: Coder, progress: bool = False) -> CodeLength:

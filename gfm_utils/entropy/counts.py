@@ -129,18 +129,6 @@ def block_ids(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, max_o
         yield BlockIds(order, ids, size)
 
 
-def count_blocks(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, order: int) -> NDArray[np.uint32]:
-    """How often each block of length ``order`` occurs, in the order of identifiers of `block_ids`.
-
-    Raises:
-        ValueError: no segment is that long, or a symbol is outside the alphabet.
-    """
-    for blocks in block_ids(segments, alphabet, order):
-        if blocks.order == order:
-            return blocks.counts()
-    raise ValueError(f"no segment holds a block of length {order}")
-
-
 def leave_one_out(blocks: BlockIds, counts: NDArray[np.uint32], chunks: int) -> Iterator[Multiplicities]:
     """Counts of counts with one chunk of the sequence left out, for each of ``chunks`` equal chunks in turn.
 

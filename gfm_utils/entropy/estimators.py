@@ -7,6 +7,7 @@ NSB, which also reads how many blocks there can be, stands in `gfm_utils.entropy
 """
 
 import math
+from collections.abc import Callable
 from enum import StrEnum
 
 import numpy as np
@@ -138,6 +139,16 @@ def _scaled_exp1(x: float) -> float:
     return 1.0 / (x + 1.0 - fraction)
 
 
+#: All but NSB, which also reads how many blocks there can be.
+_FROM_COUNTS: dict[Estimator, Callable[[Multiplicities], float]] = {
+    Estimator.PLUGIN: plugin,
+    Estimator.MILLER_MADOW: miller_madow,
+    Estimator.GRASSBERGER: grassberger,
+    Estimator.CHAO_SHEN: chao_shen,
+    Estimator.CHAO_WANG_JOST: chao_wang_jost,
+}
+
+
 def entropy(
     seen: Multiplicities, estimator: Estimator = Estimator.GRASSBERGER, support: float | None = None
 ) -> float:
@@ -151,18 +162,8 @@ def entropy(
     Raises:
         ValueError: NSB without a support, or with one below the number of blocks seen.
     """
-    match estimator:
-        case Estimator.PLUGIN:
-            return plugin(seen)
-        case Estimator.MILLER_MADOW:
-            return miller_madow(seen)
-        case Estimator.GRASSBERGER:
-            return grassberger(seen)
-        case Estimator.CHAO_SHEN:
-            return chao_shen(seen)
-        case Estimator.CHAO_WANG_JOST:
-            return chao_wang_jost(seen)
-        case Estimator.NSB:
-            if support is None:
-                raise ValueError("NSB needs the support, the number of blocks that can occur")
-            return nsb(seen, support)
+    if estimator in _FROM_COUNTS:
+        return _FROM_COUNTS[estimator](seen)
+    if support is None:
+        raise ValueError("NSB needs the support, the number of blocks that can occur")
+    return nsb(seen, support)

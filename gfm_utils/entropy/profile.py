@@ -23,12 +23,13 @@ import pandas as pd
 
 from gfm_utils.corpora import CODES, Annotation, Corpus, Feature, base_classes
 from gfm_utils.corpora.coordinates import CoordinateMap, sums
+from gfm_utils.entropy.symbols import first_symbols
 from gfm_utils.entropy.tables import entropy_rows
 
 Floats = npt.NDArray[np.float64]
 
-#: Level of an AUC that separates nothing.
-CHANCE = 0.5
+#: Name in result tables of the code whose costs are read.
+CODE = "context_mixing"
 BLOCK = 1_000_000
 MIN_BLOCKS = 20
 #: Fewest windows or bases of either kind that an AUC is estimated from.
@@ -107,11 +108,8 @@ def bits_by_class(
     bits_per_base: npt.NDArray[np.floating[Any]],
     corpus: Corpus,
     annotation: Annotation | None = None,
-    mask: bool = True,
     block: int = BLOCK,
     resamples: int = RESAMPLES,
-    seed: int = 0,
-    estimator: str = "context_mixing",
 ) -> pd.DataFrame:
     """Mean bits per base of each class of bases, with block-bootstrap intervals.
 
@@ -119,11 +117,8 @@ def bits_by_class(
         bits_per_base: shape (bases,), for the first bases of the corpus, or all.
         corpus: DNA.
         annotation: of the corpus; None: only repeats and the rest.
-        mask: soft-masked bases are a class of their own; False: only the annotation counts.
         block: bases a block of the bootstrap; less where that would give fewer than 20.
         resamples: of the bootstrap.
-        seed: of the bootstrap.
-        estimator: name of the code.
 
     Returns:
         Rows of a result table, metric ``feature_code_length`` in bits/base, kind ``upper bound``: axis
@@ -135,7 +130,7 @@ def bits_by_class(
         GfmError: the annotation covers no record.
     """
     bits, where = _checked(bits_per_base, corpus)
-    classes = base_classes(corpus.segments, annotation, mask=mask, limit=len(bits))
+    classes = base_classes(corpus.segments, annotation, limit=len(bits))
     edges = _edges(where.symbols, block)
     total = np.zeros((len(edges) - 1, len(Feature)))
     count = np.zeros_like(total)
@@ -145,7 +140,7 @@ def bits_by_class(
     present = [code for code in range(len(Feature)) if count[:, code].any()]
     total = np.column_stack([total[:, present], total.sum(axis=1)])
     count = np.column_stack([count[:, present], count.sum(axis=1)])
-    drawn = _draws(len(total), resamples, seed)
+    drawn = _draws(len(total), resamples)
     with np.errstate(invalid="ignore"):  # a class may be in none of the blocks drawn
         means = (drawn @ total) / (drawn @ count)
         shares = (drawn @ count) / (drawn @ count)[:, -1:]
@@ -160,7 +155,7 @@ def bits_by_class(
         rows.append(
             shared
             | {"metric": "feature_code_length", "unit": "bits/base", "value": value}
-            | {"estimator": estimator, "kind": "upper bound"}
+            | {"estimator": CODE, "kind": "upper bound"}
             | _spread(means[:, place])
         )
         if feature:
@@ -179,13 +174,11 @@ def separation(
     smoothing: tuple[int, ...] = (1, 25, 125, 625),
     block: int = BLOCK,
     resamples: int = RESAMPLES,
-    seed: int = 0,
-    estimator: str = "context_mixing",
 ) -> pd.DataFrame:
     """How well the profile tells repeats from the rest, and intergenic from coding bases.
 
     The area under the ROC curve, AUC = P(bits of a cheap one < bits of a dear one) + ½ P(equal), that is the
-    Mann–Whitney statistic over the number of pairs: 1 separates perfectly, 0.5 (``CHANCE``) not at all, and
+    Mann–Whitney statistic over the number of pairs: 1 separates perfectly, 0.5 not at all, and
     less than 0.5 says that the kind expected to be cheap is the dear one. Cheap are repeats (against all
     else), and intergenic bases (against coding ones, both outside of repeats).
 
@@ -201,8 +194,6 @@ def separation(
         smoothing: widths in bases, odd; 1: the base alone.
         block: bases a block of the bootstrap; less where that would give fewer than 20.
         resamples: of the bootstrap.
-        seed: of the bootstrap.
-        estimator: name of the code.
 
     Returns:
         Rows of a result table, metrics ``repeat_auc`` and ``coding_auc``, unit ``probability``, axis
@@ -216,7 +207,7 @@ def separation(
     bits, where = _checked(bits_per_base, corpus)
     classes = base_classes(corpus.segments, annotation, limit=len(bits))
     edges = _edges(where.symbols, block)
-    drawn = _draws(len(edges) - 1, resamples, seed)
+    drawn = _draws(len(edges) - 1, resamples)
     rows: list[dict[str, Any]] = []
 
     def add(contrast: Contrast, axis: str, x: int, score: Any, cheap: Any, dear: Any, cuts: Any) -> None:
@@ -228,7 +219,7 @@ def separation(
         rows.append(
             {
                 "condition": corpus.name, "metric": contrast.metric, "axis": axis, "x": x, "value": value,
-                "unit": "probability", "n": int(cheap.sum() + dear.sum()), "estimator": estimator,
+                "unit": "probability", "n": int(cheap.sum() + dear.sum()), "estimator": CODE,
                 "kind": "estimate", "trusted": True,
             }
             | _spread(replicates)
@@ -293,15 +284,8 @@ def _checked(
 
 def _gc(corpus: Corpus, limit: int) -> npt.NDArray[np.bool_]:
     """Whether each of the first bases is G or C."""
-    is_gc = np.zeros(256, dtype=bool)
-    is_gc[[ord("G"), ord("C")]] = True
-    left, parts = limit, []
-    for segment in corpus.segments:
-        parts.append(is_gc[np.frombuffer(segment.text[:left].encode("ascii"), np.uint8)])
-        left -= len(parts[-1])
-        if not left:
-            break
-    return np.concatenate(parts)
+    text = "".join(first_symbols((segment.text for segment in corpus.segments), limit))
+    return np.isin(np.frombuffer(text.encode("ascii"), np.uint8), np.frombuffer(b"GC", np.uint8))
 
 
 def _member(features: tuple[Feature, ...]) -> npt.NDArray[np.bool_]:
@@ -315,9 +299,9 @@ def _edges(symbols: int, block: int) -> npt.NDArray[np.int64]:
     return np.arange(count + 1) * symbols // count
 
 
-def _draws(blocks: int, resamples: int, seed: int) -> Floats:
+def _draws(blocks: int, resamples: int) -> Floats:
     """How often each block is drawn in each resample of one fewer than all, shape (resamples, blocks)."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     return rng.multinomial(max(1, blocks - 1), np.full(blocks, 1 / blocks), resamples).astype(np.float64)
 
 

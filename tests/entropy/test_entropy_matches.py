@@ -1,6 +1,5 @@
 """Match lengths against brute force, and on sources where the answer is known."""
 
-import itertools
 import math
 
 import numpy as np
@@ -8,13 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gfm_utils.entropy.matches import (
-    Matching,
-    common_prefixes,
-    match_entropies,
-    match_lengths,
-    suffix_array,
-)
+from gfm_utils.entropy.matches import Matching, match_entropies, match_lengths
 
 SEGMENTS = st.lists(st.lists(st.integers(0, 2), max_size=40), min_size=1, max_size=4)
 
@@ -44,19 +37,6 @@ def test_match_lengths_equal_brute_force(scale, alphabet, segments):
     arrays = [np.array(s, np.int64) * scale for s in segments]
     if max((int(a.max(initial=0)) for a in arrays), default=0) < alphabet:
         assert match_lengths(arrays, alphabet).tolist() == brute_match_lengths(segments)
-
-
-@given(st.lists(st.integers(0, 2), min_size=1, max_size=80))
-def test_suffixes_and_prefixes_equal_the_naive_ones(symbols):
-    text = np.array(symbols, np.uint8)
-    expected = sorted(range(len(symbols)), key=lambda i: symbols[i:])
-    suffixes = suffix_array(text)
-    assert suffixes.tolist() == expected
-    prefixes = [0]
-    for a, b in itertools.pairwise(expected):
-        same = [x == y for x, y in zip(symbols[a:], symbols[b:], strict=False)]
-        prefixes.append(same.index(False) if False in same else len(same))
-    assert common_prefixes(text, suffixes, 3).tolist() == prefixes
 
 
 def test_the_two_averages_and_their_order():
