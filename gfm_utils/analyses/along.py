@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -9,15 +10,14 @@ from gfm_utils import tables
 from gfm_utils.analyses.disagreement import disagreement_sums
 from gfm_utils.analyses.distributions import LOG2
 from gfm_utils.analyses.rows import Row
-from gfm_utils.ensembles import Ensemble, device, masked_logits
+from gfm_utils.ensembles import Ensemble, predictions_of
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import SPECIAL, evenly_spaced
+from gfm_utils.tokens import SPECIAL, evenly_spaced, mask_all
 
 #: Columns beside those of every result table: which window, its token, and the tokens that members name.
 EXTRA = ("window", "token", "named")
 #: Of a longer window so many first tokens are shown.
 LONGEST = 64
-_BATCH = 64
 
 
 def along_windows(ensembles: Sequence[Ensemble], profile: Profile, windows: int = 3) -> pd.DataFrame:
@@ -38,9 +38,12 @@ def _rows(ensemble: Ensemble, windows: int) -> Iterator[Row]:
     store, size = ensemble.store, ensemble.spec.window
     starts = store.window_starts("test", size)
     chosen = starts[evenly_spaced(len(starts), windows + 2)[1:-1]]
-    models = [member.model("trained", device()) for member in ensemble.members]
+    models = list(ensemble.models())
     for number, ids in enumerate(store.windows("test", chosen, size), 1):
-        log_p = _hidden_in_turn(models, torch.from_numpy(ids))
+        places = np.arange(min(len(ids), LONGEST))[:, None]
+        shown = mask_all(np.tile(ids, (len(places), 1)), places, SPECIAL.index("[MASK]"))
+        batches = predictions_of(models, shown, places, ids[places], ensemble.spec.vocabulary)
+        log_p = torch.cat([batch.log_p[:, :, 0] for batch in batches], dim=1)
         each = disagreement_sums([log_p]).each
         count = log_p.shape[1]
         nll = -log_p[:, torch.arange(count), torch.from_numpy(ids[:count])].mean(0).numpy() / LOG2
@@ -58,17 +61,3 @@ def _rows(ensemble: Ensemble, windows: int) -> Iterator[Row]:
                 ("position_top1_agreement", "share", each.agree[place].mean()),
             ):
                 yield {**base, "metric": metric, "unit": unit, "value": float(value)}
-
-
-@torch.inference_mode()
-def _hidden_in_turn(models: Sequence[object], ids: torch.Tensor) -> torch.Tensor:
-    """Natural log-probabilities at each place when it alone is hidden, shape (members, places, vocabulary)."""
-    places = torch.arange(min(len(ids), LONGEST))
-    shown = ids.repeat(len(places), 1)
-    shown[places, places] = SPECIAL.index("[MASK]")
-    found = []
-    for begin in range(0, len(places), _BATCH):
-        part = (shown[begin : begin + _BATCH].to(device()), places[begin : begin + _BATCH, None].to(device()))
-        logits = torch.stack([masked_logits(model, *part)[:, 0] for model in models])
-        found.append(logits.double().log_softmax(-1).cpu())
-    return torch.cat(found, dim=1)

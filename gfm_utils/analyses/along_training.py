@@ -8,17 +8,16 @@ curves along one run lie above the curve through the ends of runs of different l
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from gfm_utils import tables
 from gfm_utils.analyses.counting import Counting, counting_levels
-from gfm_utils.analyses.dose import GAIN, estimate_rows
-from gfm_utils.analyses.estimates import estimate
-from gfm_utils.analyses.measures import TOKEN, chosen
+from gfm_utils.analyses.dose import GAIN, measure_rows
+from gfm_utils.analyses.learning import loss_rows
+from gfm_utils.analyses.measures import chosen
 from gfm_utils.analyses.primary import fisher_rows, neighbour_rows, prediction_rows
-from gfm_utils.analyses.rows import Row, member_rows
-from gfm_utils.ensembles import Ensemble, device
+from gfm_utils.analyses.rows import Row
+from gfm_utils.ensembles import Ensemble
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import Profile
 from gfm_utils.provenance import recorded
@@ -172,16 +171,13 @@ def along_training(
         if ensemble.condition not in counted:
             counted.add(ensemble.condition)
             rows += _levels(counting_levels(ensemble, profile, seed))
-        rows += _validation(ensemble)
+        setting = Setting.of(ensemble)
+        rows += ({**row, "axis": AXIS, "x": setting.x(row["x"])} for row in loss_rows(ensemble, "trained"))
         for step in kept_steps(ensemble, every, since):
-            found = tables.table(_found(ensemble, step, profile, seed))
-            rows += _followed(ensemble, found, _after(ensemble, step))
+            x = setting.x(step * ensemble.spec.batch * ensemble.spec.window)
+            base = {"condition": ensemble.condition, "state": "trained", "axis": AXIS, "x": x}
+            rows += measure_rows(base, FOLLOWED, tables.table(_step_rows(ensemble, step, profile, seed)), ensemble)
     return tables.table(rows)
-
-
-def _after(ensemble: Ensemble, step: int) -> str:
-    """The position of an ensemble after some steps."""
-    return Setting.of(ensemble).x(step * ensemble.spec.batch * ensemble.spec.window)
 
 
 def _levels(counting: Counting) -> Iterator[Row]:
@@ -192,26 +188,9 @@ def _levels(counting: Counting) -> Iterator[Row]:
             yield {**row, "metric": LEVEL_NLL, "axis": "level", "x": level}
 
 
-def _validation(ensemble: Ensemble) -> Iterator[Row]:
-    """The validation loss of the members along their training."""
-    base = {"condition": ensemble.condition, "state": "trained", "metric": VALIDATION, "unit": TOKEN, "axis": AXIS}
-    losses = np.stack([member.metrics["validation_loss"].to_numpy() for member in ensemble.members])
-    for place, step in enumerate(ensemble.members[0].metrics["step"]):
-        yield from member_rows({**base, "x": _after(ensemble, int(step))}, ensemble.seeds, losses[:, place], 1)
-
-
-def _found(ensemble: Ensemble, step: int, profile: Profile, seed: int) -> Iterator[Row]:
+def _step_rows(ensemble: Ensemble, step: int, profile: Profile, seed: int) -> Iterator[Row]:
     """The rows of the chapters' analyses that ``FOLLOWED`` needs, of the members after a step."""
-    models = [member.model(step, device()) for member in ensemble.members]
+    models = list(ensemble.models(step))
     yield from prediction_rows(ensemble, models, profile, seed)
     yield from neighbour_rows(ensemble, models)
     yield from fisher_rows(ensemble, models, profile, seed)
-
-
-def _followed(ensemble: Ensemble, found: pd.DataFrame, x: str) -> Iterator[Row]:
-    """Each measure of one checkpoint."""
-    for name, measure in FOLLOWED.items():
-        own = estimate(measure, found)
-        if own is not None:
-            base = {"condition": ensemble.condition, "state": "trained", "metric": name, "axis": AXIS, "x": x}
-            yield from estimate_rows({**base, "unit": measure.unit}, ensemble.seeds, own)

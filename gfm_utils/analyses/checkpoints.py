@@ -12,17 +12,10 @@ import torch
 
 from gfm_utils import tables
 from gfm_utils.analyses.alignment import FEWEST_TOKENS
-from gfm_utils.analyses.contextual import (
-    contextual_rows,
-    layers_of,
-    masked_rows,
-    masked_windows,
-    sampled_windows,
-)
-from gfm_utils.analyses.disagreement import NULL_TOKENS, disagreement_rows, disagreement_sums, sequence_rows
-from gfm_utils.analyses.fisher import squared_gradients
+from gfm_utils.analyses.contextual import masked_windows, member_layer_rows, sampled_windows
+from gfm_utils.analyses.disagreement import all_rows
 from gfm_utils.analyses.fisher.examples import MaskedTokens
-from gfm_utils.analyses.fisher.measuring import EMPIRICAL, TOKENS_A_WINDOW, group_rows, means
+from gfm_utils.analyses.fisher.measuring import EMPIRICAL, group_rows
 from gfm_utils.analyses.output import output_moments, output_rows
 from gfm_utils.analyses.pretrained import (
     check_windows,
@@ -35,7 +28,6 @@ from gfm_utils.analyses.pretrained import (
 from gfm_utils.analyses.reading import Hidden, Reading, read
 from gfm_utils.analyses.rows import Row
 from gfm_utils.analyses.static import all_row_rows, embedding_rows, frequency_bands, input_embeddings
-from gfm_utils.analyses.strata import stratum_rows
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Predictions, device, predictions_of
 from gfm_utils.errors import GfmError, first_line, unknown
@@ -129,11 +121,7 @@ def _disagreement(of: Checkpoints) -> Iterable[Row]:
     """With all controls but untrained members."""
     reading = of.read()
     hidden = reading.hidden(of.mask, of.seed)
-    stride = -(-hidden.targets.size // NULL_TOKENS)
-    sums = disagreement_sums((batch.log_p for batch in of.predictions(hidden)), stride)
-    yield from disagreement_rows(of.base, of.seeds, sums)
-    yield from sequence_rows(of.base, sums.each, hidden.targets.shape)
-    yield from stratum_rows(of.base, sums.each, reading.bands(hidden))
+    return all_rows(of.base, of.seeds, of.predictions(hidden), hidden.targets.shape, reading.bands(hidden))
 
 
 def _fisher(of: Checkpoints) -> Iterable[Row]:
@@ -141,8 +129,8 @@ def _fisher(of: Checkpoints) -> Iterable[Row]:
     hidden = of.read().hidden(of.mask, of.seed)
     shown, positions, targets = (torch.from_numpy(array).to(device()) for array in hidden[1:])
     mask = of.read().tokenizer.mask_token_id
-    examples = MaskedTokens(shown, positions, targets, mask).thinned(TOKENS_A_WINDOW)
-    traces = [means(squared_gradients(model, examples), examples, EMPIRICAL) for model in of.models()]
+    examples = EMPIRICAL.read(MaskedTokens(shown, positions, targets, mask))
+    traces = [EMPIRICAL.trace(model, examples) for model in of.models()]
     return group_rows(of.base, of.seeds, traces, examples.tokens)
 
 
@@ -169,20 +157,7 @@ def _contextual(of: Checkpoints) -> Iterable[Row]:
     windows = sampled_windows(reading.ids, of.seed, (reading.before, reading.after))
     mask = reading.tokenizer.mask_token_id
     masked = None if mask is None else masked_windows(windows, mask, of.seed)
-    layers, hidden = [], []
-    for model in of.models():
-        layers.append(layers_of(model, windows))
-        if masked is not None:
-            hidden.append(layers_of(model, masked, ["pooled_"])["pooled_"])
-    depths = [len(found[""]) - 1 for found in layers]
-    if len(set(depths)) > 1:
-        raise GfmError(
-            f"the models have different numbers of layers ({', '.join(map(str, depths))}), of which none can be "
-            "compared with another: name models of one depth"
-        )
-    yield from contextual_rows(of.base, of.seeds, layers, windows.different)
-    if hidden:
-        yield from masked_rows(of.base, of.seeds, hidden)
+    return member_layer_rows(of.base, of.seeds, of.models(), windows, masked)
 
 
 class Analysis(NamedTuple):

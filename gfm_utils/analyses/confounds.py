@@ -16,12 +16,11 @@ import pandas as pd
 
 from gfm_utils import tables
 from gfm_utils.analyses.along_training import LOSS_SHARE
-from gfm_utils.analyses.dose import GAIN, estimate_rows
-from gfm_utils.analyses.estimates import estimate
+from gfm_utils.analyses.dose import GAIN, measure_rows
 from gfm_utils.analyses.experiments import DNA, EXPERIMENTS, STANDARD, TEXT, Experiment
 from gfm_utils.analyses.intervals import difference
 from gfm_utils.analyses.measures import TOKEN, chosen
-from gfm_utils.analyses.primary import Chosen, fisher_rows, neighbour_rows, prediction_rows, trained_models
+from gfm_utils.analyses.primary import Chosen, fisher_rows, neighbour_rows, prediction_rows
 from gfm_utils.analyses.rates import between_neighbours
 from gfm_utils.analyses.rows import Row
 from gfm_utils.ensembles import Ensemble, plan_ensembles, train_planned
@@ -94,11 +93,7 @@ def confound_table(
     for role, ensemble in ensembles.items():
         found = tables.table(_found(experiment, ensemble, experiment.sized(size), seed, types.get(role)))
         base: Row = {"condition": ensemble.condition, "axis": AXIS, "x": f"{experiment.name}|{role}"}
-        for name, measure in MEASURED.items():
-            own = estimate(measure, found)
-            if own is not None:
-                named = {**base, "state": "trained", "metric": name, "unit": measure.unit}
-                rows += estimate_rows(named, ensemble.seeds, own)
+        rows += measure_rows({**base, "state": "trained"}, MEASURED, found, ensemble)
         unigram = float(found.loc[(found["metric"] == "unigram_nll").fillna(False), "value"].iloc[0])
         rows += _known(base, ensemble, unigram, experiment.sized(size))
     return tables.table(rows)
@@ -149,7 +144,7 @@ def _found(
     experiment: Experiment, ensemble: Ensemble, size: Profile, seed: int, types: Chosen | None
 ) -> Iterator[Row]:
     """The rows that ``MEASURED`` needs, of the trained members."""
-    models = trained_models(ensemble)
+    models = list(ensemble.models())
     scored = ensemble.store.moved("test") if experiment.scored == "left alone" else None
     yield from prediction_rows(ensemble, models, size, seed, types, None if scored is None else ~scored)
     if scored is None:

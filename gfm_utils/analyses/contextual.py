@@ -1,6 +1,6 @@
 """Contextual embeddings: the hidden states at every layer, their shape, and whether members agree on them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -22,7 +22,7 @@ from gfm_utils.analyses.geometry import (
 )
 from gfm_utils.analyses.neighbours import chance_corrected, compare_neighbours, topk_overlap_chance
 from gfm_utils.analyses.rows import Row, member_rows, pair_matrix, pair_rows
-from gfm_utils.ensembles import STATES, Ensemble, device
+from gfm_utils.ensembles import STATES, Ensemble
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL, TokenStore, evenly_spaced
@@ -209,14 +209,39 @@ def contextual_embeddings(ensembles: Sequence[Ensemble], profile: Profile, seed:
         masked = masked_windows(windows, SPECIAL.index("[MASK]"), seed)
         for state in STATES:
             base = {"condition": ensemble.condition, "state": state}
-            found, hidden = [], []
-            for member in ensemble.members:
-                model = member.model(state, device())
-                found.append(layers_of(model, windows))
-                hidden.append(layers_of(model, masked, ["pooled_"])["pooled_"])
-            rows += contextual_rows(base, ensemble.seeds, found, windows.different)
-            rows += masked_rows(base, ensemble.seeds, hidden)
+            rows += member_layer_rows(base, ensemble.seeds, ensemble.models(state), windows, masked)
     return tables.table(rows)
+
+
+def member_layer_rows(
+    base: Row, seeds: Sequence[int], models: Iterable[Any], windows: Windows, masked: Windows | None
+) -> Iterator[Row]:
+    """The rows of some members in one state.
+
+    Args:
+        base: condition and state.
+        seeds: of the members.
+        models: of the members, one at a time.
+        windows: what they read.
+        masked: the same of ``masked_windows``, where there is a mask.
+
+    Raises:
+        GfmError: they have different numbers of layers.
+    """
+    layers, hidden = [], []
+    for model in models:
+        layers.append(layers_of(model, windows))
+        if masked is not None:
+            hidden.append(layers_of(model, masked, ["pooled_"])["pooled_"])
+    depths = [len(member[""]) - 1 for member in layers]
+    if len(set(depths)) > 1:
+        raise GfmError(
+            f"the models have different numbers of layers ({', '.join(map(str, depths))}), of which none can be "
+            "compared with another: name models of one depth"
+        )
+    yield from contextual_rows(base, seeds, layers, windows.different)
+    if hidden:
+        yield from masked_rows(base, seeds, hidden)
 
 
 def layer_names(count: int) -> list[str]:

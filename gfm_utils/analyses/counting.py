@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +16,6 @@ from gfm_utils.tokens import SPECIAL
 #: Validation windows by which the order of an n-gram model is chosen.
 VALIDATION_WINDOWS = 512
 _CHAINS = {"left": left_chains, "both": two_sided_chains}
-
-
-class _Hidden(NamedTuple):
-    """Windows with hidden tokens, as `NgramModel.probability` takes them."""
-
-    shown: npt.NDArray[np.int64]
-    positions: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
-    mask_id: int = SPECIAL.index("[MASK]")
 
 
 @dataclass(frozen=True)
@@ -98,22 +88,22 @@ def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Cou
         profile: its ``test_windows`` and ``test_mask`` say what is hidden.
         seed: of the masks.
     """
-    store = ensemble.store
+    store, mask = ensemble.store, SPECIAL.index("[MASK]")
     test, validation = (
-        _hidden(ensemble, part, count, profile.test_mask, seed)
+        masked_windows(store, part, ensemble.spec.window, count, profile.test_mask, seed)[:3]
         for part, count in (("test", profile.test_windows), ("validation", VALIDATION_WINDOWS))
     )
-    truth = test.targets
+    shown, positions, truth = test
     train = store.counts("train")
     tokens, lengths = store.tokens("train"), np.array([len(one) for one in store.segments("train")])
     levels = {}
     for side, chains in _CHAINS.items():
         model = NgramModel(tokens, lengths, store.vocabulary, chains(chain_length(len(tokens), store.vocabulary)))
-        order = model.best_order(*validation)
-        levels[side] = NgramLevel(order, -np.log2(model.probability(*test, order=order)))
-    windows = test.shown.copy()
-    np.put_along_axis(windows, test.positions, truth, axis=1)
-    code = window_code(store, windows, test.positions)
+        order = model.best_order(*validation, mask)
+        levels[side] = NgramLevel(order, -np.log2(model.probability(*test, mask, order)))
+    windows = shown.copy()
+    np.put_along_axis(windows, positions, truth, axis=1)
+    code = window_code(store, windows, positions)
     lengths_of = store.token_lengths[truth]
     return frequency_level(ensemble.condition, f"bits/{store.unit}", train, truth, lengths_of, levels, code)
 
@@ -148,8 +138,3 @@ def frequency_level(
     unigram = frequency_bits(counts)[truth]
     majority = float((truth == counts.argmax()).mean())
     return Counting(condition, unit, unigram, ngram or {}, majority, lengths, code)
-
-
-def _hidden(ensemble: Ensemble, part: str, count: int, rate: float, seed: int) -> _Hidden:
-    shown, positions, targets, _ = masked_windows(ensemble.store, part, ensemble.spec.window, count, rate, seed)
-    return _Hidden(shown, positions, targets)

@@ -1,5 +1,6 @@
 """Disagreement between the members of an ensemble about the same masked tokens."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,10 @@ from gfm_utils.analyses.controls import states_of
 from gfm_utils.analyses.datasets import symbols_per_token
 from gfm_utils.analyses.distributions import entropy
 from gfm_utils.analyses.nucleus import DEPTH, TOP_P, VARIANTS, js_distances, nuclei, shared_ranks
-from gfm_utils.analyses.nulls import matched_null
-from gfm_utils.analyses.ranking import TOP_K, expected_shared, rank_biased_overlap
+from gfm_utils.analyses.ranking import TOP_K, expected_shared, matched_null, rank_biased_overlap
 from gfm_utils.analyses.rows import WITHOUT, Row, pair_matrix, pair_rows, sequence_row
-from gfm_utils.analyses.strata import bands_of, stratum_rows
-from gfm_utils.ensembles import Ensemble, masked_test_tokens, predictions
+from gfm_utils.analyses.strata import Bands, bands_of, stratum_rows
+from gfm_utils.ensembles import Ensemble, Predictions, masked_test_tokens, predictions
 from gfm_utils.profiles import Profile
 
 Floats = NDArray[np.float64]
@@ -209,7 +209,7 @@ def disagreement(
         ``js_distance`` (square root of the Jensen-Shannon divergence in bits, so between 0 and 1; Endres and
         Schindelin, 2003), one row a pair and position on the axis ``top_p``, and its value at full mass
         without an axis. ``js_distance_mismatched``: the second member's predictions are those for other tokens;
-        ``js_distance_matched_null``: see :func:`gfm_utils.analyses.nulls.matched_null`. Each again with
+        ``js_distance_matched_null``: see :func:`gfm_utils.analyses.ranking.matched_null`. Each again with
         ``_authors`` for the truncation of the paper's code, which drops the token that crosses p, but never the
         likeliest one.
         ``mutual_information`` (bits/token) between prediction and member: entropy of the members' mean
@@ -235,12 +235,27 @@ def disagreement(
         rows.append(symbols_per_token(ensemble.store))
         for state, shown, weights in states_of(ensemble, no_layers):
             stream = predictions(shown, weights, profile.test_windows, profile.test_mask, seed)
-            sums = disagreement_sums((batch.log_p for batch in stream), -(-truth.size // NULL_TOKENS))
             base = {"condition": ensemble.condition, "state": state}
-            rows += disagreement_rows(base, shown.seeds, sums)
-            rows += sequence_rows(base, sums.each, truth.shape)
-            rows += stratum_rows(base, sums.each, bands)
+            rows += all_rows(base, shown.seeds, stream, truth.shape, bands)
     return tables.table(rows)
+
+
+def all_rows(
+    base: Row, seeds: Sequence[int], stream: Iterable[Predictions], shape: tuple[int, ...], bands: Bands
+) -> Iterator[Row]:
+    """The rows of some members in one state.
+
+    Args:
+        base: condition and state.
+        seeds: of the members.
+        stream: their predictions.
+        shape: of what they predict: windows, masked tokens a window.
+        bands: of these tokens, see :mod:`.strata`.
+    """
+    sums = disagreement_sums((batch.log_p for batch in stream), -(-math.prod(shape) // NULL_TOKENS))
+    yield from disagreement_rows(base, seeds, sums)
+    yield from sequence_rows(base, sums.each, shape)
+    yield from stratum_rows(base, sums.each, bands)
 
 
 def disagreement_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -> list[Row]:

@@ -11,7 +11,7 @@ from gfm_utils.analyses.contextual import contextual_embeddings, layer_names
 from gfm_utils.analyses.disagreement import disagreement
 from gfm_utils.analyses.estimates import Estimate, estimate, null_of
 from gfm_utils.analyses.fisher import fisher_information
-from gfm_utils.analyses.measures import LAST, chosen
+from gfm_utils.analyses.measures import LAST, Measure, chosen
 from gfm_utils.analyses.output import output_distributions
 from gfm_utils.analyses.rates import CODED_TOKENS, rate_rows
 from gfm_utils.analyses.rows import Row
@@ -169,6 +169,23 @@ def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
         null = null_of(measure, found)
         if measure.null is not None and null is not None:
             yield {**base, "state": measure.null[0], "value": null.interval.value}
+
+
+def measure_rows(
+    base: Row, measures: Mapping[str, Measure], found: pd.DataFrame, ensemble: Ensemble
+) -> Iterator[Row]:
+    """Rows of each measure that the tables of an ensemble have.
+
+    Args:
+        base: condition, state, axis and x.
+        measures: name -> measure.
+        found: result tables of the ensemble.
+        ensemble: whose members they are.
+    """
+    for name, measure in measures.items():
+        own = estimate(measure, found)
+        if own is not None:
+            yield from estimate_rows({**base, "metric": name, "unit": measure.unit}, ensemble.seeds, own)
 
 
 def estimate_rows(base: Row, seeds: Sequence[int], own: Estimate) -> Iterator[Row]:

@@ -19,7 +19,7 @@ from gfm_utils.analyses.intervals import (
     t_test,
 )
 from gfm_utils.analyses.measures import Measure, Term
-from gfm_utils.analyses.rows import OVER_SEQUENCES, WITHOUT
+from gfm_utils.analyses.rows import OVER_SEQUENCES, WITHOUT, pair_matrix
 
 _ENDS = ["value", "low", "high"]
 
@@ -196,8 +196,6 @@ def _of_members(each: pd.Series) -> Estimate:
     seeds = list(dict.fromkeys(seed for pair in each.index for seed in pair.split(",")))
     if len(seeds) < 3:
         return Estimate(Interval(float(each.iloc[0]), np.nan, np.nan), np.empty(0))
-    matrix = np.zeros((len(seeds), len(seeds)))
-    for i, j in combinations(range(len(seeds)), 2):
-        matrix[i, j] = matrix[j, i] = each[f"{seeds[i]},{seeds[j]}"]
-    values = pseudo_values(matrix)
+    pairs = np.array([each[f"{first},{second}"] for first, second in combinations(seeds, 2)])
+    values = pseudo_values(pair_matrix(pairs))
     return Estimate(over_members(values), values)

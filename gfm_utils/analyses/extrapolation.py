@@ -111,22 +111,16 @@ def fit_law(tokens: Floats, losses: Floats) -> Law:
     return Law(float(floor), float(height), exponent, last)
 
 
-def extrapolate(tokens: Sequence[float], losses: npt.ArrayLike, times: float = FURTHEST) -> Extrapolation | None:
-    """The loss after more tokens, and the floor, with 95 % intervals.
+def extrapolate(tokens: Sequence[float], losses: npt.ArrayLike) -> Extrapolation | None:
+    """The loss after ``FURTHEST`` times the tokens, and the floor, with 95 % intervals.
 
     Args:
         tokens: read by each point, ascending.
         losses: of the members in bits per token, shape (members, points).
-        times: the tokens of the last point, at most ``FURTHEST``.
 
     Returns:
         None where there are too few points for the law and an error (fewer than five), or two members or fewer.
-
-    Raises:
-        ValueError: ``times`` is beyond ``FURTHEST``.
     """
-    if times > FURTHEST:
-        raise ValueError(f"{times} times the tokens is further than the fit bears ({FURTHEST} times)")
     at, values = np.asarray(tokens, np.float64), np.asarray(losses, np.float64)
     members, points = values.shape
     if points < PARAMETERS + 2 or members < 3:
@@ -136,7 +130,7 @@ def extrapolate(tokens: Sequence[float], losses: npt.ArrayLike, times: float = F
     without_member = [fit_law(at, (values.sum(0) - one) / (members - 1)) for one in values]
     without_point = [fit_law(np.delete(at, place), np.delete(mean, place)) for place in range(points)]
     groups = ((without_member, members - 1), (without_point, points - PARAMETERS))
-    later = at[-1] * times
+    later = at[-1] * FURTHEST
     return Extrapolation(
         law,
         _interval(lambda one: float(one.at(later)), law, groups),

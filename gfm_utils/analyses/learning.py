@@ -1,12 +1,13 @@
 """Learning curves: what each member's loss did while it was trained, and what its level means."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from gfm_utils import tables
 from gfm_utils.analyses.controls import first_of_text, no_layers_wanted, trained_beside
+from gfm_utils.analyses.counting import frequency_bits
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import Ensemble
 from gfm_utils.entropy.blocks import block_entropies
@@ -37,7 +38,7 @@ def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     rows: list[Row] = []
     for ensemble in ensembles:
         rows += _levels(ensemble)
-        rows += _curves(ensemble, "trained")
+        rows += loss_rows(ensemble, "trained")
         if ensemble.spec.keep == "best":
             best = {"condition": ensemble.condition, "state": "trained", "metric": "validation_nll_kept"}
             losses = np.array([member.validation_loss for member in ensemble.members])
@@ -75,7 +76,7 @@ def position_curves(ensembles: Sequence[Ensemble], profile: Profile) -> pd.DataF
     wanted = [(Condition.parse(chosen.condition), profile.changed(preset=preset)) for preset in POSITIONS]
     trained = trained_beside(ensembles, wanted + no_layers_wanted(ensembles, profile))
     for preset, ensemble in zip(POSITIONS, trained, strict=False):
-        rows += _curves(ensemble, preset)
+        rows += loss_rows(ensemble, preset)
     return tables.table(rows)
 
 
@@ -83,8 +84,7 @@ def _levels(ensemble: Ensemble) -> list[Row]:
     """What a loss is compared with."""
     store, base = ensemble.store, {"condition": ensemble.condition}
     train, held_out = store.counts("train"), store.counts("validation")
-    cost = -np.log2((train + 1) / (train + 1).sum())
-    unigram = float(held_out @ cost / held_out.sum())
+    unigram = float(held_out @ frequency_bits(train) / held_out.sum())
     rows: list[Row] = [{
         **base, "metric": "validation_unigram_nll", "unit": "bits/token", "value": unigram,
         "n": int(held_out.sum()),
@@ -101,17 +101,9 @@ def _levels(ensemble: Ensemble) -> list[Row]:
     return rows
 
 
-def _curves(ensemble: Ensemble, state: str) -> list[Row]:
-    """Validation loss of each member at the steps at which it was measured."""
+def loss_rows(ensemble: Ensemble, state: str) -> Iterator[Row]:
+    """Validation loss of each member at the steps at which it was measured, over the tokens read by then."""
     losses = np.stack([member.metrics["validation_loss"].to_numpy() for member in ensemble.members])
-    curve = {
-        "condition": ensemble.condition,
-        "state": state,
-        "metric": "validation_nll",
-        "unit": "bits/token",
-        "axis": "tokens",
-    }
-    rows: list[Row] = []
+    base = {"condition": ensemble.condition, "metric": "validation_nll", "unit": "bits/token", "axis": "tokens"}
     for place, tokens in enumerate(ensemble.members[0].metrics["tokens"]):
-        rows += member_rows({**curve, "x": int(tokens)}, ensemble.seeds, losses[:, place], 1)
-    return rows
+        yield from member_rows({**base, "state": state, "x": int(tokens)}, ensemble.seeds, losses[:, place], 1)

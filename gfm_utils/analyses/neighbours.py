@@ -9,10 +9,10 @@ closer ones count as equal. Which of equally near tokens belong to the k nearest
 tokens; their ranks are averaged.
 """
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations
 
 import numba
 import numpy as np
@@ -24,7 +24,6 @@ from gfm_utils.analyses.geometry import unit_rows
 from gfm_utils.errors import GfmError
 
 Matrix = npt.NDArray[np.float64]
-Keys = npt.NDArray[np.int64]
 #: A key holds the distance in steps of 1 / _STEPS above _BITS bits of the token's number, so that a plain sort of
 #: integers sorts by distance and then by token.
 _STEPS = 2.0**44
@@ -41,8 +40,9 @@ WHOLE_BYTES = 2**30
 class Neighbourhoods:
     """Agreement of every two models about the neighbours of each token; shapes (pairs, sizes, tokens).
 
+    Pairs are in the order of ``itertools.combinations``.
+
     Attributes:
-        pairs: places of the two models of each pair.
         sizes: neighbourhood sizes k, ascending.
         overlap: Jaccard index |A ∩ B| / |A ∪ B| of the sets A and B of the k nearest tokens in both models.
         spearman: Spearman correlation of the two models' similarities to the tokens of A, and to those of B,
@@ -53,7 +53,6 @@ class Neighbourhoods:
             depends on which model of the pair comes first.
     """
 
-    pairs: list[tuple[int, int]]
     sizes: npt.NDArray[np.int64]
     overlap: Matrix
     spearman: Matrix
@@ -77,8 +76,7 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int], spearma
     if not len(grid) or grid[0] < 1 or grid[-1] > tokens - 1 or (np.diff(grid) <= 0).any():
         raise ValueError(f"sizes {list(sizes)} must ascend from 1 or more to {tokens - 1} at most")
     units = [_unit(matrix) for matrix in matrices]
-    pairs = list(combinations(range(len(units)), 2))
-    overlap, ours, authors = np.full((3, len(pairs), len(grid), tokens), np.nan)
+    overlap, ours, authors = np.full((3, math.comb(len(units), 2), len(grid), tokens), np.nan)
     threads = torch.get_num_threads()
     rows = min(tokens, max(threads, BLOCK_BYTES // (8 * tokens * len(units))))
     keys = np.empty((len(units), rows, tokens), np.int64)
@@ -101,7 +99,7 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int], spearma
                     np.matmul(unit[begin:end], unit.T, out=block[: end - begin])
             cuts = np.linspace(begin, end, threads + 1).round().astype(int)
             list(pool.map(compare, [begin] * threads, cuts[:-1], cuts[1:]))
-    return Neighbourhoods(pairs, grid, overlap, ours, authors)
+    return Neighbourhoods(grid, overlap, ours, authors)
 
 
 def neighbours(embeddings: Matrix, k: int) -> npt.NDArray[np.int64]:

@@ -15,9 +15,9 @@ over levels. Where |ε| is above ``_SMALL`` (the likeliest token holds much of t
 over the tokens kept. The series' error is below ``_SMALL**(_TERMS + 1)``, 2e-13.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numba
@@ -62,23 +62,38 @@ def nuclei(p: Floats) -> Nuclei:
     """
     p = np.ascontiguousarray(p, np.float64)
     members, tokens, vocabulary = p.shape
-    grid = np.array(TOP_P)
-    depth = min(DEPTH, vocabulary)
-    level = np.empty((len(VARIANTS), members, tokens, vocabulary), np.uint8)
-    mass = np.empty((len(VARIANTS), members, tokens, len(grid)))
+    level = np.empty((len(VARIANTS), *p.shape), np.uint8)
+    mass = np.empty((len(VARIANTS), members, tokens, len(TOP_P)))
     size = np.empty(mass.shape, np.int32)
-    first = np.empty((members, tokens, depth), np.int32)
+    first = np.empty((members, tokens, min(DEPTH, vocabulary)), np.int32)
 
     def work(part: slice) -> None:
         for member in range(members):
-            ordered = np.sort(p[member, part], axis=-1)
-            _levels(
-                p[member, part], ordered, grid, level[:, member, part], mass[:, member, part],
-                size[:, member, part], first[member, part],
-            )  # fmt: skip
+            order = np.argsort(-p[member, part], axis=-1, kind="stable")
+            first[member, part] = order[:, : first.shape[-1]]
+            total = np.take_along_axis(p[member, part], order, -1).cumsum(-1)
+            for variant, kept in enumerate(_kept(total)):
+                size[variant, member, part] = kept
+                held = np.take_along_axis(total, kept - 1, -1)
+                mass[variant, member, part] = np.where(np.array(TOP_P) < 1, held, 1.0)
+                levels = (np.arange(vocabulary) >= kept[..., None]).sum(1, dtype=np.uint8)
+                np.put_along_axis(level[variant, member, part], order, levels, -1)
 
     _threads(work, tokens)
     return Nuclei(p, level, mass, size, first)
+
+
+def _kept(total: Floats) -> Iterator[NDArray[np.int64]]:
+    """How many of the likeliest tokens each of ``VARIANTS`` keeps at every top-p, shape (tokens, top_p) each.
+
+    Args:
+        total: probability of the likeliest tokens added up, shape (tokens, vocabulary).
+    """
+    vocabulary = total.shape[-1]
+    for crosses in (np.less, np.less_equal):
+        below = np.stack([crosses(total, mass).sum(-1) for mass in TOP_P], axis=-1)
+        kept = below + 1 if crosses is np.less else np.maximum(below, 1)  # never empty
+        yield np.where(np.array(TOP_P) < 1, np.minimum(kept, vocabulary), vocabulary)
 
 
 def js_distances(own: Nuclei, other: Nuclei) -> Floats:
@@ -115,9 +130,13 @@ def shared_ranks(first: NDArray[np.int32], vocabulary: int) -> NDArray[np.int32]
         Shape (tokens, depth, pairs).
     """
     members, tokens, depth = first.shape
-    out = np.zeros((tokens, depth, members * (members - 1) // 2), np.int32)
-    _shared(first, vocabulary, out)
-    return out
+    rank = np.full((members, tokens, vocabulary), depth, np.int32)
+    np.put_along_axis(rank, first, np.arange(depth, dtype=np.int32), -1)
+    out = np.zeros((tokens, depth + 1, members * (members - 1) // 2), np.int32)
+    for pair, (i, j) in enumerate(combinations(range(members), 2)):
+        worse = np.maximum(np.arange(depth), np.take_along_axis(rank[j], first[i], -1))
+        np.add.at(out[..., pair], (np.arange(tokens)[:, None], worse), 1)  # a token that only one has: at the end
+    return out.cumsum(1, dtype=np.int32)[:, :-1]
 
 
 def _threads(work: Callable[[slice], None], count: int) -> None:
@@ -126,93 +145,6 @@ def _threads(work: Callable[[slice], None], count: int) -> None:
     edges = np.linspace(0, count, workers + 1).astype(int)
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(work, [slice(a, b) for a, b in pairwise(edges)]))
-
-
-@numba.njit(cache=True, nogil=True)
-def _levels(
-    p: Floats, ordered: Floats, grid: Floats, level: NDArray[np.uint8], mass: Floats, size: NDArray[np.int32],
-    first: NDArray[np.int32],
-) -> None:  # pragma: no cover - compiled  # fmt: skip
-    tokens, vocabulary = p.shape
-    steps, depth = len(grid), first.shape[1]
-    least = np.empty(steps)
-    allowed, crossing = np.empty(steps, np.int64), np.empty(steps, np.int64)
-    for t in range(tokens):
-        row, down = p[t], ordered[t]
-        size[0, t, :] = vocabulary
-        size[1, t, :] = vocabulary
-        total, s, a = 0.0, 0, 0
-        for rank in range(vocabulary):
-            before = total
-            total += down[vocabulary - 1 - rank]
-            while s < steps and grid[s] < 1 and total >= grid[s]:
-                size[0, t, s], mass[0, t, s] = rank + 1, total
-                s += 1
-            while a < steps and grid[a] < 1 and total > grid[a]:
-                size[1, t, a], mass[1, t, a] = max(rank, 1), before if rank else total  # never empty
-                a += 1
-            if (s == steps or grid[s] >= 1) and (a == steps or grid[a] >= 1):
-                break
-        for k in range(steps):
-            if grid[k] >= 1:
-                mass[0, t, k] = mass[1, t, k] = 1.0
-            else:  # rounding can leave the sum of all below the last shares
-                if k >= s:
-                    mass[0, t, k] = total
-                if k >= a:
-                    mass[1, t, k] = total
-        for k in range(steps):
-            count = size[0, t, k]
-            least[k], allowed[k], crossing[k] = down[vocabulary - count], count, -1
-            if grid[k] < 1:  # how many tokens of exactly the least probability are kept
-                same = 0
-                while same < count and down[vocabulary - count + same] == least[k]:
-                    same += 1
-                allowed[k] = same
-        for v in range(vocabulary):
-            found = steps - 1
-            for k in range(steps - 2, -1, -1):
-                if row[v] < least[k]:
-                    break
-                if row[v] == least[k]:
-                    if allowed[k] == 0:
-                        break
-                    allowed[k] -= 1
-                    crossing[k] = v
-                found = k
-            level[0, t, v] = level[1, t, v] = found
-        for k in range(steps - 1):  # the authors keep the token that crosses only from where it crosses no more
-            if size[1, t, k] < size[0, t, k]:
-                later = k
-                while size[1, t, later] < size[0, t, k]:
-                    later += 1
-                level[1, t, crossing[k]] = later
-        _likeliest(row, down, depth, first[t])
-
-
-@numba.njit(cache=True, nogil=True)
-def _likeliest(
-    row: Floats, down: Floats, depth: int, first: NDArray[np.int32]
-) -> None:  # pragma: no cover - compiled
-    vocabulary = len(row)
-    border = down[vocabulary - depth]
-    ties = 0
-    while ties < depth and down[vocabulary - depth + ties] == border:
-        ties += 1
-    count = 0
-    for v in range(vocabulary):
-        if row[v] < border:
-            continue
-        if row[v] == border:
-            if ties == 0:
-                continue
-            ties -= 1
-        place = count  # by insertion: after all that are as likely or likelier
-        while place > 0 and row[first[place - 1]] < row[v]:
-            first[place] = first[place - 1]
-            place -= 1
-        first[place] = v
-        count += 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -299,26 +231,3 @@ def _truncated(
                 if x > 0:
                     last += (a * one[v] + b * two[v]) * np.log(1 + epsilon * two[v] / x)
     return (alone * np.log(2.0) + a * sums[0] + b * sums[1] + b * np.log(b / a) * of_q - last) / 2
-
-
-@numba.njit(cache=True, nogil=True)
-def _shared(first: NDArray[np.int32], vocabulary: int, out: NDArray[np.int32]) -> None:  # pragma: no cover
-    members, tokens, depth = first.shape
-    rank = np.full((members, vocabulary), depth, np.int32)
-    for t in range(tokens):
-        for member in range(members):
-            for d in range(depth):
-                rank[member, first[member, t, d]] = d
-        pair = 0
-        for i in range(members):
-            for j in range(i + 1, members):
-                for d in range(depth):
-                    other = rank[j, first[i, t, d]]
-                    if other < depth:
-                        out[t, max(d, other), pair] += 1
-                for d in range(1, depth):
-                    out[t, d, pair] += out[t, d - 1, pair]
-                pair += 1
-        for member in range(members):
-            for d in range(depth):
-                rank[member, first[member, t, d]] = depth

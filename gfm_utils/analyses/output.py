@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,13 @@ from gfm_utils import tables
 from gfm_utils.analyses.controls import states_of
 from gfm_utils.analyses.counting import Counting, counting_levels
 from gfm_utils.analyses.distributions import LOG2, entropy, kl_uniform_authors
-from gfm_utils.analyses.reliability import reliability
 from gfm_utils.analyses.rows import Row, member_rows, sequence_row
 from gfm_utils.ensembles import Ensemble, predictions
 from gfm_utils.profiles import Profile
 
 Floats = npt.NDArray[np.float32]
+#: Bins of equal numbers of tokens; bins of equal width would hold nearly all tokens of DNA in the first one.
+BINS = 15
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def output_distributions(
     ``output_entropy`` and ``nll`` (bits/token and bits/base or bits/character), ``kl_from_uniform``
     (KL(p || uniform) = log2 V - H(p)) and ``kl_uniform_authors`` (KL(uniform || p)), both in bits/token,
     ``accuracy`` (share), ``expected_calibration_error`` and ``expected_calibration_error_chance`` (that of a
-    calibrated model; see :mod:`gfm_utils.analyses.reliability`), and ``rank_probability`` (axis ``rank``).
+    calibrated model; see ``reliability``), and ``rank_probability`` (axis ``rank``).
     ``context_gain`` is ``unigram_nll`` minus nll, per token and per symbol; on the axis ``against`` it is the gain
     over n-gram models that see the ``left`` side or ``both``.
     The means of ``output_entropy``, ``nll``, ``context_gain`` and ``accuracy`` come again with an interval over
@@ -157,6 +159,51 @@ def output_rows(base: Row, seeds: Sequence[int], moments: OutputMoments, countin
 def _by_window(values: npt.NDArray, counting: Counting) -> npt.NDArray[np.float64]:
     """Means over members, shape (windows, m), of (members, tokens)."""
     return values.mean(0, dtype=np.float64).reshape(counting.lengths.shape)
+
+
+class Reliability(NamedTuple):
+    """What the bins say.
+
+    Attributes:
+        confidence: mean probability of the likeliest token in each bin, shape (bins,).
+        accuracy: share of hits in each bin, shape (bins,).
+        tokens: in each bin, shape (bins,).
+        error: expected calibration error, Σ_b n_b / n |accuracy_b - confidence_b|.
+        chance: its expectation if every token were a hit with the probability that the model gives.
+    """
+
+    confidence: npt.NDArray[np.float64]
+    accuracy: npt.NDArray[np.float64]
+    tokens: npt.NDArray[np.int64]
+    error: float
+    chance: float
+
+
+def reliability(confidence: npt.ArrayLike, hit: npt.ArrayLike, bins: int = BINS) -> Reliability:
+    """Reliability diagram and expected calibration error over bins that hold equally many tokens.
+
+    Sources: Naeini, Cooper and Hauskrecht, AAAI 2015; equal-mass bins as in Nguyen and O'Connor, EMNLP 2015. The
+    error of a finite sample is above 0 even for a calibrated model; ``chance`` says by how much, with the
+    binomial noise of a bin taken as normal, E|N(0, s²)| = s sqrt(2 / pi).
+
+    Args:
+        confidence: probability of the likeliest token, shape (tokens,).
+        hit: whether it was the true one, shape (tokens,).
+        bins: at most so many; fewer when there are fewer tokens.
+    """
+    sure, right = np.asarray(confidence, np.float64), np.asarray(hit, np.float64)
+    order = np.argsort(sure, kind="stable")
+    edges = np.linspace(0, len(sure), min(bins, len(sure)) + 1).round().astype(np.int64)
+    sizes = np.diff(edges)
+
+    def mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.add.reduceat(values[order], edges[:-1]) / sizes
+
+    said, was = mean(sure), mean(right)
+    share = sizes / len(sure)
+    noise = np.sqrt(mean(sure * (1 - sure)) / sizes)
+    error = float(share @ np.abs(was - said))
+    return Reliability(said, was, sizes, error, float(share @ noise) * float(np.sqrt(2 / np.pi)))
 
 
 def _calibration_rows(base: Row, seeds: Sequence[int], moments: OutputMoments) -> Iterator[Row]:

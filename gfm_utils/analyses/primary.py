@@ -1,7 +1,6 @@
 """The primary measures of an ensemble, read as cheaply as they can be: no nulls, no untrained members."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,12 @@ import torch
 
 from gfm_utils.analyses.counting import frequency_level
 from gfm_utils.analyses.disagreement import disagreement_rows, disagreement_sums
-from gfm_utils.analyses.fisher import squared_gradients
-from gfm_utils.analyses.fisher.measuring import EMPIRICAL, each, group_rows, masked_tokens, means
+from gfm_utils.analyses.fisher.measuring import EMPIRICAL, each, group_rows, masked_tokens
 from gfm_utils.analyses.neighbours import chance_corrected, compare_neighbours, topk_overlap_chance
 from gfm_utils.analyses.output import output_moments, output_rows
 from gfm_utils.analyses.rows import Row, pair_matrix, pair_rows
 from gfm_utils.analyses.static import BAND_K, compared_tokens, input_embeddings
-from gfm_utils.ensembles import Ensemble, device, masked_windows, predictions_of
+from gfm_utils.ensembles import Ensemble, masked_windows, predictions_of
 from gfm_utils.profiles import Profile
 
 Chosen = npt.NDArray[np.bool_]
@@ -90,7 +88,7 @@ def neighbour_rows(ensemble: Ensemble, models: Sequence[Any], types: Chosen | No
     yield from pair_rows(named, ensemble.seeds, pair_matrix(shared), len(tokens))
 
 
-def fisher_rows(ensemble: Ensemble, models: Sequence[Any], profile: Profile, seed: int) -> list[Row]:
+def fisher_rows(ensemble: Ensemble, models: Sequence[Any], profile: Profile, seed: int) -> Iterator[Row]:
     """Traces and shares of ``fisher_information``, token by token, of trained members.
 
     Args:
@@ -100,11 +98,6 @@ def fisher_rows(ensemble: Ensemble, models: Sequence[Any], profile: Profile, see
         seed: of the masks.
     """
     examples = EMPIRICAL.read(masked_tokens(ensemble, profile.fisher_windows, profile.fisher_mask, seed))
-    squares = each(partial(squared_gradients, examples=examples), models)
+    traces = each(lambda model: EMPIRICAL.trace(model, examples), models)
     base: Row = {"condition": ensemble.condition, "state": "trained"}
-    return group_rows(base, ensemble.seeds, [means(one, examples, EMPIRICAL) for one in squares], examples.tokens)
-
-
-def trained_models(ensemble: Ensemble) -> list[Any]:
-    """The trained members' models."""
-    return [member.model("trained", device()) for member in ensemble.members]
+    return group_rows(base, ensemble.seeds, traces, examples.tokens)

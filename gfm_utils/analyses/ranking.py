@@ -1,4 +1,4 @@
-"""Agreement of rankings, from how many of their first d tokens two members share."""
+"""Agreement of rankings, from how many of their first d tokens two members share, and what chance gives."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,3 +41,28 @@ def expected_shared(counts: NDArray[np.int64]) -> Floats:
     among = counts.cumsum(axis=1) / counts[:, 0].sum(axis=-1)[:, None, None]
     expected: Floats = np.einsum("idv,jdv->ijd", among, among, optimize=True)
     return expected
+
+
+def matched_null(p: Floats, numbers: NDArray[np.int64], seed: int = 1) -> Floats:
+    """Distributions as certain as the given ones, whose ranking of the tokens is noise.
+
+    Each distribution keeps its probabilities, and with them its entropy, its rank-probability curve and the size
+    of every nucleus, but they go to tokens by a permutation drawn independently for every member and place: the
+    logits are noise with exactly the histogram that the model's logits have. Gaussian logits scaled to the same
+    entropy would match one number only, and would not fit peaked predictions.
+
+    Two members whose curve is no lower than this share no preference for any token. A curve below it may still
+    mean no more than token frequencies in common, which unrelated tokens show (``js_distance_mismatched``).
+
+    Args:
+        p: shape (members, tokens, vocabulary).
+        numbers: of the tokens in the whole, shape (tokens,): a token's permutations depend on its number alone.
+        seed: of the permutations.
+
+    Returns:
+        The same shape.
+    """
+    out = np.empty_like(p)
+    for place, number in enumerate(numbers.tolist()):
+        np.random.default_rng([seed, number]).permuted(p[:, place], axis=-1, out=out[:, place])
+    return out

@@ -1,6 +1,7 @@
 """Static embeddings (the input embedding matrix): do members place the same tokens near each other?"""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from gfm_utils.analyses.neighbours import (
     neighbours,
     topk_overlap_chance,
 )
-from gfm_utils.analyses.rows import Row, pair_rows
+from gfm_utils.analyses.rows import Row, pair_matrix, pair_rows
 from gfm_utils.ensembles import STATES, Ensemble
 from gfm_utils.tokens import SPECIAL
 
@@ -61,7 +62,7 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
         rows.append(symbols_per_token(ensemble.store))
         for state in STATES:
             base = {"condition": ensemble.condition, "state": state}
-            matrices = [input_embeddings(member.model(state)) for member in ensemble.members]
+            matrices = list(map(input_embeddings, ensemble.models(state)))
             rows += embedding_rows(base, ensemble.seeds, [matrix[seen] for matrix in matrices], bands)
             rows += all_row_rows(base, ensemble.seeds, matrices)
     return tables.table(rows)
@@ -86,7 +87,7 @@ def nearest_tokens(ensembles: Sequence[Ensemble], k: int = 8, tokens: int = 60) 
         counts = ensemble.store.counts("train")[seen]
         chosen = np.argsort(-counts, kind="stable")[:tokens]
         names = [ensemble.store.readable(int(token)) for token in seen]
-        matrices = [input_embeddings(member.model())[seen] for member in ensemble.members]
+        matrices = [input_embeddings(model)[seen] for model in ensemble.models()]
         near = np.stack([neighbours(matrix, k)[chosen] for matrix in matrices])  # (members, tokens, k)
         units = [matrix / np.linalg.norm(matrix, axis=1, keepdims=True) for matrix in matrices]
         for row, token in enumerate(chosen):
@@ -188,7 +189,7 @@ def _size_rows(base: Row, seeds: Sequence[int], found: Neighbourhoods) -> list[R
         chance = topk_overlap_chance(tokens, int(k))
         rows.append({**axis, "metric": "topk_overlap_chance", "unit": "share", "value": chance, "n": tokens})
         rows += _neighbour_rows(axis, seeds, found, at, np.arange(tokens), chance)
-        rows += _mean_rows(axis, "local_spearman_authors", seeds, found, found.spearman_authors[:, at])
+        rows += _mean_rows(axis, "local_spearman_authors", seeds, found.spearman_authors[:, at])
     return rows
 
 
@@ -197,33 +198,25 @@ def _neighbour_rows(
 ) -> list[Row]:
     """Overlap, corrected overlap and local Spearman of some tokens at one neighbourhood size."""
     overlap, spearman = found.overlap[:, at, places], found.spearman[:, at, places]
-    rows = _mean_rows(base, "topk_overlap", seeds, found, overlap)
-    rows += _mean_rows(base, "topk_overlap_corrected", seeds, found, chance_corrected(overlap, chance))
-    return rows + _mean_rows(base, "local_spearman", seeds, found, spearman)
+    rows = _mean_rows(base, "topk_overlap", seeds, overlap)
+    rows += _mean_rows(base, "topk_overlap_corrected", seeds, chance_corrected(overlap, chance))
+    return rows + _mean_rows(base, "local_spearman", seeds, spearman)
 
 
-def _mean_rows(base: Row, metric: str, seeds: Sequence[int], found: Neighbourhoods, values: Matrix) -> list[Row]:
+def _mean_rows(base: Row, metric: str, seeds: Sequence[int], values: Matrix) -> list[Row]:
     """Means over tokens of values of shape (pairs, tokens); none if some pair has no defined value."""
     defined = ~np.isnan(values)
     if not defined.any(axis=1).all():
         return []
-    matrix = np.zeros((len(seeds), len(seeds)))
     means = np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1)
-    for (i, j), mean in zip(found.pairs, means, strict=True):
-        matrix[i, j] = matrix[j, i] = mean
     unit = "correlation" if "spearman" in metric else "share"
-    return list(pair_rows({**base, "metric": metric, "unit": unit}, seeds, matrix, values.shape[1]))
+    return list(pair_rows({**base, "metric": metric, "unit": unit}, seeds, pair_matrix(means), values.shape[1]))
 
 
 def _alignment_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) -> list[Row]:
     """Procrustes and CKA of every two members."""
-    count = len(matrices)
-    disparity, cosine = np.zeros((count, count)), np.zeros((count, count))
-    for i in range(count):
-        for j in range(i):
-            fit = procrustes(matrices[i], matrices[j])
-            disparity[i, j] = disparity[j, i] = fit.disparity
-            cosine[i, j] = cosine[j, i] = fit.cosine
+    fits = [procrustes(second, first) for first, second in combinations(matrices, 2)]
+    disparity, cosine = map(pair_matrix, np.array(fits).T)
     linear, rbf = linear_cka(matrices), rbf_cka(matrices)
     rows: list[Row] = []
     for metric, unit, matrix in (

@@ -17,6 +17,7 @@ other strand, so every token is a stretch, and whole distributions can be compar
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,23 +27,13 @@ from numpy.typing import NDArray
 from gfm_utils import tables
 from gfm_utils.analyses.distributions import LOG2, js_divergence
 from gfm_utils.analyses.rows import Row, member_rows, pair_rows
-from gfm_utils.ensembles import (
-    STATES,
-    Ensemble,
-    State,
-    device,
-    masked_logits,
-    masked_windows,
-    windows_at_once,
-)
+from gfm_utils.ensembles import STATES, Ensemble, State, masked_windows, predictions_of
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL
 
 Ints = NDArray[np.int64]
 _MASK = SPECIAL.index("[MASK]")
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
-#: Sequences that a model reads at a time, at most.
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -154,59 +145,52 @@ def base_predictions(
         From the forward strand and from the other one, in bases of the forward strand, both of shape
         (members, 2 * stretches, 4): first bases, then last ones.
     """
-    letters = torch.stack(_letters(ensemble))
+    models = list(ensemble.models(state))
+    letters = torch.stack(_letters(ensemble)).to(models[0].device)
     ahead = [(s.window, s.forward[0], s.forward[1] - 1) for s in strands.stretches]
     back = [(s.window, s.reverse[0], s.reverse[1] - 1) for s in strands.stretches]
-    forward, reverse = [], []
-    for member in ensemble.members:
-        model = member.model(state, device())
-        forward.append(torch.cat(_marginals(model, strands.forward, ahead, letters).unbind(1)))
-        found = _marginals(model, strands.reverse, back, letters)
-        reverse.append(torch.cat(found.flip(1, 2).unbind(1)))  # the last base is first, and A <-> T, C <-> G
-    return torch.stack(forward).numpy(), torch.stack(reverse).numpy()
+    forward = _marginals(models, strands.forward, ahead, letters)
+    reverse = _marginals(models, strands.reverse, back, letters).flip(2, 3)  # last base first, A <-> T, C <-> G
+    return torch.cat(forward.unbind(2), dim=1).numpy(), torch.cat(reverse.unbind(2), dim=1).numpy()
 
 
-@torch.inference_mode()
 def _marginals(
-    model: object, sequences: list[Ints], stretches: list[tuple[int, int, int]], letters: torch.Tensor
+    models: Sequence[Any], sequences: list[Ints], stretches: list[tuple[int, int, int]], letters: torch.Tensor
 ) -> torch.Tensor:
-    """Distributions over A, C, G, T at both ends of stretches, computed where the model is.
+    """Distributions over A, C, G, T at both ends of stretches; only these leave the models' device.
 
     Args:
-        model: that predicts.
+        models: that predict.
         sequences: windows with ``[MASK]``, of any lengths.
         stretches: window, first and last place of each, in the order of windows.
         letters: which tokens have which letter at their first and at their last place, (2, vocabulary, 4).
 
     Returns:
-        The first letter at the first place and the last letter at the last place, on the CPU, (stretches, 2, 4).
+        The first letter at the first place and the last letter at the last place, (members, stretches, 2, 4).
     """
-    out = torch.zeros(len(stretches), 2, 4, dtype=torch.float64)
+    out = torch.zeros(len(models), len(stretches), 2, 4, dtype=torch.float64)
     numbers = np.array(stretches, dtype=np.int64).reshape(-1, 3)
     window, places = numbers[:, 0], numbers[:, 1:]
     counts = np.bincount(window, minlength=len(sequences))
     slots = np.arange(len(window)) - (np.cumsum(counts) - counts)[window]  # of stretches in their windows
-    lengths, letters = np.array([len(sequence) for sequence in sequences]), letters.to(device())
+    lengths = np.array([len(sequence) for sequence in sequences])
     for length in np.unique(lengths):
         same = np.flatnonzero(lengths == length)
-        step = _step(1, 2 * int(counts[same].max()), letters.shape[1])
-        for begin in range(0, len(same), step):
-            part = same[begin : begin + step]
-            here = np.flatnonzero(np.isin(window, part))
-            rows, columns = np.searchsorted(part, window[here]), slots[here]
-            ends = np.zeros((len(part), counts[part].max(), 2), dtype=np.int64)
-            ends[rows, columns] = places[here]
-            ids = torch.from_numpy(np.stack([sequences[number] for number in part]).astype(np.int64))
-            logits = masked_logits(model, ids.to(device()), torch.from_numpy(ends).flatten(1).to(device()))
-            logits[..., : len(SPECIAL)] = -torch.inf  # a base is asked for
-            p = logits.double().softmax(-1).unflatten(1, (-1, 2))
-            out[here] = torch.einsum("nsev,evl->nsel", p, letters).cpu()[rows, columns]
+        within = np.flatnonzero(np.isin(window, same))
+        rows, columns = np.searchsorted(same, window[within]), slots[within]
+        ends = np.zeros((len(same), counts[same].max(), 2), dtype=np.int64)
+        ends[rows, columns] = places[within]
+        shown, asked = np.stack([sequences[number] for number in same]), ends.reshape(len(same), -1)
+        batches = predictions_of(models, shown, asked, asked, letters.shape[1], to_cpu=False)
+        p = torch.cat([_of_letters(batch.log_p, letters).cpu() for batch in batches], dim=1)
+        out[:, within] = p[:, rows, columns]
     return out
 
 
-def _step(members: int, masked: int, vocabulary: int) -> int:
-    """Windows that are read at a time, their distributions within what predictions may hold."""
-    return min(_BATCH, windows_at_once(members, masked, vocabulary))
+def _of_letters(log_p: torch.Tensor, letters: torch.Tensor) -> torch.Tensor:
+    """Distributions over bases, (members, n, stretches, 2, 4); special tokens, which have none, do not count."""
+    p = torch.einsum("mnsev,evl->mnsel", log_p.exp().unflatten(2, (-1, 2)), letters)
+    return p / p.sum(-1, keepdim=True)
 
 
 def strand_disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
@@ -256,50 +240,23 @@ def _base_rows(base: Row, ensemble: Ensemble, strands: Strands, state: State) ->
 def _token_rows(
     base: Row, ensemble: Ensemble, renamed: Ints, state: State, profile: Profile, seed: int
 ) -> Iterator[Row]:
-    shown, positions, _, _ = masked_windows(
+    shown, positions, targets, _ = masked_windows(
         ensemble.store, "test", ensemble.spec.window, profile.test_windows, profile.test_mask, seed
     )
-    models = [member.model(state, device()) for member in ensemble.members]
-    flip, between = _token_distances(models, shown, positions, renamed)
-    n = positions.size
-    distance = {**base, "unit": "distance"}
-    yield from member_rows({**distance, "metric": "strand_token_js_distance"}, ensemble.seeds, flip / n, n)
-    yield from pair_rows({**distance, "metric": "member_token_js_distance"}, ensemble.seeds, between / n, n)
-
-
-@torch.inference_mode()
-def _token_distances(
-    models: Sequence[object], shown: Ints, positions: Ints, renamed: Ints
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distances summed over masked tokens, computed where the models are: no distribution leaves a GPU.
-
-    Args:
-        models: the members.
-        shown: windows with ``[MASK]``, shape (n, window).
-        positions: the masked places, shape (n, m).
-        renamed: id of each token's reverse complement, shape (vocabulary,).
-
-    Returns:
-        Between the strands of each member, (members,), and between members on the forward strand,
-        (members, members).
-    """
+    models = list(ensemble.models(state))
+    order = torch.from_numpy(renamed).to(models[0].device)
     sides = ((shown, positions), (renamed[shown[:, ::-1]], shown.shape[1] - 1 - positions))
-    inputs = [[torch.from_numpy(array.copy()).to(device()) for array in side] for side in sides]
-    order, step = torch.from_numpy(renamed).to(device()), _step(len(models), positions.shape[1], len(renamed))
-    flip = torch.zeros(len(models), dtype=torch.float64, device=device())
+    streams = (predictions_of(models, *side, targets, len(renamed), to_cpu=False) for side in sides)
+    flip = torch.zeros(len(models), dtype=torch.float64, device=order.device)
     between = flip.new_zeros(len(models), len(models))
-    for begin in range(0, len(shown), step):
-        part = slice(begin, begin + step)
-        forward, reverse = (
-            torch.stack([masked_logits(model, ids[part], places[part]) for model in models])
-            .double()
-            .softmax(-1)
-            .flatten(1, 2)
-            for ids, places in inputs
-        )
+    for strands in zip(*streams, strict=True):
+        forward, reverse = (batch.log_p.exp().flatten(1, 2) for batch in strands)
         flip += js_divergence(forward, reverse[..., order]).sqrt().sum(1)
         between += _between(forward)
-    return flip.cpu().numpy(), between.cpu().numpy()
+    n, seeds, distance = positions.size, ensemble.seeds, {**base, "unit": "distance"}
+    of_members, of_pairs = ((sums / n).cpu().numpy() for sums in (flip, between))
+    yield from member_rows({**distance, "metric": "strand_token_js_distance"}, seeds, of_members, n)
+    yield from pair_rows({**distance, "metric": "member_token_js_distance"}, seeds, of_pairs, n)
 
 
 def _between(p: torch.Tensor) -> torch.Tensor:

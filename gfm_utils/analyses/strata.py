@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gfm_utils.analyses.disagreement import TokenDisagreement
 
 Labels = NDArray[np.str_]
+#: Name of the band's axis -> label of each masked token, shape (tokens,).
+Bands = Mapping[str, Labels]
 #: Names of four bands that hold about equally many tokens.
 QUARTERS = ("1 (lowest)", "2", "3", "4 (highest)")
 
@@ -98,7 +100,7 @@ def share_by_token(flags: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDAr
     return share
 
 
-def stratum_rows(base: Row, each: "TokenDisagreement", bands: Mapping[str, Labels]) -> Iterator[Row]:
+def stratum_rows(base: Row, each: "TokenDisagreement", bands: Bands) -> Iterator[Row]:
     """Rows of every stratum: means over tokens and pairs, with intervals over members where pairs allow one.
 
     Args:
@@ -110,21 +112,13 @@ def stratum_rows(base: Row, each: "TokenDisagreement", bands: Mapping[str, Label
         for name in sorted(set(labels.tolist())):
             here = labels == name
             one = {**base, "axis": axis, "x": name}
-            null = each.js_null[here]
-            null = null[~np.isnan(null[:, 0])]
             for metric, unit, values in (
                 ("js_distance", "distance", each.js[here]),
-                ("js_distance_matched_null", "distance", null),
+                ("js_distance_matched_null", "distance", each.js_null[here & ~np.isnan(each.js_null[:, 0])]),
                 ("top1_agreement", "share", each.agree[here]),
             ):
                 if len(values):
                     mean = intervals.over_pairs(pair_matrix(values.mean(0, dtype=np.float64)))
                     yield {**one, "metric": metric, "unit": unit, **mean._asdict(), "n": len(values)}
-            mean_bits = float(each.information[here].mean(dtype=np.float64))
-            yield {
-                **one,
-                "metric": "mutual_information",
-                "unit": "bits/token",
-                "value": mean_bits,
-                "n": int(here.sum()),
-            }
+            bits = {"value": float(each.information[here].mean(dtype=np.float64)), "n": int(here.sum())}
+            yield {**one, "metric": "mutual_information", "unit": "bits/token", **bits}

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,6 +109,10 @@ class Ensemble:
     def seeds(self) -> list[int]:
         """The seeds of the members."""
         return [member.seed for member in self.members]
+
+    def models(self, state: State | int = "trained") -> Iterator[Any]:
+        """Every member's model in a state, or after a step, on the device; loaded when it is asked for."""
+        return (member.model(state, multiprocess.device()) for member in self.members)
 
 
 def plan_ensembles(

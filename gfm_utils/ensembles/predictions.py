@@ -10,7 +10,6 @@ import torch
 
 from gfm_utils.ensembles.batches import masked_windows
 from gfm_utils.ensembles.ensemble import Ensemble, State
-from gfm_utils.ensembles.multiprocess import device
 from gfm_utils.ensembles.presets import masked_logits
 
 Integers = npt.NDArray[np.int64]
@@ -46,10 +45,8 @@ def predictions(
         seed: of the masks.
     """
     spec = ensemble.spec
-    where = device()
     shown, positions, targets, _ = masked_windows(ensemble.store, "test", spec.window, windows, rate, seed)
-    models = [member.model(state, where) for member in ensemble.members]
-    return predictions_of(models, shown, positions, targets, spec.vocabulary)
+    return predictions_of(list(ensemble.models(state)), shown, positions, targets, spec.vocabulary)
 
 
 def windows_at_once(members: int, masked: int, vocabulary: int) -> int:
@@ -59,7 +56,12 @@ def windows_at_once(members: int, masked: int, vocabulary: int) -> int:
 
 @torch.inference_mode()
 def predictions_of(
-    models: Sequence[Any], shown: Integers, positions: Integers, targets: Integers, vocabulary: int
+    models: Sequence[Any],
+    shown: Integers,
+    positions: Integers,
+    targets: Integers,
+    vocabulary: int,
+    to_cpu: bool = True,
 ) -> Iterator[Predictions]:
     """Predictions of any masked language models at the masked positions of some windows.
 
@@ -69,6 +71,7 @@ def predictions_of(
         positions: places that they predict, shape (windows, m).
         targets: the true tokens there, shape (windows, m).
         vocabulary: tokens that there are; logits beyond them, by which some models are padded, are not read.
+        to_cpu: move the distributions to the CPU, or leave them where the models are.
     """
     where, step = models[0].device, windows_at_once(len(models), positions.shape[1], vocabulary)
     ids, places = (torch.from_numpy(array).to(where) for array in (shown, positions))
@@ -76,8 +79,8 @@ def predictions_of(
     for begin in range(0, len(shown), step):
         part = slice(begin, begin + step)
         logits = torch.stack([masked_logits(model, ids[part], places[part])[..., :vocabulary] for model in models])
-        log_p = logits.double().log_softmax(-1).cpu()
-        yield Predictions(log_p, torch.from_numpy(targets[part].astype(np.int64)))
+        log_p = logits.double().log_softmax(-1)
+        yield Predictions(log_p.cpu() if to_cpu else log_p, torch.from_numpy(targets[part].astype(np.int64)))
 
 
 def masked_test_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int = 42) -> Integers:

@@ -412,7 +412,7 @@ def test_an_analysis_that_fails_takes_no_other_with_it(letters, bases, tmp_path,
     def broken(*arguments):
         raise RuntimeError("no such thing\nat line 3")
 
-    monkeypatch.setattr(checkpoints, "layers_of", broken)
+    monkeypatch.setattr(checkpoints, "member_layer_rows", broken)
     found = analyse_models(paths, bases, **given)
     reason = "it does not work on models of this kind (RuntimeError: no such thing)"
     assert found.failed == {"contextual": reason}

@@ -21,7 +21,7 @@ from gfm_utils.analyses.confounds import (
     confound_effects,
 )
 from gfm_utils.analyses.experiments import EXPERIMENTS, ROLES, STANDARD, roles_of
-from gfm_utils.analyses.primary import fisher_rows, neighbour_rows, prediction_rows, trained_models
+from gfm_utils.analyses.primary import fisher_rows, neighbour_rows, prediction_rows
 from gfm_utils.analyses.rows import member_rows
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tables import table
@@ -126,7 +126,7 @@ def test_the_numbers_are_those_of_the_chapters(trained, smoke):
 
     ensemble = trained[0]
     assert set(roles_of([one.store for one in trained])) == {"text", "kmers"}
-    models, few = trained_models(ensemble), smoke.model_copy(update={"test_windows": 8})
+    models, few = list(ensemble.models()), smoke.model_copy(update={"test_windows": 8})
     whole = pd.concat([
         output_distributions([ensemble], few), disagreement([ensemble], few), static_embeddings([ensemble]),
         fisher_information([ensemble], few),

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gfm_utils.analyses.nucleus import nuclei, shared_ranks
-from gfm_utils.analyses.nulls import matched_null
-from gfm_utils.analyses.ranking import expected_shared, rank_biased_overlap
+from gfm_utils.analyses.ranking import expected_shared, matched_null, rank_biased_overlap
 
 RANKINGS = st.permutations(range(8))
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gfm_utils.analyses.reliability import BINS, reliability
+from gfm_utils.analyses.output import BINS, reliability
 
 
 def test_error_against_a_plain_loop():

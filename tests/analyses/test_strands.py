@@ -122,7 +122,7 @@ def test_a_model_that_sees_no_strand_is_at_distance_zero(dna, smoke, monkeypatch
         )
 
     for logits, zero in ((symmetric, True), (skewed, False)):
-        monkeypatch.setattr("gfm_utils.analyses.strands.masked_logits", logits)
+        monkeypatch.setattr(importlib.import_module("gfm_utils.ensembles.predictions"), "masked_logits", logits)
         table = strand_disagreement([ensemble], smoke)
         for metric in ("strand_js_distance", "strand_token_js_distance"):
             value = value_of(table, ensemble.condition, metric, state="trained")["value"]
@@ -142,7 +142,7 @@ def test_no_distribution_leaves_the_device_and_batches_are_bounded(dna, smoke, m
     for way in ("cpu", "numpy"):
         plain = getattr(torch.Tensor, way)
         monkeypatch.setattr(torch.Tensor, way, lambda x, plain=plain: copied.append(tuple(x.shape)) or plain(x))
-    monkeypatch.setattr(strands, "masked_logits", lambda *given: held.append(found := logits(*given)) or found)
+    monkeypatch.setattr(stream, "masked_logits", lambda *given: held.append(found := logits(*given)) or found)
     monkeypatch.setattr(strands, "js_divergence", lambda p, q: compared.append(p.numel()) or divergence(p, q))
     parts = strand_disagreement([ensemble], smoke)
     assert (members, members) in copied and not any(vocabulary in shape for shape in copied)

@@ -6,11 +6,10 @@ from gfm_utils.analyses.fisher.information import (
     fisher_information,
     fisher_rescaling,
 )
-from gfm_utils.analyses.fisher.kinds import Kind, paper_fisher, squared_gradients
+from gfm_utils.analyses.fisher.kinds import paper_fisher, squared_gradients
 from gfm_utils.analyses.fisher.perturbing import fisher_jolts
 
 __all__ = [
-    "Kind",
     "MaskedTokens",
     "fisher_flow",
     "fisher_information",

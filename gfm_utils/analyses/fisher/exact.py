@@ -20,11 +20,24 @@ from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import BIAS, CROSS, DECODER, MASK, VISIBLE, groups_of
 from gfm_utils.analyses.fisher.layers import LAYERS, Block, Layer, Lookup, blocks_of_product, product_squares
 from gfm_utils.ensembles import masked_features
+from gfm_utils.errors import GfmError
 
 #: What an example is: a masked token, or a window with the mean loss of its masked tokens.
 Per = Literal["token", "sequence"]
 #: Group -> number of each example.
 Sums = dict[str, torch.Tensor]
+
+
+def check(model: Any) -> None:
+    """Refuse a model that is not in evaluation mode or not in single or double precision.
+
+    Raises:
+        GfmError: it is neither.
+    """
+    precisions = {value.dtype for value in model.parameters()}
+    if model.training or not precisions <= {torch.float32, torch.float64}:
+        what = "in training mode" if model.training else f"in {', '.join(sorted(map(str, precisions)))}"
+        raise GfmError(f"squared gradients need a model in evaluation mode in float32 or float64, not {what}")
 
 
 def has_hooks(model: Any) -> bool:
@@ -77,18 +90,18 @@ def recorded(model: Any, examples: MaskedTokens, reused: bool) -> Iterator[Pass]
     inner = set(model.base_model.modules())
     run = Pass()
 
-    def record(module: nn.Module, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> torch.Tensor | None:
-        given_here, made = given[0], out
+    def record(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        of_batch = inputs[0]
         if isinstance(module, nn.Embedding):  # ids may stand for the whole batch, and outputs begin the graph
-            given_here = given_here.expand(len(examples), -1)
-            made = out.expand(len(examples), -1, -1).requires_grad_(True)
+            of_batch = of_batch.expand(len(examples), -1)
+            output = output.expand(len(examples), -1, -1).requires_grad_(True)
         if module is embedding:
             run.table = len(run.layers)
-        run.layers.append(LAYERS[type(module)](module, given_here, reused))
+        run.layers.append(LAYERS[type(module)](module, of_batch, reused))
         run.groups.append(by_name[names[id(module.weight)]])
         run.inside.append(module in inner)
-        run.outputs.append(made)
-        return made
+        run.outputs.append(output)
+        return output
 
     handles = []
     try:
@@ -98,9 +111,7 @@ def recorded(model: Any, examples: MaskedTokens, reused: bool) -> Iterator[Pass]
         for value in model.parameters():
             value.requires_grad_(False)
         with torch.enable_grad():
-            run.features = masked_features(
-                model, examples.ids, examples.positions.clamp(min=0), examples.attention
-            )
+            run.features = masked_features(model, examples.ids, examples.positions)
         seen = {id(value) for layer in run.layers for value in _own(layer.module)}
         assert len(seen) == sum(len(_own(layer.module)) for layer in run.layers)
         missing = {name for name, value in model.named_parameters() if id(value) not in seen}
@@ -163,11 +174,9 @@ def decoder_of(model: Any, run: Pass, examples: MaskedTokens, per: Per) -> Decod
     weight = module.weight.detach()
     bias = None if module.bias is None else module.bias.detach()
     errors = nn.functional.linear(features, weight, bias).softmax(-1)
-    share = examples.there.to(errors.dtype)
+    errors.scatter_add_(2, examples.targets[..., None], -torch.ones_like(errors[..., :1]))
     if per == "sequence":
-        share = share / share.sum(1, keepdim=True)
-    errors.scatter_add_(2, examples.targets.clamp(min=0)[..., None], -torch.ones_like(errors[..., :1]))
-    errors *= share[..., None]
+        errors *= 1 / errors.shape[1]
     tied = module.weight is table.module.weight
     return Decoder(weight, bias, table if tied and isinstance(table, Lookup) else None, features, errors)
 
@@ -200,16 +209,16 @@ def backward(model: Any, run: Pass, examples: MaskedTokens, per: Per) -> Iterato
         if place is not None:
             begin, decoder = torch.zeros_like(of_features), whole.slot(place)
             begin[:, place] = of_features[:, place]
-        found = torch.autograd.grad(run.features, run.outputs, begin, retain_graph=place != places[-1])
+        gradients = torch.autograd.grad(run.features, run.outputs, begin, retain_graph=place != places[-1])
         parts = []
-        for number, (layer, group, gradient) in enumerate(zip(run.layers, run.groups, found, strict=True)):
+        for number, (layer, group, gradient) in enumerate(zip(run.layers, run.groups, gradients, strict=True)):
             if place is not None and not run.inside[number]:  # the head sees each token by itself
                 parts.append((group, layer.at(place), gradient[:, place : place + 1]))
             elif number != run.table:
                 parts.append((group, layer, gradient))
         lookup = run.layers[run.table]
         assert isinstance(lookup, Lookup)
-        yield Returned(place, decoder, parts, lookup, found[run.table])
+        yield Returned(place, decoder, parts, lookup, gradients[run.table])
 
 
 def sums_of_squares(model: Any, examples: MaskedTokens, per: Per) -> Sums:
@@ -219,7 +228,7 @@ def sums_of_squares(model: Any, examples: MaskedTokens, per: Per) -> Sums:
         for back in backward(model, run, examples, per):
             for group, layer, gradient in back.parts:
                 add(total, examples, per, back.place, group, layer.squares(gradient))
-            rows, masked = layers.squares(back.lookup.sums(back.embedded)), back.lookup.row == row_of(examples)
+            rows, masked = layers.squares(back.lookup.sums(back.embedded)), back.lookup.row == examples.mask_id
             add(total, examples, per, back.place, VISIBLE, back.lookup.per_example(rows * ~masked))
             add(total, examples, per, back.place, MASK, back.lookup.per_example(rows * masked))
             for group, values in back.decoder.squares(back.embedded):
@@ -235,8 +244,3 @@ def add(
         shape = (len(examples),) if per == "sequence" else tuple(examples.positions.shape)
         total[group] = values.new_zeros(shape, dtype=torch.float64)
     (total[group] if place is None else total[group][:, place]).add_(values)
-
-
-def row_of(examples: MaskedTokens) -> int:
-    """The row of ``[MASK]`` in the embedding; -1 if there is none."""
-    return -1 if examples.mask_id is None else examples.mask_id

@@ -7,42 +7,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gfm_utils.analyses.fisher import exact, fallback, layers
-from gfm_utils.analyses.fisher.exact import Per, Returned, Sums, add, backward, recorded, row_of
+from gfm_utils.analyses.fisher import layers
+from gfm_utils.analyses.fisher.exact import Per, Returned, Sums, add, backward, check, has_hooks, recorded
 from gfm_utils.analyses.fisher.examples import MaskedTokens
+from gfm_utils.analyses.fisher.fallback import gradient
 from gfm_utils.analyses.fisher.groups import BIAS, CROSS, MASK, TOKENS, VISIBLE, groups_of
-from gfm_utils.analyses.fisher.kinds import Arrays, batch_size, check
 from gfm_utils.analyses.fisher.layers import Block
-from gfm_utils.analyses.fisher.memory import values_at_once
 
 
-def scaled_squares(model: Any, examples: MaskedTokens, per: Per = "token") -> Arrays:
-    """Σ θ² g(θ)² of each example by group of parameters.
-
-    A rescaling that leaves the function as it was, θ -> cθ here and its inverse there, divides g by c and so
-    leaves θg as it was: unlike the plain squares these do not depend on how the function is written down.
-
-    Args:
-        model: as for ``squared_gradients``.
-        examples: masked windows.
-        per: what an example is.
-
-    Returns:
-        As ``squared_gradients`` of the empirical kind.
-
-    Raises:
-        GfmError: the model is in training mode or has another precision.
-    """
-    check(model)
-    way = _scaled_by_layers if exact.has_hooks(model) else _scaled_whole
-    # the gradients of one matrix of all windows of a batch are held together
-    held = values_at_once(layers.BUDGET, model.device)
-    size = max(1, min(batch_size(model, examples), held // (model.config.vocab_size * 64)))
-    parts = [way(model, batch, per) for batch in examples.batches(size)]
-    return {group: torch.cat([part[group] for part in parts]).cpu().numpy() for group in parts[0]}
-
-
-def _scaled_by_layers(model: Any, examples: MaskedTokens, per: Per) -> Sums:
+def scaled_sums(model: Any, examples: MaskedTokens, per: Per) -> Sums:
+    """As ``sums_of_squares`` of :mod:`.exact`, of gradients that are multiplied by their parameters."""
     total: Sums = {}
     with recorded(model, examples, reused=False) as run, torch.no_grad():
         for back in backward(model, run, examples, per):
@@ -56,7 +30,7 @@ def _scaled_by_layers(model: Any, examples: MaskedTokens, per: Per) -> Sums:
             for begin, (values, incoming), outgoing in _table_blocks(back):
                 moved = incoming * values
                 of_rows = torch.linalg.vecdot(moved, moved)
-                masked = row_of(examples) - begin
+                masked = examples.mask_id - begin
                 of_mask = of_rows[:, masked] if 0 <= masked < of_rows.shape[1] else of_rows.new_zeros(len(of_rows))
                 put(MASK, of_mask)
                 put(VISIBLE, of_rows.sum(1) - of_mask)
@@ -64,17 +38,6 @@ def _scaled_by_layers(model: Any, examples: MaskedTokens, per: Per) -> Sums:
                     put(CROSS, 2 * torch.linalg.vecdot(moved.flatten(1), (outgoing * values).flatten(1)))
             for group, block in back.decoder.blocks():
                 put(group, layers.squares(block.gradients * block.values))
-    return total
-
-
-def _scaled_whole(model: Any, examples: MaskedTokens, per: Per) -> Sums:
-    there, total = examples.there, {}
-    taken = examples.apart() if per == "token" else examples
-    for group, found in fallback.group_sums(model, taken, fallback.gradients(model, taken), scaled=True).items():
-        total[group] = found
-        if per == "token":
-            total[group] = found.new_zeros(there.shape)
-            total[group][there] = found
     return total
 
 
@@ -108,16 +71,15 @@ def gram_matrices(model: Any, examples: MaskedTokens) -> dict[str, npt.NDArray[n
         flat = gradients.flatten(1)
         total[group] = total.get(group, 0) + (flat @ flat.mT).double()
 
-    if not exact.has_hooks(model):
-        groups, found = groups_of(model), fallback.gradients(model, examples)
-        through = found.pop(fallback.OUTPUT_PATH, None)
-        for name, value in found.items():
-            put(groups[name], value if groups[name] != TOKENS or through is None else value + through)
+    if not has_hooks(model):
+        rows = [gradient(model, one) for one in examples.batches(1)]
+        for name, group in groups_of(model).items():
+            put(group, torch.stack([row[name] for row in rows]))
         return {group: value.cpu().numpy() for group, value in total.items()}
     with recorded(model, examples, reused=False) as run, torch.no_grad():
         (back,) = backward(model, run, examples, "sequence")
-        for group, layer, gradient in back.parts:
-            for block in layer.blocks(gradient):
+        for group, layer, of_output in back.parts:
+            for block in layer.blocks(of_output):
                 put(group, block.gradients)
         for _, block, outgoing in _table_blocks(back):
             put(TOKENS, block.gradients if outgoing is None else block.gradients + outgoing)

@@ -30,7 +30,7 @@ from gfm_utils.analyses.fisher.measuring import (
 )
 from gfm_utils.analyses.fisher.rescaling import can_rescale, rescaled
 from gfm_utils.analyses.rows import Row, member_rows
-from gfm_utils.ensembles import STATES, Ensemble, State, device
+from gfm_utils.ensembles import STATES, Ensemble, State
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import Condition
 
@@ -126,7 +126,7 @@ def fisher_flow(
         shown = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
         steps = sorted(set.intersection(*(set(member.checkpoints) for member in ensemble.members)))
         for step in steps:
-            models = [member.model(step, device()) for member in ensemble.members]
+            models = list(ensemble.models(step))
             for state in states:
                 examples = random_context(shown, seed) if state == "random_context" else shown
                 base = _base(ensemble, state)
@@ -171,7 +171,7 @@ def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
     rows: list[Row] = []
     for ensemble in ensembles:
         examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
-        models = [member.model("trained", device()) for member in ensemble.members]
+        models = list(ensemble.models())
         if not can_rescale(models[0]):
             continue
         for state, factor in (("trained", 1.0), ("rescaled", FACTOR)):
@@ -182,23 +182,18 @@ def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
     return tables.table(rows)
 
 
-def _means(model: Any, examples: MaskedTokens, measure: Measure) -> dict[str, float]:
-    """Traces of one model."""
-    return means(measure.of(model, examples), examples, measure)
-
-
 def _traces(models: Sequence[Any], read: MaskedTokens, measure: Measure) -> list[dict[str, float]]:
     """Traces of models, of the tokens that the measure takes."""
-    return each(partial(_means, examples=read, measure=measure), models)
+    return each(lambda model: measure.trace(model, read), models)
 
 
 def _trace_rows(
     ensemble: Ensemble, base: Row, models: Sequence[Any], examples: MaskedTokens, measure: Measure
-) -> list[Row]:
+) -> Iterator[Row]:
     """Traces and shares of the members of an ensemble."""
     read = measure.read(examples)
-    found = _traces(models, read, measure)
-    return group_rows(base, ensemble.seeds, found, len(read) if measure in OF_WINDOWS else read.tokens, measure)
+    count = len(read) if measure.of_windows else read.tokens
+    return group_rows(base, ensemble.seeds, _traces(models, read, measure), count, measure)
 
 
 def _state_rows(
@@ -206,9 +201,9 @@ def _state_rows(
 ) -> Iterator[Row]:
     """Rows of all members in one state; ``base`` says what the table calls it."""
     read = EMPIRICAL.read(examples)
-    models = [member.model(state, device()) for member in ensemble.members]
+    models = list(ensemble.models(state))
     empirical = each(partial(squared_gradients, examples=read), models)
-    yield from group_rows(base, ensemble.seeds, [means(one, read, EMPIRICAL) for one in empirical], read.tokens)
+    yield from group_rows(base, ensemble.seeds, list(map(means, empirical)), read.tokens)
     yield from sequence_rows(base, empirical)
     for measure in further:
         yield from _trace_rows(ensemble, base, models, examples, measure)

@@ -8,6 +8,7 @@ and a lookup's are the g's summed over the positions that read the same row.
 """
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import NamedTuple, Self
 
@@ -15,10 +16,26 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gfm_utils.analyses.fisher.memory import values_at_once
-
 #: Values of a gradient that are held at once on a CPU where gradients of examples have to be formed.
 BUDGET = 2**25
+#: Bytes of a GPU's free memory for each value: up to five copies in float32, and some room.
+BYTES = 32
+#: Values beyond which more at once make no GPU faster; with fewer the free memory decides.
+LARGEST = 2**30
+
+
+def values_at_once(on_cpu: int, where: torch.device) -> int:
+    """Values of a batch, or of gradients that are formed, to be held at once on a device.
+
+    Args:
+        on_cpu: how many on a CPU, and on any other device at least.
+        where: the device; what PyTorch keeps of a GPU's memory without using it counts as free.
+    """
+    if where.type != "cuda":
+        return on_cpu
+    free, _ = torch.cuda.mem_get_info(where)
+    free += torch.cuda.memory_reserved(where) - torch.cuda.memory_allocated(where)
+    return max(on_cpu, min(LARGEST, free // BYTES))
 
 
 class Block(NamedTuple):
@@ -70,7 +87,7 @@ def blocks_of_product(weight: torch.Tensor, inputs: torch.Tensor, gradients: tor
         yield Block(weight[part], gradients[..., part].mT @ inputs)
 
 
-class Layer:
+class Layer(ABC):
     """A module with parameters that was called once, on tensors of shape (n, t, ...).
 
     Args:
@@ -90,11 +107,22 @@ class Layer:
 
     def squares(self, gradients: torch.Tensor) -> torch.Tensor:
         """Sum of squared gradients of all its parameters, shape (n,); of the output gradients (n, t, o)."""
-        raise NotImplementedError
+        of_weight = self.weight_squares(gradients)
+        return of_weight if getattr(self.module, "bias", None) is None else of_weight + squares(gradients.sum(1))
 
     def blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
         """The gradients themselves."""
-        raise NotImplementedError
+        yield from self.weight_blocks(gradients)
+        if getattr(self.module, "bias", None) is not None:
+            yield Block(self.module.bias, gradients.sum(1))
+
+    @abstractmethod
+    def weight_squares(self, gradients: torch.Tensor) -> torch.Tensor:
+        """Sum of squared gradients of the matrix or the weights, shape (n,)."""
+
+    @abstractmethod
+    def weight_blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
+        """The gradients of the matrix or the weights."""
 
 
 class Linear(Layer):
@@ -107,19 +135,15 @@ class Linear(Layer):
         few = 1 < self.inputs.shape[1] <= self.inputs.shape[2]
         self._gram = (self.inputs @ self.inputs.mT).flatten(1) if reused and few else None
 
-    def squares(self, gradients: torch.Tensor) -> torch.Tensor:
+    def weight_squares(self, gradients: torch.Tensor) -> torch.Tensor:
         """See ``Layer``."""
         if self._gram is None or not self.reused:
-            found = product_squares(self.inputs, gradients)
-        else:
-            found = torch.linalg.vecdot(self._gram, (gradients @ gradients.mT).flatten(1))
-        return found if self.module.bias is None else found + squares(gradients.sum(1))
+            return product_squares(self.inputs, gradients)
+        return torch.linalg.vecdot(self._gram, (gradients @ gradients.mT).flatten(1))
 
-    def blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
+    def weight_blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
         """See ``Layer``."""
-        yield from blocks_of_product(self.module.weight, self.inputs, gradients)
-        if self.module.bias is not None:
-            yield Block(self.module.bias, gradients.sum(1))
+        return blocks_of_product(self.module.weight, self.inputs, gradients)
 
 
 class LayerNorm(Layer):
@@ -132,16 +156,13 @@ class LayerNorm(Layer):
         norm = self.module
         self.inputs = functional.layer_norm(self.inputs, norm.normalized_shape, None, None, norm.eps)
 
-    def squares(self, gradients: torch.Tensor) -> torch.Tensor:
+    def weight_squares(self, gradients: torch.Tensor) -> torch.Tensor:
         """See ``Layer``."""
-        found = squares((gradients * self.inputs).sum(1))
-        return found if self.module.bias is None else found + squares(gradients.sum(1))
+        return squares((gradients * self.inputs).sum(1))
 
-    def blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
+    def weight_blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
         """See ``Layer``."""
         yield Block(self.module.weight, (gradients * self.inputs).sum(1))
-        if self.module.bias is not None:
-            yield Block(self.module.bias, gradients.sum(1))
 
 
 class Lookup(Layer):
@@ -169,7 +190,7 @@ class Lookup(Layer):
         """Numbers of the rows read (rows read,) summed for each example, shape (n,)."""
         return of_rows.new_zeros(len(self.inputs)).index_add_(0, self._example, of_rows)
 
-    def squares(self, gradients: torch.Tensor) -> torch.Tensor:
+    def weight_squares(self, gradients: torch.Tensor) -> torch.Tensor:
         """See ``Layer``."""
         return self.per_example(squares(self.sums(gradients)))
 
@@ -181,7 +202,7 @@ class Lookup(Layer):
         found[self._example[here], self.row[here] - first] = self.sums(gradients)[here]
         return found
 
-    def blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
+    def weight_blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
         """See ``Layer``."""
         rows = rows_at_once(self.inputs, gradients.shape[-1])
         for begin in range(0, len(self.module.weight), rows):

@@ -1,6 +1,6 @@
 """What is measured of one member in one state: numbers by group, and the windows they are measured on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -13,18 +13,13 @@ from gfm_utils.analyses import intervals
 from gfm_utils.analyses.counting import frequency_bits
 from gfm_utils.analyses.distributions import LOG2
 from gfm_utils.analyses.fisher.examples import MaskedTokens
-from gfm_utils.analyses.fisher.formed import (
-    effective_dimension,
-    gradient_noise_ratio,
-    gram_matrices,
-    scaled_squares,
-)
+from gfm_utils.analyses.fisher.formed import effective_dimension, gradient_noise_ratio, gram_matrices
 from gfm_utils.analyses.fisher.groups import PATHS, derived
 from gfm_utils.analyses.fisher.kinds import (
     Arrays,
-    Kind,
     log_probabilities,
     paper_fisher,
+    sampled,
     squared_gradients,
 )
 from gfm_utils.analyses.rows import Row, member_rows
@@ -60,8 +55,8 @@ def each(work: Callable[[Any], Result], models: Sequence[Any]) -> list[Result]:
 
 def masked_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int) -> MaskedTokens:
     """Masked test windows of an ensemble; ``thinned(TOKENS_A_WINDOW)`` leaves the tokens taken one by one."""
-    found = masked_windows(ensemble.store, "test", ensemble.spec.window, windows, rate, seed)
-    ids, positions, targets = (torch.from_numpy(array) for array in found[:3])
+    arrays = masked_windows(ensemble.store, "test", ensemble.spec.window, windows, rate, seed)[:3]
+    ids, positions, targets = map(torch.from_numpy, arrays)
     return MaskedTokens(ids, positions, targets, SPECIAL.index("[MASK]")).to(device())
 
 
@@ -74,19 +69,31 @@ def random_context(examples: MaskedTokens, seed: int) -> MaskedTokens:
     return replace(examples, ids=ids)
 
 
+def means(squares: Arrays) -> dict[str, float]:
+    """Group -> mean over tokens or windows."""
+    return {group: float(values.sum()) / values.size for group, values in squares.items()}
+
+
 @dataclass(frozen=True)
 class Measure:
     """One way to Fisher information: what its rows are called and what it computes.
 
     Attributes:
         name: what follows ``fisher_share`` and ``fisher_trace``, e.g. ``_sampled``.
-        of: group -> numbers of the examples, of a model and examples.
+        trace: group -> mean over the examples, of a model and examples.
         whole: takes all masked tokens of a window, not ``TOKENS_A_WINDOW`` of them.
+        of_windows: examples are windows, not masked tokens.
     """
 
     name: str
-    of: Callable[[Any, MaskedTokens], Mapping[str, npt.NDArray[np.float64] | float]]
+    trace: Callable[[Any, MaskedTokens], dict[str, float]]
     whole: bool = False
+    of_windows: bool = False
+
+    @property
+    def unit(self) -> str:
+        """Of its traces."""
+        return "1" if "invariant" in self.name else "nats²"
 
     def read(self, examples: MaskedTokens) -> MaskedTokens:
         """What it takes of masked windows."""
@@ -94,34 +101,31 @@ class Measure:
 
 
 #: True tokens, each with a gradient of its own.
-EMPIRICAL = Measure("", squared_gradients)
+EMPIRICAL = Measure("", lambda model, examples: means(squared_gradients(model, examples)))
 #: Tokens drawn from the model.
-SAMPLED = Measure("_sampled", lambda model, examples: squared_gradients(model, examples, kind=Kind.SAMPLED))
+SAMPLED = Measure("_sampled", lambda model, examples: means(squared_gradients(model, sampled(model, examples))))
 #: Σ θ² F.
-INVARIANT = Measure("_invariant", scaled_squares)
+INVARIANT = Measure("_invariant", lambda model, examples: means(squared_gradients(model, examples, scaled=True)))
 #: Both on windows with a mean loss.
-OF_WINDOWS = (
-    Measure("_sequence", lambda model, examples: squared_gradients(model, examples, "sequence"), True),
-    Measure("_invariant_sequence", lambda model, examples: scaled_squares(model, examples, "sequence"), True),
+OF_WINDOWS = tuple(
+    Measure(
+        f"{name}_sequence",
+        lambda model, examples, scaled=scaled: means(squared_gradients(model, examples, "sequence", scaled)),
+        whole=True,
+        of_windows=True,
+    )
+    for name, scaled in (("", False), ("_invariant", True))
 )
 
 
 def paper_measure(batch: int) -> Measure:
     """The paper's own computation, in batches of a size."""
-    return Measure(PAPER, lambda model, examples: paper_fisher(model, examples, batch), True)
-
-
-def means(found: Mapping[str, Any], examples: MaskedTokens, measure: Measure) -> dict[str, float]:
-    """Group -> mean over tokens (or over windows; the paper's form is divided already)."""
-    if measure.name == PAPER:
-        return dict(found)
-    count = len(examples) if measure in OF_WINDOWS else examples.tokens
-    return {group: float(values.sum()) / count for group, values in found.items()}
+    return Measure(PAPER, lambda model, examples: paper_fisher(model, examples, batch), whole=True)
 
 
 def group_rows(
     base: Row, seeds: Sequence[int], traces: Sequence[Mapping[str, float]], n: int, measure: Measure = EMPIRICAL
-) -> list[Row]:
+) -> Iterator[Row]:
     """Rows of traces and shares by group, each with the derived groups.
 
     A group that only some members have, as the last layer of the deepest, has rows of these alone.
@@ -133,28 +137,22 @@ def group_rows(
         n: examples.
         measure: that gave them.
     """
-    rows: list[Row] = []
     whole = np.array([sum(trace.values()) for trace in traces])
-    views = [derived(trace) for trace in traces]
+    named = [dict(trace) | derived(trace) for trace in traces]
     if measure.name == PAPER:  # its two paths are not told apart
-        views = [{name: view[name] for name in view if name not in PATHS} for view in views]
-        traces = [{} for _ in views]
-    named = [dict(trace) | view for trace, view in zip(traces, views, strict=True)]
-    at = {**base, "axis": "group"}
-    unit = "1" if "invariant" in measure.name else "nats²"
-    total = {**base, "metric": f"fisher_trace{measure.name}", "unit": unit}
-    rows += member_rows(total, seeds, whole, n)
+        named = [{name: view for name, view in derived(trace).items() if name not in PATHS} for trace in traces]
+    total = {**base, "metric": f"fisher_trace{measure.name}", "unit": measure.unit}
+    share = {**base, "metric": f"fisher_share{measure.name}", "unit": "share"}
+    yield from member_rows(total, seeds, whole, n)
     for group in dict.fromkeys(group for trace in named for group in trace):
         having = [place for place, trace in enumerate(named) if group in trace]
         values, own = np.array([named[place][group] for place in having]), [seeds[place] for place in having]
-        trace = {**at, "x": group, "metric": f"fisher_trace{measure.name}", "unit": unit}
-        rows += member_rows(trace, own, values, n)
-        share = {**at, "x": group, "metric": f"fisher_share{measure.name}", "unit": "share"}
-        rows += member_rows(share, own, values / whole[having], n)
-    return rows
+        at = {"axis": "group", "x": group}
+        yield from member_rows(total | at, own, values, n)
+        yield from member_rows(share | at, own, values / whole[having], n)
 
 
-def sequence_rows(base: Row, found: Sequence[Arrays]) -> list[Row]:
+def sequence_rows(base: Row, found: Sequence[Arrays]) -> Iterator[Row]:
     """Shares once more, with intervals over test windows (axis ``group_over_sequences``): means over members.
 
     Args:
@@ -165,15 +163,10 @@ def sequence_rows(base: Row, found: Sequence[Arrays]) -> list[Row]:
     wholes = [sum(one.values()) for one in of_windows]
     weights = np.mean([whole / whole.mean() for whole in wholes], axis=0)
     named = [dict(one) | derived(one) for one in of_windows]
-    rows: list[Row] = []
     for group in named[0]:
         sums = np.mean([one[group] / whole.mean() for one, whole in zip(named, wholes, strict=True)], axis=0)
-        interval = intervals.over_sequences(sums, weights)
-        rows.append({
-            **base, "metric": "fisher_share", "unit": "share", "axis": "group_over_sequences", "x": group,
-            **interval._asdict(), "n": len(weights),
-        })  # fmt: skip
-    return rows
+        named_row = {**base, "metric": "fisher_share", "axis": "group_over_sequences", "x": group, "unit": "share"}
+        yield {**named_row, **intervals.over_sequences(sums, weights)._asdict(), "n": len(weights)}
 
 
 def spread(model: Any, examples: MaskedTokens) -> tuple[float, float]:

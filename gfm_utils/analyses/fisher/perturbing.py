@@ -13,10 +13,10 @@ import torch
 from gfm_utils import tables
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import BIAS, DECODER, groups_of
-from gfm_utils.analyses.fisher.kinds import Kind, log_probabilities, squared_gradients
+from gfm_utils.analyses.fisher.kinds import log_probabilities, sampled, squared_gradients
 from gfm_utils.analyses.fisher.measuring import TOKENS_A_WINDOW, each, masked_tokens
 from gfm_utils.analyses.rows import Row, member_rows
-from gfm_utils.ensembles import Ensemble, device
+from gfm_utils.ensembles import Ensemble
 from gfm_utils.profiles import Profile
 
 #: By how much every parameter of a part is moved, up or down.
@@ -55,15 +55,15 @@ def jolted(model: Any, part: str, size: float, seed: int) -> Iterator[None]:
 def jolt_divergences(model: Any, examples: MaskedTokens, seed: int) -> npt.NDArray[np.float64]:
     """Mean KL(p || p after a jolt) in nats per masked token, shape (parts, sizes)."""
     before = log_probabilities(model, examples)
-    there, p = examples.there, before.exp()
-    found = np.zeros((len(PARTS), len(SIZES)))
+    p = before.exp()
+    divergences = np.zeros((len(PARTS), len(SIZES)))
     for row, part in enumerate(PARTS):
         for column, size in enumerate(SIZES):
             for jolt in range(JOLTS):
                 with jolted(model, part, size, seed + jolt):
                     after = log_probabilities(model, examples)
-                found[row, column] += float((p * (before - after)).sum(-1)[there].mean()) / JOLTS
-    return found
+                divergences[row, column] += float((p * (before - after)).sum(-1).mean()) / JOLTS
+    return divergences
 
 
 def expected_divergences(model: Any, examples: MaskedTokens, seed: int) -> npt.NDArray[np.float64]:
@@ -71,7 +71,7 @@ def expected_divergences(model: Any, examples: MaskedTokens, seed: int) -> npt.N
 
     KL(p_θ || p_θ+δ) = ½ δᵀ F δ + O(δ³) (Kullback, 1959), and the mean over signs of δ = ±ε is ½ ε² tr F.
     """
-    sums = squared_gradients(model, examples, kind=Kind.SAMPLED, seed=seed)
+    sums = squared_gradients(model, sampled(model, examples, seed))
     tied = DECODER not in groups_of(model).values()
     traces = np.zeros(len(PARTS))
     for group, values in sums.items():
@@ -96,7 +96,7 @@ def fisher_jolts(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42
     for ensemble in ensembles:
         examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
         read = examples.thinned(TOKENS_A_WINDOW)
-        models = [member.model("trained", device()) for member in ensemble.members]
+        models = list(ensemble.models())
         for metric, way in (("jolt_divergence", jolt_divergences), ("jolt_expected", expected_divergences)):
             found = np.array(each(partial(way, examples=read, seed=seed), models))
             for row, part in enumerate(PARTS):

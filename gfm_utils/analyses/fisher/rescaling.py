@@ -6,8 +6,6 @@ from typing import Any
 import torch
 from transformers import BertForMaskedLM, ModernBertForMaskedLM
 
-from gfm_utils.errors import GfmError
-
 
 def can_rescale(model: Any) -> bool:
     """Whether ``rescaled`` knows the model."""
@@ -22,14 +20,9 @@ def rescaled(model: Any, factor: float) -> Any:
     decoder is multiplied too, and the norm before it divided.
 
     Args:
-        model: a ``BertForMaskedLM`` or ``ModernBertForMaskedLM``.
+        model: one that ``can_rescale``.
         factor: above 0.
-
-    Raises:
-        GfmError: another model.
     """
-    if not can_rescale(model):
-        raise GfmError(f"{type(model).__name__} cannot be rescaled here, only BERT and ModernBERT")
     made = copy.deepcopy(model)
     embeddings = made.base_model.embeddings
     for module in embeddings.children():

@@ -1,4 +1,4 @@
-"""Small models with padded windows, repeated tokens and ragged masks, and the naive loop over examples."""
+"""Small models with windows of repeated tokens, and the naive loop over examples."""
 
 import pytest
 import torch
@@ -6,12 +6,13 @@ from torch.nn import functional
 
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import CROSS, DECODER, MASK, TOKENS, VISIBLE, groups_of
+from gfm_utils.analyses.fisher.kinds import log_probabilities, squared_gradients
 from gfm_utils.ensembles import build_model
 
 VOCABULARY, WINDOW, MASK_ID = 21, 14, 4
 
 
-def make(preset="modernbert-2x64", tied=True, dtype=torch.float64, n=3, padded=True, ragged=True):
+def make(preset="modernbert-2x64", tied=True, dtype=torch.float64, n=3):
     model = build_model(preset, VOCABULARY, WINDOW, 1).eval().to(dtype)
     if not tied:
         decoder = model.get_output_embeddings()
@@ -23,19 +24,9 @@ def make(preset="modernbert-2x64", tied=True, dtype=torch.float64, n=3, padded=T
     ids = torch.randint(5, 12, (n, WINDOW), generator=generator)  # few tokens, so that they repeat
     positions = torch.stack([torch.randperm(WINDOW - 4, generator=generator)[:4] for _ in range(n)])
     targets = torch.randint(5, VOCABULARY, (n, 4), generator=generator)
-    if ragged:
-        positions[1, 2:] = -1
-        positions[2, 0] = -1
-    for row in range(n):
-        ids[row, positions[row][positions[row] >= 0]] = MASK_ID
-    attention = None
-    if padded:
-        attention = torch.ones_like(ids)
-        attention[0, -3:] = 0
-        attention[2, -1:] = 0
-        ids[attention == 0] = 0
+    ids.scatter_(1, positions, MASK_ID)
     ids[1, -2] = 0  # a [PAD] that is read: its embedding is never trained through the input
-    return model, MaskedTokens(ids, positions, targets, MASK_ID, attention)
+    return model, MaskedTokens(ids, positions, targets, MASK_ID)
 
 
 def group_squares(model, values):
@@ -57,9 +48,8 @@ def loop(model, examples, per="sequence", transform=None):
     taken = examples.apart() if per == "token" else examples
     for one in taken.batches(1):
         model.zero_grad()
-        logits = model(input_ids=one.ids, attention_mask=one.attention).logits[0]
-        where = one.positions[0] >= 0
-        functional.cross_entropy(logits[one.positions[0][where]], one.targets[0][where]).backward()
+        logits = model(input_ids=one.ids).logits[0]
+        functional.cross_entropy(logits[one.positions[0]], one.targets[0]).backward()
         gradients = {
             name: torch.zeros_like(value) if value.grad is None else value.grad.clone()
             for name, value in model.named_parameters()
@@ -71,10 +61,9 @@ def loop(model, examples, per="sequence", transform=None):
     return {group: torch.tensor([row[group] for row in rows], dtype=torch.float64) for group in rows[0]}
 
 
-def merged(squares, there=None):
-    """Our groups, as the loop has them: the whole of a tied matrix in one, and absent tokens left out."""
-    found = {name: torch.as_tensor(value) if there is None else torch.as_tensor(value)[there]
-             for name, value in squares.items()}  # fmt: skip
+def merged(squares):
+    """Our groups, as the loop has them: the whole of a tied matrix in one, and tokens one after the other."""
+    found = {name: torch.as_tensor(value).flatten() for name, value in squares.items()}
     if CROSS in found:
         matrix = (VISIBLE, MASK, DECODER, CROSS)
         found["matrix"] = sum(found.pop(name) for name in matrix)
@@ -89,6 +78,16 @@ def merged_loop(model, found):
     return found
 
 
+def expected(model, examples):
+    """Fisher information of each masked token: every token of the vocabulary with the model's probability."""
+    p, total = log_probabilities(model, examples).exp().numpy(), {}
+    for token in range(VOCABULARY):
+        labelled = examples.with_targets(torch.full_like(examples.targets, token))
+        for group, values in squared_gradients(model, labelled).items():
+            total[group] = total.get(group, 0) + p[..., token] * values
+    return total
+
+
 @pytest.fixture
 def naive():
     """The loop, the problems and what brings both into one form, for the tests beside this file."""
@@ -97,12 +96,13 @@ def naive():
         problem = staticmethod(make)
         loop = staticmethod(loop)
         merged = staticmethod(merged)
+        expected = staticmethod(expected)
         mask_id, vocabulary = MASK_ID, VOCABULARY
 
         @staticmethod
         def assert_equal(model, ours, examples, per, tolerance, transform=None):
             expected = merged_loop(model, loop(model, examples, per, transform))
-            found = merged(ours, examples.there if per == "token" else None)
+            found = merged(ours)
             assert set(found) == set(expected)
             for group, values in expected.items():
                 torch.testing.assert_close(found[group], values, rtol=tolerance, atol=tolerance * 1e-3, msg=group)

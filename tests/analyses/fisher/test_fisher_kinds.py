@@ -1,23 +1,14 @@
-"""Sampled and expected Fisher information, the paper's own form, and what needs formed gradients."""
-
-from dataclasses import replace
+"""Sampled Fisher information, the paper's own form, and what needs formed gradients."""
 
 import numpy as np
 import pytest
 import torch
 
 from gfm_utils.analyses.fisher import formed, kinds
-from gfm_utils.analyses.fisher.formed import (
-    effective_dimension,
-    gradient_noise_ratio,
-    gram_matrices,
-    scaled_squares,
-)
+from gfm_utils.analyses.fisher.formed import effective_dimension, gradient_noise_ratio, gram_matrices
 from gfm_utils.analyses.fisher.groups import DECODER, MASK, TOKENS, VISIBLE, derived, groups_of
-from gfm_utils.analyses.fisher.kinds import Kind, paper_fisher, sampled_targets, squared_gradients
+from gfm_utils.analyses.fisher.kinds import paper_fisher, sampled, squared_gradients
 from gfm_utils.analyses.fisher.rescaling import rescaled
-from gfm_utils.ensembles import build_model
-from gfm_utils.errors import GfmError
 
 BOTH = ("modernbert-2x64", "bert-2x64")
 per_both = pytest.mark.parametrize("per", ["sequence", "token"])
@@ -27,30 +18,11 @@ def share(parts, *groups):
     return sum(parts[group].sum() for group in groups) / sum(values.sum() for values in parts.values())
 
 
-@per_both
-def test_expected_is_the_sum_over_the_vocabulary(naive, per):
-    """Of windows, over all pairs of tokens at their two places: the slow, obvious expectation."""
-    model, examples = naive.problem(n=3)
-    two = replace(examples[1:2], positions=examples.positions[1:2, :2], targets=examples.targets[1:2, :2])
-    ours = naive.merged(squared_gradients(model, two, per, Kind.EXPECTED))
-    p = kinds.log_probabilities(model, two).exp()[0]
-    total = {}
-    for first in range(naive.vocabulary):
-        for second in range(naive.vocabulary) if per == "sequence" else [first]:
-            labelled = two.with_targets(torch.tensor([[first, second]]))
-            weight = p[0, first] * p[1, second] if per == "sequence" else p[:, first]
-            for group, values in squared_gradients(model, labelled, per).items():
-                total[group] = total.get(group, 0) + weight.numpy() * values
-    for group, values in naive.merged(total).items():
-        np.testing.assert_allclose(ours[group], values, rtol=1e-9, atol=1e-15)
-
-
-@per_both
-def test_sampled_is_unbiased_for_expected(naive, per):
+def test_sampled_is_unbiased_for_expected(naive):
     model, examples = naive.problem()
-    expected = squared_gradients(model, examples, per, Kind.EXPECTED)
-    draws = [squared_gradients(model, examples, per, Kind.SAMPLED, seed) for seed in range(150)]
-    empirical, distances = squared_gradients(model, examples, per), []
+    expected = naive.expected(model, examples)
+    draws = [squared_gradients(model, sampled(model, examples, seed)) for seed in range(150)]
+    empirical, distances = squared_gradients(model, examples), []
     for group in (VISIBLE, MASK, "encoder.1.attention", DECODER):
         means = np.array([draw[group].sum() for draw in draws])
         error = means.std(ddof=1) / np.sqrt(len(means))
@@ -61,17 +33,10 @@ def test_sampled_is_unbiased_for_expected(naive, per):
 
 def test_drawn_tokens_do_not_depend_on_the_batch(naive, monkeypatch):
     model, examples = naive.problem(n=5)
-    whole = sampled_targets(model, examples, 7)
+    whole = sampled(model, examples, 7).targets
     monkeypatch.setattr(kinds, "BUDGET", 1)
-    assert torch.equal(sampled_targets(model, examples, 7), whole)
-    assert not torch.equal(sampled_targets(model, examples, 8), whole)
-
-
-def test_an_expectation_over_too_many_tokens_is_refused(naive, monkeypatch):
-    model, examples = naive.problem()
-    monkeypatch.setattr(kinds, "LARGEST_VOCABULARY", 20)
-    with pytest.raises(GfmError, match=r"Kind\.SAMPLED"):
-        squared_gradients(model, examples, kind=Kind.EXPECTED)
+    assert torch.equal(sampled(model, examples, 7).targets, whole)
+    assert not torch.equal(sampled(model, examples, 8).targets, whole)
 
 
 @pytest.mark.parametrize("preset", BOTH)
@@ -90,10 +55,10 @@ def test_the_papers_form_of_single_windows_has_the_shares_of_windows(naive, pres
 @per_both
 @pytest.mark.parametrize(("preset", "tied"), [(p, t) for p in (*BOTH, "roformer-2x64") for t in (True, False)])
 def test_scaled_squares_against_the_naive_loop(naive, preset, tied, per, monkeypatch):
-    model, examples = naive.problem(preset, tied, padded=not preset.startswith("roformer"))
+    model, examples = naive.problem(preset, tied)
     monkeypatch.setattr(formed.layers, "BUDGET", 2000)  # matrices in several blocks
     values = {name: value.detach() for name, value in model.named_parameters()}
-    ours = scaled_squares(model, examples, per)
+    ours = squared_gradients(model, examples, per, scaled=True)
     assert set(ours) == set(squared_gradients(model, examples, per))
     naive.assert_equal(
         model,
@@ -116,14 +81,17 @@ def test_a_rescaling_moves_the_shares_and_not_the_invariant_ones(naive, preset, 
     before, after = squared_gradients(model, examples), squared_gradients(other, examples)
     np.testing.assert_allclose(after[VISIBLE], before[VISIBLE] / 9, rtol=1e-8)
     assert share(after, VISIBLE, MASK) < 0.5 * share(before, VISIBLE, MASK)
-    scaled, unmoved = scaled_squares(model, examples), scaled_squares(other, examples)
+    scaled, unmoved = (
+        squared_gradients(model, examples, scaled=True),
+        squared_gradients(other, examples, scaled=True),
+    )
     for group, values in scaled.items():
         np.testing.assert_allclose(unmoved[group], values, rtol=1e-7, atol=1e-15, err_msg=group)
 
 
 @pytest.mark.parametrize(("preset", "tied"), [(p, t) for p in (*BOTH, "roformer-2x64") for t in (True, False)])
 def test_gram_matrices_are_those_of_the_loop(naive, preset, tied, monkeypatch):
-    model, examples = naive.problem(preset, tied, padded=not preset.startswith("roformer"))
+    model, examples = naive.problem(preset, tied)
     monkeypatch.setattr(formed.layers, "BUDGET", 2000)
     rows = {}
     naive.loop(model, examples, transform=lambda found: rows.setdefault(len(rows), found))
@@ -148,8 +116,3 @@ def test_noise_ratio_and_effective_dimension_of_known_gradients():
     assert effective_dimension(common @ common.T) == pytest.approx(1)
     few = rng.normal(size=(60, 20))
     assert effective_dimension(few @ few.T) == pytest.approx(20, rel=0.25)  # without bias by their number
-
-
-def test_only_known_models_are_rescaled():
-    with pytest.raises(GfmError, match="RoFormer"):
-        rescaled(build_model("roformer-2x64", 21, 14, 1), 2.0)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gfm_utils.analyses.fisher import formed, kinds, layers, memory
+from gfm_utils.analyses.fisher import kinds, layers
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.ensembles import build_model
 
@@ -41,27 +41,27 @@ def test_batches_fill_a_gpu_and_fit_into_it(preset, free, monkeypatch):
 
 def test_a_gpus_memory_counts_what_is_kept_unused_and_a_cpu_has_its_own(free):
     free(2**34)
-    assert memory.values_at_once(5, GPU) == (2**34 + 2**10) // memory.BYTES
-    assert memory.values_at_once(2**35, GPU) == 2**35
-    assert memory.values_at_once(5, torch.device("cpu")) == 5
+    assert layers.values_at_once(5, GPU) == (2**34 + 2**10) // layers.BYTES
+    assert layers.values_at_once(2**35, GPU) == 2**35
+    assert layers.values_at_once(5, torch.device("cpu")) == 5
 
 
 def test_gradients_are_formed_in_as_many_blocks_as_the_device_has_room_for(naive, free, monkeypatch):
     """The same numbers whatever is free; tensors are on the CPU, and only said to be on the GPU."""
     model, given = naive.problem()
     monkeypatch.setattr(layers, "BUDGET", 2000)
-    counts, results, block = [], [], layers.Block
+    counts, results, block, values_at_once = [], [], layers.Block, layers.values_at_once
     monkeypatch.setattr(layers, "Block", lambda *parts: counts.append(1) or block(*parts))
     for where in ("cpu", "cuda"):
         free(2**34)
-        for module in (formed, layers):
+        for module in (kinds, layers):
             monkeypatch.setattr(
                 module,
                 "values_at_once",
-                lambda least, _, where=where: memory.values_at_once(least, torch.device(where)),
+                lambda least, _, where=where: values_at_once(least, torch.device(where)),
             )
         counts.clear()
-        results.append((formed.scaled_squares(model, given), len(counts)))
+        results.append((kinds.squared_gradients(model, given, scaled=True), len(counts)))
     (small, many), (large, few) = results
     assert many > 2 * few
     for group, values in small.items():
