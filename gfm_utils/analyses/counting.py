@@ -89,18 +89,17 @@ def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Cou
         seed: of the masks.
     """
     store, mask = ensemble.store, SPECIAL.index("[MASK]")
-    test, validation = (
+    (shown, positions, truth), (seen, places, held_out) = (
         masked_windows(store, part, ensemble.spec.window, count, profile.test_mask, seed)[:3]
         for part, count in (("test", profile.test_windows), ("validation", VALIDATION_WINDOWS))
     )
-    shown, positions, truth = test
     train = store.counts("train")
     tokens, lengths = store.tokens("train"), np.array([len(one) for one in store.segments("train")])
     levels = {}
     for side, chains in _CHAINS.items():
         model = NgramModel(tokens, lengths, store.vocabulary, chains(chain_length(len(tokens), store.vocabulary)))
-        order = model.best_order(*validation, mask)
-        levels[side] = NgramLevel(order, -np.log2(model.probability(*test, mask, order)))
+        order = model.best_order(seen, places, held_out, mask)
+        levels[side] = NgramLevel(order, -np.log2(model.probability(shown, positions, truth, mask, order)))
     windows = shown.copy()
     np.put_along_axis(windows, positions, truth, axis=1)
     code = window_code(store, windows, positions)

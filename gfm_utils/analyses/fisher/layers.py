@@ -113,8 +113,9 @@ class Layer(ABC):
     def blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
         """The gradients themselves."""
         yield from self.weight_blocks(gradients)
-        if getattr(self.module, "bias", None) is not None:
-            yield Block(self.module.bias, gradients.sum(1))
+        bias = getattr(self.module, "bias", None)
+        if bias is not None:
+            yield Block(bias, gradients.sum(1))
 
     @abstractmethod
     def weight_squares(self, gradients: torch.Tensor) -> torch.Tensor:
