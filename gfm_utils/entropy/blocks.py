@@ -79,6 +79,12 @@ def jackknife_error(replicates: NDArray[np.float64]) -> float:
     return float(np.sqrt((len(replicates) - 1) * np.var(replicates)))
 
 
+def chunk_sums(values: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Sum and length of each of ``CHUNKS`` contiguous chunks of values of shape (n,), shape (CHUNKS,) both."""
+    parts = np.array_split(values, CHUNKS)
+    return np.array([part.sum(dtype=np.float64) for part in parts]), np.array([len(part) for part in parts])
+
+
 def block_entropies(
     segments: Sequence[NDArray[np.integer[Any]]],
     alphabet: int,

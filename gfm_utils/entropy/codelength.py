@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gfm_utils.corpora import Corpus
-from gfm_utils.entropy.blocks import CHUNKS, jackknife_error
+from gfm_utils.entropy.blocks import CHUNKS, chunk_sums, jackknife_error
 from gfm_utils.entropy.dna_mixing import LONGEST, Mode, dna_context_mixing
 from gfm_utils.entropy.symbols import encode_bases, first_symbols
 from gfm_utils.errors import GfmError
@@ -199,9 +199,6 @@ def text_code_length(texts: Sequence[str], coder: Coder) -> CodeLength:
 
 def _from_costs(coder: Coder, costs: NDArray[np.float32]) -> CodeLength:
     """Mean of the costs of each base."""
-    parts = [part.sum(dtype=np.float64) for part in np.array_split(costs, CHUNKS)]
-    sizes = np.array([len(part) for part in np.array_split(costs, CHUNKS)])
-    se = None
-    if len(costs) > CHUNKS:
-        se = jackknife_error((np.sum(parts) - np.array(parts)) / (len(costs) - sizes))
-    return CodeLength(coder, float(np.sum(parts)) / len(costs), se, len(costs), costs)
+    sums, sizes = chunk_sums(costs)
+    se = jackknife_error((sums.sum() - sums) / (len(costs) - sizes)) if len(costs) > CHUNKS else None
+    return CodeLength(coder, float(sums.sum()) / len(costs), se, len(costs), costs)

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from pydivsufsort import longest_previous_factor
 from tqdm import tqdm
 
-from gfm_utils.entropy.blocks import CHUNKS, jackknife_error
+from gfm_utils.entropy.blocks import CHUNKS, chunk_sums, jackknife_error
 
 LONGEST = 0.01
 #: Most symbols that `corpus_entropy` matches: 40 bytes each, 8 GB.
@@ -103,8 +103,7 @@ def match_entropies(
         mean = float(terms.mean())
         se = None
         if len(terms) >= 2 * CHUNKS:
-            parts = np.array_split(terms, CHUNKS)
-            sums, sizes = np.array([part.sum() for part in parts]), np.array([len(part) for part in parts])
+            sums, sizes = chunk_sums(terms)
             rest = (terms.sum() - sums) / (len(terms) - sizes)
             se = jackknife_error(1.0 / rest if estimator is Matching.HARMONIC else rest)
         value = 1.0 / mean if estimator is Matching.HARMONIC else mean
