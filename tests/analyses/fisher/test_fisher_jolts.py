@@ -6,7 +6,6 @@ import torch
 
 from gfm_utils.analyses.fisher import perturbing
 from gfm_utils.analyses.fisher.groups import groups_of
-from gfm_utils.analyses.fisher.kinds import Kind, squared_gradients
 from gfm_utils.analyses.fisher.perturbing import PARTS, jolted, part_of
 
 
@@ -16,7 +15,7 @@ def test_small_jolts_move_predictions_by_half_the_trace(monkeypatch, naive, pres
     model, examples = naive.problem(preset, tied, n=3)
     monkeypatch.setattr(perturbing, "SIZES", (1e-4,))
     monkeypatch.setattr(perturbing, "JOLTS", 60)
-    exact = squared_gradients(model, examples, kind=Kind.EXPECTED)
+    exact = naive.expected(model, examples)
     monkeypatch.setattr(perturbing, "squared_gradients", lambda *given, **options: exact)
     foretold = perturbing.expected_divergences(model, examples, 0)
     measured = perturbing.jolt_divergences(model, examples, 0)
