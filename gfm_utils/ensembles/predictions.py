@@ -61,6 +61,7 @@ def predictions_of(
     positions: Integers,
     targets: Integers,
     vocabulary: int,
+    *,
     to_cpu: bool = True,
 ) -> Iterator[Predictions]:
     """Predictions of any masked language models at the masked positions of some windows.
