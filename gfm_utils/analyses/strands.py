@@ -246,7 +246,7 @@ def _token_rows(
     models = list(ensemble.models(state))
     order = torch.from_numpy(renamed).to(models[0].device)
     sides = ((shown, positions), (renamed[shown[:, ::-1]], shown.shape[1] - 1 - positions))
-    streams = (predictions_of(models, *side, targets, len(renamed), to_cpu=False) for side in sides)
+    streams = (predictions_of(models, ids, places, targets, len(renamed), to_cpu=False) for ids, places in sides)
     flip = torch.zeros(len(models), dtype=torch.float64, device=order.device)
     between = flip.new_zeros(len(models), len(models))
     for strands in zip(*streams, strict=True):
