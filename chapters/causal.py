@@ -103,6 +103,7 @@ figures.gaps_over_training(analyses.all_gap_parts(response, match="code"))
 
 # %% [markdown]
 # Where a share is above 100 %, text that is as predictable as DNA lies beyond DNA: the gap is not there because DNA is less predictable than this text.
+# Where it is below, models make more of what can be predicted in text than of as much in DNA.
 #
 # All measures in the training of the verdicts, with what each kind has and the other parts of the gap:
 
