@@ -8,15 +8,8 @@ from gfm_utils.figures.along_training import (
     one_curve_chart,
     training_chart,
 )
-from gfm_utils.figures.calibration import calibration_chart, nsb_overview
 from gfm_utils.figures.claims import claims_overview
-from gfm_utils.figures.confounds import (
-    confounds_numbers,
-    confounds_sentence,
-    confounds_table,
-    sources_table,
-)
-from gfm_utils.figures.contextual import authors_chart, layer_agreement_chart, layer_cka_chart, layer_shape_chart
+from gfm_utils.figures.confounds import confounds_numbers, confounds_sentence, confounds_table, sources_table
 from gfm_utils.figures.data import (
     corpus_overview,
     cost_overview,
@@ -28,15 +21,6 @@ from gfm_utils.figures.data import (
     summary_of_training,
     token_frequency_chart,
 )
-from gfm_utils.figures.disagreement import (
-    agreement_chart,
-    along_chart,
-    pair_chart,
-    rank_agreement_chart,
-    strand_chart,
-    strata_chart,
-    top_p_chart,
-)
 from gfm_utils.figures.dose import (
     dose_chart,
     effects_table,
@@ -45,33 +29,43 @@ from gfm_utils.figures.dose import (
     main_chart,
     sweep_chart,
 )
-from gfm_utils.figures.entropy import (
-    conditional_entropy_chart,
-    estimators_chart,
-    rate_overview,
-    trust_overview,
-    unigram_chart,
-)
-from gfm_utils.figures.fisher import (
-    encoder_chart,
-    flow_chart,
-    gain_chart,
-    jolt_chart,
-    share_chart,
-    trace_chart,
-)
-from gfm_utils.figures.output import context_chart, rank_probability_chart, reliability_chart, uncertainty_chart
-from gfm_utils.figures.overview import overview, provenance_note
-from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
-from gfm_utils.figures.recipe import recipe_table
-from gfm_utils.figures.static import (
+from gfm_utils.figures.embeddings import (
     alignment_chart,
     all_rows_chart,
+    authors_chart,
     band_chart,
+    layer_agreement_chart,
+    layer_cka_chart,
+    layer_shape_chart,
     neighbour_explorer,
     neighbourhood_chart,
     overlap_chart,
 )
+from gfm_utils.figures.entropy import (
+    calibration_chart,
+    conditional_entropy_chart,
+    estimators_chart,
+    nsb_overview,
+    rate_overview,
+    trust_overview,
+    unigram_chart,
+)
+from gfm_utils.figures.fisher import encoder_chart, flow_chart, gain_chart, jolt_chart, share_chart, trace_chart
+from gfm_utils.figures.predictions import (
+    agreement_chart,
+    along_chart,
+    context_chart,
+    pair_chart,
+    rank_agreement_chart,
+    rank_probability_chart,
+    reliability_chart,
+    strand_chart,
+    strata_chart,
+    top_p_chart,
+    uncertainty_chart,
+)
+from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
+from gfm_utils.figures.summary_table import overview, provenance_note, recipe_table
 
 __all__ = [
     "agreement_chart",

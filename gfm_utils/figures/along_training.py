@@ -19,9 +19,19 @@ from gfm_utils.analyses.along_training import (
 from gfm_utils.analyses.dose import GAIN
 from gfm_utils.analyses.extrapolation import FLOOR, FURTHEST, LATER, MISS
 from gfm_utils.analyses.one_curve import COMPARED, KIND
+from gfm_utils.figures.dose import gain_axis
+from gfm_utils.figures.forms import (
+    Menu,
+    chosen,
+    condition_colour,
+    finished,
+    one_below_another,
+    stroke_legend,
+    tooltips,
+)
 from gfm_utils.figures.numbers import difference, interval, percentage
-from gfm_utils.figures.select import conditions_of, rows_of, summaries, value_of, with_span
-from gfm_utils.figures.style import condition_colour, dropdown, stroke_legend, themed, tooltips
+from gfm_utils.figures.select import conditions_of, means, value_of
+from gfm_utils.figures.summary_table import cells, markdown_table
 
 OPTIMISERS = {"muon": "Muon", "adamw": "AdamW"}
 #: Counting that saves less, in bits per token, saves hardly anything: a share of it would say nothing.
@@ -62,48 +72,43 @@ def training_rows(table: pd.DataFrame) -> pd.DataFrame:
         ``condition``, ``model`` (with its optimiser), ``tokens``, ``metric``, ``measure`` (for people), ``value``,
         ``low``, ``high``, and ``gain``, the context gain at the same checkpoint.
     """
-    there = [name for name in FOLLOWED if name in set(table["metric"])]
-    rows = with_span(summaries(rows_of(table, *there, axis=AXIS, numeric=False)))
+    rows = means(table, *(name for name in FOLLOWED if name in set(table["metric"])), axis=AXIS, numeric=False)
     longest: dict[str, int] = {}
     for _, setting in settings_of(table):
         longest[model_name(setting)] = max(setting.budget, longest.get(model_name(setting), 0))
     places = [position(x) for x in rows["x"]]
     rows["tokens"] = [tokens for tokens, _ in places]
-    shorter = [setting.budget < longest[model_name(setting)] for _, setting in places]
-    rows["model"] = [
-        f"{model_name(setting)}, ends of shorter runs" if short else model_name(setting)
-        for short, (_, setting) in zip(shorter, places, strict=True)
-    ]
-    rows = rows[[tokens == own.budget or not short for short, (tokens, own) in zip(shorter, places, strict=True)]]
-    rows = rows.copy()
+    rows["model"] = [model_name(setting) for _, setting in places]
+    budgets = pd.Series([setting.budget for _, setting in places])
+    shorter = budgets < rows["model"].map(longest)
+    rows.loc[shorter, "model"] += ", ends of shorter runs"
     rows["measure"] = rows["metric"].map(lambda name: FOLLOWED[name].text)
-    gains = rows[rows["metric"] == GAIN].set_index(["condition", "x"])["value"]
-    rows["gain"] = [gains.get(key) for key in zip(rows["condition"], rows["x"], strict=True)]
+    gains = rows[rows["metric"] == GAIN].set_index(["condition", "x"])["value"].rename("gain")
+    rows = rows[~shorter | (rows["tokens"] == budgets)].join(gains, on=["condition", "x"])
     return rows[["condition", "model", "tokens", "metric", "measure", "value", "low", "high", "gain"]]
 
 
-def _model_dash(models: Sequence[str]) -> alt.StrokeDash:
-    there = list(dict.fromkeys(models))
-    dashes = [list(MODEL_DASHES[place % len(MODEL_DASHES)]) for place in range(len(there))]
-    return alt.StrokeDash(
-        "model:N", title=None, scale=alt.Scale(domain=there, range=dashes), legend=stroke_legend()
-    )
-
-
-def _curves(base: alt.Chart, x: alt.X, conditions: list[str], models: Sequence[str]) -> list[alt.Chart]:
+def _curves(base: alt.Chart, x: alt.X, table: pd.DataFrame, models: Sequence[str]) -> list[alt.Chart]:
     """A line a run with its points and intervals."""
-    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5))
-    colour = condition_colour(conditions, legend=alt.Legend(symbolOpacity=1))
+    names = list(dict.fromkeys(models))
+    dashes = [list(MODEL_DASHES[place % len(MODEL_DASHES)]) for place in range(len(names))]
+    dash = alt.StrokeDash(
+        "model:N", title=None, scale=alt.Scale(domain=names, range=dashes), legend=stroke_legend()
+    )
     tips: list[str | alt.Tooltip] = [
         "condition", "model", alt.Tooltip("tokens:Q", title="tokens read", format=","),
         *tooltips("value", "low", "high", "gain", text=".3~r"),
     ]  # fmt: skip
-    span = base.mark_rule(strokeWidth=1.5, opacity=0.5).encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q")
-    line = base.mark_line(strokeWidth=1.5, opacity=0.8).encode(
-        x=x, y=y, order="tokens:Q", strokeDash=_model_dash(models)
+    base = base.encode(
+        x=x,
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5)),
+        color=condition_colour(conditions_of(table), legend=alt.Legend(symbolOpacity=1)),
     )
-    points = base.mark_point(filled=True, size=30, opacity=1).encode(x=x, y=y, tooltip=tips)
-    return [part.encode(color=colour) for part in (span, line, points)]
+    return [
+        base.mark_rule(strokeWidth=1.5, opacity=0.5).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
+        base.mark_line(strokeWidth=1.5, opacity=0.8).encode(order="tokens:Q", strokeDash=dash),
+        base.mark_point(filled=True, size=30, opacity=1).encode(tooltip=tips),
+    ]
 
 
 def training_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -116,11 +121,10 @@ def training_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = rows[rows["tokens"] > 0]  # a logarithmic axis has no place for untrained members
     measures = [measure.text for name, measure in FOLLOWED.items() if name in set(rows["metric"])]
     measures.sort(key=lambda text: text != FOLLOWED[GAIN].text)
-    base = alt.Chart(rows).transform_filter("datum.measure == training_measure")
-    x = alt.X("tokens:Q", title="tokens read by a member", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s"))
-    layers = _curves(base, x, conditions_of(table), list(rows["model"]))
-    chosen = dropdown("training_measure", measures, "measure ")
-    return themed(alt.layer(*layers).add_params(chosen).properties(width="container", height=320))
+    menu = Menu("training_measure", "measure", measures, "measure ")
+    log, tokens = alt.Scale(type="log"), alt.Axis(format="~s")
+    x = alt.X("tokens:Q", title="tokens read by a member", scale=log, axis=tokens)
+    return finished(_curves(chosen(rows, menu), x, table, rows["model"]), 320, menu)
 
 
 def one_curve_chart(table: pd.DataFrame, share: bool = False) -> alt.VConcatChart | Markdown:
@@ -130,25 +134,24 @@ def one_curve_chart(table: pd.DataFrame, share: bool = False) -> alt.VConcatChar
         table: of ``along_training``.
         share: the gain as a share of what counting on both sides saves, where that is anything.
     """
-    rows, charts = training_rows(table).dropna(subset="gain"), []
-    across, text, ticks = "context gain, bits per token", "~g", [0, 0.1, 0.3, 1, 3]
+    rows = training_rows(table)
+    x = gain_axis("gain:Q", "context gain, bits per token", [0, 0.1, 0.3, 1, 3], "~g")
     if share:
-        across, text, ticks = "context gain, share of what counting saves", "%", [0, 0.1, 0.3, 1]
         saved = {condition: counting_saves(table, condition) for condition in conditions_of(table)}
         rows = rows.assign(gain=rows["gain"] / rows["condition"].map(saved).astype("float64"))
-        rows = rows.dropna(subset="gain")
+        x = gain_axis("gain:Q", "context gain, share of what counting saves", [0, 0.1, 0.3, 1], "%")
+    rows = rows.dropna(subset="gain")
     if rows.empty:
         return Markdown("Counting saves hardly anything here: there is nothing of which a gain could be a share.")
-    x = alt.X(
-        "gain:Q", title=across, axis=alt.Axis(values=ticks, format=text),
-        scale=alt.Scale(type="symlog", constant=0.1, zero=False, padding=14, nice=False),
-    )  # fmt: skip
-    for name in (name for name in COMPARED if name in set(rows["metric"])):
-        base = alt.Chart(rows[rows["metric"] == name])
-        title = alt.TitleParams(FOLLOWED[name].text, fontSize=12, fontWeight="normal")
-        layers = _curves(base, x, conditions_of(table), list(rows["model"]))
-        charts.append(alt.layer(*layers).properties(width=290, height=160, title=title))
-    return themed(alt.vconcat(*charts))
+    parts = dict(list(rows.groupby("metric")))
+    return one_below_another(
+        [
+            (FOLLOWED[name].text, _curves(alt.Chart(parts[name]), x, table, rows["model"]))
+            for name in COMPARED
+            if name in parts
+        ],
+        160,
+    )
 
 
 def levels_table(table: pd.DataFrame) -> Markdown:
@@ -159,26 +162,26 @@ def levels_table(table: pd.DataFrame) -> Markdown:
     """
     heads = ["", "training", "tokens", "token frequencies", "n-grams on both sides", "best code of a window",
              "models", "saved, share of what counting saves"]  # fmt: skip
-    lines = [f"| {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * (len(heads) - 2)]
-    names = setting_names(table)
+    names, rows = setting_names(table), []
     for condition, setting in settings_of(table):
-        found = value_of(
-            table, condition, LOSS, state="trained", axis=AXIS, x=setting.x(setting.budget)
-        )  # fmt: skip
+        loss = value_of(table, condition, LOSS, state="trained", axis=AXIS, x=setting.x(setting.budget))
         levels = [_level(table, condition, level) for level in ("unigram", "both", "code")]
-        cells = ["–" if level is None else f"{level:.3f}" for level in levels]
-        loss = interval(found["value"], found["low"], found["high"])
         share = saved_share(table, condition, setting)
-        said = "–" if share is None else percentage(share, 0)
-        row = [f"`{condition}`", names[setting], million(setting.budget), *cells, loss, said]
-        lines.append(f"| {' | '.join(row)} |")
-    return Markdown("\n".join(lines))
+        rows.append([
+            f"`{condition}`",
+            names[setting],
+            million(setting.budget),
+            *("–" if level is None else f"{level:.3f}" for level in levels),
+            interval(loss["value"], loss["low"], loss["high"]),
+            "–" if share is None else percentage(share, 0),
+        ])  # fmt: skip
+    return Markdown(markdown_table(heads, rows, names=2))
 
 
 def _level(table: pd.DataFrame, condition: str, level: str) -> float | None:
     """Bits per token of a level, where the table has it."""
-    here = (table["condition"] == condition) & (table["metric"] == LEVEL_NLL) & (table["unit"] == "bits/token")
-    rows = table[(here & (table["x"] == level)).fillna(False)]
+    chosen_rows = (table["condition"] == condition) & (table["metric"] == LEVEL_NLL) & (table["x"] == level)
+    rows = table[(chosen_rows & (table["unit"] == "bits/token")).fillna(False)]
     return float(rows["value"].iloc[0]) if len(rows) else None
 
 
@@ -204,9 +207,9 @@ def counting_saves(table: pd.DataFrame, condition: str) -> float | None:
     return None if alone is None or counted is None or alone - counted < LEAST_SAVED else alone - counted
 
 
-def told_difference(row: pd.Series, metric: str) -> str:
+def told_difference(row: pd.Series) -> str:
     """A difference with its interval; in brackets where that holds zero."""
-    text = difference(row["value"], row["low"], row["high"], FOLLOWED[metric].percent)
+    text = difference(row["value"], row["low"], row["high"], FOLLOWED[row["metric"]].percent)
     return text if row["low"] > 0 or row["high"] < 0 else f"({text})"
 
 
@@ -219,14 +222,13 @@ def equal_gain_table(equal: pd.DataFrame) -> Markdown:
     if equal.empty:
         return Markdown("No two runs here have gained as much from context: there is nothing to compare.")
     metrics = [name for name in COMPARED if name in set(equal["metric"])]
-    heads = ["Difference", "gain, bits", *(FOLLOWED[name].text for name in metrics)]
-    lines = [f"| {' | '.join(heads)} |", "| --- | ---: |" + " ---: |" * len(metrics)]
     keys = ["by", "condition", "setting", "other_condition", "other_setting"]
-    for key, own in equal.groupby(keys, sort=False):
-        found = own.set_index("metric")
-        cells = [told_difference(found.loc[name], name) if name in found.index else "–" for name in metrics]
-        lines.append(f"| {run_pair(*key)} | {gain_between(own)} | {' | '.join(cells)} |")
-    return Markdown("\n".join(lines))
+    rows = [
+        [run_pair(*key), gain_between(own), *cells(own, "metric", metrics, told_difference)]
+        for key, own in equal.groupby(keys, sort=False)
+    ]
+    heads = ["Difference", "gain, bits", *(FOLLOWED[name].text for name in metrics)]
+    return Markdown(markdown_table(heads, rows))
 
 
 def far_between(own: pd.DataFrame) -> bool:
@@ -249,48 +251,44 @@ def run_pair(by: str, condition: str, setting: Setting, other_condition: str, ot
     return f"{model_name(setting)} less {model_name(other)} (`{condition}`)"
 
 
-def equal_tokens_table(found: pd.DataFrame) -> Markdown:
+def equal_tokens_table(differences: pd.DataFrame) -> Markdown:
     """DNA less text after the same tokens, checkpoint by checkpoint, in the training that reads most.
 
     Args:
-        found: of ``equal_tokens``.
+        differences: of ``equal_tokens``.
     """
-    if found.empty:
+    if differences.empty:
         return Markdown("There is no text beside DNA here.")
-    most = main_setting(dict.fromkeys(zip(found["condition"], found["setting"], strict=True)))
-    rows = found[found["setting"] == most]
-    steps = sorted(set(rows["tokens"]))[-5:]
-    lines = [
-        f"| {model_name(most)}: DNA less text after | {' | '.join(million(tokens) for tokens in steps)} |",
-        "| --- |" + " ---: |" * len(steps),
-    ]
-    for (metric, condition), own in rows.groupby(["metric", "condition"], sort=False):
-        at = own.drop_duplicates("tokens").set_index("tokens")
-        cells = [told_difference(at.loc[step], str(metric)) if step in at.index else "–" for step in steps]
-        lines.append(f"| {FOLLOWED[str(metric)].text}, `{condition}` | {' | '.join(cells)} |")
-    return Markdown("\n".join(lines))
+    most = main_setting(dict.fromkeys(zip(differences["condition"], differences["setting"], strict=True)))
+    differences = differences[differences["setting"] == most]
+    steps = sorted(set(differences["tokens"]))[-5:]
+    rows = [
+        [f"{FOLLOWED[str(metric)].text}, `{condition}`",
+         *cells(own.drop_duplicates("tokens"), "tokens", steps, told_difference)]
+        for (metric, condition), own in differences.groupby(["metric", "condition"], sort=False)
+    ]  # fmt: skip
+    heads = [f"{model_name(most)}: DNA less text after", *map(million, steps)]
+    return Markdown(markdown_table(heads, rows))
 
 
-def extrapolation_table(found: pd.DataFrame) -> Markdown:
+def extrapolation_table(later: pd.DataFrame) -> Markdown:
     """What the validation losses say of more tokens.
 
     Args:
-        found: of ``extrapolations``.
+        later: of ``extrapolations``.
     """
-    if found.empty:
+    if later.empty:
         return Markdown("The runs here have too few checkpoints, or members, for an extrapolation.")
     heads = ["", "training", "points", f"loss after {FURTHEST} times the tokens", "after any number",
              "last point missed by"]  # fmt: skip
-    lines = [f"| {' | '.join(heads)} |", "| --- | --- | --- |" + " ---: |" * (len(heads) - 3)]
-    names = setting_names(found)
-    for condition, setting in settings_of(found):
-        own = found[(found["condition"] == condition) & found["x"].str.endswith(setting.x(0)[1:])]
-        for points, rows in own.groupby("state", sort=False):
-            at = rows.set_index("metric")
-            cells = [bounded(at.loc[name]) for name in (LATER, FLOOR)]
-            row = [f"`{condition}`", names[setting], str(points), *cells, f"{at.loc[MISS, 'value']:+.3f}"]
-            lines.append(f"| {' | '.join(row)} |")
-    return Markdown("\n".join(lines))
+    names, rows = setting_names(later), []
+    for condition, setting in settings_of(later):
+        own = later[(later["condition"] == condition) & later["x"].str.endswith(setting.x(0)[1:])]
+        for points, each in own.groupby("state", sort=False):
+            missed = cells(each, "metric", [MISS], lambda row: f"{row['value']:+.3f}")
+            bounds = cells(each, "metric", [LATER, FLOOR], bounded)
+            rows.append([f"`{condition}`", names[setting], str(points), *bounds, *missed])
+    return Markdown(markdown_table(heads, rows, names=3))
 
 
 def bounded(row: pd.Series) -> str:

@@ -13,6 +13,7 @@ from gfm_utils.analyses.gate import Learned, learned
 from gfm_utils.analyses.verdicts import TOO_LITTLE, Tested, Verdict, check_claims, verdicts
 from gfm_utils.figures.comparison import short_names
 from gfm_utils.figures.numbers import difference, number
+from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.tokens import is_condition
 
 #: What stands beside a measure of robustness.
@@ -36,15 +37,19 @@ def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
     first = next(iter(said))
     if not said[first]:
         return NOTHING
-    lines = [f"| Claim | {' | '.join(said)} |", f"| --- |{' --- |' * len(said)}"]
-    for claim in said[first]:
-        cells = [_verdict(own[claim], title == first) if own else "–" for title, own in said.items()]
-        lines.append(f"| {claim.text} | {' | '.join(cells)} |")
-    of_models = {title: learned(rows) for title, rows in runs.items()}
-    for name, short in short_names(list(filter(is_condition, of_models[first]))).items():
-        cells = [_saved(own[name]) if name in own else "–" for own in of_models.values()]
-        lines.append(f"| *{short}: bits saved, beside counting or a code* | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    lines = [
+        [claim.text, *(_verdict(own[claim], title == first) if own else "–" for title, own in said.items())]
+        for claim in said[first]
+    ]
+    models = {title: learned(rows) for title, rows in runs.items()}
+    lines += [
+        [
+            f"*{short}: bits saved, beside counting or a code*",
+            *(_saved(own[name]) if name in own else "–" for own in models.values()),
+        ]
+        for name, short in short_names(list(filter(is_condition, models[first]))).items()
+    ]
+    return markdown_table(["Claim", *said], lines, names=1 + len(said)) + "\n"
 
 
 def measures_table(rows: pd.DataFrame, link: str | None = None) -> str:
@@ -58,19 +63,21 @@ def measures_table(rows: pd.DataFrame, link: str | None = None) -> str:
     if not found:
         return NOTHING
     there = {kind: _conditions(found, dna) for kind, dna in (("Text", False), ("DNA", True))}
-    own = [f"{kind}<br>{', '.join(short_names(names).values())}" for kind, names in there.items()]
-    lines = [
-        f"| {' | '.join(['Claim, and what measures it', 'Speaks', *own, 'DNA − text'])} |",
-        "| --- | --- | ---: | ---: | ---: |",
-    ]
+    kinds = [f"{kind}<br>{', '.join(short_names(names).values())}" for kind, names in there.items()]
+    lines = []
     for claim, tested in found.items():
-        lines.append(f"| **{claim.text}** | | | | |")
-        for one in tested:
-            name = f"[{one.measure.text}]({link}/{one.measure.chapter})" if link else one.measure.text
-            mark = "*primary*" if one.measure == claim.primary else MARKS.get(one.outcome, str(one.outcome))
-            cells = [mark, _values(one, one.text, there["Text"]), _values(one, one.dna, there["DNA"])]
-            lines.append(f"| {name} | {' | '.join([*cells, _difference(one)])} |")
-    return "\n".join(lines) + "\n"
+        lines.append([f"**{claim.text}**", "", "", "", ""])
+        lines += [
+            [
+                f"[{one.measure.text}]({link}/{one.measure.chapter})" if link else one.measure.text,
+                "*primary*" if one.measure == claim.primary else MARKS.get(one.outcome, str(one.outcome)),
+                _values(one, one.text, there["Text"]),
+                _values(one, one.dna, there["DNA"]),
+                _difference(one),
+            ]
+            for one in tested
+        ]
+    return markdown_table(["Claim, and what measures it", "Speaks", *kinds, "DNA − text"], lines, names=2) + "\n"
 
 
 def _verdict(verdict: Verdict, full: bool) -> str:

@@ -7,13 +7,16 @@ import altair as alt
 import pandas as pd
 
 from gfm_utils.analyses.comparison import COMPARED
+from gfm_utils.figures.forms import COLOURS, crosses, finished, in_lines, points_in_rows, tooltips
 from gfm_utils.figures.select import rows_of, with_span
-from gfm_utils.figures.style import COLOURS, in_lines, themed, tooltips
 from gfm_utils.tokens import Condition
 
 KINDS = {"text": "text", "dna": "DNA"}
 _Box = tuple[float, float, float, float]  # left, right, top, bottom
 _ROW = 26  # pixels a condition
+_KIND = alt.Color(
+    "kind:N", title=None, scale=alt.Scale(domain=list(KINDS.values()), range=list(COLOURS[:2]))
+)  # fmt: skip
 _SIDES = {"above": -11, "below": 11}  # of a point, where its name stands, and how many pixels away
 
 
@@ -68,23 +71,22 @@ def comparison_rows(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:
     """One quantity of all conditions, a point each with its 95 % interval, sorted; the tick is its null."""
-    rows = comparison_rows(table, metric)
-    measure = COMPARED[metric]
-    form = ".1%" if measure.percent else ".3f"
-    base = alt.Chart(rows).encode(
-        y=alt.Y("name:N", title=None, sort=list(rows.sort_values("value")["name"]), axis=_NAMES),
-        tooltip=["condition", "kind", *tooltips("value", "low", "high", "null", text=form)],
-    )
+    rows, measure = comparison_rows(table, metric), COMPARED[metric]
+    names = list(rows.sort_values("value")["name"])
     axis = alt.Axis(format="%" if measure.percent else "~g", tickCount=4)
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=alt.X("value:Q", title=in_lines(measure.text), scale=alt.Scale(zero=False), axis=axis), color=_kind()
+    null = alt.Chart(rows).transform_filter("isValid(datum.null)").mark_tick(thickness=2, size=16, opacity=0.6)
+    ticks = null.encode(x="null:Q", y=alt.Y("name:N", title=None, sort=names), color=_KIND)
+    return points_in_rows(
+        rows,
+        "name",
+        alt.X("value:Q", title=in_lines(measure.text), scale=alt.Scale(zero=False), axis=axis),
+        _KIND,
+        ["condition", "kind", *tooltips("value", "low", "high", "null", text=".1%" if measure.percent else ".3f")],
+        order=names,
+        behind=[ticks] if rows["null"].notna().any() else [],
+        room=150,
+        height=_ROW * max(len(rows), 2),
     )
-    span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", color=_kind())
-    layers = [span, points]
-    if rows["null"].notna().any():
-        ticks = base.transform_filter("isValid(datum.null)")
-        layers.insert(0, ticks.mark_tick(thickness=2, size=16, opacity=0.6).encode(x="null:Q", color=_kind()))
-    return themed(alt.layer(*layers).properties(width="container", height=_ROW * max(len(rows), 2)))
 
 
 def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -92,32 +94,27 @@ def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     entropy, gain = (comparison_rows(table, metric) for metric in ("entropy_share", "context_gain_share"))
     rows = gain.merge(entropy[["condition", "value", "low", "high"]], on="condition", suffixes=("_gain", ""))
     pick = alt.selection_point(fields=["kind"], bind="legend")
-    faint = alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15))
-    percent = alt.Axis(format="%", tickCount=5)
-    form, heading = ".1%", in_lines(COMPARED["entropy_share"].text)
+    heading, percent = in_lines(COMPARED["entropy_share"].text), alt.Axis(format="%", tickCount=5)
     wide, room = alt.Scale(zero=False, padding=45), alt.Scale(padding=18)
     base = alt.Chart(rows).encode(
         x=alt.X("value:Q", title=heading, scale=wide, axis=percent),
         y=alt.Y("value_gain:Q", title="context gain, share of token frequencies' cost", scale=room, axis=percent),
-        color=_kind(),
-        opacity=faint,
+        color=_KIND,
+        opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15)),
         tooltip=[
-            "condition", "kind", alt.Tooltip("value:Q", title="entropy", format=form),
-            alt.Tooltip("value_gain:Q", title="context gain", format=form),
-            *tooltips("low_gain", "high_gain", text=form),
+            "condition", "kind", alt.Tooltip("value:Q", title="entropy", format=".1%"),
+            alt.Tooltip("value_gain:Q", title="context gain", format=".1%"),
+            *tooltips("low_gain", "high_gain", text=".1%"),
         ],
     )  # fmt: skip
-    upright = base.mark_rule(strokeWidth=2).encode(y="low_gain:Q", y2="high_gain:Q")
-    across = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    points = base.mark_point(filled=True, size=80)
-    layers = [upright, across, points.add_params(pick)]
     named = _with_room(rows)
-    for side, away in _SIDES.items():
-        if side in named["side"].array:
-            text = base.mark_text(dy=away, fontSize=11).encode(text="corpus:N")
-            layers.append(text.properties(data=named[named["side"] == side]))
-    chart = alt.layer(*layers)
-    return themed(chart.properties(width="container", height=320))
+    texts = [
+        base.mark_text(dy=away, fontSize=11).encode(text="corpus:N").properties(data=named[named["side"] == side])
+        for side, away in _SIDES.items()
+        if side in named["side"].array
+    ]
+    points = base.mark_point(filled=True, size=80).add_params(pick)
+    return finished([*crosses(base, ("low", "high"), ("low_gain", "high_gain")), points, *texts], 320)
 
 
 def _with_room(rows: pd.DataFrame) -> pd.DataFrame:
@@ -157,11 +154,3 @@ def _pixels(rows: pd.DataFrame) -> pd.DataFrame:
             "y": 18 + 284 * (top - rows["value_gain"]) / max(top - bottom, 1e-9),
         }
     )
-
-
-_NAMES = alt.Axis(labelLimit=150)
-
-
-def _kind() -> alt.Color:
-    scale = alt.Scale(domain=list(KINDS.values()), range=list(COLOURS[:2]))
-    return alt.Color("kind:N", title=None, scale=scale)

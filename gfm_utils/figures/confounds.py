@@ -1,24 +1,18 @@
 """Tables of the confounds: what each experiment makes of the difference between text and DNA."""
 
-from collections.abc import Iterator
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.analyses.along_training import LOSS_SHARE
-from gfm_utils.analyses.confounds import (
-    APPEARS,
-    GONE,
-    MEASURED,
-    NONE,
-    STAYS,
-    TURNS,
-    confound_effects,
-)
+from gfm_utils.analyses.confounds import APPEARS, GONE, MEASURED, NONE, STAYS, TURNS, confound_effects
 from gfm_utils.analyses.dose import GAIN
 from gfm_utils.analyses.experiments import DNA, EXPERIMENTS, KMERS, ROLES, STANDARD, TEXT, Experiment
 from gfm_utils.figures.numbers import difference, interval, number, percentage
+from gfm_utils.figures.summary_table import cells, markdown_table
 
 #: What a role is called, for people.
 ROLE_NAMES = {TEXT: "text", DNA: "DNA as BPE", KMERS: "DNA as 4-mers"}
@@ -38,6 +32,8 @@ OUTCOMES = {TURNS: "turned", GONE: "not told", APPEARS: "new", NONE: "none"}
 NOTHING = "No experiment on a confound is recorded yet; `python benchmarks/confounds.py` makes them."
 #: Below this gain (bits per token) no share of it is written.
 _LEAST = 0.05
+#: Between numbers of one cell.
+_BESIDE = "\u00a0/ "
 
 
 def confounds_table(table: pd.DataFrame, predictability: bool = False) -> Markdown:
@@ -55,14 +51,17 @@ def confounds_table(table: pd.DataFrame, predictability: bool = False) -> Markdo
     if effects.empty:
         return Markdown(NOTHING)
     heads = ["Experiment" if predictability else "Confound: experiment", "context gain", *SEPARATE.values()]
-    lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]
-    for name, rows in effects.groupby("experiment", sort=False):
-        by = {(row["metric"], row["role"]): _becomes(row) for _, row in rows.iterrows()}
-        cells = ["\u00a0/ ".join(by.get((metric, role), "–") for role in (DNA, KMERS)) for metric in SEPARATE]
-        cells = ["–" if set(cell) <= set("–\u00a0/ ") else cell for cell in cells]
-        one = EXPERIMENTS[str(name)]
-        lines.append(f"| **{one.confound}**: {one.change} | {_gains(table, one)} | {' | '.join(cells)} |")
-    return Markdown("\n".join(lines))
+    rows = [
+        [f"**{one.confound}**: {one.change}", _gains(table, one), *(_left(own, metric) for metric in SEPARATE)]
+        for one, own in ((EXPERIMENTS[str(name)], own) for name, own in effects.groupby("experiment", sort=False))
+    ]
+    return Markdown(markdown_table(heads, rows))
+
+
+def _left(rows: pd.DataFrame, metric: str) -> str:
+    """What is left of a difference in each DNA, of one experiment."""
+    both = cells(rows[rows["metric"] == metric], "role", (DNA, KMERS), _becomes)
+    return "–" if set(both) == {"–"} else _BESIDE.join(both)
 
 
 def _of_kind(effects: pd.DataFrame, predictability: bool) -> pd.DataFrame:
@@ -73,15 +72,13 @@ def _of_kind(effects: pd.DataFrame, predictability: bool) -> pd.DataFrame:
 
 def _gains(table: pd.DataFrame, experiment: Experiment) -> str:
     """Context gain of text, of DNA as BPE and as k-mers, and a star where DNA's is less than half of before."""
-    cells = []
+    gains = []
     for role in ROLES:
-        now, before = (_mean(table, name, role, GAIN) for name in (experiment.name, experiment.beside))
-        if now is None:  # not changed
-            cells.append("–" if before is None else f"{before['value']:.2f}")
-            continue
-        little = role != TEXT and before is not None and 2 * now["value"] < before["value"]
-        cells.append(f"{now['value']:.2f}{'*' if little else ''}")
-    return "\u00a0/ ".join(cells)
+        now, before = (_mean(table, name, role, GAIN)["value"] for name in (experiment.name, experiment.beside))
+        shown = before if pd.isna(now) else now  # what is not changed is not trained anew
+        star = "*" if role != TEXT and 2 * now < before else ""
+        gains.append("–" if pd.isna(shown) else f"{shown:.2f}{star}")
+    return _BESIDE.join(gains)
 
 
 def _becomes(row: pd.Series) -> str:
@@ -118,26 +115,26 @@ def confounds_numbers(table: pd.DataFrame) -> Markdown:
     Args:
         table: as of ``confounds_table``.
     """
-    effects = confound_effects(table).set_index(["experiment", "role", "metric"])
+    effects = confound_effects(table)
     heads = [
         "Experiment",
         "Measure",
         *ROLE_NAMES.values(),
         *(f"text − {ROLE_NAMES[role]}" for role in (DNA, KMERS)),
     ]
-    lines = [f"| {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * (len(heads) - 2)]
-    for experiment in EXPERIMENTS.values():
-        for metric, measure in MEASURED.items():
-            rows = [_mean(table, experiment.name, role, metric) for role in ROLES]
-            if all(row is None for row in rows):
-                continue
-            cells = ["–" if row is None else _with_ends(row, measure.percent) for row in rows]
-            for key in ((experiment.name, role, metric) for role in (DNA, KMERS)):
-                found = effects.loc[key] if key in effects.index else None
-                cells.append("–" if found is None else _difference(found, measure.percent))
-            name = "standard run" if experiment.name == STANDARD else experiment.change
-            lines.append(f"| {name} | {measure.text} | {' | '.join(cells)} |")
-    return Markdown("\n".join(lines) if len(lines) > 2 else NOTHING)
+    rows = []
+    for experiment, (metric, measure) in product(EXPERIMENTS.values(), MEASURED.items()):
+        values = [_mean(table, experiment.name, role, metric) for role in ROLES]
+        if all(pd.isna(row["value"]) for row in values):
+            continue
+        own = effects[(effects["experiment"] == experiment.name) & (effects["metric"] == metric)]
+        rows.append([
+            "standard run" if experiment.name == STANDARD else experiment.change,
+            measure.text,
+            *(_with_ends(row, measure.percent) for row in values),
+            *cells(own, "role", (DNA, KMERS), partial(_difference, percent=measure.percent)),
+        ])  # fmt: skip
+    return Markdown(markdown_table(heads, rows, names=2) if rows else NOTHING)
 
 
 def sources_table(table: pd.DataFrame) -> Markdown:
@@ -148,46 +145,40 @@ def sources_table(table: pd.DataFrame) -> Markdown:
     Args:
         table: as of ``confounds_table``.
     """
-    lines = [
-        "| Read | context gain, bits per token | attainable | attained | disagreement | shared neighbours | "
-        "encoder's share |",
-        "| --- |" + " ---: |" * 6,
-        *_source_lines(table),
+    models = [(one.name, KMERS) for one in EXPERIMENTS.values() if one.name != STANDARD]
+    rows = [row for one in (*models, *((STANDARD, role) for role in ROLES)) if (row := _source(table, *one))]
+    heads = ["Read", "context gain, bits per token", "attainable", "attained", *SEPARATE.values()]
+    ordered = [row for _, row in sorted(rows, key=lambda one: -one[0])]
+    return Markdown(markdown_table(heads, ordered) if rows else NOTHING)
+
+
+def _source(table: pd.DataFrame, experiment: str, role: str) -> tuple[float, list[str]] | None:
+    """The attained share (-1: unknown) and the row of a model; nothing where it has no place in the table."""
+    gain, most = (_mean(table, experiment, role, metric)["value"] for metric in (GAIN, "attainable_gain"))
+    if pd.isna(gain) or (pd.isna(most) and experiment != STANDARD):
+        return None
+    share = gain / most if most > _LEAST else None
+    values = ((_mean(table, experiment, role, metric)["value"], MEASURED[metric].percent) for metric in SEPARATE)
+    return (-1.0 if share is None else share), [
+        ROLE_NAMES[role] if experiment == STANDARD else EXPERIMENTS[experiment].change,
+        f"{gain:.3f}",
+        "unknown" if pd.isna(most) else f"{most:.3f}",
+        "–" if share is None else percentage(share),
+        *("–" if pd.isna(value) else number(value, percent) for value, percent in values),
     ]
-    return Markdown("\n".join(lines) if len(lines) > 2 else NOTHING)
 
 
-def _source_lines(table: pd.DataFrame) -> Iterator[str]:
-    found = []
-    for experiment, role in (
-        *((one.name, KMERS) for one in EXPERIMENTS.values() if one.name != STANDARD),
-        *((STANDARD, role) for role in ROLES),
-    ):
-        gain = _mean(table, experiment, role, GAIN)
-        most = _mean(table, experiment, role, "attainable_gain")
-        if gain is None or (most is None and experiment != STANDARD):
-            continue
-        share = float(gain["value"] / most["value"]) if most is not None and most["value"] > _LEAST else None
-        cells = [
-            "unknown" if most is None else f"{most['value']:.3f}",
-            "–" if share is None else percentage(share),
-        ]
-        for metric in ("js_distance", "topk_overlap_corrected", "fisher_share"):
-            row = _mean(table, experiment, role, metric)
-            cells.append("–" if row is None else number(row["value"], MEASURED[metric].percent))
-        name = ROLE_NAMES[role] if experiment == STANDARD else EXPERIMENTS[experiment].change
-        found.append((-1.0 if share is None else share, f"| {name} | {gain['value']:.3f} | {' | '.join(cells)} |"))
-    return (line for _, line in sorted(found, key=lambda one: -one[0]))
-
-
-def _mean(table: pd.DataFrame, experiment: str, role: str, metric: str) -> pd.Series | None:
-    """The row over all members."""
-    here = (table["x"] == f"{experiment}|{role}") & (table["metric"] == metric) & table["member"].isna()
-    rows = table[here.fillna(False)]
-    return None if rows.empty else rows.iloc[0]
+def _mean(table: pd.DataFrame, experiment: str, role: str, metric: str) -> pd.Series:
+    """The row over all members, whose value is NaN where there is none."""
+    chosen = (table["x"] == f"{experiment}|{role}") & (table["metric"] == metric) & table["member"].isna()
+    rows = table[chosen.fillna(False)].astype({"value": "float64"})
+    return pd.Series(dict.fromkeys(("value", "low", "high"), np.nan)) if rows.empty else rows.iloc[0]
 
 
 def _with_ends(row: pd.Series, percent: bool) -> str:
+    """A value with its interval, of which a percentage has one sign of per cent."""
+    if pd.isna(row["value"]):
+        return "–"
     scale, digits = (100, 1) if percent else (1, 3)
     text = interval(scale * row["value"], scale * row["low"], scale * row["high"], digits=digits)
     return text + ("\u00a0%" if percent else "")

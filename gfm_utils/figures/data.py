@@ -10,107 +10,79 @@ from pandas.io.formats.style import Styler
 from gfm_utils.analyses.deviations import Deviation
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, EnsembleSpec, duration
+from gfm_utils.figures.forms import condition_colour, finished, lines
 from gfm_utils.figures.names import POSITION_NAMES
-from gfm_utils.figures.numbers import interval
-from gfm_utils.figures.overview import for_people
+from gfm_utils.figures.numbers import with_interval
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
-from gfm_utils.figures.style import condition_colour, themed
+from gfm_utils.figures.summary_table import for_people
 
 #: Number of tokens a block -> what its conditional entropy is the entropy of.
 GIVEN = {2: "a token, given the one before", 3: "a token, given the two before"}
+_LOG = alt.Scale(type="log")
+_BITS = alt.Tooltip("value:Q", title="bits per token", format=".3f")
 
 
 def token_frequency_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Share of the r-th commonest token against its rank, both logarithmic, one line a condition."""
     rows = rows_of(table, "token_frequency", axis="rank")
-    rows = rows[rows["value"] > 0]
-    chart = (
-        alt.Chart(rows[["condition", "x", "value"]])
-        .mark_line(point=True, strokeWidth=2)
-        .encode(
-            x=alt.X("x:Q", title="rank of the token", scale=alt.Scale(type="log")),
-            y=alt.Y(
-                "value:Q",
-                title="share of all tokens",
-                scale=alt.Scale(type="log"),
-                axis=alt.Axis(format="~g"),
-            ),
-            color=condition_colour(conditions_of(table)),
-            tooltip=["condition", alt.Tooltip("x:Q", title="rank"), alt.Tooltip("value:Q", format=".3%")],
-        )
-        .properties(width="container", height=300)
-        .interactive()
+    chart = lines(
+        rows.loc[rows["value"] > 0, ["condition", "x", "value"]],
+        alt.X("x:Q", title="rank of the token", scale=_LOG),
+        alt.Y("value:Q", title="share of all tokens", scale=_LOG, axis=alt.Axis(format="~g")),
+        conditions_of(table),
+        ["condition", alt.Tooltip("x:Q", title="rank"), alt.Tooltip("value:Q", format=".3%")],
+        spread=None,
+        height=300,
     )
-    return themed(chart)
+    return chart.interactive()
 
 
 def learning_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Validation loss against tokens read, a line a member, with the levels that counting alone reaches."""
-    conditions = conditions_of(table)
-    chart = alt.layer(
-        _loss_lines(table, condition_colour(conditions), alt.Detail("member:N")),
-        _levels(table, condition_colour(conditions)),
-    )
-    return themed(chart.properties(width="container", height=360))
+    colour = condition_colour(conditions_of(table))
+    return finished([_loss_lines(table, colour), _levels(table, colour)], 360)
 
 
 def position_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Validation loss against tokens read, by how an encoder knows the places of tokens, a line a member."""
-    names = list(POSITION_NAMES.values())
-    scale = alt.Scale(domain=names, range=["#0072B2", "#009E73", "#D55E00"])
+    scale = alt.Scale(domain=list(POSITION_NAMES.values()), range=["#0072B2", "#009E73", "#D55E00"])
     colour = alt.Color("state:N", title="positions", scale=scale, legend=alt.Legend(columns=1, labelLimit=260))
     named = table.assign(state=table["state"].replace(POSITION_NAMES))
-    chart = alt.layer(_loss_lines(named, colour, alt.Detail("member:N")), _levels(named, alt.value("#666")))
-    return themed(chart.properties(width="container", height=300))
+    return finished([_loss_lines(named, colour), _levels(named, alt.value("#666"))], 300)
 
 
-def _loss_lines(table: pd.DataFrame, colour: alt.Color, detail: alt.Detail) -> alt.Chart:
+def _loss_lines(table: pd.DataFrame, colour: alt.Color) -> alt.Chart:
     curve = singles(rows_of(table, "validation_nll", axis="tokens"))
-    curve = curve[curve["x"] > 0]
+    tokens = alt.Axis(format="~s")
     return (
-        alt.Chart(curve[["condition", "state", "member", "x", "value"]])
+        alt.Chart(curve.loc[curve["x"] > 0, ["condition", "state", "member", "x", "value"]])
         .mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=1.2)
         .encode(
-            x=alt.X(
-                "x:Q",
-                title="tokens read in training",
-                scale=alt.Scale(type="log", nice=False),
-                axis=alt.Axis(format="~s"),
-            ),
+            x=alt.X("x:Q", title="tokens read in training", scale=alt.Scale(type="log", nice=False), axis=tokens),
             y=alt.Y("value:Q", title="validation loss (bits per token)", scale=alt.Scale(zero=False)),
             color=colour,
-            detail=detail,
-            tooltip=[
-                "condition",
-                alt.Tooltip("member:N", title="seed"),
-                alt.Tooltip("x:Q", title="tokens", format=","),
-                alt.Tooltip("value:Q", title="bits per token", format=".3f"),
-            ],
+            detail="member:N",
+            tooltip=["condition", alt.Tooltip("member:N", title="seed"),
+                     alt.Tooltip("x:Q", title="tokens", format=","), _BITS],
         )
-    )
+    )  # fmt: skip
 
 
 def _levels(table: pd.DataFrame, colour: Any) -> alt.Chart:
     """Rules: the unigram cross-entropy, and the entropy of a token given the one or two before it."""
-    unigram = rows_of(table, "validation_unigram_nll").assign(level="token frequencies")
     given = rows_of(table, "conditional_entropy", axis="order")
-    given = given[given["x"] > 1].assign(level=lambda rows: [GIVEN[int(order)] for order in rows["x"]])
-    levels = pd.concat([unigram, given], ignore_index=True)
+    levels = pd.concat([
+        rows_of(table, "validation_unigram_nll").assign(level="token frequencies"),
+        given.assign(level=given["x"].map(GIVEN)).dropna(subset="level"),
+    ], ignore_index=True)  # fmt: skip
     names = [name for name in ("token frequencies", *GIVEN.values()) if name in set(levels["level"])]
-    return (
-        alt.Chart(levels[["condition", "level", "value"]])
-        .mark_rule(strokeWidth=1.5)
-        .encode(
-            y="value:Q",
-            color=colour,
-            strokeDash=alt.StrokeDash(
-                "level:N", title="dashed levels: entropy of", sort=names,
-                scale=alt.Scale(domain=names, range=[[8, 4], [2, 3], [8, 3, 2, 3]][: len(names)]),
-                legend=alt.Legend(columns=1, labelLimit=260),
-            ),
-            tooltip=["condition", "level", alt.Tooltip("value:Q", title="bits per token", format=".3f")],
-        )
+    dash = alt.StrokeDash(
+        "level:N", title="dashed levels: entropy of", sort=names,
+        scale=alt.Scale(domain=names, range=[[8, 4], [2, 3], [8, 3, 2, 3]][: len(names)]),
+        legend=alt.Legend(columns=1, labelLimit=260),
     )  # fmt: skip
+    rules = alt.Chart(levels[["condition", "level", "value"]]).mark_rule(strokeWidth=1.5)
+    return rules.encode(y="value:Q", color=colour, strokeDash=dash, tooltip=["condition", "level", _BITS])
 
 
 def summary_of_training(table: pd.DataFrame) -> Styler:
@@ -118,31 +90,25 @@ def summary_of_training(table: pd.DataFrame) -> Styler:
 
     Where the best weights are kept and not the last, the loss is theirs.
     """
-    curve = summaries(rows_of(table, "validation_nll", axis="tokens")).sort_values("x")
-    final = curve.groupby("condition", sort=False).last()
+    final = summaries(rows_of(table, "validation_nll", axis="tokens")).sort_values("x")
+    final = final.groupby("condition", sort=False).last()
     if (table["metric"] == "validation_nll_kept").any():
         kept = summaries(rows_of(table, "validation_nll_kept")).set_index("condition")
         final.update(kept[["value", "low", "high"]])
-    level = rows_of(table, "validation_unigram_nll").set_index("condition")["value"]
-    given = rows_of(table, "conditional_entropy", axis="order").set_index(["condition", "x"])["value"]
-    time, speed = (
+    given = rows_of(table, "conditional_entropy", axis="order")
+    given = given.pivot(index="condition", columns="x", values="value").reindex(final.index)
+    level, time, speed = (
         summaries(rows_of(table, metric)).set_index("condition")["value"]
-        for metric in ("training_time", "training_speed")
+        for metric in ("validation_unigram_nll", "training_time", "training_speed")
     )
-    loss = [interval(*row) for row in zip(final["value"], final["low"], final["high"], strict=True)]
-
-    def entropy(order: int) -> pd.Series:
-        known = [(name, given.get((name, order))) for name in final.index]
-        return pd.Series({name: "–" if value is None else f"{value:.3f}" for name, value in known})
-
     columns = {
         "tokens a member": final["x"].map("{:,.0f}".format),
-        "validation loss (bits/token)": pd.Series(loss, final.index),
+        "validation loss (bits/token)": final.apply(with_interval, axis=1, digits=3),
         "token frequencies": level.map("{:.3f}".format),
         **{
-            f"given {order - 1} before": entropy(order)
+            f"given {order - 1} before": given[order].map("{:.3f}".format, na_action="ignore").fillna("–")
             for order in GIVEN
-            if order in given.index.get_level_values(1)
+            if order in given
         },
         "time a member": time.map(duration),
         "tokens/s a member": speed.map("{:,.0f}".format),
@@ -152,25 +118,27 @@ def summary_of_training(table: pd.DataFrame) -> Styler:
 
 def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:
     """Per condition: what all members share, what differs between them, and where they were trained."""
-    rows = []
-    for ensemble in ensembles:
-        spec, member = ensemble.spec, ensemble.members[0]
-        weights = sum(value.numel() for value in member.model().parameters())
-        own = [spec.seeds(seed) for seed in ensemble.seeds]
-        different = {name: len({getattr(seeds, name) for seeds in own}) for name in ("init", "order", "masks")}
-        rows.append({
-            "condition": spec.condition, "architecture": spec.preset, "parameters": f"{weights:,}",
-            "window (tokens)": spec.window, "steps": f"{spec.steps:,}", "windows a step": spec.batch,
-            "masked": f"{spec.train_mask:.0%}" + (", each by itself" if spec.independent_masks else ""),
-            "weights that are kept": spec.keep, "dropout": spec.dropout, "learning rate": _rates(spec),
-            "precision": spec.precision, "member seeds": ", ".join(map(str, ensemble.seeds)),
-            "initial weights": _kinds(different["init"]),
-            "orders of windows": _kinds(different["order"]), "masks": _kinds(different["masks"]),
-            "device": member.provenance["device"],
-        })  # fmt: skip
-    return for_people(
-        pd.DataFrame(rows).astype(str).set_index("condition").T.reset_index(names="of each condition")
-    )
+    frame = pd.DataFrame(map(_of_ensemble, ensembles)).astype(str).set_index("condition")
+    return for_people(frame.T.reset_index(names="of each condition"))
+
+
+def _of_ensemble(ensemble: Ensemble) -> dict[str, Any]:
+    """The cells of one condition."""
+    spec, member = ensemble.spec, ensemble.members[0]
+    weights = sum(value.numel() for value in member.model().parameters())
+    kinds = {
+        name: len({getattr(spec.seeds(seed), name) for seed in ensemble.seeds})
+        for name in ("init", "order", "masks")
+    }
+    return {
+        "condition": spec.condition, "architecture": spec.preset, "parameters": f"{weights:,}",
+        "window (tokens)": spec.window, "steps": f"{spec.steps:,}", "windows a step": spec.batch,
+        "masked": f"{spec.train_mask:.0%}" + (", each by itself" if spec.independent_masks else ""),
+        "weights that are kept": spec.keep, "dropout": spec.dropout, "learning rate": _rates(spec),
+        "precision": spec.precision, "member seeds": ", ".join(map(str, ensemble.seeds)),
+        "initial weights": _kinds(kinds["init"]), "orders of windows": _kinds(kinds["order"]),
+        "masks": _kinds(kinds["masks"]), "device": member.provenance["device"],
+    }  # fmt: skip
 
 
 def _rates(spec: EnsembleSpec) -> str:
@@ -200,40 +168,40 @@ def cost_overview(table: pd.DataFrame) -> Styler:
     return for_people(pd.DataFrame([shown]))
 
 
-def deviation_overview(found: Sequence[Deviation]) -> Styler:
+def deviation_overview(deviations: Sequence[Deviation]) -> Styler:
     """What is done in another way than in the paper's code, a row each: there, here, and why."""
     names = {"what": "", "paper": "the paper's code", "here": "profile paper", "why": "why"}
     sentences = {"white-space": "normal", "text-align": "left", "vertical-align": "top", "min-width": "8em"}
-    styler = for_people(pd.DataFrame(found).rename(columns=names)).format(escape="html")  # <cls>
+    styler = for_people(pd.DataFrame(deviations).rename(columns=names)).format(escape="html")  # <cls>
     heads = [{"selector": "th", "props": "text-align: left"}]
     return styler.set_properties(**sentences).set_table_styles(heads)
 
 
-def corpus_overview(table: pd.DataFrame, found: Sequence[Corpus]) -> Styler:
+def corpus_overview(table: pd.DataFrame, corpora: Sequence[Corpus]) -> Styler:
     """Per corpus: records, copies left out, symbols, what the run uses of them by part, and the licence."""
-    rows = []
-    for corpus in found:
-        own = table[table["condition"] == corpus.name]
-        parts = own[own["metric"] == "part_symbols"].set_index("x")["value"]
-        rows.append({
-            "corpus": corpus.name, "records": f"{corpus.stats['records']:,}",
-            "copies left out": f"{corpus.stats['dropped_duplicate']:,} of {corpus.records_read:,}",
-            "bases or characters": f"{corpus.symbols:,}",
-            **{f"{part} part": f"{size:,.0f}" for part, size in parts.items()}, "licence": corpus.licence,
-        })  # fmt: skip
-    return for_people(pd.DataFrame(rows))
+    return for_people(pd.DataFrame([_of_corpus(table, corpus) for corpus in corpora]))
+
+
+def _of_corpus(table: pd.DataFrame, corpus: Corpus) -> dict[str, str]:
+    """The cells of one corpus."""
+    parts = table[(table["condition"] == corpus.name) & (table["metric"] == "part_symbols")]
+    return {
+        "corpus": corpus.name, "records": f"{corpus.stats['records']:,}",
+        "copies left out": f"{corpus.stats['dropped_duplicate']:,} of {corpus.records_read:,}",
+        "bases or characters": f"{corpus.symbols:,}",
+        **{f"{part} part": f"{size:,.0f}" for part, size in zip(parts["x"], parts["value"], strict=True)},
+        "licence": corpus.licence,
+    }  # fmt: skip
 
 
 def leak_overview(table: pd.DataFrame) -> Styler:
     """Per corpus and part: windows checked, and the share that repeats something of the training part."""
     rows = rows_of(table, "leaked_windows", axis="part", numeric=False)
-    reverse = table[table["metric"] == "leaked_windows_reverse"]
-    strands = {(c, x): v for c, x, v in zip(reverse["condition"], reverse["x"], reverse["value"], strict=True)}
-    shown = [
-        {
-            "corpus": condition, "part": part, "windows": f"{n:,.0f}", "exact match": f"{value:.2%}",
-            "on the other strand": f"{strands[condition, part]:.2%}" if (condition, part) in strands else "–",
-        }
-        for condition, part, n, value in zip(rows["condition"], rows["x"], rows["n"], rows["value"], strict=True)
-    ]  # fmt: skip
-    return for_people(pd.DataFrame(shown))
+    keys = ["condition", "x"]
+    reverse = table[table["metric"] == "leaked_windows_reverse"].astype(dict.fromkeys(keys, object))
+    rows = rows.join(reverse.set_index(keys)["value"].astype(float).rename("reverse"), on=keys)
+    return for_people(pd.DataFrame({
+        "corpus": rows["condition"], "part": rows["x"], "windows": rows["n"].map("{:,.0f}".format),
+        "exact match": rows["value"].map("{:.2%}".format),
+        "on the other strand": rows["reverse"].map("{:.2%}".format, na_action="ignore").fillna("–"),
+    }))  # fmt: skip

@@ -1,7 +1,6 @@
 """Charts and tables of the causal test: measures over doses, effects, parts of the gap, the tokenizer sweep."""
 
-from collections.abc import Iterable
-from itertools import pairwise
+from itertools import pairwise, product
 
 import altair as alt
 import numpy as np
@@ -10,20 +9,24 @@ from IPython.display import Markdown
 
 from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import AXIS, DOSE_MEASURES, GAIN
-from gfm_utils.analyses.effects import (
-    CHECKS,
-    NO_GAP,
-    PRIMARY,
-    keeps_counts,
-    kind_of,
-    settings_of,
-    verdict_setting,
-)
+from gfm_utils.analyses.effects import CHECKS, NO_GAP, PRIMARY, keeps_counts, kind_of, settings_of, verdict_setting
 from gfm_utils.analyses.intervals import LEVEL
 from gfm_utils.figures.comparison import KINDS
+from gfm_utils.figures.forms import (
+    COLOURS,
+    TRAINED,
+    Menu,
+    chosen,
+    crosses,
+    finished,
+    lines,
+    one_below_another,
+    stroke_legend,
+    tooltips,
+)
 from gfm_utils.figures.numbers import difference, number, percentage
-from gfm_utils.figures.select import rows_of, summaries, with_span
-from gfm_utils.figures.style import COLOURS, dropdown, stroke_legend, themed, tooltips
+from gfm_utils.figures.select import means
+from gfm_utils.figures.summary_table import cells, markdown_table
 from gfm_utils.tokens import SPECIAL, Condition
 
 #: What stands to the right: name in the data -> title of the axis.
@@ -61,29 +64,22 @@ def dose_rows(table: pd.DataFrame) -> pd.DataFrame:
         ``condition``, ``dose`` (its transform), ``kind``, ``setting``, ``metric``, ``measure`` (for people),
         ``state``, ``value``, ``low``, ``high``, the columns of ``ACROSS``, and the ends of the gain's interval.
     """
-    rows = summaries(rows_of(table, *_measured(table), axis=AXIS, numeric=False))
-    rows = with_span(rows).rename(columns={"x": "setting"})
-    gains = rows[(rows["metric"] == GAIN) & (rows["state"] == "trained")]
-    gains = gains.set_index(["condition", "setting"])
-    keys = list(zip(rows["condition"], rows["setting"], strict=True))
-    for column, end in (("gain", "value"), ("gain_low", "low"), ("gain_high", "high")):
-        rows[column] = [gains[end].get(key) for key in keys]
+    names = [name for name in DOSE_MEASURES if name in set(table["metric"])]
+    rows = means(table, *names, axis=AXIS, numeric=False)
+    gains = rows[(rows["metric"] == GAIN) & (rows["state"] == "trained")].set_index(["condition", "x"])
+    gains = gains[["value", "low", "high"]].set_axis(["gain", "gain_low", "gain_high"], axis="columns")
+    rows = rows.join(gains, on=["condition", "x"])
     for metric, column in (("entropy_rate", "per_symbol"), ("entropy_per_token", "per_token")):
-        rates = table[table["metric"] == metric].set_index("condition")["value"]
-        rows[column] = rows["condition"].map(rates)
-    rows["kind"] = rows["condition"].map(kind_of(table)).map(KINDS)
-    rows["dose"] = rows["condition"].map(dose_name)
-    rows["measure"] = rows["metric"].map(lambda name: DOSE_MEASURES[name].text)
-    rows["setting"] = rows["setting"].map(setting_name)
-    return rows[[
+        rows[column] = rows["condition"].map(table[table["metric"] == metric].set_index("condition")["value"])
+    return rows.assign(
+        dose=rows["condition"].map(dose_name),
+        kind=rows["condition"].map(kind_of(table)).map(KINDS),
+        setting=rows["x"].map(setting_name),
+        measure=rows["metric"].map(lambda name: DOSE_MEASURES[name].text),
+    )[[
         "condition", "dose", "kind", "setting", "metric", "measure", "state", "value", "low", "high", *ACROSS,
         "gain_low", "gain_high",
     ]]  # fmt: skip
-
-
-def _measured(table: pd.DataFrame) -> list[str]:
-    there = set(table["metric"])
-    return [name for name in DOSE_MEASURES if name in there]
 
 
 def dose_name(condition: str) -> str:
@@ -117,43 +113,33 @@ def _with_line(rows: pd.DataFrame, across: str) -> pd.DataFrame:
 
 
 def _layers(
-    base: alt.Chart,
-    across: str,
-    across_title: str,
-    ends: tuple[str, str],
-    line: str | None,
-    nulls: bool = True,
-    named: bool = True,
+    base: alt.Chart, x: alt.X, ends: tuple[str, str], rows: pd.DataFrame, line: str, joined: bool
 ) -> list[alt.Chart]:
     """Intervals, line through text's noise, null and point of every condition, and names of the plain ones.
 
-    A layer without a row would make Vega complain: where there is no line, no null or no plain condition, it is
-    left out.
+    A layer without a row would make Vega complain: where there is no line (``joined``), no null or no plain
+    condition, it is left out.
     """
-    scale_x, axis_x = alt.Scale(zero=False, padding=14), alt.Axis(tickCount=6)
-    if across == "gain":  # most conditions lie between 0 and 0.3 bits
-        scale_x = alt.Scale(type="symlog", constant=0.1, zero=False, padding=14, nice=False)
-        axis_x = alt.Axis(values=[0, 0.1, 0.3, 1, 3], format="~g")
-    x = alt.X(f"{across}:Q", title=across_title, scale=scale_x, axis=axis_x)
-    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5))
     scale = alt.Scale(domain=list(KINDS.values()), range=list(COLOURS[:2]))
-    colour = alt.Color("kind:N", title=None, scale=scale)
     tips: list[str | alt.Tooltip] = [
         "condition", "state", *tooltips("value", "low", "high", text=".3~r"), *tooltips(*ACROSS, text=".3f")
     ]  # fmt: skip
-    trained = base.transform_filter("datum.state == 'trained'").encode(x=x, y=y, color=colour)
-    null = base.transform_filter(f"datum.state != 'trained' && datum.state != '{LINE}'")
-    null = null.mark_point(shape="stroke", size=90, opacity=0.6, strokeWidth=1.5)
-    null = null.encode(x=x, y=y, color=colour, tooltip=tips)
-    joined = base.transform_filter(line or "false").mark_line(strokeWidth=1.5, opacity=0.6)
+    base = base.encode(
+        x=x,
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5)),
+        color=alt.Color("kind:N", title=None, scale=scale),
+    )
+    trained = base.transform_filter(TRAINED)
+    through = base.transform_filter(line).mark_line(strokeWidth=1.5, opacity=0.6).encode(order=x.shorthand)
+    null = base.transform_filter(f"!({TRAINED}) && datum.state != '{LINE}'")
+    null = null.mark_point(shape="stroke", size=90, opacity=0.6, strokeWidth=1.5).encode(tooltip=tips)
     names = trained.transform_filter("datum.dose == 'as it is'").mark_text(align="left", dx=8, dy=-6, fontSize=11)
     return [
-        *([joined.encode(x=x, y=y, color=colour, order=f"{across}:Q")] if line else []),
-        trained.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
-        trained.mark_rule(strokeWidth=2).encode(x=alt.X(f"{ends[0]}:Q", title=across_title), x2=f"{ends[1]}:Q"),
-        *([null] if nulls else []),
+        *([through] if joined else []),
+        *crosses(trained, ends, ("low", "high")),
+        *([null] if (~rows["state"].isin(["trained", LINE])).any() else []),
         trained.mark_point(filled=True, size=70, opacity=1).encode(tooltip=tips),
-        *([names.encode(text="kind:N")] if named else []),
+        *([names.encode(text="kind:N")] if (rows["dose"] == "as it is").any() else []),
     ]
 
 
@@ -168,14 +154,31 @@ def main_chart(table: pd.DataFrame) -> alt.VConcatChart | Markdown:
     rows = dose_rows(table)
     rows = rows[rows["metric"].isin(MAIN) & (rows["setting"] == setting_name(verdict_setting(table)))]
     rows = _with_line(rows[rows["state"].isin(["trained", "untrained"])], "gain")  # other nulls are far away
-    ends, line, charts = ("gain_low", "gain_high"), f"datum.state == '{LINE}'", []
-    for name in (name for name in MAIN if name in set(rows["metric"])):
-        own = rows[rows["metric"] == name]
-        nulls = bool((own["state"] == "untrained").any())
-        layers = _layers(alt.Chart(own), "gain", ACROSS["gain"], ends, line, nulls)
-        title = alt.TitleParams(DOSE_MEASURES[name].text, fontSize=12, fontWeight="normal")
-        charts.append(alt.layer(*layers).properties(width=290, height=150, title=title))
-    return themed(alt.vconcat(*charts))
+    x, parts = gain_axis("gain:Q", ACROSS["gain"], [0, 0.1, 0.3, 1, 3], "~g"), dict(list(rows.groupby("metric")))
+    return one_below_another(
+        [
+            (
+                DOSE_MEASURES[name].text,
+                _layers(
+                    alt.Chart(parts[name]),
+                    x,
+                    ("gain_low", "gain_high"),
+                    parts[name],
+                    f"datum.state == '{LINE}'",
+                    True,
+                ),
+            )
+            for name in MAIN
+            if name in parts
+        ],
+        150,
+    )
+
+
+def gain_axis(column: str, title: str, ticks: list[float], form: str) -> alt.X:
+    """The axis of the context gain: most conditions lie between 0 and 0.3 bits."""
+    scale = alt.Scale(type="symlog", constant=0.1, zero=False, padding=14, nice=False)
+    return alt.X(column, title=title, scale=scale, axis=alt.Axis(values=ticks, format=form))
 
 
 def dose_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
@@ -188,36 +191,35 @@ def dose_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
         return Markdown(NOT_RECORDED)
     rows = dose_rows(table)
     rows["joined"] = _joined(rows)
+    measures = [measure.text for name, measure in DOSE_MEASURES.items() if name in set(rows["metric"])]
     settings = [setting_name(x) for x in settings_of(table)]
-    measures = [DOSE_MEASURES[name].text for name in _measured(table)]
-    have = set(zip(rows["measure"], rows["setting"], strict=True))
+    measured = set(zip(rows["measure"], rows["setting"], strict=True))
     lacking = pd.DataFrame(
-        [(measure, setting) for measure in measures for setting in settings if (measure, setting) not in have],
-        columns=["measure", "setting"],
+        [pair for pair in product(measures, settings) if pair not in measured], columns=["measure", "setting"]
+    )  # fmt: skip
+    last = setting_name(verdict_setting(table))
+    menus = (
+        Menu("dose_measure", "measure", _first(measures, DOSE_MEASURES["fisher_share"].text), "measure "),
+        Menu("dose_setting", "setting", _first(settings, last), "training "),
     )
-    measures.sort(key=lambda text: text != DOSE_MEASURES["fisher_share"].text)
-    first = setting_name(verdict_setting(table))
-    chosen = [
-        dropdown("dose_measure", measures, "measure "),
-        dropdown("dose_across", list(ACROSS.values()), "against "),
-        dropdown("dose_setting", sorted(settings, key=lambda name: name != first), "training "),
-    ]
-    where = "datum.measure == dose_measure && datum.setting == dose_setting"
-    at = {end: _chosen_axis(f"gain{end}") for end in ("", "_low", "_high")}
-    base = alt.Chart(rows).transform_filter(where)
-    base = base.transform_calculate(at=at[""], at_low=at["_low"], at_high=at["_high"])
-    line, named = "datum.joined" if rows["joined"].any() else None, bool((rows["dose"] == "as it is").any())
-    layers = _layers(base, "at", "as chosen below", ("at_low", "at_high"), line, named=named)
+    base = chosen(rows, *menus).transform_calculate(
+        at=_chosen_axis("gain"), at_low=_chosen_axis("gain_low"), at_high=_chosen_axis("gain_high")
+    )
+    x = alt.X("at:Q", title="as chosen below", scale=alt.Scale(zero=False, padding=14), axis=alt.Axis(tickCount=6))
+    layers = _layers(base, x, ("at_low", "at_high"), rows, "datum.joined", rows["joined"].any())
     if len(lacking):
-        word = alt.Chart(lacking).transform_filter(where).mark_text(fontSize=13)
+        word = chosen(lacking, *menus).mark_text(fontSize=13)
         layers.append(word.encode(text=alt.value("not measured in this run"), x=alt.value(150), y=alt.value(160)))
-    return themed(alt.layer(*layers).add_params(*chosen).properties(width="container", height=320))
+    return finished(layers, 320, menus[0], Menu("dose_across", "", list(ACROSS.values()), "against "), menus[1])
+
+
+def _first(names: list[str], first: str) -> list[str]:
+    return sorted(names, key=lambda name: name != first)
 
 
 def _chosen_axis(gain: str) -> str:
     """Expression for where a point stands, of its numbers, by the chosen axis; ``gain`` is one end of that."""
-    others = [name for name in ACROSS if name != "gain"]
-    tests = [f"dose_across == '{ACROSS[name]}' ? datum.{name} : " for name in others]
+    tests = [f"dose_across == '{ACROSS[name]}' ? datum.{name} : " for name in ACROSS if name != "gain"]
     return f"{''.join(tests)}datum.{gain}"
 
 
@@ -229,23 +231,27 @@ def effects_table(effects: pd.DataFrame) -> Markdown:
     """
     if effects.empty:
         return Markdown("There is no pair of doses here to compare.")
-    contrasts = list(dict.fromkeys(zip(effects["kind"], effects["less"], effects["more"], strict=True)))
+    effects = effects.assign(contrast=list(zip(effects["kind"], effects["less"], effects["more"], strict=True)))
+    contrasts = list(dict.fromkeys(effects["contrast"]))
     heads = [
         f"{KINDS[kind]}, {cut_name(less)}: `{dose_name(less)}` → `{dose_name(more)}`"
         for kind, less, more in contrasts
     ]
-    lines = [f"| Measure | {' | '.join(heads)} | As the paper says? |", f"| --- |{' ---: |' * len(heads)} --- |"]
-    for metric in _primary_first(effects["metric"]):
-        own = effects[effects["metric"] == metric].set_index(["kind", "less", "more"])
-        cells = [_tested(own.loc[key], metric) if key in own.index else "–" for key in contrasts]
-        said = "by construction" if metric in CHECKS else SAID[own["outcome"].iloc[0]]
-        lines.append(f"| {_measure_name(metric)} | {' | '.join(cells)} | {said} |")
-    return Markdown("\n".join(lines))
+    rows = [
+        [
+            _measure_name(metric),
+            *cells(own, "contrast", contrasts, _effect),
+            "by construction" if metric in CHECKS else SAID[own["outcome"].iloc[0]],
+        ]
+        for metric, own in _primary_first(effects)
+    ]
+    return Markdown(markdown_table(["Measure", *heads, "As the paper says?"], rows))
 
 
-def _primary_first(metrics: Iterable[str]) -> list[str]:
-    there = set(metrics)
-    return [name for name in (*PRIMARY, *(name for name in DOSE_MEASURES if name not in PRIMARY)) if name in there]
+def _primary_first(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each measure, those of the primary measures first."""
+    order = [*PRIMARY, *(name for name in DOSE_MEASURES if name not in PRIMARY)]
+    return [(name, frame[frame["metric"] == name]) for name in order if name in set(frame["metric"])]
 
 
 def _measure_name(metric: str) -> str:
@@ -253,9 +259,9 @@ def _measure_name(metric: str) -> str:
     return f"**{DOSE_MEASURES[metric].text}**" if metric in PRIMARY else DOSE_MEASURES[metric].text
 
 
-def _tested(row: pd.Series, metric: str) -> str:
-    """An effect; in brackets where it is not told from none."""
-    text = _number(row, metric)
+def _effect(row: pd.Series) -> str:
+    """A difference with its interval, percentages as points; in brackets where it is not told from none."""
+    text = difference(row["value"], row["low"], row["high"], DOSE_MEASURES[row["metric"]].percent)
     return text if row["p"] <= 1 - LEVEL else f"({text})"
 
 
@@ -269,23 +275,26 @@ def gap_table(parts: pd.DataFrame) -> Markdown:
         return Markdown(NO_MATCH)
     heads = ["Measure", "DNA", "text", "text at DNA's gain", "DNA", "text in random order", "gone at DNA's gain",
              "on every scale", "there in random order", "left", "more than half gone?"]  # fmt: skip
-    lines = [f"| {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * 8 + " --- |"]
-    for metric in _primary_first(parts["metric"]):
-        for _, row in parts[parts["metric"] == metric].iterrows():
-            own = [_plain(row[name], metric) for name in ("text", "beside", "dna", "shuffled")]
-            told = row["outcome"] != NO_GAP
-            scales = f"{percentage(row['least'], 0)} to {percentage(row['most'], 0)}" if told else "–"
-            said = "by construction" if metric in CHECKS else row["outcome"]
-            cells = [
-                *own,
-                share_text(row, "gone"),
-                scales,
-                share_text(row, "floors"),
-                share_text(row, "left"),
-                said,
-            ]
-            lines.append(f"| {_measure_name(metric)} | {cut_name(row['condition'])} | {' | '.join(cells)} |")
-    return Markdown("\n".join(lines))
+    rows = [_gap_row(row) for _, own in _primary_first(parts) for _, row in own.iterrows()]
+    return Markdown(markdown_table(heads, rows, names=2))
+
+
+def _gap_row(row: pd.Series) -> list[str]:
+    """The cells of one measure and condition of DNA."""
+    metric = row["metric"]
+    values = [row[name] for name in ("text", "beside", "dna", "shuffled")]
+    percent = DOSE_MEASURES[metric].percent
+    no_gap = row["outcome"] == NO_GAP
+    return [
+        _measure_name(metric),
+        cut_name(row["condition"]),
+        *("–" if pd.isna(value) else number(value, percent) for value in values),
+        share_text(row, "gone"),
+        "–" if no_gap else f"{percentage(row['least'], 0)} to {percentage(row['most'], 0)}",
+        share_text(row, "floors"),
+        share_text(row, "left"),
+        "by construction" if metric in CHECKS else row["outcome"],
+    ]
 
 
 def gaps_over_training(parts: pd.DataFrame) -> Markdown:
@@ -297,16 +306,17 @@ def gaps_over_training(parts: pd.DataFrame) -> Markdown:
     names = [name for name in (*PRIMARY, *CHECKS) if name in set(parts["metric"])]
     if not names:
         return Markdown(NO_MATCH)
+    rows = [
+        [
+            setting_name(str(setting)),
+            cut_name(str(condition)),
+            f"{own['gain'].iloc[0]:.2f}",
+            *cells(own, "metric", names, lambda row: share_text(row, "gone")),
+        ]
+        for (setting, condition), own in parts.groupby(["setting", "condition"], sort=False)
+    ]
     heads = ["Training", "DNA", "matched at, bits per token", *(DOSE_MEASURES[name].text for name in names)]
-    lines = [f"| {' | '.join(heads)} |", "| --- | --- | ---: |" + " ---: |" * len(names)]
-    for (setting, condition), own in parts.groupby(["setting", "condition"], sort=False):
-        found = own.set_index("metric")
-        cells = [share_text(found.loc[name], "gone") if name in found.index else "–" for name in names]
-        gain = f"{own['gain'].iloc[0]:.2f}"
-        lines.append(
-            f"| {setting_name(str(setting))} | {cut_name(str(condition))} | {gain} | {' | '.join(cells)} |"
-        )
-    return Markdown("\n".join(lines))
+    return Markdown(markdown_table(heads, rows, names=2))
 
 
 def share_text(row: pd.Series, part: str) -> str:
@@ -319,20 +329,11 @@ def share_text(row: pd.Series, part: str) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def _plain(value: float, metric: str) -> str:
-    return "–" if pd.isna(value) else number(value, DOSE_MEASURES[metric].percent)
-
-
 def cut_name(condition: str) -> str:
     """How a condition is cut into tokens, for a sentence: ``4-mers``, ``BPE of 256``."""
     tokenizer = Condition.parse(condition).tokenizer
     size = tokenizer.removeprefix("kmer").removeprefix("bpe")
     return f"{size}-mers" if tokenizer.startswith("kmer") else f"BPE of {size}"
-
-
-def _number(row: pd.Series, metric: str) -> str:
-    """A difference with its interval; percentages are points."""
-    return difference(row["value"], row["low"], row["high"], DOSE_MEASURES[metric].percent)
 
 
 def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -341,69 +342,56 @@ def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: of ``tokenizer_sweep``.
     """
-    plain = summaries(
-        rows_of(table, "output_entropy", "nll", "context_gain", "unigram_nll", axis="matched", numeric=False)
-    )
+    plain = means(table, "output_entropy", "nll", "context_gain", "unigram_nll", axis="matched", numeric=False)
     plain = plain[plain["state"] != "untrained"]
-    plain = pd.concat([plain, _of_frequencies(plain)], ignore_index=True)
-    rows = with_span(pd.concat(_from_uniform(plain, table), ignore_index=True))
-    names = [SWEPT.get((row["metric"], row["unit"])) for _, row in rows.iterrows()]
-    rows = rows.assign(shown=names).dropna(subset=["shown"])
-    for metric in ("bases_per_token", "vocabulary"):
-        found = table[table["metric"] == metric].drop_duplicates("condition").set_index("condition")["value"]
-        rows[metric] = rows["condition"].map(found).astype("float64")
-    rows["tokenizer"] = [Condition.parse(name).tokenizer for name in rows["condition"]]
-    rows["kind"] = rows["tokenizer"].str.startswith("kmer").map({True: "k-mers", False: "BPE"})
-    rows["matched"] = "equal " + rows["x"]
-    chosen = dropdown("swept", list(SWEPT.values()), "quantity ")
-    scale = alt.Scale(domain=["k-mers", "BPE"], range=list(COLOURS[2:4]))
-    tips = ["tokenizer", "matched", "state", *tooltips("vocabulary", text=",.0f"), *tooltips("bases_per_token"),
-            *tooltips("value", "low", "high")]  # fmt: skip
-    columns = [
-        "tokenizer", "kind", "matched", "state", "shown", "value", "low", "high", "bases_per_token", "vocabulary",
+    about = table[table["metric"].isin(["bases_per_token", "vocabulary"])].drop_duplicates(["condition", "metric"])
+    about = about.astype({"condition": object}).pivot(index="condition", columns="metric", values="value")
+    about = about.astype("float64")
+    rows = pd.concat([plain, _of_frequencies(plain)], ignore_index=True).join(about, on="condition")
+    rows = pd.concat([rows, *_from_uniform(rows)], ignore_index=True)
+    rows["shown"] = pd.Series(zip(rows["metric"], rows["unit"], strict=True)).map(SWEPT)
+    rows = rows.dropna(subset=["shown"])
+    tokenizers = rows["condition"].map(lambda name: Condition.parse(name).tokenizer)
+    kinds = tokenizers.str.startswith("kmer").map({True: "k-mers", False: "BPE"})
+    rows = rows.assign(tokenizer=tokenizers, kind=kinds, matched="equal " + rows["x"])
+    tips: list[str | alt.Tooltip] = [
+        "tokenizer", "matched", "state", *tooltips("vocabulary", text=",.0f"),
+        *tooltips("bases_per_token", "value", "low", "high"),
     ]  # fmt: skip
-    base = alt.Chart(rows[columns]).transform_filter("datum.shown == swept").encode(
-        x=alt.X("bases_per_token:Q", title="bases per token (mean)", scale=alt.Scale(zero=False, padding=14)),
-        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-        color=alt.Color("kind:N", title=None, scale=scale),
-    )  # fmt: skip
-    trained = base.transform_filter("datum.state == 'trained'")
-    dash = alt.StrokeDash(
-        "matched:N", title=None, legend=stroke_legend(),
-        scale=alt.Scale(domain=["equal tokens", "equal bases"], range=[[1, 0], [5, 3]]),
-    )  # fmt: skip
-    return themed(
-        alt.layer(
-            trained.mark_rule(strokeWidth=2).encode(y="low:Q", y2="high:Q"),
-            trained.mark_line(point=True, strokeWidth=1.5).encode(strokeDash=dash, tooltip=tips),
-            base.transform_filter("datum.state != 'trained' && datum.matched == 'equal tokens'")
-            .mark_point(shape="stroke", size=90, opacity=0.6)
-            .encode(tooltip=tips),
-        )
-        .add_params(chosen)
-        .properties(width="container", height=320)
-    )
+    rows = rows[[
+        "tokenizer", "kind", "matched", "state", "shown", "value", "low", "high", "bases_per_token", "vocabulary",
+    ]]  # fmt: skip
+    menu = Menu("swept", "shown", list(SWEPT.values()), "quantity ")
+    x = alt.X("bases_per_token:Q", title="bases per token (mean)", scale=alt.Scale(zero=False, padding=14))
+    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
+    colours = alt.Scale(domain=["k-mers", "BPE"], range=list(COLOURS[2:4]))
+    colour = alt.Color("kind:N", title=None, scale=colours)
+    ways = alt.Scale(domain=["equal tokens", "equal bases"], range=[[1, 0], [5, 3]])
+    dash = alt.StrokeDash("matched:N", title=None, legend=stroke_legend(), scale=ways)
+    trained, null = rows["state"] == "trained", rows["matched"] == "equal tokens"
+    strokes = chosen(rows[~trained & null], menu).mark_point(shape="stroke", size=90, opacity=0.6)
+    strokes = strokes.encode(x=x, y=y, color=colour, tooltip=tips)
+    return lines(rows[trained], x, y, colour, tips, dash=dash, menus=[menu], behind=[strokes])
 
 
 def _of_frequencies(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of a model that knows token frequencies alone: what these cost is its entropy and its loss."""
     costs = rows[rows["metric"] == "unigram_nll"].assign(state="token frequencies")
-    gains = costs.assign(metric="context_gain", value=0.0)
-    return pd.concat([costs.assign(metric="output_entropy"), costs.assign(metric="nll"), gains], ignore_index=True)
+    no_gain = costs.assign(metric="context_gain", value=0.0, low=0.0, high=0.0)
+    return pd.concat([costs.assign(metric="output_entropy"), costs.assign(metric="nll"), no_gain])
 
 
-def _from_uniform(rows: pd.DataFrame, table: pd.DataFrame) -> list[pd.DataFrame]:
-    """The rows, and those of KL(p || uniform) = log2 V - H(p) in bits and as a share of log2 V.
+def _from_uniform(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """KL(p || uniform) = log2 V - H(p) of the rows, in bits and as a share of log2 V.
 
     V counts no special tokens, which models do not predict and which are more than half of a vocabulary of bases.
     """
     entropy = rows[(rows["metric"] == "output_entropy") & (rows["unit"] == "bits/token")]
-    sizes = table[table["metric"] == "vocabulary"].drop_duplicates("condition").set_index("condition")["value"]
-    most = np.log2(entropy["condition"].map(sizes).to_numpy("float64") - len(SPECIAL))
+    most = np.log2(entropy["vocabulary"] - len(SPECIAL))
     ends = {"value": "value", "low": "high", "high": "low"}
-    bits = entropy.assign(
-        metric="kl_from_uniform",
-        **{name: most - entropy[other].to_numpy("float64") for name, other in ends.items()},
-    )
-    share = bits.assign(metric="kl_share", unit="share", **{name: bits[name] / most for name in ends})
-    return [rows, bits, share]
+    bits = {name: most - entropy[other] for name, other in ends.items()}
+    share = {name: each / most for name, each in bits.items()}
+    return [
+        entropy.assign(metric="kl_from_uniform", **bits),
+        entropy.assign(metric="kl_share", unit="share", **share),
+    ]

@@ -1,4 +1,4 @@
-"""Charts of corpus entropy, from the tables of `gfm_utils.entropy.rows`."""
+"""Charts and tables of corpus entropy, from `gfm_utils.entropy.rows`, and of how far the estimators are off."""
 
 from typing import Any, Literal
 
@@ -7,55 +7,86 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from gfm_utils.entropy.calibration import nsb_advantage
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.errors import GfmError
+from gfm_utils.figures.forms import (
+    COLOURS,
+    NEUTRAL,
+    Menu,
+    Tips,
+    chosen,
+    condition_colour,
+    finished,
+    in_lines,
+    legend_choice,
+)
 from gfm_utils.figures.names import ESTIMATOR_NAMES, estimator_name
 from gfm_utils.figures.numbers import interval
-from gfm_utils.figures.overview import for_people
-from gfm_utils.figures.style import COLOURS, NEUTRAL, condition_colour, in_lines, themed
+from gfm_utils.figures.summary_table import for_people
 from gfm_utils.tokens import Condition, is_condition
 
-Scale = Literal["share", "bits"]
+_TICKS = [sign * 10.0**power for power in range(-3, 2) for sign in (-1, 1)] + [0.0]
+#: Metric -> what an estimate of it is made from, for people.
+_SOURCES = {"conditional_entropy": "counts", "entropy_rate": "matches", "code_length": "code length"}
+#: Columns that charts read, with types that Vega knows.
+_TYPES = {
+    "condition": object, "estimator": object, "unit": object, "kind": object, "order": float, "value": float,
+    "se": float, "low": float, "high": float, "n": float,
+}  # fmt: skip
 
 
-def conditional_entropy_chart(table: pd.DataFrame, scale: Scale = "share") -> alt.LayerChart:
+def _plain(rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns of ``_TYPES``, with the names of estimators for people."""
+    names = rows["estimator"].map(estimator_name, na_action="ignore")
+    return rows.assign(estimator=names)[list(_TYPES)].astype(_TYPES).reset_index(drop=True)
+
+
+def _hollow_unless(base: alt.Chart, trusted: str, size: int, tips: Tips) -> list[alt.Chart]:
+    """Points, filled where the expression ``trusted`` is true."""
+    return [
+        base.mark_point(size=size, strokeWidth=1.5, fill="white", opacity=1).encode(tooltip=list(tips)),
+        base.transform_filter(trusted).mark_circle(size=size, opacity=1).encode(tooltip=list(tips)),
+    ]
+
+
+def conditional_entropy_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Conditional entropy against order, one line a corpus, with code lengths as horizontal rules.
 
-    Trusted orders are filled points on a solid line with their 95 % interval; undersampled ones are hollow,
-    on a dashed line.
-    The grey rule is chance, a uniform choice among the corpus's symbols (in ``"bits"``, one a corpus).
-    A menu selects the estimator (first Grassberger's); a click in the legend shows one corpus alone.
+    All are shares of log2 of the alphabet, so that text and DNA fit an axis. Trusted orders are filled points on a
+    solid line with their 95 % interval; undersampled ones are hollow, on a dashed line. The grey rule is chance, a
+    uniform choice among the corpus's symbols. A menu selects the estimator (first Grassberger's); a click in the
+    legend shows one corpus alone.
 
     Args:
         table: rows of `corpus_entropy`, of one or more corpora.
-        scale: ``"share"``: of log2 of the alphabet, so that text and DNA fit an axis; ``"bits"``: per symbol.
 
     Raises:
         GfmError: the table has no conditional entropy of a corpus.
     """
     rows = table[~_of_tokens(table) & (table["unit"] != "bits/token")]
-    curve = rows[rows["metric"] == "conditional_entropy"]
-    if curve.empty:
-        raise GfmError("the table has no conditional entropy of a corpus")
     chance = rows[rows["metric"] == "uniform_entropy"].set_index("condition")["value"].astype(float)
-    codes = rows[rows["metric"] == "code_length"]
-    curve, codes = (_scaled(part, chance, scale) for part in (curve, codes))
-    curve["order"] = curve["order"].astype(int)
-    curve["trust"] = curve["trusted"].astype(bool).map({True: "trusted", False: "undersampled"})
-    colour = condition_colour(list(dict.fromkeys(rows["condition"])))
-    curve["estimator"] = curve["estimator"].map(estimator_name)
-    names = list(dict.fromkeys(curve["estimator"]))
-    first = estimator_name(Estimator.GRASSBERGER)
-    by = alt.param(
-        name="by",
-        value=first if first in names else names[0],
-        bind=alt.binding_select(options=names, name="estimator "),
+    if not (rows["metric"] == "conditional_entropy").any():
+        raise GfmError("the table has no conditional entropy of a corpus")
+    shown = _plain(rows).assign(
+        metric=rows["metric"].to_numpy(object),
+        trust=np.where(rows["trusted"].fillna(False).astype(bool), "trusted", "undersampled"),
     )
-    pick = alt.selection_point(fields=["condition"], bind="legend")
-    seen = alt.when(pick)
-    title = "share of log2(alphabet)" if scale == "share" else "bits per symbol"
-    y = alt.Y("y:Q", title=f"Conditional entropy ({title})", scale=alt.Scale(zero=True))
-    x = alt.X("order:Q", title="Order k (h_k = H_k − H_k−1)", axis=alt.Axis(tickMinStep=1, format="d"))
+    for column, end in (("y", "value"), ("bottom", "low"), ("top", "high")):
+        shown[column] = shown[end] / shown["condition"].map(chance)
+    curve = shown[shown["metric"] == "conditional_entropy"]
+    estimators, first = list(dict.fromkeys(curve["estimator"])), estimator_name(Estimator.GRASSBERGER)
+    menu = Menu("by", "estimator", estimators, "estimator ", first if first in estimators else None)
+    base, pick = legend_choice(
+        chosen(curve.drop(columns=["metric", "low", "high", "kind"]), menu).encode(
+            x=alt.X("order:Q", title="Order k (h_k = H_k − H_k−1)", axis=alt.Axis(tickMinStep=1, format="d")),
+            y=alt.Y(
+                "y:Q", title="Conditional entropy (share of log2(alphabet))", scale=alt.Scale(zero=True)
+            ),
+            color=condition_colour(list(dict.fromkeys(rows["condition"]))),
+        ),
+        0.12,
+    )  # fmt: skip
     tips = [
         alt.Tooltip("condition:N", title="corpus"),
         alt.Tooltip("order:Q", title="order"),
@@ -64,23 +95,36 @@ def conditional_entropy_chart(table: pd.DataFrame, scale: Scale = "share") -> al
         alt.Tooltip("trust:N", title="sample"),
         alt.Tooltip("n:Q", title="blocks", format=","),
     ]
-    base = (
-        alt.Chart(_plain(curve))
-        .transform_filter("datum.estimator == by")
-        .encode(x=x, y=y, color=colour, opacity=seen.then(alt.value(1)).otherwise(alt.value(0.12)))
-    )
     filled = base.transform_filter("datum.trust == 'trusted'")
+    level = alt.Chart(pd.DataFrame({"y": [1.0], "label": ["chance"]})).encode(y="y:Q")
     layers = [
         base.mark_line(strokeDash=[3, 3], strokeWidth=1.2),
         filled.mark_line(strokeWidth=2.2),
         filled.mark_rule(strokeWidth=1.5).encode(y=alt.Y("bottom:Q"), y2="top:Q"),
-        base.mark_point(size=55, strokeWidth=1.5, fill="white", opacity=1).encode(tooltip=tips),
-        filled.mark_circle(size=55, opacity=1).encode(tooltip=tips),
-        _code_rules(_plain(codes), colour, seen),
-        _chance_rules(chance, scale),
+        *_hollow_unless(base, "datum.trust == 'trusted'", 55, tips),
+        *_code_rules(shown[shown["metric"] == "code_length"], base),
+        level.mark_rule(color=NEUTRAL, strokeWidth=1.5),
+        level.mark_text(align="left", dx=4, dy=-7, color=NEUTRAL, fontSize=11).encode(
+            x=alt.value(0), text="label:N"
+        ),
     ]
-    chart = alt.layer(*layers).add_params(pick, by).properties(width="container", height=340)
-    return themed(chart)
+    return finished(layers, 340, menu, pick)
+
+
+def _code_rules(codes: pd.DataFrame, curves: alt.Chart) -> list[alt.Chart]:
+    """A thin rule for every code length, named at the right end where it is its corpus's tightest."""
+    codes = codes[["condition", "estimator", "value", "unit", "n", "y"]]
+    tightest = codes.loc[codes.groupby("condition", sort=False)["y"].idxmin()]
+    tips = [
+        alt.Tooltip("condition:N", title="corpus"),
+        alt.Tooltip("estimator:N", title="coder"),
+        alt.Tooltip("value:Q", title="bits per symbol (upper bound)", format=".4f"),
+        alt.Tooltip("n:Q", title="symbols coded", format=","),
+    ]
+    either: dict[str, Any] = {"y": "y:Q", "color": curves.encoding.color, "opacity": curves.encoding.opacity}
+    rules = alt.Chart(codes).mark_rule(strokeWidth=1.2, strokeDash=[8, 3]).encode(**either, tooltip=tips)
+    names = alt.Chart(tightest).mark_text(align="right", dy=8, fontSize=11)
+    return [rules, names.encode(x=alt.value("width"), text="estimator:N", **either)]
 
 
 def estimators_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -99,55 +143,44 @@ def estimators_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = table[~_of_tokens(table)]
     counts = rows[(rows["metric"] == "conditional_entropy") & rows["trusted"].fillna(False)]
     counts = counts.sort_values("order").groupby(["condition", "estimator"], sort=False).tail(1)
-    others = rows[rows["metric"].isin(["entropy_rate", "code_length"])]
-    found = pd.concat([counts, others])
-    if found.empty:
+    estimates = pd.concat([counts, rows[rows["metric"].isin(["entropy_rate", "code_length"])]])
+    if estimates.empty:
         raise GfmError("the table has no entropy of a corpus")
-    source = {"conditional_entropy": "counts", "entropy_rate": "matches", "code_length": "code length"}
-    shown = pd.DataFrame({
-        "corpus": found["condition"].astype(object), "estimator": found["estimator"].map(estimator_name),
-        "from": found["metric"].map(source), "value": found["value"].astype(float),
-        "low": found["low"].fillna(found["value"]).astype(float),
-        "high": found["high"].fillna(found["value"]).astype(float),
-        "trust": np.where(found["trusted"].astype(bool), "yes", "no"), "n": found["n"].astype(float),
-        "kind": found["kind"].astype(object), "unit": found["unit"].astype(object),
-    })  # fmt: skip
+    shown = _plain(estimates).rename(columns={"condition": "corpus"}).drop(columns="se")
+    for end in ("low", "high"):
+        shown[end] = shown[end].fillna(shown["value"])
+    shown["from"] = list(estimates["metric"].map(_SOURCES))
+    shown["trust"] = np.where(estimates["trusted"].astype(bool), "yes", "no")
     shown["what"] = [
-        f"{name}, h_{order}" if pd.notna(order) else name
-        for name, order in zip(shown["estimator"], found["order"], strict=True)
+        f"{name}, h_{order:.0f}" if pd.notna(order) else name
+        for name, order in zip(shown["estimator"], shown["order"], strict=True)
     ]
-    names = list(dict.fromkeys(shown["corpus"]))
     order = [name for name in ESTIMATOR_NAMES.values() if name in set(shown["estimator"])]
-    chosen = alt.param(name="about", value=names[0], bind=alt.binding_select(options=names, name="corpus "))
-    domain = list(source.values())
-    base = alt.Chart(shown).transform_filter("datum.corpus == about").encode(
+    menu = Menu("about", "corpus", list(dict.fromkeys(shown["corpus"])), "corpus ")
+    tips: list[str | alt.Tooltip] = [
+        alt.Tooltip("what:N", title="estimator"), "kind:N", alt.Tooltip("value:Q", format=".4f"), "unit:N",
+        alt.Tooltip("low:Q", format=".4f"), alt.Tooltip("high:Q", format=".4f"),
+        alt.Tooltip("trust:N", title="trusted"), alt.Tooltip("n:Q", title="symbols", format=","),
+    ]  # fmt: skip
+    colours = alt.Scale(domain=list(_SOURCES.values()), range=list(COLOURS[:3]))
+    base = chosen(shown.drop(columns="order"), menu).encode(
         x=alt.X("value:Q", title="bits per base or character", scale=alt.Scale(zero=False)),
         y=alt.Y("estimator:N", title=None, sort=order, axis=alt.Axis(labelLimit=180)),
-        color=alt.Color("from:N", title=None, scale=alt.Scale(domain=domain, range=list(COLOURS[:3]))),
-        tooltip=[
-            alt.Tooltip("what:N", title="estimator"), "kind:N", alt.Tooltip("value:Q", format=".4f"), "unit:N",
-            alt.Tooltip("low:Q", format=".4f"), alt.Tooltip("high:Q", format=".4f"),
-            alt.Tooltip("trust:N", title="trusted"), alt.Tooltip("n:Q", title="symbols", format=","),
-        ],
-    )  # fmt: skip
-    uniform = rows[rows["metric"] == "uniform_entropy"]
-    levels = pd.DataFrame({"corpus": uniform["condition"].astype(object), "value": uniform["value"].astype(float)})
-    level = alt.Chart(levels).transform_filter("datum.corpus == about")
+        color=alt.Color("from:N", title=None, scale=colours),
+        tooltip=tips,
+    )
+    uniform = _plain(rows[rows["metric"] == "uniform_entropy"]).rename(columns={"condition": "corpus"})
     layers = [
-        level.mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(x="value:Q"),
+        chosen(uniform[["corpus", "value"]], menu)
+        .mark_rule(color=NEUTRAL, strokeWidth=1.5)
+        .encode(x="value:Q"),
         base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"),
-        base.mark_point(size=70, strokeWidth=1.5, fill="white", opacity=1),
-        base.transform_filter("datum.trust == 'yes'").mark_circle(size=70, opacity=1),
-    ]
-    chart = alt.layer(*layers).add_params(chosen).properties(width="container", height=24 * len(order))
-    return themed(chart)
+        *_hollow_unless(base, "datum.trust == 'yes'", 70, tips),
+    ]  # fmt: skip
+    return finished(layers, 24 * len(order), menu)
 
 
-def unigram_chart(
-    table: pd.DataFrame,
-    per: Literal["token", "symbol"] = "token",
-    estimator: Estimator = Estimator.GRASSBERGER,
-) -> alt.LayerChart:
+def unigram_chart(table: pd.DataFrame, per: Literal["token", "symbol"] = "token") -> alt.LayerChart:
     """Unigram entropy of each condition's tokens as bars; the tick is a uniform choice among the vocabulary.
 
     Per symbol, the corpora stand beside their conditions: what single bases or characters cost by frequency.
@@ -155,106 +188,37 @@ def unigram_chart(
     Args:
         table: rows of `token_entropy`, of one or more conditions, and of their corpora.
         per: ``"token"``, or ``"symbol"``: per base or character, so that tokenizers compare.
-        estimator: whose values are drawn.
 
     Raises:
-        GfmError: the table has no unigram entropy of tokens by that estimator.
+        GfmError: the table has no unigram entropy of tokens.
     """
     is_token = _of_tokens(table)
-    conditions = list(dict.fromkeys(table.loc[is_token, "condition"]))
     rows = table if per == "symbol" else table[is_token]
-    bars = rows[(rows["metric"] == "unigram_entropy") & (rows["estimator"] == estimator.value)]
-    bars = bars[(bars["unit"] == "bits/token") == (per == "token")]
+    bars = rows[(rows["metric"] == "unigram_entropy") & (rows["estimator"] == Estimator.GRASSBERGER.value)]
+    bars = _plain(bars[(bars["unit"] == "bits/token") == (per == "token")])
     if bars.empty:
-        raise GfmError(f"the table has no unigram entropy of tokens by {estimator.value!r}")
-    chance = rows[rows["metric"] == "uniform_entropy"][["condition", "unit", "value"]]
+        raise GfmError("the table has no unigram entropy of tokens")
+    chance = _plain(rows[rows["metric"] == "uniform_entropy"])[["condition", "unit", "value"]]
     bars = bars.merge(chance.rename(columns={"value": "chance"}), on=["condition", "unit"], how="left")
-    corpus = bars["condition"].map(_beside_tokenizer)
-    order = corpus.map({name: place for place, name in enumerate(dict.fromkeys(corpus))})
-    bars = bars.iloc[np.argsort(order, kind="stable")]
-    base = alt.Chart(_plain(bars)).encode(
+    corpora = list(dict.fromkeys(bars["condition"].map(_beside_tokenizer)))
+    places = bars["condition"].map(_beside_tokenizer).map(corpora.index)
+    bars = bars.iloc[np.argsort(places, kind="stable")].drop(columns=["kind", "low", "high", "order"])
+    conditions = dict.fromkeys([*table.loc[is_token, "condition"], *bars["condition"]])
+    base = alt.Chart(bars).encode(
         y=alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=150)),
         tooltip=[
-            alt.Tooltip("condition:N"),
-            alt.Tooltip("value:Q", format=".3f"),
-            alt.Tooltip("se:Q", title="standard error", format=".3f"),
-            alt.Tooltip("unit:N"),
-            alt.Tooltip("chance:Q", title="uniform", format=".3f"),
-            alt.Tooltip("n:Q", title="tokens", format=","),
+            alt.Tooltip("condition:N"), alt.Tooltip("value:Q", format=".3f"),
+            alt.Tooltip("se:Q", title="standard error", format=".3f"), alt.Tooltip("unit:N"),
+            alt.Tooltip("chance:Q", title="uniform", format=".3f"), alt.Tooltip("n:Q", title="tokens", format=","),
         ],
-    )
-    title = "bits per token" if per == "token" else "bits per base or character"
-    x = alt.X("value:Q", title=in_lines(f"Unigram entropy ({title})"))
+    )  # fmt: skip
+    unit = "bits per token" if per == "token" else "bits per base or character"
     bar = base.mark_bar(height={"band": 0.6}).encode(
-        x=x, color=condition_colour(list(dict.fromkeys([*conditions, *bars["condition"]])), legend=None)
+        x=alt.X("value:Q", title=in_lines(f"Unigram entropy ({unit})")),
+        color=condition_colour(list(conditions), legend=None),
     )
     tick = base.mark_tick(color=NEUTRAL, thickness=2).encode(x="chance:Q")
-    return themed(alt.layer(bar, tick).properties(width="container", height=40 * bars["condition"].nunique()))
-
-
-def _scaled(rows: pd.DataFrame, chance: pd.Series, scale: Scale) -> pd.DataFrame:
-    """The rows with y, bottom and top: value and interval on the chosen scale."""
-    divisor = rows["condition"].map(chance).astype(float) if scale == "share" else 1.0
-    return rows.assign(y=rows["value"] / divisor, bottom=rows["low"] / divisor, top=rows["high"] / divisor)
-
-
-def _plain(rows: pd.DataFrame) -> pd.DataFrame:
-    """Only the columns that charts read, in types that Vega knows."""
-    names = [
-        "condition",
-        "estimator",
-        "order",
-        "value",
-        "se",
-        "unit",
-        "n",
-        "y",
-        "bottom",
-        "top",
-        "trust",
-        "chance",
-    ]
-    rows = rows[[name for name in names if name in rows]].copy()
-    for name in ("value", "se", "n", "order"):
-        rows[name] = rows[name].astype(float)
-    for name in ("condition", "unit", "estimator"):
-        rows[name] = rows[name].astype(object)
-    return rows.reset_index(drop=True)
-
-
-def _code_rules(codes: pd.DataFrame, colour: alt.Color, seen: Any) -> Any:
-    """A thin rule for every code length, named at the right end where it is its corpus's tightest."""
-    tightest = codes.loc[codes.groupby("condition", sort=False)["y"].idxmin()] if len(codes) else codes
-    tightest = tightest.assign(estimator=tightest["estimator"].map(estimator_name))
-    tips = [
-        alt.Tooltip("condition:N", title="corpus"),
-        alt.Tooltip("estimator:N", title="coder"),
-        alt.Tooltip("value:Q", title="bits per symbol (upper bound)", format=".4f"),
-        alt.Tooltip("n:Q", title="symbols coded", format=","),
-    ]
-    faint = seen.then(alt.value(0.8)).otherwise(alt.value(0.08))
-    rules = (
-        alt.Chart(codes)
-        .mark_rule(strokeWidth=1.2, strokeDash=[8, 3])
-        .encode(y="y:Q", color=colour, opacity=faint, tooltip=tips)
-    )
-    names = (
-        alt.Chart(tightest)
-        .mark_text(align="right", dy=8, fontSize=11)
-        .encode(x=alt.value("width"), y="y:Q", text="estimator:N", color=colour, opacity=faint)
-    )
-    return alt.layer(rules, names)
-
-
-def _chance_rules(chance: pd.Series, scale: Scale) -> Any:
-    """The entropy of a uniform choice, once on the scale of shares, else for every alphabet."""
-    levels = {1.0: "chance"} if scale == "share" else {bits: f"chance, {name}" for name, bits in chance.items()}
-    data = pd.DataFrame({"y": list(levels), "label": list(levels.values())})
-    base = alt.Chart(data).encode(y="y:Q")
-    names = base.mark_text(align="left", dx=4, dy=-7, color=NEUTRAL, fontSize=11).encode(
-        x=alt.value(0), text="label:N"
-    )
-    return alt.layer(base.mark_rule(color=NEUTRAL, strokeWidth=1.5), names)
+    return finished([bar, tick], 40 * bars["condition"].nunique())
 
 
 def rate_overview(table: pd.DataFrame) -> Styler:
@@ -270,16 +234,14 @@ def rate_overview(table: pd.DataFrame) -> Styler:
     uniform = table[table["metric"] == "uniform_entropy"].groupby("condition")["value"].first()
     counted = (table["metric"] == "unigram_entropy") & (table["estimator"] == Estimator.GRASSBERGER.value)
     single = table[counted].groupby("condition")["value"].first()
-    texts = [interval(*numbers) for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)]
-    shown = pd.DataFrame({
+    return for_people(pd.DataFrame({
         "corpus": rows["condition"], "estimator": rows["estimator"].map(estimator_name),
-        "bits per symbol": texts,
+        "bits per symbol": list(map(interval, rows["value"], rows["low"], rows["high"])),
         "share of a uniform choice": (rows["value"] / rows["condition"].map(uniform)).map("{:.0%}".format),
         "share of single symbols": (rows["value"] / rows["condition"].map(single)).map("{:.0%}".format),
         "kind": rows["kind"].where(rows["trusted"].astype(bool), "not trusted"),
         "symbols": rows["n"].map("{:,.0f}".format),
-    })  # fmt: skip
-    return for_people(shown)
+    }))  # fmt: skip
 
 
 def trust_overview(table: pd.DataFrame) -> Styler:
@@ -295,9 +257,89 @@ def trust_overview(table: pd.DataFrame) -> Styler:
         f"{value:.3f} (k = {order})" for order, value in zip(last["order"], last["value"], strict=True)
     ])  # fmt: skip
     wide = last.pivot(index="estimator", columns="condition", values="text")
-    places = [name for name in dict.fromkeys(rows["estimator"]) if name in wide.index]
-    wide = wide.loc[places, list(dict.fromkeys(rows["condition"]))].rename(index=estimator_name)
-    return for_people(wide.fillna("–").rename_axis(columns=None).reset_index())
+    wide = wide.loc[list(dict.fromkeys(rows["estimator"])), list(dict.fromkeys(rows["condition"]))]
+    return for_people(wide.rename(index=estimator_name).fillna("–").rename_axis(columns=None).reset_index())
+
+
+def calibration_chart(table: pd.DataFrame, source: str) -> alt.LayerChart:
+    """Bias of every estimator against n for the source that the reader selects, with its spread.
+
+    Points are the mean error over repeats, bars reach one standard deviation over repeats to either side (what a
+    single sample of that size is off by); hollow points are not to be trusted at that size.
+    The grey line is no error; the scale is linear within a thousandth of a bit of it and logarithmic beyond.
+    A click in the legend shows one estimator alone.
+
+    Args:
+        table: of `calibrate`.
+        source: which one is shown first.
+
+    Raises:
+        GfmError: the table has no calibration, or not of that source.
+    """
+    rows = table[table["metric"].isin(["entropy_bias", "entropy_spread"])]
+    names = list(dict.fromkeys(rows["condition"]))
+    if source not in names:
+        known = f"; it has {', '.join(names)}" if names else ", and no calibration of entropy estimators"
+        raise GfmError(f"the table has no source {source!r}{known}")
+    keys = ["condition", "estimator", "x"]
+    spread = rows[rows["metric"] == "entropy_spread"].set_index(keys)["value"].rename("spread")
+    exact = table[table["metric"] == "entropy_rate"].set_index("condition")["value"]
+    shown = rows[rows["metric"] == "entropy_bias"].join(spread, on=keys)
+    shown = pd.DataFrame({
+        "condition": shown["condition"].astype(object), "n": shown["x"].astype(float),
+        "estimator": shown["estimator"].map(estimator_name).astype(object),
+        "bias": shown["value"].astype(float), "spread": shown["spread"].astype(float).fillna(0.0),
+        "rate": shown["condition"].map(exact).astype(float), "repeats": shown["n"].astype(float),
+        "sample": shown["trusted"].astype(bool).map({True: "trusted", False: "not trusted"}),
+    }).assign(
+        symbols=lambda shown: shown["n"].map("{:,.0f}".format),
+        low=lambda shown: shown["bias"] - shown["spread"],
+        high=lambda shown: shown["bias"] + shown["spread"],
+    )  # fmt: skip
+    order = [name for name in ESTIMATOR_NAMES.values() if name in set(shown["estimator"])]
+    colours = [*COLOURS, "#000000", "#999933"][: len(order)]  # two more than there are conditions at most
+    pick = alt.selection_point(fields=["estimator"], bind="legend")
+    menu = Menu("source", "condition", names, "source ", source)
+    base = chosen(shown, menu).encode(
+        x=alt.X(
+            "symbols:O", title="Symbols n", axis=alt.Axis(labelAngle=0),
+            sort=[f"{size:,.0f}" for size in sorted(set(shown["n"]))],
+        ),
+        xOffset=alt.XOffset("estimator:N", sort=order, scale=alt.Scale(domain=order)),
+        y=alt.Y(
+            "bias:Q", title="Estimate − exact rate (bits per symbol)",
+            scale=alt.Scale(type="symlog", constant=0.001), axis=alt.Axis(values=_TICKS, format="~g"),
+        ),
+        color=alt.Color("estimator:N", title=None, scale=alt.Scale(domain=order, range=colours)),
+        opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.1)),
+    )  # fmt: skip
+    tips = [
+        alt.Tooltip("condition:N", title="source"),
+        alt.Tooltip("estimator:N"),
+        alt.Tooltip("n:Q", title="symbols", format=","),
+        alt.Tooltip("rate:Q", title="exact rate, bits", format=".4f"),
+        alt.Tooltip("bias:Q", title="bias, bits", format="+.5f"),
+        alt.Tooltip("spread:Q", title="standard deviation", format=".5f"),
+        alt.Tooltip("repeats:Q", title="samples"),
+        alt.Tooltip("sample:N", title="counts"),
+    ]
+    layers = [
+        alt.Chart(pd.DataFrame({"y": [0.0]})).mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(y="y:Q"),
+        base.mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q"),
+        *_hollow_unless(base, "datum.sample == 'trusted'", 50, tips),
+    ]
+    return finished(layers, 340, menu, pick)
+
+
+def nsb_overview(table: pd.DataFrame) -> Styler:
+    """Root mean square error of NSB and of the best other estimator from counts, one row a source and n."""
+    advantage = nsb_advantage(table)
+    return for_people(pd.DataFrame({
+        "source": advantage["condition"].astype(object), "symbols": advantage["symbols"].map("{:,}".format),
+        "NSB (bits)": advantage["nsb"].map("{:.4f}".format),
+        "best other (bits)": advantage["best"].map("{:.4f}".format),
+        "which": advantage["other"].map(estimator_name), "ratio": advantage["ratio"].map("{:.2f}".format),
+    }))  # fmt: skip
 
 
 def _beside_tokenizer(name: str) -> str:

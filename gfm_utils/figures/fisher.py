@@ -5,8 +5,18 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries, with_span
-from gfm_utils.figures.style import COLOURS, condition_colour, dropdown, state_dash, themed, tooltips
+from gfm_utils.figures.forms import (
+    COLOURS,
+    Menu,
+    chosen,
+    condition_colour,
+    crosses,
+    finished,
+    lines,
+    themed,
+    tooltips,
+)
+from gfm_utils.figures.select import conditions_of, means, rows_of, singles, summaries
 
 #: The paper's groups, and what they are taken apart into; every parameter is in one of each.
 PAPER_GROUPS = r"embeddings|encoder\.\d+|encoder\.norm|head"
@@ -29,11 +39,15 @@ TRACES = {
     "fisher_inflation": "by what batches inflate the trace",
 }
 
+_PERCENT = alt.Axis(format="%")
 #: Names of rows above them, not beside them, where they would take most of the width of a phone.
-ABOVE = alt.Axis(
-    labelAlign="left", labelPadding=0, labelOffset=-15, labelLimit=300, ticks=False, domain=False, grid=False
-)
-SPACED = alt.Scale(paddingInner=0.5, paddingOuter=0.5)
+_ABOVE: dict[str, Any] = {
+    "title": None,
+    "axis": alt.Axis(
+        labelAlign="left", labelPadding=0, labelOffset=-15, labelLimit=300, ticks=False, domain=False, grid=False
+    ),
+    "scale": alt.Scale(paddingInner=0.5, paddingOuter=0.5),
+}
 
 
 def share_chart(table: pd.DataFrame, split_embeddings: bool = False, metric: str = "fisher_share") -> alt.Chart:
@@ -46,26 +60,19 @@ def share_chart(table: pd.DataFrame, split_embeddings: bool = False, metric: str
     """
     rows = summaries(rows_of(table, metric, axis="group", numeric=False))
     rows = rows[rows["x"].str.fullmatch(FINE_GROUPS if split_embeddings else PAPER_GROUPS)]
-    groups = list(dict.fromkeys(rows["x"]))
-    groups.sort(key=lambda name: (["emb", "enc", "hea", "dec"].index(name[:3]), name))
+    groups = sorted(set(rows["x"]), key=lambda name: (["emb", "enc", "hea", "dec"].index(name[:3]), name))
     rows = rows.assign(rank=rows["x"].map(groups.index), bar=rows["condition"] + ", " + rows["state"])
     rows = rows.sort_values("condition", kind="stable", key=lambda names: names.map(conditions_of(table).index))
-    chart = (
-        alt.Chart(rows[["condition", "state", "bar", "x", "rank", "value", "low", "high"]])
-        .mark_bar()
-        .encode(
-            x=alt.X("value:Q", title="share of the Fisher information", axis=alt.Axis(format="%"), stack=True),
-            y=alt.Y("bar:N", title=None, sort=None, axis=ABOVE, scale=SPACED),
-            color=alt.Color("x:N", title=None, sort=groups, scale=alt.Scale(domain=groups, scheme="tableau20")),
-            order="rank:Q",
-            tooltip=[
-                "condition", "state", alt.Tooltip("x:N", title="group"), alt.Tooltip("value:Q", format=".1%"),
-                alt.Tooltip("low:Q", format=".1%"), alt.Tooltip("high:Q", format=".1%"),
-            ],
-        )
-        .properties(width="container", height=36 * rows["bar"].nunique())
+    chart = alt.Chart(rows[["condition", "state", "bar", "x", "rank", "value", "low", "high"]]).mark_bar()
+    chart = chart.encode(
+        x=alt.X("value:Q", title="share of the Fisher information", axis=_PERCENT, stack=True),
+        y=alt.Y("bar:N", sort=None, **_ABOVE),
+        color=alt.Color("x:N", title=None, sort=groups, scale=alt.Scale(domain=groups, scheme="tableau20")),
+        order="rank:Q",
+        tooltip=["condition", "state", alt.Tooltip("x:N", title="group"),
+                 *tooltips("value", "low", "high", text=".1%")],
     )  # fmt: skip
-    return themed(chart)
+    return themed(chart.properties(width="container", height=36 * rows["bar"].nunique()))
 
 
 def flow_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -74,11 +81,11 @@ def flow_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: result of ``fisher_flow``.
     """
-    rows = with_span(summaries(rows_of(table, "fisher_share", axis="group|step", numeric=False)))
-    place = rows["x"].str.split("|", expand=True)
-    rows = rows.assign(shown=place[0].map(FOLLOWED_NAMES), step=place[1].astype(float))
-    shown = {"title": "share of the Fisher information", "axis": alt.Axis(format="%")}
-    return _along_training(rows, conditions_of(table), list(FOLLOWED_NAMES.values()), "group ", shown, ".1%")
+    rows = means(table, "fisher_share", axis="group|step", numeric=False)
+    rows[["shown", "step"]] = rows["x"].str.split("|", expand=True)
+    rows["shown"] = rows["shown"].map(FOLLOWED_NAMES)
+    y = alt.Y("value:Q", title="share of the Fisher information", axis=_PERCENT)
+    return _along_training(rows, table, y, Menu("chosen_group", "shown", list(FOLLOWED_NAMES.values()), "group "))
 
 
 def trace_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -90,35 +97,29 @@ def trace_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: result of ``fisher_flow``.
     """
-    rows = with_span(summaries(rows_of(table, *TRACES, axis="step")))
+    rows = means(table, *TRACES, axis="step")
     least = rows.groupby("metric")["value"].transform("min") / 2
     rows = rows.assign(shown=rows["metric"].map(TRACES), step=rows["x"], low=rows["low"].clip(lower=least))
-    shown = {"title": "nats², or times", "scale": alt.Scale(type="log"), "axis": alt.Axis(format="~g")}
-    return _along_training(rows, conditions_of(table), list(TRACES.values()), "form ", shown, ".3g")
+    y = alt.Y("value:Q", title="nats², or times", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g"))
+    menu = Menu("chosen_form", "shown", list(TRACES.values()), "form ")
+    return _along_training(rows, table, y, menu, ".3g")
 
 
 def _along_training(
-    rows: pd.DataFrame, conditions: list[str], choices: list[str], label: str, y: dict[str, Any], text: str
+    rows: pd.DataFrame, table: pd.DataFrame, y: alt.Y, menu: Menu, text: str = ".1%"
 ) -> alt.LayerChart:
     """Lines over the training step of what a list chooses (column ``shown``); controls are dashed."""
-    name = f"chosen_{label.strip()}"
+    rows = rows.astype({"step": float})
     marked = alt.Axis(values=sorted(rows["step"].unique()), labelOverlap="greedy")
-    base = (
-        alt.Chart(rows[["condition", "state", "shown", "step", "value", "low", "high"]])
-        .transform_filter(f"datum.shown == {name}")
-        .encode(
-            x=alt.X("step:Q", title="training step", scale=alt.Scale(type="symlog"), axis=marked),
-            color=condition_colour(conditions, legend=alt.Legend(symbolOpacity=1)),
-        )
+    return lines(
+        rows[["condition", "state", "shown", "step", "value", "low", "high"]],
+        alt.X("step:Q", title="training step", scale=alt.Scale(type="symlog"), axis=marked),
+        y,
+        condition_colour(conditions_of(table), legend=alt.Legend(symbolOpacity=1)),
+        ["condition", "state", "shown", "step:Q", *tooltips("value", "low", "high", text=text)],
+        spread="area",
+        menus=[menu],
     )
-    band = base.transform_filter("datum.state == 'trained'").mark_area(opacity=0.15)
-    line = base.mark_line(point=True, strokeWidth=2).encode(
-        y=alt.Y("value:Q", **y),
-        strokeDash=state_dash(rows["state"]),
-        tooltip=["condition", "state", "shown", "step:Q", *tooltips("value", "low", "high", text=text)],
-    )
-    layers = alt.layer(band.encode(y=alt.Y("low:Q", **y), y2="high:Q"), line)
-    return themed(layers.add_params(dropdown(name, choices, label)).properties(width="container", height=320))
 
 
 def jolt_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -127,28 +128,21 @@ def jolt_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: result of ``fisher_jolts``.
     """
-    rows = with_span(
-        summaries(rows_of(table, "jolt_divergence", "jolt_expected", axis="group|size", numeric=False))
-    )
-    place = rows["x"].str.split("|", expand=True)
-    rows = rows.assign(part=place[0], size=place[1].astype(float))
-    conditions = conditions_of(table)
+    rows = means(table, "jolt_divergence", "jolt_expected", axis="group|size", numeric=False)
+    rows[["part", "size"]] = rows["x"].str.split("|", expand=True)
+    rows = rows.astype({"size": float})
     parts, log = list(dict.fromkeys(rows["part"])), alt.Scale(type="log")
     sizes = alt.Axis(format="~g", values=sorted(rows["size"].unique()))
-    base = (
-        alt.Chart(rows[["condition", "metric", "part", "size", "value", "low", "high"]])
-        .transform_filter("datum.condition == jolted")
-        .encode(
-            x=alt.X("size:Q", title="jolt ε of every parameter", scale=log, axis=sizes),
-            y=alt.Y("value:Q", title="KL divergence, nats per token", scale=log, axis=alt.Axis(format=".0e")),
-            color=alt.Color("part:N", title=None, scale=alt.Scale(domain=parts, range=list(COLOURS[4:7]))),
-            tooltip=["condition", "part", "metric", "size:Q", *tooltips("value", "low", "high", text=".3g")],
-        )
-    )  # fmt: skip
+    menu = Menu("jolted", "condition", conditions_of(table), "condition ")
+    base = chosen(rows[["condition", "metric", "part", "size", "value", "low", "high"]], menu).encode(
+        x=alt.X("size:Q", title="jolt ε of every parameter", scale=log, axis=sizes),
+        y=alt.Y("value:Q", title="KL divergence, nats per token", scale=log, axis=alt.Axis(format=".0e")),
+        color=alt.Color("part:N", title=None, scale=alt.Scale(domain=parts, range=list(COLOURS[4:7]))),
+        tooltip=["condition", "part", "metric", "size:Q", *tooltips("value", "low", "high", text=".3g")],
+    )
     measured = base.transform_filter("datum.metric == 'jolt_divergence'").mark_point(size=70, filled=True)
     line = base.transform_filter("datum.metric == 'jolt_expected'").mark_line(strokeWidth=1.5)
-    chosen = dropdown("jolted", conditions, "condition ")
-    return themed(alt.layer(line, measured).add_params(chosen).properties(width="container", height=320))
+    return finished([line, measured], 320, menu)
 
 
 def gain_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -157,8 +151,8 @@ def gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: result of ``fisher_information``.
     """
-    share = with_span(summaries(rows_of(table, "fisher_share", axis="group", numeric=False)))
-    gain = with_span(summaries(rows_of(table, "context_gain", axis="on", numeric=False)))
+    share = means(table, "fisher_share", axis="group", numeric=False)
+    gain = means(table, "context_gain", axis="on", numeric=False)
     keys, values = ["condition", "state"], ["value", "low", "high"]
     rows = share.loc[share["x"] == "encoder", keys + values].merge(
         gain[keys + values], on=keys, suffixes=("", "_gain")
@@ -166,14 +160,12 @@ def gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     shapes = alt.Scale(domain=STATES, range=["circle", "diamond", "square", "triangle-up", "cross"])
     base = alt.Chart(rows).encode(
         x=alt.X("value_gain:Q", title="context gain, bits per token"),
-        y=alt.Y("value:Q", title="encoder's share", axis=alt.Axis(format="%")),
+        y=alt.Y("value:Q", title="encoder's share", axis=_PERCENT),
         color=condition_colour(conditions_of(table)),
         tooltip=["condition", "state", *tooltips("value_gain"), *tooltips("value", "low", "high", text=".1%")],
     )
     points = base.mark_point(size=90, filled=True).encode(shape=alt.Shape("state:N", title=None, scale=shapes))
-    across = base.mark_rule().encode(x="low_gain:Q", x2="high_gain:Q")
-    along = base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
-    return themed(alt.layer(across, along, points).properties(width="container", height=360))
+    return finished([*crosses(base, ("low_gain", "high_gain"), ("low", "high")), points], 360)
 
 
 def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -181,23 +173,17 @@ def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = rows_of(table, "fisher_share", axis="group", numeric=False)
     rows = rows[rows["x"] == "encoder"][["condition", "state", "member", "other", "value", "low", "high"]]
     conditions = conditions_of(table)
-    rows = rows.sort_values(
-        ["condition", "state"], kind="stable",
-        key=lambda names: names.map((conditions if names.name == "condition" else STATES).index),
-    )  # fmt: skip
-    rows = rows.assign(bar=rows["condition"] + ", " + rows["state"])
-    y = alt.Y("bar:N", title=None, sort=list(dict.fromkeys(rows["bar"])), axis=ABOVE, scale=SPACED)
-    x = alt.X("value:Q", title="encoder's share of the Fisher information", axis=alt.Axis(format="%"))
-    tips = ["condition", "state", alt.Tooltip("member:N", title="seed"), alt.Tooltip("value:Q", format=".1%")]
-    points = (
-        alt.Chart(singles(rows))
-        .mark_circle(size=55, opacity=0.55)
-        .encode(x=x, y=y, color=condition_colour(conditions, legend=None), tooltip=tips)
-    )
+    bars = [f"{condition}, {state}" for condition in conditions for state in STATES]
+    rows["bar"] = rows["condition"] + ", " + rows["state"]
+    y = alt.Y("bar:N", sort=[bar for bar in bars if bar in set(rows["bar"])], **_ABOVE)
+    x = alt.X("value:Q", title="encoder's share of the Fisher information", axis=_PERCENT)
+    tips = ["condition", "state", alt.Tooltip("member:N", title="seed"), *tooltips("value", text=".1%")]
+    colour = condition_colour(conditions, legend=None)
+    points = alt.Chart(singles(rows)).mark_circle(size=55, opacity=0.55)
     mean = alt.Chart(summaries(rows)).encode(y=y)
-    span = mean.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     tick = mean.mark_tick(thickness=3, color="black").encode(
         x="value:Q", tooltip=["condition", "state", *tooltips("value", "low", "high", text=".1%")]
-    )  # fmt: skip
+    )
+    span = mean.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     height = 36 * rows["bar"].nunique()
-    return themed(alt.layer(points, span, tick).properties(width="container", height=height))
+    return finished([points.encode(x=x, y=y, color=colour, tooltip=tips), span, tick], height)

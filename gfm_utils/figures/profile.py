@@ -1,6 +1,7 @@
 """Charts of the information profile, from `gfm_utils.entropy.profile`."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -8,8 +9,18 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.corpora import Feature
+from gfm_utils.figures.forms import (
+    COLOURS,
+    NEUTRAL,
+    Menu,
+    chosen,
+    finished,
+    lines,
+    points_in_rows,
+    stroke_legend,
+    tooltips,
+)
 from gfm_utils.figures.select import conditions_of, rows_of, with_span
-from gfm_utils.figures.style import COLOURS, NEUTRAL, themed, tooltips
 
 #: What is shown in place of a chart where no corpus is DNA.
 NO_DNA = Markdown("*There is no DNA among the conditions of this run, hence nothing to draw here.*")
@@ -22,6 +33,10 @@ _TRACK, _GAP = 16, 22  # height of a track, and room above it for its name
 _NAMES = {
     "repeat": "soft-masked repeats", "coding": "coding", "genic": "introns and untranslated", "gc": "GC",
 }  # fmt: skip
+_TRACK_COLOUR = {"repeat": COLOURS[1], "coding": COLOURS[2], "genic": COLOURS[4], "gc": NEUTRAL}
+_ENDS = {"left": "from", "right": "to"}  # of a window, column -> name
+_CONTRASTS = {"repeat_auc": "repeats below the rest", "coding_auc": "intergenic below coding"}
+_VIEWS = {"window": "windows", "smoothing": "bases, smoothed"}
 _READ = {feature.value: feature.value for feature in Feature} | {
     "utr": "UTR", "noncoding_rna": "non-coding RNA", "other": "pseudogene, other",
 }  # fmt: skip
@@ -49,70 +64,69 @@ def profile_chart(profiles: Mapping[str, pd.DataFrame], most: int = MOST) -> alt
     """
     if not profiles:
         return NO_DNA
+    known = [name for name in _NAMES if any(_has(profile, name) for profile in profiles.values())]
+    tracks = {name: _LINE + _GAP + number * (_TRACK + _GAP) for number, name in enumerate(known)}
+    height = _LINE + len(tracks) * (_TRACK + _GAP) + 6
     parts: list[pd.DataFrame] = []
-    labels: dict[int, list[dict[str, str]]] = {}  # by their place from above, in pixels
-    top_of: dict[str, int] = {}
-    tracks = [name for name in _NAMES if any(_has(profile, name) for profile in profiles.values())]
-    for number, name in enumerate(tracks):
-        top_of[name] = _LINE + _GAP + number * (_TRACK + _GAP)
+    labels: list[dict[str, str | int]] = []
     for corpus, profile in profiles.items():
         record = str(profile.groupby("record", sort=False)["bases"].sum().idxmax())
         rows = _drawn(profile[profile["record"] == record], most // len(profiles))
-        labels.setdefault(12, []).append({"corpus": corpus, "label": f"{corpus}, {record}"})
-        for name in tracks:
-            labels.setdefault(top_of[name] - 1, []).append({"corpus": corpus, "label": _label(name, rows[name])})
+        labels.append({"corpus": corpus, "label": f"{corpus}, {record}", "place": 12})
+        for name, top in tracks.items():
             low, high = _range(rows[name])
+            labels.append(
+                {"corpus": corpus, "label": f"{_NAMES[name]}, {low:.0%} to {high:.0%}", "place": top - 1}
+            )
             rows[f"{name}_shade"] = ((rows[name] - low) / (high - low)).clip(0, 1).round(3)
         parts.append(rows.assign(corpus=corpus))
-    height = _LINE + len(tracks) * (_TRACK + _GAP) + 6
-    zoom = alt.selection_interval(bind="scales", encodings=["x"])
-    shown = pd.concat(parts, ignore_index=True)
-    base = _of_chosen(alt.Chart(shown)).encode(
-        x=alt.X(
-            "middle:Q",
-            title="position (Mb)",
-            scale=alt.Scale(nice=False, zero=False),
-            axis=alt.Axis(grid=False, tickCount=6),
-        )
-    )
-    low, high = float(shown["bits"].min()), max(2.0, float(shown["bits"].max()))
+    shown, menu = pd.concat(parts, ignore_index=True), _corpora(list(profiles))
+    position: dict[str, Any] = {
+        "scale": alt.Scale(nice=False, zero=False),
+        "axis": alt.Axis(grid=False, tickCount=6),
+    }
+    base = chosen(shown, menu).encode(x=alt.X("middle:Q", title="position (Mb)", **position))
     y = alt.Y(
         "bits:Q",
         title="bits per base",
-        scale=alt.Scale(domain=[low, high], range=[_LINE, 20], zero=False, nice=False),
+        scale=alt.Scale(
+            domain=[float(shown["bits"].min()), max(2.0, float(shown["bits"].max()))],
+            range=[_LINE, 20], zero=False, nice=False,
+        ),
         axis=alt.Axis(titleY=_LINE / 2, tickCount=6),
-    )
+    )  # fmt: skip
     tips = [
-        alt.Tooltip("left:Q", title="from (Mb)", format=".3f"),
-        alt.Tooltip("right:Q", title="to (Mb)", format=".3f"),
+        *(alt.Tooltip(f"{end}:Q", title=f"{word} (Mb)", format=".3f") for end, word in _ENDS.items()),
         *tooltips("bits"),
         *(alt.Tooltip(f"{name}:Q", title=_NAMES[name], format=".0%") for name in tracks),
     ]
-    line = base.mark_line(strokeWidth=1.2, color=COLOURS[0], clip=True).encode(y=y, detail="stretch:N")
-    dots = base.mark_circle(size=9, color=COLOURS[0], opacity=0.6, clip=True).encode(y=y)
-    touch = base.mark_rect(opacity=0, clip=True).encode(
-        x="left:Q", x2="right:Q", y=alt.value(0), y2=alt.value(height), tooltip=tips
+    windows = base.encode(x="left:Q", x2="right:Q")
+    touch = windows.mark_rect(opacity=0, clip=True).encode(y=alt.value(0), y2=alt.value(height), tooltip=tips)
+    names = chosen(pd.DataFrame(labels), menu).mark_text(
+        align="left", baseline="bottom", fontSize=11, color="#333333"
     )
-    level = alt.Chart(pd.DataFrame({"bits": [2.0]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4]).encode(y=y)
-    layers = [level, line, dots]
-    colours = {"repeat": COLOURS[1], "coding": COLOURS[2], "genic": COLOURS[4], "gc": NEUTRAL}
-    for name in tracks:
-        shade = alt.Opacity(f"{name}_shade:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.04, 1]))
-        layers.append(
-            base.mark_rect(color=colours[name], clip=True).encode(
-                x="left:Q", x2="right:Q", y=alt.value(top_of[name]), y2=alt.value(top_of[name] + _TRACK),
-                opacity=shade,
-            )
-        )  # fmt: skip
-    for place, texts in labels.items():
-        names = _of_chosen(alt.Chart(pd.DataFrame(texts)))
-        layers.append(
-            names.mark_text(align="left", baseline="bottom", fontSize=11, color="#333333").encode(
+    layers = [
+        alt.Chart(pd.DataFrame({"bits": [2.0]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4]).encode(y=y),
+        base.mark_line(strokeWidth=1.2, color=COLOURS[0], clip=True).encode(y=y, detail="stretch:N"),
+        base.mark_circle(size=9, color=COLOURS[0], opacity=0.6, clip=True).encode(y=y),
+        *(_track(windows, name, top) for name, top in tracks.items()),
+        *(
+            names.transform_filter(f"datum.place == {place}").encode(
                 x=alt.value(2), y=alt.value(place), text="label:N"
             )
-        )
-    chart = alt.layer(*layers, touch.add_params(zoom)).resolve_scale(opacity="independent")
-    return themed(chart.add_params(_chooser(list(profiles))).properties(width="container", height=height))
+            for place in dict.fromkeys(label["place"] for label in labels)
+        ),
+        touch.add_params(alt.selection_interval(bind="scales", encodings=["x"])),
+    ]
+    return finished(layers, height, menu).resolve_scale(opacity="independent")
+
+
+def _track(windows: alt.Chart, name: str, top: int) -> alt.Chart:
+    """A strip of windows, darker where the share of a class is larger."""
+    shade = alt.Opacity(f"{name}_shade:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[0.04, 1]))
+    return windows.mark_rect(color=_TRACK_COLOUR[name], clip=True).encode(
+        y=alt.value(top), y2=alt.value(top + _TRACK), opacity=shade
+    )
 
 
 def _has(profile: pd.DataFrame, track: str) -> bool:
@@ -120,14 +134,9 @@ def _has(profile: pd.DataFrame, track: str) -> bool:
     return bool(profile["utr" if track == "genic" else track].notna().all())
 
 
-def _chooser(corpora: Sequence[str]) -> alt.Parameter:
-    """Which corpus is shown, with a menu where there are several."""
-    bind = alt.binding_select(options=list(corpora), name="corpus ") if len(corpora) > 1 else alt.Undefined
-    return alt.param(name="shown", value=corpora[0], bind=bind)
-
-
-def _of_chosen(chart: alt.Chart) -> alt.Chart:
-    return chart.transform_filter("datum.corpus == shown")
+def _corpora(names: Sequence[str]) -> Menu:
+    """Which corpus is shown."""
+    return Menu("shown", "corpus", names, "corpus ", alone=False)
 
 
 def _drawn(rows: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -157,11 +166,6 @@ def _range(share: pd.Series) -> list[float]:
     return [float(low), float(high) if high > low else float(low) + 1e-6]
 
 
-def _label(name: str, share: pd.Series) -> str:
-    low, high = _range(share)
-    return f"{_NAMES[name]}, {low:.0%} to {high:.0%}"
-
-
 def feature_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     """Mean bits per base of each class of bases, with 95 % intervals; dashed: all bases.
 
@@ -174,32 +178,37 @@ def feature_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     if not (table["metric"] == "feature_code_length").any():
         return NO_DNA
     rows = with_span(rows_of(table, "feature_code_length", axis="feature", numeric=False))
-    share = rows_of(table, "feature_share", axis="feature", numeric=False).set_index(["condition", "x"])["value"]
-    rows["share"] = [share[key] for key in zip(rows["condition"], rows["x"], strict=True)]
-    rows["feature"], rows["corpus"] = rows["x"].map(_READ), rows["condition"]
-    overall = rows_of(table, "feature_code_length").assign(label="all bases")
-    overall = overall.rename(columns={"condition": "corpus"})[["corpus", "value", "low", "high", "label"]]
+    share = rows_of(table, "feature_share", axis="feature", numeric=False)
+    rows = rows.merge(share[["condition", "x", "value"]].rename(columns={"value": "share"}), on=["condition", "x"])
+    rows = rows.assign(feature=rows["x"].map(_READ)).rename(columns={"condition": "corpus"})
+    overall = (
+        rows_of(table, "feature_code_length").assign(label="all bases").rename(columns={"condition": "corpus"})
+    )
+    menu = _corpora(list(dict.fromkeys(rows["corpus"])))
     present = [feature for feature in Feature if feature.value in set(rows["x"])]
     order, colours = [_READ[feature.value] for feature in present], [_COLOUR[feature] for feature in present]
-    base = _of_chosen(alt.Chart(rows[["corpus", "feature", "value", "low", "high", "share", "n"]])).encode(
-        y=alt.Y("feature:N", title=None, sort=order, axis=alt.Axis(labelLimit=120)),
-        color=alt.Color("feature:N", scale=alt.Scale(domain=order, range=colours), legend=None),
-        tooltip=[
+    whole = chosen(overall[["corpus", "value", "low", "high", "label"]], menu).encode(x="value:Q")
+    return points_in_rows(
+        rows[["corpus", "feature", "value", "low", "high", "share", "n"]],
+        "feature",
+        alt.X("value:Q", title="bits per base (upper bound)", scale=alt.Scale(zero=False)),
+        alt.Color("feature:N", scale=alt.Scale(domain=order, range=colours), legend=None),
+        [
             "feature", alt.Tooltip("value:Q", title="bits per base", format=".3f"), *tooltips("low", "high"),
             alt.Tooltip("share:Q", title="share of the bases", format=".1%"),
             alt.Tooltip("n:Q", title="bases", format=","),
         ],
+        order=order,
+        menus=[menu],
+        behind=[
+            whole.mark_rule(color=NEUTRAL, strokeDash=[2, 3], strokeWidth=1.5),
+            whole.mark_text(align="right", dx=-4, dy=4, fontSize=11, color=NEUTRAL, baseline="top").encode(
+                y=alt.value(0), text="label:N"
+            ),
+        ],
+        room=120,
+        height=36 * len(order),
     )  # fmt: skip
-    x = alt.X("value:Q", title="bits per base (upper bound)", scale=alt.Scale(zero=False))
-    span = base.mark_rule(strokeWidth=2.5).encode(x="low:Q", x2="high:Q")
-    point = base.mark_circle(size=110, opacity=1).encode(x=x)
-    everything = _of_chosen(alt.Chart(overall)).encode(x="value:Q")
-    rule = everything.mark_rule(color=NEUTRAL, strokeDash=[2, 3], strokeWidth=1.5)
-    name = everything.mark_text(align="right", dx=-4, dy=4, fontSize=11, color=NEUTRAL, baseline="top").encode(
-        y=alt.value(0), text="label:N"
-    )
-    chart = alt.layer(rule, name, span, point).add_params(_chooser(conditions_of(rows)))
-    return themed(chart.properties(width="container", height=36 * len(order)))
 
 
 def separation_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
@@ -213,47 +222,29 @@ def separation_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     Returns:
         The chart; a sentence where the table has no such rows.
     """
-    found = sorted(set(table["metric"]) & {"repeat_auc", "coding_auc"})
-    if not found:
+    rows = table[table["metric"].isin(_CONTRASTS)]
+    if rows.empty:
         return NO_DNA
-    rows = pd.concat(
-        [
-            rows_of(table[table["metric"] == name], name, axis=axis)
-            for name in found
-            for axis in _axes(table[table["metric"] == name])
-        ]
+    types = dict.fromkeys(("condition", "metric", "axis"), object) | dict.fromkeys(("x", "n"), "float64")
+    rows = with_span(rows.astype(types))
+    rows = rows.assign(
+        contrast=rows["metric"].map(_CONTRASTS), view=rows["axis"].map(_VIEWS), corpus=rows["condition"]
     )
-    rows = with_span(rows)
-    rows["corpus"] = rows["condition"]
-    rows["contrast"] = rows["metric"].map({
-        "repeat_auc": "repeats below the rest", "coding_auc": "intergenic below coding",
-    })  # fmt: skip
-    rows["view"] = rows["axis"].map({"window": "windows", "smoothing": "bases, smoothed"})
-    domain = ["repeats below the rest", "intergenic below coding"]
-    base = _of_chosen(alt.Chart(rows[["corpus", "contrast", "view", "x", "value", "low", "high", "n"]])).encode(
-        x=alt.X("x:Q", title="width (bases)", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s")),
-        color=alt.Color(
-            "contrast:N", title=None, scale=alt.Scale(domain=domain, range=[COLOURS[1], COLOURS[2]]),
-            legend=alt.Legend(columns=1),
-        ),
-        tooltip=[
+    chance = alt.Chart(pd.DataFrame({"value": [0.5]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4])
+    two = alt.Scale(domain=list(_CONTRASTS.values()), range=[COLOURS[1], COLOURS[2]])
+    ways = alt.Scale(domain=list(_VIEWS.values()), range=[[1, 0], [5, 3]])
+    return lines(
+        rows[["corpus", "contrast", "view", "x", "value", "low", "high", "n"]],
+        alt.X("x:Q", title="width (bases)", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s")),
+        alt.Y("value:Q", title="AUC", scale=alt.Scale(zero=False)),
+        alt.Color("contrast:N", title=None, legend=alt.Legend(columns=1), scale=two),
+        [
             "contrast", "view", alt.Tooltip("x:Q", title="bases", format=","),
             alt.Tooltip("value:Q", title="AUC", format=".3f"), *tooltips("low", "high"),
             alt.Tooltip("n:Q", title="windows or bases", format=","),
         ],
+        dash=alt.StrokeDash("view:N", title=None, scale=ways, legend=stroke_legend()),
+        menus=[_corpora(conditions_of(rows))],
+        behind=[chance.encode(y="value:Q")],
+        height=300,
     )  # fmt: skip
-    dash = alt.StrokeDash(
-        "view:N", title=None, scale=alt.Scale(domain=["windows", "bases, smoothed"], range=[[1, 0], [5, 3]]),
-        legend=alt.Legend(columns=1, symbolType="stroke", symbolStrokeColor=NEUTRAL, symbolStrokeWidth=2),
-    )  # fmt: skip
-    y = alt.Y("value:Q", title="AUC", scale=alt.Scale(zero=False))
-    line = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash)
-    point = base.mark_circle(size=45, opacity=1).encode(y=y)
-    span = base.mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q")
-    chance = alt.Chart(pd.DataFrame({"value": [0.5]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4]).encode(y=y)
-    chart = alt.layer(chance, span, line, point).add_params(_chooser(conditions_of(rows)))
-    return themed(chart.properties(width="container", height=300))
-
-
-def _axes(table: pd.DataFrame) -> list[str]:
-    return [axis for axis in ("window", "smoothing") if (table["axis"] == axis).any()]

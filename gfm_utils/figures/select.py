@@ -41,6 +41,18 @@ def with_span(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(low=rows["low"].fillna(rows["value"]), high=rows["high"].fillna(rows["value"]))
 
 
+def means(table: pd.DataFrame, *metrics: str, axis: str | None = None, numeric: bool = True) -> pd.DataFrame:
+    """The rows over all members or pairs of ``rows_of``, each with an interval, if only of its value.
+
+    Args:
+        table: a result table.
+        metrics: names; all must be there.
+        axis: the axis, or None for the values without one.
+        numeric: read ``x`` as a number.
+    """
+    return with_span(summaries(rows_of(table, *metrics, axis=axis, numeric=numeric)))
+
+
 def singles(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of single members or pairs."""
     return rows[rows["member"].notna()].reset_index(drop=True)

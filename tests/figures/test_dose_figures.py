@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from drawing import data_of
 
 from gfm_utils import figures
 from gfm_utils.analyses.dose import AXIS, GAIN
@@ -48,25 +49,20 @@ def response():
     return table(rows)
 
 
-def drawn(chart):
-    """Values of the data of a chart, after a look at whether it is valid."""
-    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
-
-
 def test_every_dose_is_a_point_against_every_axis(response):
     rows = dose_rows(response)
     assert len(rows) == len(GAINS) * 2 * len(MEASURED) * 2
     assert set(rows["dose"]) == {"as it is", *(name[2:].partition("@")[0] for name in GAINS if "+" in name)}
-    shown = drawn(figures.dose_chart(response))
+    shown = data_of(figures.dose_chart(response))
     assert len(shown) == len(rows) and all(set(ACROSS) <= set(row) for row in shown)
     joined = {row["condition"] for row in shown if row["joined"]}
     assert joined == {name for name in GAINS if name[0] == "a"}
     part = response[~((response["metric"] == "js_distance") & (response["x"] == "9|toy"))]
-    empty = [row for row in drawn(figures.dose_chart(part)) if "value" not in row]
+    empty = [row for row in data_of(figures.dose_chart(part)) if "value" not in row]
     assert empty == [{"measure": "Jensen–Shannon distance between members", "setting": "9 steps, toy"}]
     text = json.dumps(figures.dose_chart(response).to_dict())
     assert setting_name("90|toy") == "90 steps, toy" and setting_name("90|toy") in text
-    main = drawn(figures.main_chart(response))
+    main = data_of(figures.main_chart(response))
     assert {row["setting"] for row in main} == {"90 steps, toy"}
     assert {row["metric"] for row in main} == {"fisher_share", "js_distance"}
     at = {(row["condition"], row["metric"]): row for row in main if row["state"] == "trained"}
@@ -89,48 +85,51 @@ def test_a_chart_has_no_layer_without_rows(response):
 
 def test_the_line_is_straight_between_the_doses_of_text(response):
     """As the match is: also where the axis is not straight."""
-    line = [row for row in drawn(figures.main_chart(response)) if row["state"] == LINE]
+    line = [row for row in data_of(figures.main_chart(response)) if row["state"] == LINE]
     share = {row["gain"]: row["value"] for row in line if row["metric"] == "fisher_share"}
     assert len(share) > 3 * 10 and {row["kind"] for row in line} == {"text"}
     for gain, value in share.items():
         assert value == pytest.approx(0.2 * gain, abs=2e-3)
 
 
-def test_tables_and_answer_say_what_the_numbers_say(response):
-    effects, parts = dose_effects(response, "90|toy"), gap_parts(response, "90|toy")
-    lines = figures.effects_table(effects).data.splitlines()
-    assert [line.partition("|")[2].partition("|")[0].strip() for line in lines[2:]] == [
-        "**Jensen–Shannon distance between members**", "**encoder's share of the Fisher information**",
-        "context gain, bits per token",
-    ]  # fmt: skip
-    share = lines[3]
-    assert re.search(r"\| -2[34]\.\d \[-2\d\.\d, -2\d\.\d\] points \|", share) and share.endswith("| yes |")
-    assert lines[2].endswith("| **no, the opposite** |") and lines[4].endswith("| by construction |")
-    rows = figures.gap_table(parts).data.splitlines()
-    assert len(rows) == 2 + len(parts) == 4
-    assert rows[2].startswith("| **Jensen–Shannon distance between members** | 4-mers | 0.201 | 0.050 | 0.300 |")
-    assert rows[2].endswith("| less than half |")  # mixing moves it away from DNA
-    assert re.search(r"\| 40\.\d\u00a0% \| 10\.\d\u00a0% \| 10\.\d\u00a0% \| (-?0\.\d)\u00a0% \|", rows[3])
-    assert re.search(r"\| (99|100|101)\u00a0% \[\d+\u00a0%, 1\d\d\u00a0%\] \|", rows[3])
-    assert rows[3].endswith("| more than half |")
-    over = figures.gaps_over_training(all_gap_parts(response)).data.splitlines()
-    assert [line.split("|")[1].strip() for line in over[2:]] == ["9 steps, toy", "90 steps, toy"]
-    assert over[2].split("|")[3].strip() == "0.50"
-    said = causal_answer(response, response)
-    assert said.startswith("When the tokens of text are mixed")
+def cells(text):
+    """The cells of the rows of a Markdown table, without its head."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_tables_say_what_the_numbers_say(response):
+    effects = cells(figures.effects_table(dose_effects(response, "90|toy")).data)
+    assert [(row[0], row[-1]) for row in effects] == [
+        ("**Jensen–Shannon distance between members**", "**no, the opposite**"),
+        ("**encoder's share of the Fisher information**", "yes"),
+        ("context gain, bits per token", "by construction"),
+    ]
+    assert any(re.fullmatch(r"-2[34]\.\d \[-2\d\.\d, -2\d\.\d\] points", cell) for cell in effects[1])
+    distance, share = cells(figures.gap_table(gap_parts(response, "90|toy")).data)
+    assert distance[:5] == ["**Jensen–Shannon distance between members**", "4-mers", "0.201", "0.050", "0.300"]
+    assert distance[-1] == "less than half"  # mixing moves it away from DNA
+    assert share[-1] == "more than half" and re.fullmatch(
+        r"(99|100|101)\u00a0% \[\d+\u00a0%, 1\d\d\u00a0%\]", share[6]
+    )
+    assert re.fullmatch(r"40\.\d\u00a0%, 10\.\d\u00a0%, 10\.\d\u00a0%, -?0\.\d\u00a0%", ", ".join(share[2:6]))
+    over = cells(figures.gaps_over_training(all_gap_parts(response)).data)
+    assert [row[0] for row in over] == ["9 steps, toy", "90 steps, toy"] and over[0][2] == "0.50"
+
+
+def test_the_answer_says_what_the_numbers_say(response):
+    said, verdicts = causal_answer(response, response), causal_verdicts(response)
+    assert said.startswith("When the tokens of text are mixed") and said.startswith(verdicts.strip())
     assert re.search(r"\*\*(99|100|101)\u00a0% \[.*\]\*\* in the encoder's share of the Fisher information", said)
-    assert "(DNA in 4-mers)." in said
+    assert "(DNA in 4-mers)." in said and "Training: 90 steps, toy." in verdicts
     assert (
         "context moves text and DNA **as the paper says** in: encoder's share of the Fisher information." in said
     )
     assert "**the other way** in: Jensen–Shannon distance between members." in said
-    verdicts = causal_verdicts(response)
-    assert said.startswith(verdicts.strip()) and "Training: 90 steps, toy." in verdicts
-    table = [line for line in verdicts.splitlines() if line.startswith("|")]
-    assert len(table) == 4 and table[2].endswith("| the other way<br>the other way (9 steps, toy) |")
-    assert re.search(
-        r"\| (-?0\.\d)\u00a0% beside 10\.\d\u00a0% \| as the paper says<br>as the paper says", table[3]
-    )
+    distance, share = cells(verdicts)
+    assert distance[-1] == "the other way<br>the other way (9 steps, toy)"
+    assert share[-1].startswith("as the paper says<br>as the paper says")
+    assert re.fullmatch(r"(-?0\.\d)\u00a0% beside 10\.\d\u00a0%", share[-2])
 
 
 def test_without_a_recorded_run_there_is_a_sentence(response):
@@ -159,7 +158,7 @@ def test_one_kind_alone_says_so(response):
     said = causal_answer(text, text)
     assert "there is only text here" in said and "**lowers**: Jensen–Shannon distance between members;" in said
     assert "not testable here" in causal_verdicts(text)
-    assert drawn(figures.dose_chart(text))
+    assert data_of(figures.dose_chart(text))
 
 
 def test_recorded_runs_say_where_they_come_from():
@@ -170,17 +169,14 @@ def test_recorded_runs_say_where_they_come_from():
         "seconds": 61.4,
         "command": "python x.py",
     }
-    trained = {"configuration": {"seconds_of_training_added_up_over_members": 1200}}
-    first, _, second = figures.provenance_note(
-        {**about, **trained}, {**about, "configuration": {}}
-    ).data.splitlines()
+    plain = {**about, "configuration": {}}
+    trained = {**about, "configuration": {"seconds_of_training_added_up_over_members": 1200}}
+    first, _, second = figures.provenance_note(trained, plain).data.splitlines()
     assert "in 61 s, after 20 min of training, added up over models; make it anew:* `python x.py`" in first
     assert "in 61 s; make it anew" in second
     later = {"rows": "code lengths", "date": "2026-11-28T12:00", "commit": "def"}
-    remarks = ["Some rows were removed.", "Others are upper bounds."]
-    note = figures.provenance_note({**about, "configuration": {}, "made_anew": later, "remarks": remarks}).data
-    assert note.endswith("` " + " ".join(remarks))
-    assert "in 61 s; code lengths of 2026-11-28, commit def; make it anew" in note
+    note = figures.provenance_note({**plain, "made_anew": later, "remarks": ["One.", "Two."]}).data
+    assert "in 61 s; code lengths of 2026-11-28, commit def; make it anew" in note and note.endswith("` One. Two.")
 
 
 def test_sweep_draws_both_ways_of_matching():
@@ -196,8 +192,9 @@ def test_sweep_draws_both_ways_of_matching():
                 rows += [{**base, "metric": "unigram_nll", "unit": unit, "value": 2.5 / scale}]
             rows += [{**base, "metric": "bases_per_token", "unit": "1", "value": bases}]
             rows += [{**base, "metric": "vocabulary", "unit": "1", "value": size + 5}]
-    shown = drawn(figures.sweep_chart(table(rows)))
-    assert len(shown) == 2 * 2 * 5 * 2  # tokenizers, matchings, quantities, models and token frequencies
+    shown = data_of(figures.sweep_chart(table(rows)))
+    # tokenizers and quantities: models with both matchings, and token frequencies
+    assert len(shown) == 2 * 5 * (2 + 1)
     assert {row["kind"] for row in shown} == {"k-mers", "BPE"}
     assert {row["bases_per_token"] for row in shown} == {2, 2.5}
     at = {(row["tokenizer"], row["shown"], row["state"]): row for row in shown if row["matched"] == "equal tokens"}
@@ -210,14 +207,8 @@ def test_sweep_draws_both_ways_of_matching():
 
 def test_what_the_gain_does_not_account_for_is_said():
     """An interval without 100 % speaks against the gain alone; checks and measures without a gap do not count."""
-    part = {
-        "condition": "b@kmer4",
-        "outcome": MORE,
-        "gone": 0.9,
-        "gone_low": 0.8,
-        "gone_high": 1.1,
-        "shuffled": 0.1,
-    }
+    ends = {"gone": 0.9, "gone_low": 0.8, "gone_high": 1.1}
+    part = {"condition": "b@kmer4", "outcome": MORE, **ends, "shuffled": 0.1}
     rows = [
         {**part, "metric": "js_distance", "gone_high": 0.97}, {**part, "metric": "fisher_share", "gone_low": 1.05},
         {**part, "metric": "topk_overlap_corrected", "dna": 0.25}, {**part, "metric": "output_entropy_share"},

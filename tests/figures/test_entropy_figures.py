@@ -1,19 +1,18 @@
 """Charts of entropy tables compile, stay small and mark what is undersampled."""
 
-import json
-
-import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
-import vl_convert
+from drawing import drawn
 
 from gfm_utils.entropy.blocks import block_entropies
+from gfm_utils.entropy.calibration import calibrate
 from gfm_utils.entropy.rows import token_entropy
+from gfm_utils.entropy.sources import random_markov, uniform
 from gfm_utils.entropy.tables import EXTRA
 from gfm_utils.errors import GfmError
-from gfm_utils.figures.entropy import conditional_entropy_chart, unigram_chart
-from gfm_utils.figures.style import COLOURS, condition_colour
+from gfm_utils.figures.entropy import calibration_chart, conditional_entropy_chart, nsb_overview, unigram_chart
+from gfm_utils.figures.forms import COLOURS, condition_colour
 from gfm_utils.tables import table
 
 
@@ -35,24 +34,12 @@ def corpora():
     return table(rows, extra=EXTRA)
 
 
-def drawn(chart):
-    """The specification, compiled to SVG; and all its data."""
-    spec = chart.to_dict()
-    svg = vl_convert.vegalite_to_svg(
-        json.dumps(spec), vl_version="v6_1" if alt.SCHEMA_VERSION[1] == "6" else "v5_20"
-    )
-    return spec, svg, [row for rows in spec["datasets"].values() for row in rows]
-
-
-@pytest.mark.parametrize("scale", ["share", "bits"])
-def test_conditional_entropy_chart(scale):
-    spec, svg, data = drawn(conditional_entropy_chart(corpora(), scale))
-    assert "<svg" in svg and "chance" in svg
-    assert len(data) < 500
+def test_conditional_entropy_chart():
+    _, svg, data = drawn(conditional_entropy_chart(corpora()))
+    assert "chance" in svg and len(data) < 500
     assert {row["trust"] for row in data if "trust" in row} == {"trusted", "undersampled"}
-    assert spec["width"] == "container"
     curve = [row for row in data if row.get("trust") and row["condition"] == "news" and row["order"] == 1]
-    assert curve[0]["y"] == pytest.approx(curve[0]["value"] / (np.log2(9) if scale == "share" else 1))
+    assert curve[0]["y"] == pytest.approx(curve[0]["value"] / np.log2(9))
 
 
 def test_unigram_chart():
@@ -63,10 +50,7 @@ def test_unigram_chart():
             token_entropy("chr1@kmer2", tokens, 16, 2.0, "base"),
         ]
     )
-    for per, title, value in (
-        ("token", "bits per token", 4.0),
-        ("symbol", "bits per base or character", 2.0),
-    ):
+    for per, title, value in (("token", "bits per token", 4.0), ("symbol", "bits per base or character", 2.0)):
         _, svg, data = drawn(unigram_chart(both, per))
         assert title in svg
         assert [round(row["value"], 1) for row in data] == [value, value]
@@ -78,6 +62,21 @@ def test_a_table_without_the_rows_is_an_error():
         conditional_entropy_chart(empty)
     with pytest.raises(GfmError, match="no unigram entropy"):
         unigram_chart(empty)
+    with pytest.raises(GfmError, match="no calibration"):
+        calibration_chart(empty, "x")
+
+
+def test_calibration_chart_and_overview():
+    found = calibrate([uniform(), random_markov(1)], (500, 2000), repeats=2)
+    spec, _, rows = drawn(calibration_chart(found, "markov_1"))
+    source = next(p for p in spec["params"] if p["name"] == "source")
+    assert source["value"] == "markov_1" and source["bind"]["options"] == ["uniform_4", "markov_1"]
+    rows = [row for row in rows if "bias" in row]
+    assert len(rows) == 2 * 2 * 10
+    assert all(row["low"] <= row["bias"] <= row["high"] for row in rows)
+    assert nsb_overview(found).data.shape == (4, 6)
+    with pytest.raises(GfmError, match="no source 'x'"):
+        calibration_chart(found, "x")
 
 
 def test_colours_follow_the_order_of_the_conditions():

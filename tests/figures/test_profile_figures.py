@@ -1,10 +1,9 @@
 """Charts of the information profile compile, stay small and fit a phone."""
 
-import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
-import vl_convert
+from drawing import drawn
 
 from gfm_utils.corpora import Annotation, Corpus, Segment
 from gfm_utils.entropy.profile import bits_by_class, information_profile, separation
@@ -28,17 +27,6 @@ def made():
     annotation = Annotation("a", pd.DataFrame(genes, columns=["seqid", "begin", "end", "feature"]), {"r": "r"})
     bits = rng.normal(1.9, 0.1, 300_000).astype(np.float32)
     return bits, corpus, annotation
-
-
-def drawn(chart):
-    """The specification, its SVG at a phone's width, and all its data."""
-    spec = chart.to_dict()
-    assert spec["width"] == "container"
-    svg = vl_convert.vegalite_to_svg(
-        spec | {"width": 300}, vl_version=".".join(alt.VEGALITE_VERSION.split(".")[:2])
-    )
-    assert "NaN" not in svg
-    return spec, svg, [row for rows in spec["datasets"].values() for row in rows]
 
 
 def test_profile_chart(made):

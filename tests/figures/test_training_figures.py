@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from drawing import data_of
 
 from gfm_utils import figures
 from gfm_utils.analyses import equal_gains, equal_tokens, extrapolations, outliers
@@ -18,22 +19,18 @@ def compared(along):
     return equal_gains(along), equal_tokens(along), extrapolations(along), outliers(along)
 
 
-def drawn(chart):
-    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
-
-
 def test_every_checkpoint_of_every_run_is_a_point(along):
     rows = training_rows(along)
     assert len(rows) == 2 * 3 * 10 * 5 and set(rows["model"]) == {"2x64, Muon", "2x64, AdamW", "2x32, Muon"}
-    shown = drawn(figures.training_chart(along))
+    shown = data_of(figures.training_chart(along))
     assert len(shown) == 2 * 3 * 9 * 5 and min(row["tokens"] for row in shown) > 0
     text = json.dumps(figures.training_chart(along).to_dict())
     assert FOLLOWED["fisher_share"].text in text and "training_measure" in text
     main = figures.one_curve_chart(along)
     assert len(main.vconcat) == len({name for name in COMPARED if name in set(along["metric"])})
-    one = next(row for row in drawn(main) if row["metric"] == "fisher_share" and row["tokens"] == 1_024_000)
+    one = next(row for row in data_of(main) if row["metric"] == "fisher_share" and row["tokens"] == 1_024_000)
     assert one["value"] == pytest.approx(0.1 * one["gain"], abs=5e-3)
-    share = drawn(figures.one_curve_chart(along, share=True))
+    share = data_of(figures.one_curve_chart(along, share=True))
     assert max(row["gain"] for row in share) == pytest.approx(2, rel=1e-2)  # counting saves half of the gain
     flat = along.assign(value=along["value"].where((along["x"] != "both").fillna(True), 7.0))
     assert "nothing of which" in figures.one_curve_chart(flat, share=True).data

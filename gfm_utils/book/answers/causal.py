@@ -20,6 +20,7 @@ from gfm_utils.analyses.effects import (
 from gfm_utils.analyses.intervals import LEVEL
 from gfm_utils.figures.dose import KINDS, NO_MATCH, NOT_RECORDED, cut_name, setting_name, share_text
 from gfm_utils.figures.numbers import number, percentage
+from gfm_utils.figures.summary_table import cells, markdown_table
 from gfm_utils.tokens import is_control
 
 _SAID = {
@@ -64,23 +65,29 @@ def causal_verdicts(recorded: pd.DataFrame) -> str:
     parts = every[every["metric"].isin(PRIMARY)]
     here = parts[parts["setting"] == x]
     effects = dose_effects(recorded, x).drop_duplicates("metric").set_index("metric")["outcome"]
-    names = list(dict.fromkeys(here["condition"]))
-    heads = ["Measure", *(f"of the gap to DNA ({cut_name(name)}) gone" for name in names)]
-    heads += ["least and most, all trainings and DNA", "text in random order, beside DNA as it is"]
-    heads += ["less predictable context moves it"]
+    names, others = list(dict.fromkeys(here["condition"])), elsewhere(recorded, x)
+    heads = [
+        "Measure", *(f"of the gap to DNA ({cut_name(name)}) gone" for name in names),
+        "least and most, all trainings and DNA", "text in random order, beside DNA as it is",
+        "less predictable context moves it",
+    ]  # fmt: skip
     said = [
         gap_sentence(here), *_gains(here, recorded, x), *left_sentences(every[every["setting"] == x]),
         *frequencies_sentence(here),
     ]  # fmt: skip
-    lines = [" ".join(said), "", f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
-    others = elsewhere(recorded, x)
-    for metric in (metric for metric in PRIMARY if metric in effects):
-        own = here[here["metric"] == metric].set_index("condition")
-        cells = [share_text(own.loc[name], "gone") if name in own.index else "–" for name in names]
-        cells += [_range(parts[parts["metric"] == metric]), _scrambled(own, metric)]
-        moved = "<br>".join([_SAID[effects[metric]], *others.get(metric, [])])
-        lines.append(f"| {' | '.join([DOSE_MEASURES[metric].text, *cells, moved])} |")
-    return "\n".join(lines) + f"\n\nTraining: {setting_name(x)}.\n"
+    rows = [
+        [
+            DOSE_MEASURES[metric].text,
+            *cells(here[here["metric"] == metric], "condition", names, lambda row: share_text(row, "gone")),
+            _range(parts[parts["metric"] == metric]),
+            _scrambled(here[here["metric"] == metric], metric),
+            "<br>".join([_SAID[effects[metric]], *others.get(metric, [])]),
+        ]
+        for metric in PRIMARY
+        if metric in effects
+    ]
+    table = markdown_table(heads, rows, names=len(heads))
+    return f"{' '.join(said)}\n\n{table}\n\nTraining: {setting_name(x)}.\n"
 
 
 def gap_sentence(parts: pd.DataFrame) -> str:
@@ -108,8 +115,7 @@ def _gains(parts: pd.DataFrame, table: pd.DataFrame, x: str) -> Iterator[str]:
     """How much the models of the finding have learned: other models may have other gaps."""
     if parts.empty:
         return
-    rows = table[(table["metric"] == GAIN) & (table["x"] == x).fillna(False) & table["member"].isna()]
-    trained = rows[(rows["state"] == "trained").fillna(False)].set_index("condition")["value"]
+    trained = _trained_gains(table, x)
     text = next(name for name, kind in kind_of(table).items() if kind == "text" and not is_control(name))
     dna = parts.drop_duplicates("condition").set_index("condition")["gain"]
     gains = " and ".join(f"{value:.2f} ({cut_name(str(name))})" for name, value in dna.items())
@@ -117,6 +123,12 @@ def _gains(parts: pd.DataFrame, table: pd.DataFrame, x: str) -> Iterator[str]:
         f"In these models ({setting_name(x)}) text gains {trained[text]:.2f} bits per token from its context, and "
         f"DNA {gains}; models that have read more can have other gaps."
     )
+
+
+def _trained_gains(table: pd.DataFrame, x: str) -> pd.Series:
+    """Context gain of trained models, by condition."""
+    rows = table[(table["metric"] == GAIN) & (table["x"] == x).fillna(False) & table["member"].isna()]
+    return rows[(rows["state"] == "trained").fillna(False)].set_index("condition")["value"]
 
 
 def left_sentences(parts: pd.DataFrame) -> Iterator[str]:
@@ -193,10 +205,13 @@ def _live(table: pd.DataFrame) -> list[str]:
     effects = dose_effects(table, x)
     if effects.empty:
         return ["This run, small and live: there are no doses to compare."]
-    lines = [f"This run, small and live ({setting_name(x)}):", ""]
-    there = [kind for kind in KINDS if kind in kind_of(table).values()]
-    lines += _primary(effects) if len(there) == len(KINDS) else _of_one(effects, KINDS[there[0]])
-    return lines + _unlearned(effects, table, x)
+    kinds = [kind for kind in KINDS if kind in kind_of(table).values()]
+    return [
+        f"This run, small and live ({setting_name(x)}):",
+        "",
+        *(_primary(effects) if len(kinds) == len(KINDS) else _of_one(effects, KINDS[kinds[0]])),
+        *_unlearned(effects, table, x),
+    ]
 
 
 def _primary(effects: pd.DataFrame) -> Iterator[str]:
@@ -208,32 +223,28 @@ def _primary(effects: pd.DataFrame) -> Iterator[str]:
             yield f"- less predictable context {words}: {'; '.join(names)}."
 
 
-def _of_one(effects: pd.DataFrame, kind: str) -> list[str]:
+def _of_one(effects: pd.DataFrame, kind: str) -> Iterator[str]:
     """What moves in the one kind of corpus that there is."""
-    own = effects[~effects["metric"].isin(CHECKS)]
-    told = own.groupby("metric", sort=False).agg(
-        worst=("p_holm", "max"), least=("value", "min"), most=("value", "max")
-    )
-    sure = told["worst"] <= 1 - LEVEL
-    groups = {"raises": sure & (told["least"] > 0), "lowers": sure & (told["most"] < 0)}
-    lines = [f"- there is only {kind} here, so there is no verdict on the paper."]
-    for word, chosen in groups.items():
-        names = [DOSE_MEASURES[str(metric)].text for metric in told.index[chosen]]
+    yield f"- there is only {kind} here, so there is no verdict on the paper."
+    measures = effects[~effects["metric"].isin(CHECKS)].groupby("metric", sort=False)
+    sure = measures["p_holm"].max() <= 1 - LEVEL
+    raises, lowers = sure & (measures["value"].min() > 0), sure & (measures["value"].max() < 0)
+    for words, chosen in (
+        ("less predictable context **raises**", raises),
+        ("less predictable context **lowers**", lowers),
+        ("it moves for certain none of", ~(raises | lowers)),
+    ):
+        names = "; ".join(DOSE_MEASURES[str(metric)].text for metric in chosen.index[chosen])
         if names:
-            lines.append(f"- less predictable context **{word}**: {'; '.join(names)}.")
-    left = [DOSE_MEASURES[str(metric)].text for metric in told.index[~(groups["raises"] | groups["lowers"])]]
-    return [*lines, *([f"- it moves for certain none of: {'; '.join(left)}."] if left else [])]
+            yield f"- {words}: {names}."
 
 
-def _unlearned(effects: pd.DataFrame, table: pd.DataFrame, x: str) -> list[str]:
+def _unlearned(effects: pd.DataFrame, table: pd.DataFrame, x: str) -> Iterator[str]:
     """Conditions of less entropy of which nothing was learned: their contrasts compare nothing with nothing."""
-    gains = table[(table["metric"] == GAIN) & (table["x"] == x).fillna(False) & table["member"].isna()]
-    values = gains[(gains["state"] == "trained").fillna(False)].set_index("condition")["value"]
-    names = [name for name in dict.fromkeys(effects["less"]) if values.get(name, 0.0) < LEAST_GAIN]
-    if not names:
-        return []
-    listed = ", ".join(f"`{name}`" for name in names)
-    return [
-        f"- nothing is learned yet from the context of {listed} (below {LEAST_GAIN} bits a token), so that these "
-        "say little."
-    ]
+    gains = _trained_gains(table, x)
+    names = ", ".join(f"`{name}`" for name in dict.fromkeys(effects["less"]) if gains.get(name, 0.0) < LEAST_GAIN)
+    if names:
+        yield (
+            f"- nothing is learned yet from the context of {names} (below {LEAST_GAIN} bits a token), so that "
+            "these say little."
+        )

@@ -33,6 +33,11 @@ _MOVES = {
 }
 
 
+#: Who is told apart from whom.
+_APART = {KIND: "DNA differs from text", OPTIMISER: "optimisers differ", MODEL: "models differ"}
+_RUNS = ["condition", "setting", "other_condition", "other_setting"]
+
+
 def training_answer(
     table: pd.DataFrame, equal: pd.DataFrame, along: pd.DataFrame, later: pd.DataFrame, apart: pd.DataFrame
 ) -> str:
@@ -48,8 +53,8 @@ def training_answer(
     main = main_setting(settings_of(table))
     lines = [*_lead(along, main), f"{model_name(main)}, {million(main.budget)} tokens a member:", ""]
     lines += [_learned(table, condition, main) for condition, own in settings_of(table) if own == main]
-    lines += _changes(along, main) + _one_curve(equal) + _further(later, main) + [_unlike(apart)]
-    return "\n".join([*lines, note()])
+    lines += [*_changes(along, main), *_one_curve(equal), *_further(later, main), _unlike(apart), note()]
+    return "\n".join(lines)
 
 
 def optimiser_sentence(table: pd.DataFrame, metric: str = "topk_overlap_corrected") -> str:
@@ -147,18 +152,16 @@ def _moves(along: pd.DataFrame, setting: Setting) -> Iterator[tuple[str, str, in
         yield str(condition), str(other), early, found
 
 
-def _changes(along: pd.DataFrame, setting: Setting) -> Lines:
+def _changes(along: pd.DataFrame, setting: Setting) -> Iterator[str]:
     """Which differences between DNA and text stay, go, turn or come between early and late."""
-    lines = []
-    for condition, other, early, found in _moves(along, setting):
-        groups = {name: [FOLLOWED[one.metric].text for one in found if one.move == name] for name in _MOVES}
-        said = [f"{_MOVES[name]}: {', '.join(texts)}" for name, texts in groups.items() if texts]
+    for condition, other, early, moved in _moves(along, setting):
+        groups = {name: [FOLLOWED[one.metric].text for one in moved if one.move == name] for name in _MOVES}
+        said = "; ".join(f"{_MOVES[name]}: {', '.join(texts)}" for name, texts in groups.items() if texts)
         if said:
-            lines.append(
+            yield (
                 f"- DNA less text ({condition}, {other}) at the end, beside what it was after {million(early)} "
-                f"tokens: {'; '.join(said)}."
+                f"tokens: {said}."
             )
-    return lines
 
 
 def told_sign(row: pd.Series) -> int:
@@ -172,58 +175,49 @@ def _move(early: int, late: int) -> str:
     return "new" if early == 0 else "still" if early == late else "turned"
 
 
-def _one_curve(equal: pd.DataFrame) -> Lines:
+def _one_curve(equal: pd.DataFrame) -> Iterator[str]:
     """What is told apart at equal context gain."""
-    heads = {
-        KIND: "DNA differs from text at equal context gain",
-        OPTIMISER: "optimisers differ at equal context gain",
-        MODEL: "models differ at equal context gain",
-    }
-    lines = []
-    for by, head in heads.items():
-        rows = equal[equal["by"] == by]
-        for key, own in rows.groupby(["condition", "setting", "other_condition", "other_setting"], sort=False):
-            told = own[[told_sign(row) != 0 for _, row in own.iterrows()]]
-            names = [
-                f"{FOLLOWED[row['metric']].text} ({told_difference(row, row['metric'])})"
-                for _, row in told.iterrows()
-            ]
+    for by, who in _APART.items():
+        for key, own in equal[equal["by"] == by].groupby(_RUNS, sort=False):
             condition, setting, other_condition, other = key
             which = (
                 f"{condition} beside {other_condition}, {model_name(setting)}"
                 if by == KIND
                 else f"{condition}, {model_name(setting)} beside {model_name(other)}"
             )
-            if far_between(own):
-                lines.append(
-                    f"- {which}: not to be compared at equal context gain, of {gain_between(own)} bits, for want "
-                    "of checkpoints near it."
-                )
-                continue
-            lines.append(
-                f"- {head} of {gain_between(own)} bits, {which}, in {len(told)} of {len(own)} measures"
-                + (f": {'; '.join(names)}." if names else ".")
-            )
-    return lines
+            yield f"- {_apart(own, who, which)}."
 
 
-def _further(later: pd.DataFrame, setting: Setting) -> Lines:
+def _apart(own: pd.DataFrame, who: str, which: str) -> str:
+    """Which measures differ between two runs at equal context gain, or why they are not compared."""
+    if far_between(own):
+        return (
+            f"{which}: not to be compared at equal context gain, of {gain_between(own)} bits, for want of "
+            "checkpoints near it"
+        )
+    told = [
+        f"{FOLLOWED[row['metric']].text} ({told_difference(row)})" for _, row in own.iterrows() if told_sign(row)
+    ]
+    count = f"{len(told)} of {len(own)} measures"
+    head = f"{who} at equal context gain of {gain_between(own)} bits, {which}, in {count}"
+    return f"{head}: {'; '.join(told)}" if told else head
+
+
+def _further(later: pd.DataFrame, setting: Setting) -> Iterator[str]:
     """The loss after more tokens."""
     rows = later[(later["metric"] == LATER) & later["x"].str.endswith(setting.x(0)[1:])]
     rows = rows.drop_duplicates("condition", keep="last")  # through the ends of runs, where there are several
-    bounded_rows = rows[rows["low"].notna()]
-    lines = [
-        f"- after {FURTHEST} times as many tokens the validation loss of {row['condition']} would be "
-        f"{bounded(row)} bits per token, if it goes on so."
-        for _, row in bounded_rows.iterrows()
-    ]
-    unknown = list(rows.loc[rows["low"].isna(), "condition"])
-    if unknown:
-        lines.append(
-            f"- what the loss of {', '.join(unknown)} would be after {FURTHEST} times as many tokens, these "
-            "points do not tell."
+    for _, row in rows[rows["low"].notna()].iterrows():
+        yield (
+            f"- after {FURTHEST} times as many tokens the validation loss of {row['condition']} would be "
+            f"{bounded(row)} bits per token, if it goes on so."
         )
-    return lines
+    unknown = ", ".join(rows.loc[rows["low"].isna(), "condition"])
+    if unknown:
+        yield (
+            f"- what the loss of {unknown} would be after {FURTHEST} times as many tokens, these points do not "
+            "tell."
+        )
 
 
 def _unlike(apart: pd.DataFrame) -> str:

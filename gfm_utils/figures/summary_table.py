@@ -1,6 +1,6 @@
-"""A result table's summary rows as a table for people."""
+"""Tables for people: a result table's summary rows, the recipes, and where recorded results come from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,7 +8,32 @@ from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
 from gfm_utils.figures.numbers import interval
-from gfm_utils.figures.select import rows_of, summaries
+from gfm_utils.figures.select import conditions_of, rows_of, summaries
+
+_RECIPE, _TIME = "recipe", "processor seconds a member"
+
+
+def for_people(frame: pd.DataFrame) -> Styler:
+    """The frame without its index, in the book's style of tables."""
+    return frame.style.hide().set_table_attributes('class="dataframe"')
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
+    """A table in Markdown, for cells with links, code and bold words.
+
+    Args:
+        heads: of the columns.
+        rows: their cells, of as many columns.
+        names: how many columns on the left hold names; the others hold numbers, aligned to the right.
+    """
+    rules = ["---"] * names + ["---:"] * (len(heads) - names)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows))
+
+
+def cells(rows: pd.DataFrame, column: str, names: Iterable[Any], write: Callable[[pd.Series], str]) -> list[str]:
+    """What is written of the row that has each name in a column; a dash where there is no such row."""
+    written = {row[column]: write(row) for _, row in rows.iterrows()}
+    return [written.get(name, "–") for name in names]
 
 
 def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits: int = 3) -> Styler:
@@ -41,6 +66,37 @@ def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits
     return for_people(wide[order].fillna("–").rename_axis(columns=None).reset_index())
 
 
+def recipe_table(table: pd.DataFrame) -> Styler:
+    """One row a recipe: loss on hidden tokens of each condition, its gain over token frequencies, and the time.
+
+    Args:
+        table: of ``benchmarks/recipe.py``.
+    """
+    rows = summaries(
+        rows_of(table, "validation_nll", "context_gain", "training_time", axis=_RECIPE, numeric=False)
+    )
+    value = rows.set_index(["x", "condition", "metric"])["value"]
+    columns = {name: f"{name}: bits a token (gain)" for name in conditions_of(rows) if name != "all"}
+    lines = [
+        {_RECIPE: recipe}
+        | {
+            column: f"{value[recipe, name, 'validation_nll']:.2f} ({value[recipe, name, 'context_gain']:.2f})"
+            for name, column in columns.items()
+        }
+        | {_TIME: f"{value[recipe, 'all', 'training_time']:.0f}"}
+        for recipe in dict.fromkeys(rows["x"])
+    ]
+    level = table[table["metric"].isin(["unigram_nll", "ngram_nll"])].set_index(["metric", "condition"])["value"]
+    beside = {"unigram_nll": "token frequencies", "ngram_nll": "counting on both sides (test part)"}
+    lines += [
+        {_RECIPE: f"beside them: {text}"}
+        | {column: f"{level[metric, name]:.2f}" for name, column in columns.items()}
+        | {_TIME: "–"}
+        for metric, text in beside.items()
+    ]
+    return for_people(pd.DataFrame(lines))
+
+
 def provenance_note(*about: Mapping[str, Any]) -> Markdown:
     """Where recorded results come from, a line each: date, device, commit, time and command.
 
@@ -50,7 +106,7 @@ def provenance_note(*about: Mapping[str, Any]) -> Markdown:
     """
     if not about:
         return Markdown("*Nothing is recorded here: what follows is this run.*")
-    return Markdown("\n\n".join(_provenance(one) for one in about))
+    return Markdown("\n\n".join(map(_provenance, about)))
 
 
 def _provenance(about: Mapping[str, Any]) -> str:
@@ -63,8 +119,3 @@ def _provenance(about: Mapping[str, Any]) -> str:
         f"in {about['seconds']:,.0f} s{training}{anew}; make it anew:* `{about['command']}`",
         *about.get("remarks", ()),
     ])  # fmt: skip
-
-
-def for_people(frame: pd.DataFrame) -> Styler:
-    """The frame without its index, in the book's style of tables."""
-    return frame.style.hide().set_table_attributes('class="dataframe"')
