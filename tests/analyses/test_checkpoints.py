@@ -223,7 +223,7 @@ def test_what_cannot_be_compared_is_one_sentence(berts, corpus, genome, trained,
     save_file(spoiled, f"{broken}/model.safetensors", metadata={"format": "pt"})
     other = save_members(tmp_path / "other", trained[0].store.tokenizer, count=1)[0]
     mute = save_members(tmp_path / "mute", pieces, count=2, padding=7)
-    small = save_members(tmp_path / "small", pieces, count=2, padding=-1)
+    small = save_members(tmp_path / "small", pieces, count=2, padding=-20)
     pieces.mask_token = None
     for path in mute:
         pieces.save_pretrained(path)
