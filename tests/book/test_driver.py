@@ -161,7 +161,10 @@ def test_every_input_of_a_chapter_is_in_its_key(
     assert key() == before
     match change:
         case "cells":
-            append(small_book, "1")
+            path = small_book / "chapters" / "two.ipynb"
+            changed = nbformat.read(path, as_version=4).cells
+            changed[-1].source += "  # another comment"
+            toybook.write_notebook(path, changed)
         case "parameters":
             parameters["seed"] = 2
         case "versions" | "device":
