@@ -4,22 +4,29 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, TypeVar
 
 from gfm_utils import corpora, provenance
 from gfm_utils.book import site
 from gfm_utils.book.cache import Record, chapter_key
-from gfm_utils.book.kernel import execute, private_jupyter
+from gfm_utils.book.kernel import execute, private_jupyter, use_threads
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
-from gfm_utils.ensembles import plan_ensembles
+from gfm_utils.ensembles import device, plan_ensembles
 from gfm_utils.errors import GfmError
 from gfm_utils.files import locked, sha256_of
 from gfm_utils.profiles import DEFAULT_CONDITIONS
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.tokens import Condition
+from gfm_utils.tokens.parallel import cores
+
+Result = TypeVar("Result")
+#: The chapter that trains the ensembles, on all cores; most others read them.
+TRAINS = "ensembles"
 
 
 @dataclass(frozen=True)
@@ -50,11 +57,13 @@ def build(
     progress: bool = True,
     notes: Sequence[str] = (),
     on_chapter: Callable[[str, str], None] | None = None,
+    at_once: int | None = None,
 ) -> BuildReport:
     """Run the chapters of the book and build its pages into ``out/html``.
 
     A chapter is executed only if something that it depends on has changed (see ``cache.chapter_key``) or one
-    of its files is missing; the pages are built only if one of their inputs has changed.
+    of its files is missing; the pages are built only if one of their inputs has changed. The chapter that trains
+    what others read comes first, by itself; the others go side by side, each with its share of the cores.
 
     Args:
         profile: the named size of everything.
@@ -67,6 +76,7 @@ def build(
         progress: report on standard error.
         notes: of ``check_corpora``: how the profile was fitted to the corpora; they stand below the run's table.
         on_chapter: is told the name of each chapter, and "running" or what became of it as in ``BuildReport``.
+        at_once: chapters side by side; None: two where there are two cores, one on a GPU.
 
     Raises:
         GfmError: a parameter is wrong, a chapter failed or wrote no results, or the pages have warnings.
@@ -99,24 +109,29 @@ def build(
         if on_chapter is not None:
             on_chapter(name, what)
 
-    states: dict[str, str] = {}
-    records: dict[str, Record] = {}
+    def stand(name: str, path: Path) -> tuple[str, Record | None]:
+        """What became of a chapter, and its record, after running it where that is asked for and needed."""
+        record = Record.read(site.record_path(out, name))
+        if name not in wanted:
+            tell(name, "kept")
+            return "kept", record
+        key = chapter_key(path, parameters[name], root)
+        cached = record is not None and record.stands(key, *_outputs(out, name))
+        if not cached:
+            tell(name, "running")
+            _run(path, changed[name], root, out, progress, {"key": key, "profile": profile})
+            record = Record.read(site.record_path(out, name))  # as later builds read it
+        state = "cached" if cached else "executed"
+        tell(name, state)
+        return state, record
+
     with locked(out / "build"), private_jupyter(out / "jupyter"):
         (out / "results").mkdir(exist_ok=True)
         _drop_stale(out, set(every))
-        for name, path in every.items():
-            record = Record.read(site.record_path(out, name))
-            states[name] = "kept"
-            if name in wanted:
-                key = chapter_key(path, parameters[name], root)
-                stands = record is not None and record.stands(key, *_outputs(out, name))
-                states[name] = "cached" if stands else "executed"
-                if not stands:
-                    tell(name, "running")
-                    _run(path, changed[name], root, out, progress, {"key": key, "profile": profile})
-                    record = Record.read(site.record_path(out, name))  # as later builds read it
-            tell(name, states[name])
-            records |= {} if record is None else {name: record}
+        places = at_once or (1 if device() == "cuda" else min(2, cores()))
+        stood = side_by_side(stand, every, places)
+        states = {name: stood[name][0] for name in every}
+        records = {name: record for name in every if (record := stood[name][1]) is not None}
         html, pages_built = None, False
         missing = [name for name in every if name not in records]
         if missing:
@@ -127,6 +142,34 @@ def build(
             say(f"pages: {html}" if pages_built else f"pages: nothing changed ({html})")
     seconds = round(time.monotonic() - started, 1)
     return BuildReport(profile, conditions, states, seconds, out / "results", html, pages_built)
+
+
+def side_by_side(
+    work: Callable[[str, Path], Result], chapters: Mapping[str, Path], at_once: int
+) -> dict[str, Result]:
+    """What the work on each chapter gives; the one that trains for others by itself, then from the last backwards.
+
+    After a failure no further chapter is begun, and those at work are waited for.
+    """
+    if at_once == 1:
+        return {name: work(name, path) for name, path in chapters.items()}
+    done = {name: work(name, chapters[name]) for name in chapters if name == TRAINS}
+    failed = Event()
+
+    def unless_failed(name: str) -> Result | None:
+        if failed.is_set():
+            return None
+        try:
+            return work(name, chapters[name])
+        except BaseException:
+            failed.set()
+            raise
+
+    with use_threads(cores() // at_once), ThreadPoolExecutor(at_once) as pool:
+        others = [name for name in reversed(list(chapters)) if name not in done]
+        tasks = {name: pool.submit(unless_failed, name) for name in others}
+    results = {name: task.result() for name, task in tasks.items()}
+    return done | {name: result for name, result in results.items() if result is not None}
 
 
 def check_corpora(

@@ -62,6 +62,20 @@ def private_jupyter(folder: Path) -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextmanager
+def use_threads(count: int) -> Iterator[None]:
+    """Kernels that start meanwhile compute with so many threads each, unless the user has set their number."""
+    name = "OMP_NUM_THREADS"
+    unset = name not in os.environ
+    if unset:
+        os.environ[name] = str(max(1, count))
+    try:
+        yield
+    finally:
+        if unset:
+            del os.environ[name]
+
+
 class Relay(io.TextIOBase):
     """Passes on what a kernel writes to its standard error, which is where progress bars are drawn.
 

@@ -4,14 +4,17 @@ import json
 import os
 import shutil
 import sys
+import time
 from contextlib import chdir
 from pathlib import Path
+from threading import Barrier
 
 import nbformat
 import pytest
 import toybook
 
 from gfm_utils.book import BuildReport, build, cache, driver
+from gfm_utils.book.driver import side_by_side
 from gfm_utils.book.kernel import execute, private_jupyter
 from gfm_utils.book.site import shortened
 from gfm_utils.corpora import planning
@@ -62,6 +65,36 @@ def test_a_second_build_does_nothing(toy_root: Path, toy_build: BuildReport) -> 
     assert toy_build.html.stat().st_mtime_ns == before
 
 
+def test_chapters_go_side_by_side_after_the_one_that_trains() -> None:
+    chapters = dict.fromkeys(["a", "ensembles", "b", "c"], Path())
+    began, both = [], Barrier(2, timeout=60)
+
+    def work(name: str, _path: Path) -> str:
+        began.append(name)
+        if name in "bc":  # each waits for the other
+            both.wait()
+        return name * 2
+
+    assert side_by_side(work, chapters, 2) == {name: name * 2 for name in chapters}
+    assert began[0] == "ensembles" and set(began[1:3]) == {"b", "c"}
+
+
+def test_after_a_failure_no_chapter_is_begun_and_those_at_work_end() -> None:
+    chapters = dict.fromkeys(["a", "b", "c"], Path())
+    ended, both = [], Barrier(2, timeout=60)
+
+    def work(name: str, _path: Path) -> None:
+        both.wait()
+        if name == "c":
+            raise GfmError("c failed")
+        time.sleep(0.5)
+        ended.append(name)
+
+    with pytest.raises(GfmError, match="c failed"):
+        side_by_side(work, chapters, 2)
+    assert ended == ["b"]
+
+
 def test_pages_name_files_without_their_folders() -> None:
     conditions = ["/data/my/a.fa@kmer2", "/data/my/a.fa+shuffle@kmer2", "/data/your/a.fa@kmer2", "news@bpe64"]
     text = "`/data/my/a.fa+shuffle@kmer2`, /data/your/a.fa and news@bpe64"
@@ -98,6 +131,7 @@ def no_kernel(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         nbformat.write(notebook, target)
 
     monkeypatch.setattr(driver, "execute", execute)
+    monkeypatch.setattr(driver, "cores", lambda: 1)  # one folder a process
     return monkeypatch
 
 

@@ -107,7 +107,8 @@ def gap_sentence(parts: pd.DataFrame) -> str:
         return NO_MATCH
     return (
         "When the tokens of text are mixed until it gains as little from its context as DNA does, so much of the "
-        f"gap between their models is gone: {'; '.join(said)}."
+        f"gap between their models is gone: {'; '.join(said)}. Above {percentage(1, 0)} text has gone "
+        "past DNA."
     )
 
 
