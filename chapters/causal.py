@@ -84,7 +84,7 @@ figures.main_chart(response)
 # %% [markdown]
 # Where the points of DNA lie on the line of text, the measure follows what is learned from context, whatever the sequence.
 # Where they lie beside it, something is left.
-# To the left nothing is learned; models that learned nothing do not disagree, because all know the token frequencies.
+# To the left nothing is learned; models that learned only token frequencies hardly disagree, while untrained ones do.
 #
 # ## How much of the gap is gone, in every training
 #
@@ -114,7 +114,7 @@ figures.gap_table(analyses.gap_parts(response, at))
 # %% [markdown]
 # ## Cause: what less predictable context does
 #
-# Primary measures in bold, and in brackets what is not told from no effect:
+# Primary measures in bold, and in brackets what is not told from no effect; the last column is corrected for the number of measures, the intervals are not:
 
 # %%
 figures.effects_table(analyses.dose_effects(response, at))
@@ -167,7 +167,7 @@ figures.confounds_table(confounds)
 # %% [markdown]
 # A star marks DNA that gains less than half of what it gains in the standard run: there a difference that stays may be one between what is learned and what is not, and the confound is not closed.
 #
-# If the differences come from what can be learned from context, they must shrink where that is taken away, and only there:
+# If the differences come from what can be learned from context, they must shrink where that is taken away:
 
 # %%
 figures.confounds_sentence(confounds, predictability=True)
@@ -176,7 +176,7 @@ figures.confounds_sentence(confounds, predictability=True)
 figures.confounds_table(confounds, predictability=True)
 
 # %% [markdown]
-# Noise takes context away but also hides tokens that nothing could tell; scored only where noise left them alone, its row shows what is left of that.
+# Noise takes context away but also puts tokens in place that nothing could tell; scored only where noise left them alone, its row shows what is left of that.
 # Of sequence from a chain it is known what there is to gain where the tokens on both sides are seen: models are laid beside each other by the share of it that they gain.
 
 # %%
@@ -221,7 +221,7 @@ figures.provenance_note(about_sweep)
 #   Text at DNA's gain is text that a model is about to learn, while DNA gains as much late and slowly; the contrasts do not condition on anything.
 # - **Unpredictable is not undertrained.** Context gain is what a model achieved, not what is attainable; compare the trainings.
 # - **The match interpolates.** Between two doses of text a measure need not follow a straight line on any of the three scales; doses near DNA's gain keep the error small, and nothing bounds it.
-# - **Disagreement is not monotonic.** It is near 0 where nothing is learned, rises while context is being learned, and can fall again where it is learned well: a contrast says which way it goes between two doses, and no more.
+# - **Disagreement is not monotonic.** It is near 0 where only token frequencies are learned, rises while context is being learned, and can fall again where it is learned well: a contrast says which way it goes between two doses, and no more.
 # - **The encoder's share is mostly a step.** It rises where learning begins, and much of the contrast is between models that use context and models that do not.
 # - **Noise is not DNA.** Mixed tokens leave all structure that remains in place and put holes into it; DNA's structure is weak everywhere.
 #   Hidden tokens that were mixed are scored, too.
@@ -235,6 +235,7 @@ figures.provenance_note(about_sweep)
 #
 # **What would change our mind.** A measure that moves with noise in text and not in DNA would say that it is not predictability but what noise does to text.
 # A gap that does not close at equal gain, and the less the longer models train, would say that DNA has something of its own.
+# By the match on a code the longer training has such a gap; but it also has lower rates and reads all of the corpora.
 # A second text or genome that lies elsewhere would say that it is these corpora.
 #
 # ## Exercises

@@ -119,7 +119,7 @@ chapter.answer(answers.with_recorded_runs(answers.contextual_answer, table))
 # - Members read the same windows, so a part of their agreement is the agreement of the inputs; the untrained members show how much.
 #
 # **What would change our mind.** If the members of a DNA ensemble agreed in their last layer as far beyond the untrained ones as those of a text ensemble do, disagreement would be a matter of the output head, and not of what the models represent.
-# Differences above zero meet that: then the members of DNA agree further than those of text, whose layers each learn something of their own.
+# Differences above zero meet that, though the untrained members are not subtracted: then the members of DNA agree further than those of text.
 
 # %%
 answers.recorded_differences("tokens_cka", "contextual_cka", "tokens_alignment")

@@ -55,7 +55,7 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 #   Of the paper's figures of the first only these are public, known here at second hand and not measured by this book: above 10 bits for text, about 3 for DNA with BPE, and below 1 for DNA in 6-mers {cite:p}`rochkoulets2026`.
 # - *Loss* (negative log-likelihood, NLL) $-\log_2 p_{x}$ of the true token $x$ says how uncertain it ought to be.
 #   A calibrated model has the two equal on average.
-# - *Context gain* is the loss of a model that only counts, minus the network's loss on the same tokens.
+# - *Context gain* is the loss of guessing by token frequencies, minus the network's loss on the same tokens; what is saved over n-grams is named so.
 #   One such model knows the training part's token frequencies; the others are interpolated n-gram models with modified Kneser–Ney smoothing {cite:p}`chengoodman1999` of the tokens before the gap, or of those on both sides.
 #   They are counted on the training part, take the order that does best on the validation part, and see no token that the network does not see.
 # - *Code within a window*: what a code spends on the same tokens that remembers nothing from further back than a window.

@@ -49,7 +49,7 @@ chapter = open_chapter("training", profile, conditions, runs_dir, results_dir, s
 # At each of them one measure of each of the paper's claims {cite:p}`rochkoulets2026` is taken on the same test windows: loss and output entropy as shares of $\log_2 V$, Jensen–Shannon distance between members, the ten nearest embeddings shared beyond chance, the encoder's share of the Fisher information; and whether two members choose the same token.
 # They are those of the chapters before, and stand here against two things: the *tokens* that a member has read, and the *context gain*, what it has learned to save over token frequencies, in bits per token.
 #
-# Three models of different size are followed, with text and DNA, and the middle one by two optimisers: with Muon for the matrices between embeddings and decoder {cite:p}`jordan2024`, which is this book's recipe, and by AdamW alone {cite:p}`loshchilov2019`, which is the paper's.
+# Models of different size are followed, with text and DNA, and one of them by two optimisers: with Muon for the matrices between embeddings and decoder {cite:p}`jordan2024`, which is this book's recipe, and by AdamW alone {cite:p}`loshchilov2019`, which is the paper's.
 # Where nothing is recorded, the figures show this run's own members.
 #
 # A number of a member is its own; what only pairs of members have is there as jackknife pseudo-values {cite:p}`arvesen1969`, so that members are independent.
@@ -161,7 +161,7 @@ chapter.answer(answers.training_answer(table, equal, along, later, apart))
 # %% [markdown]
 # ## Caveats
 #
-# - **Sizes and budgets vary together.** A larger model read fewer tokens here, for it takes longer; the context gain, not the tokens, makes the curves comparable.
+# - **Sizes and budgets vary together.** Models of different size read different numbers of tokens here; the context gain, not the tokens, makes the curves comparable.
 # - **Context gain is an outcome.** Runs of equal gain have different histories: text has this gain early in its training and DNA late.
 #   That a measure lies on one curve all the same is the stronger evidence; that it does not may come from the time at which the gain was reached.
 # - **The learning rate falls.** Points along a run and ends of runs are not the same thing, as said above; at equal gain the end of DNA's run stands beside the middle of text's.

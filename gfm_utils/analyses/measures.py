@@ -152,7 +152,7 @@ MEASURES: dict[str, Measure] = {
         perplexity, ("token frequencies", (UNIGRAM,)), "fig-uncertainty",
     ),
     "kl_uniform_authors": Measure(
-        "KL(uniform‖p), the paper's code, bits", TOKEN, "predictions", (Term("kl_uniform_authors"),), False
+        "KL(uniform‖p), the paper's program, bits", TOKEN, "predictions", (Term("kl_uniform_authors"),), False
     ),
     "top_probability": Measure(
         "probability of the likeliest token", "share", "predictions", (Term("rank_probability", "rank", "1"),),

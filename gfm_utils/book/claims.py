@@ -73,11 +73,8 @@ def most_learned(runs: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 def _source(title: str, rows: pd.DataFrame, run: RecordedRun | None) -> str:
     """A sentence: whose verdicts these are, what its models have learned, and how it is made anew."""
     share, tokens = learned_share(rows), tokens_read(rows)
-    learning = (
-        []
-        if np.isnan(share)
-        else [f"have learned {percentage(share, 0)} of what counting saves (the mean of conditions)"]
-    )
+    saved = f"have learned {percentage(share, 0)} of what counting saves (mean of conditions, each at most all)"
+    learning = [] if np.isnan(share) else [saved]
     read = f"{tokens / 1e6:,.1f} million" if tokens >= 1e5 else f"{tokens:,}"
     learning += [f"read {read} tokens each"] if tokens else []
     models = f": its models {' and '.join(learning)}" if learning else ""

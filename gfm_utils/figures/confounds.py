@@ -76,9 +76,15 @@ def _gains(table: pd.DataFrame, experiment: Experiment) -> str:
     for role in ROLES:
         now, before = (_mean(table, name, role, GAIN)["value"] for name in (experiment.name, experiment.beside))
         shown = before if pd.isna(now) else now  # what is not changed is not trained anew
-        star = "*" if role != TEXT and 2 * now < before else ""
+        star = "*" if _unlearned(table, experiment, role) else ""
         gains.append("–" if pd.isna(shown) else f"{shown:.2f}{star}")
     return _BESIDE.join(gains)
+
+
+def _unlearned(table: pd.DataFrame, experiment: Experiment, role: str) -> bool:
+    """Whether DNA gains less than half of what it gains in the run that the experiment is compared with."""
+    now, before = (_mean(table, name, role, GAIN)["value"] for name in (experiment.name, experiment.beside))
+    return role != TEXT and bool(2 * now < before)
 
 
 def _becomes(row: pd.Series) -> str:
@@ -98,6 +104,8 @@ def confounds_sentence(table: pd.DataFrame, predictability: bool = False) -> Mar
     if there.empty:
         return Markdown(NOTHING)
     lost = there[there["outcome"] != STAYS]
+    pairs = zip(there["experiment"], there["role"], strict=True)
+    starred = 0 if predictability else sum(_unlearned(table, EXPERIMENTS[str(name)], role) for name, role in pairs)
     names = [
         f"{EXPERIMENTS[str(name)].change} ({', '.join(dict.fromkeys(rows['metric'].map(SEPARATE)))})"
         for name, rows in lost.groupby("experiment", sort=False)
@@ -106,7 +114,10 @@ def confounds_sentence(table: pd.DataFrame, predictability: bool = False) -> Mar
         f"In {there['experiment'].nunique()} experiments **{len(there) - len(lost)} of {len(there)}** differences "
         "between text and DNA keep their sign"
     )
-    return Markdown(said + (f"; not under: {'; '.join(names)}." if names else "."))
+    said += f"; not under: {'; '.join(names)}." if names else "."
+    if starred:
+        said += f" {starred} are of DNA that hardly learns there (a star in the table), and close no confound."
+    return Markdown(said)
 
 
 def confounds_numbers(table: pd.DataFrame) -> Markdown:

@@ -159,7 +159,7 @@ def test_four_tokens_are_enough_for_the_charts_of_static_embeddings():
     charts = figures.overlap_chart, figures.neighbourhood_chart, figures.alignment_chart, figures.band_chart
     for chart in charts:
         drawn(chart(found))
-    assert "two members share – beyond chance" in answers.static_answer(found)
+    assert "in two members is – beyond chance" in answers.static_answer(found)
 
 
 @pytest.mark.parametrize("chart, table, what, ways", [

@@ -8,11 +8,13 @@ from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import DOSE_MEASURES, GAIN, LEAST_GAIN
 from gfm_utils.analyses.effects import (
     CHECKS,
+    CODE,
     LESS,
     NO_GAP,
     PRIMARY,
     all_gap_parts,
     dose_effects,
+    gap_parts,
     kind_of,
     settings_of,
     verdict_setting,
@@ -68,11 +70,12 @@ def causal_verdicts(recorded: pd.DataFrame) -> str:
     names, others = list(dict.fromkeys(here["condition"])), elsewhere(recorded, x)
     heads = [
         "Measure", *(f"of the gap to DNA ({cut_name(name)}) gone" for name in names),
-        "least and most, all trainings and DNA", "text in random order, beside DNA as it is",
+        "least and most, all trainings and DNA, matched on gain", "text in random order, beside DNA as it is",
         "less predictable context moves it",
     ]  # fmt: skip
     said = [
-        gap_sentence(here), *_gains(here, recorded, x), *left_sentences(every[every["setting"] == x]),
+        gap_sentence(here), *_gains(here, recorded, x), *_against(here), *_by_code(recorded, x),
+        *left_sentences(every[every["setting"] == x]),
         *frequencies_sentence(here),
     ]  # fmt: skip
     rows = [
@@ -122,8 +125,29 @@ def _gains(parts: pd.DataFrame, table: pd.DataFrame, x: str) -> Iterator[str]:
     gains = " and ".join(f"{value:.2f} ({cut_name(str(name))})" for name, value in dna.items())
     yield (
         f"In these models ({setting_name(x)}) text gains {trained[text]:.2f} bits per token from its context, and "
-        f"DNA {gains}; models that have read more can have other gaps."
+        f"DNA {gains}; models that have read more can have other gaps, as the verdicts on the front page show."
     )
+
+
+def _against(parts: pd.DataFrame) -> Iterator[str]:
+    """Gaps that have the other sign than the paper says."""
+    told = parts[parts["outcome"] != NO_GAP]
+    wrong = told[[(row["gap"] > 0) == DOSE_MEASURES[str(row["metric"])].above for _, row in told.iterrows()]]
+    for metric, rows in wrong.groupby("metric", sort=False):
+        side = "above" if (rows["gap"] > 0).all() else "below"
+        yield f"In {_SHORT[str(metric)]} text lies {side} DNA, against the paper."
+
+
+def _by_code(table: pd.DataFrame, x: str) -> Iterator[str]:
+    """How much is gone where a code saves as much on text as on DNA."""
+    parts = gap_parts(table, x, match=CODE)
+    told = parts[parts["metric"].isin(PRIMARY) & (parts["outcome"] != NO_GAP)]
+    if len(told):
+        low, high = (percentage(end, 0) for end in (told["gone"].min(), told["gone"].max()))
+        yield (
+            f"With text of which a code, and not the models, saves as much as of DNA, {low} to {high} of these "
+            "gaps is gone."
+        )
 
 
 def _trained_gains(table: pd.DataFrame, x: str) -> pd.Series:
@@ -145,7 +169,7 @@ def left_sentences(parts: pd.DataFrame) -> Iterator[str]:
         said = []
         if len(surely):
             listed = " and ".join(_SHORT[str(metric)] for metric in surely["metric"])
-            said.append(f"the gain alone does not account for {listed}, where 100 % lies outside the interval")
+            said.append(f"intervals exclude 100 %, so that the gain alone does not explain {listed}")
         if len(others):
             kept = int((others["outcome"] == LESS).sum())
             said.append(f"{kept} of {len(others)} measures that are not primary surely keep more than half")

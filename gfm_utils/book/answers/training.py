@@ -12,6 +12,7 @@ from gfm_utils.analyses.one_curve import COMPARED, KIND, MODEL, OPTIMISER
 from gfm_utils.analyses.outliers import RATE
 from gfm_utils.book.answers.shared import Lines, note
 from gfm_utils.figures.along_training import (
+    OPTIMISERS,
     bounded,
     far_between,
     gain_between,
@@ -74,14 +75,15 @@ def optimiser_sentence(table: pd.DataFrame, metric: str = "topk_overlap_correcte
             continue
         there = [condition for condition, own in runs if own == setting]
         at = {"state": "trained", "axis": AXIS, "x": setting.x(setting.budget)}
-        ends[model_name(setting)] = {name: value_of(table, name, metric, **at) for name in there}
+        ends[OPTIMISERS[setting.optimiser]] = {name: value_of(table, name, metric, **at) for name in there}
     both = [name for name in next(iter(ends.values())) if all(name in own for own in ends.values())]
     if len(ends) < 2 or not both:
         return ""
     measure = FOLLOWED[metric]
     said = [
-        f"{setting}: " + ", ".join(f"{with_interval(own[name], 1, measure.percent)} ({name})" for name in both)
-        for setting, own in ends.items()
+        f"{name} "
+        + ", ".join(f"{with_interval(own[name], 1, measure.percent)} by {by}" for by, own in ends.items())
+        for name in both
     ]
     return (
         f"[The optimiser matters](chapters/training), too. {measure.text[0].upper()}{measure.text[1:]}, after "
