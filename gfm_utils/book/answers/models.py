@@ -38,8 +38,8 @@ STATIC = (
     "the Jaccard index of a token's 10 nearest neighbours in two members is {topk_overlap_corrected} beyond "
     "chance (untrained {topk_overlap_corrected:untrained}); the order of the similarities of the 100 nearest "
     "correlates with {local_spearman} (untrained {local_spearman:untrained}); Procrustes disparity "
-    "{procrustes_disparity} (untrained {procrustes_disparity:untrained}); debiased linear CKA {linear_cka_debiased} (untrained "
-    "{linear_cka_debiased:untrained})."
+    "{procrustes_disparity} (untrained {procrustes_disparity:untrained}); debiased linear CKA "
+    "{linear_cka_debiased} (untrained {linear_cka_debiased:untrained})."
 )
 CONTEXTUAL = (
     "in the last layer tokens fill {effective_rank} dimensions (untrained {effective_rank:untrained}), with a "
