@@ -98,7 +98,7 @@ def test_the_run_that_has_learned_most_gives_the_verdicts(page) -> None:
     lines = page(run(0.1, 0.3), recorded("brief", run(0.3, 0.6)), recorded("long", run(0.3, 0.8, 16 * 10**6)))
     assert lines[0] == (
         "The verdicts are those of the first column: its models have learned 80\u00a0% of what counting saves "
-        "(the mean of conditions) and "
+        "(mean of conditions, each at most all) and "
         "read 16.0 million tokens each; recorded on 2026-11-28 by `gfm long`."
     )
     title = "Recorded run {} (16,000 steps, CPU)"

@@ -216,7 +216,7 @@ def test_what_the_gain_does_not_account_for_is_said():
         {**part, "metric": "linear_cka_debiased"},
     ]  # fmt: skip
     (said,) = left_sentences(pd.DataFrame(rows))
-    assert "account for their disagreement and the encoder's share of the Fisher information, where" in said
+    assert "does not explain their disagreement and the encoder's share of the Fisher information;" in said
     assert said.endswith("1 of 2 measures that are not primary surely keep more than half.")
     (said,) = frequencies_sentence(pd.DataFrame(rows))
     assert "shares 10.0\u00a0% of the nearest" in said and said.endswith("DNA as it is 25.0\u00a0% in 4-mers.")

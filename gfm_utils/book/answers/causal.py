@@ -132,8 +132,8 @@ def _gains(parts: pd.DataFrame, table: pd.DataFrame, x: str) -> Iterator[str]:
 def _against(parts: pd.DataFrame) -> Iterator[str]:
     """Gaps that have the other sign than the paper says."""
     told = parts[parts["outcome"] != NO_GAP]
-    wrong = told[[(row["gap"] > 0) == DOSE_MEASURES[str(row["metric"])].above for _, row in told.iterrows()]]
-    for metric, rows in wrong.groupby("metric", sort=False):
+    less_in_text = told["metric"].map({name: bool(measure.above) for name, measure in DOSE_MEASURES.items()})
+    for metric, rows in told[(told["gap"] > 0) == less_in_text].groupby("metric", sort=False):
         side = "above" if (rows["gap"] > 0).all() else "below"
         yield f"In {_SHORT[str(metric)]} text lies {side} DNA, against the paper."
 
