@@ -74,7 +74,7 @@ def causal_verdicts(recorded: pd.DataFrame) -> str:
         "less predictable context moves it",
     ]  # fmt: skip
     said = [
-        gap_sentence(here), *_gains(here, recorded, x), *_against(here), *_by_code(recorded, x),
+        *_gains(here, recorded, x), *_against(here), *_by_code(recorded, x),
         *left_sentences(every[every["setting"] == x]),
         *frequencies_sentence(here),
     ]  # fmt: skip
@@ -90,7 +90,8 @@ def causal_verdicts(recorded: pd.DataFrame) -> str:
         if metric in effects
     ]
     table = markdown_table(heads, rows, names=len(heads))
-    return f"{' '.join(said)}\n\n{table}\n\nTraining: {setting_name(x)}.\n"
+    details = "\n".join(f"- {sentence}" for sentence in said)
+    return f"{gap_sentence(here)}\n\n{table}\n\nTraining: {setting_name(x)}.\n\n{details}\n"
 
 
 def gap_sentence(parts: pd.DataFrame) -> str:
