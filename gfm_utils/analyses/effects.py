@@ -148,13 +148,13 @@ def gap_parts(table: pd.DataFrame, x: str, match: str = GAIN) -> pd.DataFrame:
     Returns:
         One row a measure (but the context gain) and condition of DNA without a transform whose gain some text has:
         ``metric``, ``condition``, ``setting`` (``x``), ``gain`` (DNA's, or what the code saves on it); the measure
-        of ``text``, of text at that
-        gain (``beside``), of text in random order (``shuffled``) and of ``dna``; the ``gap`` and, as shares of it,
-        what is ``gone`` at equal gain, what is there in random order (``floors``) and what is ``left``, with
-        ``_low``, ``_high`` and ``_p`` each, matched per token; ``least`` and ``most``, between which the share
-        that is gone lies on every ``Scale``; ``p_holm`` of that being a half, the largest over the scales (of
-        ``PRIMARY`` corrected, for each condition by itself); and ``outcome``: ``MORE`` or ``LESS`` than a half
-        where all scales agree, ``NO_GAP`` where the gap is not told from zero, else undecided.
+        of ``text``, of text at that gain (``beside``), of text in random order (``shuffled``) and of ``dna``; the
+        ``gap`` and, as shares of it, what is ``gone`` at equal gain, what is there in random order (``floors``)
+        and what is ``left``, with ``_low``, ``_high`` and ``_p`` each, matched per token; ``least`` and ``most``,
+        between which the share that is gone lies on every ``Scale``; ``p_holm`` of that being a half, the largest
+        over the scales (of ``PRIMARY`` corrected, for each condition by itself); and ``outcome``: ``MORE`` or
+        ``LESS`` than a half where all scales agree, ``NO_GAP`` where the gap is not told from zero, else
+        undecided.
     """
     numbers, kinds, found = _numbers(table, x), kind_of(table), []
     saved = saved_by_code(table) if match == CODE else None

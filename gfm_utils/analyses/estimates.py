@@ -92,7 +92,8 @@ def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Es
             return None
     members = [part[part.index != ""] for part in parts]
     if members[0].empty and len(terms) > 1:
-        each = [estimate(replace(measure, terms=(term,), combine=_same), rows, state) for term in terms]
+        alone = [Measure(measure.text, measure.unit, measure.chapter, (term,)) for term in terms]
+        each = [estimate(one, rows, state) for one in alone]
         known = [one.members for one in each if one is not None and len(one.members) > 1]
         if len(known) == len(terms):
             rests = [(one.sum() - one) / (len(one) - 1) for one in known]
@@ -118,10 +119,6 @@ def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Es
         return found
     others = (part.loc["", "value"] for part in parts[1:])
     return replace(found, windows=_variance(measure.combine(of_windows.loc[""], *others)))
-
-
-def _same(one: pd.DataFrame) -> pd.DataFrame:
-    return one
 
 
 def _variance(ends: pd.Series) -> float:
