@@ -128,7 +128,7 @@ def execute(source: Path, target: Path, parameters: Mapping[str, Any], work: Pat
             str(running),
             dict(parameters),
             kernel_name=KERNEL,
-            cwd=str(source.parent),
+            resources={"metadata": {"path": str(source.parent)}},  # `cwd` would move every thread of this process
             progress_bar=False,
             stderr_file=Relay() if progress else None,
             start_timeout=120,

@@ -248,12 +248,16 @@ def test_the_kernel_is_this_python_whatever_is_registered(tmp_path: Path, monkey
     other.mkdir(parents=True)
     (other / "kernel.json").write_text(json.dumps({"argv": ["false"], "display_name": "x", "language": "python"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "other"))
-    source = toybook.write_notebook(tmp_path / "n.ipynb", [toybook.code("import sys; print(sys.executable)")])
+    went: list[str] = []
+    monkeypatch.setattr(os, "chdir", lambda folder, go=os.chdir: went.append(str(folder)) or go(folder))
+    cell = toybook.code("import os, sys; print(sys.executable, os.getcwd())")
+    source = toybook.write_notebook(tmp_path / "n.ipynb", [cell])
     with private_jupyter(tmp_path / "jupyter"):
         execute(source, tmp_path / "done.ipynb", {}, tmp_path / "work", progress=False)
+    assert set(went) <= {str(Path.cwd())}  # every thread's, and another chapter may be running
     assert os.environ["JUPYTER_PATH"] == str(tmp_path / "other")
     notebook = nbformat.read(tmp_path / "done.ipynb", as_version=4)
-    assert notebook.cells[0].outputs[0].text.strip() == sys.executable
+    assert notebook.cells[0].outputs[0].text.split() == [sys.executable, str(tmp_path)]
 
 
 @pytest.mark.parametrize(
