@@ -68,7 +68,7 @@ def ours(folder: str, out: str, tokenizer: str, workers: int) -> int:
 def records(folder: str, size: int) -> Iterator[dict[str, str]]:
     """The records that the peer reads."""
     from gfm_utils import corpora
-    from gfm_utils.corpora.blocks import blocks
+    from gfm_utils.corpora.streaming import blocks
 
     for block in blocks(corpora.plan(folder), size):
         yield {"text": block.text}

@@ -48,11 +48,7 @@ def _cache_path() -> Path:
 def _refusals(
     path: Path, verb: str, mend: str, errors: tuple[type[Exception], ...] = (OSError,)
 ) -> Iterator[None]:
-    """Tell an error of the system in a sentence, with the error as its cause; one that is told already passes.
-
-    Raises:
-        Refused: of one of ``errors``.
-    """
+    """Tell an error of the system in a sentence, with the error as its cause; one that is told already passes."""
     try:
         yield
     except Refused:
@@ -62,11 +58,7 @@ def _refusals(
 
 
 def _writing(path: Path) -> AbstractContextManager[None]:
-    """What the system refuses is told of a file or folder that is to be written.
-
-    Raises:
-        Refused: of an error of the system, which is its cause.
-    """
+    """What the system refuses is told of a file or folder that is to be written."""
     mend = "give a folder that you may write to, or make room and leave for it there"
     with suppress(Refused):
         if path.absolute().is_relative_to(_cache_path().absolute()):

@@ -73,19 +73,18 @@ FILES: list[tuple[str, bytes, str]] = [
     ("inside.fa", b">a\nACGT\nACGT>b\nACGT\n", "* is not FASTA at line 3: '>' stands inside the sequence of *"),
     ("indented.fa", b">a\nACGT\n >b\nACGT\n", "* is not FASTA at line 3: '>' stands inside the sequence of *"),
     ("masked.fa", b">a\n" + b"X" * 900 + b"\n", "* holds no stretch of A, C, G, T after cleaning; give *"),
-    ("gaps.fa", b">a\n" + b"N" * 900 + b"\n", "* holds no stretch of A, C, G, T after cleaning; give another *"),
+    ("blank.fa", b"\n", "* holds no FASTA records; give a FASTA file"),
+    ("blank.csv", b"\n", "* is empty: it has no header line; give a table with one"),
+    ("page.xml", b"<a/>", "* is XML but no MediaWiki dump (its root is <a>, not <mediawiki>); give one"),
+    ("cut.xml", b"<mediawiki><page>", "* is broken XML at line 1, column 17; it may be truncated: download it *"),
     ("header.fa", b">a\n", "* holds no stretch of A, C, G, T after cleaning; give another file"),
     ("binary.fa", b">a\nAC\xff\xfe\n", "* is not FASTA at line 2: the sequence of record 'a' holds bytes *"),
     ("cut.fa.gz", gzip.compress(FASTA)[:-200], "* is truncated: its compressed data ends too early; copy or *"),
-    ("garbled.fa.gz", packed(gzip.compress, spoil=99), "* is damaged (*); copy or download it again"),
-    ("cut.fa.xz", packed(lzma.compress, cut=200), "* is truncated: its compressed data ends too early; copy *"),
     ("cut.fa.zst", packed(zstd.compress, cut=200), "* is truncated: its compressed data ends too early; copy *"),
     ("garbled.fa.xz", packed(lzma.compress, spoil=99), "* is damaged (*); copy or download it again"),
     ("garbled.fa.zst", packed(zstd.compress, spoil=99), "* is damaged (*); copy or download it again"),
     ("garbled.fa.bz2", packed(bz2.compress, spoil=99), "* is damaged (*); copy or download it again"),
-    ("plain.fa.xz", FASTA, "* is not compressed although its name ends in .xz; rename or compress it"),
     ("plain.fa.gz", FASTA, "* is not compressed although its name ends in .gz; rename or compress it"),
-    ("cut.fa.bz2", bz2.compress(FASTA)[:-200], "* is truncated: its compressed data ends too early; copy or *"),
     ("short.fq", b"@r\nACGT\n+\nII\n", "* is not FASTQ at line 4: record 'r' has 4 letters, but 2 qualities; *"),
     ("cut.fastq", b"@r\nACGT\n+\n", "* is not FASTQ at line 1: the file ends within record 'r'; mend it or *"),
     ("fasta.fastq", FASTA, "* is FASTA, not FASTQ; give it a name that ends in .fa"),
@@ -93,24 +92,19 @@ FILES: list[tuple[str, bytes, str]] = [
     ("headless.fastq", b"@r\nAC\n+\nII\nr2\nAC\n+\nII\n", "* is not FASTQ at line 5: expected '@' at the *"),
     ("fastq.fa", b"@r\nACGT\n+\nIIII\n", "* is FASTQ, not FASTA; give it a name that ends in .fastq"),
     ("page.txt", HTML, "* is an HTML page, not text; save the file that it shows or leads to, not the page"),
-    ("page.fa", HTML, "* is an HTML page, not FASTA; save the file that it shows or leads to, not the page"),
     ("page.fa.gz", HTML, "* is an HTML page, not FASTA; save the file that it shows or leads to, not the page"),
     ("packed.txt.gz", gzip.compress(HTML), "* is an HTML page, not text; save the file *"),
-    ("page.csv", HTML, "* is an HTML page, not CSV; save the file *"),
-    ("page.parquet", HTML, "* is an HTML page, not PARQUET; save the file *"),
     ("xhtml.txt", b'<?xml version="1.0"?>\n<!-- saved -->\n<HTML lang="en"></HTML>', "* is an HTML page, not *"),
     ("paper.txt", b"%PDF-1.7\n%\xe2\xe3\n", "* is a PDF, not text; export its text"),
     ("genome.txt", FASTA, "* is FASTA, not text; give it a name that ends in .fa"),
-    ("genome.csv", FASTA, "* is FASTA, not CSV; give it a name that ends in .fa"),
     ("proteins.txt", b">p x\nMKVLAAGIVGLELPRS\nTEFW\n", "* is FASTA, not text; give it a name that ends in .fa"),
     ("reads.txt", b"@r\nACGT\n+\nIIII\n", "* is FASTQ, not text; give it a name that ends in .fastq"),
     ("table.txt", parquet(text=["words"]), "* is PARQUET, not text; give it a name that ends in .parquet"),
     ("latin.txt", "naïve café\n".encode("latin-1") * 50, "* is not UTF-8 text (byte 0xef at offset 2, line *"),
+    ("far.csv", b"text\n" + b"abcdefg\n" * 150_000 + b"\xe4\n", "* (byte 0xe4 at offset 1200005, line 150002)*"),
     ("spaces.txt", b" \n\t\n" * 50, "* holds no text after cleaning; give another file"),
-    ("none.csv", b"", "* is empty (0 bytes)"),
     ("columns.csv", TABLE, "* has no column named text, sequence or content; it has id, body, title: name *"),
     ("ragged.csv", b"text,id\nwords,1\nmore,2,3,4\n", "* has 4 fields in row 2 (line 3), but its header *"),
-    ("short.csv", b"text,id\nwords,1\n\nmore\n", "* has 1 fields in row 2 (line 4), but its header names 2 *"),
     ("long.tsv", b"text\tid\nwords\t1\nmore\t2\t3\n", "* has 3 fields in row 2 (line 3), but its header *"),
     ("open.csv", b'id,text\n1,words\n2,"more\n3,and\n', "* cannot be read as a table: in the row that begins *"),
     ("swallowed.csv", b'id,text\n1,"words\n2,"more"\n', "* cannot be read as a table: in the row that begins *"),
@@ -122,8 +116,6 @@ FILES: list[tuple[str, bytes, str]] = [
     ("sequences.csv", b"ACGTACGTAC\nACGTACGTAA\n", "* has no header: its first line is 'ACGTACGTAC'; put a *"),
     ("headless.tsv", b"1\tsome words\tx\n2\tmore\ty\n", "* has no column named text, sequence or content; it *"),
     ("list.parquet", parquet(text=[["some", "words"]]), "column 'text' of * holds list<element: string>, not *"),
-    ("struct.parquet", parquet(text=[{"body": "words"}], id=[1]), "column 'text' of * holds struct<body: *"),
-    ("int.parquet", parquet(text=[7]), "column 'text' of * holds int64, not text; it has text: name one of *"),
     ("latin.parquet", parquet(text=["caf\u00e9".encode("latin-1")]), "column 'text' of * holds bytes that *"),
     ("fake.parquet", b"PAR1 but no more", "* cannot be read as PARQUET (*); mend or convert it"),
     ("numbers.parquet", parquet(length=[1], count=[2]), "* has no column named text, sequence or content; it *"),
@@ -132,21 +124,19 @@ FILES: list[tuple[str, bytes, str]] = [
     ("locked.zip", zipped("a.csv", flags=1), "* is locked with a password; unpack it and give the file inside"),
     ("unknown.zip", zipped("a.docx"), "* holds a.docx, whose extension is unknown; known are .fa, *"),
     ("inside.zip", zipped("a.txt", content=FASTA), "* is FASTA, not text; give it a name that ends in .fa"),
-    ("climbs.zip", zipped("../../etc/a.csv"), "* holds a file whose path leads out of the archive *"),
-    ("absolute.zip", zipped("/etc/a.csv"), "* holds a file whose path leads out of the archive (/etc/a.csv); *"),
-    ("shortened.zip", zipped("a.csv")[:20] + zipped("a.csv")[44:], "* is damaged (*); copy or download it *"),
     ("damaged.zip", zipped("a.csv")[:40], "* is damaged (File is not a zip file); copy or download it again"),
     ("genome.docx", b"words", "* has the unknown extension '.docx'; known are * (each also with .gz, .bz2, *"),
 ]
 
 #: Every sentence about a file says what to do with it.
-TO_DO = "give|mend|copy|name|rename|save|export|convert|unpack|pack|put|begin|known are"
+TO_DO = "give|mend|copy|download|name|rename|save|export|convert|unpack|pack|put|begin|known are"
 
 #: An entry that is right, to be spoiled.
 ENTRY: dict[str, Any] = {
     "kind": "dna", "description": "d", "licence": "l", "citation": "c", "format": "fasta", "file": "a.fa",
     "sources": [{"type": "url", "url": "https://example.org/a.fa"}],
 }  # fmt: skip
+WHEEL, HUB = {"type": "wheel", "package": "p", "version": "1", "member": "a.fa"}, {"type": "hub", "dataset": "a/b"}
 #: Changes of an entry, and what reading the registry says of the field.
 ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"kind": "rna"}, "*, corpus 'one', field kind: Input should be 'text' or 'dna'"),
@@ -158,6 +148,10 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"sources": [{"type": "url", "url": "file:///etc/passwd"}]}, "*, corpus 'one', field sources.0.url.url: *"),
     ({"sha256": "123"}, "*, corpus 'one', field sha256: String should match pattern *"),
     ({"surprise": 1}, "*, corpus 'one', field surprise: Extra inputs are not permitted"),
+    ({"sources": [{"type": "ftp"}]}, "*, corpus 'one', field sources.0: Input tag 'ftp' *"),
+    ({"sources": [WHEEL]}, "*, corpus 'one', field the entry itself: *'sha256' is needed for a wheel source"),
+    ({"sources": [HUB, HUB]}, "*, corpus 'one', field the entry itself: *a hub source stands alone in 'sources'"),
+    ({"format": "text"}, "*, corpus 'one', field the entry itself: *format 'text' does not give kind 'dna'"),
 ]
 
 
@@ -202,24 +196,16 @@ FORM = "* is not of the form hf://datasets/OWNER/NAME?split=train&field=text (a 
 #: Addresses of corpora, and what the user then reads.
 ADDRESSES: list[tuple[str, str]] = [
     ("ftp://h/x.fa", "* begins with ftp://, which is not read; give http://, https:// or hf://datasets/, or *"),
-    ("s3://bucket/x.fa", "* begins with s3://, which is not read; *"),
     ("file:///etc/x.txt", "* begins with file://, which is not read; *"),
-    ("https:///x.fa", "https:///x.fa names no host; give https://host/path/file"),
     ("https://h:port/x.fa", "https://h:port/x.fa is no address (*); give https://host/path/file"),
-    ("https://[h/x.fa", "https://[h/x.fa is no address (*); give https://host/path/file"),
     ("https://me:secret@h/x.fa", "the address of /x.fa on h holds a password, which every result would *"),
     ("https://h/genome.docx", "https://h/genome.docx does not end in the name of a corpus file; known are *"),
-    ("https://h/", "https://h/ does not end in the name of a corpus file; *"),
     ("https://h/get?file=x.fa", "* does not end in the name of a corpus file; *"),
     ("https://h/x.fa#md5=12", "https://h/x.fa#md5=12: '#md5=12' is no checksum; only #sha256= and 64 *"),
-    ("https://h/x.fa#sha256=12ab", "*: '#sha256=12ab' is no checksum; *"),
     ("https://h/x.csv:body#sha256=12ab", "*: the column stands in front of the checksum; give it behind: *"),
-    ("hf://owner/name", FORM),
     ("hf://datasets/name", FORM),
-    ("hf://datasets/owner/name#train", FORM),
     ("hf://datasets/owner/../name", FORM),
     ("hf://datasets/owner/name/../../x.parquet", FORM),
-    ("hf://datasets/owner/name/%2e%2e/x.parquet", FORM),
     ("hf://datasets/owner/name/https://evil/x.parquet", FORM),
     ("hf://datasets/o/n?feild=seq", "unknown option of a data set 'feild'; did you mean 'field'? (known: *; *"),
     ("hf://datasets/o/n?trust_remote_code=true", "unknown option of a data set 'trust_remote_code' (known: *"),
@@ -278,19 +264,15 @@ NO_FOLDERS = {
 CACHE = "set GFM_CACHE to a folder of your own that you may write to"
 #: Commands that need the cache, and a cache that can be none.
 NEED_CACHE = {
-    "corpora": "/dev/null", "fetch news": "/proc/none/deep", "fetch https://h/x.fa": "TMP/ok.fa",
-    "entropy news": "/dev/null", "entropy TMP/ok.fa": "/proc/none/deep",
+    "corpora": "/dev/null", "fetch https://h/x.fa": "TMP/ok.fa", "entropy TMP/ok.fa": "/proc/none/deep",
     "train TMP/ok.fa@kmer2 --profile smoke --runs TMP/runs": "TMP/ok.fa",
-    "analyse TMP/model --corpus TMP/ok.fa": "/dev/null",
     "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs TMP/runs": "TMP/ok.fa",
 }  # fmt: skip
 #: Commands that write a folder, NONE.
 NEED_FOLDER = [
-    "entropy TMP/ok.fa --out NONE", "entropy TMP/ok.fa --tokenizer kmer2 --runs NONE",
-    "calibrate --quick --out NONE", "train TMP/ok.fa@kmer2 --profile smoke --runs NONE",
-    "analyse TMP/model --corpus TMP/ok.fa --out NONE",
+    "entropy TMP/ok.fa --tokenizer kmer2 --runs NONE", "calibrate --quick --out NONE",
+    "train TMP/ok.fa@kmer2 --profile smoke --runs NONE", "analyse TMP/model --corpus TMP/ok.fa --out NONE",
     "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out NONE",
-    "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs NONE",
     "run TMP/ok.fa --profile smoke --root ROOT --out NONE",
 ]  # fmt: skip
 #: Commands that read TMP/ok.fa.
@@ -329,17 +311,13 @@ def test_entries_of_the_registry(
     monkeypatch.setenv("GFM_REGISTRY", str(tmp_path / "corpora.yaml"))
     (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"one": ENTRY}))
     assert list(corpora.registry()) == ["one"]
+    (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"../../one": ENTRY}))
+    with pytest.raises(GfmError, match="a name is made of letters, digits and the signs"):
+        corpora.registry()
     (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"one": ENTRY | change}))
     with pytest.raises(GfmError) as caught:
         corpora.registry()
     assert says(caught.value, sentence), str(caught.value)
-
-
-def test_a_name_in_the_registry_stays_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GFM_REGISTRY", str(tmp_path / "corpora.yaml"))
-    (tmp_path / "corpora.yaml").write_text(yaml.safe_dump({"../../one": ENTRY}))
-    with pytest.raises(GfmError, match="a name is made of letters, digits and the signs"):
-        corpora.registry()
 
 
 @pytest.mark.parametrize("case", ASKED)
@@ -374,6 +352,17 @@ def told(
     return say
 
 
+def refuse(monkeypatch: pytest.MonkeyPatch, name: str, real: Callable[..., Any], ending: str) -> None:
+    """A function of the system does not permit a path that ends so."""
+
+    def refused(path: Any, *rest: Any, **more: Any) -> Any:
+        if str(path).endswith(ending):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(name, refused)
+
+
 @pytest.mark.parametrize(("command", "cache"), NEED_CACHE.items())
 def test_a_cache_that_can_be_none(
     command: str, cache: str, told: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -397,14 +386,7 @@ def test_a_corpus_that_may_not_be_read(
     command: str, told: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also by root, whom no permission binds."""
-    real = open
-
-    def refused(path: Any, *rest: Any, **more: Any) -> Any:
-        if str(path).endswith("ok.fa"):
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return real(path, *rest, **more)
-
-    monkeypatch.setattr("builtins.open", refused)
+    refuse(monkeypatch, "builtins.open", open, "ok.fa")
     sentence = "*/ok.fa cannot be read (Permission denied): make it readable for you, or give a copy that is"
     assert says(GfmError(found := told(command)), sentence), found
 
@@ -413,14 +395,7 @@ def test_a_folder_in_a_corpus_that_may_not_be_read(tmp_path: Path, monkeypatch: 
     """Its files are not passed over."""
     written(tmp_path / "a.fa", FASTA)
     (tmp_path / "sub").mkdir()
-    real = os.scandir
-
-    def refused(path: Any) -> Any:
-        if str(path).endswith("sub"):
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return real(path)
-
-    monkeypatch.setattr("os.scandir", refused)
+    refuse(monkeypatch, "os.scandir", os.scandir, "sub")
     with pytest.raises(GfmError) as caught:
         corpora.load(str(tmp_path))
     assert says(

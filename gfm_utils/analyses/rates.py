@@ -8,7 +8,7 @@ from scipy.special import xlogy
 
 from gfm_utils import corpora
 from gfm_utils.analyses.rows import Row
-from gfm_utils.corpora.surrogates import MarkovChain
+from gfm_utils.corpora.controls import MarkovChain
 from gfm_utils.entropy import Coder, dna_code_length, text_code_length
 from gfm_utils.entropy.symbols import encode_bases
 from gfm_utils.profiles import Profile

@@ -10,13 +10,12 @@ from gfm_utils.corpora.annotation import (
     check_covers,
     read_annotation,
 )
-from gfm_utils.corpora.coordinates import CoordinateMap
 from gfm_utils.corpora.fetching import fetch, fetch_annotation
 from gfm_utils.corpora.leaks import leakage
 from gfm_utils.corpora.loading import load
-from gfm_utils.corpora.planning import Plan, address_key, check_there, files_below, plan, user_path
+from gfm_utils.corpora.planning import Plan, check_there, plan, user_path
 from gfm_utils.corpora.registry import Entry, registry, status
-from gfm_utils.corpora.segments import FORMAT, Corpus, Kind, Segment, Split
+from gfm_utils.corpora.segments import FORMAT, CoordinateMap, Corpus, Kind, Segment, Split
 from gfm_utils.corpora.splitting import split
 
 __all__ = [
@@ -31,14 +30,12 @@ __all__ = [
     "Plan",
     "Segment",
     "Split",
-    "address_key",
     "annotation",
     "base_classes",
     "check_covers",
     "check_there",
     "fetch",
     "fetch_annotation",
-    "files_below",
     "is_address",
     "leakage",
     "load",

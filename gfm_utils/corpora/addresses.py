@@ -6,7 +6,6 @@ from pathlib import Path, PurePosixPath
 from typing import cast, get_args
 from urllib.parse import unquote, urlsplit
 
-from gfm_utils.corpora.opening import climbs
 from gfm_utils.corpora.readers import KNOWN, TABLES, format_named, known_format
 from gfm_utils.corpora.registry import HubSource, SourceFile, UrlSource
 from gfm_utils.corpora.segments import Kind
@@ -19,6 +18,7 @@ _HUB = re.compile(
 )
 #: What may stand behind the ``?`` of an address of the hub.
 HUB_OPTIONS = ("config", "split", "field", "revision", "kind")
+_CLIMBS = re.compile(r"(^|/)\.\.(/|$)|^/|://")  # files that are not inside the data set
 _LONGEST = 100  # characters of a file's name in the cache
 _KIND = re.compile(r"\?kind=([^?&#:/@+]*)$")
 
@@ -135,7 +135,7 @@ def _of_table(url: str) -> bool:
 def _hub(source: str) -> Address:
     match = _HUB.fullmatch(source)
     files = unquote(match["files"]) if match and match["files"] else None
-    if match is None or (files and (climbs(files) or is_address(files))):
+    if match is None or (files and _CLIMBS.search(files)):
         raise GfmError(
             f"{source} is not of the form hf://datasets/OWNER/NAME?split=train&field=text (a file or glob of the "
             f"data set may follow as NAME/FILES; options are {', '.join(HUB_OPTIONS)})"

@@ -10,6 +10,10 @@
 6. ``intron``: inside a transcript, in none of its exons (in no exon of any other transcript either).
 7. ``intergenic``: none of these, in a record that the annotation covers.
 8. ``unannotated``: none of these, in a record that it does not cover.
+
+Libraries looked at: gffutils builds an SQLite database, bcbio-gff needs Biopython objects, gffpandas and
+bioframe read the nine columns with pandas but name no line when one of them is bad, and leave the attributes
+unread. Nine columns are all there is, so they are read here, line by line (190,000 lines in a few seconds).
 """
 
 import re
@@ -17,14 +21,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gfm_utils.corpora.coordinates import CoordinateMap
 from gfm_utils.corpora.fetching import fetch_annotation
-from gfm_utils.corpora.gff import read_gff
+from gfm_utils.corpora.opening import lines
 from gfm_utils.corpora.segments import Segment
 from gfm_utils.errors import GfmError
 
@@ -186,16 +191,16 @@ def base_classes(
     Raises:
         GfmError: the annotation covers no record.
     """
-    where = CoordinateMap.of(segments, limit)
-    classes = np.full(where.symbols, CODES[Feature.UNANNOTATED], np.uint8)
-    if features is not None:
-        check_covers(segments, features)
-        _paint(classes, where, features)
-    if mask:
-        for segment, part in zip((s for s in segments if len(s)), where.split(classes), strict=False):
-            if segment.soft_mask is not None:
-                part[segment.soft_mask[: len(part)]] = CODES[Feature.REPEAT]
-    return classes
+    of_record = {} if features is None else _classes_of_records(segments, features)
+    parts = [np.zeros(0, np.uint8)]
+    for segment in segments:
+        unannotated = np.full(len(segment), CODES[Feature.UNANNOTATED], np.uint8)
+        annotated = of_record.get(segment.record)
+        part = unannotated if annotated is None else annotated[segment.start : segment.start + len(segment)].copy()
+        if mask and segment.soft_mask is not None:
+            part[segment.soft_mask] = CODES[Feature.REPEAT]
+        parts.append(part)
+    return np.concatenate(parts)[:limit]
 
 
 def check_covers(segments: Sequence[Segment], features: Annotation) -> None:
@@ -213,17 +218,79 @@ def check_covers(segments: Sequence[Segment], features: Annotation) -> None:
         )
 
 
-def _paint(classes: npt.NDArray[np.uint8], where: CoordinateMap, features: Annotation) -> None:
-    """Write the classes of the annotation into an array, those that take precedence last."""
-    seqids = [features.seqid(name) for name in where.names]
-    for number, name in enumerate(seqids):
-        if name is None:
+def _classes_of_records(segments: Sequence[Segment], features: Annotation) -> dict[str, npt.NDArray[np.uint8]]:
+    """The class of each base, cut out or not, of each record that the annotation covers."""
+    check_covers(segments, features)
+    of_seqid = dict(tuple(features.intervals.groupby("seqid")))
+    lengths: dict[str, int] = {}
+    for segment in segments:
+        lengths[segment.record] = max(lengths.get(segment.record, 0), segment.start + len(segment))
+    classes = {}
+    for record, length in lengths.items():
+        seqid = features.seqid(record)
+        if seqid is None:
             continue
-        of_record = features.intervals[features.intervals["seqid"] == name]
-        for begin, end in zip(*where.intervals([number], [0], [np.iinfo(np.int64).max]), strict=True):
-            classes[begin:end] = CODES[Feature.INTERGENIC]
-        for feature in reversed(Feature):
-            rows = of_record[of_record["feature"] == feature]
-            spans = where.intervals(np.full(len(rows), number), rows["begin"], rows["end"])
-            for begin, end in zip(*(span.tolist() for span in spans), strict=True):
-                classes[begin:end] = CODES[feature]
+        classes[record] = np.full(length, CODES[Feature.INTERGENIC], np.uint8)
+        rows = of_seqid.get(seqid, features.intervals[:0])
+        for feature in reversed(Feature):  # those that take precedence last
+            for begin, end in rows.loc[rows["feature"] == feature, ["begin", "end"]].to_numpy().tolist():
+                classes[record][begin:end] = CODES[feature]
+    return classes
+
+
+_ATTRIBUTE = re.compile(r"(?:^|; ?)(ID|Parent|Name)=([^;]+)")
+_GTF = re.compile(r'\w+ "')
+
+COLUMNS = ("seqid", "type", "begin", "end", "id", "parents", "name")
+
+
+def read_gff(path: Path) -> pd.DataFrame:
+    """The features of a GFF3 file, plain or compressed.
+
+    Args:
+        path: the file.
+
+    Returns:
+        One row a line: ``seqid``, ``type``, ``begin`` and ``end`` (from 0, end exclusive), ``id`` (or ""),
+        ``parents`` (a tuple of ids), ``name`` (or "").
+
+    Raises:
+        GfmError: no such file, not GFF3 (says in which line), or no feature in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise GfmError(f"no annotation file {path}; give the path of a GFF3 file")
+    rows = []
+    for number, line in enumerate(lines(path), start=1):
+        if line.startswith("##FASTA") or line.startswith(">"):
+            break
+        if line.startswith("#") or not line.strip():
+            continue
+        row = _row(line)
+        if isinstance(row, str):
+            raise GfmError(f"{path} is not GFF3 at line {number}: {row}; give a GFF3 file")
+        rows.append(row)
+    if not rows:
+        raise GfmError(f"{path} holds no GFF3 features")
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    for column in ("seqid", "name"):
+        table[column] = table[column].map({value: unquote(value) for value in table[column].unique()})
+    return table
+
+
+def _row(line: str) -> tuple[Any, ...] | str:
+    """One feature, or what is wrong with its line."""
+    parts = line.split("\t")
+    if len(parts) != 9:
+        return f"{len(parts)} columns instead of 9, separated by tabs"
+    if not (parts[3].isdecimal() and parts[4].isdecimal()):
+        return f"start {parts[3]!r} and end {parts[4]!r} must be whole numbers"
+    begin, end = int(parts[3]) - 1, int(parts[4])
+    if not 0 <= begin < end:
+        return f"start {parts[3]} and end {parts[4]} must be at least 1 and in this order"
+    fields = parts[8]
+    if _GTF.match(fields):
+        return 'its attributes are those of GTF (key "value"), not of GFF3 (key=value)'
+    values = dict(_ATTRIBUTE.findall(fields))
+    parents = tuple(values["Parent"].split(",")) if "Parent" in values else ()
+    return parts[0], parts[2], begin, end, values.get("ID", ""), parents, values.get("Name", "")

@@ -7,6 +7,7 @@ the rows behind it; pyarrow refuses a field that is longer than its block.
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -91,11 +92,7 @@ def _textual(kind: pa.DataType) -> bool:
     """Whether a type of Arrow is strings, or bytes, or a dictionary of either."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    strings = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    data = (
-        pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view,
-    )  # fmt: skip
-    return any(is_it(kind) for is_it in (*strings, *data))
+    return re.match(r"(large_)?(string|binary)|fixed_size_binary", str(kind)) is not None
 
 
 def _delimited(path: Path, mark: str, column: str | None, encoding: str) -> Iterator[str]:
@@ -103,7 +100,7 @@ def _delimited(path: Path, mark: str, column: str | None, encoding: str) -> Iter
         text = io.TextIOWrapper(handle, "utf-8-sig" if encoding == "utf-8" else encoding, newline="")
         first = next((line for line in text if line.strip()), None)
     if first is None:
-        raise GfmError(f"{path} is empty: it has no header line")
+        raise GfmError(f"{path} is empty: it has no header line; give a table with one")
     mark = _separator(first, mark)
     quotes = mark != "\t" or _enclosed(path, encoding, path.stat().st_mtime_ns)
     rows = _rows(path, mark, encoding, quotes)
@@ -132,9 +129,6 @@ def _rows(path: Path, mark: str, encoding: str, quotes: bool) -> Iterator[list[s
     """The header, and each row, which has as many fields; blank lines are passed over.
 
     Fields behind those of the header are taken for a separator at the end of the line if nothing is in them.
-
-    Raises:
-        GfmError: a row has another number of fields, or a quote in the wrong place; says which.
     """
     csv.field_size_limit(_LONGEST_FIELD)
     with opened(path) as handle:
@@ -176,9 +170,6 @@ def _chosen(path: Path, present: list[str], column: str | None, has_header: bool
         present: names of its columns.
         column: what was asked for, if anything was.
         has_header: False: the names may be the values of a first row.
-
-    Raises:
-        GfmError: there is no such column, or no header.
     """
     if column is None and len(present) == 1 and not has_header and not _is_name(present[0]):
         raise GfmError(

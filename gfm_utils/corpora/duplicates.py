@@ -1,14 +1,15 @@
 """Near-duplicate records: groups that must stay on one side of a split."""
 
 from collections.abc import Sequence
+from functools import reduce
 from hashlib import blake2b
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from gfm_utils.corpora.leaks import MATCH, elements, hashes, inside
 from gfm_utils.corpora.segments import Kind, Segment
-from gfm_utils.corpora.shingles import MATCH, elements, hashes, inside
 
 #: No group of more than two records grows beyond this share of the corpus: boilerplate and repeats would
 #: otherwise chain everything together. What is left between groups is what the leak check counts.
@@ -124,15 +125,9 @@ class Groups:
 
 
 def _least(values: np.ndarray, width: int) -> np.ndarray:
-    """Least of each ``width`` neighbours, by doubling: shape (n - width + 1,)."""
-    if len(values) < width:
-        return values[:0]
-    reach = 1
-    while 2 * reach <= width:
-        values = np.minimum(values[:-reach], values[reach:])
-        reach *= 2
-    rest = width - reach
-    return np.minimum(values[:-rest], values[rest:]) if rest else values
+    """Least of each ``width`` neighbours: shape (n - width + 1,), or empty."""
+    count = max(len(values) - width + 1, 0)
+    return reduce(np.minimum, (values[first : first + count] for first in range(width)))
 
 
 @numba.njit(cache=True)

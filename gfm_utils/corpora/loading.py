@@ -10,13 +10,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from gfm_utils.corpora import segment_cache
 from gfm_utils.corpora.cleaning import DnaCounts, clean_dna, clean_text
+from gfm_utils.corpora.kept_records import keep, kept, kept_stats
 from gfm_utils.corpora.planning import Plan, plan
 from gfm_utils.corpora.readers import joined
 from gfm_utils.corpora.segments import Corpus, Segment, copies_note, records_read
 from gfm_utils.corpora.sequences import check_nucleotides
 from gfm_utils.errors import GfmError, Refused
+from gfm_utils.files import cache_dir
 
 #: Cleaned text that took longer than so many seconds is kept in the cache.
 SLOW = 1.0
@@ -47,14 +48,15 @@ def load(source: str, max_symbols: int | None = None, progress: bool = False) ->
     """
     read = plan(source, progress)
     key = read.key(max_symbols)
-    started = monotonic()
-    cleaned = segment_cache.find(key)
-    if cleaned is None:
-        cleaned = _cleaned(read, max_symbols, progress)
+    place, started = cache_dir() / "segments" / f"{key}.parquet", monotonic()
+    stats = kept_stats(place)
+    if stats is not None:
+        segments = [Segment(record, 0, text) for record, text in kept(place)]
+    else:
+        segments, stats = _cleaned(read, max_symbols, progress)
         if read.kind == "text" and monotonic() - started > SLOW:
             with suppress(Refused):  # a cache that is only read keeps nothing, and the text is cleaned anew
-                segment_cache.keep(key, *cleaned)
-    segments, stats = cleaned
+                keep(place, [(segment.record, segment.text) for segment in segments], stats)
     if not segments:
         what = "no stretch of A, C, G, T" if read.kind == "dna" else "no text"
         raise GfmError(f"{read.source} holds {what} after cleaning; give another file")
@@ -83,39 +85,34 @@ def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[
     total, limit = DnaCounts(), sys.maxsize if max_symbols is None else max_symbols
     for file in read.parts:
         counts = DnaCounts()
-        with read.naming_address():
-            records = joined(read.stretches(file, max_symbols, limit - stats["symbols"]))
-            bar = tqdm(records, desc=read.name, unit=" records", leave=False, disable=None if progress else True)
-            for number, (name, content) in enumerate(bar):
-                left, repaired = limit - stats["symbols"], False
-                if read.kind == "text":
-                    content, repaired = clean_text(content, read.repairs)
-                    content = content[:left]
-                if content and content in contents:
-                    stats["dropped_duplicate"] += 1
-                    continue
-                contents.add(content)
-                if read.kind == "dna":
-                    cut = clean_dna(_unique(name, names), content, counts, left, number)
-                else:
-                    cut = [Segment(_unique(name, names), 0, content)] if content else []
-                segments += cut
-                stats["records" if cut else "dropped_empty"] += 1
-                stats["repaired_records"] += bool(cut) and repaired
-                stats["symbols"] += sum(map(len, cut))
-                if stats["symbols"] >= limit:
-                    break
-            check_nucleotides(counts, str(file[0]) if file and read.folder else read.source, file)
+        records = joined(read.stretches(file, max_symbols, limit - stats["symbols"]))
+        bar = tqdm(records, desc=read.name, unit=" records", leave=False, disable=None if progress else True)
+        for number, (name, content) in enumerate(bar):
+            left, repaired = limit - stats["symbols"], False
+            if read.kind == "text":
+                content, repaired = clean_text(content, read.repairs)
+                content = content[:left]
+            if content and content in contents:
+                stats["dropped_duplicate"] += 1
+                continue
+            contents.add(content)
+            names[name] += bool(content) or read.kind == "dna"
+            unique = name if names[name] == 1 else f"{name}#{names[name]}"
+            if read.kind == "dna":
+                cut = clean_dna(unique, content, counts, left, number)
+            else:
+                cut = [Segment(unique, 0, content)] if content else []
+            segments += cut
+            stats["records" if cut else "dropped_empty"] += 1
+            stats["repaired_records"] += bool(cut) and repaired
+            stats["symbols"] += sum(map(len, cut))
+            if stats["symbols"] >= limit:
+                break
+        check_nucleotides(counts, str(file[0]) if file and read.folder else read.source, file)
         total.add(counts)
         if stats["symbols"] >= limit:
             break
     return segments, _stats(read, stats, len(segments), total)
-
-
-def _unique(name: str, names: Counter[str]) -> str:
-    """The name of a record made unique: a second ``x`` becomes ``x#2``."""
-    names[name] += 1
-    return name if names[name] == 1 else f"{name}#{names[name]}"
 
 
 def _stats(read: Plan, stats: Mapping[str, int], segments: int, total: DnaCounts) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
@@ -60,10 +60,6 @@ _OTHERS = {
 }
 
 
-class _HtmlPage(GfmError):
-    """A page of the web where a file was expected."""
-
-
 @contextmanager
 def opened(path: Path, form: Format | None = None) -> Iterator[BinaryIO]:
     """The file's bytes, decompressed; damage met while they are read becomes one sentence.
@@ -77,18 +73,28 @@ def opened(path: Path, form: Format | None = None) -> Iterator[BinaryIO]:
     Raises:
         GfmError: missing, empty, truncated or damaged, or something else than it should be.
     """
-    _check_there(path)
-    with _naming_damage(path), ExitStack() as stack:
-        handle: Any = stack.enter_context(open(path, "rb"))
-        layers = 0
-        while (inner := _unpacked(path, handle, stack)) is not None:
-            handle, layers = inner, layers + 1
-        _check_content(path, form, handle.peek(READ))
-        if not layers and path.suffix.lower() in COMPRESSED:
+    with _unchecked(path) as (handle, packed):
+        content = _looks_like(handle.peek(READ))
+        if content is not None and (content == _PAGE if form is None else content != form.upper()):
+            wanted = "" if form is None else f", not {_NAMES.get(form, form.upper())}"
+            raise GfmError(f"{path} is {content}{wanted}; {_OTHERS[content]}")
+        if not packed and path.suffix.lower() in COMPRESSED:
             raise GfmError(
                 f"{path} is not compressed although its name ends in {path.suffix}; rename or compress it"
             )
         yield cast(BinaryIO, handle)
+
+
+@contextmanager
+def _unchecked(path: Path) -> Iterator[tuple[Any, bool]]:
+    """The bytes of whatever is in a file, decompressed, and whether they were compressed."""
+    _check_there(path)
+    with _naming_damage(path), ExitStack() as stack:
+        whole: Any = stack.enter_context(open(path, "rb"))
+        handle = inner = whole
+        while inner is not None:
+            handle, inner = inner, _unpacked(path, inner, stack)
+        yield handle, handle is not whole
 
 
 def lines(path: Path) -> Iterator[str]:
@@ -117,19 +123,11 @@ def no_file(path: Path) -> GfmError:
     return GfmError(f"no file {path}; give the path of a file, or the name of a corpus ('gfm corpora' lists them)")
 
 
-def climbs(name: str) -> bool:
-    """Whether a path inside an archive is absolute or leads above the folder that it would be unpacked in."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    return ".." in parts or name.startswith(("/", "\\")) or (bool(parts) and parts[0].endswith(":"))
-
-
 def is_html(path: Path) -> bool:
     """Whether a file is a page of the web, plain or compressed."""
-    try:
-        with opened(path):
-            return False
-    except GfmError as error:
-        return isinstance(error, _HtmlPage)
+    with suppress(GfmError), _unchecked(path) as (handle, _):
+        return _looks_like(handle.peek(READ)) == _PAGE
+    return False
 
 
 def decoded(path: Path, handle: BinaryIO, encoding: str) -> Iterator[str]:
@@ -205,13 +203,7 @@ def _unpacked(path: Path, handle: Any, stack: ExitStack) -> Any:
 
 def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     """The one file in a zip archive, beside what an operating system puts there."""
-    infos = [info for info in archive.infolist() if not info.is_dir()]
-    outside = next((info.filename for info in infos if climbs(info.filename)), None)
-    if outside is not None:
-        raise GfmError(
-            f"{path} holds a file whose path leads out of the archive ({outside}); pack it again without folders"
-        )
-    members = [info for info in infos if not _clutter(info.filename)]
+    members = [info for info in archive.infolist() if not (info.is_dir() or _clutter(info.filename))]
     if len(members) != 1:
         raise GfmError(
             f"{path} holds {len(members)} files; a zip archive must hold exactly one: unpack it and give the "
@@ -228,22 +220,9 @@ def _clutter(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in parts) or parts[-1] in ("Thumbs.db", "desktop.ini")
 
 
-def _check_content(path: Path, form: Format | None, head: bytes) -> None:
-    """Refuse a file that plainly is something else than it should be.
-
-    Raises:
-        GfmError: says what it is.
-    """
-    content = _looks_like(head.removeprefix(codecs.BOM_UTF8))
-    if content is None or (form is None and content != _PAGE) or (form is not None and content == form.upper()):
-        return
-    wanted = "" if form is None else f", not {_NAMES.get(form, form.upper())}"
-    kind = _HtmlPage if content == _PAGE else GfmError
-    raise kind(f"{path} is {content}{wanted}; {_OTHERS[content]}")
-
-
 def _looks_like(head: bytes) -> str | None:
     """What a file that begins so is without doubt (a key of ``_OTHERS``); None: nothing that is known here."""
+    head = head.removeprefix(codecs.BOM_UTF8)
     if _HTML.match(head):
         return _PAGE
     if head.startswith(b"%PDF-"):

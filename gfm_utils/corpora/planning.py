@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from gfm_utils.corpora.cleaning import looks_like_dna
 from gfm_utils.corpora.fetching import fetch
 from gfm_utils.corpora.opening import COMPRESSED, no_file
 from gfm_utils.corpora.readers import FORMATS, KNOWN, TABLES, Stretches, format_of, known_format, stretches
-from gfm_utils.corpora.registry import Entry, Format, HubSource, find, registry
+from gfm_utils.corpora.registry import Format, HubSource, find, registry
 from gfm_utils.corpora.segments import FORMAT, READER, Kind
 from gfm_utils.corpora.sequences import without_spaces
 from gfm_utils.errors import GfmError
@@ -85,7 +85,7 @@ class Plan:
         elif self.folder is not None:
             options["files"] = {str(path.relative_to(self.folder)): sha256_once(path) for path in self.paths}
         else:
-            options["sha256"] = sha256_once(self.paths[0]) if self.paths[0].is_file() else None
+            options["sha256"] = sha256_once(self.paths[0])
         return digest(options, length=64)
 
     def streamed(self, max_symbols: int | None) -> hub.Part:
@@ -97,15 +97,7 @@ class Plan:
         assert self.stream is not None
         if max_symbols is None:
             raise GfmError(f"corpus {self.name!r} is streamed and has no end; say how much of it with max_symbols")
-        return hub.keep(self.name, self.stream, max_symbols)
-
-    def naming_address(self) -> AbstractContextManager[None]:
-        """What is wrong with the file of an address is said of the address, with the file's place in the cache.
-
-        Raises:
-            GfmError: as raised inside, reworded.
-        """
-        return _naming(self.source, self.paths[0]) if is_address(self.source) and self.files else nullcontext()
+        return hub.first_part(self.name, self.stream, max_symbols)
 
     @property
     def parts(self) -> Sequence[tuple[Path, Format] | None]:
@@ -121,14 +113,18 @@ class Plan:
             file: one of ``parts``.
             max_symbols: read no more of a stream than so many symbols.
             limit: read no more than about so many characters of a text file.
+
+        Raises:
+            GfmError: as there; of the file of an address it says so of the address.
         """
-        read: Stretches
         if file is None:
-            read = iter(self.streamed(max_symbols))
+            read: Stretches = iter(self.streamed(max_symbols))
         else:
             read = stretches(*file, self.column, self.encoding, limit)
-        plain = self.kind == "dna" and not (file and file[1] in SEQUENCES)
-        return without_spaces(read) if plain else read
+        if self.kind == "dna" and not (file and file[1] in SEQUENCES):
+            read = without_spaces(read)
+        with _naming(self.source, file[0]) if file and is_address(self.source) else nullcontext():
+            yield from read
 
     @property
     def paths(self) -> list[Path]:
@@ -141,9 +137,7 @@ class Plan:
         if self.stream is not None:
             return None
         return sum(
-            path.stat().st_size * (_EXPANSION if path.suffix.lower() in COMPRESSED else 1)
-            for path in self.paths
-            if path.is_file()
+            path.stat().st_size * (_EXPANSION if path.suffix.lower() in COMPRESSED else 1) for path in self.paths
         )
 
     def limit(self, max_symbols: int | None) -> int | None:
@@ -162,14 +156,22 @@ def plan(source: str, progress: bool = False) -> Plan:
         progress: show a download on standard error.
 
     Raises:
-        GfmError: unknown corpus, failed download, unknown extension, wrong address, or a directory without corpus
-            files or of both kinds.
+        GfmError: unknown corpus, no such file, failed download, unknown extension, wrong address, or a directory
+            without corpus files or of both kinds.
     """
     if is_address(source):
         return _from_address(source, progress)
-    path, column, kind = _parsed(source)
-    if not _names_path(source, path):
-        return _from_registry(source, find(source), progress)
+    given = _given(source)
+    if given is None:
+        entry = find(source)
+        fetched = () if entry.hub else ((fetch(source, progress), entry.format),)
+        return Plan(
+            source, entry.kind, entry.format, fetched, None, entry.hub, entry.column, entry.encoding,
+            entry.repairs, entry.licence, entry.citation, str(entry.sources[0]), registered=True,
+        )  # fmt: skip
+    path, column, kind = given
+    if not is_there(path):
+        raise no_file(path)
     folder = path if path.is_dir() else None
     files = files_below(path) if folder else ((path, format_of(path)),)
     kind = _kind(str(path), files[0], column, kind)
@@ -201,17 +203,15 @@ def _naming(address: str, path: Path) -> Iterator[None]:
 
 
 def _kind(place: str, file: tuple[Path, Format], column: str | None, asked: Kind | None) -> Kind:
-    """Kind of what a file holds: sequences are DNA, and so is a text or a column that is one.
-
-    Raises:
-        GfmError: text is asked for of sequences, or a column of a file that has none.
-    """
+    """Kind of what a file holds: sequences are DNA, and so is a text or a column that is one."""
     path, form = file
     if form in SEQUENCES and asked == "text":
         raise GfmError(f"{place} is {form.upper()}, which holds DNA; leave kind out or give a text file")
     if column is not None and form not in TABLES:
         raise GfmError(f"{place} is no table and has no column {column!r}; leave out what stands behind the colon")
-    return asked or ("dna" if form in SEQUENCES or _holds_dna(path, form, column) else "text")
+    if asked is not None or form == "mediawiki":
+        return asked or "text"
+    return "dna" if form in SEQUENCES or _holds_dna(path, form, column) else "text"
 
 
 def check_there(source: str) -> None:
@@ -222,33 +222,22 @@ def check_there(source: str) -> None:
     """
     if is_address(source):
         parse_address(source)
-        return
-    path, _, _ = _parsed(source)
-    if not _names_path(source, path):
+    elif (given := _given(source)) is None:
         find(source)
-    elif not is_there(path):
-        raise no_file(path)
-
-
-def _names_path(source: str, path: Path) -> bool:
-    """Whether a source that is no address is a path, rather than a name of the registry."""
-    there = is_there(path) or "/" in source or "\\" in source or _suffixed(path)
-    return there and source not in registry()
+    elif not is_there(given[0]):
+        raise no_file(given[0])
 
 
 def _holds_dna(path: Path, form: Format, column: str | None) -> bool:
     """Whether a text or a column begins with a sequence; what is wrong with the file is told when it is read."""
-    if form == "mediawiki":
-        return False
     begin = ""
-    try:
+    with suppress(GfmError, OSError):
         for _, text in islice(stretches(path, form, column, limit=_SEEN), _SEEN_RECORDS):
             begin += text[:_SEEN]
             if len(begin) >= _SEEN:
                 break
-    except (GfmError, OSError):
-        return False
-    return looks_like_dna(begin)
+        return looks_like_dna(begin)
+    return False
 
 
 def user_path(source: str) -> tuple[Path, str] | None:
@@ -260,27 +249,11 @@ def user_path(source: str) -> tuple[Path, str] | None:
     Raises:
         GfmError: a kind that there is not.
     """
-    if is_address(source):
+    given = None if is_address(source) else _given(source)
+    if given is None or not is_there(given[0]):
         return None
-    path, column, kind = _parsed(source)
-    behind = (f":{column}" if column else "") + (f"?kind={kind}" if kind else "")
-    return (path, behind) if is_there(path) and source not in registry() else None
-
-
-def address_key(source: str, max_symbols: int | None) -> str | None:
-    """Key of a corpus that is given by an address, over the bytes that are kept of it; None for any other source.
-
-    Args:
-        source: see :func:`plan`.
-        max_symbols: how much is read of a stream.
-
-    Raises:
-        GfmError: it is not kept yet and cannot be had.
-    """
-    if not is_address(source):
-        return None
-    read = plan(source)
-    return read.key(read.limit(max_symbols))
+    path, column, kind = given
+    return path, (f":{column}" if column else "") + (f"?kind={kind}" if kind else "")
 
 
 def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
@@ -321,18 +294,24 @@ def _suffixed(path: Path) -> bool:
     return any(suffix.lower() in (*FORMATS, ".zip") for suffix in path.suffixes)
 
 
-def _parsed(source: str) -> tuple[Path, str | None, Kind | None]:
-    """Split ``PATH:COLUMN?kind=KIND``, unless a file has that very name."""
+def _given(source: str) -> tuple[Path, str | None, Kind | None] | None:
+    """Path, column and kind of a source that is no address; None if it is a name of the registry."""
+    path, column, kind = _split_off(source)
+    names_path = is_there(path) or "/" in source or "\\" in source or _suffixed(path)
+    return (path, column, kind) if names_path and source not in registry() else None
+
+
+def _split_off(source: str) -> tuple[Path, str | None, Kind | None]:
+    """Split off column and kind, unless a file has that very name."""
     path = _expanded(source)
     if is_there(path):
         return path, None, None
     plain, kind = split_kind(source)
-    path = _expanded(plain)
-    head, colon, tail = plain.rpartition(":")
-    before = _expanded(head)
-    if is_there(path) or not colon or not tail or not (_suffixed(before) or (head and before.is_dir())):
-        return path, None, kind
-    return before, tail, kind
+    head, _, column = plain.rpartition(":")
+    path, before = _expanded(plain), _expanded(head)
+    if head and column and not is_there(path) and (_suffixed(before) or before.is_dir()):
+        return before, column, kind
+    return path, None, kind
 
 
 def _expanded(text: str) -> Path:
@@ -341,11 +320,3 @@ def _expanded(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise GfmError(f"{text}: no home folder is known for its ~; give the whole path") from None
-
-
-def _from_registry(name: str, entry: Entry, progress: bool) -> Plan:
-    files = () if entry.hub else ((fetch(name, progress), entry.format),)
-    return Plan(
-        name, entry.kind, entry.format, files, None, entry.hub,
-        entry.column, entry.encoding, entry.repairs, entry.licence, entry.citation, str(entry.sources[0]), True,
-    )  # fmt: skip

@@ -34,16 +34,12 @@ class WheelSource(_Strict):
     def __str__(self) -> str:
         return f"wheel {self.package} {self.version}, {Path(self.member).name}"
 
-    def same_wheel(self, other: "WheelSource") -> bool:
-        """Whether another file is inside the same wheel."""
-        return self == other.model_copy(update={"member": self.member})
-
 
 class UrlSource(_Strict):
     """A file on the web."""
 
     type: Literal["url"]
-    url: str = Field(pattern=r"^(?i:https?|ftp)://")
+    url: str = Field(pattern=r"^(?i:https?)://")
 
     def __str__(self) -> str:
         return self.url

@@ -1,15 +1,16 @@
-"""What a corpus is: records cut into segments, and a split of them."""
+"""What a corpus is: records cut into segments, where these lie, and a split of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 Kind = Literal["text", "dna"]
 
 #: Version of what cleaning and splitting give; part of every corpus checksum.
-#: Bump it whenever the same source would give other segments (tests/corpora/test_golden.py notices).
+#: Bump it whenever the same source would give other segments (tests/corpora/test_splitting.py notices).
 FORMAT = 1
 #: Version of how the files of users are read, part of their checksums too: of files that are not quite what their
 #: format says earlier versions made other records. Those of the registry give what they always gave.
@@ -124,3 +125,100 @@ class Split:
     def parts(self) -> dict[str, list[Segment]]:
         """The segments of each part by its name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+Ints = npt.NDArray[np.int64]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class CoordinateMap:
+    """Where the segments of a corpus lie in its records and in the concatenated sequence.
+
+    Attributes:
+        names: of the records, in the order of their first segments.
+        record: number of the record of each segment, shape (segments,).
+        start: position of each segment's first symbol in its record, from 0, shape (segments,).
+        offset: position of that symbol in the concatenated sequence, and at the end the length of the sequence:
+            shape (segments + 1,).
+    """
+
+    names: tuple[str, ...]
+    record: Ints
+    start: Ints
+    offset: Ints
+
+    @classmethod
+    def of(cls, segments: Iterable[Segment], limit: int | None = None) -> "CoordinateMap":
+        """The map of the concatenation of some segments, in their order; empty ones are left out.
+
+        Args:
+            segments: of a corpus, or of a part of it.
+            limit: stop after so many symbols.
+        """
+        numbers: dict[str, int] = {}
+        record, start, offset = [], [], [0]
+        for segment in segments:
+            length = len(segment) if limit is None else min(len(segment), limit - offset[-1])
+            if length > 0:
+                record.append(numbers.setdefault(segment.record, len(numbers)))
+                start.append(segment.start)
+                offset.append(offset[-1] + length)
+        return cls(tuple(numbers), *(np.array(values, np.int64) for values in (record, start, offset)))
+
+    @property
+    def symbols(self) -> int:
+        """Length of the concatenated sequence."""
+        return int(self.offset[-1])
+
+    @property
+    def length(self) -> Ints:
+        """Symbols of each segment, shape (segments,)."""
+        return np.diff(self.offset)
+
+    def to_source(self, positions: npt.ArrayLike) -> tuple[Ints, Ints]:
+        """Record and position in it of positions in the concatenated sequence.
+
+        Args:
+            positions: of any shape, from 0 to ``symbols`` − 1.
+
+        Returns:
+            Numbers of the records (into ``names``) and positions in them (from 0, FASTA coordinates), both in
+            the shape of ``positions``.
+        """
+        where = np.asarray(positions, np.int64)
+        segment = np.searchsorted(self.offset, where, side="right") - 1
+        return self.record[segment], self.start[segment] + where - self.offset[segment]
+
+    def split(self, values: npt.NDArray[_Scalar]) -> list[npt.NDArray[_Scalar]]:
+        """Cut an array with one row a symbol at the cuts: a list of views, one a segment."""
+        return np.split(values, self.offset[1:-1]) if self.symbols else []
+
+    def windows(self, size: int) -> tuple[Ints, Ints]:
+        """Windows that cover the sequence and never cross a cut.
+
+        Each segment is divided evenly into round(length / size) windows, at least one: so a window is between
+        two thirds and three halves of ``size`` long, and shorter only where its segment is.
+
+        Args:
+            size: symbols a window, about.
+
+        Returns:
+            Begins and ends (exclusive) in the concatenated sequence, shape (windows,) each.
+        """
+        count = np.maximum(1, np.rint(self.length / size).astype(np.int64))
+        segment = np.repeat(np.arange(len(count)), count)
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        begin = self.offset[segment] + within * self.length[segment] // count[segment]
+        return begin, np.append(begin[1:], self.symbols)[: len(begin)]
+
+
+def sums(values: npt.NDArray[Any], begin: Ints, kind: type = np.float64) -> npt.NDArray[Any]:
+    """Sums over neighbouring windows that cover an array, from the begin of each to that of the next.
+
+    Args:
+        values: shape (symbols,).
+        begin: strictly rising, the first 0, shape (windows,).
+        kind: type that the sums are made in.
+    """
+    return np.add.reduceat(values, begin, dtype=kind) if len(begin) else np.zeros(0, kind)

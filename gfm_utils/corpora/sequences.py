@@ -46,21 +46,13 @@ def check_nucleotides(counts: DnaCounts, source: str, file: tuple[Path, Format] 
     """
     if counts.culprit is not None and counts.foreign > PROTEIN_SHARE * counts.letters:
         number, name, letter = counts.culprit
+        place = ""
+        if file and file[1] == "fasta":
+            place = f", line {_line(file[0], lambda line: letter in line, number + 1)[0]},"
         raise GfmError(
-            f"{source} looks like protein, not DNA (letter {letter!r} in record {name!r}"
-            f"{_place_of(number, letter, file)} is no nucleotide code); give a nucleotide file"
+            f"{source} looks like protein, not DNA (letter {letter!r} in record {name!r}{place} is no nucleotide "
+            "code); give a nucleotide file"
         )
-
-
-def _place_of(number: int, letter: str, file: tuple[Path, Format] | None) -> str:
-    """Line of a FASTA file where a letter first stands in the record of that number."""
-    record = -1
-    for count, line in enumerate(lines(file[0]) if file and file[1] == "fasta" else (), start=1):
-        if line.startswith(">"):
-            record += 1
-        elif record == number and letter in line:
-            return f", line {count},"
-    return ""
 
 
 def fasta_stretches(path: Path, handle: BinaryIO) -> Iterator[tuple[str | None, str]]:
@@ -103,7 +95,7 @@ def fasta_stretches(path: Path, handle: BinaryIO) -> Iterator[tuple[str | None, 
         count += 1
         yield _name(rest[1:], count), ""
     if not count:
-        raise GfmError(f"{path} holds no FASTA records")
+        raise GfmError(f"{path} holds no FASTA records; give a FASTA file")
 
 
 def fastq_records(path: Path, handle: BinaryIO) -> Iterator[tuple[str, str]]:
@@ -139,7 +131,7 @@ def fastq_records(path: Path, handle: BinaryIO) -> Iterator[tuple[str, str]]:
             continue
         raise GfmError(f"{path} is not FASTQ at line {wrong[0]}: {wrong[1]}; mend it or give a FASTQ file")
     if not count:
-        raise GfmError(f"{path} holds no FASTQ records")
+        raise GfmError(f"{path} holds no FASTQ records; give a FASTQ file")
 
 
 def _name(header: bytes, count: int) -> str:
@@ -153,11 +145,7 @@ def _quoted(row: bytes) -> str:
 
 
 def _check_sequence(path: Path, sequence: bytes, count: int) -> None:
-    """Refuse what is no sequence.
-
-    Raises:
-        GfmError: it stands before the first record, or holds a header or what is not ASCII; says in which line.
-    """
+    """Refuse what is no sequence."""
     if not count:
         number, _, text = _line(path, lambda line: line.strip() != "")
         raise GfmError(
@@ -178,13 +166,19 @@ def _check_sequence(path: Path, sequence: bytes, count: int) -> None:
         )
 
 
-def _line(path: Path, wrong: Callable[[str], bool]) -> tuple[int, str, str]:
-    """Number of the first line of sequence that is wrong, the name of its record, and the line itself."""
+def _line(path: Path, wrong: Callable[[str], bool], record: int | None = None) -> tuple[int, str, str]:
+    """Number of the first line of sequence that is wrong, the name of its record, and the line itself.
+
+    Args:
+        path: of a FASTA file.
+        wrong: says it of a line.
+        record: number of the record, from 1, that is looked into; None: all.
+    """
     name, count = "", 0
     for number, line in enumerate(lines(path), start=1):
         if line.startswith(">"):
             count += 1
             name = _name(line[1:].encode(), count)
-        elif not line.startswith("#") and wrong(line):
+        elif record in (None, count) and not line.startswith("#") and wrong(line):
             return number, name, line
     raise GfmError(f"{path} has changed while it was read; give it again when nothing writes to it any more")

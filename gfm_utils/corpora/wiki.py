@@ -39,7 +39,8 @@ def articles(handle: BinaryIO, name: str) -> Iterator[tuple[str, str]]:
         _, root = next(events)
         if not root.tag.endswith("}mediawiki") and root.tag != "mediawiki":
             raise GfmError(
-                f"{name} is XML but no MediaWiki dump (its root is <{_local(root.tag)}>, not <mediawiki>)"
+                f"{name} is XML but no MediaWiki dump (its root is <{_local(root.tag)}>, not <mediawiki>); "
+                "give one"
             )
         for event, element in events:
             if event == "end" and _local(element.tag) == "page":

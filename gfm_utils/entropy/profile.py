@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gfm_utils.corpora import CODES, Annotation, Corpus, Feature, base_classes
-from gfm_utils.corpora.coordinates import CoordinateMap, sums
+from gfm_utils.corpora.segments import CoordinateMap, sums
 from gfm_utils.entropy.symbols import first_symbols
 from gfm_utils.entropy.tables import entropy_rows
 

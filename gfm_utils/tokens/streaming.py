@@ -14,9 +14,8 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from gfm_utils.corpora import Kind, Plan, Segment
-from gfm_utils.corpora.blocks import Block
 from gfm_utils.corpora.loading import tell_many_copies
-from gfm_utils.corpora.streaming import BLOCK, GAP, BlockSummary, Survey, clean, summarised
+from gfm_utils.corpora.streaming import BLOCK, GAP, Block, BlockSummary, Survey, clean, summarised
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import TextSymbols
 from gfm_utils.tokens import tokenizers

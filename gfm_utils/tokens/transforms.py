@@ -20,9 +20,9 @@ On tokens:
 On bases or characters, before tokenizing:
 
 - ``markov<k>``, ``markov<k>t<T>``: a surrogate from a chain of order k, at temperature T
-  (:mod:`gfm_utils.corpora.surrogates`).
+  (:mod:`gfm_utils.corpora.controls`).
 - ``mononucleotide``, ``dinucleotide``: shuffles of each segment that keep the counts of symbols, or of pairs.
-- ``words``, ``sentences``: of text, in random order within each segment (:mod:`gfm_utils.corpora.shuffles`).
+- ``words``, ``sentences``: of text, in random order within each segment (:mod:`gfm_utils.corpora.controls`).
 - ``recoded``: text in four letters, by a code that can be undone (:mod:`gfm_utils.tokens.recoding`). It is then
   cut as DNA is, ``news+recoded@kmer4``, by a tokenizer that learns from these letters, if it learns.
 """
@@ -35,8 +35,16 @@ import numpy as np
 import numpy.typing as npt
 
 from gfm_utils.corpora import Segment
-from gfm_utils.corpora.shuffles import shuffle_pairs, shuffle_sentences, shuffle_symbols, shuffle_words
-from gfm_utils.corpora.surrogates import COLDEST, LONGEST, MarkovChain, surrogate
+from gfm_utils.corpora.controls import (
+    COLDEST,
+    LONGEST,
+    MarkovChain,
+    shuffle_pairs,
+    shuffle_sentences,
+    shuffle_symbols,
+    shuffle_words,
+    surrogate,
+)
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens.recoding import RECODED
 

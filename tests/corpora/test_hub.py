@@ -1,78 +1,48 @@
-"""Streams of the hub: a stand-in for the package `datasets` that reads JSON lines from a server that errs."""
+"""Streams of the hub: a stand-in for the package `datasets`, and the package itself on a folder."""
 
+import importlib.util
 import json
 import sys
 from types import SimpleNamespace
 
 import huggingface_hub
+import pandas as pd
 import pytest
-import requests
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
-from gfm_utils.corpora import address_key, hub, load, plan
-from gfm_utils.corpora.blocks import blocks
+from gfm_utils.corpora import hub, load, plan
 from gfm_utils.corpora.registry import HubSource
+from gfm_utils.corpora.streaming import blocks
 from gfm_utils.errors import GfmError
 
 from .conftest import entry, random_dna
 
 SOURCE = "hf://datasets/a/b?field=seq&kind=dna"
+#: Of the first 950 bases: runs are kept under it.
+KEY = "1b4f40be8e36e014e21b41b99e2d5e2737df588c13ba772f732aed71c16fa947"
 ROWS = [{"seq": random_dna(100, seed)} for seed in range(60)]
-SIZE = len(json.dumps(ROWS[0])) + 1
-
-
-def lines(rows):
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-class Rows:
-    """Rows of a file on the web; its place is a number of bytes."""
-
-    def __init__(self, url, at=0):
-        self.url, self.at = url, at
-
-    def __iter__(self):
-        with requests.get(
-            self.url, headers={"Range": f"bytes={self.at}-"}, stream=True, timeout=(2, 0.5)
-        ) as response:
-            response.raise_for_status()
-            rest = b""
-            for piece in response.iter_content(10):
-                *whole, rest = (rest + piece).split(b"\n")
-                for line in whole:
-                    self.at += len(line) + 1
-                    yield json.loads(line)
-
-    def state_dict(self):
-        return {"at": self.at}
-
-    def load_state_dict(self, state):
-        self.at = state["at"]
-
-    def skip(self, number):
-        return Rows(self.url, number * SIZE)
 
 
 @pytest.fixture
-def served(faulty, monkeypatch):
-    """The server; .opened has what `load_dataset` was asked for each time, .error is raised there."""
-    faulty.data, faulty.opened, faulty.error = lines(ROWS), [], None
+def served(monkeypatch):
+    """What `datasets` gives (an exception among the rows is raised there), and what it was asked for."""
+    server = SimpleNamespace(rows=ROWS, opened=[])
 
     def load_dataset(name, config, *, data_files, split, revision, streaming):
-        faulty.opened.append((name, config, data_files, split, revision, streaming))
-        if faulty.error:
-            raise faulty.error
-        return Rows(f"{faulty.url}/{name}")
+        server.opened.append((name, config, data_files, split, revision, streaming))
+        for row in server.rows:
+            if isinstance(row, Exception):
+                raise row
+            yield row
 
     def dataset_info(_, name, revision, timeout):
         return SimpleNamespace(sha=f"commit-of-{revision}")
 
     monkeypatch.setitem(
-        sys.modules,
-        "datasets",
-        SimpleNamespace(load_dataset=load_dataset, config=SimpleNamespace(), __version__="5"),
+        sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset, config=SimpleNamespace())
     )
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
-    return faulty
+    return server
 
 
 def texts(corpus):
@@ -81,6 +51,10 @@ def texts(corpus):
 
 def wanted(number):
     return [(f"row-{count + 1}", row["seq"]) for count, row in enumerate(ROWS[:number])]
+
+
+def key(source, max_symbols):
+    return plan(source).key(max_symbols)
 
 
 def test_a_stream_stops_and_is_kept(served, monkeypatch):
@@ -92,114 +66,110 @@ def test_a_stream_stops_and_is_kept(served, monkeypatch):
     monkeypatch.delattr(huggingface_hub.HfApi, "dataset_info")
     again = load(SOURCE, max_symbols=950)
     assert (texts(again), again.stats, again.checksum) == (texts(corpus), corpus.stats, corpus.checksum)
-    assert address_key(SOURCE, 950) == corpus.checksum and len(served.paths) == 1
+    assert key(SOURCE, 950) == corpus.checksum == KEY
 
 
-def test_a_longer_part_continues_the_shorter_one_and_a_shorter_one_needs_no_network(served):
+def test_a_longer_part_is_streamed_anew_and_a_shorter_one_needs_no_network(served):
     short = load(SOURCE, max_symbols=1000)
-    long = load(SOURCE, max_symbols=3000)
-    assert texts(long) == wanted(30) and served.asked == ["bytes=0-", f"bytes={10 * SIZE}-"]
-    assert load(SOURCE, max_symbols=1000).checksum == short.checksum != long.checksum
-    assert texts(load(SOURCE, max_symbols=2000)) == wanted(20) and len(served.asked) == 2
-    whole = load(SOURCE, max_symbols=1_000_000)
-    assert texts(whole) == wanted(60) and len(served.asked) == 3
-    assert texts(load(SOURCE, max_symbols=2_000_000)) == wanted(60) and len(served.asked) == 3  # it has no more
+    assert texts(load(SOURCE, max_symbols=3000)) == wanted(30) and len(served.opened) == 2
+    hub._part.cache_clear()
+    again = load(SOURCE, max_symbols=1000)
+    assert (texts(again), again.checksum) == (texts(short), short.checksum) and again.checksum != key(SOURCE, 3000)
+    assert "".join(b.text for b in blocks(plan(SOURCE), 50, 500)) == "".join(text for _, text in wanted(5))
+    assert len(served.opened) == 2
+    for limit in (1_000_000, 2_000_000):  # it has no more
+        assert texts(load(SOURCE, max_symbols=limit)) == wanted(60) and len(served.opened) == 3
 
 
-def test_the_revision_is_part_of_the_key_and_stays_what_it_was_at_first(served):
-    keys = {address_key(f"{SOURCE}{more}", 500) for more in ("", "&revision=v1", "&revision=v2")}
+def test_the_revision_is_part_of_the_key_and_stays_what_it_was_at_first(served, monkeypatch):
+    keys = {key(f"{SOURCE}{more}", 500) for more in ("", "&revision=v1", "&revision=v2")}
     assert len(keys) == 3
-    assert [opened[4] for opened in served.opened] == ["commit-of-None", "commit-of-v1", "commit-of-v2"]
+    monkeypatch.delattr(huggingface_hub.HfApi, "dataset_info")
+    key(SOURCE, 1000)
+    assert [opened[4] for opened in served.opened] == [
+        "commit-of-None", "commit-of-v1", "commit-of-v2", "commit-of-None",
+    ]  # fmt: skip
 
 
-def test_the_registry_streams_in_the_same_way(served, register):
-    register(one=entry(file=None, sha256=None, sources=[{"type": "hub", "dataset": "a/b", "field": "seq"}]))
+def test_the_registry_streams_in_the_same_way(served, register, capsys):
+    source = {"type": "hub", "dataset": "a/b", "field": "seq"}
+    register(one=entry(file=None, sha256=None, sources=[source], terms="for nobody"))
     assert texts(load("one", max_symbols=500)) == wanted(5)
+    assert capsys.readouterr().err.startswith("one: l, for nobody\n")
     with pytest.raises(GfmError, match="corpus 'one' is streamed and has no end"):
         load("one")
 
 
-def test_large_corpora_read_what_is_kept(served):
-    assert ["".join(b.text for b in blocks(plan(SOURCE), 50, 500)) for _ in "ab"] == [
-        "".join(text for _, text in wanted(5))
-    ] * 2
-    assert len(served.paths) == 1
-
-
-@pytest.mark.parametrize("fault", ["cuts", "stalls"])
-@pytest.mark.parametrize("package", ["5", "6"])
-def test_what_breaks_off_or_stalls_is_continued_by_the_next_run(served, monkeypatch, fault, package):
-    """Where the last file ends, which another version of the package finds by counting."""
-    monkeypatch.setattr(hub, "FILE_SYMBOLS", 700)
-    setattr(served, fault, [12 * SIZE + 50])
-    with pytest.raises(GfmError, match=r"the stream of corpus 'a/b\?field=seq&kind=dna' broke off after 7"):
-        load(SOURCE, max_symbols=3000)
-    monkeypatch.setattr(sys.modules["datasets"], "__version__", package)
-    assert texts(load(SOURCE, max_symbols=3000)) == wanted(30)
-    assert served.asked == ["bytes=0-", f"bytes={7 * SIZE}-"]
-
-
 def test_what_is_kept_is_verified(served, cache):
     load(SOURCE, max_symbols=1000)
-    (path,) = cache.rglob("00000.parquet")
+    (path,) = (cache / "hub").glob("*.parquet")
     data = bytearray(path.read_bytes())
     data[len(data) // 4] ^= 1
     path.write_bytes(data)
-    with pytest.raises(GfmError, match=rf"{path} is damaged \(.+\); delete the folder that it is in"):
+    with pytest.raises(GfmError, match=rf"{path} is damaged \(.+\); delete it"):
         load(SOURCE, max_symbols=500)
     path.unlink()
     assert texts(load(SOURCE, max_symbols=1000)) == wanted(10)
 
 
-def test_a_server_without_it(served):
-    with pytest.raises(GfmError, match=r"corpus 'a/gone' could not be streamed from the hub \(404 .*check its"):
-        load("hf://datasets/a/gone", max_symbols=8)
-    assert len(served.asked) == 1
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"seq": "A"}], "corpus 'a/b' has no field 'text'; it has seq"),
+        ([{"text": 3, "id": "x"}], "field 'text' of corpus 'a/b' holds int, not text; it has text, id"),
+        ([{"text": "é".encode("latin-1")}], r"of corpus 'a/b' holds bytes that are not UTF-8 text \(byte 0xe9"),
+        ([{"text": None}], "hf://datasets/a/b holds no text after cleaning; give another"),
+        ([ConnectionError("no\nroute")], r"'a/b' could not be streamed from the hub \(no route\); check its"),
+        ([{"text": "x"}, OSError("cut")], r"corpus 'a/b' broke off after 1 records \(cut\); check .* try again"),
+        (
+            [RuntimeError("Dataset scripts are no longer supported, but found b.py")],
+            "corpus 'a/b' needs code of its own to be read, which is never run; give",
+        ),
+    ],
+)  # fmt: skip
+def test_what_can_go_wrong(served, cache, rows, message):
+    served.rows = rows
+    with pytest.raises(GfmError, match=message):
+        load("hf://datasets/a/b", max_symbols=8)
+    assert len(list(cache.rglob("*.parquet"))) == ("no text" in message)
+
+
+def test_texts_stored_as_bytes(served):
+    served.rows = [{"text": "café".encode(), "title": "a"}]
+    assert texts(load("hf://datasets/a/b", max_symbols=8)) == [("a", "café")]
 
 
 @pytest.mark.parametrize(
-    "message",
+    ("error", "message"),
     [
-        "The repository for a/b contains custom code; pass the argument `trust_remote_code=True`",
-        "Dataset scripts are no longer supported, but found b.py",
+        (RepositoryNotFoundError, "corpus 'a/b': the hub has no data set 'a/b' that you may read; check the name"),
+        (RevisionNotFoundError, "corpus 'a/b': the hub has no revision None of data set 'a/b'"),
     ],
 )
-def test_code_of_a_data_set_is_never_run(served, message):
-    served.error = RuntimeError(message)
-    with pytest.raises(GfmError, match="corpus 'a/b' needs code of its own to be read, which is never run; give"):
+def test_what_the_hub_does_not_have(served, monkeypatch, error, message):
+    def dataset_info(*_, **__):
+        raise error("no", response=SimpleNamespace(headers={}, request=None))
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
+    with pytest.raises(GfmError, match=message):
         load("hf://datasets/a/b", max_symbols=8)
 
 
-def test_an_older_package_is_told_to_run_no_code(served, monkeypatch):
-    told = []
-
-    def load_dataset(name, config, *, data_files, split, revision, streaming, trust_remote_code=None):
-        told.append(trust_remote_code)
-        return Rows(f"{served.url}/{name}")
-
-    monkeypatch.setattr(sys.modules["datasets"], "load_dataset", load_dataset)
-    assert texts(load(SOURCE, max_symbols=500)) == wanted(5) and told == [False]
-
-
-def test_what_else_can_go_wrong(served, monkeypatch):
-    with pytest.raises(GfmError, match=r"corpus 'a/b' has no field 'text'; it has seq"):
-        load("hf://datasets/a/b", max_symbols=8)
-    served.data = lines([{"text": 3, "id": "x"}])
-    with pytest.raises(GfmError, match="field 'text' of corpus 'a/b' holds int, not text; it has text, id"):
-        load("hf://datasets/a/b", max_symbols=8)
-    served.data = lines([{"text": None}])
-    with pytest.raises(GfmError, match="hf://datasets/a/b holds no text after cleaning; give another"):
-        load("hf://datasets/a/b", max_symbols=8)
-    served.error = ConnectionError("no\nroute")
-    with pytest.raises(GfmError, match=r"could not be streamed from the hub \(no route\); check its name and the"):
-        load("hf://datasets/a/c", max_symbols=8)
+def test_without_the_package(served, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(GfmError, match=r"corpus 'a/d' is streamed from the Hugging Face hub and needs the"):
         load("hf://datasets/a/d", max_symbols=8)
 
 
-def test_texts_stored_as_bytes():
-    source = HubSource(type="hub", dataset="a/b")
-    assert hub._text("a/b", source, {"text": "café".encode()}) == "café"
-    with pytest.raises(GfmError, match=r"'text' of corpus 'a/b' holds bytes that are not UTF-8 text \(byte"):
-        hub._text("a/b", source, {"text": "café".encode("latin-1"), "id": 1})
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("datasets") is None, reason="datasets is not installed")
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_the_package_itself(tmp_path, monkeypatch, form):
+    if form == "parquet":
+        pd.DataFrame(ROWS).to_parquet(tmp_path / "train.parquet")
+    else:
+        (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    monkeypatch.setattr(hub, "_revision", lambda *_: "main")
+    source = HubSource(type="hub", dataset=str(tmp_path), field="seq")
+    assert list(hub.first_part("x", source, 1000)) == wanted(10)
+    assert list(hub.first_part("x", source, 10**6)) == wanted(60)

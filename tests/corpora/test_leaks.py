@@ -1,9 +1,7 @@
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gfm_utils.corpora import Segment, Split, leakage
-from gfm_utils.corpora.shingles import elements, hashes, inside
 
 from .conftest import random_dna, random_text
 
@@ -71,19 +69,3 @@ def test_rows_and_defaults():
     }  # fmt: skip
     (row, _) = leakage(parts([random_text(50)], [], [random_text(50)]), "text")
     assert (row["share"], row["unit"], row["window"]) == (None, "word", 80)
-
-
-@given(st.lists(st.integers(0, 2), max_size=40), st.integers(1, 40))
-def test_equal_hashes_mean_equal_runs(codes, length):
-    found = hashes(np.array(codes, dtype=np.uint64), length)
-    runs = [tuple(codes[i : i + length]) for i in range(len(codes) - length + 1)]
-    assert len(found) == len(runs)
-    assert len(set(found.tolist())) == len(set(runs))
-    assert len(set(zip(found.tolist(), runs, strict=True))) == len(set(runs))
-
-
-def test_runs_across_segments_do_not_count():
-    (both,) = elements([[Segment("a", 0, "ACG"), Segment("b", 0, "TA")]], "dna")
-    assert inside(both, 2).tolist() == [True, True, False, True]
-    assert both.owner.tolist() == [0, 0, 0, 1, 1]
-    assert both.reverse_complement().codes.tolist() == [3, 0, 1, 2, 3]

@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 import pytest
 
-from gfm_utils.corpora import leakage, load, split
+from gfm_utils.corpora import CODES, Feature, annotation, base_classes, leakage, load, split
 
 pytestmark = pytest.mark.corpora
 
@@ -41,6 +42,18 @@ def test_counts(name, records, symbols):
 @pytest.mark.parametrize(("name", "most"), [("news", 0.01), ("tair10-chr1", 0.05)])
 def test_little_leaks(name, most):
     corpus = load(name)
-    result = split(corpus, max_symbols=12_000_000)
-    assert corpus.symbols >= sum(map(len, result.train)) >= 9_000_000
+    result = split(corpus, max_symbols=3_000_000)
+    assert 2_600_000 >= sum(map(len, result.train)) >= 2_200_000
     assert all(row["share"] <= most for row in leakage(result, corpus.kind))
+
+
+def test_classes_of_arabidopsis():
+    corpus = load("tair10-chr1")
+    found = annotation("tair10-chr1")
+    share = np.bincount(base_classes(corpus.segments, found, mask=False), minlength=8) / corpus.symbols
+    assert share[CODES[Feature.UNANNOTATED]] == 0
+    assert 0.25 < share[CODES[Feature.CODING]] < 0.32  # 8.2 of 30 Mb
+    assert 0.12 < share[CODES[Feature.INTRON]] < 0.20
+    assert share.sum() == pytest.approx(1)
+    masked = np.bincount(base_classes(corpus.segments, found), minlength=8) / corpus.symbols
+    assert masked[CODES[Feature.REPEAT]] == pytest.approx(0.2211, abs=1e-4)

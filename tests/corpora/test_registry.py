@@ -1,4 +1,3 @@
-import re
 from pathlib import PurePath
 
 import pytest
@@ -45,25 +44,6 @@ def test_status_tells_what_is_cached(register, cache):
     assert [(row["name"], row["cached"]) for row in rows] == [("one", True), ("two", False)]
     assert set(rows[0]) == {"name", "kind", "size", "licence", "cached", "source", "description"}
     assert rows[0]["source"] == "wheel tinydna 1.0, chr1.fa"
-
-
-HUB = {"type": "hub", "dataset": "a/b"}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"sources": [{"type": "ftp"}]}, "field sources.0: Input tag 'ftp'"),
-        ({"sha256": None}, "'sha256' is needed for a wheel source"),
-        ({"sources": [HUB, HUB]}, "a hub source stands alone"),
-        ({"format": "text"}, "format 'text' does not give kind 'dna'"),
-    ],
-)
-def test_a_bad_entry_is_named_with_its_field(register, changes, message):
-    """Beside what tests/test_malformed.py has."""
-    register(one=entry(**changes))
-    with pytest.raises(GfmError, match=re.escape(message)):
-        registry()
 
 
 def test_a_registry_that_is_no_yaml_or_no_mapping_or_missing(register, monkeypatch):

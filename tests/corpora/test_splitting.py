@@ -1,5 +1,6 @@
 import dataclasses
 import re
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gfm_utils.corpora import Segment, split
+from gfm_utils.corpora import FORMAT, Segment, load, split
 from gfm_utils.corpora.duplicates import Groups, runs
 from gfm_utils.corpora.splitting import SHORTEST
 from gfm_utils.errors import GfmError
+from gfm_utils.files import digest
 
 from .conftest import corpus_of, random_dna, random_text, records_of
 
@@ -95,20 +97,18 @@ def test_a_long_record_is_cut_into_blocks_spread_over_it():
     assert max(starts) > 800_000
 
 
-def test_blocks_shrink_with_the_corpus():
-    result = split(records_of([20_000]))
-    assert result.block == 390
-    assert result.gap == 97
-    assert all(result.parts().values())
-
-
-def test_the_soft_mask_goes_along():
+def test_blocks_shrink_with_the_corpus_and_the_soft_mask_goes_along():
     text = random_dna(20_000)
     mask = np.arange(20_000) % 3 == 0
     result = split(corpus_of([Segment("r", 7, text, mask)]))
+    assert (result.block, result.gap) == (390, 97) and all(result.parts().values())
     for segment in result.train + result.validation + result.test:
         begin = segment.start - 7
         np.testing.assert_array_equal(segment.soft_mask, mask[begin : begin + len(segment)])
+
+
+def part_of(corpus, seed):
+    return {s.record: part for part, segments in split(corpus, seed=seed).parts().items() for s in segments}
 
 
 def test_near_duplicates_stay_together():
@@ -117,44 +117,39 @@ def test_near_duplicates_stay_together():
     segments = [Segment(f"r{i}", 0, random_dna(400, i)) for i in range(300)]
     for number, extra in ((3, shared), (250, shared), (120, other), (7, opposite)):
         segments[number] = dataclasses.replace(segments[number], text=segments[number].text + extra)
-    found = groups([[s] for s in segments], "dna")
-    assert found[3] == found[250]
-    assert found[120] == found[7]
-    assert len(set(found.tolist())) == 298
+    near = groups([[s] for s in segments], "dna")
+    assert near[3] == near[250] and near[120] == near[7] and len(set(near.tolist())) == 298
     for seed in range(8):
-        part_of = {
-            s.record: part
-            for part, part_segments in split(corpus_of(segments), seed=seed).parts().items()
-            for s in part_segments
-        }
-        assert part_of["r3"] == part_of["r250"]
-        assert part_of["r7"] == part_of["r120"]
-
-
-def test_near_duplicate_articles_stay_together():
+        parts = part_of(corpus_of(segments), seed)
+        assert parts["r3"] == parts["r250"] and parts["r7"] == parts["r120"]
     articles = [random_text(100, i) for i in range(60)]
     articles[50] = "new start " + " ".join(articles[4].split()[10:40]) + " new end"
-    found = groups([[Segment(str(i), 0, a)] for i, a in enumerate(articles)], "text")
-    assert found[50] == found[4]
-    assert len(set(found.tolist())) == 59
+    near = groups([[Segment(str(i), 0, a)] for i, a in enumerate(articles)], "text")
+    assert near[50] == near[4] and len(set(near.tolist())) == 59
 
 
 def test_boilerplate_does_not_chain_everything():
     phrase = random_text(25, 999)
-    found = groups([[Segment(str(i), 0, f"{random_text(80, i)} {phrase}")] for i in range(200)], "text")
-    assert np.bincount(found).max() <= 10
+    near = groups([[Segment(str(i), 0, f"{random_text(80, i)} {phrase}")] for i in range(200)], "text")
+    assert np.bincount(near).max() <= 10
 
 
-def test_records_with_one_run_are_paired_with_the_first_of_them():
+def test_records_with_one_run_are_joined_to_the_first_of_them():
     """Not as a sort leaves them that may put equal values in any order, which differs between processors."""
     values, owners = np.random.default_rng(0).integers(0, 7, 5000), np.repeat(np.arange(1000), 5)
-    expected = set()
+    pairs = Counter()
     for value in range(7):
-        first, *others = np.unique(owners[values == value]).tolist()
-        expected |= {(first, other) for other in others}
-    found = Groups()
-    found.add(values.astype(np.uint64), owners)
-    assert set(zip(*(side.tolist() for side in found._pairs(1000)), strict=True)) == expected
+        having = owners[values == value]
+        pairs.update((having[0], other) for other in having[having != having[0]])
+    group, size = np.arange(1000), np.ones(1000)
+    for first, second in sorted(sorted(pairs), key=pairs.get, reverse=True):
+        a, b = sorted((group[first], group[second]))
+        if a != b and size[a] + size[b] <= 50:
+            group[group == b] = a
+            size[a] += size[b]
+    near = Groups()
+    near.add(values.astype(np.uint64), owners)
+    assert near.found(np.ones(1000, np.int64)).tolist() == group.tolist()
 
 
 def test_of_too_many_runs_a_share_is_compared_that_does_not_depend_on_the_calls():
@@ -187,3 +182,20 @@ def test_of_too_many_runs_a_share_is_compared_that_does_not_depend_on_the_calls(
 def test_bad_arguments(lengths, arguments, message):
     with pytest.raises(GfmError, match=re.escape(message)):
         split(records_of(lengths), **arguments)
+
+
+GOLDEN = {1: {"x.fa": "2b10157b265e2760", "x.csv": "fe4bbc2aa5ef020b"}}
+
+
+def test_the_output_of_this_format_is_what_it_was(tmp_path):
+    """A change here without a bump of FORMAT would poison caches."""
+    dna = random_dna(30_000).replace("ACGTA", "acRta")
+    (tmp_path / "x.fa").write_text(f">a\n{dna}\n" + "".join(f">b{i}\n{random_dna(900, i)}\n" for i in range(20)))
+    rows = [
+        random_text(60, i) + (" schÃ¶n\u00a0 \ufffd\ufffd &amp; “x”\\n" if i % 7 == 0 else "") for i in range(60)
+    ]
+    (tmp_path / "x.csv").write_text("text\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    for name, pinned in GOLDEN[FORMAT].items():
+        parts = split(load(str(tmp_path / name)), seed=3, block=2000, gap=200).parts()
+        content = {part: [(s.record, s.start, s.text) for s in segments] for part, segments in parts.items()}
+        assert digest(content) == pinned, "cleaning or splitting changed: bump FORMAT and pin the new hashes"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gfm_utils.corpora.surrogates import COLDEST, LONGEST
+from gfm_utils.corpora.controls import COLDEST, LONGEST
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import profile
 from gfm_utils.tokens import PARTS, SPECIAL, Condition, prepare

@@ -5,15 +5,19 @@ from itertools import pairwise, permutations, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gfm_utils.corpora import Segment
-from gfm_utils.corpora.shuffles import shuffle_pairs, shuffle_sentences, shuffle_symbols, shuffle_words
-from gfm_utils.corpora.surrogates import MarkovChain, surrogate
+from gfm_utils.corpora.controls import (
+    MarkovChain,
+    shuffle_pairs,
+    shuffle_sentences,
+    shuffle_symbols,
+    shuffle_words,
+    surrogate,
+)
 from gfm_utils.errors import GfmError
-
-LETTERS = st.text("ACGT", min_size=1, max_size=60)
 
 
 def pairs(text):
@@ -32,6 +36,8 @@ def rng():
 def test_pairs_stay_to_the_last_count(text, seed):
     (got,) = shuffle_pairs(one(text), np.random.default_rng(seed))
     assert pairs(got.text) == pairs(text)
+    (symbols,) = shuffle_symbols(one(text), np.random.default_rng(seed))
+    assert Counter(symbols.text) == Counter(text)
     assert (got.text[0], got.text[-1], got.start, got.record) == (text[0], text[-1], 5, "r")
 
 
@@ -47,12 +53,6 @@ def test_every_order_with_the_same_pairs_is_equally_likely():
     assert sum((count - expected) ** 2 / expected for count in drawn.values()) < len(ways) + 5 * len(ways) ** 0.5
 
 
-@given(LETTERS)
-def test_symbols_stay(text):
-    (got,) = shuffle_symbols(one(text), rng())
-    assert Counter(got.text) == Counter(text)
-
-
 def test_words_and_sentences_move_and_white_space_stays():
     text = "One two  three four.\nFive six? Seven\teight 3.14 nine. Ten"
     (words,) = shuffle_words(one(text), rng())
@@ -62,22 +62,6 @@ def test_words_and_sentences_move_and_white_space_stays():
     whole = ("One two  three four.", "Five six?", "Seven\teight 3.14 nine.", "Ten")
     assert all(sentence in sentences.text for sentence in whole)
     assert sentences.text != text and len(sentences.text) == len(text)
-
-
-def entropy(counts):
-    p = np.array(list(counts.values())) / sum(counts.values())
-    return -(p * np.log2(p)).sum()
-
-
-@settings(deadline=None)
-@given(st.text("ACG", min_size=6, max_size=80), st.integers(0, 4))
-def test_rate_is_the_conditional_entropy_of_the_circle(text, order):
-    def block(length):
-        circle = text + text[:length]
-        return entropy(Counter(circle[i : i + length] for i in range(len(text)))) if length else 0.0
-
-    chain = MarkovChain.fit(one(text), order)
-    assert chain.rate == pytest.approx(block(order + 1) - block(order), abs=1e-9)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.4, 2.0])
@@ -106,18 +90,10 @@ def test_sample_follows_the_chain():
     text = "".join(np.random.default_rng(0).choice(list("ACGT"), 5000, p=[0.4, 0.3, 0.2, 0.1]))
     chain = MarkovChain.fit(one(text), 1, 0.5)
     got = chain.sample(200_000, rng())
+    assert set(pairwise(got)) <= set(pairwise(text + text[0]))  # none that was not seen
     again = MarkovChain.fit(one(got), 1)
     assert again.rate == pytest.approx(chain.rate, abs=0.01)
     assert again.stationary == pytest.approx(chain.stationary, abs=0.01)
-
-
-def test_a_chain_gives_only_blocks_that_were_seen():
-    text = "the cat sat on the mat and the rat sat on the cat"
-    chain = MarkovChain.fit(one(text), 3)
-    got = chain.sample(3000, rng())
-    circle = text + text[:3]
-    seen = {circle[i : i + 4] for i in range(len(text))}
-    assert {got[i : i + 4] for i in range(len(got) - 3)} <= seen
 
 
 def test_the_longest_order_works_where_ids_would_overflow():
