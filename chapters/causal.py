@@ -131,10 +131,10 @@ figures.provenance_note(*runs)
 # %% [markdown]
 # ## The same, live and small
 #
-# Text and DNA of this run, as they are and with noise: three members, a third of the steps and a quarter of the windows of its profile.
-# It can show which way the measures move in models that have just begun to learn, on any corpus; for parts of a gap there are too few doses.
+# Text and DNA of this run as they are, and its text with noise: three members each, on half of the windows of its profile.
+# It can show which way the measures move in models that have learned little, on any corpus; for parts of a gap there are too few doses.
 
-# %% mystnb={"figure": {"caption": "This run: two doses of text and of DNA, three members a point, a third of the profile's steps.", "name": "fig-dose-live"}}
+# %% mystnb={"figure": {"caption": "This run: two doses of text, and DNA as it is, three members a point.", "name": "fig-dose-live"}}
 live = analyses.live_doses(chapter.stores, chapter.profile, chapter.runs_dir, seed)
 figures.dose_chart(live)
 

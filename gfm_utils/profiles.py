@@ -192,7 +192,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(  # the default book, on two cores
             name="quick", max_symbols=12_000_000, tokenizer_symbols=2_000_000, members=5, steps=900,
-            test_windows=512, fisher_windows=96, entropy_order=12, code_symbols=2_000_000, **_COMMON,
+            test_windows=256, fisher_windows=64, entropy_order=12, code_symbols=2_000_000, **_COMMON,
         ),
         Profile(  # the recorded run that the verdicts rest on: two cores, an hour or two
             name="long", max_symbols=None, tokenizer_symbols=2_000_000, members=5, steps=16_000,

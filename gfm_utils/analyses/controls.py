@@ -40,8 +40,12 @@ def shuffled_control(ensembles: Sequence[Ensemble], profile: Profile) -> Ensembl
         ensembles: of the run; the first of text is taken, or else the first.
         profile: of the run; with its budget the members are trained, if they are not there.
     """
-    plain = Condition.parse(first_of_text(ensembles).condition)
-    return trained_beside(ensembles, [(plain.transformed("shuffle"), profile)])[0]
+    return trained_beside(ensembles, [shuffled_wanted(ensembles, profile)])[0]
+
+
+def shuffled_wanted(ensembles: Sequence[Ensemble], profile: Profile) -> tuple[Condition, Profile]:
+    """Condition and profile of ``shuffled_control``."""
+    return Condition.parse(first_of_text(ensembles).condition).transformed("shuffle"), profile
 
 
 def no_layers_control(ensembles: Sequence[Ensemble], profile: Profile) -> list[Ensemble]:

@@ -78,7 +78,7 @@ class Counting:
             }  # fmt: skip
 
 
-def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Counting:
+def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42, context: bool = True) -> Counting:
     """Unigram, n-gram and code levels for the tokens that ``predictions`` with the same arguments asks for.
 
     The n-gram models count the training part and see in a test window what the network sees: no hidden token.
@@ -87,6 +87,7 @@ def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Cou
         ensemble: whose tokens.
         profile: its ``test_windows`` and ``test_mask`` say what is hidden.
         seed: of the masks.
+        context: also the levels that know a token's context; False: the unigram level alone, in no time.
     """
     store, mask = ensemble.store, SPECIAL.index("[MASK]")
     (shown, positions, truth), (seen, places, held_out) = (
@@ -96,13 +97,13 @@ def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42) -> Cou
     train = store.counts("train")
     tokens, lengths = store.tokens("train"), np.array([len(one) for one in store.segments("train")])
     levels = {}
-    for side, chains in _CHAINS.items():
+    for side, chains in _CHAINS.items() if context else ():
         model = NgramModel(tokens, lengths, store.vocabulary, chains(chain_length(len(tokens), store.vocabulary)))
         order = model.best_order(seen, places, held_out, mask)
         levels[side] = NgramLevel(order, -np.log2(model.probability(shown, positions, truth, mask, order)))
     windows = shown.copy()
     np.put_along_axis(windows, positions, truth, axis=1)
-    code = window_code(store, windows, positions)
+    code = window_code(store, windows, positions) if context else None
     lengths_of = store.token_lengths[truth]
     return frequency_level(ensemble.condition, f"bits/{store.unit}", train, truth, lengths_of, levels, code)
 

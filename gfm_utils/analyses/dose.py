@@ -8,6 +8,7 @@ import pandas as pd
 
 from gfm_utils import tables
 from gfm_utils.analyses.contextual import contextual_embeddings, layer_names
+from gfm_utils.analyses.controls import CONTROL_MEMBERS
 from gfm_utils.analyses.disagreement import disagreement
 from gfm_utils.analyses.estimates import Estimate, estimate, null_of
 from gfm_utils.analyses.fisher import fisher_information
@@ -40,11 +41,9 @@ TEXT_DOSES = (
 DNA_DOSES = (None, "noise0.3", "shuffle", "markov4t0.33", "markov4t0.33+noise0.3")
 #: Of DNA that is cut into tokens as text is.
 ALIKE_DOSES = (None, "noise0.3", "shuffle")
-#: Doses of the chapter's live run.
-LIVE_DOSES = (None, "noise0.3")
-#: Members of the live run, the shares of the profile's steps and of its windows that it takes, and the tokens
-#: whose code length it measures.
-LIVE_MEMBERS, LIVE_STEPS, LIVE_WINDOWS, LIVE_CODED = 3, 1 / 3, 1 / 4, 200_000
+#: The dose of the chapter's live run, the share of the profile's windows that it takes, and the tokens whose code
+#: length it measures.
+LIVE_DOSE, LIVE_WINDOWS, LIVE_CODED = "noise0.3", 1 / 2, 200_000
 #: Below this context gain (bits per token) nothing is divided by it.
 LEAST_GAIN = 0.02
 #: What of a profile the analyses read.
@@ -78,22 +77,31 @@ def doses(
     return [str(name.transformed(dose)) for kind, name in first.items() for dose in every[kind]]
 
 
-def live_doses(stores: Sequence[TokenStore], profile: Profile, runs_dir: Path, seed: int = 42) -> pd.DataFrame:
-    """``dose_response`` of two doses of the first text and the first DNA, small enough for a chapter.
+def live_conditions(stores: Sequence[TokenStore]) -> list[str]:
+    """The first text as it is and noisy, and the first DNA as it is; without text, the first DNA likewise.
 
     Args:
         stores: of the conditions of a run.
-        profile: of the run; a part of its steps and windows is taken, and ``LIVE_MEMBERS`` members.
+    """
+    with_text = any(store.kind == "text" for store in stores)
+    return doses(stores, (None, LIVE_DOSE), (None,) if with_text else (None, LIVE_DOSE))
+
+
+def live_doses(stores: Sequence[TokenStore], profile: Profile, runs_dir: Path, seed: int = 42) -> pd.DataFrame:
+    """``dose_response`` of ``live_conditions``, small enough for a chapter: the run's own members, and a few more.
+
+    Args:
+        stores: of the conditions of a run.
+        profile: of the run; a part of its windows is taken.
         runs_dir: where ensembles are found or made.
         seed: as of ``dose_response``.
     """
     update = {
         name: max(2, round(LIVE_WINDOWS * getattr(profile, name))) for name in ("test_windows", "fisher_windows")
     }
-    steps = max(1, round(LIVE_STEPS * profile.steps_taken))
-    size = profile.model_copy(update=update).changed(steps=steps)
-    names = doses(stores, LIVE_DOSES, LIVE_DOSES)
-    return dose_response(names, size, runs_dir, seed, LIVE_MEMBERS, LIVE_CODED)
+    members = min(CONTROL_MEMBERS, profile.members)
+    conditions = live_conditions(stores)
+    return dose_response(conditions, profile.model_copy(update=update), runs_dir, seed, members, LIVE_CODED)
 
 
 def dose_response(
@@ -149,8 +157,8 @@ def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
     contextual["x"] = contextual["x"].replace(deepest, LAST)
     found = pd.concat(
         [
-            output_distributions(one, profile, seed), disagreement(one, profile, seed), static_embeddings(one),
-            contextual, fisher_information(one, profile, seed),
+            output_distributions(one, profile, seed, counting=False), disagreement(one, profile, seed),
+            static_embeddings(one), contextual, fisher_information(one, profile, seed),
         ],
         ignore_index=True,
     )  # fmt: skip

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils import tables
-from gfm_utils.analyses.controls import first_of_text, no_layers_wanted, trained_beside
+from gfm_utils.analyses.controls import first_of_text, no_layers_wanted, shuffled_wanted, trained_beside
 from gfm_utils.analyses.counting import frequency_bits
+from gfm_utils.analyses.dose import live_conditions
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import Ensemble
 from gfm_utils.entropy.blocks import block_entropies
@@ -60,8 +61,8 @@ def position_curves(ensembles: Sequence[Ensemble], profile: Profile) -> pd.DataF
     """A few members each of encoders of one size that know the places of tokens in different ways.
 
     They read the same batches, of the first condition whose corpus is text, or else of the first: without
-    context to be learned there would be nothing to see. The members without layers, with which later chapters
-    compare the run's, are trained along with them.
+    context to be learned there would be nothing to see. All members with which later chapters compare the run's
+    are trained along with them: processes take seconds to start.
 
     Args:
         ensembles: of the run.
@@ -74,7 +75,9 @@ def position_curves(ensembles: Sequence[Ensemble], profile: Profile) -> pd.DataF
     chosen = first_of_text(ensembles)
     rows = _levels(chosen)
     wanted = [(Condition.parse(chosen.condition), profile.changed(preset=preset)) for preset in POSITIONS]
-    trained = trained_beside(ensembles, wanted + no_layers_wanted(ensembles, profile))
+    doses = live_conditions([ensemble.store for ensemble in ensembles])
+    later = [*no_layers_wanted(ensembles, profile), shuffled_wanted(ensembles, profile)]
+    trained = trained_beside(ensembles, [*wanted, *later, *[(Condition.parse(dose), profile) for dose in doses]])
     for preset, ensemble in zip(POSITIONS, trained, strict=False):
         rows += loss_rows(ensemble, preset)
     return tables.table(rows)

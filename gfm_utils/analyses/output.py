@@ -78,7 +78,11 @@ def output_moments(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Outp
 
 
 def output_distributions(
-    ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, no_layers: Sequence[Ensemble] = ()
+    ensembles: Sequence[Ensemble],
+    profile: Profile,
+    seed: int = 42,
+    no_layers: Sequence[Ensemble] = (),
+    counting: bool = True,
 ) -> pd.DataFrame:
     """Result table of the output distributions of trained and untrained members, and of a control without layers.
 
@@ -104,16 +108,17 @@ def output_distributions(
         profile: its ``test_windows`` and ``test_mask`` say what is predicted.
         seed: of the masks.
         no_layers: of ``no_layers_control``.
+        counting: also the rows of n-gram models and of the code, whose counts take seconds.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
-        counting = counting_levels(ensemble, profile, seed)
-        rows += counting.rows()
+        levels = counting_levels(ensemble, profile, seed, counting)
+        rows += levels.rows()
         for state, shown, weights in states_of(ensemble, no_layers):
             stream = predictions(shown, weights, profile.test_windows, profile.test_mask, seed)
             moments = output_moments((batch.log_p, batch.targets) for batch in stream)
             base = {"condition": ensemble.condition, "state": state}
-            rows += output_rows(base, shown.seeds, moments, counting)
+            rows += output_rows(base, shown.seeds, moments, levels)
     return tables.table(rows)
 
 

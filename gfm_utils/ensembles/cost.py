@@ -123,7 +123,8 @@ def measure_program(
         if not on_gpu:
             kept, one = _kept_bytes(training, stream)
             windows = max(1, min(windows, CPU_BYTES // kept, int(seconds / 3 / one)))
-        _step_seconds(training, stream, windows, PLAIN_STEPS + 2 if on_gpu else 1, wait)  # what is done once
+        if on_gpu or windows > 1:  # what is done once for steps of one size
+            _step_seconds(training, stream, windows, PLAIN_STEPS + 2 if on_gpu else 1, wait)
         steps, step = 1, _step_seconds(training, stream, windows, 1, wait)
         while step * steps < seconds / 3:
             steps *= 2

@@ -231,7 +231,7 @@ def _live(table: pd.DataFrame) -> list[str]:
     effects = dose_effects(table, x)
     if effects.empty:
         return ["This run, small and live: there are no doses to compare."]
-    kinds = [kind for kind in KINDS if kind in kind_of(table).values()]
+    kinds = [kind for kind in KINDS if kind in set(effects["kind"])]
     return [
         f"This run, small and live ({setting_name(x)}):",
         "",
@@ -250,8 +250,8 @@ def _primary(effects: pd.DataFrame) -> Iterator[str]:
 
 
 def _of_one(effects: pd.DataFrame, kind: str) -> Iterator[str]:
-    """What moves in the one kind of corpus that there is."""
-    yield f"- there is only {kind} here, so there is no verdict on the paper."
+    """What moves in the one kind of corpus that has doses."""
+    yield f"- only {kind} is made less predictable here, so there is no verdict on the paper."
     measures = effects[~effects["metric"].isin(CHECKS)].groupby("metric", sort=False)
     sure = measures["p_holm"].max() <= 1 - LEVEL
     raises, lowers = sure & (measures["value"].min() > 0), sure & (measures["value"].max() < 0)
