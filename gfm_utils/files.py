@@ -45,15 +45,13 @@ def _cache_path() -> Path:
 
 
 @contextmanager
-def _refusals(
-    path: Path, verb: str, mend: str, errors: tuple[type[Exception], ...] = (OSError,)
-) -> Iterator[None]:
+def _refusals(path: Path, verb: str, mend: str) -> Iterator[None]:
     """Tell an error of the system in a sentence, with the error as its cause; one that is told already passes."""
     try:
         yield
     except Refused:
         raise
-    except errors as error:
+    except (OSError, NotImplementedError) as error:  # the latter: no locks there
         raise Refused(f"{path} cannot be {verb} ({_reason(error, path)}): {mend}") from error
 
 
@@ -63,7 +61,7 @@ def _writing(path: Path) -> AbstractContextManager[None]:
     with suppress(Refused):
         if path.absolute().is_relative_to(_cache_path().absolute()):
             mend = "set GFM_CACHE to a folder of your own that you may write to"
-    return _refusals(path, "written", mend, (OSError, NotImplementedError))  # the latter: no locks there
+    return _refusals(path, "written", mend)
 
 
 def reading(path: Path) -> AbstractContextManager[None]:
@@ -198,10 +196,10 @@ def sha256_once(path: Path) -> str:
         Refused: it cannot be read.
     """
     with reading(path):
-        about = Path(path).stat()
-    if time.time_ns() - max(about.st_mtime_ns, about.st_ctime_ns) < _FRESH:
+        status = Path(path).stat()
+    if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < _FRESH:
         return sha256_of(path)
-    state = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return _sha256_of_state(str(Path(path).absolute()), state)
 
 

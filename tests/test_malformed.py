@@ -213,35 +213,20 @@ ADDRESSES: list[tuple[str, str]] = [
     ("hf://datasets/o/n?field=a&field=b", "* gives option 'field' twice; give it one value"),
     ("hf://datasets/o/n?kind=rna", "*: kind 'rna' is neither 'text' nor 'dna'; give one of these"),
 ]
-#: What is asked for, and what the user then reads.
-ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "file": (lambda tmp: corpora.load(str(tmp / "none.fa")), "no file */none.fa; give the path of a file, or *"),
-    "home": (lambda tmp: corpora.load("~no-such-user/x.fa"), "~no-such-user/x.fa: no home folder is known *"),
-    "column": (
-        lambda tmp: corpora.load(f"{written(tmp / 'a.csv', TABLE)}:words"),
-        "*/a.csv has no column 'words'; it has id, body, title: name one as */a.csv:COLUMN",
-    ),
-    "no-table": (
-        lambda tmp: corpora.load(f"{written(tmp / 'a.fa', FASTA)}:words"),
-        "*/a.fa is no table and has no column 'words'; leave out what stands behind the colon",
-    ),
-    "kind": (
-        lambda tmp: corpora.load(f"{written(tmp / 'a.csv', TABLE)}:body?kind=rna"),
-        "*/a.csv:body?kind=rna: kind 'rna' is neither 'text' nor 'dna'; give one of these",
-    ),
-    "kind-of-sequences": (
-        lambda tmp: corpora.load(f"{written(tmp / 'a.fa', FASTA)}?kind=text"),
-        "*/a.fa is FASTA, which holds DNA; leave kind out or give a text file",
-    ),
-    "directory": (lambda tmp: corpora.load(f"{tmp}/"), "directory * holds no corpus: no file has one of the *"),
-    "mixture": (
-        lambda tmp: corpora.load(str(written(tmp / "a.fa", FASTA).parent / written(tmp / "b.csv", TABLE).parent)),
-        "directory * mixes csv (b.csv) and sequences (a.fa); keep files of one kind in it",
-    ),
-    **{
-        f"address-{number}": (lambda tmp, source=source: corpora.load(source, max_symbols=100), sentence)
-        for number, (source, sentence) in enumerate(ADDRESSES)
-    },
+#: Files that are there, what is asked for beside them, and what the user then reads.
+ASKED: list[tuple[dict[str, bytes], str, str]] = [
+    ({}, "TMP/none.fa", "no file */none.fa; give the path of a file, or *"),
+    ({}, "~no-such-user/x.fa", "~no-such-user/x.fa: no home folder is known *"),
+    ({"a.csv": TABLE}, "TMP/a.csv:words", "*/a.csv has no column 'words'; it has id, body, title: name one as *"),
+    ({"a.fa": FASTA}, "TMP/a.fa:words", "*/a.fa is no table and has no column 'words'; leave out what stands *"),
+    ({"a.csv": TABLE}, "TMP/a.csv:body?kind=rna", "*/a.csv:body?kind=rna: kind 'rna' is neither 'text' nor *"),
+    ({"a.fa": FASTA}, "TMP/a.fa?kind=text", "*/a.fa is FASTA, which holds DNA; leave kind out or give a text *"),
+    ({}, "TMP/", "directory * holds no corpus: no file has one of the *"),
+    ({"a.fa": FASTA, "b.csv": TABLE}, "TMP", "directory * mixes csv (b.csv) and sequences (a.fa); keep files *"),
+    *(({}, source, sentence) for source, sentence in ADDRESSES),
+]
+#: Models, and what comparing them says.
+MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
     "pickled": (models(BERT, "pytorch_model.bin"), PICKLED.replace("?", "pytorch_model.bin")),
     "pickled-shard": (
         models(BERT, "pytorch_model-00001-of-00001.bin", pytorch_model__bin__index__json=b"{}"),
@@ -254,6 +239,7 @@ ASKED: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+CACHE = "set GFM_CACHE to a folder of your own that you may write to"
 #: Folders that can be none, for root too, and why.
 NO_FOLDERS = {
     "/dev/null": "/dev/null is no folder",
@@ -261,25 +247,20 @@ NO_FOLDERS = {
     "/proc/none/deep": "No such file or directory: /proc/none",
     "TMP/ok.fa": "*/ok.fa is no folder",
 }
-CACHE = "set GFM_CACHE to a folder of your own that you may write to"
-#: Commands that need the cache, and a cache that can be none.
-NEED_CACHE = {
-    "corpora": "/dev/null", "fetch https://h/x.fa": "TMP/ok.fa", "entropy TMP/ok.fa": "/proc/none/deep",
-    "train TMP/ok.fa@kmer2 --profile smoke --runs TMP/runs": "TMP/ok.fa",
-    "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs TMP/runs": "TMP/ok.fa",
-}  # fmt: skip
-#: Commands that write a folder, NONE.
-NEED_FOLDER = [
-    "entropy TMP/ok.fa --tokenizer kmer2 --runs NONE", "calibrate --quick --out NONE",
-    "train TMP/ok.fa@kmer2 --profile smoke --runs NONE", "analyse TMP/model --corpus TMP/ok.fa --out NONE",
-    "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out NONE",
-    "run TMP/ok.fa --profile smoke --root ROOT --out NONE",
+TRAIN = "train TMP/ok.fa@kmer2 --profile smoke"
+BUILD = "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT"
+#: Commands, and the cache that they need or the folder NONE that they write, which can be none.
+NEEDED = [
+    ("corpora", "/dev/null"), ("fetch https://h/x.fa", "TMP/ok.fa"), ("entropy TMP/ok.fa", "/proc/none/deep"),
+    (f"{TRAIN} --runs TMP/runs", "TMP/ok.fa"), (f"{BUILD} --out TMP/out --runs TMP/runs", "TMP/ok.fa"),
+    ("entropy TMP/ok.fa --tokenizer kmer2 --runs NONE", "/dev/null/deep"),
+    ("calibrate --quick --out NONE", "/proc/none/deep"), (f"{TRAIN} --runs NONE", "/dev/null/deep"),
+    ("analyse TMP/model --corpus TMP/ok.fa --out NONE", "/proc/none/deep"),
+    (f"{BUILD} --out NONE", "/dev/null/deep"),
+    ("run TMP/ok.fa --profile smoke --root ROOT --out NONE", "/proc/none/deep"),
 ]  # fmt: skip
 #: Commands that read TMP/ok.fa.
-READ = [
-    "entropy TMP/ok.fa", "train TMP/ok.fa@kmer2 --profile smoke --runs TMP/runs",
-    "build --condition TMP/ok.fa@kmer2 --profile smoke --root ROOT --out TMP/out --runs TMP/runs",
-]  # fmt: skip
+READ = ["entropy TMP/ok.fa", f"{TRAIN} --runs TMP/runs", f"{BUILD} --out TMP/out --runs TMP/runs"]
 
 
 def written(path: Path, content: bytes) -> Path:
@@ -288,8 +269,8 @@ def written(path: Path, content: bytes) -> Path:
     return path
 
 
-def says(error: BaseException, sentence: str) -> bool:
-    """Whether an error is that one sentence."""
+def says(error: BaseException | str, sentence: str) -> bool:
+    """Whether an error, or what a command says of it, is that one sentence."""
     pattern = re.escape(sentence).replace(r"\*", ".*")
     return re.fullmatch(pattern, str(error)) is not None
 
@@ -320,17 +301,26 @@ def test_entries_of_the_registry(
     assert says(caught.value, sentence), str(caught.value)
 
 
-@pytest.mark.parametrize("case", ASKED)
-def test_what_is_asked_for(case: str, tmp_path: Path) -> None:
-    ask, sentence = ASKED[case]
+@pytest.mark.parametrize(("files", "source", "sentence"), ASKED, ids=[source for _, source, _ in ASKED])
+def test_what_is_asked_for(files: dict[str, bytes], source: str, sentence: str, tmp_path: Path) -> None:
+    for name, content in files.items():
+        written(tmp_path / name, content)
     with pytest.raises(GfmError) as caught:
-        ask(tmp_path)
+        corpora.load(source.replace("TMP", str(tmp_path)), max_symbols=100)
+    assert says(caught.value, sentence), str(caught.value)
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_models(case: str, tmp_path: Path) -> None:
+    compare, sentence = MODELS[case]
+    with pytest.raises(GfmError) as caught:
+        compare(tmp_path)
     assert says(caught.value, sentence), str(caught.value)
     assert not list(tmp_path.rglob("was-run"))  # no code of a checkpoint
 
 
 @pytest.fixture
-def told(
+def complaint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[str], str]:
     """What a command that fails says, in one sentence, with a good corpus at ``TMP/ok.fa``."""
@@ -363,32 +353,26 @@ def refuse(monkeypatch: pytest.MonkeyPatch, name: str, real: Callable[..., Any],
     monkeypatch.setattr(name, refused)
 
 
-@pytest.mark.parametrize(("command", "cache"), NEED_CACHE.items())
-def test_a_cache_that_can_be_none(
-    command: str, cache: str, told: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("command", "none"), NEEDED)
+def test_a_folder_that_can_be_none(
+    command: str, none: str, complaint: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GFM_CACHE", cache.replace("TMP", str(tmp_path)))
-    sentence = f"{cache.replace('TMP', '*')} cannot be written ({NO_FOLDERS[cache]}): {CACHE}"
-    assert says(GfmError(found := told(command)), sentence), found
-
-
-@pytest.mark.parametrize(("number", "command"), list(enumerate(NEED_FOLDER)))
-def test_a_folder_that_cannot_be_written(number: int, command: str, told: Callable[..., str]) -> None:
-    none = ("/dev/null/deep", "/proc/none/deep")[number % 2]
-    sentence = (
-        f"{none}* cannot be written ({NO_FOLDERS[none]}): give a folder that you may write to, or make room*"
-    )
-    assert says(GfmError(found := told(command, none)), sentence), found
+    mend = "give a folder that you may write to, or make room*"
+    if "NONE" not in command:
+        monkeypatch.setenv("GFM_CACHE", none.replace("TMP", str(tmp_path)))
+        mend = CACHE
+    sentence = f"{none.replace('TMP', '*')}* cannot be written ({NO_FOLDERS[none]}): {mend}"
+    assert says(line := complaint(command, none), sentence), line
 
 
 @pytest.mark.parametrize("command", READ)
 def test_a_corpus_that_may_not_be_read(
-    command: str, told: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    command: str, complaint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also by root, whom no permission binds."""
     refuse(monkeypatch, "builtins.open", open, "ok.fa")
     sentence = "*/ok.fa cannot be read (Permission denied): make it readable for you, or give a copy that is"
-    assert says(GfmError(found := told(command)), sentence), found
+    assert says(line := complaint(command), sentence), line
 
 
 def test_a_folder_in_a_corpus_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,16 +388,18 @@ def test_a_folder_in_a_corpus_that_may_not_be_read(tmp_path: Path, monkeypatch: 
     )
 
 
-def test_no_home(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_home(complaint: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     """As of a user whom the system does not know, without HOME."""
     for name in ("GFM_CACHE", "HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
-    found = told("fetch news")
-    assert found.startswith("no home folder is known") and found.endswith("set HOME or GFM_CACHE"), found
+    line = complaint("fetch news")
+    assert line.startswith("no home folder is known") and line.endswith("set HOME or GFM_CACHE"), line
 
 
-def test_a_lock_of_another_user(told: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_of_another_user(
+    complaint: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What that user has fetched is read all the same."""
     cache, entry = tmp_path / "cache", {**ENTRY, "sha256": hashlib.sha256(FASTA).hexdigest()}
     monkeypatch.setenv("GFM_CACHE", str(cache))
@@ -425,20 +411,20 @@ def test_a_lock_of_another_user(told: Callable[..., str], tmp_path: Path, monkey
 
     monkeypatch.setattr("filelock.FileLock.acquire", refused)
     sentence = f"{cache}/corpora/one/a.fa cannot be written (Permission denied: *.lock): {CACHE}"
-    assert says(GfmError(found := told("fetch one")), sentence), found
+    assert says(line := complaint("fetch one"), sentence), line
     written(cache / "corpora/one/a.fa", FASTA)
     assert corpora.fetch("one") == cache / "corpora/one/a.fa"
     written(cache / "corpora/one/a.fa", FASTA + b"A")
-    assert says(GfmError(found := told("fetch one")), sentence), found
+    assert says(line := complaint("fetch one"), sentence), line
 
 
-def test_what_the_system_refuses_elsewhere(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_system_refuses_elsewhere(complaint: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/some/file")
 
     monkeypatch.setattr("gfm_utils.corpora.status", full)
     sentence = "the system refused ([Errno *] No space left on device: '/some/file'); mend that and run the same *"
-    assert says(GfmError(found := told("corpora")), sentence), found
+    assert says(line := complaint("corpora"), sentence), line
 
 
 def test_the_pickle_would_run(tmp_path: Path) -> None:

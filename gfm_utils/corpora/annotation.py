@@ -1,15 +1,4 @@
-"""What each base of a genome is: coding, intron, repeat and so on, one class a base.
-
-**Classes**, in their order of precedence: where several fit a base, the first one is its class.
-
-1. ``repeat``: soft-masked in the FASTA (where the mask is asked for).
-2. ``coding``: in a CDS of any transcript.
-3. ``utr``: in an exon of a protein-coding transcript, or marked as untranslated region, and not coding.
-4. ``noncoding_rna``: in an exon of any other transcript.
-5. ``other``: in a pseudogene, or in a gene of which no transcript is given.
-6. ``intron``: inside a transcript, in none of its exons (in no exon of any other transcript either).
-7. ``intergenic``: none of these, in a record that the annotation covers.
-8. ``unannotated``: none of these, in a record that it does not cover.
+"""What each base of a genome is: coding, intron, repeat and so on, one class a base, from a GFF3 file.
 
 Libraries looked at: gffutils builds an SQLite database, bcbio-gff needs Biopython objects, gffpandas and
 bioframe read the nine columns with pandas but name no line when one of them is bad, and leave the attributes
@@ -35,24 +24,24 @@ from gfm_utils.errors import GfmError
 
 
 class Feature(StrEnum):
-    """Class of a base, in the order of precedence; the value is its name in tables."""
+    """Class of a base; the value is its name in tables. Where several fit a base, the first one is its class."""
 
     REPEAT = "repeat"
-    """Soft-masked."""
+    """Soft-masked in the FASTA (where the mask is asked for)."""
     CODING = "coding"
-    """In a CDS."""
+    """In a CDS of any transcript."""
     UTR = "utr"
-    """Untranslated part of a protein-coding transcript's exon."""
+    """In an exon of a protein-coding transcript, or marked as untranslated region, and not coding."""
     NONCODING_RNA = "noncoding_rna"
-    """In an exon of an RNA that codes for no protein."""
+    """In an exon of any other transcript."""
     OTHER = "other"
-    """In a pseudogene, or in a gene without transcripts."""
+    """In a pseudogene, or in a gene of which no transcript is given."""
     INTRON = "intron"
-    """Between the exons of a transcript."""
+    """Inside a transcript, in none of its exons (in no exon of any other transcript either)."""
     INTERGENIC = "intergenic"
-    """Outside of all genes."""
+    """None of these, in a record that the annotation covers."""
     UNANNOTATED = "unannotated"
-    """In a record without annotation."""
+    """None of these, in a record that it does not cover."""
 
 
 #: Number of each class in arrays of classes: its place in the order of precedence.
@@ -73,7 +62,7 @@ class Annotation:
         source: the file.
         intervals: columns ``seqid``, ``begin``, ``end`` (from 0, end exclusive), ``feature`` (a `Feature` from
             ``coding`` to ``intron``). Intervals overlap; the precedence of the classes decides.
-        aliases: other names of sequences, such as the chromosome's number, to their ``seqid``.
+        aliases: each ``seqid``, and other names of sequences, such as the chromosome's number, to the ``seqid``.
     """
 
     source: str
@@ -86,14 +75,10 @@ class Annotation:
         Tried in turn: the same name; a name given by the annotation (``Name`` of a ``region`` or
         ``chromosome``); and both without ``chr`` in front and a version (``.9``) behind, if just one fits.
         """
-        known = set(self.intervals["seqid"]) | set(self.aliases.values())
         for name in (record, re.sub(r"#\d+$", "", record)):
-            if name in known:
-                return name
             if name in self.aliases:
                 return self.aliases[name]
-        alike = {seqid for seqid in known if _plain(seqid) == _plain(record)}
-        alike |= {seqid for name, seqid in self.aliases.items() if _plain(name) == _plain(record)}
+        alike = {seqid for name, seqid in self.aliases.items() if _plain(name) == _plain(record)}
         return alike.pop() if len(alike) == 1 else None
 
 
@@ -241,14 +226,9 @@ def _classes_of_records(segments: Sequence[Segment], features: Annotation) -> di
 _ATTRIBUTE = re.compile(r"(?:^|; ?)(ID|Parent|Name)=([^;]+)")
 _GTF = re.compile(r'\w+ "')
 
-COLUMNS = ("seqid", "type", "begin", "end", "id", "parents", "name")
-
 
 def read_gff(path: Path) -> pd.DataFrame:
     """The features of a GFF3 file, plain or compressed.
-
-    Args:
-        path: the file.
 
     Returns:
         One row a line: ``seqid``, ``type``, ``begin`` and ``end`` (from 0, end exclusive), ``id`` (or ""),
@@ -257,7 +237,6 @@ def read_gff(path: Path) -> pd.DataFrame:
     Raises:
         GfmError: no such file, not GFF3 (says in which line), or no feature in it.
     """
-    path = Path(path)
     if not path.is_file():
         raise GfmError(f"no annotation file {path}; give the path of a GFF3 file")
     rows = []
@@ -271,8 +250,8 @@ def read_gff(path: Path) -> pd.DataFrame:
             raise GfmError(f"{path} is not GFF3 at line {number}: {row}; give a GFF3 file")
         rows.append(row)
     if not rows:
-        raise GfmError(f"{path} holds no GFF3 features")
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+        raise GfmError(f"{path} holds no GFF3 features; give a GFF3 file")
+    table = pd.DataFrame(rows, columns=["seqid", "type", "begin", "end", "id", "parents", "name"])
     for column in ("seqid", "name"):
         table[column] = table[column].map({value: unquote(value) for value in table[column].unique()})
     return table
@@ -288,9 +267,8 @@ def _row(line: str) -> tuple[Any, ...] | str:
     begin, end = int(parts[3]) - 1, int(parts[4])
     if not 0 <= begin < end:
         return f"start {parts[3]} and end {parts[4]} must be at least 1 and in this order"
-    fields = parts[8]
-    if _GTF.match(fields):
+    if _GTF.match(parts[8]):
         return 'its attributes are those of GTF (key "value"), not of GFF3 (key=value)'
-    values = dict(_ATTRIBUTE.findall(fields))
-    parents = tuple(values["Parent"].split(",")) if "Parent" in values else ()
-    return parts[0], parts[2], begin, end, values.get("ID", ""), parents, values.get("Name", "")
+    values = {"ID": "", "Name": "", "Parent": ""} | dict(_ATTRIBUTE.findall(parts[8]))
+    parents = tuple(filter(None, values["Parent"].split(",")))
+    return parts[0], parts[2], begin, end, values["ID"], parents, values["Name"]

@@ -142,7 +142,7 @@ def _rows(path: Path, mark: str, encoding: str, quotes: bool) -> Iterator[list[s
             try:
                 row = next(reader, None)
             except csv.Error as error:
-                reason = next((told for sign, told in _QUOTES.items() if sign in str(error)), str(error))
+                reason = next((words for sign, words in _QUOTES.items() if sign in str(error)), str(error))
                 raise GfmError(
                     f"{path} cannot be read as a table: in the row that begins at line {line} {reason}; mend it"
                 ) from None

@@ -84,21 +84,21 @@ class Groups:
 
     def add(self, values: npt.NDArray[np.uint64], owners: npt.NDArray[np.int64]) -> None:
         """Add hashes of runs, and the numbers of their records."""
-        self._held.append((values, owners.astype(np.int32)))
-        self._count += len(values)
-        self._keep_few(self._held[-1:])
+        self._held.append(self._few(values, owners.astype(np.int32)))
+        self._count += len(self._held[-1][0])
         while self._count > self._most:
             self._halvings += 1
-            self._keep_few(self._held)
+            self._held = [self._few(*runs) for runs in self._held]
+            self._count = sum(len(values) for values, _ in self._held)
 
-    def _keep_few(self, some: list[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]]) -> None:
-        bound = np.uint64((1 << 64 - self._halvings) - 1)
-        for i, (values, owners) in enumerate(some, start=len(self._held) - len(some)):
-            few = values <= bound
-            self._count -= len(values) - int(few.sum())
-            self._held[i] = values[few], owners[few]
+    def _few(
+        self, values: npt.NDArray[np.uint64], owners: npt.NDArray[np.int32]
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
+        """Those of some hashes that are compared, and the numbers of their records."""
+        below = values <= np.uint64((1 << 64 - self._halvings) - 1)
+        return values[below], owners[below]
 
-    def found(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def joined(self, sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The number of the group of each record, which is that of its first record.
 
         Args:

@@ -81,7 +81,7 @@ def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[
     segments: list[Segment] = []
     contents: set[str] = set()
     names: Counter[str] = Counter()
-    stats = Counter(records=0, symbols=0, repaired_records=0, dropped_empty=0, dropped_duplicate=0)
+    stats = dict.fromkeys(("records", "symbols", "repaired_records", "dropped_empty", "dropped_duplicate"), 0)
     total, limit = DnaCounts(), sys.maxsize if max_symbols is None else max_symbols
     for file in read.parts:
         counts = DnaCounts()
@@ -112,16 +112,8 @@ def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[
         total.add(counts)
         if stats["symbols"] >= limit:
             break
-    return segments, _stats(read, stats, len(segments), total)
-
-
-def _stats(read: Plan, stats: Mapping[str, int], segments: int, total: DnaCounts) -> dict[str, Any]:
-    symbols = stats["symbols"]
-    of_kind: dict[str, Any] = {"repaired_records": stats["repaired_records"]}
+    counts_of_kind: dict[str, Any] = {"repaired_records": stats.pop("repaired_records")}
     if read.kind == "dna":
-        share = total.soft_masked / symbols if symbols else 0.0
-        of_kind = {"cut_symbols": total.cut, "soft_masked_share": share}
-    return {
-        "records": stats["records"], "segments": segments, "symbols": symbols, **of_kind,
-        "dropped_empty": stats["dropped_empty"], "dropped_duplicate": stats["dropped_duplicate"],
-    }  # fmt: skip
+        share = total.soft_masked / stats["symbols"] if stats["symbols"] else 0.0
+        counts_of_kind = {"cut_symbols": total.cut, "soft_masked_share": share}
+    return segments, stats | {"segments": len(segments)} | counts_of_kind

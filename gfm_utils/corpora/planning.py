@@ -83,9 +83,9 @@ class Plan:
             part = self.streamed(max_symbols)
             options |= {"stream": self.stream.model_dump(), "revision": part.revision, "sha256": part.sha256}
         elif self.folder is not None:
-            options["files"] = {str(path.relative_to(self.folder)): sha256_once(path) for path in self.paths}
+            options["files"] = {str(path.relative_to(self.folder)): sha256_once(path) for path, _ in self.files}
         else:
-            options["sha256"] = sha256_once(self.paths[0])
+            options["sha256"] = sha256_once(self.files[0][0])
         return digest(options, length=64)
 
     def streamed(self, max_symbols: int | None) -> hub.Part:
@@ -127,17 +127,13 @@ class Plan:
             yield from read
 
     @property
-    def paths(self) -> list[Path]:
-        """The files alone."""
-        return [path for path, _ in self.files]
-
-    @property
     def symbols(self) -> int | None:
         """About how many symbols the source holds, from the sizes of its files; None for a stream."""
         if self.stream is not None:
             return None
         return sum(
-            path.stat().st_size * (_EXPANSION if path.suffix.lower() in COMPRESSED else 1) for path in self.paths
+            path.stat().st_size * (_EXPANSION if path.suffix.lower() in COMPRESSED else 1)
+            for path, _ in self.files
         )
 
     def limit(self, max_symbols: int | None) -> int | None:
@@ -265,7 +261,13 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
         GfmError: there are none, one cannot be read, or the directory mixes sequences with text, or several
             formats of text.
     """
-    below = sorted(path.relative_to(folder) for path in _walked(folder))
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    with reading(folder):  # a directory that may not be read is told, and not passed over
+        places = [Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names]
+    below = sorted(path.relative_to(folder) for path in places if path.is_file())
     below = [path for path in below if not any(part.startswith(".") for part in path.parts)]
     files = tuple((folder / path, format_of(path)) for path in below if _suffixed(path) and known_format(path))
     if not files:
@@ -276,17 +278,6 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
         mixed = " and ".join(f"{kind} ({path.relative_to(folder)})" for kind, path in sorted(kinds.items()))
         raise GfmError(f"directory {folder} mixes {mixed}; keep files of one kind in it")
     return files
-
-
-def _walked(folder: Path) -> Iterator[Path]:
-    """All files in a directory and below it; a directory that may not be read is told, and not passed over."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    with reading(folder):
-        for place, _, names in os.walk(folder, onerror=refuse):
-            yield from (path for path in (Path(place, name) for name in names) if path.is_file())
 
 
 def _suffixed(path: Path) -> bool:

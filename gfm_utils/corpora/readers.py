@@ -1,6 +1,7 @@
 """Readers: a file of any supported format -> the names and contents of its records."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path, PurePath
 
 from gfm_utils.corpora.columns import values
@@ -104,11 +105,9 @@ def joined(stretches: Stretches) -> Iterator[tuple[str, str]]:
     """Name and content of each record."""
     name: str | None = None
     parts: list[str] = []
-    for begun, text in stretches:
+    for begun, text in chain(stretches, [("", "")]):  # the end of the last record
         if begun is not None:
             if name is not None:
                 yield name, "".join(parts)
             name, parts = begun, []
         parts.append(text)
-    if name is not None:
-        yield name, "".join(parts)

@@ -156,7 +156,7 @@ def assigned(pieces: Pieces, groups: Groups, seed: int, share: float = 1.0) -> n
         seed: of the random order.
         share: of each part, how much is taken.
     """
-    near = groups.found(np.where(pieces.whole, pieces.symbols, 0))
+    near = groups.joined(np.where(pieces.whole, pieces.symbols, 0))
     keys = np.where(pieces.whole, near, -1 - np.arange(len(near)))
     group = np.unique(keys, return_inverse=True)[1]
     symbols = np.bincount(group, weights=pieces.symbols)

@@ -16,6 +16,7 @@ A piece takes 50 bytes until all are assigned, and a run 12 (see there).
 from array import array
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,11 @@ from gfm_utils.corpora.readers import Stretches
 from gfm_utils.corpora.segments import Kind, Segment
 from gfm_utils.corpora.sequences import check_nucleotides
 from gfm_utils.corpora.splitting import SHORTEST, Pieces, assigned, drawn_back
+
+#: Version of what streaming gives; part of the key of what is made of it.
+STREAMED = 2
+#: Symbols a block, and symbols dropped between blocks of different parts.
+BLOCK, GAP = 100_000, 1_000
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ def blocks(plan: Plan, size: int, max_symbols: int | None = None) -> Iterator[Bl
 
 def _cut(source: str, stretches: Stretches, size: int, words: bool) -> Iterator[Block]:
     number, name, start, held = -1, "", 0, ""
-    for begun, text in stretches:
+    for begun, text in chain(stretches, [("", "")]):  # the end of the last record
         if begun is not None:
             if held:
                 yield Block(source, number, name, start, held, whole=start == 0)
@@ -92,8 +98,6 @@ def _cut(source: str, stretches: Stretches, size: int, words: bool) -> Iterator[
             yield Block(source, number, name, start + begin, held[begin:end], whole=False)
             begin = end
         start, held = start + begin, held[begin:]
-    if held:
-        yield Block(source, number, name, start, held, whole=start == 0)
 
 
 def _word_end(text: str, begin: int, size: int) -> int:
@@ -103,12 +107,6 @@ def _word_end(text: str, begin: int, size: int) -> int:
         if place >= 0:
             return place + 1
     return begin + size
-
-
-#: Version of what streaming gives; part of the key of what is made of it.
-STREAMED = 2
-#: Symbols a block, and symbols dropped between blocks of different parts.
-BLOCK, GAP = 100_000, 1_000
 
 
 class Cleaned(NamedTuple):

@@ -106,7 +106,7 @@ def wheelhouse(tmp_path, monkeypatch):
     return folder
 
 
-class Faulty:
+class Faulty(ThreadingHTTPServer):
     """A server of one file at every path without ``gone``, and what it does wrong.
 
     Attributes:
@@ -115,56 +115,49 @@ class Faulty:
         stalls: likewise, after how many bytes it falls silent.
         pause: seconds after every 500 bytes.
         encoding: the Content-Encoding that it says; None: none.
-        asked: the Range header of each request.
         paths: the path of each request.
     """
 
     def __init__(self):
-        self.data, self.cuts, self.stalls, self.pause = DATA, [], [], 0.0
-        self.asked, self.paths, self.encoding, self.over = [], [], None, threading.Event()
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.data, self.cuts, self.stalls, self.pause, self.encoding = DATA, [], [], 0.0, None
+        self.paths, self.over = [], threading.Event()
 
-    def answer(self, request):
-        wanted = request.headers.get("Range")
-        self.asked.append(wanted)
-        self.paths.append(request.path)
-        if "gone" in request.path:
-            request.send_error(404)
-            return
-        body = self.data[int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0 :]
-        request.send_response(206 if wanted else 200)
-        request.send_header("Content-Length", str(len(body)))
-        if self.encoding:
-            request.send_header("Content-Encoding", self.encoding)
-        request.end_headers()
-        cut = self.cuts.pop(0) if self.cuts else len(body)
-        stall = self.stalls.pop(0) if self.stalls else len(body)
-        for at in range(0, min(cut, stall, len(body)), 500):
-            request.wfile.write(body[at : min(at + 500, cut, stall)])
-            time.sleep(self.pause)
-        if stall < len(body):
-            self.over.wait(20)
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):  # the name is http.server's
+        self.server.paths.append(self.path)
+        if "gone" in self.path:
+            return self.send_error(404)
+        data = self.server.data
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        if self.server.encoding:
+            self.send_header("Content-Encoding", self.server.encoding)
+        self.end_headers()
+        cut, stall = (ends.pop(0) if ends else len(data) for ends in (self.server.cuts, self.server.stalls))
+        end = min(cut, stall)
+        for begin in range(0, end, 500):
+            self.wfile.write(data[begin : min(begin + 500, end)])
+            time.sleep(self.server.pause)
+        if stall < len(data):
+            self.server.over.wait(20)
+
+    def log_message(self, *_):
+        pass
 
 
 @pytest.fixture
 def faulty(monkeypatch):
     server = Faulty()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):  # the name is http.server's
-            server.answer(self)
-
-        def log_message(self, *_):
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    server.url = f"http://127.0.0.1:{httpd.server_port}"
     monkeypatch.setattr(fetching, "PAUSE", 0.01)
     monkeypatch.setattr(fetching, "TIMEOUT", (2.0, 0.5))
     monkeypatch.setattr(fetching, "_CHUNK", 100)
     yield server
     server.over.set()
-    httpd.shutdown()
+    server.shutdown()
     thread.join()
-    httpd.server_close()
+    server.server_close()

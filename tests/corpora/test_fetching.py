@@ -97,7 +97,7 @@ def test_what_breaks_off_or_stalls_is_tried_again_a_few_times(source, cache, fau
     setattr(source, fault, [1000, 2000])
     source.pause = 0.05 if fault == "cuts" else 0  # slower than the timeout over all, never between two pieces
     assert fetch("one", progress=False).read_bytes() == DATA
-    assert len(source.asked) == 3 and files_in(cache) == ["chr1.fa"]
+    assert len(source.paths) == 3 and files_in(cache) == ["chr1.fa"]
     fetch("one").write_bytes(b"damaged")  # is known, and fetched again
     source.cuts = [2500] * fetching.TRIES
     with pytest.raises(GfmError, match=r"/chr1.fa: the connection broke off\); check the network"):

@@ -71,6 +71,7 @@ def test_a_stream_stops_and_is_kept(served, monkeypatch):
 
 def test_a_longer_part_is_streamed_anew_and_a_shorter_one_needs_no_network(served):
     short = load(SOURCE, max_symbols=1000)
+    assert plan(SOURCE).streamed(1000).records == 10
     assert texts(load(SOURCE, max_symbols=3000)) == wanted(30) and len(served.opened) == 2
     hub._part.cache_clear()
     again = load(SOURCE, max_symbols=1000)

@@ -7,8 +7,8 @@ from .conftest import random_dna, random_text
 
 
 def parts(*groups):
-    made = [[Segment(f"{g}.{i}", 0, text) for i, text in enumerate(group)] for g, group in enumerate(groups)]
-    return Split(*made, seed=0)
+    segments = [[Segment(f"{g}.{i}", 0, text) for i, text in enumerate(group)] for g, group in enumerate(groups)]
+    return Split(*segments, seed=0)
 
 
 def opposite(text):

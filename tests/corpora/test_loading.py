@@ -1,7 +1,7 @@
-import pandas as pd
 import pytest
 
 from gfm_utils.corpora import load, loading, split
+from gfm_utils.corpora.kept_records import kept_stats
 from gfm_utils.errors import GfmError
 
 FASTA = ">a first\nACGTNNAC\nGG\n>b\nacgu\n>a\nTTT\n>c\nNNN\n>d\nTTT\n"
@@ -25,11 +25,11 @@ def test_fasta(put):
 def test_many_copies_are_told_once_and_a_corpus_too_small_says_why(put, capsys):
     read = "@r\nACGTTGCA\n+\nIIIIIIII\n"
     path = put("copies.fastq", "@other\nGG\n+\nII\n@none\n\n+\n\n" + 60 * read)
-    told = "59 of 62 records are copies of an earlier one and were dropped"
+    note = "59 of 62 records are copies of an earlier one and were dropped"
     for _ in range(2):
         corpus = load(path, progress=True)
-    assert capsys.readouterr().err.count(f"{path}: {told}") == 1
-    with pytest.raises(GfmError, match=rf"has 10 bases \({told}\); at least 5000 are needed"):
+    assert capsys.readouterr().err.count(f"{path}: {note}") == 1
+    with pytest.raises(GfmError, match=rf"has 10 bases \({note}\); at least 5000 are needed"):
         split(corpus)
     few = "".join(f">r{i}\nACGT{'A' * i}\n" for i in range(200))
     load(put("few.fa", few + ">again\nACGT\n"), progress=True)
@@ -50,23 +50,17 @@ def test_tables(put):
     assert [s.text for s in load(f"{path}:id").segments] == ["0", "1", "2", "3"]
 
 
-def test_parquet_of_sequences(tmp_path):
-    path = tmp_path / "x.parquet"
-    pd.DataFrame({"sequence": ["ACGTNA", None, "ac gt"]}).to_parquet(path)
-    corpus = load(f"{path}?kind=dna")
-    assert texts(corpus) == [("row-1", 0, "ACGT"), ("row-1", 5, "A"), ("row-3", 0, "ACGT")]
-
-
 def dump(*pages):
     return '<mediawiki xmlns="http://x/">' + "".join(PAGE.format(**page) for page in pages) + "</mediawiki>"
 
 
-def test_mediawiki_dump(put, monkeypatch):
+def test_mediawiki_dump(put, cache, monkeypatch):
     article = {"title": "A", "ns": 0, "extra": "", "text": "'''A''' is &lt;b&gt;here&lt;/b&gt; [[x|now]]{{t}}."}
     path = put("x.xml", dump(article, article | {"ns": 1}, article | {"extra": "<redirect/>"}))
     monkeypatch.setattr(loading, "SLOW", -1)
     corpus = load(path)
     assert texts(corpus) == [("A", 0, "A is here now.")]
+    assert kept_stats(cache / "segments" / f"{corpus.checksum}.parquet") == corpus.stats
     monkeypatch.setattr(loading, "clean_text", lambda *_: pytest.fail("cleaned twice"))
     assert load(path) == corpus
 

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gfm_utils.corpora import Segment, base_classes, load, plan, read_annotation, sequences
+from gfm_utils.corpora import Segment, base_classes, load, read_annotation, sequences
 from gfm_utils.corpora.cleaning import DnaCounts, clean_dna, clean_text, looks_like_dna
 from gfm_utils.corpora.opening import zstd
+from gfm_utils.corpora.planning import plan
 from gfm_utils.corpora.streaming import blocks
 from gfm_utils.tokens import prepare, store
 
@@ -35,8 +36,8 @@ def segments(source):
     joined = []
     for name, text in records.items():
         cleaned = [Segment(name, 0, clean_text(text)[0])]
-        found = clean_dna(name, text, DnaCounts()) if read.kind == "dna" else cleaned
-        joined += [(s.record, s.start, s.text) for s in found if s.text]
+        kept = clean_dna(name, text, DnaCounts()) if read.kind == "dna" else cleaned
+        joined += [(s.record, s.start, s.text) for s in kept if s.text]
     assert joined == whole
     return whole
 
@@ -162,59 +163,6 @@ def test_compressed_files(put, name, ending, pack):
 
 
 @pytest.mark.parametrize(
-    ("name", "rows"),
-    [
-        ("x.csv", "text,label\none two,a,\nthree four,b,\n"),
-        ("x.csv", "text,label,\none two,a,\nthree four,b,,,\n"),
-        ("x.csv", "text;label\none two;a\nthree four;b\n"),
-        ("x.csv", "label;text\r\na;one two\r\nb;three four\r\n"),
-        ("x.csv", "text|label\none two|a\nthree four|b\n"),
-        ("x.csv", "label\ttext\na\tone two\nb\tthree four\n"),
-        ("x.tsv", "label,text\na,one two\nb,three four\n"),
-        ("x.csv", 'label , text\na,"one two"\n\n  \nb,three four\n'),
-        ("x.csv", "\ufeff\n\nlabel,text\ra,one two\rb,three four\r"),
-        ("x.csv", "words\none two\nthree four\n"),
-        ("x.tsv", 'label\ttext\n1\t"one two"\n2\t"three four"\n'),
-    ],
-)
-def test_tables_as_programs_write_them(put, name, rows):
-    assert segments(put(name, rows)) == [("row-1", 0, "one two"), ("row-2", 0, "three four")]
-
-
-def test_quotes_between_tabs(put):
-    """They enclose fields where the file can be read so, and are letters where it cannot."""
-    enclosed = 'id\ttext\n1\t"one\n""two"" \tthree"\n2\tfour\n'
-    assert segments(put("a.tsv", enclosed)) == [("row-1", 0, 'one\n"two" three'), ("row-2", 0, "four")]
-    literal = 'id\ttext\n1\t"one two\n2\tthree" four\n3\t"five" six\n4\t"seven\n'
-    assert [text for *_, text in segments(put("b.tsv", literal))] == [
-        '"one two', 'three" four', '"five" six', '"seven',
-    ]  # fmt: skip
-
-
-def test_a_field_of_any_length(put):
-    long = random_text(50_000)
-    assert load(put("x.csv", f"text,id\n{long},1\n")).segments[0].text == long
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        pa.array(["naïve", None, "café"]),
-        pa.array(["naïve", None, "café"], pa.large_string()),
-        pa.array(["naïve", None, "café"]).cast(pa.string_view()),
-        pa.array([b"na\xc3\xafve", None, b"caf\xc3\xa9"]),
-        pa.array([b"na\xc3\xafve", None, b"caf\xc3\xa9"], pa.large_binary()),
-        pa.array(["naïve", None, "café"]).dictionary_encode(),
-        pa.array([b"na\xc3\xafve", None, b"caf\xc3\xa9"]).dictionary_encode(),
-    ],
-    ids=lambda values: str(values.type)[:20],
-)
-def test_texts_of_parquet_in_any_type(put, values):
-    path = put("x.parquet", parquet(text=values, id=[1, 2, 3]))
-    assert segments(path) == [("row-1", 0, "naïve"), ("row-3", 0, "café")]
-
-
-@pytest.mark.parametrize(
     "text",
     [
         PROSE,
@@ -226,7 +174,7 @@ def test_texts_of_parquet_in_any_type(put, values):
     ],
 )
 def test_a_text_may_look_a_little_like_something_else(put, text):
-    assert [found for *_, found in segments(put("x.txt", text))] == [text.strip()]
+    assert [content for *_, content in segments(put("x.txt", text))] == [text.strip()]
 
 
 def test_dna_in_a_table_is_known_by_its_letters_or_said(put, tmp_path, smoke, monkeypatch):

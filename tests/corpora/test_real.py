@@ -49,11 +49,11 @@ def test_little_leaks(name, most):
 
 def test_classes_of_arabidopsis():
     corpus = load("tair10-chr1")
-    found = annotation("tair10-chr1")
-    share = np.bincount(base_classes(corpus.segments, found, mask=False), minlength=8) / corpus.symbols
+    genes = annotation("tair10-chr1")
+    share = np.bincount(base_classes(corpus.segments, genes, mask=False), minlength=8) / corpus.symbols
     assert share[CODES[Feature.UNANNOTATED]] == 0
     assert 0.25 < share[CODES[Feature.CODING]] < 0.32  # 8.2 of 30 Mb
     assert 0.12 < share[CODES[Feature.INTRON]] < 0.20
     assert share.sum() == pytest.approx(1)
-    masked = np.bincount(base_classes(corpus.segments, found), minlength=8) / corpus.symbols
+    masked = np.bincount(base_classes(corpus.segments, genes), minlength=8) / corpus.symbols
     assert masked[CODES[Feature.REPEAT]] == pytest.approx(0.2211, abs=1e-4)

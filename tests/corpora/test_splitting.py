@@ -18,9 +18,9 @@ from .conftest import corpus_of, random_dna, random_text, records_of
 
 
 def groups(records, kind):
-    found = Groups()
-    found.add(*runs(records, kind))
-    return found.found(np.array([sum(map(len, record)) for record in records]))
+    near = Groups()
+    near.add(*runs(records, kind))
+    return near.joined(np.array([sum(map(len, record)) for record in records]))
 
 
 def taken(result):
@@ -149,7 +149,7 @@ def test_records_with_one_run_are_joined_to_the_first_of_them():
             size[a] += size[b]
     near = Groups()
     near.add(values.astype(np.uint64), owners)
-    assert near.found(np.ones(1000, np.int64)).tolist() == group.tolist()
+    assert near.joined(np.ones(1000, np.int64)).tolist() == group.tolist()
 
 
 def test_of_too_many_runs_a_share_is_compared_that_does_not_depend_on_the_calls():
@@ -159,10 +159,10 @@ def test_of_too_many_runs_a_share_is_compared_that_does_not_depend_on_the_calls(
     owners = np.repeat(np.arange(300), 40)
     results = []
     for size in (1, 7, 300):
-        found = Groups(most=3_200)
+        near = Groups(most=3_200)
         for begin in range(0, 300, size):
-            found.add(values[begin : begin + size].ravel(), owners[40 * begin : 40 * (begin + size)])
-        results.append((found.share, found.found(np.ones(300)).tolist()))
+            near.add(values[begin : begin + size].ravel(), owners[40 * begin : 40 * (begin + size)])
+        results.append((near.share, near.joined(np.ones(300)).tolist()))
     assert results[0] == results[1] == results[2]
     share, group = results[0]
     assert share == 1 / 4

@@ -4,7 +4,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from gfm_utils.corpora import load, plan, readers, sequences
+from gfm_utils.corpora import load, readers, sequences
+from gfm_utils.corpora.planning import plan
 from gfm_utils.corpora.streaming import blocks
 
 from .conftest import random_dna, random_text
