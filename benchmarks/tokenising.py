@@ -30,7 +30,8 @@ import numpy as np
 import psutil
 
 from gfm_utils import corpora
-from gfm_utils.tokens import PARTS, train_tokenizer
+from gfm_utils.profiles import profile
+from gfm_utils.tokens import train_tokenizer
 from gfm_utils.tokens.streaming import tokenize
 
 SPEED, MEMORY = TASKS = ("data:tokens-per-second", "data:peak-memory")
@@ -61,7 +62,8 @@ def make(folder: Path, bases: int, files: int) -> None:
 
 def ours(folder: str, out: str, tokenizer: str, workers: int) -> int:
     """Tokens written."""
-    made = tokenize(Path(out), tokenizer, corpora.plan(folder), PARTS, LEARNED, 42, workers=workers)
+    size = profile("quick").model_copy(update={"max_symbols": None, "tokenizer_symbols": LEARNED})
+    made = tokenize(Path(out), tokenizer, corpora.plan(folder), size, 42, workers=workers)
     return sum(part["tokens"] for part in made["parts"].values())
 
 

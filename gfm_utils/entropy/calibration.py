@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from scipy.stats import t
 from tqdm import tqdm
 
-from gfm_utils.entropy.blocks import trusted
+from gfm_utils.entropy.blocks import block_entropies
 from gfm_utils.entropy.codelength import Coder, compressed_bits, dna_code_length
-from gfm_utils.entropy.counts import block_ids, multiplicities
-from gfm_utils.entropy.estimators import Estimator, entropy
+from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import match_entropies
 from gfm_utils.entropy.sources import (
     Source,
@@ -41,31 +40,14 @@ FULL_SIZES = (10**4, 10**5, 10**6, 10**7)
 
 def quick_sources() -> list[Source]:
     """A source of each kind, small enough for a chapter."""
-    return [
-        random_markov(1),
-        random_markov(3),
-        random_markov(6),
-        zipf(),
-        dirichlet(),
-        near_deterministic(),
-        repeats(),
-    ]
+    return [*map(random_markov, (1, 3, 6)), zipf(), dirichlet(), near_deterministic(), repeats()]
 
 
 def full_sources() -> list[Source]:
     """Every source of the calibration."""
-    chains = [random_markov(order) for order in range(9)]
+    chains = [*map(random_markov, range(9)), random_markov(1, 256)]
     spread = [dirichlet(4096, b) for b in (0.05, 0.5, 5.0)] + [dirichlet(65_536, 0.5)]
-    return [
-        uniform(),
-        *chains,
-        random_markov(1, 256),
-        zipf(),
-        zipf(65_536),
-        *spread,
-        near_deterministic(),
-        repeats(),
-    ]
+    return [uniform(), *chains, zipf(), zipf(65_536), *spread, near_deterministic(), repeats()]
 
 
 def calibrate(
@@ -98,8 +80,7 @@ def calibrate(
     if not sizes or repeats < 1:
         raise ValueError("calibration needs at least one size and one repeat")
     rows: list[dict[str, Any]] = []
-    work = tqdm(sources, desc="calibration", unit="source", disable=not progress)
-    for source in work:
+    for source in tqdm(sources, desc="calibration", unit="source", disable=not progress):
         rows.append({
             "condition": source.name, "metric": "entropy_rate", "value": source.rate, "unit": "bits/symbol",
             "estimator": "exact", "kind": "exact", "order": source.block, "trusted": True,
@@ -114,14 +95,14 @@ def calibrate(
                 if size <= slow_symbols:
                     for coder, bits in _coded(sample[:size], source).items():
                         errors.setdefault((size, coder.value), []).append((bits - source.rate, True))
-        for (size, name), found in errors.items():
-            rows += _rows(source, size, name, np.array([e for e, _ in found]), all(sound for _, sound in found))
+        for (size, name), pairs in errors.items():
+            rows += _rows(source, size, name, np.array([e for e, _ in pairs]), all(sound for _, sound in pairs))
     return entropy_rows(rows)
 
 
 def _coded(sample: NDArray[Any], source: Source) -> dict[Coder, float]:
     """Bits per symbol of one sample of shape (n,), by each coder that takes such an alphabet."""
-    if not len(sample) or source.alphabet > 256:
+    if source.alphabet > 256:
         return {}
     if source.alphabet != 4:
         data = sample.astype(np.uint8).tobytes()
@@ -132,16 +113,8 @@ def _coded(sample: NDArray[Any], source: Source) -> dict[Coder, float]:
 
 def rate_estimates(sample: NDArray[Any], source: Source, match_symbols: int) -> list[tuple[str, float, bool]]:
     """Name, bits per symbol and trust of every estimator of the rate on one sample of shape (n,)."""
-    values = dict.fromkeys(Estimator, 0.0)
-    sound = dict.fromkeys(Estimator, False)
-    for blocks in block_ids([sample], source.alphabet, source.block):
-        if blocks.order >= source.block - 1:
-            seen = multiplicities(blocks.counts())
-            for estimator in Estimator:
-                here = entropy(seen, estimator, float(source.alphabet) ** blocks.order)
-                values[estimator] = here - values[estimator]
-                sound[estimator] = trusted(seen, estimator)
-    results = [(estimator.value, float(values[estimator]), sound[estimator]) for estimator in Estimator]
+    counted = block_entropies([sample], source.alphabet, source.block, chunks=None)[-len(Estimator) :]
+    results = [(of.estimator.value, float(of.conditional), of.trusted) for of in counted]
     if len(sample) <= match_symbols:
         results += [(m.estimator.value, m.value, False) for m in match_entropies([sample], source.alphabet)]
     return results
@@ -156,34 +129,34 @@ def nsb_advantage(calibration: pd.DataFrame) -> pd.DataFrame:
     """
     rows = calibration[calibration["metric"] == "entropy_rmse"]
     rows = rows[rows["estimator"].isin([estimator.value for estimator in Estimator])]
-    found = []
+    compared = []
     for (condition, x), group in rows.groupby(["condition", "x"], sort=False):
-        by_name = group.set_index("estimator")["value"].astype(float)
-        sound = group.set_index("estimator")["trusted"]
-        others = by_name.drop(Estimator.NSB.value)
-        nsb = float(by_name[Estimator.NSB.value])
-        found.append({
+        by_name = group.set_index("estimator")
+        others = by_name["value"].astype(float).drop(Estimator.NSB.value)
+        nsb = float(by_name["value"][Estimator.NSB.value])
+        compared.append({
             "condition": condition, "symbols": int(x), "nsb": nsb, "best": float(others.min()),
-            "other": others.idxmin(), "trusted": bool(sound[Estimator.NSB.value]),
+            "other": others.idxmin(), "trusted": bool(by_name["trusted"][Estimator.NSB.value]),
             "ratio": float(others.min()) / nsb if nsb > 0 else math.inf,
         })  # fmt: skip
-    return pd.DataFrame(found)
+    return pd.DataFrame(compared)
 
 
 def _rows(source: Source, size: int, name: str, errors: NDArray[np.float64], sound: bool) -> list[dict[str, Any]]:
     """Bias, spread and root mean square of the errors, shape (repeats,)."""
-    coded = name in set(Coder)
     shared = {
         "condition": source.name, "axis": "symbols", "x": str(size), "unit": "bits/symbol", "n": len(errors),
-        "estimator": name, "kind": "upper bound" if coded else "estimate",
+        "estimator": name, "kind": "upper bound" if name in set(Coder) else "estimate",
         "order": source.block if name in set(Estimator) else None, "trusted": sound,
     }  # fmt: skip
     bias, count = float(errors.mean()), len(errors)
-    spread = float(errors.std(ddof=1)) if count > 1 else None
-    se = None if spread is None else spread / math.sqrt(count)
-    margin = None if se is None else float(t.ppf(0.975, count - 1)) * se
-    bounds = {"low": None, "high": None} if margin is None else {"low": bias - margin, "high": bias + margin}
-    rows = [shared | bounds | {"metric": "entropy_bias", "value": bias, "se": se}]
+    spread = se = low = high = None
+    if count > 1:
+        spread = float(errors.std(ddof=1))
+        se = spread / math.sqrt(count)
+        margin = float(t.ppf(0.975, count - 1)) * se
+        low, high = bias - margin, bias + margin
+    rows = [shared | {"metric": "entropy_bias", "value": bias, "se": se, "low": low, "high": high}]
     if spread is not None:
         rows.append(shared | {"metric": "entropy_spread", "value": spread})
     return [*rows, shared | {"metric": "entropy_rmse", "value": float(np.sqrt(np.mean(errors**2)))}]

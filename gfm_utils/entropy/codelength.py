@@ -61,7 +61,6 @@ TEXT_CODERS = (Coder.ZLIB, Coder.BZ2, Coder.LZMA, Coder.PPMD)
 # The shortest of orders 4 to 32 on all of the news (12.5 MB: 1.693 bits a byte; 1.770 at order 6, 1.698 at 16,
 # 1.74 from 24 on, where the memory fills and the model starts anew) and on the Wikipedia sample (2.9 MB: 1.972).
 _PPMD_ORDER, _PPMD_MEMORY = 12, 1 << 28
-_MIXERS = frozenset(_DNA_MODES)
 _AT_ONCE = 2  # coders, whose tables are all in memory
 
 
@@ -111,16 +110,18 @@ def code_lengths(
     chosen = [coder for coder in coders or usable if coder in usable]
 
     def one(coder: Coder) -> CodeLength:
-        found = dna_code_length(segments, coder, progress) if is_dna else text_code_length(texts, coder)
+        length = dna_code_length(segments, coder, progress) if is_dna else text_code_length(texts, coder)
         bar.update()
-        return found
+        return length
 
     # All of them leave Python's lock while they work; the mixers, which take longest, start first.
     with (
         tqdm(total=len(chosen), desc="code lengths", unit="coder", disable=not progress) as bar,
         ThreadPoolExecutor(min(_AT_ONCE, os.cpu_count() or 1)) as pool,
     ):
-        jobs = {coder: pool.submit(one, coder) for coder in sorted(chosen, key=_MIXERS.__contains__, reverse=True)}
+        jobs = {
+            coder: pool.submit(one, coder) for coder in sorted(chosen, key=_DNA_MODES.__contains__, reverse=True)
+        }
         return [jobs[coder].result() for coder in chosen]
 
 
@@ -130,11 +131,8 @@ def pack_bases(codes: NDArray[np.integer[Any]]) -> bytes:
     Args:
         codes: shape (n,), values 0 to 3.
     """
-    padded = np.zeros(-(-len(codes) // 4) * 4, np.uint8)
-    padded[: len(codes)] = codes
-    quads = padded.reshape(-1, 4)
-    packed = quads[:, 0] << 6 | quads[:, 1] << 4 | quads[:, 2] << 2 | quads[:, 3]
-    return packed.astype(np.uint8).tobytes()
+    bits = np.stack([codes >> 1, codes & 1], axis=1).astype(np.uint8)
+    return np.packbits(bits).tobytes()
 
 
 def compressed_bits(data: bytes, coder: Coder) -> int:
@@ -168,16 +166,14 @@ def dna_code_length(segments: Sequence[NDArray[np.uint8]], coder: Coder, progres
         segments: arrays of shape (length,), bases 0 to 3 (A, C, G, T); at least one base in all.
         coder: what codes it.
         progress: show a bar (context mixing only).
-
-    Raises:
-        ValueError: there is no base.
     """
-    codes = np.concatenate(segments) if len(segments) else np.zeros(0, np.uint8)
-    if not codes.size:
-        raise ValueError("no base to code")
-    if coder in _DNA_MODES:
-        return _from_costs(coder, dna_context_mixing(codes, _DNA_MODES[coder], progress))
-    return CodeLength(coder, compressed_bits(pack_bases(codes), coder) / len(codes), None, len(codes))
+    codes = np.concatenate(segments)
+    if coder not in _DNA_MODES:
+        return CodeLength(coder, compressed_bits(pack_bases(codes), coder) / len(codes), None, len(codes))
+    costs = dna_context_mixing(codes, _DNA_MODES[coder], progress)
+    sums, sizes = chunk_sums(costs)
+    se = jackknife_error((sums.sum() - sums) / (len(costs) - sizes)) if len(costs) > CHUNKS else None
+    return CodeLength(coder, float(sums.sum()) / len(costs), se, len(costs), costs)
 
 
 def text_code_length(texts: Sequence[str], coder: Coder) -> CodeLength:
@@ -188,17 +184,8 @@ def text_code_length(texts: Sequence[str], coder: Coder) -> CodeLength:
         coder: what codes it, one of `TEXT_CODERS`.
 
     Raises:
-        ValueError: there is no character, or the coder is for DNA only.
+        ValueError: the coder is for DNA only.
     """
     symbols = sum(map(len, texts))
-    if not symbols:
-        raise ValueError("no character to code")
     data = "\n".join(texts).encode("utf-8", errors="surrogatepass")
     return CodeLength(coder, compressed_bits(data, coder) / symbols, None, symbols)
-
-
-def _from_costs(coder: Coder, costs: NDArray[np.float32]) -> CodeLength:
-    """Mean of the costs of each base."""
-    sums, sizes = chunk_sums(costs)
-    se = jackknife_error((sums.sum() - sums) / (len(costs) - sizes)) if len(costs) > CHUNKS else None
-    return CodeLength(coder, float(sums.sum()) / len(costs), se, len(costs), costs)

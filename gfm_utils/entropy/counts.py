@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 #: Up to this many possible blocks are indexed directly; above it, the observed blocks are numbered.
 DIRECT_BLOCKS = 4**13
-_FEW_BLOCKS = 2**16
 
 
 @dataclass(frozen=True)
@@ -132,28 +131,16 @@ def block_ids(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, max_o
 def leave_one_out(blocks: BlockIds, counts: NDArray[np.uint32], chunks: int) -> Iterator[Multiplicities]:
     """Counts of counts with one chunk of the sequence left out, for each of ``chunks`` equal chunks in turn.
 
-    Few blocks (at most 2**16) are counted chunk by chunk; more are removed and put back one at a time.
-    Either way all chunks together cost at most two passes over the data.
-
     Args:
         blocks: shape (n,) identifiers.
-        counts: shape (size,), the counts of all of them; changed on the way, as before at the end.
+        counts: shape (size,), the counts of all of them.
         chunks: number of chunks; one that leaves nothing behind is skipped.
     """
     borders = np.linspace(0, len(blocks.ids), chunks + 1).astype(np.int64)
-    if blocks.size <= _FEW_BLOCKS:
-        for start, stop in itertools.pairwise(borders):
-            rest = counts - _count(blocks.ids[start:stop], blocks.size)
-            if rest.any():
-                yield multiplicities(rest)
-        return
-    histogram = np.bincount(counts).astype(np.int64)
     for start, stop in itertools.pairwise(borders):
-        _remove(blocks.ids[start:stop], counts, histogram)
-        times = np.flatnonzero(histogram[1:]) + 1
-        if times.size:
-            yield Multiplicities(times.astype(np.float64), histogram[times].astype(np.float64))
-        _put_back(blocks.ids[start:stop], counts, histogram)
+        rest = counts - _count(blocks.ids[start:stop], blocks.size)
+        if rest.any():
+            yield multiplicities(rest)
 
 
 @numba.njit(cache=True)
@@ -176,23 +163,3 @@ def _count(ids: np.ndarray, size: int) -> np.ndarray:  # pragma: no cover - comp
         if block >= 0:
             counts[block] += np.uint32(1)
     return counts
-
-
-@numba.njit(cache=True)
-def _remove(ids: np.ndarray, counts: np.ndarray, histogram: np.ndarray) -> None:  # pragma: no cover - compiled
-    for block in ids:
-        if block >= 0:
-            times = counts[block]
-            histogram[times] -= 1
-            histogram[times - 1] += 1
-            counts[block] = times - np.uint32(1)
-
-
-@numba.njit(cache=True)
-def _put_back(ids: np.ndarray, counts: np.ndarray, histogram: np.ndarray) -> None:  # pragma: no cover - compiled
-    for block in ids:
-        if block >= 0:
-            times = counts[block]
-            histogram[times] -= 1
-            histogram[times + 1] += 1
-            counts[block] = times + np.uint32(1)

@@ -64,7 +64,6 @@ class MatchEntropy:
         se: its standard error (jackknife over 20 contiguous chunks), or None for fewer than 40 symbols;
             it knows nothing of the bias.
         longest_share: share of Σ Λ_i / log2(i) that the longest 1 % of the matches carry, 0 to 1.
-        longest: the longest match, max Λ_i − 1, in symbols.
         symbols: n, the positions averaged over.
     """
 
@@ -72,7 +71,6 @@ class MatchEntropy:
     value: float
     se: float | None
     longest_share: float
-    longest: int
     symbols: int
 
 
@@ -98,7 +96,7 @@ def match_entropies(
     count = max(1, round(LONGEST * len(ratios)))
     top = np.argpartition(lengths[1:], len(ratios) - count)[len(ratios) - count :]
     share = float(ratios[top].sum() / ratios.sum())
-    found = []
+    entropies = []
     for estimator, terms in ((Matching.HARMONIC, ratios), (Matching.ARITHMETIC, 1.0 / ratios)):
         mean = float(terms.mean())
         se = None
@@ -107,8 +105,8 @@ def match_entropies(
             rest = (terms.sum() - sums) / (len(terms) - sizes)
             se = jackknife_error(1.0 / rest if estimator is Matching.HARMONIC else rest)
         value = 1.0 / mean if estimator is Matching.HARMONIC else mean
-        found.append(MatchEntropy(estimator, value, se, share, int(lengths.max()) - 1, len(terms)))
-    return found
+        entropies.append(MatchEntropy(estimator, value, se, share, len(terms)))
+    return entropies
 
 
 def match_lengths(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int) -> NDArray[np.int32]:

@@ -54,22 +54,19 @@ class _Level:
     def of(cls, keys: Ints, counts: Ints, vocabulary: int) -> "_Level":
         discounts = np.array([0.0, *_discounts(counts)])
         contexts, first = np.unique(keys // vocabulary, return_index=True)
-        if not len(keys):
-            empty = np.zeros(0)
-            return cls(keys, counts, contexts, empty, empty, discounts)
         totals = np.add.reduceat(counts, first).astype(np.float64)
         freed = np.add.reduceat(discounts[np.minimum(counts, 3)], first)
         return cls(keys, counts, contexts, totals, freed, discounts)
 
-    def refine(self, shorter: NDArray[np.float64], contexts: Ints, tokens: Ints, vocabulary: int) -> None:
-        """Turn p(x | c') into p(x | c), in place."""
-        place, known = _find(self.contexts, contexts)
-        where, seen = _find(self.keys, contexts * vocabulary + tokens)
-        count = np.where(seen, self.counts[where], 0) if len(self.counts) else np.zeros(len(tokens), np.int64)
+    def refined(
+        self, shorter: NDArray[np.float64], contexts: Ints, tokens: Ints, vocabulary: int
+    ) -> NDArray[np.float64]:
+        """The p(x | c) from p(x | c')."""
+        place, known = _places(self.contexts, contexts)
+        where, seen = _places(self.keys, contexts * vocabulary + tokens)
+        count = np.where(seen, self.counts[where], 0)
         kept = count - self.discounts[np.minimum(count, 3)]
-        if known.any():
-            mixed = (kept[known] + self.freed[place[known]] * shorter[known]) / self.totals[place[known]]
-            shorter[known] = mixed
+        return np.where(known, (kept + self.freed[place] * shorter) / self.totals[place], shorter)
 
 
 def _discounts(counts: Ints) -> tuple[float, float, float]:
@@ -77,22 +74,23 @@ def _discounts(counts: Ints) -> tuple[float, float, float]:
     if not (one and two and three and four):
         return _FALLBACK
     y = one / (one + 2 * two)
-    found = (1 - 2 * y * two / one, 2 - 3 * y * three / two, 3 - 4 * y * four / three)
-    good = all(0 <= discount <= times for times, discount in enumerate(found, 1))
-    return found if good else _FALLBACK
+    estimated = (1 - 2 * y * two / one, 2 - 3 * y * three / two, 3 - 4 * y * four / three)
+    good = all(0 <= discount <= times for times, discount in enumerate(estimated, 1))
+    return estimated if good else _FALLBACK
 
 
-def _find(ordered: Ints, wanted: Ints) -> tuple[Ints, NDArray[np.bool_]]:
-    """Places of numbers in an ascending array, and whether they are there."""
-    if not len(ordered):
-        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+def _places(ordered: Ints, wanted: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+    """Places of numbers in an ascending array, which is not empty, and whether they are there."""
     place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
     return place, ordered[place] == wanted
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """One chain of offsets: counts as they are, and counts of different extensions, by length of context."""
+    """One chain of offsets: counts as they are, and counts of different extensions, by length of context.
+
+    They end with the longest context that occurs, be the chain longer.
+    """
 
     chain: Chain
     plain: list[_Level]
@@ -145,15 +143,15 @@ class NgramModel:
         """
         truth = targets.ravel().astype(np.int64)
         best = np.full(truth.shape, -1)
-        found = np.zeros(len(truth))
+        likelihood = np.zeros(len(truth))
         for counts in self._chains:
             contexts, visible = _visible(shown, positions, counts.chain, mask_id)
             visible = np.minimum(visible, (order or self.longest) - 1)
             better = visible > best
-            p = _interpolated(counts, contexts[better], visible[better], truth[better], self.vocabulary)
-            found[better] = p
+            asked = contexts[better], visible[better], truth[better]
+            likelihood[better] = _interpolated(counts, *asked, self.vocabulary)
             best[better] = visible[better]
-        return found.reshape(targets.shape)
+        return likelihood.reshape(targets.shape)
 
     def best_order(self, shown: Ints, positions: Ints, targets: Ints, mask_id: int) -> int:
         """The order whose mean negative log-likelihood on these tokens is the smallest."""
@@ -202,6 +200,8 @@ def _count(symbols: Ints, place: Ints, rest: Ints, vocabulary: int, chain: Chain
         offsets = chain[:length]
         before, after = -min((0, *offsets)), max((0, *offsets))
         at = np.flatnonzero((place >= before) & (rest >= after))
+        if not len(at):
+            break
         keys = np.zeros(len(at), np.int64)
         for offset in (*offsets, 0):
             keys *= vocabulary
@@ -231,16 +231,10 @@ def _interpolated(
 ) -> NDArray[np.float64]:
     p = np.full(len(tokens), 1 / vocabulary)
     key = np.zeros(len(tokens), np.int64)
-    for length in range(len(counts.chain) + 1):
-        for level, rows in (
-            (counts.plain[length], np.flatnonzero(visible == length)),
-            (counts.extended[length] if length < len(counts.chain) else None, np.flatnonzero(visible > length)),
-        ):
-            if level is not None and len(rows):
-                part = p[rows]
-                level.refine(part, key[rows], tokens[rows], vocabulary)
-                p[rows] = part
-        if length < len(counts.chain):
-            going = visible > length
-            key[going] = key[going] * vocabulary + contexts[going, length]
+    for length, plain in enumerate(counts.plain):
+        ends, goes_on = visible == length, visible > length
+        p[ends] = plain.refined(p[ends], key[ends], tokens[ends], vocabulary)
+        if length < len(counts.extended):
+            p[goes_on] = counts.extended[length].refined(p[goes_on], key[goes_on], tokens[goes_on], vocabulary)
+            key[goes_on] = key[goes_on] * vocabulary + contexts[goes_on, length]
     return p

@@ -39,6 +39,7 @@ _SERIES = 1e3
 _NODES = (16, 32, 64, 128)
 _TOLERANCE = 1e-12  # nats
 _AT_ONCE = 2**21  # numbers in a temporary array
+_GAUSS_LEGENDRE = lru_cache(np.polynomial.legendre.leggauss)
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +72,7 @@ def _concentrations(seen: Multiplicities, support: float) -> tuple[Floats, Float
     top = float(height(np.array([mode]))[0])
     mean, logs, weights = math.inf, np.zeros(0), np.zeros(0)
     for nodes in _NODES:
-        places, shares = _gauss_legendre(nodes)
+        places, shares = _GAUSS_LEGENDRE(nodes)
         logs = np.concatenate([
             (end - start) / 2 * places + (start + end) / 2 for start, end in ((lowest, mode), (mode, highest))
         ])  # fmt: skip
@@ -85,37 +86,27 @@ def _concentrations(seen: Multiplicities, support: float) -> tuple[Floats, Float
     return logs[kept], weights[kept]
 
 
-@lru_cache
-def _gauss_legendre(nodes: int) -> tuple[Floats, Floats]:
-    places, shares = np.polynomial.legendre.leggauss(nodes)
-    return places, shares
-
-
 def dirichlet_mean(seen: Multiplicities, support: float, betas: Floats) -> Floats:
     """E[H | n, β] in nats, shape (b,), for concentrations of shape (b,)."""
     total = seen.observations + support * betas
-    weighted = _over_blocks(seen, support, betas, lambda a: a * digamma(a + 1.0))
+    unseen = (support - seen.distinct) * (betas * digamma(betas + 1.0))
+    weighted = _added(unseen, seen, lambda n: (n + betas) * digamma(n + betas + 1.0))
     return digamma(total + 1.0) - weighted / total
 
 
-def _over_blocks(seen: Multiplicities, support: float, betas: Floats, f: Callable[[Floats], Floats]) -> Floats:
-    """Σ f(n_i + β) over all K blocks, shape (b,) for concentrations of shape (b,)."""
-    total = np.asarray((support - seen.distinct) * f(betas), np.float64).copy()
-    step = max(1, _AT_ONCE // len(betas))
+def _added(total: Floats, seen: Multiplicities, f: Callable[[Floats], Floats]) -> Floats:
+    """``total``, shape (b,), and Σ f(n_i) over the blocks seen; f of counts of shape (r, 1) is of shape (r, b)."""
+    step = max(1, _AT_ONCE // len(total))
     for start in range(0, len(seen.times), step):
         part = slice(start, start + step)
-        total += seen.species[part] @ f(seen.times[part, None] + betas)
+        total = total + seen.species[part] @ f(seen.times[part, None])
     return total
 
 
 def _log_evidence(seen: Multiplicities, support: float, logs: Floats) -> Floats:
     """Log ρ(n | β) at log β of shape (b,)."""
     betas = np.exp(logs)
-    seen_part = np.zeros(len(betas))
-    step = max(1, _AT_ONCE // len(betas))
-    for start in range(0, len(seen.times), step):
-        part = slice(start, start + step)
-        seen_part += seen.species[part] @ _log_rising(betas, seen.times[part, None])
+    seen_part = _added(np.zeros(len(betas)), seen, lambda n: _log_rising(betas, n))
     return seen_part - _log_rising(support * betas, np.array([[seen.observations]]))[0]
 
 
@@ -163,11 +154,11 @@ def _range(height: Callable[[Floats], Floats], n: float, support: float) -> tupl
     heights = height(grid)
     best = int(np.argmax(heights))
     around = (float(grid[max(best - 1, 0)]), float(grid[min(best + 1, len(grid) - 1)]))
-    found = minimize_scalar(
+    lowest = minimize_scalar(
         lambda t: -float(height(np.array([t]))[0]), bounds=around, method="bounded", options={"xatol": 1e-7}
     )
-    mode = float(found.x)
-    floor = -float(found.fun) - _DROP
+    mode = float(lowest.x)
+    floor = -float(lowest.fun) - _DROP
     above = grid[heights > floor]
     ends = []
     for side in (-1.0, 1.0):

@@ -13,7 +13,6 @@ A. thaliana's chromosome 1 the standard error of the mean cost is 0.016 bits wit
 500 kb and 0.043 with 1 Mb, since costs fall over the whole of the pericentromere.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -39,26 +38,12 @@ RESAMPLES = 2_000
 _BINS = 4_096
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """Two kinds of bases that a profile may tell apart.
-
-    Attributes:
-        metric: name in result tables.
-        cheap: the classes that are expected to cost less.
-        dear: the classes that are expected to cost more.
-    """
-
-    metric: str
-    cheap: tuple[Feature, ...]
-    dear: tuple[Feature, ...]
-
-
-#: Repeats against everything else, and intergenic against coding bases (outside of repeats).
-CONTRASTS = (
-    Contrast("repeat_auc", (Feature.REPEAT,), tuple(feature for feature in Feature if feature != Feature.REPEAT)),
-    Contrast("coding_auc", (Feature.INTERGENIC,), (Feature.CODING,)),
-)
+#: By its name in result tables, what a profile may tell apart: bases expected to cost less, and those expected to
+#: cost more. Repeats and all else; intergenic and coding bases (outside of repeats).
+CONTRASTS: dict[str, tuple[tuple[Feature, ...], tuple[Feature, ...]]] = {
+    "repeat_auc": ((Feature.REPEAT,), tuple(feature for feature in Feature if feature != Feature.REPEAT)),
+    "coding_auc": ((Feature.INTERGENIC,), (Feature.CODING,)),
+}
 
 
 def information_profile(
@@ -94,13 +79,12 @@ def information_profile(
     })  # fmt: skip
     masked = base_classes(corpus.segments, None, limit=len(bits)) == CODES[Feature.REPEAT]
     frame["repeat"] = sums(masked, begin, np.int64) / bases
-    classes = None
+    shares = [feature.value for feature in list(Feature)[1:-1]]
+    frame[shares] = np.nan
     if annotation is not None:
         classes = base_classes(corpus.segments, annotation, mask=False, limit=len(bits))
-    for feature in list(Feature)[1:-1]:
-        frame[feature.value] = np.nan
-        if classes is not None:
-            frame[feature.value] = sums(classes == CODES[feature], begin, np.int64) / bases
+        for name in shares:
+            frame[name] = sums(classes == CODES[Feature(name)], begin, np.int64) / bases
     return frame
 
 
@@ -114,7 +98,7 @@ def bits_by_class(
     """Mean bits per base of each class of bases, with block-bootstrap intervals.
 
     Args:
-        bits_per_base: shape (bases,), for the first bases of the corpus, or all.
+        bits_per_base: as in `information_profile`, like ``corpus`` and what is raised.
         corpus: DNA.
         annotation: of the corpus; None: only repeats and the rest.
         block: bases a block of the bootstrap; less where that would give fewer than 20.
@@ -124,10 +108,6 @@ def bits_by_class(
         Rows of a result table, metric ``feature_code_length`` in bits/base, kind ``upper bound``: axis
         ``feature`` with ``x`` the class and ``n`` its bases; and one row without an axis for all bases. With
         them rows ``feature_share``: share of the bases.
-
-    Raises:
-        ValueError: more costs than bases, or no base.
-        GfmError: the annotation covers no record.
     """
     bits, where = _checked(bits_per_base, corpus)
     classes = base_classes(corpus.segments, annotation, limit=len(bits))
@@ -145,24 +125,20 @@ def bits_by_class(
         means = (drawn @ total) / (drawn @ count)
         shares = (drawn @ count) / (drawn @ count)[:, -1:]
     rows: list[dict[str, Any]] = []
-    for place in range(len(present) + 1):
-        feature = list(Feature)[present[place]].value if place < len(present) else None
+    names = [list(Feature)[code].value for code in present]
+    for place, feature in enumerate([*names, None]):
         shared = {
             "condition": corpus.name, "axis": feature and "feature", "x": feature,
             "n": int(count[:, place].sum()), "trusted": True,
         }  # fmt: skip
         value = float(total[:, place].sum() / count[:, place].sum())
-        rows.append(
-            shared
-            | {"metric": "feature_code_length", "unit": "bits/base", "value": value}
-            | {"estimator": CODE, "kind": "upper bound"}
-            | _spread(means[:, place])
-        )
+        cost = {"metric": "feature_code_length", "value": value, "unit": "bits/base"}
+        of_code = {"estimator": CODE, "kind": "upper bound"}
+        rows.append(shared | cost | of_code | _spread(means[:, place]))
         if feature:
-            share = float(count[:, place].sum() / count[:, -1].sum())
-            rows.append(
-                shared | {"metric": "feature_share", "unit": "share", "value": share} | _spread(shares[:, place])
-            )
+            value = float(count[:, place].sum() / count[:, -1].sum())
+            share = {"metric": "feature_share", "value": value, "unit": "share"}
+            rows.append(shared | share | _spread(shares[:, place]))
     return entropy_rows(rows)
 
 
@@ -187,12 +163,12 @@ def separation(
     up to ``smoothing`` of them, none beyond a cut.
 
     Args:
-        bits_per_base: shape (bases,), for the first bases of the corpus, or all.
+        bits_per_base: as in `bits_by_class`, like ``corpus``, ``block`` and ``resamples``.
         corpus: DNA.
         annotation: of the corpus; None: repeats only.
         windows: sizes in bases.
         smoothing: widths in bases, odd; 1: the base alone.
-        block: bases a block of the bootstrap; less where that would give fewer than 20.
+        block: of the bootstrap.
         resamples: of the bootstrap.
 
     Returns:
@@ -210,38 +186,35 @@ def separation(
     drawn = _draws(len(edges) - 1, resamples)
     rows: list[dict[str, Any]] = []
 
-    def add(contrast: Contrast, axis: str, x: int, score: Any, cheap: Any, dear: Any, cuts: Any) -> None:
+    def add(metric: str, axis: str, x: int, score: Any, cheap: Any, dear: Any, cuts: Any) -> None:
         """One row: ``score`` of all, where they are of either kind, and where each block begins and ends."""
         if min(cheap.sum(), dear.sum()) < MIN_KIND:
             return
-        bins = _binned(score, cheap | dear)
-        value, replicates = _auc(bins, cheap, dear, cuts, drawn)
+        value, replicates = _auc(_binned(score, cheap | dear), cheap, dear, cuts, drawn)
         rows.append(
             {
-                "condition": corpus.name, "metric": contrast.metric, "axis": axis, "x": x, "value": value,
+                "condition": corpus.name, "metric": metric, "axis": axis, "x": x, "value": value,
                 "unit": "probability", "n": int(cheap.sum() + dear.sum()), "estimator": CODE,
                 "kind": "estimate", "trusted": True,
             }
             | _spread(replicates)
         )  # fmt: skip
 
+    kinds = {
+        metric: [np.isin(classes, [CODES[feature] for feature in side]) for side in sides]
+        for metric, sides in CONTRASTS.items()
+    }
     for size in windows:
         begin, end = where.windows(size)
         score = sums(bits, begin) / (end - begin)
-        cuts = np.searchsorted(begin, edges)
         full = 2 * (end - begin) >= size
-        for contrast in CONTRASTS:
-            cheap, dear = (
-                sums(_member(side)[classes], begin, np.int64) * 2 >= end - begin
-                for side in (contrast.cheap, contrast.dear)
-            )
-            cheap, dear = cheap & full, dear & full
-            add(contrast, "window", size, score, cheap, dear & ~cheap, cuts)
+        for metric, sides in kinds.items():
+            cheap, dear = (full & (sums(side, begin, np.int64) * 2 >= end - begin) for side in sides)
+            add(metric, "window", size, score, cheap, dear & ~cheap, np.searchsorted(begin, edges))
     for width in smoothing:
         score = smoothed(bits, where, width)
-        for contrast in CONTRASTS:
-            cheap, dear = _member(contrast.cheap)[classes], _member(contrast.dear)[classes]
-            add(contrast, "smoothing", width, score, cheap, dear, edges)
+        for metric, (cheap, dear) in kinds.items():
+            add(metric, "smoothing", width, score, cheap, dear, edges)
     return entropy_rows(rows)
 
 
@@ -288,11 +261,6 @@ def _gc(corpus: Corpus, limit: int) -> npt.NDArray[np.bool_]:
     return np.isin(np.frombuffer(text.encode("ascii"), np.uint8), np.frombuffer(b"GC", np.uint8))
 
 
-def _member(features: tuple[Feature, ...]) -> npt.NDArray[np.bool_]:
-    """Whether each code of a class is one of these, shape (classes,)."""
-    return np.isin(np.arange(len(Feature)), [CODES[feature] for feature in features])
-
-
 def _edges(symbols: int, block: int) -> npt.NDArray[np.int64]:
     """Where the blocks begin and end: of equal length, about ``block``, at least 20 of them if possible."""
     count = min(symbols, max(MIN_BLOCKS, round(symbols / block)))
@@ -335,12 +303,8 @@ def _auc(
 ) -> tuple[float, Floats]:
     """AUC of all, and of each resample of blocks, from the counts of each kind in each bin and block.
 
-    Args:
-        bins: of the scores, shape (scores,).
-        cheap: which of them are of the kind that should have low ones.
-        dear: which are of the other kind.
-        cuts: where the blocks begin and end among the scores, shape (blocks + 1,).
-        drawn: how often each block is drawn, shape (resamples, blocks).
+    ``bins``, ``cheap`` and ``dear`` have shape (scores,); ``cuts``, where the blocks begin and end among the
+    scores, (blocks + 1,); ``drawn``, how often each block is drawn, (resamples, blocks).
     """
     highest = int(bins.max()) + 1
     kind = 2 - 2 * cheap.astype(np.int64) - dear  # 0 cheap, 1 dear, 2 neither

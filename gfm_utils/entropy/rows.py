@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
 from gfm_utils.entropy.codelength import CodeLength
-from gfm_utils.entropy.matches import MOST_SYMBOLS, MatchEntropy, match_entropies
+from gfm_utils.entropy.matches import MOST_SYMBOLS, match_entropies
 from gfm_utils.entropy.symbols import encode_bases, encode_characters, first_symbols
 from gfm_utils.entropy.tables import entropy_rows
 from gfm_utils.errors import GfmError
@@ -51,16 +51,25 @@ def corpus_entropy(
     encoded, alphabet = encode_bases(texts) if is_dna else encode_characters(texts)
     symbols: list[NDArray[Any]] = list(encoded)
     unit = f"bits/{corpus.unit}"
-    rows: list[dict[str, Any]] = []
-    for result in block_entropies(
+    counted = block_entropies(
         symbols, alphabet, max_order, untrusted_orders=None if is_dna else 2, progress=progress
-    ):
-        rows += _block_rows(corpus.name, result, unit, 1.0)
+    )
+    rows = [row for result in counted for row in _block_rows(corpus.name, result, unit, 1.0)]
     matched = first_symbols(symbols, match_symbols or MOST_SYMBOLS)
     if sum(map(len, matched)) > 1:
-        rows += _match_rows(corpus.name, match_entropies(matched, alphabet, progress), unit)
-    rows += [_code_row(corpus.name, code, unit) for code in codes]
-    rows.append(_uniform_row(corpus.name, alphabet, unit, sum(map(len, texts))))
+        harmonic, arithmetic = match_entropies(matched, alphabet, progress)
+        rows += [
+            _row(corpus.name, "entropy_rate", match.value, unit, match.symbols, match.estimator, match.se)
+            | {"trusted": False}
+            for match in (harmonic, arithmetic)
+        ]
+        share, where = harmonic.longest_share, harmonic.estimator
+        rows.append(_row(corpus.name, "longest_matches_share", share, "share", harmonic.symbols, where))
+    rows += [
+        _row(corpus.name, "code_length", code.per_symbol, unit, code.symbols, code.coder, code.se, "upper bound")
+        for code in codes
+    ]
+    rows.append(_uniform_row(corpus.name, alphabet, unit, sum(map(len, texts)), 1.0))
     return entropy_rows(rows)
 
 
@@ -101,80 +110,46 @@ def token_entropy(
     rows: list[dict[str, Any]] = []
     for name, scale in (("token", 1.0), (unit, symbols_per_token)):
         for result in results:
-            found = _block_rows(condition, result, f"bits/{name}", scale)
-            rows += found if name == "token" else [row for row in found if row["metric"] != "block_entropy"]
+            of_order = _block_rows(condition, result, f"bits/{name}", scale)
+            rows += of_order if name == "token" else of_order[1:]
         rows.append(_uniform_row(condition, vocabulary_size, f"bits/{name}", results[0].observations, scale))
     return entropy_rows(rows)
 
 
-def _interval(value: float, se: float | None) -> dict[str, float | None]:
-    """Columns value, se, and the normal 95 % interval."""
-    if se is None:
-        return {"value": value, "se": None, "low": None, "high": None}
-    return {"value": value, "se": se, "low": value - 1.96 * se, "high": value + 1.96 * se}
+def _row(
+    condition: str,
+    metric: str,
+    value: float,
+    unit: str,
+    n: int,
+    estimator: str,
+    se: float | None = None,
+    kind: str = "estimate",
+) -> dict[str, Any]:
+    """A trusted row, with the normal 95 % interval where a standard error is known."""
+    low, high = (None, None) if se is None else (value - 1.96 * se, value + 1.96 * se)
+    return {
+        "condition": condition, "metric": metric, "value": value, "unit": unit, "low": low, "high": high, "n": n,
+        "estimator": str(estimator), "kind": kind, "se": se, "trusted": True,
+    }  # fmt: skip
 
 
 def _block_rows(condition: str, result: BlockEntropy, unit: str, scale: float) -> list[dict[str, Any]]:
-    """Rows of one estimator at one order, values divided by ``scale``."""
-    shared = {
-        "condition": condition,
-        "axis": "order",
-        "x": str(result.order),
-        "n": result.observations,
-        "estimator": result.estimator.value,
-        "kind": "estimate",
-        "order": result.order,
-        "trusted": result.trusted,
-    }
-    conditional_se = None if result.conditional_se is None else result.conditional_se / scale
-    conditional = _interval(result.conditional / scale, conditional_se)
+    """Rows of one estimator at one order, that of blocks first; values per symbol are divided by ``scale``."""
+    order = {"order": result.order, "trusted": result.trusted}
+    axis = order | {"axis": "order", "x": str(result.order)}
+    n, name = result.observations, result.estimator
+    value, se = result.conditional / scale, result.conditional_se
+    se = None if se is None else se / scale
     rows = [
-        shared | {"metric": "block_entropy", "unit": "bits/block"} | _interval(result.block, result.block_se),
-        shared | {"metric": "conditional_entropy", "unit": unit} | conditional,
+        _row(condition, "block_entropy", result.block, "bits/block", n, name, result.block_se) | axis,
+        _row(condition, "conditional_entropy", value, unit, n, name, se) | axis,
     ]
     if result.order == 1:
-        rows.append(shared | {"metric": "unigram_entropy", "axis": None, "x": None, "unit": unit} | conditional)
+        rows.append(_row(condition, "unigram_entropy", value, unit, n, name, se) | order)
     return rows
 
 
-def _match_rows(condition: str, found: Sequence[MatchEntropy], unit: str) -> list[dict[str, Any]]:
-    """``entropy_rate`` by either form, never trusted, and ``longest_matches_share`` once."""
-    rows: list[dict[str, Any]] = [
-        {
-            "condition": condition, "metric": "entropy_rate", "unit": unit, "n": match.symbols,
-            "estimator": match.estimator.value, "kind": "estimate", "trusted": False,
-        }
-        | _interval(match.value, match.se)
-        for match in found
-    ]  # fmt: skip
-    rows.append({
-        "condition": condition, "metric": "longest_matches_share", "value": found[0].longest_share,
-        "unit": "share", "n": found[0].symbols, "estimator": found[0].estimator.value, "kind": "estimate",
-        "trusted": True,
-    })  # fmt: skip
-    return rows
-
-
-def _code_row(condition: str, code: CodeLength, unit: str) -> dict[str, Any]:
-    return {
-        "condition": condition,
-        "metric": "code_length",
-        "unit": unit,
-        "n": code.symbols,
-        "estimator": code.coder.value,
-        "kind": "upper bound",
-        "trusted": True,
-    } | _interval(code.per_symbol, code.se)
-
-
-def _uniform_row(condition: str, alphabet: int, unit: str, n: int, scale: float = 1.0) -> dict[str, Any]:
-    return {
-        "condition": condition,
-        "metric": "uniform_entropy",
-        "value": math.log2(alphabet) / scale,
-        "unit": unit,
-        "n": n,
-        "estimator": "uniform",
-        "kind": "upper bound",
-        "trusted": True,
-    }
+def _uniform_row(condition: str, alphabet: int, unit: str, n: int, scale: float) -> dict[str, Any]:
+    value = math.log2(alphabet) / scale
+    return _row(condition, "uniform_entropy", value, unit, n, "uniform", kind="upper bound")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from gfm_utils.errors import GfmError
@@ -31,11 +32,8 @@ def encode_bases(texts: Sequence[str]) -> tuple[list[NDArray[np.uint8]], int]:
 def encode_characters(texts: Sequence[str]) -> tuple[list[NDArray[np.int64]], int]:
     """Characters numbered by code point among those that occur, and how many those are."""
     points = np.frombuffer("".join(texts).encode("utf-32-le", errors="surrogatepass"), np.uint32)
-    present = np.zeros(0x110000, np.int64)
-    present[points] = 1
-    numbers = np.cumsum(present) - 1
-    ends = np.cumsum([len(text) for text in texts])[:-1]
-    return np.split(numbers[points], ends), int(present.sum())
+    numbers, present = pd.factorize(points, sort=True)
+    return np.split(numbers, np.cumsum([len(text) for text in texts])[:-1]), len(present)
 
 
 Text = TypeVar("Text", str, NDArray[Any])

@@ -73,16 +73,10 @@ def choose_positions(
 
 
 def choose_independently(windows: Integers, window: int, rate: float, seed: int, epoch: int = 0) -> Booleans:
-    """Which tokens to predict: each with the same probability, whatever becomes of the others.
+    """Which tokens to predict: each with the probability ``rate``, whatever becomes of the others.
 
-    So it is in Hugging Face's collator for masked language models; a window may have no such token.
-
-    Args:
-        windows: indices of the windows, shape (n,).
-        window: tokens a window.
-        rate: probability of a token.
-        seed: of the masks.
-        epoch: masks differ between epochs.
+    So it is in Hugging Face's collator for masked language models; a window may have no such token. Arguments as
+    for :func:`choose_positions`.
 
     Returns:
         Shape (n, window).
@@ -152,18 +146,7 @@ def corrupt_where(
 ) -> Integers:
     """What the model sees where tokens are chosen each by itself: what befalls one depends on its place alone.
 
-    Args:
-        ids: token ids, shape (n, window); not changed.
-        chosen: of ``choose_independently``, shape (n, window).
-        windows: indices of the windows, shape (n,).
-        mask_id: id of ``[MASK]``.
-        ordinary: ids from which a random token is drawn, as a half-open range.
-        scheme: shares masked, replaced by a random token, left.
-        seed: of the masks.
-        epoch: masks differ between epochs.
-
-    Returns:
-        Token ids, shape (n, window).
+    ``chosen`` is of :func:`choose_independently`, shape (n, window); all else as of :func:`corrupt`.
     """
     noise = _noise(seed, 2 * epoch + 1, np.asarray(windows), 2 * ids.shape[1])
     return np.where(chosen, _shown(ids, noise, mask_id, ordinary, scheme), ids)

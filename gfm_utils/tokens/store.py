@@ -3,9 +3,9 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,12 @@ from gfm_utils.profiles import Profile
 from gfm_utils.tokens import recoding, tokenizers, transforms
 from gfm_utils.tokens.conditions import Condition
 from gfm_utils.tokens.recoding import RECODED, BaseCode, recode
-from gfm_utils.tokens.streaming import tokenize
+from gfm_utils.tokens.streaming import PARTS, Piece, rows_of, tokenize, write_parts
 from gfm_utils.tokens.tokenizers import SPECIAL
 from gfm_utils.tokens.transforms import Transform, noise_places, symbol_transform, transform_tokens
 
 #: Bump when the same corpus and tokenizer name give other arrays than before (tests pin their hashes).
 FORMAT = 1
-PARTS = ("train", "validation", "test")
 #: A corpus with more symbols is not loaded but streamed: tokenized piece by piece, and of the analyses those that
 #: need its letters read so many first ones. Loading and splitting takes 25 bytes a base of a chromosome and 50 of
 #: short records, which are searched for near-duplicates (measured), thus up to 5 GB for a corpus of this size.
@@ -117,10 +116,14 @@ class TokenStore:
         rng = _chance(self.about["key"]["seed"], PARTS.index(part), again)
         return noise_places(last, len(self.tokens(part)), rng)
 
+    def lengths(self, part: str) -> npt.NDArray[np.int64]:
+        """Tokens of each segment of a part, shape (segments,)."""
+        lengths: npt.NDArray[np.int64] = np.load(self.path / f"{part}-lengths.npy")
+        return lengths
+
     def segments(self, part: str) -> list[npt.NDArray[np.uint16]]:
         """The tokens of each segment of a part."""
-        lengths = np.load(self.path / f"{part}-lengths.npy")
-        return np.split(self.tokens(part), np.cumsum(lengths)[:-1])
+        return np.split(self.tokens(part), np.cumsum(self.lengths(part))[:-1])
 
     def window_starts(self, part: str, window: int) -> npt.NDArray[np.int64]:
         """Offsets into ``tokens(part)`` of the windows: side by side, none crossing a segment's end.
@@ -128,7 +131,7 @@ class TokenStore:
         Raises:
             GfmError: the part has fewer than ``FEWEST_WINDOWS`` windows.
         """
-        lengths = np.load(self.path / f"{part}-lengths.npy")
+        lengths = self.lengths(part)
         offsets = np.cumsum(lengths) - lengths
         counts = lengths // window
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -137,10 +140,10 @@ class TokenStore:
             few = f"its {part} part has {len(starts)} windows of {window} tokens and {FEWEST_WINDOWS} are needed"
             if lengths.sum() < window * FEWEST_WINDOWS:
                 raise GfmError(f"corpus of {self.condition!r} is too short: {few}; give a longer corpus")
-            length = lengths.mean()
             raise GfmError(
-                f"the records of {self.condition!r} are too short ({length:.0f} tokens on average): {few}; "
-                "give longer records, for example by joining short ones, or a profile with a smaller window"
+                f"the records of {self.condition!r} are too short ({lengths.mean():.0f} tokens on average): "
+                f"{few}; give longer records, for example by joining short ones, or a profile with a smaller "
+                "window"
             )
         return starts
 
@@ -150,14 +153,10 @@ class TokenStore:
 
     def counts(self, part: str) -> npt.NDArray[np.int64]:
         """How often each token occurs in a part, shape (vocabulary,)."""
-        return _counts(self.tokens(part), self.vocabulary)
-
-
-def _counts(tokens: npt.NDArray[np.uint16], vocabulary: int) -> npt.NDArray[np.int64]:
-    total = np.zeros(vocabulary, np.int64)
-    for begin in range(0, len(tokens), _CHUNK):
-        total += np.bincount(tokens[begin : begin + _CHUNK], minlength=vocabulary)
-    return total
+        tokens, total = self.tokens(part), np.zeros(self.vocabulary, np.int64)
+        for begin in range(0, len(tokens), _CHUNK):
+            total += np.bincount(tokens[begin : begin + _CHUNK], minlength=len(total))
+        return total
 
 
 def cut_windows(
@@ -200,8 +199,8 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
     }
     if profile.text_symbols != "bytes" and plan.kind == "text":
         key["text_symbols"] = profile.text_symbols
-    if large and _rows(plan, profile) is not None:
-        key["rows"] = _rows(plan, profile)  # and tokens of each
+    if large and rows_of(plan, profile) is not None:
+        key["rows"] = rows_of(plan, profile)  # and tokens of each
     if recoded:
         if plan.kind == "dna":
             text = str(parsed)
@@ -212,20 +211,21 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
         "condition": str(parsed), "kind": plan.kind, "unit": "base" if plan.kind == "dna" else "character",
         "corpus": {"name": plan.name, "checksum": key["corpus"], "licence": plan.licence},
     }  # fmt: skip
-    make = partial(_make_streamed if large else _make, condition=parsed, plan=plan, profile=profile, seed=seed)
-    return _found_or_made(Path(runs_dir) / "tokens", parsed, key, lambda folder: about | make(folder))
+
+    def make(folder: Path) -> dict[str, Any]:
+        if large:
+            return about | tokenize(folder, parsed.tokenizer, plan, profile, seed)
+        return about | _make(folder, parsed, profile, seed)
+
+    return _found_or_made(Path(runs_dir) / "tokens", parsed, key, make)
 
 
 def _found_or_made(
     folder: Path, condition: Condition, key: dict[str, Any], make: Callable[[Path], dict[str, Any]]
 ) -> TokenStore:
-    """The store of a condition, found by its key or made.
+    """The store of a condition, found by the key of all that its arrays depend on, or made.
 
-    Args:
-        folder: where ``<condition>-<key>`` stands or is made.
-        condition: of the store.
-        key: all that its arrays depend on.
-        make: writes them into a directory, and returns what else ``store.json`` says of them.
+    ``make`` writes the arrays into a directory, and returns what else ``store.json`` says of them.
     """
     path = folder / f"{condition.slug}-{digest(key)}"
     with locked(path):
@@ -255,18 +255,17 @@ def _transformed_tokens(
     folder: Path, condition: Condition, transform: Transform, plain: TokenStore, profile: Profile, seed: int
 ) -> dict[str, Any]:
     """Write the transformed tokens of each part; returns what ``store.json`` says of them."""
-    sizes, vocabulary = {}, (len(SPECIAL), plain.vocabulary)
+    vocabulary = len(SPECIAL), plain.vocabulary
     before = [Transform.parse(name).name for name in condition.transforms[:-1]]
     again = before.count(transform.name)  # a second noise does not choose the tokens of the first
-    for number, part in enumerate(PARTS):
-        rng = _chance(seed, number, again)
-        lengths = np.load(plain.path / f"{part}-lengths.npy")
-        tokens = transform_tokens(transform, plain.tokens(part), lengths, vocabulary, rng)
-        np.save(folder / f"{part}.npy", tokens)
-        np.save(folder / f"{part}-lengths.npy", lengths)
-        symbols = int(_counts(tokens, plain.vocabulary) @ plain.token_lengths)
-        sizes[part] = {"symbols": symbols, "tokens": len(tokens)}
-    return {"parts": sizes}
+
+    def pieces() -> Iterator[Piece]:
+        for number, part in enumerate(PARTS):
+            lengths, rng = plain.lengths(part), _chance(seed, number, again)
+            tokens = transform_tokens(transform, plain.tokens(part), lengths, vocabulary, rng)
+            yield number, 0, np.split(tokens, np.cumsum(lengths)[:-1])[: len(lengths)]
+
+    return {"parts": write_parts(folder, pieces(), plain.token_lengths)}
 
 
 def _chance(seed: int, part: int, again: int = 0) -> np.random.Generator:
@@ -293,8 +292,7 @@ def _transformed_symbols(
         )
     parts = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols).parts()
     change, chain = symbol_transform(transform, corpus.kind, parts["train"])
-    rngs = [np.random.default_rng([seed, number]) for number in range(len(PARTS))]
-    changed = {part: change(parts[part], rng) for part, rng in zip(PARTS, rngs, strict=True)}
+    changed = {part: change(parts[part], _chance(seed, number)) for number, part in enumerate(PARTS)}
     made: dict[str, Any] = {"parts": _encoded(folder, plain.tokenizer, condition.tokenizer, changed, corpus.kind)}
     if chain is not None:
         contexts = len(chain.stationary)
@@ -310,16 +308,12 @@ def _encoded(
     kind: str,
 ) -> dict[str, Any]:
     """Write the tokens of each part; returns how many symbols and tokens it has."""
-    sizes = {}
+    pieces = (
+        (number, sum(map(len, segments)), tokenizers.encode(tokenizer, name, segments, kind))
+        for number, segments in enumerate(parts.values())
+    )
     lossy = tokenizers.loses_space(tokenizer, kind)
-    lengths = tokenizers.token_lengths(tokenizer, kind)
-    for part, segments in parts.items():
-        arrays = tokenizers.encode(tokenizer, name, segments, kind)
-        np.save(folder / f"{part}.npy", np.concatenate(arrays) if arrays else np.zeros(0, np.uint16))
-        np.save(folder / f"{part}-lengths.npy", np.asarray([len(array) for array in arrays], np.int64))
-        symbols = sum(int(lengths[ids].sum()) for ids in arrays) if lossy else sum(map(len, segments))
-        sizes[part] = {"symbols": symbols, "tokens": sum(map(len, arrays))}
-    return sizes
+    return write_parts(folder, pieces, tokenizers.token_lengths(tokenizer, kind) if lossy else None)
 
 
 def load_corpus(source: str, profile: Profile) -> corpora.Corpus:
@@ -343,11 +337,6 @@ def _is_large(plan: corpora.Plan, profile: Profile) -> bool:
     return symbols is not None and symbols > LARGE
 
 
-def _rows(plan: corpora.Plan, profile: Profile) -> tuple[int, int] | None:
-    """Rows that train and tokens of each, where a source has rows and the profile takes one window of each."""
-    return None if profile.rows is None or plan.stream is None else (profile.rows, profile.window)
-
-
 def _check_size(condition: Condition, transform: str, large: bool) -> None:
     """Refuse a transform of the letters of a corpus that is not held in memory.
 
@@ -361,7 +350,7 @@ def _check_size(condition: Condition, transform: str, large: bool) -> None:
         )
 
 
-def _make(folder: Path, condition: Condition, plan: corpora.Plan, profile: Profile, seed: int) -> dict[str, Any]:
+def _make(folder: Path, condition: Condition, profile: Profile, seed: int) -> dict[str, Any]:
     """Write the tokens of a corpus in memory; text in four letters is split as text is, and then read as DNA."""
     corpus = load_corpus(condition.corpus, profile)
     split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
@@ -378,13 +367,3 @@ def _make(folder: Path, condition: Condition, plan: corpora.Plan, profile: Profi
     tokenizer.save_pretrained(folder / "tokenizer")
     sizes = _encoded(folder, tokenizer, condition.tokenizer, parts, kind)
     return {"vocabulary": len(tokenizer), "parts": sizes, **about}
-
-
-def _make_streamed(
-    folder: Path, condition: Condition, plan: corpora.Plan, profile: Profile, seed: int
-) -> dict[str, Any]:
-    """Write the tokens of a corpus that is never held as a whole."""
-    return tokenize(
-        folder, condition.tokenizer, plan, PARTS, profile.tokenizer_symbols, seed, profile.max_symbols,
-        text_symbols=profile.text_symbols, rows=_rows(plan, profile),
-    )  # fmt: skip

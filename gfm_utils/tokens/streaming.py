@@ -2,11 +2,10 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,56 +16,51 @@ from gfm_utils.corpora import Kind, Plan, Segment
 from gfm_utils.corpora.loading import tell_many_copies
 from gfm_utils.corpora.streaming import BLOCK, GAP, Block, BlockSummary, Survey, clean, summarised
 from gfm_utils.errors import GfmError
-from gfm_utils.profiles import TextSymbols
+from gfm_utils.profiles import Profile
 from gfm_utils.tokens import tokenizers
 from gfm_utils.tokens.conditions import tokenizer_kind
 from gfm_utils.tokens.parallel import Given, Made, cores, in_order
 
+PARTS = ("train", "validation", "test")
 #: Symbols that a process works on at a time.
 BATCH = 2_000_000
 #: More processes than this one reader cannot feed.
 MOST_WORKERS = 32
 
 Ids = list[npt.NDArray[np.uint16]]
+#: Number of a part, symbols, and the tokens of each segment.
+Piece = tuple[int, int, Ids]
 
 
 def tokenize(
     folder: Path,
     name: str,
     plan: Plan,
-    parts: tuple[str, str, str],
-    tokenizer_symbols: int | None,
+    profile: Profile,
     seed: int,
-    max_symbols: int | None = None,
     workers: int | None = None,
     batch: int = BATCH,
     block_size: int = BLOCK,
     gap: int = GAP,
-    text_symbols: TextSymbols = "bytes",
-    rows: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Write the tokenizer, ``<part>.npy`` and ``<part>-lengths.npy`` of a source, which is never held as a whole.
 
     In memory are, beside what the survey of the source holds, about ``2 * workers + 1`` batches in this process
     and one in each of the others; and what BPE learns from, while it does (of all of a text its words). The source
     is read twice, and its beginning once more for a BPE tokenizer. The result does not depend on ``workers`` and
-    ``batch``.
+    ``batch``. Of a stream of which a profile takes ``rows``, no more rows are read than train, and of each the
+    first window is kept, in no part those of a row that is shorter.
 
     Args:
         folder: is there and empty.
         name: ``kmer<k>`` or ``bpe<V>``; BPE learns from the first pieces of the training part.
         plan: the source.
-        parts: names of the parts.
-        tokenizer_symbols: how many symbols BPE learns from; None: all of a text, see ``learned_symbols``.
+        profile: its ``max_symbols``, ``tokenizer_symbols``, ``text_symbols`` and ``rows`` are read.
         seed: of the split.
-        max_symbols: read about so many first symbols; None: all.
         workers: processes; None: one for each core.
         batch: symbols a batch.
         block_size: see :class:`gfm_utils.corpora.streaming.Survey`.
         gap: likewise.
-        text_symbols: see :class:`gfm_utils.profiles.Profile`.
-        rows: end when the training part has so many rows, and keep so many first tokens of each, in no part those
-            of a row that is shorter; None: all tokens of all rows.
 
     Returns:
         What belongs into ``store.json``: ``vocabulary``, ``parts`` and the counts of the stream as ``streamed``.
@@ -75,41 +69,98 @@ def tokenize(
         GfmError: the source cannot be read or split, or the tokenizer does not fit it.
     """
     workers = workers or min(cores(), MOST_WORKERS)
-    survey = _surveyed(plan, seed, max_symbols, workers, batch, block_size, gap)
-    wanted = tokenizers.learned_symbols(plan.kind, tokenizer_symbols)
+    survey = _surveyed(plan, seed, profile.max_symbols, workers, batch, block_size, gap)
+    wanted = tokenizers.learned_symbols(plan.kind, profile.tokenizer_symbols)
     sample: Iterable[Segment] = ()
     if tokenizer_kind(name)[0] == "bpe":
         sample = _first_segments(survey, plan, wanted)
-    tokenizer = tokenizers.train_tokenizer(name, sample, plan.kind, wanted, seed, text_symbols)
+    tokenizer = tokenizers.train_tokenizer(name, sample, plan.kind, wanted, seed, profile.text_symbols)
     lengths_of = tokenizers.token_lengths(tokenizer, plan.kind)
+    rows = rows_of(plan, profile)
     counted = rows is not None or tokenizers.loses_space(tokenizer, plan.kind)
     tokenizer.save_pretrained(folder / "tokenizer")
-    symbols = [0, 0, 0]
     work = partial(_encoded, kind=plan.kind, repairs=plan.repairs, saved=folder / "tokenizer", name=name)
-    with ExitStack() as files, _bar(plan, max_symbols, f"tokenizing {plan.name}") as bar:
-        ids = [files.enter_context(ArrayWriter(folder / f"{part}.npy", np.uint16)) for part in parts]
-        lengths = [files.enter_context(ArrayWriter(folder / f"{part}-lengths.npy", np.int64)) for part in parts]
-        results = files.enter_context(closing(in_order(work, _batches(survey.pieces(), batch), workers)))
-        for (part, block), (size, encoded) in _pairs(results):
-            bar.update(size)
-            kept = encoded if rows is None else _first_tokens(block, encoded, rows[1])
-            symbols[part] += sum(int(lengths_of[array].sum()) for array in kept) if counted else size
-            for array in kept:
-                ids[part].append(array)
-            lengths[part].append(np.array([len(array) for array in kept], np.int64))
-            if rows is not None and lengths[0].length == rows[0]:
-                break
-            bar.set_postfix_str(f"{sum(file.length for file in ids):,} tokens", refresh=False)
-    stats, tokens = survey.counts(), [file.length for file in ids]
-    _check_parts(plan, stats, tokens)
-    if rows is not None and lengths[0].length < rows[0]:
+    train_rows = tokens = 0
+
+    def pieces() -> Iterator[Piece]:
+        nonlocal train_rows, tokens
+        with (
+            _bar(plan, profile.max_symbols, f"tokenizing {plan.name}") as bar,
+            closing(in_order(work, _batches(survey.pieces(), batch), workers)) as results,
+        ):
+            for (part, block), (symbols, encoded) in _pairs(results):
+                kept = encoded if rows is None else _first_tokens(block, encoded, rows[1])
+                yield part, symbols, kept
+                bar.update(symbols)
+                tokens += sum(map(len, kept))
+                bar.set_postfix_str(f"{tokens:,} tokens", refresh=False)
+                train_rows += len(kept) if part == 0 else 0
+                if rows is not None and train_rows == rows[0]:
+                    break
+
+    sizes = write_parts(folder, pieces(), lengths_of if counted else None)
+    stats = survey.counts()
+    _check_parts(plan, stats, [size["tokens"] for size in sizes.values()])
+    if rows is not None and train_rows < rows[0]:
         tqdm.write(
-            f"{plan.source}: {lengths[0].length:,} rows of {rows[1]} tokens train, where {rows[0]:,} are wanted: "
+            f"{plan.source}: {train_rows:,} rows of {rows[1]} tokens train, where {rows[0]:,} are wanted: "
             "so many symbols of it have no more",
             file=sys.stderr,
         )
-    sizes = {part: {"symbols": s, "tokens": t} for part, s, t in zip(parts, symbols, tokens, strict=True)}
     return {"vocabulary": len(tokenizer), "parts": sizes, "streamed": stats}
+
+
+def rows_of(plan: Plan, profile: Profile) -> tuple[int, int] | None:
+    """Rows that train and tokens of each, where a source has rows and the profile takes one window of each."""
+    return None if profile.rows is None or plan.stream is None else (profile.rows, profile.window)
+
+
+def write_parts(
+    folder: Path, pieces: Iterable[Piece], lengths_of: npt.NDArray[np.int64] | None = None
+) -> dict[str, dict[str, int]]:
+    """Write ``<part>.npy`` and ``<part>-lengths.npy`` of all parts.
+
+    Args:
+        folder: where.
+        pieces: of any part, in its order.
+        lengths_of: symbols of each token, by which symbols are counted; None: the pieces say how many they have.
+
+    Returns:
+        ``symbols`` and ``tokens`` of each part.
+    """
+    sizes = {part: {"symbols": 0, "tokens": 0} for part in PARTS}
+    with ExitStack() as files:
+        ids, lengths = (
+            [files.enter_context(array_file(folder / f"{part}{end}.npy", kind)) for part in PARTS]
+            for end, kind in (("", np.uint16), ("-lengths", np.int64))
+        )
+        for part, symbols, arrays in pieces:
+            for array in arrays:
+                ids[part].write(array.tobytes())
+                lengths[part].write(np.int64(len(array)).tobytes())
+            if lengths_of is not None:
+                symbols = sum(int(lengths_of[array].sum()) for array in arrays)
+            sizes[PARTS[part]]["symbols"] += symbols
+            sizes[PARTS[part]]["tokens"] += sum(map(len, arrays))
+    return sizes
+
+
+@contextmanager
+def array_file(path: Path, dtype: npt.DTypeLike) -> Iterator[BinaryIO]:
+    """A one-dimensional ``.npy`` file that grows by what is written to it; its header is right at the end.
+
+    Until then, and after an error, the header says that there is nothing in it.
+    """
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
+    with open(path, "wb") as file:
+        # NumPy leaves room for the first axis to grow, so that the length of the header does not depend on it.
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (0,)})
+        body = file.tell()
+        yield file
+        length = (file.tell() - body) // np.dtype(dtype).itemsize
+        file.seek(0)
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (length,)})
+        assert file.tell() == body
 
 
 def _surveyed(
@@ -203,45 +254,3 @@ def _check_parts(plan: Plan, stats: dict[str, Any], tokens: list[int]) -> None:
             f"corpus {plan.name!r} cannot be split: a part of it came out empty ({stats['pieces']} pieces of at "
             f"most {stats['block']} symbols); give a longer corpus or more records"
         )
-
-
-class ArrayWriter:
-    """A one-dimensional ``.npy`` file that grows; its header is right once the block of ``with`` is left.
-
-    Until then the header says that there is nothing in it.
-
-    Args:
-        path: the file.
-        dtype: of the numbers.
-    """
-
-    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
-        self._handle = open(path, "wb")  # noqa: SIM115
-        self._dtype = np.dtype(dtype)
-        self.length = 0
-        self._write_header()
-        self._body = self._handle.tell()
-
-    def _write_header(self) -> None:
-        # NumPy leaves room for the first axis to grow, so that the length of the header does not depend on it.
-        self._handle.seek(0)
-        header: dict[str, Any] = np.lib.format.header_data_from_array_1_0(np.zeros(0, self._dtype))
-        np.lib.format.write_array_header_1_0(self._handle, header | {"shape": (self.length,)})
-
-    def append(self, values: npt.NDArray[Any]) -> None:
-        """Write numbers after those that are there."""
-        self._handle.write(np.ascontiguousarray(values, self._dtype).data)
-        self.length += len(values)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._write_header()
-                assert self._handle.tell() == self._body
-        finally:
-            self._handle.close()

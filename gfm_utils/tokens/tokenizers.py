@@ -20,6 +20,9 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 STRETCH = 10_000
 #: DNA that BPE learns from at most: without words a trainer holds every base, in 48 bytes (measured).
 MOST_BASES = 100_000_000
+#: What byte-level BPE writes for the bytes 0x80 to 0xBF, which begin no character: those of Latin-1 that can be
+#: seen as they are, and others by their rank among all that cannot (GPT-2's table).
+_CONTINUING = frozenset(map(chr, [*range(0xA1, 0xAD), *range(0xAE, 0xC0), *range(290, 324)]))
 #: Largest share of a text that a byte-pair vocabulary may leave as [UNK].
 RARE = 0.001
 
@@ -190,19 +193,6 @@ def token_lengths(tokenizer: PreTrainedTokenizerFast, kind: str) -> npt.NDArray[
     counts for none.
     """
     words = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-    lengths = np.zeros(len(words), np.int64)
-    if kind == "text" and not loses_space(tokenizer, kind):
-        byte_of = {character: byte for byte, character in _byte_level_alphabet().items()}
-        starts = {character for character, byte in byte_of.items() if not 0x80 <= byte < 0xC0}
-        counted = [sum(character in starts for character in word) for word in words]
-    else:
-        counted = [len(word) for word in words]
-    lengths[len(SPECIAL) :] = counted[len(SPECIAL) :]
-    return lengths
-
-
-def _byte_level_alphabet() -> dict[int, str]:
-    """Byte -> the printable character that stands for it in byte-level BPE (GPT-2's table)."""
-    shown = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    hidden = [byte for byte in range(256) if byte not in shown]
-    return {byte: chr(byte) for byte in shown} | {byte: chr(256 + i) for i, byte in enumerate(hidden)}
+    uncounted = _CONTINUING if kind == "text" and not loses_space(tokenizer, kind) else frozenset()
+    counted = [sum(character not in uncounted for character in word) for word in words]
+    return np.array([0] * len(SPECIAL) + counted[len(SPECIAL) :], np.int64)

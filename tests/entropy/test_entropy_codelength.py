@@ -12,12 +12,6 @@ def noise(n, seed=0):
     return np.random.default_rng(seed).integers(0, 4, n).astype(np.uint8)
 
 
-def test_noise_costs_two_bits():
-    code = dna_code_length([noise(400_000)], Coder.CONTEXT_MIXING)
-    assert code.per_symbol == pytest.approx(2.0, abs=0.01)
-    assert code.se < 0.002
-
-
 @pytest.mark.parametrize(
     "coder", [Coder.CONTEXT_MIXING, Coder.CONTEXT_MIXING_FAST, Coder.CONTEXT_MIXING_REPEAT_FREE]
 )
@@ -25,7 +19,9 @@ def test_modes_are_coders_of_dna_only(coder):
     code = dna_code_length([noise(3000), noise(2000, 1)], coder)
     assert code.coder is coder
     assert code.symbols == 5000
-    assert code.se is not None
+    assert 0 < code.se < 0.05 and code.costs.shape == (5000,)
+    assert code.per_symbol == pytest.approx(code.costs.mean(dtype=np.float64))
+    assert code.per_symbol == pytest.approx(2.0, abs=0.1)
     with pytest.raises(ValueError, match="does not compress"):
         text_code_length(["text"], coder)
 
@@ -47,22 +43,12 @@ def test_segments_of_text_are_joined_by_a_line_feed_that_is_no_character():
     assert code.per_symbol * 53 == pytest.approx(compressed_bits("\n".join(texts).encode(), Coder.PPMD))
 
 
-def test_costs_of_bases_add_up_to_the_code_length():
-    code = dna_code_length([noise(3000), noise(2000, 1)], Coder.CONTEXT_MIXING)
-    assert code.costs.shape == (5000,)
-    assert code.per_symbol == pytest.approx(code.costs.mean(dtype=np.float64))
-
-
 def test_packing():
     assert pack_bases(np.array([0, 1, 2, 3, 3])) == bytes([0b00011011, 0b11000000])
     assert pack_bases(np.zeros(0, np.uint8)) == b""
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="no base"):
-        dna_code_length([], Coder.BZ2)
-    with pytest.raises(ValueError, match="no character"):
-        text_code_length([""], Coder.BZ2)
     with pytest.raises(ValueError, match="codes 0 to 3"):
         dna_code_length([np.array([4], np.uint8)], Coder.CONTEXT_MIXING)
     with pytest.raises(ValueError, match="does not compress"):

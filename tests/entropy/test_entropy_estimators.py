@@ -83,17 +83,6 @@ def expectation(estimate, p, n):
     return total
 
 
-@pytest.mark.parametrize("size", [1, 2, 4, 1024])
-def test_uniform_counts_give_the_logarithm_of_the_alphabet(size):
-    seen = of([1000] * size)
-    assert plugin(seen) == pytest.approx(math.log2(size), abs=1e-12)
-    assert miller_madow(seen) == pytest.approx(
-        math.log2(size) + (size - 1) / (2000 * size * math.log(2)), abs=1e-12
-    )
-    assert chao_shen(seen) == pytest.approx(math.log2(size), abs=1e-10)
-    assert grassberger(seen) == pytest.approx(math.log2(size), abs=1e-3)
-
-
 @given(COUNTS)
 def test_against_slow_formulas(counts):
     seen = of(counts)
@@ -101,6 +90,7 @@ def test_against_slow_formulas(counts):
     assert plugin(seen) == pytest.approx(slow_plugin(counts), abs=1e-10)
     assert miller_madow(seen) - plugin(seen) == pytest.approx((distinct - 1) / (2 * n * math.log(2)), abs=1e-10)
     assert chao_shen(seen) == pytest.approx(slow_chao_shen(counts), abs=1e-10)
+    assert chao_wang_jost(seen) == pytest.approx(slow_chao_wang_jost(counts), abs=1e-10)
     if distinct > 1:
         slow = (math.log(n) - sum(c * slow_g(c) for c in counts if c) / n) / math.log(2)
         assert grassberger(seen) == pytest.approx(slow, abs=1e-10)
@@ -110,9 +100,7 @@ def test_against_slow_formulas(counts):
 def test_bounds_and_invariance(counts, random):
     shuffled = [*counts, 0]
     random.shuffle(shuffled)
-    distinct = sum(c > 0 for c in counts)
-    assert 0.0 <= plugin(of(counts)) <= math.log2(distinct) + 1e-12
-    assert miller_madow(of(counts)) >= plugin(of(counts))
+    assert 0.0 <= plugin(of(counts)) <= math.log2(sum(c > 0 for c in counts)) + 1e-12
     for estimator in Estimator:
         once, again = (entropy(of(c), estimator, len(counts)) for c in (counts, shuffled))
         assert once == pytest.approx(again, abs=1e-12)
@@ -122,11 +110,6 @@ def test_bounds_and_invariance(counts, random):
 @pytest.mark.parametrize("n", [1, 2, 3, 1000])
 def test_a_constant_sequence_has_no_entropy(estimator, n):
     assert entropy(of([n]), estimator, 1) == 0.0
-
-
-@given(COUNTS)
-def test_chao_wang_jost_against_the_published_sum(counts):
-    assert chao_wang_jost(of(counts)) == pytest.approx(slow_chao_wang_jost(counts), abs=1e-10)
 
 
 @pytest.mark.parametrize("n", [2, 50, 10_000, 10**7])
@@ -153,11 +136,6 @@ def test_exact_bias_of_small_samples(p):
     # log N instead of ψ(N), and the exact remainder of G, Σ p ∫_0^(1-2p) x^(N-1) / (1+x) dx
     known = (math.log(12) - digamma(12)) / math.log(2)
     assert bias[Estimator.GRASSBERGER] == pytest.approx(known, abs=0.01)
-
-
-def test_all_singletons_give_finite_numbers():
-    for estimator in Estimator:
-        assert math.isfinite(entropy(of([1] * 50), estimator, 100))
 
 
 def test_nsb_needs_the_support():

@@ -55,6 +55,10 @@ def test_rows_of_dna_keep_the_contract():
     blocks = table[(table["metric"] == "block_entropy") & (table["estimator"] == "plugin")]
     assert blocks["value"].is_monotonic_increasing
     assert to_rows(table)[-1]["order"] is None
+    rates = table[table["metric"] == "entropy_rate"]
+    assert rates["estimator"].tolist() == ["match_length_harmonic", "match_length_arithmetic"]
+    assert not rates["trusted"].any() and (rates["low"] < rates["value"]).all()
+    assert 0 < table.loc[table["metric"] == "longest_matches_share", "value"].item() < 0.05
 
 
 def test_rows_of_text():
@@ -77,15 +81,6 @@ def test_only_the_first_symbols_are_read():
     assert by["conditional_entropy"] == [9_000]
     assert by["code_length"] == [1_000]
     assert by["entropy_rate"] == by["longest_matches_share"] == [1_999]
-
-
-def test_match_lengths_are_never_trusted():
-    table = corpus_entropy(dna(), 1)
-    rates = table[table["metric"] == "entropy_rate"]
-    assert rates["estimator"].tolist() == ["match_length_harmonic", "match_length_arithmetic"]
-    assert not rates["trusted"].any()
-    assert (rates["low"] < rates["value"]).all()
-    assert 0 < table.loc[table["metric"] == "longest_matches_share", "value"].item() < 0.05
 
 
 def test_rows_of_tokens_come_in_both_units():

@@ -78,10 +78,17 @@ CORPORA = st.lists(BITS, min_size=1, max_size=6).map("".join)
 CHAINS = st.sampled_from([None, "shuffle", "markov2", "markov2t0.5+noise0.3", "reverse+uniform"])
 
 
+@pytest.mark.parametrize("text", ["news", "@bpe256", "news@", "news@bpe", "news@kmer0"])
+def test_bad_conditions_are_refused(text):
+    with pytest.raises(GfmError):
+        Condition.parse(text)
+
+
 @given(CORPORA | st.text(min_size=1), st.sampled_from(["kmer4", "bpe256"]), CHAINS)
 def test_every_condition_is_read_back_from_its_text(corpus, tokenizer, transform):
     condition = Condition(corpus, tokenizer, transform)
     assert Condition.parse(str(condition)) == condition
+    assert re.fullmatch(r"[A-Za-z0-9.@_-]{1,60}", condition.slug)
     assert str(condition) == f"{condition.corpus}{condition.beside_corpus}"
     assert str(condition) == f"{condition.beside_tokenizer}@{tokenizer}"
     if "+" not in corpus:  # as in recorded rows

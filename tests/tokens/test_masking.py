@@ -33,13 +33,11 @@ def test_positions_are_distinct_ascending_and_independent_of_the_batch(window, r
 
 def test_positions_are_uniform_and_differ_between_seeds_epochs_and_windows():
     chosen = choose_positions(WINDOWS, 64, 0.15, seed=7)
-    expected = chosen.size / 64
-    counts = np.bincount(chosen.ravel(), minlength=64)
+    counts, expected = np.bincount(chosen.ravel(), minlength=64), chosen.size / 64
     # Pearson's statistic has mean 63 and standard deviation 11 for 64 equal cells
     assert ((counts - expected) ** 2 / expected).sum() < 63 + 5 * 11
     others = [choose_positions(WINDOWS, 64, 0.15, 8), choose_positions(WINDOWS, 64, 0.15, 7, epoch=1)]
-    others.append(np.roll(chosen, 1, axis=0))
-    for other in others:
+    for other in [*others, np.roll(chosen, 1, axis=0)]:
         overlap = np.mean([len(np.intersect1d(a, b)) for a, b in zip(chosen, other, strict=True)])
         assert overlap == pytest.approx(10 * 10 / 64, rel=0.1)
 
@@ -69,10 +67,8 @@ def test_at_test_every_chosen_position_is_masked():
 
 def test_masks_are_pinned():
     """The masks of every recorded ensemble: if this fails on purpose, raise ensembles.FORMAT."""
-    assert choose_positions(np.array([0, 1]), 32, 0.15, 42, 3).tolist() == PINNED
-
-
-PINNED = [[0, 4, 14, 17, 21], [0, 12, 20, 30, 31]]
+    pinned = [[0, 4, 14, 17, 21], [0, 12, 20, 30, 31]]
+    assert choose_positions(np.array([0, 1]), 32, 0.15, 42, 3).tolist() == pinned
 
 
 def test_independent_masks_are_binomial_and_depend_on_nothing_but_seed_epoch_window_and_place():

@@ -28,9 +28,12 @@ def test_windows_lie_side_by_side_and_cross_no_segment(store):
         assert (windows == np.stack(expected)).all()
 
 
-def test_counts_and_lengths(store):
+def test_counts_and_what_the_store_says_it_was_made_of(store):
     assert store.counts("train").sum() == store.about["parts"]["train"]["tokens"]
     assert store.token_lengths.tolist() == [0] * 5 + [3] * 64
+    about = json.loads((store.path / "store.json").read_text())
+    assert about["unit"] == "base" and about["vocabulary"] == 69
+    assert len(about["corpus"]["checksum"]) == 64
 
 
 def test_a_second_call_makes_nothing(store, shared, toy_fasta, smoke):
@@ -69,9 +72,3 @@ def test_short_records_are_told_from_a_short_corpus(tmp_path, smoke):
     short.write_text("\n".join(records) + "\n")
     with pytest.raises(GfmError, match=r"records of .* are too short \(50 tokens on average\)"):
         prepare(f"{short}@kmer3", smoke, tmp_path / "runs").window_starts("test", smoke.window)
-
-
-def test_the_store_says_what_it_was_made_of(store):
-    about = json.loads((store.path / "store.json").read_text())
-    assert about["unit"] == "base" and about["vocabulary"] == 69
-    assert len(about["corpus"]["checksum"]) == 64

@@ -10,11 +10,13 @@ import pytest
 import yaml
 
 from gfm_utils import corpora
-from gfm_utils.corpora import Segment
+from gfm_utils.corpora import Segment, streaming
 from gfm_utils.corpora.streaming import Survey, clean, summarised
 from gfm_utils.errors import GfmError
+from gfm_utils.profiles import profile
 from gfm_utils.tokens import PARTS, SPECIAL, encode, load_corpus, prepare, store
-from gfm_utils.tokens.streaming import ArrayWriter, tokenize
+from gfm_utils.tokens import streaming as tokenizing
+from gfm_utils.tokens.streaming import tokenize
 
 BLOCK, GAP = 2_000, 200
 
@@ -46,7 +48,8 @@ def genomes(tmp_path_factory):
 
 def made(folder, out, name="kmer3", seed=42, workers=1, batch=10_000, most=None):
     out.mkdir()
-    about = tokenize(out, name, corpora.plan(str(folder)), PARTS, 20_000, seed, most, workers, batch, BLOCK, GAP)
+    size = profile("smoke").model_copy(update={"max_symbols": most, "tokenizer_symbols": 20_000})
+    about = tokenize(out, name, corpora.plan(str(folder)), size, seed, workers, batch, BLOCK, GAP)
     return about, {path.name: path.read_bytes() for path in out.glob("*.npy")}
 
 
@@ -71,33 +74,30 @@ def test_the_arrays_are_those_of_the_pieces(genomes, tmp_path):
         assert about["parts"][part]["symbols"] == sum(map(len, decoded))
         assert about["parts"][part]["tokens"] == len(found.tokens(part)) == found.counts(part).sum()
     assert isinstance(found.tokens("train"), np.memmap)
-    blocks = 80  # of long records; between two of other parts is a gap
-    assert (
-        0 <= about["streamed"]["symbols"] - sum(part["symbols"] for part in about["parts"].values()) < blocks * GAP
-    )
+    lost = about["streamed"]["symbols"] - sum(part["symbols"] for part in about["parts"].values())
+    assert 0 <= lost < 80 * GAP  # between blocks of long records of other parts
+    first, _ = made(genomes, tmp_path / "first", most=100_000)
+    assert 100_000 <= first["streamed"]["symbols"] < 100_000 + BLOCK
 
 
-def test_parts_share_nothing_and_keep_their_distance(genomes):
-    places = [
-        (source, segment.record, segment.start, segment.start + len(segment), part)
-        for part, segments in enumerate(split_of(genomes))
+def test_parts_have_their_shares_and_keep_their_distance(genomes):
+    parts = split_of(genomes)
+    symbols = [sum(len(segment) for _, segment in segments) for segments in parts]
+    assert np.allclose(np.array(symbols) / sum(symbols), [0.8, 0.1, 0.1], atol=0.02)
+    places = sorted(
+        (source, segment.start, segment.start + len(segment), part)
+        for part, segments in enumerate(parts)
         for source, segment in segments
         if segment.record == "chr1"
-    ]
-    places.sort()
+    )
     gaps = set()
-    for (source, _, _, end, part), (other, _, begin, _, next_part) in pairwise(places):
+    for (source, _, end, part), (other, begin, _, next_part) in pairwise(places):
         if source == other:
             assert begin - end == (GAP if part != next_part else 0)
             gaps.add(begin - end)
     assert gaps == {0, GAP}
-    kept = sum(end - begin for _, _, begin, end, _ in places)
+    kept = sum(end - begin for _, begin, end, _ in places)
     assert 0.8 * 80 * BLOCK < kept < 79.4 * BLOCK
-
-
-def test_shares_are_about_those_asked_for(genomes):
-    symbols = [sum(len(segment) for _, segment in segments) for segments in split_of(genomes)]
-    assert np.allclose(np.array(symbols) / sum(symbols), [0.8, 0.1, 0.1], atol=0.02)
 
 
 def test_neither_batches_nor_processes_matter_but_the_seed_does(genomes, tmp_path):
@@ -127,24 +127,14 @@ def test_duplicates_are_dropped_and_near_duplicates_stay_together(tmp_path, caps
     part_of = {
         segment.record: part for part, segments in enumerate(split_of(tmp_path / "in")) for _, segment in segments
     }
-    alone = sum(
-        len({part_of[name], part_of[f"{name}.2"], part_of[f"{name}.3"]}) > 1 for name in records
-    )  # fmt: skip
-    assert alone == 0
+    assert all(part_of[name] == part_of[f"{name}.2"] == part_of[f"{name}.3"] for name in records)
     assert {part_of[name] for name in records} == {0, 1, 2}
-
-
-def test_max_symbols_takes_the_first(genomes, tmp_path):
-    about, _ = made(genomes, tmp_path / "out", most=100_000)
-    assert 100_000 <= about["streamed"]["symbols"] < 100_000 + BLOCK
 
 
 def test_no_more_is_held_than_some_batches(genomes, tmp_path, monkeypatch):
     """Symbols that were read and are not yet written are few, however many there are."""
-    from gfm_utils.corpora import streaming
-
     read = held = most = 0
-    blocks, append, add = streaming.blocks, ArrayWriter.append, Survey.add
+    blocks, pairs = streaming.blocks, tokenizing._pairs
 
     def counted(*arguments):
         nonlocal read, held, most
@@ -153,19 +143,14 @@ def test_no_more_is_held_than_some_batches(genomes, tmp_path, monkeypatch):
             most = max(most, held)
             yield block
 
-    def counting(self, values):
+    def paired(results):
         nonlocal held
-        held -= 3 * len(values) * (values.dtype == np.uint16)
-        append(self, values)
-
-    def surveyed(self, block, found):
-        nonlocal held
-        held -= len(block.text)
-        add(self, block, found)
+        for (part, block), result in pairs(results):
+            yield (part, block), result  # after it the piece is counted, or its tokens are written
+            held -= len(block.text)
 
     monkeypatch.setattr(streaming, "blocks", counted)
-    monkeypatch.setattr(ArrayWriter, "append", counting)
-    monkeypatch.setattr(Survey, "add", surveyed)
+    monkeypatch.setattr(tokenizing, "_pairs", paired)
     made(genomes, tmp_path / "out", batch=10_000)
     assert read > 500_000  # twice
     assert held < 10_000  # gaps, N, ends of segments
@@ -247,17 +232,19 @@ def test_prepare_streams_what_is_large(genomes, smoke, tmp_path, monkeypatch):
 
 
 def test_the_key_follows_names_and_contents_of_a_directory(tmp_path):
+    def key():
+        return corpora.plan(str(tmp_path)).key(None)
+
     (tmp_path / "a.fa").write_text(">a\nACGT\n")
-    keys = {corpora.plan(str(tmp_path)).key(None)}
+    keys = [key()]
     (tmp_path / "README.md").write_text("not part of it")
-    assert corpora.plan(str(tmp_path)).key(None) in keys
+    assert key() == keys[0]
     (tmp_path / "b.fa").write_text(">a\nACGT\n")
-    keys.add(corpora.plan(str(tmp_path)).key(None))
+    keys.append(key())
     (tmp_path / "b.fa").write_text(">a\nACGA\n")
-    keys.add(corpora.plan(str(tmp_path)).key(None))
+    keys.append(key())
     (tmp_path / "b.fa").rename(tmp_path / "c.fa")
-    keys.add(corpora.plan(str(tmp_path)).key(None))
-    assert len(keys) == 4
+    assert len({*keys, key()}) == 4
 
 
 @pytest.fixture
@@ -269,24 +256,9 @@ def hub_rows(tmp_path, monkeypatch):
     rows[5] = {"text": "w1 " * 21 + "schÃ¶n"}
     calls = []
 
-    class Rows:
-        at = 0
-
-        def __iter__(self):
-            while self.at < len(rows):
-                self.at += 1
-                yield rows[self.at - 1]
-
-        def state_dict(self):
-            return {"at": self.at}
-
-        def load_state_dict(self, state):
-            self.at = state["at"]
-            calls[-1] = "continued"
-
     def load_dataset(*_arguments, **_options):
-        calls.append("begun")
-        return Rows()
+        calls.append("streamed")
+        return iter(rows)
 
     entry = {
         "kind": "text", "description": "d", "licence": "l", "citation": "c", "format": "text",
@@ -306,7 +278,7 @@ def test_a_stream_of_the_hub(tmp_path, smoke, hub_rows):
     calls = hub_rows[1]
     profile = smoke.model_copy(update={"max_symbols": 100_000, "tokenizer_symbols": 5_000})
     found = prepare("one@bpe64", profile, tmp_path / "runs")
-    assert calls == ["begun"]  # no record twice, for the tokenizer and for the tokens
+    assert calls == ["streamed"]  # no record twice, for the tokenizer and for the tokens
     about = json.loads((found.path / "store.json").read_text())
     # The stream itself is cut after so many symbols as they come, some of which cleaning takes away.
     assert 95_000 < about["streamed"]["symbols"] <= 100_000 + 1_000

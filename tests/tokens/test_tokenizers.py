@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from gfm_utils.corpora import Segment
 from gfm_utils.errors import GfmError
-from gfm_utils.tokens import SPECIAL, Condition, encode, token_lengths, train_tokenizer
+from gfm_utils.tokens import SPECIAL, encode, token_lengths, train_tokenizer
 from gfm_utils.tokens.tokenizers import STRETCH
 
 RNG = np.random.default_rng(3)
@@ -45,11 +43,8 @@ def test_special_tokens_that_a_text_mentions_are_text(tmp_path):
     mentions = [Segment("a", 0, f"{word} and [SEP]{word} the cat sat on the mat ") for word in SPECIAL * 20]
     train_tokenizer("bpe50", mentions, "text", 10**6, 0).save_pretrained(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
-    assert tokenizer.convert_ids_to_tokens(list(range(len(SPECIAL)))) == list(SPECIAL)
-    lengths = token_lengths(tokenizer, "text")
     for segment, ids in zip(mentions, encode(tokenizer, "bpe50", mentions, "text"), strict=True):
         assert ids.min() >= len(SPECIAL)
-        assert lengths[ids].sum() == len(segment.text)
         assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == segment.text
         assert tokenizer(segment.text, add_special_tokens=False)["input_ids"] == ids.tolist()
 
@@ -105,17 +100,3 @@ def test_rare_bytes_are_unknown_and_the_refusal_names_a_size_that_works():
     with pytest.raises(GfmError, match="use bpe20 or larger"):
         train_tokenizer("bpe8", rare, "text", 10**6, 0)
     train_tokenizer("bpe20", rare, "text", 10**6, 0)
-
-
-@pytest.mark.parametrize("text", ["news", "@bpe256", "news@", "news@bpe", "news@kmer0"])
-def test_bad_conditions_are_refused(text):
-    with pytest.raises(GfmError):
-        Condition.parse(text)
-
-
-@given(st.text(alphabet="abc/.~@ é", min_size=1, max_size=200))
-def test_a_condition_survives_parsing_and_its_slug_is_a_file_name(corpus):
-    condition = Condition.parse(f"{corpus}@kmer4")
-    assert (condition.corpus, condition.tokenizer) == (corpus, "kmer4")
-    assert str(condition) == f"{corpus}@kmer4"
-    assert "/" not in condition.slug and len(condition.slug) <= 60

@@ -98,9 +98,9 @@ def test_a_name_is_read_back_as_it_was_written(text):
 
 def test_a_corpus_alone_may_have_a_transform():
     assert split_transform("a+b.fa+noise0.250") == ("a+b.fa", "noise0.25")
-    assert split_transform("a+b.fa") == ("a+b.fa", None)
-    assert split_transform("+shuffle") == ("+shuffle", None)
     assert split_transform("https://x.org/a+b.fa?c=d+e+shuffle") == ("https://x.org/a+b.fa?c=d+e", "shuffle")
+    with pytest.raises(GfmError, match="unknown transform"):
+        Transform.parse("noisy0.5")
 
 
 @pytest.mark.parametrize("name", GOLDEN[FORMAT])
@@ -139,12 +139,6 @@ def test_a_control_of_a_streamed_corpus_is_streamed_too(files, tmp_path, monkeyp
     assert all(prepare(name, profile("smoke"), tmp_path).streamed for name in names)
 
 
-def test_another_plus_belongs_to_the_name():
-    assert Condition.parse("a+b.fa@kmer4").corpus == "a+b.fa"
-    with pytest.raises(GfmError, match="unknown transform"):
-        Transform.parse("noisy0.5")
-
-
 LENGTHS = np.array([40, 7, 53])
 
 
@@ -159,8 +153,12 @@ def test_counts_stay_and_the_seed_decides(name):
     tokens, got = changed(name)
     assert got.dtype == np.uint16 and (got != tokens).any()
     assert (np.bincount(got, minlength=30) == np.bincount(tokens, minlength=30)).all()
-    assert (got == changed(name)[1]).all()
     assert name == "reverse" or (got != changed(name, 1)[1]).any()
+    if name == "windows8":  # stay whole
+        assert {tuple(w) for w in got[:96].reshape(-1, 8)} == {tuple(w) for w in tokens[:96].reshape(-1, 8)}
+        assert (got[96:] == tokens[96:]).all()
+    if name == "reverse":  # undoes itself
+        assert (np.concatenate([part[::-1] for part in np.split(got, np.cumsum(LENGTHS)[:-1])]) == tokens).all()
 
 
 @pytest.mark.parametrize(
@@ -177,11 +175,6 @@ def test_memory_is_some_bytes_a_token(name, most, monkeypatch):
     assert peak < (most + 0.6) * len(tokens)
 
 
-def test_noise_leaves_the_other_tokens():
-    tokens, got = changed("noise0.3")
-    assert 15 < (got != tokens).sum() <= 30
-
-
 @pytest.mark.parametrize("name", ["noise0.3", "noise1", "noise0.5+noise0.3"])
 def test_what_noise_has_moved_is_known(name, files, tmp_path):
     before = "+".join(["", *name.split("+")[:-1]])
@@ -193,16 +186,10 @@ def test_what_noise_has_moved_is_known(name, files, tmp_path):
         assert moved.sum() == round(float(name.rpartition("noise")[2]) * len(moved))
         assert not (noisy.tokens(part) != plain.tokens(part))[~moved].any()
         assert (noisy.tokens(part) != plain.tokens(part))[moved].mean() > 0.7
+        if name == "noise0.5+noise0.3":  # the second does not choose the tokens of the first
+            assert 0.3 < plain.moved(part)[moved].mean() < 0.7
     with pytest.raises(GfmError, match="not moved by noise"):
         prepare(f"{files}/a.fa@kmer2", profile("smoke"), tmp_path).moved("test")
-
-
-def test_windows_stay_whole_and_reverse_undoes_itself():
-    tokens, got = changed("windows8")
-    assert {tuple(w) for w in got[:96].reshape(-1, 8)} == {tuple(w) for w in tokens[:96].reshape(-1, 8)}
-    assert (got[96:] == tokens[96:]).all()
-    tokens, got = changed("reverse")
-    assert (np.concatenate([part[::-1] for part in np.split(got, np.cumsum(LENGTHS)[:-1])]) == tokens).all()
 
 
 @given(st.lists(st.integers(0, 90), min_size=1, max_size=6), st.integers(1, 40), st.integers(1, 200))
@@ -232,30 +219,18 @@ def test_uniform_is_uniform():
     assert counts[:5].sum() == 0 and counts[5:].min() > 1800
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "a.fa+markov3@kmer2",
-        "a.fa+dinucleotide@kmer2",
-        "a.fa+markov2t0.5@bpe20",
-        "b.txt+words@bpe64",
-        "b.txt+markov2@bpe64",
-    ],
-)
+@pytest.mark.parametrize("name", ["a.fa+markov2t0.5@bpe20", "b.txt+words@bpe64", "b.txt+markov2@bpe64"])
 def test_letters_are_transformed_before_tokenizing(name, files, tmp_path):
     condition = str(files / name)
     made = prepare(condition, profile("smoke"), tmp_path)
     plain = prepare(str(Condition.parse(condition).transformed(None)), profile("smoke"), tmp_path)
     assert made.condition == condition and made.path != plain.path
     assert made.tokenizer.get_vocab() == plain.tokenizer.get_vocab()
+    assert ("entropy_rate" in made.about) == ("markov" in name)
     for part in PARTS:
         assert made.about["parts"][part]["symbols"] == plain.about["parts"][part]["symbols"]
         assert made.tokens(part).min() >= len(SPECIAL)
         assert not np.array_equal(made.tokens(part), plain.tokens(part))
-    rate = made.about.get("entropy_rate")
-    assert (rate is not None) == ("markov" in name)
-    again = prepare(condition, profile("smoke"), tmp_path / "again")
-    assert all(np.array_equal(again.tokens(part), made.tokens(part)) for part in PARTS)
 
 
 @pytest.mark.parametrize("name", ["a.fa+markov2@kmer2", "b.txt+noise0.5@bpe64", "b.txt+words@bpe64"])
@@ -284,31 +259,18 @@ def test_words_of_dna_and_a_large_corpus_are_refused(files, tmp_path, monkeypatc
         prepare(str(files / "a.fa+markov2@kmer2"), profile("smoke"), tmp_path)
 
 
-def test_transforms_follow_each_other(tmp_path):
+def test_transforms_follow_each_other(files, tmp_path):
     text = "tair10-chr1+markov4t0.33+noise0.30@kmer4"
     parsed = Condition.parse(text)
     assert (parsed.corpus, parsed.transform) == ("tair10-chr1", "markov4t0.33+noise0.3")
     assert Condition.parse(str(parsed)) == parsed
     with pytest.raises(GfmError, match="'markov4' changes letters, so it must come before"):
         Condition.parse("tair10-chr1+noise0.3+markov4@kmer4")
-    rng = np.random.default_rng(0)
-    path = tmp_path / "a.fa"
-    path.write_text("".join(f">{n}\n{''.join(rng.choice(list('ACGT'), 6000))}\n" for n in range(12)))
     first, both = (
-        prepare(f"{path}+{name}@kmer2", profile("smoke"), tmp_path / "runs")
+        prepare(f"{files}/a.fa+{name}@kmer2", profile("smoke"), tmp_path)
         for name in ("markov2", "markov2+shuffle")
     )
     assert "entropy_rate" in first.about and "entropy_rate" not in both.about
     for part in PARTS:
         assert not np.array_equal(first.tokens(part), both.tokens(part))
         np.testing.assert_array_equal(np.sort(first.tokens(part)), np.sort(both.tokens(part)))
-
-
-def test_a_second_noise_does_not_choose_the_tokens_of_the_first(files, tmp_path):
-    plain, once, twice = (
-        prepare(str(files / f"a.fa{name}@kmer2"), profile("smoke"), tmp_path)
-        for name in ("", "+noise0.3", "+noise0.3+noise0.3")
-    )
-    moved = [np.mean(one.tokens("train") != plain.tokens("train")) for one in (once, twice)]
-    left = (1 - moved[1]) / (1 - moved[0])  # of the tokens that the first left, the second leaves 70 % or so
-    assert 0.6 < left < 0.85

@@ -2,8 +2,7 @@
 
 Many small models say what comes next, and a mixer learns, base by base, which of them to believe where:
 
-- `counts`: what followed the last 1 to 11 bases so far;
-- `forward`: the same for up to 8 bases, on the strand that is read alone;
+- `counts`: what followed the last 1 to 11 bases so far; and for up to 8 bases on the strand that is read alone;
 - `maps`: the same for 12 to 22 bases, with the trust in rare contexts learned;
 - `composition`: the last tens to hundreds of bases alone;
 - `matches`: one running copy of the longest recent match, for several seed lengths;
@@ -22,13 +21,7 @@ universal coding (Krichevsky and Trofimov 1981: counts; Herbster and Warmuth 199
 2012: weights that switch).
 """
 
-from gfm_utils.entropy.dna_mixing.coding import (
-    LONGEST,
-    base_probabilities,
-    compile_kernels,
-    dna_context_mixing,
-    memory_bytes,
-)
+from gfm_utils.entropy.dna_mixing.coding import LONGEST, compile_kernels, dna_context_mixing
 from gfm_utils.entropy.dna_mixing.settings import Mode
 
-__all__ = ["LONGEST", "Mode", "base_probabilities", "compile_kernels", "dna_context_mixing", "memory_bytes"]
+__all__ = ["LONGEST", "Mode", "compile_kernels", "dna_context_mixing"]

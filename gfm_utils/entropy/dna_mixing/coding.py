@@ -8,13 +8,12 @@ from tqdm import tqdm
 
 from gfm_utils.entropy.dna_mixing.composition import new_composition
 from gfm_utils.entropy.dna_mixing.copies import OPINIONS, new_copies
-from gfm_utils.entropy.dna_mixing.counts import new_counts
-from gfm_utils.entropy.dna_mixing.forward import new_forward
+from gfm_utils.entropy.dna_mixing.counts import new_counts, new_forward
 from gfm_utils.entropy.dna_mixing.kernel import SITUATIONS, Model, advance
 from gfm_utils.entropy.dna_mixing.maps import new_maps
 from gfm_utils.entropy.dna_mixing.matches import new_matches
 from gfm_utils.entropy.dna_mixing.mixer import new_mixer
-from gfm_utils.entropy.dna_mixing.seeds import new_seeds
+from gfm_utils.entropy.dna_mixing.seeds import LOG_SLOTS, new_seeds
 from gfm_utils.entropy.dna_mixing.settings import FORWARD_ORDERS, SETTINGS, Mode, Settings
 from gfm_utils.entropy.dna_mixing.switching import new_switch
 
@@ -29,9 +28,12 @@ def dna_context_mixing(
 ) -> NDArray[np.float32]:
     """Bits that each base costs, coded after all those before it.
 
-    The bits are −log2 of a probability that depends on the earlier bases only and sums to one over the four
-    (see `base_probabilities`): a decoder could follow, and the sum is an upper bound on the information.
-    Their running mean along the chromosome is its information profile.
+    The bits are −log2 of a probability that depends on the earlier bases only and sums to one over the four: a
+    decoder could follow, and the sum is an upper bound on the information. Their running mean along the chromosome
+    is its information profile.
+
+    Memory grows with the sequence up to a limit (full mode 1.3 GB, fast 0.7, repeat-free 0.4); beside it a base
+    takes 5.25 bytes (1 the code, 4 the result, 1/4 the packed copy), and 4 more in the full mode.
 
     Args:
         codes: shape (n,), bases 0 to 3 (A, C, G, T).
@@ -44,23 +46,24 @@ def dna_context_mixing(
     Raises:
         ValueError: a code is not 0 to 3, or there are more than 2**31 bases.
     """
-    return _code(codes, mode, progress, probabilities=False)[0]
-
-
-def base_probabilities(codes: NDArray[np.integer[Any]], mode: Mode = Mode.FULL) -> NDArray[np.float32]:
-    """Probability of each of the four bases at every position, given the bases before it.
-
-    Args:
-        codes: shape (n,), bases 0 to 3 (A, C, G, T).
-        mode: what the code may look at.
-
-    Returns:
-        Shape (n, 4), float32: 16 bytes a base beside the memory of the code.
-
-    Raises:
-        ValueError: a code is not 0 to 3, or there are more than 2**31 bases.
-    """
-    return _code(codes, mode, progress=False, probabilities=True)[1]
+    codes = np.asarray(codes)
+    if codes.ndim != 1 or (codes.size and not (codes.min() >= 0 and codes.max() <= 3)):
+        raise ValueError("bases must be one row of codes 0 to 3 (A, C, G, T)")
+    if len(codes) > LONGEST:
+        raise ValueError(f"at most {LONGEST} bases can be coded at a time, not {len(codes)}")
+    costs = np.zeros(len(codes), np.float32)
+    if not codes.size:
+        return costs
+    compile_kernels(progress)
+    # numba compiles anew for a read-only or strided array
+    bases = np.require(codes, np.uint8, ["C", "W", "O"]) if codes.dtype == np.uint8 else codes.astype(np.uint8)
+    model = new_model(SETTINGS[mode], len(bases))
+    with tqdm(total=len(bases), desc=f"mixing ({mode})", unit="b", unit_scale=True, disable=not progress) as bar:
+        for start in range(0, len(bases), _CHUNK):
+            stop = min(start + _CHUNK, len(bases))
+            advance(model, bases, start, stop, costs)
+            bar.update(stop - start)
+    return costs
 
 
 def compile_kernels(progress: bool = False) -> None:
@@ -70,68 +73,27 @@ def compile_kernels(progress: bool = False) -> None:
         progress: say so while it lasts (about 15 s once, then half a second).
     """
     with tqdm(total=1, desc="compiling the DNA mixer (once)", disable=not progress, leave=False) as bar:
-        codes = np.zeros(1, np.uint8)
-        advance(new_model(SETTINGS[Mode.REPEAT_FREE], 1), codes, 0, 1, *_output(1, probabilities=False))
+        advance(new_model(SETTINGS[Mode.REPEAT_FREE], 1), np.zeros(1, np.uint8), 0, 1, np.zeros(1, np.float32))
         bar.update()
-
-
-def memory_bytes(bases: int, mode: Mode = Mode.FULL) -> int:
-    """Bytes that a code of so many bases takes, the bases and the result included.
-
-    The tables grow with the sequence up to a limit; beside them a base takes 5.25 bytes (1 the code, 4 the
-    result, 1/4 the packed copy), and 4 more in the full mode (earlier occurrences).
-    """
-    parts = new_model(SETTINGS[mode], bases)
-    tables = sum(array.nbytes for part in parts for array in (part if isinstance(part, tuple) else (part,)))
-    return tables + 5 * bases
 
 
 def new_model(settings: Settings, bases: int) -> Model:
     """A model that has seen nothing, with tables large enough for so many bases."""
     room = max(16, (4 * bases).bit_length())
-    seeds = len(settings.seed_lengths)
-    opinions = len(settings.count_orders) + len(settings.heard_orders) + len(settings.map_orders)
-    opinions += len(settings.composition)
-    opinions += 2 * seeds * settings.matches + OPINIONS * (settings.experts > 0)
+    counts, seeds = new_counts(settings.count_orders), len(settings.seed_lengths)
+    forward = new_forward(FORWARD_ORDERS, settings.heard_orders)
+    opinions = len(counts.heard) + len(forward.heard) + len(settings.map_orders) + len(settings.composition)
+    opinions += 2 * seeds + OPINIONS * (settings.experts > 0)
     return Model(
-        counts=new_counts(settings.count_orders),
-        forward=new_forward(FORWARD_ORDERS, settings.heard_orders),
+        counts=counts,
+        forward=forward,
         maps=new_maps(settings.map_orders, min(settings.log_slots, room)),
         composition=new_composition(settings.composition),
-        seeds=new_seeds(settings.seed_lengths, min(settings.log_seeds, room), bases + 1 if settings.tries else 0),
-        matches=new_matches(seeds if settings.matches else 0),
-        copies=new_copies(settings.experts, settings.seed_misses, settings.most_misses, settings.tries),
+        seeds=new_seeds(settings.seed_lengths, min(LOG_SLOTS, room), bases + 1 if settings.experts else 0),
+        matches=new_matches(seeds),
+        copies=new_copies(settings.experts),
         mixer=new_mixer(opinions, SITUATIONS[: settings.mixers]),
         switch=new_switch(1 + len(FORWARD_ORDERS)),
         words=np.zeros(-(-bases // 32), np.uint64),
         strands=np.zeros(2, np.uint64),
-        rates=np.array([settings.rate, settings.final_rate]),
     )
-
-
-def _output(bases: int, probabilities: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return np.zeros(bases, np.float32), np.zeros((bases if probabilities else 0, 4), np.float32)
-
-
-def _code(
-    codes: NDArray[np.integer[Any]], mode: Mode, progress: bool, probabilities: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Costs, shape (n,), and probabilities, shape (n, 4) or (0, 4)."""
-    codes = np.asarray(codes)
-    if codes.ndim != 1 or (codes.size and not (codes.min() >= 0 and codes.max() <= 3)):
-        raise ValueError("bases must be one row of codes 0 to 3 (A, C, G, T)")
-    if len(codes) > LONGEST:
-        raise ValueError(f"at most {LONGEST} bases can be coded at a time, not {len(codes)}")
-    costs, distributions = _output(len(codes), probabilities)
-    if not codes.size:
-        return costs, distributions
-    compile_kernels(progress)
-    # numba compiles anew for a read-only or strided array
-    bases = np.require(codes, np.uint8, ["C", "W", "O"]) if codes.dtype == np.uint8 else codes.astype(np.uint8)
-    model = new_model(SETTINGS[mode], len(bases))
-    with tqdm(total=len(bases), desc=f"mixing ({mode})", unit="b", unit_scale=True, disable=not progress) as bar:
-        for start in range(0, len(bases), _CHUNK):
-            stop = min(start + _CHUNK, len(bases))
-            advance(model, bases, start, stop, costs, distributions)
-            bar.update(stop - start)
-    return costs, distributions

@@ -3,30 +3,18 @@
 They follow what counts over a whole chromosome average away: isochores, low-complexity stretches, microsatellites.
 """
 
+from collections import namedtuple
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-from gfm_utils.entropy.dna_mixing.numerics import low_bits
+from gfm_utils.entropy.dna_mixing.numerics import approach, low_bits
 
-_FLOOR = np.float32(0.0004)
-_CEILING = np.float32(0.9988)
-
-
-class Composition(NamedTuple):
-    """Distributions of all models (K of them).
-
-    Attributes:
-        orders: shape (K,), int64.
-        rates: shape (K,), float32, share of a distribution that one base replaces.
-        distributions: shape (K, 4**largest order, 4), float32.
-    """
-
-    orders: Any
-    rates: Any
-    distributions: Any
+#: K models: their ``orders``; ``rates``, the share of a distribution that one base replaces; ``distributions``,
+#: shape (K, 4**largest order, 4), float32.
+Composition = namedtuple("Composition", "orders rates distributions")
 
 
 def new_composition(models: Sequence[tuple[int, int]]) -> Composition:
@@ -54,8 +42,4 @@ def update_composition(models: Any, base: Any, past: Any) -> None:
     """Learn the base that came after ``past``."""
     for i in range(len(models.orders)):
         context = np.int64(past & low_bits(models.orders[i]))
-        for other in range(4):
-            target = _CEILING if other == base else _FLOOR
-            models.distributions[i, context, other] += models.rates[i] * (
-                target - models.distributions[i, context, other]
-            )
+        approach(models.distributions[i, context], base, models.rates[i])

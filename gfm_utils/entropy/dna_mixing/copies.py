@@ -7,7 +7,8 @@ The ensemble has three opinions: the sum of the experts' log-probabilities (as i
 mean weighted by trust, and the most trusted expert's.
 """
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,11 @@ from gfm_utils.entropy.dna_mixing.seeds import REACH, misses_before
 
 #: Opinions of the ensemble.
 OPINIONS = 3
+#: Most misses of a new copy among the 32 bases before it, and of a running copy among the last 32 bases.
+_SEED_MISSES, _MOST_MISSES = 10, 16
+#: Earlier occurrences of the last seed length that are tried too (4 bytes of memory a base).
+_TRIES = 4
 _LEVELS = 32
-_ZERO = np.float32(0)
 _ONE = np.float32(1)
 _TRUST_RATE = np.float32(0.004)
 _ERROR_RATE = np.float32(0.003)
@@ -29,57 +33,38 @@ _CEILING = np.float32(0.9994)
 _FORWARD, _INVERTED = np.int64(1), np.int64(-1)
 _LEAST = np.float32(np.exp(-14))
 
-
-class Copies(NamedTuple):
-    """The ensemble; arrays of shape (R,) have one entry an expert, of which the first ``count[0]`` run.
-
-    Attributes:
-        count: shape (1,), int64.
-        pointers: shape (R,), int64, position of the base that is copied next.
-        steps: shape (R,), int64, 1 or -1 (inverted).
-        lengths: shape (R,), int64, bases since the seed began.
-        misses: shape (R,), uint32, last 32 bases, 1 where the expert missed, latest in bit 0.
-        guesses, states, cells: shape (R,), int64, what the update needs.
-        trust: shape (16 * 33 * 16,), float32, probability of a hit by state.
-        errors: shape (32 * 64, 4), float32, distribution by level of trust, base copied, the next base of the
-            copy, and the last base of the sequence.
-        seeding: shape (4,), int64: R, most misses among 32 bases at the start, most misses later, earlier
-            occurrences tried.
-    """
-
-    count: Any
-    pointers: Any
-    steps: Any
-    lengths: Any
-    misses: Any
-    guesses: Any
-    states: Any
-    cells: Any
-    trust: Any
-    errors: Any
-    seeding: Any
+#: The ensemble; arrays of shape (R,) have one entry an expert, of which the first ``count[0]`` run: ``pointers``,
+#: position of the base that is copied next; ``steps``, 1 or -1 (inverted); ``lengths``, bases since the seed
+#: began; ``misses``, uint32, the last 32 bases, 1 where the expert missed, latest in bit 0; ``guesses``,
+#: ``states`` and ``cells``, what the update needs. ``trust``, shape (16 * 33 * 16,), float32, probability of a hit
+#: by state; ``errors``, shape (32 * 64, 4), float32, distribution by level of trust, base copied, the next base of
+#: the copy, and the last base of the sequence; ``products`` and ``means`` over the experts, shape (4,).
+Copies = namedtuple(
+    "Copies", "count pointers steps lengths misses guesses states cells trust errors products means"
+)
 
 
-def new_copies(experts: int, seed_misses: int, most_misses: int, tries: int) -> Copies:
+def new_copies(experts: int) -> Copies:
     """An empty ensemble of at most so many experts."""
     missed = np.tile(np.repeat(np.arange(33), 16), 16)
     levels = np.repeat((np.arange(_LEVELS) + 0.5) / _LEVELS, 64)
     copied = np.tile(np.repeat(np.arange(4), 16), _LEVELS)
     errors = np.repeat(((1 - levels) / 3)[:, None], 4, axis=1)
     errors[np.arange(len(errors)), copied] = levels
-    whole = np.zeros((6, experts), np.int64)
+    pointers, steps, lengths, guesses, states, cells = np.zeros((6, experts), np.int64)
     return Copies(
         count=np.zeros(1, np.int64),
-        pointers=whole[0],
-        steps=whole[1],
-        lengths=whole[2],
+        pointers=pointers,
+        steps=steps,
+        lengths=lengths,
         misses=np.zeros(experts, np.uint32),
-        guesses=whole[3],
-        states=whole[4],
-        cells=whole[5],
+        guesses=guesses,
+        states=states,
+        cells=cells,
         trust=((33 - missed) / 34).astype(np.float32),
         errors=errors.astype(np.float32),
-        seeding=np.array([experts, seed_misses, most_misses, tries], np.int64),
+        products=np.zeros(4),  # at least 0.0002 to the power of experts: needs float64
+        means=np.zeros(4, np.float32),
     )
 
 
@@ -93,10 +78,11 @@ def predict_copies(copies: Any, codes: Any, t: Any, past: Any, opinions: Any, co
             opinions[base, first + i] = _ONE
     if running == 0:
         return 0
-    product0 = product1 = product2 = product3 = 1.0  # at least _FLOOR to the power of experts: needs float64
-    mean0 = mean1 = mean2 = mean3 = np.float32(1e-4)
+    products, means = copies.products, copies.means
+    for base in range(4):
+        products[base], means[base] = 1.0, np.float32(1e-4)
     weights = np.float32(4e-4)
-    best, best_cell = _ZERO, np.int64(0)
+    best, best_cell = np.float32(0), np.int64(0)
     previous = np.int64(past & np.uint64(3))
     for q in range(running):
         step, pointer = copies.steps[q], copies.pointers[q]
@@ -111,37 +97,23 @@ def predict_copies(copies: Any, codes: Any, t: Any, past: Any, opinions: Any, co
         trust = copies.trust[state]
         cell = ((np.int64(trust * np.float32(_LEVELS)) * 4 + guess) * 4 + beyond) * 4 + previous
         copies.guesses[q], copies.states[q], copies.cells[q] = guess, state, cell
-        p0, p1, p2, p3 = (
-            copies.errors[cell, 0],
-            copies.errors[cell, 1],
-            copies.errors[cell, 2],
-            copies.errors[cell, 3],
-        )
-        product0 *= p0
-        product1 *= p1
-        product2 *= p2
-        product3 *= p3
         weight = trust * trust
         weight *= weight
         weights += weight
-        mean0 += weight * p0
-        mean1 += weight * p1
-        mean2 += weight * p2
-        mean3 += weight * p3
+        for base in range(4):
+            p = copies.errors[cell, base]
+            products[base] *= p
+            means[base] += weight * p
         if trust > best:
             best, best_cell = trust, cell
-    scale = 1.0 / max(max(product0, product1), max(product2, product3))
-    opinions[0, first] = max(np.float32(product0 * scale), _LEAST)
-    opinions[1, first] = max(np.float32(product1 * scale), _LEAST)
-    opinions[2, first] = max(np.float32(product2 * scale), _LEAST)
-    opinions[3, first] = max(np.float32(product3 * scale), _LEAST)
-    confidence[first] = min(15, running)
-    opinions[0, first + 1], opinions[1, first + 1] = mean0, mean1
-    opinions[2, first + 1], opinions[3, first + 1] = mean2, mean3
-    largest = max(max(mean0, mean1), max(mean2, mean3)) / weights
-    confidence[first + 1] = level(largest, 15)
+    scale = 1.0 / max(max(products[0], products[1]), max(products[2], products[3]))
+    largest = max(max(means[0], means[1]), max(means[2], means[3]))
     for base in range(4):
+        opinions[base, first] = max(np.float32(products[base] * scale), _LEAST)
+        opinions[base, first + 1] = means[base]
         opinions[base, first + 2] = copies.errors[best_cell, base]
+    confidence[first] = min(15, running)
+    confidence[first + 1] = level(largest / weights, 15)
     confidence[first + 2] = level(best, 15)
     return confidence[first + 2]
 
@@ -161,7 +133,7 @@ def update_copies(copies: Any, base: Any) -> None:
         copies.misses[q] = misses
         copies.lengths[q] += 1
         copies.pointers[q] += copies.steps[q]
-        if copies.pointers[q] < 0 or np.int64(ones(misses)) > copies.seeding[2]:
+        if copies.pointers[q] < 0 or np.int64(ones(misses)) > _MOST_MISSES:
             copies.count[0] -= 1
             last = copies.count[0]
             copies.pointers[q], copies.steps[q] = copies.pointers[last], copies.steps[last]
@@ -173,27 +145,19 @@ def update_copies(copies: Any, base: Any) -> None:
 
 
 @kernel
-def _runs(copies: Any, pointer: Any, step: Any) -> Any:
-    """Whether an expert points there already."""
-    found = False
-    for q in range(copies.count[0]):
-        found |= (copies.pointers[q] == pointer) & (copies.steps[q] == step)
-    return found
-
-
-@kernel
 def _start(copies: Any, words: Any, pointer: Any, step: Any, past: Any, reverse: Any) -> Any:
     """Start an expert there if none points there and it would have hit often enough."""
-    if _runs(copies, pointer, step):
-        return False
+    for q in range(copies.count[0]):
+        if copies.pointers[q] == pointer and copies.steps[q] == step:
+            return False
     misses = misses_before(words, pointer, step < 0, past, reverse)
     missed = np.int64(ones(misses))
-    if missed > copies.seeding[1]:
+    if missed > _SEED_MISSES:
         return False
     q = copies.count[0]
-    if q == copies.seeding[0]:  # full: in place of the worst, if that is worse
+    if q == len(copies.pointers):  # full: in place of the worst, if that is worse
         worst = np.int64(-1)
-        for other in range(copies.seeding[0]):
+        for other in range(len(copies.pointers)):
             lost = np.int64(ones(copies.misses[other]))
             if lost > worst:
                 worst, q = lost, other
@@ -209,8 +173,6 @@ def _start(copies: Any, words: Any, pointer: Any, step: Any, past: Any, reverse:
 @kernel
 def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse: Any) -> None:
     """Let the seeds of all lengths start experts; of the last length, earlier occurrences too."""
-    if copies.seeding[0] == 0:
-        return
     for i in range(len(seeds.lengths)):
         if seeds.forward[i] >= 0:
             _start(copies, words, seeds.forward[i], _FORWARD, past, reverse)
@@ -219,14 +181,14 @@ def start_copies(copies: Any, seeds: Any, words: Any, t: Any, past: Any, reverse
     last = len(seeds.lengths) - 1
     length = seeds.lengths[last]
     position = seeds.forward[last]
-    for _ in range(copies.seeding[3]):
+    for _ in range(_TRIES):
         if position < REACH:
             break
         position = np.int64(seeds.earlier[position])
         if position >= REACH and _start(copies, words, position, _FORWARD, past, reverse):
             break
     position = seeds.inverted[last] + length + 2
-    for _ in range(copies.seeding[3]):
+    for _ in range(_TRIES):
         if position < length + 2:
             break
         position = np.int64(seeds.earlier[position])

@@ -8,48 +8,28 @@ Sixteen contexts that differ in their last two bases lie side by side, so that t
 is known, and fetched, one step ahead.
 """
 
+from collections import namedtuple
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-from gfm_utils.entropy.dna_mixing.numerics import HASH, TWO, cache_aligned, low_bits, prefetch
+from gfm_utils.entropy.dna_mixing.numerics import HASH, TWO, approach, cache_aligned, low_bits, prefetch
 
 #: Orders from here on forget the other bases when one comes again: what they hold are copies, not statistics.
 FORGETFUL = 14
 #: From here on they forget faster.
 VERY_FORGETFUL = 18
-_FLOOR = np.float32(0.0004)
-_CEILING = np.float32(0.9988)
 
-
-class AdaptiveMaps(NamedTuple):
-    """Tables of all orders (K of them).
-
-    Attributes:
-        orders: shape (K,), int64.
-        log_slots: shape (K,), int64, log2 of the number of slots.
-        offsets: shape (K,), int64, first slot of each order.
-        slots: shape (total,), uint16, histories.
-        learned: shape (K, 65536, 4), float32, distribution after each history.
-        rates: shape (256,), float32, learning rate by number of updates.
-        updates: shape (K, 65536), uint8.
-        confidence: shape (65536,), int64, what the mixer is told of a history, 0 to 12.
-        here: shape (K,), int64, slot of the present context.
-        ahead: shape (K,), int64, first slot of the next context's group of 16.
-    """
-
-    orders: Any
-    log_slots: Any
-    offsets: Any
-    slots: Any
-    learned: Any
-    rates: Any
-    updates: Any
-    confidence: Any
-    here: Any
-    ahead: Any
+#: Tables of K orders: ``orders``; ``log_slots``, log2 of the number of slots of each; ``offsets``, the first slot
+#: of each; ``slots``, uint16, histories; ``learned``, shape (K, 65536, 4), float32, the distribution after each
+#: history; ``rates``, shape (256,), learning rate by number of ``updates``, shape (K, 65536), uint8;
+#: ``confidence``, shape (65536,), what the mixer is told of a history, 0 to 12; ``here``, the slot of the present
+#: context of each order; ``ahead``, the first slot of the next context's group of 16.
+AdaptiveMaps = namedtuple(
+    "AdaptiveMaps", "orders log_slots offsets slots learned rates updates confidence here ahead"
+)
 
 
 def new_maps(orders: Sequence[int], log_limit: int) -> AdaptiveMaps:
@@ -126,9 +106,7 @@ def update_maps(maps: Any, base: Any, t: Any, past: Any, reverse: Any) -> None:
         rate = maps.rates[updates]
         if updates < 255:
             maps.updates[i, history] = updates + 1
-        for other in range(4):
-            target = _CEILING if other == base else _FLOOR
-            maps.learned[i, history, other] += rate * (target - maps.learned[i, history, other])
+        approach(maps.learned[i, history], base, rate)
         _remember(maps, slot, base, maps.orders[i])
     for i in range(len(maps.orders)):
         order = maps.orders[i]

@@ -3,7 +3,8 @@
 Its trust is learned by how long it has run and which of the last eight bases it missed.
 """
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -19,25 +20,11 @@ _NEVER = np.float32(0.0005)
 #: A match ends when it missed more than so many of the last 16 bases.
 _MOST_MISSES = 10
 
-
-class Matches(NamedTuple):
-    """Running matches: K seed lengths on two strands (2 i forward, 2 i + 1 inverted).
-
-    Attributes:
-        pointers: shape (2 K,), int64, position of the base that is copied next.
-        lengths: shape (2 K,), int64, bases matched, cut by misses; 0: no match runs.
-        misses: shape (2 K,), uint32, last bases, 1 where the match missed, latest in bit 0.
-        guesses: shape (2 K,), int64.
-        states: shape (2 K,), int64.
-        trust: shape (2 K, 4096), float32, probability of a hit by state.
-    """
-
-    pointers: Any
-    lengths: Any
-    misses: Any
-    guesses: Any
-    states: Any
-    trust: Any
+#: Running matches of K seed lengths on two strands (2 i forward, 2 i + 1 inverted): ``pointers``, position of the
+#: base that is copied next; ``lengths``, bases matched, cut by misses, 0: no match runs; ``misses``, uint32, the
+#: last bases, 1 where the match missed, latest in bit 0; ``guesses``; ``states``; ``trust``, shape (2 K, 4096),
+#: float32, probability of a hit by state.
+Matches = namedtuple("Matches", "pointers lengths misses guesses states trust")
 
 
 def new_matches(seed_lengths: int) -> Matches:

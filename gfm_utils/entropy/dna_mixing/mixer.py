@@ -8,8 +8,9 @@ All weights follow the gradient of their own code length (M. Mahoney, "Adaptive 
 2005, with four symbols in place of two).
 """
 
+from collections import namedtuple
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,37 +23,19 @@ _LAST_RATE = np.float32(0.002)
 FLOOR = np.float32(0.0001)
 _REST = np.float32(1 - 4 * 0.0001)
 
-
-class Mixer(NamedTuple):
-    """Opinions and weights of M mixers; P is the number of opinions, padded to whole vectors.
-
-    Attributes:
-        opinions: shape (4, P), float32, positive, up to a factor.
-        logs: shape (4, P), float32, their logarithms.
-        confidence: shape (P,), int64, below 16.
-        situations: shape (2,), int64, what the mixers choose weights by; with one mixer the second is ignored.
-        by_confidence: shape (M, P * 16), float32.
-        by_situation: shape (sum of numbers of situations, P), float32.
-        offsets: shape (M,), int64, first row of each mixer in ``by_situation``.
-        weights: shape (P,), float32, of one mixer at this step; then its gradient.
-        verdicts: shape (M, 4), float32, log-probabilities up to a constant.
-        shares: shape (M, 4), float32, probabilities of each mixer.
-        last: shape (S, M), float32, weights of the last mix, by the first mixer's situation / 16 (S values).
-        probabilities: shape (4,), float32.
-    """
-
-    opinions: Any
-    logs: Any
-    confidence: Any
-    situations: Any
-    by_confidence: Any
-    by_situation: Any
-    offsets: Any
-    weights: Any
-    verdicts: Any
-    shares: Any
-    last: Any
-    probabilities: Any
+#: Opinions and weights of M mixers; P is the number of opinions, padded to whole vectors. ``opinions``, shape (4,
+#: P), float32, positive, up to a factor; ``logs``, their logarithms; ``confidence``, shape (P,), below 16;
+#: ``situations``, shape (2,), what the mixers choose weights by (with one mixer the second is ignored);
+#: ``by_confidence``, shape (M, P * 16); ``by_situation``, shape (sum of numbers of situations, P), of which
+#: ``offsets`` gives each mixer's first row; ``weights``, shape (P,), of one mixer at this step, then its gradient;
+#: ``verdicts``, shape (M, 4), log-probabilities up to a constant; ``shares``, shape (M, 4), probabilities of each
+#: mixer; ``last``, shape (S, M), weights of the last mix, by the first mixer's situation / 16 (S values);
+#: ``probabilities``, shape (4,).
+Mixer = namedtuple(
+    "Mixer",
+    "opinions logs confidence situations by_confidence by_situation offsets weights "
+    "verdicts shares last probabilities",
+)
 
 
 def new_mixer(opinions: int, situations: Sequence[int]) -> Mixer:

@@ -26,6 +26,7 @@ _X0, _X1, _X2, _X3, _X4, _X5 = map(
     np.float32, (1, 0.693144088, 0.240183278, 0.0553055871, 0.00921417580, 0.000947779278)
 )
 _LOWEST = np.float32(-100)
+_FLOOR, _CEILING = np.float32(0.0004), np.float32(0.9988)
 _LINE = 64  # bytes
 
 
@@ -93,6 +94,14 @@ def level(share: Any, levels: Any) -> Any:
 def low_bits(bases: Any) -> Any:
     """Mask of the 2 bits of each of so many bases, less than 32."""
     return (ONE << np.uint64(2 * bases)) - ONE
+
+
+@kernel
+def approach(distribution: Any, base: Any, rate: Any) -> None:
+    """Move a distribution, shape (4,), towards the base that came; none of it falls below about 0.0004."""
+    for other in range(4):
+        target = _CEILING if other == base else _FLOOR
+        distribution[other] += rate * (target - distribution[other])
 
 
 @kernel

@@ -3,37 +3,25 @@
 The past is kept in packed words too, 32 bases each, so that 32 bases of any place compare in a few instructions.
 """
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
 from gfm_utils.entropy.dna_mixing.numerics import HASH, TWO, low_bits, mirrored, mismatches, prefetch
 
+#: log2 of the most slots (4 bytes) of a length.
+LOG_SLOTS = 24
 #: Every seed needs this many bases before it.
 REACH = 32
 
-
-class Seeds(NamedTuple):
-    """Last positions of contexts of some lengths (K of them).
-
-    Attributes:
-        lengths: shape (K,), int64, bases of a context, from 2 to 31.
-        log_slots: shape (K,), int64, log2 of the number of slots.
-        offsets: shape (K,), int64, first slot of each length.
-        last: shape (total,), int32, position after the context, 0 where it was not seen.
-        earlier: shape (n or 0,), int32, for each position, the last one before it with the same context of the
-            last length.
-        forward, inverted: shape (K,), int64, position of the base that would follow on either strand, or -1.
-    """
-
-    lengths: Any
-    log_slots: Any
-    offsets: Any
-    last: Any
-    earlier: Any
-    forward: Any
-    inverted: Any
+#: Last positions of contexts of K lengths: ``lengths``, bases of a context, from 2 to 31; ``log_slots``, log2 of
+#: the number of slots; ``offsets``, the first slot of each; ``last``, int32, the position after the context, 0
+#: where it was not seen; ``earlier``, shape (n or 0,), int32, for each position the last one before it with the
+#: same context of the last length; ``forward`` and ``inverted``, position of the base that would follow on either
+#: strand, or -1.
+Seeds = namedtuple("Seeds", "lengths log_slots offsets last earlier forward inverted")
 
 
 def new_seeds(lengths: tuple[int, ...], log_limit: int, chained: int) -> Seeds:

@@ -32,16 +32,9 @@ class Settings:
         heard_orders: of the `FORWARD_ORDERS`, those whose counts are opinions of the mixer too.
         log_slots: log2 of the most slots (2 bytes) of an adaptive map.
         composition: local models, each an order and the number of bases that it remembers.
-        seed_lengths: contexts, 11 to 31, whose last occurrence starts matches and copies.
-        log_seeds: log2 of the most slots (4 bytes) of a seed length.
-        matches: whether a match runs for each seed length and strand.
+        seed_lengths: contexts, 11 to 31, whose last occurrence starts matches, on either strand, and copies.
         experts: most copies that run at a time.
-        seed_misses: most misses of a new copy among the 32 bases before it.
-        most_misses: most misses of a running copy among the last 32 bases.
-        tries: earlier occurrences of the last seed length that are tried too (4 bytes of memory a base).
         mixers: 1 or 2, see `gfm_utils.entropy.dna_mixing.kernel.SITUATIONS`.
-        rate: first learning rate of the weights; it falls as 1 / sqrt(1 + base / 3000).
-        final_rate: least learning rate of the weights.
     """
 
     count_orders: tuple[int, ...]
@@ -50,15 +43,8 @@ class Settings:
     heard_orders: tuple[int, ...]
     log_slots: int = 26
     seed_lengths: tuple[int, ...] = ()
-    log_seeds: int = 24
-    matches: bool = False
     experts: int = 0
-    seed_misses: int = 10
-    most_misses: int = 16
-    tries: int = 0
     mixers: int = 2
-    rate: float = 0.006
-    final_rate: float = 0.0005
 
 
 _FULL = Settings(
@@ -67,9 +53,7 @@ _FULL = Settings(
     composition=((0, 10), (0, 30), (0, 150), (1, 40), (2, 40), (2, 150)),
     heard_orders=(1, 2, 3, 4, 6, 8),
     seed_lengths=(24, 16, 11),
-    matches=True,
     experts=24,
-    tries=4,
 )
 
 #: What each mode looks at.
@@ -84,10 +68,7 @@ SETTINGS = {
         seed_lengths=(20, 12),
         log_slots=24,
         experts=0,
-        tries=0,
         mixers=1,
     ),
-    Mode.REPEAT_FREE: replace(
-        _FULL, map_orders=(12,), heard_orders=(3,), seed_lengths=(), matches=False, experts=0, tries=0
-    ),
+    Mode.REPEAT_FREE: replace(_FULL, map_orders=(12,), heard_orders=(3,), seed_lengths=(), experts=0),
 }

@@ -7,29 +7,17 @@ So the code of n bases is at most log2 K + log2 n bits longer than that of its b
 longer for each switch between parts: the best order of a small sample is not that of a large one.
 """
 
-from typing import Any, NamedTuple
+from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
 from gfm_utils.entropy.dna_mixing.compiling import kernel
-from gfm_utils.entropy.dna_mixing.forward import count_forward
 
-
-class Switch(NamedTuple):
-    """Weights of K parts: the mixer first, then the codes of each order; P is K padded to whole vectors.
-
-    Attributes:
-        weights: shape (P,), float32, their sum is 1.
-        even: shape (P,), float32, 1 / K; 0 of the padding.
-        parts: shape (P,), float32, what each part gives the base that is asked for.
-        seen, totals: shape (P,), int32, counts that the codes compute it from.
-    """
-
-    weights: Any
-    even: Any
-    parts: Any
-    seen: Any
-    totals: Any
+#: Weights of K parts, the mixer first, then the codes of each order; shape (P,) each, K padded to whole vectors:
+#: ``weights``, float32, their sum is 1; ``even``, 1 / K, 0 of the padding; ``parts``, what each part gives the
+#: base that is asked for; ``seen`` and ``totals``, int32, counts that the codes compute it from.
+Switch = namedtuple("Switch", "weights even parts seen totals")
 
 
 def new_switch(parts: int) -> Switch:
@@ -49,15 +37,18 @@ def new_switch(parts: int) -> Switch:
 @kernel
 def switched(switch: Any, mixed: Any, forward: Any, base: Any) -> Any:
     """The probability of a base; ``mixed``, shape (4,), are those of the mixer."""
-    count_forward(forward, base, switch.seen, switch.totals)
-    parts = switch.parts
+    parts, seen, totals = switch.parts, switch.seen, switch.totals
+    for i in range(len(forward.orders)):
+        counts = forward.counts[forward.rows[i]]
+        seen[1 + i] = np.int32(counts[base])
+        totals[1 + i] = (np.int32(counts[0]) + np.int32(counts[1])) + (np.int32(counts[2]) + np.int32(counts[3]))
     for i in range(len(parts)):
-        parts[i] = (np.float32(switch.seen[i]) + np.float32(0.5)) / (np.float32(switch.totals[i]) + np.float32(2))
+        parts[i] = (np.float32(seen[i]) + np.float32(0.5)) / (np.float32(totals[i]) + np.float32(2))
     parts[0] = mixed[base] / ((mixed[0] + mixed[1]) + (mixed[2] + mixed[3]))
-    found = np.float32(0)
+    probability = np.float32(0)
     for i in range(len(parts)):
-        found += switch.weights[i] * parts[i]
-    return found
+        probability += switch.weights[i] * parts[i]
+    return probability
 
 
 @kernel
