@@ -145,7 +145,7 @@ def _pieces(records: Sequence[Sequence[Segment]], block: int) -> Pieces:
     return Pieces(*map(np.array, zip(*pieces, strict=True)))
 
 
-def assigned(pieces: Pieces, groups: Groups, seed: int, share: float = 1.0) -> npt.NDArray[np.int64]:
+def assigned(pieces: Pieces, groups: Groups, seed: int, share: float) -> npt.NDArray[np.int64]:
     """The part of each piece, 0 to 2, or -1 where it is left out: shape (pieces,).
 
     Whole records of a group of near-duplicates go together, blocks of longer ones each for itself.

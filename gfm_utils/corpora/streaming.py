@@ -249,7 +249,7 @@ class Survey:
         self._parts = np.full(len(kept), -1)
         if kept.any():
             sizes = pieces._replace(symbols=np.where(kept, pieces.symbols, 0))
-            self._parts = np.where(kept, assigned(sizes, self._groups, seed), -1)
+            self._parts = np.where(kept, assigned(sizes, self._groups, seed, share=1.0), -1)
         begin, end = drawn_back(pieces, self._parts, self.gap)
         self._front, self._back = begin - pieces.begin, pieces.end - end
 

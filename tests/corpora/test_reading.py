@@ -7,12 +7,11 @@ import lzma
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gfm_utils.corpora import Segment, base_classes, load, read_annotation, sequences
+from gfm_utils.corpora import Segment, load, read_annotation, sequences
 from gfm_utils.corpora.cleaning import DnaCounts, clean_dna, clean_text, looks_like_dna
 from gfm_utils.corpora.opening import zstd
 from gfm_utils.corpora.planning import plan
@@ -66,19 +65,6 @@ def test_what_stands_between_bases_is_no_sequence(put, monkeypatch, between, rea
     path = put("x.fa", f">one here{end}{between}{end}>two{end}{OTHER}NN{OTHER}{end}")
     assert segments(path) == [("one", 0, DNA), ("two", 0, OTHER), ("two", 62, OTHER)]
     assert load(path).stats["cut_symbols"] == 2
-
-
-def test_annotations_of_a_spaced_fasta_lie_where_those_of_a_plain_one_do(put):
-    sequence = DNA[:150] + "N" * 7 + DNA[150:]
-    gff = put("x.gff3", f"##gff-version 3\none\t.\tgene\t101\t200\t.\t+\t.\tID=g\n{'#' * 9}\n")
-    spaced, plain = (
-        put(name, ">one\n" + "\n".join(rows) + "\n")
-        for name, rows in (("s.fa", blocked(sequence)), ("p.fa", [sequence]))
-    )
-    classes = [base_classes(load(path).segments, read_annotation(Path(gff))) for path in (spaced, plain)]
-    np.testing.assert_array_equal(*classes)
-    other = classes[0] == classes[0][120]
-    assert np.flatnonzero(other).tolist() == list(range(100, 193))  # 100 bases, of which 7 are cut out
 
 
 @pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b""])
