@@ -11,12 +11,11 @@ from typing import Any
 import pandas as pd
 
 from gfm_utils import corpora
-from gfm_utils.book.cluster import run_ray
 from gfm_utils.book.comparison import build_comparison
 from gfm_utils.book.driver import absolute_corpus
 from gfm_utils.book.jobs import DONE, Job, Outcome, check_report, make_report, read_outcome, report_name
 from gfm_utils.book.notebooks import chapter_paths
-from gfm_utils.book.workers import Make, Tell, run_local
+from gfm_utils.book.workers import Make, Tell, run_local, run_ray
 from gfm_utils.ensembles import device, engine_named
 from gfm_utils.ensembles.shrink_profile import fitting_tokenizer
 from gfm_utils.errors import GfmError, sentence_of

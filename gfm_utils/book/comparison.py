@@ -9,7 +9,7 @@ import pandas as pd
 from markdown_it import MarkdownIt
 
 from gfm_utils.analyses.comparison import COMPARED, compared
-from gfm_utils.book.claims import warning
+from gfm_utils.book.front_page import warning
 from gfm_utils.book.jobs import DONE, Outcome
 from gfm_utils.book.report import figure_html, write_page
 from gfm_utils.figures.claims import measures_table, verdict_table

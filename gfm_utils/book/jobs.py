@@ -53,7 +53,6 @@ class Outcome:
     notes: tuple[str, ...] = ()  # how the profile was fitted to the corpus, a sentence each
     seconds: float = 0.0  # that it took this time
     executed: int = 0  # chapters that were executed this time; the others had nothing changed
-    killed: bool = False  # a process was killed: to try again may help
 
     @classmethod
     def of(cls, job: Job, state: str, **more: Any) -> "Outcome":

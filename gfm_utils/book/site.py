@@ -5,16 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from gfm_utils.book import offline
 from gfm_utils.book.cache import Record
-from gfm_utils.book.claims import front_page_claims, front_page_verdicts
-from gfm_utils.book.glance import at_a_glance
+from gfm_utils.book.front_page import at_a_glance, front_page_claims, front_page_verdicts
 from gfm_utils.book.notebooks import toc_entries
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.comparison import short_corpora
+from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.files import atomic, digest, sha256_of
 from gfm_utils.provenance import environment_versions
 from gfm_utils.tokens import corpora_of
@@ -32,25 +32,21 @@ def record_path(out: Path, name: str) -> Path:
     return out / "done" / f"{name}.json"
 
 
-def run_table(records: Iterable[Record], notes: Sequence[str] = ()) -> str:
+def run_table(records: Collection[Record], notes: Sequence[str] = ()) -> str:
     """Markdown table of a run: what was executed, how long it took, on what, when and with which versions.
 
     Args:
         records: of the chapters.
         notes: how the profile was fitted to the corpora; a list below the table.
     """
-    lines = [
-        "| Chapter | Seconds | Profile | Device | Date (UTC) | Commit |",
-        "| --- | ---: | --- | --- | --- | --- |",
-    ]
-    used: list[str] = []
-    for record in records:
-        versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
-        used += [versions] if versions not in used else []
-        date = record.date.replace("T", " ").removesuffix("+00:00")
-        cells = (record.name, f"{record.seconds:.1f}", record.profile, record.device, date, record.commit)
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", f"Versions: {'; '.join(used)}."]
+    heads = ["Chapter", "Profile", "Device", "Date (UTC)", "Commit", "Seconds"]
+    rows = [
+        [one.name, one.profile, one.device, one.date.replace("T", " ").removesuffix("+00:00"), one.commit,
+         f"{one.seconds:.1f}"]
+        for one in records
+    ]  # fmt: skip
+    versions = dict.fromkeys(", ".join(map(" ".join, one.versions.items())) for one in records)
+    lines = [markdown_table(heads, rows, names=5), "", f"Versions: {'; '.join(versions)}."]
     if notes:
         lines += ["", "The profile was fitted to the corpora:", "", *(f"- {note}." for note in notes)]
     return "\n".join(lines) + "\n"

@@ -1,6 +1,7 @@
-"""Reports side by side on this machine: each in a process of its own with its share of the cores.
+"""Reports side by side: in processes of this machine, or as tasks of a Ray cluster.
 
-The processes are forked from one that has imported everything and done nothing: an import takes seconds.
+On a machine each has a process of its own with its share of the cores, forked from one that has imported
+everything and done nothing: an import takes seconds. On a cluster each takes a node or a GPU of one.
 """
 
 import multiprocessing
@@ -9,11 +10,14 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from gfm_utils.book.jobs import FAILED, Job, OnChapter, Outcome, make_report
-from gfm_utils.errors import sentence_of
+from gfm_utils.ensembles.cluster import cluster_size, connected, run_tasks
+from gfm_utils.errors import GfmError, first_line, sentence_of
 from gfm_utils.tokens.parallel import cores, end_with_parent
 
 #: Is told the name of a report, and a chapter with what became of it, or None with a sentence.
@@ -78,7 +82,7 @@ def _lost(job: Job, code: int | None) -> Outcome:
     """The outcome of a process that went without a word."""
     how = f"was killed ({signal.Signals(-code).name})" if code and code < 0 else f"ended early (status {code})"
     error = f"the process of this report {how}; is there enough memory? What was done is kept"
-    return Outcome.of(job, FAILED, error=error, killed=True)
+    return Outcome.of(job, FAILED, error=error)
 
 
 def _work(job: Job, place: int, at_once: int, connection: Connection, make: Make) -> None:
@@ -105,3 +109,49 @@ def _take_share(place: int, at_once: int) -> None:
         first = place * len(every) // at_once
         os.sched_setaffinity(0, every[first : first + count] or every[-1:])
     os.environ.setdefault("OMP_NUM_THREADS", str(count))
+
+
+def run_ray(jobs: Sequence[Job], tell: Tell, make: Make = make_report) -> list[Outcome]:
+    """Make reports on the nodes of a Ray cluster, that of ``gfm train --engine ray``.
+
+    A node makes one report at a time, with all its cores; where there are GPUs, one for each of them. A report
+    whose node is lost begins again on another; its chapters that were done are kept.
+
+    Args:
+        jobs: one a report; every node must see their folders.
+        tell: is told of every chapter, and of what was lost or failed.
+        make: makes one of them.
+
+    Returns:
+        What became of each, in their order; a node that does not see the folders fails its report.
+
+    Raises:
+        GfmError: Ray is not installed, there is no such cluster, or it has no CPU.
+    """
+    outcomes: dict[str, Outcome] = {}
+    with connected() as ray:
+        tasks = run_tasks(ray, partial(_on_node, make), jobs, _share(ray), [jobs[0].out], tell)
+        with closing(tasks) as results:
+            for place, result in results:
+                job = jobs[place]
+                if isinstance(result, Exception):
+                    reason = str(result) if isinstance(result, GfmError) else first_line(result)
+                    tell(job.name, None, f"failed: {reason}")
+                    result = Outcome.of(job, FAILED, error=reason).kept(job.folder)
+                outcomes[job.name] = result
+    return [outcomes[job.name] for job in jobs]
+
+
+def _share(ray: Any) -> dict[str, float]:
+    """What a report asks Ray for: the CPUs of the smallest node, or a GPU and its part of the CPUs."""
+    _, _, gpus = cluster_size(ray)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if gpus:
+        cpus = [node.get("CPU", 0) // node["GPU"] for node in nodes if node.get("GPU")]
+        return {"num_gpus": 1, "num_cpus": min(cpus)}
+    return {"num_cpus": min(node["CPU"] for node in nodes if node.get("CPU"))}
+
+
+def _on_node(make: Make, job: Job, tell: Tell) -> Outcome:
+    """Make a report in a process of this node, as on a machine of one's own."""
+    return run_local([job], 1, tell, make)[0]

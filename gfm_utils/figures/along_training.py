@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import altair as alt
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
@@ -120,8 +121,7 @@ def training_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = training_rows(table)
     rows = rows[rows["tokens"] > 0]  # a logarithmic axis has no place for untrained members
     measures = [measure.text for name, measure in FOLLOWED.items() if name in set(rows["metric"])]
-    measures.sort(key=lambda text: text != FOLLOWED[GAIN].text)
-    menu = Menu("training_measure", "measure", measures, "measure ")
+    menu = Menu("training_measure", "measure", measures, "measure ", FOLLOWED[GAIN].text)
     log, tokens = alt.Scale(type="log"), alt.Axis(format="~s")
     x = alt.X("tokens:Q", title="tokens read by a member", scale=log, axis=tokens)
     return finished(_curves(chosen(rows, menu), x, table, rows["model"]), 320, menu)
@@ -165,24 +165,24 @@ def levels_table(table: pd.DataFrame) -> Markdown:
     names, rows = setting_names(table), []
     for condition, setting in settings_of(table):
         loss = value_of(table, condition, LOSS, state="trained", axis=AXIS, x=setting.x(setting.budget))
-        levels = [_level(table, condition, level) for level in ("unigram", "both", "code")]
+        levels = _levels(table, condition)
         share = saved_share(table, condition, setting)
         rows.append([
             f"`{condition}`",
             names[setting],
             million(setting.budget),
-            *("–" if level is None else f"{level:.3f}" for level in levels),
+            *(f"{levels[name]:.3f}" if name in levels else "–" for name in ("unigram", "both", "code")),
             interval(loss["value"], loss["low"], loss["high"]),
             "–" if share is None else percentage(share, 0),
         ])  # fmt: skip
     return Markdown(markdown_table(heads, rows, names=2))
 
 
-def _level(table: pd.DataFrame, condition: str, level: str) -> float | None:
-    """Bits per token of a level, where the table has it."""
-    chosen_rows = (table["condition"] == condition) & (table["metric"] == LEVEL_NLL) & (table["x"] == level)
-    rows = table[(chosen_rows & (table["unit"] == "bits/token")).fillna(False)]
-    return float(rows["value"].iloc[0]) if len(rows) else None
+def _levels(table: pd.DataFrame, condition: str) -> dict[str, float]:
+    """Bits per token of the levels that the table has of a condition, by their names."""
+    rows = table[(table["condition"] == condition) & (table["metric"] == LEVEL_NLL)]
+    rows = rows[rows["unit"] == "bits/token"]
+    return dict(zip(rows["x"], rows["value"], strict=True))
 
 
 def saved_share(table: pd.DataFrame, condition: str, setting: Setting) -> float | None:
@@ -203,8 +203,9 @@ def saved_share(table: pd.DataFrame, condition: str, setting: Setting) -> float 
 
 def counting_saves(table: pd.DataFrame, condition: str) -> float | None:
     """Bits per token that n-grams on both sides save over token frequencies; None where that is hardly any."""
-    alone, counted = (_level(table, condition, level) for level in ("unigram", "both"))
-    return None if alone is None or counted is None or alone - counted < LEAST_SAVED else alone - counted
+    levels = _levels(table, condition)
+    saves = levels.get("unigram", np.nan) - levels.get("both", np.nan)
+    return saves if saves >= LEAST_SAVED else None
 
 
 def told_difference(row: pd.Series) -> str:
@@ -272,11 +273,7 @@ def equal_tokens_table(differences: pd.DataFrame) -> Markdown:
 
 
 def extrapolation_table(later: pd.DataFrame) -> Markdown:
-    """What the validation losses say of more tokens.
-
-    Args:
-        later: of ``extrapolations``.
-    """
+    """What the validation losses say of more tokens (``later``: of ``extrapolations``)."""
     if later.empty:
         return Markdown("The runs here have too few checkpoints, or members, for an extrapolation.")
     heads = ["", "training", "points", f"loss after {FURTHEST} times the tokens", "after any number",

@@ -1,6 +1,5 @@
 """Tables of the confounds: what each experiment makes of the difference between text and DNA."""
 
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -32,6 +31,7 @@ OUTCOMES = {TURNS: "turned", GONE: "not told", APPEARS: "new", NONE: "none"}
 NOTHING = "No experiment on a confound is recorded yet; `python benchmarks/confounds.py` makes them."
 #: Below this gain (bits per token) no share of it is written.
 _LEAST = 0.05
+_ENDS = ["value", "low", "high"]
 #: Between numbers of one cell.
 _BESIDE = "\u00a0/ "
 
@@ -142,8 +142,8 @@ def confounds_numbers(table: pd.DataFrame) -> Markdown:
         rows.append([
             "standard run" if experiment.name == STANDARD else experiment.change,
             measure.text,
-            *(_with_ends(row, measure.percent) for row in values),
-            *cells(own, "role", (DNA, KMERS), partial(_difference, percent=measure.percent)),
+            *("–" if pd.isna(row["value"]) else interval(*row[_ENDS], measure.percent) for row in values),
+            *cells(own, "role", (DNA, KMERS), lambda row, one=measure: difference(*row[_ENDS], one.percent)),
         ])  # fmt: skip
     return Markdown(markdown_table(heads, rows, names=2) if rows else NOTHING)
 
@@ -183,17 +183,4 @@ def _mean(table: pd.DataFrame, experiment: str, role: str, metric: str) -> pd.Se
     """The row over all members, whose value is NaN where there is none."""
     chosen = (table["x"] == f"{experiment}|{role}") & (table["metric"] == metric) & table["member"].isna()
     rows = table[chosen.fillna(False)].astype({"value": "float64"})
-    return pd.Series(dict.fromkeys(("value", "low", "high"), np.nan)) if rows.empty else rows.iloc[0]
-
-
-def _with_ends(row: pd.Series, percent: bool) -> str:
-    """A value with its interval, of which a percentage has one sign of per cent."""
-    if pd.isna(row["value"]):
-        return "–"
-    scale, digits = (100, 1) if percent else (1, 3)
-    text = interval(scale * row["value"], scale * row["low"], scale * row["high"], digits=digits)
-    return text + ("\u00a0%" if percent else "")
-
-
-def _difference(row: pd.Series, percent: bool) -> str:
-    return difference(row["value"], row["low"], row["high"], percent)
+    return pd.Series(dict.fromkeys(_ENDS, np.nan)) if rows.empty else rows.iloc[0]

@@ -197,10 +197,10 @@ def dose_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     lacking = pd.DataFrame(
         [pair for pair in product(measures, settings) if pair not in measured], columns=["measure", "setting"]
     )  # fmt: skip
-    last = setting_name(verdict_setting(table))
+    first = DOSE_MEASURES["fisher_share"].text
     menus = (
-        Menu("dose_measure", "measure", _first(measures, DOSE_MEASURES["fisher_share"].text), "measure "),
-        Menu("dose_setting", "setting", _first(settings, last), "training "),
+        Menu("dose_measure", "measure", measures, "measure ", first if first in measures else None),
+        Menu("dose_setting", "setting", settings, "training ", setting_name(verdict_setting(table))),
     )
     base = chosen(rows, *menus).transform_calculate(
         at=_chosen_axis("gain"), at_low=_chosen_axis("gain_low"), at_high=_chosen_axis("gain_high")
@@ -211,10 +211,6 @@ def dose_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
         word = chosen(lacking, *menus).mark_text(fontSize=13)
         layers.append(word.encode(text=alt.value("not measured in this run"), x=alt.value(150), y=alt.value(160)))
     return finished(layers, 320, menus[0], Menu("dose_across", "", list(ACROSS.values()), "against "), menus[1])
-
-
-def _first(names: list[str], first: str) -> list[str]:
-    return sorted(names, key=lambda name: name != first)
 
 
 def _chosen_axis(gain: str) -> str:

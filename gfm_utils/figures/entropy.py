@@ -21,10 +21,10 @@ from gfm_utils.figures.forms import (
     in_lines,
     legend_choice,
 )
-from gfm_utils.figures.names import ESTIMATOR_NAMES, estimator_name
+from gfm_utils.figures.names import ESTIMATOR_NAMES, beside_tokenizer, estimator_name
 from gfm_utils.figures.numbers import interval
 from gfm_utils.figures.summary_table import for_people
-from gfm_utils.tokens import Condition, is_condition
+from gfm_utils.tokens import is_condition
 
 _TICKS = [sign * 10.0**power for power in range(-3, 2) for sign in (-1, 1)] + [0.0]
 #: Metric -> what an estimate of it is made from, for people.
@@ -200,8 +200,8 @@ def unigram_chart(table: pd.DataFrame, per: Literal["token", "symbol"] = "token"
         raise GfmError("the table has no unigram entropy of tokens")
     chance = _plain(rows[rows["metric"] == "uniform_entropy"])[["condition", "unit", "value"]]
     bars = bars.merge(chance.rename(columns={"value": "chance"}), on=["condition", "unit"], how="left")
-    corpora = list(dict.fromkeys(bars["condition"].map(_beside_tokenizer)))
-    places = bars["condition"].map(_beside_tokenizer).map(corpora.index)
+    corpora = bars["condition"].map(beside_tokenizer)
+    places = corpora.map(list(dict.fromkeys(corpora)).index)
     bars = bars.iloc[np.argsort(places, kind="stable")].drop(columns=["kind", "low", "high", "order"])
     conditions = dict.fromkeys([*table.loc[is_token, "condition"], *bars["condition"]])
     base = alt.Chart(bars).encode(
@@ -340,11 +340,6 @@ def nsb_overview(table: pd.DataFrame) -> Styler:
         "best other (bits)": advantage["best"].map("{:.4f}".format),
         "which": advantage["other"].map(estimator_name), "ratio": advantage["ratio"].map("{:.2f}".format),
     }))  # fmt: skip
-
-
-def _beside_tokenizer(name: str) -> str:
-    """The name of a condition without its tokenizer, and that of a corpus."""
-    return Condition.parse(name).beside_tokenizer if is_condition(name) else name
 
 
 def _of_tokens(table: pd.DataFrame) -> pd.Series:

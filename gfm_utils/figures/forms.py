@@ -10,10 +10,13 @@ from typing import Any, Literal, NamedTuple
 
 import altair as alt
 import pandas as pd
+from IPython.display import Markdown
 
 #: Told apart by colour-blind readers too (Okabe and Ito, 2008; Tol, 2021), in the order of the conditions.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
 NEUTRAL = "#6e6e6e"
+#: What is shown in place of a chart where no corpus is DNA.
+NO_DNA = Markdown("*There is no DNA among the conditions of this run, hence nothing to draw here.*")
 #: Dashes of lines by what they are of.
 DASHES = {
     "trained": (1, 0),

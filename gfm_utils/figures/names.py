@@ -1,8 +1,9 @@
-"""What estimators, coders and encoders are called in charts, tables and sentences for people."""
+"""What estimators, coders, encoders and conditions are called in charts, tables and sentences for people."""
 
 from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
+from gfm_utils.tokens import Condition, is_condition
 
 #: Names for people by the name in result tables, in the order in which they are shown.
 ESTIMATOR_NAMES: dict[str, str] = {
@@ -29,6 +30,11 @@ POSITION_NAMES: dict[str, str] = {
     "roformer-2x64": "BERT, made rotary (RoFormer)",
     "bert-2x64": "BERT (absolute)",
 }
+
+
+def beside_tokenizer(name: str) -> str:
+    """The name of a condition without its tokenizer, and that of a corpus as it is."""
+    return Condition.parse(name).beside_tokenizer if is_condition(name) else name
 
 
 def estimator_name(estimator: str) -> str:

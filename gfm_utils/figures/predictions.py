@@ -4,9 +4,11 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
+from IPython.display import Markdown
 
 from gfm_utils.figures.forms import (
     NEUTRAL,
+    NO_DNA,
     Menu,
     chosen,
     condition_colour,
@@ -261,11 +263,10 @@ def strata_chart(table: pd.DataFrame) -> alt.LayerChart:
     )
 
 
-def strand_chart(table: pd.DataFrame) -> alt.LayerChart:
+def strand_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     """Distance between one member's predictions from both strands beside that between members, trained and not."""
     if table.empty:
-        nothing = alt.Chart(pd.DataFrame({"note": ["no DNA in this run"]}))
-        return finished([nothing.mark_text(fontSize=13).encode(text="note:N")], 60)
+        return NO_DNA
     names = {"strand_js_distance": "other strand", "member_js_distance": "other member"}
     rows = means(table, *names)
     rows["what"] = rows["state"] + ", " + rows["metric"].map(names)

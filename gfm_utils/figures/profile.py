@@ -12,6 +12,7 @@ from gfm_utils.corpora import Feature
 from gfm_utils.figures.forms import (
     COLOURS,
     NEUTRAL,
+    NO_DNA,
     Menu,
     chosen,
     finished,
@@ -22,8 +23,6 @@ from gfm_utils.figures.forms import (
 )
 from gfm_utils.figures.select import conditions_of, rows_of, with_span
 
-#: What is shown in place of a chart where no corpus is DNA.
-NO_DNA = Markdown("*There is no DNA among the conditions of this run, hence nothing to draw here.*")
 #: Most windows that are drawn; beyond that neighbours are pooled.
 MOST = 1_600
 #: Windows shorter than this share of the longest one are left out: means of a few bases say nothing.
@@ -64,7 +63,10 @@ def profile_chart(profiles: Mapping[str, pd.DataFrame], most: int = MOST) -> alt
     """
     if not profiles:
         return NO_DNA
-    known = [name for name in _NAMES if any(_has(profile, name) for profile in profiles.values())]
+    shares = {"genic": "utr"}  # known together with the share of introns
+    known = [
+        name for name in _NAMES if any(each[shares.get(name, name)].notna().all() for each in profiles.values())
+    ]
     tracks = {name: _LINE + _GAP + number * (_TRACK + _GAP) for number, name in enumerate(known)}
     height = _LINE + len(tracks) * (_TRACK + _GAP) + 6
     parts: list[pd.DataFrame] = []
@@ -127,11 +129,6 @@ def _track(windows: alt.Chart, name: str, top: int) -> alt.Chart:
     return windows.mark_rect(color=_TRACK_COLOUR[name], clip=True).encode(
         y=alt.value(top), y2=alt.value(top + _TRACK), opacity=shade
     )
-
-
-def _has(profile: pd.DataFrame, track: str) -> bool:
-    """Whether the profile knows the share that a track shows."""
-    return bool(profile["utr" if track == "genic" else track].notna().all())
 
 
 def _corpora(names: Sequence[str]) -> Menu:

@@ -1,6 +1,7 @@
 """A book of two small chapters in a temporary directory, with everything that a real chapter may hold."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -60,6 +61,9 @@ def figure(name: str, caption: str) -> dict[str, object]:
     return {"mystnb": {"figure": {"name": name, "caption": caption}}}
 
 
+WIDE_FIGURE = code(FIXED, ("hide-input",), **figure("fig-wide", "Two charts side by side, wider than a phone."))
+
+
 def write_notebook(path: Path, cells: list[nbformat.NotebookNode]) -> Path:
     """Write cells as a notebook without outputs."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,12 +77,29 @@ def results_cell(metric: str, chapter: str) -> nbformat.NotebookNode:
     return code(RESULTS.replace("METRIC", repr(metric)).replace("FILE", repr(f"{chapter}.parquet")))
 
 
-def write_book(root: Path) -> Path:
-    """Write the sources of the whole toy book into ``root``, and return it."""
-    root.mkdir(parents=True, exist_ok=True)
+def write_small_book(
+    root: Path, chapter: str, cells: Iterable[nbformat.NotebookNode], intro: str = "# Small\n"
+) -> Path:
+    """Write the sources of a book of one chapter into ``root``, and return it."""
+    (root / "chapters").mkdir(parents=True, exist_ok=True)
     for name in ("_config.yml", "references.bib"):
         shutil.copyfile(REPOSITORY / name, root / name)
     shutil.copytree(REPOSITORY / "assets", root / "assets")
+    (root / "_toc.yml").write_text(f"format: jb-book\nroot: intro\nchapters:\n  - file: chapters/{chapter}\n")
+    (root / "intro.md").write_text(intro)
+    parameters = code(PARAMETERS, ("parameters",))
+    write_notebook(root / "chapters" / f"{chapter}.ipynb", [parameters, *cells])
+    return root
+
+
+def write_book(root: Path) -> Path:
+    """Write the sources of the whole toy book into ``root``, and return it."""
+    two = text("# Two\n\nSee {numref}`fig-static`."), WIDE_FIGURE, results_cell("accuracy", "two")
+    intro = (
+        "# Toy\n\nThe number is {glue:text}`chapters/one.ipynb::nll_text:.2f`, see {numref}`fig-line`.\n\n"
+        "```{include} _at_a_glance.md\n```\n\n```{include} _run_table.md\n```\n"
+    )
+    write_small_book(root, "two", two, intro)
     (root / "_toc.yml").write_text(
         "format: jb-book\nroot: intro\nparts:\n"
         "  - caption: Chapters\n    numbered: true\n    chapters:\n"
@@ -86,10 +107,6 @@ def write_book(root: Path) -> Path:
         "  - caption: Back matter\n    chapters:\n      - file: references\n"
     )
     (root / "references.md").write_text("# References\n\n```{bibliography}\n```\n")
-    (root / "intro.md").write_text(
-        "# Toy\n\nThe number is {glue:text}`chapters/one.ipynb::nll_text:.2f`, see {numref}`fig-line`.\n\n"
-        "```{include} _at_a_glance.md\n```\n\n```{include} _run_table.md\n```\n"
-    )
     write_notebook(
         root / "chapters" / "one.ipynb",
         [
@@ -101,15 +118,6 @@ def write_book(root: Path) -> Path:
             code(MATPLOTLIB, **figure("fig-static", "A static figure.")),
             code(WIDE),
             results_cell("nll", "one"),
-        ],
-    )
-    write_notebook(
-        root / "chapters" / "two.ipynb",
-        [
-            text("# Two\n\nSee {numref}`fig-static`."),
-            code(PARAMETERS, ("parameters",)),
-            code(FIXED, ("hide-input",), **figure("fig-wide", "Two charts side by side, wider than a telephone.")),
-            results_cell("accuracy", "two"),
         ],
     )
     return root

@@ -34,18 +34,12 @@ def test_a_row_a_condition_with_its_null(found: pd.DataFrame) -> None:
         comparison_rows(found, "topk_overlap_corrected")
 
 
-@pytest.mark.parametrize(
-    ("conditions", "names"),
-    [
-        (["/x/a.fa@kmer2", "news@bpe64"], ["a.fa@kmer2", "news@bpe64"]),
-        (
-            ["/x/y/a.fa@kmer2", "/x/z/a.fa@kmer2", "/x/b.fa@kmer2"],
-            ["y/a.fa@kmer2", "z/a.fa@kmer2", "x/b.fa@kmer2"],
-        ),
-        (["/a.fa@kmer2", "/x/a.fa@kmer2"], ["//a.fa@kmer2", "x/a.fa@kmer2"]),
-        ([], []),
-    ],
-)
+@pytest.mark.parametrize(("conditions", "names"), [
+    (["/x/a.fa@kmer2", "news@bpe64"], ["a.fa@kmer2", "news@bpe64"]),
+    (["/x/y/a.fa@kmer2", "/x/z/a.fa@kmer2", "/x/b.fa@kmer2"], ["y/a.fa@kmer2", "z/a.fa@kmer2", "x/b.fa@kmer2"]),
+    (["/a.fa@kmer2", "/x/a.fa@kmer2"], ["//a.fa@kmer2", "x/a.fa@kmer2"]),
+    ([], []),
+])  # fmt: skip
 def test_names_are_as_short_as_they_can_be(conditions: list[str], names: list[str]) -> None:
     assert list(short_names(conditions).values()) == names
 

@@ -69,6 +69,12 @@ def test_every_dose_is_a_point_against_every_axis(response):
     one = at["b@kmer4", "fisher_share"]
     assert one["value"] == pytest.approx(0.1, abs=2e-3) and one["gain"] == pytest.approx(0.5, abs=2e-3)
     assert one["kind"] == "DNA" and dose_name("b+markov4@kmer4") == "markov4"
+    # The line is straight between the doses of text, as the match is: also where the axis is not straight.
+    line = [row for row in main if row["state"] == LINE]
+    share = {row["gain"]: row["value"] for row in line if row["metric"] == "fisher_share"}
+    assert len(share) > 3 * 10 and {row["kind"] for row in line} == {"text"}
+    for gain, value in share.items():
+        assert value == pytest.approx(0.2 * gain, abs=2e-3)
 
 
 def test_a_chart_has_no_layer_without_rows(response):
@@ -81,15 +87,6 @@ def test_a_chart_has_no_layer_without_rows(response):
     chains = response[response["condition"].str.contains("markov", regex=False)]
     assert marks(response) == every and marks(chains) == every[1:5]  # no text to join, no condition as it is
     assert marks(response[response["condition"].str.startswith("b")]) == every[1:]
-
-
-def test_the_line_is_straight_between_the_doses_of_text(response):
-    """As the match is: also where the axis is not straight."""
-    line = [row for row in data_of(figures.main_chart(response)) if row["state"] == LINE]
-    share = {row["gain"]: row["value"] for row in line if row["metric"] == "fisher_share"}
-    assert len(share) > 3 * 10 and {row["kind"] for row in line} == {"text"}
-    for gain, value in share.items():
-        assert value == pytest.approx(0.2 * gain, abs=2e-3)
 
 
 def cells(text):
@@ -132,29 +129,22 @@ def test_the_answer_says_what_the_numbers_say(response):
     assert re.fullmatch(r"(-?0\.\d)\u00a0% beside 10\.\d\u00a0%", share[-2])
 
 
-def test_without_a_recorded_run_there_is_a_sentence(response):
-    empty = response[:0]
+def test_where_nothing_is_a_sentence_says_so(response):
+    """Nothing recorded, nothing learned, one kind of corpus alone."""
+    empty, text = response[:0], response[response["condition"].str.startswith("a")]
     said = causal_answer(empty, response)
     assert said.startswith("The causal test is not recorded yet") and "This run, small and live" in said
-    for found in (figures.main_chart(empty), figures.dose_chart(empty)):
-        assert "not recorded yet" in found.data
-    assert "nothing is matched" in figures.gap_table(gap_parts(empty, "")).data
+    for nothing in (figures.main_chart(empty), figures.dose_chart(empty)):
+        assert "not recorded yet" in nothing.data
+    for parts in (gap_parts(empty, ""), gap_parts(text, "90|toy")):
+        assert "nothing is matched" in figures.gap_table(parts).data
     assert "nothing is matched" in figures.gaps_over_training(all_gap_parts(empty)).data
     assert "no pair of doses" in figures.effects_table(dose_effects(empty, "")).data
     assert "there are no doses to compare" in causal_answer(empty, empty)
-
-
-def test_a_run_that_learned_nothing_says_so(response):
-    nothing = response.copy()
-    nothing.loc[(nothing["metric"] == GAIN) & (nothing["condition"] == "b@kmer4"), "value"] = 0.001
-    assert "nothing is learned yet from the context of `b@kmer4`" in causal_answer(nothing, nothing)
-    assert "nothing is learned yet" not in causal_answer(response, response)
-
-
-def test_one_kind_alone_says_so(response):
-    text = response[response["condition"].str.startswith("a")]
-    assert "no pair of doses" in figures.effects_table(dose_effects(text[text["x"] == "none"], "90|toy")).data
-    assert "nothing is matched" in figures.gap_table(gap_parts(text, "90|toy")).data
+    unlearned = response.copy()
+    unlearned.loc[(unlearned["metric"] == GAIN) & (unlearned["condition"] == "b@kmer4"), "value"] = 0.001
+    words = "nothing is learned yet from the context of `b@kmer4`"
+    assert words in causal_answer(unlearned, unlearned) and words not in causal_answer(response, response)
     said = causal_answer(text, text)
     assert "only text is made less predictable here" in said
     assert "**lowers**: Jensen–Shannon distance between members;" in said
@@ -163,14 +153,8 @@ def test_one_kind_alone_says_so(response):
 
 
 def test_recorded_runs_say_where_they_come_from():
-    about = {
-        "date": "2026-11-26T10:00",
-        "commit": "abc",
-        "device": "cpu",
-        "seconds": 61.4,
-        "command": "python x.py",
-    }
-    plain = {**about, "configuration": {}}
+    about = {"date": "2026-11-26T10:00", "commit": "abc", "device": "cpu", "seconds": 61.4}
+    about, plain = about | {"command": "python x.py"}, about | {"command": "python x.py", "configuration": {}}
     trained = {**about, "configuration": {"seconds_of_training_added_up_over_members": 1200}}
     first, _, second = figures.provenance_note(trained, plain).data.splitlines()
     assert "in 61 s, after 20 min of training, added up over models; make it anew:* `python x.py`" in first

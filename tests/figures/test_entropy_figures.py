@@ -44,12 +44,8 @@ def test_conditional_entropy_chart():
 
 def test_unigram_chart():
     tokens = [np.arange(4_000) % 16]
-    both = pd.concat(
-        [
-            token_entropy("news@bpe16", tokens, 16, 2.0, "character"),
-            token_entropy("chr1@kmer2", tokens, 16, 2.0, "base"),
-        ]
-    )
+    named = ("news@bpe16", "character"), ("chr1@kmer2", "base")
+    both = pd.concat([token_entropy(name, tokens, 16, 2.0, symbol) for name, symbol in named])
     for per, title, value in (("token", "bits per token", 4.0), ("symbol", "bits per base or character", 2.0)):
         _, svg, data = drawn(unigram_chart(both, per))
         assert title in svg

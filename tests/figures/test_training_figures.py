@@ -68,13 +68,9 @@ def test_differences_are_told_with_what_they_are(compared):
     assert rows[0].startswith("| 2x64, Muon: DNA less text after |") and len(rows) == 2 + 4
     fit = figures.extrapolation_table(later).data.splitlines()
     assert len(fit) == 2 + 6 and "2.25" in fit[2]
-
-
-def test_tables_without_rows_say_so(compared):
-    equal, tokens, later, _ = (frame.iloc[:0] for frame in compared)
-    assert "nothing to compare" in figures.equal_gain_table(equal).data
-    assert "no text" in figures.equal_tokens_table(tokens).data
-    assert "too few" in figures.extrapolation_table(later).data
+    assert "nothing to compare" in figures.equal_gain_table(equal[:0]).data
+    assert "no text" in figures.equal_tokens_table(tokens[:0]).data
+    assert "too few" in figures.extrapolation_table(later[:0]).data
 
 
 def test_the_answer_says_what_changes_and_what_does_not(along, compared):
@@ -93,9 +89,6 @@ def test_the_answer_says_what_changes_and_what_does_not(along, compared):
     apart = compared[3].assign(outlier=lambda frame: frame.index == 0)
     assert "**outliers**: seed 1 of a@bpe9, 2x64, Muon" in training_answer(along, *compared[:3], apart)
 
-
-def test_the_answer_of_one_condition(along):
     text = along[along["condition"] == "a@bpe9"]
-    parts = equal_gains(text), equal_tokens(text), extrapolations(text), outliers(text)
-    said = training_answer(text, *parts)
-    assert "DNA" not in said and "optimisers differ" in said
+    alone = training_answer(text, equal_gains(text), equal_tokens(text), extrapolations(text), outliers(text))
+    assert "DNA" not in alone and "optimisers differ" in alone

@@ -24,25 +24,3 @@ from gfm_utils.book.answers.models import (
 )
 from gfm_utils.book.answers.recorded import recorded_differences, with_recorded_runs
 from gfm_utils.book.answers.training import optimiser_sentence, training_answer
-
-__all__ = [
-    "calibration_answer",
-    "causal_answer",
-    "causal_verdicts",
-    "contextual_answer",
-    "corpora_answer",
-    "cost_answer",
-    "disagreement_answer",
-    "ensembles_answer",
-    "entropy_answer",
-    "fisher_answer",
-    "match_sentence",
-    "optimiser_sentence",
-    "positions_answer",
-    "predictions_answer",
-    "recorded_differences",
-    "static_answer",
-    "strand_answer",
-    "training_answer",
-    "with_recorded_runs",
-]

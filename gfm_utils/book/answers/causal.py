@@ -95,11 +95,7 @@ def causal_verdicts(recorded: pd.DataFrame) -> str:
 
 
 def gap_sentence(parts: pd.DataFrame) -> str:
-    """The finding in one sentence.
-
-    Args:
-        parts: of ``gap_parts``, in the primary measures.
-    """
+    """The finding in one sentence (``parts``: of ``gap_parts``, in the primary measures)."""
     said = []
     for name, rows in parts.groupby("condition", sort=False):
         rows = rows[rows["outcome"] != NO_GAP]
@@ -179,11 +175,7 @@ def left_sentences(parts: pd.DataFrame) -> Iterator[str]:
 
 
 def frequencies_sentence(parts: pd.DataFrame) -> Iterator[str]:
-    """How many neighbours text in random order shares, beside DNA as it is.
-
-    Args:
-        parts: of ``gap_parts``.
-    """
+    """How many neighbours text in random order shares, beside DNA as it is (``parts``: of ``gap_parts``)."""
     metric = "topk_overlap_corrected"
     rows = parts[(parts["metric"] == metric) & parts["shuffled"].notna()]
     if len(rows):

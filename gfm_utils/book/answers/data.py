@@ -5,28 +5,25 @@ from collections.abc import Iterator
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.book.answers.shared import bullets, first_row, if_any, note
+from gfm_utils.book.answers.shared import bullets, if_any, note
 from gfm_utils.ensembles import device, duration
 from gfm_utils.entropy.calibration import nsb_advantage
 from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
-from gfm_utils.figures.names import POSITION_NAMES, estimator_name
+from gfm_utils.figures.names import POSITION_NAMES, beside_tokenizer, estimator_name
 from gfm_utils.figures.numbers import percentage, with_interval
 from gfm_utils.figures.select import conditions_of, value_of
-from gfm_utils.tokens import Condition, is_condition
+from gfm_utils.tokens import is_condition
 
 
 def corpora_answer(table: pd.DataFrame) -> str:
-    """What went in: sizes, leaks and tokens.
-
-    Args:
-        table: of corpora and of their tokens.
-    """
+    """What went in: sizes, leaks and tokens (``table``: of corpora and of their tokens)."""
     of_a_condition = table["condition"].map(is_condition)
 
     def of_corpus(corpus: str) -> str:
-        size, leak = first_row(table, corpus, "symbols"), first_row(table, corpus, "leaked_windows", x="test")
+        size = value_of(table, corpus, "symbols")
+        leak = value_of(table, corpus, "leaked_windows", axis="part", x="test")
         used = table.loc[(table["condition"] == corpus) & (table["metric"] == "part_symbols"), "value"].sum()
         return (
             f"{size['value']:,.0f} {size['unit']}, of which this run uses {used:,.0f}; "
@@ -56,7 +53,7 @@ def entropy_answer(table: pd.DataFrame, whole: pd.DataFrame | None = None) -> st
     lines = [line for corpus in corpora for line in _corpus_lines(table, corpus, whole)]
     tokens = table[(table["metric"] == "unigram_entropy") & (table["estimator"] == Estimator.GRASSBERGER.value)]
     for condition in filter(is_condition, dict.fromkeys(tokens["condition"])):
-        own, alone = (tokens[tokens["condition"] == name] for name in (condition, _beside_tokenizer(condition)))
+        own, alone = (tokens[tokens["condition"] == name] for name in (condition, beside_tokenizer(condition)))
         token, symbol = (own[(own["unit"] == "bits/token") == flag].iloc[0] for flag in (True, False))
         beside = f", beside {alone.iloc[0]['value']:.3f} for single {_symbols(symbol)}" if len(alone) else ""
         lines.append(
@@ -65,10 +62,6 @@ def entropy_answer(table: pd.DataFrame, whole: pd.DataFrame | None = None) -> st
         )
     bounds = "Every code length is an upper bound: the entropy is not higher, and may be lower by any amount."
     return "\n".join([*lines, f"\n{bounds} Brackets are 95 % intervals along the corpus."])
-
-
-def _beside_tokenizer(condition: str) -> str:
-    return Condition.parse(condition).beside_tokenizer
 
 
 def _corpus_lines(table: pd.DataFrame, corpus: str, whole: pd.DataFrame | None) -> Iterator[str]:
@@ -97,8 +90,8 @@ def _bound(table: pd.DataFrame, corpus: str) -> str:
     """
     codes = table[(table["condition"] == corpus) & (table["metric"] == "code_length")]
     best = codes.loc[codes["value"].idxmin()]
-    uniform = first_row(table, corpus, "uniform_entropy")["value"]
-    single = first_row(table, corpus, "unigram_entropy", estimator=Estimator.GRASSBERGER.value)["value"]
+    uniform = value_of(table, corpus, "uniform_entropy")["value"]
+    single = value_of(table, corpus, "unigram_entropy", estimator=Estimator.GRASSBERGER.value)["value"]
     below, symbols = uniform - best["value"], _symbols(best)
     parts = "" if below <= 0 else (
         f"; of the {below:.2f} bits between code and uniform choice {percentage((uniform - single) / below, 0)} "
@@ -194,7 +187,7 @@ def match_sentence(table: pd.DataFrame) -> Markdown:
 
     def line(corpus: str) -> str:
         value = rates[rates["condition"] == corpus].set_index("estimator")["value"]
-        share = first_row(table, corpus, "longest_matches_share")["value"]
+        share = value_of(table, corpus, "longest_matches_share")["value"]
         shortest = table[(table["condition"] == corpus) & (table["metric"] == "code_length")]["value"].min()
         return (
             f"the longest 1 % of the matches carry {percentage(share)} of the harmonic form's "

@@ -12,14 +12,6 @@ from gfm_utils.figures.select import conditions_of
 Lines = list[str]
 
 
-def first_row(table: pd.DataFrame, condition: str, metric: str, **where: str) -> pd.Series:
-    """The first row of a metric of a condition, with further columns as they are wanted."""
-    rows = table[(table["condition"] == condition) & (table["metric"] == metric)]
-    for name, wanted in where.items():
-        rows = rows[(rows[name] == wanted).fillna(False)]
-    return rows.iloc[0]
-
-
 def if_any(rows: pd.DataFrame, sentence: Callable[[pd.DataFrame], str]) -> Lines:
     """The sentence of some rows; nothing where there is none."""
     return [sentence(rows)] if len(rows) else []

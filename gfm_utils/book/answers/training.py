@@ -1,7 +1,6 @@
 """Answer of the chapter on longer training."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -32,8 +31,6 @@ _MOVES = {
     "turned": "the other way now",
     "new": "only now",
 }
-
-
 #: Who is told apart from whom.
 _APART = {KIND: "DNA differs from text", OPTIMISER: "optimisers differ", MODEL: "models differ"}
 _RUNS = ["condition", "setting", "other_condition", "other_setting"]
@@ -52,9 +49,10 @@ def training_answer(
         apart: of ``outliers``.
     """
     main = main_setting(settings_of(table))
-    lines = [*_lead(along, main), f"{model_name(main)}, {million(main.budget)} tokens a member:", ""]
+    moves = _moves(along, main)
+    lines = [*_lead(moves), f"{model_name(main)}, {million(main.budget)} tokens a member:", ""]
     lines += [_learned(table, condition, main) for condition, own in settings_of(table) if own == main]
-    lines += [*_changes(along, main), *_one_curve(equal), *_further(later, main), _unlike(apart), note()]
+    lines += [*_changes(moves), *_one_curve(equal), *_further(later, main), _unlike(apart), note()]
     return "\n".join(lines)
 
 
@@ -111,54 +109,51 @@ def nearest(tokens: Iterable[int], wanted: float) -> int:
     return min(tokens, key=lambda one: abs(one - wanted))
 
 
-def _lead(along: pd.DataFrame, setting: Setting) -> Lines:
+def _lead(moves: pd.DataFrame) -> Lines:
     """How many differences between DNA and text keep their sign to the end, and what becomes of their sizes."""
-    every = [one for _, _, _, found in _moves(along, setting) for one in found]
-    early = [one for one in every if one.move in ("still", "gone", "turned")]
-    new = sum(one.move == "new" for one in every)
-    if not early:
+    early, new = moves[moves["move"].isin(["still", "gone", "turned"])], (moves["move"] == "new").sum()
+    if early.empty:
         said = f"**It would.** {new} differences between DNA and text are told only after long training."
         return [said, ""] if new else []
-    sizes = [one.size for one in early if one.move == "still"]
+    sizes = early.loc[early["move"] == "still", "size"]
     share = len(sizes) / len(early)
     signs = "Signs stay" if share == 1 else "Signs mostly stay" if share > 0.5 else "Most of it would change"
     said = (
         f"**{signs}, sizes do not.** Of {len(early)} differences between DNA and text that are told early, "
         f"{len(sizes)} go the same way at the end of training"
     )
-    if sizes:
-        said += f", at {percentage(min(sizes), 0)} to {percentage(max(sizes), 0)} of their size"
+    if len(sizes):
+        said += f", at {percentage(sizes.min(), 0)} to {percentage(sizes.max(), 0)} of their size"
     return [said + (f"; {new} are told only then." if new else "."), ""]
 
 
-class _Moved(NamedTuple):
-    """What became of a difference between early and late, and its late size as a share of the early one."""
+def _moves(along: pd.DataFrame, setting: Setting) -> pd.DataFrame:
+    """What became of each difference between DNA and text from early in training to its end, one a row.
 
-    metric: str
-    move: str
-    size: float
-
-
-def _moves(along: pd.DataFrame, setting: Setting) -> Iterator[tuple[str, str, int, list[_Moved]]]:
-    """DNA, text, the tokens of early, and of each measure what became of the difference between early and late."""
+    Returns:
+        ``condition``, ``other``, ``early`` (in tokens), ``metric``, ``move`` (a key of ``_MOVES``, or ``never``)
+        and ``size``, the late one as a share of the early one.
+    """
     rows = along[(along["setting"] == setting) & along["metric"].isin(COMPARED)]
-    for (condition, other), own in rows.groupby(["condition", "other_condition"], sort=False):
-        last = int(own["tokens"].max())
-        early, found = nearest(set(own["tokens"]), EARLY * last), []
-        for metric, each in own.groupby("metric", sort=False):
-            at = each.set_index("tokens")
+    moves = []
+    for (condition, other), pair in rows.groupby(["condition", "other_condition"], sort=False):
+        last = int(pair["tokens"].max())
+        early = nearest(set(pair["tokens"]), EARLY * last)
+        for metric, curve in pair.groupby("metric", sort=False):
+            at = curve.set_index("tokens")
             if early in at.index and last in at.index and early != last:
                 first, final = at.loc[early], at.loc[last]
-                move = _move(told_sign(first), told_sign(final))
-                found.append(_Moved(str(metric), move, abs(final["value"] / first["value"])))
-        yield str(condition), str(other), early, found
+                move, size = _move(told_sign(first), told_sign(final)), abs(final["value"] / first["value"])
+                moves.append((condition, other, early, metric, move, size))
+    return pd.DataFrame(moves, columns=["condition", "other", "early", "metric", "move", "size"])
 
 
-def _changes(along: pd.DataFrame, setting: Setting) -> Iterator[str]:
+def _changes(moves: pd.DataFrame) -> Iterator[str]:
     """Which differences between DNA and text stay, go, turn or come between early and late."""
-    for condition, other, early, moved in _moves(along, setting):
-        groups = {name: [FOLLOWED[one.metric].text for one in moved if one.move == name] for name in _MOVES}
-        said = "; ".join(f"{_MOVES[name]}: {', '.join(texts)}" for name, texts in groups.items() if texts)
+    for (condition, other, early), pair in moves.groupby(["condition", "other", "early"], sort=False):
+        texts = pair["metric"].map({name: measure.text for name, measure in FOLLOWED.items()})
+        groups = {words: texts[pair["move"] == move] for move, words in _MOVES.items()}
+        said = "; ".join(f"{words}: {', '.join(group)}" for words, group in groups.items() if len(group))
         if said:
             yield (
                 f"- DNA less text ({condition}, {other}) at the end, beside what it was after {million(early)} "

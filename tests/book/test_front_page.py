@@ -1,6 +1,5 @@
-"""The front page's claims: verdicts of the run that has learned most, and of other runs beside it."""
+"""The front page: the run at a glance, and verdicts of the run that has learned most beside those of others."""
 
-import dataclasses
 import re
 from pathlib import Path
 
@@ -9,12 +8,13 @@ import pandas as pd
 import pytest
 
 from gfm_utils.analyses.rows import member_rows
-from gfm_utils.book import claims
+from gfm_utils.book import front_page
 from gfm_utils.provenance import RecordedRun
 from gfm_utils.tables import table, write_table
 
 SEEDS = (1, 2, 3, 4, 5)
 CLAIM = "| Models of DNA keep more of their Fisher information out of the encoder |"
+SHARE = "encoder's share of the Fisher information"
 
 
 def run(dna: float, share: float = 0.9, tokens: int = 1024) -> pd.DataFrame:
@@ -45,9 +45,9 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Lines of the front page's part, of this run's rows and of recorded runs."""
 
     def lines(rows: pd.DataFrame, *runs: RecordedRun, profiles=()) -> list[str]:
-        monkeypatch.setattr(claims, "recorded_runs", lambda: list(runs))
+        monkeypatch.setattr(front_page, "recorded_runs", lambda: list(runs))
         write_table(rows, tmp_path / "a.parquet")
-        return claims.front_page_claims(tmp_path, profiles).splitlines()
+        return front_page.front_page_claims(tmp_path, profiles).splitlines()
 
     return lines
 
@@ -58,10 +58,10 @@ def line(lines: list[str], start: str) -> str:
 
 def test_another_optimiser_stands_below_the_verdicts(page, monkeypatch, along):
     """In this world shared neighbours are 0.1 a bit gained, and 0.3 more by AdamW, which gains half."""
-    monkeypatch.setattr(claims, "recorded", lambda name: (along, {}))
+    monkeypatch.setattr(front_page, "recorded", lambda name: (along, {}))
     assert not any("optimiser" in one for one in page(run(0.1)))  # of other conditions
     names = along["condition"].map({"a@bpe9": "t@bpe9", "b@kmer4": "d@bpe9"})
-    monkeypatch.setattr(claims, "recorded", lambda name: (along.assign(condition=names), {}))
+    monkeypatch.setattr(front_page, "recorded", lambda name: (along.assign(condition=names), {}))
     said = line(page(run(0.1)), "[The optimiser matters]")
     values = list(map(float, re.findall(r"(\d+\.\d).% \[", said)))
     assert values == pytest.approx([40, 50, 8, 34], abs=0.2) and said.index("Muon") < said.index("AdamW")
@@ -72,21 +72,16 @@ def test_verdict_measure_null_and_link(dna: float, word: str, page) -> None:
     lines = page(run(dna))
     assert lines[0] == (
         "The verdicts are those of this run: its models have learned 90\u00a0% of what counting saves "
-        "(mean of conditions, each at most all) and read "
-        "1,024 tokens each."
+        "(mean of conditions, each at most all) and read 1,024 tokens each."
     )
     assert "| Claim | This run |" in lines
     assert line(lines, CLAIM) == f"{CLAIM} **{word}**<br>p < 0.001 |"
-    assert line(lines, "| Models of DNA disagree").endswith(
-        "| **not tested**<br>no value of its primary measure |"
-    )
+    untested = line(lines, "| Models of DNA disagree")
+    assert untested.endswith("| **not tested**<br>no value of its primary measure |")
     assert line(lines, "| *d@bpe9:") == "| *d@bpe9: bits saved, beside counting or a code* | 0.90 beside 1.00 |"
-    assert line(lines, "With 5 members of a condition, a difference of ").endswith(
-        "after the correction for all claims."
-    )
-    measure = line(
-        lines, "| [encoder's share of the Fisher information](chapters/fisher) | *primary* | 20.3\u00a0%<br>"
-    )
+    power = line(lines, "With 5 members of a condition, a difference of ")
+    assert power.endswith("after the correction for all claims.")
+    measure = line(lines, f"| [{SHARE}](chapters/fisher) | *primary* | 20.3\u00a0%<br>")
     assert f"(untrained 50.0\u00a0%) | {100 * dna + 0.3:.1f}\u00a0%" in measure
     assert f"{100 * (dna - 0.2):+.1f} [" in measure and measure.endswith("p < 0.001 |")
     folded = lines.index(":::{dropdown} The measures behind these verdicts")
@@ -94,12 +89,14 @@ def test_verdict_measure_null_and_link(dna: float, word: str, page) -> None:
 
 
 def test_the_run_that_has_learned_most_gives_the_verdicts(page) -> None:
-    """A recorded run, with this one and another beside it, in the order of what they have learned."""
-    lines = page(run(0.1, 0.3), recorded("brief", run(0.3, 0.6)), recorded("long", run(0.3, 0.8, 16 * 10**6)))
+    """A recorded run, with this one and another beside it; one of other conditions is not."""
+    other = run(0.3, 0.95).assign(condition=lambda rows: rows["condition"].str.replace("d@", "e@"))
+    runs = recorded("brief", run(0.3, 0.6)), recorded("long", run(0.3, 0.8, 16 * 10**6)), recorded("other", other)
+    lines = page(run(0.1, 0.3), *runs)
     assert lines[0] == (
         "The verdicts are those of the first column: its models have learned 80\u00a0% of what counting saves "
-        "(mean of conditions, each at most all) and "
-        "read 16.0 million tokens each; recorded on 2026-11-28 by `gfm long`."
+        "(mean of conditions, each at most all) and read 16.0 million tokens each; recorded on 2026-11-28 by "
+        "`gfm long`."
     )
     title = "Recorded run {} (16,000 steps, CPU)"
     assert f"| Claim | {title.format('long')} | {title.format('brief')} | This run |" in lines
@@ -107,26 +104,15 @@ def test_the_run_that_has_learned_most_gives_the_verdicts(page) -> None:
     assert "**not supported**" in cells[0] and "**not supported**" in cells[1]
     assert cells[2] == "**too little learned to test** |"  # the numbers are in the last lines
     assert line(lines, "| *t@bpe9:").endswith("| 0.80 beside 1.00 | 0.60 beside 1.00 | 0.30 beside 1.00 |")
-    assert "30.3\u00a0%" in line(lines, "| [encoder's share of the Fisher information]")
-
-
-def test_too_little_learned_is_told_with_both_numbers(page) -> None:
-    lines = page(run(0.1, 0.3))
-    assert line(lines, CLAIM).endswith(
-        "**too little learned to test**<br>t@bpe9: 0.30 beside 1.00<br>d@bpe9: 0.30 beside 1.00 |"
-    )
+    assert "30.3\u00a0%" in line(lines, f"| [{SHARE}]")
+    alone = line(page(run(0.1, 0.3)), CLAIM)
+    assert alone.endswith("learned to test**<br>t@bpe9: 0.30 beside 1.00<br>d@bpe9: 0.30 beside 1.00 |")
 
 
 def test_of_two_that_have_learned_the_same_the_one_that_has_read_more_comes_first() -> None:
     runs = {"little": run(0.1, 1.2, 100), "much": run(0.1, 1.1, 200), "less": run(0.1, 0.5, 900)}
-    assert list(claims.most_learned(runs)) == ["much", "little", "less"]
-    nothing = runs["little"][runs["little"]["metric"] != "ngram_nll"]
-    assert list(claims.most_learned({"unknown": nothing, **runs}))[-1] == "unknown"
-
-
-def test_a_recorded_run_of_other_conditions_does_not_stand_beside_this_one(page) -> None:
-    other = run(0.3).assign(condition=lambda rows: rows["condition"].str.replace("d@", "e@"))
-    assert "| Claim | This run |" in page(run(0.1), recorded("long", other))
+    unknown = runs["little"][runs["little"]["metric"] != "ngram_nll"]
+    assert list(front_page.most_learned({"unknown": unknown, **runs})) == ["much", "little", "less", "unknown"]
 
 
 def test_what_says_the_opposite_is_named(page) -> None:
@@ -141,17 +127,18 @@ def test_what_says_the_opposite_is_named(page) -> None:
 def test_values_stand_in_the_order_of_the_heading(page) -> None:
     """Also where a condition lacks one of the measures."""
     rows = run(0.1)
-    shares = rows["metric"] == "fisher_share"
+    spearman = {"metric": "local_spearman", "axis": "k", "x": "100"}
     more = rows[rows["condition"] == "d@bpe9"].assign(condition="e@kmer2")
-    more.loc[more["metric"] == "fisher_share", ["metric", "axis", "x"]] = ["local_spearman", "k", "100"]
-    text = rows[shares & (rows["condition"] == "t@bpe9")].assign(metric="local_spearman", axis="k", x="100")
+    more.loc[more["metric"] == "fisher_share", list(spearman)] = list(spearman.values())
+    text = rows[(rows["metric"] == "fisher_share") & (rows["condition"] == "t@bpe9")].assign(**spearman)
     lines = page(pd.concat([rows, more, text]))
     order = line(lines, "| Claim, and what").partition("| DNA<br>")[2].partition(" |")[0].split(", ")
-    cells = [line(lines, start).split(" | ")[3].partition("<br>")[0].split(", ") for start in (
-        "| [encoder's share of the Fisher information", "| [local Spearman among the 100 nearest"
-    )]  # fmt: skip
-    assert dict(zip(order, cells[0], strict=True)) == {"d@bpe9": "10.3\u00a0%", "e@kmer2": "–"}
-    assert dict(zip(order, cells[1], strict=True)) == {"d@bpe9": "–", "e@kmer2": "0.103"}
+    for start, values in (
+        (f"| [{SHARE}", {"d@bpe9": "10.3\u00a0%", "e@kmer2": "–"}),
+        ("| [local Spearman among the 100 nearest", {"d@bpe9": "–", "e@kmer2": "0.103"}),
+    ):
+        cells = line(lines, start).split(" | ")[3].partition("<br>")[0].split(", ")
+        assert dict(zip(order, cells, strict=True)) == values
 
 
 def test_pairs_that_differ_in_sign_are_told(page) -> None:
@@ -161,23 +148,49 @@ def test_pairs_that_differ_in_sign_are_told(page) -> None:
     lines = page(pd.concat([rows, other]))
     assert "**undecided**<br>p = 1.000<br>d@bpe9 − t@bpe9: -10.0" in line(lines, CLAIM)
     assert "<br>e@kmer2 − t@bpe9: +30.0" in line(lines, CLAIM)
-    assert line(lines, "| [encoder's share of the Fisher information").endswith("<br>pairs differ in sign |")
+    assert line(lines, f"| [{SHARE}").endswith("<br>pairs differ in sign |")
 
 
-def test_a_run_that_only_tests_the_machinery_says_so(page) -> None:
-    assert "numbers say nothing about a corpus or a claim" in "\n".join(page(run(0.1), profiles={"smoke"}))
-    assert "say nothing" not in "\n".join(page(run(0.1), profiles={"quick"}))
-
-
-def test_a_run_without_text_says_so(page) -> None:
+def test_a_run_that_says_nothing_says_so(page) -> None:
+    """Of the profile smoke, or without text."""
     rows = run(0.1)
-    lines = page(rows[rows["condition"] == "d@bpe9"], recorded("long", rows))
-    assert len(lines) == 1 and "no text" in lines[0]
+    for profile in ("smoke", "quick"):
+        said = "numbers say nothing about a corpus or a claim" in "\n".join(page(rows, profiles={profile}))
+        assert said == (profile == "smoke")
+    (alone,) = page(rows[rows["condition"] == "d@bpe9"], recorded("long", rows))
+    assert "no text" in alone
 
 
 def test_a_run_is_called_by_name_profile_steps_and_device() -> None:
-    one = recorded("long", run(0.1))
-    assert one.title == "Recorded run long (16,000 steps, CPU)"
     about = {"configuration": {"profile": "gpu", "chapters": []}, "device": "AMD; NVIDIA H200"}
-    other = dataclasses.replace(one, name="gpu-h200", about=about)
-    assert other.title == "Recorded run gpu-h200 (profile gpu, NVIDIA H200)"
+    assert RecordedRun("gpu-h200", run(0.1), about).title == "Recorded run gpu-h200 (profile gpu, NVIDIA H200)"
+
+
+def row(condition: str, metric: str, value: float, **more: object) -> dict[str, object]:
+    return {"condition": condition, "metric": metric, "value": value, "unit": "bits/token", **more}
+
+
+def test_at_a_glance_are_values_intervals_and_controls(tmp_path: Path) -> None:
+    """Measures are read from the registry, and what is missing is a dash."""
+    rows = [
+        row("a@kmer2", "nll", 7.01, state="no layers"),
+        row("a@kmer2", "nll", 4.761, state="trained", low=4.70, high=4.82),
+        row("a@kmer2", "nll", 8.02, state="untrained"),
+        row("a@kmer2", "nll", 2.9, state="trained") | {"unit": "bits/base"},
+        row("a@kmer2", "unigram_nll", 6.8),
+        row("corpus", "nll", 1.9, state="trained"),
+        row("a@kmer2", "topk_overlap_corrected", 0.9, state="trained", axis="k", x="5"),
+        row("a@kmer2", "topk_overlap_corrected", 0.223, state="trained", axis="k", x="10"),
+        row("c@bpe64", "nll", 7.0, state="trained"),
+        row("d@bpe64", "unigram_nll", 7.0),
+    ]
+    write_table(table(rows), tmp_path / "x.parquet")
+    assert front_page.at_a_glance(tmp_path).splitlines() == [
+        "|  | `a@kmer2` | `c@bpe64` |",
+        "| --- | ---: | ---: |",
+        "| loss on hidden tokens, bits per token "
+        "| **4.761**<br>[4.700, 4.820]<br>untrained 8.020<br>token frequencies 6.800 | **7.000** |",
+        "| 10 nearest embeddings shared, beyond chance | **22.3\u00a0%** | – |",
+    ]
+    write_table(table([row("a@kmer2", "other", 1.0)]), tmp_path / "x.parquet")
+    assert "no numbers" in front_page.at_a_glance(tmp_path)

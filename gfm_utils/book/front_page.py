@@ -1,4 +1,4 @@
-"""What the front page says of the claims: verdicts of runs beside each other, and of the causal test."""
+"""The front page: the run at a glance, what it and recorded runs say of the claims, and the causal finding."""
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -9,15 +9,24 @@ import pandas as pd
 
 from gfm_utils.analyses import recorded_doses
 from gfm_utils.analyses.along_training import RECORDED as RECORDED_TRAINING
+from gfm_utils.analyses.estimates import Estimate, estimate, null_of
 from gfm_utils.analyses.gate import learned, learned_share, tokens_read
+from gfm_utils.analyses.measures import Measure, chosen
 from gfm_utils.analyses.verdicts import POWER, check_claims, detectable
 from gfm_utils.book.answers import causal_verdicts, optimiser_sentence
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.claims import NOTHING, measures_table, verdict_table
-from gfm_utils.figures.numbers import percentage
+from gfm_utils.figures.numbers import interval, number, percentage
+from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.provenance import RecordedRun, recorded, recorded_runs
 from gfm_utils.tables import read_tables
+from gfm_utils.tokens import is_condition
 
+AT_A_GLANCE = chosen(
+    "nll", "output_entropy", "accuracy", "js_distance", "mutual_information", "top1_agreement",
+    "topk_overlap_corrected", "fisher_share",
+)  # fmt: skip
+UNTRAINED = "untrained"
 #: Heading of the run whose pages these are.
 THIS_RUN = "This run"
 
@@ -121,3 +130,49 @@ def warning(profiles: Collection[str]) -> str:
 def front_page_verdicts() -> str:
     """The causal finding as a sentence and a Markdown table, from its recorded runs, if there are any."""
     return causal_verdicts(recorded_doses()[0])
+
+
+def at_a_glance(results_dir: Path) -> str:
+    """Markdown table of the headline numbers, with 95 % intervals, the untrained control and the null.
+
+    Args:
+        results_dir: folder of the result tables.
+
+    Raises:
+        GfmError: the folder holds no table.
+    """
+    rows = pd.concat(list(read_tables(results_dir).values()), ignore_index=True)
+    columns: dict[str, list[str]] = {}
+    for condition in filter(is_condition, dict.fromkeys(rows["condition"].dropna())):
+        condition_rows = rows[rows["condition"] == condition]
+        cells = [_cell(measure, condition_rows) for measure in AT_A_GLANCE.values()]
+        if any(cells):  # doses of the causal test have none
+            columns[condition] = cells
+    if not columns:
+        return "This run has no numbers for the table at a glance.\n"
+    lines = [
+        [measure.text, *(cell or "–" for cell in cells)]
+        for measure, *cells in zip(AT_A_GLANCE.values(), *columns.values(), strict=True)
+        if any(cells)
+    ]
+    return markdown_table(["", *(f"`{name}`" for name in columns)], lines) + "\n"
+
+
+def _cell(measure: Measure, rows: pd.DataFrame) -> str:
+    """Value, interval and controls of one condition, each on a line of its own; empty if there is no value."""
+    trained = estimate(measure, rows)
+    if trained is None:
+        return ""
+    value, _, span = interval(*trained.interval, measure.percent).partition(" [")
+    lines = [f"**{value}**", *([f"[{span}"] if span else [])]
+    for name, control in ((UNTRAINED, estimate(measure, rows, UNTRAINED)), _null(measure, rows)):
+        if control is not None:
+            lines.append(f"{name} {number(control.interval.value, measure.percent)}")
+    return "<br>".join(lines)
+
+
+def _null(measure: Measure, rows: pd.DataFrame) -> tuple[str, Estimate | None]:
+    """Name and value of the null, where that is not the untrained members."""
+    if measure.null is None or measure.null[0] == UNTRAINED:
+        return "", None
+    return measure.null[0], null_of(measure, rows)
