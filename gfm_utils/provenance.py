@@ -38,8 +38,8 @@ def installed() -> list[importlib.metadata.Distribution]:
     imported, and a key made before would not equal one made after.
     """
     path = [entry for entry in sys.path if not {"site-packages", "dist-packages"} & set(Path(entry).parts[:-1])]
-    found = {str(dist.name): dist for dist in importlib.metadata.distributions(path=path)}
-    return [found[name] for name in sorted(found)]
+    distributions = {str(dist.name): dist for dist in importlib.metadata.distributions(path=path)}
+    return [distributions[name] for name in sorted(distributions)]
 
 
 @cache
@@ -171,9 +171,9 @@ class RecordedRun:
     @property
     def title(self) -> str:
         """What to call it: name, profile if that has another, steps and device."""
-        made, device = self.about["configuration"], self.about["device"].rpartition("; ")[2]
-        words = [f"profile {made['profile']}"] if made["profile"] != self.name else []
-        words += [f"{made['steps']:,} steps"] if made.get("steps") else []
+        configuration, device = self.about["configuration"], self.about["device"].rpartition("; ")[2]
+        words = [f"profile {configuration['profile']}"] if configuration["profile"] != self.name else []
+        words += [f"{configuration['steps']:,} steps"] if configuration.get("steps") else []
         return f"Recorded run {self.name} ({', '.join([*words, 'CPU' if device == 'cpu' else device])})"
 
 

@@ -76,10 +76,10 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
     Raises:
         GfmError: the folder holds none.
     """
-    found = {path.stem: pd.read_parquet(path) for path in sorted(Path(folder).glob("*.parquet"))}
-    if not found:
+    tables = {path.stem: pd.read_parquet(path) for path in sorted(Path(folder).glob("*.parquet"))}
+    if not tables:
         raise GfmError(f"no result tables (*.parquet) in {folder}; run 'gfm build' first")
-    return found
+    return tables
 
 
 def to_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

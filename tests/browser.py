@@ -99,37 +99,24 @@ def find_chromium() -> Path:
 
 
 def page_files(html_dir: Path, pages: Sequence[str] | None = None) -> list[Path]:
-    """The HTML files to look at: those named (without ``.html``), or all but search, index and redirects.
-
-    Raises:
-        GfmError: the folder holds no pages, or not one of those named.
-    """
-    html_dir = Path(html_dir)
-    if pages is None:
-        skipped = {"search.html", "genindex.html"}
-        found = [
-            path
-            for path in sorted(html_dir.rglob("*.html"))
-            if path.name not in skipped
-            and "_static" not in path.relative_to(html_dir).parts
-            and b'http-equiv="Refresh"' not in path.read_bytes()[:200]  # Jupyter Book's index.html
-        ]
-    else:
-        found = [html_dir / f"{name}.html" for name in pages]
-    for path in found:
-        if not path.is_file():
-            raise GfmError(f"no page {path}; build the book first (gfm build)")
-    if not found:
-        raise GfmError(f"no pages in {html_dir}; build the book first (gfm build)")
-    return found
+    """The HTML files to look at: those named (without ``.html``), or all but search, index and redirects."""
+    if pages is not None:
+        return [html_dir / f"{name}.html" for name in pages]
+    files = [
+        path
+        for path in sorted(html_dir.rglob("*.html"))
+        if path.name not in {"search.html", "genindex.html"}
+        and "_static" not in path.relative_to(html_dir).parts
+        and b'http-equiv="Refresh"' not in path.read_bytes()[:200]  # Jupyter Book's index.html
+    ]
+    assert files, f"no pages in {html_dir}"
+    return files
 
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise GfmError("looking at the pages needs playwright; install it with pip install -e .[dev]") from None
+    from playwright.sync_api import sync_playwright
+
     executable = find_chromium()
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
@@ -146,7 +133,7 @@ def browser() -> Iterator[Any]:
 def check(
     html_dir: Path, pages: Sequence[str] | None = None, widths: Sequence[int] = (1280, 390)
 ) -> list[Problem]:
-    """Open every page from the disk, at every width, and list what is wrong.
+    """Open every page from the disk, at every width, and list what is wrong; at least one page there must be.
 
     A page is right if its charts have drawn with all their words, its formulas are typeset and its tables are
     tables, the console is clean, nothing was asked of the network, the page does not scroll sideways, and every
@@ -156,9 +143,6 @@ def check(
         html_dir: folder of the built pages.
         pages: names such as ``chapters/corpora``; None: all.
         widths: widths of the window in pixels.
-
-    Raises:
-        GfmError: there are no pages, no browser, or no playwright.
     """
     files = page_files(html_dir, pages)
     problems: list[Problem] = []
@@ -225,14 +209,10 @@ def _leads_somewhere(link: str, anchors: dict[Path, set[str]]) -> bool:
 
     address, fragment = urldefrag(link)
     parts = urlparse(address)
-    if parts.scheme != "file":
-        return True
     path = Path(unquote(parts.path))
-    if not path.is_file():
-        return False
-    if not fragment or path.suffix != ".html":
-        return True
-    if path not in anchors:
+    if parts.scheme != "file" or not path.is_file():
+        return parts.scheme != "file"
+    if fragment and path.suffix == ".html" and path not in anchors:
         soup = BeautifulSoup(path.read_bytes(), "html.parser")
         anchors[path] = {str(tag["id"]) for tag in soup.find_all(id=True)}
-    return unquote(fragment) in anchors[path]
+    return not fragment or unquote(fragment) in anchors.get(path, {unquote(fragment)})

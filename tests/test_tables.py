@@ -25,13 +25,9 @@ def test_a_row_outside_the_contract_is_refused(row):
         tables.table([row])
 
 
-def test_extra_columns_stand_last():
-    frame = tables.table([{**ROW, "estimator": "plugin"}], extra=("estimator",))
+def test_extra_columns_stand_last_and_nan_is_null_in_rows():
+    frame = tables.table([{**ROW, "low": np.nan, "high": pd.NA, "estimator": "plugin"}], extra=("estimator",))
     assert list(frame.columns) == [*tables.COLUMNS, "estimator"]
-
-
-def test_nan_is_null_in_rows():
-    frame = tables.table([{**ROW, "low": np.nan, "high": pd.NA}])
     assert tables.to_rows(frame)[0]["low"] is None and tables.to_rows(frame)[0]["high"] is None
 
 

@@ -47,8 +47,8 @@ def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
     rows = pd.concat(list(read_tables(results_dir).values()), ignore_index=True)
     if not check_claims(rows):
         return warning(profiles) + NOTHING
-    own = set(learned(rows))
-    runs_there = {run.title: run for run in recorded_runs() if own and own <= set(learned(run.rows))}
+    conditions = set(learned(rows))
+    runs_there = {run.title: run for run in recorded_runs() if conditions and conditions <= set(learned(run.rows))}
     runs = most_learned({**{title: run.rows for title, run in runs_there.items()}, THIS_RUN: rows})
     first, numbers = next(iter(runs.items()))
     return warning(profiles) + "\n".join([
@@ -57,7 +57,7 @@ def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
         verdict_table(runs),
         _power(numbers),
         "",
-        _other_optimiser(own),
+        _other_optimiser(conditions),
         "",
         ":::{dropdown} The measures behind these verdicts",
         measures_table(numbers, link="chapters"),
@@ -89,8 +89,8 @@ def _source(title: str, rows: pd.DataFrame, run: RecordedRun | None) -> str:
     models = f": its models {' and '.join(learning)}" if learning else ""
     if run is None:
         return f"The verdicts are those of this run{models}."
-    made = f"on {run.about['date'][:10]} by `{run.about['command']}`"
-    return f"The verdicts are those of the first column{models}; recorded {made}."
+    recorded_on = f"on {run.about['date'][:10]} by `{run.about['command']}`"
+    return f"The verdicts are those of the first column{models}; recorded {recorded_on}."
 
 
 def _power(rows: pd.DataFrame) -> str:

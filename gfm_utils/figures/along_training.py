@@ -225,23 +225,23 @@ def equal_gain_table(equal: pd.DataFrame) -> Markdown:
     metrics = [name for name in COMPARED if name in set(equal["metric"])]
     keys = ["by", "condition", "setting", "other_condition", "other_setting"]
     rows = [
-        [run_pair(*key), gain_between(own), *cells(own, "metric", metrics, told_difference)]
-        for key, own in equal.groupby(keys, sort=False)
+        [run_pair(*key), gain_between(differences), *cells(differences, "metric", metrics, told_difference)]
+        for key, differences in equal.groupby(keys, sort=False)
     ]
     heads = ["Difference", "gain, bits", *(FOLLOWED[name].text for name in metrics)]
     return Markdown(markdown_table(heads, rows))
 
 
-def far_between(own: pd.DataFrame) -> bool:
+def far_between(differences: pd.DataFrame) -> bool:
     """Whether the checkpoints around a gain are further apart than the gain is large."""
-    row = own.iloc[0]
+    row = differences.iloc[0]
     return bool(row["above"] - row["below"] > row["gain"])
 
 
-def gain_between(own: pd.DataFrame) -> str:
+def gain_between(differences: pd.DataFrame) -> str:
     """A gain with those of the checkpoints around it: ``0.59 (between 0.01 and 1.35: far apart)``."""
-    row = own.iloc[0]
-    far = ": far apart" if far_between(own) else ""
+    row = differences.iloc[0]
+    far = ": far apart" if far_between(differences) else ""
     return f"{row['gain']:.2f} (between {row['below']:.2f} and {row['above']:.2f}{far})"
 
 
@@ -265,8 +265,8 @@ def equal_tokens_table(differences: pd.DataFrame) -> Markdown:
     steps = sorted(set(differences["tokens"]))[-5:]
     rows = [
         [f"{FOLLOWED[str(metric)].text}, `{condition}`",
-         *cells(own.drop_duplicates("tokens"), "tokens", steps, told_difference)]
-        for (metric, condition), own in differences.groupby(["metric", "condition"], sort=False)
+         *cells(measure.drop_duplicates("tokens"), "tokens", steps, told_difference)]
+        for (metric, condition), measure in differences.groupby(["metric", "condition"], sort=False)
     ]  # fmt: skip
     heads = [f"{model_name(most)}: DNA less text after", *map(million, steps)]
     return Markdown(markdown_table(heads, rows))
@@ -280,8 +280,8 @@ def extrapolation_table(later: pd.DataFrame) -> Markdown:
              "last point missed by"]  # fmt: skip
     names, rows = setting_names(later), []
     for condition, setting in settings_of(later):
-        own = later[(later["condition"] == condition) & later["x"].str.endswith(setting.x(0)[1:])]
-        for points, each in own.groupby("state", sort=False):
+        run = later[(later["condition"] == condition) & later["x"].str.endswith(setting.x(0)[1:])]
+        for points, each in run.groupby("state", sort=False):
             missed = cells(each, "metric", [MISS], lambda row: f"{row['value']:+.3f}")
             bounds = cells(each, "metric", [LATER, FLOOR], bounded)
             rows.append([f"`{condition}`", names[setting], str(points), *bounds, *missed])

@@ -33,23 +33,23 @@ def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
         runs: heading -> result tables of a run, one below the other; the first run's verdicts are told in full,
             with what speaks against them.
     """
-    said = {title: verdicts(rows) for title, rows in runs.items()}
-    first = next(iter(said))
-    if not said[first]:
+    words = {title: verdicts(rows) for title, rows in runs.items()}
+    first = next(iter(words))
+    if not words[first]:
         return NOTHING
     lines = [
-        [claim.text, *(_verdict(own[claim], title == first) if own else "–" for title, own in said.items())]
-        for claim in said[first]
+        [claim.text, *(_verdict(run[claim], title == first) if run else "–" for title, run in words.items())]
+        for claim in words[first]
     ]
     models = {title: learned(rows) for title, rows in runs.items()}
     lines += [
         [
             f"*{short}: bits saved, beside counting or a code*",
-            *(_saved(own[name]) if name in own else "–" for own in models.values()),
+            *(_saved(run[name]) if name in run else "–" for run in models.values()),
         ]
         for name, short in short_names(list(filter(is_condition, models[first]))).items()
     ]
-    return markdown_table(["Claim", *said], lines, names=1 + len(said)) + "\n"
+    return markdown_table(["Claim", *words], lines, names=1 + len(words)) + "\n"
 
 
 def measures_table(rows: pd.DataFrame, link: str | None = None) -> str:
@@ -59,13 +59,13 @@ def measures_table(rows: pd.DataFrame, link: str | None = None) -> str:
         rows: result tables of a run, one below the other.
         link: where the pages of chapters lie; None: no links.
     """
-    found = check_claims(rows)
-    if not found:
+    claims = check_claims(rows)
+    if not claims:
         return NOTHING
-    there = {kind: _conditions(found, dna) for kind, dna in (("Text", False), ("DNA", True))}
+    there = {kind: _conditions(claims, dna) for kind, dna in (("Text", False), ("DNA", True))}
     kinds = [f"{kind}<br>{', '.join(short_names(names).values())}" for kind, names in there.items()]
     lines = []
-    for claim, tested in found.items():
+    for claim, tested in claims.items():
         lines.append([f"**{claim.text}**", "", "", "", ""])
         lines += [
             [
@@ -93,8 +93,8 @@ def _verdict(verdict: Verdict, full: bool) -> str:
     if verdict.word == UNDECIDED and full and verdict.primary is not None and len(verdict.primary.pairs) > 1:
         lines += pair_differences(verdict.primary)
     if verdict.dissent and full:
-        said = "; ".join(one.measure.text.removeprefix("… ") for one in verdict.dissent)
-        lines.append(f"but {verdict.dissent[0].outcome} it: {said}")
+        opposite = "; ".join(one.measure.text.removeprefix("… ") for one in verdict.dissent)
+        lines.append(f"but {verdict.dissent[0].outcome} it: {opposite}")
     return "<br>".join(lines)
 
 
@@ -117,17 +117,17 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _conditions(found: Mapping[Claim, Sequence[Tested]], dna: bool) -> list[str]:
+def _conditions(claims: Mapping[Claim, Sequence[Tested]], dna: bool) -> list[str]:
     """All conditions of one kind that some measure has a value of; not the corpora, which some are of."""
-    every = (name for tested in found.values() for one in tested for name in (one.dna if dna else one.text))
+    every = (name for tested in claims.values() for one in tested for name in (one.dna if dna else one.text))
     return [name for name in dict.fromkeys(every) if is_condition(name)]
 
 
-def _values(tested: Tested, own: Mapping[str, Estimate], names: Sequence[str]) -> str:
+def _values(tested: Tested, values: Mapping[str, Estimate], names: Sequence[str]) -> str:
     """The values of one kind of corpus in the order of the heading, and below them those of the null."""
     write = partial(number, percent=tested.measure.percent)
-    order = list(own) if not set(own) <= set(names) else list(names)  # a value a corpus, or a condition
-    text = ", ".join(write(own[name].interval.value) if name in own else "–" for name in order)
+    order = list(values) if not set(values) <= set(names) else list(names)  # a value a corpus, or a condition
+    text = ", ".join(write(values[name].interval.value) if name in values else "–" for name in order)
     nulls = [write(tested.nulls[name]) if name in tested.nulls else "–" for name in order]
     if set(nulls) <= {"–"} or tested.measure.null is None:
         return text

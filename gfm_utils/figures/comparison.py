@@ -63,10 +63,12 @@ def comparison_rows(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """
     rows = rows_of(table, metric, axis="kind", numeric=False)
     nulls = rows[rows["state"] != "trained"].set_index("condition")["value"]
-    own = with_span(rows[rows["state"] == "trained"])
+    trained = with_span(rows[rows["state"] == "trained"])
     short = short_names(list(table["condition"]))
-    own = own.assign(name=own["condition"].map(short), kind=own["x"].map(KINDS), null=own["condition"].map(nulls))
-    return own[["condition", "name", "kind", "value", "low", "high", "null"]]
+    trained = trained.assign(
+        name=trained["condition"].map(short), kind=trained["x"].map(KINDS), null=trained["condition"].map(nulls)
+    )
+    return trained[["condition", "name", "kind", "value", "low", "high", "null"]]
 
 
 def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:

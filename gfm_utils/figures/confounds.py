@@ -52,8 +52,15 @@ def confounds_table(table: pd.DataFrame, predictability: bool = False) -> Markdo
         return Markdown(NOTHING)
     heads = ["Experiment" if predictability else "Confound: experiment", "context gain", *SEPARATE.values()]
     rows = [
-        [f"**{one.confound}**: {one.change}", _gains(table, one), *(_left(own, metric) for metric in SEPARATE)]
-        for one, own in ((EXPERIMENTS[str(name)], own) for name, own in effects.groupby("experiment", sort=False))
+        [
+            f"**{one.confound}**: {one.change}",
+            _gains(table, one),
+            *(_left(differences, metric) for metric in SEPARATE),
+        ]
+        for one, differences in (
+            (EXPERIMENTS[str(name)], differences)
+            for name, differences in effects.groupby("experiment", sort=False)
+        )
     ]
     return Markdown(markdown_table(heads, rows))
 
@@ -110,14 +117,14 @@ def confounds_sentence(table: pd.DataFrame, predictability: bool = False) -> Mar
         f"{EXPERIMENTS[str(name)].change} ({', '.join(dict.fromkeys(rows['metric'].map(SEPARATE)))})"
         for name, rows in lost.groupby("experiment", sort=False)
     ]
-    said = (
+    sentence = (
         f"In {there['experiment'].nunique()} experiments **{len(there) - len(lost)} of {len(there)}** differences "
         "between text and DNA keep their sign"
     )
-    said += f"; not under: {'; '.join(names)}." if names else "."
+    sentence += f"; not under: {'; '.join(names)}." if names else "."
     if starred:
-        said += f" {starred} are of DNA that hardly learns there (a star in the table), and close no confound."
-    return Markdown(said)
+        sentence += f" {starred} are of DNA that hardly learns there (a star in the table), and close no confound."
+    return Markdown(sentence)
 
 
 def confounds_numbers(table: pd.DataFrame) -> Markdown:
@@ -138,12 +145,12 @@ def confounds_numbers(table: pd.DataFrame) -> Markdown:
         values = [_mean(table, experiment.name, role, metric) for role in ROLES]
         if all(pd.isna(row["value"]) for row in values):
             continue
-        own = effects[(effects["experiment"] == experiment.name) & (effects["metric"] == metric)]
+        gaps = effects[(effects["experiment"] == experiment.name) & (effects["metric"] == metric)]
         rows.append([
             "standard run" if experiment.name == STANDARD else experiment.change,
             measure.text,
             *("–" if pd.isna(row["value"]) else interval(*row[_ENDS], measure.percent) for row in values),
-            *cells(own, "role", (DNA, KMERS), lambda row, one=measure: difference(*row[_ENDS], one.percent)),
+            *cells(gaps, "role", (DNA, KMERS), lambda row, one=measure: difference(*row[_ENDS], one.percent)),
         ])  # fmt: skip
     return Markdown(markdown_table(heads, rows, names=2) if rows else NOTHING)
 

@@ -102,12 +102,12 @@ def _joined(rows: pd.DataFrame) -> pd.Series:
 def _with_line(rows: pd.DataFrame, across: str) -> pd.DataFrame:
     """The rows, and those of the line through text's noise: straight between doses, whatever the axis."""
     lines = []
-    for _, own in rows[_joined(rows)].groupby(["measure", "setting"], sort=False):
-        own = own.sort_values(across)
-        at = own[across].to_numpy("float64")
+    for _, doses in rows[_joined(rows)].groupby(["measure", "setting"], sort=False):
+        doses = doses.sort_values(across)
+        at = doses[across].to_numpy("float64")
         fine = np.unique(np.concatenate([np.linspace(a, b, 12) for a, b in pairwise(at)] or [at]))
-        names = {name: own[name].iloc[0] for name in ("kind", "setting", "metric", "measure")}
-        values = np.interp(fine, at, own["value"].to_numpy("float64"))
+        names = {name: doses[name].iloc[0] for name in ("kind", "setting", "metric", "measure")}
+        values = np.interp(fine, at, doses["value"].to_numpy("float64"))
         lines.append(pd.DataFrame({**names, "state": LINE, across: fine, "value": values}))
     return pd.concat([rows, *lines], ignore_index=True)
 
@@ -236,10 +236,10 @@ def effects_table(effects: pd.DataFrame) -> Markdown:
     rows = [
         [
             _measure_name(metric),
-            *cells(own, "contrast", contrasts, _effect),
-            "by construction" if metric in CHECKS else SAID[own["outcome"].iloc[0]],
+            *cells(measure, "contrast", contrasts, _effect),
+            "by construction" if metric in CHECKS else SAID[measure["outcome"].iloc[0]],
         ]
-        for metric, own in _primary_first(effects)
+        for metric, measure in _primary_first(effects)
     ]
     return Markdown(markdown_table(["Measure", *heads, "As the paper says?"], rows))
 
@@ -271,7 +271,7 @@ def gap_table(parts: pd.DataFrame) -> Markdown:
         return Markdown(NO_MATCH)
     heads = ["Measure", "DNA", "text", "text at DNA's gain", "DNA", "text in random order", "gone at DNA's gain",
              "on every scale", "there in random order", "left", "more than half gone?"]  # fmt: skip
-    rows = [_gap_row(row) for _, own in _primary_first(parts) for _, row in own.iterrows()]
+    rows = [_gap_row(row) for _, measure in _primary_first(parts) for _, row in measure.iterrows()]
     return Markdown(markdown_table(heads, rows, names=2))
 
 
@@ -306,10 +306,10 @@ def gaps_over_training(parts: pd.DataFrame) -> Markdown:
         [
             setting_name(str(setting)),
             cut_name(str(condition)),
-            f"{own['gain'].iloc[0]:.2f}",
-            *cells(own, "metric", names, lambda row: share_text(row, "gone")),
+            f"{measures['gain'].iloc[0]:.2f}",
+            *cells(measures, "metric", names, lambda row: share_text(row, "gone")),
         ]
-        for (setting, condition), own in parts.groupby(["setting", "condition"], sort=False)
+        for (setting, condition), measures in parts.groupby(["setting", "condition"], sort=False)
     ]
     heads = ["Training", "DNA", "matched at, bits per token", *(DOSE_MEASURES[name].text for name in names)]
     return Markdown(markdown_table(heads, rows, names=2))
@@ -340,10 +340,10 @@ def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
     """
     plain = means(table, "output_entropy", "nll", "context_gain", "unigram_nll", axis="matched", numeric=False)
     plain = plain[plain["state"] != "untrained"]
-    about = table[table["metric"].isin(["bases_per_token", "vocabulary"])].drop_duplicates(["condition", "metric"])
-    about = about.astype({"condition": object}).pivot(index="condition", columns="metric", values="value")
-    about = about.astype("float64")
-    rows = pd.concat([plain, _of_frequencies(plain)], ignore_index=True).join(about, on="condition")
+    sizes = table[table["metric"].isin(["bases_per_token", "vocabulary"])].drop_duplicates(["condition", "metric"])
+    sizes = sizes.astype({"condition": object}).pivot(index="condition", columns="metric", values="value")
+    sizes = sizes.astype("float64")
+    rows = pd.concat([plain, _of_frequencies(plain)], ignore_index=True).join(sizes, on="condition")
     rows = pd.concat([rows, *_from_uniform(rows)], ignore_index=True)
     rows["shown"] = pd.Series(zip(rows["metric"], rows["unit"], strict=True)).map(SWEPT)
     rows = rows.dropna(subset=["shown"])

@@ -17,18 +17,18 @@ def rows_of(table: pd.DataFrame, *metrics: str, axis: str | None = None, numeric
     Raises:
         GfmError: the table lacks one of the metrics.
     """
-    here = table["axis"].isna() if axis is None else (table["axis"] == axis).fillna(False)
-    found = table[table["metric"].isin(metrics) & here].copy()
-    missing = set(metrics) - set(found["metric"])
+    on_axis = table["axis"].isna() if axis is None else (table["axis"] == axis).fillna(False)
+    rows = table[table["metric"].isin(metrics) & on_axis].copy()
+    missing = set(metrics) - set(rows["metric"])
     if missing:
         raise GfmError(f"the result table has no {', '.join(sorted(missing))}; run its chapter or analysis again")
     for name in ("condition", "state", "metric", "x", "unit"):
-        found[name] = found[name].astype(object).where(found[name].notna(), None)
+        rows[name] = rows[name].astype(object).where(rows[name].notna(), None)
     for name in ("member", "other", "n"):
-        found[name] = found[name].astype("float64")
+        rows[name] = rows[name].astype("float64")
     if axis is not None and numeric:
-        found["x"] = found["x"].astype("float64")
-    return found.reset_index(drop=True)
+        rows["x"] = rows["x"].astype("float64")
+    return rows.reset_index(drop=True)
 
 
 def summaries(rows: pd.DataFrame) -> pd.DataFrame:

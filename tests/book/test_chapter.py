@@ -9,7 +9,7 @@ import pytest
 import toybook
 import yaml
 
-from gfm_utils.book.chapter import PARAMETERS, injected_names, listed, open_chapter
+from gfm_utils.book.chapter import PARAMETERS, listed, open_chapter
 from gfm_utils.book.kernel import private_jupyter
 from gfm_utils.book.notebooks import chapter_paths, check_parameters
 from gfm_utils.errors import GfmError
@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 OPEN = """from gfm_utils.book import open_chapter
 chapter = open_chapter("toy", profile, conditions, runs_dir, results_dir, seed)
 print(chapter.profile.name, *chapter.conditions, chapter.seed)"""
+
+GOOD: dict[str, Any] = {"conditions": ["news@bpe64"], "runs_dir": "r", "results_dir": "o", "seed": 1}
 
 
 @pytest.fixture
@@ -59,28 +61,22 @@ def test_papermill_fails_with_the_names_that_exist(notebook: Path) -> None:
     ],
 )
 def test_wrong_values_are_refused(change: dict[str, Any], sentence: str) -> None:
-    good = {"profile_name": "smoke", "conditions": ["news@bpe64"], "runs_dir": "r", "results_dir": "o", "seed": 1}
-    assert open_chapter("toy", **good).conditions == ("news@bpe64",)
+    assert open_chapter("toy", "smoke", **GOOD).conditions == ("news@bpe64",)
     with pytest.raises(GfmError, match=sentence):
-        open_chapter("toy", **good | change)
+        open_chapter("toy", **{"profile_name": "smoke"} | GOOD | change)
 
 
 @pytest.mark.parametrize(("found", "chosen"), [("cuda", "colab"), ("cpu", "quick")])
 def test_the_profile_fits_the_machine(found: str, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gfm_utils.book.chapter.device", lambda: found)
-    more: dict[str, Any] = {"conditions": ["news@bpe64"], "runs_dir": "r", "results_dir": "o", "seed": 1}
-    assert open_chapter("toy", "auto", **more).profile.name == chosen
-    assert open_chapter("toy", "smoke", **more).profile.name == "smoke"
+    assert open_chapter("toy", "auto", **GOOD).profile.name == chosen
+    assert open_chapter("toy", "smoke", **GOOD).profile.name == "smoke"
 
 
 def test_conditions_as_a_text() -> None:
     assert listed("news@bpe64") == ["news@bpe64"]
     assert listed('["a@kmer2", "/b c/d.fa@kmer3"]') == listed("[a@kmer2, /b c/d.fa@kmer3]")
     assert listed(("a@kmer2",)) == ["a@kmer2"]
-
-
-def test_outside_of_a_notebook_nothing_is_injected() -> None:
-    assert injected_names() == []
 
 
 def test_the_file_of_parameters_holds_every_default() -> None:

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from browser import browser, check, find_chromium, page_files
+from browser import browser, check
 
 from gfm_utils.book import BuildReport
-from gfm_utils.errors import GfmError
 
 FAULTY = """<!DOCTYPE html><html><head><script src="https://example.org/x.js"></script></head><body><main>
 <div id="altair-viz-1"><div class="error">no data</div></div>
@@ -54,13 +53,3 @@ def test_charts_fit_their_boxes_when_the_window_grows(toy_build: BuildReport) ->
         page.set_viewport_size({"width": 1280, "height": 900})
         page.wait_for_timeout(1500)
         assert page.evaluate(wide) == 0
-
-
-def test_no_pages_and_no_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(GfmError, match="no pages in"):
-        page_files(tmp_path)
-    with pytest.raises(GfmError, match="no page"):
-        page_files(tmp_path, ["intro"])
-    monkeypatch.setenv("GFM_CHROMIUM", str(tmp_path / "none"))
-    with pytest.raises(GfmError, match="no Chromium found"):
-        find_chromium()

@@ -22,5 +22,5 @@ from gfm_utils.book.answers.models import (
     static_answer,
     strand_answer,
 )
-from gfm_utils.book.answers.recorded import recorded_differences, with_recorded_runs
+from gfm_utils.book.answers.shared import recorded_differences, with_recorded_runs
 from gfm_utils.book.answers.training import optimiser_sentence, training_answer

@@ -65,49 +65,49 @@ def causal_verdicts(recorded: pd.DataFrame) -> str:
         return NOT_RECORDED + "\n"
     x, every = verdict_setting(recorded), all_gap_parts(recorded)
     parts = every[every["metric"].isin(PRIMARY)]
-    here = parts[parts["setting"] == x]
+    main = parts[parts["setting"] == x]
     effects = dose_effects(recorded, x).drop_duplicates("metric").set_index("metric")["outcome"]
-    names, others = list(dict.fromkeys(here["condition"])), elsewhere(recorded, x)
+    names, others = list(dict.fromkeys(main["condition"])), elsewhere(recorded, x)
     heads = [
         "Measure", *(f"of the gap to DNA ({cut_name(name)}) gone" for name in names),
         "least and most, all trainings and DNA, matched on gain", "text in random order, beside DNA as it is",
         "less predictable context moves it",
     ]  # fmt: skip
-    said = [
-        *_gains(here, recorded, x), *_against(here), *_by_code(recorded, x),
+    sentences = [
+        *_gains(main, recorded, x), *_against(main), *_by_code(recorded, x),
         *left_sentences(every[every["setting"] == x]),
-        *frequencies_sentence(here),
+        *frequencies_sentence(main),
     ]  # fmt: skip
     rows = [
         [
             DOSE_MEASURES[metric].text,
-            *cells(here[here["metric"] == metric], "condition", names, lambda row: share_text(row, "gone")),
+            *cells(main[main["metric"] == metric], "condition", names, lambda row: share_text(row, "gone")),
             _range(parts[parts["metric"] == metric]),
-            _scrambled(here[here["metric"] == metric], metric),
+            _scrambled(main[main["metric"] == metric], metric),
             "<br>".join([_SAID[effects[metric]], *others.get(metric, [])]),
         ]
         for metric in PRIMARY
         if metric in effects
     ]
     table = markdown_table(heads, rows, names=len(heads))
-    details = "\n".join(f"- {sentence}" for sentence in said)
-    return f"{gap_sentence(here)}\n\n{table}\n\nTraining: {setting_name(x)}.\n\n{details}\n"
+    details = "\n".join(f"- {sentence}" for sentence in sentences)
+    return f"{gap_sentence(main)}\n\n{table}\n\nTraining: {setting_name(x)}.\n\n{details}\n"
 
 
 def gap_sentence(parts: pd.DataFrame) -> str:
     """The finding in one sentence (``parts``: of ``gap_parts``, in the primary measures)."""
-    said = []
+    sentences = []
     for name, rows in parts.groupby("condition", sort=False):
         rows = rows[rows["outcome"] != NO_GAP]
         listed = [f"**{share_text(row, 'gone')}** in {_SHORT[str(row['metric'])]}" for _, row in rows.iterrows()]
         if listed:
             joined = " and ".join([", ".join(listed[:-1]), listed[-1]] if listed[1:] else listed)
-            said.append(f"{joined} (DNA in {cut_name(str(name))})")
-    if not said:
+            sentences.append(f"{joined} (DNA in {cut_name(str(name))})")
+    if not sentences:
         return NO_MATCH
     return (
         "When the tokens of text are mixed until it gains as little from its context as DNA does, so much of the "
-        f"gap between their models is gone: {'; '.join(said)}. Above {percentage(1, 0)} text has gone "
+        f"gap between their models is gone: {'; '.join(sentences)}. Above {percentage(1, 0)} text has gone "
         "past DNA."
     )
 
@@ -128,9 +128,9 @@ def _gains(parts: pd.DataFrame, table: pd.DataFrame, x: str) -> Iterator[str]:
 
 def _against(parts: pd.DataFrame) -> Iterator[str]:
     """Gaps that have the other sign than the paper says."""
-    told = parts[parts["outcome"] != NO_GAP]
-    less_in_text = told["metric"].map({name: bool(measure.above) for name, measure in DOSE_MEASURES.items()})
-    for metric, rows in told[(told["gap"] > 0) == less_in_text].groupby("metric", sort=False):
+    gaps = parts[parts["outcome"] != NO_GAP]
+    less_in_text = gaps["metric"].map({name: bool(measure.above) for name, measure in DOSE_MEASURES.items()})
+    for metric, rows in gaps[(gaps["gap"] > 0) == less_in_text].groupby("metric", sort=False):
         side = "above" if (rows["gap"] > 0).all() else "below"
         yield f"In {_SHORT[str(metric)]} text lies {side} DNA, against the paper."
 
@@ -138,9 +138,9 @@ def _against(parts: pd.DataFrame) -> Iterator[str]:
 def _by_code(table: pd.DataFrame, x: str) -> Iterator[str]:
     """How much is gone where a code saves as much on text as on DNA."""
     parts = gap_parts(table, x, match=CODE)
-    told = parts[parts["metric"].isin(PRIMARY) & (parts["outcome"] != NO_GAP)]
-    if len(told):
-        low, high = (percentage(end, 0) for end in (told["gone"].min(), told["gone"].max()))
+    gaps = parts[parts["metric"].isin(PRIMARY) & (parts["outcome"] != NO_GAP)]
+    if len(gaps):
+        low, high = (percentage(end, 0) for end in (gaps["gone"].min(), gaps["gone"].max()))
         yield (
             f"With text of which a code, and not the models, saves as much as of DNA, {low} to {high} of these "
             "gaps is gone."
@@ -163,15 +163,15 @@ def left_sentences(parts: pd.DataFrame) -> Iterator[str]:
         primary = rows[rows["metric"].isin(PRIMARY) & (rows["outcome"] != NO_GAP)]
         surely = primary[(primary["gone_low"] > 1) | (primary["gone_high"] < 1)]
         others = rows[~rows["metric"].isin([*PRIMARY, *CHECKS]) & (rows["outcome"] != NO_GAP)]
-        said = []
+        clauses = []
         if len(surely):
             listed = " and ".join(_SHORT[str(metric)] for metric in surely["metric"])
-            said.append(f"intervals exclude 100 %, so that the gain alone does not explain {listed}")
+            clauses.append(f"intervals exclude 100 %, so that the gain alone does not explain {listed}")
         if len(others):
             kept = int((others["outcome"] == LESS).sum())
-            said.append(f"{kept} of {len(others)} measures that are not primary surely keep more than half")
-        if said:
-            yield f"Of DNA in {cut_name(str(name))} {'; '.join(said)}."
+            clauses.append(f"{kept} of {len(others)} measures that are not primary surely keep more than half")
+        if clauses:
+            yield f"Of DNA in {cut_name(str(name))} {'; '.join(clauses)}."
 
 
 def frequencies_sentence(parts: pd.DataFrame) -> Iterator[str]:
@@ -190,31 +190,31 @@ def frequencies_sentence(parts: pd.DataFrame) -> Iterator[str]:
 
 def _range(rows: pd.DataFrame) -> str:
     """From the least to the most of a gap that is gone, over trainings and conditions of DNA."""
-    told = rows.loc[rows["outcome"] != NO_GAP, "gone"]
-    if told.empty:
+    shares = rows.loc[rows["outcome"] != NO_GAP, "gone"]
+    if shares.empty:
         return NO_GAP
-    return f"{percentage(told.min(), 0)} to {percentage(told.max(), 0)}"
+    return f"{percentage(shares.min(), 0)} to {percentage(shares.max(), 0)}"
 
 
 def _scrambled(rows: pd.DataFrame, metric: str) -> str:
     """Text in random order beside DNA as it is: what token frequencies alone do."""
     percent = DOSE_MEASURES[metric].percent
-    said = [
+    pairs = [
         f"{number(row['shuffled'], percent)} beside {number(row['dna'], percent)}"
         for _, row in rows.iterrows()
         if pd.notna(row["shuffled"])
     ]
-    return "; ".join(said) or "–"
+    return "; ".join(pairs) or "–"
 
 
 def elsewhere(table: pd.DataFrame, x: str) -> dict[str, list[str]]:
     """Primary measure -> what its contrasts say in each other training that has them all."""
-    found: dict[str, list[str]] = {}
+    verdicts: dict[str, list[str]] = {}
     for setting in (setting for setting in settings_of(table) if setting != x):
         outcomes = dose_effects(table, setting).drop_duplicates("metric").set_index("metric")["outcome"]
         for metric in (metric for metric in PRIMARY if outcomes.get(metric, NOT_TESTED) != NOT_TESTED):
-            found.setdefault(metric, []).append(f"{_SAID[outcomes[metric]]} ({setting_name(setting)})")
-    return found
+            verdicts.setdefault(metric, []).append(f"{_SAID[outcomes[metric]]} ({setting_name(setting)})")
+    return verdicts
 
 
 def _live(table: pd.DataFrame) -> list[str]:

@@ -53,8 +53,8 @@ def entropy_answer(table: pd.DataFrame, whole: pd.DataFrame | None = None) -> st
     lines = [line for corpus in corpora for line in _corpus_lines(table, corpus, whole)]
     tokens = table[(table["metric"] == "unigram_entropy") & (table["estimator"] == Estimator.GRASSBERGER.value)]
     for condition in filter(is_condition, dict.fromkeys(tokens["condition"])):
-        own, alone = (tokens[tokens["condition"] == name] for name in (condition, beside_tokenizer(condition)))
-        token, symbol = (own[(own["unit"] == "bits/token") == flag].iloc[0] for flag in (True, False))
+        rows, alone = (tokens[tokens["condition"] == name] for name in (condition, beside_tokenizer(condition)))
+        token, symbol = (rows[(rows["unit"] == "bits/token") == flag].iloc[0] for flag in (True, False))
         beside = f", beside {alone.iloc[0]['value']:.3f} for single {_symbols(symbol)}" if len(alone) else ""
         lines.append(
             f"- **{condition}**: a token carries {token['value']:.2f} bits by its frequency alone, "
@@ -66,15 +66,15 @@ def entropy_answer(table: pd.DataFrame, whole: pd.DataFrame | None = None) -> st
 
 def _corpus_lines(table: pd.DataFrame, corpus: str, whole: pd.DataFrame | None) -> Iterator[str]:
     """The shortest code of a corpus, that of all of it where a run has read a part, and its classes."""
-    own = table[table["condition"] == corpus]
-    short = own[own["estimator"] == Coder.CONTEXT_MIXING_REPEAT_FREE.value]
+    rows = table[table["condition"] == corpus]
+    short = rows[rows["estimator"] == Coder.CONTEXT_MIXING_REPEAT_FREE.value]
     near = f"; from at most 12 bases back {with_interval(short.iloc[0], 3)}" if len(short) else ""
     yield f"- **{corpus}**: {_bound(table, corpus)}{near}."
-    read = own.loc[own["metric"] == "code_length", "n"].max()
+    read = rows.loc[rows["metric"] == "code_length", "n"].max()
     recorded = table[:0] if whole is None else whole[whole["condition"] == corpus]
     if len(recorded) and recorded["n"].max() > read:
         yield f"  All of it, recorded (see the end of this page): {_bound(whole, corpus)}."
-    cost = own[(own["metric"] == "feature_code_length") & own["axis"].notna()].set_index("x")
+    cost = rows[(rows["metric"] == "feature_code_length") & rows["axis"].notna()].set_index("x")
     classes = {"repeat": "soft-masked repeats", "coding": "coding bases", "intergenic": "intergenic bases"}
     known = [f"{text} {with_interval(cost.loc[name], 3)}" for name, text in classes.items() if name in cost.index]
     if known:

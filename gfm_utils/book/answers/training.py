@@ -51,7 +51,7 @@ def training_answer(
     main = main_setting(settings_of(table))
     moves = _moves(along, main)
     lines = [*_lead(moves), f"{model_name(main)}, {million(main.budget)} tokens a member:", ""]
-    lines += [_learned(table, condition, main) for condition, own in settings_of(table) if own == main]
+    lines += [_learned(table, condition, main) for condition, setting in settings_of(table) if setting == main]
     lines += [*_changes(moves), *_one_curve(equal), *_further(later, main), _unlike(apart), note()]
     return "\n".join(lines)
 
@@ -78,14 +78,14 @@ def optimiser_sentence(table: pd.DataFrame, metric: str = "topk_overlap_correcte
     if len(ends) < 2 or not both:
         return ""
     measure = FOLLOWED[metric]
-    said = [
+    sentences = [
         f"{name} "
         + ", ".join(f"{with_interval(own[name], 1, measure.percent)} by {by}" for by, own in ends.items())
         for name in both
     ]
     return (
         f"[The optimiser matters](chapters/training), too. {measure.text[0].upper()}{measure.text[1:]}, after "
-        f"equally many tokens: {'; '.join(said)}."
+        f"equally many tokens: {'; '.join(sentences)}."
     )
 
 
@@ -113,18 +113,18 @@ def _lead(moves: pd.DataFrame) -> Lines:
     """How many differences between DNA and text keep their sign to the end, and what becomes of their sizes."""
     early, new = moves[moves["move"].isin(["still", "gone", "turned"])], (moves["move"] == "new").sum()
     if early.empty:
-        said = f"**It would.** {new} differences between DNA and text are told only after long training."
-        return [said, ""] if new else []
+        sentence = f"**It would.** {new} differences between DNA and text are told only after long training."
+        return [sentence, ""] if new else []
     sizes = early.loc[early["move"] == "still", "size"]
     share = len(sizes) / len(early)
     signs = "Signs stay" if share == 1 else "Signs mostly stay" if share > 0.5 else "Most of it would change"
-    said = (
+    sentence = (
         f"**{signs}, sizes do not.** Of {len(early)} differences between DNA and text that are told early, "
         f"{len(sizes)} go the same way at the end of training"
     )
     if len(sizes):
-        said += f", at {percentage(sizes.min(), 0)} to {percentage(sizes.max(), 0)} of their size"
-    return [said + (f"; {new} are told only then." if new else "."), ""]
+        sentence += f", at {percentage(sizes.min(), 0)} to {percentage(sizes.max(), 0)} of their size"
+    return [sentence + (f"; {new} are told only then." if new else "."), ""]
 
 
 def _moves(along: pd.DataFrame, setting: Setting) -> pd.DataFrame:
@@ -153,11 +153,11 @@ def _changes(moves: pd.DataFrame) -> Iterator[str]:
     for (condition, other, early), pair in moves.groupby(["condition", "other", "early"], sort=False):
         texts = pair["metric"].map({name: measure.text for name, measure in FOLLOWED.items()})
         groups = {words: texts[pair["move"] == move] for move, words in _MOVES.items()}
-        said = "; ".join(f"{words}: {', '.join(group)}" for words, group in groups.items() if len(group))
-        if said:
+        clauses = "; ".join(f"{words}: {', '.join(group)}" for words, group in groups.items() if len(group))
+        if clauses:
             yield (
                 f"- DNA less text ({condition}, {other}) at the end, beside what it was after {million(early)} "
-                f"tokens: {said}."
+                f"tokens: {clauses}."
             )
 
 
@@ -175,29 +175,31 @@ def _move(early: int, late: int) -> str:
 def _one_curve(equal: pd.DataFrame) -> Iterator[str]:
     """What is told apart at equal context gain."""
     for by, who in _APART.items():
-        for key, own in equal[equal["by"] == by].groupby(_RUNS, sort=False):
+        for key, differences in equal[equal["by"] == by].groupby(_RUNS, sort=False):
             condition, setting, other_condition, other = key
             which = (
                 f"{condition} beside {other_condition}, {model_name(setting)}"
                 if by == KIND
                 else f"{condition}, {model_name(setting)} beside {model_name(other)}"
             )
-            yield f"- {_apart(own, who, which)}."
+            yield f"- {_apart(differences, who, which)}."
 
 
-def _apart(own: pd.DataFrame, who: str, which: str) -> str:
+def _apart(differences: pd.DataFrame, who: str, which: str) -> str:
     """Which measures differ between two runs at equal context gain, or why they are not compared."""
-    if far_between(own):
+    if far_between(differences):
         return (
-            f"{which}: not to be compared at equal context gain, of {gain_between(own)} bits, for want of "
+            f"{which}: not to be compared at equal context gain, of {gain_between(differences)} bits, for want of "
             "checkpoints near it"
         )
-    told = [
-        f"{FOLLOWED[row['metric']].text} ({told_difference(row)})" for _, row in own.iterrows() if told_sign(row)
+    apart = [
+        f"{FOLLOWED[row['metric']].text} ({told_difference(row)})"
+        for _, row in differences.iterrows()
+        if told_sign(row)
     ]
-    count = f"{len(told)} of {len(own)} measures"
-    head = f"{who} at equal context gain of {gain_between(own)} bits, {which}, in {count}"
-    return f"{head}: {'; '.join(told)}" if told else head
+    count = f"{len(apart)} of {len(differences)} measures"
+    head = f"{who} at equal context gain of {gain_between(differences)} bits, {which}, in {count}"
+    return f"{head}: {'; '.join(apart)}" if apart else head
 
 
 def _further(later: pd.DataFrame, setting: Setting) -> Iterator[str]:
@@ -221,15 +223,15 @@ def _unlike(apart: pd.DataFrame) -> str:
     """Members that are unlike the others, or that there are none."""
     if apart.empty:
         return "- two members are too few to say which of them is unlike the others."
-    found = apart[apart["outlier"]]
-    if found.empty:
+    outliers = apart[apart["outlier"]]
+    if outliers.empty:
         checks = len(apart.drop_duplicates(["condition", "setting", "metric"]))
         alarms = f"{checks} checks raise a false alarm in {percentage(RATE, 0)} of runs"
         return f"- no member is an outlier by loss or by distance to the others ({alarms})."
-    said = [
+    sentences = [
         f"seed {row['member']} of {row['condition']}, {model_name(row['setting'])} "
         f"({FOLLOWED[row['metric']].text}: {row['score']:+.1f} standard errors from the others, "
         f"limit {row['limit']:.1f})"
-        for _, row in found.iterrows()
+        for _, row in outliers.iterrows()
     ]
-    return f"- **outliers**: {'; '.join(said)}."
+    return f"- **outliers**: {'; '.join(sentences)}."
