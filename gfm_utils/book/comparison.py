@@ -4,7 +4,6 @@ import html
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from markdown_it import MarkdownIt
 
@@ -13,8 +12,9 @@ from gfm_utils.book.front_page import warning
 from gfm_utils.book.jobs import DONE, Outcome
 from gfm_utils.book.report import figure_html, write_page
 from gfm_utils.figures.claims import measures_table, verdict_table
-from gfm_utils.figures.comparison import comparison_chart, comparison_rows, entropy_gain_chart
+from gfm_utils.figures.comparison import comparison_chart, entropy_gain_chart, short_names
 from gfm_utils.figures.numbers import interval
+from gfm_utils.figures.summary_table import cells
 from gfm_utils.tables import write_table
 from gfm_utils.tokens import Condition
 
@@ -77,7 +77,7 @@ def _parts(table: pd.DataFrame, combined: pd.DataFrame, outcomes: Sequence[Outco
     for name in charts:
         yield figure_html(name, comparison_chart(table, name), _CAPTIONS[name])
     yield "<h2>The numbers</h2>"
-    yield _numbers(table, metrics)
+    yield _numbers(table)
     if {"bits/base", "bits/character"} <= set(combined["unit"]):
         yield (
             "<h2>The paper's claims on these corpora</h2><p>A claim is supported if every condition of DNA "
@@ -102,7 +102,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _report(outcome: Outcome) -> tuple[str, str, str]:
     """Cells of a report: its corpus, conditions, and a link with what was adapted, or the reason of a failure."""
     parsed = [Condition.parse(name) for name in outcome.conditions]
-    beside = ", ".join(f"<code>{_beside(one)}</code>" for one in parsed)
+    beside = ", ".join(f"<code>{' '.join(filter(None, (one.transform, one.tokenizer)))}</code>" for one in parsed)
     if outcome.state == DONE:
         words = [f'<a href="{outcome.name}/html/index.html">read it</a>']
         words += [html.escape(note.partition("`: ")[2]) for note in outcome.notes]
@@ -113,22 +113,18 @@ def _report(outcome: Outcome) -> tuple[str, str, str]:
     return html.escape(Path(outcome.corpus).name), beside, "<br>".join(words)
 
 
-def _beside(condition: Condition) -> str:
-    """A condition where its corpus stands beside it: its transform, if it has one, and its tokenizer."""
-    return f"{condition.transform or ''} {condition.tokenizer}".strip()
-
-
-def _numbers(table: pd.DataFrame, metrics: set[str]) -> str:
+def _numbers(table: pd.DataFrame) -> str:
     """Table of all points, a row a condition."""
-    names = [name for name in COMPARED if name in metrics]
-    cells: dict[str, dict[str, str]] = {}
-    for name in names:
-        for _, row in comparison_rows(table, name).iterrows():
-            low = np.nan if row["low"] == row["high"] else row["low"]  # one point has no interval
-            value = interval(row["value"], low, row["high"], COMPARED[name].percent)
-            cells.setdefault(row["name"], {})[name] = value
+    points = table[(table["state"] == "trained").fillna(False)]
+    names = [name for name in COMPARED if name in set(points["metric"])]
+    short = short_names(list(points["condition"]))
     rows = [
-        (f"<code>{html.escape(condition)}</code>", *(of_metric.get(name, "–") for name in names))
-        for condition, of_metric in cells.items()
+        (f"<code>{html.escape(short[str(condition)])}</code>", *cells(measured, "metric", names, _number))
+        for condition, measured in points.groupby("condition", sort=False)
     ]
     return _table(["Condition", *(COMPARED[name].text for name in names)], rows)
+
+
+def _number(row: pd.Series) -> str:
+    """A point with its interval."""
+    return interval(row["value"], row["low"], row["high"], COMPARED[row["metric"]].percent)

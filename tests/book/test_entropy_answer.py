@@ -1,10 +1,12 @@
-"""What the chapter on entropy says of code lengths, which are upper bounds."""
+"""What the chapter on entropy says of code lengths, which are upper bounds, of matches and of the calibration."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from gfm_utils.book.answers import entropy_answer
+from gfm_utils.book.answers import calibration_answer, entropy_answer, match_sentence
+from gfm_utils.entropy.estimators import Estimator
+from gfm_utils.entropy.matches import Matching
 from gfm_utils.entropy.tables import entropy_rows
 from gfm_utils.figures import rate_overview
 from gfm_utils.provenance import recorded
@@ -54,13 +56,39 @@ def test_the_whole_corpus_stands_beside_the_part_that_a_run_reads(read, told):
     assert "novel" not in answer
 
 
-def test_the_recorded_chromosome_is_told_with_its_bound():
-    whole, _ = recorded("entropy")
-    answer = entropy_answer(rows("tair10-chr1", "base", 4, 1.94, 1000, zlib=1.96), whole)
-    best = whole[(whole["condition"] == "tair10-chr1") & (whole["metric"] == "code_length")]["value"].min()
-    assert f"no code here gets below {best:.3f}" in answer
-
-
 def test_the_table_has_both_shares():
     html = rate_overview(TEXT).to_html()
     assert "22%" in html and "40%" in html
+
+
+def test_matches_stand_beside_the_shortest_code():
+    base = {"condition": "genome", "unit": "bits/base", "metric": "entropy_rate", "trusted": True}
+    matches = entropy_rows([
+        {**base, "value": 1.7, "estimator": "match_length_harmonic"},
+        {**base, "value": 1.9, "estimator": "match_length_arithmetic"},
+        {**base, "value": 0.25, "metric": "longest_matches_share", "unit": "share"},
+    ])  # fmt: skip
+    assert match_sentence(pd.concat([DNA, TEXT, matches], ignore_index=True)).data == (
+        "- **genome**: the longest 1 % of the matches carry 25.0\u00a0% of the harmonic form's sum; harmonic 1.700, "
+        "arithmetic 1.900, shortest code 1.800 bits per symbol."
+    )
+
+
+def test_the_calibration_is_told_in_the_numbers_of_its_table():
+    table, _ = recorded("calibration")
+    said = calibration_answer(table).data
+    bias = [row for row in table.to_dict("records") if row["metric"] == "entropy_bias"]
+    counted = [row for row in bias if row["estimator"] in set(Estimator) - {Estimator.PLUGIN}]
+    seen = [row for row in counted if row["condition"] != "repeats"]
+    trusted = [abs(row["value"]) for row in seen if row["trusted"]]
+    assert f"({len(trusted)} of {len(seen)} cases)" in said
+    assert f"{np.median(trusted):.5f} bits in the median and by {max(trusted):.3f} at most" in said
+    hidden = min(abs(row["value"]) for row in counted if row["condition"] == "repeats")
+    assert f"every estimator from counts errs by {hidden:.3f} bits or more" in said
+    size = max(float(row["x"]) for row in bias if row["estimator"] in set(Matching))
+    largest = [
+        abs(row["value"])
+        for row in bias
+        if row["estimator"] in set(Matching) and float(row["x"]) == size and row["condition"] != "repeats"
+    ]
+    assert f"{np.median(largest):.3f} bits in the median and by {max(largest):.3f} at most" in said

@@ -9,6 +9,7 @@ import pytest
 
 from gfm_utils.analyses.rows import member_rows
 from gfm_utils.book import front_page
+from gfm_utils.book.answers import shared
 from gfm_utils.provenance import RecordedRun
 from gfm_utils.tables import table, write_table
 
@@ -159,6 +160,14 @@ def test_a_run_that_says_nothing_says_so(page) -> None:
         assert said == (profile == "smoke")
     (alone,) = page(rows[rows["condition"] == "d@bpe9"], recorded("long", rows))
     assert "no text" in alone
+
+
+def test_recorded_differences_stand_beside_what_would_change_our_mind(monkeypatch) -> None:
+    monkeypatch.setattr(shared, "recorded_runs", lambda: [recorded("long", run(0.1))])
+    said = shared.recorded_differences("fisher_share").data
+    assert f"- Recorded run long (16,000 steps, CPU): {SHARE}, d@bpe9 − t@bpe9: -10.0 [-10." in said
+    monkeypatch.setattr(shared, "recorded_runs", list)
+    assert shared.recorded_differences("fisher_share").data == "No run is recorded that could say it."
 
 
 def test_a_run_is_called_by_name_profile_steps_and_device() -> None:

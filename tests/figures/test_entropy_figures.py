@@ -11,8 +11,15 @@ from gfm_utils.entropy.rows import token_entropy
 from gfm_utils.entropy.sources import random_markov, uniform
 from gfm_utils.entropy.tables import EXTRA
 from gfm_utils.errors import GfmError
-from gfm_utils.figures.entropy import calibration_chart, conditional_entropy_chart, nsb_overview, unigram_chart
+from gfm_utils.figures.entropy import (
+    calibration_chart,
+    conditional_entropy_chart,
+    nsb_overview,
+    trust_overview,
+    unigram_chart,
+)
 from gfm_utils.figures.forms import COLOURS, condition_colour
+from gfm_utils.figures.names import estimator_name
 from gfm_utils.tables import table
 
 
@@ -40,6 +47,14 @@ def test_conditional_entropy_chart():
     assert {row["trust"] for row in data if "trust" in row} == {"trusted", "undersampled"}
     curve = [row for row in data if row.get("trust") and row["condition"] == "news" and row["order"] == 1]
     assert curve[0]["y"] == pytest.approx(curve[0]["value"] / np.log2(9))
+
+
+def test_the_largest_trusted_order_stands_in_the_table():
+    rows = corpora()
+    shown = trust_overview(rows).data.set_index("estimator")
+    for (condition, estimator), counted in rows[rows["trusted"].fillna(False)].groupby(["condition", "estimator"]):
+        last = max(counted.to_dict("records"), key=lambda row: row["order"])
+        assert shown.loc[estimator_name(estimator), condition] == f"{last['value']:.3f} (k = {last['order']})"
 
 
 def test_unigram_chart():
