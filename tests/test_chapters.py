@@ -1,6 +1,5 @@
-"""The real chapters at the smoke profile, on two small corpora made here: one alone, and all as a book."""
+"""The real chapters at the smoke profile, on two small corpora: one alone, and all as a book."""
 
-import random
 import re
 import subprocess
 import sys
@@ -20,33 +19,11 @@ from gfm_utils.tokens import Condition
 ROOT = Path(__file__).parents[1]
 
 
-def sentence(source: random.Random, words: list[str]) -> str:
-    """Words whose choice depends on the word before, so that there is something to learn."""
-    position = source.randrange(len(words))
-    chosen = []
-    for _ in range(source.randint(5, 12)):
-        chosen.append(words[position])
-        position = (2 * position + source.randrange(3)) % len(words)
-    return " ".join(chosen) + "."
-
-
 @pytest.fixture(scope="session")
-def corpora(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Conditions on a text file of paragraphs and on a FASTA file of chromosomes."""
-    folder, source = tmp_path_factory.mktemp("corpora"), random.Random(0)
-    words = ["".join(source.choices("aeiounrstlk", k=source.randint(2, 7))) for _ in range(200)]
-    paragraphs = (" ".join(sentence(source, words) for _ in range(12)) for _ in range(250))
-    (folder / "toy.txt").write_text("\n\n".join(paragraphs) + "\n")
-    records = (f">chr{number}\n" + "".join(source.choices("ACGT", k=8000)) for number in range(20))
-    (folder / "toy.fa").write_text("\n".join(records) + "\n")
-    return [f"{folder / 'toy.txt'}@bpe64", f"{folder / 'toy.fa'}@kmer2"]
-
-
-@pytest.fixture(scope="session")
-def book(corpora: list[str], tmp_path_factory: pytest.TempPathFactory) -> BuildReport:
-    """The whole book at the smoke profile."""
-    folder = tmp_path_factory.mktemp("book")
-    return build("smoke", corpora, root=ROOT, out=folder / "_build", runs_dir=folder / "runs", progress=False)
+def book(trained: list[Ensemble], shared: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildReport:
+    """The whole book at the smoke profile, of the ensembles that all tests read."""
+    conditions, out = [ensemble.condition for ensemble in trained], tmp_path_factory.mktemp("book") / "_build"
+    return build("smoke", conditions, root=ROOT, out=out, runs_dir=shared / "runs", progress=False)
 
 
 def test_a_chapter_runs_by_itself(trained: list[Ensemble], shared: Path, tmp_path: Path) -> None:
@@ -80,8 +57,8 @@ def test_the_book_builds(book: BuildReport) -> None:
 
 
 @pytest.mark.slow
-def test_every_chapter_leaves_a_table_in_the_contract(book: BuildReport, corpora: list[str]) -> None:
-    paths = [Condition.parse(condition).corpus for condition in corpora]
+def test_every_chapter_leaves_a_table_in_the_contract(book: BuildReport, trained: list[Ensemble]) -> None:
+    paths = [Condition.parse(ensemble.condition).corpus for ensemble in trained]
     names = {*paths, *(Path(path).name for path in paths)}  # rows of a condition, and of a corpus
     for name, table in read_tables(book.results).items():
         assert list(table.columns[: len(COLUMNS)]) == list(COLUMNS), name

@@ -69,8 +69,8 @@ def test_matches_stand_beside_the_shortest_code():
         {**base, "value": 0.25, "metric": "longest_matches_share", "unit": "share"},
     ])  # fmt: skip
     assert match_sentence(pd.concat([DNA, TEXT, matches], ignore_index=True)).data == (
-        "- **genome**: the longest 1 % of the matches carry 25.0\u00a0% of the harmonic form's sum; harmonic 1.700, "
-        "arithmetic 1.900, shortest code 1.800 bits per symbol."
+        "- **genome**: the longest 1 % of the matches carry 25.0\u00a0% of the harmonic form's sum; "
+        "harmonic 1.700, arithmetic 1.900, shortest code 1.800 bits per symbol."
     )
 
 
