@@ -285,6 +285,24 @@ def test_a_killed_report_is_named_and_stops_no_other(tmp_path: Path) -> None:
     assert told == [("killed", "one", "running"), failed, ("other", "one", "running")]
 
 
+def test_reports_side_by_side_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All cores are given, none twice; where there are more reports than cores, each has one."""
+    given: list[list[int]] = []
+    monkeypatch.setenv("OMP_NUM_THREADS", "")  # and as it was at the end
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 5, 7, 11, 13})
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, share: given.append(list(share)))
+    for at_once, threads, shares in ((3, "2", [[2, 3], [5, 7], [11, 13]]), (1, "6", [[2, 3, 5, 7, 11, 13]])):
+        given.clear()
+        for place in range(at_once):
+            monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+            workers._take_share(place, at_once)
+        assert given == shares and os.environ["OMP_NUM_THREADS"] == threads
+    given.clear()
+    for place in range(8):
+        workers._take_share(place, 8)
+    assert all(len(share) == 1 for share in given) and len({share[0] for share in given}) == 6
+
+
 def test_progress_counts_a_chapter_once_however_often_its_report_begins(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -117,12 +117,16 @@ def test_of_two_that_have_learned_the_same_the_one_that_has_read_more_comes_firs
 
 
 def test_what_says_the_opposite_is_named(page) -> None:
+    """On the front page, and counted in the answer of a chapter."""
     rows = run(0.1)
     twin = rows[rows["metric"] == "fisher_share"].assign(metric="fisher_share_paper")
     twin.loc[twin["condition"] == "t@bpe9", "value"] -= 0.15
-    assert line(page(pd.concat([rows, twin])), CLAIM) == (
+    both = pd.concat([rows, twin], ignore_index=True)
+    assert line(page(both), CLAIM) == (
         f"{CLAIM} **supported**<br>p < 0.001<br>but against it: encoder's share, the paper's computation |"
     )
+    told = f"*{CLAIM.strip('| ')}*: {SHARE}: for; of 1 measure of robustness 0 for, 1 against, 0 undecided.\n"
+    assert told in shared.claims_lines(both)
 
 
 def test_values_stand_in_the_order_of_the_heading(page) -> None:
