@@ -143,13 +143,10 @@ def one_curve_chart(table: pd.DataFrame, share: bool = False) -> alt.VConcatChar
     rows = rows.dropna(subset="gain")
     if rows.empty:
         return Markdown("Counting saves hardly anything here: there is nothing of which a gain could be a share.")
-    parts = dict(list(rows.groupby("metric")))
     return one_below_another(
-        [
-            (FOLLOWED[name].text, _curves(alt.Chart(parts[name]), x, table, rows["model"]))
-            for name in COMPARED
-            if name in parts
-        ],
+        rows,
+        {name: FOLLOWED[name].text for name in COMPARED},
+        lambda part: _curves(alt.Chart(part), x, table, rows["model"]),
         160,
     )
 

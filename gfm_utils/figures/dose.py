@@ -154,23 +154,11 @@ def main_chart(table: pd.DataFrame) -> alt.VConcatChart | Markdown:
     rows = dose_rows(table)
     rows = rows[rows["metric"].isin(MAIN) & (rows["setting"] == setting_name(verdict_setting(table)))]
     rows = _with_line(rows[rows["state"].isin(["trained", "untrained"])], "gain")  # other nulls are far away
-    x, parts = gain_axis("gain:Q", ACROSS["gain"], [0, 0.1, 0.3, 1, 3], "~g"), dict(list(rows.groupby("metric")))
+    x, line = gain_axis("gain:Q", ACROSS["gain"], [0, 0.1, 0.3, 1, 3], "~g"), f"datum.state == '{LINE}'"
     return one_below_another(
-        [
-            (
-                DOSE_MEASURES[name].text,
-                _layers(
-                    alt.Chart(parts[name]),
-                    x,
-                    ("gain_low", "gain_high"),
-                    parts[name],
-                    f"datum.state == '{LINE}'",
-                    True,
-                ),
-            )
-            for name in MAIN
-            if name in parts
-        ],
+        rows,
+        {name: DOSE_MEASURES[name].text for name in MAIN},
+        lambda part: _layers(alt.Chart(part), x, ("gain_low", "gain_high"), part, line, True),
         150,
     )
 

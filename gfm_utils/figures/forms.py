@@ -5,7 +5,7 @@ the forms: the rows of a result table, its axes, its tooltips and its menus.
 """
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import altair as alt
@@ -266,12 +266,23 @@ def crosses(base: alt.Chart, across: tuple[str, str], upright: tuple[str, str]) 
     ]
 
 
-def one_below_another(charts: Iterable[tuple[str, Sequence[Any]]], height: int) -> alt.VConcatChart:
-    """Small charts with a title each, narrow enough for a phone: their titles and layers."""
+def one_below_another(
+    rows: pd.DataFrame, titles: Mapping[str, str], draw: Callable[[pd.DataFrame], Iterable[Any]], height: int
+) -> alt.VConcatChart:
+    """A small chart a metric, narrow enough for a phone.
+
+    Args:
+        rows: of several metrics.
+        titles: metric -> title, in their order; those without rows are left out.
+        draw: rows of one metric -> layers.
+        height: in pixels.
+    """
+    parts = dict(list(rows.groupby("metric")))
     titled = [
-        alt.layer(*layers).properties(
+        alt.layer(*draw(parts[name])).properties(
             width=290, height=height, title=alt.TitleParams(title, fontSize=12, fontWeight="normal")
         )
-        for title, layers in charts
+        for name, title in titles.items()
+        if name in parts
     ]
     return themed(alt.vconcat(*titled))
