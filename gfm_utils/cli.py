@@ -134,12 +134,9 @@ def entropy(
         update = {"entropy_symbols": symbols or None, "code_symbols": symbols or None}
         size = size.model_copy(update=update)
     loaded = [load_corpus(corpus, size) for corpus in corpora]
-    annotations = None
-    if annotation is not None:
-        genomes = [corpus for corpus in loaded if corpus.kind == "dna"]
-        if len(loaded) != 1 or not genomes:
-            raise GfmError("--annotation belongs to one DNA corpus: name just that corpus")
-        annotations = {genomes[0].name: read_annotation(annotation)}
+    if annotation is not None and [corpus.kind for corpus in loaded] != ["dna"]:
+        raise GfmError("--annotation belongs to one DNA corpus: name just that corpus")
+    annotations = None if annotation is None else {loaded[0].name: read_annotation(annotation)}
     stores = [
         prepare(Condition(corpus, tokenizer), size, runs, seed) for corpus in corpora if tokenizer is not None
     ]
