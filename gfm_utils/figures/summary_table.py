@@ -10,7 +10,7 @@ from pandas.io.formats.style import Styler
 from gfm_utils.figures.numbers import interval
 from gfm_utils.figures.select import conditions_of, rows_of, summaries
 
-_RECIPE, _TIME = "recipe", "processor seconds a member"
+_RECIPE = "recipe"
 
 
 def for_people(frame: pd.DataFrame) -> Styler:
@@ -66,7 +66,7 @@ def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits
     return for_people(wide[order].fillna("–").rename_axis(columns=None).reset_index())
 
 
-def recipe_table(table: pd.DataFrame) -> Styler:
+def recipe_table(table: pd.DataFrame) -> Markdown:
     """One row a recipe: loss on hidden tokens of each condition, its gain over token frequencies, and the time.
 
     Args:
@@ -76,25 +76,23 @@ def recipe_table(table: pd.DataFrame) -> Styler:
         rows_of(table, "validation_nll", "context_gain", "training_time", axis=_RECIPE, numeric=False)
     )
     value = rows.set_index(["x", "condition", "metric"])["value"]
-    columns = {name: f"{name}: bits a token (gain)" for name in conditions_of(rows) if name != "all"}
-    lines = [
-        {_RECIPE: recipe}
-        | {
-            column: f"{value[recipe, name, 'validation_nll']:.2f} ({value[recipe, name, 'context_gain']:.2f})"
-            for name, column in columns.items()
-        }
-        | {_TIME: f"{value[recipe, 'all', 'training_time']:.0f}"}
-        for recipe in dict.fromkeys(rows["x"])
-    ]
+    names = [name for name in conditions_of(rows) if name != "all"]
     level = table[table["metric"].isin(["unigram_nll", "ngram_nll"])].set_index(["metric", "condition"])["value"]
     beside = {"unigram_nll": "token frequencies", "ngram_nll": "counting on both sides (test part)"}
-    lines += [
-        {_RECIPE: f"beside them: {text}"}
-        | {column: f"{level[metric, name]:.2f}" for name, column in columns.items()}
-        | {_TIME: "–"}
+    lines = [
+        [
+            recipe,
+            *(f"{value[recipe, name, 'validation_nll']:.2f} ({value[recipe, name, 'context_gain']:.2f})"
+              for name in names),
+            f"{value[recipe, 'all', 'training_time']:.0f}",
+        ]
+        for recipe in dict.fromkeys(rows["x"])
+    ] + [
+        [f"beside them: {text}", *(f"{level[metric, name]:.2f}" for name in names), "–"]
         for metric, text in beside.items()
-    ]
-    return for_people(pd.DataFrame(lines))
+    ]  # fmt: skip
+    heads = [_RECIPE, *(f"{name}: bits a token (gain)" for name in names), "processor seconds a member"]
+    return Markdown(markdown_table(heads, lines))
 
 
 def provenance_note(*about: Mapping[str, Any]) -> Markdown:
