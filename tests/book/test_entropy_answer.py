@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gfm_utils.book.answers import calibration_answer, entropy_answer, match_sentence
+from gfm_utils.book.answers.data import calibration_answer, entropy_answer, match_sentence
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
 from gfm_utils.entropy.tables import entropy_rows
