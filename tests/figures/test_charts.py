@@ -7,7 +7,7 @@ from drawing import data_of, drawn
 
 from gfm_utils import analyses, corpora, figures, tables
 from gfm_utils.analyses.static import embedding_rows
-from gfm_utils.book import answers
+from gfm_utils.book.answers import data, models
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.numbers import percentage
 from gfm_utils.figures.select import rows_of, value_of
@@ -76,9 +76,9 @@ def test_pairs_are_linked_to_the_curve(results, trained):
 def test_strands_are_drawn_of_dna_and_their_lack_is_said(results, trained):
     rows = data_of(figures.strand_chart(results["strands"]))
     assert {row["condition"] for row in rows} == {trained[1].condition}
-    assert "another seed" in answers.strand_answer(results["strands"]).data
+    assert "another seed" in models.strand_answer(results["strands"]).data
     nothing = results["strands"].iloc[:0]
-    assert "no DNA" in figures.strand_chart(nothing).data and "no DNA" in answers.strand_answer(nothing).data
+    assert "no DNA" in figures.strand_chart(nothing).data and "no DNA" in models.strand_answer(nothing).data
 
 
 def test_tables_for_people_have_no_holes(results, trained):
@@ -98,14 +98,14 @@ def test_tables_for_people_have_no_holes(results, trained):
 def test_answers_carry_the_numbers_of_the_tables(results, trained):
     r = results
     texts = {
-        "corpora": answers.corpora_answer(pd.concat([r["data"], r["tokens"]], ignore_index=True)),
-        "entropy": answers.entropy_answer(r["entropy"]),
-        "ensembles": answers.ensembles_answer(r["learning"]),
-        "predictions": answers.predictions_answer(r["output"]),
-        "disagreement": answers.disagreement_answer(r["disagreement"]),
-        "static": answers.static_answer(r["static"]),
-        "contextual": answers.contextual_answer(r["contextual"]),
-        "fisher": answers.fisher_answer(r["fisher"]),
+        "corpora": data.corpora_answer(pd.concat([r["data"], r["tokens"]], ignore_index=True)),
+        "entropy": data.entropy_answer(r["entropy"]),
+        "ensembles": data.ensembles_answer(r["learning"]),
+        "predictions": models.predictions_answer(r["output"]),
+        "disagreement": models.disagreement_answer(r["disagreement"]),
+        "static": models.static_answer(r["static"]),
+        "contextual": models.contextual_answer(r["contextual"]),
+        "fisher": models.fisher_answer(r["fisher"]),
     }
     for text in texts.values():
         assert "nan" not in text.replace("nano", "")
@@ -135,7 +135,7 @@ def test_four_tokens_are_enough_for_the_charts_of_static_embeddings():
     charts = figures.overlap_chart, figures.neighbourhood_chart, figures.alignment_chart, figures.band_chart
     for chart in charts:
         drawn(chart(found))
-    assert "in two members is – beyond chance" in answers.static_answer(found)
+    assert "in two members is – beyond chance" in models.static_answer(found)
 
 
 @pytest.mark.parametrize("chart, table, what, ways", [
