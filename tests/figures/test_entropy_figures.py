@@ -51,8 +51,8 @@ def test_conditional_entropy_chart():
 
 def test_the_largest_trusted_order_stands_in_the_table():
     rows = corpora()
-    shown = trust_overview(rows).data.set_index("estimator")
-    for (condition, estimator), counted in rows[rows["trusted"].fillna(False)].groupby(["condition", "estimator"]):
+    shown, trusted = trust_overview(rows).data.set_index("estimator"), rows["trusted"].fillna(False).astype(bool)
+    for (condition, estimator), counted in rows[trusted].groupby(["condition", "estimator"]):
         last = max(counted.to_dict("records"), key=lambda row: row["order"])
         assert shown.loc[estimator_name(estimator), condition] == f"{last['value']:.3f} (k = {last['order']})"
 
