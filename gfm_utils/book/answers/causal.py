@@ -224,37 +224,46 @@ def _live(table: pd.DataFrame) -> list[str]:
     if effects.empty:
         return ["This run, small and live: there are no doses to compare."]
     kinds = [kind for kind in KINDS if kind in set(effects["kind"])]
+    both = len(kinds) == len(KINDS)
+    groups = _by_outcome(effects) if both else _by_sign(effects)
     return [
         f"This run, small and live ({setting_name(x)}):",
         "",
-        *(_primary(effects) if len(kinds) == len(KINDS) else _of_one(effects, KINDS[kinds[0]])),
+        *(
+            []
+            if both
+            else [f"- only {KINDS[kinds[0]]} is made less predictable here, so there is no verdict on the paper."]
+        ),
+        *(f"- {words}: {'; '.join(names)}." for words, names in groups.items() if names),
         *_unlearned(effects, table, x),
     ]
 
 
-def _primary(effects: pd.DataFrame) -> Iterator[str]:
-    """Which primary measures move as the paper says, a bullet a verdict."""
+def _by_outcome(effects: pd.DataFrame) -> dict[str, list[str]]:
+    """What is said of less predictable context -> the primary measures of which it is said."""
     outcomes = effects.drop_duplicates("metric").set_index("metric")["outcome"]
-    for outcome, words in _MOVES.items():
-        names = [DOSE_MEASURES[name].text for name in PRIMARY if outcomes.get(name) == outcome]
-        if names:
-            yield f"- less predictable context {words}: {'; '.join(names)}."
+    return {
+        f"less predictable context {words}": [
+            DOSE_MEASURES[name].text for name in PRIMARY if outcomes.get(name) == outcome
+        ]
+        for outcome, words in _MOVES.items()
+    }
 
 
-def _of_one(effects: pd.DataFrame, kind: str) -> Iterator[str]:
-    """What moves in the one kind of corpus that has doses."""
-    yield f"- only {kind} is made less predictable here, so there is no verdict on the paper."
+def _by_sign(effects: pd.DataFrame) -> dict[str, list[str]]:
+    """The same of all measures, in the one kind of corpus that has doses."""
     measures = effects[~effects["metric"].isin(CHECKS)].groupby("metric", sort=False)
     sure = measures["p_holm"].max() <= 1 - LEVEL
     raises, lowers = sure & (measures["value"].min() > 0), sure & (measures["value"].max() < 0)
-    for words, chosen in (
-        ("less predictable context **raises**", raises),
-        ("less predictable context **lowers**", lowers),
-        ("it moves for certain none of", ~(raises | lowers)),
-    ):
-        names = "; ".join(DOSE_MEASURES[str(metric)].text for metric in chosen.index[chosen])
-        if names:
-            yield f"- {words}: {names}."
+    groups = {
+        "less predictable context **raises**": raises,
+        "less predictable context **lowers**": lowers,
+        "it moves for certain none of": ~(raises | lowers),
+    }
+    return {
+        words: [DOSE_MEASURES[str(metric)].text for metric in moved.index[moved]]
+        for words, moved in groups.items()
+    }
 
 
 def _unlearned(effects: pd.DataFrame, table: pd.DataFrame, x: str) -> Iterator[str]:
