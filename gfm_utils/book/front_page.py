@@ -16,7 +16,7 @@ from gfm_utils.analyses.verdicts import POWER, check_claims, detectable
 from gfm_utils.book.answers import causal_verdicts, optimiser_sentence
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.claims import NOTHING, measures_table, verdict_table
-from gfm_utils.figures.numbers import interval, number, percentage
+from gfm_utils.figures.numbers import interval, million, number, percentage
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.provenance import RecordedRun, recorded, recorded_runs
 from gfm_utils.tables import read_tables
@@ -84,8 +84,7 @@ def _source(title: str, rows: pd.DataFrame, run: RecordedRun | None) -> str:
     share, tokens = learned_share(rows), tokens_read(rows)
     saved = f"have learned {percentage(share, 0)} of what counting saves (mean of conditions, each at most all)"
     learning = [] if np.isnan(share) else [saved]
-    read = f"{tokens / 1e6:,.1f} million" if tokens >= 1e5 else f"{tokens:,}"
-    learning += [f"read {read} tokens each"] if tokens else []
+    learning += [f"read {million(tokens)} tokens each"] if tokens else []
     models = f": its models {' and '.join(learning)}" if learning else ""
     if run is None:
         return f"The verdicts are those of this run{models}."

@@ -30,7 +30,7 @@ from gfm_utils.figures.forms import (
     stroke_legend,
     tooltips,
 )
-from gfm_utils.figures.numbers import difference, interval, percentage
+from gfm_utils.figures.numbers import difference, interval, million, percentage
 from gfm_utils.figures.select import conditions_of, means, value_of
 from gfm_utils.figures.summary_table import cells, markdown_table
 
@@ -39,11 +39,6 @@ OPTIMISERS = {"muon": "Muon", "adamw": "AdamW"}
 LEAST_SAVED = 0.05
 #: Of the models of a chart, in their order.
 MODEL_DASHES = ((1, 0), (6, 4), (1, 3), (8, 3, 2, 3), (2, 2), (10, 4), (4, 2, 1, 2))
-
-
-def million(tokens: float) -> str:
-    """``16.4 million``; below a tenth of a million the number itself."""
-    return f"{tokens / 1e6:,.1f} million" if tokens >= 1e5 else f"{tokens:,.0f}"
 
 
 def model_name(setting: Setting) -> str:

@@ -9,6 +9,11 @@ def percentage(share: float, digits: int = 1) -> str:
     return f"{round(100 * share, digits) + 0.0:.{digits}f}\u00a0%"  # + 0.0: no -0.0
 
 
+def million(tokens: float) -> str:
+    """``16.4 million``; below a tenth of a million the number itself."""
+    return f"{tokens / 1e6:,.1f} million" if tokens >= 1e5 else f"{tokens:,.0f}"
+
+
 def number(value: float, percent: bool = False, digits: int | None = None) -> str:
     """``0.123``, or a share as ``12.3 %``; whole thousands without a decimal point.
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from gfm_utils.figures.numbers import difference, percentage
+from gfm_utils.figures.numbers import difference, million, percentage
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,13 @@ from gfm_utils.figures.numbers import difference, percentage
 )
 def test_a_percentage_stays_in_one_line_and_no_zero_is_negative(share: float, digits: int, text: str) -> None:
     assert percentage(share, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"), [(64_000, "64,000"), (1e5, "0.1 million"), (16_384_000, "16.4 million")]
+)
+def test_many_tokens_are_millions(tokens: float, text: str) -> None:
+    assert million(tokens) == text
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,11 @@ from gfm_utils.figures.along_training import (
     bounded,
     far_between,
     gain_between,
-    million,
     model_name,
     saved_share,
     told_difference,
 )
-from gfm_utils.figures.numbers import percentage, with_interval
+from gfm_utils.figures.numbers import million, percentage, with_interval
 from gfm_utils.figures.select import value_of
 
 #: Early is after this share of the tokens, as near as there is a checkpoint: DNA has learned something by then.
