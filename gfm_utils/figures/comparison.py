@@ -14,7 +14,7 @@ from gfm_utils.tokens import Condition
 KINDS = {"text": "text", "dna": "DNA"}
 _Box = tuple[float, float, float, float]  # left, right, top, bottom
 _ROW = 26  # pixels a condition
-_KIND = alt.Color(
+KIND_COLOUR = alt.Color(
     "kind:N", title=None, scale=alt.Scale(domain=list(KINDS.values()), range=list(COLOURS[:2]))
 )  # fmt: skip
 _SIDES = {"above": -11, "below": 11}  # of a point, where its name stands, and how many pixels away
@@ -77,12 +77,12 @@ def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:
     names = list(rows.sort_values("value")["name"])
     axis = alt.Axis(format="%" if measure.percent else "~g", tickCount=4)
     null = alt.Chart(rows).transform_filter("isValid(datum.null)").mark_tick(thickness=2, size=16, opacity=0.6)
-    ticks = null.encode(x="null:Q", y=alt.Y("name:N", title=None, sort=names), color=_KIND)
+    ticks = null.encode(x="null:Q", y=alt.Y("name:N", title=None, sort=names), color=KIND_COLOUR)
     return points_in_rows(
         rows,
         "name",
         alt.X("value:Q", title=in_lines(measure.text), scale=alt.Scale(zero=False), axis=axis),
-        _KIND,
+        KIND_COLOUR,
         ["condition", "kind", *tooltips("value", "low", "high", "null", text=".1%" if measure.percent else ".3f")],
         order=names,
         behind=[ticks] if rows["null"].notna().any() else [],
@@ -101,7 +101,7 @@ def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(rows).encode(
         x=alt.X("value:Q", title=heading, scale=wide, axis=percent),
         y=alt.Y("value_gain:Q", title="context gain, share of token frequencies' cost", scale=room, axis=percent),
-        color=_KIND,
+        color=KIND_COLOUR,
         opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15)),
         tooltip=[
             "condition", "kind", alt.Tooltip("value:Q", title="entropy", format=".1%"),

@@ -11,7 +11,7 @@ from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import AXIS, DOSE_MEASURES, GAIN
 from gfm_utils.analyses.effects import CHECKS, NO_GAP, PRIMARY, keeps_counts, kind_of, settings_of, verdict_setting
 from gfm_utils.analyses.intervals import LEVEL
-from gfm_utils.figures.comparison import KINDS
+from gfm_utils.figures.comparison import KIND_COLOUR, KINDS
 from gfm_utils.figures.forms import (
     COLOURS,
     TRAINED,
@@ -120,14 +120,13 @@ def _layers(
     A layer without a row would make Vega complain: where there is no line (``joined``), no null or no plain
     condition, it is left out.
     """
-    scale = alt.Scale(domain=list(KINDS.values()), range=list(COLOURS[:2]))
     tips: list[str | alt.Tooltip] = [
         "condition", "state", *tooltips("value", "low", "high", text=".3~r"), *tooltips(*ACROSS, text=".3f")
     ]  # fmt: skip
     base = base.encode(
         x=x,
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5)),
-        color=alt.Color("kind:N", title=None, scale=scale),
+        color=KIND_COLOUR,
     )
     trained = base.transform_filter(TRAINED)
     through = base.transform_filter(line).mark_line(strokeWidth=1.5, opacity=0.6).encode(order=x.shorthand)
