@@ -30,7 +30,7 @@ from gfm_utils.figures.forms import (
     stroke_legend,
     tooltips,
 )
-from gfm_utils.figures.numbers import difference, interval, million, percentage
+from gfm_utils.figures.numbers import interval, million, percentage, row_difference
 from gfm_utils.figures.select import conditions_of, means, value_of
 from gfm_utils.figures.summary_table import cells, markdown_table
 
@@ -202,7 +202,7 @@ def counting_saves(table: pd.DataFrame, condition: str) -> float | None:
 
 def told_difference(row: pd.Series) -> str:
     """A difference with its interval; in brackets where that holds zero."""
-    text = difference(row["value"], row["low"], row["high"], FOLLOWED[row["metric"]].percent)
+    text = row_difference(row, FOLLOWED[row["metric"]].percent)
     return text if row["low"] > 0 or row["high"] < 0 else f"({text})"
 
 

@@ -1,5 +1,6 @@
 """Tables of the confounds: what each experiment makes of the difference between text and DNA."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -10,7 +11,7 @@ from gfm_utils.analyses.along_training import LOSS_SHARE
 from gfm_utils.analyses.confounds import APPEARS, GONE, MEASURED, NONE, STAYS, TURNS, confound_effects
 from gfm_utils.analyses.dose import GAIN
 from gfm_utils.analyses.experiments import DNA, EXPERIMENTS, KMERS, ROLES, STANDARD, TEXT, Experiment
-from gfm_utils.figures.numbers import difference, interval, number, percentage
+from gfm_utils.figures.numbers import number, percentage, row_difference, with_interval
 from gfm_utils.figures.summary_table import cells, markdown_table
 
 #: What a role is called, for people.
@@ -31,7 +32,6 @@ OUTCOMES = {TURNS: "turned", GONE: "not told", APPEARS: "new", NONE: "none"}
 NOTHING = "No experiment on a confound is recorded yet; `python benchmarks/confounds.py` makes them."
 #: Below this gain (bits per token) no share of it is written.
 _LEAST = 0.05
-_ENDS = ["value", "low", "high"]
 #: Between numbers of one cell.
 _BESIDE = "\u00a0/ "
 
@@ -149,8 +149,8 @@ def confounds_numbers(table: pd.DataFrame) -> Markdown:
         rows.append([
             "standard run" if experiment.name == STANDARD else experiment.change,
             measure.text,
-            *("–" if pd.isna(row["value"]) else interval(*row[_ENDS], measure.percent) for row in values),
-            *cells(gaps, "role", (DNA, KMERS), lambda row, one=measure: difference(*row[_ENDS], one.percent)),
+            *("–" if pd.isna(row["value"]) else with_interval(row, None, measure.percent) for row in values),
+            *cells(gaps, "role", (DNA, KMERS), partial(row_difference, percent=measure.percent)),
         ])  # fmt: skip
     return Markdown(markdown_table(heads, rows, names=2) if rows else NOTHING)
 
@@ -190,4 +190,4 @@ def _mean(table: pd.DataFrame, experiment: str, role: str, metric: str) -> pd.Se
     """The row over all members, whose value is NaN where there is none."""
     chosen = (table["x"] == f"{experiment}|{role}") & (table["metric"] == metric) & table["member"].isna()
     rows = table[chosen.fillna(False)].astype({"value": "float64"})
-    return pd.Series(dict.fromkeys(_ENDS, np.nan)) if rows.empty else rows.iloc[0]
+    return pd.Series(dict.fromkeys(("value", "low", "high"), np.nan)) if rows.empty else rows.iloc[0]

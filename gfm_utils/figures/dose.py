@@ -24,7 +24,7 @@ from gfm_utils.figures.forms import (
     stroke_legend,
     tooltips,
 )
-from gfm_utils.figures.numbers import difference, number, percentage
+from gfm_utils.figures.numbers import number, percentage, row_difference
 from gfm_utils.figures.select import means
 from gfm_utils.figures.summary_table import cells, markdown_table
 from gfm_utils.tokens import SPECIAL, Condition
@@ -244,7 +244,7 @@ def _measure_name(metric: str) -> str:
 
 def _effect(row: pd.Series) -> str:
     """A difference with its interval, percentages as points; in brackets where it is not told from none."""
-    text = difference(row["value"], row["low"], row["high"], DOSE_MEASURES[row["metric"]].percent)
+    text = row_difference(row, DOSE_MEASURES[row["metric"]].percent)
     return text if row["p"] <= 1 - LEVEL else f"({text})"
 
 

@@ -38,7 +38,7 @@ def interval(value: float, low: float, high: float, percent: bool = False, digit
     return f"{text} [{number(low, percent, digits)}, {number(high, percent, digits)}]"
 
 
-def with_interval(row: pd.Series, digits: int = 2, percent: bool = False) -> str:
+def with_interval(row: pd.Series, digits: int | None = 2, percent: bool = False) -> str:
     """``interval`` of a row of a result table."""
     return interval(row["value"], row["low"], row["high"], percent, digits)
 
@@ -56,3 +56,8 @@ def difference(value: float, low: float, high: float, percent: bool) -> str:
     ends = [f"{round(scale * end, digits) + 0.0:+.{digits}f}" for end in (value, low, high)]
     span = "" if np.isnan(low) else f" [{ends[1]}, {ends[2]}]"
     return ends[0] + span + (" points" if percent else "")
+
+
+def row_difference(row: pd.Series, percent: bool) -> str:
+    """``difference`` of a row of a table."""
+    return difference(row["value"], row["low"], row["high"], percent)
