@@ -225,12 +225,12 @@ def test_conditions_of_one_corpus_are_one_report(tmp_path: Path, monkeypatch: py
         b: {f"{b}@bpe256": b, f"{b}+noise0.25@bpe256": f"{b}+noise0.25"},
         "news": {"news@bpe64": "news@bpe64"},
         f"{tmp_path}/small.fa": {f"{tmp_path}/small.fa@kmer2": f"{tmp_path}/small.fa"},
-        "no/such.fa": {"no/such.fa@kmer1": "no/such.fa"},
+        "no/such.fa": {"no/such.fa@kmer4": "no/such.fa"},
         at: {f"{at}@kmer2": at, f"{at}@kmer3": f"{at}@kmer3"},
         plus: {f"{plus}+plain@kmer2": f"{plus}+plain"},
         "https://x.org/a.fa": {f"https://x.org/a.fa{end}": f"https://x.org/a.fa{end}"
                                for end in ("+shuffle@kmer4", "@kmer4")},
-        "none@here.fa": {"none@here.fa@kmer1": "none@here.fa"},
+        "none@here.fa": {"none@here.fa@kmer4": "none@here.fa"},
     }  # fmt: skip
     assert by_corpus([text for given in found.values() for text in given.values()]) == found  # made again
     names = [jobs.report_name(corpus) for corpus in (*found, str(tmp_path / "sub" / "a.fa"))]
