@@ -224,16 +224,14 @@ def _live(table: pd.DataFrame) -> list[str]:
     if effects.empty:
         return ["This run, small and live: there are no doses to compare."]
     kinds = [kind for kind in KINDS if kind in set(effects["kind"])]
-    both = len(kinds) == len(KINDS)
-    groups = _by_outcome(effects) if both else _by_sign(effects)
+    alone, groups = [], _by_outcome(effects)
+    if len(kinds) < len(KINDS):
+        alone = [f"- only {KINDS[kinds[0]]} is made less predictable here, so there is no verdict on the paper."]
+        groups = _by_sign(effects)
     return [
         f"This run, small and live ({setting_name(x)}):",
         "",
-        *(
-            []
-            if both
-            else [f"- only {KINDS[kinds[0]]} is made less predictable here, so there is no verdict on the paper."]
-        ),
+        *alone,
         *(f"- {words}: {'; '.join(names)}." for words, names in groups.items() if names),
         *_unlearned(effects, table, x),
     ]
