@@ -224,7 +224,7 @@ def _live(table: pd.DataFrame) -> list[str]:
     if effects.empty:
         return ["This run, small and live: there are no doses to compare."]
     kinds = [kind for kind in KINDS if kind in set(effects["kind"])]
-    alone, groups = [], _by_outcome(effects)
+    alone, groups = list[str](), _by_outcome(effects)
     if len(kinds) < len(KINDS):
         alone = [f"- only {KINDS[kinds[0]]} is made less predictable here, so there is no verdict on the paper."]
         groups = _by_sign(effects)
