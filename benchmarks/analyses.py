@@ -184,7 +184,7 @@ def static_rows(chosen: Sequence[str], pairs: int) -> list[common.Row]:
     """Both tasks, after checking that both ways give the same numbers."""
     matrices = embeddings()
     small = [matrix[:300] for matrix in matrices]
-    embedding_rows({}, range(MEMBERS), small)  # compiles
+    list(embedding_rows({}, range(MEMBERS), small))  # compiles
     case = f"{VOCABULARY} tokens x {HIDDEN}, {MEMBERS} members, k in {', '.join(map(str, TOP_K))}"
     some = list(islice(combinations(range(MEMBERS), 2), pairs))
     overlaps, overlap_time = timed(lambda: [plain_overlaps(matrices[i], matrices[j]) for i, j in some])
@@ -207,7 +207,7 @@ def static_rows(chosen: Sequence[str], pairs: int) -> list[common.Row]:
                 (plain_spearman(matrices[i], matrices[j]), plain_shapes(matrices[i], matrices[j])) for i, j in some
             ]
         )
-        table, ours = timed(lambda: embedding_rows({}, range(MEMBERS), matrices))
+        table, ours = timed(lambda: list(embedding_rows({}, range(MEMBERS), matrices)))
         for (i, j), (spearman, shapes) in zip(some, plain, strict=True):
             own = [row for row in table if (row.get("member"), row.get("other")) == (i, j)]
             for row in own:

@@ -17,8 +17,15 @@ from pathlib import Path
 
 from gfm_utils import provenance
 from gfm_utils.analyses.confounds import READ
-from gfm_utils.analyses.dose import ALIKE_DOSES, DNA_DOSES, TEXT_DOSES, dose_response, doses
-from gfm_utils.analyses.sweep import TOKENIZERS, tokenizer_sweep
+from gfm_utils.analyses.dose import (
+    ALIKE_DOSES,
+    DNA_DOSES,
+    TEXT_DOSES,
+    TOKENIZERS,
+    dose_response,
+    doses,
+    tokenizer_sweep,
+)
 from gfm_utils.ensembles import Cost, duration, expected_costs
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import PROFILES, Profile, profile

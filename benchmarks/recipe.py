@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from gfm_utils import provenance, tables
-from gfm_utils.analyses.counting import counting_levels, frequency_level
+from gfm_utils.analyses.counting import Counting, counting_levels
 from gfm_utils.analyses.output import output_moments
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import (
@@ -105,7 +105,7 @@ def levels(ensemble: Ensemble) -> tuple[float, list[Row]]:
     """What token frequencies cost on the validation part, and that with n-grams on both sides as rows."""
     store = ensemble.store
     targets = hidden(ensemble)[2]
-    level = frequency_level("", "", store.counts("train"), targets, store.token_lengths[targets])
+    level = Counting("", "", store.counts("train"), targets, store.token_lengths[targets])
     unigram = float(level.unigram.mean())
     base = {"condition": ensemble.condition, "unit": "bits/token", "n": targets.size}
     found: list[Row] = [{**base, "metric": "unigram_nll", "value": unigram}]

@@ -18,7 +18,7 @@ from gpu_steps import fewer, sources
 
 from gfm_utils import analyses, provenance, tables
 from gfm_utils.analyses.controls import no_layers_control
-from gfm_utils.analyses.cost import cost_overview
+from gfm_utils.analyses.paper import cost_overview
 from gfm_utils.ensembles import Ensemble, duration, expected_costs, train_ensembles, without_layers
 from gfm_utils.errors import GfmError
 from gfm_utils.files import digest

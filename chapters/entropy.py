@@ -134,8 +134,7 @@ figures.nsb_overview(calibration)
 # All estimators, on the corpora of this run.
 
 # %% mystnb={"figure": {"caption": "Conditional entropy as a share of log2 of the alphabet, against the order k, by the estimator that the menu selects. Filled: trusted, with 95 % intervals; hollow: undersampled, not a result. Dashed rules: code lengths, upper bounds. Grey: a uniform choice, the level of chance.", "name": "fig-conditional-entropy"}}
-found = analyses.corpus_entropies(chapter.corpora, chapter.stores, chapter.profile)
-table = found.table
+table, profiles = analyses.corpus_entropies(chapter.corpora, chapter.stores, chapter.profile)
 figures.conditional_entropy_chart(table)
 
 # %% [markdown]
@@ -175,7 +174,7 @@ answers.match_sentence(table)
 # {numref}`fig-profile` follows the cost of a base, by the full mixer, along it.
 
 # %% mystnb={"figure": {"caption": "Bits per base along the sequence, in windows of about 10,000 bases. Tracks: share of soft-masked repeats, of coding bases, of introns and untranslated exons, and of G and C. Dashed: two bits. Drag to move, scroll to zoom.", "name": "fig-profile"}}
-figures.profile_chart(found.profiles)
+figures.profile_chart(profiles)
 
 # %% mystnb={"figure": {"caption": "Mean bits per base of each class of bases. Bars: 95 % intervals by a bootstrap of long blocks. Dashed: all bases.", "name": "fig-features"}}
 figures.feature_chart(table)

@@ -140,7 +140,7 @@ def entropy(
     stores = [
         prepare(Condition(corpus, tokenizer), size, runs, seed) for corpus in corpora if tokenizer is not None
     ]
-    table = corpus_entropies(loaded, stores, size, annotations).table
+    table, _ = corpus_entropies(loaded, stores, size, annotations)
     if out is not None:
         given = {"symbols": symbols, "profile": profile, "tokenizer": tokenizer, "seed": seed}
         read = {corpus.name: {"checksum": corpus.checksum, "symbols": corpus.symbols} for corpus in loaded}
@@ -237,8 +237,8 @@ def train(
 
     What is already trained is left alone, and what an earlier run left unfinished continues where it was.
     """
-    from gfm_utils.analyses.cost import cost_overview, cost_table
     from gfm_utils.analyses.learning import learning_curves
+    from gfm_utils.analyses.paper import cost_overview, cost_table
     from gfm_utils.ensembles import engine_named, expected_costs, train_ensembles
 
     engine_named(engine)  # a wrong name is refused before any work, and by a dry run, which measures this machine
@@ -332,7 +332,7 @@ def analyse(
     _show(shown, json, ("condition", "metric", "axis", "x", "value", "low", "high", "unit"))
     if done.failed:
         counted = f"{len(done.failed)} of {len(done.failed) + len(tables)} analyses failed"
-        raise GfmError(f"{counted}, the others are done; {checkpoints.told(done.failed)}")
+        raise GfmError(f"{counted}, the others are done; {checkpoints.reasons_text(done.failed)}")
 
 
 @app.command()

@@ -145,6 +145,12 @@ def recorded(name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     raise unknown("recorded result", name, [folder.name for folder in _recorded_folders()])
 
 
+def those_recorded(*names: str) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
+    """``recorded`` of each name of which there is a result, in their order."""
+    there = {folder.name for folder in _recorded_folders()}
+    return [recorded(name) for name in names if name in there]
+
+
 def recorded_in(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The result and the provenance that `record` wrote into a folder.
 

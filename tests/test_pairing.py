@@ -63,11 +63,8 @@ def prose_lines(source: str) -> list[str]:
     return lines
 
 
-def test_the_book_has_its_chapters_in_order() -> None:
+def test_the_book_has_its_chapters_in_order_and_every_script_a_notebook() -> None:
     assert tuple(chapter_paths(ROOT)) == CHAPTERS
-
-
-def test_every_script_has_a_notebook() -> None:
     assert [path.stem for path in SCRIPTS] == [path.stem for path in NOTEBOOKS]
 
 

@@ -8,20 +8,31 @@ curves along one run lie above the curve through the ends of runs of different l
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import torch
+from scipy import special
 
 from gfm_utils import tables
 from gfm_utils.analyses.counting import Counting, counting_levels
-from gfm_utils.analyses.dose import GAIN, measure_rows
+from gfm_utils.analyses.disagreement import disagreement_rows, disagreement_sums
+from gfm_utils.analyses.dose import GAIN, live_windows
+from gfm_utils.analyses.estimates import measure_rows
+from gfm_utils.analyses.fisher.measuring import EMPIRICAL, each, group_rows, masked_tokens
 from gfm_utils.analyses.learning import loss_rows
 from gfm_utils.analyses.measures import chosen
-from gfm_utils.analyses.primary import fisher_rows, neighbour_rows, prediction_rows
-from gfm_utils.analyses.rows import Row
-from gfm_utils.ensembles import Ensemble
-from gfm_utils.errors import GfmError
+from gfm_utils.analyses.neighbours import chance_corrected, compare_neighbours, topk_overlap_chance
+from gfm_utils.analyses.output import output_moments, output_rows
+from gfm_utils.analyses.rows import Row, members_of, pair_matrix, pair_rows
+from gfm_utils.analyses.static import BAND_K, compared_tokens, input_embeddings
+from gfm_utils.ensembles import Ensemble, State, masked_windows, predictions_of
 from gfm_utils.profiles import Profile
-from gfm_utils.provenance import recorded
+from gfm_utils.provenance import those_recorded
 
+Mask = npt.NDArray[np.bool_]
+#: More than all tokens: the nulls of the disagreement are computed of one token.
+_NO_NULLS = 2**40
 #: Axis of the rows: tokens that a member has read, its model, its optimiser, and the tokens of its whole run, like
 #: ``876544|modernbert-2x64|muon|16384000``.
 AXIS = "tokens|preset|optimiser|budget"
@@ -83,25 +94,15 @@ def settings_of(table: pd.DataFrame) -> list[tuple[str, Setting]]:
 
 def main_setting(runs: Iterable[tuple[str, Setting]]) -> Setting:
     """Of runs, as ``settings_of`` gives them, the setting of most conditions, and of these the longest."""
-    found = [setting for _, setting in runs]
-    return max(found, key=lambda setting: (found.count(setting), setting.budget))
+    settings = [setting for _, setting in runs]
+    return max(settings, key=lambda setting: (settings.count(setting), setting.budget))
 
 
 def tokens_of(table: pd.DataFrame, condition: str, setting: Setting) -> list[int]:
     """Tokens read at the checkpoints of a run, ascending, at which there is a context gain."""
     rows = table[(table["metric"] == GAIN) & (table["axis"] == AXIS).fillna(False)]
-    found = (position(x) for x in set(rows.loc[rows["condition"] == condition, "x"]))
-    return sorted(tokens for tokens, own in found if own == setting)
-
-
-def members_of(table: pd.DataFrame) -> dict[tuple[str, str, str], pd.Series]:
-    """(condition, position on ``AXIS``, measure) -> seed -> value of each member."""
-    rows = table[(table["axis"] == AXIS).fillna(False) & table["member"].notna()].sort_values("member")
-    found = rows.groupby(["condition", "x", "metric"], sort=False)
-    return {
-        (str(condition), str(x), str(metric)): own.set_index("member")["value"]
-        for (condition, x, metric), own in found
-    }
+    positions = (position(x) for x in set(rows.loc[rows["condition"] == condition, "x"]))
+    return sorted(tokens for tokens, setting_of in positions if setting_of == setting)
 
 
 def kept_steps(ensemble: Ensemble, every: int = 1, since: float = 0.0) -> list[int]:
@@ -124,10 +125,7 @@ def live_training(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 4
         profile: of the run.
         seed: of the masks.
     """
-    fewer = {
-        name: max(2, round(LIVE_WINDOWS * getattr(profile, name))) for name in ("test_windows", "fisher_windows")
-    }
-    return along_training(ensembles, profile.model_copy(update=fewer), seed, LIVE_EVERY, LIVE_SINCE)
+    return along_training(ensembles, live_windows(profile, LIVE_WINDOWS), seed, LIVE_EVERY, LIVE_SINCE)
 
 
 def recorded_training(live: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
@@ -136,11 +134,9 @@ def recorded_training(live: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, 
     Args:
         live: of ``live_training``.
     """
-    try:
-        table, about = recorded(RECORDED)
-    except GfmError:
-        return live, []
-    return table, [about]
+    for table, provenance in those_recorded(RECORDED):
+        return table, [provenance]
+    return live, []
 
 
 def along_training(
@@ -175,8 +171,9 @@ def along_training(
         rows += ({**row, "axis": AXIS, "x": setting.x(row["x"])} for row in loss_rows(ensemble, "trained"))
         for step in kept_steps(ensemble, every, since):
             x = setting.x(step * ensemble.spec.batch * ensemble.spec.window)
-            base = {"condition": ensemble.condition, "state": "trained", "axis": AXIS, "x": x}
-            rows += measure_rows(base, FOLLOWED, tables.table(_step_rows(ensemble, step, profile, seed)), ensemble)
+            read = tables.table(primary_rows(ensemble, step, profile, seed))
+            base = {"condition": ensemble.condition, "axis": AXIS, "x": x}
+            rows += measure_rows(base, FOLLOWED, read, ensemble.seeds)
     return tables.table(rows)
 
 
@@ -188,9 +185,128 @@ def _levels(counting: Counting) -> Iterator[Row]:
             yield {**row, "metric": LEVEL_NLL, "axis": "level", "x": level}
 
 
-def _step_rows(ensemble: Ensemble, step: int, profile: Profile, seed: int) -> Iterator[Row]:
-    """The rows of the chapters' analyses that ``FOLLOWED`` needs, of the members after a step."""
-    models = list(ensemble.models(step))
-    yield from prediction_rows(ensemble, models, profile, seed)
-    yield from neighbour_rows(ensemble, models)
-    yield from fisher_rows(ensemble, models, profile, seed)
+def primary_rows(
+    ensemble: Ensemble, state: State | int, profile: Profile, seed: int, types: Mask | None = None,
+    scored: Mask | None = None,
+) -> Iterator[Row]:  # fmt: skip
+    """The primary measures of members, read as cheaply as they can be: no nulls, no untrained members.
+
+    Rows of ``output_distributions`` and ``disagreement``, ``topk_overlap_corrected`` at ``BAND_K`` (where there
+    are tokens enough, and all places count), and traces and shares of ``fisher_information`` (where all tokens
+    count).
+
+    Args:
+        ensemble: whose members.
+        state: of theirs, or the step after which they are read.
+        profile: its ``test_windows``, ``test_mask``, ``fisher_windows`` and ``fisher_mask`` say what is read.
+        seed: of the masks.
+        types: tokens of the vocabulary that count where they are the true one, and whose neighbours (among all)
+            are compared, shape (vocabulary,); None: all.
+        scored: tokens of the test part that count, shape (tokens of the part,); None: all.
+    """
+    models, base = list(ensemble.models(state)), {"condition": ensemble.condition, "state": "trained"}
+    yield from _prediction_rows(base, ensemble, models, profile, seed, types, scored)
+    tokens, _ = compared_tokens(ensemble)
+    if scored is None and len(tokens) > BAND_K + 1:
+        near = compare_neighbours([input_embeddings(model)[tokens] for model in models], [BAND_K], spearman=False)
+        overlap = near.overlap[:, 0, slice(None) if types is None else types[tokens]].mean(axis=1)
+        shared = pair_matrix(chance_corrected(overlap, topk_overlap_chance(len(tokens), BAND_K)))
+        one = {**base, "metric": "topk_overlap_corrected", "unit": "share", "axis": "k", "x": BAND_K}
+        yield from pair_rows(one, ensemble.seeds, shared, len(tokens))
+    if scored is None and types is None:
+        examples = EMPIRICAL.read(masked_tokens(ensemble, profile.fisher_windows, profile.fisher_mask, seed))
+        traces = each(lambda model: EMPIRICAL.trace(model, examples), models)
+        yield from group_rows(base, ensemble.seeds, traces, examples.tokens)
+
+
+def _prediction_rows(
+    base: Row, ensemble: Ensemble, models: Sequence[Any], profile: Profile, seed: int, types: Mask | None,
+    scored: Mask | None,
+) -> Iterator[Row]:  # fmt: skip
+    store, spec = ensemble.store, ensemble.spec
+    shown, positions, targets, starts = masked_windows(
+        store, "test", spec.window, profile.test_windows, profile.test_mask, seed
+    )
+    counts = np.ones(targets.shape, np.bool_) if types is None else types[targets]
+    if scored is not None:
+        counts &= scored[starts[:, None] + positions]
+
+    def counted() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """What counts of each batch: never all distributions are in memory."""
+        begin = 0
+        for batch in predictions_of(models, shown, positions, targets, spec.vocabulary):
+            mask = counts[begin : begin + len(batch.targets)]
+            begin += len(mask)
+            if mask.any():
+                yield batch.log_p[:, mask], batch.targets[mask]
+
+    truth = targets[counts][:, None]  # every token a window of its own
+    level = Counting(
+        base["condition"], f"bits/{store.unit}", store.counts("train"), truth, store.token_lengths[truth]
+    )
+    yield from output_rows(base, ensemble.seeds, output_moments(counted()), level)
+    sums = disagreement_sums((log_p for log_p, _ in counted()), _NO_NULLS)
+    yield from disagreement_rows(base, ensemble.seeds, sums)
+    yield from (row for row in level.rows() if row["metric"] == "unigram_nll")
+
+
+#: What is looked at: the loss, and the Jensen-Shannon distance, of whose pseudo-values a member's is, but for
+#: place and scale, its mean distance to the others.
+CHECKED = (LOSS, "js_distance")
+#: False alarms of all checks of a table together.
+RATE = 0.05
+
+
+def studentised(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """How far each value is from the others, in standard errors of that distance (Grubbs, 1950).
+
+    Args:
+        values: one number a member, shape (..., members), of three members or more.
+
+    Returns:
+        ``(x_i - mean of the others) / (s of the others sqrt(1 + 1 / (m - 1)))``: Student's t with m - 2 degrees of
+        freedom where all are normal with one mean and spread; 0 where the others are all the same.
+    """
+    sample = np.asarray(values, np.float64)
+    count = sample.shape[-1]
+    apart = (sample - sample.mean(-1, keepdims=True)) * count / (count - 1)
+    within = np.square(sample - sample.mean(-1, keepdims=True)).sum(-1, keepdims=True)
+    spread = np.sqrt(np.maximum(within - apart**2 * (count - 1) / count, 0.0) / (count - 2))
+    return np.divide(apart, spread * np.sqrt(count / (count - 1)), out=np.zeros_like(apart), where=spread > 0)
+
+
+def score_limit(members: int, checks: int) -> float:
+    """The score that members alike exceed in no more than ``RATE`` of tables of so many checks (Bonferroni).
+
+    Args:
+        members: of an ensemble, three or more.
+        checks: of a table.
+    """
+    return float(special.stdtrit(members - 2, 1 - RATE / (2 * members * checks)))
+
+
+def outliers(table: pd.DataFrame) -> pd.DataFrame:
+    """Members that lie apart from the others of their ensemble after their whole training.
+
+    Args:
+        table: of ``along_training``.
+
+    Returns:
+        One row a condition, setting, measure of ``CHECKED`` and member: ``condition``, ``setting`` (text after the
+        tokens on its axis), ``metric``, ``member``, ``value``, ``score``, ``limit`` and ``outlier``.
+    """
+    rows, numbers = [], members_of(table, AXIS)
+    for condition, setting in settings_of(table):
+        for metric in CHECKED:
+            values = numbers.get((condition, setting.x(setting.budget), metric))
+            if values is not None and len(values) > 2:
+                scores = studentised(values.to_numpy("float64"))
+                rows += [
+                    {"condition": condition, "setting": setting, "metric": metric, "member": int(member),
+                     "value": float(value), "score": float(score), "members": len(values)}
+                    for (member, value), score in zip(values.items(), scores, strict=True)
+                ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["condition", "setting", "metric", "member", "value", "score", "members"])
+    checks = len(frame.drop_duplicates(["condition", "setting", "metric"]))
+    frame["limit"] = [score_limit(int(members), checks) for members in frame["members"]]
+    return frame.assign(outlier=frame["score"].abs() > frame["limit"]).drop(columns="members")

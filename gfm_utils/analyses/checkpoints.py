@@ -1,7 +1,6 @@
 """Any masked language models as an ensemble: the analyses that need neither training part nor untrained state."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,11 +10,11 @@ import pandas as pd
 import torch
 
 from gfm_utils import tables
-from gfm_utils.analyses.alignment import FEWEST_TOKENS
 from gfm_utils.analyses.contextual import masked_windows, member_layer_rows, sampled_windows
 from gfm_utils.analyses.disagreement import all_rows
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.measuring import EMPIRICAL, group_rows
+from gfm_utils.analyses.geometry import FEWEST_TOKENS
 from gfm_utils.analyses.output import output_moments, output_rows
 from gfm_utils.analyses.pretrained import (
     check_windows,
@@ -25,7 +24,7 @@ from gfm_utils.analyses.pretrained import (
     same_tokenizers,
     special_ids,
 )
-from gfm_utils.analyses.reading import Hidden, Reading, read
+from gfm_utils.analyses.reading import Hidden, read
 from gfm_utils.analyses.rows import Row
 from gfm_utils.analyses.static import all_row_rows, embedding_rows, frequency_bands, input_embeddings
 from gfm_utils.corpora import Corpus
@@ -38,15 +37,14 @@ Integers = npt.NDArray[np.int64]
 PROBED = 3
 
 
-@dataclass(frozen=True)
-class Checkpoints:
+class Checkpoints(NamedTuple):
     """Models that share a vocabulary, and what they read.
 
     Attributes:
         names: of the models.
         base: condition and state of their rows.
         tokenizer: theirs, where there is a corpus or one was named.
-        reading: what they read, where there is a corpus.
+        reading: what they read, a ``Reading``; None without a corpus, for analyses that need none.
         mask: share of tokens hidden from them.
         seed: of masks and samples.
     """
@@ -54,7 +52,7 @@ class Checkpoints:
     names: Sequence[str]
     base: Row
     tokenizer: Any
-    reading: Reading | None
+    reading: Any
     mask: float
     seed: int
 
@@ -63,15 +61,9 @@ class Checkpoints:
         """Numbers of the models, 1, 2, ... in the order of their names, in place of seeds."""
         return list(range(1, len(self.names) + 1))
 
-    def read(self) -> Reading:
-        """What the models read, for analyses that have been checked to have it."""
-        assert self.reading is not None
-        return self.reading
-
     def models(self) -> Iterator[Any]:
         """Every model on the device, loaded when it is asked for."""
-        for name in self.names:
-            yield load_model(name).to(device())
+        return (load_model(name).to(device()) for name in self.names)
 
     def check(self) -> None:
         """Refuse models that cannot be loaded, have different vocabularies, or cannot read the windows.
@@ -89,73 +81,71 @@ class Checkpoints:
                     f"{name} has {size} tokens and {self.names[0]} {first}: models must share a vocabulary to be "
                     "compared token by token"
                 )
-            if self.reading is not None:
-                shown = self.reading.shown
-                used = max(int(shown.max()), self.reading.tokenizer.mask_token_id or 0)
-                if used >= size:
-                    around = used in (*self.reading.before, *self.reading.after)
-                    advice = ", or --special-tokens none, for it stands around each window" if around else ""
-                    raise GfmError(
-                        f"the tokenizer has tokens that {name} lacks ({used}): name its own by --tokenizer{advice}"
-                    )
-                check_windows(name, model, shown[:PROBED])
+            if self.reading is None:
+                continue
+            used = max(int(self.reading.shown.max()), self.reading.tokenizer.mask_token_id or 0)
+            if used >= size:
+                around = used in (*self.reading.before, *self.reading.after)
+                advice = ", or --special-tokens none, for it stands around each window" if around else ""
+                raise GfmError(
+                    f"the tokenizer has tokens that {name} lacks ({used}): name its own by --tokenizer{advice}"
+                )
+            check_windows(name, model, self.reading.shown[:PROBED])
 
     def predictions(self, hidden: Hidden) -> Iterator[Predictions]:
         """The models' distributions over the tokenizer's tokens at hidden ones; all models are in memory."""
-        models, reading = list(self.models()), self.read()
-        width = min(reading.vocabulary, len(models[0].get_input_embeddings().weight))
+        models = list(self.models())
+        width = min(self.reading.vocabulary, len(models[0].get_input_embeddings().weight))
         return predictions_of(models, hidden.shown, hidden.positions, hidden.targets, width)
 
 
-def _predictions(of: Checkpoints) -> Iterable[Row]:
+def _predictions(of: Checkpoints) -> Iterator[Row]:
     """Without n-grams and untrained members; token frequencies are those of the rest of the corpus."""
-    reading = of.read()
-    hidden = reading.hidden(of.mask, of.seed)
-    counting = reading.counting(of.base["condition"], hidden)
+    hidden = of.reading.hidden(of.mask, of.seed)
+    counting = of.reading.counting(of.base["condition"], hidden)
     yield from counting.rows()
     moments = output_moments((batch.log_p, batch.targets) for batch in of.predictions(hidden))
     yield from output_rows(of.base, of.seeds, moments, counting)
 
 
-def _disagreement(of: Checkpoints) -> Iterable[Row]:
+def _disagreement(of: Checkpoints) -> Iterator[Row]:
     """With all controls but untrained members."""
-    reading = of.read()
-    hidden = reading.hidden(of.mask, of.seed)
-    return all_rows(of.base, of.seeds, of.predictions(hidden), hidden.targets.shape, reading.bands(hidden))
+    hidden = of.reading.hidden(of.mask, of.seed)
+    return all_rows(of.base, of.seeds, of.predictions(hidden), hidden.targets.shape, of.reading.bands(hidden))
 
 
-def _fisher(of: Checkpoints) -> Iterable[Row]:
+def _fisher(of: Checkpoints) -> Iterator[Row]:
     """Of the same hidden tokens, a few a window: by group, without controls."""
-    hidden = of.read().hidden(of.mask, of.seed)
+    hidden = of.reading.hidden(of.mask, of.seed)
     shown, positions, targets = (torch.from_numpy(array).to(device()) for array in hidden[1:])
-    mask = of.read().tokenizer.mask_token_id
-    examples = EMPIRICAL.read(MaskedTokens(shown, positions, targets, mask))
-    traces = [EMPIRICAL.trace(model, examples) for model in of.models()]
-    return group_rows(of.base, of.seeds, traces, examples.tokens)
+    tokens = MaskedTokens(shown, positions, targets, of.reading.tokenizer.mask_token_id)
+    examples = EMPIRICAL.read(tokens)
+    return group_rows(
+        of.base, of.seeds, [EMPIRICAL.trace(model, examples) for model in of.models()], examples.tokens
+    )
 
 
-def _static(of: Checkpoints) -> Iterable[Row]:
+def _static(of: Checkpoints) -> Iterator[Row]:
     """Of the tokens that the corpus has, in frequency bands; without one of all but the special tokens."""
     matrices = [input_embeddings(model) for model in of.models()]
-    special = [] if of.tokenizer is None else special_ids(of.tokenizer)
-    known = len(matrices[0]) if of.tokenizer is None else 1 + max(of.tokenizer.get_vocab().values())
-    chosen = np.setdiff1d(np.arange(min(known, len(matrices[0]))), special)
-    bands: dict[str, Integers] = {}
+    tokens, bands = np.arange(len(matrices[0])), {}
+    if of.tokenizer is not None:
+        known = tokens[: 1 + max(of.tokenizer.get_vocab().values())]
+        tokens = np.setdiff1d(known, special_ids(of.tokenizer))
     if of.reading is not None:
         counts = of.reading.counts
-        chosen = chosen[counts[chosen] > 0]
-        bands = frequency_bands(counts[chosen])
-    if len(chosen) < FEWEST_TOKENS:
-        raise GfmError(f"{len(chosen)} different tokens are too few to compare: give a longer corpus")
-    rows = embedding_rows(of.base, of.seeds, [matrix[chosen] for matrix in matrices], bands)
-    return rows + all_row_rows(of.base, of.seeds, matrices)
+        tokens = tokens[counts[tokens] > 0]
+        bands = frequency_bands(counts[tokens])
+    if len(tokens) < FEWEST_TOKENS:
+        raise GfmError(f"{len(tokens)} different tokens are too few to compare: give a longer corpus")
+    yield from embedding_rows(of.base, of.seeds, [matrix[tokens] for matrix in matrices], bands)
+    yield from all_row_rows(of.base, of.seeds, matrices)
 
 
-def _contextual(of: Checkpoints) -> Iterable[Row]:
+def _contextual(of: Checkpoints) -> Iterator[Row]:
     """Of the windows with nothing hidden and, where the tokenizer has a mask, with what the paper's code hides."""
-    reading = of.read()
-    windows = sampled_windows(reading.ids, of.seed, (reading.before, reading.after))
-    mask = reading.tokenizer.mask_token_id
+    windows = sampled_windows(of.reading.ids, of.seed, (of.reading.before, of.reading.after))
+    mask = of.reading.tokenizer.mask_token_id
     masked = None if mask is None else masked_windows(windows, mask, of.seed)
     return member_layer_rows(of.base, of.seeds, of.models(), windows, masked)
 
@@ -171,7 +161,7 @@ class Analysis(NamedTuple):
     """
 
     chapter: str
-    rows: Callable[[Checkpoints], Iterable[Row]]
+    rows: Callable[[Checkpoints], Iterator[Row]]
     corpus: bool = True
     several: bool = True
 
@@ -186,8 +176,7 @@ ANALYSES: dict[str, Analysis] = {
 }
 
 
-@dataclass(frozen=True)
-class Analysed:
+class Analysed(NamedTuple):
     """What came of some models.
 
     Attributes:
@@ -269,24 +258,24 @@ def _all_that_can(chosen: Sequence[str], models: Checkpoints) -> Analysed:
     Raises:
         GfmError: none could be done.
     """
-    found = Analysed({}, {})
+    done = Analysed({}, {})
     for name in chosen:
         analysis = ANALYSES[name]
         try:
             with torch.random.fork_rng():
                 torch.manual_seed(models.seed)  # for models that draw numbers, as some kinds of attention do
-                found.tables[analysis.chapter] = tables.table(analysis.rows(models))
+                done.tables[analysis.chapter] = tables.table(analysis.rows(models))
         except GfmError as error:
-            found.failed[name] = str(error)
+            done.failed[name] = str(error)
         except Exception as error:  # whatever an architecture that nobody foresaw does
             reason = f"{type(error).__name__}: {first_line(error)}"
-            found.failed[name] = f"it does not work on models of this kind ({reason})"
-    if not found.tables:
-        raise GfmError(told(found.failed))
-    return found
+            done.failed[name] = f"it does not work on models of this kind ({reason})"
+    if not done.tables:
+        raise GfmError(reasons_text(done.failed))
+    return done
 
 
-def told(failed: Mapping[str, str]) -> str:
+def reasons_text(failed: Mapping[str, str]) -> str:
     """Which analyses failed and why; a reason that several share is said once."""
     reasons: dict[str, list[str]] = {}
     for name, reason in failed.items():

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,12 @@ import pandas as pd
 import torch
 
 from gfm_utils import tables
-from gfm_utils.analyses.alignment import direction_distance, linear_cka
 from gfm_utils.analyses.geometry import (
     Moments,
+    direction_distance,
     effective_rank,
     effective_rank_authors,
+    linear_cka,
     pairwise_distance_spread,
     participation_ratio,
     uniformity,
@@ -43,8 +44,7 @@ AUTHORS_MASK = 0.15
 MASKED = "layer_masked"
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """One layer of one member, of tokens or of windows.
 
     Attributes:
@@ -135,43 +135,32 @@ def layers_of(model: Any, windows: Windows, levels: Sequence[str] = LEVELS) -> d
     """
     count, window = windows.ids.shape
     step = max(1, BATCH_TOKENS // window)
-    moments: dict[str, list[Moments]] = {}
-    kept: dict[str, list[list[Matrix]]] = {}
+    layers: dict[str, list[tuple[Moments, list[Matrix]]]] = {}
     for begin in range(0, count, step):
         ids = torch.from_numpy(windows.ids[begin : begin + step]).to(model.device)
         before, after = (torch.from_numpy(part).to(ids).expand(len(ids), -1) for part in windows.around)
-        made = model.base_model(input_ids=torch.cat([before, ids, after], 1), output_hidden_states=True)
+        output = model.base_model(input_ids=torch.cat([before, ids, after], 1), output_hidden_states=True)
         # The last is what the head gets: in transformers 5.0 ModernBERT's hidden states end before its final norm.
-        read = (*made.hidden_states[:-1], made.last_hidden_state)
-        if short := {state.shape[1] for state in read} - {before.shape[1] + window + after.shape[1]}:
+        states = (*output.hidden_states[:-1], output.last_hidden_state)
+        if short := {state.shape[1] for state in states} - {before.shape[1] + window + after.shape[1]}:
             raise GfmError(
                 f"{type(model).__name__} has layers of {min(short)} places for windows of {window} tokens, so "
                 "tokens have no hidden state of their own there: leave out contextual embeddings by --only"
             )
-        states = [state[:, before.shape[1] : before.shape[1] + window] for state in read]
-        if not moments:
-            moments = {level: [Moments(state.shape[-1]) for state in states] for level in levels}
-            kept = {level: [[] for _ in states] for level in levels}
-        inside = {
-            "": _within(windows.sampled, begin * window, ids.numel()),
-            "pooled_": _within(windows.pooled, begin, len(ids)),
-        }
-        for layer, state in enumerate(states):
-            for level in levels:
-                vectors = state.double().mean(1) if level else state.flatten(0, 1)
-                moments[level][layer].add(vectors)
-                chosen = vectors[torch.from_numpy(inside[level]).to(vectors.device)]
-                kept[level][layer].append(chosen.double().cpu().numpy())
+        for level in levels:
+            sampled, size = (windows.pooled, 1) if level else (windows.sampled, window)
+            inside = sampled[(sampled >= begin * size) & (sampled < (begin + len(ids)) * size)] - begin * size
+            places = torch.from_numpy(inside).to(model.device)
+            if level not in layers:
+                layers[level] = [(Moments(state.shape[-1]), []) for state in states]
+            for state, (moments, kept) in zip(states, layers[level], strict=True):
+                inner = state[:, before.shape[1] : before.shape[1] + window]
+                vectors = inner.double().mean(1) if level else inner.flatten(0, 1)
+                moments.add(vectors)
+                kept.append(vectors[places].double().cpu().numpy())
     return {
-        level: [Layer(own, np.concatenate(parts)) for own, parts in zip(moments[level], kept[level], strict=True)]
-        for level in levels
+        level: [Layer(moments, np.concatenate(kept)) for moments, kept in parts] for level, parts in layers.items()
     }
-
-
-def _within(places: Integers, begin: int, count: int) -> Integers:
-    """Those of the places that lie in a batch, counted from its beginning."""
-    here: Integers = places[(places >= begin) & (places < begin + count)] - begin
-    return here
 
 
 def contextual_embeddings(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
@@ -184,7 +173,7 @@ def contextual_embeddings(ensembles: Sequence[Ensemble], profile: Profile, seed:
       all tokens, ``uniformity`` and ``pairwise_dist_std`` of a seeded sample of ``SAMPLE``; see
       :mod:`gfm_utils.analyses.geometry`.
     - one row a pair and the mean over pairs: ``linear_cka``, ``linear_cka_debiased`` and ``alignment_l2`` (after
-      the best rotation, see :func:`gfm_utils.analyses.alignment.direction_distance`) on that sample;
+      the best rotation, see :func:`gfm_utils.analyses.geometry.direction_distance`) on that sample;
       ``neighbour_alignment``, the Jaccard index of the 10 nearest (fewer if the sample is smaller) by cosine
       among those of the sample that are different tokens, ``neighbour_alignment_chance`` and
       ``neighbour_alignment_corrected``.
@@ -228,76 +217,46 @@ def member_layer_rows(
     Raises:
         GfmError: they have different numbers of layers.
     """
-    layers, hidden = [], []
+    layers: dict[str, list[list[Layer]]] = {level: [] for level in (*LEVELS, MASKED)}
     for model in models:
-        layers.append(layers_of(model, windows))
+        for level, of_model in layers_of(model, windows).items():
+            layers[level].append(of_model)
         if masked is not None:
-            hidden.append(layers_of(model, masked, ["pooled_"])["pooled_"])
-    depths = [len(member[""]) - 1 for member in layers]
+            layers[MASKED].append(layers_of(model, masked, ["pooled_"])["pooled_"])
+    depths = [len(of_model) - 1 for of_model in layers[""]]
     if len(set(depths)) > 1:
         raise GfmError(
             f"the models have different numbers of layers ({', '.join(map(str, depths))}), of which none can be "
             "compared with another: name models of one depth"
         )
-    yield from contextual_rows(base, seeds, layers, windows.different)
-    if hidden:
-        yield from masked_rows(base, seeds, hidden)
-
-
-def layer_names(count: int) -> list[str]:
-    """Names of the hidden states: ``embeddings``, ``encoder.0``, ``encoder.1``, ..."""
-    return ["embeddings", *(f"encoder.{layer}" for layer in range(count - 1))]
-
-
-def contextual_rows(
-    base: Row, seeds: Sequence[int], found: Sequence[dict[str, list[Layer]]], different: Integers
-) -> Iterator[Row]:
-    """The rows of one ensemble in one state.
-
-    Args:
-        base: condition and state.
-        seeds: of the members.
-        found: of each member, what ``layers_of`` gives.
-        different: places in the sample of tokens, one for each token that occurs there.
-    """
+    names = ["embeddings", *(f"encoder.{layer}" for layer in range(depths[0]))]
     for level in LEVELS:
-        members = [member[level] for member in found]
-        names = layer_names(len(members[0]))
-        for place, name in enumerate(names):
-            here = [member[place] for member in members]
-            axis = {**base, "axis": "layer", "x": name}
-            yield from _shape_rows(axis, level, seeds, here)
-            samples = [layer.sample for layer in here]
-            among = samples if level else [sample[different] for sample in samples]
-            yield from _pair_rows(axis, level, seeds, samples, among)
-        between = np.stack([linear_cka([layer.sample for layer in member]).debiased for member in members])
-        for i, first in enumerate(names):
-            for j in range(i + 1, len(names)):
-                one = {"metric": f"{level}layer_cka", "unit": "share", "axis": "layers"}
-                axis = {**base, **one, "x": f"{first}|{names[j]}"}
-                yield from member_rows(axis, seeds, between[:, i, j], len(members[0][0].sample))
+        among = slice(None) if level else windows.different
+        for name, members in zip(names, zip(*layers[level], strict=True), strict=True):
+            yield from _layer_rows({**base, "axis": "layer", "x": name}, level, seeds, members, among)
+        between = np.stack([linear_cka([layer.sample for layer in member]).debiased for member in layers[level]])
+        for (i, first), (j, second) in combinations(enumerate(names), 2):
+            one = {"metric": f"{level}layer_cka", "unit": "share", "axis": "layers", "x": f"{first}|{second}"}
+            yield from member_rows({**base, **one}, seeds, between[:, i, j], len(layers[level][0][0].sample))
+    if masked is not None:
+        last = [of_model[-1] for of_model in layers[MASKED]]
+        yield from _layer_rows({**base, "axis": MASKED, "x": names[-1]}, "pooled_", seeds, last)
 
 
-def masked_rows(base: Row, seeds: Sequence[int], found: Sequence[Sequence[Layer]]) -> Iterator[Row]:
-    """The rows of the last layer of one ensemble in one state, of windows with some of their tokens masked.
+def _layer_rows(
+    base: Row, level: str, seeds: Sequence[int], layers: Sequence[Layer], among: Integers | slice = slice(None)
+) -> Iterator[Row]:
+    """What each member's cloud of vectors looks like at one layer, and how far members agree there.
 
     Args:
-        base: condition and state.
+        base: condition, state, axis and x.
+        level: of ``LEVELS``.
         seeds: of the members.
-        found: the layers of each member, of windows.
+        layers: of each member.
+        among: places in the sample whose neighbours are compared.
     """
-    axis = {**base, "axis": MASKED, "x": layer_names(len(found[0]))[-1]}
-    last = [layers[-1] for layers in found]
-    yield from _shape_rows(axis, "pooled_", seeds, last)
-    samples = [layer.sample for layer in last]
-    yield from _pair_rows(axis, "pooled_", seeds, samples, samples)
-
-
-def _shape_rows(base: Row, level: str, seeds: Sequence[int], layers: Sequence[Layer]) -> Iterator[Row]:
-    """What each member's cloud of vectors looks like at one layer."""
-    spectra = [layer.moments.spectrum() for layer in layers]
     moments, samples = [layer.moments for layer in layers], [layer.sample for layer in layers]
-    count, kept = moments[0].count, len(samples[0])
+    spectra, count, kept = [one.spectrum() for one in moments], moments[0].count, len(samples[0])
     for metric, unit, values, n in (
         ("effective_rank", "dimensions", map(effective_rank, spectra), count),
         ("effective_rank_authors", "dimensions", map(effective_rank_authors, spectra), count),
@@ -309,25 +268,21 @@ def _shape_rows(base: Row, level: str, seeds: Sequence[int], layers: Sequence[La
     ):
         one = {**base, "metric": level + metric, "unit": unit}
         yield from member_rows(one, seeds, np.fromiter(values, np.float64), n)
-
-
-def _pair_rows(
-    base: Row, level: str, seeds: Sequence[int], samples: Sequence[Matrix], among: Sequence[Matrix]
-) -> Iterator[Row]:
-    """How far members agree at one layer: on all the sample, and on the neighbours ``among`` a part of it."""
-    cka, tokens = linear_cka(samples), len(among[0])
+    cka = linear_cka(samples)
     distances = zip(*(direction_distance(*pair) for pair in combinations(samples, 2)), strict=True)
     rotated, authors = (pair_matrix(np.array(part)) for part in distances)
+    compared = [sample[among] for sample in samples]
+    tokens = len(compared[0])
     k = min(NEIGHBOURS, tokens // 2)
-    each = compare_neighbours(among, [k], spearman=False).overlap[:, 0]
+    each = compare_neighbours(compared, [k], spearman=False).overlap[:, 0]
     overlap, chance = pair_matrix(each.mean(axis=1)), topk_overlap_chance(tokens, k)
     one = {**base, "metric": f"{level}neighbour_alignment_chance", "unit": "share"}
     yield {**one, "value": chance, "n": tokens}
     for metric, unit, matrix, n in (
-        ("linear_cka", "share", cka.cka, len(samples[0])),
-        ("linear_cka_debiased", "share", cka.debiased, len(samples[0])),
-        ("alignment_l2", "squared distance", rotated, len(samples[0])),
-        ("alignment_l2_authors", "squared distance", authors, len(samples[0])),
+        ("linear_cka", "share", cka.cka, kept),
+        ("linear_cka_debiased", "share", cka.debiased, kept),
+        ("alignment_l2", "squared distance", rotated, kept),
+        ("alignment_l2_authors", "squared distance", authors, kept),
         ("neighbour_alignment", "share", overlap, tokens),
         ("neighbour_alignment_corrected", "share", chance_corrected(overlap, chance), tokens),
         # Of the Jaccard index J of two sets of k, the share of k that is in both is 2J / (1 + J).

@@ -73,5 +73,5 @@ def states_of(ensemble: Ensemble, no_layers: Sequence[Ensemble]) -> list[tuple[s
         ensemble: of the condition.
         no_layers: of ``no_layers_control``.
     """
-    own: list[tuple[str, Ensemble, State]] = [(state, ensemble, state) for state in STATES]
-    return own + [(NO_LAYERS, other, "trained") for other in no_layers if other.condition == ensemble.condition]
+    states: list[tuple[str, Ensemble, State]] = [(state, ensemble, state) for state in STATES]
+    return states + [(NO_LAYERS, other, "trained") for other in no_layers if other.condition == ensemble.condition]

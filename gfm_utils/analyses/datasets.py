@@ -13,7 +13,7 @@ from gfm_utils.tokens import SPECIAL, TokenStore
 LEAKS = {"exact": "leaked_windows", "reverse complement": "leaked_windows_reverse"}
 
 
-def corpus_table(found: Sequence[corpora.Corpus], profile: Profile, seed: int = 42) -> pd.DataFrame:
+def corpus_table(loaded: Sequence[corpora.Corpus], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """Result table of corpora and their split.
 
     Metrics, with the corpus as condition: ``records``, ``symbols`` (whole corpus); ``dropped_copies``, how many
@@ -23,31 +23,30 @@ def corpus_table(found: Sequence[corpora.Corpus], profile: Profile, seed: int = 
     its reverse complement.
 
     Args:
-        found: the corpora.
+        loaded: the corpora.
         profile: its ``max_symbols`` bounds what is used.
         seed: of the split.
     """
     rows: list[Row] = []
-    for corpus in found:
-        base = {"condition": corpus.name}
-        rows.append({
-            **base, "metric": "records", "unit": "records", "value": corpus.stats["records"],
-        })  # fmt: skip
-        rows.append({
-            **base, "metric": "dropped_copies", "unit": "records", "value": corpus.stats["dropped_duplicate"],
-            "n": corpus.records_read,
-        })  # fmt: skip
-        rows.append({**base, "metric": "symbols", "unit": f"{corpus.unit}s", "value": corpus.symbols})
+    for corpus in loaded:
+        base, unit, stats = {"condition": corpus.name}, f"{corpus.unit}s", corpus.stats
+        dropped = {"value": stats["dropped_duplicate"], "n": corpus.records_read}
         split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
-        for part, segments in split.parts().items():
-            place = {**base, "axis": "part", "x": part}
-            symbols = sum(map(len, segments))
-            rows.append({**place, "metric": "part_symbols", "unit": f"{corpus.unit}s", "value": symbols})
-        for leak in corpora.leakage(split, corpus.kind):
-            rows.append({
-                **base, "metric": LEAKS[leak["match"]], "unit": "share", "axis": "part", "x": leak["part"],
-                "value": leak["share"], "n": leak["windows"],
-            })  # fmt: skip
+        rows += [
+            {**base, "metric": "records", "unit": "records", "value": stats["records"]},
+            {**base, "metric": "dropped_copies", "unit": "records", **dropped},
+            {**base, "metric": "symbols", "unit": unit, "value": corpus.symbols},
+        ]
+        base["axis"] = "part"
+        rows += (
+            {**base, "x": part, "metric": "part_symbols", "unit": unit, "value": sum(map(len, segments))}
+            for part, segments in split.parts().items()
+        )
+        rows += (
+            {**base, "x": leak["part"], "metric": LEAKS[leak["match"]], "unit": "share", "value": leak["share"],
+             "n": leak["windows"]}
+            for leak in corpora.leakage(split, corpus.kind)
+        )  # fmt: skip
     return tables.table(rows)
 
 
@@ -77,12 +76,17 @@ def token_table(stores: Sequence[TokenStore]) -> pd.DataFrame:
         counts = store.counts("train")[len(SPECIAL) :]
         total = int(counts.sum())
         ranked = np.sort(counts)[::-1] / total
-        for metric, unit, value in (
-            ("tokens", "tokens", total),
-            ("vocabulary_used", "share", float((counts > 0).mean())),
-        ):
-            rows.append({**base, "metric": metric, "unit": unit, "value": value, "n": total})
-        rows.append(symbols_per_token(store))
+        rows += [
+            {**base, "metric": "tokens", "unit": "tokens", "value": total, "n": total},
+            {
+                **base,
+                "metric": "vocabulary_used",
+                "unit": "share",
+                "value": float((counts > 0).mean()),
+                "n": total,
+            },
+            symbols_per_token(store),
+        ]
         ranks = np.unique(np.geomspace(1, len(ranked), 60).round().astype(int))
         rows += [
             {

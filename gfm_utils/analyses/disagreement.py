@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,20 @@ from gfm_utils import tables
 from gfm_utils.analyses import intervals
 from gfm_utils.analyses.controls import states_of
 from gfm_utils.analyses.datasets import symbols_per_token
-from gfm_utils.analyses.distributions import entropy
-from gfm_utils.analyses.nucleus import DEPTH, TOP_P, VARIANTS, js_distances, nuclei, shared_ranks
-from gfm_utils.analyses.ranking import TOP_K, expected_shared, matched_null, rank_biased_overlap
+from gfm_utils.analyses.distributions import (
+    LOG2,
+    TOP_K,
+    entropy,
+    expected_shared,
+    matched_null,
+    rank_biased_overlap,
+)
+from gfm_utils.analyses.nucleus import DEPTH, TOP_P, VARIANTS, Nuclei, js_distances, nuclei, shared_ranks
 from gfm_utils.analyses.rows import WITHOUT, Row, pair_matrix, pair_rows, sequence_row
-from gfm_utils.analyses.strata import Bands, bands_of, stratum_rows
-from gfm_utils.ensembles import Ensemble, Predictions, masked_test_tokens, predictions
+from gfm_utils.analyses.strata import Bands, bands_of, quarters
+from gfm_utils.ensembles import Ensemble, Predictions, masked_test_tokens, predictions, predictions_of
 from gfm_utils.profiles import Profile
+from gfm_utils.tokens import SPECIAL, evenly_spaced, mask_all
 
 Floats = NDArray[np.float64]
 #: About so many tokens, spread evenly, are read for the nulls.
@@ -30,8 +38,7 @@ KINDS = ("", "_mismatched", "_matched_null")
 _AT_ONCE = 2**21
 
 
-@dataclass(frozen=True)
-class TokenDisagreement:
+class TokenDisagreement(NamedTuple):
     """Numbers of each masked token, for strata and test sequences.
 
     Attributes:
@@ -93,106 +100,70 @@ def disagreement_sums(batches: Iterable[torch.Tensor], null_stride: int = 1) -> 
     for log_p in batches:
         flat = log_p.flatten(1, -2)
         members, tokens, vocabulary = flat.shape
+        places = log_p.shape[2] if log_p.ndim > 3 else 1
         if sums is None:
-            sums = _empty(members, vocabulary)
-            unrelated = _Unrelated(flat, log_p.shape[2] if log_p.ndim > 3 else 1, null_stride)
-        step = max(1, _AT_ONCE // (members * vocabulary))
+            sums, before = _empty(members, vocabulary), flat[:, :0]
+            first = flat[:, :places:null_stride].clone()
         chosen = np.arange(-sums.tokens % null_stride, tokens, null_stride)
+        step = max(1, _AT_ONCE // (members * vocabulary))
         null = np.full((tokens, members * (members - 1) // 2), np.nan, np.float32)
+        shown = torch.cat([before, flat], 1)  # with the window before, but for the very first
         for begin in range(0, len(chosen), step):
-            here = chosen[begin : begin + step]
-            null[here] = _add_matched(sums, flat[:, here].exp().numpy(), sums.tokens + here)
-            unrelated.add(sums, flat, here)
-        unrelated.keep(flat)
+            numbers = chosen[begin : begin + step]
+            noise = nuclei(matched_null(flat[:, numbers].exp().numpy(), sums.tokens + numbers))
+            null[numbers] = _add(sums, "_matched_null", noise, noise)[:, 0, -1]
+            numbers = numbers[numbers + before.shape[1] >= places]
+            unrelated = shown[:, numbers + before.shape[1] - places]
+            _add(sums, "_mismatched", _nuclei(flat[:, numbers]), _nuclei(unrelated))
+        before = flat[:, -places:].clone()
         for begin in range(0, tokens, step):
             parts.append(_batch_sums(sums, flat[:, begin : begin + step].exp(), null[begin : begin + step]))
         sums.tokens += tokens
     if sums is None:
         raise ValueError("no batch of predictions")
-    unrelated.close(sums)
-    columns = zip(
-        *([getattr(part, name) for name in TokenDisagreement.__annotations__] for part in parts), strict=True
-    )
-    sums.each = TokenDisagreement(*map(np.concatenate, columns))
+    _add(sums, "_mismatched", _nuclei(first), _nuclei(before[:, ::null_stride]))
+    sums.each = TokenDisagreement(*map(np.concatenate, zip(*parts, strict=True)))
     return sums
 
 
-class _Unrelated:
-    """Compares tokens with those in the same places of the window before, across the ends of batches."""
-
-    def __init__(self, log_p: torch.Tensor, places: int, stride: int) -> None:
-        self.places = places
-        self.of_window = np.arange(0, places, stride)  # the first window's tokens that the nulls read
-        self.first = log_p[:, self.of_window].clone()
-        self.before: torch.Tensor | None = None
-
-    def add(self, sums: DisagreementSums, log_p: torch.Tensor, here: NDArray[np.int64]) -> None:
-        """Add these tokens of a batch; those of the very first window wait for the last one."""
-        earlier = here - self.places
-        if self.before is None:
-            here, earlier = here[earlier >= 0], earlier[earlier >= 0]
-        partner = log_p[:, earlier[earlier >= 0]]
-        if self.before is not None:
-            partner = torch.cat([self.before[:, earlier[earlier < 0]], partner], 1)
-        _add_mismatched(sums, log_p[:, here], partner)
-
-    def keep(self, log_p: torch.Tensor) -> None:
-        """Keep the last window of a batch for the next."""
-        self.before = log_p[:, -self.places :].clone()
-
-    def close(self, sums: DisagreementSums) -> None:
-        """Add the tokens of the first window."""
-        if self.before is not None:
-            _add_mismatched(sums, self.first, self.before[:, self.of_window])
+def _nuclei(log_p: torch.Tensor) -> Nuclei:
+    return nuclei(log_p.exp().numpy())
 
 
 def _empty(members: int, vocabulary: int) -> DisagreementSums:
     pairs, depth = members * (members - 1) // 2, min(DEPTH, vocabulary)
-    shape = (len(KINDS), len(VARIANTS), len(TOP_P), pairs)
-    nothing = TokenDisagreement(*(np.zeros(0) for _ in TokenDisagreement.__annotations__))  # type: ignore[arg-type]
+    nothing = TokenDisagreement(*[np.zeros(0)] * len(TokenDisagreement._fields))  # type: ignore[arg-type]
     return DisagreementSums(
-        np.zeros(shape), np.zeros(len(KINDS), np.int64), np.zeros((depth, pairs), np.int64),
-        np.zeros((members, depth, vocabulary), np.int64), np.zeros(members), np.zeros(members + 1), 0, nothing,
+        np.zeros((len(KINDS), len(VARIANTS), len(TOP_P), pairs)), np.zeros(len(KINDS), np.int64),
+        np.zeros((depth, pairs), np.int64), np.zeros((members, depth, vocabulary), np.int64), np.zeros(members),
+        np.zeros(members + 1), 0, nothing,
     )  # fmt: skip
 
 
-def _add(sums: DisagreementSums, kind: str, distances: Floats) -> None:
-    place = KINDS.index(kind)
+def _add(sums: DisagreementSums, kind: str, first: Nuclei, second: Nuclei) -> Floats:
+    """Add the distances between first members' distributions and second members'; shape as ``js_distances``."""
+    distances, place = js_distances(first, second), KINDS.index(kind)
     sums.js[place] += distances.sum(axis=0)
     sums.compared[place] += len(distances)
-
-
-def _add_mismatched(sums: DisagreementSums, own: torch.Tensor, other: torch.Tensor) -> None:
-    """Add the distances between first members' predictions for some tokens and second members' for others."""
-    own_nuclei, other_nuclei = (nuclei(log_p.exp().numpy()) for log_p in (own, other))
-    _add(sums, "_mismatched", js_distances(own_nuclei, other_nuclei))
-
-
-def _add_matched(sums: DisagreementSums, own: Floats, numbers: NDArray[np.int64]) -> Floats:
-    """Add the distances of the matched null of tokens of these numbers; at full mass, shape (tokens, pairs)."""
-    noise = nuclei(matched_null(own, numbers))
-    distances = js_distances(noise, noise)
-    _add(sums, "_matched_null", distances)
-    return distances[:, 0, -1]
+    return distances
 
 
 def _batch_sums(sums: DisagreementSums, p: torch.Tensor, null: NDArray[np.float32]) -> TokenDisagreement:
     members, _, vocabulary = p.shape
-    found = nuclei(p.numpy())
-    distances = js_distances(found, found)
-    _add(sums, "", distances)
-    shared = shared_ranks(found.first, vocabulary)
+    sorted_p = nuclei(p.numpy())
+    distances = _add(sums, "", sorted_p, sorted_p)
+    shared = shared_ranks(sorted_p.first, vocabulary)
     sums.shared += shared.sum(axis=0)
     for member in range(members):
-        for rank in range(found.first.shape[-1]):
-            sums.ranks[member, rank] += np.bincount(found.first[member, :, rank], minlength=vocabulary)
-    own, total = entropy(p), p.sum(0)
+        for rank in range(sorted_p.first.shape[-1]):
+            sums.ranks[member, rank] += np.bincount(sorted_p.first[member, :, rank], minlength=vocabulary)
+    of_member, total = entropy(p), p.sum(0)
     mixture = entropy(total / members)
-    sums.entropy += own.sum(1).numpy()
+    sums.entropy += of_member.sum(1).numpy()
     sums.mixture[0] += float(mixture.sum())
     for member in range(members):
         sums.mixture[1 + member] += float(entropy(((total - p[member]) / (members - 1)).clamp_min(0)).sum())
-    mean = own.mean(0)
+    mean = of_member.mean(0)
     information = (mixture - mean).clamp_min(0)
     return TokenDisagreement(
         distances[:, 0, -1].astype(np.float32), null, shared[:, 0] > 0, mean.float().numpy(),
@@ -209,7 +180,7 @@ def disagreement(
         ``js_distance`` (square root of the Jensen-Shannon divergence in bits, so between 0 and 1; Endres and
         Schindelin, 2003), one row a pair and position on the axis ``top_p``, and its value at full mass
         without an axis. ``js_distance_mismatched``: the second member's predictions are those for other tokens;
-        ``js_distance_matched_null``: see :func:`gfm_utils.analyses.ranking.matched_null`. Each again with
+        ``js_distance_matched_null``: see :func:`gfm_utils.analyses.distributions.matched_null`. Each again with
         ``_authors`` for the truncation of the paper's code, which drops the token that crosses p, but never the
         likeliest one.
         ``mutual_information`` (bits/token) between prediction and member: entropy of the members' mean
@@ -265,7 +236,11 @@ def disagreement_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -
     for place, kind in enumerate(KINDS):
         for variant, suffix in enumerate(("", "_authors")):
             one = {**base, "metric": f"js_distance{kind}{suffix}", "unit": "distance"}
-            rows += _curve_rows(one, seeds, sums.js[place, variant], int(sums.compared[place]))
+            compared = int(sums.compared[place])
+            for mass, total in zip(TOP_P, sums.js[place, variant], strict=True):
+                mean = pair_matrix(total / compared)
+                rows += pair_rows({**one, "axis": "top_p", "x": mass}, seeds, mean, compared)
+            rows += pair_rows(one, seeds, mean, compared)  # at full mass
     expected = expected_shared(sums.ranks)
     shared = np.moveaxis(pair_matrix(sums.shared / n), 0, -1)  # (members, members, depth)
     share = {**base, "unit": "share"}
@@ -277,15 +252,6 @@ def disagreement_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -
         one = {**base, "metric": f"rank_biased_overlap{suffix}", "unit": "share"}
         rows += pair_rows(one, seeds, rank_biased_overlap(values), n)
     return rows + list(_information_rows(base, seeds, sums))
-
-
-def _curve_rows(one: Row, seeds: Sequence[int], js: Floats, n: int) -> Iterator[Row]:
-    """A curve over top-p, and its end without an axis."""
-    for row, mass in enumerate(TOP_P):
-        mean = pair_matrix(js[row] / n)
-        yield from pair_rows({**one, "axis": "top_p", "x": mass}, seeds, mean, n)
-        if mass >= 1:
-            yield from pair_rows(one, seeds, mean, n)
 
 
 def _information_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -> Iterator[Row]:
@@ -323,3 +289,76 @@ def sequence_rows(base: Row, each: TokenDisagreement, shape: tuple[int, ...]) ->
     ):
         windows = values.reshape(shape).mean(1, dtype=np.float64)
         yield sequence_row({**base, "metric": metric, "unit": unit}, windows)
+
+
+def stratum_rows(base: Row, each: TokenDisagreement, bands: Bands) -> Iterator[Row]:
+    """Rows of every stratum: means over tokens and pairs, with intervals over members where pairs allow one.
+
+    Args:
+        base: condition and state.
+        each: numbers of the masked tokens.
+        bands: of those tokens; quarters by the members' mean output entropy are added.
+    """
+    for axis, labels in (*bands.items(), ("output_entropy", quarters(each.entropy))):
+        for name in sorted(set(labels.tolist())):
+            mask = labels == name
+            one = {**base, "axis": axis, "x": name}
+            for metric, unit, values in (
+                ("js_distance", "distance", each.js[mask]),
+                ("js_distance_matched_null", "distance", each.js_null[mask & ~np.isnan(each.js_null[:, 0])]),
+                ("top1_agreement", "share", each.agree[mask]),
+            ):
+                if len(values):
+                    mean = intervals.over_pairs(pair_matrix(values.mean(0, dtype=np.float64)))
+                    yield {**one, "metric": metric, "unit": unit, **mean._asdict(), "n": len(values)}
+            bits = {"value": float(each.information[mask].mean(dtype=np.float64)), "n": int(mask.sum())}
+            yield {**one, "metric": "mutual_information", "unit": "bits/token", **bits}
+
+
+#: Columns beside those of every result table: which window, its token, and the tokens that members name.
+EXTRA = ("window", "token", "named")
+#: Of a longer window so many first tokens are shown.
+LONGEST = 64
+
+
+def along_windows(ensembles: Sequence[Ensemble], profile: Profile, windows: int = 3) -> pd.DataFrame:
+    """Result table of trained members along test windows (axis ``position``), each token hidden in turn.
+
+    Metrics, means over members or pairs, with the columns ``EXTRA``: ``position_entropy`` and ``position_nll``
+    (bits/token), ``position_js_distance`` and ``position_top1_agreement``.
+
+    Args:
+        ensembles: one a condition.
+        profile: of the run.
+        windows: how many, spread evenly over the test part.
+    """
+    return tables.table((row for ensemble in ensembles for row in _rows(ensemble, windows)), EXTRA)
+
+
+def _rows(ensemble: Ensemble, windows: int) -> Iterator[Row]:
+    store, size = ensemble.store, ensemble.spec.window
+    starts = store.window_starts("test", size)
+    chosen = starts[evenly_spaced(len(starts), windows + 2)[1:-1]]
+    models = list(ensemble.models())
+    for number, ids in enumerate(store.windows("test", chosen, size), 1):
+        places = np.arange(min(len(ids), LONGEST))[:, None]
+        shown = mask_all(np.tile(ids, (len(places), 1)), places, SPECIAL.index("[MASK]"))
+        batches = predictions_of(models, shown, places, ids[places], ensemble.spec.vocabulary)
+        log_p = torch.cat([batch.log_p[:, :, 0] for batch in batches], dim=1)
+        each = disagreement_sums([log_p]).each
+        count = log_p.shape[1]
+        nll = -log_p[:, torch.arange(count), torch.from_numpy(ids[:count])].mean(0).numpy() / LOG2
+        first = log_p.argmax(-1).T.tolist()
+        for place in range(count):
+            base = {
+                "condition": ensemble.condition, "state": "trained", "axis": "position", "x": place + 1,
+                "n": len(models), "window": number, "token": store.readable(int(ids[place])),
+                "named": ", ".join(map(store.readable, first[place])),
+            }  # fmt: skip
+            for metric, unit, value in (
+                ("position_entropy", "bits/token", each.entropy[place]),
+                ("position_nll", "bits/token", nll[place]),
+                ("position_js_distance", "distance", each.js[place].mean()),
+                ("position_top1_agreement", "share", each.agree[place].mean()),
+            ):
+                yield {**base, "metric": metric, "unit": unit, "value": float(value)}

@@ -1,26 +1,26 @@
 """The intervention: the entropy of a corpus is changed, and all else stays, from the tokenizer to the masks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from gfm_utils import tables
-from gfm_utils.analyses.contextual import contextual_embeddings, layer_names
+from gfm_utils.analyses.contextual import contextual_embeddings
 from gfm_utils.analyses.controls import CONTROL_MEMBERS
 from gfm_utils.analyses.disagreement import disagreement
-from gfm_utils.analyses.estimates import Estimate, estimate, null_of
+from gfm_utils.analyses.entropy import CODED_TOKENS, rate_rows
+from gfm_utils.analyses.estimates import estimate, measure_rows, name_last_layer
 from gfm_utils.analyses.fisher import fisher_information
-from gfm_utils.analyses.measures import LAST, Measure, chosen
+from gfm_utils.analyses.measures import chosen
 from gfm_utils.analyses.output import output_distributions
-from gfm_utils.analyses.rates import CODED_TOKENS, rate_rows
 from gfm_utils.analyses.rows import Row
 from gfm_utils.analyses.static import static_embeddings
-from gfm_utils.ensembles import PRESETS, Ensemble, train_ensembles
+from gfm_utils.ensembles import Ensemble, train_ensembles
 from gfm_utils.files import digest
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import Condition, TokenStore
+from gfm_utils.tokens import Condition, TokenStore, prepare
 
 GAIN = "context_gain"
 #: What is measured of every dose.
@@ -77,6 +77,12 @@ def doses(
     return [str(name.transformed(dose)) for kind, name in first.items() for dose in every[kind]]
 
 
+def live_windows(profile: Profile, share: float = LIVE_WINDOWS) -> Profile:
+    """The profile with that share of its windows, for a live run of a chapter."""
+    fewer = {name: max(2, round(share * getattr(profile, name))) for name in ("test_windows", "fisher_windows")}
+    return profile.model_copy(update=fewer)
+
+
 def live_conditions(stores: Sequence[TokenStore]) -> list[str]:
     """The first text as it is and noisy, and the first DNA as it is; without text, the first DNA likewise.
 
@@ -96,12 +102,8 @@ def live_doses(stores: Sequence[TokenStore], profile: Profile, runs_dir: Path, s
         runs_dir: where ensembles are found or made.
         seed: as of ``dose_response``.
     """
-    update = {
-        name: max(2, round(LIVE_WINDOWS * getattr(profile, name))) for name in ("test_windows", "fisher_windows")
-    }
     members = min(CONTROL_MEMBERS, profile.members)
-    conditions = live_conditions(stores)
-    return dose_response(conditions, profile.model_copy(update=update), runs_dir, seed, members, LIVE_CODED)
+    return dose_response(live_conditions(stores), live_windows(profile), runs_dir, seed, members, LIVE_CODED)
 
 
 def dose_response(
@@ -119,7 +121,7 @@ def dose_response(
     its jackknife pseudo-value, so that members are independent) and the mean with its interval; and one row with
     the state ``untrained``, or the name of another null (``matched null``). ``mutual_information_per_gain`` is
     left out where the gain is below ``LEAST_GAIN`` or its interval reaches there.
-    ``entropy_rate`` and ``entropy_per_token``: see :mod:`gfm_utils.analyses.rates`. ``training_time`` (s, axis
+    ``entropy_rate`` and ``entropy_per_token``: see :mod:`gfm_utils.analyses.entropy`. ``training_time`` (s, axis
     ``AXIS``): of all members, added up.
 
     Args:
@@ -151,68 +153,72 @@ def _kept(ensemble: Ensemble, profile: Profile, seed: int, coded: int, folder: P
 
 def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
     """Rows of the measures of one condition."""
-    one, x = [ensemble], f"{ensemble.spec.steps}|{ensemble.spec.preset}"
-    contextual = contextual_embeddings(one, profile, seed)
-    deepest = layer_names(1 + PRESETS[ensemble.spec.preset].layers)[-1]
-    contextual["x"] = contextual["x"].replace(deepest, LAST)
-    found = pd.concat(
-        [
-            output_distributions(one, profile, seed, counting=False), disagreement(one, profile, seed),
-            static_embeddings(one), contextual, fisher_information(one, profile, seed),
-        ],
-        ignore_index=True,
-    )  # fmt: skip
+    one, members = [ensemble], ensemble.members
+    tables_read = [
+        output_distributions(one, profile, seed, counting=False), disagreement(one, profile, seed),
+        static_embeddings(one), contextual_embeddings(one, profile, seed), fisher_information(one, profile, seed),
+    ]  # fmt: skip
+    rows = name_last_layer(pd.concat(tables_read, ignore_index=True))
+    base = {"condition": ensemble.condition, "axis": AXIS, "x": f"{ensemble.spec.steps}|{ensemble.spec.preset}"}
     # A program that trained several members has its own time in the record of each.
-    members = ensemble.members
     seconds = sum(one.metrics["seconds"].iloc[-1] / one.provenance["together"] for one in members)
-    yield {"condition": ensemble.condition, "state": "trained", "metric": "training_time", "axis": AXIS, "x": x,
-           "value": float(seconds), "unit": "s", "n": len(members)}  # fmt: skip
-    for name, measure in DOSE_MEASURES.items():
-        base: Row = {"condition": ensemble.condition, "metric": name, "axis": AXIS, "x": x}
-        base["unit"] = measure.unit
-        own = _per_gain(found) if name == "mutual_information_per_gain" else estimate(measure, found)
-        if own is None:
-            continue
-        yield from estimate_rows({**base, "state": "trained"}, ensemble.seeds, own)
-        null = null_of(measure, found)
-        if measure.null is not None and null is not None:
-            yield {**base, "state": measure.null[0], "value": null.interval.value}
-
-
-def measure_rows(
-    base: Row, measures: Mapping[str, Measure], found: pd.DataFrame, ensemble: Ensemble
-) -> Iterator[Row]:
-    """Rows of each measure that the tables of an ensemble have.
-
-    Args:
-        base: condition, state, axis and x.
-        measures: name -> measure.
-        found: result tables of the ensemble.
-        ensemble: whose members they are.
-    """
-    for name, measure in measures.items():
-        own = estimate(measure, found)
-        if own is not None:
-            yield from estimate_rows({**base, "metric": name, "unit": measure.unit}, ensemble.seeds, own)
-
-
-def estimate_rows(base: Row, seeds: Sequence[int], own: Estimate) -> Iterator[Row]:
-    """A row a member, where an estimate has independent values behind it, and the mean with its interval.
-
-    Args:
-        base: condition, state, metric, unit, axis and x.
-        seeds: of the members.
-        own: the estimate.
-    """
-    for member, value in zip(seeds, own.members, strict=False):
-        yield {**base, "member": member, "value": float(value)}
-    ends: Mapping[str, float] = own.interval._asdict()
-    yield {**base, **ends, "n": len(seeds)}
-
-
-def _per_gain(found: pd.DataFrame) -> Estimate | None:
-    """Mutual information over context gain, by the jackknife; None where there is hardly a gain."""
-    gain = estimate(DOSE_MEASURES[GAIN], found)
+    time = {"metric": "training_time", "value": float(seconds), "unit": "s", "n": len(members)}
+    yield {**base, "state": "trained", **time}
+    measures = dict(DOSE_MEASURES)
+    gain = estimate(measures[GAIN], rows)
     if gain is None or not gain.interval.low > LEAST_GAIN:
-        return None
-    return estimate(DOSE_MEASURES["mutual_information_per_gain"], found)
+        del measures["mutual_information_per_gain"]
+    yield from measure_rows(base, measures, rows, ensemble.seeds, nulls=True)
+
+
+#: k-mers, and BPE by its number of symbols and merges.
+TOKENIZERS = (*(f"kmer{k}" for k in range(1, 7)), *(f"bpe{size}" for size in (32, 128, 512, 1024, 4096)))
+#: What is matched between tokenizers: the tokens that a model reads, or the bases.
+MATCHED = ("tokens", "bases")
+METRICS = ("output_entropy", "nll", "context_gain", "unigram_nll")
+
+
+def tokenizer_sweep(
+    conditions: Sequence[str], profile: Profile, runs_dir: Path, seed: int = 42, members: int | None = None
+) -> pd.DataFrame:
+    """Result table of the output distributions of one corpus under several tokenizers.
+
+    Matched ``tokens``: windows, batches and steps are the profile's, so that a model with longer tokens reads
+    more bases, and has more of them around. Matched ``bases``: a window has as many bases, on average, as the
+    profile's window of the first condition that is k-mers of 4 (or of the first one), with as many windows a step
+    and steps; context and budget in bases are equal, and the number of tokens differs.
+
+    Axis ``matched``: ``METRICS`` of trained and untrained members as in ``output_distributions``;
+    ``vocabulary`` (with special tokens), ``bases_per_token`` and ``window`` (tokens) of each condition.
+
+    Args:
+        conditions: of one corpus of DNA.
+        profile: of training and test.
+        runs_dir: where ensembles are found or made.
+        seed: of splits, order of the windows and masks.
+        members: of each ensemble; None: the profile's number.
+    """
+    parsed = {name: Condition.parse(name) for name in conditions}
+    stores = {name: prepare(one, profile, runs_dir, seed) for name, one in parsed.items()}
+    parts = {name: store.about["parts"]["train"] for name, store in stores.items()}
+    bases = {name: part["symbols"] / part["tokens"] for name, part in parts.items()}
+    reference = next((name for name in conditions if parsed[name].tokenizer == "kmer4"), conditions[0])
+    frames = []
+    for matched in MATCHED:
+        for name in conditions:
+            window = profile.window
+            if matched == "bases":
+                window = max(8, round(profile.window * bases[reference] / bases[name]))
+            size = profile.changed(window=window)
+            table = output_distributions(
+                train_ensembles([parsed[name]], size, runs_dir, seed, members), size, seed
+            )
+            kept = table[table["metric"].isin(METRICS) & table["axis"].isna()]
+            base = {"condition": name, "unit": "1"}
+            sizes = tables.table([
+                {**base, "metric": "vocabulary", "value": stores[name].vocabulary},
+                {**base, "metric": "bases_per_token", "value": bases[name]},
+                {**base, "metric": "window", "value": window},
+            ])  # fmt: skip
+            frames.append(pd.concat([kept, sizes], ignore_index=True).assign(axis="matched", x=matched))
+    return pd.concat(frames, ignore_index=True)

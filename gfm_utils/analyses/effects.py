@@ -1,7 +1,7 @@
 """What the intervention says: the effect of less context, and what of the gap between text and DNA it explains."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,11 @@ import pandas as pd
 from gfm_utils import tables
 from gfm_utils.analyses.claims import NOT_TESTED, UNDECIDED
 from gfm_utils.analyses.dose import AXIS, DOSE_MEASURES, GAIN, LEAST_GAIN
+from gfm_utils.analyses.entropy import SOURCE
 from gfm_utils.analyses.intervals import LEVEL, Difference, holm
 from gfm_utils.analyses.matching import Gap, Members, Scale, gap_at_equal_gain, jackknife, outcome
-from gfm_utils.analyses.rates import SOURCE
-from gfm_utils.errors import GfmError
-from gfm_utils.provenance import recorded
+from gfm_utils.analyses.rows import members_of
+from gfm_utils.provenance import those_recorded
 from gfm_utils.tokens import Condition, is_control
 
 #: One measure for each claim that can be tested here; their p-values are corrected together. All others are
@@ -50,13 +50,13 @@ def kind_of(table: pd.DataFrame) -> dict[str, str]:
 
 def settings_of(table: pd.DataFrame) -> list[str]:
     """Budgets and models of a table of ``dose_response``, as its axis has them, by model and budget."""
-    found = dict.fromkeys(table.loc[(table["axis"] == AXIS).fillna(False), "x"])
+    settings = dict.fromkeys(table.loc[(table["axis"] == AXIS).fillna(False), "x"])
 
     def order(x: str) -> tuple[str, int]:
         steps, preset = x.split("|")
         return preset, int(steps)
 
-    return sorted(found, key=order)
+    return sorted(settings, key=order)
 
 
 def recorded_doses() -> tuple[pd.DataFrame, list[dict[str, Any]]]:
@@ -64,15 +64,12 @@ def recorded_doses() -> tuple[pd.DataFrame, list[dict[str, Any]]]:
 
     The entropy of a condition is that of the last run that has it. Without any run the table is empty.
     """
-    found = []
-    for name in RECORDED:
-        with suppress(GfmError):
-            found.append(recorded(name))
-    frames = [frame for frame, _ in reversed(found)]
+    runs = those_recorded(*RECORDED)
+    frames = [frame for frame, _ in reversed(runs)]
     table = pd.concat(frames, ignore_index=True) if frames else tables.table([])
     rates = table[(table["axis"] == SOURCE).fillna(False)]
     twice = rates.duplicated(["condition", "metric"])
-    return table.drop(twice.index[twice]), [about for _, about in found]
+    return table.drop(twice.index[twice]), [provenance for _, provenance in runs]
 
 
 def verdict_setting(table: pd.DataFrame, contrasts: Contrasts = CONTRASTS) -> str:
@@ -99,44 +96,40 @@ def dose_effects(table: pd.DataFrame, x: str, contrasts: Contrasts = CONTRASTS) 
         corrected), and its ``outcome``: not tested where a contrast is missing that others have, or one kind of
         corpus is all that there is.
     """
-    numbers, found = _numbers(table, x), []
-    families: dict[str, dict[str | None, str]] = {}
-    for name in kind_of(table):
-        one = Condition.parse(name)
-        families.setdefault(str(one.transformed(None)), {})[one.transform] = name
-    kinds = kind_of(table)
-    for metric in DOSE_MEASURES:
-        for names in families.values():
-            kind = kinds[next(iter(names.values()))]
-            for less, more in contrasts.get(kind, ()):
-                keys = [(names.get(dose, ""), metric) for dose in (more, less)]
-                if not all(key in numbers for key in keys):
-                    continue
-                pair = [own[:, None] for own in _paired(*(numbers[key] for key in keys))]
-                if len(pair[0]) < 2:
-                    continue
+    numbers, contrasted = _numbers(table, x), []
+    plain = {Condition.parse(name).transformed(None): kind for name, kind in kind_of(table).items()}
+    for metric, (condition, kind) in product(DOSE_MEASURES, plain.items()):
+        for doses in contrasts.get(kind, ()):
+            less, more = (str(condition.transformed(dose)) for dose in doses)
+            if (less, metric) not in numbers or (more, metric) not in numbers:
+                continue
+            pair = [values[:, None] for values in _paired(numbers[more, metric], numbers[less, metric])]
+            if len(pair[0]) > 1:
                 effect = jackknife(lambda a, b: float(a[0] - b[0]), pair)
-                named = {"metric": metric, "kind": kind, "less": names[less], "more": names[more]}
-                found.append({**named, **effect._asdict()})
-    frame = pd.DataFrame(found, columns=["metric", "kind", "less", "more", *Difference._fields])
+                contrasted.append({"metric": metric, "kind": kind, "less": less, "more": more, **effect._asdict()})
+    frame = pd.DataFrame(contrasted, columns=["metric", "kind", "less", "more", *Difference._fields])
     corrected = _corrected(frame.groupby("metric", sort=False)["p"].agg(lambda p: p.max(skipna=False)))
-    said, most = {}, int((frame["metric"] == GAIN).sum())
+    outcomes, most = {}, int((frame["metric"] == GAIN).sum())
     for metric, rows in frame.groupby("metric"):
         effects = [Difference(*row) for row in rows[list(Difference._fields)].to_numpy()]
         whole = set(rows["kind"]) == set(contrasts) and len(rows) == most
         above = bool(DOSE_MEASURES[str(metric)].above)
-        said[metric] = outcome(effects, corrected[str(metric)], above) if whole else NOT_TESTED
-    return frame.assign(p_holm=frame["metric"].map(corrected), outcome=frame["metric"].map(said))
+        outcomes[metric] = outcome(effects, corrected[str(metric)], above) if whole else NOT_TESTED
+    return frame.assign(p_holm=frame["metric"].map(corrected), outcome=frame["metric"].map(outcomes))
 
 
 def _corrected(p: pd.Series) -> dict[str, float]:
     """P-values by measure: those of ``PRIMARY`` corrected for their number."""
-    found = {str(metric): 1.0 if pd.isna(value) else float(value) for metric, value in p.items()}
-    primary = [metric for metric in PRIMARY if metric in found]
-    return found | dict(zip(primary, map(float, holm([found[metric] for metric in primary])), strict=True))
+    by_measure = {str(metric): 1.0 if pd.isna(value) else float(value) for metric, value in p.items()}
+    primary = [metric for metric in PRIMARY if metric in by_measure]
+    return by_measure | dict(
+        zip(primary, map(float, holm([by_measure[metric] for metric in primary])), strict=True)
+    )
 
 
-def gap_parts(table: pd.DataFrame, x: str, match: str = GAIN) -> pd.DataFrame:
+def gap_parts(
+    table: pd.DataFrame, x: str, match: str = GAIN, metrics: Sequence[str] = tuple(DOSE_MEASURES)
+) -> pd.DataFrame:
     """What of the gap between text and DNA is gone when text is scrambled to DNA's context gain, at one budget.
 
     Args:
@@ -144,6 +137,7 @@ def gap_parts(table: pd.DataFrame, x: str, match: str = GAIN) -> pd.DataFrame:
         x: budget and model, as its axis has them.
         match: what text and DNA are made equal in: the context gain, which members have achieved, or ``CODE``, the
             bits per token that a code saves over the entropy of tokens in random order.
+        metrics: of ``DOSE_MEASURES``, all of ``PRIMARY`` among them.
 
     Returns:
         One row a measure (but the context gain) and condition of DNA without a transform whose gain some text has:
@@ -156,25 +150,25 @@ def gap_parts(table: pd.DataFrame, x: str, match: str = GAIN) -> pd.DataFrame:
         ``LESS`` than a half where all scales agree, ``NO_GAP`` where the gap is not told from zero, else
         undecided.
     """
-    numbers, kinds, found = _numbers(table, x), kind_of(table), []
+    numbers, kinds, gaps = _numbers(table, x), kind_of(table), []
     saved = saved_by_code(table) if match == CODE else None
     text = [name for name in kinds if kinds[name] == "text" and keeps_counts(name)]
     plain = next((name for name in text if not is_control(name)), None)
-    for metric in (name for name in DOSE_MEASURES if name != GAIN and (plain, name) in numbers):
+    for metric in (name for name in metrics if name != GAIN and (plain, name) in numbers):
         points = {name: _points(numbers, table, name, metric) for name in kinds if (name, metric) in numbers}
         if saved is not None:
-            points = {name: own.assign(gain=saved[name]) for name, own in points.items() if name in saved}
+            points = {name: members.assign(gain=saved[name]) for name, members in points.items() if name in saved}
         ladder = [name for name in text if name in points]
         for name in (name for name in points if kinds[name] == "dna" and not is_control(name)):
             floors = [str(Condition.parse(one).transformed("shuffle")) for one in (ladder[0], name)]
             row = _gap(points, str(plain), ladder, name, floors if all(one in points for one in floors) else None)
             if row is not None:
-                found.append({"metric": metric, "condition": name, "setting": x, **row})
+                gaps.append({"metric": metric, "condition": name, "setting": x, **row})
     columns = [
         "metric", "condition", "setting", "gain", "text", "beside", "shuffled", "dna",
         *(f"{part}{end}" for part in PARTS for end in _ENDS), "least", "most", "p_worst", "signs",
     ]  # fmt: skip
-    frame = pd.DataFrame(found, columns=columns)
+    frame = pd.DataFrame(gaps, columns=columns)
     frame["p_holm"] = 1.0
     for _, rows in frame.groupby("condition"):
         corrected = _corrected(rows.set_index("metric")["p_worst"])
@@ -185,8 +179,8 @@ def gap_parts(table: pd.DataFrame, x: str, match: str = GAIN) -> pd.DataFrame:
 
 def all_gap_parts(table: pd.DataFrame, match: str = GAIN) -> pd.DataFrame:
     """``gap_parts`` at every budget and model of the table, one below the other."""
-    found = [gap_parts(table, x, match) for x in settings_of(table)]
-    return pd.concat(found, ignore_index=True) if found else gap_parts(table, "")
+    parts = [gap_parts(table, x, match) for x in settings_of(table)]
+    return pd.concat(parts, ignore_index=True) if parts else gap_parts(table, "")
 
 
 def saved_by_code(table: pd.DataFrame) -> dict[str, float]:
@@ -235,12 +229,8 @@ def _gap(
 
 
 def _columns(gap: Gap) -> dict[str, float]:
-    effects = dict(zip(PARTS, (gap.whole, gap.gone, gap.floors, gap.left), strict=True))
-    return {
-        f"{part}{end}": value
-        for part, effect in effects.items()
-        for end, value in zip(_ENDS, effect or [np.nan] * 4, strict=True)
-    }
+    effects = zip(PARTS, (gap.whole, gap.gone, gap.floors, gap.left), strict=True)
+    return {f"{part}{end}": value for part, effect in effects for end, value in zip(_ENDS, effect, strict=True)}
 
 
 def _said(row: pd.Series) -> str:
@@ -272,15 +262,10 @@ def _points(
 
 def _numbers(table: pd.DataFrame, x: str) -> dict[tuple[str, str], pd.Series]:
     """(condition, measure) -> one number a trained member, by member, where there are two or more."""
-    rows = table[(table["axis"] == AXIS).fillna(False) & (table["x"] == x).fillna(False)]
-    rows = rows[(rows["state"] == "trained").fillna(False) & rows["member"].notna()]
-    found = {
-        (str(name), str(metric)): own.set_index("member")["value"].sort_index()
-        for (name, metric), own in rows.groupby(["condition", "metric"], sort=False)
-    }
-    found = {key: values for key, values in found.items() if len(values) > 1 and (key[0], GAIN) in found}
+    every = {(name, metric): values for (name, at, metric), values in members_of(table, AXIS).items() if at == x}
+    gains = {name: values.mean() for (name, metric), values in every.items() if metric == GAIN}
     return {
-        key: values
-        for key, values in found.items()
-        if key[1] not in _OF_GAIN or found[key[0], GAIN].mean() > LEAST_GAIN
+        (name, metric): values
+        for (name, metric), values in every.items()
+        if len(values) > 1 and name in gains and (metric not in _OF_GAIN or gains[name] > LEAST_GAIN)
     }

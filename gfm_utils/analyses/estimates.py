@@ -1,6 +1,6 @@
 """How a measure is read from result tables: the number of a condition, with its interval and its members."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from gfm_utils import tables
+from gfm_utils.analyses.entropy import SOURCE
 from gfm_utils.analyses.intervals import (
     LEVEL,
     Interval,
@@ -18,8 +20,9 @@ from gfm_utils.analyses.intervals import (
     pseudo_values,
     t_test,
 )
-from gfm_utils.analyses.measures import Measure, Term
-from gfm_utils.analyses.rows import OVER_SEQUENCES, WITHOUT, pair_matrix
+from gfm_utils.analyses.measures import LAST, Measure, Term, chosen, share_of
+from gfm_utils.analyses.rows import OVER_SEQUENCES, WITHOUT, Row, pair_matrix
+from gfm_utils.tokens import is_condition, is_control
 
 _ENDS = ["value", "low", "high"]
 
@@ -55,8 +58,8 @@ def rows_read(rows: pd.DataFrame, terms: Iterable[Term]) -> dict[str, pd.DataFra
         rows: result tables, one below the other.
         terms: that will be read.
     """
-    found = rows[rows["metric"].isin({term.metric for term in terms})].astype(object)
-    return {str(name): own for name, own in found.groupby("condition", sort=False)}
+    read = rows[rows["metric"].isin({term.metric for term in terms})].astype(object)
+    return {str(name): of_condition for name, of_condition in read.groupby("condition", sort=False)}
 
 
 def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -66,6 +69,40 @@ def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
         for units in (("bits/character", "characters/token"), ("bits/base", "bases/token"))
     )
     return text, dna
+
+
+def name_last_layer(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the last layer of each condition under the name that measures know it by."""
+    of_layer = (table["axis"] == "layer").fillna(False)
+    last = table[of_layer].groupby("condition", sort=False)["x"].last()
+    return table.assign(x=table["x"].mask(of_layer & (table["x"] == table["condition"].map(last)), LAST))
+
+
+def measure_rows(
+    base: Row, measures: Mapping[str, Measure], rows: pd.DataFrame, seeds: Sequence[int], nulls: bool = False
+) -> Iterator[Row]:
+    """Rows of each measure that the tables of an ensemble have.
+
+    A row a member, where there are independent values, the mean with its interval, and that of the null.
+
+    Args:
+        base: condition, axis and x.
+        measures: name -> measure.
+        rows: result tables of the ensemble.
+        seeds: of its members.
+        nulls: whether the value of each null has a row, whose state is its name.
+    """
+    for name, measure in measures.items():
+        whole = estimate(measure, rows)
+        if whole is None:
+            continue
+        one: Row = {**base, "metric": name, "unit": measure.unit, "state": "trained"}
+        for member, value in zip(seeds, whole.members, strict=False):
+            yield {**one, "member": member, "value": float(value)}
+        yield {**one, **whole.interval._asdict(), "n": len(seeds)}
+        null = null_of(measure, rows) if nulls else None
+        if measure.null is not None and null is not None:
+            yield {**one, "state": measure.null[0], "value": null.interval.value}
 
 
 def null_of(measure: Measure, rows: pd.DataFrame) -> Estimate | None:
@@ -105,20 +142,21 @@ def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Es
             if pd.isna(parts[0].loc["", "low"]):
                 ends[["low", "high"]] = np.nan
             return Estimate(Interval(*(float(ends[name]) for name in ("value", "low", "high"))), np.empty(0))
-        found = of_whole(float(parts[0].loc["", "value"]), left)
+        whole = of_whole(float(parts[0].loc["", "value"]), left)
     else:
         numbers = (
-            own["value"] if len(own) else part.loc["", "value"] for own, part in zip(members, parts, strict=True)
+            of_members["value"] if len(of_members) else part.loc["", "value"]
+            for of_members, part in zip(members, parts, strict=True)
         )
         each = measure.combine(*numbers)
         if each.isna().any():  # chance itself can be 1
             return None
-        found = _of_members(each)
+        whole = _of_members(each)
     of_windows = _part(rows, _over_windows(terms[0]), state)
     if of_windows.empty or not all("" in part.index for part in parts):
-        return found
+        return whole
     others = (part.loc["", "value"] for part in parts[1:])
-    return replace(found, windows=_variance(measure.combine(of_windows.loc[""], *others)))
+    return replace(whole, windows=_variance(measure.combine(of_windows.loc[""], *others)))
 
 
 def _variance(ends: pd.Series) -> float:
@@ -140,10 +178,10 @@ def _part(rows: pd.DataFrame, term: Term, state: str) -> pd.DataFrame:
     Raises:
         ValueError: the term means several rows that differ.
     """
-    here = (rows["metric"] == term.metric).to_numpy(bool, na_value=False)
-    if not here.any():
+    same_metric = (rows["metric"] == term.metric).to_numpy(bool, na_value=False)
+    if not same_metric.any():
         return pd.DataFrame(columns=_ENDS, dtype="float64")
-    same = rows[here]
+    same = rows[same_metric]
     columns = (same[name].tolist() for name in ("axis", "x", "state", "unit", "member", "other", *_ENDS))
     meant = [
         (",".join(str(int(seed)) for seed in seeds if not pd.isna(seed)), ends)
@@ -156,13 +194,13 @@ def _part(rows: pd.DataFrame, term: Term, state: str) -> pd.DataFrame:
     ]
     if term.least and meant:
         meant = [min(meant, key=lambda one: one[1][0])]
-    found: dict[str, tuple[float, ...]] = {}
+    values_of: dict[str, tuple[float, ...]] = {}
     for name, ends in meant:
-        if not np.array_equal(found.setdefault(name, ends), ends, equal_nan=True):
+        if not np.array_equal(values_of.setdefault(name, ends), ends, equal_nan=True):
             whose = f"member(s) {name}" if name else "all members"
             values = [one[0] for other, one in meant if other == name]
             raise ValueError(f"{term} of {same['condition'].iloc[0]!r} means several rows, for {whose}: {values}")
-    return pd.DataFrame.from_dict(found, orient="index", columns=_ENDS, dtype="float64")
+    return pd.DataFrame.from_dict(values_of, orient="index", columns=_ENDS, dtype="float64")
 
 
 def _left_out(rows: pd.DataFrame, terms: Sequence[Term], state: str) -> npt.NDArray[np.float64]:
@@ -196,3 +234,52 @@ def _of_members(each: pd.Series) -> Estimate:
     pairs = np.array([each[f"{first},{second}"] for first, second in combinations(seeds, 2)])
     values = pseudo_values(pair_matrix(pairs))
     return Estimate(over_members(values), values)
+
+
+#: The corpus's code length is not that of what a transform made of it.
+CONTROL_ENTROPY = Measure(
+    "entropy rate, share of a uniform choice", "share", "entropy",
+    (Term("entropy_rate", SOURCE), Term("uniform_entropy")), combine=share_of, null=None,
+)  # fmt: skip
+COMPARED = chosen("entropy_share", "context_gain_share", "js_distance", "topk_overlap_corrected", "fisher_share")
+
+
+def compared(rows: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
+    """One row a condition and quantity of ``COMPARED``, with its interval, and one for its null.
+
+    Args:
+        rows: all result tables of one report, whose conditions are of one corpus.
+        conditions: ``corpus@tokenizer`` each.
+
+    Returns:
+        Result table; ``state`` is ``trained`` or the name of the null, ``axis`` is ``kind`` and ``x`` is ``text``
+        or ``dna``. The interval is over members; of the corpus's entropy it is along the corpus, and a control's
+        entropy has none. A quantity that the report lacks has no row.
+    """
+    of_corpus = ~rows["condition"].map(is_condition).astype(bool)
+    return tables.table(row for condition in conditions for row in _rows(rows, condition, of_corpus))
+
+
+def _rows(rows: pd.DataFrame, condition: str, of_corpus: pd.Series) -> Iterator[Row]:
+    """Of the rows of a condition and of its corpus; others may be there, such as doses of the causal test."""
+    of_symbols = of_corpus | (rows["metric"] != "uniform_entropy")  # and not of the tokens
+    of_condition = rows[((rows["condition"] == condition) & of_symbols) | of_corpus].assign(condition=condition)
+    kind = "dna" if kinds(of_condition)[1] else "text"
+    control = is_control(condition)
+    for name, measure in COMPARED.items():
+        if control and name == "entropy_share":
+            measure = CONTROL_ENTROPY
+        base: Row = {"condition": condition, "metric": name, "axis": "kind", "x": kind}
+        base["unit"] = "share" if measure.percent else "distance"
+        value = estimate(measure, of_condition)
+        if value is None:
+            continue
+        yield {**base, "state": "trained", **_ends(value)}
+        null = null_of(measure, of_condition)
+        if measure.null is not None and null is not None:
+            yield {**base, "state": measure.null[0], **_ends(null)}
+
+
+def _ends(value: Estimate) -> Row:
+    low, high = (None if np.isnan(end) else end for end in (value.interval.low, value.interval.high))
+    return {"value": value.interval.value, "low": low, "high": high, "n": len(value.members) or None}

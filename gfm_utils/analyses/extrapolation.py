@@ -7,7 +7,6 @@ variances are added; what only the form can know, as a second phase of learning,
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -36,8 +35,7 @@ ALONG, ENDS = "along one run", "ends of runs"
 LATER, FLOOR, MISS = "extrapolated_nll", "extrapolated_floor", "extrapolation_miss"
 
 
-@dataclass(frozen=True)
-class Law:
+class Law(NamedTuple):
     """A power law above a floor.
 
     Attributes:
@@ -52,34 +50,9 @@ class Law:
     exponent: float
     last: float
 
-    def at(self, tokens: npt.ArrayLike) -> Floats:
+    def at(self, tokens: float) -> float:
         """The loss in bits per token after so many tokens."""
-        return np.asarray(
-            self.floor + self.height * (np.asarray(tokens, np.float64) / self.last) ** -self.exponent
-        )
-
-
-@dataclass(frozen=True)
-class Extrapolation:
-    """What the losses of an ensemble say of more tokens, in bits per token.
-
-    Attributes:
-        law: fitted to the mean over members.
-        later: loss after ``FURTHEST`` times the tokens.
-        floor: loss after any number.
-        miss: by how much the law of all points but the last is too high at the last.
-        last: mean loss at the last point.
-    """
-
-    law: Law
-    later: Interval
-    floor: Interval
-    miss: float
-    last: float
-
-    def told(self, of: Interval) -> bool:
-        """Whether the fit bounds a number: its interval lies above zero and below the loss of today."""
-        return bool(of.low > 0 and of.high < self.last)
+        return self.floor + self.height * (tokens / self.last) ** -self.exponent
 
 
 def fit_law(tokens: Floats, losses: Floats) -> Law:
@@ -95,8 +68,8 @@ def fit_law(tokens: Floats, losses: Floats) -> Law:
 
     def line(exponent: float) -> tuple[Floats, float]:
         columns = np.stack([np.ones(len(tokens)), (tokens / last) ** -exponent], axis=1)
-        found, error = optimize.nnls(columns, losses)
-        return found, float(error)
+        weights, error = optimize.nnls(columns, losses)
+        return weights, float(error)
 
     # A coarse look first: the error can have two valleys, one of them with a floor of zero.
     grid = np.geomspace(*EXPONENTS, 60)
@@ -111,15 +84,18 @@ def fit_law(tokens: Floats, losses: Floats) -> Law:
     return Law(float(floor), float(height), exponent, last)
 
 
-def extrapolate(tokens: Sequence[float], losses: npt.ArrayLike) -> Extrapolation | None:
-    """The loss after ``FURTHEST`` times the tokens, and the floor, with 95 % intervals.
+def extrapolate(tokens: Sequence[float], losses: npt.ArrayLike) -> dict[str, Interval] | None:
+    """What the losses of an ensemble say of more tokens, in bits per token, with 95 % intervals.
 
     Args:
         tokens: read by each point, ascending.
         losses: of the members in bits per token, shape (members, points).
 
     Returns:
-        None where there are too few points for the law and an error (fewer than five), or two members or fewer.
+        ``LATER``, the loss after ``FURTHEST`` times the tokens; ``FLOOR``, after any number; and ``MISS``, by how
+        much the law of all points but the last is too high at the last. No ends where the fit does not bound a
+        number: its interval does not lie above zero and below the loss of today. None where there are too few
+        points for the law and an error (fewer than five), or two members or fewer.
     """
     at, values = np.asarray(tokens, np.float64), np.asarray(losses, np.float64)
     members, points = values.shape
@@ -129,92 +105,65 @@ def extrapolate(tokens: Sequence[float], losses: npt.ArrayLike) -> Extrapolation
     law = fit_law(at, mean)
     without_member = [fit_law(at, (values.sum(0) - one) / (members - 1)) for one in values]
     without_point = [fit_law(np.delete(at, place), np.delete(mean, place)) for place in range(points)]
-    groups = ((without_member, members - 1), (without_point, points - PARAMETERS))
-    later = at[-1] * FURTHEST
-    return Extrapolation(
-        law,
-        _interval(lambda one: float(one.at(later)), law, groups),
-        _interval(lambda one: one.floor, law, groups),
-        float(without_point[-1].at(at[-1])) - float(mean[-1]),
-        float(mean[-1]),
-    )
+    # Two jackknives, each with its degrees of freedom.
+    freedoms = (members - 1, points - PARAMETERS)
+
+    def bounded(of: Callable[[Law], float]) -> Interval:
+        left = ([of(one) for one in laws] for laws in (without_member, without_point))
+        variances = [mean_variance(jackknife_values(of(law), one))[0] for one in left]
+        value, low, high, _ = t_test(of(law), variances, freedoms).single()
+        return Interval(value, low, high) if low > 0 and high < mean[-1] else Interval(value, np.nan, np.nan)
+
+    miss = without_point[-1].at(at[-1]) - float(mean[-1])
+    return {
+        LATER: bounded(lambda one: one.at(at[-1] * FURTHEST)),
+        FLOOR: bounded(lambda one: one.floor),
+        MISS: Interval(miss, np.nan, np.nan),
+    }
 
 
-def _interval(of: Callable[[Law], float], law: Law, groups: Sequence[tuple[Sequence[Law], int]]) -> Interval:
-    """A number of the law with the interval of two jackknives, of which each has its degrees of freedom."""
-    value = of(law)
-    variances = [mean_variance(jackknife_values(value, [of(one) for one in laws]))[0] for laws, _ in groups]
-    return Interval(*t_test(value, variances, [freedom for _, freedom in groups]).single()[:3])
-
-
-class Curve(NamedTuple):
-    """Validation losses to which a law is fitted.
-
-    Attributes:
-        points: ``ALONG`` or ``ENDS``.
-        condition: whose.
-        setting: of the run; of several the longest.
-        tokens: read by each point, ascending.
-        losses: bits per token, shape (members, points).
-    """
-
-    points: str
-    condition: str
-    setting: Setting
-    tokens: list[int]
-    losses: Floats
-
-
-def curves(table: pd.DataFrame) -> Iterator[Curve]:
-    """Every run by itself, and the ends of runs that differ in nothing but their length.
+def curves(table: pd.DataFrame) -> Iterator[tuple[str, str, Setting, pd.DataFrame]]:
+    """Validation losses to which a law is fitted: every run, and the ends of runs that differ in length alone.
 
     Args:
         table: of ``along_training``.
+
+    Yields:
+        ``ALONG`` or ``ENDS``; condition; setting (of several runs the longest's); and the losses of the members
+        that have all points, in bits per token, a row a member and a column a number of tokens, ascending.
     """
     rows = table[(table["metric"] == VALIDATION) & table["member"].notna()]
     places = [position(x) for x in rows["x"]]
     rows = rows.assign(tokens=[tokens for tokens, _ in places], setting=[setting for _, setting in places])
     rows["model"] = [setting[:2] for setting in rows["setting"]]
-    for (condition, setting), own in rows.groupby(["condition", "setting"], sort=False):
-        yield Curve(ALONG, str(condition), setting, *_points(own))
     ends = rows[rows["tokens"] == [setting.budget for setting in rows["setting"]]]
-    for (condition, _), own in ends.groupby(["condition", "model"], sort=False):
-        if own["tokens"].nunique() > 1:
-            longest = max(own["setting"], key=lambda setting: setting.budget)
-            yield Curve(ENDS, str(condition), longest, *_points(own))
-
-
-def _points(rows: pd.DataFrame) -> tuple[list[int], Floats]:
-    """Tokens, and losses of the members that have all points."""
-    wide = rows.pivot_table(index="member", columns="tokens", values="value").dropna(axis=0)
-    return [int(tokens) for tokens in wide.columns], wide.to_numpy("float64")
+    for points, of_kind, by in ((ALONG, rows, "setting"), (ENDS, ends, "model")):
+        for (condition, _), run in of_kind.groupby(["condition", by], sort=False):
+            if points == ALONG or run["tokens"].nunique() > 1:
+                longest = max(run["setting"], key=lambda setting: setting.budget)
+                losses = run.pivot_table(index="member", columns="tokens", values="value").dropna(axis=0)
+                yield points, str(condition), longest, losses
 
 
 def extrapolations(table: pd.DataFrame) -> pd.DataFrame:
-    """Result table of what validation losses say of more tokens.
+    """Result table of what validation losses say of more tokens, see ``extrapolate``; all in bits per token.
 
     The state says what the points are, ``ALONG`` or ``ENDS``. Along one run those before the end are at a high
     learning rate, the first even at a rising one, and the law takes in how the rate falls; through the ends of
-    runs it does not. Axis ``AXIS`` (of ``x`` the tokens are those it is about): ``extrapolated_nll`` after
-    ``FURTHEST`` times the tokens of the longest run, ``extrapolated_floor`` after any number (``x`` as before),
-    and ``extrapolation_miss``, by how much the law of all points but the last is too high at the last; all in bits
-    per token. The law is fitted to the points from ``SINCE`` of the tokens on. A number that the fit does not
-    bound (see ``Extrapolation.told``) has no ends.
+    runs it does not. Axis ``AXIS``; of ``x`` the tokens are, for ``extrapolated_nll`` and ``extrapolated_floor``,
+    ``FURTHEST`` times those of the longest run, and for ``extrapolation_miss`` those of the last point. The law is
+    fitted to the points from ``SINCE`` of the tokens on.
 
     Args:
         table: of ``along_training``.
     """
     rows: list[Row] = []
-    for points, condition, setting, tokens, losses in curves(table):
-        late = np.array(tokens) >= SINCE * tokens[-1]
-        found = extrapolate(np.array(tokens)[late].tolist(), losses[:, late])
-        if found is None:
-            continue
+    for points, condition, setting, losses in curves(table):
+        last = int(losses.columns[-1])
+        late = losses.loc[:, losses.columns >= SINCE * last]
+        count = late.shape[1]
         base = {"condition": condition, "state": points, "axis": AXIS, "unit": "bits/token"}
-        for metric, number in ((LATER, found.later), (FLOOR, found.floor)):
-            ends = number if found.told(number) else Interval(number.value, np.nan, np.nan)
-            x = setting.x(FURTHEST * tokens[-1])
-            rows.append({**base, "metric": metric, "x": x, **ends._asdict(), "n": int(late.sum())})
-        miss = {"metric": MISS, "x": setting.x(tokens[-1]), "value": found.miss, "n": int(late.sum()) - 1}
-        rows.append({**base, **miss})
+        for metric, number in (extrapolate(late.columns.tolist(), late.to_numpy("float64")) or {}).items():
+            x, n = (last, count - 1) if metric == MISS else (FURTHEST * last, count)
+            rows.append({**base, "metric": metric, "x": setting.x(x), **number._asdict(), "n": n})
     return tables.table(rows)

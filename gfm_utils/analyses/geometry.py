@@ -1,13 +1,27 @@
-"""The shape of a cloud of vectors: how many directions it fills, and how evenly.
+"""Clouds of vectors: how many directions one fills and how evenly, and how far two have the same shape.
 
-Second moments are accumulated, so a stream of any length takes the memory of one batch and one square matrix.
+Of one cloud second moments are accumulated, so that a stream of any length takes the memory of one batch and one
+square matrix. Every measure of two (Procrustes, centred kernel alignment) is unchanged when the tokens of both are
+permuted alike, and, but for the distances of ``direction_distance``, when one is shifted, rotated or scaled (of
+``rbf_cka`` the bandwidth is that of the data, so it does not feel the scale either).
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from gfm_utils.tokens import evenly_spaced
+
 Matrix = npt.NDArray[np.float64]
+#: Bytes of kernel values that a block of tokens takes, for all models together.
+BLOCK_BYTES = 2**26
+#: The median distance is that of so many tokens, evenly spaced, where there are more.
+MEDIAN_TOKENS = 5000
+#: The debiased measures are not defined for fewer tokens.
+FEWEST_TOKENS = 4
 
 
 class Moments:
@@ -114,3 +128,160 @@ def unit_rows(vectors: Matrix) -> Matrix:
     """The vectors at length 1, shape (n, width); one of zeros stays as it is."""
     rows = np.ascontiguousarray(vectors, np.float64)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-300)
+
+
+def procrustes(first: Matrix, second: Matrix) -> tuple[float, float]:
+    """The best shift, scale and rotation of one matrix of vectors onto another; both (tokens, hidden).
+
+    The narrower of two counts as if it had further columns of zeros.
+    With A and B centred and of unit Frobenius norm and ``AᵀB = U diag(σ) Vᵀ``, the best rotation of A is
+    ``R = U Vᵀ`` and the disparity ``1 - (Σ σ_i)²`` (Schönemann, 1966; as ``scipy.spatial.procrustes``).
+
+    Returns:
+        The disparity, the share of the variance that is left: 0 the same shape, 1 unrelated; and the mean over
+        tokens of the cosine between the rotated vector and its aim, both centred.
+    """
+    a, b = _standard(first), _standard(second)
+    left, values, right = np.linalg.svd(a.T @ b, full_matrices=False)
+    turned = a @ (left @ right)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosine = np.einsum("td,td->t", turned, b) / norms.clip(1e-300)
+    return float(1 - values.sum() ** 2), float(cosine.mean())
+
+
+def direction_distance(first: Matrix, second: Matrix) -> tuple[float, float]:
+    """``mean |u - v|²`` of the vectors u and v at length 1 of the same tokens, from 0 to 4; both (tokens, hidden).
+
+    Nothing is centred. The axes of a trained model are arbitrary, so the authors' value is about 2 for models that
+    differ by a rotation alone. Over the rotations ``R`` of one model the least is ``mean |u|² + mean |v|² - 2 / n
+    Σ σ_i``, with ``UᵀV = A diag(σ) Bᵀ`` and ``R = A Bᵀ`` (Schönemann, 1966); it does not feel one of either
+    model, but a shift of either. Of fewer tokens than dimensions it is small even for unrelated models.
+
+    Returns:
+        After the best rotation of one model onto the other; and of the directions as they are, as the paper's
+        reference code has it, NaN of models of different width.
+    """
+    u, v = unit_rows(first), unit_rows(second)
+    values = np.linalg.svd(u.T @ v, compute_uv=False)
+    squares = np.square(u).sum() + np.square(v).sum()
+    rotated = max(float(squares - 2 * values.sum()), 0.0)
+    authors = float(np.square(u - v).sum() / len(u)) if u.shape == v.shape else np.nan
+    return rotated / len(u), authors
+
+
+class Alignments(NamedTuple):
+    """Centred kernel alignment of every two models, shape (models, models) each.
+
+    Attributes:
+        cka: from the biased Hilbert–Schmidt independence criterion (HSIC), between 0 and 1; of few tokens in
+            many dimensions even unrelated models score far above 0.
+        debiased: from the unbiased one, around 0 for unrelated models, and so at times below it.
+    """
+
+    cka: Matrix
+    debiased: Matrix
+
+
+def linear_cka(matrices: Sequence[Matrix]) -> Alignments:
+    """CKA with the kernel ``<x, y>`` (Kornblith et al., 2019), without any matrix of tokens by tokens.
+
+    ``HSIC(A, B) = |AᵀB|²`` up to a factor, with A and B centred. The unbiased form (Song et al., 2012; Nguyen
+    et al., 2021) sets the diagonals of the kernel matrices to zero; see ``_unbiased``.
+
+    Args:
+        matrices: one a model, each (tokens, hidden), of 4 tokens at least.
+    """
+    standard = [_standard(matrix) for matrix in matrices]
+    count = len(standard)
+    products = np.empty((count, count))
+    for i, a in enumerate(standard):
+        for j in range(i, count):
+            products[i, j] = products[j, i] = np.square(a.T @ standard[j]).sum()
+    diagonal = np.stack([np.square(a).sum(axis=1) for a in standard])  # (models, tokens)
+    # Centred rows sum to zero, so a row of the kernel matrix without its diagonal sums to minus the diagonal.
+    debiased = _unbiased(products - diagonal @ diagonal.T, -diagonal)
+    return Alignments(_normalised(products), _normalised(debiased))
+
+
+def rbf_cka(matrices: Sequence[Matrix], authors: bool = False) -> Alignments:
+    """CKA with the kernel ``exp(-|x - y|² / 2σ²)``, σ the median distance of two tokens in each model.
+
+    Kernel matrices are made a block of rows at a time. The biased form is
+    ``tr KL - 2/n 1ᵀKL1 + (1ᵀK1)(1ᵀL1)/n²``, the trace of the product of the centred matrices.
+
+    Args:
+        matrices: one a model, each (tokens, hidden), of 4 tokens at least.
+        authors: σ as in the paper's reference code, see ``_median_square``.
+    """
+    standard = [_standard(matrix) for matrix in matrices]
+    squares = np.stack([np.square(a).sum(axis=1) for a in standard])
+    scales = [0.5 / max(_median_square(a, authors), 1e-300) for a in standard]
+    count, tokens = squares.shape
+    traces, sums = np.zeros((count, count)), np.empty((count, tokens))
+    step = max(1, BLOCK_BYTES // (8 * count * tokens))
+    block = np.empty((count, step, tokens))
+    for begin in range(0, tokens, step):
+        rows = slice(begin, min(begin + step, tokens))
+        part = block[:, : rows.stop - begin]
+        for place, (a, square, scale) in enumerate(zip(standard, squares, scales, strict=True)):
+            kernel = part[place]
+            np.matmul(a[rows], a.T, out=kernel)
+            kernel *= 2 * scale
+            kernel -= scale * square[rows, None]
+            kernel -= scale * square[None]
+            np.minimum(kernel, 0, out=kernel)
+            np.exp(kernel, out=kernel)
+            sums[place, rows] = kernel.sum(axis=1)
+        flat = part.reshape(count, -1)
+        traces += flat @ flat.T
+    total = sums.sum(axis=1)
+    biased = traces - 2 / tokens * sums @ sums.T + np.outer(total, total) / tokens**2
+    return Alignments(_normalised(biased), _normalised(_unbiased(traces - tokens, sums - 1)))
+
+
+def _median_square(standard: Matrix, authors: bool) -> float:
+    """Median squared distance of two different tokens.
+
+    The authors' is over all n² entries of the matrix of squared distances, the n zeros of its diagonal among them,
+    and the lower of the two in the middle (that of PyTorch); each pair stands there twice.
+    """
+    chosen = standard[evenly_spaced(len(standard), MEDIAN_TOKENS)]
+    squares = np.square(chosen).sum(axis=1)
+    distances = squares[:, None] + squares[None] - 2 * (chosen @ chosen.T)
+    upper = distances[np.triu_indices(len(chosen), 1)]
+    if not authors:
+        return float(np.median(upper))
+    place = ((len(chosen) ** 2 - 1) // 2 - len(chosen)) // 2
+    return float(np.partition(upper, place)[place])
+
+
+def _unbiased(traces: Matrix, sums: Matrix) -> Matrix:
+    """Unbiased HSIC of every two models (Song et al., 2012, eq. 5), up to the factor 1 / n(n - 3).
+
+    ``tr K̃L̃ + (1ᵀK̃1)(1ᵀL̃1) / (n-1)(n-2) - 2/(n-2) 1ᵀK̃L̃1``, K̃ and L̃ with zero diagonals.
+
+    Args:
+        traces: ``tr K̃L̃`` of every two models, shape (models, models).
+        sums: ``K̃1``, shape (models, tokens).
+
+    Raises:
+        ValueError: there are fewer than 4 tokens.
+    """
+    tokens = sums.shape[1]
+    if tokens < FEWEST_TOKENS:
+        raise ValueError(f"{tokens} tokens are too few for the unbiased HSIC, which needs {FEWEST_TOKENS}")
+    total = sums.sum(axis=1)
+    whole = np.outer(total, total) / ((tokens - 1) * (tokens - 2))
+    return traces + whole - 2 / (tokens - 2) * sums @ sums.T
+
+
+def _normalised(criterion: Matrix) -> Matrix:
+    """``HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))``; 0 where a model's own is 0 (all tokens alike)."""
+    norms = np.sqrt(np.diag(criterion).clip(0))
+    return criterion / np.outer(norms, norms).clip(1e-300)
+
+
+def _standard(matrix: Matrix) -> Matrix:
+    """Centred, with unit Frobenius norm."""
+    centred = np.asarray(matrix, np.float64) - np.mean(matrix, axis=0, dtype=np.float64)
+    return centred / max(float(np.linalg.norm(centred)), 1e-300)

@@ -92,8 +92,8 @@ def _levels(ensemble: Ensemble) -> list[Row]:
         **base, "metric": "validation_unigram_nll", "unit": "bits/token", "value": unigram,
         "n": int(held_out.sum()),
     }]  # fmt: skip
-    found = block_entropies(store.segments("train"), store.vocabulary, LONGEST_BLOCK, untrusted_orders=1)
-    for result in found:
+    blocks = block_entropies(store.segments("train"), store.vocabulary, LONGEST_BLOCK, untrusted_orders=1)
+    for result in blocks:
         if result.estimator is Estimator.GRASSBERGER and result.trusted:
             se = result.conditional_se or 0.0
             rows.append({

@@ -56,17 +56,17 @@ class Gap(NamedTuple):
         gone: share of the gap that is gone there; NaN, with its ends, where the gap is not told from zero.
         half: whether that is more than a half: the share of the gap that is gone less one half, in the measure's
             units, with its p-value.
-        floors: share of the gap that is there without any context, between both kinds in random order; None
+        floors: share of the gap that is there without any context, between both kinds in random order; NaN
             without these.
-        left: share that neither explains; None without floors.
+        left: share that neither explains; NaN without floors.
     """
 
     whole: Difference
     beside: float
     gone: Difference
     half: Difference
-    floors: Difference | None = None
-    left: Difference | None = None
+    floors: Difference
+    left: Difference
 
 
 def jackknife(statistic: Statistic, *groups: Paired) -> Difference:
@@ -77,30 +77,28 @@ def jackknife(statistic: Statistic, *groups: Paired) -> Difference:
         groups: ensembles, shape (members, quantities) each, of two members or more; those of one group are paired,
             and have as many members.
     """
-    value, left = _left_out(statistic, groups)
+    value, left = left_out(statistic, *groups)
     return _tested(float(value), left)
 
 
-def share_of_gap(both: Statistic, *groups: Paired) -> Difference:
+def share_of_gap(value: Members, left: Sequence[Members]) -> Difference:
     """A part over the whole, with Fieller's interval; NaN where the whole is not told from zero.
 
     Args:
-        both: takes means as of ``jackknife``; gives the part and the whole, shape (2,).
-        groups: as of ``jackknife``.
+        value: the part and the whole, shape (2,).
+        left: both without each member of each group, shape (members, 2) each; see ``left_out``.
 
     Returns:
         The ratio, the ends of the interval of all r for which the jackknife does not tell *part - r whole* from
         zero, and the p-value of no part (r = 0).
     """
-    value, left = _left_out(both, groups)
 
     def beyond(share: float) -> float:
         """How far the test of that share is from its limit, below zero inside of the interval."""
-        test = _tested(float(value[0] - share * value[1]), [one[:, 0] - share * one[:, 1] for one in left])
+        test = _combined(np.array([1, -share]), value, left)
         return abs(test.value) - (test.high - test.value)
 
-    whole = _tested(float(value[1]), [one[:, 1] for one in left])
-    part = _tested(float(value[0]), [one[:, 0] for one in left])
+    part, whole = (_combined(weights, value, left) for weights in np.eye(2))
     if not whole.p <= 1 - LEVEL or np.isnan(part.p):
         return Difference(*[np.nan] * 4)
     ratio, ends = float(value[0] / value[1]), []
@@ -113,16 +111,27 @@ def share_of_gap(both: Statistic, *groups: Paired) -> Difference:
     return Difference(ratio, low, high, part.p)
 
 
-def _left_out(statistic: Statistic, groups: Sequence[Paired]) -> tuple[Any, list[Members]]:
-    """The statistic, and what it is without each member of each group, shape (members, ...) each."""
+def left_out(statistic: Statistic, *groups: Paired) -> tuple[Any, list[Members]]:
+    """The statistic, and what it is without each member of each group, shape (members, ...) each.
+
+    Args:
+        statistic: as of ``jackknife``; a number, or some.
+        groups: likewise.
+    """
     means = [sample.mean(0) for group in groups for sample in group]
-    found, place = [], 0
+    left, place = [], 0
     for group in groups:
         without = [(sample.sum(0) - sample) / (len(sample) - 1) for sample in group]
         after = means[place + len(group) :]
-        found.append(np.array([statistic(*means[:place], *own, *after) for own in zip(*without, strict=True)]))
+        left.append(np.array([statistic(*means[:place], *one, *after) for one in zip(*without, strict=True)]))
         place += len(group)
-    return statistic(*means), found
+    return statistic(*means), left
+
+
+def _combined(weights: Members, value: Members, left: Sequence[Members]) -> Difference:
+    """A sum of numbers, some times each, with interval and p-value; a number that weighs nothing may be NaN."""
+    used = weights != 0
+    return _tested(float(value[used] @ weights[used]), [one[:, used] @ weights[used] for one in left])
 
 
 def _tested(value: float, left: Sequence[Members]) -> Difference:
@@ -159,29 +168,26 @@ def gap_at_equal_gain(
     if around is None:
         return None
     below, above, fixed = around
-    pairs = [below, above, plain], [other]
+    first, second = [below, above, plain], [other]
     if floors is not None:
-        pairs = [*pairs[0], floors[0]], [*pairs[1], floors[1]]
+        first, second = [*first, floors[0]], [*second, floors[1]]
 
     def parts(*means: Members) -> Members:
         """The gap; what is gone of it; what is there without context; what is left."""
-        first, second = means[: len(pairs[0])], means[len(pairs[0]) :]
-        share = _share(scale, second[0], first[0], first[1], fixed)
-        here = first[0][1] + share * (first[1][1] - first[0][1])
-        whole, gone = first[2][1] - second[0][1], first[2][1] - here
-        bare = first[3][1] - second[1][1] if floors is not None else np.nan
-        return np.array([whole, gone, bare, whole - gone - bare])
+        low, high, as_it_is, *bare = means[: len(first)]
+        of_other, *other_bare = means[len(first) :]
+        matched = low[1] + _share(scale, of_other, low, high, fixed) * (high[1] - low[1])
+        whole, gone = as_it_is[1] - of_other[1], as_it_is[1] - matched
+        without = bare[0][1] - other_bare[0][1] if bare else np.nan
+        return np.array([whole, gone, without, whole - gone - without])
 
-    def share_of(place: int) -> Difference:
-        return share_of_gap(lambda *means: parts(*means)[[place, 0]], *pairs)
-
-    whole = jackknife(lambda *means: parts(*means)[0], *pairs)
-    sign = 1 if whole.value > 0 else -1  # above zero: more than a half, whichever kind has more
-    half = jackknife(lambda *means: sign * (parts(*means)[1] - parts(*means)[0] / 2), *pairs)
-    value = parts(*(sample.mean(0) for pair in pairs for sample in pair))
+    value, left = left_out(parts, first, second)
+    whole, half = (_combined(np.array([*weights, 0, 0]), value, left) for weights in ([1, 0], [-0.5, 1]))
+    if whole.value <= 0:  # above zero: more than a half, whichever kind has more
+        half = Difference(-half.value, -half.high, -half.low, half.p)
+    gone, without, rest = (share_of_gap(value[[k, 0]], [one[:, [k, 0]] for one in left]) for k in (1, 2, 3))
     beside = float(plain.mean(0)[1] - value[1])
-    further = (None, None) if floors is None else (share_of(2), share_of(3))
-    return Gap(whole, beside, share_of(1), half, *further)
+    return Gap(whole, beside, gone, half, without, rest)
 
 
 def _around(
@@ -190,21 +196,21 @@ def _around(
     """The doses around a gain, and where between them it is if that does not depend on the members."""
     steps = sorted(ladder, key=lambda one: float(one[:, 0].mean()))
     means = np.array([one.mean(0) for one in steps])
-    gains, here = np.array([scale.of(mean) for mean in means]), scale.of(other.mean(0))
+    gains, gain = np.array([scale.of(mean) for mean in means]), scale.of(other.mean(0))
     least = scale.of(np.array([means[0][0] - LEAST_GAP, 0.0, means[0][2]]))
-    if len(steps) < 2 or not least <= here <= gains[-1]:
+    if len(steps) < 2 or not least <= gain <= gains[-1]:
         return None
-    upper = min(max(1, int(np.searchsorted(gains, here))), len(gains) - 1)
+    upper = min(max(1, int(np.searchsorted(gains, gain))), len(gains) - 1)
     close = means[upper][0] - means[upper - 1][0] < LEAST_GAP
-    return steps[upper - 1], steps[upper], 0.0 if here < gains[0] else 0.5 if close else None
+    return steps[upper - 1], steps[upper], 0.0 if gain < gains[0] else 0.5 if close else None
 
 
-def _share(scale: Scale, own: Members, below: Members, above: Members, fixed: float | None) -> float:
+def _share(scale: Scale, gain: Members, below: Members, above: Members, fixed: float | None) -> float:
     """Where between two doses a gain is; without some member both may be at the least of the scale."""
     ends = scale.of(below), scale.of(above)
     if fixed is not None or ends[0] == ends[1]:
         return 0.5 if fixed is None else fixed
-    return (scale.of(own) - ends[0]) / (ends[1] - ends[0])
+    return (scale.of(gain) - ends[0]) / (ends[1] - ends[0])
 
 
 def outcome(effects: Sequence[Difference], corrected: float, above: bool) -> str:

@@ -69,9 +69,9 @@ def of_uniform(part: pd.DataFrame, entropy: pd.DataFrame, kl: pd.DataFrame) -> p
     return part / (entropy + kl)
 
 
-def beyond_chance(found: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
+def beyond_chance(agreement: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
     """An agreement without what chance gives: 0 is chance and 1 agreement everywhere."""
-    return (found - chance) / (1 - chance)
+    return (agreement - chance) / (1 - chance)
 
 
 def perplexity(entropy: pd.DataFrame) -> pd.DataFrame:
@@ -79,9 +79,9 @@ def perplexity(entropy: pd.DataFrame) -> pd.DataFrame:
     return 2**entropy
 
 
-def above_null(found: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
+def above_null(value: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
     """What is left of a number without its null; a difference, for the null may be nearly nothing."""
-    return found - null
+    return value - null
 
 
 OUTPUT, KL = Term("output_entropy", unit=TOKEN), Term("kl_from_uniform")

@@ -75,7 +75,9 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int], spearma
     grid = np.asarray(sizes, np.int64)
     if not len(grid) or grid[0] < 1 or grid[-1] > tokens - 1 or (np.diff(grid) <= 0).any():
         raise ValueError(f"sizes {list(sizes)} must ascend from 1 or more to {tokens - 1} at most")
-    units = [_unit(matrix) for matrix in matrices]
+    if tokens > _TOKEN + 1:
+        raise GfmError(f"{tokens:,} tokens are too many to compare neighbours: {_TOKEN + 1:,} at most")
+    units = [unit_rows(matrix) for matrix in matrices]
     overlap, ours, authors = np.full((3, math.comb(len(units), 2), len(grid), tokens), np.nan)
     threads = torch.get_num_threads()
     rows = min(tokens, max(threads, BLOCK_BYTES // (8 * tokens * len(units))))
@@ -84,12 +86,12 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int], spearma
     similarity = [unit @ unit.T if whole else np.empty((rows, tokens)) for unit in units]
 
     def compare(begin: int, low: int, high: int) -> None:
-        own = keys[:, low - begin : high - begin]
-        for source, target in zip(similarity, own, strict=True):
+        part = keys[:, low - begin : high - begin]
+        for source, target in zip(similarity, part, strict=True):
             start = 0 if whole else begin
             _fill(source[low - start : high - start], low, target)
-        own.sort(axis=-1)
-        _compare(own, grid, spearman, *(array[:, :, low:high] for array in (overlap, ours, authors)))
+        part.sort(axis=-1)
+        _compare(part, grid, spearman, *(array[:, :, low:high] for array in (overlap, ours, authors)))
 
     with ThreadPoolExecutor(threads) as pool:
         for begin in range(0, tokens, rows):
@@ -100,24 +102,6 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int], spearma
             cuts = np.linspace(begin, end, threads + 1).round().astype(int)
             list(pool.map(compare, [begin] * threads, cuts[:-1], cuts[1:]))
     return Neighbourhoods(grid, overlap, ours, authors)
-
-
-def neighbours(embeddings: Matrix, k: int) -> npt.NDArray[np.int64]:
-    """The k nearest other rows of each row by cosine similarity, nearest first, shape (tokens, k).
-
-    Raises:
-        GfmError: there are more than 131,072 tokens.
-    """
-    unit = _unit(embeddings)
-    rows = max(1, BLOCK_BYTES // (8 * len(unit)))
-    blocks = []
-    for begin in range(0, len(unit), rows):
-        similarity = unit[begin : begin + rows] @ unit.T
-        keys = np.empty(similarity.shape, np.int64)
-        _fill(similarity, begin, keys)
-        keys.sort(axis=1)
-        blocks.append(keys[:, :k] & _TOKEN)
-    return np.concatenate(blocks)
 
 
 def topk_overlap_chance(tokens: int, k: int) -> float:
@@ -132,13 +116,6 @@ def topk_overlap_chance(tokens: int, k: int) -> float:
 def chance_corrected(overlap: Matrix, chance: float) -> Matrix:
     """The overlap on a scale where chance is 0 and the same sets are 1: (overlap - chance) / (1 - chance)."""
     return (overlap - chance) / (1 - chance)
-
-
-def _unit(matrix: Matrix) -> Matrix:
-    """Rows of length 1 (a row of zeros stays as it is)."""
-    if len(matrix) > _TOKEN + 1:
-        raise GfmError(f"{len(matrix):,} tokens are too many to compare neighbours: {_TOKEN + 1:,} at most")
-    return unit_rows(matrix)
 
 
 @numba.njit(cache=True, nogil=True)

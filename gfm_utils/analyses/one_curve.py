@@ -8,18 +8,17 @@ member is left out with its whole curve.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from gfm_utils.analyses.along_training import (
+    AXIS,
     FOLLOWED,
     LOSS,
     LOSS_SHARE,
     Setting,
-    members_of,
     position,
     settings_of,
     tokens_of,
@@ -28,21 +27,17 @@ from gfm_utils.analyses.dose import GAIN, LEAST_GAIN
 from gfm_utils.analyses.estimates import kinds
 from gfm_utils.analyses.intervals import Difference, difference
 from gfm_utils.analyses.matching import jackknife
+from gfm_utils.analyses.rows import members_of
 
 Floats = npt.NDArray[np.float64]
-#: Of ``members_of``.
+#: Of ``members_of``, on the axis of ``along_training``.
 Numbers = Mapping[tuple[str, str, str], pd.Series]
+#: One curve: the members of a condition in one training.
+Run = tuple[str, Setting]
 #: Measures that are compared at equal gain; the loss is the gain, seen from the other side.
 COMPARED = tuple(name for name in FOLLOWED if name not in (GAIN, LOSS, LOSS_SHARE))
 #: What two runs differ by: DNA less text, one optimiser less the other, one model less another.
 KIND, OPTIMISER, MODEL = "sequence", "optimiser", "model"
-
-
-class Run(NamedTuple):
-    """One curve: the members of a condition in one training."""
-
-    condition: str
-    setting: Setting
 
 
 def curve(numbers: Numbers, run: Run, metric: str) -> Floats:
@@ -53,13 +48,14 @@ def curve(numbers: Numbers, run: Run, metric: str) -> Floats:
         run: which.
         metric: of ``FOLLOWED``.
     """
-    positions = {x: position(x) for condition, x, name in numbers if (condition, name) == (run.condition, GAIN)}
-    found = []
-    for x in sorted(positions, key=lambda x: positions[x]):
-        own, gain = numbers.get((run.condition, x, metric)), numbers[run.condition, x, GAIN]
-        if positions[x][1] == run.setting and own is not None and len(own) == len(gain):
-            found.append([gain.to_numpy("float64"), own.to_numpy("float64")])
-    return np.moveaxis(np.array(found), 0, -1).swapaxes(0, 1) if found else np.empty((0, 2, 0))
+    condition, setting = run
+    positions = (position(x) for name, x, of in numbers if (name, of) == (condition, GAIN))
+    points = []
+    for x in (setting.x(tokens) for tokens, trained in sorted(positions) if trained == setting):
+        values, gain = numbers.get((condition, x, metric)), numbers[condition, x, GAIN]
+        if values is not None and len(values) == len(gain):
+            points.append([gain.to_numpy("float64"), values.to_numpy("float64")])
+    return np.moveaxis(np.array(points), 0, -1).swapaxes(0, 1) if points else np.empty((0, 2, 0))
 
 
 def at_gain(mean: Floats, gain: float) -> float:
@@ -85,27 +81,7 @@ def _rising(mean: Floats) -> Floats:
     return mean[:, mean[0] > before]
 
 
-class Equal(NamedTuple):
-    """A measure of two runs at the largest gain that both have reached.
-
-    Attributes:
-        gain: bits per token.
-        own: the measure of the first run there.
-        other: that of the second.
-        below: gain of the checkpoint before, in the run that goes on: what is between is a straight line.
-        above: of the one after.
-        effect: first less second.
-    """
-
-    gain: float
-    own: float
-    other: float
-    below: float
-    above: float
-    effect: Difference
-
-
-def at_equal_gain(first: Floats, second: Floats, paired: bool = False) -> Equal | None:
+def at_equal_gain(first: Floats, second: Floats, paired: bool = False) -> dict[str, float] | None:
     """A measure of two runs at the largest gain that both have reached.
 
     Args:
@@ -114,7 +90,10 @@ def at_equal_gain(first: Floats, second: Floats, paired: bool = False) -> Equal 
         paired: whether the members of both belong together, in their order.
 
     Returns:
-        None where a curve has no two members or that gain is below ``LEAST_GAIN``.
+        ``gain`` (bits per token); the measure of both there, ``own`` and ``other``; ``below`` and ``above``, the
+        gains of the checkpoints around it in the run that goes on (between them is a straight line); and first
+        less second, ``value``, with ``low``, ``high`` and ``p``. None where a curve has no two members or that
+        gain is below ``LEAST_GAIN``.
     """
     if min(len(first), len(second)) < 2:
         return None
@@ -124,19 +103,19 @@ def at_equal_gain(first: Floats, second: Floats, paired: bool = False) -> Equal 
         gain = float(min(own[0].max(), other[0].max()))
         return gain, at_gain(own, gain), at_gain(other, gain)
 
+    def apart(*means: Floats) -> float:
+        _, left, right = both(*means)
+        return left - right
+
     flat = [one.reshape(len(one), -1) for one in (first, second)]
     means = [one.mean(0) for one in (first, second)]
     gain, own, other = both(*means)
     if gain < LEAST_GAIN:
         return None
-
-    def apart(*means: Floats) -> float:
-        _, left, right = both(*means)
-        return left - right
-
-    further = max(means, key=lambda mean: float(mean[0].max()))
+    below, above = around(max(means, key=lambda mean: float(mean[0].max())), gain)
     groups = [flat] if paired and len(first) == len(second) else [[one] for one in flat]
-    return Equal(gain, own, other, *around(further, gain), jackknife(apart, *groups))
+    effect = jackknife(apart, *groups)._asdict()
+    return {"gain": gain, "own": own, "other": other, "below": below, "above": above, **effect}
 
 
 def pairs_of(table: pd.DataFrame) -> Iterator[tuple[str, Run, Run]]:
@@ -150,15 +129,15 @@ def pairs_of(table: pd.DataFrame) -> Iterator[tuple[str, Run, Run]]:
     """
     text, dna = kinds(table)
     longest: dict[tuple[str, str, str], Run] = {}
-    for run in sorted((Run(*found) for found in settings_of(table)), key=lambda run: -run.setting.budget):
-        longest.setdefault((run.condition, run.setting.preset, run.setting.optimiser), run)
+    for condition, setting in sorted(settings_of(table), key=lambda run: -run[1].budget):
+        longest.setdefault((condition, setting.preset, setting.optimiser), (condition, setting))
     runs = list(longest.values())
     for first, second in product(runs, runs):
-        if first.condition in dna and second.condition in text and first.setting == second.setting:
+        if first[0] in dna and second[0] in text and first[1] == second[1]:
             yield KIND, first, second
     for first, second in combinations(runs, 2):
-        same = [a == b for a, b in zip(first.setting[:2], second.setting[:2], strict=True)]
-        if first.condition == second.condition and sum(same) == 1:
+        same = [a == b for a, b in zip(first[1][:2], second[1][:2], strict=True)]
+        if first[0] == second[0] and sum(same) == 1:
             yield (OPTIMISER if same[0] else MODEL), first, second
 
 
@@ -174,20 +153,20 @@ def equal_gains(table: pd.DataFrame, metrics: Sequence[str] = COMPARED) -> pd.Da
         ``other_condition`` and ``other_setting`` of the second, the numbers of ``Equal``, and ``value`` (first
         less second) with ``low``, ``high`` and ``p``.
     """
-    found, numbers = [], members_of(table)
-    for by, first, second in pairs_of(table):
-        for metric in metrics:
-            own, other = (curve(numbers, run, metric) for run in (first, second))
-            compared = at_equal_gain(own, other, paired=by == OPTIMISER)
-            if compared is not None:
-                named = {"by": by, "metric": metric, "condition": first.condition, "setting": first.setting}
-                beside = {"other_condition": second.condition, "other_setting": second.setting}
-                found.append({**named, **beside, **compared._asdict(), **compared.effect._asdict()})
+    rows, numbers = [], members_of(table, AXIS)
+    for (by, first, second), metric in product(pairs_of(table), metrics):
+        first_curve, second_curve = (curve(numbers, run, metric) for run in (first, second))
+        compared = at_equal_gain(first_curve, second_curve, paired=by == OPTIMISER)
+        if compared is not None:
+            runs = dict(
+                zip(("condition", "setting", "other_condition", "other_setting"), first + second, strict=True)
+            )
+            rows.append({"by": by, "metric": metric, **runs, **compared})
     columns = [
         "by", "metric", "condition", "setting", "other_condition", "other_setting", "gain", "own", "other",
         "below", "above", *Difference._fields,
     ]  # fmt: skip
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def equal_tokens(table: pd.DataFrame, metrics: Sequence[str] = (GAIN, LOSS_SHARE, *COMPARED)) -> pd.DataFrame:
@@ -201,16 +180,14 @@ def equal_tokens(table: pd.DataFrame, metrics: Sequence[str] = (GAIN, LOSS_SHARE
         One row a pair, measure and checkpoint: ``metric``, ``condition``, ``other_condition``, ``setting``,
         ``tokens``, and ``value`` with ``low``, ``high`` (Welch's) and ``p``.
     """
-    found, numbers = [], members_of(table)
+    rows, numbers = [], members_of(table, AXIS)
     for by, first, second in pairs_of(table):
-        if by != KIND:
-            continue
-        shared = set(tokens_of(table, *first)) & set(tokens_of(table, *second))
+        (condition, setting), (other, _) = first, second
+        shared = set(tokens_of(table, *first)) & set(tokens_of(table, *second)) if by == KIND else set()
         for metric, tokens in product(metrics, sorted(shared)):
-            own, other = (numbers.get((run.condition, run.setting.x(tokens), metric)) for run in (first, second))
-            if own is not None and other is not None and min(len(own), len(other)) > 1:
-                named = {"metric": metric, "condition": first.condition, "other_condition": second.condition}
-                apart = difference(own.to_numpy("float64"), other.to_numpy("float64"))
-                found.append({**named, "setting": first.setting, "tokens": tokens, **apart._asdict()})
+            both = [numbers.get((name, setting.x(tokens), metric), ()) for name in (condition, other)]
+            if min(map(len, both)) > 1:
+                named = {"metric": metric, "condition": condition, "other_condition": other, "setting": setting}
+                rows.append({**named, "tokens": tokens, **difference(*both)._asdict()})
     columns = ["metric", "condition", "other_condition", "setting", "tokens", "value", "low", "high", "p"]
-    return pd.DataFrame(found, columns=columns)
+    return pd.DataFrame(rows, columns=columns)

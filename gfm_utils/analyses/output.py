@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +99,7 @@ def output_distributions(
     Without a state, of the same masked tokens: ``unigram_nll``, their cross-entropy under the training part's
     token frequencies; ``ngram_nll`` and ``ngram_order`` (axis ``sides``), see
     :mod:`gfm_utils.entropy.ngram`; ``window_code_nll``, what a code that looks no further than a window spends on
-    them, see :mod:`gfm_utils.analyses.window_code`; and ``majority_accuracy``, the accuracy of always predicting
+    them, see :mod:`gfm_utils.analyses.counting`; and ``majority_accuracy``, the accuracy of always predicting
     the commonest training token (the chance level of ``accuracy``).
 
     Args:
@@ -152,9 +151,9 @@ def output_rows(base: Row, seeds: Sequence[int], moments: OutputMoments, countin
             one = {**base, "metric": metric, "unit": unit}
             yield from member_rows(one, seeds, each.mean(1, dtype=np.float64) / per_token, n)
             yield sequence_row(one, _by_window(each, counting).sum(1), symbols.sum(1))
-        for side, level in counting.ngram.items():
+        for side, (_, bits) in counting.ngram.items():
             one = {**base, "metric": "context_gain", "unit": unit, "axis": "against", "x": side}
-            yield from member_rows(one, seeds, (level.nll.mean() - nll) / per_token, n)
+            yield from member_rows(one, seeds, (bits.mean() - nll) / per_token, n)
     yield from _calibration_rows(base, seeds, moments)
     for rank in _log_ranks(vocabulary):
         one = {**base, "metric": "rank_probability", "unit": "probability", "axis": "rank", "x": str(rank)}
@@ -166,25 +165,9 @@ def _by_window(values: npt.NDArray, counting: Counting) -> npt.NDArray[np.float6
     return values.mean(0, dtype=np.float64).reshape(counting.lengths.shape)
 
 
-class Reliability(NamedTuple):
-    """What the bins say.
-
-    Attributes:
-        confidence: mean probability of the likeliest token in each bin, shape (bins,).
-        accuracy: share of hits in each bin, shape (bins,).
-        tokens: in each bin, shape (bins,).
-        error: expected calibration error, Σ_b n_b / n |accuracy_b - confidence_b|.
-        chance: its expectation if every token were a hit with the probability that the model gives.
-    """
-
-    confidence: npt.NDArray[np.float64]
-    accuracy: npt.NDArray[np.float64]
-    tokens: npt.NDArray[np.int64]
-    error: float
-    chance: float
-
-
-def reliability(confidence: npt.ArrayLike, hit: npt.ArrayLike, bins: int = BINS) -> Reliability:
+def reliability(
+    confidence: npt.ArrayLike, hit: npt.ArrayLike, bins: int = BINS
+) -> tuple[float, float, npt.NDArray[np.float64]]:
     """Reliability diagram and expected calibration error over bins that hold equally many tokens.
 
     Sources: Naeini, Cooper and Hauskrecht, AAAI 2015; equal-mass bins as in Nguyen and O'Connor, EMNLP 2015. The
@@ -195,6 +178,11 @@ def reliability(confidence: npt.ArrayLike, hit: npt.ArrayLike, bins: int = BINS)
         confidence: probability of the likeliest token, shape (tokens,).
         hit: whether it was the true one, shape (tokens,).
         bins: at most so many; fewer when there are fewer tokens.
+
+    Returns:
+        The expected calibration error, Σ_b n_b / n |accuracy_b - confidence_b|; its expectation if every token
+        were a hit with the probability that the model gives; and of each bin the mean confidence, the share of
+        hits and the number of tokens, shape (3, bins).
     """
     sure, right = np.asarray(confidence, np.float64), np.asarray(hit, np.float64)
     order = np.argsort(sure, kind="stable")
@@ -204,27 +192,24 @@ def reliability(confidence: npt.ArrayLike, hit: npt.ArrayLike, bins: int = BINS)
     def mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.add.reduceat(values[order], edges[:-1]) / sizes
 
-    said, was = mean(sure), mean(right)
-    share = sizes / len(sure)
+    expected, accuracy, share = mean(sure), mean(right), sizes / len(sure)
     noise = np.sqrt(mean(sure * (1 - sure)) / sizes)
-    error = float(share @ np.abs(was - said))
-    return Reliability(said, was, sizes, error, float(share @ noise) * float(np.sqrt(2 / np.pi)))
+    chance = float(share @ noise) * float(np.sqrt(2 / np.pi))
+    return float(share @ np.abs(accuracy - expected)), chance, np.stack([expected, accuracy, sizes])
 
 
 def _calibration_rows(base: Row, seeds: Sequence[int], moments: OutputMoments) -> Iterator[Row]:
-    found = [reliability(sure, hit) for sure, hit in zip(moments.confidence, moments.hit, strict=True)]
-    for metric, values in (
-        ("expected_calibration_error", [one.error for one in found]),
-        ("expected_calibration_error_chance", [one.chance for one in found]),
-    ):
-        yield from member_rows(
-            {**base, "metric": metric, "unit": "share"}, seeds, np.array(values), moments.tokens
-        )
-    together = reliability(moments.confidence.ravel(), moments.hit.ravel())
-    for number, (confidence, accuracy, size) in enumerate(zip(*together[:3], strict=True), 1):
+    errors = np.array(
+        [reliability(*of_member)[:2] for of_member in zip(moments.confidence, moments.hit, strict=True)]
+    )
+    for metric, values in zip(("", "_chance"), errors.T, strict=True):
+        one = {**base, "metric": f"expected_calibration_error{metric}", "unit": "share"}
+        yield from member_rows(one, seeds, values, moments.tokens)
+    *_, bins = reliability(moments.confidence.ravel(), moments.hit.ravel())
+    for number, (confidence, accuracy, size) in enumerate(bins.T.tolist(), 1):
         one = {**base, "unit": "share", "axis": "bin", "x": number, "n": int(size)}
-        yield {**one, "metric": "reliability_confidence", "value": float(confidence)}
-        yield {**one, "metric": "reliability_accuracy", "value": float(accuracy)}
+        yield {**one, "metric": "reliability_confidence", "value": confidence}
+        yield {**one, "metric": "reliability_accuracy", "value": accuracy}
 
 
 def _log_ranks(vocabulary: int) -> list[int]:

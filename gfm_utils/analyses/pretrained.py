@@ -38,7 +38,7 @@ def members_of(names: Sequence[str]) -> list[str]:
     Raises:
         GfmError: a name is neither a directory nor of a form that the Hugging Face hub knows.
     """
-    found: list[str] = []
+    members_found: list[str] = []
     for name in names:
         if not Path(name).is_dir() and not _HUB_NAME.fullmatch(name):
             raise GfmError(
@@ -46,8 +46,8 @@ def members_of(names: Sequence[str]) -> list[str]:
                 "(OWNER/NAME)"
             )
         members = sorted(Path(name).glob("member-[0-9]*")) if Path(name).is_dir() else []
-        found += [str(path) for path in members] or [name]
-    return found
+        members_found += [str(path) for path in members] or [name]
+    return members_found
 
 
 def load_model(name: str) -> Any:
@@ -112,7 +112,12 @@ def _quiet() -> Iterator[None]:
 def _check_names(name: str, kind: str, report: Mapping[str, Any]) -> None:
     """Refuse weights that do not fit the model, by what loading reports of their names and shapes."""
     missing, others = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
-    wrapped = [(key, key.removesuffix(own)) for key in others for own in missing if key.endswith(f".{own}")]
+    wrapped = [
+        (key, key.removesuffix(name_missing))
+        for key in others
+        for name_missing in missing
+        if key.endswith(f".{name_missing}")
+    ]
     if wrapped:
         key, prefix = wrapped[0]
         raise GfmError(
@@ -143,7 +148,7 @@ def _pickled(folder: Path) -> Path | None:
     """The first file of pickled weights in a directory that has no others."""
     if not folder.is_dir() or any(folder.glob("*.safetensors")):
         return None
-    return next((found for pattern in _PICKLED for found in sorted(folder.glob(pattern))), None)
+    return next((path for pattern in _PICKLED for path in sorted(folder.glob(pattern))), None)
 
 
 def load_tokenizer(name: str) -> Any:
@@ -152,30 +157,30 @@ def load_tokenizer(name: str) -> Any:
     Raises:
         GfmError: there is none, or it needs code of its own.
     """
-    found = _tokenizer_of(name)
-    if isinstance(found, str):
+    tokenizer = _tokenizer_of(name)
+    if isinstance(tokenizer, str):
         where = "" if Path(name).is_dir() else " is no directory here and, on the hub,"
-        raise GfmError(f"{name}{where} has no tokenizer{found}; name one with --tokenizer")
-    return found
+        raise GfmError(f"{name}{where} has no tokenizer{tokenizer}; name one with --tokenizer")
+    return tokenizer
 
 
 def _tokenizer_of(name: str) -> Any:
     """The tokenizer that stands beside a model, or why there is none, as a clause."""
     try:
-        found = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f" ({_short(error)})"
-    if len(found) <= len(found.all_special_ids):  # what transformers makes of a configuration alone
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # what transformers makes of a configuration alone
         return ""
-    return found
+    return tokenizer
 
 
 def same_tokenizers(members: Sequence[str], reader: Any) -> None:
     """Refuse members beside which another tokenizer stands than beside the first; none is no matter."""
     vocabulary = reader.get_vocab()
     for name in members[1:]:
-        own = _tokenizer_of(name)
-        if not isinstance(own, str) and own.get_vocab() != vocabulary:
+        tokenizer = _tokenizer_of(name)
+        if not isinstance(tokenizer, str) and tokenizer.get_vocab() != vocabulary:
             raise GfmError(
                 f"{name} has another tokenizer than {members[0]}: models must share a vocabulary to be compared "
                 "token by token (--tokenizer says which to use if they do)"
@@ -212,10 +217,10 @@ def template(tokenizer: Any, sample: str) -> tuple[Integers, Integers]:
 def longest(model: Any) -> float:
     """Tokens that a model can read at once; infinite where its positions are relative or rotary."""
     tables = [part for name, part in model.named_modules() if _POSITIONS.search(name)]
-    found = next((part for part in tables if isinstance(part, torch.nn.Embedding)), None)
-    if found is None:
+    table = next((part for part in tables if isinstance(part, torch.nn.Embedding)), None)
+    if table is None:
         return float("inf")
-    places = found.num_embeddings - (0 if found.padding_idx is None else found.padding_idx + 1)
+    places = table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
     # Some tables have a few rows more than positions.
     return min(places, getattr(model.config, "max_position_embeddings", places))
 

@@ -1,16 +1,16 @@
 """What any masked language model reads of a corpus: windows in the tokens of its own tokenizer."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from gfm_utils.analyses.counting import Counting, frequency_level
+from gfm_utils.analyses.counting import Counting
 from gfm_utils.analyses.pretrained import special_ids, template
-from gfm_utils.analyses.strata import quarters, share_by_token
+from gfm_utils.analyses.strata import bands, share_by_token
 from gfm_utils.corpora import Corpus, Segment
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.tokens import FEWEST_WINDOWS, choose_positions, evenly_spaced, mask_all, masked_per_window
@@ -25,27 +25,9 @@ SPECIAL_TOKENS = ("auto", "none")
 KNOWN = 0.1
 _AT_ONCE = 64  # stretches whose tokens are Python objects at a time
 _SAMPLE = 60  # letters by which a tokenizer shows its template
-
-
-@dataclass(frozen=True)
-class _Tokens:
-    """Tokens, in segments of shape (tokens,) or in windows of shape (n, window).
-
-    Attributes:
-        ids: token ids.
-        lengths: bases or characters of each token; white space counts for the token before it.
-        strong: share of G and C among the bases of each token; of text 0.
-        soft: share of each token's bases that are lower case in the source; of text 0.
-    """
-
-    ids: Integers
-    lengths: Integers
-    strong: Floats
-    soft: Floats
-
-    def map(self, change: Callable[[npt.NDArray], npt.NDArray]) -> "_Tokens":
-        """The same with each array changed."""
-        return _Tokens(change(self.ids), change(self.lengths), change(self.strong), change(self.soft))
+#: A token: its id, its bases or characters (white space counts for the token before it), and of DNA the share of G
+#: and C among its bases and the share of them that are lower case in the source.
+_TOKEN = np.dtype([("id", np.int64), ("length", np.int64), ("strong", np.float64), ("soft", np.float64)])
 
 
 class Hidden(NamedTuple):
@@ -72,8 +54,8 @@ class Reading:
         corpus: its name.
         kind: ``text`` or ``dna``.
         tokenizer: that made the tokens.
-        windows: tokens side by side, none across records, without the special tokens of a sentence; spread
-            evenly over every second window of the corpus.
+        windows: tokens (``_TOKEN``) side by side, shape (n, window), none across records, without the special
+            tokens of a sentence; spread evenly over every second window of the corpus.
         aside: how often each token occurs in the windows that are not read, shape (vocabulary,).
         before: special tokens in front of each window, as models read it.
         after: special tokens behind it.
@@ -82,7 +64,7 @@ class Reading:
     corpus: str
     kind: str
     tokenizer: Any
-    windows: _Tokens
+    windows: npt.NDArray[np.void]
     aside: Integers
     before: Integers
     after: Integers
@@ -90,13 +72,13 @@ class Reading:
     @property
     def ids(self) -> Integers:
         """Token ids of the windows without special tokens around them, shape (n, window)."""
-        return self.windows.ids
+        return self.windows["id"]
 
     @property
     def shown(self) -> Integers:
         """The windows as models read them, shape (n, width): special tokens, window, special tokens."""
-        ends = (np.tile(tokens, (len(self.ids), 1)) for tokens in (self.before, self.after))
-        return np.concatenate([next(ends), self.ids, next(ends)], axis=1)
+        before, after = (np.tile(tokens, (len(self.ids), 1)) for tokens in (self.before, self.after))
+        return np.concatenate([before, self.ids, after], axis=1)
 
     @property
     def vocabulary(self) -> int:
@@ -138,9 +120,9 @@ class Reading:
         positions = positions + len(self.before)
         return Hidden(usable, mask_all(self.shown[usable], positions, mask), positions, targets)
 
-    def _at(self, values: npt.NDArray, hidden: Hidden) -> npt.NDArray:
-        """What hidden tokens have of an array of the windows, shape (n, m)."""
-        return np.take_along_axis(values[hidden.windows], hidden.positions - len(self.before), axis=1)
+    def _at(self, hidden: Hidden) -> npt.NDArray[np.void]:
+        """The hidden tokens, shape (n, m)."""
+        return np.take_along_axis(self.windows[hidden.windows], hidden.positions - len(self.before), axis=1)
 
     def counting(self, condition: str, hidden: Hidden) -> Counting:
         """What the frequencies of tokens in the rest of the corpus say of hidden ones; there are no n-grams.
@@ -149,9 +131,8 @@ class Reading:
             condition: name of the rows.
             hidden: of ``hidden``.
         """
-        lengths = self._at(self.windows.lengths, hidden)
-        unit = "base" if self.kind == "dna" else "character"
-        return frequency_level(condition, f"bits/{unit}", self.aside, hidden.targets, lengths)
+        unit = "bits/base" if self.kind == "dna" else "bits/character"
+        return Counting(condition, unit, self.aside, hidden.targets, self._at(hidden)["length"])
 
     def bands(self, hidden: Hidden) -> dict[str, npt.NDArray[np.str_]]:
         """Bands of hidden tokens as in :func:`gfm_utils.analyses.strata.bands_of`, each of shape (tokens,).
@@ -159,14 +140,11 @@ class Reading:
         Args:
             hidden: of ``hidden``.
         """
-        found = {"token_frequency": quarters(self.aside[hidden.targets].ravel())}
-        if self.kind == "dna":
-            own = self.windows.map(lambda values: values[hidden.windows])
-            strong = (own.strong * own.lengths).sum(1) / own.lengths.sum(1).clip(1)
-            found["gc"] = quarters(np.repeat(strong, hidden.positions.shape[1]))
-            soft = self._at(self.windows.soft, hidden).ravel()
-            found["soft_masked"] = np.where(soft >= 0.5, "repeat", "rest")
-        return found
+        frequency, tokens = self.aside[hidden.targets], self.windows[hidden.windows]
+        if self.kind != "dna":
+            return bands(frequency)
+        gc = (tokens["strong"] * tokens["length"]).sum(1) / tokens["length"].sum(1).clip(1)
+        return bands(frequency, gc, self._at(hidden)["soft"])
 
 
 def read(corpus: Corpus, tokenizer: Any, window: int, count: int, special_tokens: str = "auto") -> Reading:
@@ -193,42 +171,41 @@ def read(corpus: Corpus, tokenizer: Any, window: int, count: int, special_tokens
         raise GfmError(
             f"a --window of {window} tokens has no room beside {window - width} special ones: give more"
         )
-    cut = [_windows(_tokens(segment, tokenizer, corpus.kind), width) for segment in corpus.segments]
-    every = _Tokens(*(np.concatenate([getattr(part, field.name) for part in cut]) for field in fields(_Tokens)))
-    known = 1 - np.isin(every.ids, special_ids(tokenizer)).mean() if every.ids.size else 1
+    cut = [_tokens(segment, tokenizer, corpus.kind) for segment in corpus.segments]
+    every = np.concatenate([tokens[: len(tokens) // width * width].reshape(-1, width) for tokens in cut])
+    known = 1 - np.isin(every["id"], special_ids(tokenizer)).mean() if every.size else 1
     if known < KNOWN:
-        words = " ".join(map(str, tokenizer.convert_ids_to_tokens(every.ids.flat[:4].tolist())))
+        words = " ".join(map(str, tokenizer.convert_ids_to_tokens(every["id"].flat[:4].tolist())))
         raise GfmError(
             f"the tokenizer knows {known:.0%} of the tokens of {corpus.name} (it reads "
             f"{corpus.segments[0].text[:12]!r}... as {words} ...): give the corpus that it is for, or its own "
             "tokenizer by --tokenizer"
         )
-    candidates = np.arange(0, len(every.ids), 2)
+    candidates = np.arange(0, len(every), 2)
     if len(candidates) < FEWEST_WINDOWS:
         raise GfmError(
-            f"{corpus.name} has {len(every.ids)} windows of {width} tokens and {2 * FEWEST_WINDOWS - 1} are "
+            f"{corpus.name} has {len(every)} windows of {width} tokens and {2 * FEWEST_WINDOWS - 1} are "
             "needed: give a longer corpus or a smaller --window"
         )
     chosen = candidates[evenly_spaced(len(candidates), count)]
-    vocabulary = 1 + max(tokenizer.get_vocab().values())
-    rest = np.delete(every.ids, chosen, axis=0)
-    aside = np.bincount(rest.ravel(), minlength=vocabulary)
-    windows = every.map(lambda values: values[chosen])
-    return Reading(corpus.name, corpus.kind, tokenizer, windows, aside, *ends)
+    rest = np.delete(every["id"], chosen, axis=0)
+    aside = np.bincount(rest.ravel(), minlength=1 + max(tokenizer.get_vocab().values()))
+    return Reading(corpus.name, corpus.kind, tokenizer, every[chosen], aside, *ends)
 
 
-def _tokens(segment: Segment, tokenizer: Any, kind: str) -> _Tokens:
-    """The tokens of one segment."""
+def _tokens(segment: Segment, tokenizer: Any, kind: str) -> npt.NDArray[np.void]:
+    """The tokens of one segment, of ``_TOKEN``."""
     text = segment.text
     step = STRETCH if kind == "dna" else max(1, len(text))
     pieces = [text[begin : begin + step] for begin in range(0, len(text), step)]
     ids, lengths = map(np.concatenate, zip(*_encoded(pieces, tokenizer, kind), strict=True))
-    if kind != "dna":
-        return _Tokens(ids, lengths, np.zeros(len(ids)), np.zeros(len(ids)))
-    letters = np.frombuffer(text.encode("ascii"), np.uint8)
-    strong = np.isin(letters, np.frombuffer(b"GC", np.uint8))
-    soft = np.zeros(len(text), bool) if segment.soft_mask is None else segment.soft_mask
-    return _Tokens(ids, lengths, share_by_token(strong, lengths), share_by_token(soft, lengths))
+    tokens = np.zeros(len(ids), _TOKEN)
+    tokens["id"], tokens["length"] = ids, lengths
+    if kind == "dna":
+        strong = np.isin(np.frombuffer(text.encode("ascii"), np.uint8), np.frombuffer(b"GC", np.uint8))
+        soft = np.zeros(len(text), bool) if segment.soft_mask is None else segment.soft_mask
+        tokens["strong"], tokens["soft"] = (share_by_token(flags, lengths) for flags in (strong, soft))
+    return tokens
 
 
 def _encoded(pieces: list[str], tokenizer: Any, kind: str) -> Iterator[tuple[Integers, Integers]]:
@@ -240,14 +217,14 @@ def _encoded(pieces: list[str], tokenizer: Any, kind: str) -> Iterator[tuple[Int
     fast = bool(tokenizer.is_fast)
     for begin in range(0, len(pieces), _AT_ONCE):
         part = pieces[begin : begin + _AT_ONCE]
-        made = tokenizer(
+        encoded = tokenizer(
             part, add_special_tokens=False, split_special_tokens=kind == "text", return_offsets_mapping=fast,
             verbose=False,
         )  # fmt: skip
         for number, piece in enumerate(part):
-            ids = np.asarray(made["input_ids"][number], np.int64)
+            ids = np.asarray(encoded["input_ids"][number], np.int64)
             if fast:
-                starts = np.asarray(made["offset_mapping"][number], np.int64).reshape(-1, 2)[:, 0]
+                starts = np.asarray(encoded["offset_mapping"][number], np.int64).reshape(-1, 2)[:, 0]
                 edges = np.maximum.accumulate(np.concatenate([[0], starts[1:], [len(piece)]])[: len(ids) + 1])
                 yield ids, np.diff(edges)
             else:
@@ -256,8 +233,3 @@ def _encoded(pieces: list[str], tokenizer: Any, kind: str) -> Iterator[tuple[Int
                 ends = np.minimum(np.cumsum(lengths), len(piece))
                 ends[-1:] = len(piece)
                 yield ids, np.diff(ends, prepend=0)
-
-
-def _windows(tokens: _Tokens, window: int) -> _Tokens:
-    whole = len(tokens.ids) // window * window
-    return tokens.map(lambda values: values[:whole].reshape(-1, window))

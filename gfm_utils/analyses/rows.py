@@ -1,4 +1,4 @@
-"""Rows of result tables for numbers that each member, or each pair of members, has."""
+"""Rows of result tables for numbers that each member, or each pair of members, has: written, and read again."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from gfm_utils.analyses import intervals
 
@@ -66,6 +67,15 @@ def sequence_row(
     """
     interval = intervals.over_sequences(values, weights)
     return {**base, **OVER_SEQUENCES, **interval._asdict(), "n": len(values)}
+
+
+def members_of(table: pd.DataFrame, axis: str) -> dict[tuple[str, str, str], pd.Series]:
+    """(condition, position on the axis, metric) -> seed -> value of each member."""
+    rows = table[(table["axis"] == axis).fillna(False) & table["member"].notna()].sort_values("member")
+    return {
+        (str(condition), str(x), str(metric)): values.set_index("member")["value"]
+        for (condition, x, metric), values in rows.groupby(["condition", "x", "metric"], sort=False)
+    }
 
 
 def pair_matrix(pairs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Static embeddings (the input embedding matrix): do members place the same tokens near each other?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -9,14 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from gfm_utils import tables
-from gfm_utils.analyses.alignment import FEWEST_TOKENS, linear_cka, procrustes, rbf_cka
 from gfm_utils.analyses.datasets import symbols_per_token
+from gfm_utils.analyses.geometry import FEWEST_TOKENS, linear_cka, procrustes, rbf_cka, unit_rows
 from gfm_utils.analyses.neighbours import (
     Matrix,
     Neighbourhoods,
     chance_corrected,
     compare_neighbours,
-    neighbours,
     topk_overlap_chance,
 )
 from gfm_utils.analyses.rows import Row, pair_matrix, pair_rows
@@ -41,7 +40,7 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     on would only dilute the comparison.
 
     Metrics, one row a pair, and the mean with its interval over members; definitions stand in
-    :mod:`gfm_utils.analyses.neighbours` and :mod:`gfm_utils.analyses.alignment`:
+    :mod:`gfm_utils.analyses.neighbours` and :mod:`gfm_utils.analyses.geometry`:
 
     - axis ``k``: ``topk_overlap``, its exact level of chance ``topk_overlap_chance``, ``topk_overlap_corrected``
       (chance 0, same sets 1), ``local_spearman`` (chance 0; from k = 3 on) and ``local_spearman_authors``;
@@ -85,19 +84,19 @@ def nearest_tokens(ensembles: Sequence[Ensemble], k: int = 8, tokens: int = 60) 
     for ensemble in ensembles:
         seen, _ = compared_tokens(ensemble)
         counts = ensemble.store.counts("train")[seen]
-        chosen = np.argsort(-counts, kind="stable")[:tokens]
+        common = np.argsort(-counts, kind="stable")[:tokens]
         names = [ensemble.store.readable(int(token)) for token in seen]
-        matrices = [input_embeddings(model)[seen] for model in ensemble.models()]
-        near = np.stack([neighbours(matrix, k)[chosen] for matrix in matrices])  # (members, tokens, k)
-        units = [matrix / np.linalg.norm(matrix, axis=1, keepdims=True) for matrix in matrices]
-        for row, token in enumerate(chosen):
+        units = [unit_rows(input_embeddings(model)[seen]) for model in ensemble.models()]
+        cosines = np.stack([unit[common] @ unit.T for unit in units])  # (members, tokens, tokens of all)
+        cosines[:, range(len(common)), common] = -np.inf  # no token is its own neighbour
+        near = np.argsort(-cosines, axis=-1, kind="stable")[..., :k]
+        for row, token in enumerate(common):
             having = np.bincount(near[:, row].ravel(), minlength=len(seen))
-            for place, (seed, unit) in enumerate(zip(ensemble.seeds, units, strict=True)):
-                own = near[place, row]
+            for seed, nearest, cosine in zip(ensemble.seeds, near[:, row], cosines[:, row], strict=True):
                 rows.append({
                     "condition": ensemble.condition, "token": names[token], "count": int(counts[token]),
-                    "member": seed, "neighbours": [names[other] for other in own],
-                    "cosines": (unit[own] @ unit[token]).round(3).tolist(), "shared": having[own].tolist(),
+                    "member": seed, "neighbours": [names[other] for other in nearest],
+                    "cosines": cosine[nearest].round(3).tolist(), "shared": having[nearest].tolist(),
                 })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -122,8 +121,8 @@ def frequency_bands(counts: npt.NDArray[np.int64]) -> dict[str, Indices]:
     order = np.argsort(-counts, kind="stable")
     middle = (np.cumsum(counts[order]) - counts[order] / 2) / counts.sum()
     place = np.minimum((len(BANDS) * middle).astype(np.int64), len(BANDS) - 1)
-    found = {name: np.sort(order[place == number]) for number, name in enumerate(BANDS)}
-    return {name: tokens for name, tokens in found.items() if len(tokens) >= FEWEST_TOKENS}
+    bands = {name: np.sort(order[place == number]) for number, name in enumerate(BANDS)}
+    return {name: tokens for name, tokens in bands.items() if len(tokens) >= FEWEST_TOKENS}
 
 
 def input_embeddings(model: Any) -> Matrix:
@@ -134,7 +133,7 @@ def input_embeddings(model: Any) -> Matrix:
 
 def embedding_rows(
     base: Row, seeds: Sequence[int], matrices: Sequence[Matrix], bands: Mapping[str, Indices] | None = None
-) -> list[Row]:
+) -> Iterator[Row]:
     """The rows of one ensemble in one state.
 
     Args:
@@ -143,20 +142,18 @@ def embedding_rows(
         matrices: embeddings of the same tokens, (tokens, hidden), one a member.
         bands: places of the tokens of each frequency band.
     """
-    tokens = len(matrices[0])
-    found = _compared(matrices)
-    rows = _size_rows({**base, "axis": "k"}, seeds, found)
-    rows += _alignment_rows(base, seeds, matrices)
+    tokens, near = len(matrices[0]), _compared(matrices)
+    yield from _size_rows({**base, "axis": "k"}, seeds, near)
+    yield from _alignment_rows(base, seeds, matrices)
     for name, places in (bands or {}).items():
-        rows += _alignment_rows({**base, "axis": "band", "x": name}, seeds, [m[places] for m in matrices])
-        if BAND_K in found.sizes:
-            at = int(np.searchsorted(found.sizes, BAND_K))
+        yield from _alignment_rows({**base, "axis": "band", "x": name}, seeds, [m[places] for m in matrices])
+        if BAND_K in near.sizes:
+            at, chance = int(np.searchsorted(near.sizes, BAND_K)), topk_overlap_chance(tokens, BAND_K)
             axis = {**base, "axis": f"band_at_k{BAND_K}", "x": name}
-            rows += _neighbour_rows(axis, seeds, found, at, places, topk_overlap_chance(tokens, BAND_K))
-    return rows
+            yield from _neighbour_rows(axis, seeds, near, at, places, chance)
 
 
-def all_row_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) -> list[Row]:
+def all_row_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) -> Iterator[Row]:
     """The same rows of the whole embedding matrix, as in the paper's reference code, without bands.
 
     Special tokens and tokens that never occur are among them. They are targets that are never right, so training
@@ -169,11 +166,9 @@ def all_row_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) ->
         matrices: the whole embeddings, (vocabulary, hidden), one a member; of more than ``ALL_ROWS`` rows there
             are none.
     """
-    count = len(matrices[0])
-    if count > ALL_ROWS:
-        return []
-    rows = _size_rows({**base, "axis": "k_all_rows"}, seeds, _compared(matrices))
-    return rows + _alignment_rows({**base, "axis": "all_rows", "x": count}, seeds, matrices)
+    if len(matrices[0]) <= ALL_ROWS:
+        yield from _size_rows({**base, "axis": "k_all_rows"}, seeds, _compared(matrices))
+        yield from _alignment_rows({**base, "axis": "all_rows", "x": len(matrices[0])}, seeds, matrices)
 
 
 def _compared(matrices: Sequence[Matrix]) -> Neighbourhoods:
@@ -181,44 +176,40 @@ def _compared(matrices: Sequence[Matrix]) -> Neighbourhoods:
     return compare_neighbours(matrices, [k for k in TOP_K if k < len(matrices[0]) - 1])
 
 
-def _size_rows(base: Row, seeds: Sequence[int], found: Neighbourhoods) -> list[Row]:
+def _size_rows(base: Row, seeds: Sequence[int], near: Neighbourhoods) -> Iterator[Row]:
     """What neighbourhoods of each size have in common, of all tokens."""
-    tokens, rows = found.overlap.shape[-1], []
-    for at, k in enumerate(found.sizes):
-        axis = {**base, "x": int(k)}
-        chance = topk_overlap_chance(tokens, int(k))
-        rows.append({**axis, "metric": "topk_overlap_chance", "unit": "share", "value": chance, "n": tokens})
-        rows += _neighbour_rows(axis, seeds, found, at, np.arange(tokens), chance)
-        rows += _mean_rows(axis, "local_spearman_authors", seeds, found.spearman_authors[:, at])
-    return rows
+    tokens = near.overlap.shape[-1]
+    for at, k in enumerate(near.sizes):
+        axis, chance = {**base, "x": int(k)}, topk_overlap_chance(tokens, int(k))
+        yield {**axis, "metric": "topk_overlap_chance", "unit": "share", "value": chance, "n": tokens}
+        yield from _neighbour_rows(axis, seeds, near, at, slice(None), chance)
+        yield from _mean_rows(axis, "local_spearman_authors", seeds, near.spearman_authors[:, at])
 
 
 def _neighbour_rows(
-    base: Row, seeds: Sequence[int], found: Neighbourhoods, at: int, places: Indices, chance: float
-) -> list[Row]:
+    base: Row, seeds: Sequence[int], near: Neighbourhoods, at: int, places: Indices | slice, chance: float
+) -> Iterator[Row]:
     """Overlap, corrected overlap and local Spearman of some tokens at one neighbourhood size."""
-    overlap, spearman = found.overlap[:, at, places], found.spearman[:, at, places]
-    rows = _mean_rows(base, "topk_overlap", seeds, overlap)
-    rows += _mean_rows(base, "topk_overlap_corrected", seeds, chance_corrected(overlap, chance))
-    return rows + _mean_rows(base, "local_spearman", seeds, spearman)
+    overlap = near.overlap[:, at, places]
+    yield from _mean_rows(base, "topk_overlap", seeds, overlap)
+    yield from _mean_rows(base, "topk_overlap_corrected", seeds, chance_corrected(overlap, chance))
+    yield from _mean_rows(base, "local_spearman", seeds, near.spearman[:, at, places])
 
 
-def _mean_rows(base: Row, metric: str, seeds: Sequence[int], values: Matrix) -> list[Row]:
+def _mean_rows(base: Row, metric: str, seeds: Sequence[int], values: Matrix) -> Iterator[Row]:
     """Means over tokens of values of shape (pairs, tokens); none if some pair has no defined value."""
     defined = ~np.isnan(values)
-    if not defined.any(axis=1).all():
-        return []
-    means = np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1)
-    unit = "correlation" if "spearman" in metric else "share"
-    return list(pair_rows({**base, "metric": metric, "unit": unit}, seeds, pair_matrix(means), values.shape[1]))
+    if defined.any(axis=1).all():
+        means = pair_matrix(np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1))
+        unit = "correlation" if "spearman" in metric else "share"
+        yield from pair_rows({**base, "metric": metric, "unit": unit}, seeds, means, values.shape[1])
 
 
-def _alignment_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) -> list[Row]:
+def _alignment_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) -> Iterator[Row]:
     """Procrustes and CKA of every two members."""
     fits = [procrustes(second, first) for first, second in combinations(matrices, 2)]
     disparity, cosine = map(pair_matrix, np.array(fits).T)
     linear, rbf = linear_cka(matrices), rbf_cka(matrices)
-    rows: list[Row] = []
     for metric, unit, matrix in (
         ("procrustes_disparity", "share", disparity),
         ("aligned_cosine", "cosine", cosine),
@@ -228,5 +219,4 @@ def _alignment_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix])
         ("rbf_cka_debiased", "share", rbf.debiased),
         ("rbf_cka_authors", "share", rbf_cka(matrices, authors=True).cka),
     ):
-        rows += pair_rows({**base, "metric": metric, "unit": unit}, seeds, matrix, len(matrices[0]))
-    return rows
+        yield from pair_rows({**base, "metric": metric, "unit": unit}, seeds, matrix, len(matrices[0]))

@@ -16,8 +16,7 @@ other strand, so every token is a stretch, and whole distributions can be compar
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,36 +35,20 @@ _MASK = SPECIAL.index("[MASK]")
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """A hidden stretch of one window.
-
-    Attributes:
-        window: number of the window.
-        forward: its tokens' places on the forward strand, as a half-open range.
-        reverse: the same on the other strand.
-        bases: its first and last base on the forward strand, as 0 to 3 for A, C, G, T.
-    """
-
-    window: int
-    forward: tuple[int, int]
-    reverse: tuple[int, int]
-    bases: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Strands:
+class Strands(NamedTuple):
     """Windows on both strands, with the same stretches hidden.
 
     Attributes:
         forward: ids with ``[MASK]``, one array a window.
         reverse: the same of the other strand; lengths may differ.
-        stretches: what is hidden.
+        stretches: what is hidden, in the order of windows: the number of the window, the first and last place of
+            its tokens on the forward strand and on the other one, and its first and last base on the forward
+            strand as 0 to 3 for A, C, G, T; shape (stretches, 7).
     """
 
     forward: list[Ints]
     reverse: list[Ints]
-    stretches: list[Stretch]
+    stretches: Ints
 
 
 def reverse_complement(bases: str) -> str:
@@ -90,45 +73,44 @@ def hidden_strands(ensemble: Ensemble, windows: int, rate: float, seed: int = 42
     words = _words(ensemble)
     fast = store.tokenizer.backend_tokenizer
     rng = np.random.default_rng(seed)
-    found = Strands([], [], [])
+    forward: list[Ints] = []
+    reverse: list[Ints] = []
+    stretches: list[Ints] = []
     for ids in store.windows("test", starts, size):
         bases = "".join(words[token] for token in ids)
         other = np.array(fast.encode(reverse_complement(bases), add_special_tokens=False).ids)
         if len(other) > max(size, 512):  # presets have places for so many tokens
             continue
-        shown, flipped = ids.copy(), other.copy()
-        wanted = max(1, round(rate * size))
-        for stretch in _drawn(ids, other, words, bases, len(found.forward), wanted, rng):
-            shown[slice(*stretch.forward)] = _MASK
-            flipped[slice(*stretch.reverse)] = _MASK
-            found.stretches.append(stretch)
-        if (shown == _MASK).any():
-            found.forward.append(shown)
-            found.reverse.append(flipped)
-    return found
+        drawn = _drawn(ids, other, words, bases, max(1, round(rate * size)), rng)
+        if len(drawn):
+            shown, flipped = ids.copy(), other.copy()
+            for first, last, first_back, last_back, *_ in drawn:
+                shown[first : last + 1], flipped[first_back : last_back + 1] = _MASK, _MASK
+            stretches.append(np.insert(drawn, 0, len(forward), axis=1))
+            forward.append(shown)
+            reverse.append(flipped)
+    return Strands(forward, reverse, np.concatenate([np.empty((0, 7), np.int64), *stretches]))
 
 
 def _drawn(
-    ids: Ints, other: Ints, words: Sequence[str], bases: str, window: int, wanted: int, rng: np.random.Generator
-) -> Iterator[Stretch]:
-    """Stretches between common borders, in random order, until ``wanted`` forward tokens are hidden."""
+    ids: Ints, other: Ints, words: Sequence[str], bases: str, wanted: int, rng: np.random.Generator
+) -> Ints:
+    """Stretches between common borders, in random order, until ``wanted`` forward tokens are hidden; (n, 6)."""
     ahead = np.cumsum([0, *(len(words[token]) for token in ids)])
     back = len(bases) - np.cumsum([0, *(len(words[token]) for token in other)])  # from the end of the window
-    common = np.intersect1d(ahead, back)
-    place = {int(border): index for index, border in enumerate(ahead)}
-    place_back = {int(border): index for index, border in enumerate(back)}
+    common, places, places_back = np.intersect1d(ahead, back, return_indices=True)
+    drawn: list[list[int]] = []
     taken = 0
     for index in rng.permutation(len(common) - 1):
-        begin, end = int(common[index]), int(common[index + 1])
-        forward, reverse = (place[begin], place[end]), (place_back[end], place_back[begin])
-        if taken and taken + forward[1] - forward[0] > wanted:
+        (first, end), (end_back, first_back) = places[index : index + 2], places_back[index : index + 2]
+        if (taken and taken + end - first > wanted) or end - first > len(ids) // 2:
             continue
-        if forward[1] - forward[0] > len(ids) // 2:
-            continue
-        taken += forward[1] - forward[0]
-        yield Stretch(window, forward, reverse, ("ACGT".index(bases[begin]), "ACGT".index(bases[end - 1])))
+        taken += end - first
+        letters = ("ACGT".index(bases[at]) for at in (common[index], common[index + 1] - 1))
+        drawn.append([first, end - 1, first_back, end_back - 1, *letters])
         if taken >= wanted:
-            return
+            break
+    return np.array(drawn, np.int64).reshape(-1, 6)
 
 
 def base_predictions(
@@ -145,40 +127,37 @@ def base_predictions(
         From the forward strand and from the other one, in bases of the forward strand, both of shape
         (members, 2 * stretches, 4): first bases, then last ones.
     """
-    models = list(ensemble.models(state))
+    models, window = list(ensemble.models(state)), strands.stretches[:, 0]
     letters = torch.stack(_letters(ensemble)).to(models[0].device)
-    ahead = [(s.window, s.forward[0], s.forward[1] - 1) for s in strands.stretches]
-    back = [(s.window, s.reverse[0], s.reverse[1] - 1) for s in strands.stretches]
-    forward = _marginals(models, strands.forward, ahead, letters)
-    reverse = _marginals(models, strands.reverse, back, letters).flip(2, 3)  # last base first, A <-> T, C <-> G
+    forward = _marginals(models, strands.forward, window, strands.stretches[:, 1:3], letters)
+    reverse = _marginals(models, strands.reverse, window, strands.stretches[:, 3:5], letters)
+    reverse = reverse.flip(2, 3)  # last base first, A <-> T, C <-> G
     return torch.cat(forward.unbind(2), dim=1).numpy(), torch.cat(reverse.unbind(2), dim=1).numpy()
 
 
 def _marginals(
-    models: Sequence[Any], sequences: list[Ints], stretches: list[tuple[int, int, int]], letters: torch.Tensor
+    models: Sequence[Any], sequences: list[Ints], window: Ints, places: Ints, letters: torch.Tensor
 ) -> torch.Tensor:
     """Distributions over A, C, G, T at both ends of stretches; only these leave the models' device.
 
     Args:
         models: that predict.
         sequences: windows with ``[MASK]``, of any lengths.
-        stretches: window, first and last place of each, in the order of windows.
+        window: of each stretch, ascending, shape (stretches,).
+        places: the first and the last of each, shape (stretches, 2).
         letters: which tokens have which letter at their first and at their last place, (2, vocabulary, 4).
 
     Returns:
         The first letter at the first place and the last letter at the last place, (members, stretches, 2, 4).
     """
-    out = torch.zeros(len(models), len(stretches), 2, 4, dtype=torch.float64)
-    numbers = np.array(stretches, dtype=np.int64).reshape(-1, 3)
-    window, places = numbers[:, 0], numbers[:, 1:]
-    counts = np.bincount(window, minlength=len(sequences))
-    slots = np.arange(len(window)) - (np.cumsum(counts) - counts)[window]  # of stretches in their windows
+    out = torch.zeros(len(models), len(window), 2, 4, dtype=torch.float64)
+    slots = np.arange(len(window)) - np.searchsorted(window, window)  # of stretches in their windows
     lengths = np.array([len(sequence) for sequence in sequences])
     for length in np.unique(lengths):
         same = np.flatnonzero(lengths == length)
         within = np.flatnonzero(np.isin(window, same))
         rows, columns = np.searchsorted(same, window[within]), slots[within]
-        ends = np.zeros((len(same), counts[same].max(), 2), dtype=np.int64)
+        ends = np.zeros((len(same), columns.max() + 1, 2), dtype=np.int64)
         ends[rows, columns] = places[within]
         shown, asked = np.stack([sequences[number] for number in same]), ends.reshape(len(same), -1)
         batches = predictions_of(models, shown, asked, asked, letters.shape[1], to_cpu=False)
@@ -230,7 +209,7 @@ def _base_rows(base: Row, ensemble: Ensemble, strands: Strands, state: State) ->
     between = (_between(forward) / n).numpy()
     yield from member_rows({**distance, "metric": "strand_js_distance"}, seeds, flip, n)
     yield from pair_rows({**distance, "metric": "member_js_distance"}, seeds, between, n)
-    truth = torch.tensor([s.bases[end] for end in (0, 1) for s in strands.stretches])
+    truth = torch.from_numpy(strands.stretches[:, 5:].T.ravel())
     for strand, p in (("forward", forward), ("reverse", reverse)):
         loss = -(p[:, torch.arange(n), truth].log() / LOG2).mean(1).numpy()
         one = {**base, "metric": "base_nll", "unit": "bits/base", "axis": "strand", "x": strand}

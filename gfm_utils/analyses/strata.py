@@ -1,20 +1,14 @@
-"""Disagreement by kinds of tokens: frequent or rare, certain or not, in repeats or not, by GC of the window."""
+"""Kinds of tokens, by which disagreement is shown: frequent or rare, in repeats or not, by GC of the window."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gfm_utils import corpora
-from gfm_utils.analyses import intervals
-from gfm_utils.analyses.rows import Row, pair_matrix
 from gfm_utils.ensembles import Ensemble, masked_windows
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL, Condition, load_corpus
-
-if TYPE_CHECKING:
-    from gfm_utils.analyses.disagreement import TokenDisagreement
 
 Labels = NDArray[np.str_]
 #: Name of the band's axis -> label of each masked token, shape (tokens,).
@@ -27,6 +21,24 @@ def quarters(values: NDArray[np.number]) -> Labels:
     """The quarter of each value among all, as a name; equal values are in one quarter."""
     edges = np.quantile(values, [0.25, 0.5, 0.75])
     return np.array(QUARTERS)[np.searchsorted(edges, values, side="left")]
+
+
+def bands(
+    frequency: NDArray[np.int64], gc: NDArray[np.float64] | None = None, soft: NDArray[np.float64] | None = None
+) -> dict[str, Labels]:
+    """Bands of hidden tokens, of shape (tokens,) each, see ``bands_of``.
+
+    Args:
+        frequency: how often each of them occurs elsewhere, shape (windows, m).
+        gc: share of G and C in each window, shape (windows,); None: it is no DNA.
+        soft: share of the bases of each that are lower case in the source, shape (windows, m); None: not known.
+    """
+    named = {"token_frequency": quarters(frequency.ravel())}
+    if gc is not None:
+        named["gc"] = quarters(np.repeat(gc, frequency.shape[1]))
+    if soft is not None:
+        named["soft_masked"] = np.where(soft.ravel() >= 0.5, "repeat", "rest")
+    return named
 
 
 def bands_of(ensemble: Ensemble, profile: Profile, seed: int = 42) -> dict[str, Labels]:
@@ -46,19 +58,15 @@ def bands_of(ensemble: Ensemble, profile: Profile, seed: int = 42) -> dict[str, 
     _, positions, truth, starts = masked_windows(
         store, "test", window, profile.test_windows, profile.test_mask, seed
     )
-    bands = {"token_frequency": quarters(store.counts("train")[truth].ravel())}
+    frequency = store.counts("train")[truth]
     if not store.genome:
-        return bands
+        return bands(frequency)
     words = store.tokenizer.convert_ids_to_tokens(list(range(store.vocabulary)))
     strong = np.array([0 if word in SPECIAL else word.count("G") + word.count("C") for word in words])
     ids = store.windows("test", starts, window)
     share = strong[ids].sum(1) / store.token_lengths[ids].sum(1)
-    bands["gc"] = quarters(np.repeat(share, truth.shape[1]))
     masks = soft_masks(ensemble, profile)
-    if masks is not None:
-        inside = masks[(starts[:, None] + positions).ravel()] >= 0.5
-        bands["soft_masked"] = np.where(inside, "repeat", "rest")
-    return bands
+    return bands(frequency, share, None if masks is None else masks[starts[:, None] + positions])
 
 
 def soft_masks(ensemble: Ensemble, profile: Profile) -> NDArray[np.float64] | None:
@@ -98,27 +106,3 @@ def share_by_token(flags: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDAr
     total = np.concatenate([[0], np.cumsum(flags)])
     share: NDArray[np.float64] = (total[ends] - total[ends - lengths]) / lengths.clip(1)
     return share
-
-
-def stratum_rows(base: Row, each: "TokenDisagreement", bands: Bands) -> Iterator[Row]:
-    """Rows of every stratum: means over tokens and pairs, with intervals over members where pairs allow one.
-
-    Args:
-        base: condition and state.
-        each: numbers of the masked tokens.
-        bands: of those tokens; quarters by the members' mean output entropy are added.
-    """
-    for axis, labels in (*bands.items(), ("output_entropy", quarters(each.entropy))):
-        for name in sorted(set(labels.tolist())):
-            here = labels == name
-            one = {**base, "axis": axis, "x": name}
-            for metric, unit, values in (
-                ("js_distance", "distance", each.js[here]),
-                ("js_distance_matched_null", "distance", each.js_null[here & ~np.isnan(each.js_null[:, 0])]),
-                ("top1_agreement", "share", each.agree[here]),
-            ):
-                if len(values):
-                    mean = intervals.over_pairs(pair_matrix(values.mean(0, dtype=np.float64)))
-                    yield {**one, "metric": metric, "unit": unit, **mean._asdict(), "n": len(values)}
-            bits = {"value": float(each.information[here].mean(dtype=np.float64)), "n": int(here.sum())}
-            yield {**one, "metric": "mutual_information", "unit": "bits/token", **bits}

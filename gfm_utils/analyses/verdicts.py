@@ -21,8 +21,7 @@ finding, so the gate asks whether text, which is trained likewise, has learned e
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -31,10 +30,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from gfm_utils.analyses.claims import AGAINST, CLAIMS, FOR, NOT_TESTED, UNDECIDED, Claim
+from gfm_utils.analyses.claims import AGAINST, CLAIMS, FOR, NOT_TESTED, UNDECIDED, Claim, Learned, learned
 from gfm_utils.analyses.estimates import Estimate, estimate, kinds, null_of, rows_read
-from gfm_utils.analyses.gate import Learned, learned
-from gfm_utils.analyses.intervals import LEVEL, Difference, difference, holm, welch
+from gfm_utils.analyses.intervals import LEVEL, Difference, TTest, difference, holm, welch
 from gfm_utils.analyses.measures import Measure
 from gfm_utils.tokens import is_control
 
@@ -53,8 +51,7 @@ class Side(NamedTuple):
     p: float
 
 
-@dataclass(frozen=True)
-class Tested:
+class Tested(NamedTuple):
     """What a run says of one measure.
 
     Attributes:
@@ -84,8 +81,7 @@ class Tested:
         return self.side.outcome if self.side.p <= 1 - LEVEL else UNDECIDED
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a run says of a claim.
 
     Attributes:
@@ -115,21 +111,15 @@ def check_claims(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[C
     Returns:
         Claim -> its measures for which a condition of text and one of DNA have a value; empty without either kind.
     """
-    return _check(rows, claims, learned(rows))
-
-
-def _check(
-    rows: pd.DataFrame, claims: Sequence[Claim], of_models: Mapping[str, Learned]
-) -> dict[Claim, list[Tested]]:
-    own = rows_read(rows, (term for claim in claims for term in claim.terms))
+    of_models = learned(rows)
+    of_condition = rows_read(rows, (term for claim in claims for term in claim.terms))
     text, dna = (
-        {name: own[name] for name in names if name in own and not is_control(name)} for names in kinds(rows)
+        {name: of_condition[name] for name in names if name in of_condition and not is_control(name)}
+        for names in kinds(rows)
     )
-    found = {
-        claim: [one for measure in claim.measures for one in _test(measure, text, dna, of_models)]
-        for claim in claims
-    }
-    return {claim: tested for claim, tested in found.items() if tested}
+    every = {claim: [_test(measure, text, dna, of_models) for measure in claim.measures] for claim in claims}
+    known = {claim: [one for one in tested if one is not None] for claim, tested in every.items()}
+    return {claim: tested for claim, tested in known.items() if tested}
 
 
 def verdicts(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[Claim, Verdict]:
@@ -139,18 +129,18 @@ def verdicts(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[Claim
         rows: result tables of a run, of all chapters.
         claims: all that the correction is for, whether the tables can speak of them or not.
     """
-    of_models = learned(rows)
-    found = _check(rows, claims, of_models)
-    if not found:
+    checked, of_models = check_claims(rows, claims), learned(rows)
+    if not checked:
         return {}
-    primary = {claim: _primary(claim, found.get(claim, [])) for claim in claims}
+    primary = {
+        claim: next((one for one in checked.get(claim, ()) if one.measure == claim.primary), None)
+        for claim in claims
+    }
     raw = [np.nan if one is None or one.side is None else one.side.p for one in primary.values()]
     corrected = dict(zip(claims, map(float, holm(raw)), strict=True))
-    return {claim: _verdict(primary[claim], corrected[claim], found.get(claim, []), of_models) for claim in claims}
-
-
-def _primary(claim: Claim, tested: Sequence[Tested]) -> Tested | None:
-    return next((one for one in tested if one.measure == claim.primary), None)
+    return {
+        claim: _verdict(primary[claim], corrected[claim], checked.get(claim, ()), of_models) for claim in claims
+    }
 
 
 def _verdict(
@@ -201,8 +191,8 @@ def detectable(members: int, claims: int = len(CLAIMS), dna: int = 1, text: int 
         text: conditions of text.
     """
     rng = np.random.default_rng(0)
-    found = welch(rng.normal(size=(_DRAWS, dna, 1, members)), rng.normal(size=(_DRAWS, 1, text, members)))
-    passes = stats.t.ppf(1 - (1 - LEVEL) / claims / 2, found.freedom) * found.error - found.value
+    tests = welch(rng.normal(size=(_DRAWS, dna, 1, members)), rng.normal(size=(_DRAWS, 1, text, members)))
+    passes = stats.t.ppf(1 - (1 - LEVEL) / claims / 2, tests.freedom) * tests.error - tests.value
     return float(np.quantile(passes.max((1, 2)), POWER))
 
 
@@ -210,11 +200,11 @@ Rows = Mapping[str, pd.DataFrame]  # of each condition
 Reader = Callable[[Measure, pd.DataFrame], Estimate | None]
 
 
-def _test(measure: Measure, text: Rows, dna: Rows, of_models: Mapping[str, Learned]) -> Iterator[Tested]:
-    """A measure on the conditions of text and of DNA; nothing where either has no value."""
+def _test(measure: Measure, text: Rows, dna: Rows, of_models: Mapping[str, Learned]) -> Tested | None:
+    """A measure on the conditions of text and of DNA; None where either has no value."""
     of_text, of_dna = (_values(measure, rows) for rows in (text, dna))
     if not of_text or not of_dna:
-        return
+        return None
     nulls, pairs = _values(measure, {**text, **dna}, null_of), {}
     if measure.above is None:
         beside = {name: (one, nulls[name]) for name, one in of_dna.items() if name in nulls}
@@ -223,7 +213,7 @@ def _test(measure: Measure, text: Rows, dna: Rows, of_models: Mapping[str, Learn
         pairs = {(one, other): _difference(of_dna[one], of_text[other]) for one, other in product(of_dna, of_text)}
         decides, side = _strictest(list(pairs.values()), measure.above)
     levels = {name: one.interval.value for name, one in nulls.items() if name in of_text or name in of_dna}
-    yield Tested(measure, of_text, of_dna, levels, decides, side, pairs)
+    return Tested(measure, of_text, of_dna, levels, decides, side, pairs)
 
 
 def _values(measure: Measure, rows: Rows, of: Reader = estimate) -> dict[str, Estimate]:
@@ -275,13 +265,5 @@ def _difference(first: Estimate, second: Estimate, beyond: float = 0.0) -> Diffe
         return difference(first.members - beyond, second.members, further=first.windows + second.windows)
     value = first.interval.value - second.interval.value - beyond
     halves = [(one.interval.high - one.interval.low) / 2 for one in (first, second)]
-    reach = math.hypot(*halves)
-    error = reach / float(stats.norm.ppf(0.5 + LEVEL / 2))
-    p = (
-        float(2 * stats.norm.sf(abs(value) / error))
-        if error > 0
-        else np.nan
-        if np.isnan(error)
-        else float(value == 0)
-    )
-    return Difference(value, value - reach, value + reach, p)
+    error = math.hypot(*halves) / float(stats.norm.ppf(0.5 + LEVEL / 2))
+    return TTest(*map(np.asarray, (value, error, np.inf))).single()

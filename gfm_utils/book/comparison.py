@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from gfm_utils.analyses.comparison import COMPARED, compared
+from gfm_utils.analyses.estimates import COMPARED, compared
 from gfm_utils.book.front_page import warning
 from gfm_utils.book.jobs import DONE, Outcome
 from gfm_utils.book.report import figure_html, write_page

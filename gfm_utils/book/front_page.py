@@ -9,8 +9,8 @@ import pandas as pd
 
 from gfm_utils.analyses import recorded_doses
 from gfm_utils.analyses.along_training import RECORDED as RECORDED_TRAINING
+from gfm_utils.analyses.claims import learned, learned_share, tokens_read
 from gfm_utils.analyses.estimates import Estimate, estimate, null_of
-from gfm_utils.analyses.gate import learned, learned_share, tokens_read
 from gfm_utils.analyses.measures import Measure, chosen
 from gfm_utils.analyses.verdicts import POWER, check_claims, detectable
 from gfm_utils.book.answers import causal_verdicts, optimiser_sentence

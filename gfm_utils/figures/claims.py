@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED, Claim
+from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED, Claim, Learned, learned
 from gfm_utils.analyses.estimates import Estimate
-from gfm_utils.analyses.gate import Learned, learned
 from gfm_utils.analyses.verdicts import TOO_LITTLE, Tested, Verdict, check_claims, verdicts
 from gfm_utils.figures.comparison import short_names
 from gfm_utils.figures.numbers import difference, number

@@ -8,9 +8,23 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.analyses.along_training import LOSS_SHARE
-from gfm_utils.analyses.confounds import APPEARS, GONE, MEASURED, NONE, STAYS, TURNS, confound_effects
+from gfm_utils.analyses.confounds import (
+    APPEARS,
+    DNA,
+    EXPERIMENTS,
+    GONE,
+    KMERS,
+    MEASURED,
+    NONE,
+    ROLES,
+    STANDARD,
+    STAYS,
+    TEXT,
+    TURNS,
+    Experiment,
+    confound_effects,
+)
 from gfm_utils.analyses.dose import GAIN
-from gfm_utils.analyses.experiments import DNA, EXPERIMENTS, KMERS, ROLES, STANDARD, TEXT, Experiment
 from gfm_utils.figures.numbers import number, percentage, row_difference, with_interval
 from gfm_utils.figures.summary_table import cells, markdown_table
 

@@ -22,29 +22,31 @@ from gfm_utils.analyses import (
 )
 from gfm_utils.analyses.along_training import (
     AXIS,
+    CHECKED,
     FOLLOWED,
+    RATE,
     VALIDATION,
     Setting,
     kept_steps,
-    members_of,
     position,
+    score_limit,
     settings_of,
+    studentised,
     tokens_of,
 )
 from gfm_utils.analyses.estimates import estimate
-from gfm_utils.analyses.extrapolation import ENDS, FURTHEST, LATER, Law, curves, extrapolate, fit_law
+from gfm_utils.analyses.extrapolation import ENDS, FLOOR, FURTHEST, LATER, MISS, Law, curves, extrapolate, fit_law
 from gfm_utils.analyses.one_curve import (
     KIND,
     MODEL,
     OPTIMISER,
-    Run,
     around,
     at_equal_gain,
     at_gain,
     curve,
     pairs_of,
 )
-from gfm_utils.analyses.outliers import CHECKED, RATE, score_limit, studentised
+from gfm_utils.analyses.rows import members_of
 from gfm_utils.figures.select import value_of
 
 
@@ -70,7 +72,7 @@ def test_the_last_checkpoint_is_what_the_chapters_measure(followed, trained, few
         }.items():
             own = estimate(FOLLOWED[metric], tables)
             row = value_of(followed, ensemble.condition, metric, axis=AXIS, x=x)
-            found = members_of(followed)[ensemble.condition, x, metric]
+            found = members_of(followed, AXIS)[ensemble.condition, x, metric]
             np.testing.assert_allclose(found, own.members, rtol=1e-6, atol=1e-9)
             np.testing.assert_allclose(row[["value", "low", "high"]].tolist(), own.interval, rtol=1e-6, atol=1e-9)
             assert list(found.index) == ensemble.seeds
@@ -82,7 +84,7 @@ def test_every_checkpoint_and_level_is_there(followed, trained):
         assert steps[-1] == ensemble.spec.steps and len(steps) == -(-len(ensemble.members[0].checkpoints) // 3)
         per_step = ensemble.spec.batch * ensemble.spec.window
         assert tokens_of(followed, ensemble.condition, Setting.of(ensemble)) == [step * per_step for step in steps]
-        loss = members_of(followed)[ensemble.condition, Setting.of(ensemble).x(0), VALIDATION]
+        loss = members_of(followed, AXIS)[ensemble.condition, Setting.of(ensemble).x(0), VALIDATION]
         wanted = [member.metrics["validation_loss"].iloc[0] for member in ensemble.members]
         assert loss.tolist() == wanted
         levels = followed[(followed["condition"] == ensemble.condition) & (followed["metric"] == "level_nll")]
@@ -106,11 +108,6 @@ def test_the_live_run_reads_less_and_stands_in_for_a_recorded_one(trained, smoke
     assert table is along and runs == []
 
 
-def test_a_position_tells_the_training():
-    setting = Setting("bert-2x64", "adamw", 2048)
-    assert setting.x(512) == "512|bert-2x64|adamw|2048" and position(setting.x(512)) == (512, setting)
-
-
 def test_runs_on_one_curve_and_beside_it(along):
     equal = equal_gains(along)
     assert set(equal["by"]) == {KIND, OPTIMISER, MODEL}
@@ -129,9 +126,9 @@ def test_runs_on_one_curve_and_beside_it(along):
 def test_pairs_differ_in_one_thing_and_the_longest_of_equal_runs_counts(along):
     longer = along.assign(x=along["x"].str.replace("|1024000", "|2048000", regex=False))
     pairs = list(pairs_of(pd.concat([along, longer])))
-    assert {run.setting.budget for _, *runs in pairs for run in runs} == {2_048_000}
+    assert {setting.budget for _, *runs in pairs for _, setting in runs} == {2_048_000}
     for by, first, second in pairs:
-        one, other = ((run.condition, run.setting.preset, run.setting.optimiser) for run in (first, second))
+        one, other = ((name, setting.preset, setting.optimiser) for name, setting in (first, second))
         same = [a == b for a, b in zip(one, other, strict=True)]
         assert sum(same) == 2 and same.index(False) == {KIND: 0, MODEL: 1, OPTIMISER: 2}[by]
 
@@ -143,11 +140,11 @@ def test_at_equal_gain_both_curves_are_read_where_they_reach():
     first, second = (mean + rng.normal(0, 1e-3, (5, 1, 1)) for _ in range(2))
     second = second * [[1], [2]]
     found = at_equal_gain(first, second[:, :, :3])
-    effect = found.effect
-    assert found.gain == pytest.approx(0.2, abs=1e-2)
-    assert effect.value == pytest.approx(found.own - found.other) and effect.low < effect.value < effect.high
+    assert found["gain"] == pytest.approx(0.2, abs=1e-2)
+    assert found["value"] == pytest.approx(found["own"] - found["other"])
+    assert found["low"] < found["value"] < found["high"]
     assert around(mean, 0.3) == (0.2, 0.4) and around(mean, -1) == (-0.1, 0.2) and around(mean, 9) == (0.2, 0.4)
-    assert found.below <= found.gain <= found.above or found.above == pytest.approx(found.gain, abs=1e-2)
+    assert found["below"] - 1e-2 <= found["gain"] <= found["above"] + 1e-2
     assert at_equal_gain(first * 0.01, second) is None
     assert at_equal_gain(first[:1], second) is None
 
@@ -160,18 +157,18 @@ def test_paired_members_are_left_out_together():
     first = np.stack([gains, 0.3 + own + 0 * gains], axis=1)
     second = np.stack([gains, 0.25 + own + rng.normal(0, 0.001, (5, 1)) + 0 * gains], axis=1)
     apart, together = (at_equal_gain(first, second, paired) for paired in (False, True))
-    assert apart.effect.value == pytest.approx(together.effect.value)
-    assert apart.effect.low < 0 < together.effect.low
+    assert apart["value"] == pytest.approx(together["value"])
+    assert apart["low"] < 0 < together["low"]
     paired = stats.ttest_rel(first[:, 1, -1], second[:, 1, -1]).confidence_interval()
-    assert (together.effect.low, together.effect.high) == pytest.approx((paired.low, paired.high))
+    assert (together["low"], together["high"]) == pytest.approx((paired.low, paired.high))
 
 
 def test_a_measure_that_a_checkpoint_lacks_leaves_it_out(along):
-    run = Run("a@bpe9", settings_of(along)[0][1])
-    lacking = along[~((along["metric"] == "js_distance") & (along["x"] == run.setting.x(0)))]
-    assert curve(members_of(along), run, "js_distance").shape == (5, 2, 10)
-    assert curve(members_of(lacking), run, "js_distance").shape == (5, 2, 9)
-    assert curve(members_of(along), run, "top1_agreement").shape[0] == 0
+    run = "a@bpe9", settings_of(along)[0][1]
+    lacking = along[~((along["metric"] == "js_distance") & (along["x"] == run[1].x(0)))]
+    assert curve(members_of(along, AXIS), run, "js_distance").shape == (5, 2, 10)
+    assert curve(members_of(lacking, AXIS), run, "js_distance").shape == (5, 2, 9)
+    assert curve(members_of(along, AXIS), run, "top1_agreement").shape[0] == 0
 
 
 def test_dna_less_text_after_equal_tokens(along):
@@ -198,19 +195,17 @@ def test_the_interval_of_an_extrapolation_holds_the_truth():
     for _ in range(12):
         losses = law.at(tokens) + rng.normal(0, 0.01, 5) + rng.normal(0, 0.01, (5, 5))
         found = extrapolate(tokens.tolist(), losses)
-        held += found.later.low <= truth <= found.later.high
+        held += found[LATER].low <= truth <= found[LATER].high
     assert held >= 10
     exact = extrapolate(tokens.tolist(), np.tile(law.at(tokens), (3, 1)))
-    assert exact.later.value == pytest.approx(truth, abs=1e-4) and exact.told(exact.later)
-    assert exact.miss == pytest.approx(0, abs=1e-4)
+    assert exact[LATER].value == pytest.approx(truth, abs=1e-4) and exact[LATER].low > 0
+    assert exact[MISS].value == pytest.approx(0, abs=1e-4)
 
 
 def test_what_the_fit_does_not_bound_is_not_told():
     tokens, rng = [1e6 * 2**i for i in range(5)], np.random.default_rng(0)
-    falling = extrapolate(
-        tokens, 6 - 0.5 * np.arange(5) + rng.normal(0, 0.05, (5, 5))
-    )  # straight: no floor in sight
-    assert not falling.told(falling.floor)  # a straight line has no floor in sight
+    falling = extrapolate(tokens, 6 - 0.5 * np.arange(5) + rng.normal(0, 0.05, (5, 5)))
+    assert np.isnan(falling[FLOOR].low)  # a straight line has no floor in sight
     assert extrapolate(tokens[:4], np.ones((5, 4))) is None and extrapolate(tokens, np.ones((2, 5))) is None
 
 
@@ -229,9 +224,9 @@ def test_ends_of_runs_of_different_lengths_are_a_curve_of_their_own(along):
         tokens = setting.budget >> power
         own = along[(along["x"] == setting.x(tokens)) & (along["condition"] == condition)]
         ends.append(own.assign(x=setting._replace(budget=tokens).x(tokens)))
-    found = {curve.points: curve for curve in curves(pd.concat(ends))}
-    assert found[ENDS].tokens == [setting.budget >> power for power in range(4, -1, -1)]
-    assert found[ENDS].setting == setting and found[ENDS].losses.shape == (5, 5)
+    *_, (points, _, longest, losses) = curves(pd.concat(ends))
+    assert points == ENDS and longest == setting and losses.shape == (5, 5)
+    assert losses.columns.tolist() == [setting.budget >> power for power in range(4, -1, -1)]
     rows = extrapolations(pd.concat(ends))
     assert set(rows["state"]) == {ENDS}  # one point is no curve along a run
     later = rows[rows["metric"] == LATER].iloc[0]

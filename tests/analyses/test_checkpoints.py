@@ -16,11 +16,7 @@ from transformers import (
     BertForMaskedLM,
     FunnelConfig,
     FunnelForMaskedLM,
-    ModernBertConfig,
-    ModernBertForMaskedLM,
     PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaForMaskedLM,
     set_seed,
 )
 
@@ -29,8 +25,8 @@ from gfm_utils.analyses import (
     analyse_models,
     checkpoints,
 )
-from gfm_utils.analyses.alignment import procrustes
 from gfm_utils.analyses.checkpoints import ANALYSES
+from gfm_utils.analyses.geometry import procrustes
 from gfm_utils.analyses.pretrained import members_of
 from gfm_utils.analyses.reading import read
 from gfm_utils.corpora import Corpus, Segment, load
@@ -40,19 +36,13 @@ from gfm_utils.tables import COLUMNS
 from gfm_utils.tokens import SPECIAL
 
 SHAPE = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
-FAMILIES = {
-    "bert": (BertConfig, BertForMaskedLM),
-    "roberta": (RobertaConfig, RobertaForMaskedLM),
-    "modernbert": (ModernBertConfig, ModernBertForMaskedLM),
-}
 
 
-def save_model(path, vocabulary=64, layers=2, seed=0, family="bert", **options):
+def save_model(path, vocabulary=64, layers=2, seed=0, **options):
     set_seed(seed)
-    config, model = FAMILIES[family]
     special = dict.fromkeys(("pad_token_id", "bos_token_id", "cls_token_id", "eos_token_id", "sep_token_id"), 0)
     options = {**SHAPE, "num_hidden_layers": layers, **special, **options}
-    model(config(vocab_size=vocabulary, **options)).save_pretrained(path)
+    BertForMaskedLM(BertConfig(vocab_size=vocabulary, **options)).save_pretrained(path)
     return str(path)
 
 
@@ -67,9 +57,9 @@ def word_pieces(corpus):
     return PreTrainedTokenizerFast(tokenizer_object=made, **roles)
 
 
-def save_members(folder, tokenizer, count=3, padding=0, family="bert", **options):
+def save_members(folder, tokenizer, count=3, padding=0, **options):
     paths = [
-        save_model(folder / f"{family}-{seed}", len(tokenizer) + padding, seed=seed, family=family, **options)
+        save_model(folder / f"bert-{seed}", len(tokenizer) + padding, seed=seed, **options)
         for seed in range(count)
     ]
     for path in paths:
@@ -135,41 +125,6 @@ def test_predictions_are_over_the_tokenizers_tokens_whatever_the_padding(tables_
     assert value_of(table, name, "unigram_nll", unit="bits/token")["n"] == hidden.targets.size
 
 
-def test_masks_are_seeded_and_analyses_see_the_same_ones(berts, corpus):
-    first, second, other = (
-        analyse_models(berts, corpus, only=["disagreement"], windows=16, seed=seed).tables["disagreement"]
-        for seed in (1, 1, 2)
-    )
-    assert first.equals(second) and not first["value"].equals(other["value"])
-
-
-@pytest.mark.parametrize("family", ["roberta", "modernbert"])
-def test_other_families_on_dna_by_k_mers(family, trained, genome, tmp_path):
-    tokenizer = trained[1].store.tokenizer
-    paths = save_members(tmp_path, tokenizer, count=2, padding=3, family=family)
-    chosen = ["predictions", "disagreement", "contextual"]
-    found = analyse_models(paths, genome, windows=16, only=chosen).tables
-    name = f"{genome.name}@{family}-0"
-    bits, per_base = (
-        value_of(found["predictions"], name, "nll", state="trained", unit=unit)["value"]
-        for unit in ("bits/token", "bits/base")
-    )
-    assert per_base == pytest.approx(bits / 3) and 1 < bits < 20
-    assert {"token_frequency", "output_entropy", "gc", "soft_masked"} <= set(
-        found["disagreement"]["axis"].dropna()
-    )
-    layers = found["contextual_embeddings"]
-    assert set(layers.loc[layers["axis"] == "layer", "x"]) == {"embeddings", "encoder.0", "encoder.1"}
-
-
-def test_identical_models_agree(berts, corpus):
-    table = analyse_models([berts[0]] * 3, corpus, only=["disagreement"], windows=8).tables["disagreement"]
-    name = f"{corpus.name}@bert-0"
-    for metric, value in (("js_distance", 0), ("mutual_information", 0), ("top1_agreement", 1)):
-        assert value_of(table, name, metric, state="trained")["value"] == pytest.approx(value, abs=1e-6)
-    assert value_of(table, name, "js_distance_matched_null", state="trained")["value"] > 0
-
-
 def test_one_model_has_predictions_and_fisher_information_without_intervals(berts, corpus):
     one = analyse_models(berts[:1], corpus, windows=8).tables
     assert set(one) == {"predictions", "fisher"}
@@ -189,7 +144,7 @@ def test_static_numbers_without_corpus_and_tokenizer(tmp_path):
         for path in paths
     )
     row = table[(table["metric"] == "procrustes_disparity") & (table["member"] == 1)].iloc[0]
-    assert row["value"] == pytest.approx(procrustes(first, second).disparity, abs=1e-9)
+    assert row["value"] == pytest.approx(procrustes(first, second)[0], abs=1e-9)
     assert row["n"] == 64
 
 
@@ -197,7 +152,7 @@ def test_our_ensemble_is_its_members(trained, measured):
     folder = trained[0].members[0].path.parent
     assert members_of([str(folder)]) == [str(member.path) for member in trained[0].members]
     corpus = load(trained[0].condition.rpartition("@")[0])
-    found = analyse_models([str(folder)], corpus, only=["static", "predictions"], windows=32).tables
+    found = analyse_models([str(folder)], corpus, only=["static"], windows=32).tables
     table, own = found["static_embeddings"], measured("static_embeddings")
     own = own[own["condition"] == trained[0].condition]
     ours, theirs = (
@@ -205,13 +160,6 @@ def test_our_ensemble_is_its_members(trained, measured):
         for rows in (table, own)
     )
     np.testing.assert_allclose(ours.to_numpy(), theirs.to_numpy(), atol=0.05)
-    # the same models, other windows of the same source, and other parts that the frequencies come from
-    predicted, name = found["predictions"], found["predictions"]["condition"].iloc[0]
-    own = measured("predictions")
-    for metric, where in (("nll", {"state": "trained"}), ("unigram_nll", {})):
-        theirs = value_of(own, trained[0].condition, metric, unit="bits/token", **where)["value"]
-        ours = value_of(predicted, name, metric, unit="bits/token", **where)["value"]
-        assert ours == pytest.approx(theirs, rel=0.06), metric
 
 
 def test_what_cannot_be_compared_is_one_sentence(berts, corpus, genome, trained, tmp_path):
@@ -296,16 +244,8 @@ def test_members_of_other_widths_and_depths_are_compared(letters, bases, tmp_pat
     fisher = found.tables["fisher"]
     groups = fisher[(fisher["metric"] == "fisher_share") & (fisher["axis"] == "group")]
     having = {x: set(rows["member"].dropna()) for x, rows in groups.groupby("x")}
-    assert (
-        having["encoder.0"] == {1, 2, 3} and having["encoder.1"] == {2} and having["decoder.weight"] == {1, 2, 3}
-    )
+    assert having["encoder.0"] == having["decoder.weight"] == {1, 2, 3} and having["encoder.1"] == {2}
     assert having["decoder.cross"] == {1, 2}  # of a tied matrix alone
-    for member, path in ((1, narrow), (2, deep), (3, wide)):
-        alone = analyse_models([path], bases, only=["fisher"], windows=6, window=16).tables["fisher"]
-        for x in having:
-            if member in having[x]:
-                own = of_member(groups, "fisher_share", member, x)
-                assert own == pytest.approx(of_member(alone[alone["axis"] == "group"], "fisher_share", 1, x))
 
 
 def test_special_tokens_are_read_and_not_counted(letters, bases, tmp_path):
@@ -336,53 +276,33 @@ def test_special_tokens_are_read_and_not_counted(letters, bases, tmp_path):
     assert bare.loc[bare["metric"] == "unigram_nll", "n"].item() == hidden.targets.size
 
 
-def test_members_with_six_mers_are_read_as_they_are(six_mers, tmp_path):
-    """The paper's DNA members: BERT over 4,105 entries, each input led by ``<cls>``."""
-    paths = save_members(tmp_path, six_mers, count=2, layers=1)
-    text = "".join(np.random.default_rng(0).choice(list("ACGT"), 6 * 15 * 12 + 4))  # 4 bases are left at the end
-    corpus = Corpus("bases", "dna", [Segment("0", 0, text)], "checksum", "", "", "here")
-    found = analyse_models(paths, corpus, windows=6, window=16)
-    assert not found.failed and set(found.tables) == {analysis.chapter for analysis in ANALYSES.values()}
-    model = BertForMaskedLM.from_pretrained(paths[0]).eval()
-    hidden = read(corpus, six_mers, 16, 6).hidden(0.15, 42)
-    assert (hidden.shown[:, 0] == six_mers.cls_token_id).all()
-    with torch.no_grad():
-        log_p = model(torch.tensor(hidden.shown)).logits.double().log_softmax(-1).numpy()
-    picked = np.take_along_axis(log_p, hidden.positions[..., None], 1)
-    nll = -np.take_along_axis(picked, hidden.targets[..., None], 2).mean() / np.log(2)
-    table = found.tables["predictions"]
-    table = table[table["axis"].isna()]
-    for unit, bases in (("bits/token", 1), ("bits/base", 6)):
-        assert of_member(table[table["unit"] == unit], "nll", 1) == pytest.approx(nll / bases, abs=1e-6)
-
-
-def test_members_with_the_papers_byte_pairs_are_read_as_they_are(byte_pairs, tmp_path):
-    """The paper's text members: ``<UNK>`` to ``<MASK>``, nothing around a text."""
-    words = np.random.default_rng(0).choice(["some", "words", "of", "a", "text", "<MASK>", ",", "more"], 3000)
-    corpus = Corpus("prose", "text", [Segment("0", 0, " ".join(words))], "checksum", "", "", "here")
-    tokenizer = byte_pairs(corpus.segments[0].text)
-    paths = save_members(tmp_path, tokenizer, count=2, layers=1)
-    found = analyse_models(paths, corpus, windows=6, window=16)
-    assert not found.failed
-    nll = found.tables["predictions"]
-    nll = nll[(nll["metric"] == "nll") & nll["axis"].isna() & (nll["member"] == 1)].set_index("unit")["value"]
-    hidden = read(corpus, tokenizer, 16, 6).hidden(0.15, 42)
-    assert (hidden.targets >= 5).all() and (hidden.shown == tokenizer.mask_token_id).sum() == hidden.targets.size
-    lengths = np.take_along_axis(read(corpus, tokenizer, 16, 6).windows.lengths, hidden.positions, 1)
-    assert nll["bits/character"] == pytest.approx(nll["bits/token"] / lengths.mean())
+def test_members_with_the_papers_tokenizers_are_read_as_they_are(six_mers, byte_pairs, tmp_path):
+    """Its DNA members: 4,105 entries, each input led by ``<cls>``; its text members: nothing around a text."""
+    rng = np.random.default_rng(0)
+    text = " ".join(rng.choice(["some", "words", "of", "a", "text", "<MASK>", ",", "more"], 3000))
+    dna = "".join(rng.choice(list("ACGT"), 6 * 15 * 12 + 4))  # 4 bases are left at the end
+    for kind, symbol, letters_, tokenizer in (
+        ("dna", "base", dna, six_mers), ("text", "character", text, byte_pairs(text)),
+    ):  # fmt: skip
+        corpus = Corpus(kind, kind, [Segment("0", 0, letters_)], "checksum", "", "", "here")
+        paths = save_members(tmp_path / kind, tokenizer, count=2, layers=1)
+        found = analyse_models(paths, corpus, windows=6, window=16)
+        assert not found.failed and set(found.tables) == {analysis.chapter for analysis in ANALYSES.values()}
+        reading = read(corpus, tokenizer, 16, 6)
+        hidden = reading.hidden(0.15, 42)
+        assert (hidden.shown == tokenizer.mask_token_id).sum() == hidden.targets.size
+        assert not np.isin(hidden.targets, tokenizer.all_special_ids).any()
+        lengths = np.take_along_axis(reading.windows["length"], hidden.positions - len(reading.before), 1)
+        table = found.tables["predictions"]
+        table = table[(table["metric"] == "nll") & table["axis"].isna() & (table["member"] == 1)]
+        nll = table.set_index("unit")["value"]
+        assert nll[f"bits/{symbol}"] == pytest.approx(nll["bits/token"] / lengths.mean())
 
 
 def test_hidden_states_of_other_places_than_the_tokens_are_refused(letters, bases, tmp_path):
     """Funnel's deeper layers have half the places."""
-    config = FunnelConfig(
-        vocab_size=len(letters),
-        d_model=16,
-        d_head=8,
-        n_head=2,
-        d_inner=16,
-        block_sizes=[1, 1],
-        num_decoder_layers=1,
-    )
+    shape = {"d_model": 16, "d_head": 8, "n_head": 2, "d_inner": 16, "num_decoder_layers": 1}
+    config = FunnelConfig(vocab_size=len(letters), block_sizes=[1, 1], **shape)
     for seed in (0, 1):
         set_seed(seed)
         FunnelForMaskedLM(config).save_pretrained(tmp_path / f"{seed}")
@@ -462,13 +382,13 @@ def test_the_command_tells_which_analysis_failed(letters, tmp_path, capsys, monk
     out = tmp_path / "out"
     given = [
         "--corpus",
-        str(tmp_path / "bases.fa"),
+        f"{tmp_path / 'bases.fa'}",
+        "--out",
+        f"{out}",
         "--windows",
         "6",
         "--window",
         "16",
-        "--out",
-        str(out),
         "--json",
     ]
     chosen = ["--only", "static", "--only", "contextual", "--special-tokens", "none"]

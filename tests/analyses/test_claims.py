@@ -1,11 +1,11 @@
-"""What tables say of a measure, from members' numbers alone."""
+"""What tables say of a measure, from the numbers of members alone; and what models have learned."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from gfm_utils.analyses.claims import AGAINST, CLAIMS, FOR, UNDECIDED, Claim
+from gfm_utils.analyses.claims import AGAINST, CLAIMS, FOR, UNDECIDED, Claim, learned, learned_share, tokens_read
 from gfm_utils.analyses.estimates import kinds
 from gfm_utils.analyses.intervals import difference, over_pairs, pseudo_values
 from gfm_utils.analyses.measures import Measure, Term
@@ -77,6 +77,8 @@ def test_terms_are_combined_member_by_member_and_nulls_stand_beside():
     assert found.dna["d1@x"].members == pytest.approx((0.6 + NOISE) / (0.3 + NOISE))
     assert found.nulls == pytest.approx({"t@x": 1.0, "d1@x": 1.0})
     assert one(rows).nulls == pytest.approx({"t@x": 0.1, "d1@x": 0.1})
+    undefined = rows.assign(value=rows["value"].where(~rows["metric"].isin(["m", "whole"]), 0.0))
+    assert check_claims(undefined, [Claim("claim", (measure,))]) == {}  # nothing over nothing
 
 
 def test_summaries_alone_are_compared_by_their_intervals_and_the_best_coder_counts():
@@ -94,23 +96,11 @@ def test_summaries_alone_are_compared_by_their_intervals_and_the_best_coder_coun
     )
 
 
-def test_two_members_allow_an_interval_over_members():
-    assert one(run(0.2, 0.9, seeds=(1, 2))).outcome is not None
-
-
 def test_rows_that_differ_are_never_chosen_between():
     rows = run(0.2, 0.6)
     assert one(pd.concat([rows, rows])).outcome == FOR  # the same row in two tables is one row
     with pytest.raises(ValueError, match=r"metric='m'.*'t@x' means several rows, for member\(s\) 1"):
         one(pd.concat([rows, run(0.3, 0.6)]))
-
-
-def test_a_measure_that_is_not_defined_is_left_out():
-    rows = pd.concat([run(0.2, 0.6), run(0.0, 0.0, metric="whole")])
-    rows.loc[rows["metric"] == "whole", "value"] = 0.0
-    rows.loc[rows["metric"] == "m", "value"] = 0.0
-    measure = Measure("m", "1", "c", (Term("m"), Term("whole")), True, lambda a, b: a / b)
-    assert check_claims(rows, [Claim("claim", (measure,))]) == {}
 
 
 def test_a_run_without_text_has_no_claims_and_kinds_are_told_by_units():
@@ -119,23 +109,63 @@ def test_a_run_without_text_has_no_claims_and_kinds_are_told_by_units():
     assert check_claims(rows[rows["condition"] != "t@x"]) == verdicts(rows[rows["condition"] != "t@x"]) == {}
 
 
-def test_controls_are_neither_text_nor_dna_of_a_claim():
-    rows = run(0.2, 0.5)
-    control = rows[rows["condition"] == "t@x"].assign(condition="t+shuffle@bpe9")
-    plain = rows.assign(condition=rows["condition"].replace({"t@x": "t@bpe9", "d1@x": "d@kmer2"}))
-    found = one(pd.concat([plain, control.assign(value=9.0)], ignore_index=True))
-    assert list(found.text) == ["t@bpe9"] and found.outcome == FOR
-
-
-def test_what_is_left_above_a_null_is_a_difference_for_the_null_may_be_nothing():
-    rows = pd.concat([run(0.2, 0.6, metric="js_distance"), run(0.0, 0.0, metric="js_distance_matched_null")])
-    (left,) = (one for one in check_claims(rows)[CLAIMS[2]] if "above" in one.measure.text)
-    assert left.dna["d1@x"].members == pytest.approx(np.full(5, 0.6))  # members and null vary alike here
-
-
 def test_the_table_of_every_chapter_with_claims_tells_text_from_dna(measured):
     """Also alone, as the chapter shows it: a table of shares and distances has no bits per base."""
     found = {name: measured(name) for name in ("predictions", "disagreement", "static_embeddings", "fisher")}
     chapters = {measure.chapter.rpartition("/")[2] for claim in CLAIMS for measure in claim.measures}
     assert chapters == {"entropy", *found}  # whose table counts bits per base and character
     assert {name for name, rows in found.items() if check_claims(rows)} == set(found)
+
+
+def rows(condition="t@bpe9", gain=1.0, counting=None, code=None, unit="bits/character"):
+    """One condition whose token frequencies cost 7 bits, with levels that save so many."""
+    plain = {"condition": condition, "unit": "bits/token"}
+    found = [
+        {**plain, "metric": "unigram_nll", "value": 7.0},
+        {**plain, "metric": "x", "unit": unit, "value": 1.0},
+    ]
+    found += member_rows({**plain, "metric": "context_gain", "state": "trained"}, (1, 2), np.array([gain] * 2), 9)
+    if counting is not None:
+        found.append({**plain, "metric": "ngram_nll", "axis": "sides", "x": "both", "value": 7 - counting})
+        found.append({**plain, "metric": "ngram_nll", "axis": "sides", "x": "left", "value": 1.0})
+    if code is not None:
+        found.append({**plain, "metric": "window_code_nll", "value": 7 - code})
+    return table(found)
+
+
+@pytest.mark.parametrize(
+    ("counting", "code", "saving", "enough"),
+    [(2.0, None, 2.0, True), (2.01, None, 2.01, False), (0.5, 2.5, 2.5, False), (2.0, 0.5, 2.0, True),
+     (None, 1.5, 1.5, True), (-0.2, None, -0.2, True)],
+)  # fmt: skip
+def test_enough_is_half_of_the_larger_saving(counting, code, saving, enough):
+    one = learned(rows(counting=counting, code=code))["t@bpe9"]
+    assert (one.gain, one.saving) == pytest.approx((1.0, saving)) and one.enough is enough
+
+
+def test_without_a_saving_it_is_not_known_and_without_a_gain_there_is_nothing():
+    assert learned(rows())["t@bpe9"].enough is None
+    assert np.isnan(learned_share(rows()))
+    plain = rows(counting=1.0)
+    assert learned(plain[plain["metric"] != "context_gain"]) == {}
+
+
+def test_the_share_of_a_run_is_a_mean_over_conditions_of_at_most_all():
+    run = pd.concat([
+        rows(gain=1.0, counting=4.0), rows("d@bpe9", 0.5, 0.25, 9.0, "bits/base"),
+        rows("d@kmer2", -0.1, 0.5, unit="bits/base"), rows("d+noise0.3@kmer2", 0.1, 0.5, unit="bits/base"),
+    ])  # fmt: skip
+    assert learned_share(run) == pytest.approx((0.25 + 1 + 0) / 3)
+
+
+def test_tokens_are_those_at_the_end_of_training():
+    base = {
+        "condition": "t@bpe9",
+        "metric": "validation_nll",
+        "unit": "bits/token",
+        "axis": "tokens",
+        "value": 1.0,
+    }
+    curve = [{**base, "state": "trained", "x": x} for x in (0, 100, 1024)]
+    assert tokens_read(table([*curve, {**base, "state": "bert-2x64", "x": 4096}])) == 1024
+    assert tokens_read(rows()) == 0

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from gfm_utils.analyses.comparison import COMPARED, compared
+from gfm_utils.analyses.estimates import COMPARED, compared
 from gfm_utils.tables import COLUMNS, table
 
 CONDITIONS = ["/data/a.fa@kmer2", "/data/a.fa@kmer4"]
@@ -60,17 +60,6 @@ def test_a_control_has_the_entropy_of_what_its_models_read() -> None:
     shares = found[found["metric"] == "entropy_share"].set_index("condition")["value"]
     assert shares[control] == pytest.approx(0.98)
     assert shares[CONDITIONS].tolist() == pytest.approx([0.95, 0.95])
-
-
-def test_doses_of_the_causal_test_are_not_the_control() -> None:
-    """A report has their entropy too, in a table that comes before the control's."""
-    control, rows_of_report = "/data/a.fa+markov8@kmer2", rows()
-    rate = {"metric": "entropy_rate", "axis": "source", "x": "exact", "unit": "bits/base"}
-    dose = table([{**rate, "condition": "/data/a.fa+markov4t0.33@kmer2", "value": 0.9}])
-    own = table([{**rate, "condition": control, "value": 1.96}])
-    found = compared(pd.concat([dose, rows_of_report, own], ignore_index=True), [*CONDITIONS, control])
-    shares = found[found["metric"] == "entropy_share"].set_index("condition")["value"]
-    assert shares[control] == pytest.approx(0.98)
 
 
 def test_what_a_report_lacks_has_no_row() -> None:

@@ -7,21 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from gfm_utils.analyses.along_training import primary_rows
 from gfm_utils.analyses.confounds import (
     APPEARS,
     AS_COMMON,
     AXIS,
+    EXPERIMENTS,
     GONE,
     MEASURED,
     NONE,
+    ROLES,
+    STANDARD,
     STAYS,
     TURNS,
     as_common,
     at_read,
     confound_effects,
+    roles_of,
 )
-from gfm_utils.analyses.experiments import EXPERIMENTS, ROLES, STANDARD, roles_of
-from gfm_utils.analyses.primary import fisher_rows, neighbour_rows, prediction_rows
 from gfm_utils.analyses.rows import member_rows
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tables import table
@@ -44,16 +47,6 @@ def test_every_experiment_can_be_made_and_changes_one_thing(experiment):
     if "batch" in fields:
         assert size.batch * size.window == QUICK.batch * QUICK.window
         assert size.test_windows * size.window == QUICK.test_windows * QUICK.window
-
-
-def test_a_type_is_read_often_enough():
-    for experiment in EXPERIMENTS.values():
-        size = experiment.sized(QUICK)
-        sizes = [
-            int(name.partition("@bpe")[2] or 4 ** int(name[-1]))
-            for name in experiment.named(CONDITIONS, QUICK).values()
-        ]
-        assert size.steps_taken * size.batch * size.window >= 2000 * max(sizes)
 
 
 COUNTS = arrays.arrays(np.int64, st.integers(len(SPECIAL) + 1, 40), elements=st.integers(0, 5000))
@@ -105,10 +98,6 @@ def test_what_becomes_of_a_difference():
     assert effects.loc[("recoded", "kmers"), "value"] == pytest.approx(-0.1)  # beside the standard run's 4-mers
 
 
-def test_nothing_recorded_has_no_effects():
-    assert confound_effects(table(rows_of(STANDARD, {"text": 0.5, "dna": 0.3}))).empty
-
-
 def test_an_experiment_beside_another_is_compared_with_that():
     found = table([
         *rows_of(STANDARD, {"text": 0.5, "dna": 0.3}),
@@ -126,22 +115,22 @@ def test_the_numbers_are_those_of_the_chapters(trained, smoke):
 
     ensemble = trained[0]
     assert set(roles_of([one.store for one in trained])) == {"text", "kmers"}
-    models, few = list(ensemble.models()), smoke.model_copy(update={"test_windows": 8})
+    few = smoke.model_copy(update={"test_windows": 8})
     whole = pd.concat([
         output_distributions([ensemble], few), disagreement([ensemble], few), static_embeddings([ensemble]),
         fisher_information([ensemble], few),
     ])  # fmt: skip
-    own = table([
-        *prediction_rows(ensemble, models, few, 42), *neighbour_rows(ensemble, models),
-        *fisher_rows(ensemble, models, few, 42),
-    ])  # fmt: skip
+    own = table(primary_rows(ensemble, "trained", few, 42))
     for measure in MEASURED.values():
         known, found = estimate(measure, whole), estimate(measure, own)
         np.testing.assert_allclose(found.members, known.members, rtol=1e-6)
         assert found.interval == pytest.approx(known.interval, rel=1e-6)
     types = np.arange(ensemble.store.vocabulary) % 2 == 0
-    parts = [table(prediction_rows(ensemble, models, few, 42, part)) for part in (types, ~types)]
-    everything = table(prediction_rows(ensemble, models, few, 42, scored=np.ones(10**7, np.bool_)))
+    parts = [table(primary_rows(ensemble, "trained", few, 42, part)) for part in (types, ~types)]
+    everything = table(primary_rows(ensemble, "trained", few, 42, scored=np.ones(10**7, np.bool_)))
+    assert [{"topk_overlap_corrected", "fisher_share"} & set(one["metric"]) for one in (*parts, everything)] == [
+        {"topk_overlap_corrected"}, {"topk_overlap_corrected"}, set(),
+    ]  # fmt: skip
 
     def summary(rows, metric):
         here = (

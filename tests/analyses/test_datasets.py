@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gfm_utils import corpora
-from gfm_utils.analyses import corpus_entropies, corpus_table, learning_curves, token_table
+from gfm_utils.analyses import corpus_entropies, corpus_table, token_table
 from gfm_utils.figures.select import value_of
 
 
@@ -34,7 +34,7 @@ def test_tokens(trained):
 
 def test_entropy_per_token_and_per_symbol_are_the_same_bits(trained, smoke):
     found = [corpora.load(ensemble.condition.rpartition("@")[0]) for ensemble in trained]
-    table = corpus_entropies(found, [ensemble.store for ensemble in trained], smoke, progress=False).table
+    table, _ = corpus_entropies(found, [ensemble.store for ensemble in trained], smoke, progress=False)
     for ensemble in trained:
         own = table[(table["condition"] == ensemble.condition) & (table["metric"] == "unigram_entropy")]
         own = own[own["estimator"] == "miller_madow"].set_index("unit")["value"]
@@ -42,14 +42,3 @@ def test_entropy_per_token_and_per_symbol_are_the_same_bits(trained, smoke):
         per_token = part["symbols"] / part["tokens"]
         assert own["bits/token"] == pytest.approx(own[f"bits/{ensemble.store.unit}"] * per_token)
         assert own["bits/token"] <= np.log2(ensemble.spec.vocabulary)
-
-
-def test_learning_curves_repeat_the_members_records(trained):
-    table = learning_curves(trained)
-    for ensemble in trained:
-        last = str(ensemble.spec.tokens_seen)
-        row = value_of(table, ensemble.condition, "validation_nll", axis="tokens", x=last)
-        losses = [member.metrics["validation_loss"].iloc[-1] for member in ensemble.members]
-        assert row["value"] == pytest.approx(np.mean(losses)) and row["n"] == 3
-        level = value_of(table, ensemble.condition, "validation_unigram_nll")["value"]
-        assert 0 < level < np.log2(ensemble.spec.vocabulary) + 1

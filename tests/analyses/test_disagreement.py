@@ -12,7 +12,6 @@ from truncation import top_p, top_p_authors
 
 from gfm_utils import tables
 from gfm_utils.analyses.disagreement import disagreement_rows, disagreement_sums
-from gfm_utils.analyses.distributions import js_divergence
 from gfm_utils.analyses.nucleus import TOP_P
 from gfm_utils.analyses.strata import bands_of, quarters, soft_masks
 from gfm_utils.ensembles import masked_windows
@@ -65,50 +64,6 @@ def test_numbers_without_a_member_are_those_of_the_others_alone(metric):
         others = disagreement_sums([part[[i for i in range(4) if i != member]] for part in batches()])
         alone = tables.table(disagreement_rows(BASE, [1, 2, 3], others))
         assert left[seed] == pytest.approx(value_of(alone, "c", metric)["value"], abs=1e-10)
-
-
-def test_mutual_information_of_two_members_is_their_js_divergence():
-    part = batches(members=2)[:1]
-    sums = disagreement_sums(part)
-    p, q = part[0].exp().flatten(1, 2)
-    rows = disagreement_rows(BASE, [1, 2], sums)
-    value = value_of(tables.table(rows), "c", "mutual_information")["value"]
-    assert value == pytest.approx(float(js_divergence(p, q).mean()))
-
-
-def test_identical_members_do_not_disagree():
-    one = batches(members=1)
-    sums = disagreement_sums([part.expand(3, -1, -1, -1) for part in one])
-    rows = disagreement_rows(BASE, [1, 2, 3], sums)
-    table = tables.table(rows)
-    assert value_of(table, "c", "js_distance")["value"] == 0
-    assert value_of(table, "c", "top1_agreement")["value"] == 1
-    assert value_of(table, "c", "mutual_information")["value"] == pytest.approx(0, abs=1e-12)
-    assert value_of(table, "c", "js_distance_mismatched")["value"] > 0.3
-
-
-def test_chance_agreement_by_simulation():
-    rng = np.random.default_rng(0)
-    share = np.array([0.6, 0.3, 0.1])
-    logits = np.full((2, 20_000, 3), -20.0)
-    for member in range(2):
-        logits[member, np.arange(20_000), rng.choice(3, 20_000, p=share)] = 0
-    sums = disagreement_sums([torch.from_numpy(logits).log_softmax(-1)])
-    table = tables.table(disagreement_rows(BASE, [1, 2], sums))
-    chance = value_of(table, "c", "top1_agreement_chance")["value"]
-    assert chance == pytest.approx((share**2).sum(), abs=0.01)
-    assert value_of(table, "c", "top1_agreement")["value"] == pytest.approx(chance, abs=0.015)
-
-
-def test_table_has_every_pair_and_its_control(measured):
-    table = measured("disagreement")
-    pairs = table[(table["metric"] == "js_distance") & table["axis"].isna() & table["member"].notna()]
-    assert len(pairs) == 2 * 2 * 3
-    assert set(table.loc[table["metric"] != "symbols_per_token", "state"]) == {"trained", "untrained"}
-    full = table[(table["metric"] == "js_distance") & (table["x"] == "1.0") & table["member"].isna()]
-    for _, row in full.iterrows():
-        assert row["value"] == value_of(table, row["condition"], "js_distance", state=row["state"])["value"]
-        assert row["low"] < row["value"] < row["high"] and row["n"] == 3
 
 
 def test_nulls_of_every_third_token_are_their_own_mean():

@@ -1,3 +1,5 @@
+"""Entropy, divergences and agreement of rankings, against SciPy, formulas written down, and simulation."""
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,13 @@ from truncation import top_p, top_p_authors
 
 from gfm_utils.analyses.distributions import (
     entropy,
+    expected_shared,
     js_divergence,
     kl_uniform_authors,
+    matched_null,
+    rank_biased_overlap,
 )
-from gfm_utils.analyses.nucleus import TOP_P, VARIANTS, js_distances, nuclei
+from gfm_utils.analyses.nucleus import nuclei, shared_ranks
 
 # Without subnormal numbers: halving the smallest of them gives 0, and SciPy's distance then is infinite.
 SHARES = st.lists(st.floats(0, 1, allow_subnormal=False), min_size=6, max_size=6).filter(lambda x: sum(x) > 1e-3)
@@ -30,15 +35,6 @@ def test_js_is_scipys_symmetric_and_bounded(a, b):
     assert ours == pytest.approx(jensenshannon(p, q, base=2) ** 2, abs=1e-9)
     assert ours == pytest.approx(float(js_divergence(q, p)), abs=1e-15)
     assert 0 <= ours <= 1
-
-
-def test_js_of_identical_disjoint_and_half_overlapping():
-    p = torch.tensor([0.5, 0.5, 0.0, 0.0], dtype=torch.float64)
-    q = torch.tensor([0.0, 0.5, 0.5, 0.0], dtype=torch.float64)
-    r = torch.tensor([0.0, 0.0, 0.5, 0.5], dtype=torch.float64)
-    assert js_divergence(p, p) == 0
-    assert js_divergence(p, r) == pytest.approx(1)
-    assert js_divergence(p, q) == pytest.approx(0.5)
 
 
 def test_js_of_close_distributions_is_neither_nan_nor_negative():
@@ -61,24 +57,6 @@ def test_the_two_divergences_from_uniform_are_scipys(weights):
     assert float(kl_uniform_authors(p.log())) == pytest.approx(stats.entropy(uniform, p, base=2), abs=1e-9)
 
 
-def test_the_two_divergences_part_company_on_zipfs_law():
-    p = distribution(1 / np.arange(1, 4097))
-    assert float(12 - entropy(p)) == pytest.approx(3.25, abs=0.01)
-    assert float(kl_uniform_authors(p.log())) == pytest.approx(1.71, abs=0.01)
-
-
-def authors_truncation(p: list[float], mass: float) -> list[float]:
-    """The paper's rule written down plainly, for one distribution.
-
-    Sort, accumulate, strike out what lies beyond the mass, take the strike off the first place, renormalise.
-    """
-    order = sorted(range(len(p)), key=lambda token: -p[token])
-    struck = [total > mass for total in np.cumsum([p[token] for token in order])]
-    struck[0] = False
-    kept = {token: p[token] for token, out in zip(order, struck, strict=True) if not out}
-    return [kept.get(token, 0.0) / sum(kept.values()) for token in range(len(p))]
-
-
 def test_top_p_keeps_the_token_that_crosses_and_the_authors_drop_it_unless_it_is_the_first():
     p = torch.tensor([0.125, 0.5, 0.125, 0.25], dtype=torch.float64)
     assert top_p(p, 0.5).tolist() == [0, 1, 0, 0] == top_p_authors(p, 0.5).tolist()
@@ -90,46 +68,43 @@ def test_top_p_keeps_the_token_that_crosses_and_the_authors_drop_it_unless_it_is
     assert top_p(p, 1.0) is p and top_p_authors(p, 1.0) is p
 
 
-@given(SHARES, st.floats(0.01, 0.99))
-def test_top_p_is_the_smallest_set_of_that_mass(weights, mass):
-    p = distribution(weights)
-    kept = top_p(p, mass)
-    assert float(kept.sum()) == pytest.approx(1)
-    chosen = p[kept > 0]
-    assert float(chosen.sum()) >= mass - 1e-12
-    assert float(chosen.sum() - chosen.min()) < mass + 1e-12
+RANKINGS = st.permutations(range(8))
 
 
-@given(SHARES, st.floats(0.01, 0.99))
-def test_the_authors_truncation_against_their_rule_written_down(weights, mass):
-    p = distribution(weights)
-    assert top_p_authors(p, mass).tolist() == pytest.approx(authors_truncation(p.tolist(), mass), abs=1e-12)
+def plain(first, second, p):
+    """Equation 30 of Webber, Moffat and Zobel (2010), word for word, on two equally long lists."""
+    shared = [len(set(first[:d]) & set(second[:d])) for d in range(1, len(first) + 1)]
+    total = sum(x / d * p**d for d, x in enumerate(shared, 1))
+    return shared[-1] / len(first) * p ** len(first) + (1 - p) / p * total
 
 
-@pytest.mark.parametrize("mass", [0.05, 0.3, 0.5])
-def test_the_authors_curve_is_theirs_for_peaked_and_for_flat_pairs(mass):
-    """Pairs as peaked as a model's of text and as flat as one's of DNA: the book's fast way and the plain rule."""
+@given(RANKINGS, RANKINGS, st.floats(0.1, 0.99), st.integers(2, 8))
+def test_rbo_is_the_papers_formula_and_a_share(first, second, persistence, depth):
+    first, second = first[:depth], second[:depth]
+    shared = np.array([len(set(first[:d]) & set(second[:d])) for d in range(1, depth + 1)])
+    ours = float(rank_biased_overlap(shared, persistence))
+    assert ours == pytest.approx(plain(first, second, persistence))
+    assert -1e-12 <= ours <= 1 + 1e-12
+
+
+def test_expected_level_by_simulation():
+    """Two members with tastes of their own, that choose independently for each place."""
     rng = np.random.default_rng(0)
-    for scale in (3.0, 0.3):
-        logits = scale * rng.standard_normal((1, 30, 512)) + 0.4 * scale * rng.standard_normal((2, 30, 512))
-        p = torch.from_numpy(logits).softmax(-1).numpy()
-        plain = [
-            jensenshannon(authors_truncation(one.tolist(), mass), authors_truncation(two.tolist(), mass), base=2)
-            for one, two in zip(*p, strict=True)
-        ]
-        found = nuclei(p)
-        fast = js_distances(found, found)[:, VARIANTS.index("authors"), TOP_P.index(mass), 0]
-        np.testing.assert_allclose(fast, np.nan_to_num(plain), atol=1e-6)
+    taste = rng.dirichlet(np.full(12, 1.0), 2)
+    p = np.stack([rng.dirichlet(8 * taste[m] + 1e-3, 20_000) for m in range(2)])
+    first = nuclei(p).first
+    counts = np.stack([[np.bincount(first[m, :, d], minlength=12) for d in range(12)] for m in range(2)])
+    expected = expected_shared(counts)[0, 1]
+    found = shared_ranks(first, 12).mean(0)[:, 0]
+    np.testing.assert_allclose(found, expected, atol=0.05)
+    assert expected[-1] == pytest.approx(12)
 
 
-def test_the_authors_truncation_manufactures_disagreement():
-    """Trap 3 of the paper's code: two distributions that differ by logit noise of 0.05 and nothing else."""
-    rng = np.random.default_rng(0)
-    p, q = torch.from_numpy(0.05 * rng.standard_normal((2, 20, 4096))).softmax(-1)
-    at = {
-        mass: js_divergence(top_p_authors(p, mass), top_p_authors(q, mass)).sqrt().mean()
-        for mass in (0.05, 0.5, 1)
-    }
-    assert at[0.05] == pytest.approx(0.98, abs=0.01)
-    assert at[0.5] == pytest.approx(0.72, abs=0.01)
-    assert at[1] == pytest.approx(0.03, abs=0.01)
+def test_matched_null_keeps_the_probabilities_and_no_ranking():
+    p = np.random.default_rng(1).dirichlet(np.full(30, 0.2), (2, 4000))
+    null = matched_null(p, np.arange(4000))
+    np.testing.assert_array_equal(matched_null(p[:, 7:9], np.array([7, 8])), null[:, 7:9])
+    np.testing.assert_array_equal(np.sort(null), np.sort(p))
+    first = null.argmax(-1)
+    assert (first[0] == first[1]).mean() == pytest.approx(1 / 30, abs=0.01)
+    assert (first[0] == p[0].argmax(-1)).mean() == pytest.approx(1 / 30, abs=0.01)

@@ -6,17 +6,15 @@ from scipy import stats
 
 from gfm_utils.analyses.intervals import (
     difference,
-    holm,
     jackknife_values,
     over_members,
     over_pairs,
     over_sequences,
-    pseudo_values,
     welch,
 )
 
 
-@given(st.lists(st.floats(-100, 100), min_size=3, max_size=8))
+@given(st.lists(st.integers(-100, 100), min_size=3, max_size=8))
 def test_members_interval_is_students(values):
     value, low, high = over_members(values)
     if np.std(values) < 1e-9:
@@ -47,22 +45,6 @@ def test_pairs_against_leaving_out_each_member_in_turn():
     assert over_pairs(matrix) == pytest.approx((mean, mean - reach, mean + reach))
 
 
-def test_pairs_interval_covers_where_the_interval_over_pairs_does_not():
-    """Pair values a_i + a_j: members are independent, pairs are not."""
-    rng = np.random.default_rng(1)
-    covered = naive = 0
-    for _ in range(600):
-        effect = rng.normal(size=5)
-        matrix = effect[:, None] + effect[None]
-        _, low, high = over_pairs(matrix)
-        covered += low <= 0 <= high
-        pairs = matrix[np.triu_indices(5, 1)]
-        low, high = stats.t.interval(0.95, 9, pairs.mean(), stats.sem(pairs))
-        naive += low <= 0 <= high
-    assert covered / 600 == pytest.approx(0.95, abs=0.03)
-    assert naive / 600 < 0.85
-
-
 def test_too_few_members_give_no_interval():
     assert np.isnan(over_pairs([[0, 1], [1, 0]]).low)
     assert np.isnan(over_members([1.0]).high)
@@ -89,14 +71,6 @@ def test_sequences_interval_of_a_ratio_covers_the_truth():
     assert np.isnan(over_sequences([1.0]).low)
 
 
-def test_pseudo_values_carry_the_mean_and_the_jackknifes_error():
-    matrix = np.random.default_rng(0).random((5, 5))
-    matrix += matrix.T
-    upper = matrix[np.triu_indices(5, 1)]
-    assert pseudo_values(matrix).mean() == pytest.approx(upper.mean())
-    assert over_members(pseudo_values(matrix)) == pytest.approx(over_pairs(matrix))
-
-
 samples = st.lists(st.integers(-100, 100), min_size=4, max_size=5)
 
 
@@ -120,15 +94,6 @@ def test_difference_without_spread_or_with_a_single_member():
     assert np.isnan(difference([1], [11, 12, 13])[1:]).all()
 
 
-def test_many_differences_at_once_are_each_of_them():
-    rng = np.random.default_rng(0)
-    first, second, further = rng.normal(size=(3, 5)), rng.normal(size=(3, 4)), np.array([0.0, 0.1, 2.0])
-    found = welch(first, second, further)
-    for place in range(3):
-        one = difference(first[place], second[place], further=further[place])
-        assert (found.value[place], found.p[place]) == pytest.approx((one.value, one.p))
-
-
 def test_members_and_windows_together_cover_where_members_alone_do_not():
     """Numbers of 5 members on 40 windows: effects of members, of windows, and of both."""
     rng, shape, hits = np.random.default_rng(0), (2000, 2, 5, 40), {}
@@ -140,23 +105,3 @@ def test_members_and_windows_together_cover_where_members_alone_do_not():
         hits[name] = (found.p > 0.05).mean()  # there is no difference
     assert 0.94 < hits["both"] < 0.97
     assert hits["members"] < 0.7
-
-
-def test_holm_of_many_runs_is_that_of_each():
-    p = np.random.default_rng(0).random((4, 6)) ** 3
-    np.testing.assert_array_equal(holm(p), [holm(one) for one in p])
-
-
-def test_welchs_test_of_pairs_keeps_its_level_where_pairs_as_independent_do_not():
-    """Pairs of members with effects, a_i + a_j + noise, of two ensembles that do not differ."""
-    rng, upper = np.random.default_rng(0), np.triu_indices(5, 1)
-    ours = theirs = 0
-    for _ in range(400):
-        both = []
-        for _ in range(2):
-            effect, noise = rng.normal(size=5), rng.normal(size=(5, 5))
-            both.append(effect[:, None] + effect[None] + (noise + noise.T) / 2)
-        ours += difference(*map(pseudo_values, both)).p <= 0.05
-        theirs += stats.ttest_ind(*(matrix[upper] for matrix in both)).pvalue <= 0.05
-    assert ours / 400 < 0.08
-    assert theirs / 400 > 0.12

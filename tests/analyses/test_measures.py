@@ -7,9 +7,8 @@ import pytest
 from gfm_utils.analyses.claims import CLAIMS, FOR, Claim
 from gfm_utils.analyses.controls import NO_LAYERS
 from gfm_utils.analyses.counting import frequency_bits
-from gfm_utils.analyses.estimates import estimate, of_whole
-from gfm_utils.analyses.intervals import over_members
-from gfm_utils.analyses.measures import LAST, MEASURES, Measure, Term, of_uniform
+from gfm_utils.analyses.estimates import estimate
+from gfm_utils.analyses.measures import LAST, MEASURES, Measure, Term
 from gfm_utils.analyses.rows import WITHOUT, member_rows, pair_rows
 from gfm_utils.analyses.verdicts import NOT_SUPPORTED, SUPPORTED, check_claims, verdicts
 from gfm_utils.tables import table
@@ -129,12 +128,6 @@ def test_every_measure_reads_the_rows_of_its_own_terms_alone(world):
     assert estimate(MEASURES["contextual_cka"], rows) is None and LAST not in set(rows["x"].dropna())
 
 
-def test_numbers_without_an_interval_get_none():
-    rows = table([{"condition": "c", "metric": "m", "unit": "1", "value": 0.5}])
-    found = estimate(Measure("m", "1", "c", (Term("m"),)), rows)
-    assert found.interval.value == 0.5 and np.isnan(found.interval[1:]).all() and not len(found.members)
-
-
 def test_one_pair_without_a_test_leaves_its_claim_without_one(world):
     """A condition of one member beside one of five."""
     lone = world[(world["condition"] == DNA) & (world["metric"] == "nll") & (world["member"].fillna(1) == 1)]
@@ -144,18 +137,5 @@ def test_one_pair_without_a_test_leaves_its_claim_without_one(world):
     assert len(found.dna) == 2 and found.outcome is None
 
 
-def test_a_number_of_all_members_together_has_the_jackknifes_error():
-    """Of a mean the pseudo-values are the members' numbers themselves."""
-    numbers = np.array([1.0, 2.0, 4.0, 8.0])
-    left = (numbers.sum() - numbers) / 3
-    found = of_whole(numbers.mean(), left)
-    np.testing.assert_allclose(found.members, numbers)
-    assert found.interval == pytest.approx(over_members(numbers))
-
-
 def test_frequencies_are_counted_with_one_more_of_each():
     np.testing.assert_allclose(frequency_bits(np.array([3, 0, 1])), -np.log2(np.array([4, 1, 2]) / 7))
-
-
-def test_a_share_of_uniform_is_of_entropy_and_divergence_together():
-    assert of_uniform(1.0, 3.0, 1.0) == 0.25

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ortho_group, spearmanr
+from scipy.stats import spearmanr
 
 from gfm_utils.analyses import neighbours as module
 from gfm_utils.analyses.neighbours import (
     chance_corrected,
     compare_neighbours,
-    neighbours,
     topk_overlap_chance,
 )
 
@@ -73,16 +72,13 @@ def check(matrices, sizes):
 
 def test_three_models_against_plain_loops():
     check([A, B, C], SIZES)
+    check([with_ties(3), A[:25, :3]], (4, 24))  # ties in one model only
 
 
 @given(st.integers(0, 1000))
 @settings(max_examples=15)
 def test_ties_against_plain_loops(seed):
     check([with_ties(seed), with_ties(seed + 1)], (1, 2, 5, 13, 24))
-
-
-def test_ties_in_one_model_only():
-    check([with_ties(3), RNG.normal(size=(25, 3))], (4, 24))
 
 
 def test_blocks_change_nothing(monkeypatch):
@@ -92,7 +88,6 @@ def test_blocks_change_nothing(monkeypatch):
     parts = compare_neighbours([A, B], SIZES)
     for name in ("overlap", "spearman", "spearman_authors"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
-    np.testing.assert_array_equal(neighbours(A, 9), [nearest(cosines(A), token, 9) for token in range(40)])
 
 
 def test_overlaps_are_the_same_without_correlations():
@@ -101,44 +96,10 @@ def test_overlaps_are_the_same_without_correlations():
     assert np.isnan(part.spearman).all() and np.isnan(part.spearman_authors).all()
 
 
-def test_the_authors_correlation_depends_on_the_order_of_the_pair_and_ours_does_not():
-    forth, back = compare_neighbours([A, B], [10]), compare_neighbours([B, A], [10])
-    np.testing.assert_allclose(forth.spearman, back.spearman, atol=1e-12)
-    assert abs(forth.spearman_authors - back.spearman_authors).max() > 0.1
-
-
-@given(st.integers(0, 2**31), st.floats(0.1, 10))
-@settings(max_examples=10)
-def test_rotation_scale_and_permutation_change_nothing(seed, scale):
-    rotation = ortho_group.rvs(7, random_state=seed)
-    order = np.random.default_rng(seed).permutation(40)
-    plain_, turned = compare_neighbours([A, B], SIZES), compare_neighbours([scale * A @ rotation, B], SIZES)
-    moved = compare_neighbours([A[order], B[order]], SIZES)
-    for name in ("overlap", "spearman"):
-        np.testing.assert_allclose(getattr(turned, name), getattr(plain_, name), atol=1e-12)
-        np.testing.assert_allclose(getattr(moved, name), getattr(plain_, name)[..., order], atol=1e-12)
-    same = compare_neighbours([A, scale * A @ rotation], SIZES)
-    assert (same.overlap == 1).all()
-    np.testing.assert_allclose(same.spearman[:, 1:], 1)
-
-
 @pytest.mark.parametrize("sizes", [(), (0, 3), (3, 3), (5, 40)])
 def test_wrong_sizes_are_refused(sizes):
     with pytest.raises(ValueError, match="must ascend"):
         compare_neighbours([A, B], sizes)
-
-
-def test_unrelated_models_are_at_the_level_of_chance():
-    first, second = RNG.normal(size=(2, 400, 64))
-    found = compare_neighbours([first, second], (3, 10, 100, 390))
-    for at, k in enumerate(found.sizes):
-        values = found.overlap[0, at]
-        error, chance = values.std() / np.sqrt(len(values)), topk_overlap_chance(400, k)
-        assert values.mean() == pytest.approx(chance, abs=5 * error)
-        corrected = chance_corrected(values, chance).mean()
-        assert corrected == pytest.approx(0, abs=5 * error / (1 - chance))
-        rho = found.spearman[0, at]
-        assert rho.mean() == pytest.approx(0, abs=5 * rho.std() / np.sqrt(len(rho)))
 
 
 @pytest.mark.parametrize(("tokens", "k"), [(40, 1), (40, 10), (40, 30), (257, 10)])

@@ -1,9 +1,15 @@
+"""Output distributions and calibration, against plain loops and by identities of real tables."""
+
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from gfm_utils.analyses.output import output_moments
+from gfm_utils.analyses.output import BINS, output_moments, reliability
 from gfm_utils.ensembles import masked_test_tokens
 from gfm_utils.figures.select import value_of
 
@@ -37,61 +43,38 @@ def test_moments_against_a_plain_loop():
     assert moments.ranked[1] == pytest.approx(np.mean(ranked, axis=0), abs=1e-12)
 
 
-def test_uniform_and_certain_predictions():
-    uniform = torch.full((1, 1, 2, 8), -np.log(8.0), dtype=torch.float64)
-    certain = torch.full((1, 1, 2, 8), -torch.inf, dtype=torch.float64)
-    certain[..., 3] = 0
-    targets = torch.tensor([[3, 3]])
-    assert output_moments(iter([(uniform, targets)])).entropy == pytest.approx(3.0)
-    moments = output_moments(iter([(certain, targets)]))
-    assert moments.hit.all() and not moments.entropy.any() and not moments.nll.any()
-
-
 def test_table_of_real_ensembles(trained, smoke, measured):
+    """Identities between its numbers, of each condition, state and unit."""
     table = measured("predictions")
     text, dna = (ensemble.condition for ensemble in trained)
-    for ensemble in trained:
-        condition = ensemble.condition
+    for ensemble, state in product(trained, ("trained", "untrained")):
+
+        def value(metric, state=state, condition=ensemble.condition, **where):
+            return value_of(table, condition, metric, **({"state": state} if state else {}), **where)["value"]
+
         truth = masked_test_tokens(ensemble, smoke.test_windows, smoke.test_mask)
-        lengths = ensemble.store.token_lengths[truth]
-        for state in ("trained", "untrained"):
-            nll = value_of(table, condition, "nll", state=state, unit="bits/token")
-            entropy = value_of(table, condition, "output_entropy", state=state)
-            kl = value_of(table, condition, "kl_from_uniform", state=state)
-            assert entropy["value"] + kl["value"] == pytest.approx(np.log2(ensemble.spec.vocabulary))
-            assert nll["low"] < nll["value"] < nll["high"] and nll["n"] == 3
-            unit = f"bits/{ensemble.store.unit}"
-            per_symbol = value_of(table, condition, "nll", state=state, unit=unit)
+        per_token = ensemble.store.token_lengths[truth].mean()
+        entropy = value("output_entropy", unit="bits/token")
+        assert entropy + value("kl_from_uniform") == pytest.approx(np.log2(ensemble.spec.vocabulary))
+        for unit, symbols in (("bits/token", 1), (f"bits/{ensemble.store.unit}", per_token)):
             # the same bits, spread over the bases or characters of the masked tokens
-            assert per_symbol["value"] * lengths.sum() == pytest.approx(nll["value"] * truth.size)
-            gain = value_of(table, condition, "context_gain", state=state, unit="bits/token")
-            unigram = value_of(table, condition, "unigram_nll")
-            assert gain["value"] == pytest.approx(unigram["value"] - nll["value"])
-            code = value_of(table, condition, "window_code_nll", unit="bits/token")
-            code_per_symbol = value_of(table, condition, "window_code_nll", unit=unit)
-            assert code["n"] == unigram["n"] == truth.size
-            assert code_per_symbol["value"] * lengths.sum() == pytest.approx(code["value"] * truth.size)
+            for metric in ("nll", "unigram_nll", "window_code_nll"):
+                state_of = state if metric == "nll" else None
+                bits = value(metric, state_of, unit="bits/token")
+                assert value(metric, state_of, unit=unit) * symbols == pytest.approx(bits)
+            loss = value("nll", unit=unit)
+            gain = value("unigram_nll", None, unit=unit) - loss
+            assert value("context_gain", unit=unit) == pytest.approx(gain)
             for side in ("left", "both"):
-                order = value_of(table, condition, "ngram_order", axis="sides", x=side)["value"]
-                assert order in range(1, 9)
-                for each in ("bits/token", unit):
-                    level = value_of(table, condition, "ngram_nll", axis="sides", x=side, unit=each)
-                    gain = value_of(
-                        table, condition, "context_gain", state=state, unit=each, axis="against", x=side
-                    )
-                    loss = value_of(table, condition, "nll", state=state, unit=each)
-                    assert gain["value"] == pytest.approx(level["value"] - loss["value"], abs=1e-6)
+                level = value("ngram_nll", None, axis="sides", x=side, unit=unit)
+                beyond = value("context_gain", unit=unit, axis="against", x=side)
+                assert beyond == pytest.approx(level - loss, abs=1e-6)
             for metric in ("nll", "output_entropy", "context_gain"):
-                for each in ("bits/token", unit):
-                    over = value_of(
-                        table, condition, metric, state=state, unit=each, axis="interval_over", x="sequences"
-                    )
-                    mean = value_of(table, condition, metric, state=state, unit=each)["value"]
-                    assert over["value"] == pytest.approx(mean, abs=1e-5) and over["low"] < mean < over["high"]
-            error = value_of(table, condition, "expected_calibration_error", state=state)
-            assert 0 < error["value"] < 1
-        ranks = table[(table["metric"] == "rank_probability") & (table["condition"] == condition)]
-        assert ranks["value"].between(0, 1).all()
+                at = {"state": state, "unit": unit, "axis": "interval_over", "x": "sequences"}
+                over, mean = value_of(table, ensemble.condition, metric, **at), value(metric, unit=unit)
+                assert over["value"] == pytest.approx(mean, abs=1e-5) and over["low"] < mean < over["high"]
+        assert 0 < value("expected_calibration_error") < 1
+        assert value_of(table, ensemble.condition, "unigram_nll", unit="bits/token")["n"] == truth.size
     # words follow each other by a rule that pairs of tokens show, bases do not
     text_level = value_of(table, text, "ngram_nll", axis="sides", x="left", unit="bits/token")["value"]
     assert text_level < value_of(table, text, "unigram_nll", unit="bits/token")["value"] - 0.5
@@ -99,4 +82,30 @@ def test_table_of_real_ensembles(trained, smoke, measured):
     assert value_of(table, dna, "nll", state="trained", unit="bits/base")["value"] < 2.6
     # independent bases, 0.35 A and T, 0.15 C and G, have 1.88 bits; a code has to learn that
     assert 1.86 < value_of(table, dna, "window_code_nll", unit="bits/base")["value"] < 1.93
-    assert "bits/character" in set(table.loc[table["condition"] == text, "unit"])
+
+
+def test_error_against_a_plain_loop():
+    rng = np.random.default_rng(0)
+    confidence = rng.random(1000)
+    hit = rng.random(1000) < confidence**2
+    error, chance, bins = reliability(confidence, hit)
+    order, expected = np.argsort(confidence), 0.0
+    for part in np.split(order, np.linspace(0, 1000, BINS + 1).round().astype(int)[1:-1]):
+        expected += len(part) / 1000 * abs(hit[part].mean() - confidence[part].mean())
+    assert error == pytest.approx(expected)
+    assert bins[2].sum() == 1000 and bins.shape == (3, BINS)
+    assert error > 3 * chance  # a model that overstates its case
+
+
+def test_a_calibrated_models_error_by_simulation():
+    rng = np.random.default_rng(0)
+    confidence = rng.beta(1, 6, 2000)
+    errors = [reliability(confidence, rng.random(2000) < confidence)[0] for _ in range(200)]
+    assert np.mean(errors) == pytest.approx(reliability(confidence, confidence < 0)[1], rel=0.05)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
+def test_error_is_a_share_and_bins_hold_equally_many(pairs):
+    error, chance, (confidence, _, tokens) = reliability(*zip(*pairs, strict=True))
+    assert 0 <= error <= 1 and 0 <= chance <= 1
+    assert np.ptp(tokens) <= 1 and (np.diff(confidence) >= -1e-12).all()

@@ -43,7 +43,7 @@ def test_windows_are_the_corpus_and_the_rest_is_counted(genome, codons):
     texts = "\n".join(segment.text for segment in genome.segments)
     for ids in reading.ids:
         assert "".join(codons.convert_ids_to_tokens(ids.tolist())) in texts
-    assert reading.ids.shape == (10, 60) and (reading.windows.lengths == 3).all()
+    assert reading.ids.shape == (10, 60) and (reading.windows["length"] == 3).all()
     whole = sum(len(segment) // 3 // 60 * 60 for segment in genome.segments)
     assert reading.counts.sum() == whole and reading.aside.sum() == whole - 600
     assert len(reading.counts) == len(codons)
@@ -63,13 +63,13 @@ def test_text_lengths_add_up_to_the_characters(toy_text, trained):
         reading = read(corpus, one, 1, 10**9)  # every second token: its characters, with the white space after it
         tokens = sum(len(one(segment.text, add_special_tokens=False)["input_ids"]) for segment in corpus.segments)
         assert len(reading.ids) == (tokens + 1) // 2 and reading.counts.sum() == tokens
-        assert reading.windows.lengths.mean() == pytest.approx(corpus.symbols / tokens, rel=0.02)
+        assert reading.windows["length"].mean() == pytest.approx(corpus.symbols / tokens, rel=0.02)
 
 
 def test_lengths_of_byte_pairs_are_those_of_our_own_table(toy_text, trained):
     store = trained[0].store
     windows = read(load(str(toy_text)), store.tokenizer, 64, 50).windows
-    np.testing.assert_array_equal(windows.lengths, store.token_lengths[windows.ids])
+    np.testing.assert_array_equal(windows["length"], store.token_lengths[windows["id"]])
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -88,15 +88,14 @@ def test_special_tokens_that_a_text_mentions_are_text_to_a_tokenizer_that_takes_
 
 def test_bases_of_tokens_know_their_letters(genome, codons):
     fast, slow = read(genome, codons, 60, 50), read(genome, Slow(codons), 60, 50)
-    for name in ("ids", "lengths", "strong", "soft"):
-        np.testing.assert_array_equal(getattr(slow.windows, name), getattr(fast.windows, name))
+    np.testing.assert_array_equal(slow.windows, fast.windows)
     words = codons.convert_ids_to_tokens(fast.ids.ravel().tolist())
     strong = [(word.count("G") + word.count("C")) / 3 for word in words]
-    np.testing.assert_allclose(fast.windows.strong.ravel(), strong)
+    np.testing.assert_allclose(fast.windows["strong"].ravel(), strong)
     bands = fast.bands(fast.hidden(0.15, 0))
     assert set(bands) == {"token_frequency", "gc", "soft_masked"}
     everywhere = np.concatenate([segment.soft_mask for segment in genome.segments]).mean()
-    assert read(genome, codons, 60, 10**6).windows.soft.mean() == pytest.approx(everywhere, abs=0.02)
+    assert read(genome, codons, 60, 10**6).windows["soft"].mean() == pytest.approx(everywhere, abs=0.02)
 
 
 def test_only_ordinary_tokens_are_hidden_at_seeded_places(genome):
@@ -117,21 +116,6 @@ def test_only_ordinary_tokens_are_hidden_at_seeded_places(genome):
     np.put_along_axis(changed, hidden.positions, True, 1)
     assert (hidden.shown[changed] == tokenizer.mask_token_id).all()
     np.testing.assert_array_equal(hidden.shown[~changed], original[~changed])
-
-
-def test_the_level_of_frequencies_is_that_of_the_rest(genome, codons):
-    reading = read(genome, codons, 60, 10)
-    hidden = reading.hidden(0.15, 0)
-    level = reading.counting("a@b", hidden)
-    smoothed = (reading.aside + 1) / (reading.aside.sum() + len(codons))
-    np.testing.assert_allclose(level.unigram, -np.log2(smoothed[hidden.targets]))
-    assert level.unit == "bits/base" and not level.ngram and (level.lengths == 3).all()
-    assert {row["metric"] for row in level.rows()} == {"majority_accuracy", "unigram_nll"}
-
-
-def test_too_short_a_corpus_is_refused(genome, codons):
-    with pytest.raises(GfmError, match="windows of 6000 tokens"):
-        read(genome, codons, 6000, 10)
 
 
 PROSE = "a model of some words tells more words than it was told and <MASK> is none of them; "
@@ -159,9 +143,9 @@ def test_six_mers_have_their_token_in_front(six_mers):
     assert (hidden.shown[:, 0] == 3).all() and (hidden.shown == tokenizer.mask_token_id).sum() == 18
     np.testing.assert_array_equal(np.take_along_axis(reading.shown, hidden.positions, 1), hidden.targets)
     level = reading.counting("a@b", hidden)
-    assert (level.lengths == 6).all()
-    bands = reading.bands(hidden)
-    assert {name: band.shape for name, band in bands.items()} == dict.fromkeys(bands, (18,))
+    smoothed = (reading.aside + 1) / (reading.aside.sum() + 4105)
+    np.testing.assert_allclose(level.unigram, -np.log2(smoothed[hidden.targets]))
+    assert level.unit == "bits/base" and not level.ngram and (level.lengths == 6).all()
 
 
 def test_soft_masked_bases_are_those_of_the_hidden_tokens(six_mers):
@@ -199,13 +183,9 @@ def test_the_tokenizers_own_template_is_read(template, asked, before, after, byt
     np.put_along_axis(visible, hidden.positions, False, 1)
     np.testing.assert_array_equal(hidden.shown[visible], reading.shown[hidden.windows][visible])
     assert (hidden.shown[~visible] == tokenizer.mask_token_id).all()
-
-
-def test_a_text_that_names_a_special_token_holds_none(byte_pairs):
-    tokenizer = byte_pairs(PROSE, "<CLS> $A <SEP>")
-    reading = read(written("text", PROSE * 30), tokenizer, 12, 10**6)
-    assert reading.counts[[tokenizer.mask_token_id, tokenizer.cls_token_id]].tolist() == [0, 0]
-    assert "<MASK>" in "".join(tokenizer.convert_ids_to_tokens(reading.ids.ravel().tolist()))
+    if len(before + after) == 2:
+        with pytest.raises(GfmError, match="has no room beside 2 special ones"):
+            read(written("text", PROSE * 30), tokenizer, 2, 10)
 
 
 def test_special_tokens_without_a_role_are_not_hidden(byte_pairs):
@@ -228,12 +208,3 @@ def test_a_tokenizer_that_knows_next_to_nothing_is_refused(share):
     with pytest.raises(GfmError, match=message):
         read(written("dna", text), tokenizer, 8, 10)
     assert read(written("dna", ("AA" * 20 + "CG" * 80) * 10), tokenizer, 8, 10).ids.shape == (10, 8)
-
-
-@pytest.mark.parametrize(
-    ("window", "asked", "message"),
-    [(2, "auto", "has no room beside 2 special ones"), (8, "automatic", "unknown way to treat special tokens")],
-)
-def test_no_room_and_no_such_way_are_refused(window, asked, message, byte_pairs):
-    with pytest.raises(GfmError, match=message):
-        read(written("text", PROSE * 30), byte_pairs(PROSE, "<CLS> $A <SEP>"), window, 10, asked)

@@ -31,11 +31,6 @@ def dna(trained, toy_fasta, smoke, shared):
     ]
 
 
-def test_reverse_complement():
-    assert reverse_complement("AACGT") == "ACGTT"
-    assert reverse_complement(reverse_complement("GATTACA")) == "GATTACA"
-
-
 @pytest.mark.parametrize("which", [0, 1], ids=["kmer", "bpe"])
 def test_the_same_bases_are_hidden_on_both_strands(dna, smoke, which):
     ensemble = dna[which]
@@ -44,12 +39,12 @@ def test_the_same_bases_are_hidden_on_both_strands(dna, smoke, which):
     windows = ensemble.store.windows("test", ensemble.store.window_starts("test", 64), 64)
     texts = {"".join(words[t] for t in ids): ids for ids in windows}
     assert len(strands.forward) == len(strands.reverse) >= 10
-    spread = [s.forward[1] - s.forward[0] for s in strands.stretches]
+    spread = 1 + strands.stretches[:, 2] - strands.stretches[:, 1]
     assert (max(spread) == 1) == (which == 0)
     for number, shown in enumerate(strands.forward):
-        own = [s for s in strands.stretches if s.window == number]
+        own = strands.stretches[strands.stretches[:, 0] == number]
         clean = next(ids for ids in texts.values() if ((ids == shown) | (shown == MASK)).all())
-        assert (shown == MASK).sum() == sum(s.forward[1] - s.forward[0] for s in own)
+        assert (shown == MASK).sum() == sum(last + 1 - first for _, first, last, *_ in own)
         bases = "".join(words[t] for t in clean)
         visible = "".join(
             "." * len(words[t]) if m == MASK else words[t] for t, m in zip(clean, shown, strict=True)
@@ -59,10 +54,10 @@ def test_the_same_bases_are_hidden_on_both_strands(dna, smoke, which):
         flipped = strands.reverse[number]
         back = "".join("." * len(words[t]) if m == MASK else words[t] for t, m in zip(other, flipped, strict=True))
         assert reverse_complement(back) == visible
-        for stretch in own:
-            begin = len("".join(words[t] for t in clean[: stretch.forward[0]]))
-            end = len("".join(words[t] for t in clean[: stretch.forward[1]]))
-            assert ["ACGT"[base] for base in stretch.bases] == [bases[begin], bases[end - 1]]
+        for _, first, last, _, _, *letters in own:
+            begin = len("".join(words[t] for t in clean[:first]))
+            end = len("".join(words[t] for t in clean[: last + 1]))
+            assert ["ACGT"[base] for base in letters] == [bases[begin], bases[end - 1]]
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["kmer", "bpe"])
@@ -77,14 +72,14 @@ def test_base_predictions_against_one_window_at_a_time(dna, smoke, which):
     np.testing.assert_allclose(reverse.sum(-1), 1)
     model = ensemble.members[1].model()
     for number in (0, count - 1):
-        stretch = strands.stretches[number]
-        for found, ids, (begin, end), flip in (
-            (forward, strands.forward, stretch.forward, False),
-            (reverse, strands.reverse, stretch.reverse, True),
+        window, *ends = strands.stretches[number].tolist()
+        for found, ids, pair, flip in (
+            (forward, strands.forward, ends[:2], False),
+            (reverse, strands.reverse, ends[2:4], True),
         ):
             with torch.inference_mode():
-                places = torch.tensor([[begin, end - 1]])
-                logits = masked_logits(model, torch.tensor(ids[stretch.window])[None], places)[0].double()
+                shown = torch.tensor(ids[window])[None]
+                logits = masked_logits(model, shown, torch.tensor([pair]))[0].double()
             p = logits[:, len(SPECIAL) :].softmax(-1)
             for place, letter in ((0, 0), (1, -1)):
                 expected = dict.fromkeys("ACGT", 0.0)
@@ -149,16 +144,3 @@ def test_no_distribution_leaves_the_device_and_batches_are_bounded(dna, smoke, m
     assert {len(found) for found in held} >= {3, 1} and max(compared) == stream.BUDGET
     assert all(found.numel() <= stream.BUDGET for found in held)
     np.testing.assert_allclose(parts["value"], whole["value"], rtol=1e-4)
-
-
-def test_table_has_every_member_strand_and_state(trained, dna, smoke):
-    table = strand_disagreement([trained[0], *dna], smoke)
-    kmer, bpe = (ensemble.condition for ensemble in dna)
-    assert set(table["condition"]) == {kmer, bpe}
-    assert set(table.loc[table["metric"] == "strand_token_js_distance", "condition"]) == {kmer}
-    for state in ("trained", "untrained"):
-        row = value_of(table, kmer, "strand_js_distance", state=state)
-        assert row["low"] < row["value"] < row["high"] and row["n"] == 3
-        for strand in ("forward", "reverse"):
-            loss = value_of(table, bpe, "base_nll", state=state, axis="strand", x=strand)["value"]
-            assert 1 < loss < 4

@@ -101,14 +101,6 @@ def test_four_standard_deviations_are_decided_rightly_in_80_percent(kind, condit
     assert not (found == -1).any()
 
 
-@pytest.mark.parametrize("kind", [effects, mixed, distances])
-@pytest.mark.parametrize("conditions", [1, 2])
-def test_they_are_also_where_one_claim_differs_alone(kind, conditions):
-    """A control of three members finds less."""
-    found = decisions(np.random.default_rng(0), kind, conditions, shift=4, correct=strictest)
-    assert ((found == 1).mean(0)[OF_MEMBERS + OF_PAIRS] >= 0.8).all()
-
-
 def test_the_power_that_is_told_is_that_of_the_simulation():
     least = detectable(len(SEEDS))
     assert detectable(10) < least < 4
@@ -171,19 +163,6 @@ def test_verdicts_of_whole_runs():
     assert words(run(AS_CLAIMED)) == [SUPPORTED] * 5 + [NOT_SUPPORTED]
     assert words(run(OPPOSITE)) == [NOT_SUPPORTED] * 6
     assert words(run(SAME, spread=0.05)) == [UNDECIDED] * 5 + [NOT_SUPPORTED]
-
-
-def test_tables_and_arrays_give_the_same_p_values():
-    rows = run(SAME, spread=0.05, seed=3)
-    found = check_claims(rows)
-    for claim in CLAIMS[:CONTROL]:
-        one = found[claim][0]
-        pairs = welch([dna.members for dna in one.dna.values()], one.text[NAMES[0]].members)
-        sign, p = together(pairs.value, pairs.p)
-        assert one.side.p == pytest.approx(float(p))
-        assert (one.side.outcome == UNDECIDED) == (sign == 0)
-    corrected = holm([found[claim][0].side.p for claim in CLAIMS])
-    assert [one.p for one in verdicts(rows).values()] == pytest.approx(corrected)
 
 
 def test_the_correction_counts_claims_that_are_not_tested():
@@ -251,14 +230,6 @@ def test_that_context_is_not_used_needs_a_gain_surely_negligible_and_a_text_that
     assert words(rows[(rows["state"] != NO_LAYERS).fillna(True)], [CLAIMS[CONTROL]]) == [NOT_TESTED]
 
 
-def test_tables_without_what_counting_saves_are_not_tested():
-    """As those of foreign checkpoints."""
-    rows = run(AS_CLAIMED)
-    found = verdicts(rows[rows["metric"] != "ngram_nll"])
-    assert [one.word for one in found.values()] == [NOT_TESTED] * 5 + [NOT_SUPPORTED]
-    assert "what counting saves is not known of t@bpe9" in found[CLAIMS[0]].reason
-
-
 def test_windows_widen_the_interval_where_the_tables_have_them():
     rows, claim = run(AS_CLAIMED), CLAIMS[2]
     one = {"metric": "js_distance", "unit": "distance", "state": "trained", **OVER_SEQUENCES, "value": 0.5}
@@ -271,8 +242,13 @@ def test_windows_widen_the_interval_where_the_tables_have_them():
     assert wide.side.p > plain.side.p
 
 
-def test_two_members_allow_no_test_of_pairs():
+def test_without_a_test_or_without_what_counting_saves_a_claim_is_not_tested():
+    """Two members have one pair; tables of foreign checkpoints have no counting."""
     rows, claim = run(AS_CLAIMED), Claim("claim", (CLAIMS[2].primary,))
     few = rows[~(rows["member"] > 2).fillna(False) & ~(rows["other"] > 2).fillna(False)]
-    assert verdicts(few, [claim])[claim].word == NOT_TESTED
-    assert check_claims(few, [claim])[claim][0].outcome is None
+    assert (
+        verdicts(few, [claim])[claim].word == NOT_TESTED and check_claims(few, [claim])[claim][0].outcome is None
+    )
+    found = verdicts(rows[rows["metric"] != "ngram_nll"])
+    assert [one.word for one in found.values()] == [NOT_TESTED] * 5 + [NOT_SUPPORTED]
+    assert "what counting saves is not known of t@bpe9" in found[CLAIMS[0]].reason

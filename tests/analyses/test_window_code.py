@@ -3,8 +3,8 @@ import shutil
 import numpy as np
 import pytest
 
-from gfm_utils.analyses import window_code as module
-from gfm_utils.analyses.window_code import window_code
+from gfm_utils.analyses import counting as module
+from gfm_utils.analyses.counting import window_code
 from gfm_utils.entropy import Coder
 from gfm_utils.entropy.codelength import compressed_bits
 from gfm_utils.entropy.dna_mixing import Mode, dna_context_mixing

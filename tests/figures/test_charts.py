@@ -21,7 +21,7 @@ def results(trained, smoke, measured):
         "found": found,
         "data": analyses.corpus_table(found, smoke),
         "tokens": analyses.token_table(stores),
-        "entropy": analyses.corpus_entropies(found, stores, smoke, progress=False).table,
+        "entropy": analyses.corpus_entropies(found, stores, smoke, progress=False)[0],
         "learning": analyses.learning_curves(trained),
         "output": measured("predictions"),
         "disagreement": measured("disagreement"),

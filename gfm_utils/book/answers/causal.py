@@ -137,8 +137,8 @@ def _against(parts: pd.DataFrame) -> Iterator[str]:
 
 def _by_code(table: pd.DataFrame, x: str) -> Iterator[str]:
     """How much is gone where a code saves as much on text as on DNA."""
-    parts = gap_parts(table, x, match=CODE)
-    gaps = parts[parts["metric"].isin(PRIMARY) & (parts["outcome"] != NO_GAP)]
+    parts = gap_parts(table, x, CODE, PRIMARY)
+    gaps = parts[parts["outcome"] != NO_GAP]
     if len(gaps):
         low, high = (percentage(end, 0) for end in (gaps["gone"].min(), gaps["gone"].max()))
         yield (

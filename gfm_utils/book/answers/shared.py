@@ -8,7 +8,8 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.analyses.claims import AGAINST, FOR, Claim
-from gfm_utils.analyses.measures import LAST, chosen
+from gfm_utils.analyses.estimates import name_last_layer
+from gfm_utils.analyses.measures import chosen
 from gfm_utils.analyses.verdicts import check_claims
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.claims import pair_differences
@@ -43,13 +44,6 @@ def claims_lines(table: pd.DataFrame) -> Lines:
             clauses.append(f"of {of} of robustness {counts[0]}, {counts[1]}, {rest} undecided")
         lines.append(f"*{claim.text}*: {'; '.join(clauses)}.\n")
     return lines
-
-
-def name_last_layer(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the last layer of each condition under the name that measures know it by."""
-    last = table[table["axis"] == "layer"].groupby("condition", sort=False)["x"].last()
-    deepest = (table["axis"] == "layer").fillna(False) & (table["x"] == table["condition"].map(last))
-    return table.assign(x=table["x"].mask(deepest, LAST))
 
 
 def note(windows: bool = False) -> str:
