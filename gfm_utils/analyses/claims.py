@@ -1,7 +1,11 @@
-"""The paper's claims, each with the measures that speak of it.
+"""The paper's claims with the measures that speak of them, and whether models have learned enough to be judged.
 
 Each claim has one *primary* measure, chosen before the run whose numbers it judges; :mod:`.verdicts` judges by it
 alone. All other measures are *robustness*: they are shown and change no verdict.
+
+Models that have learned next to nothing from the tokens around a hidden one are alike in much, whatever they read:
+a difference between DNA and text would then be one of training, not of the sequence. So what they save over token
+frequencies is compared with what can be saved there.
 """
 
 from collections.abc import Iterator

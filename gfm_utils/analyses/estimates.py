@@ -247,6 +247,9 @@ COMPARED = chosen("entropy_share", "context_gain_share", "js_distance", "topk_ov
 def compared(rows: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     """One row a condition and quantity of ``COMPARED``, with its interval, and one for its null.
 
+    Corpora with different alphabets and tokenizers are compared by shares (of a uniform choice, of what token
+    frequencies cost) and by quantities between members; bits per token of two tokenizers cannot be compared.
+
     Args:
         rows: all result tables of one report, whose conditions are of one corpus.
         conditions: ``corpus@tokenizer`` each.

@@ -12,7 +12,7 @@ decision is made in at most 5 % of cases without a difference, also where the sp
 of strongly skewed numbers with such spreads it would be more. The pseudo-values of pairs, whose spread the
 jackknife rather overstates (Efron and Stein, 1981), make fewer errors than numbers of members do.
 
-The gate (:mod:`.gate`): no verdict where a condition has learned too little, for then a difference, or none, may
+The gate (`learned`): no verdict where a condition has learned too little, for then a difference, or none, may
 be one of training. It holds for all that is measured on models; so for the loss of the first claim, which is high
 before any training. The claim that models of DNA do *not* use context is another matter. That they do is shown by
 any gain above that of members without layers, and needs no gate. That they do not is shown by a gain that is
