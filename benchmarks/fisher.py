@@ -14,7 +14,6 @@ The model is a small ModernBERT (``--preset``): windows of 64 tokens, 10 of them
 The shortest of several repeats counts. A ratio above 1 is in our favour.
 """
 
-import functools
 import subprocess
 import sys
 import time
@@ -27,8 +26,8 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
 from gfm_utils import provenance
-from gfm_utils.analyses.fisher import exact
 from gfm_utils.analyses.fisher.examples import MaskedTokens
+from gfm_utils.analyses.fisher.per_example_gradients import sums_of_squares
 from gfm_utils.ensembles import PRESETS, build_model, masked_logits
 
 TASKS = (
@@ -53,15 +52,15 @@ def problem(preset: str, windows: int) -> tuple[Any, MaskedTokens]:
 
 def seconds(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[float, float]:
     """Seconds of the shortest repeat of each; the two take turns, after one of each that does not count."""
-    found: list[list[float]] = [[], []]
+    times_of: list[list[float]] = [[], []]
     for _ in range(repeats + 1):
-        for run, times in zip((ours, theirs), found, strict=True):
+        for run, times in zip((ours, theirs), times_of, strict=True):
             began = time.perf_counter()
             run()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - began)
-    return min(found[0][1:]), min(found[1][1:])
+    return min(times_of[0][1:]), min(times_of[1][1:])
 
 
 def backward(model: Any, examples: MaskedTokens) -> None:
@@ -103,8 +102,7 @@ def peak_bytes(way: str, options: Any) -> float:
 
 def print_peak(way: str, options: Any) -> None:
     model, examples = problem(options.preset, options.windows)
-    ours = functools.partial(exact.sums_of_squares, per="sequence")
-    run: Callable[[Any, MaskedTokens], object] = {"ours": ours, "vmap": with_vmap}[way]
+    run: Callable[[Any, MaskedTokens], object] = {"ours": sums_of_squares, "vmap": with_vmap}[way]
     run(model, examples[:2])
     print(common.peak_growth(lambda: run(model, examples)))
 
@@ -177,7 +175,7 @@ def measured(task: str, options: Any) -> Iterator[common.Row]:
         some = examples[:LOOPED]
         few = some.apart()[torch.arange(0, some.tokens, MASKED)]
         ours, theirs = seconds(
-            lambda: exact.sums_of_squares(model, some, "token"), lambda: looped(model, few), options.repeats
+            lambda: sums_of_squares(model, some.apart()), lambda: looped(model, few), options.repeats
         )
         yield common.row(task, case, "a pass a token", ours / some.tokens, theirs / len(few), "s/token", False)
         return
@@ -197,7 +195,7 @@ def measured(task: str, options: Any) -> Iterator[common.Row]:
     else:
         peer, windows = "a pass a window", min(LOOPED, options.windows)
         other = lambda: looped(model, examples[:LOOPED])  # noqa: E731
-    ours, theirs = seconds(lambda: exact.sums_of_squares(model, examples, "sequence"), other, options.repeats)
+    ours, theirs = seconds(lambda: sums_of_squares(model, examples), other, options.repeats)
     yield common.row(task, case, peer, ours / options.windows, theirs / windows, "s/window", False)
 
 

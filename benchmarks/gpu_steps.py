@@ -31,7 +31,7 @@ from gfm_utils.analyses.disagreement import disagreement_sums
 from gfm_utils.analyses.neighbours import compare_neighbours
 from gfm_utils.ensembles import Ensemble, device, plan_ensembles
 from gfm_utils.ensembles.cost import measure
-from gfm_utils.ensembles.member_job import MemberJob, batch_members
+from gfm_utils.ensembles.member_job import batch_members
 from gfm_utils.ensembles.training import train_members
 from gfm_utils.files import digest, sha256_of
 from gfm_utils.profiles import Profile, profile
@@ -99,14 +99,10 @@ def prepare_all(options: argparse.Namespace) -> None:
             print(one.result(), flush=True)
 
 
-def tasks_of(ensemble: Ensemble) -> list[MemberJob]:
-    return [MemberJob(ensemble.spec, ensemble.store, member.seed, member.path) for member in ensemble.members]
-
-
 def steps_that_fit(conditions: Sequence[str], size: Profile, runs: Path, seconds: float) -> int:
     """Steps of a member for which all trainings take about so long, from some steps of the first condition."""
     (ensemble,) = plan_ensembles(conditions[:1], size, runs, SEED)
-    programs = batch_members(tasks_of(ensemble), device())
+    programs = batch_members(ensemble.jobs, device())
     each = len(programs) * measure(programs[0], device()).step_seconds
     fit = min(size.steps_taken, max(FEWEST_STEPS, int(seconds / len(conditions) / each)))
     print(f"a step of all members of a condition takes {1e3 * each:.1f} ms", flush=True)
@@ -168,7 +164,7 @@ def trained(condition: str, size: Profile, runs: Path) -> Ensemble:
         GfmError: a member diverged.
     """
     (ensemble,) = plan_ensembles([condition], size, runs, SEED)
-    for group in batch_members(tasks_of(ensemble), device()):
+    for group in batch_members(ensemble.jobs, device()):
         for diverged in train_members(group, device(), lambda *told: print(*told) if len(told) == 1 else None):
             raise diverged
     return ensemble

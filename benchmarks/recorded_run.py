@@ -51,15 +51,14 @@ def part(chapter: str, one: Ensemble, size: Profile, bare: Sequence[Ensemble], c
     members = [str(member.path) for member in (*one.members, *(m for other in bare for m in other.members))]
     key = digest([chapter, members, code])
     path = one.members[0].path.parent / "recorded" / f"{chapter}-{key}.parquet"
-    if path.exists():
-        return pd.read_parquet(path)
-    began = time.perf_counter()
-    frame = CHAPTERS[chapter](one, size, bare)
-    frame = frame[list(tables.COLUMNS)]
-    if len(frame):
-        tables.write_table(frame, path)
-    print(f"{one.condition}, {chapter}: {len(frame)} rows, {time.perf_counter() - began:.0f} s", flush=True)
-    return frame
+
+    def make() -> pd.DataFrame:
+        began = time.perf_counter()
+        frame = CHAPTERS[chapter](one, size, bare)[list(tables.COLUMNS)]
+        print(f"{one.condition}, {chapter}: {len(frame)} rows, {time.perf_counter() - began:.0f} s", flush=True)
+        return frame
+
+    return tables.kept_table(path, make)
 
 
 def say_price(conditions: Sequence[str], size: Profile, runs: Path) -> None:

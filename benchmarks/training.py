@@ -350,7 +350,7 @@ def loss_rows(task: str, folder: Path, steps: int) -> Iterator[common.Row]:
     """Both trained to the end, and measured on the same masked windows."""
     store = prepared(QUICK, folder)
     tasks = tasks_of(QUICK, store, folder, LOSS_SEEDS, steps=steps)
-    count = QUICK.validation_windows
+    count = QUICK.profile().validation_windows
     held_out = masked_windows(store, "validation", QUICK.window, count, QUICK.train_mask, 42)[:3]
     ids, positions, targets = (torch.from_numpy(array).to(device()) for array in held_out)
     ours: list[float] = []

@@ -153,15 +153,10 @@ class Profile(BaseModel):
         Raises:
             GfmError: an unknown variant, or both budgets.
         """
-        update: dict[str, Any] = {}
-        if vary is not None:
-            if vary not in VARY:
-                raise unknown("variant", vary, VARY)
-            update["vary"] = vary
-        if preset is not None:
-            update["preset"] = preset
-        if window is not None:
-            update["window"] = window
+        if vary is not None and vary not in VARY:
+            raise unknown("variant", vary, VARY)
+        given = {"vary": vary, "preset": preset, "window": window}
+        update: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if steps is not None or tokens is not None:
             update |= {"steps": steps, "tokens": tokens, "budget_given": True}
         return Profile.model_validate(self.model_dump() | update)

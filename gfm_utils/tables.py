@@ -3,7 +3,7 @@
 This is the contract that others script against; see ``COLUMNS``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,17 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
     with atomic(Path(path)) as temporary:
         frame.to_parquet(temporary, index=False)
     return Path(path)
+
+
+def kept_table(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """A table from its file, made and written first where there is none.
+
+    So what is made a part at a time goes on where it was ended: the file's name holds a digest of all that the
+    table depends on.
+    """
+    if not path.exists():
+        write_table(make(), path)
+    return pd.read_parquet(path)
 
 
 def read_tables(folder: Path) -> dict[str, pd.DataFrame]:

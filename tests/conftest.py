@@ -79,7 +79,7 @@ def threads_for_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def pool(jobs: Sequence[MemberJob]) -> Iterator[Any]:
         with ThreadPoolExecutor(1) as executor:
-            yield multiprocess._Pool(executor, None, "cpu", 1)
+            yield executor, None, 1
 
     monkeypatch.setattr(multiprocess, "_pool", pool)
     monkeypatch.setattr(multiprocess, "_barrier", threading.Barrier(1))

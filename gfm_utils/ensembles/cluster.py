@@ -156,16 +156,7 @@ def _on_node(work: Callable[..., Any], job: Any, marks: Sequence[Path], messages
                 f"node {ray.util.get_node_ip_address()} does not see {mark.parent}: on a cluster the book, --out "
                 "and --runs must lie in folders that all nodes share"
             )
-    sent: list[Any] = []
-
-    def tell(*message: Any) -> None:
-        sent[:] = [messages.actor.put_nowait.remote(message)]
-
-    try:
-        return work(job, tell)
-    finally:
-        if sent:
-            ray.wait(sent, timeout=10)  # this process may end with the task
+    return work(job, lambda *message: messages.put(message))
 
 
 def _result(ray: Any, reference: Any) -> Any:

@@ -3,7 +3,7 @@
 import gc
 import heapq
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -42,6 +42,9 @@ class Speed:
     memory_measured: bool
 
 
+NOTHING = Speed(0.0, 0, 0, False)
+
+
 @dataclass(frozen=True)
 class Cost:
     """Expected cost of the members of one condition, or of all, that are not trained yet.
@@ -78,7 +81,7 @@ def measure(group: Sequence[MemberJob], device: str, seconds: float = SECONDS) -
 
     Where a GPU has no memory for all of them as one program, they are taken in parts; where it has none for the
     batch of one, or where a CPU would take too long over it, a part of the batch is read and the time scaled by
-    the windows, but for the optimiser's part.
+    the windows (the optimiser's part, a few percent, with it).
 
     Args:
         group: members that one process trains.
@@ -113,8 +116,7 @@ def measure_program(
     endless = spec.model_copy(update={"steps": 10**9 + spec.steps})
     training = Training([replace(job, spec=endless) for job in program], device, compiled=compiled)
     training.trainer.model.train()
-    on_gpu, batch = is_gpu(device), spec.batch
-    wait = torch.cuda.synchronize if on_gpu else _no_wait
+    on_gpu, batch = is_gpu(training.device), spec.batch
     weights = sum(parameter.nbytes for parameter in training.trainer.model.parameters())
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
@@ -124,28 +126,19 @@ def measure_program(
             kept, one = _kept_bytes(training, stream)
             windows = max(1, min(windows, CPU_BYTES // kept, int(seconds / 3 / one)))
         if on_gpu or windows > 1:  # what is done once for steps of one size
-            _step_seconds(training, stream, windows, PLAIN_STEPS + 2 if on_gpu else 1, wait)
-        steps, step = 1, _step_seconds(training, stream, windows, 1, wait)
+            _step_seconds(training, stream, windows, PLAIN_STEPS + 2 if on_gpu else 1)
+        steps, step = 1, _step_seconds(training, stream, windows, 1)
         while step * steps < seconds / 3:
             steps *= 2
-            step = _step_seconds(training, stream, windows, steps, wait)
+            step = _step_seconds(training, stream, windows, steps)
     memory = 4 * weights * len(program) + kept * batch
     if on_gpu:
         peak = torch.cuda.max_memory_reserved()
         memory = peak + max(0, peak - 4 * weights) * (batch - windows) // windows
-    if windows < batch:  # what does not depend on the batch must not be scaled with it
-        fixed = _update_seconds(training, wait)
-        step = fixed + max(step - fixed, 0.0) * batch / windows
-    return Speed(step, weights, memory, memory_measured=on_gpu and windows == batch)
+    return Speed(step * batch / windows, weights, memory, memory_measured=on_gpu and windows == batch)
 
 
-def _no_wait() -> None:
-    """A CPU's steps are over when they return."""
-
-
-def _step_seconds(
-    training: Training, stream: Iterator[Inputs], windows: int, steps: int, wait: Callable[[], None]
-) -> float:
+def _step_seconds(training: Training, stream: Iterator[Inputs], windows: int, steps: int) -> float:
     """Time of a step on the first windows of each batch; a GPU is waited for at the end of all, as in training."""
     began = time.perf_counter()
     for _ in range(steps):
@@ -155,19 +148,9 @@ def _step_seconds(
             inputs = ids, positions, targets
         training.trainer.learn(training.step, inputs)
         training.step += 1
-    wait()
+    if is_gpu(training.device):
+        torch.cuda.synchronize()
     return (time.perf_counter() - began) / steps
-
-
-def _update_seconds(training: Training, wait: Callable[[], None]) -> float:
-    """Time of the optimiser's part of a step."""
-    for parameter in training.trainer.parameters.values():
-        parameter.grad = torch.zeros_like(parameter)
-    wait()
-    began = time.perf_counter()
-    training.trainer.update()
-    wait()
-    return time.perf_counter() - began
 
 
 def _kept_bytes(training: Training, stream: Iterator[Inputs]) -> tuple[int, float]:
@@ -182,20 +165,13 @@ def _kept_bytes(training: Training, stream: Iterator[Inputs]) -> tuple[int, floa
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        seconds = _step_seconds(training, stream, 1, 1, _no_wait)
+        seconds = _step_seconds(training, stream, 1, 1)
     return max(1, sum(kept.values())), seconds
 
 
 def remaining_seconds(program: Sequence[MemberJob], speeds: Mapping[str, Speed]) -> float:
-    """Time to train the members of a program to their end.
-
-    Args:
-        program: members of one specification, equally far.
-        speeds: key of the specification -> speed.
-    """
+    """Time to train the members of a program, which are equally far, to their end."""
     spec, left = program[0].spec, program[0].steps_left
-    if left == 0:
-        return 0.0
     measured = sum(step > spec.steps - left for step in measured_steps(spec))
     validation = measured * FORWARD_SHARE * spec.validation_windows / spec.batch
     return (left + validation) * speeds[spec.key].step_seconds
@@ -234,21 +210,19 @@ def expected(
     costs = []
     for condition, parts in by_condition.items():
         left = [program for program in parts if program[0].steps_left]
-        if not left:
-            costs.append(Cost(condition, 0, 0, 0.0, devices, 0.0, 0.0, 0, False, 0))
-            continue
         each = [remaining_seconds(program, speeds) for program in left]
         specs = [job.spec for program in left for job in program]
-        heaviest = max((speeds[spec.key] for spec in specs), key=lambda speed: speed.memory_bytes)
+        heaviest = max((speeds[spec.key] for spec in specs), key=lambda one: one.memory_bytes, default=NOTHING)
         running = sum(sorted(map(len, left))[-workers * devices :])
+        start = start_seconds if left else 0.0
         costs.append(
             Cost(
                 condition=condition,
                 members=len(specs),
-                tokens=sum(spec.tokens_seen for spec in specs) // len(specs),
-                seconds=start_seconds + schedule(each, workers),
+                tokens=sum(spec.tokens_seen for spec in specs) // max(1, len(specs)),
+                seconds=start + schedule(each, workers),
                 devices=devices,
-                seconds_on_devices=start_seconds + schedule(each, workers * devices),
+                seconds_on_devices=start + schedule(each, workers * devices),
                 device_seconds=sum(each) / workers,
                 memory_bytes=heaviest.memory_bytes,
                 memory_measured=heaviest.memory_measured,
@@ -260,12 +234,10 @@ def expected(
 
 def _disk_bytes(specs: Sequence[EnsembleSpec], speeds: Mapping[str, Speed], running: int) -> int:
     """Checkpoints of all members, and the saved states (weights, two moments) of those in training at once."""
-    total, largest = 0, 0
-    for spec in specs:
-        size, best = speeds[spec.key].weight_bytes, spec.keep == "best"  # the best is kept beside the last
-        total += size * (len(log_spaced(spec.steps)) + best)
-        largest = max(largest, size * (3 + best))
-    return total + running * KEPT * largest
+    # Where the best weights are kept, they are kept beside the last.
+    sizes = [(speeds[spec.key].weight_bytes, len(log_spaced(spec.steps)), spec.keep == "best") for spec in specs]
+    largest = max((size * (3 + best) for size, _, best in sizes), default=0)
+    return sum(size * (marks + best) for size, marks, best in sizes) + running * KEPT * largest
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import torch
 from torch.utils.benchmark import Timer
@@ -25,7 +26,7 @@ from gfm_utils.ensembles.member_job import MemberJob
 from gfm_utils.ensembles.multiprocess import device
 from gfm_utils.ensembles.presets import preset
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.train_step import PLAIN_STEPS, Tensors
+from gfm_utils.ensembles.train_step import PLAIN_STEPS, Trainer
 from gfm_utils.ensembles.training import Training
 from gfm_utils.errors import first_line
 from gfm_utils.files import cache_dir
@@ -110,18 +111,19 @@ def examine(runs: Path, compiles: Callable[[str], str] = compiler_failure) -> It
         where = device()
     with ThreadPoolExecutor(1) as pool:
         compiled = pool.submit(compiles, where) if where != "cpu" else None  # beside the rest: it takes longest
-        yield from _guarded("versions", False, where, versions)
-        yield from _guarded("device", True, where, devices)
-        yield from _guarded("attention", True, where, lambda: [attention(where)])
-        yield from _guarded("training", True, where, lambda: trainings(where))
-        yield from _guarded("compiler", False, where, lambda: [compiler(compiled)])
-        if where != "cpu":
-            yield from _guarded("speed", True, where, lambda: [speed(where)])
-    advice = "set GFM_CACHE to a folder that can be written"
-    yield from _guarded("cache", True, where, lambda: [folder("cache", cache_dir, advice)])
-    yield from _guarded(
-        "runs", True, where, lambda: [folder("runs", lambda: runs, "give another folder by --runs")]
-    )
+        cache_advice = "set GFM_CACHE to a folder that can be written"
+        checks: dict[str, tuple[bool, Callable[[], Sequence[Check]]]] = {
+            "versions": (False, versions),
+            "device": (True, devices),
+            "attention": (True, lambda: [attention(where)]),
+            "training": (True, lambda: trainings(where)),
+            "compiler": (False, lambda: [compiler(compiled)]),
+            **({"speed": (True, lambda: [speed(where)])} if where != "cpu" else {}),
+            "cache": (True, lambda: [folder("cache", cache_dir, cache_advice)]),
+            "runs": (True, lambda: [folder("runs", lambda: runs, "give another folder by --runs")]),
+        }
+        for name, (needed, check) in checks.items():
+            yield from _guarded(name, needed, where, check)
 
 
 def _guarded(name: str, needed: bool, where: str, check: Callable[[], Sequence[Check]]) -> Sequence[Check]:
@@ -154,7 +156,7 @@ def attention(where: str) -> Check:
 
 
 def trainings(where: str) -> list[Check]:
-    """Steps of one member, and of two as one program, in each precision of the device."""
+    """Steps of one member, and of two as one program, in each precision; on a CPU only the former are needed."""
     checks: list[Check] = []
     threads = torch.get_num_threads()
     with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
@@ -163,49 +165,39 @@ def trainings(where: str) -> list[Check]:
             store = random_store(Path(temporary) / "tokens", vocabulary=64 + len(SPECIAL), tokens=20_000)
             reference = cache(partial(take_steps, store, precision="float32", device="cpu"))
 
-            def row(way: str, precision: str, needed: bool) -> list[Check]:
+            def rows(row: str, seeds: Sequence[int], precision: str, needed: bool) -> list[Check]:
                 tried = {}
                 for name in PRESETS_TRIED:
-                    steps = take_steps(store, name, WAYS[way], precision, where)
-                    tried[name] = deviation(steps, [reference(name, (seed,)) for seed in WAYS[way]])
-                return [training(f"training {way} {precision}", tried, TOLERANCE[precision], where, needed)]
+                    steps = take_steps(store, name, seeds, precision, where)
+                    tried[name] = deviation(steps, [reference(name, (seed,)) for seed in seeds])
+                return [training(row, tried, TOLERANCE[precision], where, needed)]
 
             for precision, way in product(("float32",) if where == "cpu" else PRECISIONS, WAYS):
-                needed = where != "cpu" or way == "alone"  # on a CPU members are trained one by one
-                check = partial(row, way, precision, needed)
-                checks += _guarded(f"training {way} {precision}", needed, where, check)
+                name, needed = f"training {way} {precision}", where != "cpu" or way == "alone"
+                checks += _guarded(name, needed, where, partial(rows, name, WAYS[way], precision, needed))
         finally:
             torch.set_num_threads(threads)
     return checks
 
 
-@dataclass(frozen=True)
-class Steps:
+class Steps(NamedTuple):
     """Steps that members took.
 
     Attributes:
         losses: bits per token, shape (steps, members).
-        before: weights of each member at the beginning.
-        after: and at the end.
+        moves: by how much all weights of each changed, shape (members, weights). Without the biases of BERT's
+            keys: these add the same to all scores of a softmax, so that their gradient is rounding alone, which
+            Adam takes for a direction like any other.
         reason: on a GPU why no step was recorded as a CUDA graph, else empty.
     """
 
     losses: torch.Tensor
-    before: list[Tensors]
-    after: list[Tensors]
+    moves: torch.Tensor
     reason: str
 
 
 def take_steps(store: TokenStore, name: str, seeds: Sequence[int], precision: str, device: str) -> Steps:
-    """Train for ``STEPS`` steps, members of several seeds as one program.
-
-    Args:
-        store: made-up tokens.
-        name: the preset.
-        seeds: of the members.
-        precision: ``float32``, or on a GPU ``bfloat16``.
-        device: ``cpu`` or ``cuda``.
-    """
+    """Train members of a preset for ``STEPS`` steps on made-up tokens, those of several seeds as one program."""
     spec = EnsembleSpec.of(store, profile("smoke").model_copy(update={"preset": name, "precision": precision}))
     jobs = [MemberJob(spec, store, seed, store.path.parent / f"member-{seed}") for seed in seeds]
     with warnings.catch_warnings(record=True) as caught:
@@ -213,50 +205,35 @@ def take_steps(store: TokenStore, name: str, seeds: Sequence[int], precision: st
         training = Training(jobs, device)
         trainer, losses = training.trainer, []
         trainer.model.train()
-        before = [trainer.state(place)["weights"] for place in range(len(seeds))]
+        before = _weights(trainer, len(seeds))
         with closing(training.inputs()) as stream:
             for step in range(STEPS):
                 trainer.learn(step, next(stream))
                 losses.append(trainer.loss.tolist())
-        after = [trainer.state(place)["weights"] for place in range(len(seeds))]
+        moves = _weights(trainer, len(seeds)) - before
     reason = ""
     if trainer.on_gpu and trainer.graph is None:
         reasons = [str(warning.message) for warning in caught if "CUDA graph" in str(warning.message)]
         reason = next(iter(reasons), "no step was recorded as a CUDA graph")
-    return Steps(torch.tensor(losses), before, after, reason)
+    return Steps(torch.tensor(losses), moves, reason)
+
+
+def _weights(trainer: Trainer, members: int) -> torch.Tensor:
+    states = [trainer.state(place)["weights"] for place in range(members)]
+    chosen = [[value.flatten() for name, value in one.items() if not name.endswith("key.bias")] for one in states]
+    return torch.stack([torch.cat(values) for values in chosen]).double()
 
 
 def deviation(steps: Steps, references: Sequence[Steps]) -> Deviation:
     """How far members are from references, one a member."""
     losses = torch.cat([reference.losses for reference in references], dim=1)
-    ways = [
-        _distance(after, reference.after[0]) / _distance(reference.before[0], reference.after[0])
-        for after, reference in zip(steps.after, references, strict=True)
-    ]
-    furthest = float(torch.tensor(ways).max())  # not a number if one is none
-    return Deviation(float((steps.losses / losses - 1).abs().max()), furthest, steps.reason)
-
-
-def _distance(one: Tensors, other: Tensors) -> float:
-    """Between the weights of two members.
-
-    Without the biases of BERT's keys: these add the same to all scores of a softmax, so that their gradient is
-    rounding alone, which Adam takes for a direction like any other.
-    """
-    names = [name for name in other if not name.endswith("key.bias")]
-    return float(sum((one[name] - other[name]).double().square().sum() for name in names)) ** 0.5
+    moves = torch.cat([reference.moves for reference in references])
+    furthest = ((steps.moves - moves).norm(dim=1) / moves.norm(dim=1)).max()  # not a number if one is none
+    return Deviation(float((steps.losses / losses - 1).abs().max()), float(furthest), steps.reason)
 
 
 def training(name: str, tried: dict[str, Deviation], tolerance: Deviation, where: str, needed: bool) -> Check:
-    """What trials of some presets say.
-
-    Args:
-        name: of the row.
-        tried: preset -> its deviation.
-        tolerance: largest deviation that is rounding.
-        where: the device.
-        needed: whether training needs this.
-    """
+    """The row of that name: what trials say, preset -> deviation."""
     right = all(one.loss <= tolerance.loss and one.weights <= tolerance.weights for one in tried.values())
     detail = "; ".join(
         f"{preset} {STEPS} steps: loss off by {one.loss:.1g}, weights by {one.weights:.1g}"

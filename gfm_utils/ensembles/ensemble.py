@@ -16,7 +16,7 @@ from gfm_utils.ensembles import cluster, multiprocess
 from gfm_utils.ensembles.cost import Cost, expected, measure
 from gfm_utils.ensembles.member_job import MemberJob, Tell, batch_members, checkpoint_path, log_spaced, missing_of
 from gfm_utils.ensembles.member_writer import Diverged
-from gfm_utils.ensembles.progress import TrainingBar
+from gfm_utils.ensembles.progress import training_bar
 from gfm_utils.ensembles.shrink_profile import shrink_profile
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.errors import GfmError, unknown
@@ -110,6 +110,11 @@ class Ensemble:
         """The seeds of the members."""
         return [member.seed for member in self.members]
 
+    @property
+    def jobs(self) -> list[MemberJob]:
+        """The members as they are to be trained."""
+        return [MemberJob(self.spec, self.store, member.seed, member.path) for member in self.members]
+
     def models(self, state: State | int = "trained") -> Iterator[Any]:
         """Every member's model in a state, or after a step, on the device; loaded when it is asked for."""
         return (member.model(state, multiprocess.device()) for member in self.members)
@@ -193,31 +198,19 @@ def train_ensembles(
 def train_planned(ensembles: Sequence[Ensemble], progress: bool = True, engine: str = "local") -> None:
     """Train the members that are not trained yet, all as one run, whatever their profiles.
 
-    Args:
-        ensembles: from ``plan_ensembles``.
-        progress: show a progress bar.
-        engine: one of ``ENGINES``.
-
-    Raises:
-        GfmError: there is no such engine, or a member diverged (the others are trained).
+    Takes what ``plan_ensembles`` gave, and raises what ``train_ensembles`` raises.
     """
     for ensemble in ensembles:
         folder = ensemble.members[0].path.parent
         write_json(folder / "spec.json", ensemble.spec.model_dump(mode="json"))
     notes = [f"{ensemble.condition}: {note}" for ensemble in ensembles for note in ensemble.notes]
-    train_jobs(_jobs(ensembles), progress, engine, notes)
+    train_jobs([job for ensemble in ensembles for job in ensemble.jobs], progress, engine, notes)
 
 
 def train_jobs(
     jobs: Sequence[MemberJob], progress: bool = True, engine: str = "local", notes: Sequence[str] = ()
 ) -> None:
-    """Train those of some members that are not trained yet.
-
-    Args:
-        jobs: all members of a run.
-        progress: show a progress bar, and sentences about the run.
-        engine: one of ``ENGINES``.
-        notes: sentences that are shown first.
+    """Train those of all members of a run that are not trained yet; ``notes`` are sentences that are shown first.
 
     Raises:
         GfmError: there is no such engine, or a member diverged (the others are trained).
@@ -225,10 +218,10 @@ def train_jobs(
     train, missing = engine_named(engine), missing_of(jobs)
     if not missing:
         return
-    with TrainingBar(missing, progress) as bar:
+    with training_bar(missing, progress) as tell:
         for note in notes if progress else ():
-            bar.tell(note)
-        diverged = train(jobs, bar.tell)
+            tell(note)
+        diverged = train(jobs, tell)
     if diverged:
         listed = "; ".join(map(str, diverged))
         raise GfmError(f"{listed} (members that diverged: {len(diverged)} of {len(jobs)})")
@@ -247,20 +240,18 @@ def expected_costs(
     Tokens are made if they are not there; nothing is trained, and members that are trained cost nothing.
 
     Args:
-        conditions: ``corpus@tokenizer`` each; these and the others as in ``train_ensembles``.
+        conditions: as the next four, as in ``train_ensembles``.
         size: a profile or its name.
         runs_dir: where token arrays and ensembles stand.
-        seed: of the split, the order of the windows and the masks.
-        members: how many, instead of the profile's number.
+        seed: of all that is random.
+        members: how many.
         devices: number of devices like this one (GPUs, or machines) for which the time is given too.
 
     Returns:
         The cost of each condition, and of all together when there are several.
-
-    Raises:
-        GfmError: a corpus cannot be had, read or split, or is too small for a meaningful answer.
     """
-    jobs = _jobs(plan_ensembles(conditions, size, runs_dir, seed, members))
+    ensembles = plan_ensembles(conditions, size, runs_dir, seed, members)
+    jobs = [job for ensemble in ensembles for job in ensemble.jobs]
     speeds, workers, start_seconds = multiprocess.measured_speeds(jobs)
     return expected(batch_members(jobs, multiprocess.device()), speeds, workers, devices, start_seconds)
 
@@ -284,11 +275,3 @@ def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cos
         paths = [Path(folder) / f"member-{index:02d}" for index in range(size.members)]
         groups = batch_members([MemberJob(spec, store, seed, path) for seed, path in enumerate(paths, 1)], where)
         return expected(groups, {spec.key: measure(groups[0], where)}, 1, devices, 0.0)[0]
-
-
-def _jobs(ensembles: Sequence[Ensemble]) -> list[MemberJob]:
-    return [
-        MemberJob(ensemble.spec, ensemble.store, member.seed, member.path)
-        for ensemble in ensembles
-        for member in ensemble.members
-    ]

@@ -83,22 +83,12 @@ class MemberWriter:
         return path
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Save a state to continue from.
-
-        Args:
-            state: holds ``step``, and what this does not know.
-        """
+        """Save a state to continue from: ``step``, and what this does not know."""
         content = {**state, "rows": self.rows, "best": self.best, "resumed_at": self.resumed_at}
         self.states.save(state["step"], content, self.files)
 
     def diverge(self, step: int, loss: float, filled: Callable[[Mapping[str, Any]], Any]) -> None:
-        """Give the member up, and keep its last good state as a checkpoint.
-
-        Args:
-            step: after which it was seen.
-            loss: bits per token.
-            filled: a model with given weights.
-        """
+        """Give the member up after a step with such a loss, and keep its last good state as a checkpoint."""
         kept = "there is no good state before it"
         saved, _ = self.states.newest()
         if saved is not None:
@@ -121,10 +111,7 @@ class MemberWriter:
     ) -> None:
         """Write what belongs to a trained member and let its directory appear.
 
-        Args:
-            filled: a model with given weights.
-            last: weights after the last step; a checkpoint beside others if a better one is kept.
-            provenance: of the training.
+        The weights after the last step are a checkpoint beside others if better ones are kept.
         """
         steps = self.job.spec.steps
         kept: dict[str, Any] = {"step": steps, "weights": last} if self.best is None else self.best

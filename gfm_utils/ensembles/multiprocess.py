@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import environ
 from typing import Any
 from unittest.mock import patch
@@ -58,11 +58,11 @@ def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
     missing = missing_of(jobs)
     if not missing:
         return []
-    with _pool(jobs) as pool:
-        futures = [pool.executor.submit(_train, group, pool.where) for group in batch_members(missing, pool.where)]
-        while not _over(futures) or not pool.messages.empty():
+    with _pool(jobs) as (executor, messages, _):
+        futures = [executor.submit(_train, group) for group in batch_members(missing, device())]
+        while not _over(futures) or not messages.empty():
             with suppress(queue.Empty):
-                tell(*pool.messages.get(timeout=0.2))
+                tell(*messages.get(timeout=0.2))
         return [diverged for future in futures for diverged in future.result()]
 
 
@@ -73,11 +73,7 @@ def _over(futures: Sequence[Future[Any]]) -> bool:
 
 
 def measured_speeds(jobs: Sequence[MemberJob], seconds: float = SECONDS) -> tuple[dict[str, Speed], int, float]:
-    """The speed of training, from some steps of each condition in as many processes as it would have.
-
-    Args:
-        jobs: all members of a run.
-        seconds: that each measurement takes, about.
+    """The speed of training a run, from some steps of each condition in as many processes as it would have.
 
     Returns:
         Key of the specification -> speed; the number of groups that are trained at once; and the seconds that the
@@ -87,38 +83,29 @@ def measured_speeds(jobs: Sequence[MemberJob], seconds: float = SECONDS) -> tupl
     if not left:
         return {}, 1, 0.0
     speeds, began = {}, time.perf_counter()
-    with _pool(jobs) as pool:
-        for waiting in [pool.executor.submit(_meet) for _ in range(pool.size)]:
+    with _pool(jobs) as (executor, _, size):
+        for waiting in [executor.submit(_meet) for _ in range(size)]:
             waiting.result()
         start_seconds = time.perf_counter() - began
         for group in {group[0].spec.key: group for group in sorted(left, key=len)}.values():
-            running = [pool.executor.submit(_measure, group, pool.where, seconds) for _ in range(pool.size)]
+            running = [executor.submit(_measure, group, seconds) for _ in range(size)]
             measured = [future.result() for future in running]
             step = sum(speed.step_seconds for speed in measured) / len(measured)
             speeds[group[0].spec.key] = replace(measured[0], step_seconds=step)
-    return speeds, pool.size, start_seconds
-
-
-@dataclass(frozen=True)
-class _Pool:
-    executor: ProcessPoolExecutor
-    messages: Any
-    where: str
-    size: int
+    return speeds, size, start_seconds
 
 
 @contextmanager
-def _pool(jobs: Sequence[MemberJob]) -> Iterator[_Pool]:
-    """Processes for those of the jobs that are not done, ended when the block is left."""
-    where = device()
-    most = 1 if where == "cuda" else min(cores(), len(jobs))
+def _pool(jobs: Sequence[MemberJob]) -> Iterator[tuple[ProcessPoolExecutor, Any, int]]:
+    """Processes for those of the jobs that are not done, what they tell, and how many they are."""
+    most = 1 if device() == "cuda" else min(cores(), len(jobs))
     size = min(most, len(missing_of(jobs)))
     context = multiprocessing.get_context("spawn")
     messages, barrier = context.Queue(), context.Barrier(size)
     settings = (messages, barrier, max(1, cores() // most))
     with patch.dict(environ, MALLOC), ProcessPoolExecutor(size, context, _start_worker, settings) as executor:
         try:
-            yield _Pool(executor, messages, where, size)
+            yield executor, messages, size
         except BrokenProcessPool as error:
             raise ProcessKilled(
                 "a training process was killed, perhaps because memory ran out: the same command continues "
@@ -147,10 +134,10 @@ def _meet() -> None:
         _barrier.wait(60)
 
 
-def _measure(group: Sequence[MemberJob], where: str, seconds: float) -> Speed:
+def _measure(group: Sequence[MemberJob], seconds: float) -> Speed:
     _meet()
-    return measure(group, where, seconds)
+    return measure(group, device(), seconds)
 
 
-def _train(group: Sequence[MemberJob], where: str) -> list[Diverged]:
-    return train_members(group, where, lambda *message: _messages.put(message))
+def _train(group: Sequence[MemberJob]) -> list[Diverged]:
+    return train_members(group, device(), lambda *message: _messages.put(message))

@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -48,12 +48,7 @@ def learning_rate_factor(step: int, spec: EnsembleSpec) -> float:
 
 
 def is_hidden_matrix(name: str, dimensions: int) -> bool:
-    """Whether a parameter of a model is a matrix between embeddings and decoder, which Muon is made for.
-
-    Args:
-        name: of the parameter.
-        dimensions: of its tensor in one model.
-    """
+    """Whether a parameter of so many dimensions is a matrix between embeddings and decoder, as Muon needs."""
     return dimensions == 2 and "embeddings" not in name and "decoder" not in name
 
 
@@ -171,12 +166,7 @@ class Trainer(ABC):
         """The part of a member in a parameter or moment."""
 
     def learn(self, step: int, inputs: Inputs) -> None:
-        """Take one step of all members.
-
-        Args:
-            step: counted from 0; it decides the learning rate.
-            inputs: on the device.
-        """
+        """Take one step of all members; its number, counted from 0, decides the learning rate."""
         factor = learning_rate_factor(step, self.spec)
         for optimizer, peak in self.optimizers:
             for group in optimizer.param_groups:
@@ -243,11 +233,7 @@ class Trainer(ABC):
 
     @torch.no_grad()
     def validation_losses(self, held_out: Sequence[torch.Tensor]) -> list[float]:
-        """Mean cross-entropy of each member over windows of the validation part, bits per token.
-
-        Args:
-            held_out: ids (n, window), positions (n, m) and targets (n, m), on the device.
-        """
+        """Mean cross-entropy of each member, bits per token: of ids (n, window), positions and targets (n, m)."""
         self.model.eval()
         total, count = torch.zeros(len(self.loss), dtype=torch.float64), 0
         for ids, positions, targets in zip(*(tensor.split(self.spec.batch) for tensor in held_out), strict=True):
@@ -258,14 +244,12 @@ class Trainer(ABC):
 
     def state(self, member: int) -> dict[str, Tensors]:
         """Weights and moments of a member, on the CPU: what ``load`` takes."""
-        kept: dict[str, Tensors] = {"weights": {}}
-        for optimizer, _ in self.optimizers:
-            kept |= {moment: {} for moment in MOMENTS[type(optimizer)]}
-        for name, parameter in self.parameters.items():
-            kept["weights"][name] = self._copy(parameter, member)
+        kept = {"weights": {name: self._copy(values, member) for name, values in self.parameters.items()}}
         for optimizer, name, parameter in self._moved():
-            for moment in MOMENTS[type(optimizer)] if parameter in optimizer.state else ():
-                kept[moment][name] = self._copy(optimizer.state[parameter][moment], member)
+            for moment in MOMENTS[type(optimizer)]:
+                of_moment = kept.setdefault(moment, {})
+                if parameter in optimizer.state:
+                    of_moment[name] = self._copy(optimizer.state[parameter][moment], member)
         return kept
 
     def _moved(self) -> Iterator[tuple[torch.optim.Optimizer, str, torch.Tensor]]:
@@ -281,26 +265,17 @@ class Trainer(ABC):
 
     @torch.no_grad()
     def load(self, states: Sequence[Mapping[str, Tensors]], step: int) -> None:
-        """Put the members back to where they were after so many steps.
-
-        Args:
-            states: one a member, as ``state`` gave them, all after the same number of steps.
-            step: that number.
-        """
+        """Put the members back to where they were after so many steps: to what ``state`` gave then of each."""
         for optimizer, name, parameter in self._moved():
             moments = {moment: torch.zeros_like(parameter) for moment in MOMENTS[type(optimizer)]}
             for member, state in enumerate(states):
                 self.one(parameter, member).copy_(state["weights"][name])
-                for moment, values in moments.items():
-                    if step:
-                        self.one(values, member).copy_(state[moment][name])
+                for moment, values in moments.items() if step else ():
+                    self.one(values, member).copy_(state[moment][name])
             if step:
-                counted = (
-                    {}
-                    if isinstance(optimizer, Muon)
-                    else {"step": torch.tensor(float(step), device=parameter.device)}
-                )
-                optimizer.state[parameter] = {**counted, **moments}
+                optimizer.state[parameter] = dict(moments)
+                if isinstance(optimizer, torch.optim.AdamW):
+                    optimizer.state[parameter]["step"] = torch.tensor(float(step), device=parameter.device)
 
     @torch.no_grad()
     def filled(self, weights: Mapping[str, torch.Tensor]) -> Any:
@@ -376,16 +351,8 @@ class BatchedTrainer(Trainer):
         return stacked[member]
 
 
-def trainer(spec: EnsembleSpec, inits: Iterable[int], device: str, compiled: bool = False) -> Trainer:
-    """Members with the given seeds of initial weights, as they begin.
-
-    Args:
-        spec: what they share.
-        inits: one a member.
-        device: ``cpu`` or ``cuda``.
-        compiled: compile the step.
-    """
-    seeds = list(inits)
+def trainer(spec: EnsembleSpec, seeds: Sequence[int], device: str, compiled: bool = False) -> Trainer:
+    """Members with the given seeds of initial weights, as they begin."""
     if len(seeds) == 1:
         return SingleTrainer(spec, seeds[0], device, compiled)
     return BatchedTrainer(spec, seeds, device, compiled)

@@ -51,11 +51,12 @@ BLOCK = 16
 COMPILED_WORK = 5e16
 
 
+def silent(*_: object) -> None:
+    """Hears how training gets on, and shows nothing."""
+
+
 def train_group(
-    jobs: Sequence[MemberJob],
-    device: str,
-    tell: Tell | None = None,
-    compiled: bool = False,
+    jobs: Sequence[MemberJob], device: str, tell: Tell = silent, compiled: bool = False
 ) -> list[Diverged]:
     """Train members of one ensemble, as one program when there are several, and write their directories.
 
@@ -96,7 +97,7 @@ def train_group(
 
 
 def train_members(
-    jobs: Sequence[MemberJob], device: str, tell: Tell | None = None, where: str = "the device"
+    jobs: Sequence[MemberJob], device: str, tell: Tell = silent, where: str = "the device"
 ) -> list[Diverged]:
     """Train the members of a group: as ``train_group`` does, and in parts where they do not fit in one program.
 
@@ -124,15 +125,14 @@ def train_members(
         except torch.OutOfMemoryError as error:
             if len(part) == 1:
                 raise too_large(part[0], where) from error
-            said, size = "members are trained in parts: not enough memory", -(-len(part) // 2)
+            reason, size = "members are trained in parts: not enough memory", -(-len(part) // 2)
         except RuntimeError as error:  # of the compiler, or of attention that has no form for several models
             if len(part) == 1 and not compiled:
                 raise
-            said = "steps are not compiled" if compiled else "members are trained one by one"
-            said, size = f"{said}: {first_line(error)}", len(part) if compiled else 1
-            compiled = False
-        if tell is not None:
-            tell(said)
+            size = len(part) if compiled else 1
+            how = "steps are not compiled" if compiled else "members are trained one by one"
+            reason, compiled = f"{how}: {first_line(error)}", False
+        tell(reason)
         gc.collect()
         torch.cuda.empty_cache()
         parts[:0] = [part[begin : begin + size] for begin in range(0, len(part), size)]
@@ -146,15 +146,10 @@ class Training:
     """
 
     def __init__(
-        self,
-        jobs: Sequence[MemberJob],
-        device: str,
-        tell: Tell | None = None,
-        compiled: bool = False,
+        self, jobs: Sequence[MemberJob], device: str, tell: Tell = silent, compiled: bool = False
     ) -> None:
         self.spec, self.store, self.device = jobs[0].spec, jobs[0].store, device
-        self.tell: Tell = tell or (lambda *_: None)
-        self.tell_at = 0.0
+        self.tell, self.tell_at = tell, 0.0
         self.seeds = [self.spec.seeds(job.seed) for job in jobs]
         self.members = [MemberWriter(job) for job in jobs]
         self.trainer = trainer(self.spec, [seeds.init for seeds in self.seeds], device, compiled)

@@ -43,7 +43,7 @@ class TrainingStates:
     owner: Sequence[str | int]
 
     def save(self, step: int, content: Mapping[str, Any], files: Mapping[str, str]) -> None:
-        """Write a state and remove those that are older than the last ``KEPT``.
+        """Write a state after a step, and remove those that are older than the last ``KEPT``.
 
         Args:
             step: optimiser steps taken so far.
@@ -59,14 +59,7 @@ class TrainingStates:
             old.unlink()
 
     def newest(self, limit: int | None = None) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest state that can be trusted, on the CPU, and the names of those that cannot.
-
-        Args:
-            limit: no state of a later step than this; None: any.
-
-        Returns:
-            What ``save`` was given (None if there is no such state), and the names of newer, damaged ones.
-        """
+        """The newest state up to a step that can be trusted, if any; and the names of newer, damaged ones."""
         damaged: list[str] = []
         for path in self._paths():
             if limit is not None and step_of(path) > limit:

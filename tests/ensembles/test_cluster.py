@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from alone import train_member
+from alone import one_thread, train_member
 
 from gfm_utils.ensembles import cluster as engine
 from gfm_utils.ensembles.ensemble import train_jobs
@@ -45,11 +45,9 @@ def members(spec, store, folder, count):
 
 def assert_same_as_trained_here(job, folder):
     """Every checkpoint has the bits of a member that one thread of this process trains."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     expected = folder / "expected" / job.path.name
-    train_member(job.spec, job.store, job.seed, expected, "cpu")
-    torch.set_num_threads(before)
+    with one_thread():
+        train_member(job.spec, job.store, job.seed, expected)
     names = sorted(str(found.relative_to(expected)) for found in expected.rglob("*"))
     assert names == sorted(str(found.relative_to(job.path)) for found in job.path.rglob("*"))
     for name in names:

@@ -50,14 +50,7 @@ def test_each_worker_takes_the_next_task_when_it_is_free():
     assert schedule([], 2) == 0
 
 
-def test_time_is_that_of_the_steps_and_the_validations(jobs, speeds):
-    spec = jobs[0].spec
-    validation = spec.validation_windows / spec.batch / 3
-    later = len(log_spaced(spec.steps)) - 1  # all but that before the first step
-    assert remaining_seconds(jobs[:1], speeds) == pytest.approx(2.0 * (spec.steps + later * validation))
-
-
-def test_regular_validations_and_the_best_weights_are_paid_for(jobs):
+def test_time_is_that_of_the_steps_and_validations_that_are_left_and_the_best_weights_take_room(jobs):
     update = {"keep": "best", "validation_every": 5, "validation_windows": 64}
     spec = jobs[0].spec.model_copy(update=update)
     program, speeds = [replace(jobs[0], spec=spec)], {spec.key: Speed(2.0, 10 * MIB, 100 * MIB, False)}
@@ -65,18 +58,15 @@ def test_regular_validations_and_the_best_weights_are_paid_for(jobs):
     assert remaining_seconds(program, speeds) == pytest.approx(2.0 * (20 + len(steps) * 64 / 16 / 3))
     (costs,) = expected([program], speeds, 1, 1, 0.0)
     assert costs.disk_bytes == 10 * MIB * (len(log_spaced(spec.steps)) + 1 + 2 * 4)
-
-
-def test_what_is_done_already_is_not_to_be_paid(trained, jobs, speeds):
-    partial = partial_path(jobs[0].path)
+    partial = partial_path(program[0].path)
     partial.mkdir(parents=True)
-    TrainingStates(partial, [jobs[0].spec.key, 1]).save(15, {}, {})
-    validation = jobs[0].spec.validation_windows / jobs[0].spec.batch / 3
-    assert jobs[0].steps_left == 5
-    assert remaining_seconds(jobs[:1], speeds) == pytest.approx(2.0 * (5 + validation))
-    member = trained[0].members[0]
-    done = MemberJob(trained[0].spec, trained[0].store, member.seed, member.path)
-    (costs,) = expected([[done]], {}, 1, 3, 0.0)
+    TrainingStates(partial, [spec.key, 1]).save(15, {}, {})
+    assert program[0].steps_left == 5
+    assert remaining_seconds(program, speeds) == pytest.approx(2.0 * (5 + 64 / 16 / 3))  # one, at the end
+
+
+def test_what_is_done_already_is_not_to_be_paid(trained):
+    (costs,) = expected([trained[0].jobs[:1]], {}, 1, 3, 7.0)
     assert (costs.members, costs.seconds, costs.device_seconds, costs.disk_bytes) == (0, 0, 0, 0)
 
 
@@ -126,15 +116,6 @@ def test_a_probe_measures_and_leaves_nothing(jobs, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_does_not_fit_is_said_in_a_sentence(monkeypatch, jobs):
-    def full(self, step, inputs):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(Trainer, "learn", full)
-    with pytest.raises(GfmError, match=r"more memory than the device has: give a smaller batch \(16\)"):
-        measure(jobs[:1], "cpu")
-
-
 def test_memory_grows_with_the_batch_even_when_the_probe_reads_less_of_it(jobs):
     """What a window keeps for the backward pass is kept once for each window of a batch."""
     job = jobs[0]
@@ -160,14 +141,21 @@ def test_a_gpu_without_memory_for_all_takes_fewer_members_and_then_fewer_windows
     assert measure(group, "cuda").step_seconds == 3 * 0.5 and tried == [(5, 16), (3, 16), (2, 16)]
     fits.remove((2, 16))
     assert measure(group, "cuda").step_seconds == 5 * 0.5 and tried[-3:] == [(1, 16), (1, 8), (1, 4)]
+    fits.clear()
+    with pytest.raises(GfmError, match=r"more memory than the device has: give a smaller batch \(16\)"):
+        measure(group, "cuda")
 
 
 def test_part_of_a_batch_gives_an_estimate_of_the_whole(monkeypatch, jobs):
     """The chapter's price of the paper's model on any GPU; which is waited for at the end of many steps alone."""
     waits, steps, learn = [], [], Trainer.learn
-    monkeypatch.setattr(
-        cost, "Training", lambda group, device, compiled: Training(group, "cpu", compiled=compiled)
-    )
+
+    def training(group, device, compiled):
+        made = Training(group, "cpu", compiled=compiled)
+        made.device = device
+        return made
+
+    monkeypatch.setattr(cost, "Training", training)
     monkeypatch.setattr(Trainer, "learn", lambda *given: steps.append(given[1]) or learn(*given))
     for name, stand_in in {
         "reset_peak_memory_stats": lambda: None,

@@ -9,7 +9,8 @@ import torch
 from gfm_utils.ensembles import EnsembleSpec, build_model
 from gfm_utils.ensembles.batches import IGNORED, batches
 from gfm_utils.ensembles.train_step import BatchedTrainer, MaskedLoss, SingleTrainer, learning_rate_factor
-from gfm_utils.ensembles.training import StepBlocks, StepInputs
+from gfm_utils.ensembles.training import StepInputs
+from gfm_utils.profiles import profile
 from gfm_utils.tokens import SPECIAL, masking
 from gfm_utils.tokens.synthetic import random_store
 
@@ -24,14 +25,12 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture
-def spec():
-    return EnsembleSpec(
-        condition="random", tokens="", vocabulary=VOCABULARY, vary="init+masks", preset="bert-2x64", window=WINDOW,
-        steps=10, batch=BATCH, learning_rate=1e-3, warmup=0.1, schedule="cosine", betas=(0.9, 0.999),
-        weight_decay=0.0, clip=0.5, dropout=0.0, precision="float32", train_mask=0.15,
-        corruption=(0.8, 0.1, 0.1), data_seed=42, independent_masks=True, special_replacements=True,
-        drop_last=False,
-    )  # fmt: skip
+def spec(store):
+    """That of the paper, in a small size."""
+    size = profile("paper").model_copy(
+        update={"preset": "bert-2x64", "window": WINDOW, "batch": BATCH, "steps": 10, "dropout": 0.0}
+    )
+    return EnsembleSpec.of(store, size)
 
 
 @pytest.fixture(scope="module")
@@ -43,35 +42,38 @@ def clean(store, spec, batch):
     return store.windows("train", store.window_starts("train", spec.window)[batch.windows], spec.window)
 
 
-def test_targets_are_the_true_tokens_wherever_one_was_chosen(store, spec):
-    spec = spec.model_copy(update={"corruption": (1.0, 0.0, 0.0)})
+@pytest.mark.parametrize("independent", [True, False])
+def test_targets_are_the_true_tokens_wherever_one_was_chosen(store, spec, independent):
+    spec = spec.model_copy(update={"corruption": (1.0, 0.0, 0.0), "independent_masks": independent})
     for batch in batches(store, spec, spec.seeds(1)):
         true, shown = clean(store, spec, batch), batch.ids[: len(batch.windows)]
         hidden = shown == SPECIAL.index("[MASK]")
-        there = batch.targets[: len(shown)] != IGNORED
         assert (shown[~hidden] == true[~hidden]).all()
-        assert (there.sum(1) == hidden.sum(1)).all()
-        assert (batch.targets[: len(shown)][there] == true[hidden]).all()
+        restored = shown.copy()
+        for row, (places, targets) in enumerate(zip(batch.positions[: len(shown)], batch.targets, strict=False)):
+            asked = targets != IGNORED
+            assert asked.sum() == hidden[row].sum()
+            restored[row, places[asked]] = targets[asked]
+        assert (restored == true).all()
         assert batch.ids.shape == (BATCH, WINDOW) and batch.positions.shape == (BATCH, spec.places)
 
 
-def test_random_replacements_are_special_tokens_too_where_the_specification_says_so(store, spec):
-    def drawn(spec):
-        spec = spec.model_copy(update={"corruption": (0.0, 1.0, 0.0), "train_mask": 0.9, "steps": 40})
-        return set(np.unique(np.concatenate([batch.ids for batch in batches(store, spec, spec.seeds(1))])))
-
-    assert drawn(spec) == set(range(VOCABULARY))
-    assert drawn(spec.model_copy(update={"special_replacements": False})) == set(range(len(SPECIAL), VOCABULARY))
+@pytest.mark.parametrize("special", [True, False])
+def test_random_replacements_are_special_tokens_too_where_the_specification_says_so(store, spec, special):
+    update = {"corruption": (0.0, 1.0, 0.0), "train_mask": 0.9, "steps": 40, "special_replacements": special}
+    spec = spec.model_copy(update=update)
+    shown = {token for batch in batches(store, spec, spec.seeds(1)) for token in batch.ids.flatten().tolist()}
+    assert shown == set(range(0 if special else len(SPECIAL), VOCABULARY))
 
 
 def test_every_window_of_an_epoch_is_read_once_and_the_last_batch_is_smaller(store, spec):
-    found = list(batches(store, spec, spec.seeds(1)))
-    assert [len(batch.windows) for batch in found] == [8, 8, 8, 8, 4] * 2
-    for epoch in (found[:5], found[5:]):
+    read = list(batches(store, spec, spec.seeds(1)))
+    assert [len(batch.windows) for batch in read] == [8, 8, 8, 8, 4] * 2
+    for epoch in (read[:5], read[5:]):
         assert sorted(np.concatenate([batch.windows for batch in epoch])) == list(range(WINDOWS))
-    assert (found[0].windows != found[5].windows).any()  # every epoch has an order of its own
-    assert (found[4].targets[4:] == IGNORED).all() and (found[4].targets[:4] != IGNORED).any()
-    for batch, again in zip(found[7:], batches(store, spec, spec.seeds(1), 7), strict=True):
+    assert (read[0].windows != read[5].windows).any()  # every epoch has an order of its own
+    assert (read[4].targets[4:] == IGNORED).all() and (read[4].targets[:4] != IGNORED).any()
+    for batch, again in zip(read[7:], batches(store, spec, spec.seeds(1), 7), strict=True):
         assert (batch.ids == again.ids).all() and (batch.targets == again.targets).all()
     dropped = spec.model_copy(update={"drop_last": True})
     assert [len(batch.windows) for batch in batches(store, dropped, dropped.seeds(1))] == [8] * 10
@@ -155,13 +157,3 @@ def test_members_with_masks_of_their_own_learn_together_as_alone(monkeypatch, st
         batch = next(batches(store, spec, own, step))
         alone = SingleTrainer(spec, member + 1, "cpu").losses(batch.inputs())
         assert together[member].item() == pytest.approx(alone.item(), rel=1e-5)
-
-
-def test_blocks_for_a_gpu_hold_steps_of_one_shape_in_their_order(store, spec):
-    steps = [batch.inputs() for batch in islice(batches(store, spec, spec.seeds(1)), 4)]
-    wide = next(batches(store, spec, spec.seeds(2)))
-    steps.insert(2, wide.filled(BATCH, spec.places + 1).inputs())
-    blocks = list(StepBlocks(steps))
-    assert [len(block[0]) for block in blocks] == [2, 1, 2]
-    given = [ids for block in blocks for ids in block[0]]
-    assert all(torch.equal(ids, step[0]) for ids, step in zip(given, steps, strict=True))

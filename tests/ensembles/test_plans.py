@@ -63,10 +63,11 @@ def test_long_trainings_are_compiled_and_a_compiler_that_does_not_work_stops_non
     assert gpu.tried[-2:] == [([1, 2], True), ([1, 2], False)] and said == ["steps are not compiled: no compiler"]
 
 
-def test_blocks_of_steps_are_the_steps(jobs):
-    source = training.StepInputs(jobs[0].store, jobs[0].spec, [jobs[0].spec.seeds(1)], 5)
-    blocks = list(training.StepBlocks(source))
-    assert [len(block[0]) for block in blocks] == [training.BLOCK, STEPS - 5 - training.BLOCK]
-    steps = [step for block in blocks for step in zip(*block, strict=True)]
-    for one, other in zip(steps, source, strict=True):
+def test_blocks_for_a_gpu_hold_the_steps_those_of_another_shape_apart(jobs):
+    steps = list(training.StepInputs(jobs[0].store, jobs[0].spec, [jobs[0].spec.seeds(1)], 5))
+    ids, positions, targets = steps[20]
+    steps[20] = ids, positions[:, :-1], targets[:, :-1]
+    blocks = list(training.StepBlocks(steps))
+    assert [len(block[0]) for block in blocks] == [training.BLOCK, 4, 1, STEPS - 5 - 21]
+    for one, other in zip((step for block in blocks for step in zip(*block, strict=True)), steps, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

@@ -2,70 +2,22 @@
 
 import json
 import os
-import re
-import signal
-import subprocess
-import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from alone import train_member
+from alone import one_thread, train_member, train_until
 from transformers import AutoModelForMaskedLM
 
 from gfm_utils.ensembles import Member, log_spaced, masked_windows, train_step, training
 from gfm_utils.ensembles.member_job import MemberJob
 from gfm_utils.ensembles.member_writer import Diverged
-from gfm_utils.ensembles.training_state import TrainingStates
 from gfm_utils.errors import GfmError
 
 STEPS = 24
-#: One import for all processes: each training is a forked child, which kills itself at the step it is told,
-#: or, at -1, in the middle of writing a state.
-RUNNER = """
-import json, os, signal, sys, traceback
-from pathlib import Path
-import torch
-from gfm_utils import files
-from gfm_utils.ensembles import PRESETS, EnsembleSpec, train_step, training
-from gfm_utils.ensembles.presets import Preset
-from gfm_utils.ensembles.member_job import MemberJob
-from gfm_utils.tokens import TokenStore
-
-PRESETS["tiny"] = Preset("bert", 2, 64, 2, 128, 0.02)
-job = json.loads(sys.argv[1])
-store = TokenStore(Path(job["store"]), json.loads((Path(job["store"]) / "store.json").read_text()))
-spec = EnsembleSpec(**job["spec"])
-training.SAVE_SECONDS, training.SAVE_SHARE = 0.1, 0.5
-factor, replace = train_step.learning_rate_factor, os.replace
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def train(path, threads, death):
-    torch.set_num_threads(threads)
-    train_step.learning_rate_factor = lambda step, spec: die() if step == death else factor(step, spec)
-    if death == -1:
-        files.os.replace = lambda old, new: die() if Path(new).name.startswith("state-") else replace(old, new)
-    def tell(what, *more):
-        print(what, file=sys.stderr)
-    training.train_group([MemberJob(spec, store, 1, Path(path))], "cpu", tell)
-
-statuses = []
-for path, threads, death in job["runs"]:
-    child = os.fork()
-    if child == 0:
-        try:
-            train(path, threads, death)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-print(json.dumps(statuses))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -80,20 +32,16 @@ def store(trained):
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
 def whole(spec, store, tmp_path_factory):
     """A member whose training nothing interrupted."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     path = tmp_path_factory.mktemp("whole") / "member"
-    train_member(spec, store, 1, path, "cpu")
-    torch.set_num_threads(before)
+    with one_thread():
+        train_member(spec, store, 1, path)
     return path
 
 
@@ -109,44 +57,36 @@ def assert_same_member(path, whole):
     assert not (path.parent / f".{path.name}.partial").exists()
 
 
-@pytest.mark.slow
-def test_killed_three_times_and_once_while_saving_it_ends_with_the_same_bits(trained, store, tmp_path):
-    """SIGKILL at random steps; the thread count of the restarts differs, and dropout draws random numbers."""
-    deaths = np.sort(np.random.default_rng(7).choice(np.arange(2, STEPS), 3, replace=False)).tolist()
-    spec = trained[0].spec.model_copy(update={"steps": STEPS, "preset": "tiny", "dropout": 0.1})
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    runs = [(str(whole), 1, None), *((str(killed), 1 + number % 2, step) for number, step in enumerate(deaths))]
-    runs += [(str(killed), 1, -1), (str(killed), 2, None)]
-    job = {"store": str(store.path), "spec": spec.model_dump(mode="json"), "runs": runs}
-    done = subprocess.run(
-        [sys.executable, "-c", RUNNER, json.dumps(job)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [0, *[-signal.SIGKILL] * 4, 0], done.stderr
-    assert_same_member(killed, whole)
-    resumed = [int(step) for step in re.findall(rf"seed 1: continues at step (\d+) of {STEPS}\n", done.stderr)]
-    assert len(resumed) == 4 and resumed == sorted(resumed) and resumed[0] > 0
-    assert all(at <= death for at, death in zip(resumed, deaths, strict=False))
-    assert set(json.loads((killed / "provenance.json").read_text())["resumed_at"]) <= set(resumed)
+def test_stopped_again_and_again_it_ends_with_the_same_bits(monkeypatch, spec, store, tmp_path):
+    """At any step, once while a state is written; with dropout, which draws random numbers, and other threads."""
+    monkeypatch.setattr(training, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(training, "SAVE_SHARE", 1.0)
+    spec, said = spec.model_copy(update={"preset": "bert-2x64", "dropout": 0.1}), []
+    job, whole, replace = MemberJob(spec, store, 1, tmp_path / "stopped"), tmp_path / "whole", os.replace
+    train_member(spec, store, 1, whole)
+    for step, threads in ((5, 1), (11, 2), (18, 1)):
+        torch.set_num_threads(threads)
+        train_until(monkeypatch, step, [job])
+
+    def stop(old, new):
+        if Path(new).name.startswith("state-"):
+            raise KeyboardInterrupt
+        replace(old, new)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", stop)
+        train_until(monkeypatch, STEPS + 1, [job])
+    train_member(spec, store, 1, job.path, said=said)
+    assert_same_member(job.path, whole)
+    resumed = json.loads((job.path / "provenance.json").read_text())["resumed_at"]
+    assert said == [f"{job}: continues at step {resumed[-1]} of {STEPS}"]
+    assert resumed == sorted(resumed) and all(at <= step for at, step in zip(resumed, (5, 11, 18), strict=True))
 
 
 def interrupt(monkeypatch, spec, store, path, at):
-    """Train until a step and no further; gives the names of the saved states, newest first."""
-    factor = train_step.learning_rate_factor
-
-    def stop(step, spec):
-        if step == at:
-            raise KeyboardInterrupt
-        return factor(step, spec)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train_step, "learning_rate_factor", stop)
-        train_member(spec, store, 1, path, "cpu")
+    """Train until a step and no further; gives the paths of the saved states, newest first."""
+    train_until(monkeypatch, at, [MemberJob(spec, store, 1, path)])
     return sorted((path.parent / f".{path.name}.partial").glob("state-*.pt"), reverse=True)
-
-
-def truncate(path):
-    os.truncate(path, path.stat().st_size // 2)
 
 
 def flip(path):
@@ -155,19 +95,17 @@ def flip(path):
     path.write_bytes(content)
 
 
-def flip_checkpoint(newest, before):
+def flip_checkpoint(newest):
     """A checkpoint that the newest state refers to and the one before it does not."""
     flip(sorted((newest.parent / "member/checkpoints").glob("*/model.safetensors"))[-1])
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda newest, _: truncate(newest), lambda newest, _: flip(newest), flip_checkpoint]
-)
+@pytest.mark.parametrize("spoil", [lambda newest: os.truncate(newest, 5000), flip, flip_checkpoint])
 def test_a_damaged_state_is_not_used_but_the_one_before_it_is(monkeypatch, spec, store, whole, tmp_path, spoil):
     path, said = tmp_path / "member", []
     newest, before = interrupt(monkeypatch, spec, store, path, 20)
-    spoil(newest, before)
-    train_member(spec, store, 1, path, "cpu", said=said)
+    spoil(newest)
+    train_member(spec, store, 1, path, said=said)
     (line,) = said
     step = int(before.name.split("-")[1])
     assert 0 < step < 20 and f"continues at step {step} of {STEPS}" in line
@@ -175,20 +113,16 @@ def test_a_damaged_state_is_not_used_but_the_one_before_it_is(monkeypatch, spec,
     assert_same_member(path, whole)
 
 
-def test_with_all_states_damaged_it_starts_again(monkeypatch, spec, store, whole, tmp_path):
+@pytest.mark.parametrize("rate", [None, 1e-4])
+def test_without_a_good_state_of_its_own_it_starts_again(monkeypatch, spec, store, whole, tmp_path, rate):
+    """All states are damaged, or those of another specification."""
     path, said = tmp_path / "member", []
-    for saved in interrupt(monkeypatch, spec, store, path, 20):
-        flip(saved)
-    train_member(spec, store, 1, path, "cpu", said=said)
+    other = spec if rate is None else spec.model_copy(update={"learning_rate": rate})
+    for saved in interrupt(monkeypatch, other, store, path, 10):
+        if rate is None:
+            flip(saved)
+    train_member(spec, store, 1, path, said=said)
     assert len(said) == 1 and "damaged" in said[0] and "starts from the beginning" in said[0]
-    assert_same_member(path, whole)
-
-
-def test_a_state_of_another_specification_is_not_used(monkeypatch, spec, store, whole, tmp_path):
-    path, said = tmp_path / "member", []
-    interrupt(monkeypatch, spec.model_copy(update={"learning_rate": 1e-4}), store, path, 10)
-    train_member(spec, store, 1, path, "cpu", said=said)
-    assert "starts from the beginning" in said[0]
     assert_same_member(path, whole)
 
 
@@ -196,7 +130,7 @@ def test_what_a_kill_left_beside_a_complete_member_is_removed(spec, store, whole
     partial = whole.with_name(".member.partial")
     (partial / "member").mkdir(parents=True)
     written = (whole / "model.safetensors").stat().st_mtime_ns
-    train_member(spec, store, 1, whole, "cpu")
+    train_member(spec, store, 1, whole)
     assert not partial.exists() and (whole / "model.safetensors").stat().st_mtime_ns == written
 
 
@@ -209,7 +143,7 @@ def test_two_at_once_train_a_member_once(monkeypatch, spec, store, tmp_path):
 
     monkeypatch.setattr(training.Training, "run", counted)
     short = spec.model_copy(update={"steps": 8})
-    arguments = (short, store, 1, tmp_path / "member", "cpu")
+    arguments = (short, store, 1, tmp_path / "member")
     threads = [threading.Thread(target=train_member, args=arguments) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -218,19 +152,9 @@ def test_two_at_once_train_a_member_once(monkeypatch, spec, store, tmp_path):
     assert begun == [1] and (tmp_path / "member/spec.json").exists()
 
 
-def test_states_are_two_at_most_and_their_content_comes_back(tmp_path):
-    states = TrainingStates(tmp_path, ["key", 1])
-    for step in (1, 20, 300):
-        states.save(step, {"weights": torch.full((3,), float(step)), "rows": [{"step": step}]}, {})
-    assert len(list(tmp_path.iterdir())) == 2
-    content, damaged = states.newest()
-    assert content["rows"] == [{"step": 300}] and content["weights"].tolist() == [300.0] * 3 and damaged == []
-    assert TrainingStates(tmp_path, ["key", 2]).newest()[0] is None
-
-
 def diverge(path, spec, store):
     with pytest.raises(Diverged) as stopped:
-        train_member(spec, store, 1, path, "cpu")
+        train_member(spec, store, 1, path)
     assert isinstance(stopped.value, GfmError) and not path.exists()
     return str(stopped.value)
 
@@ -288,7 +212,7 @@ def kept_best(spec):
 def test_the_best_weights_are_kept_and_a_kill_does_not_lose_them(monkeypatch, spoilt, spec, store, tmp_path):
     spec, said = kept_best(spec), []
     whole, killed = Member(tmp_path / "whole", 1), Member(tmp_path / "killed", 1)
-    train_member(spec, store, 1, whole.path, "cpu")
+    train_member(spec, store, 1, whole.path)
     assert whole.metrics["step"].tolist() == sorted({*log_spaced(STEPS), *range(4, STEPS + 1, 4)})
     losses = whole.metrics.set_index("step")["validation_loss"]
     assert whole.kept_step == losses.drop(0).idxmin() < STEPS - 4
@@ -299,25 +223,17 @@ def test_the_best_weights_are_kept_and_a_kill_does_not_lose_them(monkeypatch, sp
         with torch.no_grad():
             loss = train_step.MaskedLoss(whole.model(state))(*given).item() / np.log(2)
         assert loss == pytest.approx(losses[step], rel=1e-5)
+    with pytest.raises(GfmError, match="no checkpoint of step 6, only of the steps 0, 1, 2"):
+        whole.model(6)
     interrupt(monkeypatch, spec, store, killed.path, STEPS - 2)
-    train_member(spec, store, 1, killed.path, "cpu", said=said)
+    train_member(spec, store, 1, killed.path, said=said)
     assert int(said[0].split("continues at step ")[1].split(" ")[0]) > whole.kept_step
     assert_same_member(killed.path, whole.path)
     assert killed.kept_step == whole.kept_step
 
 
-# PyTorch has no batching rule for attention on the CPU, and says so; there it is only used here.
-@pytest.mark.filterwarnings("ignore:There is a performance drop")
-def test_members_together_keep_the_best_of_each(spoilt, spec, store, tmp_path):
-    members = [Member(tmp_path / str(seed), seed) for seed in (1, 2)]
-    jobs = [MemberJob(kept_best(spec), store, member.seed, member.path) for member in members]
-    assert training.train_group(jobs, "cpu") == []
-    for member in members:
-        assert member.validation_loss == member.metrics["validation_loss"].min()
-
-
 def test_by_default_the_last_weights_are_kept_whatever_their_loss(spoilt, spec, store, tmp_path):
     member = Member(tmp_path / "member", 1)
-    train_member(spec, store, 1, member.path, "cpu")
+    train_member(spec, store, 1, member.path)
     assert member.kept_step == STEPS and member.validation_loss == member.metrics["validation_loss"].iloc[-1]
     assert member.validation_loss > member.metrics["validation_loss"].min()

@@ -1,6 +1,7 @@
 """Steps as a GPU takes them, shown without one: on shapes without numbers, and with stand-ins for its streams."""
 
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig
 
 from gfm_utils.ensembles import attention, train_step
-from gfm_utils.ensembles.member_job import MemberJob
 from gfm_utils.ensembles.train_step import BatchedTrainer, SingleTrainer
 from gfm_utils.ensembles.training import Training
 
@@ -31,8 +31,7 @@ def spec(trained):
 
 @pytest.fixture
 def inputs(spec, trained):
-    job = MemberJob(spec, trained[0].store, 1, trained[0].members[0].path)
-    stream = Training([job], "cpu").inputs()
+    stream = Training([replace(trained[0].jobs[0], spec=spec)], "cpu").inputs()
     return [next(stream) for _ in range(12)]
 
 
@@ -80,9 +79,7 @@ def test_members_in_one_program_have_gradients_there(
     monkeypatch, without_numbers, spec, inputs, preset, kernel, precision
 ):
     """The kernel is called once a layer, in the right precision, with what its backward pass reads."""
-    monkeypatch.setattr(
-        transformers.masking_utils, "is_tracing", lambda *given: True
-    )  # as while a step is recorded
+    monkeypatch.setattr(transformers.masking_utils, "is_tracing", lambda *_: True)  # as while a step is recorded
     without_numbers(kernel)
     trainer = BatchedTrainer(spec.model_copy(update={"preset": preset, "precision": precision}), [1, 2, 3], "meta")
     given = tuple(tensor.to("meta") for tensor in inputs[0])
@@ -133,17 +130,20 @@ def test_the_registered_attention_is_the_models_own(monkeypatch, spec, inputs, p
         torch.testing.assert_close(registered, own, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("kernel", ["efficient", "flash"])
-def test_which_kernel_a_device_gets(monkeypatch, kernel):
+@pytest.mark.parametrize(
+    ("can", "kernels"),
+    [
+        ((True, True), ("flash", "efficient", "efficient")),
+        ((False, True), ("efficient",) * 3),
+        ((False, False), ("plain",) * 3),
+    ],
+)
+def test_which_kernel_a_device_gets(monkeypatch, can, kernels):
     """FlashAttention for bfloat16 where there is one, then the efficient one, then the formula."""
-    can = {"flash": kernel == "flash", "efficient": True}
-    monkeypatch.setattr(attention, "can_use_flash_attention", lambda given: can["flash"])
-    monkeypatch.setattr(attention, "can_use_efficient_attention", lambda given: can["efficient"])
-    assert attention.kernel_for("cpu", torch.bfloat16, 32) == kernel
-    assert attention.kernel_for("cpu", torch.bfloat16, 12) == "efficient"
-    assert attention.kernel_for("cpu", torch.float32, 32) == "efficient"
-    can["flash"] = can["efficient"] = False
-    assert attention.kernel_for("cpu", torch.bfloat16, 32) == "plain"
+    for name, there in zip(("flash", "efficient"), can, strict=True):
+        monkeypatch.setattr(attention, f"can_use_{name}_attention", lambda given, there=there: there)
+    asked = ((torch.bfloat16, 32), (torch.bfloat16, 12), (torch.float32, 32))
+    assert tuple(attention.kernel_for("cpu", *one) for one in asked) == kernels
 
 
 class Streams:

@@ -1,13 +1,13 @@
 """Fisher information: exact squares of gradients of single examples, by group of parameters."""
 
 from gfm_utils.analyses.fisher.examples import MaskedTokens
+from gfm_utils.analyses.fisher.fisher_types import paper_fisher, squared_gradients
 from gfm_utils.analyses.fisher.information import (
     fisher_flow,
     fisher_information,
     fisher_rescaling,
 )
-from gfm_utils.analyses.fisher.kinds import paper_fisher, squared_gradients
-from gfm_utils.analyses.fisher.perturbing import fisher_jolts
+from gfm_utils.analyses.fisher.parameter_perturbation import fisher_jolts
 
 __all__ = [
     "MaskedTokens",

@@ -6,8 +6,6 @@ from typing import Any
 
 import torch
 
-from gfm_utils.errors import GfmError
-
 
 @dataclass(frozen=True)
 class MaskedTokens:
@@ -24,21 +22,6 @@ class MaskedTokens:
     positions: torch.Tensor
     targets: torch.Tensor
     mask_id: int
-
-    def __post_init__(self) -> None:
-        """Check the shapes.
-
-        Raises:
-            GfmError: shapes do not fit, or a position lies outside its window.
-        """
-        n, window = self.ids.shape
-        if self.positions.shape != self.targets.shape or self.positions.shape[0] != n:
-            raise GfmError(
-                f"masked tokens: positions have the shape {tuple(self.positions.shape)}, targets "
-                f"{tuple(self.targets.shape)} and there are {n} windows: give one row a window to both"
-            )
-        if n and (int(self.positions.max()) >= window or int(self.positions.min()) < 0):
-            raise GfmError(f"masked tokens: every window needs positions from 0 to {window - 1}")
 
     def __len__(self) -> int:
         return len(self.ids)

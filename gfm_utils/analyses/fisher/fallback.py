@@ -1,4 +1,4 @@
-"""The same sums for any masked language model, by one plain backward pass for each example."""
+"""Gradients of any masked language model, by plain backward passes."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,21 +7,11 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from gfm_utils.analyses.fisher.exact import Per, Sums, has_hooks
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import CROSS, DECODER, MASK, TOKENS, VISIBLE, groups_of
-from gfm_utils.ensembles import masked_features
+from gfm_utils.ensembles import masked_logits
 
 Tensors = dict[str, torch.Tensor]
-
-
-def logits_at(model: Any, examples: MaskedTokens) -> torch.Tensor:
-    """Logits at the masked positions, shape (n, m, vocabulary)."""
-    if has_hooks(model):
-        features = masked_features(model, examples.ids, examples.positions)
-        return torch.as_tensor(model.get_output_embeddings()(features))
-    logits = model(input_ids=examples.ids).logits
-    return logits.gather(1, examples.positions[..., None].expand(-1, -1, logits.shape[-1]))
 
 
 def gradient(model: Any, examples: MaskedTokens) -> Tensors:
@@ -31,9 +21,8 @@ def gradient(model: Any, examples: MaskedTokens) -> Tensors:
     try:
         model.requires_grad_(True)
         with torch.enable_grad():
-            logits, targets = logits_at(model, examples).flatten(0, 1), examples.targets.flatten()
-            losses = functional.cross_entropy(logits, targets, reduction="none")
-            loss = losses @ torch.full_like(losses, 1 / examples.tokens)
+            logits = masked_logits(model, examples.ids, examples.positions)
+            loss = functional.cross_entropy(logits.flatten(0, 1), examples.targets.flatten())
         values = torch.autograd.grad(loss, list(named.values()), allow_unused=True, materialize_grads=True)
     finally:
         for name, value in named.items():
@@ -55,35 +44,28 @@ def untied(model: Any) -> Iterator[bool]:
         decoder.weight = weight
 
 
-def sums_of_squares(model: Any, examples: MaskedTokens, per: Per, scaled: bool = False) -> Sums:
-    """As in :mod:`.exact`; ``scaled`` multiplies each gradient by its parameter first."""
-    apart = examples.apart() if per == "token" else examples
+def sums_of_squares(model: Any, examples: MaskedTokens, scaled: bool = False) -> Tensors:
+    """As in :mod:`.per_example_gradients`, by one backward pass for each window."""
     with untied(model) as tied:
         groups = groups_of(model)
         scales = {name: value.detach() for name, value in model.named_parameters()} if scaled else {}
         rows = []
-        for one in apart.batches(1):
-            found = {name: value * scales.get(name, 1) for name, value in gradient(model, one).items()}
-            rows.append(_group_squares(found, groups, one.mask_id, tied))
-    shape = examples.positions.shape if per == "token" else (len(examples),)
-    return {group: torch.stack([row[group] for row in rows]).reshape(shape) for group in rows[0]}
+        for one in examples.batches(1):
+            gradients = {name: value * scales.get(name, 1) for name, value in gradient(model, one).items()}
+            rows.append(_group_squares(gradients, groups, one.mask_id, tied))
+    return {group: torch.stack([row[group] for row in rows]) for group in rows[0]}
 
 
 def _group_squares(gradients: Tensors, groups: Mapping[str, str], mask: int, tied: bool) -> Tensors:
-    """Group -> sum of the squares of its gradients, of one example."""
+    """Group -> sum of the squares of its gradients, of one window."""
     squares: Tensors = {}
-
-    def add(group: str, value: torch.Tensor) -> None:
-        squares[group] = squares.get(group, 0) + value.double()
-
     for name, value in gradients.items():
+        squared = value.double().square()
         if groups[name] != TOKENS:
-            add(groups[name], value.square().sum())
+            squares[groups[name]] = squares.get(groups[name], 0) + squared.sum()
             continue
-        rows = value.square().sum(1)
-        add(MASK, rows[mask])
-        add(VISIBLE, rows.sum() - rows[mask])
+        squares |= {MASK: squared[mask].sum(), VISIBLE: squared.sum() - squared[mask].sum()}
         if tied:
             through_output = next(gradients[other] for other in groups if groups[other] == DECODER)
-            add(CROSS, 2 * (value * through_output).sum())
+            squares[CROSS] = 2 * (value.double() * through_output).sum()
     return squares

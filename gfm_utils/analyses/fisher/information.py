@@ -11,7 +11,7 @@ from gfm_utils import tables
 from gfm_utils.analyses.controls import NO_LAYERS
 from gfm_utils.analyses.datasets import symbols_per_token
 from gfm_utils.analyses.fisher.examples import MaskedTokens
-from gfm_utils.analyses.fisher.kinds import squared_gradients
+from gfm_utils.analyses.fisher.fisher_types import squared_gradients
 from gfm_utils.analyses.fisher.measuring import (
     EMPIRICAL,
     INVARIANT,
@@ -28,7 +28,8 @@ from gfm_utils.analyses.fisher.measuring import (
     sequence_rows,
     spread,
 )
-from gfm_utils.analyses.fisher.rescaling import can_rescale, rescaled
+from gfm_utils.analyses.fisher.per_example_gradients import has_hooks
+from gfm_utils.analyses.fisher.rescaling import rescaled
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import STATES, Ensemble, State
 from gfm_utils.profiles import Profile
@@ -139,8 +140,8 @@ def _step_rows(
 ) -> Iterator[Row]:
     """Rows of the members at one step; of a random context without the paper's form."""
     one, paper = examples.thinned(1), paper_measure(batch)
-    found = _traces(models, one, EMPIRICAL)
-    for row in group_rows(base, seeds, found, one.tokens):
+    empirical = _traces(models, one, EMPIRICAL)
+    for row in group_rows(base, seeds, empirical, one.tokens):
         if "axis" not in row:
             yield {**row, "axis": "step", "x": step}
         elif row["metric"] == "fisher_share" and row["x"] in FOLLOWED:
@@ -149,7 +150,7 @@ def _step_rows(
         return
     at = {**base, "axis": "step", "x": step}
     tokens = examples.tokens / -(-len(examples) // batch)
-    whole = np.array([sum(trace.values()) for trace in found])
+    whole = np.array([sum(trace.values()) for trace in empirical])
     theirs = np.array([sum(trace.values()) for trace in _traces(models, examples, paper)])
     yield from member_rows({**at, "metric": "fisher_trace_paper", "unit": "nats²"}, seeds, theirs, examples.tokens)
     inflation = tokens**2 * theirs / whole
@@ -161,7 +162,7 @@ def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
 
     Metrics ``fisher_share_sequence`` and ``fisher_share_invariant_sequence`` (and their traces; windows with a
     mean loss, axis ``group``) of the states ``trained`` and ``rescaled``: the same functions with embeddings
-    ``FACTOR`` times as large. Models that cannot be rescaled (see :mod:`.rescaling`) have no rows.
+    ``FACTOR`` times as large. Models other than BERT and ModernBERT have no rows.
 
     Args:
         ensembles: one a condition.
@@ -172,7 +173,7 @@ def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
     for ensemble in ensembles:
         examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
         models = list(ensemble.models())
-        if not can_rescale(models[0]):
+        if not has_hooks(models[0]):
             continue
         for state, factor in (("trained", 1.0), ("rescaled", FACTOR)):
             base = {"condition": ensemble.condition, "state": state}

@@ -1,27 +1,27 @@
-"""Gradients of one layer's parameters for each example apart, from what goes in and what comes back.
+"""Gradients of one layer's parameters for each window apart, from what goes in and what comes back.
 
-With inputs a_t and output gradients g_t at the positions t of an example, the gradient of a linear layer's
+With inputs a_t and output gradients g_t at the positions t of a window, the gradient of a linear layer's
 matrix is Σ_t g_t a_tᵀ. Its square is the sum of the squares of that matrix, or, without forming it, the inner
 product of the Gram matrices of the a's and of the g's (Goodfellow, arXiv 1510.01799, for one position; Li et al.,
 arXiv 2110.05679, for several): whichever takes fewer multiplications. A norm's and a bias's gradients are vectors,
 and a lookup's are the g's summed over the positions that read the same row.
 """
 
-import copy
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-#: Values of a gradient that are held at once on a CPU where gradients of examples have to be formed.
+#: Values of a gradient that are held at once on a CPU where gradients of windows have to be formed.
 BUDGET = 2**25
 #: Bytes of a GPU's free memory for each value: up to five copies in float32, and some room.
 BYTES = 32
 #: Values beyond which more at once make no GPU faster; with fewer the free memory decides.
 LARGEST = 2**30
+#: The modules whose gradients are known here.
+KNOWN = (nn.Linear, nn.LayerNorm, nn.Embedding)
 
 
 def values_at_once(on_cpu: int, where: torch.device) -> int:
@@ -38,35 +38,35 @@ def values_at_once(on_cpu: int, where: torch.device) -> int:
     return max(on_cpu, min(LARGEST, free // BYTES))
 
 
-class Block(NamedTuple):
-    """A part of a parameter, and its gradient for each example.
-
-    Attributes:
-        values: shape (k, ...).
-        gradients: shape (n, k, ...).
-    """
-
-    values: torch.Tensor
-    gradients: torch.Tensor
-
-
-def squares(values: torch.Tensor) -> torch.Tensor:
-    """Sum of squares of each example: (n, ...) -> (n,)."""
-    flat = values.flatten(1)
+def squares(values: torch.Tensor, scale: torch.Tensor | None = None) -> torch.Tensor:
+    """Sum of squares of each window, of the products with ``scale`` if there is one: (n, ...) -> (n,)."""
+    flat = (values if scale is None else values * scale).flatten(1)
     return torch.linalg.vecdot(flat, flat)
 
 
-def product_squares(inputs: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
-    """‖Σ_t g_t a_tᵀ‖² of each example, the cheaper way.
+def parts_of(rows: int, width: int, windows: torch.Tensor) -> Iterator[slice]:
+    """Rows of a matrix, some at a time: gradients of as many windows (n, ...) as there is room for."""
+    step = max(1, values_at_once(BUDGET, windows.device) // (len(windows) * width))
+    return (slice(begin, min(begin + step, rows)) for begin in range(0, rows, step))
+
+
+def product_squares(
+    inputs: torch.Tensor, gradients: torch.Tensor, scale: torch.Tensor | None = None
+) -> torch.Tensor:
+    """‖Σ_t g_t a_tᵀ‖² of each window, the cheaper way.
 
     Args:
         inputs: a, shape (n, t, i).
         gradients: g, shape (n, t, o).
+        scale: multiplies each matrix entry by entry, shape (o, i); None: as it is.
 
     Returns:
         Shape (n,).
     """
     length, wide, high = inputs.shape[1], inputs.shape[2], gradients.shape[2]
+    if scale is not None:
+        parts = parts_of(high, wide, inputs)
+        return torch.stack([squares(gradients[..., part].mT @ inputs, scale[part]) for part in parts]).sum(0)
     if length == 1:
         return squares(inputs) * squares(gradients)
     if length * (wide + high) > wide * high:
@@ -74,146 +74,90 @@ def product_squares(inputs: torch.Tensor, gradients: torch.Tensor) -> torch.Tens
     return torch.linalg.vecdot((inputs @ inputs.mT).flatten(1), (gradients @ gradients.mT).flatten(1))
 
 
-def rows_at_once(inputs: torch.Tensor, width: int) -> int:
-    """Rows of a matrix whose gradients for all examples of a layer's inputs (n, ...) are formed together."""
-    return max(1, values_at_once(BUDGET, inputs.device) // (len(inputs) * width))
+@dataclass(frozen=True)
+class ReadRows:
+    """Gradients of the rows of an embedding that each window reads: positions of the same row are added up.
 
-
-def blocks_of_product(weight: torch.Tensor, inputs: torch.Tensor, gradients: torch.Tensor) -> Iterator[Block]:
-    """The gradients of a matrix (o, i) themselves, some rows at a time."""
-    rows = rows_at_once(inputs, weight.shape[1])
-    for begin in range(0, len(weight), rows):
-        part = slice(begin, begin + rows)
-        yield Block(weight[part], gradients[..., part].mT @ inputs)
-
-
-class Layer(ABC):
-    """A module with parameters that was called once, on tensors of shape (n, t, ...).
-
-    Args:
-        module: the module.
-        inputs: what it was given, shape (n, t, i), or ids (n, t) of a lookup.
-        reused: its squares are asked for several times, for other gradients.
+    Attributes:
+        count: of the windows, n.
+        window: place of the window, of each row that one reads, shape (r,).
+        row: the row, shape (r,).
+        gradients: its gradient, shape (r, width): zero for padding.
     """
 
-    def __init__(self, module: nn.Module, inputs: torch.Tensor, reused: bool) -> None:
-        self.module, self.inputs, self.reused = module, inputs.detach(), reused
+    count: int
+    window: torch.Tensor
+    row: torch.Tensor
+    gradients: torch.Tensor
 
-    def at(self, place: int) -> Self:
-        """The layer at one position alone, for output gradients of shape (n, 1, o) that are zero elsewhere."""
-        found = copy.copy(self)
-        found.inputs, found.reused = self.inputs[:, place : place + 1], False
-        return found
+    @classmethod
+    def of(cls, module: nn.Embedding, ids: torch.Tensor, gradients: torch.Tensor) -> "ReadRows":
+        """From ids (n, t) and the gradients of the outputs (n, t, width)."""
+        rows, (count, _, width) = len(module.weight), gradients.shape
+        keys = ids + rows * torch.arange(count, device=ids.device)[:, None]
+        distinct, place = torch.unique(keys, return_inverse=True)
+        total = gradients.new_zeros(len(distinct), width)
+        total.index_add_(0, place.flatten(), gradients.reshape(-1, width))
+        if module.padding_idx is not None:
+            total[distinct % rows == module.padding_idx] = 0
+        return cls(count, distinct // rows, distinct % rows, total)
 
-    def squares(self, gradients: torch.Tensor) -> torch.Tensor:
-        """Sum of squared gradients of all its parameters, shape (n,); of the output gradients (n, t, o)."""
-        of_weight = self.weight_squares(gradients)
-        return of_weight if getattr(self.module, "bias", None) is None else of_weight + squares(gradients.sum(1))
+    def squares(self, scale: torch.Tensor | None, chosen: torch.Tensor | None = None) -> torch.Tensor:
+        """Sum of squares of each window, shape (n,); of the chosen rows (r,) alone, if given."""
+        of_rows = squares(self.gradients, None if scale is None else scale[self.row])
+        of_rows = of_rows if chosen is None else of_rows * chosen
+        return of_rows.new_zeros(self.count).index_add_(0, self.window, of_rows)
 
-    def blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
-        """The gradients themselves."""
-        yield from self.weight_blocks(gradients)
-        bias = getattr(self.module, "bias", None)
-        if bias is not None:
-            yield Block(bias, gradients.sum(1))
-
-    @abstractmethod
-    def weight_squares(self, gradients: torch.Tensor) -> torch.Tensor:
-        """Sum of squared gradients of the matrix or the weights, shape (n,)."""
-
-    @abstractmethod
-    def weight_blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
-        """The gradients of the matrix or the weights."""
-
-
-class Linear(Layer):
-    """A linear layer; reused, it keeps the Gram matrix of its inputs where that is the cheaper way."""
-
-    module: nn.Linear
-
-    def __init__(self, module: nn.Module, inputs: torch.Tensor, reused: bool) -> None:
-        super().__init__(module, inputs, reused)
-        few = 1 < self.inputs.shape[1] <= self.inputs.shape[2]
-        self._gram = (self.inputs @ self.inputs.mT).flatten(1) if reused and few else None
-
-    def weight_squares(self, gradients: torch.Tensor) -> torch.Tensor:
-        """See ``Layer``."""
-        if self._gram is None or not self.reused:
-            return product_squares(self.inputs, gradients)
-        return torch.linalg.vecdot(self._gram, (gradients @ gradients.mT).flatten(1))
-
-    def weight_blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
-        """See ``Layer``."""
-        return blocks_of_product(self.module.weight, self.inputs, gradients)
+    def dense(self, part: slice) -> torch.Tensor:
+        """Gradients of some rows of the matrix, shape (n, rows, width)."""
+        inside = (self.row >= part.start) & (self.row < part.stop)
+        values = self.gradients.new_zeros(self.count, part.stop - part.start, self.gradients.shape[1])
+        values[self.window[inside], self.row[inside] - part.start] = self.gradients[inside]
+        return values
 
 
-class LayerNorm(Layer):
-    """A layer norm: Σ_t g_t x̂_t and Σ_t g_t, with x̂ the input of mean 0 and variance 1."""
+def layer_squares(module: nn.Module, inputs: torch.Tensor, gradients: torch.Tensor, scaled: bool) -> torch.Tensor:
+    """Sum of the squared gradients of all of a layer's own parameters, of each window.
 
-    module: nn.LayerNorm
+    Args:
+        module: one of ``KNOWN``.
+        inputs: what it was given, shape (n, t, i), or ids (n, t).
+        gradients: of its output, shape (n, t, o).
+        scaled: each gradient is multiplied by its parameter.
 
-    def __init__(self, module: nn.Module, inputs: torch.Tensor, reused: bool) -> None:
-        super().__init__(module, inputs, reused)
-        norm = self.module
-        self.inputs = functional.layer_norm(self.inputs, norm.normalized_shape, None, None, norm.eps)
-
-    def weight_squares(self, gradients: torch.Tensor) -> torch.Tensor:
-        """See ``Layer``."""
-        return squares((gradients * self.inputs).sum(1))
-
-    def weight_blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
-        """See ``Layer``."""
-        yield Block(self.module.weight, (gradients * self.inputs).sum(1))
-
-
-class Lookup(Layer):
-    """An embedding: positions of an example that read the same row are summed before they are squared."""
-
-    module: nn.Embedding
-
-    def __init__(self, module: nn.Module, inputs: torch.Tensor, reused: bool) -> None:
-        super().__init__(module, inputs, reused)
-        rows = len(self.module.weight)
-        keys = self.inputs + rows * torch.arange(len(self.inputs), device=self.inputs.device)[:, None]
-        found, self._place = torch.unique(keys, return_inverse=True)
-        self._example, self.row = found // rows, found % rows
-        self._kept = self.row != (-1 if self.module.padding_idx is None else self.module.padding_idx)
-
-    def sums(self, gradients: torch.Tensor) -> torch.Tensor:
-        """Gradient of each row that an example reads, shape (rows read, width): zero for padding."""
-        wide = gradients.shape[-1]
-        total = gradients.new_zeros(len(self.row), wide).index_add_(
-            0, self._place.flatten(), gradients.reshape(-1, wide)
-        )
-        return total * self._kept[:, None]
-
-    def per_example(self, of_rows: torch.Tensor) -> torch.Tensor:
-        """Numbers of the rows read (rows read,) summed for each example, shape (n,)."""
-        return of_rows.new_zeros(len(self.inputs)).index_add_(0, self._example, of_rows)
-
-    def weight_squares(self, gradients: torch.Tensor) -> torch.Tensor:
-        """See ``Layer``."""
-        return self.per_example(squares(self.sums(gradients)))
-
-    def dense(self, gradients: torch.Tensor, part: slice) -> torch.Tensor:
-        """Gradient of some rows of the matrix, shape (n, rows, width)."""
-        first, last, _ = part.indices(len(self.module.weight))
-        here = (self.row >= first) & (self.row < last)
-        found = gradients.new_zeros(len(self.inputs), last - first, gradients.shape[-1])
-        found[self._example[here], self.row[here] - first] = self.sums(gradients)[here]
-        return found
-
-    def weight_blocks(self, gradients: torch.Tensor) -> Iterator[Block]:
-        """See ``Layer``."""
-        rows = rows_at_once(self.inputs, gradients.shape[-1])
-        for begin in range(0, len(self.module.weight), rows):
-            part = slice(begin, begin + rows)
-            yield Block(self.module.weight[part], self.dense(gradients, part))
+    Returns:
+        Shape (n,).
+    """
+    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    scale = weight if scaled else None
+    if isinstance(module, nn.Embedding):
+        return ReadRows.of(module, inputs, gradients).squares(scale)
+    if isinstance(module, nn.LayerNorm):
+        total = squares((gradients * _normalised(module, inputs)).sum(1), scale)
+    else:
+        total = product_squares(inputs, gradients, scale)
+    return total if bias is None else total + squares(gradients.sum(1), bias if scaled else None)
 
 
-#: The modules whose gradients are known here.
-LAYERS: dict[type[nn.Module], type[Layer]] = {
-    nn.Linear: Linear,
-    nn.LayerNorm: LayerNorm,
-    nn.Embedding: Lookup,
-}
+def layer_gradients(module: nn.Module, inputs: torch.Tensor, gradients: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The same gradients themselves, shape (n, ...): some rows of a matrix at a time."""
+    if isinstance(module, nn.LayerNorm):
+        yield (gradients * _normalised(module, inputs)).sum(1)
+    elif isinstance(module, nn.Embedding):
+        rows = ReadRows.of(module, inputs, gradients)
+        yield from (rows.dense(part) for part in parts_of(*module.weight.shape, inputs))
+    else:
+        yield from product_gradients(inputs, gradients)
+    if getattr(module, "bias", None) is not None:
+        yield gradients.sum(1)
+
+
+def product_gradients(inputs: torch.Tensor, gradients: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The gradients Σ_t g_t a_tᵀ of a matrix (o, i), some rows at a time: (n, rows, i)."""
+    for part in parts_of(gradients.shape[2], inputs.shape[2], inputs):
+        yield gradients[..., part].mT @ inputs
+
+
+def _normalised(module: nn.LayerNorm, inputs: torch.Tensor) -> torch.Tensor:
+    """Inputs of mean 0 and variance 1: what a norm multiplies by its weights."""
+    return functional.layer_norm(inputs, module.normalized_shape, None, None, module.eps)

@@ -13,15 +13,18 @@ from gfm_utils.analyses import intervals
 from gfm_utils.analyses.counting import frequency_bits
 from gfm_utils.analyses.distributions import LOG2
 from gfm_utils.analyses.fisher.examples import MaskedTokens
-from gfm_utils.analyses.fisher.formed import effective_dimension, gradient_noise_ratio, gram_matrices
-from gfm_utils.analyses.fisher.groups import PATHS, derived
-from gfm_utils.analyses.fisher.kinds import (
+from gfm_utils.analyses.fisher.fisher_types import (
     Arrays,
+    Per,
+    effective_dimension,
+    gradient_noise_ratio,
+    gram_matrix,
     log_probabilities,
     paper_fisher,
     sampled,
     squared_gradients,
 )
+from gfm_utils.analyses.fisher.groups import PATHS, derived
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import Ensemble, device, masked_windows
 from gfm_utils.tokens import SPECIAL
@@ -100,23 +103,21 @@ class Measure:
         return examples if self.whole else examples.thinned(TOKENS_A_WINDOW)
 
 
+def _mean_squares(per: Per = "token", scaled: bool = False) -> Callable[[Any, MaskedTokens], dict[str, float]]:
+    return lambda model, examples: means(squared_gradients(model, examples, per, scaled))
+
+
 #: True tokens, each with a gradient of its own.
-EMPIRICAL = Measure("", lambda model, examples: means(squared_gradients(model, examples)))
+EMPIRICAL = Measure("", _mean_squares())
 #: Tokens drawn from the model.
-SAMPLED = Measure("_sampled", lambda model, examples: means(squared_gradients(model, sampled(model, examples))))
+SAMPLED = Measure("_sampled", lambda model, examples: EMPIRICAL.trace(model, sampled(model, examples)))
 #: Σ θ² F.
-INVARIANT = Measure("_invariant", lambda model, examples: means(squared_gradients(model, examples, scaled=True)))
+INVARIANT = Measure("_invariant", _mean_squares(scaled=True))
 #: Both on windows with a mean loss.
 OF_WINDOWS = (
-    Measure(
-        "_sequence", lambda model, examples: means(squared_gradients(model, examples, "sequence")),
-        whole=True, of_windows=True,
-    ),
-    Measure(
-        "_invariant_sequence", lambda model, examples: means(squared_gradients(model, examples, "sequence", True)),
-        whole=True, of_windows=True,
-    ),
-)  # fmt: skip
+    Measure("_sequence", _mean_squares("sequence"), whole=True, of_windows=True),
+    Measure("_invariant_sequence", _mean_squares("sequence", scaled=True), whole=True, of_windows=True),
+)
 
 
 def paper_measure(batch: int) -> Measure:
@@ -147,20 +148,20 @@ def group_rows(
     yield from member_rows(total, seeds, whole, n)
     for group in dict.fromkeys(group for trace in named for group in trace):
         having = [place for place, trace in enumerate(named) if group in trace]
-        values, own = np.array([named[place][group] for place in having]), [seeds[place] for place in having]
+        values, of_seeds = np.array([named[place][group] for place in having]), [seeds[place] for place in having]
         at = {"axis": "group", "x": group}
-        yield from member_rows(total | at, own, values, n)
-        yield from member_rows(share | at, own, values / whole[having], n)
+        yield from member_rows(total | at, of_seeds, values, n)
+        yield from member_rows(share | at, of_seeds, values / whole[having], n)
 
 
-def sequence_rows(base: Row, found: Sequence[Arrays]) -> Iterator[Row]:
+def sequence_rows(base: Row, squares: Sequence[Arrays]) -> Iterator[Row]:
     """Shares once more, with intervals over test windows (axis ``group_over_sequences``): means over members.
 
     Args:
         base: condition and state.
-        found: group -> numbers of the tokens (n, m), one a member.
+        squares: group -> numbers of the tokens (n, m), one a member.
     """
-    of_windows = [{group: values.sum(1) for group, values in one.items()} for one in found]
+    of_windows = [{group: values.sum(1) for group, values in one.items()} for one in squares]
     wholes = [sum(one.values()) for one in of_windows]
     weights = np.mean([whole / whole.mean() for whole in wholes], axis=0)
     named = [dict(one) | derived(one) for one in of_windows]
@@ -172,9 +173,7 @@ def sequence_rows(base: Row, found: Sequence[Arrays]) -> Iterator[Row]:
 
 def spread(model: Any, examples: MaskedTokens) -> tuple[float, float]:
     """Gradient-noise ratio and effective dimension, of one masked token in each window."""
-    one = examples[:COMPARED].thinned(1)
-    gram = sum(gram_matrices(model, one).values())
-    assert isinstance(gram, np.ndarray)
+    gram = gram_matrix(model, examples[:COMPARED].thinned(1))
     return gradient_noise_ratio(gram), effective_dimension(gram)
 
 

@@ -4,12 +4,7 @@ import copy
 from typing import Any
 
 import torch
-from transformers import BertForMaskedLM, ModernBertForMaskedLM
-
-
-def can_rescale(model: Any) -> bool:
-    """Whether ``rescaled`` knows the model."""
-    return isinstance(model, BertForMaskedLM | ModernBertForMaskedLM)
+from transformers import BertForMaskedLM
 
 
 @torch.no_grad()
@@ -20,18 +15,18 @@ def rescaled(model: Any, factor: float) -> Any:
     decoder is multiplied too, and the norm before it divided.
 
     Args:
-        model: one that ``can_rescale``.
+        model: BERT or ModernBERT.
         factor: above 0.
     """
-    made = copy.deepcopy(model)
-    embeddings = made.base_model.embeddings
+    other = copy.deepcopy(model)
+    embeddings = other.base_model.embeddings
     for module in embeddings.children():
         if isinstance(module, torch.nn.Embedding):
             module.weight *= factor
-    norm = embeddings.LayerNorm if isinstance(made, BertForMaskedLM) else embeddings.norm
+    norm = embeddings.LayerNorm if isinstance(other, BertForMaskedLM) else embeddings.norm
     norm.eps *= factor**2
-    if made.get_output_embeddings().weight is made.get_input_embeddings().weight:
-        last = made.cls.predictions.transform.LayerNorm if isinstance(made, BertForMaskedLM) else made.head.norm
+    if other.get_output_embeddings().weight is other.get_input_embeddings().weight:
+        last = other.cls.predictions.transform.LayerNorm if isinstance(other, BertForMaskedLM) else other.head.norm
         for value in last.parameters():
             value /= factor
-    return made
+    return other

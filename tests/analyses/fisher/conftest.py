@@ -1,12 +1,14 @@
 """Small models with windows of repeated tokens, and the naive loop over examples."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn import functional
 
 from gfm_utils.analyses.fisher.examples import MaskedTokens
+from gfm_utils.analyses.fisher.fisher_types import log_probabilities, squared_gradients
 from gfm_utils.analyses.fisher.groups import CROSS, DECODER, MASK, TOKENS, VISIBLE, groups_of
-from gfm_utils.analyses.fisher.kinds import log_probabilities, squared_gradients
 from gfm_utils.ensembles import build_model
 
 VOCABULARY, WINDOW, MASK_ID = 21, 14, 4
@@ -29,53 +31,42 @@ def make(preset="modernbert-2x64", tied=True, dtype=torch.float64, n=3):
     return model, MaskedTokens(ids, positions, targets, MASK_ID)
 
 
-def group_squares(model, values):
-    """Group -> squares of gradients by parameter; the rows of the embedding apart, paths together."""
-    found = {}
-    for name, group in groups_of(model).items():
-        square = values[name].square()
-        if group == TOKENS:
-            found[MASK] = float(square[MASK_ID].sum())
-            found[VISIBLE] = float(square.sum()) - found[MASK]
-        else:
-            found[group] = found.get(group, 0.0) + float(square.sum())
-    return found
-
-
-def loop(model, examples, per="sequence", transform=None):
-    """Group -> tensor of each example, one plain backward pass an example: the obvious truth."""
-    rows = []
-    taken = examples.apart() if per == "token" else examples
-    for one in taken.batches(1):
+def loop(model, examples, per="sequence", scaled=False):
+    """Gradients by parameter of each example in turn, one plain backward pass an example: the obvious truth."""
+    for one in (examples.apart() if per == "token" else examples).batches(1):
         model.zero_grad()
         logits = model(input_ids=one.ids).logits[0]
         functional.cross_entropy(logits[one.positions[0]], one.targets[0]).backward()
-        gradients = {
-            name: torch.zeros_like(value) if value.grad is None else value.grad.clone()
+        yield {
+            name: torch.zeros_like(value) if value.grad is None else value.grad * (value.detach() if scaled else 1)
             for name, value in model.named_parameters()
         }
-        if transform is not None:
-            gradients = transform(gradients)
-        rows.append(group_squares(model, gradients))
     model.zero_grad()
-    return {group: torch.tensor([row[group] for row in rows], dtype=torch.float64) for group in rows[0]}
 
 
-def merged(squares):
-    """Our groups, as the loop has them: the whole of a tied matrix in one, and tokens one after the other."""
-    found = {name: torch.as_tensor(value).flatten() for name, value in squares.items()}
-    if CROSS in found:
-        matrix = (VISIBLE, MASK, DECODER, CROSS)
-        found["matrix"] = sum(found.pop(name) for name in matrix)
-    return found
-
-
-def merged_loop(model, found):
+def group_squares(model, gradients):
+    """Group -> squares of one example; the rows of the embedding apart, a tied matrix in one."""
     tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
-    if tied:
-        found = dict(found)
-        found["matrix"] = found.pop(VISIBLE) + found.pop(MASK)
-    return found
+    squares = {}
+    for name, group in groups_of(model).items():
+        square = gradients[name].square()
+        if group == TOKENS and not tied:
+            squares |= {MASK: square[MASK_ID].sum(), VISIBLE: square.sum() - square[MASK_ID].sum()}
+        else:
+            squares[group] = squares.get(group, 0.0) + square.sum()
+    return squares
+
+
+def assert_equal(model, ours, examples, per, tolerance, scaled=False):
+    """Our squares are those of the loop, whose tokens come one after the other."""
+    ours = {name: torch.as_tensor(value).flatten() for name, value in ours.items()}
+    if CROSS in ours:
+        ours[TOKENS] = sum(ours.pop(name) for name in (VISIBLE, MASK, DECODER, CROSS))
+    rows = [group_squares(model, gradients) for gradients in loop(model, examples, per, scaled)]
+    assert set(ours) == set(rows[0])
+    for group, values in ours.items():
+        truth = torch.stack([row[group] for row in rows])
+        torch.testing.assert_close(values, truth, rtol=tolerance, atol=tolerance * 1e-3, msg=group)
 
 
 def expected(model, examples):
@@ -90,21 +81,5 @@ def expected(model, examples):
 
 @pytest.fixture
 def naive():
-    """The loop, the problems and what brings both into one form, for the tests beside this file."""
-
-    class Naive:
-        problem = staticmethod(make)
-        loop = staticmethod(loop)
-        merged = staticmethod(merged)
-        expected = staticmethod(expected)
-        mask_id, vocabulary = MASK_ID, VOCABULARY
-
-        @staticmethod
-        def assert_equal(model, ours, examples, per, tolerance, transform=None):
-            expected = merged_loop(model, loop(model, examples, per, transform))
-            found = merged(ours)
-            assert set(found) == set(expected)
-            for group, values in expected.items():
-                torch.testing.assert_close(found[group], values, rtol=tolerance, atol=tolerance * 1e-3, msg=group)
-
-    return Naive
+    """The loop and the problems, for the tests beside this file."""
+    return SimpleNamespace(problem=make, loop=loop, expected=expected, assert_equal=assert_equal)

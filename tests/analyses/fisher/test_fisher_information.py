@@ -5,7 +5,7 @@ import pytest
 
 from gfm_utils import tables
 from gfm_utils.analyses import fisher_flow, fisher_information, fisher_rescaling, shuffled_control
-from gfm_utils.analyses.fisher.kinds import paper_fisher
+from gfm_utils.analyses.fisher.fisher_types import paper_fisher
 from gfm_utils.analyses.fisher.measuring import PAPER, Measure, group_rows, masked_tokens, random_context
 from gfm_utils.figures.select import value_of
 

@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from gfm_utils.analyses.fisher import perturbing
+from gfm_utils.analyses.fisher import parameter_perturbation
 from gfm_utils.analyses.fisher.groups import groups_of
-from gfm_utils.analyses.fisher.perturbing import PARTS, jolted, part_of
+from gfm_utils.analyses.fisher.parameter_perturbation import PARTS, jolted, part_of
 
 
 @pytest.mark.parametrize("preset", ["modernbert-2x64", "bert-2x64"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_small_jolts_move_predictions_by_half_the_trace(monkeypatch, naive, preset, tied):
     model, examples = naive.problem(preset, tied, n=3)
-    monkeypatch.setattr(perturbing, "SIZES", (1e-4,))
-    monkeypatch.setattr(perturbing, "JOLTS", 60)
+    monkeypatch.setattr(parameter_perturbation, "SIZES", (1e-4,))
+    monkeypatch.setattr(parameter_perturbation, "JOLTS", 60)
     exact = naive.expected(model, examples)
-    monkeypatch.setattr(perturbing, "squared_gradients", lambda *given, **options: exact)
-    foretold = perturbing.expected_divergences(model, examples, 0)
-    measured = perturbing.jolt_divergences(model, examples, 0)
+    monkeypatch.setattr(parameter_perturbation, "squared_gradients", lambda *given, **options: exact)
+    foretold = parameter_perturbation.expected_divergences(model, examples, 0)
+    measured = parameter_perturbation.jolt_divergences(model, examples, 0)
     assert measured.shape == foretold.shape == (len(PARTS), 1)
     np.testing.assert_allclose(measured, foretold, rtol=0.25)  # 60 jolts; the mean over all signs is equal
     assert foretold.sum() == pytest.approx(0.5e-8 * sum(value.sum() for value in exact.values()) / examples.tokens)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gfm_utils.analyses.fisher import kinds, layers
+from gfm_utils.analyses.fisher import fisher_types, layers
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.ensembles import build_model
 
@@ -29,12 +29,12 @@ def test_batches_fill_a_gpu_and_fit_into_it(preset, free, monkeypatch):
     with torch.device("meta"):
         model = build_model(preset, 4101, 128, 1).eval()
     given = examples()
-    on_cpu = kinds.batch_size(model, given)
+    on_cpu = fisher_types.batch_size(model, given)
     monkeypatch.setattr(type(model), "device", property(lambda self: GPU))
     sizes = []
     for gigabytes in (1e-3, 8, 16, 10**6, 10**7):
         free(int(gigabytes * 2**30))
-        sizes.append(kinds.batch_size(model, given))
+        sizes.append(fisher_types.batch_size(model, given))
     assert on_cpu == sizes[0] < 5 * on_cpu < sizes[1] < sizes[2] < sizes[3] == sizes[4]
     assert 1.9 < sizes[2] / sizes[1] < 2.4
 
@@ -46,25 +46,8 @@ def test_a_gpus_memory_counts_what_is_kept_unused_and_a_cpu_has_its_own(free):
     assert layers.values_at_once(5, torch.device("cpu")) == 5
 
 
-def test_gradients_are_formed_in_as_many_blocks_as_the_device_has_room_for(naive, free, monkeypatch):
-    """The same numbers whatever is free; tensors are on the CPU, and only said to be on the GPU."""
-    model, given = naive.problem()
-    monkeypatch.setattr(layers, "BUDGET", 2000)
-    counts, results, block, values_at_once = [], [], layers.Block, layers.values_at_once
-    monkeypatch.setattr(layers, "Block", lambda *parts: counts.append(1) or block(*parts))
-    for where in ("cpu", "cuda"):
-        free(2**34)
-        for module in (kinds, layers):
-            monkeypatch.setattr(
-                module,
-                "values_at_once",
-                lambda least, _, where=where: values_at_once(least, torch.device(where)),
-            )
-        counts.clear()
-        results.append((kinds.squared_gradients(model, given, scaled=True), len(counts)))
-    (small, many), (large, few) = results
-    assert many > 2 * few
-    for group, values in small.items():
-        torch.testing.assert_close(
-            torch.from_numpy(large[group]), torch.from_numpy(values), rtol=1e-12, atol=1e-18
-        )
+def test_gradients_are_formed_in_as_many_parts_as_the_device_has_room_for(monkeypatch):
+    monkeypatch.setattr(layers, "values_at_once", lambda least, where: 40)
+    parts = list(layers.parts_of(11, 5, torch.zeros(2, 9)))
+    assert [(part.start, part.stop) for part in parts] == [(0, 4), (4, 8), (8, 11)]
+    assert len(list(layers.parts_of(3, 99, torch.zeros(2, 9)))) == 3

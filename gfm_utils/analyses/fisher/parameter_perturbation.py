@@ -12,8 +12,8 @@ import torch
 
 from gfm_utils import tables
 from gfm_utils.analyses.fisher.examples import MaskedTokens
+from gfm_utils.analyses.fisher.fisher_types import log_probabilities, sampled, squared_gradients
 from gfm_utils.analyses.fisher.groups import BIAS, DECODER, groups_of
-from gfm_utils.analyses.fisher.kinds import log_probabilities, sampled, squared_gradients
 from gfm_utils.analyses.fisher.measuring import TOKENS_A_WINDOW, each, masked_tokens
 from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import Ensemble
@@ -98,12 +98,12 @@ def fisher_jolts(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42
         read = examples.thinned(TOKENS_A_WINDOW)
         models = list(ensemble.models())
         for metric, way in (("jolt_divergence", jolt_divergences), ("jolt_expected", expected_divergences)):
-            found = np.array(each(partial(way, examples=read, seed=seed), models))
+            divergences = np.array(each(partial(way, examples=read, seed=seed), models))
             for row, part in enumerate(PARTS):
                 for column, size in enumerate(SIZES):
                     base = {
                         "condition": ensemble.condition, "state": "trained", "metric": metric,
                         "unit": "nats/token", "axis": "group|size", "x": f"{part}|{size:g}",
                     }  # fmt: skip
-                    rows += member_rows(base, ensemble.seeds, found[:, row, column], read.tokens)
+                    rows += member_rows(base, ensemble.seeds, divergences[:, row, column], read.tokens)
     return tables.table(rows)

@@ -6,24 +6,38 @@ a gradient of its own. Where an example is a window, its loss is the mean over i
 """
 
 import sys
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from gfm_utils.analyses.fisher import exact, fallback, formed, layers
-from gfm_utils.analyses.fisher.exact import Per, Sums
+from gfm_utils.analyses.fisher import fallback, per_example_gradients
 from gfm_utils.analyses.fisher.examples import MaskedTokens
 from gfm_utils.analyses.fisher.groups import groups_of
 from gfm_utils.analyses.fisher.layers import values_at_once
+from gfm_utils.analyses.fisher.per_example_gradients import formed_gradients, has_hooks
+from gfm_utils.ensembles import masked_logits
+from gfm_utils.errors import GfmError
 
+#: What an example is: a masked token, or a window with the mean loss of its masked tokens.
+Per = Literal["token", "sequence"]
 #: Values that one batch holds on a CPU, roughly: activations of its windows, or gradients where these are formed.
 BUDGET = 2**23
 Arrays = dict[str, npt.NDArray[np.float64]]
+
+
+def check(model: Any) -> None:
+    """Refuse a model that is not in evaluation mode or not in single or double precision.
+
+    Raises:
+        GfmError: it is neither.
+    """
+    precisions = {value.dtype for value in model.parameters()}
+    if model.training or not precisions <= {torch.float32, torch.float64}:
+        what = "in training mode" if model.training else f"in {', '.join(sorted(map(str, precisions)))}"
+        raise GfmError(f"squared gradients need a model in evaluation mode in float32 or float64, not {what}")
 
 
 def squared_gradients(model: Any, examples: MaskedTokens, per: Per = "token", scaled: bool = False) -> Arrays:
@@ -31,8 +45,8 @@ def squared_gradients(model: Any, examples: MaskedTokens, per: Per = "token", sc
 
     Args:
         model: a masked language model in evaluation mode, in float32 or float64. BERT and ModernBERT take the fast
-            way of :mod:`.exact`; any other model takes a backward pass for each example, which a line on standard
-            error says.
+            way of :mod:`.per_example_gradients`; any other model takes a backward pass for each example, which a
+            line on standard error says.
         examples: masked windows, on the device of the model; their targets are the true tokens (the empirical
             Fisher information), or those of ``sampled``.
         per: what an example is: a masked token, or a window with the mean loss of its masked tokens.
@@ -47,27 +61,24 @@ def squared_gradients(model: Any, examples: MaskedTokens, per: Per = "token", sc
     Raises:
         GfmError: the model is in training mode or has another precision.
     """
-    exact.check(model)
-    way: Callable[[Any, MaskedTokens, Per], Sums] = formed.scaled_sums if scaled else exact.sums_of_squares
-    size = batch_size(model, examples)
-    if not exact.has_hooks(model):
-        way, size = partial(fallback.sums_of_squares, scaled=scaled), len(examples)
+    check(model)
+    way = per_example_gradients.sums_of_squares
+    if not has_hooks(model):
+        way = fallback.sums_of_squares
         tqdm.write(
             f"{type(model).__name__} has no fast way to squared gradients: those of each example are formed",
             file=sys.stderr,
         )
-    elif scaled:  # the gradients of one matrix of all windows of a batch are held together
-        held = values_at_once(layers.BUDGET, model.device)
-        size = max(1, min(size, held // (model.config.vocab_size * 64)))
-    parts = [way(model, batch, per) for batch in examples.batches(size)]
-    return {group: torch.cat([part[group] for part in parts]).cpu().numpy() for group in parts[0]}
+    taken, shape = (examples.apart(), examples.positions.shape) if per == "token" else (examples, (len(examples),))
+    parts = [way(model, batch, scaled) for batch in taken.batches(batch_size(model, taken))]
+    return {group: torch.cat([part[group] for part in parts]).reshape(shape).cpu().numpy() for group in parts[0]}
 
 
 def batch_size(model: Any, examples: MaskedTokens) -> int:
     """Windows that are taken at once."""
     budget = values_at_once(BUDGET, model.device)
     parameters = sum(value.numel() for value in model.parameters())
-    if not exact.has_hooks(model):
+    if not has_hooks(model):
         return max(1, budget // parameters)
     shape, (_, window) = model.config, examples.ids.shape
     layer = 12 * shape.hidden_size + 3 * shape.intermediate_size + shape.num_attention_heads * window
@@ -79,7 +90,9 @@ def batch_size(model: Any, examples: MaskedTokens) -> int:
 def log_probabilities(model: Any, examples: MaskedTokens) -> torch.Tensor:
     """Natural log-probabilities at the masked positions, float64, shape (n, m, vocabulary)."""
     batches = examples.batches(batch_size(model, examples))
-    return torch.cat([fallback.logits_at(model, batch).double().log_softmax(-1) for batch in batches])
+    return torch.cat(
+        [masked_logits(model, batch.ids, batch.positions).double().log_softmax(-1) for batch in batches]
+    )
 
 
 def sampled(model: Any, examples: MaskedTokens, seed: int = 0) -> MaskedTokens:
@@ -110,9 +123,59 @@ def paper_fisher(model: Any, examples: MaskedTokens, batch: int) -> dict[str, fl
         Group -> number in nats²; a tied matrix, whose two paths this form cannot tell apart, is in
         ``embedding.tokens``.
     """
-    exact.check(model)
+    check(model)
     groups, total = groups_of(model), dict.fromkeys(groups_of(model).values(), 0.0)
     for part in examples.batches(batch):
         for name, value in fallback.gradient(model, part).items():
             total[groups[name]] += float(value.double().square().sum())
     return {group: value / examples.tokens for group, value in total.items()}
+
+
+def gram_matrix(model: Any, examples: MaskedTokens) -> npt.NDArray[np.float64]:
+    """Inner products of the gradients of windows: g_i · g_j, shape (n, n), in nats².
+
+    Args:
+        model: as for ``squared_gradients``.
+        examples: masked windows, all of which are in memory together.
+
+    Raises:
+        GfmError: the model is in training mode or has another precision.
+    """
+    check(model)
+    if has_hooks(model):
+        parts = (part.flatten(1) for part in formed_gradients(model, examples))
+    else:
+        rows = [fallback.gradient(model, one) for one in examples.batches(1)]
+        parts = (torch.stack([row[name].flatten() for row in rows]) for name in rows[0])
+    total = sum((part @ part.mT).double() for part in parts)
+    return torch.as_tensor(total).cpu().numpy()
+
+
+def gradient_noise_ratio(gram: npt.NDArray[np.float64]) -> float:
+    """Share of E‖g‖² that is variance: 1 - ‖E g‖² / E‖g‖², with an unbiased ‖E g‖².
+
+    The trace of an empirical Fisher information is E‖g‖². Where the ratio is 1 the examples pull in all directions
+    and their mean is nothing; where it is near 0 the trace is one common gradient, as early in training
+    (tr Cov / ‖E g‖² is the noise scale of McCandlish et al., arXiv 1812.06162).
+
+    Args:
+        gram: inner products of the gradients of independent examples, shape (n, n).
+    """
+    n = len(gram)
+    diagonal = float(np.trace(gram))
+    common = (float(gram.sum()) - diagonal) / (n * (n - 1))
+    return 1 - common / (diagonal / n)
+
+
+def effective_dimension(gram: npt.NDArray[np.float64]) -> float:
+    """Participation ratio (tr F)² / tr F² of the empirical Fisher information F = E g gᵀ: directions in use.
+
+    tr F² is E (g · g')² over pairs of different examples, which is unbiased; (tr F)² likewise leaves out the
+    pairs of an example with itself, and the number of pairs cancels.
+
+    Args:
+        gram: inner products of the gradients of independent examples, shape (n, n).
+    """
+    norms = np.diag(gram)
+    of_themselves = np.square(norms).sum()
+    return float((norms.sum() ** 2 - of_themselves) / (np.square(gram).sum() - of_themselves))
