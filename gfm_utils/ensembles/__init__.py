@@ -22,7 +22,6 @@ from gfm_utils.ensembles.predictions import (
     masked_test_tokens,
     predictions,
     predictions_of,
-    windows_at_once,
 )
 from gfm_utils.ensembles.presets import (
     PRESETS,
@@ -59,6 +58,5 @@ __all__ = [
     "predictions_of",
     "train_ensembles",
     "train_planned",
-    "windows_at_once",
     "without_layers",
 ]

@@ -17,39 +17,33 @@ from transformers import AttentionInterface
 Attended = tuple[torch.Tensor, None]
 
 
-def flash(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout: float, scale: float
+def attend(
+    kernel: str, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout: float, scale: float
 ) -> torch.Tensor:
-    """Attention by FlashAttention (bfloat16): (n, heads, tokens, width of a head) each -> the same."""
-    attend = torch.ops.aten._scaled_dot_product_flash_attention
-    attended: torch.Tensor = attend(query, key, value, dropout, False, False, scale=scale)[0]
+    """Attention by a kernel: (n, heads, tokens, width of a head) each -> the same.
+
+    ``flash`` is FlashAttention (bfloat16), ``efficient`` the memory-efficient kernel (any precision), with all
+    that a gradient needs, and ``plain`` the formula, on any device.
+    """
+    if kernel == "plain":
+        weights = (query * scale @ key.mT).softmax(-1, dtype=torch.float32).to(value.dtype)
+        return (functional.dropout(weights, dropout) if dropout else weights) @ value
+    if kernel == "flash":
+        flash = torch.ops.aten._scaled_dot_product_flash_attention
+        results = flash(query, key, value, dropout, False, False, scale=scale)
+    else:
+        efficient = torch.ops.aten._scaled_dot_product_efficient_attention
+        results = efficient(query, key, value, None, True, dropout, False, scale=scale)
+    attended: torch.Tensor = results[0]
     return attended
 
 
-def efficient(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout: float, scale: float
-) -> torch.Tensor:
-    """Attention by the memory-efficient kernel (any precision), with all that a gradient needs: as ``flash``."""
-    attend = torch.ops.aten._scaled_dot_product_efficient_attention
-    attended: torch.Tensor = attend(query, key, value, None, True, dropout, False, scale=scale)[0]
-    return attended
-
-
-def plain(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout: float, scale: float
-) -> torch.Tensor:
-    """Attention by its formula, on any device: as ``flash``."""
-    weights = (query * scale @ key.mT).softmax(-1, dtype=torch.float32).to(value.dtype)
-    return (functional.dropout(weights, dropout) if dropout else weights) @ value
-
-
-KERNELS = {kernel.__name__: kernel for kernel in (flash, efficient, plain)}
 #: What transformers knows them by; it takes a name with "flash" in it for a package that is not installed.
 NAMES = {"flash": "gfm_fast", "efficient": "gfm_efficient", "plain": "gfm_plain"}
 
 
 def kernel_for(device: str, precision: torch.dtype, head: int) -> str:
-    """Name of the fastest kernel that can train on a device: a key of ``KERNELS``.
+    """Name of the fastest kernel that can train on a device: a key of ``NAMES``.
 
     Args:
         device: ``cuda``, or ``cpu``, which has the formula alone.
@@ -59,8 +53,8 @@ def kernel_for(device: str, precision: torch.dtype, head: int) -> str:
     tensor = torch.empty((1, 1, 64, head), device=device, dtype=precision, requires_grad=True)
     parameters = SDPAParams(tensor, tensor, tensor, None, 0.0, False, False)
     if head % 8 == 0 and precision != torch.float32 and can_use_flash_attention(parameters):
-        return flash.__name__
-    return efficient.__name__ if can_use_efficient_attention(parameters) else plain.__name__
+        return "flash"
+    return "efficient" if can_use_efficient_attention(parameters) else "plain"
 
 
 def use(model: Any, kernel: str) -> None:
@@ -70,7 +64,7 @@ def use(model: Any, kernel: str) -> None:
 
     Args:
         model: a Hugging Face model.
-        kernel: a key of ``KERNELS``.
+        kernel: a key of ``NAMES``.
     """
     # transformers 5.0 looks for padding among the ids, and so waits for the GPU in the midst of a step.
     model.base_model.warn_if_padding_and_no_attention_mask = lambda *_: None
@@ -94,6 +88,6 @@ def _implementation(kernel: str) -> Any:
         """What transformers calls: -> (n, tokens, heads, width of a head), and no weights."""
         assert attention_mask is None, "windows in training have no padding"
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        return KERNELS[kernel](query, key, value, dropout, scale).transpose(1, 2).contiguous(), None
+        return attend(kernel, query, key, value, dropout, scale).transpose(1, 2).contiguous(), None
 
     return attention

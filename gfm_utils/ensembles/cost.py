@@ -42,6 +42,7 @@ class Speed:
     memory_measured: bool
 
 
+#: Of no members.
 NOTHING = Speed(0.0, 0, 0, False)
 
 

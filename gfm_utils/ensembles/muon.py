@@ -13,12 +13,15 @@ from typing_extensions import override
 
 #: Coefficients of the Newton-Schulz iteration, X <- a X + (b A + c A^2) X with A = X X^T (Jordan et al.).
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+STEPS = 5
+#: Share of the old momentum that is kept.
+MOMENTUM = 0.95
 #: An orthogonalised update times this and the root of the matrix's longer side is as large as Adam's usually is
 #: (Liu et al., 2025, arXiv 2502.16982).
 SCALE = 0.2
 
 
-def orthogonaliser(squared: torch.Tensor, steps: int = 5) -> torch.Tensor:
+def orthogonaliser(squared: torch.Tensor) -> torch.Tensor:
     """What makes the singular values of matrices near 1 (between 0.7 and 1.2) when it is multiplied by them.
 
     All that the Newton-Schulz iteration multiplies a matrix by are polynomials of its product with its own
@@ -26,7 +29,6 @@ def orthogonaliser(squared: torch.Tensor, steps: int = 5) -> torch.Tensor:
 
     Args:
         squared: X X^T of matrices X that are not longer than wide, shape (n, rows, rows).
-        steps: of the iteration.
 
     Returns:
         Q, so that Q X has the singular vectors of X, shape (n, rows, rows).
@@ -35,10 +37,10 @@ def orthogonaliser(squared: torch.Tensor, steps: int = 5) -> torch.Tensor:
     norm = squared.diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()[:, None, None] + 1e-7
     one = torch.eye(squared.shape[-1], dtype=squared.dtype, device=squared.device)
     gram, whole = squared / norm**2, one / norm
-    for step in range(steps):
+    for step in range(STEPS):
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + a * one
         whole = factor @ whole
-        if step + 1 < steps:
+        if step + 1 < STEPS:
             gram = factor @ gram @ factor
     return whole
 
@@ -52,11 +54,10 @@ class Muon(torch.optim.Optimizer):
     Args:
         params: matrices, shape (rows, columns), or those of several models, (models, rows, columns).
         lr: learning rate: a number, or a tensor that is filled anew for every step.
-        momentum: share of the old momentum that is kept.
     """
 
-    def __init__(self, params: Iterable[torch.Tensor], lr: float | torch.Tensor, momentum: float = 0.95) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum})
+    def __init__(self, params: Iterable[torch.Tensor], lr: float | torch.Tensor) -> None:
+        super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
     @override
@@ -69,8 +70,8 @@ class Muon(torch.optim.Optimizer):
                     self.state[parameter]["momentum"] = torch.zeros_like(parameter)
             gradients = [parameter.grad for parameter in moved]
             momenta = [self.state[parameter]["momentum"] for parameter in moved]
-            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-            ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
+            torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+            ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
             sides: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
             for parameter, update in zip(moved, ahead, strict=True):
                 sides.setdefault(min(update.shape[-2:]), []).append((parameter, update))

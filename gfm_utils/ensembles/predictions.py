@@ -49,11 +49,6 @@ def predictions(
     return predictions_of(list(ensemble.models(state)), shown, positions, targets, spec.vocabulary)
 
 
-def windows_at_once(members: int, masked: int, vocabulary: int) -> int:
-    """Windows whose distributions at ``masked`` tokens each are within ``BUDGET``; one at least."""
-    return max(1, BUDGET // (members * masked * vocabulary))
-
-
 @torch.inference_mode()
 def predictions_of(
     models: Sequence[Any],
@@ -74,7 +69,7 @@ def predictions_of(
         vocabulary: tokens that there are; logits beyond them, by which some models are padded, are not read.
         to_cpu: move the distributions to the CPU, or leave them where the models are.
     """
-    where, step = models[0].device, windows_at_once(len(models), positions.shape[1], vocabulary)
+    where, step = models[0].device, max(1, BUDGET // (len(models) * positions.shape[1] * vocabulary))
     ids, places = (torch.from_numpy(array).to(where) for array in (shown, positions))
 
     for begin in range(0, len(shown), step):

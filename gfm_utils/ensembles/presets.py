@@ -167,27 +167,24 @@ def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> tor
     return _at(model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits, positions)
 
 
-def masked_features(
-    model: Any, ids: torch.Tensor, positions: torch.Tensor, attention: torch.Tensor | None = None
-) -> torch.Tensor:
+def masked_features(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """What the decoder multiplies, at the given positions only.
 
-    The head never sees the other tokens. In a BERT without padding neither does the last layer, where the
-    others only lend their keys and values; the layer's own modules do the work, and the result is the same.
+    The head never sees the other tokens. In a BERT neither does the last layer, where the others only lend their
+    keys and values; the layer's own modules do the work, and the result is the same.
 
     Args:
         model: a ``BertForMaskedLM``, ``RoFormerForMaskedLM`` or ``ModernBertForMaskedLM``.
         ids: token ids, shape (n, window).
         positions: positions to predict, shape (n, m).
-        attention: 1 where there is a token and 0 where there is padding, shape (n, window); None: no padding.
 
     Returns:
         Features, shape (n, m, width of the decoder).
     """
-    if isinstance(model, BertForMaskedLM) and attention is None:
+    if isinstance(model, BertForMaskedLM):
         chosen = _last_hidden_of_bert(model.bert, ids, positions)
     else:
-        chosen = _at(model.base_model(input_ids=ids, attention_mask=attention).last_hidden_state, positions)
+        chosen = _at(model.base_model(input_ids=ids).last_hidden_state, positions)
     features: torch.Tensor = (model.cls.predictions.transform if hasattr(model, "cls") else model.head)(chosen)
     return features
 

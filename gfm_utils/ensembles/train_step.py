@@ -274,7 +274,7 @@ class Trainer(ABC):
                     self.one(values, member).copy_(state[moment][name])
             if step:
                 optimizer.state[parameter] = dict(moments)
-                if isinstance(optimizer, torch.optim.AdamW):
+                if not isinstance(optimizer, Muon):
                     optimizer.state[parameter]["step"] = torch.tensor(float(step), device=parameter.device)
 
     @torch.no_grad()

@@ -62,9 +62,7 @@ def written(job):
 @pytest.mark.slow
 def test_a_lost_node_costs_no_member_and_none_is_trained_twice(cluster, spec, store, tmp_path, capsys):
     jobs = members(spec.model_copy(update={"steps": LONG}), store, tmp_path / "runs", 4)
-    doomed = cluster.add_node(num_cpus=1, num_gpus=0)
-    over = threading.Event()
-    finished = {}  # when the node was lost
+    doomed, over, finished = cluster.add_node(num_cpus=1, num_gpus=0), threading.Event(), {}
 
     def in_the_midst(job):
         return not is_trained(job.path) and 0 < newest_step(partial_path(job.path)) < LONG / 2
@@ -84,7 +82,6 @@ def test_a_lost_node_costs_no_member_and_none_is_trained_twice(cluster, spec, st
     finally:
         over.set()
         watch.join()
-
     assert all(is_trained(job.path) for job in jobs)
     assert doomed not in cluster.worker_nodes, "no moment was found to take the node away"
     said = capsys.readouterr().err

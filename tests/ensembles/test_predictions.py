@@ -35,12 +35,6 @@ def test_batches_are_bounded_and_do_not_change_the_answer(trained, monkeypatch):
     torch.testing.assert_close(torch.cat([p.log_p for p in parts], 1), whole.log_p, atol=1e-5, rtol=1e-5)
 
 
-def test_trained_and_untrained_differ(trained):
-    (after,), (before,) = (predictions(trained[0], state, 4, 0.15) for state in ("trained", "untrained"))
-    assert (after.targets == before.targets).all()
-    assert not torch.allclose(after.log_p, before.log_p, atol=1e-2)
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_batches_of_a_gpu_are_those_of_a_cpu(monkeypatch):
     monkeypatch.setattr(stream, "BUDGET", 2 * 2 * 10 * 50)
