@@ -31,7 +31,7 @@ def test_a_corpus_that_fills_the_profile_changes_nothing(tmp_path: Path) -> None
 
 def test_short_records_get_short_windows(tmp_path: Path) -> None:
     reads = store(tmp_path, train=[40] * 4000, validation=[40] * 500, test=[40] * 500)
-    found = shrink_profile(reads, profile("quick"))
+    found = shrink_profile(reads, profile("quick").model_copy(update={"test_windows": 512}))
     assert found.profile.window == 32 and found.profile.batch == 16
     assert found.notes == (
         "windows of 32 tokens instead of 64, of which its records would give too few",

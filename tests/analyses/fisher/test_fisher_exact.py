@@ -44,7 +44,7 @@ def test_the_fallback_agrees_group_by_group_and_in_single_precision(naive, prese
     model, examples = naive.problem(preset)
     expected = fallback.sums_of_squares(model, examples, scaled)
     assert CROSS in expected
-    for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-4)):
+    for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-3)):
         ours = per_example_gradients.sums_of_squares(model.to(dtype), examples, scaled)
         assert set(ours) == set(expected)
         for group, values in expected.items():
