@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -90,15 +91,17 @@ def main() -> None:
         return
     for name in names:
         path = part_path(EXPERIMENTS[name], roles, size, options.runs)
-        if path.exists():
-            continue
-        began = time.perf_counter()
-        frame = confound_table(EXPERIMENTS[name], roles, size, options.runs, SEED)
-        frame.attrs["seconds"] = time.perf_counter() - began  # kept in the file
-        tables.write_table(frame, path)
-        print(f"{name}: {len(frame)} rows, {duration(frame.attrs['seconds'])}", flush=True)
+        tables.kept_table(path, partial(measured, EXPERIMENTS[name], roles, size, options.runs))
         record(done_parts(roles, size, options.runs), roles, size, options.out)
-    record(done_parts(roles, size, options.runs), roles, size, options.out)
+
+
+def measured(experiment: Experiment, roles: Mapping[str, str], size: Profile, runs: Path) -> pd.DataFrame:
+    """The table of an experiment, which keeps the seconds that it took."""
+    began = time.perf_counter()
+    frame = confound_table(experiment, roles, size, runs, SEED)
+    frame.attrs["seconds"] = time.perf_counter() - began
+    print(f"{experiment.name}: {len(frame)} rows, {duration(frame.attrs['seconds'])}", flush=True)
+    return frame
 
 
 def record(parts: Mapping[str, pd.DataFrame], roles: Mapping[str, str], size: Profile, out: Path) -> None:

@@ -140,15 +140,16 @@ def dose_response(
 
 def _kept(ensemble: Ensemble, profile: Profile, seed: int, coded: int, folder: Path | None) -> pd.DataFrame:
     """Rows of a condition, found in the folder or made and left there."""
-    if folder is None:
+
+    def make() -> pd.DataFrame:
         return tables.table([*rate_rows(ensemble.store, coded), *_cell(ensemble, profile, seed)])
+
+    if folder is None:
+        return make()
     read = profile.model_dump(mode="json", include=set(_READ))
     key = [ensemble.spec.key, len(ensemble.members), read, seed, coded, tables.DEFINITIONS]
     path = folder / f"{Condition.parse(ensemble.condition).slug}-{digest(key)}.parquet"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        tables.write_table(_kept(ensemble, profile, seed, coded, None), path)
-    return pd.read_parquet(path)
+    return tables.kept_table(path, make)
 
 
 def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
