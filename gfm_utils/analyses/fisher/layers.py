@@ -145,7 +145,7 @@ def layer_gradients(module: nn.Module, inputs: torch.Tensor, gradients: torch.Te
         yield (gradients * _normalised(module, inputs)).sum(1)
     elif isinstance(module, nn.Embedding):
         rows = ReadRows.of(module, inputs, gradients)
-        yield from (rows.dense(part) for part in parts_of(*module.weight.shape, inputs))
+        yield from (rows.dense(part) for part in parts_of(len(module.weight), module.weight.shape[1], inputs))
     else:
         yield from product_gradients(inputs, gradients)
     if getattr(module, "bias", None) is not None:

@@ -166,7 +166,7 @@ def formed_gradients(model: Any, examples: MaskedTokens) -> Iterator[torch.Tenso
     for _, module, inputs, gradient in back.layers:
         yield from layer_gradients(module, inputs, gradient)
     read = ReadRows.of(back.table, back.ids, back.embedded)
-    for part in parts_of(*back.table.weight.shape, back.ids):
+    for part in parts_of(len(back.table.weight), back.embedded.shape[2], back.ids):
         incoming = read.dense(part)
         yield incoming + back.errors[..., part].mT @ back.features if back.tied else incoming
     if not back.tied:
