@@ -67,7 +67,8 @@ def packed(pack: Callable[[bytes], bytes], cut: int = 0, spoil: int = 0) -> byte
 #: Name of the file, its bytes, and what reading it as a corpus says (all of it ends in what to do).
 FILES: list[tuple[str, bytes, str]] = [
     ("empty.fa", b"", "* is empty (0 bytes)"),
-    ("words.fa", b"just some words\n", "* is not FASTA at line 1: expected '>' at the beginning of a record, *"),
+    ("words.fa", b"just some words\n", "* at line 1: expected '>' * but got 'just some words'; give a FASTA file"),
+    ("prose.fa", b"many words " * 9, "* but got 'many words many words many words many wo…'; give a FASTA file"),
     ("protein.fa", b">p\n" + b"MKVLAAGIVGLELPRSTEFWYQ\n" * 40, "* looks like protein, not DNA (letter 'L' in *"),
     ("aligned.fa", ALIGNED, "* looks like protein, not DNA (letter 'L' in record 'p', line 2, is no *"),
     ("inside.fa", b">a\nACGT\nACGT>b\nACGT\n", "* is not FASTA at line 3: '>' stands inside the sequence of *"),
