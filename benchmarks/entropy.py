@@ -53,7 +53,7 @@ GECO3_LEVELS = (10, 16)
 
 def grassberger(symbols: NDArray[np.int64]) -> float:
     (blocks,) = block_ids([symbols], ALPHABET, 1)
-    return entropy(multiplicities(blocks.counts()), Estimator.GRASSBERGER)
+    return entropy(multiplicities(blocks.counts()), Estimator.GRASSBERGER, ALPHABET)
 
 
 def formula_of_1988(symbols: NDArray[np.int64]) -> float:

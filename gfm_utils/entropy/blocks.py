@@ -90,7 +90,7 @@ def block_entropies(
     alphabet: int,
     max_order: int,
     *,
-    chunks: int | None = CHUNKS,
+    errors: bool = True,
     untrusted_orders: int | None = None,
     progress: bool = False,
 ) -> list[BlockEntropy]:
@@ -102,48 +102,44 @@ def block_entropies(
         segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1; no block crosses an end.
         alphabet: number of possible symbols.
         max_order: largest k.
-        chunks: chunks of the jackknife, at least 2; None: no standard errors, twice as fast.
+        errors: standard errors too, for which the time doubles.
         untrusted_orders: stop after so many orders that no estimator is trusted at; None: never.
         progress: show a bar.
 
     Raises:
-        ValueError: a symbol is outside the alphabet, or ``chunks`` is below 2.
+        ValueError: a symbol is outside the alphabet.
     """
-    if chunks is not None and chunks < 2:
-        raise ValueError("the jackknife needs at least two chunks")
     results: list[BlockEntropy] = []
-    shorter = dict.fromkeys(Estimator, 0.0)
-    shorter_replicates: dict[Estimator, NDArray[np.float64] | None]
-    shorter_replicates = {estimator: np.zeros(chunks or 0) for estimator in Estimator}
+    shorter: dict[Estimator, tuple[float, NDArray[np.float64] | None]]
+    shorter = {estimator: (0.0, np.zeros(CHUNKS)) for estimator in Estimator}
     orders = block_ids(segments, alphabet, max_order)
     failed = 0
     for blocks in tqdm(orders, total=max_order, desc="block entropies", unit="order", disable=not progress):
         counts = blocks.counts()
         seen = multiplicities(counts)
         sound = {estimator: trusted(seen, estimator) for estimator in Estimator}
-        rest = list(leave_one_out(blocks, counts, chunks)) if chunks and any(sound.values()) else []
+        rest = list(leave_one_out(blocks, counts, CHUNKS)) if errors and any(sound.values()) else []
         support = float(alphabet) ** blocks.order
         for estimator in Estimator:
             value = entropy(seen, estimator, support)
-            block_se = conditional_se = replicates = None
-            before = shorter_replicates[estimator]
-            if sound[estimator] and len(rest) == chunks:
+            replicates: NDArray[np.float64] | None = None
+            if sound[estimator] and len(rest) == CHUNKS:
                 replicates = np.array([entropy(part, estimator, support) for part in rest])
-                block_se = jackknife_error(replicates)
-                conditional_se = None if before is None else jackknife_error(replicates - before)
+            before, replicates_before = shorter[estimator]
+            shorter[estimator] = value, replicates
+            both = None if replicates is None or replicates_before is None else replicates - replicates_before
             results.append(
                 BlockEntropy(
                     order=blocks.order,
                     estimator=estimator,
                     block=value,
-                    block_se=block_se,
-                    conditional=value - shorter[estimator],
-                    conditional_se=conditional_se,
+                    block_se=None if replicates is None else jackknife_error(replicates),
+                    conditional=value - before,
+                    conditional_se=None if both is None else jackknife_error(both),
                     trusted=sound[estimator],
                     observations=round(seen.observations),
                 )
             )
-            shorter[estimator], shorter_replicates[estimator] = value, replicates
         failed += not any(sound.values())
         if untrusted_orders is not None and failed >= untrusted_orders:
             break

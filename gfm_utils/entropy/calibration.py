@@ -73,12 +73,7 @@ def calibrate(
         seed: of the samples.
         slow_symbols: the largest n at which match lengths and code lengths are found too, the slow part.
         progress: show a bar.
-
-    Raises:
-        ValueError: no size, or fewer than one repeat.
     """
-    if not sizes or repeats < 1:
-        raise ValueError("calibration needs at least one size and one repeat")
     rows: list[dict[str, Any]] = []
     for source in tqdm(sources, desc="calibration", unit="source", disable=not progress):
         rows.append({
@@ -113,7 +108,7 @@ def _coded(sample: NDArray[Any], source: Source) -> dict[Coder, float]:
 
 def rate_estimates(sample: NDArray[Any], source: Source, match_symbols: int) -> list[tuple[str, float, bool]]:
     """Name, bits per symbol and trust of every estimator of the rate on one sample of shape (n,)."""
-    counted = block_entropies([sample], source.alphabet, source.block, chunks=None)[-len(Estimator) :]
+    counted = block_entropies([sample], source.alphabet, source.block, errors=False)[-len(Estimator) :]
     results = [(of.estimator.value, float(of.conditional), of.trusted) for of in counted]
     if len(sample) <= match_symbols:
         results += [(m.estimator.value, m.value, False) for m in match_entropies([sample], source.alphabet)]

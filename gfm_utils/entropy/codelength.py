@@ -136,13 +136,7 @@ def pack_bases(codes: NDArray[np.integer[Any]]) -> bytes:
 
 
 def compressed_bits(data: bytes, coder: Coder) -> int:
-    """Bits of the compressed file, headers included.
-
-    Raises:
-        ValueError: the coder is no general-purpose compressor.
-    """
-    if coder not in _COMPRESSED:
-        raise ValueError(f"{coder} does not compress files")
+    """Bits of the compressed file, headers included, by a coder of `TEXT_CODERS`."""
     return 8 * len(_COMPRESSED[coder](data))
 
 
@@ -182,9 +176,6 @@ def text_code_length(texts: Sequence[str], coder: Coder) -> CodeLength:
     Args:
         texts: the segments; at least one character in all.
         coder: what codes it, one of `TEXT_CODERS`.
-
-    Raises:
-        ValueError: the coder is for DNA only.
     """
     symbols = sum(map(len, texts))
     data = "\n".join(texts).encode("utf-8", errors="surrogatepass")

@@ -149,21 +149,12 @@ _FROM_COUNTS: dict[Estimator, Callable[[Multiplicities], float]] = {
 }
 
 
-def entropy(
-    seen: Multiplicities, estimator: Estimator = Estimator.GRASSBERGER, support: float | None = None
-) -> float:
+def entropy(seen: Multiplicities, estimator: Estimator, support: float) -> float:
     """Entropy in bits of what was counted, by the estimator of that name.
 
     Args:
         seen: counts of counts.
         estimator: the formula.
-        support: how many different blocks there can be, seen or not; only NSB reads it, and needs it.
-
-    Raises:
-        ValueError: NSB without a support, or with one below the number of blocks seen.
+        support: how many different blocks there can be, seen or not, which only NSB reads.
     """
-    if estimator in _FROM_COUNTS:
-        return _FROM_COUNTS[estimator](seen)
-    if support is None:
-        raise ValueError("NSB needs the support, the number of blocks that can occur")
-    return nsb(seen, support)
+    return nsb(seen, support) if estimator is Estimator.NSB else _FROM_COUNTS[estimator](seen)

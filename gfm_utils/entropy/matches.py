@@ -80,18 +80,16 @@ def match_entropies(
     """Both forms, in the order of `Matching`.
 
     Args:
-        segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1.
+        segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1, at least two in all.
         alphabet: number of possible symbols.
         progress: show that it runs.
 
     Raises:
-        ValueError: there are fewer than two symbols, or one outside the alphabet.
+        ValueError: a symbol is outside the alphabet.
     """
     with tqdm(total=1, desc="match lengths", disable=not progress) as bar:
         lengths = match_lengths(segments, alphabet)
         bar.update()
-    if len(lengths) < 2:
-        raise ValueError("match lengths need at least two symbols")
     ratios = lengths[1:] / np.log2(np.arange(2.0, len(lengths) + 1.0))  # Λ_i / log2(i)
     count = max(1, round(LONGEST * len(ratios)))
     top = np.argpartition(lengths[1:], len(ratios) - count)[len(ratios) - count :]

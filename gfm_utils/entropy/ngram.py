@@ -104,19 +104,14 @@ class NgramModel:
         tokens: training tokens, one segment after the other, shape (n,), may be memory-mapped.
         lengths: of the segments, adding up to n; no n-gram crosses their ends.
         vocabulary: number of possible tokens.
-        chains: offsets of the context, nearest first; of several chains a hidden token takes the one that shows
-            it the longest context, the first among equals.
-
-    Raises:
-        ValueError: a chain is too long for its n-grams to be numbered in 63 bits.
+        chains: offsets of the context, nearest first, at most ``chain_length`` of them, so that n-grams have
+            63-bit numbers; of several chains a hidden token takes the one that shows it the longest context, the
+            first among equals.
     """
 
     def __init__(
         self, tokens: NDArray[np.integer], lengths: Sequence[int] | Ints, vocabulary: int, chains: Sequence[Chain]
     ) -> None:
-        longest = max(map(len, chains))
-        if (longest + 1) * np.log2(vocabulary) >= 63:
-            raise ValueError(f"n-grams of {longest + 1} tokens of {vocabulary} have no 63-bit numbers")
         self.vocabulary = vocabulary
         symbols, place, rest = _stretches(tokens, np.asarray(lengths, np.int64))
         self._chains = [_count(symbols, place, rest, vocabulary, chain) for chain in chains]

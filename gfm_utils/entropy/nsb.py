@@ -49,13 +49,8 @@ def nsb(seen: Multiplicities, support: float) -> float:
 
     Args:
         seen: counts of counts.
-        support: K, how many different blocks there can be.
-
-    Raises:
-        ValueError: more blocks were seen than there can be.
+        support: K, how many different blocks there can be, at least as many as were seen.
     """
-    if support < seen.distinct:
-        raise ValueError(f"{seen.distinct:.0f} different blocks were seen, but the support is {support}")
     if support == 1:
         return 0.0
     logs, weights = _concentrations(seen, float(support))

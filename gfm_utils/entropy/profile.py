@@ -177,7 +177,7 @@ def separation(
         of which one kind has fewer than 30 has no row.
 
     Raises:
-        ValueError: more costs than bases, no base, or a width that is not odd.
+        ValueError: more costs than bases, or no base.
         GfmError: the annotation covers no record.
     """
     bits, where = _checked(bits_per_base, corpus)
@@ -228,12 +228,7 @@ def smoothed(bits: npt.NDArray[np.floating[Any]], where: CoordinateMap, width: i
 
     Returns:
         Shape (bases,).
-
-    Raises:
-        ValueError: ``width`` is not odd and positive.
     """
-    if width < 1 or width % 2 == 0:
-        raise ValueError(f"the width of smoothing must be odd and positive, not {width}")
     if width == 1:
         return np.asarray(bits, np.float32)
     parts = []

@@ -100,12 +100,10 @@ def token_entropy(
 
     Raises:
         GfmError: there are no tokens.
-        ValueError: a token is outside the vocabulary, or ``symbols_per_token`` is not positive.
+        ValueError: a token is outside the vocabulary.
     """
     if not any(len(segment) for segment in tokens):
         raise GfmError(f"{condition!r} holds no tokens to estimate entropy from")
-    if not symbols_per_token > 0:
-        raise ValueError("symbols_per_token must be positive")
     results = block_entropies(tokens, vocabulary_size, max_order, untrusted_orders=1, progress=progress)
     rows: list[dict[str, Any]] = []
     for name, scale in (("token", 1.0), (unit, symbols_per_token)):

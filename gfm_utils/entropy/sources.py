@@ -78,23 +78,8 @@ class Source:
 
 
 def markov(name: str, rows: Floats, order: int) -> Source:
-    """The stationary chain with these rows.
-
-    Args:
-        name: snake case.
-        rows: shape (K**order, K), each a distribution over the next symbol.
-        order: length of the context.
-
-    Raises:
-        ValueError: the shape does not fit the order, or a row is no distribution.
-    """
+    """The stationary chain of that order with these rows, shape (K**order, K), each a distribution."""
     alphabet = rows.shape[1]
-    if rows.shape[0] != alphabet**order:
-        raise ValueError(
-            f"order {order} over {alphabet} symbols needs {alphabet**order} rows, not {rows.shape[0]}"
-        )
-    if (rows < 0).any() or not np.allclose(rows.sum(axis=1), 1.0, atol=1e-9):
-        raise ValueError("every row must be a distribution")
     contexts = stationary(rows, order)
     rate = float(contexts @ row_entropies(rows))
     return Source(name, alphabet, order, rate, order + 1, rows, contexts)

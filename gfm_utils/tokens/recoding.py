@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gfm_utils.corpora import Segment
-from gfm_utils.errors import GfmError
 
 #: Name of the transform.
 RECODED = "recoded"
@@ -66,23 +65,13 @@ class BaseCode:
         return _LETTERS[digits.ravel()].tobytes().decode("ascii")
 
     def decode(self, bases: str) -> str:
-        """The text of bases; what is cut at their end is left out.
-
-        Raises:
-            GfmError: the bases are none of a text.
-        """
+        """The text of the bases of a text; what is cut at their end is left out."""
         digits = np.searchsorted(_LETTERS, np.frombuffer(bases[: len(bases) // BASES * BASES].encode(), np.uint8))
         numbers = np.argsort(self._words)[digits.reshape(-1, BASES) @ [16, 4, 1]]
         ends = np.flatnonzero(numbers < _COMMON)
         before = np.diff(ends, prepend=-1) - 1
-        ranks = before * _COMMON + numbers[ends]
-        if (ranks >= len(self.order)).any():
-            raise GfmError("these bases are no recoded text: a word of theirs stands for no byte")
-        read = np.array(self.order, np.uint8)[ranks].tobytes()
-        try:
-            return codecs.getincrementaldecoder("utf-8")("surrogatepass").decode(read)
-        except UnicodeDecodeError:
-            raise GfmError("these bases are no recoded text: their bytes are not UTF-8") from None
+        text = np.array(self.order, np.uint8)[before * _COMMON + numbers[ends]].tobytes()
+        return codecs.getincrementaldecoder("utf-8")("surrogatepass").decode(text)
 
 
 def recode(code: BaseCode, segments: Sequence[Segment]) -> list[Segment]:

@@ -70,7 +70,8 @@ _SIZED = {
 }
 #: Whole numbers up to here are themselves as floating-point numbers.
 _LONGEST_WINDOW = 2**53
-_PLAIN = ("shuffle", "reverse", "uniform", RECODED, *_SHUFFLES)
+#: What the number of each transform may be.
+_TAKES = _SIZED | dict.fromkeys(("shuffle", "reverse", "uniform", RECODED, *_SHUFFLES), "no number")
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Transform:
     def named(text: str) -> bool:
         """Whether the text is the name of a transform, perhaps with numbers."""
         match = _NAME.fullmatch(text)
-        return match is not None and match["name"] in (*_SIZED, *_PLAIN)
+        return match is not None and match["name"] in _TAKES
 
     @classmethod
     def parse(cls, text: str) -> "Transform":
@@ -101,20 +102,16 @@ class Transform:
             GfmError: the name is unknown, or its numbers are missing, too many, or out of range.
         """
         match = _NAME.fullmatch(text)
-        if match is None or match["name"] not in (*_SIZED, *_PLAIN):
-            raise GfmError(f"unknown transform {text!r}; there are {', '.join((*_SIZED, *_PLAIN))}")
+        if match is None or match["name"] not in _TAKES:
+            raise GfmError(f"unknown transform {text!r}; there are {', '.join(_TAKES)}")
         name = match["name"]
         try:
             size, temperature = float(match["size"] or 0), float(match["temperature"] or 1)
         except ValueError:
             raise GfmError(f"transform {text!r} holds no number; write for example noise0.25 or markov8") from None
-        if name in _PLAIN:
-            if match["size"] or match["temperature"]:
-                raise GfmError(f"transform {text!r}: {name} takes no number")
-        elif not _fits(name, match["size"], size) or (
-            match["temperature"] and (name != "markov" or not COLDEST <= temperature <= 1000)
-        ):
-            raise GfmError(f"transform {text!r}: {name} takes {_SIZED[name]}")
+        fits = _fits(name, match["size"], size)
+        if not fits or (match["temperature"] and (name != "markov" or not COLDEST <= temperature <= 1000)):
+            raise GfmError(f"transform {text!r}: {name} takes {_TAKES[name]}")
         return cls(name, size, temperature)
 
     def __str__(self) -> str:
@@ -128,6 +125,8 @@ class Transform:
 
 
 def _fits(name: str, text: str, size: float) -> bool:
+    if name not in _SIZED:
+        return not text
     if name == "noise":
         return 0 < size <= 1
     return text.isdecimal() and (size <= LONGEST if name == "markov" else 1 <= size <= _LONGEST_WINDOW)

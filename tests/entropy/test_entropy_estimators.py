@@ -138,13 +138,6 @@ def test_exact_bias_of_small_samples(p):
     assert bias[Estimator.GRASSBERGER] == pytest.approx(known, abs=0.01)
 
 
-def test_nsb_needs_the_support():
-    with pytest.raises(ValueError, match="needs the support"):
-        entropy(of([1, 2]), Estimator.NSB)
-    with pytest.raises(ValueError, match="3 different blocks were seen, but the support is 2"):
-        entropy(of([1, 2, 3]), Estimator.NSB, 2)
-
-
 @pytest.mark.parametrize("counts", [[], [0, 0], [3, -1]])
 def test_nothing_to_count_is_an_error(counts):
     with pytest.raises(ValueError, match="positive count"):

@@ -33,16 +33,6 @@ def test_the_commonest_bytes_take_three_bases():
     assert code.encode("it") == "GTAGCA", "another code: bump FORMAT"
 
 
-def test_bases_that_no_text_has_are_refused():
-    code = BaseCode.fit([])
-    escape = code.encode("\x7f")[: 2 * BASES]  # rank 127: twice the word that a further one follows
-    with pytest.raises(GfmError, match="word of theirs stands for no byte"):
-        code.decode(escape * 3 + code.encode("a"))
-    continuation = code.encode("é")[-4 * BASES :]
-    with pytest.raises(GfmError, match="not UTF-8"):
-        code.decode(continuation)
-
-
 def test_a_recoded_corpus_is_split_as_the_text_and_cut_as_dna(toy_text, tmp_path):
     size = profile("smoke")
     text, recoded, noisy = (
