@@ -45,6 +45,8 @@ def test_the_same_bases_are_hidden_on_both_strands(dna, smoke, which):
         own = strands.stretches[strands.stretches[:, 0] == number]
         clean = next(ids for ids in texts.values() if ((ids == shown) | (shown == MASK)).all())
         assert (shown == MASK).sum() == sum(last + 1 - first for _, first, last, *_ in own)
+        if which == 0:  # every stretch is a token
+            assert (shown == MASK).sum() == round(smoke.test_mask * 64)
         bases = "".join(words[t] for t in clean)
         visible = "".join(
             "." * len(words[t]) if m == MASK else words[t] for t, m in zip(clean, shown, strict=True)
