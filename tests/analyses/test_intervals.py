@@ -10,6 +10,7 @@ from gfm_utils.analyses.intervals import (
     over_members,
     over_pairs,
     over_sequences,
+    pseudo_values,
     welch,
 )
 
@@ -43,6 +44,24 @@ def test_pairs_against_leaving_out_each_member_in_turn():
     mean, spread = matrix[upper].mean(), np.square(np.array(without) - np.mean(without)).sum()
     reach = stats.t.ppf(0.975, 4) * np.sqrt(4 / 5 * spread)
     assert over_pairs(matrix) == pytest.approx((mean, mean - reach, mean + reach))
+
+
+def test_pairs_of_members_keep_their_level_where_pairs_as_independent_do_not():
+    """Pairs of members with effects, a_i + a_j + noise, of two ensembles that do not differ: intervals and tests."""
+    rng, upper = np.random.default_rng(0), np.triu_indices(5, 1)
+    covered, naive_covered, rejected, naive_rejected = np.zeros(4)
+    for _ in range(400):
+        first, second = (
+            effect[:, None] + effect[None] + (noise + noise.T) / 2
+            for effect, noise in ((rng.normal(size=5), rng.normal(size=(5, 5))) for _ in range(2))
+        )
+        covered += np.prod(over_pairs(first)[1:]) <= 0
+        pairs = first[upper]
+        naive_covered += np.prod(stats.t.interval(0.95, 9, pairs.mean(), stats.sem(pairs))) <= 0
+        rejected += difference(pseudo_values(first), pseudo_values(second)).p <= 0.05
+        naive_rejected += stats.ttest_ind(pairs, second[upper]).pvalue <= 0.05
+    assert covered / 400 > 0.92 and rejected / 400 < 0.08
+    assert naive_covered / 400 < 0.85 and naive_rejected / 400 > 0.12
 
 
 def test_too_few_members_give_no_interval():
