@@ -47,7 +47,7 @@ def test_pairs_against_leaving_out_each_member_in_turn():
 
 
 def test_pairs_of_members_keep_their_level_where_pairs_as_independent_do_not():
-    """Pairs of members with effects, a_i + a_j + noise, of two ensembles that do not differ: intervals and tests."""
+    """Pairs a_i + a_j + noise of members with effects, of two ensembles that do not differ: intervals, tests."""
     rng, upper = np.random.default_rng(0), np.triu_indices(5, 1)
     covered, naive_covered, rejected, naive_rejected = np.zeros(4)
     for _ in range(400):
