@@ -17,8 +17,8 @@ TRANSFORMERS ?= 5.0.0
 # What a GPU machine has, for test-gpu-stack, and the tests that are run there: training, predictions, Fisher.
 GPU_TORCH ?= 2.11.0
 GPU_TRANSFORMERS ?= 5.17.0
-GPU_TESTS := tests/ensembles tests/analyses/fisher tests/analyses/test_output.py tests/analyses/test_disagreement.py \
-  tests/analyses/test_contextual.py tests/analyses/test_strands.py
+GPU_TESTS := tests/ensembles tests/measures/fisher tests/measures/test_output.py tests/measures/test_disagreement.py \
+  tests/measures/test_contextual.py tests/measures/test_strands.py
 # Processes here start by the dozen; without bytecode each of them compiles torch and transformers anew, which
 # more than doubles the processor time of its imports.
 unexport PYTHONDONTWRITEBYTECODE

@@ -21,9 +21,9 @@ from typing import Any
 import pandas as pd
 
 from gfm_utils import provenance
-from gfm_utils.analyses.along_training import AXIS, Setting, along_training
-from gfm_utils.analyses.confounds import READ
-from gfm_utils.analyses.paper import cost_overview
+from gfm_utils.claims.along_training import AXIS, Setting, along_training
+from gfm_utils.claims.confounds import READ
+from gfm_utils.claims.paper import cost_overview
 from gfm_utils.ensembles import duration, expected_costs, plan_ensembles, train_planned
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import PROFILES, Profile, profile

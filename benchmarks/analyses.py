@@ -34,12 +34,12 @@ import numpy as np
 import torch
 from scipy import spatial
 
-from gfm_utils.analyses.disagreement import disagreement_sums
-from gfm_utils.analyses.distributions import LOG2
-from gfm_utils.analyses.neighbours import compare_neighbours
-from gfm_utils.analyses.nucleus import TOP_P
-from gfm_utils.analyses.static import TOP_K, embedding_rows
 from gfm_utils.ensembles.predictions import BUDGET
+from gfm_utils.measures.disagreement import disagreement_sums
+from gfm_utils.measures.distributions import LOG2
+from gfm_utils.measures.neighbours import compare_neighbours
+from gfm_utils.measures.nucleus import TOP_P
+from gfm_utils.measures.static import TOP_K, embedding_rows
 
 TASKS = ("disagreement:time", "disagreement:memory", "static:overlap", "static:table")
 MEMBERS, VOCABULARY, HIDDEN = 5, 4101, 768

@@ -1,7 +1,7 @@
 """Confounds: each experiment that asks what else may make the difference between text and DNA.
 
 Records what the causal chapter tabulates, ``data/results/confounds``: every experiment of
-``gfm_utils.analyses.confounds``, those that say most first. What is done stands in ``--runs`` (a table an
+``gfm_utils.claims.confounds``, those that say most first. What is done stands in ``--runs`` (a table an
 experiment, and the ensembles) and is not done again, and the record is written anew after each experiment: a run
 that is stopped has recorded what it has. ``--dry-run`` says what training will take, ``--only`` picks experiments.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from gfm_utils import provenance, tables
-from gfm_utils.analyses.confounds import EXPERIMENTS, Experiment, at_read, confound_table, planned, roles_of
+from gfm_utils.claims.confounds import EXPERIMENTS, Experiment, at_read, confound_table, planned, roles_of
 from gfm_utils.ensembles import PRESETS, duration, expected_costs
 from gfm_utils.ensembles.specification import FORMAT
 from gfm_utils.errors import GfmError

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gfm_utils import provenance
-from gfm_utils.analyses.confounds import READ
-from gfm_utils.analyses.dose import (
+from gfm_utils.claims.confounds import READ
+from gfm_utils.claims.dose import (
     ALIKE_DOSES,
     DNA_DOSES,
     TEXT_DOSES,

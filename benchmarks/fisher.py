@@ -26,9 +26,9 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
 from gfm_utils import provenance
-from gfm_utils.analyses.fisher.examples import MaskedTokens
-from gfm_utils.analyses.fisher.per_example_gradients import sums_of_squares
 from gfm_utils.ensembles import PRESETS, build_model, masked_logits
+from gfm_utils.measures.fisher.examples import MaskedTokens
+from gfm_utils.measures.fisher.per_example_gradients import sums_of_squares
 
 TASKS = (
     "fisher:sequence-vs-backward", "fisher:sequence-vs-loop-1t", "fisher:sequence-vs-loop-2t",

@@ -26,14 +26,14 @@ import torch
 from gpu import seconds_left
 
 import gfm_utils
-from gfm_utils import analyses, provenance, tables
-from gfm_utils.analyses.disagreement import disagreement_sums
-from gfm_utils.analyses.neighbours import compare_neighbours
+from gfm_utils import claims, measures, provenance, tables
 from gfm_utils.ensembles import Ensemble, device, plan_ensembles
 from gfm_utils.ensembles.cost import measure
 from gfm_utils.ensembles.member_job import batch_members
 from gfm_utils.ensembles.training import train_members
 from gfm_utils.files import digest, sha256_of
+from gfm_utils.measures.disagreement import disagreement_sums
+from gfm_utils.measures.neighbours import compare_neighbours
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tokens import Condition, prepare
 from gfm_utils.tokens.parallel import cores
@@ -49,13 +49,13 @@ ANALYSIS_SECONDS = 90.0
 FEWEST_STEPS = 20
 #: Chapter -> its analysis, in order of value.
 ANALYSES = {
-    "predictions": analyses.output_distributions,
-    "disagreement": analyses.disagreement,
-    "static": lambda ensembles, size, seed: analyses.static_embeddings(ensembles),
-    "contextual": analyses.contextual_embeddings,
-    "fisher": analyses.fisher_information,
-    "flow": analyses.fisher_flow,
-    "strands": lambda ensembles, size, seed: analyses.strand_disagreement(ensembles, fewer(size), seed),
+    "predictions": measures.output_distributions,
+    "disagreement": measures.disagreement,
+    "static": lambda ensembles, size, seed: measures.static_embeddings(ensembles),
+    "contextual": measures.contextual_embeddings,
+    "fisher": measures.fisher_information,
+    "flow": measures.fisher_flow,
+    "strands": lambda ensembles, size, seed: measures.strand_disagreement(ensembles, fewer(size), seed),
 }
 
 
@@ -75,7 +75,7 @@ def sources(size: Profile) -> str:
     When it is another one, the run must be made anew.
     """
     root = Path(gfm_utils.__file__).parent
-    code = {str(path.relative_to(root)): sha256_of(path) for path in sorted((root / "analyses").rglob("*.py"))}
+    code = {str(path.relative_to(root)): sha256_of(path) for path in sorted((root / "measures").rglob("*.py"))}
     return digest({"code": code, "profile": size.model_dump(mode="json")})
 
 
@@ -120,7 +120,7 @@ class Recorded:
         """Keep the learning curves of members that are trained, and how they were."""
         first = ensemble.members[0].provenance
         self.members[ensemble.condition] = {name: first[name] for name in ("together", "compiled", "device")}
-        write_part(self.parts, ensemble.condition, "ensembles", analyses.learning_curves([ensemble]))
+        write_part(self.parts, ensemble.condition, "ensembles", claims.learning_curves([ensemble]))
         self.keep()
 
     def keep(self) -> None:

@@ -137,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", default=(), metavar="PREFIX", help="files, like gfm_utils/analyses/")
+    parser.add_argument("--only", nargs="+", default=(), metavar="PREFIX", help="files, like gfm_utils/measures/")
     parser.add_argument("--limit", type=float, default=900, help="seconds after which a mutant counts as killed")
     parser.add_argument("--list", action="store_true", help="draw them, and run nothing")
     parser.add_argument("--json", action="store_true")

@@ -21,9 +21,6 @@ import numpy as np
 import torch
 
 from gfm_utils import provenance, tables
-from gfm_utils.analyses.counting import Counting, counting_levels
-from gfm_utils.analyses.output import output_moments
-from gfm_utils.analyses.rows import Row, member_rows
 from gfm_utils.ensembles import (
     PRESETS,
     Ensemble,
@@ -38,6 +35,9 @@ from gfm_utils.ensembles.batches import batches
 from gfm_utils.ensembles.presets import Preset
 from gfm_utils.ensembles.train_step import trainer
 from gfm_utils.errors import GfmError
+from gfm_utils.measures.counting import Counting, counting_levels
+from gfm_utils.measures.output import output_moments
+from gfm_utils.measures.rows import Row, member_rows
 from gfm_utils.profiles import DEFAULT_CONDITIONS, Profile, profile
 
 #: ModernBERT's own rotary base. Registered here, at import: processes that train import this file, too.

@@ -16,12 +16,12 @@ from pathlib import Path
 import pandas as pd
 from gpu_steps import fewer, sources
 
-from gfm_utils import analyses, provenance, tables
-from gfm_utils.analyses.controls import no_layers_control
-from gfm_utils.analyses.paper import cost_overview
+from gfm_utils import claims, measures, provenance, tables
+from gfm_utils.claims.paper import cost_overview
 from gfm_utils.ensembles import Ensemble, duration, expected_costs, train_ensembles, without_layers
 from gfm_utils.errors import GfmError
 from gfm_utils.files import digest
+from gfm_utils.measures.controls import no_layers_control
 from gfm_utils.profiles import DEFAULT_CONDITIONS, PROFILES, Profile, profile
 from gfm_utils.tokens import corpora_of, load_corpus
 
@@ -30,19 +30,19 @@ Analysis = Callable[[Ensemble, Profile, Sequence[Ensemble]], pd.DataFrame]
 #: Chapter -> its table of one ensemble, given those without layers.
 CHAPTERS: dict[str, Analysis] = {
     "corpora": lambda one, size, bare: corpora_and_tokens(one, size),
-    "ensembles": lambda one, size, bare: analyses.learning_curves([one]),
-    "predictions": lambda one, size, bare: analyses.output_distributions([one], size, SEED, bare),
-    "disagreement": lambda one, size, bare: analyses.disagreement([one], size, SEED, bare),
-    "static_embeddings": lambda one, size, bare: analyses.static_embeddings([one]),
-    "contextual_embeddings": lambda one, size, bare: analyses.contextual_embeddings([one], size, SEED),
-    "fisher": lambda one, size, bare: analyses.fisher_information([one], size, SEED, no_layers=bare),
-    "strands": lambda one, size, bare: analyses.strand_disagreement([one], fewer(size), SEED),
+    "ensembles": lambda one, size, bare: claims.learning_curves([one]),
+    "predictions": lambda one, size, bare: measures.output_distributions([one], size, SEED, bare),
+    "disagreement": lambda one, size, bare: measures.disagreement([one], size, SEED, bare),
+    "static_embeddings": lambda one, size, bare: measures.static_embeddings([one]),
+    "contextual_embeddings": lambda one, size, bare: measures.contextual_embeddings([one], size, SEED),
+    "fisher": lambda one, size, bare: measures.fisher_information([one], size, SEED, no_layers=bare),
+    "strands": lambda one, size, bare: measures.strand_disagreement([one], fewer(size), SEED),
 }
 
 
 def corpora_and_tokens(one: Ensemble, size: Profile) -> pd.DataFrame:
     corpus = load_corpus(*corpora_of([one.condition]), size)
-    frames = analyses.corpus_table([corpus], size, SEED), analyses.token_table([one.store])
+    frames = measures.corpus_table([corpus], size, SEED), measures.token_table([one.store])
     return pd.concat(frames, ignore_index=True)
 
 

@@ -37,7 +37,7 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
-from gfm_utils import analyses, figures
+from gfm_utils import claims, figures
 from gfm_utils.book import answers, open_chapter
 from gfm_utils.provenance import recorded
 
@@ -78,7 +78,7 @@ chapter = open_chapter("causal", profile, conditions, runs_dir, results_dir, see
 # ## The main figure
 
 # %% mystnb={"figure": {"caption": "Four measures, one for each of the paper's claims, against the context gain. Points: conditions with 95 % intervals over members; the line joins the doses of text, straight in bits per token as the match is; short strokes are untrained members.", "name": "fig-dose-main"}}
-response, runs = analyses.recorded_doses()
+response, runs = claims.recorded_doses()
 figures.main_chart(response)
 
 # %% [markdown]
@@ -91,7 +91,7 @@ figures.main_chart(response)
 # *Gone* is the share of the gap between text and DNA that vanishes when text is scrambled to DNA's context gain: 100 % is all of it, more is too much, below 0 text moves away from DNA.
 
 # %%
-figures.gaps_over_training(analyses.all_gap_parts(response))
+figures.gaps_over_training(claims.all_gap_parts(response))
 
 # %% [markdown]
 # What a model gains is not what there is to gain: text at DNA's gain can be text that models have only begun to learn.
@@ -99,7 +99,7 @@ figures.gaps_over_training(analyses.all_gap_parts(response))
 # It reads from left to right, sees all that came before, and trains no network; a match on it has an error of its own.
 
 # %%
-figures.gaps_over_training(analyses.all_gap_parts(response, match="code"))
+figures.gaps_over_training(claims.all_gap_parts(response, match="code"))
 
 # %% [markdown]
 # Where a share is above 100 %, text that is as predictable as DNA lies beyond DNA: the gap is not there because DNA is less predictable than this text.
@@ -108,8 +108,8 @@ figures.gaps_over_training(analyses.all_gap_parts(response, match="code"))
 # All measures in the training of the verdicts, with what each kind has and the other parts of the gap:
 
 # %% tags=["hide-output"]
-at = analyses.verdict_setting(response)
-figures.gap_table(analyses.gap_parts(response, at))
+at = claims.verdict_setting(response)
+figures.gap_table(claims.gap_parts(response, at))
 
 # %% [markdown]
 # ## Cause: what less predictable context does
@@ -117,7 +117,7 @@ figures.gap_table(analyses.gap_parts(response, at))
 # Primary measures in bold, and in brackets what is not told from no effect; the last column is corrected for the number of measures, the intervals are not:
 
 # %%
-figures.effects_table(analyses.dose_effects(response, at))
+figures.effects_table(claims.dose_effects(response, at))
 
 # %% [markdown]
 # ## Every measure, axis and training
@@ -135,12 +135,12 @@ figures.provenance_note(*runs)
 # It can show which way the measures move in models that have learned little, on any corpus; for parts of a gap there are too few doses.
 
 # %% mystnb={"figure": {"caption": "This run: two doses of text, and DNA as it is, three members a point.", "name": "fig-dose-live"}}
-live = analyses.live_doses(chapter.stores, chapter.profile, chapter.runs_dir, seed)
+live = claims.live_doses(chapter.stores, chapter.profile, chapter.runs_dir, seed)
 figures.dose_chart(live)
 
 # %% tags=["hide-output"]
-now = analyses.verdict_setting(live)
-figures.effects_table(analyses.dose_effects(live, now))
+now = claims.verdict_setting(live)
+figures.effects_table(claims.dose_effects(live, now))
 
 # %% tags=["remove-output"]
 chapter.save(live)
@@ -158,7 +158,7 @@ chapter.answer(answers.causal_answer(response, live))
 # These are many intervals, and none is corrected for their number: one that changes says where to look, not that it is so.
 
 # %%
-confounds, about_confounds = analyses.recorded_confounds()
+confounds, about_confounds = claims.recorded_confounds()
 figures.confounds_sentence(confounds)
 
 # %%

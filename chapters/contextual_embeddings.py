@@ -37,7 +37,7 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
-from gfm_utils import analyses, figures
+from gfm_utils import figures, measures
 from gfm_utils.book import answers, open_chapter
 
 chapter = open_chapter("contextual_embeddings", profile, conditions, runs_dir, results_dir, seed)
@@ -66,7 +66,7 @@ chapter = open_chapter("contextual_embeddings", profile, conditions, runs_dir, r
 # Two controls go with every number: the untrained members, and the embeddings, which see no context.
 
 # %% mystnb={"figure": {"caption": "Shape of the hidden states at each layer; choose measure and unit below. Solid: trained, with 95 % intervals over members; dashed: untrained.", "name": "fig-layer-shape"}}
-table = analyses.contextual_embeddings(chapter.ensembles, chapter.profile)
+table = measures.contextual_embeddings(chapter.ensembles, chapter.profile)
 figures.layer_shape_chart(table)
 
 # %% [markdown]

@@ -39,7 +39,7 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
-from gfm_utils import analyses, figures
+from gfm_utils import figures, measures
 from gfm_utils.book import answers, open_chapter
 
 chapter = open_chapter("corpora", profile, conditions, runs_dir, results_dir, seed)
@@ -66,7 +66,7 @@ chapter = open_chapter("corpora", profile, conditions, runs_dir, results_dir, se
 # The *leak check* therefore counts the test windows (256 bases or 80 words) that hold an exact match of 64 bases, or 20 words, with the training part.
 
 # %%
-data = analyses.corpus_table(chapter.corpora, chapter.profile, seed)
+data = measures.corpus_table(chapter.corpora, chapter.profile, seed)
 figures.corpus_overview(data, chapter.corpora)
 
 # %%
@@ -79,7 +79,7 @@ figures.leak_overview(data)
 # A few tokens of text are very common and most are rare; those of DNA are nearly equally common, and a uniform vocabulary would be a horizontal line in {numref}`fig-token-frequency`.
 
 # %% mystnb={"figure": {"caption": "Share of the r-th commonest token of the training part. Flat means that every token is as common as any other. Both axes are logarithmic; drag and scroll to look closer.", "name": "fig-token-frequency"}}
-tokens = analyses.token_table(chapter.stores)
+tokens = measures.token_table(chapter.stores)
 figures.token_frequency_chart(tokens)
 
 # %% [markdown]

@@ -37,7 +37,7 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
-from gfm_utils import analyses, figures
+from gfm_utils import figures, measures
 from gfm_utils.book import answers, open_chapter
 
 chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_dir, seed)
@@ -69,8 +69,8 @@ chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_di
 # Intervals leave out one member with all its pairs at a time {cite:p}`arvesen1969`.
 
 # %% mystnb={"figure": {"caption": "Jensen–Shannon distance between members, against the share of the probability kept. Solid: trained, with 95 % intervals over members; long dashes: untrained; short dashes: without layers; dotted: predictions for unrelated tokens; dash-dotted: matched null, distributions as certain whose logits are noise. Click a condition in the legend to see it alone.", "name": "fig-top-p"}}
-no_layers = analyses.no_layers_control(chapter.ensembles, chapter.profile)
-table = analyses.disagreement(chapter.ensembles, chapter.profile, seed, no_layers)
+no_layers = measures.no_layers_control(chapter.ensembles, chapter.profile)
+table = measures.disagreement(chapter.ensembles, chapter.profile, seed, no_layers)
 figures.top_p_chart(table)
 
 # %% [markdown]
@@ -144,7 +144,7 @@ figures.pair_chart(table)
 # Point at a bar to see which token each member names.
 
 # %% mystnb={"figure": {"caption": "Output entropy and disagreement along a test window, each token hidden in turn, over the tokens that stand there.", "name": "fig-along"}}
-along = analyses.along_windows(chapter.ensembles, chapter.profile)
+along = measures.along_windows(chapter.ensembles, chapter.profile)
 figures.along_chart(along)
 
 # %% [markdown]
@@ -158,7 +158,7 @@ figures.along_chart(along)
 # Where the flip is no worse than those frequencies, it is the tokenizer and not the network that tells the strands apart.
 
 # %% mystnb={"figure": {"caption": "Jensen–Shannon distance between predictions of a hidden base from its two strands by one member, and from one strand by two members, with 95 % intervals over members.", "name": "fig-strands"}}
-strands = analyses.strand_disagreement(chapter.ensembles, chapter.profile, seed)
+strands = measures.strand_disagreement(chapter.ensembles, chapter.profile, seed)
 figures.strand_chart(strands)
 
 # %%

@@ -37,7 +37,7 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
-from gfm_utils import analyses, figures
+from gfm_utils import claims, figures
 from gfm_utils.book import answers, open_chapter
 from gfm_utils.provenance import recorded
 
@@ -66,7 +66,7 @@ chapter = open_chapter("ensembles", profile, conditions, runs_dir, results_dir, 
 # Blocks see the tokens before a place only; the network sees both sides, so it may go below every level.
 
 # %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part while each member is trained, one line a member. Horizontal: what counting reaches, from token frequencies (long dashes), given the token before (dots) and given the two before (dashes and dots), where the sample suffices.", "name": "fig-learning"}}
-table = analyses.learning_curves(chapter.ensembles)
+table = claims.learning_curves(chapter.ensembles)
 figures.learning_chart(table)
 
 # %% [markdown]
@@ -111,7 +111,7 @@ figures.provenance_note(about_recipes)
 # Three encoders of the same width and depth read the same batches, a few members each: the book's own; BERT; and RoFormer {cite:p}`su2024`, which is BERT but for its positions, that turn queries and keys by angles instead (*rotary*).
 
 # %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part for three encoders of one size, one line a member. Horizontal: what counting reaches, as above.", "name": "fig-positions"}}
-positions = analyses.position_curves(chapter.ensembles, chapter.profile)
+positions = claims.position_curves(chapter.ensembles, chapter.profile)
 figures.position_chart(positions)
 
 # %%
@@ -129,7 +129,7 @@ answers.positions_answer(positions)
 # A few steps of the paper's own model and batch, taken on this machine, tell how long the whole would take:
 
 # %%
-cost = analyses.paper_costs()
+cost = claims.paper_costs()
 figures.cost_overview(cost)
 
 # %%
@@ -141,7 +141,7 @@ answers.cost_answer(cost)
 # The profile `paper` trains and measures as the paper's code does, down to weight decay, masks and the choice of the weights that are kept, but for this:
 
 # %%
-figures.deviation_overview(analyses.deviations())
+figures.deviation_overview(claims.deviations())
 
 # %% tags=["remove-output"]
 chapter.save(table, positions)

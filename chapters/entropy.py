@@ -40,7 +40,7 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
-from gfm_utils import analyses, figures
+from gfm_utils import figures, measures
 from gfm_utils.book import answers, open_chapter
 from gfm_utils.provenance import recorded
 
@@ -134,7 +134,7 @@ figures.nsb_overview(calibration)
 # All estimators, on the corpora of this run.
 
 # %% mystnb={"figure": {"caption": "Conditional entropy as a share of log2 of the alphabet, against the order k, by the estimator that the menu selects. Filled: trusted, with 95 % intervals; hollow: undersampled, not a result. Dashed rules: code lengths, upper bounds. Grey: a uniform choice, the level of chance.", "name": "fig-conditional-entropy"}}
-table, profiles = analyses.corpus_entropies(chapter.corpora, chapter.stores, chapter.profile)
+table, profiles = measures.corpus_entropies(chapter.corpora, chapter.stores, chapter.profile)
 figures.conditional_entropy_chart(table)
 
 # %% [markdown]

@@ -37,7 +37,7 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
-from gfm_utils import analyses, figures
+from gfm_utils import figures, measures
 from gfm_utils.book import answers, open_chapter
 
 chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, seed)
@@ -71,7 +71,7 @@ chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, see
 # and the paper's share of the embeddings holds all three terms.
 
 # %% mystnb={"figure": {"caption": "How far predictions move when every parameter of a part is moved by ε up or down at random (points, mean over members with their jolts), and ½ ε² tr F (lines).", "name": "fig-fisher-jolt"}}
-jolts = analyses.fisher_jolts(chapter.ensembles, chapter.profile, seed)
+jolts = measures.fisher_jolts(chapter.ensembles, chapter.profile, seed)
 figures.jolt_chart(jolts)
 
 # %% [markdown]
@@ -81,9 +81,9 @@ figures.jolt_chart(jolts)
 # {numref}`fig-fisher-paper` is its figure with its own computation, on this run's models.
 
 # %% mystnb={"figure": {"caption": "Shares by the paper's groups, computed as in the paper's code.", "name": "fig-fisher-paper"}}
-shuffled = analyses.shuffled_control(chapter.ensembles, chapter.profile)
-no_layers = analyses.no_layers_control(chapter.ensembles, chapter.profile)
-table = analyses.fisher_information(chapter.ensembles, chapter.profile, seed, shuffled, no_layers)
+shuffled = measures.shuffled_control(chapter.ensembles, chapter.profile)
+no_layers = measures.no_layers_control(chapter.ensembles, chapter.profile)
+table = measures.fisher_information(chapter.ensembles, chapter.profile, seed, shuffled, no_layers)
 figures.share_chart(table, metric="fisher_share_paper")
 
 # %% [markdown]
@@ -112,7 +112,7 @@ figures.encoder_chart(table)
 # [The chapter on longer training](training) follows the encoder's share further, in larger models and by another optimiser.
 
 # %% mystnb={"figure": {"caption": "Shares along training, chosen below, with 95 % intervals over members; dashed: controls.", "name": "fig-fisher-flow"}}
-flow = analyses.fisher_flow(chapter.ensembles, chapter.profile, seed, shuffled)
+flow = measures.fisher_flow(chapter.ensembles, chapter.profile, seed, shuffled)
 figures.flow_chart(flow)
 
 # %% mystnb={"figure": {"caption": "Trace of the Fisher information along training: of single tokens, as the paper computes it, or by what factor batches inflate it (1: gradients of tokens have nothing in common).", "name": "fig-fisher-trace"}}
@@ -126,7 +126,7 @@ figures.trace_chart(flow)
 # The sum of $\theta^2 F_{\theta\theta}$ does not change under such a rescaling; its shares stand in {numref}`fig-fisher-invariant`.
 
 # %% mystnb={"figure": {"caption": "Shares of the trained models, and of the same functions with embeddings twice as large (single windows).", "name": "fig-fisher-rescaled"}}
-rescaling = analyses.fisher_rescaling(chapter.ensembles, chapter.profile, seed)
+rescaling = measures.fisher_rescaling(chapter.ensembles, chapter.profile, seed)
 figures.share_chart(rescaling, metric="fisher_share_sequence")
 
 # %% mystnb={"figure": {"caption": "The same for the invariant measure.", "name": "fig-fisher-invariant"}}

@@ -37,7 +37,7 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
-from gfm_utils import analyses, figures
+from gfm_utils import figures, measures
 from gfm_utils.book import answers, open_chapter
 
 chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir, seed)
@@ -73,8 +73,8 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 #   No prediction of theirs depends on another token, so they can learn token frequencies and no more: what a member does better than they, it owes to context.
 
 # %% mystnb={"figure": {"caption": "Output entropy and loss of every member, and of the controls, in bits per token. Vertical rules: token frequencies alone, a uniform choice, and the code within a window where it costs less than that.", "name": "fig-uncertainty"}}
-no_layers = analyses.no_layers_control(chapter.ensembles, chapter.profile)
-table = analyses.output_distributions(chapter.ensembles, chapter.profile, seed, no_layers)
+no_layers = measures.no_layers_control(chapter.ensembles, chapter.profile)
+table = measures.output_distributions(chapter.ensembles, chapter.profile, seed, no_layers)
 figures.uncertainty_chart(table)
 
 # %%

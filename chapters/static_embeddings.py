@@ -37,7 +37,7 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
-from gfm_utils import analyses, figures
+from gfm_utils import figures, measures
 from gfm_utils.book import answers, open_chapter
 
 chapter = open_chapter("static_embeddings", profile, conditions, runs_dir, results_dir, seed)
@@ -63,7 +63,7 @@ chapter = open_chapter("static_embeddings", profile, conditions, runs_dir, resul
 # Tokens that never occur in training are left out, and so are the special tokens; {numref}`fig-all-rows` shows what they would change.
 
 # %% mystnb={"figure": {"caption": "Overlap of the k nearest neighbours between members. Solid: trained, with 95 % intervals over members; dashed: untrained; dotted: exact chance level.", "name": "fig-overlap"}}
-table = analyses.static_embeddings(chapter.ensembles)
+table = measures.static_embeddings(chapter.ensembles)
 figures.overlap_chart(table)
 
 # %% [markdown]
@@ -81,7 +81,7 @@ figures.neighbourhood_chart(table)
 # A token of the list, and its nearest neighbours in each member: a shaded neighbour is one that other members have, too.
 
 # %% mystnb={"figure": {"caption": "The nearest neighbours of a token in each trained member; choose one of the commonest tokens below. A space is written ␣.", "name": "fig-explorer"}}
-figures.neighbour_explorer(analyses.nearest_tokens(chapter.ensembles))
+figures.neighbour_explorer(measures.nearest_tokens(chapter.ensembles))
 
 # %% mystnb={"figure": {"caption": "Shape of the whole set of embeddings, compared between members. Filled: trained; open: untrained. Bars are 95 % intervals over members.", "name": "fig-alignment"}}
 figures.alignment_chart(table)

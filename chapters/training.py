@@ -37,7 +37,7 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
-from gfm_utils import analyses, figures
+from gfm_utils import claims, figures
 from gfm_utils.book import answers, open_chapter
 
 chapter = open_chapter("training", profile, conditions, runs_dir, results_dir, seed)
@@ -56,8 +56,8 @@ chapter = open_chapter("training", profile, conditions, runs_dir, results_dir, s
 # Intervals are over members.
 
 # %%
-live = analyses.live_training(chapter.ensembles, chapter.profile, seed)
-table, runs = analyses.recorded_training(live)
+live = claims.live_training(chapter.ensembles, chapter.profile, seed)
+table, runs = claims.recorded_training(live)
 figures.provenance_note(*runs)
 
 # %% [markdown]
@@ -82,7 +82,7 @@ figures.training_chart(live)
 # In brackets is what is not told from none, each by itself at 95 %:
 
 # %%
-along = analyses.equal_tokens(table)
+along = claims.equal_tokens(table)
 figures.equal_tokens_table(along)
 
 # %% [markdown]
@@ -111,7 +111,7 @@ figures.one_curve_chart(table, share=True)
 # Members that two optimisers trained from the same weights are paired.
 
 # %%
-equal = analyses.equal_gains(table)
+equal = claims.equal_gains(table)
 figures.equal_gain_table(equal)
 
 # %% [markdown]
@@ -139,7 +139,7 @@ figures.levels_table(table)
 # The last column is a test of the law on what is known: by how much the law of all points but the last is too high at the last.
 
 # %%
-later = analyses.extrapolations(table)
+later = claims.extrapolations(table)
 figures.extrapolation_table(later)
 
 # %% [markdown]
@@ -155,7 +155,7 @@ figures.extrapolation_table(later)
 
 # %% tags=["remove-output"]
 chapter.save(live)
-apart = analyses.outliers(table)
+apart = claims.outliers(table)
 chapter.answer(answers.training_answer(table, equal, along, later, apart))
 
 # %% [markdown]

@@ -122,9 +122,9 @@ def entropy(
 
     Memory: about 40 bytes for each symbol that is read, and up to 1.5 GB of tables.
     """
-    from gfm_utils.analyses import corpus_entropies
     from gfm_utils.book.answers import entropy_answer
     from gfm_utils.corpora import read_annotation
+    from gfm_utils.measures import corpus_entropies
     from gfm_utils.tokens import Condition, load_corpus, prepare
 
     began = time.perf_counter()
@@ -237,8 +237,8 @@ def train(
 
     What is already trained is left alone, and what an earlier run left unfinished continues where it was.
     """
-    from gfm_utils.analyses.learning import learning_curves
-    from gfm_utils.analyses.paper import cost_overview, cost_table
+    from gfm_utils.claims.learning import learning_curves
+    from gfm_utils.claims.paper import cost_overview, cost_table
     from gfm_utils.ensembles import engine_named, expected_costs, train_ensembles
 
     engine_named(engine)  # a wrong name is refused before any work, and by a dry run, which measures this machine
@@ -299,7 +299,7 @@ def analyse(
 
     An analysis that fails does not stop the others; the exit status is then 1.
     """
-    from gfm_utils.analyses import analyse_models, checkpoints
+    from gfm_utils.claims import analyse_models, checkpoints
     from gfm_utils.tokens import load_corpus
 
     began = time.perf_counter()

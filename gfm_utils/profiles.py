@@ -206,7 +206,7 @@ PROFILES: dict[str, Profile] = {
         # The paper's table and its code: 2M sequences of 512 tokens, 5 epochs of 20,834 steps (96 sequences each,
         # 32 in the last), BERT of 90M parameters. The training part (0.8) of 8e9 bases holds 1.02e9 6-mers in
         # windows of 512, gaps and incomplete windows left out. Its BPE is bpe4091, with special tokens on top.
-        # What differs: gfm_utils.analyses.paper.
+        # What differs: gfm_utils.claims.paper.
         Profile(
             name="paper", max_symbols=8_000_000_000, tokenizer_symbols=None, text_symbols="characters",
             rows=2_000_000, members=5, steps=104_170,

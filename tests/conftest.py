@@ -16,8 +16,8 @@ import pytest
 import torch
 from hypothesis import settings
 
-from gfm_utils import analyses
-from gfm_utils.analyses.along_training import AXIS, LEVEL_NLL, Setting
+from gfm_utils import measures
+from gfm_utils.claims.along_training import AXIS, LEVEL_NLL, Setting
 from gfm_utils.ensembles import Ensemble, ensemble, multiprocess, train_ensembles
 from gfm_utils.ensembles.member_job import MemberJob, Tell, batch_members
 from gfm_utils.ensembles.member_writer import Diverged
@@ -26,6 +26,8 @@ from gfm_utils.errors import GfmError
 from gfm_utils.files import locked
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tables import table
+
+pytest_plugins = ["published_tokenizers"]
 
 # A loaded machine is slow; what takes how long is no test's business.
 settings.register_profile("any-machine", deadline=None, max_examples=50)
@@ -181,11 +183,11 @@ def trained(shared: Path, toy_text: Path, toy_fasta: Path, smoke: Profile) -> li
 def measured(shared: Path, trained: list[Ensemble], smoke: Profile) -> Callable[[str], pd.DataFrame]:
     """A chapter's result table of the trained ensembles, made once for all tests: ``measured("disagreement")``."""
     make: dict[str, Callable[[], pd.DataFrame]] = {
-        "predictions": lambda: analyses.output_distributions(trained, smoke),
-        "disagreement": lambda: analyses.disagreement(trained, smoke),
-        "static_embeddings": lambda: analyses.static_embeddings(trained),
-        "contextual_embeddings": lambda: analyses.contextual_embeddings(trained, smoke),
-        "fisher": lambda: analyses.fisher_information(trained, smoke),
+        "predictions": lambda: measures.output_distributions(trained, smoke),
+        "disagreement": lambda: measures.disagreement(trained, smoke),
+        "static_embeddings": lambda: measures.static_embeddings(trained),
+        "contextual_embeddings": lambda: measures.contextual_embeddings(trained, smoke),
+        "fisher": lambda: measures.fisher_information(trained, smoke),
     }
 
     def read(chapter: str) -> pd.DataFrame:

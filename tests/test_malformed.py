@@ -26,7 +26,7 @@ import pytest
 import yaml
 
 from gfm_utils import cli, corpora
-from gfm_utils.analyses import analyse_models
+from gfm_utils.claims import analyse_models
 from gfm_utils.corpora.opening import zstd
 from gfm_utils.errors import GfmError
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 from markdown_it import MarkdownIt
 
-from gfm_utils.analyses.estimates import COMPARED, compared
 from gfm_utils.book.front_page import warning
 from gfm_utils.book.jobs import DONE, Outcome
 from gfm_utils.book.report import figure_html, write_page
@@ -15,6 +14,7 @@ from gfm_utils.figures.claims import measures_table, verdict_table
 from gfm_utils.figures.comparison import comparison_chart, entropy_gain_chart, short_names
 from gfm_utils.figures.numbers import interval
 from gfm_utils.figures.summary_table import cells
+from gfm_utils.measures.estimates import COMPARED, compared
 from gfm_utils.tables import write_table
 from gfm_utils.tokens import Condition
 

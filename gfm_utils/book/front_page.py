@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gfm_utils.analyses import recorded_doses
-from gfm_utils.analyses.along_training import RECORDED as RECORDED_TRAINING
-from gfm_utils.analyses.claims import learned, learned_share, tokens_read
-from gfm_utils.analyses.estimates import Estimate, estimate, null_of
-from gfm_utils.analyses.measures import Measure, chosen
-from gfm_utils.analyses.verdicts import POWER, check_claims, detectable
 from gfm_utils.book.answers import causal_verdicts, optimiser_sentence
+from gfm_utils.claims import recorded_doses
+from gfm_utils.claims.along_training import RECORDED as RECORDED_TRAINING
+from gfm_utils.claims.claim import learned, learned_share, tokens_read
+from gfm_utils.claims.verdicts import POWER, check_claims, detectable
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.claims import NOTHING, measures_table, verdict_table
 from gfm_utils.figures.numbers import interval, million, number, percentage
 from gfm_utils.figures.summary_table import markdown_table
+from gfm_utils.measures.estimates import Estimate, estimate, null_of
+from gfm_utils.measures.registry import Measure, chosen
 from gfm_utils.provenance import RecordedRun, recorded, recorded_runs
 from gfm_utils.tables import read_tables
 from gfm_utils.tokens import is_condition

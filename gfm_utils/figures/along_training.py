@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.along_training import (
+from gfm_utils.claims.along_training import (
     AXIS,
     FOLLOWED,
     LEVEL_NLL,
@@ -17,9 +17,9 @@ from gfm_utils.analyses.along_training import (
     position,
     settings_of,
 )
-from gfm_utils.analyses.dose import GAIN
-from gfm_utils.analyses.extrapolation import FLOOR, FURTHEST, LATER, MISS
-from gfm_utils.analyses.one_curve import COMPARED, KIND
+from gfm_utils.claims.dose import GAIN
+from gfm_utils.claims.extrapolation import FLOOR, FURTHEST, LATER, MISS
+from gfm_utils.claims.one_curve import COMPARED, KIND
 from gfm_utils.figures.dose import gain_axis
 from gfm_utils.figures.forms import (
     Menu,

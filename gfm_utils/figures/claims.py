@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.claims import AGAINST, FOR, UNDECIDED, Claim, Learned, learned
-from gfm_utils.analyses.estimates import Estimate
-from gfm_utils.analyses.verdicts import TOO_LITTLE, Tested, Verdict, check_claims, verdicts
+from gfm_utils.claims.claim import AGAINST, FOR, UNDECIDED, Claim, Learned, learned
+from gfm_utils.claims.verdicts import TOO_LITTLE, Tested, Verdict, check_claims, verdicts
 from gfm_utils.figures.comparison import short_names
 from gfm_utils.figures.numbers import difference, number
 from gfm_utils.figures.summary_table import markdown_table
+from gfm_utils.measures.estimates import Estimate
 from gfm_utils.tokens import is_condition
 
 #: What stands beside a measure of robustness.

@@ -6,9 +6,9 @@ from pathlib import PurePath
 import altair as alt
 import pandas as pd
 
-from gfm_utils.analyses.estimates import COMPARED
 from gfm_utils.figures.forms import COLOURS, crosses, finished, in_lines, points_in_rows, tooltips
 from gfm_utils.figures.select import rows_of, with_span
+from gfm_utils.measures.estimates import COMPARED
 from gfm_utils.tokens import Condition
 
 KINDS = {"text": "text", "dna": "DNA"}
@@ -55,7 +55,7 @@ def comparison_rows(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """One row a condition: ``name``, ``kind``, ``value``, ``low``, ``high`` and ``null`` of a quantity.
 
     Args:
-        table: of :func:`gfm_utils.analyses.estimates.compared`, for one or more reports.
+        table: of :func:`gfm_utils.measures.estimates.compared`, for one or more reports.
         metric: a key of ``COMPARED``.
 
     Raises:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.along_training import LOSS_SHARE
-from gfm_utils.analyses.confounds import (
+from gfm_utils.claims.along_training import LOSS_SHARE
+from gfm_utils.claims.confounds import (
     APPEARS,
     DNA,
     EXPERIMENTS,
@@ -24,7 +24,7 @@ from gfm_utils.analyses.confounds import (
     Experiment,
     confound_effects,
 )
-from gfm_utils.analyses.dose import GAIN
+from gfm_utils.claims.dose import GAIN
 from gfm_utils.figures.numbers import number, percentage, row_difference, with_interval
 from gfm_utils.figures.summary_table import cells, markdown_table
 

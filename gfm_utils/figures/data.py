@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from gfm_utils.analyses.paper import Deviation
+from gfm_utils.claims.paper import Deviation
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, EnsembleSpec, duration
 from gfm_utils.figures.forms import condition_colour, finished, lines

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
-from gfm_utils.analyses.dose import AXIS, DOSE_MEASURES, GAIN
-from gfm_utils.analyses.effects import CHECKS, NO_GAP, PRIMARY, keeps_counts, kind_of, settings_of, verdict_setting
-from gfm_utils.analyses.intervals import LEVEL
+from gfm_utils.claims.claim import AGAINST, FOR, NOT_TESTED, UNDECIDED
+from gfm_utils.claims.dose import AXIS, DOSE_MEASURES, GAIN
+from gfm_utils.claims.effects import CHECKS, NO_GAP, PRIMARY, keeps_counts, kind_of, settings_of, verdict_setting
 from gfm_utils.figures.comparison import KIND_COLOUR, KINDS
 from gfm_utils.figures.forms import (
     COLOURS,
@@ -27,6 +26,7 @@ from gfm_utils.figures.forms import (
 from gfm_utils.figures.numbers import number, percentage, row_difference
 from gfm_utils.figures.select import means
 from gfm_utils.figures.summary_table import cells, markdown_table
+from gfm_utils.measures.intervals import LEVEL
 from gfm_utils.tokens import SPECIAL, Condition
 
 #: What stands to the right: name in the data -> title of the axis.

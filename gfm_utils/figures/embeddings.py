@@ -3,8 +3,6 @@
 import altair as alt
 import pandas as pd
 
-from gfm_utils.analyses.contextual import MASKED
-from gfm_utils.analyses.static import BAND_K, BANDS
 from gfm_utils.figures.forms import (
     TRAINED,
     Menu,
@@ -16,6 +14,8 @@ from gfm_utils.figures.forms import (
     tooltips,
 )
 from gfm_utils.figures.select import conditions_of, means, rows_of, summaries
+from gfm_utils.measures.contextual import MASKED
+from gfm_utils.measures.static import BAND_K, BANDS
 
 #: Names for people of measures of neighbourhoods whose level of chance is 0.
 NEIGHBOURHOOD_NAMES = {
@@ -176,7 +176,7 @@ def neighbour_explorer(nearest: pd.DataFrame) -> alt.LayerChart:
     """The nearest neighbours of a token, chosen from a list, in each member; shaded: how many members share them.
 
     Args:
-        nearest: of `gfm_utils.analyses.nearest_tokens`.
+        nearest: of `gfm_utils.measures.nearest_tokens`.
     """
     ranks = list(range(1, 1 + len(nearest["neighbours"].iloc[0])))
     rows = nearest.assign(label=nearest["condition"] + ": " + nearest["token"], rank=[ranks] * len(nearest))

@@ -142,7 +142,7 @@ def top_p_chart(table: pd.DataFrame, authors: bool = False) -> alt.LayerChart:
     """Jensen-Shannon distance against the probability mass kept, with its controls.
 
     Args:
-        table: of ``analyses.disagreement``.
+        table: of ``measures.disagreement``.
         authors: of the truncation in the paper's code, instead of the standard one.
     """
     suffix = "_authors" * authors

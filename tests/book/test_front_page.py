@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gfm_utils.analyses.rows import member_rows
 from gfm_utils.book import front_page
 from gfm_utils.book.answers import shared
+from gfm_utils.measures.rows import member_rows
 from gfm_utils.provenance import RecordedRun
 from gfm_utils.tables import table, write_table
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from gfm_utils import provenance
-from gfm_utils.analyses.rows import member_rows
 from gfm_utils.book.answers.data import ensembles_answer
 from gfm_utils.book.answers.shared import with_recorded_runs
 from gfm_utils.files import write_json
+from gfm_utils.measures.rows import member_rows
 from gfm_utils.tables import DEFINITIONS, table
 
 

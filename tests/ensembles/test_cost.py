@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gfm_utils.analyses.paper import cost_overview, cost_table
 from gfm_utils.book.answers import data
+from gfm_utils.claims.paper import cost_overview, cost_table
 from gfm_utils.ensembles import build_model, cost, log_spaced
 from gfm_utils.ensembles.cost import (
     Speed,

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from drawing import data_of, drawn
 
-from gfm_utils import analyses, corpora, figures, tables
-from gfm_utils.analyses.static import embedding_rows
+from gfm_utils import claims, corpora, figures, measures, tables
 from gfm_utils.book.answers import data, models
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.numbers import percentage
 from gfm_utils.figures.select import rows_of, value_of
+from gfm_utils.measures.static import embedding_rows
 
 
 @pytest.fixture(scope="module")
@@ -19,21 +19,21 @@ def results(trained, smoke, measured):
     stores = [ensemble.store for ensemble in trained]
     return {
         "found": found,
-        "data": analyses.corpus_table(found, smoke),
-        "tokens": analyses.token_table(stores),
-        "entropy": analyses.corpus_entropies(found, stores, smoke, progress=False)[0],
-        "learning": analyses.learning_curves(trained),
+        "data": measures.corpus_table(found, smoke),
+        "tokens": measures.token_table(stores),
+        "entropy": measures.corpus_entropies(found, stores, smoke, progress=False)[0],
+        "learning": claims.learning_curves(trained),
         "output": measured("predictions"),
         "disagreement": measured("disagreement"),
-        "strands": analyses.strand_disagreement(trained, smoke),
-        "along": analyses.along_windows(trained, smoke),
+        "strands": measures.strand_disagreement(trained, smoke),
+        "along": measures.along_windows(trained, smoke),
         "static": measured("static_embeddings"),
-        "nearest": analyses.nearest_tokens(trained),
+        "nearest": measures.nearest_tokens(trained),
         "contextual": measured("contextual_embeddings"),
         "fisher": measured("fisher"),
-        "flow": analyses.fisher_flow(trained, smoke),
-        "rescaling": analyses.fisher_rescaling(trained, smoke),
-        "jolts": analyses.fisher_jolts(trained, smoke),
+        "flow": measures.fisher_flow(trained, smoke),
+        "rescaling": measures.fisher_rescaling(trained, smoke),
+        "jolts": measures.fisher_jolts(trained, smoke),
     }
 
 

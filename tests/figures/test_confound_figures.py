@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gfm_utils import figures
-from gfm_utils.analyses.confounds import AXIS
-from gfm_utils.analyses.rows import member_rows
+from gfm_utils.claims.confounds import AXIS
 from gfm_utils.figures.confounds import NOTHING
+from gfm_utils.measures.rows import member_rows
 from gfm_utils.tables import table
 
 NAMES = {"text": "news@bpe256", "dna": "tair10-chr1@bpe256", "kmers": "tair10-chr1@kmer4"}

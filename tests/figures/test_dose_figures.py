@@ -9,9 +9,9 @@ import pytest
 from drawing import data_of
 
 from gfm_utils import figures
-from gfm_utils.analyses.dose import AXIS, GAIN
-from gfm_utils.analyses.effects import LESS, MORE, NO_GAP, all_gap_parts, dose_effects, gap_parts
 from gfm_utils.book.answers.causal import causal_answer, causal_verdicts, frequencies_sentence, left_sentences
+from gfm_utils.claims.dose import AXIS, GAIN
+from gfm_utils.claims.effects import LESS, MORE, NO_GAP, all_gap_parts, dose_effects, gap_parts
 from gfm_utils.figures.dose import ACROSS, LINE, dose_name, dose_rows, setting_name
 from gfm_utils.tables import table
 

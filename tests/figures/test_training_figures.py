@@ -7,10 +7,10 @@ import pytest
 from drawing import data_of
 
 from gfm_utils import figures
-from gfm_utils.analyses import equal_gains, equal_tokens, extrapolations, outliers
-from gfm_utils.analyses.along_training import FOLLOWED, Setting, settings_of
-from gfm_utils.analyses.one_curve import COMPARED
 from gfm_utils.book.answers.training import training_answer
+from gfm_utils.claims import equal_gains, equal_tokens, extrapolations, outliers
+from gfm_utils.claims.along_training import FOLLOWED, Setting, settings_of
+from gfm_utils.claims.one_curve import COMPARED
 from gfm_utils.figures.along_training import model_name, saved_share, setting_names, training_rows
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gfm_utils.analyses.entropy import entropy_rate
 from gfm_utils.corpora import Segment
 from gfm_utils.errors import GfmError
+from gfm_utils.measures.entropy import entropy_rate
 from gfm_utils.profiles import profile
 from gfm_utils.tokens import PARTS, prepare
 from gfm_utils.tokens.recoding import BASES, BaseCode, recode

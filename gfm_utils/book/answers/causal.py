@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from gfm_utils.analyses.claims import AGAINST, FOR, NOT_TESTED, UNDECIDED
-from gfm_utils.analyses.dose import DOSE_MEASURES, GAIN, LEAST_GAIN
-from gfm_utils.analyses.effects import (
+from gfm_utils.claims.claim import AGAINST, FOR, NOT_TESTED, UNDECIDED
+from gfm_utils.claims.dose import DOSE_MEASURES, GAIN, LEAST_GAIN
+from gfm_utils.claims.effects import (
     CHECKS,
     CODE,
     LESS,
@@ -19,10 +19,10 @@ from gfm_utils.analyses.effects import (
     settings_of,
     verdict_setting,
 )
-from gfm_utils.analyses.intervals import LEVEL
 from gfm_utils.figures.dose import KINDS, NO_MATCH, NOT_RECORDED, cut_name, setting_name, share_text
 from gfm_utils.figures.numbers import number, percentage
 from gfm_utils.figures.summary_table import cells, markdown_table
+from gfm_utils.measures.intervals import LEVEL
 from gfm_utils.tokens import is_control
 
 _SAID = {

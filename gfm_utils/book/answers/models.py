@@ -10,12 +10,12 @@ from functools import partial
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.estimates import estimate, name_last_layer, null_of
-from gfm_utils.analyses.measures import MEASURES
 from gfm_utils.book.answers.shared import bullets, claims_lines, note
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.numbers import interval, number
 from gfm_utils.figures.select import conditions_of
+from gfm_utils.measures.estimates import estimate, name_last_layer, null_of
+from gfm_utils.measures.registry import MEASURES
 
 PREDICTIONS = (
     "output entropy {output_entropy} bits per token, {output_entropy_share} of log2 V (untrained "

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.analyses.claims import AGAINST, FOR, Claim
-from gfm_utils.analyses.estimates import name_last_layer
-from gfm_utils.analyses.measures import chosen
-from gfm_utils.analyses.verdicts import check_claims
+from gfm_utils.claims.claim import AGAINST, FOR, Claim
+from gfm_utils.claims.verdicts import check_claims
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.claims import pair_differences
 from gfm_utils.figures.select import conditions_of
+from gfm_utils.measures.estimates import name_last_layer
+from gfm_utils.measures.registry import chosen
 from gfm_utils.provenance import recorded_runs
 
 Lines = list[str]

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from gfm_utils.analyses.along_training import AXIS, FOLLOWED, RATE, Setting, main_setting, settings_of, tokens_of
-from gfm_utils.analyses.dose import GAIN
-from gfm_utils.analyses.extrapolation import FURTHEST, LATER
-from gfm_utils.analyses.one_curve import COMPARED, KIND, MODEL, OPTIMISER
 from gfm_utils.book.answers.shared import Lines, note
+from gfm_utils.claims.along_training import AXIS, FOLLOWED, RATE, Setting, main_setting, settings_of, tokens_of
+from gfm_utils.claims.dose import GAIN
+from gfm_utils.claims.extrapolation import FURTHEST, LATER
+from gfm_utils.claims.one_curve import COMPARED, KIND, MODEL, OPTIMISER
 from gfm_utils.figures.along_training import (
     OPTIMISERS,
     bounded,

@@ -1,0 +1,271 @@
+"""What the intervention says: the effect of less context, and what of the gap between text and DNA it explains."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gfm_utils import tables
+from gfm_utils.claims.claim import NOT_TESTED, UNDECIDED
+from gfm_utils.claims.dose import AXIS, DOSE_MEASURES, GAIN, LEAST_GAIN
+from gfm_utils.claims.matching import Gap, Members, Scale, gap_at_equal_gain, jackknife, outcome
+from gfm_utils.measures.entropy import SOURCE
+from gfm_utils.measures.intervals import LEVEL, Difference, holm
+from gfm_utils.measures.rows import members_of
+from gfm_utils.provenance import those_recorded
+from gfm_utils.tokens import Condition, is_control
+
+#: One measure for each claim that can be tested here; their p-values are corrected together. All others are
+#: exploratory, and uncorrected.
+PRIMARY = ("js_distance", "topk_overlap_corrected", "fisher_share")
+#: What follows from the intervention itself: noise takes the gain away, and the output entropy of a calibrated
+#: model is that of the token frequencies less the gain.
+CHECKS = (GAIN, "output_entropy_share")
+#: Measures that are erratic where nothing is learned.
+_OF_GAIN = ("mutual_information_per_gain", "top1_agreement")
+#: Less and more entropy: a share of the tokens is mixed, in text, in DNA, and in a source with DNA's letters whose
+#: context tells much. The counts of tokens stay in all of them. All must move a measure for a verdict.
+CONTRASTS = {
+    "text": ((None, "noise0.3"),),
+    "dna": ((None, "noise0.3"), ("markov4t0.33", "markov4t0.33+noise0.3")),
+}
+#: What is said of a gap: that more or less than a half of it is gone at equal context gain, or that there is none.
+MORE, LESS, NO_GAP = "more than half", "less than half", "no gap to explain"
+#: The recorded runs.
+RECORDED = ("dose-response", "dose-response-smaller", "dose-response-longer", "dose-response-longest")
+#: To match text and DNA on what a code saves, instead of on what the members gain.
+CODE = "code"
+#: Parts of a gap in the table of ``gap_parts``: columns of value, ends and p-value begin with these.
+PARTS = ("gap", "gone", "floors", "left")
+Contrasts = Mapping[str, Sequence[tuple[str | None, str | None]]]
+
+
+def kind_of(table: pd.DataFrame) -> dict[str, str]:
+    """Condition -> ``text`` or ``dna``, in the order of a table of ``dose_response``."""
+    rows = table[table["metric"] == "entropy_rate"]
+    return {row["condition"]: "dna" if row["unit"] == "bits/base" else "text" for _, row in rows.iterrows()}
+
+
+def settings_of(table: pd.DataFrame) -> list[str]:
+    """Budgets and models of a table of ``dose_response``, as its axis has them, by model and budget."""
+    settings = dict.fromkeys(table.loc[(table["axis"] == AXIS).fillna(False), "x"])
+
+    def order(x: str) -> tuple[str, int]:
+        steps, preset = x.split("|")
+        return preset, int(steps)
+
+    return sorted(settings, key=order)
+
+
+def recorded_doses() -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """The recorded runs of the causal test as one table of ``dose_response``, and the provenance of each.
+
+    The entropy of a condition is that of the last run that has it. Without any run the table is empty.
+    """
+    runs = those_recorded(*RECORDED)
+    frames = [frame for frame, _ in reversed(runs)]
+    table = pd.concat(frames, ignore_index=True) if frames else tables.table([])
+    rates = table[(table["axis"] == SOURCE).fillna(False)]
+    twice = rates.duplicated(["condition", "metric"])
+    return table.drop(twice.index[twice]), [provenance for _, provenance in runs]
+
+
+def verdict_setting(table: pd.DataFrame, contrasts: Contrasts = CONTRASTS) -> str:
+    """The last setting with most of the contrasts: its verdicts count, the others confirm them or not.
+
+    The empty text if nothing is trained.
+    """
+    settings = settings_of(table)
+    counts = [(dose_effects(table, x, contrasts)["metric"] == GAIN).sum() for x in settings]
+    return max(zip(counts, range(len(settings)), settings, strict=True), default=(0, 0, ""))[2]
+
+
+def dose_effects(table: pd.DataFrame, x: str, contrasts: Contrasts = CONTRASTS) -> pd.DataFrame:
+    """What more entropy does to each measure, at one budget.
+
+    Args:
+        table: of ``dose_response``.
+        x: budget and model, as its axis has them.
+        contrasts: kind -> pairs of transforms, of less and of more entropy.
+
+    Returns:
+        One row a measure and contrast: ``metric``, ``kind``, ``less`` and ``more`` (conditions), ``value`` (the
+        difference) with ``low``, ``high``, ``p``; ``p_holm`` of the measure (the largest p-value, of ``PRIMARY``
+        corrected), and its ``outcome``: not tested where a contrast is missing that others have, or one kind of
+        corpus is all that there is.
+    """
+    numbers, contrasted = _numbers(table, x), []
+    plain = {Condition.parse(name).transformed(None): kind for name, kind in kind_of(table).items()}
+    for metric, (condition, kind) in product(DOSE_MEASURES, plain.items()):
+        for doses in contrasts.get(kind, ()):
+            less, more = (str(condition.transformed(dose)) for dose in doses)
+            if (less, metric) not in numbers or (more, metric) not in numbers:
+                continue
+            pair = [values[:, None] for values in _paired(numbers[more, metric], numbers[less, metric])]
+            if len(pair[0]) > 1:
+                effect = jackknife(lambda a, b: float(a[0] - b[0]), pair)
+                contrasted.append({"metric": metric, "kind": kind, "less": less, "more": more, **effect._asdict()})
+    frame = pd.DataFrame(contrasted, columns=["metric", "kind", "less", "more", *Difference._fields])
+    corrected = _corrected(frame.groupby("metric", sort=False)["p"].agg(lambda p: p.max(skipna=False)))
+    outcomes, most = {}, int((frame["metric"] == GAIN).sum())
+    for metric, rows in frame.groupby("metric"):
+        effects = [Difference(*row) for row in rows[list(Difference._fields)].to_numpy()]
+        whole = set(rows["kind"]) == set(contrasts) and len(rows) == most
+        above = bool(DOSE_MEASURES[str(metric)].above)
+        outcomes[metric] = outcome(effects, corrected[str(metric)], above) if whole else NOT_TESTED
+    return frame.assign(p_holm=frame["metric"].map(corrected), outcome=frame["metric"].map(outcomes))
+
+
+def _corrected(p: pd.Series) -> dict[str, float]:
+    """P-values by measure: those of ``PRIMARY`` corrected for their number."""
+    by_measure = {str(metric): 1.0 if pd.isna(value) else float(value) for metric, value in p.items()}
+    primary = [metric for metric in PRIMARY if metric in by_measure]
+    return by_measure | dict(
+        zip(primary, map(float, holm([by_measure[metric] for metric in primary])), strict=True)
+    )
+
+
+def gap_parts(
+    table: pd.DataFrame, x: str, match: str = GAIN, metrics: Sequence[str] = tuple(DOSE_MEASURES)
+) -> pd.DataFrame:
+    """What of the gap between text and DNA is gone when text is scrambled to DNA's context gain, at one budget.
+
+    Args:
+        table: of ``dose_response``.
+        x: budget and model, as its axis has them.
+        match: what text and DNA are made equal in: the context gain, which members have achieved, or ``CODE``, the
+            bits per token that a code saves over the entropy of tokens in random order.
+        metrics: of ``DOSE_MEASURES``, all of ``PRIMARY`` among them.
+
+    Returns:
+        One row a measure (but the context gain) and condition of DNA without a transform whose gain some text has:
+        ``metric``, ``condition``, ``setting`` (``x``), ``gain`` (DNA's, or what the code saves on it); the measure
+        of ``text``, of text at that gain (``beside``), of text in random order (``shuffled``) and of ``dna``; the
+        ``gap`` and, as shares of it, what is ``gone`` at equal gain, what is there in random order (``floors``)
+        and what is ``left``, with ``_low``, ``_high`` and ``_p`` each, matched per token; ``least`` and ``most``,
+        between which the share that is gone lies on every ``Scale``; ``p_holm`` of that being a half, the largest
+        over the scales (of ``PRIMARY`` corrected, for each condition by itself); and ``outcome``: ``MORE`` or
+        ``LESS`` than a half where all scales agree, ``NO_GAP`` where the gap is not told from zero, else
+        undecided.
+    """
+    numbers, kinds, gaps = _numbers(table, x), kind_of(table), []
+    saved = saved_by_code(table) if match == CODE else None
+    text = [name for name in kinds if kinds[name] == "text" and keeps_counts(name)]
+    plain = next((name for name in text if not is_control(name)), None)
+    for metric in (name for name in metrics if name != GAIN and (plain, name) in numbers):
+        points = {name: _points(numbers, table, name, metric) for name in kinds if (name, metric) in numbers}
+        if saved is not None:
+            points = {name: members.assign(gain=saved[name]) for name, members in points.items() if name in saved}
+        ladder = [name for name in text if name in points]
+        for name in (name for name in points if kinds[name] == "dna" and not is_control(name)):
+            floors = [str(Condition.parse(one).transformed("shuffle")) for one in (ladder[0], name)]
+            row = _gap(points, str(plain), ladder, name, floors if all(one in points for one in floors) else None)
+            if row is not None:
+                gaps.append({"metric": metric, "condition": name, "setting": x, **row})
+    columns = [
+        "metric", "condition", "setting", "gain", "text", "beside", "shuffled", "dna",
+        *(f"{part}{end}" for part in PARTS for end in _ENDS), "least", "most", "p_worst", "signs",
+    ]  # fmt: skip
+    frame = pd.DataFrame(gaps, columns=columns)
+    frame["p_holm"] = 1.0
+    for _, rows in frame.groupby("condition"):
+        corrected = _corrected(rows.set_index("metric")["p_worst"])
+        frame.loc[rows.index, "p_holm"] = rows["metric"].map(corrected)
+    frame["outcome"] = [_said(row) for _, row in frame.iterrows()]
+    return frame.drop(columns=["p_worst", "signs"])
+
+
+def all_gap_parts(table: pd.DataFrame, match: str = GAIN) -> pd.DataFrame:
+    """``gap_parts`` at every budget and model of the table, one below the other."""
+    parts = [gap_parts(table, x, match) for x in settings_of(table)]
+    return pd.concat(parts, ignore_index=True) if parts else gap_parts(table, "")
+
+
+def saved_by_code(table: pd.DataFrame) -> dict[str, float]:
+    """Condition -> bits per token that its entropy lies below that of the same tokens in random order.
+
+    Args:
+        table: of ``dose_response``; conditions whose tokens in random order are not in it are left out.
+    """
+    rates = table[table["metric"] == "entropy_per_token"].drop_duplicates("condition")
+    entropy = dict(zip(rates["condition"], rates["value"], strict=True))
+    floors = {name: str(Condition.parse(name).transformed(None).transformed("shuffle")) for name in entropy}
+    return {name: float(entropy[floor] - entropy[name]) for name, floor in floors.items() if floor in entropy}
+
+
+def keeps_counts(condition: str) -> bool:
+    """Whether a condition has the token counts of its corpus: as it is, with noise, or in random order."""
+    transforms = Condition.parse(condition).transforms
+    return not transforms or transforms == ("shuffle",) or (len(transforms) == 1 and "noise" in transforms[0])
+
+
+#: Ends of the names of the columns of an effect.
+_ENDS = ("", "_low", "_high", "_p")
+
+
+def _gap(
+    points: Mapping[str, pd.DataFrame], plain: str, ladder: Sequence[str], dna: str, floors: Sequence[str] | None
+) -> dict[str, Any] | None:
+    """The numbers of a gap, on every scale; None where no text gains what DNA does."""
+    text = dict(zip(ladder, _paired(*(points[name] for name in ladder)), strict=True))
+    others = _paired(*(points[name] for name in (dna, *(floors or ())[1:])))
+    pair = (text[floors[0]], others[1]) if floors else None
+    if min(map(len, (text[plain], others[0]))) < 2:
+        return None
+    ways = [gap_at_equal_gain(text[plain], list(text.values()), others[0], scale, pair) for scale in Scale]
+    known = [way for way in ways if way is not None]
+    if len(known) < len(ways):
+        return None
+    main, mean, shares = known[0], others[0].mean(0), [way.gone.value for way in known]
+    return {
+        "gain": float(mean[0]), "text": float(text[plain].mean(0)[1]), "beside": main.beside,
+        "shuffled": float(pair[0].mean(0)[1]) if pair else np.nan, "dna": float(mean[1]), **_columns(main),
+        "least": min(shares), "most": max(shares),
+        "p_worst": max((way.half.p for way in known), key=lambda p: np.inf if np.isnan(p) else p),
+        "signs": len({np.sign(way.half.value) for way in known}),
+    }  # fmt: skip
+
+
+def _columns(gap: Gap) -> dict[str, float]:
+    effects = zip(PARTS, (gap.whole, gap.gone, gap.floors, gap.left), strict=True)
+    return {f"{part}{end}": value for part, effect in effects for end, value in zip(_ENDS, effect, strict=True)}
+
+
+def _said(row: pd.Series) -> str:
+    """What a gap's row says: that there is none, that more or less than a half is gone, or neither."""
+    if not row["gap_p"] <= 1 - LEVEL:
+        return NO_GAP
+    if row["p_holm"] <= 1 - LEVEL and row["signs"] == 1:
+        return MORE if row["gone"] > 0.5 else LESS
+    return UNDECIDED
+
+
+def _paired(*samples: Any) -> list[Members]:
+    """Numbers of the members that all have, side by side: rows by member, (members, ...) each."""
+    both = sorted(set.intersection(*(set(sample.index) for sample in samples)))
+    return [sample.loc[both].to_numpy("float64") for sample in samples]
+
+
+def _points(
+    numbers: Mapping[tuple[str, str], pd.Series], table: pd.DataFrame, name: str, metric: str
+) -> pd.DataFrame:
+    """Gain, measure and symbols a token of the members, a row each."""
+    rates = table[(table["condition"] == name) & table["metric"].isin(["entropy_rate", "entropy_per_token"])]
+    values = rates.drop_duplicates("metric").set_index("metric")["value"]
+    symbols = float(values["entropy_per_token"] / values["entropy_rate"])
+    columns = {"gain": numbers[name, GAIN], "measure": numbers[name, metric]}
+    both = pd.concat(columns, axis=1, join="inner")
+    return both.assign(symbols=symbols)
+
+
+def _numbers(table: pd.DataFrame, x: str) -> dict[tuple[str, str], pd.Series]:
+    """(condition, measure) -> one number a trained member, by member, where there are two or more."""
+    every = {(name, metric): values for (name, at, metric), values in members_of(table, AXIS).items() if at == x}
+    gains = {name: values.mean() for (name, metric), values in every.items() if metric == GAIN}
+    return {
+        (name, metric): values
+        for (name, metric), values in every.items()
+        if len(values) > 1 and name in gains and (metric not in _OF_GAIN or gains[name] > LEAST_GAIN)
+    }

@@ -1,0 +1,193 @@
+"""Do trainings lie on one curve? Measures of two runs at the same context gain, and at the same tokens.
+
+A run is a condition in a setting; its checkpoints are a curve of a measure over the context gain, straight between
+them. Two runs are compared at the largest gain that both have reached. What is compared is a function of the means
+over members, so that the jackknife for two samples gives its error (see :mod:`gfm_utils.claims.matching`): a
+member is left out with its whole curve.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, product
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gfm_utils.claims.along_training import (
+    AXIS,
+    FOLLOWED,
+    LOSS,
+    LOSS_SHARE,
+    Setting,
+    position,
+    settings_of,
+    tokens_of,
+)
+from gfm_utils.claims.dose import GAIN, LEAST_GAIN
+from gfm_utils.claims.matching import jackknife
+from gfm_utils.measures.estimates import kinds
+from gfm_utils.measures.intervals import Difference, difference
+from gfm_utils.measures.rows import members_of
+
+Floats = npt.NDArray[np.float64]
+#: Of ``members_of``, on the axis of ``along_training``.
+Numbers = Mapping[tuple[str, str, str], pd.Series]
+#: One curve: the members of a condition in one training.
+Run = tuple[str, Setting]
+#: Measures that are compared at equal gain; the loss is the gain, seen from the other side.
+COMPARED = tuple(name for name in FOLLOWED if name not in (GAIN, LOSS, LOSS_SHARE))
+#: What two runs differ by: DNA less text, one optimiser less the other, one model less another.
+KIND, OPTIMISER, MODEL = "sequence", "optimiser", "model"
+
+
+def curve(numbers: Numbers, run: Run, metric: str) -> Floats:
+    """Gain and measure of the members at the checkpoints that have both, shape (members, 2, checkpoints).
+
+    Args:
+        numbers: of ``members_of``.
+        run: which.
+        metric: of ``FOLLOWED``.
+    """
+    condition, setting = run
+    positions = (position(x) for name, x, of in numbers if (name, of) == (condition, GAIN))
+    points = []
+    for x in (setting.x(tokens) for tokens, trained in sorted(positions) if trained == setting):
+        values, gain = numbers.get((condition, x, metric)), numbers[condition, x, GAIN]
+        if values is not None and len(values) == len(gain):
+            points.append([gain.to_numpy("float64"), values.to_numpy("float64")])
+    return np.moveaxis(np.array(points), 0, -1).swapaxes(0, 1) if points else np.empty((0, 2, 0))
+
+
+def at_gain(mean: Floats, gain: float) -> float:
+    """The measure of a mean curve at a gain, by the checkpoints that gain more than all before them.
+
+    Args:
+        mean: gain and measure, shape (2, checkpoints).
+        gain: bits per token.
+    """
+    gains, values = _rising(mean)
+    return float(np.interp(gain, gains, values))
+
+
+def around(mean: Floats, gain: float) -> tuple[float, float]:
+    """The gains of the two checkpoints of a mean curve between which a gain lies."""
+    gains, _ = _rising(mean)
+    above = int(np.clip(np.searchsorted(gains, gain), min(1, len(gains) - 1), len(gains) - 1))
+    return float(gains[max(0, above - 1)]), float(gains[above])
+
+
+def _rising(mean: Floats) -> Floats:
+    before = np.maximum.accumulate(np.concatenate([[-np.inf], mean[0, :-1]]))
+    return mean[:, mean[0] > before]
+
+
+def at_equal_gain(first: Floats, second: Floats, paired: bool = False) -> dict[str, float] | None:
+    """A measure of two runs at the largest gain that both have reached.
+
+    Args:
+        first: of ``curve``.
+        second: of the other run.
+        paired: whether the members of both belong together, in their order.
+
+    Returns:
+        ``gain`` (bits per token); the measure of both there, ``own`` and ``other``; ``below`` and ``above``, the
+        gains of the checkpoints around it in the run that goes on (between them is a straight line); and first
+        less second, ``value``, with ``low``, ``high`` and ``p``. None where a curve has no two members or that
+        gain is below ``LEAST_GAIN``.
+    """
+    if min(len(first), len(second)) < 2:
+        return None
+
+    def both(*means: Floats) -> tuple[float, float, float]:
+        own, other = (mean.reshape(2, -1) for mean in means)
+        gain = float(min(own[0].max(), other[0].max()))
+        return gain, at_gain(own, gain), at_gain(other, gain)
+
+    def apart(*means: Floats) -> float:
+        _, left, right = both(*means)
+        return left - right
+
+    flat = [one.reshape(len(one), -1) for one in (first, second)]
+    means = [one.mean(0) for one in (first, second)]
+    gain, own, other = both(*means)
+    if gain < LEAST_GAIN:
+        return None
+    below, above = around(max(means, key=lambda mean: float(mean[0].max())), gain)
+    groups = [flat] if paired and len(first) == len(second) else [[one] for one in flat]
+    effect = jackknife(apart, *groups)._asdict()
+    return {"gain": gain, "own": own, "other": other, "below": below, "above": above, **effect}
+
+
+def pairs_of(table: pd.DataFrame) -> Iterator[tuple[str, Run, Run]]:
+    """The pairs of runs that differ in one thing: by what, and the two.
+
+    DNA and text in one setting. Of one condition: the same model by another optimiser, and another model by the
+    same optimiser. Of runs that differ in nothing but their length the longest is taken.
+
+    Args:
+        table: of ``along_training``.
+    """
+    text, dna = kinds(table)
+    longest: dict[tuple[str, str, str], Run] = {}
+    for condition, setting in sorted(settings_of(table), key=lambda run: -run[1].budget):
+        longest.setdefault((condition, setting.preset, setting.optimiser), (condition, setting))
+    runs = list(longest.values())
+    for first, second in product(runs, runs):
+        if first[0] in dna and second[0] in text and first[1] == second[1]:
+            yield KIND, first, second
+    for first, second in combinations(runs, 2):
+        same = [a == b for a, b in zip(first[1][:2], second[1][:2], strict=True)]
+        if first[0] == second[0] and sum(same) == 1:
+            yield (OPTIMISER if same[0] else MODEL), first, second
+
+
+def equal_gains(table: pd.DataFrame, metrics: Sequence[str] = COMPARED) -> pd.DataFrame:
+    """Each measure of two runs at the largest context gain that both have reached.
+
+    Args:
+        table: of ``along_training``.
+        metrics: of ``FOLLOWED``.
+
+    Returns:
+        One row a pair of ``pairs_of`` and measure: ``by``, ``metric``, ``condition`` and ``setting`` of the first,
+        ``other_condition`` and ``other_setting`` of the second, the numbers of ``Equal``, and ``value`` (first
+        less second) with ``low``, ``high`` and ``p``.
+    """
+    rows, numbers = [], members_of(table, AXIS)
+    for (by, first, second), metric in product(pairs_of(table), metrics):
+        first_curve, second_curve = (curve(numbers, run, metric) for run in (first, second))
+        compared = at_equal_gain(first_curve, second_curve, paired=by == OPTIMISER)
+        if compared is not None:
+            runs = dict(
+                zip(("condition", "setting", "other_condition", "other_setting"), first + second, strict=True)
+            )
+            rows.append({"by": by, "metric": metric, **runs, **compared})
+    columns = [
+        "by", "metric", "condition", "setting", "other_condition", "other_setting", "gain", "own", "other",
+        "below", "above", *Difference._fields,
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def equal_tokens(table: pd.DataFrame, metrics: Sequence[str] = (GAIN, LOSS_SHARE, *COMPARED)) -> pd.DataFrame:
+    """DNA less text in each measure, at every checkpoint that both have in one setting.
+
+    Args:
+        table: of ``along_training``.
+        metrics: of ``FOLLOWED``.
+
+    Returns:
+        One row a pair, measure and checkpoint: ``metric``, ``condition``, ``other_condition``, ``setting``,
+        ``tokens``, and ``value`` with ``low``, ``high`` (Welch's) and ``p``.
+    """
+    rows, numbers = [], members_of(table, AXIS)
+    for by, first, second in pairs_of(table):
+        (condition, setting), (other, _) = first, second
+        shared = set(tokens_of(table, *first)) & set(tokens_of(table, *second)) if by == KIND else set()
+        for metric, tokens in product(metrics, sorted(shared)):
+            both = [numbers.get((name, setting.x(tokens), metric), ()) for name in (condition, other)]
+            if min(map(len, both)) > 1:
+                named = {"metric": metric, "condition": condition, "other_condition": other, "setting": setting}
+                rows.append({**named, "tokens": tokens, **difference(*both)._asdict()})
+    columns = ["metric", "condition", "other_condition", "setting", "tokens", "value", "low", "high", "p"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,185 @@
+"""What is measured of one member in one state: numbers by group, and the windows they are measured on."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gfm_utils.ensembles import Ensemble, device, masked_windows
+from gfm_utils.measures import intervals
+from gfm_utils.measures.counting import frequency_bits
+from gfm_utils.measures.distributions import LOG2
+from gfm_utils.measures.fisher.examples import MaskedTokens
+from gfm_utils.measures.fisher.fisher_types import (
+    Arrays,
+    Per,
+    effective_dimension,
+    gradient_noise_ratio,
+    gram_matrix,
+    log_probabilities,
+    paper_fisher,
+    sampled,
+    squared_gradients,
+)
+from gfm_utils.measures.fisher.groups import PATHS, derived
+from gfm_utils.measures.rows import Row, member_rows
+from gfm_utils.tokens import SPECIAL
+
+#: Masked tokens of a window whose gradients are taken; tokens of one window are much alike.
+TOKENS_A_WINDOW = 2
+#: Windows whose gradients are compared with each other, all in memory together.
+COMPARED = 128
+#: What the rows of the paper's form have at the end of their names.
+PAPER = "_paper"
+Result = TypeVar("Result")
+
+
+def each(work: Callable[[Any], Result], models: Sequence[Any]) -> list[Result]:
+    """The work for every model; on a CPU one model in each core: products of small ones are too short to share.
+
+    Args:
+        work: a function of one model.
+        models: the members.
+    """
+    threads = torch.get_num_threads()
+    if device() != "cpu" or threads == 1:
+        return [work(model) for model in models]
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, models))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def masked_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int) -> MaskedTokens:
+    """Masked test windows of an ensemble; ``thinned(TOKENS_A_WINDOW)`` leaves the tokens taken one by one."""
+    arrays = masked_windows(ensemble.store, "test", ensemble.spec.window, windows, rate, seed)[:3]
+    ids, positions, targets = map(torch.from_numpy, arrays)
+    return MaskedTokens(ids, positions, targets, SPECIAL.index("[MASK]")).to(device())
+
+
+def random_context(examples: MaskedTokens, seed: int) -> MaskedTokens:
+    """The same masks and targets, with the visible tokens of all windows in random order."""
+    generator, ids = torch.Generator().manual_seed(seed), examples.ids.clone()
+    visible = ids != examples.mask_id
+    shown = ids[visible]
+    ids[visible] = shown[torch.randperm(len(shown), generator=generator).to(shown.device)]
+    return replace(examples, ids=ids)
+
+
+def means(squares: Arrays) -> dict[str, float]:
+    """Group -> mean over tokens or windows."""
+    return {group: float(values.sum()) / values.size for group, values in squares.items()}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One way to Fisher information: what its rows are called and what it computes.
+
+    Attributes:
+        name: what follows ``fisher_share`` and ``fisher_trace``, e.g. ``_sampled``.
+        trace: group -> mean over the examples, of a model and examples.
+        whole: takes all masked tokens of a window, not ``TOKENS_A_WINDOW`` of them.
+        of_windows: examples are windows, not masked tokens.
+    """
+
+    name: str
+    trace: Callable[[Any, MaskedTokens], dict[str, float]]
+    whole: bool = False
+    of_windows: bool = False
+
+    @property
+    def unit(self) -> str:
+        """Of its traces."""
+        return "1" if "invariant" in self.name else "nats²"
+
+    def read(self, examples: MaskedTokens) -> MaskedTokens:
+        """What it takes of masked windows."""
+        return examples if self.whole else examples.thinned(TOKENS_A_WINDOW)
+
+
+def _mean_squares(per: Per = "token", scaled: bool = False) -> Callable[[Any, MaskedTokens], dict[str, float]]:
+    return lambda model, examples: means(squared_gradients(model, examples, per, scaled))
+
+
+#: True tokens, each with a gradient of its own.
+EMPIRICAL = Measure("", _mean_squares())
+#: Tokens drawn from the model.
+SAMPLED = Measure("_sampled", lambda model, examples: EMPIRICAL.trace(model, sampled(model, examples)))
+#: Σ θ² F.
+INVARIANT = Measure("_invariant", _mean_squares(scaled=True))
+#: Both on windows with a mean loss.
+OF_WINDOWS = (
+    Measure("_sequence", _mean_squares("sequence"), whole=True, of_windows=True),
+    Measure("_invariant_sequence", _mean_squares("sequence", scaled=True), whole=True, of_windows=True),
+)
+
+
+def paper_measure(batch: int) -> Measure:
+    """The paper's own computation, in batches of a size."""
+    return Measure(PAPER, lambda model, examples: paper_fisher(model, examples, batch), whole=True)
+
+
+def group_rows(
+    base: Row, seeds: Sequence[int], traces: Sequence[Mapping[str, float]], n: int, measure: Measure = EMPIRICAL
+) -> Iterator[Row]:
+    """Rows of traces and shares by group, each with the derived groups.
+
+    A group that only some members have, as the last layer of the deepest, has rows of these alone.
+
+    Args:
+        base: condition and state.
+        seeds: of the members.
+        traces: group -> mean over n examples, one a member.
+        n: examples.
+        measure: that gave them.
+    """
+    whole = np.array([sum(trace.values()) for trace in traces])
+    named = [dict(trace) | derived(trace) for trace in traces]
+    if measure.name == PAPER:  # its two paths are not told apart
+        named = [{name: view for name, view in derived(trace).items() if name not in PATHS} for trace in traces]
+    total = {**base, "metric": f"fisher_trace{measure.name}", "unit": measure.unit}
+    share = {**base, "metric": f"fisher_share{measure.name}", "unit": "share"}
+    yield from member_rows(total, seeds, whole, n)
+    for group in dict.fromkeys(group for trace in named for group in trace):
+        having = [place for place, trace in enumerate(named) if group in trace]
+        values, of_seeds = np.array([named[place][group] for place in having]), [seeds[place] for place in having]
+        at = {"axis": "group", "x": group}
+        yield from member_rows(total | at, of_seeds, values, n)
+        yield from member_rows(share | at, of_seeds, values / whole[having], n)
+
+
+def sequence_rows(base: Row, squares: Sequence[Arrays]) -> Iterator[Row]:
+    """Shares once more, with intervals over test windows (axis ``group_over_sequences``): means over members.
+
+    Args:
+        base: condition and state.
+        squares: group -> numbers of the tokens (n, m), one a member.
+    """
+    of_windows = [{group: values.sum(1) for group, values in one.items()} for one in squares]
+    wholes = [sum(one.values()) for one in of_windows]
+    weights = np.mean([whole / whole.mean() for whole in wholes], axis=0)
+    named = [dict(one) | derived(one) for one in of_windows]
+    for group in named[0]:
+        sums = np.mean([one[group] / whole.mean() for one, whole in zip(named, wholes, strict=True)], axis=0)
+        named_row = {**base, "metric": "fisher_share", "axis": "group_over_sequences", "x": group, "unit": "share"}
+        yield {**named_row, **intervals.over_sequences(sums, weights)._asdict(), "n": len(weights)}
+
+
+def spread(model: Any, examples: MaskedTokens) -> tuple[float, float]:
+    """Gradient-noise ratio and effective dimension, of one masked token in each window."""
+    gram = gram_matrix(model, examples[:COMPARED].thinned(1))
+    return gradient_noise_ratio(gram), effective_dimension(gram)
+
+
+def context_gain(model: Any, examples: MaskedTokens, counts: npt.NDArray[np.int64]) -> float:
+    """Bits per token that the model saves over token frequencies, on the tokens whose gradients are taken."""
+    log_p = log_probabilities(model, examples)
+    of_true = log_p.gather(2, examples.targets[..., None])[..., 0].cpu().numpy() / LOG2
+    by_frequency = frequency_bits(counts)[examples.targets.cpu().numpy()]
+    return float((of_true + by_frequency).mean())

@@ -1,0 +1,232 @@
+"""Neighbours of tokens by cosine similarity, and how far several models agree on them, token by token.
+
+Tokens are taken a block at a time: similarities of a block to all tokens, one sort a model, and then for every
+pair of models one pass over the sorted neighbours that gives all neighbourhood sizes at once. Memory is bounded
+by the block, not by the square of the vocabulary.
+
+**Ties.** Similarities are compared in steps of 2**-44 (6e-14, well above the rounding of a product in float64):
+closer ones count as equal. Which of equally near tokens belong to the k nearest is settled by the order of the
+tokens; their ranks are averaged.
+"""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import stats
+
+from gfm_utils.errors import GfmError
+from gfm_utils.measures.geometry import unit_rows
+
+Matrix = npt.NDArray[np.float64]
+#: A key holds the distance in steps of 1 / _STEPS above _BITS bits of the token's number, so that a plain sort of
+#: integers sorts by distance and then by token.
+_STEPS = 2.0**44
+_BITS = 17
+_TOKEN = (1 << _BITS) - 1
+_LAST = np.iinfo(np.int64).max
+#: Bytes of keys that a block of tokens takes, for all models together.
+BLOCK_BYTES = 2**26
+#: Similarities of all models are held whole up to so many bytes: a symmetric product takes half of the operations.
+WHOLE_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """Agreement of every two models about the neighbours of each token; shapes (pairs, sizes, tokens).
+
+    Pairs are in the order of ``itertools.combinations``.
+
+    Attributes:
+        sizes: neighbourhood sizes k, ascending.
+        overlap: Jaccard index |A ∩ B| / |A ∪ B| of the sets A and B of the k nearest tokens in both models.
+        spearman: Spearman correlation of the two models' similarities to the tokens of A, and to those of B,
+            averaged; ties have average ranks; NaN where it is not defined (k = 1, or all equal) or not
+            asked for.
+        spearman_authors: the paper's reference code, whose half "from B" reads what was gathered for A: it is
+            the correlation over A alone, of ranks by position (ties in the order of tokens, not averaged), and
+            depends on which model of the pair comes first.
+    """
+
+    sizes: npt.NDArray[np.int64]
+    overlap: Matrix
+    spearman: Matrix
+    spearman_authors: Matrix
+
+
+def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int], spearman: bool = True) -> Neighbourhoods:
+    """Agreement of models about the neighbours of each token, at several neighbourhood sizes.
+
+    Args:
+        matrices: embeddings of the same tokens, one a model, each of shape (tokens, hidden).
+        sizes: neighbourhood sizes, ascending, from 1 to tokens - 1.
+        spearman: also the correlations; without them it takes two thirds of the time.
+
+    Raises:
+        ValueError: sizes are not ascending or not in that range.
+        GfmError: there are more than 131,072 tokens.
+    """
+    tokens = len(matrices[0])
+    grid = np.asarray(sizes, np.int64)
+    if not len(grid) or grid[0] < 1 or grid[-1] > tokens - 1 or (np.diff(grid) <= 0).any():
+        raise ValueError(f"sizes {list(sizes)} must ascend from 1 or more to {tokens - 1} at most")
+    if tokens > _TOKEN + 1:
+        raise GfmError(f"{tokens:,} tokens are too many to compare neighbours: {_TOKEN + 1:,} at most")
+    units = [unit_rows(matrix) for matrix in matrices]
+    overlap, ours, authors = np.full((3, math.comb(len(units), 2), len(grid), tokens), np.nan)
+    threads = torch.get_num_threads()
+    rows = min(tokens, max(threads, BLOCK_BYTES // (8 * tokens * len(units))))
+    keys = np.empty((len(units), rows, tokens), np.int64)
+    whole = 8 * len(units) * tokens**2 <= WHOLE_BYTES
+    similarity = [unit @ unit.T if whole else np.empty((rows, tokens)) for unit in units]
+
+    def compare(begin: int, low: int, high: int) -> None:
+        part = keys[:, low - begin : high - begin]
+        for source, target in zip(similarity, part, strict=True):
+            start = 0 if whole else begin
+            _fill(source[low - start : high - start], low, target)
+        part.sort(axis=-1)
+        _compare(part, grid, spearman, *(array[:, :, low:high] for array in (overlap, ours, authors)))
+
+    with ThreadPoolExecutor(threads) as pool:
+        for begin in range(0, tokens, rows):
+            end = min(begin + rows, tokens)
+            if not whole:
+                for unit, block in zip(units, similarity, strict=True):
+                    np.matmul(unit[begin:end], unit.T, out=block[: end - begin])
+            cuts = np.linspace(begin, end, threads + 1).round().astype(int)
+            list(pool.map(compare, [begin] * threads, cuts[:-1], cuts[1:]))
+    return Neighbourhoods(grid, overlap, ours, authors)
+
+
+def topk_overlap_chance(tokens: int, k: int) -> float:
+    """Expected Jaccard index of two independent random sets of k of the ``tokens - 1`` other tokens, exactly.
+
+    The intersection is hypergeometric; the paper's scale k / (2V - k) is the first-order approximation.
+    """
+    shared = np.arange(k + 1)
+    return float(stats.hypergeom.pmf(shared, tokens - 1, k, k) @ (shared / (2 * k - shared)))
+
+
+def chance_corrected(overlap: Matrix, chance: float) -> Matrix:
+    """The overlap on a scale where chance is 0 and the same sets are 1: (overlap - chance) / (1 - chance)."""
+    return (overlap - chance) / (1 - chance)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill(similarity, begin, keys):  # type: ignore[no-untyped-def]
+    """Sortable keys of the similarities of the rows from ``begin`` on; a row's key of itself is the last."""
+    rows, tokens = similarity.shape
+    for row in range(rows):
+        for token in range(tokens):
+            distance = (1.0 - similarity[row, token]) * _STEPS + 0.5
+            keys[row, token] = (np.int64(distance) << _BITS) | token
+        keys[row, begin + row] = _LAST
+
+
+@numba.njit(cache=True, nogil=True)
+def _compare(keys, sizes, ordered, overlap, spearman, authors):  # type: ignore[no-untyped-def]
+    """All pairs of models and sizes, from sorted keys (models, rows, tokens)."""
+    models, rows, tokens = keys.shape
+    others = tokens - 1
+    order, rank = np.empty((models, others), np.int32), np.empty((models, tokens), np.int32)
+    tied = np.empty(models, np.bool_)
+    ranks = np.empty(others, np.int32)
+    product = np.empty(len(sizes), np.int64)
+    for row in range(rows):
+        for model in range(models):
+            tied[model] = False
+            for place in range(others):
+                token = keys[model, row, place] & _TOKEN
+                order[model, place], rank[model, token] = token, place
+                if place and keys[model, row, place - 1] >> _BITS == keys[model, row, place] >> _BITS:
+                    tied[model] = True
+        pair = 0
+        for a in range(models):
+            for b in range(a + 1, models):
+                for at in range(len(sizes)):
+                    shared = 0  # of the nearest in b, those that are nearest in a, too
+                    for place in range(sizes[at]):
+                        shared += rank[a, order[b, place]] < sizes[at]
+                    overlap[pair, at, row] = shared / (2 * sizes[at] - shared)
+                pair += 1
+                if not ordered:
+                    continue
+                _products(order[b], rank[a], ranks, sizes, product)
+                for at in range(len(sizes)):
+                    authors[pair - 1, at, row] = _rho(product[at], sizes[at])
+                _products(order[a], rank[b], ranks, sizes, product)
+                for at in range(len(sizes)):
+                    k = sizes[at]
+                    if tied[a] or tied[b]:
+                        half = _tied_rho(keys[a, row], rank[a], keys[b, row], k)
+                        other = _tied_rho(keys[b, row], rank[b], keys[a, row], k)
+                    else:
+                        half, other = authors[pair - 1, at, row], _rho(product[at], k)
+                    spearman[pair - 1, at, row] = (half + other) / 2
+
+
+@numba.njit(cache=True, nogil=True)
+def _products(order, rank, ranks, sizes, product):  # type: ignore[no-untyped-def]
+    """For the sets of the k nearest in one model (``rank``): sums over their tokens of the product of two ranks.
+
+    The ranks are those within the set, in that model and in another (``order``). A few large sizes make nearly
+    all the work, so each has a loop without branches, over what the next larger one has left (``ranks``).
+    """
+    left = len(order)
+    for place in range(left):
+        ranks[place] = rank[order[place]]
+    for at in range(len(sizes) - 1, -1, -1):
+        k, total, kept = sizes[at], np.int64(0), np.int64(0)
+        for place in range(left):
+            r = ranks[place]
+            inside = np.int64(r < k)
+            total += inside * r * kept
+            ranks[kept] = r
+            kept += inside
+        product[at], left = total, int(kept)
+
+
+@numba.njit(cache=True, nogil=True)
+def _rho(product, k):  # type: ignore[no-untyped-def]
+    """Spearman correlation of k pairs of different ranks 0, ..., k - 1 from the sum of their products."""
+    if k < 2:
+        return np.nan
+    middle = (k - 1) / 2
+    return (product / k - middle * middle) * 12 / (k * k - 1.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _tied_rho(own, rank, other, k):  # type: ignore[no-untyped-def]
+    """Spearman correlation with average ranks over the k nearest in ``own`` (sorted keys, as ``other``)."""
+    middle = (k - 1) / 2
+    average = np.empty(k)
+    begin, squares, other_squares, products = 0, 0.0, 0.0, 0.0
+    while begin < k:
+        end = begin + 1
+        while end < k and own[end] >> _BITS == own[begin] >> _BITS:
+            end += 1
+        average[begin:end] = (begin + end - 1) / 2 - middle
+        squares += (end - begin) * average[begin] ** 2
+        begin = end
+    place, before = 0, 0
+    while before < k:
+        level, group, total = other[place] >> _BITS, 0, 0.0
+        while place < len(rank) - 1 and other[place] >> _BITS == level:
+            r = rank[other[place] & _TOKEN]
+            if r < k:
+                group += 1
+                total += average[r]
+            place += 1
+        at = before + (group - 1) / 2 - middle
+        products += at * total
+        other_squares += group * at * at
+        before += group
+    if squares == 0.0 or other_squares == 0.0:
+        return np.nan
+    return products / np.sqrt(squares * other_squares)

@@ -1,0 +1,281 @@
+"""The registry of measures: every number that claims, chapters, figures and reports speak of, by one name.
+
+A new measure is a function that yields rows of a result table, and an entry here; what reads result tables reads
+it by its entry (:func:`gfm_utils.measures.estimates.estimate`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from gfm_utils.measures.controls import NO_LAYERS
+
+Combine = Callable[..., pd.DataFrame]
+TOKEN = "bits/token"
+
+
+@dataclass(frozen=True)
+class Term:
+    """A quantity of the result tables; ``least`` takes the smallest of several rows (the best coder).
+
+    An axis without ``x`` is one on which the quantity has one row, wherever that is.
+    """
+
+    metric: str
+    axis: str | None = None
+    x: str | None = None
+    unit: str | None = None
+    least: bool = False
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of a condition.
+
+    Attributes:
+        text: what is measured, in words.
+        unit: of its values in result tables; a ``share`` is written as a percentage.
+        chapter: where the evidence is.
+        terms: what it is made of.
+        above: whether more of it is what the paper says of DNA; None: that DNA has nothing above the null.
+        combine: makes one number of the terms' (rows of members or pairs, and the summary).
+        null: its name, and the terms that take the place of ``terms``; no terms: members in that state.
+        figure: name of the figure of the chapter that shows it.
+    """
+
+    text: str
+    unit: str
+    chapter: str
+    terms: tuple[Term, ...]
+    above: bool | None = None
+    combine: Combine = lambda one: one
+    null: tuple[str, tuple[Term, ...]] | None = ("untrained", ())
+    figure: str | None = None
+
+    @property
+    def percent(self) -> bool:
+        """Whether values are written as percentages."""
+        return self.unit == "share"
+
+
+def share_of(part: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
+    """One number over another."""
+    return part / whole
+
+
+def of_uniform(part: pd.DataFrame, entropy: pd.DataFrame, kl: pd.DataFrame) -> pd.DataFrame:
+    """A share of log2 V, which is H(p) + KL(p || uniform)."""
+    return part / (entropy + kl)
+
+
+def beyond_chance(agreement: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
+    """An agreement without what chance gives: 0 is chance and 1 agreement everywhere."""
+    return (agreement - chance) / (1 - chance)
+
+
+def perplexity(entropy: pd.DataFrame) -> pd.DataFrame:
+    """As many equally likely tokens have an entropy of so many bits."""
+    return 2**entropy
+
+
+def above_null(value: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
+    """What is left of a number without its null; a difference, for the null may be nearly nothing."""
+    return value - null
+
+
+OUTPUT, KL = Term("output_entropy", unit=TOKEN), Term("kl_from_uniform")
+UNIGRAM, GAIN, JS = Term("unigram_nll", unit=TOKEN), Term("context_gain", unit=TOKEN), Term("js_distance")
+LOSS, MATCHED = Term("nll", unit=TOKEN), "js_distance_matched_null"
+#: The last layer, however many a model has, in tables that give it this name.
+LAST = "last"
+
+
+def _against(text: str, sides: str) -> Measure:
+    terms = (Term("context_gain", "against", sides, TOKEN),)
+    text = f"gain over n-grams {text}, bits per token"
+    return Measure(text, TOKEN, "predictions", terms, False, null=None, figure="fig-context")
+
+
+def _truncated(text: str, suffix: str, top_p: str, figure: str) -> Measure:
+    """The distance between the likeliest tokens that hold a share of the probability."""
+    return Measure(
+        f"Jensen–Shannon distance at top-p {top_p}, {text}", "1", "disagreement",
+        (Term(f"js_distance{suffix}", "top_p", top_p),), True,
+        null=("matched null", (Term(f"{MATCHED}{suffix}", "top_p", top_p),)), figure=figure,
+    )  # fmt: skip
+
+
+def _neighbourhood(text: str, unit: str, metric: str, k: str, above: bool = False) -> Measure:
+    return Measure(text, unit, "static_embeddings", (Term(metric, "k", k),), above, figure="fig-neighbourhoods")
+
+
+def _shape(text: str, metric: str, above: bool) -> Measure:
+    return Measure(text, "1", "static_embeddings", (Term(metric),), above, figure="fig-pairs")
+
+
+def _last_layer(text: str, unit: str, metric: str, figure: str = "fig-layer-agreement") -> Measure:
+    return Measure(text, unit, "contextual_embeddings", (Term(metric, "layer", LAST),), False, figure=figure)
+
+
+def _fisher(text: str, metric: str, group: str, above: bool, figure: str) -> Measure:
+    return Measure(text, "share", "fisher", (Term(metric, "group", group),), above, figure=figure)
+
+
+#: Name in result tables -> the measure.
+MEASURES: dict[str, Measure] = {
+    "entropy_share": Measure(
+        "shortest code of the corpus (an upper bound), share of a uniform choice", "share", "entropy",
+        (Term("code_length", least=True), Term("uniform_entropy")), True, share_of, None, "fig-estimators",
+    ),
+    "nll": Measure(
+        "loss on hidden tokens, bits per token", TOKEN, "predictions", (LOSS,), True,
+        null=("token frequencies", (UNIGRAM,)), figure="fig-uncertainty",
+    ),
+    "nll_share": Measure(
+        "loss on hidden tokens, share of log2 V", "share", "predictions", (LOSS, OUTPUT, KL), True, of_uniform,
+        ("token frequencies", (UNIGRAM, OUTPUT, KL)), "fig-uncertainty",
+    ),
+    "nll_of_frequencies": Measure(
+        "loss on hidden tokens, share of what token frequencies cost", "share", "predictions", (LOSS, UNIGRAM),
+        True, share_of, figure="fig-uncertainty",
+    ),
+    "output_entropy": Measure(
+        "output entropy, bits per token", TOKEN, "predictions", (OUTPUT,), True, figure="fig-uncertainty"
+    ),
+    "output_entropy_share": Measure(
+        "output entropy, share of log2 V", "share", "predictions", (OUTPUT, OUTPUT, KL), True, of_uniform,
+        figure="fig-uncertainty",
+    ),
+    "effective_tokens": Measure(
+        "tokens that a prediction is spread over, 2 to the output entropy", "1", "predictions", (OUTPUT,), True,
+        perplexity, ("token frequencies", (UNIGRAM,)), "fig-uncertainty",
+    ),
+    "kl_uniform_authors": Measure(
+        "KL(uniform‖p), the paper's program, bits", TOKEN, "predictions", (Term("kl_uniform_authors"),), False
+    ),
+    "top_probability": Measure(
+        "probability of the likeliest token", "share", "predictions", (Term("rank_probability", "rank", "1"),),
+        False, figure="fig-rank-probability",
+    ),
+    "accuracy": Measure(
+        "hidden tokens guessed right", "share", "predictions", (Term("accuracy"),), False,
+        null=("commonest token", (Term("majority_accuracy"),)),
+    ),
+    "calibration_error": Measure(
+        "calibration error", "share", "predictions", (Term("expected_calibration_error"),),
+        null=("calibrated", (Term("expected_calibration_error_chance"),)), figure="fig-reliability",
+    ),
+    "context_gain": Measure(
+        "context gain, bits per token", TOKEN, "predictions", (GAIN,), False, figure="fig-context"
+    ),
+    "context_gain_of_layers": Measure(
+        "context gain above that of members without layers, bits per token", TOKEN, "predictions", (GAIN,),
+        null=(NO_LAYERS, ()), figure="fig-uncertainty",
+    ),
+    "context_gain_share": Measure(
+        "context gain, share of what token frequencies cost", "share", "predictions", (GAIN, UNIGRAM), False,
+        share_of, figure="fig-context",
+    ),
+    "gain_over_left": _against("before", "left"),
+    "gain_over_both": _against("on both sides", "both"),
+    "js_distance": Measure(
+        "Jensen–Shannon distance between members", "1", "disagreement", (JS,), True,
+        null=("matched null", (Term(MATCHED),)), figure="fig-top-p",
+    ),
+    "js_distance_authors": _truncated("the paper's truncation", "_authors", "0.5", "fig-top-p-authors"),
+    "js_distance_half": _truncated("nucleus truncation", "", "0.5", "fig-top-p"),
+    "js_distance_head": _truncated("nucleus truncation", "", "0.05", "fig-top-p"),
+    "js_distance_above_null": Measure(
+        "Jensen–Shannon distance above its matched null", "1", "disagreement", (JS, Term(MATCHED)), True,
+        above_null, figure="fig-top-p",
+    ),
+    "js_distance_of_null": Measure(
+        "Jensen–Shannon distance, share of its matched null", "share", "disagreement", (JS, Term(MATCHED)), True,
+        share_of, None, "fig-top-p",
+    ),
+    "mutual_information": Measure(
+        "mutual information of prediction and member, bits per token", TOKEN, "disagreement",
+        (Term("mutual_information"),), True,
+    ),
+    "mutual_information_per_gain": Measure(
+        "mutual information, share of the context gain", "share", "disagreement",
+        (Term("mutual_information"), GAIN), True, share_of, None,
+    ),
+    "top1_agreement": Measure(
+        "same likeliest token, beyond chance", "share", "disagreement",
+        (Term("top1_agreement"), Term("top1_agreement_chance")), False, beyond_chance, figure="fig-agreement",
+    ),
+    "rank_biased_overlap": Measure(
+        "rank-biased overlap, beyond chance", "share", "disagreement",
+        (Term("rank_biased_overlap"), Term("rank_biased_overlap_chance")), False, beyond_chance,
+        figure="fig-ranks",
+    ),
+    "topk_overlap_corrected": _neighbourhood(
+        "10 nearest embeddings shared, beyond chance", "share", "topk_overlap_corrected", "10"
+    ),
+    "local_spearman": _neighbourhood(
+        "local Spearman among the 100 nearest embeddings", "1", "local_spearman", "100"
+    ),
+    "procrustes_disparity": _shape("Procrustes disparity of embeddings", "procrustes_disparity", True),
+    "linear_cka_debiased": _shape("linear CKA of embeddings, debiased", "linear_cka_debiased", False),
+    "contextual_cka": _last_layer(
+        "linear CKA of windows in the last layer, debiased", "1", "pooled_linear_cka_debiased"
+    ),
+    "contextual_alignment": _last_layer(
+        "10 nearest windows shared in the last layer, beyond chance", "share",
+        "pooled_neighbour_alignment_corrected",
+    ),
+    "effective_rank": _last_layer(
+        "effective rank of tokens in the last layer, dimensions", "1", "effective_rank", "fig-layer-shape"
+    ),
+    "anisotropy": _last_layer("mean cosine of tokens in the last layer", "1", "anisotropy", "fig-layer-shape"),
+    "tokens_cka": _last_layer("linear CKA of tokens in the last layer, debiased", "1", "linear_cka_debiased"),
+    "tokens_alignment": _last_layer(
+        "nearest tokens shared in the last layer, beyond chance", "share", "neighbour_alignment_corrected"
+    ),
+    "strand_js_distance": Measure(
+        "Jensen–Shannon distance of a base's predictions from both strands", "1", "disagreement",
+        (Term("strand_js_distance"),), None,
+        null=("token frequencies", (Term("strand_js_distance_unigram"),)), figure="fig-strands",
+    ),
+    "member_js_distance": Measure(
+        "Jensen–Shannon distance of a base's predictions by two members", "1", "disagreement",
+        (Term("member_js_distance"),), figure="fig-strands",
+    ),
+    "fisher_share": _fisher(
+        "encoder's share of the Fisher information", "fisher_share", "encoder", False, "fig-encoder-share"
+    ),
+    "fisher_share_paper": _fisher(
+        "encoder's share, the paper's computation", "fisher_share_paper", "encoder", False, "fig-fisher-paper"
+    ),
+    "fisher_share_invariant": _fisher(
+        "encoder's share, invariant to rescaling", "fisher_share_invariant", "encoder", False,
+        "fig-fisher-invariant",
+    ),
+    "embeddings_share_paper": _fisher(
+        "embeddings' share, the paper's computation", "fisher_share_paper", "embeddings", True,
+        "fig-fisher-paper",
+    ),
+    "embeddings_share": _fisher("embeddings' share", "fisher_share", "embeddings", True, "fig-fisher-shares"),
+    "decoder_share": _fisher(
+        "share of the matrix that decodes", "fisher_share", "decoder.weight", True, "fig-fisher-shares"
+    ),
+    "head_share": _fisher("head's share", "fisher_share", "head", True, "fig-fisher-shares"),
+    "input_share": _fisher(
+        "embeddings' share, the path that embeds", "fisher_share", "input", True, "fig-fisher-shares"
+    ),
+    "output_share": _fisher(
+        "embeddings' share, the path that decodes", "fisher_share", "output", True, "fig-fisher-shares"
+    ),
+    "context_gain_there": Measure(
+        "context gain on the tokens of the Fisher information, bits per token", TOKEN, "fisher",
+        (Term("context_gain", "on", "fisher_tokens"),), False, null=("context at random", ()),
+        figure="fig-fisher-gain",
+    ),
+}  # fmt: skip
+
+
+def chosen(*names: str) -> dict[str, Measure]:
+    """Measures by their names, in this order."""
+    return {name: MEASURES[name] for name in names}

@@ -1,0 +1,95 @@
+"""Rows of result tables for numbers that each member, or each pair of members, has: written, and read again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gfm_utils.measures import intervals
+
+Row = dict[str, Any]
+#: Axis of what all members but one give together; ``x`` is the seed of that one.
+WITHOUT = "without"
+#: Axis and position of rows whose interval is over test sequences instead of members.
+OVER_SEQUENCES = {"axis": "interval_over", "x": "sequences"}
+
+
+def member_rows(
+    base: Mapping[str, Any], seeds: Sequence[int], values: npt.NDArray[np.float64], n: int
+) -> Iterator[Row]:
+    """A row a member, and the mean over members with its interval.
+
+    Args:
+        base: condition, state, metric, unit (and axis, x).
+        seeds: of the members.
+        values: one number a member.
+        n: observations behind each member's number.
+    """
+    for seed, value in zip(seeds, values, strict=True):
+        yield {**base, "member": seed, "value": float(value), "n": n}
+    yield {**base, **intervals.over_members(values)._asdict(), "n": len(seeds)}
+
+
+def pair_rows(
+    base: Mapping[str, Any], seeds: Sequence[int], values: npt.NDArray[np.float64], n: int
+) -> Iterator[Row]:
+    """A row a pair, and the mean over pairs with the interval over members.
+
+    Args:
+        base: condition, state, metric, unit (and axis, x).
+        seeds: of the members.
+        values: symmetric matrix, shape (members, members).
+        n: observations behind each pair's number.
+    """
+    for first, second in combinations(range(len(seeds)), 2):
+        yield {
+            **base,
+            "member": seeds[first],
+            "other": seeds[second],
+            "value": float(values[first, second]),
+            "n": n,
+        }
+    yield {**base, **intervals.over_pairs(values)._asdict(), "n": len(seeds)}
+
+
+def sequence_row(
+    base: Mapping[str, Any], values: npt.NDArray[np.floating], weights: npt.NDArray[np.floating] | None = None
+) -> Row:
+    """The mean over test sequences with the interval over them, beside the row with the interval over members.
+
+    Args:
+        base: condition, state, metric, unit.
+        values: one number a sequence, a mean over the members.
+        weights: what to divide by, as in ``intervals.over_sequences``.
+    """
+    interval = intervals.over_sequences(values, weights)
+    return {**base, **OVER_SEQUENCES, **interval._asdict(), "n": len(values)}
+
+
+def members_of(table: pd.DataFrame, axis: str) -> dict[tuple[str, str, str], pd.Series]:
+    """(condition, position on the axis, metric) -> seed -> value of each member."""
+    rows = table[(table["axis"] == axis).fillna(False) & table["member"].notna()].sort_values("member")
+    return {
+        (str(condition), str(x), str(metric)): values.set_index("member")["value"]
+        for (condition, x, metric), values in rows.groupby(["condition", "x", "metric"], sort=False)
+    }
+
+
+def pair_matrix(pairs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Symmetric matrices of the numbers of pairs, with zeros on the diagonal.
+
+    Args:
+        pairs: shape (..., pairs), in the order of ``itertools.combinations``.
+
+    Returns:
+        Shape (..., members, members).
+    """
+    count = pairs.shape[-1]
+    members = round((1 + np.sqrt(1 + 8 * count)) / 2)
+    matrix = np.zeros((*pairs.shape[:-1], members, members))
+    for number, (i, j) in enumerate(combinations(range(members), 2)):
+        matrix[..., i, j] = matrix[..., j, i] = pairs[..., number]
+    return matrix

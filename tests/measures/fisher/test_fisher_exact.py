@@ -1,0 +1,159 @@
+"""Exact squares of gradients against the naive loop, and what they are added up to."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    BigBirdConfig,
+    BigBirdForMaskedLM,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    EsmConfig,
+    EsmForMaskedLM,
+)
+
+from gfm_utils.ensembles import PRESETS, build_model
+from gfm_utils.errors import GfmError
+from gfm_utils.measures.fisher import fallback, fisher_types, layers, per_example_gradients
+from gfm_utils.measures.fisher.examples import MaskedTokens
+from gfm_utils.measures.fisher.fisher_types import squared_gradients
+from gfm_utils.measures.fisher.groups import BIAS, CROSS, DECODER, TOKENS, derived, groups_of
+
+BOTH = ("modernbert-2x64", "bert-2x64")
+per_both = pytest.mark.parametrize("per", ["sequence", "token"])
+tied_or_not = pytest.mark.parametrize("tied", [True, False])
+
+
+@tied_or_not
+@per_both
+@pytest.mark.parametrize("preset", [*BOTH, "roformer-2x64"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_against_the_naive_loop(naive, preset, tied, per, scaled, monkeypatch, capsys):
+    """Gradients that are multiplied by their parameters are formed in several blocks."""
+    monkeypatch.setattr(layers, "BUDGET", 2000)
+    model, examples = naive.problem(preset, tied)
+    ours = squared_gradients(model, examples, per, scaled)
+    naive.assert_equal(model, ours, examples, per, 1e-9, scaled)
+    assert ("RoFormerForMaskedLM has no fast way" in capsys.readouterr().err) == (preset not in BOTH)
+
+
+@pytest.mark.parametrize("preset", BOTH)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_fallback_agrees_group_by_group_and_in_single_precision(naive, preset, scaled):
+    """The loop has a tied matrix in one; here its parts are those of two copies."""
+    model, examples = naive.problem(preset)
+    expected = fallback.sums_of_squares(model, examples, scaled)
+    assert CROSS in expected
+    for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-3)):
+        ours = per_example_gradients.sums_of_squares(model.to(dtype), examples, scaled)
+        assert set(ours) == set(expected)
+        for group, values in expected.items():
+            torch.testing.assert_close(ours[group], values, rtol=tolerance, atol=tolerance * 1e-2, msg=group)
+
+
+@pytest.mark.parametrize(("t", "i", "o"), [(1, 3, 4), (9, 2, 3), (2, 8, 9)])
+def test_every_form_of_a_product_gives_its_squares(t, i, o, monkeypatch):
+    """One position; the matrix formed; Gram matrices."""
+    monkeypatch.setattr(layers, "BUDGET", 30)
+    torch.manual_seed(0)
+    inputs, gradients, scale = torch.randn(2, t, i), torch.randn(2, t, o), torch.randn(o, i)
+    formed = gradients.mT @ inputs
+    torch.testing.assert_close(layers.product_squares(inputs, gradients), formed.square().sum((1, 2)))
+    scaled = layers.product_squares(inputs, gradients, scale)
+    torch.testing.assert_close(scaled, (formed * scale).square().sum((1, 2)))
+    torch.testing.assert_close(torch.cat(list(layers.product_gradients(inputs, gradients)), 1), formed)
+
+
+@per_both
+@pytest.mark.parametrize(("window", "attention"), [(14, "original_full"), (56, "block_sparse")])
+def test_attention_that_draws_random_numbers_has_its_gradients_too(naive, per, window, attention):
+    """BigBird reads a short window with full attention, whose weights it first draws."""
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "sep_token_id": 2}
+    config = BigBirdConfig(
+        vocab_size=21, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8,
+        max_position_embeddings=64, block_size=4, num_random_blocks=1, **special,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = BigBirdForMaskedLM(config).eval().double()
+    ids = torch.randint(5, 12, (3, window))
+    examples = MaskedTokens(
+        ids, torch.tensor([[1, 6], [0, 3], [9, 12]]), torch.tensor([[7, 8], [9, 5], [6, 6]]), 4
+    )
+    squares = squared_gradients(model, examples, per)
+    assert model.bert.attention_type == attention
+    naive.assert_equal(model, squares, examples, per, 1e-10)
+
+
+@per_both
+def test_neither_batch_size_nor_order_matters(naive, per, monkeypatch):
+    model, examples = naive.problem(n=5)
+    whole = squared_gradients(model, examples, per)
+    monkeypatch.setattr(fisher_types, "BUDGET", 1)
+    order = torch.tensor([3, 1, 4, 0, 2])
+    single = squared_gradients(model, examples[order], per)
+    for group, values in whole.items():
+        np.testing.assert_allclose(single[group], values[order.numpy()], rtol=1e-10, atol=1e-18)
+
+
+@pytest.mark.parametrize("failing", [True, False])
+@pytest.mark.parametrize("preset", ["modernbert-2x64", "roformer-2x64"])
+def test_the_model_is_left_as_it_was(naive, preset, failing):
+    model, examples = naive.problem(preset)
+    next(model.parameters()).requires_grad_(False)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    wanted = [value.requires_grad for value in model.parameters()]
+    if failing:
+        head = model.head if preset.startswith("modern") else model.cls.predictions.transform
+        handle = head.register_forward_hook(lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            squared_gradients(model, examples)
+        handle.remove()
+    else:
+        squared_gradients(model, examples)
+    assert [value.requires_grad for value in model.parameters()] == wanted
+    assert all(value.grad is None for value in model.parameters())
+    assert not any(module._forward_hooks or module._backward_hooks for module in model.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def others():
+    small = {"vocab_size": 11, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
+    yield EsmForMaskedLM(EsmConfig(**small, intermediate_size=8, pad_token_id=1, mask_token_id=2))
+    yield DistilBertForMaskedLM(DistilBertConfig(vocab_size=11, dim=8, n_layers=2, n_heads=2, hidden_dim=8))
+
+
+@pytest.mark.parametrize("model", [*others(), *(build_model(name, 21, 14, 1) for name in PRESETS if "2x" in name)],
+                         ids=lambda model: type(model).__name__)  # fmt: skip
+def test_every_parameter_has_one_group(model):
+    groups = groups_of(model)
+    assert list(groups) == [name for name, _ in model.named_parameters()]
+    for name, group in groups.items():
+        for part, word in (("attention", "att"), ("feed_forward", "ffn|mlp|intermediate|output")):
+            if group.endswith(part):
+                assert any(piece in name or "sa_layer" in name for piece in word.split("|")), (name, group)
+        plain_norm = ".LayerNorm." in name  # ESM has one a layer that is neither
+        assert plain_norm or group == "embedding.other" or not group.endswith(".other"), name
+    known = {f"encoder.{i}.{part}" for i in range(2) for part in ("attention", "feed_forward")} | {TOKENS, BIAS}
+    more = {"encoder.0.other", "encoder.1.other", DECODER, "embedding.other", "encoder.norm", "head.transform"}
+    assert known <= set(groups.values()) <= known | more
+
+
+@tied_or_not
+def test_derived_groups_hold_each_part_once(naive, tied):
+    parts = squared_gradients(*naive.problem(tied=tied), "sequence")
+    views, whole = derived(parts), sum(parts.values())
+    np.testing.assert_allclose(views["embeddings"] + views["encoder"] + views["head"], whole)
+    np.testing.assert_allclose(views["input"] + views["encoder"] + views["head_with_decoder"], whole)
+    by_layer = views["encoder.0"] + views["encoder.1"] + parts["encoder.norm"]
+    np.testing.assert_allclose(views["encoder"], by_layer)
+    np.testing.assert_allclose(views["output"], parts[DECODER] + parts[BIAS])
+    moved = parts[DECODER] + (parts[CROSS] if tied else 0)
+    np.testing.assert_allclose(views["head_with_decoder"] - views["head"], moved if tied else 0, atol=1e-18)
+
+
+def test_what_cannot_be_done_is_said(naive):
+    model, examples = naive.problem()
+    with pytest.raises(GfmError, match="bfloat16"):
+        squared_gradients(model.to(torch.bfloat16), examples)
+    with pytest.raises(GfmError, match="training mode"):
+        squared_gradients(model.double().train(), examples)

@@ -1,0 +1,53 @@
+"""What is held at once, on a CPU and on a stand-in for a GPU: no device is asked but for its free memory."""
+
+import pytest
+import torch
+
+from gfm_utils.ensembles import build_model
+from gfm_utils.measures.fisher import fisher_types, layers
+from gfm_utils.measures.fisher.examples import MaskedTokens
+
+GPU = torch.device("cuda")
+
+
+@pytest.fixture
+def free(monkeypatch):
+    """Sets the free bytes of the GPU, of which another 2**10 are kept by PyTorch, unused."""
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda where: 3 * 2**10)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda where: 2 * 2**10)
+    return lambda count: monkeypatch.setattr(torch.cuda, "mem_get_info", lambda where: (count, 2**40))
+
+
+def examples(windows=64, window=128, masked=12):
+    ids = torch.full((windows, window), 7)
+    places = torch.arange(masked).repeat(windows, 1)
+    return MaskedTokens(ids, places, torch.full_like(places, 9), 4)
+
+
+@pytest.mark.parametrize("preset", ["modernbert-6x256", "bert-90m", "roformer-2x64"])
+def test_batches_fill_a_gpu_and_fit_into_it(preset, free, monkeypatch):
+    with torch.device("meta"):
+        model = build_model(preset, 4101, 128, 1).eval()
+    given = examples()
+    on_cpu = fisher_types.batch_size(model, given)
+    monkeypatch.setattr(type(model), "device", property(lambda self: GPU))
+    sizes = []
+    for gigabytes in (1e-3, 8, 16, 10**6, 10**7):
+        free(int(gigabytes * 2**30))
+        sizes.append(fisher_types.batch_size(model, given))
+    assert on_cpu == sizes[0] < 5 * on_cpu < sizes[1] < sizes[2] < sizes[3] == sizes[4]
+    assert 1.9 < sizes[2] / sizes[1] < 2.4
+
+
+def test_a_gpus_memory_counts_what_is_kept_unused_and_a_cpu_has_its_own(free):
+    free(2**34)
+    assert layers.values_at_once(5, GPU) == (2**34 + 2**10) // layers.BYTES
+    assert layers.values_at_once(2**35, GPU) == 2**35
+    assert layers.values_at_once(5, torch.device("cpu")) == 5
+
+
+def test_gradients_are_formed_in_as_many_parts_as_the_device_has_room_for(monkeypatch):
+    monkeypatch.setattr(layers, "values_at_once", lambda least, where: 40)
+    parts = list(layers.parts_of(11, 5, torch.zeros(2, 9)))
+    assert [(part.start, part.stop) for part in parts] == [(0, 4), (4, 8), (8, 11)]
+    assert len(list(layers.parts_of(3, 99, torch.zeros(2, 9)))) == 3

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from gfm_utils.measures import static as module
+from gfm_utils.measures.geometry import linear_cka
+from gfm_utils.measures.neighbours import compare_neighbours
+from gfm_utils.measures.static import all_row_rows, compared_tokens, frequency_bands, input_embeddings
+
+
+@pytest.fixture(scope="module")
+def table(measured):
+    return measured("static_embeddings")
+
+
+def test_bands_hold_a_third_of_the_occurrences_each():
+    counts = np.array([1, 9, 2, 8, 1, 3, 9, 8, 1, 5, 5, 3, 1, 8, 9, 2] * 20)
+    bands = frequency_bands(counts)
+    assert list(bands) == ["frequent", "middle", "rare"]
+    assert sorted(np.concatenate(list(bands.values()))) == list(range(len(counts)))
+    for tokens in bands.values():
+        assert counts[tokens].sum() / counts.sum() == pytest.approx(1 / 3, abs=0.03)
+    assert counts[bands["frequent"]].min() >= counts[bands["middle"]].max() >= counts[bands["rare"]].min()
+
+
+def test_a_band_of_too_few_tokens_is_left_out():
+    assert list(frequency_bands(np.array([1000, 10, 10, 10, 10, 10]))) == ["rare"]
+
+
+def test_every_metric_stands_on_its_axes(table, trained):
+    shapes = {
+        "procrustes_disparity", "aligned_cosine", "linear_cka", "linear_cka_debiased", "rbf_cka",
+        "rbf_cka_debiased", "rbf_cka_authors",
+    }  # fmt: skip
+    near = {"topk_overlap", "topk_overlap_corrected", "local_spearman"}
+    axes = table["axis"].fillna("none")
+    assert set(table.loc[axes == "none", "metric"]) == shapes | {"symbols_per_token"}
+    assert set(table.loc[axes == "band", "metric"]) == shapes
+    assert set(table.loc[axes == "all_rows", "metric"]) == shapes
+    for axis in ("k", "k_all_rows"):
+        assert set(table.loc[axes == axis, "metric"]) == near | {"topk_overlap_chance", "local_spearman_authors"}
+    assert set(table.loc[axes == "band_at_k10", "metric"]) == near
+    assert table["value"].notna().all()
+    read = ~axes.isin(["all_rows", "k_all_rows"])
+    assert (table.loc[read & (table["metric"] != "symbols_per_token"), "n"] <= 64).all()
+    for ensemble in trained:
+        seen, bands = compared_tokens(ensemble)
+        own = table[(table["condition"] == ensemble.condition) & (axes == "band")]
+        assert set(own["x"]) == set(bands)
+        assert (ensemble.store.counts("train")[seen] > 0).all()
+
+
+def test_all_rows_are_those_of_the_whole_matrix(table, trained):
+    ensemble = trained[0]
+    matrices = [input_embeddings(member.model("trained")) for member in ensemble.members]
+    assert len(matrices[0]) == ensemble.store.vocabulary > len(compared_tokens(ensemble)[0])
+    own = table[
+        (table["condition"] == ensemble.condition) & (table["state"] == "trained") & table["member"].notna()
+    ]
+    pairs = own[own["axis"] == "all_rows"].set_index(["metric", "member", "other"])
+    first, second = ensemble.seeds[:2]
+    assert pairs["value"]["linear_cka", first, second] == pytest.approx(linear_cka(matrices).cka[0, 1])
+    assert set(pairs["n"]) == {len(matrices[0])} and set(pairs["x"]) == {str(len(matrices[0]))}
+    near = own[(own["axis"] == "k_all_rows") & (own["x"] == "5")].set_index(["metric", "member", "other"])["value"]
+    expected = compare_neighbours(matrices, [5]).overlap[0, 0].mean()
+    assert near["topk_overlap", first, second] == pytest.approx(expected)
+
+
+def test_a_matrix_of_too_many_rows_is_not_compared_whole(monkeypatch):
+    monkeypatch.setattr(module, "ALL_ROWS", 9)
+    matrices = list(np.random.default_rng(0).normal(size=(3, 10, 4)))
+    assert not list(all_row_rows({}, [1, 2, 3], matrices))
+    assert list(all_row_rows({}, [1, 2, 3], [matrix[:9] for matrix in matrices]))
