@@ -17,6 +17,8 @@ from gfm_utils.corpora.registry import HubSource, find, registry
 from gfm_utils.errors import GfmError
 from gfm_utils.files import cache_dir, digest, locked
 
+#: The first version of `datasets` that never runs a data set's own code.
+RUNS_NO_CODE = 4
 #: So often `datasets` tries each reading (by itself 20 times, each after five waits of the HTTP client).
 _TRIES = 5
 #: Seconds that the hub has to name a revision.
@@ -122,7 +124,7 @@ def _broken(name: str, error: Exception, records: int) -> GfmError:
 
 
 def _rows(name: str, source: HubSource, revision: str) -> Iterator[Mapping[str, Any]]:
-    """The rows of a data set, as the package ``datasets`` streams them, which from version 4 on runs no code."""
+    """The rows of a data set, as the package ``datasets`` streams them."""
     try:
         import datasets
     except ImportError:
@@ -130,6 +132,11 @@ def _rows(name: str, source: HubSource, revision: str) -> Iterator[Mapping[str, 
             f"corpus {name!r} is streamed from the Hugging Face hub and needs the package 'datasets'; "
             "install it with pip install 'gfm_utils[hub]'"
         ) from None
+    if int(datasets.__version__.split(".")[0]) < RUNS_NO_CODE:
+        raise GfmError(
+            f"corpus {name!r} is not streamed with 'datasets' {datasets.__version__}, which could run code of the "
+            "data set; update it with pip install -U 'gfm_utils[hub]'"
+        )
     for tries in ("STREAMING_READ_MAX_RETRIES", "STREAMING_OPEN_MAX_RETRIES"):
         setattr(datasets.config, tries, _TRIES)
     yield from datasets.load_dataset(

@@ -38,9 +38,8 @@ def served(monkeypatch):
     def dataset_info(_, name, revision, timeout):
         return SimpleNamespace(sha=f"commit-of-{revision}")
 
-    monkeypatch.setitem(
-        sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset, config=SimpleNamespace())
-    )
+    package = SimpleNamespace(load_dataset=load_dataset, config=SimpleNamespace(), __version__="4.0.0")
+    monkeypatch.setitem(sys.modules, "datasets", package)
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
     return server
 
@@ -160,6 +159,13 @@ def test_without_the_package(served, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(GfmError, match=r"corpus 'a/d' is streamed from the Hugging Face hub and needs the"):
         load("hf://datasets/a/d", max_symbols=8)
+
+
+def test_a_version_that_could_run_code_is_refused(served, monkeypatch):
+    monkeypatch.setattr(sys.modules["datasets"], "__version__", "3.6.0")
+    with pytest.raises(GfmError, match=r"not streamed with 'datasets' 3\.6\.0, which could run code"):
+        load("hf://datasets/a/d", max_symbols=8)
+    assert not served.opened
 
 
 @pytest.mark.slow
