@@ -60,7 +60,7 @@ def mutants(path: Path) -> Iterator[list[Mutant]]:
     from cosmic_ray.plugins import get_operator
 
     source = path.read_text(encoding="utf-8")
-    nodes, hidden = list(ast_nodes(get_ast(source))), _annotations(source)
+    nodes, hidden = list(ast_nodes(get_ast(source))), _ignored_spans(source)
     places: dict[tuple[int, int], list[Mutant]] = {}
     for name in OPERATORS:
         operator, occurrence = get_operator(f"core/{name}")(), 0
@@ -73,12 +73,12 @@ def mutants(path: Path) -> Iterator[list[Mutant]]:
     yield from places.values()
 
 
-def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where types stand: a change there is no fault, or none that could be missed."""
+def _ignored_spans(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where types stand, and ``strict`` of ``zip``, a check of ours: a change there is no fault of a result."""
     spans = []
     for node in ast.walk(ast.parse(source)):
-        for name in ("annotation", "returns"):
-            part = getattr(node, name, None)
+        checked = node.value if isinstance(node, ast.keyword) and node.arg == "strict" else None
+        for part in (getattr(node, "annotation", None), getattr(node, "returns", None), checked):
             if isinstance(part, ast.expr):
                 spans.append(((part.lineno, part.col_offset), (part.end_lineno or 0, part.end_col_offset or 0)))
     return spans
