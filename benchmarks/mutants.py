@@ -95,9 +95,10 @@ def drawn(count: int, seed: int, only: Sequence[str]) -> list[Mutant]:
 
 
 def tests_of(path: str) -> list[str]:
-    """The test files of a module: of the same name, and those that import it."""
+    """The test files of a module: of its name or that of its package, and those that import it."""
     module = path.removesuffix(".py").replace("/", ".")
     parent, name = module.rsplit(".", 1)
+    named = (f"test_{name}", f"test_{parent.rsplit('.', 1)[-1]}")
     imports = re.compile(
         rf"{re.escape(module)}\b|from {re.escape(parent)} import [^\n]*\b{name}\b|"
         rf"from {re.escape(parent)} import \([^)]*\b{name}\b"
@@ -106,7 +107,7 @@ def tests_of(path: str) -> list[str]:
     return [
         str(file.relative_to(ROOT))
         for file in files
-        if file.stem == f"test_{name}" or imports.search(file.read_text(encoding="utf-8"))
+        if file.stem in named or imports.search(file.read_text(encoding="utf-8"))
     ]
 
 

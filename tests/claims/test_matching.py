@@ -88,6 +88,8 @@ def test_an_interval_over_members_and_windows_adds_both_variances():
     freedom = np.floor(error**4 / ((values.var(ddof=1) / 3) ** 2 / 2))
     assert both.value == pytest.approx(7 / 3)
     assert both.high - both.value == pytest.approx(stats.t.ppf(0.975, freedom) * error)
+    pair = Estimate(over_members(values[:2]), values[:2], windows=0.5)
+    assert pair.over_both.high != pair.interval.high
 
 
 def test_holm_against_its_definition():

@@ -155,7 +155,7 @@ def _at_most(bias: pd.DataFrame) -> pd.DataFrame:
 
 
 def _corrected_lines(counted: pd.DataFrame) -> Iterator[str]:
-    sound = counted[counted["trusted"].fillna(False).astype(bool)]
+    sound = counted[counted["trusted"].astype(bool)]
     worst = sound.loc[sound["error"].idxmax()]
     yield (
         f"- Where they are trusted ({len(sound)} of {len(counted)} cases), the corrected estimators are off by "
