@@ -77,7 +77,7 @@ def doses(
     return [str(name.transformed(dose)) for kind, name in first.items() for dose in every[kind]]
 
 
-def live_windows(profile: Profile, share: float = LIVE_WINDOWS) -> Profile:
+def live_windows(profile: Profile, share: float) -> Profile:
     """The profile with that share of its windows, for a live run of a chapter."""
     fewer = {name: max(2, round(share * getattr(profile, name))) for name in ("test_windows", "fisher_windows")}
     return profile.model_copy(update=fewer)
@@ -103,7 +103,9 @@ def live_doses(stores: Sequence[TokenStore], profile: Profile, runs_dir: Path, s
         seed: as of ``dose_response``.
     """
     members = min(CONTROL_MEMBERS, profile.members)
-    return dose_response(live_conditions(stores), live_windows(profile), runs_dir, seed, members, LIVE_CODED)
+    return dose_response(
+        live_conditions(stores), live_windows(profile, LIVE_WINDOWS), runs_dir, seed, members, LIVE_CODED
+    )
 
 
 def dose_response(

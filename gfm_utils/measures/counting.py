@@ -77,21 +77,25 @@ def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42, contex
         seed: of the masks.
         context: also the levels that know a token's context; False: the unigram level alone, in no time.
     """
-    store, mask = ensemble.store, SPECIAL.index("[MASK]")
-    (shown, positions, truth), (seen, places, held_out) = (
-        masked_windows(store, part, ensemble.spec.window, count, profile.test_mask, seed)[:3]
-        for part, count in (("test", profile.test_windows), ("validation", VALIDATION_WINDOWS))
-    )
+    store, mask, window = ensemble.store, SPECIAL.index("[MASK]"), ensemble.spec.window
+    shown, positions, truth = masked_windows(store, "test", window, profile.test_windows, profile.test_mask, seed)[
+        :3
+    ]
+    unit, counts, lengths_of = f"bits/{store.unit}", store.counts("train"), store.token_lengths[truth]
+    if not context:
+        return Counting(ensemble.condition, unit, counts, truth, lengths_of)
+    seen, places, held_out = masked_windows(
+        store, "validation", window, VALIDATION_WINDOWS, profile.test_mask, seed
+    )[:3]
     tokens, lengths = store.tokens("train"), np.array([len(one) for one in store.segments("train")])
     levels = {}
-    for side, chains in _CHAINS.items() if context else ():
+    for side, chains in _CHAINS.items():
         model = NgramModel(tokens, lengths, store.vocabulary, chains(chain_length(len(tokens), store.vocabulary)))
         order = model.best_order(seen, places, held_out, mask)
         levels[side] = order, -np.log2(model.probability(shown, positions, truth, mask, order))
     windows = shown.copy()
     np.put_along_axis(windows, positions, truth, axis=1)
-    code = window_code(store, windows, positions) if context else None
-    unit, counts, lengths_of = f"bits/{store.unit}", store.counts("train"), store.token_lengths[truth]
+    code = window_code(store, windows, positions)
     return Counting(ensemble.condition, unit, counts, truth, lengths_of, levels, code)
 
 
