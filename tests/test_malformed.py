@@ -120,7 +120,8 @@ FILES: list[tuple[str, bytes, str]] = [
     ("latin.parquet", parquet(text=["caf\u00e9".encode("latin-1")]), "column 'text' of * holds bytes that *"),
     ("fake.parquet", b"PAR1 but no more", "* cannot be read as PARQUET (*); mend or convert it"),
     ("numbers.parquet", parquet(length=[1], count=[2]), "* has no column named text, sequence or content; it *"),
-    ("two.zip", zipped("a.csv", "b.csv"), "* holds 2 files; a zip archive must hold exactly one: unpack it *"),
+    ("two.zip", zipped("a.csv", "b.fa"), "zip archive * mixes csv (a.csv) and sequences (b.fa); give files *"),
+    ("odd.zip", zipped("a.c", "b.h"), "zip archive * holds no corpus: none of its 2 files has a known ext*"),
     ("none.zip", zipped("__MACOSX/._a.csv", ".DS_Store"), "* holds 0 files; a zip archive must hold exactly *"),
     ("locked.zip", zipped("a.csv", flags=1), "* is locked with a password; unpack it and give the file inside"),
     ("unknown.zip", zipped("a.docx"), "* holds a.docx, whose extension is unknown; known are .fa, *"),
@@ -150,7 +151,7 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"sha256": "123"}, "*, corpus 'one', field sha256: String should match pattern *"),
     ({"surprise": 1}, "*, corpus 'one', field surprise: Extra inputs are not permitted"),
     ({"sources": [{"type": "ftp"}]}, "*, corpus 'one', field sources.0: Input tag 'ftp' *"),
-    ({"sources": [WHEEL]}, "*, corpus 'one', field the entry itself: *'sha256' is needed for a wheel source"),
+    ({"sources": [WHEEL]}, "*, corpus 'one', field the entry itself: *'sha256' is needed for a file of a package"),
     ({"sources": [HUB, HUB]}, "*, corpus 'one', field the entry itself: *a hub source stands alone in 'sources'"),
     ({"format": "text"}, "*, corpus 'one', field the entry itself: *format 'text' does not give kind 'dna'"),
 ]
@@ -222,8 +223,12 @@ ASKED: list[tuple[dict[str, bytes], str, str]] = [
     ({"a.fa": FASTA}, "TMP/a.fa:words", "*/a.fa is no table and has no column 'words'; leave out what stands *"),
     ({"a.csv": TABLE}, "TMP/a.csv:body?kind=rna", "*/a.csv:body?kind=rna: kind 'rna' is neither 'text' nor *"),
     ({"a.fa": FASTA}, "TMP/a.fa?kind=text", "*/a.fa is FASTA, which holds DNA; leave kind out or give a text *"),
-    ({}, "TMP/", "directory * holds no corpus: no file has one of the *"),
-    ({"a.fa": FASTA, "b.csv": TABLE}, "TMP", "directory * mixes csv (b.csv) and sequences (a.fa); keep files *"),
+    ({}, "TMP/", "directory * holds no corpus: no file has a known ext*"),
+    (
+        {"a.fa": FASTA, "b.csv": TABLE},
+        "TMP",
+        "directory * mixes csv (b.csv) and sequences (a.fa); give files of *",
+    ),
     *(({}, source, sentence) for source, sentence in ADDRESSES),
 ]
 #: Models, and what comparing them says.

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gfm_utils.corpora.cleaning import looks_like_dna
-from gfm_utils.corpora.opening import decoded, opened
+from gfm_utils.corpora.opening import decoded, holder, opened
 from gfm_utils.errors import GfmError
 
 #: Columns that are meant when none is named.
@@ -102,7 +102,7 @@ def _delimited(path: Path, mark: str, column: str | None, encoding: str) -> Iter
     if first is None:
         raise GfmError(f"{path} is empty: it has no header line; give a table with one")
     mark = _separator(first, mark)
-    quotes = mark != "\t" or _enclosed(path, encoding, path.stat().st_mtime_ns)
+    quotes = mark != "\t" or _enclosed(path, encoding, holder(path).stat().st_mtime_ns)
     rows = _rows(path, mark, encoding, quotes)
     header = next(rows)
     place = header.index(_chosen(path, header, column, has_header=False))

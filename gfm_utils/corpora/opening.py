@@ -12,8 +12,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from gfm_utils.corpora.registry import Format
 from gfm_utils.errors import GfmError, Refused
@@ -67,7 +68,7 @@ def opened(path: Path, form: Format | None = None) -> Iterator[BinaryIO]:
     What is compressed twice, as a ``.gz`` in a ``.zip``, is decompressed twice.
 
     Args:
-        path: the file.
+        path: the file, or one inside a zip archive (``texts.zip/one.txt``).
         form: what it should be; None: anything but an HTML page.
 
     Raises:
@@ -88,9 +89,13 @@ def opened(path: Path, form: Format | None = None) -> Iterator[BinaryIO]:
 @contextmanager
 def _unchecked(path: Path) -> Iterator[tuple[Any, bool]]:
     """The bytes of whatever is in a file, decompressed, and whether they were compressed."""
-    _check_there(path)
+    archive = holder(path)
+    _check_there(archive)
     with _naming_damage(path), ExitStack() as stack:
-        whole: Any = stack.enter_context(open(path, "rb"))
+        if archive == path:
+            whole: Any = stack.enter_context(open(path, "rb"))
+        else:
+            whole = stack.enter_context(_opened_inside(path, _archive(archive)[0], place_of(path)))
         handle = inner = whole
         while inner is not None:
             handle, inner = inner, _unpacked(path, inner, stack)
@@ -104,18 +109,46 @@ def lines(path: Path) -> Iterator[str]:
         yield from (line.rstrip("\n") for line in text)
 
 
-def packed_name(path: Path) -> str | None:
-    """Name of the file inside a zip archive; None for any other file.
+def packed_names(path: Path) -> list[str] | None:
+    """Paths of the files inside a zip archive, sorted; None for any other file.
 
     Raises:
-        GfmError: the archive is damaged or does not hold just one file.
+        GfmError: the archive is damaged.
     """
     _check_there(path)
     with _naming_damage(path), open(path, "rb") as handle:
         if not handle.peek(4).startswith(_ZIP):
             return None
-        with zipfile.ZipFile(handle) as archive:
-            return _member(path, archive).filename
+        return sorted(_archive(path)[1], key=lambda name: PurePosixPath(name).parts)
+
+
+def holder(path: Path) -> Path:
+    """The zip archive that a file lies in, or the file itself if it lies in none."""
+    with reading(path):
+        return path if path.exists() else next((above for above in path.parents if above.is_file()), path)
+
+
+def place_of(path: Path) -> str:
+    """A file's name, or its path inside the zip archive that it lies in."""
+    archive = holder(path)
+    return path.name if archive == path else path.relative_to(archive).as_posix()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of one inside a zip archive once it is taken out."""
+    archive = holder(path)
+    return path.stat().st_size if archive == path else _archive(archive)[1][place_of(path)].file_size
+
+
+def _archive(path: Path) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    """A zip archive and the files in it by their paths, beside what an operating system puts there."""
+    return _listed(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _listed(path: Path, _changed: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    archive = zipfile.ZipFile(path)  # stays open until another one is read: one of many files is listed once
+    return archive, {str(PurePosixPath(info.filename)): info for info in _files(archive)}
 
 
 def no_file(path: Path) -> GfmError:
@@ -194,24 +227,32 @@ def _unpacked(path: Path, handle: Any, stack: ExitStack) -> Any:
     head = handle.peek(16)
     if head.startswith(_ZIP):
         archive = stack.enter_context(zipfile.ZipFile(handle))
-        return stack.enter_context(archive.open(_member(path, archive)))
+        return stack.enter_context(_opened_inside(path, archive))
     for begin, decompress in _COMPRESSIONS:
         if begin.match(head):
             return stack.enter_context(decompress(handle))
     return None
 
 
-def _member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    """The one file in a zip archive, beside what an operating system puts there."""
-    members = [info for info in archive.infolist() if not (info.is_dir() or _clutter(info.filename))]
+def not_one(path: Path, count: int) -> GfmError:
+    """Error for a zip archive that must hold one file and does not."""
+    return GfmError(
+        f"{path} holds {count} files; a zip archive must hold exactly one here: unpack it and give the folder"
+    )
+
+
+def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    return [info for info in archive.infolist() if not (info.is_dir() or _clutter(info.filename))]
+
+
+def _opened_inside(path: Path, archive: zipfile.ZipFile, name: str | None = None) -> IO[bytes]:
+    """The bytes of one file in a zip archive: that of the path, or the only one."""
+    members = _files(archive) if name is None else [_archive(holder(path))[1][name]]
     if len(members) != 1:
-        raise GfmError(
-            f"{path} holds {len(members)} files; a zip archive must hold exactly one: unpack it and give the "
-            "folder"
-        )
+        raise not_one(path, len(members))
     if members[0].flag_bits & _ENCRYPTED:
         raise GfmError(f"{path} is locked with a password; unpack it and give the file inside")
-    return members[0]
+    return archive.open(members[0])
 
 
 def _clutter(name: str) -> bool:

@@ -12,8 +12,17 @@ from gfm_utils.corpora import hub
 from gfm_utils.corpora.addresses import is_address, parse_address, split_kind
 from gfm_utils.corpora.cleaning import looks_like_dna
 from gfm_utils.corpora.fetching import fetch
-from gfm_utils.corpora.opening import COMPRESSED, no_file
-from gfm_utils.corpora.readers import FORMATS, KNOWN, TABLES, Stretches, format_of, known_format, stretches
+from gfm_utils.corpora.opening import COMPRESSED, no_file, packed_names, size_of
+from gfm_utils.corpora.readers import (
+    FORMATS,
+    KNOWN,
+    TABLES,
+    Stretches,
+    format_named,
+    format_of,
+    known_format,
+    stretches,
+)
 from gfm_utils.corpora.registry import Format, HubSource, find, registry
 from gfm_utils.corpora.segments import FORMAT, READER, Kind
 from gfm_utils.corpora.sequences import without_spaces
@@ -37,7 +46,7 @@ class Plan:
         kind: of the corpus.
         form: format of the source; of a directory, that of its first file.
         files: what is read, in this order, and the format of each; empty for a stream.
-        folder: the directory that the files were found in, if one was given.
+        folder: the directory, or the zip archive of several files, that they were found in, if one was given.
         stream: the data set of the hub, if it is one.
         column: column of a table.
         encoding: of text files.
@@ -82,10 +91,10 @@ class Plan:
         if self.stream is not None:
             part = self.streamed(max_symbols)
             options |= {"stream": self.stream.model_dump(), "revision": part.revision, "sha256": part.sha256}
-        elif self.folder is not None:
+        elif self.folder is not None and self.folder.is_dir():
             options["files"] = {str(path.relative_to(self.folder)): sha256_once(path) for path, _ in self.files}
         else:
-            options["sha256"] = sha256_once(self.files[0][0])
+            options["sha256"] = sha256_once(self.folder or self.files[0][0])
         return digest(options, length=64)
 
     def streamed(self, max_symbols: int | None) -> hub.Part:
@@ -132,8 +141,7 @@ class Plan:
         if self.stream is not None:
             return None
         return sum(
-            path.stat().st_size * (_EXPANSION if path.suffix.lower() in COMPRESSED else 1)
-            for path, _ in self.files
+            size_of(path) * (_EXPANSION if path.suffix.lower() in COMPRESSED else 1) for path, _ in self.files
         )
 
     def limit(self, max_symbols: int | None) -> int | None:
@@ -160,16 +168,15 @@ def plan(source: str, progress: bool = False) -> Plan:
     given = _given(source)
     if given is None:
         entry = find(source)
-        fetched = () if entry.hub else ((fetch(source, progress), entry.format),)
+        fetched, folder = ((), None) if entry.hub else files_of(fetch(source, progress), entry.format)
         return Plan(
-            source, entry.kind, entry.format, fetched, None, entry.hub, entry.column, entry.encoding,
+            source, entry.kind, entry.format, fetched, folder, entry.hub, entry.column, entry.encoding,
             entry.repairs, entry.licence, entry.citation, str(entry.sources[0]), registered=True,
         )  # fmt: skip
     path, column, kind = given
     if not is_there(path):
         raise no_file(path)
-    folder = path if path.is_dir() else None
-    files = files_below(path) if folder else ((path, format_of(path)),)
+    files, folder = (files_below(path), path) if path.is_dir() else files_of(path)
     kind = _kind(str(path), files[0], column, kind)
     name = path.name or path.resolve().name
     return Plan(name, kind, files[0][1], files, folder, column=column, source=str(path))
@@ -182,9 +189,9 @@ def _from_address(source: str, progress: bool) -> Plan:
         return Plan(address.name, address.kind or "text", form, (), stream=address.source, source=source)
     path, place = fetch(source, progress), str(address.source.sources[0])
     with _naming(place, path):
-        form = format_of(path)
-        kind = _kind(str(path), (path, form), address.column, address.kind)
-    return Plan(address.name, kind, form, ((path, form),), column=address.column, source=place)
+        files, folder = files_of(path)
+        kind = _kind(str(path), files[0], address.column, address.kind)
+    return Plan(address.name, kind, files[0][1], files, folder, column=address.column, source=place)
 
 
 @contextmanager
@@ -269,15 +276,44 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
         places = [Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names]
     below = sorted(path.relative_to(folder) for path in places if path.is_file())
     below = [path for path in below if not any(part.startswith(".") for part in path.parts)]
-    files = tuple((folder / path, format_of(path)) for path in below if _suffixed(path) and known_format(path))
+    files = tuple(
+        (folder / path, format_of(folder / path)) for path in below if _suffixed(path) and known_format(path)
+    )
+    _check_alike(f"directory {folder}", folder, files, len(below))
+    return files
+
+
+def files_of(path: Path, form: Format | None = None) -> tuple[tuple[tuple[Path, Format], ...], Path | None]:
+    """A file and its format, or those of a zip archive of several and the archive.
+
+    Args:
+        path: a file that is there.
+        form: of all files in the archive; None: as the extension of each says (those with an unknown one are
+            passed over), or that of the archive in front of ``.zip``.
+
+    Raises:
+        GfmError: as of :func:`files_below`.
+    """
+    names = (packed_names(path) or ()) if path.suffix.lower() == ".zip" else ()
+    if len(names) < 2:
+        return ((path, form or format_of(path)),), None
+    if form is None and not any(map(format_named, names)):
+        form = format_named(path.name)
+    forms = [(path / name, form or format_named(name)) for name in names]
+    files = tuple((inside, known) for inside, known in forms if known)
+    _check_alike(f"zip archive {path}", path, files, len(names))
+    return files, path
+
+
+def _check_alike(what: str, folder: Path, files: tuple[tuple[Path, Format], ...], count: int) -> None:
+    """Refuse a directory or an archive that has no corpus among so many files, or several kinds of them."""
     if not files:
-        what = f"none of its {len(below)} files" if below else "no file"
-        raise GfmError(f"directory {folder} holds no corpus: {what} has one of the extensions {KNOWN}")
+        none = f"none of its {count} files" if count else "no file"
+        raise GfmError(f"{what} holds no corpus: {none} has a known extension; known are {KNOWN}")
     kinds = {"sequences" if form in SEQUENCES else form: path for path, form in reversed(files)}
     if len(kinds) > 1:
         mixed = " and ".join(f"{kind} ({path.relative_to(folder)})" for kind, path in sorted(kinds.items()))
-        raise GfmError(f"directory {folder} mixes {mixed}; keep files of one kind in it")
-    return files
+        raise GfmError(f"{what} mixes {mixed}; give files of one kind")
 
 
 def _suffixed(path: Path) -> bool:

@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path, PurePath
 
 from gfm_utils.corpora.columns import values
-from gfm_utils.corpora.opening import COMPRESSED, COMPRESSIONS, decoded, opened, packed_name
+from gfm_utils.corpora.opening import COMPRESSED, COMPRESSIONS, decoded, not_one, opened, packed_names, place_of
 from gfm_utils.corpora.registry import Format
 from gfm_utils.corpora.sequences import fasta_stretches, fastq_records
 from gfm_utils.corpora.wiki import articles
@@ -33,7 +33,10 @@ def format_of(path: Path) -> Format:
     Raises:
         GfmError: unknown extension, or an archive that is damaged or does not hold just one file.
     """
-    packed = packed_name(path) if path.suffix.lower() == ".zip" and path.is_file() else None
+    names = packed_names(path) if path.suffix.lower() == ".zip" and path.is_file() else None
+    if names is not None and len(names) != 1:
+        raise not_one(path, len(names))
+    packed = names[0] if names else None
     for name in (packed, path.name):
         if name is not None and (form := format_named(name)) is not None:
             return form
@@ -67,7 +70,7 @@ def stretches(
 
     Args:
         path: the file, plain or compressed (gzip, bzip2, xz, Zstandard, or a zip archive of one file), whatever
-            its extension says.
+            its extension says; or one inside a zip archive of several.
         form: how to read it.
         column: column of a CSV, TSV or Parquet file; None: ``text``, ``sequence`` or ``content``, or the only
             one.
@@ -92,7 +95,7 @@ def stretches(
             case "fastq":
                 yield from fastq_records(path, handle)
             case "text":
-                yield path.name, ""
+                yield place_of(path), ""
                 for text in decoded(path, handle, encoding):
                     yield None, text
                     if limit is not None and (limit := limit - len(text)) < 0:

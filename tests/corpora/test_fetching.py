@@ -2,13 +2,14 @@
 
 import gzip
 import hashlib
+import shutil
 
 import pytest
 
 from gfm_utils.corpora import annotation, fetch, fetch_annotation, fetching, load, registry
 from gfm_utils.errors import GfmError
 
-from .conftest import DATA, WHEEL_SOURCE, entry, make_wheel
+from .conftest import DATA, DEB_SOURCE, WHEEL_SOURCE, entry, make_deb, make_wheel, tar_of
 
 SHA = hashlib.sha256(DATA).hexdigest()
 GFF = b"chr1\t.\tgene\t1\t9\t.\t+\t.\tID=g\n"
@@ -31,7 +32,7 @@ def member(name, **changes):
 
 def files_in(cache):
     return sorted(
-        path.name for path in cache.rglob("*") if path.is_file() and path.suffix not in (".lock", ".whl")
+        path.name for path in cache.rglob("*") if path.is_file() and path.suffix not in (".lock", ".whl", ".deb")
     )
 
 
@@ -56,7 +57,7 @@ def test_one_download_of_a_wheel_gives_every_file_in_it(register, wheelhouse, ca
         fetch("three", progress=False)
     with pytest.raises(GfmError, match="b.gff" + wrong):
         fetch_annotation("three", progress=False)
-    with pytest.raises(GfmError, match=r"the wheel has no member tinydna/data/none\.fa"):
+    with pytest.raises(GfmError, match=r"the package has no member tinydna/data/none\.fa"):
         fetch("four", progress=False)
     assert files_in(cache) == ["a.gff", "chr1.fa", "other.fa"]
     register(one=entry(annotation=notes | {"file": "chr1.fa"}))
@@ -77,6 +78,84 @@ def test_no_wheel_is_one_sentence(register, wheelhouse, cache, capfd, monkeypatc
     (folder / "bad.whl").write_bytes(b"no zip")
     with pytest.raises(GfmError, match=r"could not be downloaded .*File is not a zip file"):
         fetch("one", progress=False)
+
+
+needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="no dpkg-deb, as on any Debian")
+
+
+@needs_dpkg
+def test_one_download_of_a_debian_package_gives_every_file_in_it(register, debs, cache):
+    nested = tar_of({"src/kernel/a.c": b"int a;", "src/kernel/b.h": b"h", "src/mm/c.c": b"int c;"}, "w:gz")
+    package = make_deb(debs, {"usr/share/chr1.fa": DATA, "usr/src/src.tar.gz": nested})
+    inside = DEB_SOURCE | {"member": "usr/src/src.tar.gz!src/kernel/a.c"}
+    register(
+        one=entry(sources=[DEB_SOURCE]),
+        two=entry(sources=[inside], file="a.c", sha256=hashlib.sha256(b"int a;").hexdigest()),
+        three=entry(sources=[inside | {"member": "usr/*/gone.fa"}], file="gone.zip"),
+    )  # fmt: skip
+    assert fetch("one", progress=False).read_bytes() == DATA and files_in(cache) == ["chr1.fa"]
+    package.unlink()
+    assert fetch("two").read_bytes() == b"int a;" and load("one").symbols == 6000
+    with pytest.raises(GfmError, match=r"the package has no member usr/\*/gone\.fa"):
+        fetch("three", progress=False)
+    shutil.rmtree(cache / "debs")
+    assert fetch("one").read_bytes() == DATA
+
+
+MANUAL = {"man1/ls.1.gz": "ls lists. ", "man1/cp.1.gz": "cp copies. ", "man8/fsck.8": "fsck mends. "}
+READ = {"man1/cp.1": "cp copies.", "man1/ls.1": "ls lists.", "man8/fsck.8": "fsck mends."}
+
+
+@needs_dpkg
+def test_the_files_that_a_glob_names_become_records_of_one_zip(register, wheelhouse, debs, faulty, cache):
+    """Whatever they come from and in what order, the zip is the same: that of the other sources."""
+    packed = {
+        f"usr/man/{name}": gzip.compress((3000 * text).encode())
+        if name.endswith(".gz")
+        else (3000 * text).encode()
+        for name, text in MANUAL.items()
+    }
+    make_deb(debs, packed | {"usr/man/sub/deep/x.1": b"x", "usr/doc/a.1": b"y"})
+    make_wheel(wheelhouse, dict(reversed(packed.items())))
+    glob = {"member": "usr/man/man*/*"}
+    text = {"format": "text", "kind": "text", "file": "man.zip"}
+    sha256 = "97273659aaa17fea100501871ddb0281b59c80142fc4d11df9b23c7b75d97e6f"
+    register(
+        one=entry(sources=[DEB_SOURCE | glob], sha256=sha256, **text),
+        two=entry(sources=[WHEEL_SOURCE | glob], sha256=sha256, **text),
+        three=entry(sources=[url(f"{faulty.url}/gone"), DEB_SOURCE | {"member": "**/*.1"}], **text),
+    )  # fmt: skip
+    paths = [fetch(name, progress=False) for name in ("one", "two")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    for source in ("one", str(paths[1]) + "-"):
+        if source.endswith("-"):  # a user's own copy, whose name says what its files are
+            source = str(shutil.copy(paths[1], cache / "man.txt.zip"))
+        corpus = load(source)
+        assert [segment.record for segment in corpus.segments] == [f"usr/man/{name}" for name in READ]
+        assert [
+            segment.text[: len(text)] for segment, text in zip(corpus.segments, READ.values(), strict=True)
+        ] == [*READ.values()]
+    with pytest.raises(GfmError, match="has the wrong checksum"):  # two more files
+        fetch("three", progress=False)
+    register(one=entry(sources=[DEB_SOURCE | glob], **text | {"file": "man.txt"}))
+    with pytest.raises(GfmError, match=r"'file' must end in \.zip where 'member' is a glob"):
+        registry()
+
+
+def test_without_apt_or_the_version_the_next_source_is_tried(register, debs, faulty, monkeypatch):
+    there = url(f"{faulty.url}/chr1.fa")
+    gone = DEB_SOURCE | {"version": "9"}
+    register(one=entry(sources=[gone, there]), two=entry(sources=[gone]), three=entry(sources=[DEB_SOURCE, there]))
+    assert fetch("one", progress=False).read_bytes() == DATA
+    with pytest.raises(
+        GfmError, match=r"\(deb tinydna 9, chr1.fa: Version '9' for 'tinydna' was not found\); check"
+    ):
+        fetch("two", progress=False)
+    (debs / "tinydna_1:1.0-1_all.deb").write_bytes(b"no package")
+    assert fetch("three", progress=False).read_bytes() == DATA
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(GfmError, match=r"chr1.fa: this machine has no apt-get\); check"):
+        fetch("two", progress=False)
 
 
 def test_sources_are_tried_in_order(register, wheelhouse, faulty, cache):
