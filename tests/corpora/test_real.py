@@ -28,6 +28,8 @@ def cache(monkeypatch):
         ("tair10-chr1-rna", 12_632, 23_058_778),
         ("news", 3_781, 12_506_623),
         ("enwiki-sample", 106, None),
+        ("saureus", 1, 2_821_360),  # out of a Debian package
+        ("python-source", 732, 4_365_139),  # files of a wheel that a glob names
     ],
 )
 def test_counts(name, records, symbols):

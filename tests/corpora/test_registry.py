@@ -1,6 +1,8 @@
-from pathlib import PurePath
+from collections import Counter
+from pathlib import Path, PurePath
 
 import pytest
+import yaml
 
 from gfm_utils.corpora import fetch, registry, status
 from gfm_utils.corpora.registry import cached_path, find
@@ -23,6 +25,16 @@ def test_the_shipped_registry_is_valid_and_complete():
     held_out = [f"{folder}/data_windows_{part}_chunk1.jsonl.gz" for part in ("test", "valid")]
     assert not any(PurePath(name).match(stream.data_files) for name in held_out)
     assert PurePath(f"{folder}/data_windows_train_chunk1.jsonl.gz").match(stream.data_files)
+
+
+def test_the_corpora_of_the_atlas_are_registered_once_each_with_a_label_and_of_many_groups():
+    conditions = yaml.safe_load((Path(__file__).parents[2] / "data" / "atlas.yaml").read_text(encoding="utf-8"))
+    entries = {name: find(name.partition("@")[0]) for name in conditions}
+    assert len(entries) == len(conditions) == len({entry.label for entry in entries.values()}) > 20
+    groups = Counter(entry.group for entry in entries.values())
+    genomes = sum(entry.kind == "dna" for entry in entries.values()) - groups["transcript"]
+    assert None not in groups and genomes >= 8 and groups["natural language"] >= 6
+    assert groups["programming language"] >= 2
 
 
 def test_what_a_licence_forbids_is_said_before_a_download(register, cache, capsys):
