@@ -17,6 +17,7 @@ from gfm_utils import corpora as corpora_
 from gfm_utils import provenance
 from gfm_utils.errors import GfmError, sentence_of
 from gfm_utils.files import check_writable, sha256_of
+from gfm_utils.profiles import Profile as Size
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.tables import COLUMNS, read_tables, to_rows
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Json = Annotated[bool, typer.Option("--json", help="Print rows as JSON; nothing else on standard output.")]
-Profile = Annotated[str, typer.Option(help="smoke, quick, long, colab, gpu or paper.")]
+Profile = Annotated[str, typer.Option(help="smoke, quick, atlas, long, colab, gpu or paper.")]
 Runs = Annotated[Path, typer.Option(help="Folder of token arrays and ensembles.")]
 Root = Annotated[Path, typer.Option(help="The book's repository.")]
 BookRuns = Annotated[Path | None, typer.Option(help="Folder of ensembles; default: runs/ of the repository.")]
@@ -205,6 +206,24 @@ def doctor(runs: Runs = Path("runs"), json: Json = False) -> None:
         print(f"training works on this machine; checked in {time.perf_counter() - began:.0f} seconds")
 
 
+def _show_costs(
+    conditions: Sequence[str],
+    size: Size,
+    runs: Path,
+    seed: int,
+    as_json: bool,
+    members: int | None = None,
+    devices: int = 1,
+) -> None:
+    """Print what the training of some conditions will take."""
+    from gfm_utils.claims.paper import cost_overview, cost_table
+    from gfm_utils.ensembles import expected_costs
+
+    costs = expected_costs(conditions, size, runs, seed, members, devices)
+    overview = cost_overview(costs)
+    _show(to_rows(cost_table(costs)) if as_json else overview, as_json, tuple(overview[0]))
+
+
 @app.command()
 def train(
     conditions: Conditions,
@@ -238,14 +257,12 @@ def train(
     What is already trained is left alone, and what an earlier run left unfinished continues where it was.
     """
     from gfm_utils.claims.learning import learning_curves
-    from gfm_utils.claims.paper import cost_overview, cost_table
-    from gfm_utils.ensembles import engine_named, expected_costs, train_ensembles
+    from gfm_utils.ensembles import engine_named, train_ensembles
 
     engine_named(engine)  # a wrong name is refused before any work, and by a dry run, which measures this machine
     size = profile_named(profile).changed(vary, steps, tokens, preset)
     if dry_run:
-        costs = expected_costs(conditions, size, runs, seed, members, devices)
-        _show(to_rows(cost_table(costs)) if json else cost_overview(costs), json, tuple(cost_overview(costs)[0]))
+        _show_costs(conditions, size, runs, seed, json, members, devices)
         return
     ensembles = train_ensembles(conditions, size, runs, seed, members, engine=engine)
     if json:
@@ -379,8 +396,8 @@ def run(
         list[str],
         typer.Argument(
             metavar="CORPUS[@TOK]...",
-            help="Corpora with a tokenizer, or alone: one that fits it. A path may end in :COLUMN of a table, and "
-            "in ?kind=dna or ?kind=text.",
+            help="Corpora with a tokenizer, or alone: one that fits it; or a YAML list of them. A path may end "
+            "in :COLUMN of a table, and in ?kind=dna or ?kind=text.",
         ),
     ],
     profile: Profile = "quick",
@@ -391,6 +408,18 @@ def run(
     engine: Annotated[
         str, typer.Option(help="local: this machine; ray: a node a report of the Ray cluster at RAY_ADDRESS.")
     ] = "local",
+    pages: Annotated[
+        bool, typer.Option(help="Run all chapters; --no-pages: measure only what corpora are compared by.")
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Make nothing but tokens: what training will take, before measuring.")
+    ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Record the table that compares them and its provenance there, too (data/results/NAME)."
+        ),
+    ] = None,
     root: Root = Path(),
     runs: BookRuns = None,
     seed: Seed = 42,
@@ -402,8 +431,22 @@ def run(
     what is missing.
     """
     from gfm_utils.book import run as run_batch
+    from gfm_utils.book.batch import by_corpus, listed
 
-    report = run_batch(conditions, profile, out, root, runs, seed, jobs, engine=engine)
+    began = time.perf_counter()
+    _check_out(record)
+    given = listed(conditions)
+    if dry_run:
+        asked = [condition for of_corpus in by_corpus(given).values() for condition in of_corpus]
+        _show_costs(asked, profile_named(profile), runs or root / "runs", seed, json)
+        return
+    report = run_batch(given, profile, out, root, runs, seed, jobs, engine=engine, pages=pages)
+    if record is not None and report.comparison is not None:
+        configuration = {
+            "profile": profile, "steps": profile_named(profile).steps_taken, "conditions": given, "seed": seed,
+            "failed": {one.name: one.error for one in report.failed},
+        }  # fmt: skip
+        _record(report.comparison, record, configuration, began)
     _show(report.rows(), json, ("report", "state", "seconds", "html"))
     if not json and report.html is not None:
         print(f"comparison: {report.html}")

@@ -9,17 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from gfm_utils import corpora
 from gfm_utils.book.comparison import build_comparison
 from gfm_utils.book.driver import absolute_corpus
-from gfm_utils.book.jobs import DONE, Job, Outcome, check_report, make_report, read_outcome, report_name
+from gfm_utils.book.jobs import (
+    DONE,
+    TABLES,
+    Job,
+    Outcome,
+    check_report,
+    make_report,
+    measure_report,
+    read_outcome,
+    report_name,
+)
 from gfm_utils.book.notebooks import chapter_paths
 from gfm_utils.book.workers import Make, Tell, run_local, run_ray
 from gfm_utils.ensembles import device, engine_named
 from gfm_utils.ensembles.shrink_profile import fitting_tokenizer
 from gfm_utils.errors import GfmError, sentence_of
-from gfm_utils.files import atomic, check_writable, locked
+from gfm_utils.files import atomic, check_writable, locked, reading
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.tables import read_tables, write_table
 from gfm_utils.tokens import Condition, is_condition, names_tokenizer, resolve_transform
@@ -36,6 +47,11 @@ class BatchReport:
     html: Path | None  # page of the comparison; None when no report stands
 
     @property
+    def comparison(self) -> pd.DataFrame | None:
+        """The table of the comparison, of all reports that stand; None without any."""
+        return pd.read_parquet(self.out / "comparison.parquet") if self.html else None
+
+    @property
     def failed(self) -> list[Outcome]:
         """The reports that failed."""
         return [outcome for outcome in self.outcomes if outcome.state != DONE]
@@ -46,7 +62,7 @@ class BatchReport:
             {
                 "report": outcome.name, "state": outcome.state, "conditions": list(outcome.conditions),
                 "seconds": outcome.seconds, "executed": outcome.executed,
-                "html": str(self.out / outcome.name / "html" / "index.html") if outcome.state == DONE else None,
+                "html": str(page) if (page := outcome.page(self.out)) else None,
                 "notes": list(outcome.notes), "error": outcome.error, "command": self.commands[outcome.name],
             }
             for outcome in self.outcomes
@@ -63,6 +79,7 @@ def run(
     at_once: int | None = None,
     progress: bool = True,
     engine: str = "local",
+    pages: bool = True,
 ) -> BatchReport:
     """Make a report of every corpus, the combined result table, and the page that compares all conditions.
 
@@ -71,7 +88,8 @@ def run(
     reports of other corpora that stand in ``out`` are compared too.
 
     Args:
-        given: ``corpus@tokenizer`` each, or a corpus alone, whose tokenizer then fits its size.
+        given: ``corpus@tokenizer`` each, or a corpus alone, whose tokenizer then fits its size; or a YAML file
+            with a list of these.
         profile: the named size of everything.
         out: folder for all that is made.
         root: the book's repository.
@@ -81,6 +99,7 @@ def run(
         progress: report on standard error.
         engine: where reports are made: ``local``, in processes of this machine, or ``ray``, on the nodes of a
             cluster.
+        pages: whether chapters are run and pages built; else only what corpora are compared by is measured.
 
     Raises:
         GfmError: a name is wrong, there is no such cluster, ``out`` holds reports of another profile or seed, or
@@ -96,11 +115,12 @@ def run(
     check_writable(out)
     jobs = [
         Job(report_name(corpus), corpus, tuple(asked), profile, seed, root, out, runs_dir, tuple(asked.values()))
-        for corpus, asked in by_corpus(given).items()
+        for corpus, asked in by_corpus(listed(given)).items()
     ]
     _refuse_mixture(out, jobs)
     places = at_once or (1 if device() == "cuda" else cores())
-    tell = _teller(len(jobs) * len(chapters), progress)
+    make, parts = (make_report, len(chapters)) if pages else (measure_report, len(TABLES))
+    tell = _teller(len(jobs) * parts, progress)
 
     def outcomes_of(chosen: Sequence[Job], make: Make) -> list[Outcome]:
         if engine == "ray" and chosen:
@@ -109,13 +129,13 @@ def run(
 
     outcomes = {one.name: one for one in outcomes_of(jobs, check_report)}
     good = [job for job in jobs if outcomes[job.name].state == DONE]
-    outcomes |= {one.name: one for one in outcomes_of(good, make_report)}
+    outcomes |= {one.name: one for one in outcomes_of(good, make)}
     try:
         with locked(out / "batch"):
             html = _combine(out)
     except OSError as error:
         raise GfmError(f"the reports in {out} were not combined: {sentence_of(error)}") from error
-    commands = {job.name: command(job, at_once, engine) for job in jobs}
+    commands = {job.name: command(job, at_once, engine, pages) for job in jobs}
     return BatchReport(out, list(outcomes.values()), commands, html)
 
 
@@ -134,6 +154,29 @@ def _teller(total: int, shown: bool) -> Tell:
                 print(f"[{len(finished)}/{total}] {seconds:.0f} s  {name}: {chapter} {what}", file=sys.stderr)
 
     return tell
+
+
+def listed(given: Sequence[str]) -> list[str]:
+    """What was given, a YAML file replaced by the list of texts in it.
+
+    Raises:
+        GfmError: such a file is none, or holds something else.
+    """
+    every = list[str]()
+    for text in given:
+        if Path(text).suffix not in (".yaml", ".yml"):
+            every.append(text)
+            continue
+        with reading(Path(text)):
+            content = Path(text).read_text(encoding="utf-8")
+        try:
+            inside = yaml.safe_load(content)
+        except yaml.YAMLError as error:
+            raise GfmError(f"{text} is not valid YAML ({' '.join(str(error).split())}); mend the file") from None
+        if not isinstance(inside, list) or not inside or not all(isinstance(one, str) for one in inside):
+            raise GfmError(f"{text} is no list of corpora; write one a line, like '- news@bpe256'")
+        every += inside
+    return every
 
 
 def by_corpus(given: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -170,11 +213,12 @@ def _tokenizer_of(corpus: str) -> str:
     return fitting_tokenizer(plan.kind, plan.symbols)
 
 
-def command(job: Job, at_once: int | None = None, engine: str = "local") -> str:
+def command(job: Job, at_once: int | None = None, engine: str = "local", pages: bool = True) -> str:
     """The command that makes just this report, and compares it with those that stand."""
     words = ["gfm", "run", *(job.asked or job.conditions), "--profile", job.profile, "--out", str(job.out)]
     words += [] if at_once is None else ["--jobs", str(at_once)]
     words += [] if engine == "local" else ["--engine", engine]
+    words += [] if pages else ["--no-pages"]
     if job.runs_dir != Path("runs").resolve():
         words += ["--runs", str(job.runs_dir)]
     if job.root != Path().resolve():

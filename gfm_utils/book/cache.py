@@ -50,14 +50,29 @@ class Record:
 
 
 def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> str:
-    """Hash of all that a chapter's outcome depends on.
-
-    These are its cells, its parameters, the package, the versions of everything that is installed, the device, the
-    corpus registry, the recorded results, and the bytes of every corpus that is a file or is at an address.
+    """Hash of all that a chapter's outcome depends on: its cells, and what ``inputs_key`` reads.
 
     Args:
         notebook: of the chapter.
         parameters: that it is executed with.
+        root: the book's repository.
+
+    Raises:
+        GfmError: a condition is none, or its corpus cannot be had.
+    """
+    cells = nbformat.read(notebook, as_version=4).cells
+    shown = [(cell.cell_type, cell.source, cell.metadata) for cell in cells]
+    return digest({"cells": shown, "inputs": inputs_key(parameters, root)}, length=64)
+
+
+def inputs_key(parameters: Mapping[str, Any], root: Path) -> str:
+    """Hash of all that measures of some conditions depend on.
+
+    These are the parameters, the package, the versions of everything that is installed, the device, the corpus
+    registry, the recorded results, and the bytes of every corpus that is a file or is at an address.
+
+    Args:
+        parameters: ``profile``, ``conditions`` and others.
         root: the book's repository.
 
     Raises:
@@ -70,10 +85,6 @@ def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> st
     plans = {name: corpora.plan(name) for name in given}
     return digest(
         {
-            "cells": [
-                (cell.cell_type, cell.source, cell.metadata)
-                for cell in nbformat.read(notebook, as_version=4).cells
-            ],
             "parameters": dict(parameters),
             "files": sorted((path.name, sha256_once(path)) for path in read if path.is_file()),
             "environment": environment_versions(),

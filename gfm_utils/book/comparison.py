@@ -43,10 +43,10 @@ def build_comparison(out: Path, outcomes: Sequence[Outcome], combined: pd.DataFr
         [compared(combined[combined["report"] == one.name], one.conditions) for one in done], ignore_index=True
     )
     write_table(table, out / "comparison.parquet")
-    return write_page(out / "index.html", "Comparison of corpora", _parts(table, combined, outcomes))
+    return write_page(out / "index.html", "Comparison of corpora", _parts(out, table, combined, outcomes))
 
 
-def _parts(table: pd.DataFrame, combined: pd.DataFrame, outcomes: Sequence[Outcome]) -> Iterator[str]:
+def _parts(out: Path, table: pd.DataFrame, combined: pd.DataFrame, outcomes: Sequence[Outcome]) -> Iterator[str]:
     """The page, part by part."""
     done = [outcome for outcome in outcomes if outcome.state == DONE]
     metrics = set(table["metric"])
@@ -58,7 +58,7 @@ def _parts(table: pd.DataFrame, combined: pd.DataFrame, outcomes: Sequence[Outco
     )
     yield _rendered(warning({done[0].profile}).strip(":\n").removeprefix("{warning}"))
     yield "<h2>Reports</h2>"
-    yield _table(("Corpus", "Conditions", "Report"), map(_report, outcomes))
+    yield _table(("Corpus", "Conditions", "Report"), (_report(out, one) for one in outcomes))
     if {"entropy_share", "context_gain_share"} <= metrics:
         yield (
             "<h2>Entropy against context gain</h2><p>To the right, the shortest code of a corpus is longer, which "
@@ -99,12 +99,13 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="wide"><table>{"".join(f"<tr>{line}</tr>" for line in lines)}</table></div>'
 
 
-def _report(outcome: Outcome) -> tuple[str, str, str]:
+def _report(out: Path, outcome: Outcome) -> tuple[str, str, str]:
     """Cells of a report: its corpus, conditions, and a link with what was adapted, or the reason of a failure."""
     parsed = [Condition.parse(name) for name in outcome.conditions]
     beside = ", ".join(f"<code>{' '.join(filter(None, (one.transform, one.tokenizer)))}</code>" for one in parsed)
     if outcome.state == DONE:
-        words = [f'<a href="{outcome.name}/html/index.html">read it</a>']
+        page = outcome.page(out)
+        words = [f'<a href="{page.relative_to(out)}">read it</a>'] if page else ["only measured"]
         words += [html.escape(note.partition("`: ")[2]) for note in outcome.notes]
     else:
         words = [f"<strong>failed</strong>: {html.escape(outcome.error or '')}"]
@@ -115,7 +116,7 @@ def _report(outcome: Outcome) -> tuple[str, str, str]:
 
 def _numbers(table: pd.DataFrame) -> str:
     """Table of all points, a row a condition."""
-    points = table[(table["state"] == "trained").fillna(False)]
+    points = table[(table["state"] == "trained").fillna(False) & table["metric"].isin(COMPARED)]
     names = [name for name in COMPARED if name in set(points["metric"])]
     short = short_names(list(points["condition"]))
     rows = [

@@ -5,18 +5,34 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
+import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
+from gfm_utils import measures
+from gfm_utils.book.cache import inputs_key
+from gfm_utils.book.chapter import Chapter
 from gfm_utils.book.driver import build, check_corpora
 from gfm_utils.errors import GfmError, sentence_of
 from gfm_utils.files import digest, write_json
+from gfm_utils.profiles import profile
+from gfm_utils.tables import kept_table, write_table
 
 DONE, FAILED = "done", "failed"
 #: Is told the name of a chapter, and "running" or what became of it.
 OnChapter = Callable[[str, str], None]
+#: The result tables that corpora are compared by, each as the chapter of that name makes it.
+TABLES: dict[str, Callable[[Chapter], pd.DataFrame]] = {
+    "corpora": lambda one: measures.corpus_table(one.corpora, one.profile, one.seed),
+    "entropy": lambda one: measures.corpus_entropies(one.corpora, one.stores, one.profile, progress=False)[0],
+    "predictions": lambda one: measures.output_distributions(one.ensembles, one.profile, one.seed),
+    "disagreement": lambda one: measures.disagreement(one.ensembles, one.profile, one.seed),
+    "static_embeddings": lambda one: measures.static_embeddings(one.ensembles),
+    "fisher": lambda one: measures.fisher_information(one.ensembles, one.profile, one.seed),
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,11 @@ class Outcome:
     def of(cls, job: Job, state: str, **more: Any) -> "Outcome":
         """The outcome of a job."""
         return cls(job.name, job.corpus, job.conditions, job.profile, job.seed, state, **more)
+
+    def page(self, out: Path) -> Path | None:
+        """Its front page in the folder of the batch, if it is done and has pages."""
+        page = out / self.name / "html" / "index.html"
+        return page if self.state == DONE and page.is_file() else None
 
     def kept(self, folder: Path) -> "Outcome":
         """This outcome, written down; or if that cannot be (the disk is full), the failure that this is."""
@@ -107,6 +128,27 @@ def make_report(job: Job, on_chapter: OnChapter) -> Outcome:
         return notes
 
     return replace(_outcome(job, work), executed=len(executed)).kept(job.folder)
+
+
+def measure_report(job: Job, on_chapter: OnChapter) -> Outcome:
+    """Train and measure what corpora are compared by, without chapters or pages; as ``make_report`` else."""
+
+    def work() -> list[str]:
+        notes = _check(job)
+        parameters = {"profile": job.profile, "conditions": list(job.conditions), "seed": job.seed}
+        key = inputs_key(parameters, job.root)
+        (job.folder / "report.json").unlink(missing_ok=True)
+        for name, make in TABLES.items():
+            on_chapter(name, "running")
+            one = Chapter(
+                name, profile(job.profile), job.conditions, job.runs_dir, job.folder / "results", job.seed
+            )
+            kept = job.folder / "kept" / f"{name}-{key}.parquet"
+            on_chapter(name, "cached" if kept.is_file() else "executed")
+            write_table(kept_table(kept, partial(make, one)), one.results_dir / f"{name}.parquet")
+        return notes
+
+    return _outcome(job, work).kept(job.folder)
 
 
 def check_report(job: Job, _: OnChapter) -> Outcome:

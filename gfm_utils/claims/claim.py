@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils.measures.estimates import estimate, kinds, rows_read
-from gfm_utils.measures.registry import GAIN, TOKEN, UNIGRAM, Measure, Term, chosen
+from gfm_utils.measures.registry import COUNTING, GAIN, TOKEN, UNIGRAM, WINDOW_CODE, Measure, Term, chosen
 from gfm_utils.tokens import is_control
 
 NOT_TESTED = "not tested"
@@ -80,8 +80,6 @@ CLAIMS = (
 
 #: A condition whose members gain less than this share of what can be saved has learned too little.
 ENOUGH = 0.5
-COUNTING = Term("ngram_nll", "sides", "both", TOKEN)
-WINDOW_CODE = Term("window_code_nll", unit=TOKEN)
 
 
 @dataclass(frozen=True)

@@ -241,11 +241,17 @@ CONTROL_ENTROPY = Measure(
     "entropy rate, share of a uniform choice", "share", "entropy",
     (Term("entropy_rate", SOURCE), Term("uniform_entropy")), combine=share_of, null=None,
 )  # fmt: skip
+#: What corpora are compared by at a glance, and all that is said of many of them.
 COMPARED = chosen("entropy_share", "context_gain_share", "js_distance", "topk_overlap_corrected", "fisher_share")
+ACROSS_CORPORA = COMPARED | chosen(
+    "context_gain", "accuracy", "output_entropy_share", "token_frequencies", "counting_gain", "counting_gain_left",
+    "js_distance_authors", "top1_agreement", "procrustes_disparity", "fisher_share_paper", "symbols_per_token",
+    "tokens", "leaked_windows",
+)  # fmt: skip
 
 
 def compared(rows: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
-    """One row a condition and quantity of ``COMPARED``, with its interval, and one for its null.
+    """One row a condition and quantity of ``ACROSS_CORPORA``, with its interval, and one for its null.
 
     Corpora with different alphabets and tokenizers are compared by shares (of a uniform choice, of what token
     frequencies cost) and by quantities between members; bits per token of two tokenizers cannot be compared.
@@ -269,11 +275,11 @@ def _rows(rows: pd.DataFrame, condition: str, of_corpus: pd.Series) -> Iterator[
     of_condition = rows[((rows["condition"] == condition) & of_symbols) | of_corpus].assign(condition=condition)
     kind = "dna" if kinds(of_condition)[1] else "text"
     control = is_control(condition)
-    for name, measure in COMPARED.items():
+    for name, measure in ACROSS_CORPORA.items():
         if control and name == "entropy_share":
             measure = CONTROL_ENTROPY
         base: Row = {"condition": condition, "metric": name, "axis": "kind", "x": kind}
-        base["unit"] = "share" if measure.percent else "distance"
+        base["unit"] = measure.unit
         value = estimate(measure, of_condition)
         if value is None:
             continue

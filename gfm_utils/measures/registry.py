@@ -74,19 +74,21 @@ def beyond_chance(agreement: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame
     return (agreement - chance) / (1 - chance)
 
 
+def difference(value: pd.DataFrame, less: pd.DataFrame) -> pd.DataFrame:
+    """A number without another: what is above a null that may be nearly nothing, or what a lower loss saves."""
+    return value - less
+
+
 def perplexity(entropy: pd.DataFrame) -> pd.DataFrame:
     """As many equally likely tokens have an entropy of so many bits."""
     return 2**entropy
 
 
-def above_null(value: pd.DataFrame, null: pd.DataFrame) -> pd.DataFrame:
-    """What is left of a number without its null; a difference, for the null may be nearly nothing."""
-    return value - null
-
-
 OUTPUT, KL = Term("output_entropy", unit=TOKEN), Term("kl_from_uniform")
 UNIGRAM, GAIN, JS = Term("unigram_nll", unit=TOKEN), Term("context_gain", unit=TOKEN), Term("js_distance")
 LOSS, MATCHED = Term("nll", unit=TOKEN), "js_distance_matched_null"
+COUNTING, COUNTING_LEFT = (Term("ngram_nll", "sides", sides, TOKEN) for sides in ("both", "left"))
+WINDOW_CODE = Term("window_code_nll", unit=TOKEN)
 #: The last layer, however many a model has, in tables that give it this name.
 LAST = "last"
 
@@ -127,6 +129,15 @@ MEASURES: dict[str, Measure] = {
     "entropy_share": Measure(
         "shortest code of the corpus (an upper bound), share of a uniform choice", "share", "entropy",
         (Term("code_length", least=True), Term("uniform_entropy")), True, share_of, None, "fig-estimators",
+    ),
+    "tokens": Measure("tokens of the training part", "tokens", "corpora", (Term("tokens"),), null=None),
+    "symbols_per_token": Measure(
+        "bases, characters or residues of a token", "symbols", "corpora", (Term("symbols_per_token"),), null=None,
+        figure="fig-token-frequency",
+    ),
+    "leaked_windows": Measure(
+        "test windows with a stretch that stands in the training part", "share", "corpora",
+        (Term("leaked_windows", "part", "test"),), null=None,
     ),
     "nll": Measure(
         "loss on hidden tokens, bits per token", TOKEN, "predictions", (LOSS,), True,
@@ -177,6 +188,18 @@ MEASURES: dict[str, Measure] = {
         "context gain, share of what token frequencies cost", "share", "predictions", (GAIN, UNIGRAM), False,
         share_of, figure="fig-context",
     ),
+    "token_frequencies": Measure(
+        "what token frequencies cost, share of log2 V", "share", "predictions", (UNIGRAM, OUTPUT, KL), True,
+        of_uniform, None,
+    ),
+    "counting_gain": Measure(
+        "what counting on both sides saves, bits per token", TOKEN, "predictions", (UNIGRAM, COUNTING), False,
+        difference, None, "fig-context",
+    ),
+    "counting_gain_left": Measure(
+        "what counting before a token saves, bits per token", TOKEN, "predictions", (UNIGRAM, COUNTING_LEFT),
+        False, difference, None, "fig-context",
+    ),
     "gain_over_left": _against("before", "left"),
     "gain_over_both": _against("on both sides", "both"),
     "js_distance": Measure(
@@ -188,7 +211,7 @@ MEASURES: dict[str, Measure] = {
     "js_distance_head": _truncated("nucleus truncation", "", "0.05", "fig-top-p"),
     "js_distance_above_null": Measure(
         "Jensen–Shannon distance above its matched null", "1", "disagreement", (JS, Term(MATCHED)), True,
-        above_null, figure="fig-top-p",
+        difference, figure="fig-top-p",
     ),
     "js_distance_of_null": Measure(
         "Jensen–Shannon distance, share of its matched null", "share", "disagreement", (JS, Term(MATCHED)), True,
