@@ -24,7 +24,7 @@ import pytest
 import toybook
 
 from gfm_utils.book import batch, comparison, jobs, workers
-from gfm_utils.book.batch import BatchReport, by_corpus, command, run
+from gfm_utils.book.batch import BatchReport, by_corpus, command, listed, run
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import COLUMNS
 
@@ -323,6 +323,42 @@ def test_the_command_names_what_is_not_a_default(tmp_path: Path, monkeypatch: py
     assert command(job, 2) == f"{plain} --jobs 2" and command(job, engine="ray") == f"{plain} --engine ray"
     other = replace(job, root=tmp_path / "book", runs_dir=tmp_path / "r", seed=7)
     assert command(other) == f"{plain} --runs {tmp_path}/r --root {tmp_path}/book --seed 7"
+    assert command(job, pages=False) == f"{plain} --no-pages"
+
+
+def test_a_list_of_corpora_stands_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "list.yaml"
+    path.write_text("- news@bpe256\n- a.fa\n")
+    assert listed(["b.fa", str(path)]) == ["b.fa", "news@bpe256", "a.fa"]
+    for content, sentence in (
+        ("a: 1", "is no list"),
+        ("[1]", "is no list"),
+        ("[", "not valid YAML"),
+        ("", "no list"),
+    ):
+        path.write_text(content)
+        with pytest.raises(GfmError, match=sentence) as refusal:
+            listed([str(path)])
+        assert str(path) in str(refusal.value)
+    with pytest.raises(GfmError, match="nowhere"):
+        listed(["nowhere.yaml"])
+
+
+def test_without_pages_the_measures_are_made_once(tmp_path: Path) -> None:
+    """Chapters are not run, the comparison is there, and what stands is not made again."""
+    genome = tmp_path / "genome.fa"
+    genome.write_text(f">one\n{dna(60_000)}\n")
+    given, out = [f"{genome}@kmer2"], tmp_path / "out"
+    first = run(given, "smoke", out, runs_dir=tmp_path / "runs", progress=False, pages=False)
+    assert not first.failed and first.html is not None and first.rows()[0]["html"] is None
+    assert "only measured" in first.html.read_text()
+    before = combined(out)
+    assert {"context_gain", "js_distance", "fisher_share", "topk_overlap_corrected"} <= set(before["metric"])
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("*/kept/*")}
+    assert len(kept) == len(jobs.TABLES)
+    run(given, "smoke", out, runs_dir=tmp_path / "runs", progress=False, pages=False)
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*/kept/*")} == kept
+    pd.testing.assert_frame_equal(combined(out), before)
 
 
 def test_profiles_do_not_mix_and_names_are_checked_first(book: Path, tmp_path: Path) -> None:
