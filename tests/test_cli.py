@@ -164,8 +164,8 @@ def test_no_network_and_an_empty_cache(tmp_path):
 def test_a_batch_with_a_failure_says_which_why_and_how_to_make_just_that(run, monkeypatch, tmp_path):
     asked = {}
 
-    def made(given, profile, out, root, runs, seed, at_once, engine):
-        asked.update(given=given, profile=profile, at_once=at_once, engine=engine)
+    def made(given, profile, out, root, runs, seed, at_once, engine, pages):
+        asked.update(given=given, profile=profile, at_once=at_once, engine=engine, pages=pages)
         outcomes = [
             jobs.Outcome("good", "good", ("good@kmer2",), profile, seed, jobs.DONE),
             jobs.Outcome(
@@ -176,7 +176,13 @@ def test_a_batch_with_a_failure_says_which_why_and_how_to_make_just_that(run, mo
 
     monkeypatch.setattr(book, "run", made)
     status, out, err = run("run", "good", "bad.fa@kmer2", "--profile", "smoke", "--jobs", 3, "--json")
-    assert asked == {"given": ["good", "bad.fa@kmer2"], "profile": "smoke", "at_once": 3, "engine": "local"}
+    assert asked == {
+        "given": ["good", "bad.fa@kmer2"],
+        "profile": "smoke",
+        "at_once": 3,
+        "engine": "local",
+        "pages": True,
+    }
     assert status == 1 and [row["state"] for row in json.loads(out)] == ["done", "failed"]
     assert "1 of 2 reports failed" in err and "bad.fa-1: is damaged" in err and "again: gfm run /x/bad.fa" in err
 

@@ -397,4 +397,4 @@ def test_a_failure_that_cannot_be_written_down_is_still_told(
 def test_a_failure_stands_in_its_table_as_it_was_told() -> None:
     one = jobs.Outcome("news", "news", ("news@bpe64", "news+noise0.3@bpe64"), "smoke", 42, "failed", "no kmer<k>")
     cells = "news", "<code>bpe64</code>, <code>noise0.3 bpe64</code>", "<strong>failed</strong>: no kmer&lt;k&gt;"
-    assert comparison._report(one) == cells
+    assert comparison._report(Path(), one) == cells
