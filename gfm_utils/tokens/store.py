@@ -356,9 +356,12 @@ def _make(folder: Path, condition: Condition, profile: Profile, seed: int) -> di
         parts = {part: recode(code, segments) for part, segments in parts.items()}
         about = {"kind": kind, "unit": "base", "base_code": list(code.order)}
     most = tokenizers.learned_symbols(kind, profile.tokenizer_symbols)
-    tokenizer = tokenizers.train_tokenizer(
-        condition.tokenizer, parts["train"], kind, most, seed, profile.text_symbols
-    )
+    try:
+        tokenizer = tokenizers.train_tokenizer(
+            condition.tokenizer, parts["train"], kind, most, seed, profile.text_symbols
+        )
+    except GfmError as error:  # of many conditions it says which
+        raise GfmError(f"{condition}: {error}") from None
     tokenizer.save_pretrained(folder / "tokenizer")
     sizes = _encoded(folder, tokenizer, condition.tokenizer, parts, kind)
     return {"vocabulary": len(tokenizer), "parts": sizes, **about}
