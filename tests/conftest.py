@@ -111,20 +111,6 @@ def _ray_token() -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 
-@pytest.fixture(scope="module")
-def simulated_cluster(shared: Path) -> Iterator[Any]:
-    """A Ray cluster whose head takes no work, without other nodes yet; ``RAY_ADDRESS`` is its address.
-
-    Simulated clusters of two processes would use the same ports: one at a time.
-    """
-    cluster_utils = pytest.importorskip("ray.cluster_utils")
-    with locked(shared / "cluster"), pytest.MonkeyPatch.context() as patch:
-        cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
-        patch.setenv("RAY_ADDRESS", cluster.address)
-        yield cluster
-        cluster.shutdown()
-
-
 def write_once(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():

@@ -95,12 +95,14 @@ def build_pages(
     """
     entries = toc_entries(root)
     with atomic(out / "src") as tree:
-        texts = {
-            "run_table": run_table(records.values(), notes),
-            "claims": front_page_claims(out / "results", {record.profile for record in records.values()}),
-            "causal": front_page_verdicts(),
-            "at_a_glance": at_a_glance(out / "results"),
+        parts = {
+            "run_table": lambda: run_table(records.values(), notes),
+            "claims": lambda: front_page_claims(out / "results", {record.profile for record in records.values()}),
+            "causal": front_page_verdicts,
+            "at_a_glance": lambda: at_a_glance(out / "results"),
         }
+        written = [path.read_text("utf-8") for entry in entries if (path := root / f"{entry}.md").is_file()]
+        texts = {name: part() for name, part in parts.items() if any(f"_{name}.md" in text for text in written)}
         shutil.copytree(root / "assets", tree / "assets")
         offline.write_scripts(tree / "assets")
         for name in ("_config.yml", "_toc.yml", "references.bib", *(f"{entry}.md" for entry in entries)):

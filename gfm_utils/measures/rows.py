@@ -73,8 +73,10 @@ def members_of(table: pd.DataFrame, axis: str) -> dict[tuple[str, str, str], pd.
     """(condition, position on the axis, metric) -> seed -> value of each member."""
     rows = table[(table["axis"] == axis).fillna(False) & table["member"].notna()].sort_values("member")
     return {
-        (str(condition), str(x), str(metric)): values.set_index("member")["value"]
-        for (condition, x, metric), values in rows.groupby(["condition", "x", "metric"], sort=False)
+        (str(condition), str(x), str(metric)): values
+        for (condition, x, metric), values in rows.set_index("member").groupby(
+            ["condition", "x", "metric"], sort=False
+        )["value"]
     }
 
 

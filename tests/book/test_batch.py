@@ -159,48 +159,35 @@ class TestBatch:
         for page in (undisturbed.out / "index.html", undisturbed.out / reads.name / "html" / "intro.html"):
             assert adapted in page.read_text(encoding="utf-8")
 
-    def test_again_makes_only_what_is_missing(self, undisturbed: BatchReport, corpora: dict[str, Path]) -> None:
-        """The broken file is mended, and just that corpus is named, by the command that was given."""
-        before, path = combined(undisturbed.out), corpora["broken.fa.gz"]
+    def test_interrupted_and_given_again_twice_at_once(
+        self, undisturbed: BatchReport, corpora: dict[str, Path]
+    ) -> None:
+        """Ctrl-C while the mended file's report is made: nothing goes on, and two commands make it once, alone."""
+        out, root = undisturbed.out, undisturbed.out.parent
+        before, path = combined(out), corpora["broken.fa.gz"]
         path.write_bytes(gzip.compress(corpora["plain.fa"].read_bytes()))
-        given = [str(path), str(corpora["prosa.txt"])]
-        again = run(given, "smoke", undisturbed.out, undisturbed.out.parent, progress=False)
-        executed = {Path(one.corpus).name: one.executed for one in again.outcomes}
-        assert executed == {"broken.fa.gz": 1, "prosa.txt": 0}
-        after = combined(undisturbed.out)
-        assert after["report"].nunique() == 3
-        kept = after[after["report"].isin(before["report"])].reset_index(drop=True)
-        pd.testing.assert_frame_equal(kept, before)
-
-    def test_two_runs_at_once_make_each_report_once(self, book: Path, corpora: dict[str, Path]) -> None:
-        """Two threads that run the same batch: one makes the report, the other waits and finds it."""
-        with ThreadPoolExecutor(2) as pool:
-            runs = [
-                pool.submit(run, [str(corpora["plain.fa"])], "smoke", book / "out", book, progress=False)
-                for _ in range(2)
-            ]
-        done = [one.result() for one in runs]
-        assert sorted(one.executed for report in done for one in report.outcomes) == [0, 1]
-        assert not any(report.failed for report in done) and combined(book / "out")["report"].nunique() == 1
-
-    def test_the_command_interrupted_and_given_again(self, book: Path, corpora: dict[str, Path]) -> None:
-        """Ctrl-C while the second report is made: the first stays, nothing goes on, and again makes the second."""
-        given = [str(corpora["plain.fa"]), str(corpora["prosa.txt"])]
-        (book / "chapters" / "wait").write_text("prosa.txt")
+        given = [str(corpora["prosa.txt"]), str(path)]
+        (root / "chapters" / "wait").write_text(path.name)
         words = [sys.executable, "-m", "gfm_utils.cli", "run", *given, "--jobs", "1", "--profile", "smoke"]
         process = subprocess.Popen(
-            [*words, "--root", str(book), "--out", str(book / "out")], stderr=subprocess.PIPE, text=True,
+            [*words, "--root", str(root), "--out", str(out)], stderr=subprocess.PIPE, text=True,
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # ignored in jobs of a shell
         )  # fmt: skip
-        first, second = (book / "out" / jobs.report_name(path) for path in given)
-        until(lambda: not (book / "chapters" / "wait").exists())
+        until(lambda: not (root / "chapters" / "wait").exists())
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
         assert process.returncode != 0 and "Traceback" not in err
-        assert jobs.read_outcome(first) and not jobs.read_outcome(second)
-        until(lambda: not processes_of(book))
-        again = run(given, "smoke", book / "out", book, at_once=1, progress=False)
-        assert [one.executed for one in again.outcomes] == [0, 1] and not again.failed
+        standing, cut_off = (jobs.read_outcome(out / jobs.report_name(name)) for name in given)
+        assert standing is not None and standing.executed == 0 and cut_off is None
+        until(lambda: not processes_of(root))
+        with ThreadPoolExecutor(2) as pool:
+            runs = [pool.submit(run, given, "smoke", out, root, progress=False) for _ in range(2)]
+        first, second = ([one.executed for one in batch.result().outcomes] for batch in runs)
+        assert sorted([first, second]) == [[0, 0], [0, 1]]
+        after = combined(out)
+        assert after["report"].nunique() == 3
+        kept = after[after["report"].isin(before["report"])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(kept, before)
 
 
 def test_conditions_of_one_corpus_are_one_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,13 +351,20 @@ def test_without_pages_the_measures_are_made_once(tmp_path: Path) -> None:
 def test_profiles_do_not_mix_and_names_are_checked_first(book: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     jobs.Outcome.of(job_in(out), jobs.DONE).kept(out / "news")
-    for condition, profile, sentence in (
-        ("plain@kmer2", "quick", r"holds a report of profile 'smoke' and seed 42 .news.*another --out"),
-        ("plain@kmer2", "smok", "unknown profile 'smok'; did you mean 'smoke'"),
-        ("plain@kmr2", "smoke", "unknown tokenizer 'kmr2'"),
-    ):
+    cases: list[tuple[str, dict[str, Any], str]] = [
+        (
+            "plain@kmer2",
+            {"profile": "quick"},
+            r"holds a report of profile 'smoke' and seed 42 .news.*another --out",
+        ),
+        ("plain@kmer2", {"profile": "smok"}, "unknown profile 'smok'; did you mean 'smoke'"),
+        ("plain@kmr2", {}, "unknown tokenizer 'kmr2'"),
+        ("plain@kmer2", {"engine": "rai"}, "unknown engine 'rai'; did you mean 'ray'"),
+        ("plain@kmer2", {"engine": "ray", "at_once": 2}, "with Ray each node makes one"),
+    ]
+    for condition, more, sentence in cases:
         with pytest.raises(GfmError, match=sentence):
-            run([condition], profile, out, book)
+            run([condition], out=out, root=book, **{"profile": "smoke"} | more)
     assert [path.name for path in out.iterdir()] == ["news"]
 
 

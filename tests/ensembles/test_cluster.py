@@ -1,15 +1,22 @@
-"""The Ray engine on simulated nodes: a node that is lost, and what goes wrong."""
+"""Ray on simulated nodes, of which one is lost: members that train, and reports that are made."""
 
 import json
+import os
 import sys
 import threading
+import time
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
-import torch
 from alone import one_thread, train_member
 
+from gfm_utils.book.jobs import DONE, Job, OnChapter, Outcome
+from gfm_utils.book.workers import run_ray
 from gfm_utils.ensembles import cluster as engine
 from gfm_utils.ensembles.ensemble import train_jobs
 from gfm_utils.ensembles.member_job import MemberJob, is_trained, partial_path
@@ -20,13 +27,26 @@ pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not ins
 train = partial(train_jobs, engine="ray")
 #: Steps that take seconds: enough to see a member in the midst of them.
 LONG = 200
+#: So soon a node is lost whose process is gone; a slow one has ten seconds to answer, as ever.
+SOON = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
+PYTHONPATH = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def add_node(cluster, name):
+    """A node with one CPU whose processes know its name, and find this file."""
+    return cluster.add_node(num_cpus=1, num_gpus=0, env_vars={"PYTHONPATH": PYTHONPATH, "GFM_TEST_NODE": name})
 
 
 @pytest.fixture(scope="module")
-def cluster(simulated_cluster):
-    """One node with one CPU that trains."""
-    simulated_cluster.add_node(num_cpus=1, num_gpus=0)
-    return simulated_cluster
+def nodes():
+    """A cluster whose head takes no work; it has one other node, and ``RAY_ADDRESS`` is its address."""
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    with pytest.MonkeyPatch.context() as patch:
+        head = {"num_cpus": 0, "num_gpus": 0, "_system_config": SOON}
+        cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+        patch.setenv("RAY_ADDRESS", cluster.address)
+        yield cluster, {"one": add_node(cluster, "one")}
+        cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -59,72 +79,133 @@ def written(job):
     return (job.path / "spec.json").stat().st_mtime_ns
 
 
+@contextmanager
+def losing(cluster, lose, after=lambda: None):
+    """``lose`` is called again and again beside the block, until it gives a node, which is taken away."""
+    over = threading.Event()
+
+    def watch():
+        while not over.wait(0.02):
+            if (node := lose()) is not None:
+                cluster.remove_node(node, allow_graceful=False)
+                after()
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 @pytest.mark.slow
-def test_a_lost_node_costs_no_member_and_none_is_trained_twice(cluster, spec, store, tmp_path, capsys):
-    jobs = members(spec.model_copy(update={"steps": LONG}), store, tmp_path / "runs", 4)
-    doomed, over, finished = cluster.add_node(num_cpus=1, num_gpus=0), threading.Event(), {}
+def test_a_lost_node_costs_no_member_and_one_that_diverges_stops_nobody(
+    nodes, spec, store, tmp_path, capsys, monkeypatch
+):
+    jobs = members(spec.model_copy(update={"steps": LONG}), store, tmp_path / "runs", 2)
+    wild = MemberJob(spec.model_copy(update={"learning_rate": 1e9}), store, 1, tmp_path / "runs" / "wild")
+    cluster, _ = nodes
+    doomed = add_node(cluster, "two")
 
     def in_the_midst(job):
         return not is_trained(job.path) and 0 < newest_step(partial_path(job.path)) < LONG / 2
 
-    def lose():
-        """Take one node away while both, and so this one, are in the midst of a member."""
-        while not over.wait(0.01):
-            if sum(map(in_the_midst, jobs)) == 2:
-                cluster.remove_node(doomed, allow_graceful=False)
-                finished.update({job.seed: written(job) for job in jobs if is_trained(job.path)})
-                return
-
-    watch = threading.Thread(target=lose)
-    watch.start()
-    try:
-        train(jobs)
-    finally:
-        over.set()
-        watch.join()
-    assert all(is_trained(job.path) for job in jobs)
+    with (
+        losing(cluster, lambda: doomed if all(map(in_the_midst, jobs)) else None),
+        pytest.raises(GfmError, match=r"members that diverged: 1 of 3"),
+    ):
+        train([*jobs, wild])
     assert doomed not in cluster.worker_nodes, "no moment was found to take the node away"
-    said = capsys.readouterr().err
-    assert "training 4 members with Ray (nodes: 3, CPUs: 2, GPUs: 0)" in said
-    assert said.count("continues at step") == 1 and "from the beginning" not in said
+    err = capsys.readouterr().err
+    assert "training 3 members with Ray (nodes: 3, CPUs: 2, GPUs: 0)" in err
+    assert err.count("continues at step") == 1 and "from the beginning" not in err
     resumed = {job.seed: json.loads((job.path / "provenance.json").read_text())["resumed_at"] for job in jobs}
     (again,) = [job for job in jobs if resumed[job.seed]]
     assert len(resumed[again.seed]) == 1 and 0 < resumed[again.seed][0] < LONG
-    assert {job.seed: written(job) for job in jobs if job.seed in finished} == finished
     assert_same_as_trained_here(again, tmp_path)
     left = {path.name for path in (tmp_path / "runs").iterdir() if not path.name.endswith(".lock")}
-    assert left == {job.path.name for job in jobs}
-
-
-@pytest.mark.slow
-def test_a_node_that_does_not_see_the_folders_says_so_and_who_diverges_stops_nobody(
-    cluster, spec, store, tmp_path, monkeypatch
-):
-    jobs = members(spec, store, tmp_path / "runs", 2)
-    wild = MemberJob(spec.model_copy(update={"learning_rate": 1e9}), store, 1, tmp_path / "runs" / "wild")
-    with pytest.raises(GfmError, match=r"members that diverged: 1 of 3"):
-        train([*jobs, wild])
-    for job in jobs:
-        assert_same_as_trained_here(job, tmp_path)
+    assert {name for name in left if "wild" not in name} == {job.path.name for job in jobs}
     times = [written(job) for job in jobs]
-    with pytest.raises(
-        GfmError, match=rf"node .* does not see {tmp_path}: on a cluster the book, --out and --runs"
-    ):
-        engine._on_node(None, None, [tmp_path / "no-such-mark"], None)
     monkeypatch.setenv("RAY_ADDRESS", "nobody:1")
     train(jobs)  # there is nothing to do, so nobody is asked
     assert [written(job) for job in jobs] == times
 
 
+def small_report(job: Job, on_chapter: OnChapter) -> Outcome:
+    """A report of three chapters, which takes seconds; a chapter that is there already is not made again."""
+    executed = 0
+    for number in range(3):
+        if not list(job.folder.glob(f"made-{number}-*")):
+            (job.folder / f"made-{number}-{os.environ.get('GFM_TEST_NODE')}").write_text(str(os.getpid()))
+            executed += 1
+        on_chapter(f"chapter-{number}", "executed")
+        while number == 1 and job.corpus == "last" and not (job.out / "lost").exists():
+            time.sleep(0.05)
+    return Outcome.of(job, DONE, executed=executed).kept(job.folder)
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the simulated GPU would be a real one")
-def test_where_there_is_a_gpu_members_go_and_one_that_torch_cannot_use_is_named(cluster, spec, store, tmp_path):
-    node = cluster.add_node(num_cpus=1, num_gpus=1)
-    try:
-        with pytest.raises(GfmError, match=r"node .* has a GPU that its torch cannot use"):
-            train(members(spec, store, tmp_path, 1), progress=False)
-    finally:
-        cluster.remove_node(node)
+def test_a_lost_node_costs_no_report(nodes, tmp_path):
+    """The node that is in the midst of the last report is taken away; the other makes the rest of it."""
+    cluster, named = nodes
+    named["two"] = add_node(cluster, "two")
+    names = ("a", "last")
+    jobs = [Job(name, name, (f"{name}@kmer2",), "smoke", 42, *[tmp_path] * 3) for name in names]
+    heard, begun = [], (tmp_path / "last").glob
+
+    def lose():
+        return next((named.pop(mark.name.rpartition("-")[2]) for mark in begun("made-1-*")), None)
+
+    def go_on():
+        """Once the first process of the report has ended, which notices after a moment."""
+        (mark,) = begun("made-1-*")
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(int(mark.read_text())).wait(60)
+        (tmp_path / "lost").touch()
+
+    with losing(cluster, lose, go_on):
+        outcomes = run_ray(jobs, lambda *message: heard.append(message), small_report)
+    assert [one.state for one in outcomes] == [DONE] * 2
+    for job in jobs:
+        assert sorted(path.name.split("-")[1] for path in job.folder.glob("made-*")) == list("012")
+    makers = {path.name.rpartition("-")[2] for path in begun("made-*")}
+    assert len(makers) == 2 and outcomes[1].executed == 1  # what the lost node had made was kept
+    assert ("a", "chapter-2", "executed") in heard
+
+
+@pytest.mark.parametrize(
+    ("gpus", "take"), [(0, {"num_cpus": 1, "num_gpus": 0}), (2, {"num_cpus": 1, "num_gpus": 1})]
+)
+def test_where_there_are_gpus_members_take_one(spec, store, tmp_path, monkeypatch, gpus, take):
+    taken = []
+
+    @contextmanager
+    def connected():
+        have = {"CPU": 4.0, **({"GPU": float(gpus)} if gpus else {})}
+        yield SimpleNamespace(cluster_resources=lambda: have, nodes=lambda: [{"Alive": True}, {"Alive": False}])
+
+    def run_tasks(ray, work, programs, resources, folders, tell):
+        taken.append((resources, folders, [job for group in programs for job in group]))
+        yield 0, []
+
+    monkeypatch.setattr(engine, "connected", connected)
+    monkeypatch.setattr(engine, "run_tasks", run_tasks)
+    jobs, heard = members(spec, store, tmp_path / "runs", 2), []
+    assert engine.train(jobs, heard.append) == []
+    assert taken == [(take, [tmp_path / "runs"], jobs)]
+    assert heard == [f"training 2 members with Ray (nodes: 1, CPUs: 4, GPUs: {gpus})"]
+
+
+def test_a_node_that_lacks_folders_or_a_working_gpu_says_so(tmp_path, monkeypatch):
+    with pytest.raises(
+        GfmError, match=rf"node .* does not see {tmp_path}: on a cluster the book, --out and --runs"
+    ):
+        engine._on_node(None, None, [tmp_path / "no-such-mark"], None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(GfmError, match=r"node .* has a GPU that its torch cannot use"):
+        engine._train_on_node("cuda", [], print)
 
 
 def test_without_a_cluster_or_ray_one_sentence_says_what_to_do(spec, store, tmp_path, monkeypatch):
