@@ -34,7 +34,7 @@ from gfm_utils.entropy.codelength import Coder, dna_code_length
 from gfm_utils.entropy.counts import block_ids, multiplicities
 from gfm_utils.entropy.dna_mixing import compile_kernels
 from gfm_utils.entropy.estimators import Estimator, entropy
-from gfm_utils.entropy.symbols import encode_bases
+from gfm_utils.entropy.symbols import encode_letters
 
 COUNTS, LENGTH, SPEED = TASKS = ("entropy:counts", "entropy:dna-code-length", "entropy:dna-code-speed")
 
@@ -150,7 +150,7 @@ def main() -> None:
         rows += counts_rows()
     if LENGTH in tasks or SPEED in tasks:
         corpus = corpora.load(options.corpus)
-        segments, _ = encode_bases([segment.text for segment in corpus.segments])
+        segments, _ = encode_letters([segment.text for segment in corpus.segments])
         codes = np.concatenate(segments)[: options.bases or None]
         configuration |= {"corpus": corpus.name, "checksum": corpus.checksum, "bases": len(codes)}
         rows += dna_rows(codes, tasks)

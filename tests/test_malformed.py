@@ -36,6 +36,7 @@ FASTA = f">a\n{DNA}\n".encode()
 TABLE = b"id,body,title\n1,some words,first\n"
 HTML = b"\n<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>genome.fa</body></html>\n"
 STORY = b"It was a dark and stormy night that they spent in it\nand the rain fell in torrents\n"
+PROTEIN = b">p\n" + b"MKVLAAGIVGLELPRSTEFWYQ\n" * 40
 ALIGNED = b">p\n" + b"--M-K---VLA--AGIV----GL-ELPR-S--TEFWYQ------------------------\n" * 40
 
 
@@ -69,8 +70,13 @@ FILES: list[tuple[str, bytes, str]] = [
     ("empty.fa", b"", "* is empty (0 bytes)"),
     ("words.fa", b"just some words\n", "* at line 1: expected '>' * but got 'just some words'; give a FASTA file"),
     ("prose.fa", b"many words " * 9, "* but got 'many words many words many words many wo…'; give a FASTA file"),
-    ("protein.fa", b">p\n" + b"MKVLAAGIVGLELPRSTEFWYQ\n" * 40, "* looks like protein, not DNA (letter 'L' in *"),
-    ("aligned.fa", ALIGNED, "* looks like protein, not DNA (letter 'L' in record 'p', line 2, is no *"),
+    ("protein.fa?kind=dna", PROTEIN, "* looks like protein, not DNA (letter 'L' in *"),
+    ("aligned.fa?kind=dna", ALIGNED, "* looks like protein, not DNA (letter 'L' in record 'p', line 2, is no *"),
+    ("genome.fa?kind=protein", FASTA, "* looks like DNA, not protein (nearly all of its letters are *); give *"),
+    ("genome.faa", FASTA, "* looks like DNA, not protein (nearly all of its letters are *); give a file of *"),
+    ("gaps.faa", b">a\n" + b"-X*" * 90 + b"\n", "* holds no stretch of A, C, D, E, *, W, Y after cleaning; *"),
+    ("protein.fa?kind=text", PROTEIN, "* is FASTA, which holds sequences; leave kind out or give another file"),
+    ("reads.fq?kind=protein", b"@r\nAC\n+\nII\n", "* is FASTQ, which holds DNA; leave kind out or give another *"),
     ("inside.fa", b">a\nACGT\nACGT>b\nACGT\n", "* is not FASTA at line 3: '>' stands inside the sequence of *"),
     ("indented.fa", b">a\nACGT\n >b\nACGT\n", "* is not FASTA at line 3: '>' stands inside the sequence of *"),
     ("masked.fa", b">a\n" + b"X" * 900 + b"\n", "* holds no stretch of A, C, G, T after cleaning; give *"),
@@ -141,7 +147,7 @@ ENTRY: dict[str, Any] = {
 WHEEL, HUB = {"type": "wheel", "package": "p", "version": "1", "member": "a.fa"}, {"type": "hub", "dataset": "a/b"}
 #: Changes of an entry, and what reading the registry says of the field.
 ENTRIES: list[tuple[dict[str, Any], str]] = [
-    ({"kind": "rna"}, "*, corpus 'one', field kind: Input should be 'text' or 'dna'"),
+    ({"kind": "rna"}, "*, corpus 'one', field kind: Input should be 'text', 'dna' or *"),
     ({"licence": ""}, "*, corpus 'one', field licence: String should have at least 1 character"),
     ({"sources": []}, "*, corpus 'one', field sources: *at least 1 item*"),
     ({"file": None}, "*, corpus 'one', field the entry itself: *'file' is needed for a corpus that is *"),
@@ -213,7 +219,7 @@ ADDRESSES: list[tuple[str, str]] = [
     ("hf://datasets/o/n?trust_remote_code=true", "unknown option of a data set 'trust_remote_code' (known: *"),
     ("hf://datasets/o/n?field=", "* gives option 'field' no value; give it one value"),
     ("hf://datasets/o/n?field=a&field=b", "* gives option 'field' twice; give it one value"),
-    ("hf://datasets/o/n?kind=rna", "*: kind 'rna' is neither 'text' nor 'dna'; give one of these"),
+    ("hf://datasets/o/n?kind=rna", "*: kind 'rna' is none of text, dna, protein; give one of these"),
 ]
 #: Files that are there, what is asked for beside them, and what the user then reads.
 ASKED: list[tuple[dict[str, bytes], str, str]] = [
@@ -221,8 +227,8 @@ ASKED: list[tuple[dict[str, bytes], str, str]] = [
     ({}, "~no-such-user/x.fa", "~no-such-user/x.fa: no home folder is known *"),
     ({"a.csv": TABLE}, "TMP/a.csv:words", "*/a.csv has no column 'words'; it has id, body, title: name one as *"),
     ({"a.fa": FASTA}, "TMP/a.fa:words", "*/a.fa is no table and has no column 'words'; leave out what stands *"),
-    ({"a.csv": TABLE}, "TMP/a.csv:body?kind=rna", "*/a.csv:body?kind=rna: kind 'rna' is neither 'text' nor *"),
-    ({"a.fa": FASTA}, "TMP/a.fa?kind=text", "*/a.fa is FASTA, which holds DNA; leave kind out or give a text *"),
+    ({"a.csv": TABLE}, "TMP/a.csv:body?kind=rna", "*/a.csv:body?kind=rna: kind 'rna' is none of text, *"),
+    ({"a.fa": FASTA}, "TMP/a.fa?kind=text", "*/a.fa is FASTA, which holds sequences; leave kind out or give *"),
     ({}, "TMP/", "directory * holds no corpus: no file has a known ext*"),
     (
         {"a.fa": FASTA, "b.csv": TABLE},
@@ -283,9 +289,9 @@ def says(error: BaseException | str, sentence: str) -> bool:
 
 @pytest.mark.parametrize(("name", "content", "sentence"), FILES, ids=[name for name, *_ in FILES])
 def test_files(name: str, content: bytes, sentence: str, tmp_path: Path) -> None:
-    path = written(tmp_path / name, content)
+    path = written(tmp_path / name.partition("?")[0], content)
     with pytest.raises(GfmError) as caught:
-        corpora.load(str(path))
+        corpora.load(str(tmp_path / name))
     assert says(caught.value, sentence), str(caught.value)
     assert re.search(rf"\b({TO_DO})\b", str(caught.value)) or content == b""
     assert str(path) in str(caught.value) and list(tmp_path.iterdir()) == [path]

@@ -15,12 +15,13 @@ from gfm_utils.corpora.leaks import leakage
 from gfm_utils.corpora.loading import load
 from gfm_utils.corpora.planning import Plan, check_there, plan, user_path
 from gfm_utils.corpora.registry import Entry, registry, status
-from gfm_utils.corpora.segments import FORMAT, CoordinateMap, Corpus, Kind, Segment, Split
+from gfm_utils.corpora.segments import FORMAT, KINDS, CoordinateMap, Corpus, Kind, Segment, Split
 from gfm_utils.corpora.splitting import split
 
 __all__ = [
     "CODES",
     "FORMAT",
+    "KINDS",
     "Annotation",
     "CoordinateMap",
     "Corpus",

@@ -50,7 +50,7 @@ def is_address(source: str) -> bool:
 
 
 def split_kind(text: str) -> tuple[str, Kind | None]:
-    """What stands before ``?kind=dna`` or ``?kind=text``, and the kind; None if that does not stand behind it.
+    """What stands before ``?kind=dna`` (``text``, ``protein``), and the kind; None if that does not stand there.
 
     Raises:
         GfmError: there is no such kind.
@@ -61,7 +61,7 @@ def split_kind(text: str) -> tuple[str, Kind | None]:
 
 def _kind(source: str, kind: str) -> Kind:
     if kind not in get_args(Kind):
-        raise GfmError(f"{source}: kind {kind!r} is neither 'text' nor 'dna'; give one of these")
+        raise GfmError(f"{source}: kind {kind!r} is none of {', '.join(get_args(Kind))}; give one of these")
     return cast("Kind", kind)
 
 

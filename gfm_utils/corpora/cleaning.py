@@ -1,4 +1,4 @@
-"""Cleaning: DNA without invented bases, text without encoding damage."""
+"""Cleaning: DNA and protein without invented letters, text without encoding damage."""
 
 import re
 import string
@@ -7,12 +7,20 @@ from dataclasses import dataclass
 import ftfy
 import numpy as np
 
-from gfm_utils.corpora.segments import Segment
+from gfm_utils.corpora.segments import KINDS, Kind, Segment
 
-# byte -> upper-case A, C, G or T, else 0. U (RNA) is read as T.
-_BASE = np.zeros(256, dtype=np.uint8)
-for _symbol in "ACGTU":
-    _BASE[[ord(_symbol), ord(_symbol.lower())]] = ord("T" if _symbol == "U" else _symbol)
+
+def _kept(letters: str) -> np.ndarray:
+    """Byte -> the upper-case letter that is kept of it, else 0."""
+    table = np.zeros(256, dtype=np.uint8)
+    for letter in letters:
+        table[[ord(letter), ord(letter.lower())]] = ord(letter)
+    return table
+
+
+_KEPT = {kind: _kept(traits.alphabet) for kind, traits in KINDS.items()}
+_BASE = _KEPT["dna"]
+_BASE[[ord("U"), ord("u")]] = ord("T")  # RNA
 
 # byte -> whether it is a letter, and one that no nucleotide code uses; X stands for a masked base, as N does
 _LETTER = np.zeros(256, dtype=bool)
@@ -24,12 +32,12 @@ _LOWER = ord("a")  # every lower-case letter is at least this, every upper-case 
 
 
 @dataclass
-class DnaCounts:
-    """What cleaning DNA met so far.
+class LetterCounts:
+    """What cleaning sequences met so far.
 
     Attributes:
-        cut: symbols that are no bases.
-        soft_masked: bases in lower case.
+        cut: symbols that are no bases, or no residues.
+        soft_masked: bases or residues in lower case.
         letters: symbols that are letters, rather than gaps and signs.
         foreign: letters that no nucleotide code uses.
         culprit: number and name of the first record with such a letter, and the letter.
@@ -41,7 +49,7 @@ class DnaCounts:
     foreign: int = 0
     culprit: tuple[int, str, str] | None = None
 
-    def add(self, other: "DnaCounts") -> None:
+    def add(self, other: "LetterCounts") -> None:
         """Add what was met behind this."""
         self.cut += other.cut
         self.soft_masked += other.soft_masked
@@ -50,42 +58,54 @@ class DnaCounts:
         self.culprit = self.culprit or other.culprit
 
 
-def clean_dna(
-    record: str, sequence: str, counts: DnaCounts, limit: int | None = None, number: int = 0
+def clean_sequence(
+    record: str,
+    sequence: str,
+    counts: LetterCounts,
+    limit: int | None = None,
+    number: int = 0,
+    kind: Kind = "dna",
 ) -> list[Segment]:
-    """Cut a sequence into segments of upper-case A, C, G, T, and keep the soft mask apart.
+    """Cut a sequence into segments of the upper-case letters of its kind, and keep the soft mask apart.
 
-    Anything else (N, X, other IUPAC codes, gaps) is cut out, never replaced; U is read as T. No Python work is
-    done per base.
+    Anything else (N, X, other IUPAC codes, gaps of DNA; of protein X, B, Z, J, U, O and ``*``) is cut out, never
+    replaced; U of DNA is read as T. No Python work is done per letter.
 
     Args:
         record: name of the record.
         sequence: as in the file, any case.
         counts: updated in place.
-        limit: read no more than so many bases of it.
+        limit: read no more than so many letters of it.
         number: of the record in its file.
+        kind: ``"dna"`` or ``"protein"``.
 
     Returns:
-        Segments in source coordinates, each at least one base long.
+        Segments in source coordinates, each at least one letter long.
     """
     raw = np.frombuffer(sequence[:limit].encode("ascii", errors="replace"), dtype=np.uint8)
-    bases = _BASE[raw]
+    letters = _KEPT[kind][raw]
     soft = raw >= _LOWER
-    edges = np.flatnonzero(np.diff(bases != 0, prepend=False, append=False))
-    text = bases.tobytes().decode("ascii")
+    edges = np.flatnonzero(np.diff(letters != 0, prepend=False, append=False))
+    text = letters.tobytes().decode("ascii")
     segments = [
         Segment(record, int(begin), text[begin:end], soft[begin:end])
         for begin, end in zip(edges[::2], edges[1::2], strict=True)
     ]
     kept = sum(map(len, segments))
     counts.cut += len(raw) - kept
-    counts.soft_masked += int(soft[bases != 0].sum())
+    counts.soft_masked += int(soft[letters != 0].sum())
     counts.letters += int(_LETTER[raw].sum())
     foreign = raw[_FOREIGN[raw]]
     counts.foreign += len(foreign)
     if len(foreign) and counts.culprit is None:
         counts.culprit = (number, record, chr(foreign[0]))
     return segments
+
+
+def looks_like_protein(text: str, share: float) -> bool:
+    """Whether of the letters of a sequence more than such a share are no nucleotide code."""
+    raw = np.frombuffer(text.encode("ascii", errors="ignore"), dtype=np.uint8)
+    return int(_FOREIGN[raw].sum()) > share * int(_LETTER[raw].sum())
 
 
 def looks_like_dna(text: str, least: int = 200, share: float = 0.95) -> bool:

@@ -1,5 +1,6 @@
 """Near-duplicate records: groups that must stay on one side of a split."""
 
+import re
 from collections.abc import Sequence
 from functools import reduce
 from hashlib import blake2b
@@ -8,8 +9,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from gfm_utils.corpora.leaks import MATCH, elements, hashes, inside
-from gfm_utils.corpora.segments import Kind, Segment
+from gfm_utils.corpora.leaks import elements, hashes, inside
+from gfm_utils.corpora.segments import KINDS, Kind, Segment
 
 #: No group of more than two records grows beyond this share of the corpus: boilerplate and repeats would
 #: otherwise chain everything together. What is left between groups is what the leak check counts.
@@ -17,6 +18,9 @@ LARGEST = 0.05
 #: Hashes of runs that are compared at most, of 12 bytes each and some 60 at the peak: 1.9 GB. All runs of 300
 #: million bases of short records, or of 110 million words, are fewer.
 MOST = 1 << 25
+
+
+_GENE = re.compile(r" \[(locus_tag|gene)=[^\]]+\]")
 
 
 def content_key(text: str) -> int:
@@ -28,11 +32,14 @@ def content_key(text: str) -> int:
 def runs(
     records: Sequence[Sequence[Segment]], kind: Kind, lasting: bool = False
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Hashes of some of the runs of 48 bases (on either strand) or 15 words, and the record of each.
+    """Hashes of some of the runs of 48 bases (on either strand), 12 residues or 15 words, and the record of each.
 
-    Of the runs within one of 64 bases or 20 words that with the least hash stands for it (winnowing): two records
-    that share such a run share its least, so none is missed, and a tenth of the hashes is left. Records that share
-    only the shorter run may be told, too.
+    Of the runs within one of 64 bases, 16 residues or 20 words that with the least hash stands for it (winnowing):
+    two records that share such a run share its least, so none is missed, and a tenth of the hashes is left.
+    Records that share only the shorter run may be told, too.
+
+    The gene that stands in the names of records (``[locus_tag=…]``, see
+    :func:`gfm_utils.corpora.sequences.fasta_stretches`) is one more run: so isoforms stay together.
 
     Args:
         records: the segments of each record.
@@ -42,7 +49,7 @@ def runs(
     Returns:
         Hashes and numbers of records, of the same shape, in the order of the source.
     """
-    length = MATCH[kind]
+    length = KINDS[kind].match
     short = 3 * length // 4
     (parts,) = elements([[segment for record in records for segment in record]], kind, lasting)
     values = hashes(parts.codes, short)
@@ -53,7 +60,14 @@ def runs(
     values, owners = _least(values, length - short + 1)[within], record_of[: len(within)][within]
     fresh = np.ones(len(values), dtype=bool)
     fresh[1:] = (values[1:] != values[:-1]) | (owners[1:] != owners[:-1])
-    return values[fresh], owners[fresh]
+    values, owners = values[fresh], owners[fresh]
+    genes = {number: _GENE.search(record[0].record) for number, record in enumerate(records) if record}
+    of = np.array([number for number, gene in genes.items() if gene], np.int64)
+    if len(of):
+        keys = np.array([content_key(gene[0]) for gene in genes.values() if gene], np.int64).view(np.uint64)
+        places = np.searchsorted(owners, of)
+        values, owners = np.insert(values, places, keys), np.insert(owners, places, of)
+    return values, owners
 
 
 class Groups:

@@ -1,6 +1,6 @@
 """The leak check: what of the test part stands word for word in the training part.
 
-Every run of 64 bases or 20 words has a hash, by which exact matches between segments are seen.
+Every run of 64 bases, 16 residues or 20 words has a hash, by which exact matches between segments are seen.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gfm_utils.corpora.segments import Kind, Segment, Split
-
-#: Length of a run that counts as a match: bases, and words.
-MATCH: dict[Kind, int] = {"dna": 64, "text": 20}
-UNIT: dict[Kind, str] = {"dna": "base", "text": "word"}
-
-_CODE = np.zeros(256, dtype=np.uint64)
-_CODE[[ord(base) for base in "ACGT"]] = range(4)
+from gfm_utils.corpora.segments import KINDS, Kind, Segment, Split
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
@@ -26,10 +19,10 @@ _CHUNK = 1 << 15
 
 @dataclass(frozen=True)
 class Elements:
-    """The bases or words of several segments, end to end.
+    """The bases, residues or words of several segments, end to end.
 
     Attributes:
-        codes: uint64, shape (n,); one number a base (0 to 3) or a word.
+        codes: uint64, shape (n,); one number a base (0 to 3), a residue (0 to 19) or a word.
         lengths: int64, shape (segments,); elements of each segment.
     """
 
@@ -52,7 +45,7 @@ class Elements:
 
 
 def elements(groups: Sequence[Sequence[Segment]], kind: Kind, lasting: bool = False) -> list[Elements]:
-    """Number the bases or words of several groups of segments alike.
+    """Number the bases, residues or words of several groups of segments alike.
 
     Words are what white space separates, compared exactly.
 
@@ -64,10 +57,12 @@ def elements(groups: Sequence[Sequence[Segment]], kind: Kind, lasting: bool = Fa
     Returns:
         One :class:`Elements` a group.
     """
-    if kind == "dna":
+    if alphabet := KINDS[kind].alphabet:
+        code = np.zeros(256, dtype=np.uint64)
+        code[[ord(letter) for letter in alphabet]] = range(len(alphabet))
         return [
             Elements(
-                _CODE[np.frombuffer("".join(s.text for s in group).encode("ascii"), dtype=np.uint8)],
+                code[np.frombuffer("".join(s.text for s in group).encode("ascii"), dtype=np.uint8)],
                 np.array([len(s) for s in group], dtype=np.int64),
             )
             for group in groups
@@ -135,7 +130,7 @@ def inside(parts: Elements, length: int) -> np.ndarray:
     return np.asarray(left >= length)
 
 
-#: A window is this many matches long: 256 bases or 80 words.
+#: A window is this many matches long: 256 bases, 64 residues or 80 words.
 WINDOW = 4
 
 
@@ -148,16 +143,16 @@ def leakage(split: Split, kind: Kind, match: int | None = None, window: int | No
 
     Args:
         split: from :func:`split`.
-        kind: ``"dna"`` or ``"text"``.
-        match: bases (default 64) or words (default 20) that make a match.
-        window: bases or words a window; default four matches.
+        kind: of the corpus.
+        match: bases (default 64), residues (16) or words (20) that make a match.
+        window: bases, residues or words a window; default four matches.
 
     Returns:
         Rows ``part``, ``match`` ("exact" or "reverse complement"), ``windows``, ``leaked`` (counts),
-        ``share`` (0 to 1; null without windows), ``window``, ``match_length`` (in ``unit``), ``unit`` ("base"
-        or "word").
+        ``share`` (0 to 1; null without windows), ``window``, ``match_length`` (in ``unit``), ``unit`` ("base",
+        "residue" or "word").
     """
-    match = match or MATCH[kind]
+    match = match or KINDS[kind].match
     window = max(window or WINDOW * match, match)
     train, validation, test = elements([split.train, split.validation, split.test], kind)
     known = hashes(train.codes, match)[inside(train, match)]
@@ -172,7 +167,7 @@ def leakage(split: Split, kind: Kind, match: int | None = None, window: int | No
             rows.append({
                 "part": part, "match": name, "windows": windows, "leaked": leaked,
                 "share": leaked / windows if windows else None, "window": window, "match_length": match,
-                "unit": UNIT[kind],
+                "unit": KINDS[kind].match_unit,
             })  # fmt: skip
     return rows
 

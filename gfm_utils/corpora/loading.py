@@ -10,12 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from gfm_utils.corpora.cleaning import DnaCounts, clean_dna, clean_text
+from gfm_utils.corpora.cleaning import LetterCounts, clean_sequence, clean_text
 from gfm_utils.corpora.kept_records import keep, kept, kept_stats
 from gfm_utils.corpora.planning import Plan, plan
 from gfm_utils.corpora.readers import joined
-from gfm_utils.corpora.segments import Corpus, Segment, copies_note, records_read
-from gfm_utils.corpora.sequences import check_nucleotides
+from gfm_utils.corpora.segments import KINDS, Corpus, Segment, copies_note, records_read
+from gfm_utils.corpora.sequences import check_letters
 from gfm_utils.errors import GfmError, Refused
 from gfm_utils.files import cache_dir
 
@@ -30,13 +30,14 @@ def load(source: str, max_symbols: int | None = None, progress: bool = False) ->
 
     Args:
         source: a name of the registry, an address (:mod:`gfm_utils.corpora.addresses`), or a path (``.fa``,
-            ``.fasta``, ``.fna``, ``.fq``, ``.fastq``, ``.txt``, ``.csv``, ``.tsv``, ``.parquet``, ``.xml`` as a
-            MediaWiki dump, each plain, ``.gz``, ``.bz2``, ``.xz``, ``.zst``, or in a ``.zip``) of a file, or of a
-            directory or ``.zip`` of several files of one of these kinds, whose records are taken in the order of
-            the files' paths.
-            ``PATH:COLUMN`` names the column of a table; ``?kind=dna`` behind either says what it holds.
-        max_symbols: stop after so many bases or characters, counted from the beginning (a stream needs it; to
-            take a sample from all over a corpus give ``max_symbols`` to :func:`split` instead).
+            ``.fasta``, ``.fna``, ``.faa``, ``.fq``, ``.fastq``, ``.txt``, ``.csv``, ``.tsv``, ``.parquet``,
+            ``.xml`` as a MediaWiki dump, each plain, ``.gz``, ``.bz2``, ``.xz``, ``.zst``, or in a ``.zip``) of a
+            file, or of a directory or ``.zip`` of several files of one of these kinds, whose records are taken in
+            the order of the files' paths. FASTA is DNA or protein by its letters.
+            ``PATH:COLUMN`` names the column of a table; ``?kind=dna`` (``text``, ``protein``) behind either says
+            what it holds.
+        max_symbols: stop after so many bases, residues or characters, counted from the beginning (a stream needs
+            it; to take a sample from all over a corpus give ``max_symbols`` to :func:`split` instead).
         progress: show downloads and slow cleaning on standard error, and, once a process, that many copies were
             dropped.
 
@@ -45,7 +46,7 @@ def load(source: str, max_symbols: int | None = None, progress: bool = False) ->
 
     Raises:
         GfmError: unknown corpus, failed download, bad file or a file that is something else than its name
-        says, protein given as DNA, nothing left after cleaning.
+        says, protein given as DNA or DNA as protein, nothing left after cleaning.
     """
     read = plan(source, progress)
     key = read.key(max_symbols)
@@ -59,8 +60,7 @@ def load(source: str, max_symbols: int | None = None, progress: bool = False) ->
             with suppress(Refused):  # a cache that is only read keeps nothing, and the text is cleaned anew
                 keep(place, [(segment.record, segment.text) for segment in segments], stats)
     if not segments:
-        what = "no stretch of A, C, G, T" if read.kind == "dna" else "no text"
-        raise GfmError(f"{read.source} holds {what} after cleaning; give another file")
+        raise GfmError(f"{read.source} holds {KINDS[read.kind].nothing} after cleaning; give another file")
     if progress:
         tell_many_copies(read.source, stats)
     return Corpus(read.name, read.kind, segments, key, read.licence, read.citation, read.source, stats)
@@ -83,9 +83,9 @@ def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[
     contents: set[str] = set()
     names: Counter[str] = Counter()
     stats = dict.fromkeys(("records", "symbols", "repaired_records", "dropped_empty", "dropped_duplicate"), 0)
-    total, limit = DnaCounts(), sys.maxsize if max_symbols is None else max_symbols
+    total, limit = LetterCounts(), sys.maxsize if max_symbols is None else max_symbols
     for file in read.parts:
-        counts = DnaCounts()
+        counts = LetterCounts()
         records = joined(read.stretches(file, max_symbols, limit - stats["symbols"]))
         bar = tqdm(records, desc=read.name, unit=" records", leave=False, disable=None if progress else True)
         for number, (name, content) in enumerate(bar):
@@ -97,24 +97,24 @@ def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[
                 stats["dropped_duplicate"] += 1
                 continue
             contents.add(content)
-            names[name] += bool(content) or read.kind == "dna"
+            names[name] += bool(content) or read.kind != "text"
             unique = name if names[name] == 1 else f"{name}#{names[name]}"
-            if read.kind == "dna":
-                cut = clean_dna(unique, content, counts, left, number)
-            else:
+            if read.kind == "text":
                 cut = [Segment(unique, 0, content)] if content else []
+            else:
+                cut = clean_sequence(unique, content, counts, left, number, read.kind)
             segments += cut
             stats["records" if cut else "dropped_empty"] += 1
             stats["repaired_records"] += bool(cut) and repaired
             stats["symbols"] += sum(map(len, cut))
             if stats["symbols"] >= limit:
                 break
-        check_nucleotides(counts, str(file[0]) if file and read.folder else read.source, file)
+        check_letters(counts, read.kind, str(file[0]) if file and read.folder else read.source, file)
         total.add(counts)
         if stats["symbols"] >= limit:
             break
     counts_of_kind: dict[str, Any] = {"repaired_records": stats.pop("repaired_records")}
-    if read.kind == "dna":
+    if read.kind != "text":
         share = total.soft_masked / stats["symbols"] if stats["symbols"] else 0.0
         counts_of_kind = {"cut_symbols": total.cut, "soft_masked_share": share}
     return segments, stats | {"segments": len(segments)} | counts_of_kind

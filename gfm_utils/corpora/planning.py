@@ -10,7 +10,7 @@ from typing import Any
 
 from gfm_utils.corpora import hub
 from gfm_utils.corpora.addresses import is_address, parse_address, split_kind
-from gfm_utils.corpora.cleaning import looks_like_dna
+from gfm_utils.corpora.cleaning import looks_like_dna, looks_like_protein
 from gfm_utils.corpora.fetching import fetch
 from gfm_utils.corpora.opening import COMPRESSED, no_file, packed_names, size_of
 from gfm_utils.corpora.readers import (
@@ -20,12 +20,13 @@ from gfm_utils.corpora.readers import (
     Stretches,
     format_named,
     format_of,
+    joined,
     known_format,
     stretches,
 )
 from gfm_utils.corpora.registry import Format, HubSource, find, registry
 from gfm_utils.corpora.segments import FORMAT, READER, Kind
-from gfm_utils.corpora.sequences import without_spaces
+from gfm_utils.corpora.sequences import PROTEIN_SHARE, translated, without_gaps, without_spaces
 from gfm_utils.errors import GfmError
 from gfm_utils.files import digest, is_there, reading, sha256_once
 
@@ -55,6 +56,7 @@ class Plan:
         citation: how to cite it.
         source: where it comes from, in words.
         registered: it is a corpus of the registry.
+        translate: its files hold coding sequences, which are translated.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Plan:
     citation: str = ""
     source: str = ""
     registered: bool = False
+    translate: bool = False
 
     def key(self, max_symbols: int | None) -> str:
         """SHA-256 over the source's bytes, how they are read, and ``FORMAT``, as 64 hexadecimal digits.
@@ -88,6 +91,8 @@ class Plan:
         }  # fmt: skip
         if self.files and not self.registered:
             options["reader"] = READER
+        if self.translate:
+            options["translate"] = "standard code"
         if self.stream is not None:
             part = self.streamed(max_symbols)
             options |= {"stream": self.stream.model_dump(), "revision": part.revision, "sha256": part.sha256}
@@ -129,9 +134,13 @@ class Plan:
         if file is None:
             read: Stretches = iter(self.streamed(max_symbols))
         else:
-            read = stretches(*file, self.column, self.encoding, limit)
-        if self.kind == "dna" and not (file and file[1] in SEQUENCES):
+            read = stretches(*file, self.column, self.encoding, limit, genes=self.translate)
+        if self.kind != "text" and not (file and file[1] in SEQUENCES):
             read = without_spaces(read)
+        if self.translate:
+            read = translated(joined(read))
+        if self.kind == "protein":
+            read = without_gaps(read)
         with _naming(self.source, file[0]) if file and is_address(self.source) else nullcontext():
             yield from read
 
@@ -172,6 +181,7 @@ def plan(source: str, progress: bool = False) -> Plan:
         return Plan(
             source, entry.kind, entry.format, fetched, folder, entry.hub, entry.column, entry.encoding,
             entry.repairs, entry.licence, entry.citation, str(entry.sources[0]), registered=True,
+            translate=entry.translate,
         )  # fmt: skip
     path, column, kind = given
     if not is_there(path):
@@ -185,7 +195,7 @@ def plan(source: str, progress: bool = False) -> Plan:
 def _from_address(source: str, progress: bool) -> Plan:
     address = parse_address(source)
     if isinstance(address.source, HubSource):
-        form: Format = "fasta" if address.kind == "dna" else "text"
+        form: Format = "text" if address.kind in (None, "text") else "fasta"
         return Plan(address.name, address.kind or "text", form, (), stream=address.source, source=source)
     path, place = fetch(source, progress), str(address.source.sources[0])
     with _naming(place, path):
@@ -206,15 +216,20 @@ def _naming(address: str, path: Path) -> Iterator[None]:
 
 
 def _kind(place: str, file: tuple[Path, Format], column: str | None, asked: Kind | None) -> Kind:
-    """Kind of what a file holds: sequences are DNA, and so is a text or a column that is one."""
+    """Kind of what a file holds: FASTA by its letters or name; a text or a column that is a sequence is DNA."""
     path, form = file
-    if form in SEQUENCES and asked == "text":
-        raise GfmError(f"{place} is {form.upper()}, which holds DNA; leave kind out or give a text file")
+    if (form in SEQUENCES and asked == "text") or (form == "fastq" and asked == "protein"):
+        holds = "sequences" if form == "fasta" else "DNA"
+        raise GfmError(f"{place} is {form.upper()}, which holds {holds}; leave kind out or give another file")
     if column is not None and form not in TABLES:
         raise GfmError(f"{place} is no table and has no column {column!r}; leave out what stands behind the colon")
     if asked is not None or form == "mediawiki":
         return asked or "text"
-    return "dna" if form in SEQUENCES or _holds_dna(path, form, column) else "text"
+    begin = _beginning(path, form, column)
+    if form == "fasta":
+        named = ".faa" in (suffix.lower() for suffix in path.suffixes)
+        return "protein" if named or looks_like_protein(begin, PROTEIN_SHARE) else "dna"
+    return "dna" if form == "fastq" or looks_like_dna(begin) else "text"
 
 
 def check_there(source: str) -> None:
@@ -231,16 +246,15 @@ def check_there(source: str) -> None:
         raise no_file(given[0])
 
 
-def _holds_dna(path: Path, form: Format, column: str | None) -> bool:
-    """Whether a text or a column begins with a sequence; what is wrong with the file is told when it is read."""
+def _beginning(path: Path, form: Format, column: str | None) -> str:
+    """The beginning of a file or a column; what is wrong with the file is told when it is read."""
     begin = ""
     with suppress(GfmError, OSError):
         for _, text in islice(stretches(path, form, column, limit=_SEEN), _SEEN_RECORDS):
             begin += text[:_SEEN]
             if len(begin) >= _SEEN:
                 break
-        return looks_like_dna(begin)
-    return False
+    return begin
 
 
 def user_path(source: str) -> tuple[Path, str] | None:

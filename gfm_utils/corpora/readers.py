@@ -64,7 +64,12 @@ def _bare(name: str) -> PurePath:
 
 
 def stretches(
-    path: Path, form: Format, column: str | None = None, encoding: str = "utf-8", limit: int | None = None
+    path: Path,
+    form: Format,
+    column: str | None = None,
+    encoding: str = "utf-8",
+    limit: int | None = None,
+    genes: bool = False,
 ) -> Stretches:
     """The records of a file as they stand in it (not cleaned), long ones of FASTA and text in stretches.
 
@@ -76,6 +81,7 @@ def stretches(
             one.
         encoding: of text files.
         limit: read no more than about so many characters of a text file.
+        genes: see :func:`gfm_utils.corpora.sequences.fasta_stretches`.
 
     Yields:
         Name and content of each record, or its beginning; what goes on has None for a name. A text file is one
@@ -91,7 +97,7 @@ def stretches(
     with opened(path, form) as handle:
         match form:
             case "fasta":
-                yield from fasta_stretches(path, handle)
+                yield from fasta_stretches(path, handle, genes)
             case "fastq":
                 yield from fastq_records(path, handle)
             case "text":

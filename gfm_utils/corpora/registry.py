@@ -120,6 +120,7 @@ class Entry(_Strict):
     size: int | None = Field(None, gt=0, description="bytes of the file")
     encoding: str = "utf-8"
     column: str | None = Field(None, description="column of a CSV or Parquet file")
+    translate: bool = Field(False, description="protein: the file holds coding sequences of DNA")
     repairs: tuple[Literal["lost-quotes"], ...] = ()
     annotation: SourceFile | None = Field(None, description="of DNA: where its genes lie")
 
@@ -146,8 +147,11 @@ class Entry(_Strict):
         globs = [source.is_glob for source in self.sources if isinstance(source, PackageSource)]
         if any(globs) and not str(self.file).endswith(".zip"):
             raise ValueError("'file' must end in .zip where 'member' is a glob")
-        if (self.kind == "dna") != (self.format in ("fasta", "fastq")) and self.hub is None and not self.column:
+        kinds = {"fasta": ("dna", "protein"), "fastq": ("dna",)}.get(self.format, ("text",))
+        if self.kind not in kinds and self.hub is None and not self.column:
             raise ValueError(f"format {self.format!r} does not give kind {self.kind!r}")
+        if self.translate and (self.kind, self.format) != ("protein", "fasta"):
+            raise ValueError("'translate' is for protein, of coding sequences in FASTA")
         if self.annotation is not None and (self.kind != "dna" or self.annotation.file == self.file):
             raise ValueError("'annotation' is for DNA, and needs a 'file' of its own")
         return self

@@ -7,7 +7,38 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-Kind = Literal["text", "dna"]
+Kind = Literal["text", "dna", "protein"]
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is particular to the corpora of one kind.
+
+    Attributes:
+        label: as people read it.
+        unit: what one symbol is.
+        alphabet: the symbols that are kept, in their order; empty where any may occur.
+        match: length of a run that counts as a match of two records (:mod:`gfm_utils.corpora.leaks`).
+        match_unit: what that length counts.
+    """
+
+    label: str
+    unit: str
+    alphabet: str
+    match: int
+    match_unit: str
+
+    @property
+    def nothing(self) -> str:
+        """What is told of a corpus of which cleaning leaves nothing."""
+        return f"no stretch of {', '.join(self.alphabet)}" if self.alphabet else "no text"
+
+
+KINDS: Mapping[str, Traits] = {
+    "text": Traits("text", "character", "", 20, "word"),
+    "dna": Traits("DNA", "base", "ACGT", 64, "base"),
+    "protein": Traits("protein", "residue", "ACDEFGHIKLMNPQRSTVWY", 16, "residue"),
+}
 
 #: Version of what cleaning and splitting give; part of every corpus checksum.
 #: Bump it whenever the same source would give other segments (tests/corpora/test_splitting.py notices).
@@ -23,10 +54,10 @@ class Segment:
 
     Attributes:
         record: name of the article, chromosome or transcript.
-        start: offset of ``text[0]`` in the record, from 0 (DNA: the FASTA coordinate; text: in the cleaned
-            record).
-        text: DNA: upper-case A, C, G, T only; text: cleaned characters.
-        soft_mask: DNA: bool, shape (len(text),), True where the source was lower case; None for text.
+        start: offset of ``text[0]`` in the record, from 0 (DNA: the FASTA coordinate; protein: gaps not counted;
+            text: in the cleaned record).
+        text: DNA: upper-case A, C, G, T only; protein: the 20 standard residues; text: cleaned characters.
+        soft_mask: DNA, protein: bool, shape (len(text),), True where the source was lower case; None for text.
             Not part of equality.
     """
 
@@ -47,20 +78,21 @@ class Segment:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Named records of text or DNA.
+    """Named records of text, DNA or protein.
 
     Attributes:
         name: name in the registry, or the file's name.
-        kind: ``"text"`` or ``"dna"``.
+        kind: a key of ``KINDS``.
         segments: in the order of the source.
         checksum: SHA-256 (64 digits) over the source's bytes, how it was read, and ``FORMAT``: a valid cache
             key.
         licence: licence of the source, or "unknown" for a user's own file.
         citation: how to cite it, or "".
         source: where it came from: a wheel and member, a URL, or a path.
-        stats: counts from reading and cleaning: ``records``, ``segments``, ``symbols``; DNA also
-            ``cut_symbols`` (N, IUPAC codes and gaps, by which records are cut) and ``soft_masked_share``;
-            text also ``repaired_records``; both ``dropped_empty`` and ``dropped_duplicate`` records.
+        stats: counts from reading and cleaning: ``records``, ``segments``, ``symbols``; DNA and protein also
+            ``cut_symbols`` (letters out of the alphabet, and gaps of DNA, by which records are cut) and
+            ``soft_masked_share``; text also ``repaired_records``; all of them ``dropped_empty`` and
+            ``dropped_duplicate`` records.
     """
 
     name: str
@@ -74,7 +106,7 @@ class Corpus:
 
     @property
     def symbols(self) -> int:
-        """Bases or characters in all segments."""
+        """Bases, residues or characters in all segments."""
         return sum(map(len, self.segments))
 
     @property
@@ -83,9 +115,9 @@ class Corpus:
         return records_read(self.stats)
 
     @property
-    def unit(self) -> Literal["base", "character"]:
+    def unit(self) -> str:
         """What one symbol is."""
-        return "base" if self.kind == "dna" else "character"
+        return KINDS[self.kind].unit
 
 
 def copies_note(stats: Mapping[str, Any]) -> str:

@@ -9,22 +9,34 @@ short and long files alike.
 import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, islice, product
 from pathlib import Path
 from typing import BinaryIO
 
-from gfm_utils.corpora.cleaning import DnaCounts
+from gfm_utils.corpora.cleaning import LetterCounts
 from gfm_utils.corpora.opening import READ, lines
 from gfm_utils.corpora.registry import Format
+from gfm_utils.corpora.segments import Kind
 from gfm_utils.errors import GfmError
 
 #: Above this share of letters that are no IUPAC nucleotide code, sequences are taken for protein.
 PROTEIN_SHARE = 0.1
+#: Up to this share of them, where there are so many letters, they are taken for DNA: of proteins a third are such.
+DNA_SHARE, _FEWEST = 0.01, 200
 _HEADER, _COMMENT, _LINE = ord(">"), ord("#"), ord("\n")
 _NEXT = re.compile(rb"\n[>#]")
 #: What may stand between the letters of a sequence without being one: white space, and the numbers of positions.
 _BETWEEN = b" \t\r\n\v\f0123456789"
 _DIGITS = dict.fromkeys(map(ord, "0123456789"))
+_GAPS = dict.fromkeys(map(ord, "-."))
+_BASES = "TCAG"
+#: The standard genetic code, the first base of a codon changing slowest.
+_RESIDUES = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
+_CODONS = dict(zip(map("".join, product(_BASES, repeat=3)), _RESIDUES, strict=True))
+_GENE = re.compile(r"\[locus_tag=[^\]]+\]|\[gene=[^\]]+\]")
+_PARTIAL = re.compile(r"\[(partial|pseudo)=|\[location=[^\]]*[<>]")
+#: Behind the name of a record that is a part of a coding sequence only.
+PARTIAL = " [partial]"
 _QUOTED = 40  # characters of a wrong line in a message
 
 
@@ -33,29 +45,57 @@ def without_spaces(stretches: Iterable[tuple[str | None, str]]) -> Iterator[tupl
     return ((name, "".join(text.split()).translate(_DIGITS)) for name, text in stretches)
 
 
-def check_nucleotides(counts: DnaCounts, source: str, file: tuple[Path, Format] | None) -> None:
-    """Refuse sequences of whose letters more than ``PROTEIN_SHARE`` are no nucleotide code; gaps do not count.
+def without_gaps(stretches: Iterable[tuple[str | None, str]]) -> Iterator[tuple[str | None, str]]:
+    """Sequences of protein without the signs of gaps that an alignment has put into them."""
+    return ((name, text.translate(_GAPS)) for name, text in stretches)
+
+
+def translated(records: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Names and residues of coding sequences, by the standard genetic code, from the first base on.
+
+    A codon with another letter than A, C, G, T and U becomes X, a stop ``*``, both of which cleaning cuts at. Of a
+    record that is marked as partial, or whose length is no multiple of three, the reading frame is not sure: it
+    is left empty.
+    """
+    for name, bases in records:
+        bases = bases.upper().replace("U", "T")
+        sure = len(bases) % 3 == 0 and not name.endswith(PARTIAL)
+        codons = (bases[begin : begin + 3] for begin in range(0, len(bases), 3)) if sure else ()
+        yield name, "".join(_CODONS.get(codon, "X") for codon in codons)
+
+
+def check_letters(counts: LetterCounts, kind: Kind, source: str, file: tuple[Path, Format] | None) -> None:
+    """Refuse protein that is given as DNA, and DNA that is given as protein; gaps do not count.
+
+    Of the letters of protein more than ``PROTEIN_SHARE`` are no nucleotide code, of those of DNA at most
+    ``DNA_SHARE``.
 
     Args:
         counts: what cleaning them met.
+        kind: as which they were cleaned.
         source: what was read.
         file: in which the letter is looked for, if it is FASTA.
 
     Raises:
-        GfmError: the sequences look like protein.
+        GfmError: the sequences look like another kind.
     """
-    if counts.culprit is not None and counts.foreign > PROTEIN_SHARE * counts.letters:
+    if kind == "protein" and counts.letters >= _FEWEST and counts.foreign <= DNA_SHARE * counts.letters:
+        raise GfmError(
+            f"{source} looks like DNA, not protein (nearly all of its letters are nucleotide codes); give a file "
+            "of amino acids, or leave out that its kind is protein"
+        )
+    if kind == "dna" and counts.culprit is not None and counts.foreign > PROTEIN_SHARE * counts.letters:
         number, name, letter = counts.culprit
         place = ""
         if file and file[1] == "fasta":
             place = f", line {_line(file[0], lambda line: letter in line, number + 1)[0]},"
         raise GfmError(
             f"{source} looks like protein, not DNA (letter {letter!r} in record {name!r}{place} is no nucleotide "
-            "code); give a nucleotide file"
+            "code); give a nucleotide file, or leave out that its kind is DNA"
         )
 
 
-def fasta_stretches(path: Path, handle: BinaryIO) -> Iterator[tuple[str | None, str]]:
+def fasta_stretches(path: Path, handle: BinaryIO, genes: bool = False) -> Iterator[tuple[str | None, str]]:
     """The names of a FASTA file's records, and stretches of their sequences behind them, without names.
 
     White space and digits inside a sequence are left out, so that positions count letters. A byte order mark and
@@ -65,6 +105,8 @@ def fasta_stretches(path: Path, handle: BinaryIO) -> Iterator[tuple[str | None, 
     Args:
         path: named in messages.
         handle: the file's bytes, decompressed, of which ``READ`` are in memory at a time.
+        genes: behind the name stands the gene as NCBI writes it, ``[locus_tag=AT1G01010]`` or else ``[gene=…]``,
+            and behind that of an incomplete coding sequence ``[partial]``.
 
     Raises:
         GfmError: no FASTA, a header inside a line, or a sequence that is not ASCII; says where.
@@ -81,7 +123,7 @@ def fasta_stretches(path: Path, handle: BinaryIO) -> Iterator[tuple[str | None, 
                     break
                 if data[at] == _HEADER:
                     count += 1
-                    yield _name(data[at + 1 : end], count), ""
+                    yield _name(data[at + 1 : end], count, genes), ""
                 at = end + 1
                 continue
             header = _NEXT.search(data, at)
@@ -93,7 +135,7 @@ def fasta_stretches(path: Path, handle: BinaryIO) -> Iterator[tuple[str | None, 
             in_line, at = data[end - 1] != _LINE, end
     if rest[:1] == b">":
         count += 1
-        yield _name(rest[1:], count), ""
+        yield _name(rest[1:], count, genes), ""
     if not count:
         raise GfmError(f"{path} holds no FASTA records; give a FASTA file")
 
@@ -134,9 +176,14 @@ def fastq_records(path: Path, handle: BinaryIO) -> Iterator[tuple[str, str]]:
         raise GfmError(f"{path} holds no FASTQ records; give a FASTQ file")
 
 
-def _name(header: bytes, count: int) -> str:
+def _name(header: bytes, count: int, genes: bool = False) -> str:
     """The first word of a header without its sign; of one without words, the number of the record."""
-    return (header.decode("utf-8", errors="replace").split() or [f"record-{count}"])[0]
+    text = header.decode("utf-8", errors="replace")
+    name = (text.split() or [f"record-{count}"])[0]
+    if genes:
+        name += "".join(f" {gene}" for gene in sorted(_GENE.findall(text), reverse=True)[:1])
+        name += PARTIAL if _PARTIAL.search(text) else ""
+    return name
 
 
 def _quoted(row: bytes) -> str:

@@ -5,8 +5,8 @@ records of at most ``block`` symbols to one part, blocks of longer ones each for
 
 - Blocks have ``block`` symbols each, the last one of a record what is left; neighbouring blocks of one part stay
   segments of their own.
-- A piece with exactly the content of an earlier one (upper and lower case alike in DNA) is dropped, be it a record
-  or a block of a longer one.
+- A piece with exactly the content of an earlier one (upper and lower case alike but in text) is dropped, be it a
+  record or a block of a longer one.
 - Of more than ``duplicates.MOST`` runs a share is compared, which ``compared_share`` says.
 - ``max_symbols`` takes the first so many symbols (to the end of a piece), not a sample from all over.
 
@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gfm_utils.corpora.cleaning import DnaCounts, clean_dna, clean_text
+from gfm_utils.corpora.cleaning import LetterCounts, clean_sequence, clean_text
 from gfm_utils.corpora.duplicates import Groups, content_key, runs
 from gfm_utils.corpora.planning import Plan
 from gfm_utils.corpora.readers import Stretches
 from gfm_utils.corpora.segments import Kind, Segment
-from gfm_utils.corpora.sequences import check_nucleotides
+from gfm_utils.corpora.sequences import check_letters
 from gfm_utils.corpora.splitting import SHORTEST, Pieces, assigned, drawn_back
 
 #: Version of what streaming gives; part of the key of what is made of it.
@@ -44,7 +44,7 @@ class Block:
         source: the file, or the stream, in words.
         number: of the record in its file, from 0.
         record: its name.
-        start: offset of ``text[0]`` in the record, white space and digits not counted in DNA.
+        start: offset of ``text[0]`` in the record, white space and digits not counted but in text.
         text: at most as many symbols as were asked for.
         whole: the record has no other block.
     """
@@ -113,23 +113,23 @@ class Cleaned(NamedTuple):
     """What cleaning gave for a block: segments, what was met, and whether text was repaired."""
 
     segments: list[Segment]
-    counts: DnaCounts
+    counts: LetterCounts
     repaired: bool
 
     @property
     def symbols(self) -> int:
-        """Bases or characters that are left."""
+        """Bases, residues or characters that are left."""
         return sum(map(len, self.segments))
 
 
 def clean(block: Block, kind: Kind, repairs: tuple[str, ...]) -> Cleaned:
     """Clean a block; segments shorter than ``SHORTEST`` symbols are left out."""
-    counts, repaired = DnaCounts(), False
-    if kind == "dna":
-        segments = clean_dna(block.record, block.text, counts, number=block.number)
-    else:
+    counts, repaired = LetterCounts(), False
+    if kind == "text":
         text, repaired = clean_text(block.text, repairs)
         segments = [Segment(block.record, 0, text)]
+    else:
+        segments = clean_sequence(block.record, block.text, counts, number=block.number, kind=kind)
     kept = [Segment(s.record, block.start + s.start, s.text) for s in segments if len(s) >= SHORTEST]
     return Cleaned(kept, counts, repaired)
 
@@ -139,7 +139,7 @@ class BlockSummary(NamedTuple):
 
     content: int
     symbols: int
-    counts: DnaCounts
+    counts: LetterCounts
     repaired: bool
     runs: npt.NDArray[np.uint64] | None
 
@@ -155,7 +155,7 @@ def summarised(some: Sequence[Block], kind: Kind, repairs: tuple[str, ...]) -> l
         of_block = dict(zip(whole, np.split(values, ends), strict=True))
     return [
         BlockSummary(
-            content_key(block.text.upper() if kind == "dna" else block.text), cleaning.symbols, cleaning.counts,
+            content_key(block.text if kind == "text" else block.text.upper()), cleaning.symbols, cleaning.counts,
             cleaning.repaired, of_block.get(number),
         )
         for number, (block, cleaning) in enumerate(zip(some, cleaned, strict=True))
@@ -184,7 +184,7 @@ class Survey:
         self._plan, self._most = plan, max_symbols
         self.block, self.gap = block, min(gap, block // 4)
         self._groups = Groups()
-        self._source, self._of_source, self._counts = "", DnaCounts(), DnaCounts()
+        self._source, self._of_source, self._counts = "", LetterCounts(), LetterCounts()
         self._last: tuple[str, int] = ("", -1)
         self._record = -1
         self._rows = array("q")  # of each block: record, begin, end, symbols, whether it is whole, content
@@ -210,11 +210,11 @@ class Survey:
         """Take a block into account.
 
         Raises:
-            GfmError: the file before this one looks like protein.
+            GfmError: the file before this one looks like another kind.
         """
         if block.source != self._source:
             self._check()
-            self._source, self._of_source = block.source, DnaCounts()
+            self._source, self._of_source = block.source, LetterCounts()
         self._of_source.add(summary.counts)
         self._counts.add(summary.counts)
         self._read += summary.symbols
@@ -233,7 +233,7 @@ class Survey:
             seed: of the random order.
 
         Raises:
-            GfmError: the last file looks like protein.
+            GfmError: the last file looks like another kind.
         """
         self._check()
         record, begin, end, symbols, whole, content = np.frombuffer(self._rows, np.int64).reshape(-1, 6).T
@@ -266,7 +266,7 @@ class Survey:
     def counts(self) -> dict[str, Any]:
         """The counts of what was surveyed."""
         stats = dict(self.stats)
-        if self._plan.kind == "dna":
+        if self._plan.kind != "text":
             del stats["repaired_records"]
             stats["cut_symbols"] = self._counts.cut
             stats["soft_masked_share"] = self._counts.soft_masked / self._read if self._read else 0.0
@@ -274,4 +274,4 @@ class Survey:
 
     def _check(self) -> None:
         file = next((file for file in self._plan.files if str(file[0]) == self._source), None)
-        check_nucleotides(self._of_source, self._source, file)
+        check_letters(self._of_source, self._plan.kind, self._source, file)

@@ -125,13 +125,14 @@ def fitting_tokenizer(kind: str, symbols: int | None) -> str:
     """The book's tokenizer for a corpus of that kind: about 256 tokens, or shorter k-mers for little DNA.
 
     Args:
-        kind: ``"text"`` or ``"dna"``.
-        symbols: about how many characters or bases it has; None: more than enough.
+        kind: of the corpus.
+        symbols: about how many characters, bases or residues it has; None: more than enough.
 
     Returns:
-        ``bpe256``, or the longest of ``kmer4`` to ``kmer1`` whose tokens training sees ``SEEN`` times on average.
+        ``bpe256``, or of DNA the longest of ``kmer4`` to ``kmer1`` whose tokens training sees ``SEEN`` times on
+        average; of protein ``kmer1`` where it does not see those of ``bpe256`` so often.
     """
-    if kind != "dna":
-        return "bpe256"
-    enough = [k for k in (4, 3, 2) if symbols is None or 0.8 * symbols / k >= SEEN * 4**k]
-    return f"kmer{enough[0] if enough else 1}"
+    seen = math.inf if symbols is None else 0.8 * symbols
+    if kind == "dna":
+        return f"kmer{next((k for k in (4, 3, 2) if seen / k >= SEEN * 4**k), 1)}"
+    return "kmer1" if kind == "protein" and seen / 2 < SEEN * 256 else "bpe256"

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import CHUNKS, chunk_sums, jackknife_error
 from gfm_utils.entropy.dna_mixing import LONGEST, Mode, dna_context_mixing
-from gfm_utils.entropy.symbols import encode_bases, first_symbols
+from gfm_utils.entropy.symbols import encode_letters, first_symbols
 from gfm_utils.errors import GfmError
 
 
@@ -90,7 +90,7 @@ def code_lengths(
     """What every coder spends on a corpus.
 
     Args:
-        corpus: DNA (upper-case ACGT only) or text.
+        corpus: DNA (upper-case ACGT only), text, or protein, which is coded as text is.
         limit: code only so many first bases or characters; None: all (of DNA at most 2**31, the mixer's limit).
         coders: which, those for the other kind of corpus left out; None: all for its kind.
         progress: show bars.
@@ -106,7 +106,7 @@ def code_lengths(
         raise GfmError(f"corpus {corpus.name!r} holds nothing to code")
     is_dna = corpus.kind == "dna"
     usable = DNA_CODERS if is_dna else TEXT_CODERS
-    segments = encode_bases(texts)[0] if is_dna else []
+    segments = encode_letters(texts)[0] if is_dna else []
     chosen = [coder for coder in coders or usable if coder in usable]
 
     def one(coder: Coder) -> CodeLength:

@@ -12,7 +12,7 @@ from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
 from gfm_utils.entropy.codelength import CodeLength
 from gfm_utils.entropy.matches import MOST_SYMBOLS, match_entropies
-from gfm_utils.entropy.symbols import encode_bases, encode_characters, first_symbols
+from gfm_utils.entropy.symbols import encode_characters, encode_letters, first_symbols
 from gfm_utils.entropy.tables import entropy_rows
 from gfm_utils.errors import GfmError
 
@@ -30,11 +30,11 @@ def corpus_entropy(
     Rows (condition = the corpus's name): ``block_entropy`` (bits/block) and ``conditional_entropy`` by
     ``order`` and estimator, ``unigram_entropy`` (the same as order 1), ``entropy_rate`` from match lengths and
     ``longest_matches_share`` beside it, ``code_length`` by coder, and ``uniform_entropy``, log2 of the size of
-    the alphabet: 4 for DNA, for text the different characters seen.
-    Text stops two orders after the last trusted one.
+    the alphabet: 4 for DNA, 20 for protein, for text the different characters seen.
+    Text and protein stop two orders after the last trusted one.
 
     Args:
-        corpus: DNA (upper-case ACGT only) or text.
+        corpus: DNA (upper-case ACGT only), protein or text.
         max_order: largest block length.
         max_symbols: use only so many first bases or characters; None: all.
         codes: of the same corpus, from `code_lengths`.
@@ -47,12 +47,12 @@ def corpus_entropy(
     texts = first_symbols((segment.text for segment in corpus.segments), max_symbols)
     if not texts:
         raise GfmError(f"corpus {corpus.name!r} holds nothing to estimate entropy from")
-    is_dna = corpus.kind == "dna"
-    encoded, alphabet = encode_bases(texts) if is_dna else encode_characters(texts)
+    of_text = corpus.kind == "text"
+    encoded, alphabet = encode_characters(texts) if of_text else encode_letters(texts, corpus.kind)
     symbols: list[NDArray[Any]] = list(encoded)
     unit = f"bits/{corpus.unit}"
     counted = block_entropies(
-        symbols, alphabet, max_order, untrusted_orders=None if is_dna else 2, progress=progress
+        symbols, alphabet, max_order, untrusted_orders=None if alphabet == 4 else 2, progress=progress
     )
     rows = [row for result in counted for row in _block_rows(corpus.name, result, unit, 1.0)]
     matched = first_symbols(symbols, match_symbols or MOST_SYMBOLS)
@@ -94,7 +94,7 @@ def token_entropy(
         tokens: arrays of shape (length,), one a segment, of tokens below ``vocabulary_size``.
         vocabulary_size: number of tokens there are, the special ones left out or not.
         symbols_per_token: mean number of bases or characters of a token of this sequence.
-        unit: ``"base"`` or ``"character"``.
+        unit: ``"base"``, ``"residue"`` or ``"character"``.
         max_order: largest number of tokens a block.
         progress: show a bar.
 

@@ -1,4 +1,4 @@
-"""Sequences as numbers: bases as 0 to 3, characters by code point."""
+"""Sequences as numbers: bases as 0 to 3, residues as 0 to 19, characters by code point."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -8,25 +8,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gfm_utils.corpora import KINDS
 from gfm_utils.errors import GfmError
 
-_BASES = np.full(256, 255, np.uint8)
-_BASES[np.frombuffer(b"ACGT", np.uint8)] = np.arange(4)
 
+def encode_letters(texts: Sequence[str], kind: str = "dna") -> tuple[list[NDArray[np.uint8]], int]:
+    """Bases or residues as numbers, one array of shape (length,) a segment; and the size of the alphabet.
 
-def encode_bases(texts: Sequence[str]) -> tuple[list[NDArray[np.uint8]], int]:
-    """Bases as 0 to 3 (A, C, G, T), one array of shape (length,) a segment; and 4, the size of the alphabet.
+    Args:
+        texts: of DNA (0 to 3 for A, C, G, T) or protein (0 to 19).
+        kind: which.
 
     Raises:
         GfmError: there is another character.
     """
-    codes = [_BASES[np.frombuffer(text.encode("ascii", errors="replace"), np.uint8)] for text in texts]
+    traits = KINDS[kind]
+    numbers = np.full(256, 255, np.uint8)
+    numbers[np.frombuffer(traits.alphabet.encode(), np.uint8)] = np.arange(len(traits.alphabet))
+    codes = [numbers[np.frombuffer(text.encode("ascii", errors="replace"), np.uint8)] for text in texts]
     for text, segment in zip(texts, codes, strict=True):
-        if segment.size and segment.max() > 3:
+        if segment.size and segment.max() == 255:
             raise GfmError(
-                f"DNA must be A, C, G or T, found {text[int(segment.argmax())]!r}; clean the corpus first"
+                f"{traits.label} must be of {', '.join(traits.alphabet)}, found {text[int(segment.argmax())]!r}; "
+                "clean the corpus first"
             )
-    return codes, 4
+    return codes, len(traits.alphabet)
 
 
 def encode_characters(texts: Sequence[str]) -> tuple[list[NDArray[np.int64]], int]:

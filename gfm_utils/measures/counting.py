@@ -9,7 +9,7 @@ import numpy.typing as npt
 from gfm_utils.ensembles import Ensemble, masked_windows
 from gfm_utils.entropy import Coder, dna_code_length, text_code_length
 from gfm_utils.entropy.ngram import NgramModel, chain_length, left_chains, two_sided_chains
-from gfm_utils.entropy.symbols import encode_bases
+from gfm_utils.entropy.symbols import encode_letters
 from gfm_utils.measures.rows import Row
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL, TokenStore
@@ -136,7 +136,7 @@ def window_code(store: TokenStore, windows: Integers, positions: Integers) -> np
 def _of_dna(store: TokenStore, windows: Integers) -> npt.NDArray[np.float64]:
     """Bits of each token of the windows, shape (n, window)."""
     letters = str(store.tokenizer.decode(np.concatenate([*_learned(store), windows.ravel()])))
-    costs = dna_code_length(encode_bases([letters])[0], Coder.CONTEXT_MIXING_REPEAT_FREE).costs
+    costs = dna_code_length(encode_letters([letters])[0], Coder.CONTEXT_MIXING_REPEAT_FREE).costs
     assert costs is not None  # the mixer knows the cost of each base
     ends = np.cumsum(store.token_lengths[windows.ravel()])
     total = np.concatenate([[0.0], np.cumsum(costs[-ends[-1] :], dtype=np.float64)])

@@ -11,7 +11,7 @@ from gfm_utils.corpora.controls import MarkovChain
 from gfm_utils.corpora.registry import registry
 from gfm_utils.entropy import Coder, code_lengths, corpus_entropy, dna_code_length, text_code_length, token_entropy
 from gfm_utils.entropy.profile import bits_by_class, information_profile, separation
-from gfm_utils.entropy.symbols import encode_bases
+from gfm_utils.entropy.symbols import encode_letters
 from gfm_utils.measures.rows import Row
 from gfm_utils.profiles import Profile
 from gfm_utils.tables import table
@@ -126,7 +126,7 @@ def entropy_rate(store: TokenStore, coded: int = CODED_TOKENS) -> tuple[float, b
     letters = str(store.tokenizer.decode(store.tokens("train")[:coded]))
     if store.kind == "text":
         return text_code_length([letters], Coder.PPMD).per_symbol, False
-    shortest = dna_code_length(encode_bases([letters])[0], Coder.CONTEXT_MIXING).per_symbol
+    shortest = dna_code_length(encode_letters([letters])[0], Coder.CONTEXT_MIXING).per_symbol
     return min(shortest, _as_text(store, coded)) if last == RECODED else shortest, False
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gfm_utils.corpora import Corpus, Segment
+from gfm_utils.corpora import KINDS, Corpus, Segment
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.measures.counting import Counting
 from gfm_utils.measures.pretrained import special_ids, template
@@ -131,7 +131,7 @@ class Reading:
             condition: name of the rows.
             hidden: of ``hidden``.
         """
-        unit = "bits/base" if self.kind == "dna" else "bits/character"
+        unit = f"bits/{KINDS[self.kind].unit}"
         return Counting(condition, unit, self.aside, hidden.targets, self._at(hidden)["length"])
 
     def bands(self, hidden: Hidden) -> dict[str, npt.NDArray[np.str_]]:
@@ -196,7 +196,7 @@ def read(corpus: Corpus, tokenizer: Any, window: int, count: int, special_tokens
 def _tokens(segment: Segment, tokenizer: Any, kind: str) -> npt.NDArray[np.void]:
     """The tokens of one segment, of ``_TOKEN``."""
     text = segment.text
-    step = STRETCH if kind == "dna" else max(1, len(text))
+    step = max(1, len(text)) if kind == "text" else STRETCH
     pieces = [text[begin : begin + step] for begin in range(0, len(text), step)]
     ids, lengths = map(np.concatenate, zip(*_encoded(pieces, tokenizer, kind), strict=True))
     tokens = np.zeros(len(ids), _TOKEN)

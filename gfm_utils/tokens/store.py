@@ -62,12 +62,12 @@ class TokenStore:
 
     @property
     def kind(self) -> str:
-        """``"text"`` or ``"dna"``."""
+        """A key of :data:`gfm_utils.corpora.KINDS`."""
         return str(self.about["kind"])
 
     @property
     def unit(self) -> str:
-        """``"character"`` or ``"base"``."""
+        """``"character"``, ``"base"`` or ``"residue"``."""
         return str(self.about["unit"])
 
     @property
@@ -197,13 +197,13 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
     if large and rows_of(plan, profile) is not None:
         key["rows"] = rows_of(plan, profile)  # and tokens of each
     if recoded:
-        if plan.kind == "dna":
-            text = str(parsed)
-            raise GfmError(f"{text!r}: transform {RECODED!r} is for text, and DNA has four letters already")
+        if plan.kind != "text":
+            what = f"{corpora.KINDS[plan.kind].label} has few letters already"
+            raise GfmError(f"{str(parsed)!r}: transform {RECODED!r} is for text, and {what}")
         _check_size(parsed, RECODED, large)
         key["formats"].append({RECODED: recoding.FORMAT})
     about = {
-        "condition": str(parsed), "kind": plan.kind, "unit": "base" if plan.kind == "dna" else "character",
+        "condition": str(parsed), "kind": plan.kind, "unit": corpora.KINDS[plan.kind].unit,
         "corpus": {"name": plan.name, "checksum": key["corpus"], "licence": plan.licence},
     }  # fmt: skip
 

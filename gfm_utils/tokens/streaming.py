@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
-from gfm_utils.corpora import Kind, Plan, Segment
+from gfm_utils.corpora import KINDS, Kind, Plan, Segment
 from gfm_utils.corpora.loading import tell_many_copies
 from gfm_utils.corpora.streaming import BLOCK, GAP, Block, BlockSummary, Survey, clean, summarised
 from gfm_utils.errors import GfmError
@@ -247,8 +247,7 @@ def _bar(plan: Plan, max_symbols: int | None, what: str) -> "tqdm[Any]":
 
 def _check_parts(plan: Plan, stats: dict[str, Any], tokens: list[int]) -> None:
     if not stats["pieces"]:
-        what = "no stretch of A, C, G, T" if plan.kind == "dna" else "no text"
-        raise GfmError(f"{plan.source} holds {what} after cleaning; give another source")
+        raise GfmError(f"{plan.source} holds {KINDS[plan.kind].nothing} after cleaning; give another source")
     if not all(tokens):
         raise GfmError(
             f"corpus {plan.name!r} cannot be split: a part of it came out empty ({stats['pieces']} pieces of at "

@@ -1,4 +1,4 @@
-"""Tokenizers in Hugging Face's fast format: non-overlapping k-mers of DNA, and byte-pair encoding."""
+"""Tokenizers in Hugging Face's fast format: non-overlapping k-mers of DNA or protein, and byte-pair encoding."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,19 +10,21 @@ import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from gfm_utils.corpora import Segment
+from gfm_utils.corpora import KINDS, Segment
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import TextSymbols
 from gfm_utils.tokens.conditions import tokenizer_kind
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-#: DNA has no words: BPE sees it in stretches of this many bases, so that the cost stays linear.
+#: A sequence has no words: BPE sees it in stretches of this many letters, so that the cost stays linear.
 STRETCH = 10_000
-#: DNA that BPE learns from at most: without words a trainer holds every base, in 48 bytes (measured).
+#: Bases or residues that BPE learns from at most: without words a trainer holds every one, in 48 bytes (measured).
 MOST_BASES = 100_000_000
 #: What byte-level BPE writes for the bytes 0x80 to 0xBF, which begin no character: those of Latin-1 that can be
 #: seen as they are, and others by their rank among all that cannot (GPT-2's table).
 _CONTINUING = frozenset(map(chr, [*range(0xA1, 0xAD), *range(0xAE, 0xC0), *range(290, 324)]))
+#: K-mers that a vocabulary may have: those of eight bases.
+MOST_KMERS = 4**8
 #: Largest share of a text that a byte-pair vocabulary may leave as [UNK].
 RARE = 0.001
 
@@ -40,8 +42,8 @@ def train_tokenizer(
     Args:
         name: ``kmer<k>`` or ``bpe<V>``.
         segments: the training part of a corpus.
-        kind: ``"dna"`` or ``"text"``.
-        max_symbols: BPE learns from about this many characters or bases, a seeded choice of stretches; None: from
+        kind: of the corpus.
+        max_symbols: BPE learns from about this many symbols, a seeded choice of stretches; None: from
             all, which of text need not be in memory together.
         seed: of that choice.
         text_symbols: see :class:`gfm_utils.profiles.Profile`.
@@ -51,14 +53,22 @@ def train_tokenizer(
         ``[MASK]`` in an article on language models, is text to it like any other.
 
     Raises:
-        GfmError: k-mers asked for text; or the text has too many distinct bytes or characters for ``V``, or the
-            corpus too few pairs to merge.
+        GfmError: k-mers asked for text, or too long ones for protein; or the text has too many distinct bytes or
+            characters for ``V``, or the corpus too few pairs to merge.
     """
     family, size = tokenizer_kind(name)
     if family == "kmer":
-        if kind != "dna":
-            raise GfmError(f"tokenizer {name!r} is for DNA, but the corpus is text; use bpe<V>, e.g. bpe256")
-        return _wrap(_kmers(size))
+        alphabet = KINDS[kind].alphabet
+        if not alphabet:
+            raise GfmError(
+                f"tokenizer {name!r} is for DNA and protein, but the corpus is text; use bpe<V>, e.g. bpe256"
+            )
+        if len(alphabet) ** size > MOST_KMERS:
+            raise GfmError(
+                f"tokenizer {name!r} would have {len(alphabet) ** size:,} tokens of {KINDS[kind].label}, and "
+                f"{MOST_KMERS:,} are the most; use shorter k-mers or bpe<V>, e.g. bpe256"
+            )
+        return _wrap(_kmers(size, alphabet))
     pieces = (piece for segment in segments for piece in stretches(segment, kind))
     sample = pieces if max_symbols is None else _sample(list(pieces), max_symbols, seed)
     return _wrap(_byte_pairs(name, size, sample, kind, text_symbols))
@@ -69,8 +79,8 @@ def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, split_special_tokens=True, **roles)
 
 
-def _kmers(k: int) -> Tokenizer:
-    words = [*SPECIAL, *("".join(letters) for letters in product("ACGT", repeat=k))]
+def _kmers(k: int, alphabet: str) -> Tokenizer:
+    words = [*SPECIAL, *("".join(letters) for letters in product(alphabet, repeat=k))]
     vocabulary = {word: index for index, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(f".{{1,{k}}}"), behavior="isolated")
@@ -93,7 +103,7 @@ def _byte_pairs(name: str, size: int, sample: Iterable[str], kind: str, text_sym
     trainer = trainers.BpeTrainer(
         vocab_size=size + len(SPECIAL),
         special_tokens=list(SPECIAL),
-        limit_alphabet=size // 2 if kind == "text" else len("ACGT"),
+        limit_alphabet=len(KINDS[kind].alphabet) or size // 2,
         show_progress=False,
     )
     tokenizer.train_from_iterator(sample, trainer)
@@ -129,11 +139,11 @@ def _check_symbols(name: str, size: int, text_symbols: TextSymbols, counts: Coun
 
 def learned_symbols(kind: str, wanted: int | None) -> int | None:
     """How many symbols BPE learns from where a profile wants so many, or all; None: all."""
-    return MOST_BASES if wanted is None and kind == "dna" else wanted
+    return MOST_BASES if wanted is None and kind != "text" else wanted
 
 
 def stretches(segment: Segment, kind: str) -> list[str]:
-    """The texts given to the tokenizer for one segment: text whole, DNA in stretches of ``STRETCH`` bases."""
+    """The texts given to the tokenizer for one segment: text whole, sequences in stretches of ``STRETCH``."""
     if kind == "text":
         return [segment.text]
     return [segment.text[begin : begin + STRETCH] for begin in range(0, len(segment.text), STRETCH)]
@@ -161,7 +171,7 @@ def encode(
     """
     family, size = tokenizer_kind(name)
     if family == "kmer":
-        return [_encode_kmers(segment.text, size) for segment in segments]
+        return [_encode_kmers(segment.text, size, KINDS[kind].alphabet) for segment in segments]
     pieces = [stretches(segment, kind) for segment in segments]
     fast: Any = tokenizer.backend_tokenizer
     encodings = iter(
@@ -170,13 +180,13 @@ def encode(
     return [np.concatenate([np.asarray(next(encodings).ids, np.uint16) for _ in texts]) for texts in pieces]
 
 
-def _encode_kmers(text: str, k: int) -> npt.NDArray[np.uint16]:
+def _encode_kmers(text: str, k: int, alphabet: str) -> npt.NDArray[np.uint16]:
     code = np.zeros(256, np.uint16)
-    code[np.frombuffer(b"ACGT", np.uint8)] = np.arange(4)
+    code[np.frombuffer(alphabet.encode(), np.uint8)] = np.arange(len(alphabet))
     letters = code[np.frombuffer(text[: len(text) // k * k].encode("ascii"), np.uint8)].reshape(-1, k)
     ids = np.zeros(len(letters), np.uint32)
     for column in range(k):
-        ids = ids * 4 + letters[:, column]
+        ids = ids * len(alphabet) + letters[:, column]
     return (ids + len(SPECIAL)).astype(np.uint16)
 
 
@@ -187,7 +197,7 @@ def loses_space(tokenizer: PreTrainedTokenizerFast, kind: str) -> bool:
 
 
 def token_lengths(tokenizer: PreTrainedTokenizerFast, kind: str) -> npt.NDArray[np.int64]:
-    """Symbols (bases or characters) that each token stands for, shape (vocabulary,); special tokens have 0.
+    """Bases, residues or characters that each token stands for, shape (vocabulary,); special tokens have 0.
 
     A character of several bytes counts for the token that holds its first byte. White space that a tokenizer loses
     counts for none.

@@ -17,7 +17,7 @@ On tokens:
 - ``reverse``: the tokens of each segment from the last to the first; the entropy rate stays.
 - ``uniform``: every token drawn anew, each of the vocabulary equally likely.
 
-On bases or characters, before tokenizing:
+On bases, residues or characters, before tokenizing:
 
 - ``markov<k>``, ``markov<k>t<T>``: a surrogate from a chain of order k, at temperature T
   (:mod:`gfm_utils.corpora.controls`).
@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gfm_utils.corpora import Segment
+from gfm_utils.corpora import KINDS, Segment
 from gfm_utils.corpora.controls import (
     COLDEST,
     LONGEST,
@@ -229,18 +229,21 @@ def symbol_transform(
 
     Args:
         transform: one that works on bases or characters.
-        kind: ``"dna"`` or ``"text"``.
+        kind: of the corpus.
         train: the training part, which a Markov chain is fitted on.
 
     Returns:
         The function, and the chain.
 
     Raises:
-        GfmError: words or sentences of DNA, or the chain cannot be fitted.
+        GfmError: words or sentences of DNA or protein, or the chain cannot be fitted.
     """
     if transform.name == "markov":
         chain = MarkovChain.fit(train, int(transform.size), transform.temperature)
         return lambda segments, rng: surrogate(chain, segments, rng), chain
-    if kind == "dna" and transform.name in ("words", "sentences"):
-        raise GfmError(f"transform {transform.name!r} is for text, and DNA has no {transform.name}; use windows16")
+    if kind != "text" and transform.name in ("words", "sentences"):
+        label = KINDS[kind].label
+        raise GfmError(
+            f"transform {transform.name!r} is for text, and {label} has no {transform.name}; use windows16"
+        )
     return _SHUFFLES[transform.name], None

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gfm_utils.corpora import Segment, load, read_annotation, sequences
-from gfm_utils.corpora.cleaning import DnaCounts, clean_dna, clean_text, looks_like_dna
+from gfm_utils.corpora.cleaning import LetterCounts, clean_sequence, clean_text, looks_like_dna
 from gfm_utils.corpora.opening import zstd
 from gfm_utils.corpora.planning import plan
 from gfm_utils.corpora.streaming import blocks
@@ -35,7 +35,7 @@ def segments(source):
     joined = []
     for name, text in records.items():
         cleaned = [Segment(name, 0, clean_text(text)[0])]
-        kept = clean_dna(name, text, DnaCounts()) if read.kind == "dna" else cleaned
+        kept = clean_sequence(name, text, LetterCounts()) if read.kind == "dna" else cleaned
         joined += [(s.record, s.start, s.text) for s in kept if s.text]
     assert joined == whole
     return whole

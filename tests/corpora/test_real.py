@@ -26,6 +26,7 @@ def cache(monkeypatch):
     [
         ("tair10-chr1", 1, 30_263_312),
         ("tair10-chr1-rna", 12_632, 23_058_778),
+        ("tair10-chr1-protein", 10_660, 4_629_128),
         ("news", 3_781, 12_506_623),
         ("enwiki-sample", 106, None),
         ("saureus", 1, 2_821_360),  # out of a Debian package
@@ -39,6 +40,10 @@ def test_counts(name, records, symbols):
     if name == "tair10-chr1":
         assert corpus.stats["cut_symbols"] == 164_359
         assert corpus.stats["soft_masked_share"] == pytest.approx(0.2211, abs=1e-4)
+    if name == "tair10-chr1-protein":  # NAC001, of the six exons of the genome
+        first = corpus.segments[0]
+        assert first.record.endswith(" [locus_tag=AT1G01010]") and len(first) == 429
+        assert first.text.startswith("MEDQVGFGFRPNDEELVGHYLRNKIEGNTSRDVEVAISEVNICSYDPWNL")
 
 
 @pytest.mark.parametrize(("name", "most"), [("news", 0.01), ("tair10-chr1", 0.05)])

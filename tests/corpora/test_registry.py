@@ -18,7 +18,7 @@ def test_the_shipped_registry_is_valid_and_complete():
         "enwiki-sample", "wikipedia", "opengenome2", "text8", "plants",
     ):  # fmt: skip
         assert name in names
-    assert {e.kind for e in registry().values()} == {"text", "dna"}
+    assert {e.kind for e in registry().values()} == {"text", "dna", "protein"}
     stream = find("opengenome2").hub
     assert stream is not None and stream.data_files is not None
     folder = stream.data_files.rpartition("/")[0]

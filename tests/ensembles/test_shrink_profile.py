@@ -93,6 +93,7 @@ def test_a_planned_ensemble_is_of_the_fitted_size(tmp_path: Path) -> None:
 
 def test_the_tokenizer_of_a_corpus_that_names_none() -> None:
     assert fitting_tokenizer("text", 10_000) == "bpe256"
+    assert [fitting_tokenizer("protein", size) for size in (None, 10**5, 10_000)] == ["bpe256", "bpe256", "kmer1"]
     assert [fitting_tokenizer("dna", size) for size in (None, 10**6, 10_000, 1000, 10)] == [
         "kmer4", "kmer4", "kmer3", "kmer2", "kmer1",
     ]  # fmt: skip

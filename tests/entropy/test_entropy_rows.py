@@ -8,7 +8,7 @@ import pytest
 from gfm_utils.entropy.codelength import DNA_CODERS, TEXT_CODERS, Coder, code_lengths
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.rows import corpus_entropy, token_entropy
-from gfm_utils.entropy.symbols import encode_bases, encode_characters
+from gfm_utils.entropy.symbols import encode_characters, encode_letters
 from gfm_utils.entropy.tables import EXTRA
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import COLUMNS, to_rows
@@ -98,7 +98,7 @@ def test_rows_of_tokens_come_in_both_units():
 
 
 def test_encoding():
-    codes, alphabet = encode_bases(["ACGT", "TT"])
+    codes, alphabet = encode_letters(["ACGT", "TT"])
     assert alphabet == 4 and [c.tolist() for c in codes] == [[0, 1, 2, 3], [3, 3]]
     ids, alphabet = encode_characters(["abß", "🙂a"])
     assert alphabet == 4 and [i.tolist() for i in ids] == [[0, 1, 2], [3, 0]]

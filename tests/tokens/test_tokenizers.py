@@ -9,23 +9,28 @@ from gfm_utils.tokens.tokenizers import STRETCH
 
 RNG = np.random.default_rng(3)
 DNA = [Segment("a", 0, "".join(RNG.choice(list("ACGT"), 2 * STRETCH + 137))), Segment("b", 9, "ACGTACG")]
+PROTEIN = [Segment("a", 0, "".join(RNG.choice(list("ACDEFGHIKLMNPQRSTVWY"), 2 * STRETCH + 137)))]
 TEXT = [Segment("a", 0, "the cat sat on the mat; naïve café — the cat!\n" * 50), Segment("b", 0, "mat cat")]
 
 
-@pytest.mark.parametrize("k", range(1, 9))
-def test_kmer_ids_are_those_of_the_saved_tokenizer(k, tmp_path):
-    name = f"kmer{k}"
-    train_tokenizer(name, DNA, "dna", 100, 0).save_pretrained(tmp_path)
+@pytest.mark.parametrize(
+    ("k", "kind", "letters"), [(k, "dna", 4) for k in range(1, 9)] + [(k, "protein", 20) for k in (1, 2, 3)]
+)
+def test_kmer_ids_are_those_of_the_saved_tokenizer(k, kind, letters, tmp_path):
+    name, segments = f"kmer{k}", DNA if kind == "dna" else PROTEIN
+    train_tokenizer(name, segments, kind, 100, 0).save_pretrained(tmp_path)
     reloaded = AutoTokenizer.from_pretrained(tmp_path)
-    assert len(reloaded) == 4**k + len(SPECIAL)
-    short = [Segment("a", 0, DNA[0].text[:400]), DNA[1]]
-    for segment, ids in zip(short, encode(reloaded, name, short, "dna"), strict=True):
+    assert len(reloaded) == letters**k + len(SPECIAL)
+    short = [Segment("a", 0, segments[0].text[:400]), Segment("b", 9, segments[0].text[-7:])]
+    for segment, ids in zip(short, encode(reloaded, name, short, kind), strict=True):
         whole = segment.text[: len(segment.text) // k * k]
         assert ids.dtype == np.uint16
         assert ids.tolist() == (reloaded(whole, add_special_tokens=False)["input_ids"] if whole else [])
 
 
-@pytest.mark.parametrize(("kind", "segments", "size"), [("dna", DNA, 64), ("text", TEXT, 42)])
+@pytest.mark.parametrize(
+    ("kind", "segments", "size"), [("dna", DNA, 64), ("text", TEXT, 42), ("protein", PROTEIN, 99)]
+)
 def test_bpe_round_trip_after_reload(kind, segments, size, tmp_path):
     train_tokenizer(f"bpe{size}", segments, kind, 10**6, 0).save_pretrained(tmp_path)
     reloaded = AutoTokenizer.from_pretrained(tmp_path)
@@ -79,7 +84,13 @@ def test_bpe_is_the_same_for_the_same_seed_and_reads_the_given_segments_alone():
 @pytest.mark.parametrize(
     ("name", "kind", "segments", "message"),
     [
-        ("kmer3", "text", TEXT, "'kmer3' is for DNA"),
+        ("kmer3", "text", TEXT, "'kmer3' is for DNA and protein"),
+        (
+            "kmer4",
+            "protein",
+            PROTEIN,
+            "'kmer4' would have 160,000 tokens of protein, and 65,536 are the most",
+        ),
         ("bpe6", "text", TEXT, "no room for the different bytes"),
         ("bpe900", "text", TEXT, "use bpe"),
         ("kmer9", "dna", DNA, "from 1 to 8"),
