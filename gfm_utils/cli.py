@@ -373,7 +373,7 @@ def build(
     """Execute the chapters that need it and build the pages."""
     from gfm_utils.book import build as build_book
     from gfm_utils.book import check_corpora
-    from gfm_utils.book.notebooks import chapter_paths
+    from gfm_utils.book.site import chapter_paths
 
     began = time.perf_counter()
     _check_out(root / out, record)

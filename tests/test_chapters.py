@@ -11,7 +11,7 @@ import pytest
 
 from gfm_utils.book import BuildReport, build
 from gfm_utils.book.kernel import private_jupyter
-from gfm_utils.book.notebooks import chapter_paths, check_parameters
+from gfm_utils.book.site import chapter_paths
 from gfm_utils.ensembles import Ensemble
 from gfm_utils.tables import COLUMNS, read_tables
 from gfm_utils.tokens import Condition
@@ -37,9 +37,8 @@ def test_a_chapter_runs_by_itself(trained: list[Ensemble], shared: Path, tmp_pat
     (tmp_path / "chapters").mkdir()
     alone = ["static_embeddings"]  # all chapters run in ``book``, each in a kernel of its own
     for path in chapter_paths(ROOT, alone).values():
-        changed = check_parameters(path, given)
         papermill.execute_notebook(
-            str(path), str(tmp_path / "chapters" / path.name), changed, prepare_only=True, progress_bar=False
+            str(path), str(tmp_path / "chapters" / path.name), given, prepare_only=True, progress_bar=False
         )
     command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=300", "-q", "-p", "no:xdist"]
     options = ["-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path / "chapters")]

@@ -10,7 +10,7 @@ import jupytext
 import nbformat
 import pytest
 
-from gfm_utils.book.notebooks import chapter_paths
+from gfm_utils.book.site import chapter_paths
 from gfm_utils.profiles import DEFAULT_CONDITIONS
 from gfm_utils.provenance import recorded
 

@@ -25,7 +25,7 @@ from gfm_utils.book.jobs import (
     read_outcome,
     report_name,
 )
-from gfm_utils.book.notebooks import chapter_paths
+from gfm_utils.book.site import chapter_paths
 from gfm_utils.book.workers import Make, Tell, run_local, run_ray
 from gfm_utils.ensembles import device, engine_named
 from gfm_utils.ensembles.shrink_profile import fitting_tokenizer

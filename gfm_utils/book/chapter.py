@@ -13,7 +13,6 @@ from IPython.core.getipython import get_ipython
 from IPython.display import Markdown
 from myst_nb import glue
 
-from gfm_utils.book.notebooks import same_type
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, device, train_ensembles
 from gfm_utils.errors import GfmError, unknown
@@ -98,17 +97,15 @@ def open_chapter(
             condition or its corpus does not exist.
     """
     conditions = listed(conditions)
-    given = {
-        "profile": profile_name, "conditions": conditions, "runs_dir": runs_dir, "results_dir": results_dir,
-        "seed": seed,
-    }  # fmt: skip
+    given = dict(zip(PARAMETERS, (profile_name, conditions, runs_dir, results_dir, seed), strict=True))
     for injected in injected_names():  # of one that a chapter does not have papermill itself only warns
         if injected not in given:
             raise unknown("parameter of the chapter", injected, given)
     for parameter, default in PARAMETERS.items():
-        if not same_type(given[parameter], default):
+        value = given[parameter]
+        if type(value) is not type(default) or (value is conditions and {*map(type, value)} - {str}):
             raise GfmError(
-                f"parameter {parameter!r} of the chapter is {given[parameter]!r}; it must be of the type of "
+                f"parameter {parameter!r} of the chapter is {value!r}; it must be of the type of "
                 f"{default!r} (the parameters are {', '.join(PARAMETERS)})"
             )
     parsed = tuple(str(Condition.resolve(condition)) for condition in conditions)

@@ -10,18 +10,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
+from unittest.mock import patch
 
-from gfm_utils import corpora, provenance
+import nbformat
+
+import gfm_utils
+from gfm_utils import corpora
 from gfm_utils.book import site
-from gfm_utils.book.cache import Record, chapter_key
-from gfm_utils.book.kernel import execute, private_jupyter, use_threads
-from gfm_utils.book.notebooks import chapter_paths, check_parameters
+from gfm_utils.book.chapter import PARAMETERS
+from gfm_utils.book.kernel import execute, private_jupyter
+from gfm_utils.book.site import Record, chapter_paths
 from gfm_utils.ensembles import device, plan_ensembles
 from gfm_utils.errors import GfmError
-from gfm_utils.files import locked, sha256_of
+from gfm_utils.files import digest, locked, sha256_of, sha256_once, write_json
 from gfm_utils.profiles import DEFAULT_CONDITIONS
 from gfm_utils.profiles import profile as profile_named
-from gfm_utils.tokens import Condition
+from gfm_utils.provenance import commit_of, device_name, environment_versions, named_versions
+from gfm_utils.tokens import Condition, corpora_of
 from gfm_utils.tokens.parallel import cores
 
 Result = TypeVar("Result")
@@ -61,7 +66,7 @@ def build(
 ) -> BuildReport:
     """Run the chapters of the book and build its pages into ``out/html``.
 
-    A chapter is executed only if something that it depends on has changed (see ``cache.chapter_key``) or one
+    A chapter is executed only if something that it depends on has changed (see ``chapter_key``) or one
     of its files is missing; the pages are built only if one of their inputs has changed. The chapter that trains
     what others read comes first, by itself; the others go side by side, each with its share of the cores.
 
@@ -98,7 +103,6 @@ def build(
         }
         for name, path in wanted.items()
     }  # fmt: skip
-    changed = {name: check_parameters(path, parameters[name]) for name, path in wanted.items()}
 
     def say(text: str) -> None:
         if progress:
@@ -119,7 +123,7 @@ def build(
         cached = record is not None and record.stands(key, *_outputs(out, name))
         if not cached:
             tell(name, "running")
-            _run(path, changed[name], root, out, progress, {"key": key, "profile": profile})
+            _run(path, parameters[name], root, out, progress, key)
             record = Record.read(site.record_path(out, name))  # as later builds read it
         state = "cached" if cached else "executed"
         tell(name, state)
@@ -149,11 +153,14 @@ def side_by_side(
 ) -> dict[str, Result]:
     """What the work on each chapter gives; the one that trains for others by itself, then from the last backwards.
 
-    After a failure no further chapter is begun, and those at work are waited for.
+    Each of several has its share of the cores, unless the user has set a number of threads. After a failure no
+    further chapter is begun, and those at work are waited for.
     """
     if at_once == 1:
         return {name: work(name, path) for name, path in chapters.items()}
     done = {name: work(name, chapters[name]) for name in chapters if name == TRAINS}
+    others = [name for name in reversed(list(chapters)) if name not in done]
+    threads = {"OMP_NUM_THREADS": str(max(1, cores() // at_once))} | os.environ
     failed = Event()
 
     def unless_failed(name: str) -> Result | None:
@@ -165,11 +172,56 @@ def side_by_side(
             failed.set()
             raise
 
-    with use_threads(cores() // at_once), ThreadPoolExecutor(at_once) as pool:
-        others = [name for name in reversed(list(chapters)) if name not in done]
+    with patch.dict(os.environ, threads), ThreadPoolExecutor(at_once) as pool:
         tasks = {name: pool.submit(unless_failed, name) for name in others}
     results = {name: task.result() for name, task in tasks.items()}
     return done | {name: result for name, result in results.items() if result is not None}
+
+
+def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> str:
+    """Hash of all that a chapter's outcome depends on: its cells, and what ``inputs_key`` reads.
+
+    Args:
+        notebook: of the chapter.
+        parameters: that it is executed with.
+        root: the book's repository.
+
+    Raises:
+        GfmError: a condition is none, or its corpus cannot be had.
+    """
+    cells = nbformat.read(notebook, as_version=4).cells
+    shown = [(cell.cell_type, cell.source, cell.metadata) for cell in cells]
+    return digest({"cells": shown, "inputs": inputs_key(parameters, root)}, length=64)
+
+
+def inputs_key(parameters: Mapping[str, Any], root: Path) -> str:
+    """Hash of all that measures of some conditions depend on.
+
+    These are the parameters, the package, the versions of everything that is installed, the device, the corpus
+    registry, the recorded results, and the bytes of every corpus that is a file or is at an address.
+
+    Args:
+        parameters: ``profile``, ``conditions`` and others.
+        root: the book's repository.
+
+    Raises:
+        GfmError: a condition is none, or its corpus cannot be had.
+    """
+    data = Path(root) / "data"
+    read = [*Path(gfm_utils.__file__).parent.rglob("*.py"), data / "corpora.yaml", *data.glob("results/*/*")]
+    size = profile_named(parameters["profile"]).max_symbols
+    given = [name for name in corpora_of(parameters["conditions"]) if name not in corpora.registry()]
+    plans = {name: corpora.plan(name) for name in given}
+    return digest(
+        {
+            "parameters": dict(parameters),
+            "files": sorted((path.name, sha256_once(path)) for path in read if path.is_file()),
+            "environment": environment_versions(),
+            "device": device_name(),
+            "corpora": {name: plan.key(plan.limit(size)) for name, plan in plans.items()},
+        },
+        length=64,
+    )
 
 
 def check_corpora(
@@ -225,25 +277,26 @@ def _drop_stale(out: Path, names: set[str]) -> None:
                 path.unlink()
 
 
-def _run(
-    path: Path, parameters: dict[str, Any], root: Path, out: Path, progress: bool, about: Mapping[str, str]
-) -> None:
-    """Execute one chapter and write its record, which ``about`` is a part of."""
+def _run(path: Path, parameters: dict[str, Any], root: Path, out: Path, progress: bool, key: str) -> None:
+    """Execute one chapter, given what differs from the defaults of all, and write its record."""
     notebook, results = _outputs(out, path.stem)
     before = results.stat().st_mtime_ns if results.is_file() else None
     site.record_path(out, path.stem).unlink(missing_ok=True)
     started = time.monotonic()
-    execute(path, notebook, parameters, out / "work", progress)
+    changed = {name: value for name, value in parameters.items() if value != PARAMETERS[name]}
+    execute(path, notebook, changed, out / "work", progress)
     if not results.is_file() or results.stat().st_mtime_ns == before:
         raise GfmError(f"chapter {path.stem!r} ran but did not write its result table {results}")
-    Record(
+    record = Record(
         name=path.stem,
+        key=key,
         seconds=round(time.monotonic() - started, 1),
-        device=provenance.device_name(),
+        profile=parameters["profile"],
+        device=device_name(),
         date=datetime.now(UTC).isoformat(timespec="minutes"),
-        commit=provenance.commit_of(root),
-        versions=provenance.named_versions(),
+        commit=commit_of(root),
+        versions=named_versions(),
         notebook_sha256=sha256_of(notebook),
         results_sha256=sha256_of(results),
-        **about,
-    ).write(site.record_path(out, path.stem))
+    )
+    write_json(site.record_path(out, path.stem), asdict(record))

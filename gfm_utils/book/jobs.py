@@ -13,9 +13,8 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from gfm_utils import measures
-from gfm_utils.book.cache import inputs_key
 from gfm_utils.book.chapter import Chapter
-from gfm_utils.book.driver import build, check_corpora
+from gfm_utils.book.driver import build, check_corpora, inputs_key
 from gfm_utils.errors import GfmError, sentence_of
 from gfm_utils.files import digest, write_json
 from gfm_utils.profiles import profile

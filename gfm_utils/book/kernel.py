@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import gfm_utils
 from gfm_utils import errors
@@ -53,27 +54,8 @@ def private_jupyter(folder: Path) -> Iterator[None]:
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "PYTHONWARNINGS": "ignore:IProgress not found",  # our bars are plain text
     }
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
+    with patch.dict(os.environ, variables):
         yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-@contextmanager
-def use_threads(count: int) -> Iterator[None]:
-    """Kernels that start meanwhile compute with so many threads each, unless the user has set their number."""
-    name = "OMP_NUM_THREADS"
-    unset = name not in os.environ
-    if unset:
-        os.environ[name] = str(max(1, count))
-    try:
-        yield
-    finally:
-        if unset:
-            del os.environ[name]
 
 
 class Relay(io.TextIOBase):

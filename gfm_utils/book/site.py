@@ -1,4 +1,4 @@
-"""From executed notebooks to pages: assemble Sphinx's source tree, and build it when it has changed."""
+"""The book's chapters, what stands of each, and its pages: Sphinx's source tree, built when it has changed."""
 
 import json
 import os
@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from sphinx_external_toc.parsing import parse_toc_yaml
+
 from gfm_utils.book import offline
-from gfm_utils.book.cache import Record
 from gfm_utils.book.front_page import at_a_glance, front_page_claims, front_page_verdicts
-from gfm_utils.book.notebooks import toc_entries
-from gfm_utils.errors import GfmError
+from gfm_utils.errors import GfmError, unknown
 from gfm_utils.figures.comparison import short_corpora
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.files import atomic, digest, sha256_of
@@ -20,6 +21,69 @@ from gfm_utils.provenance import environment_versions
 from gfm_utils.tokens import corpora_of
 
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The outcome of one execution of a chapter."""
+
+    name: str
+    key: str  # hash of all that it depends on
+    seconds: float
+    profile: str
+    device: str  # "cpu" or the name of the GPU
+    date: str  # UTC, ISO 8601 to the minute
+    commit: str  # of the book's repository, "+" when files differed from it
+    versions: dict[str, str]
+    notebook_sha256: str
+    results_sha256: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Record | None":
+        """The record of a chapter's last execution, or None without one (or with one of another format)."""
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, json.JSONDecodeError, TypeError):
+            return None
+
+    def stands(self, key: str, notebook: Path, results: Path) -> bool:
+        """Whether nothing that it depends on has changed and both of its files are as they were written."""
+        files = ((notebook, self.notebook_sha256), (results, self.results_sha256))
+        return self.key == key and all(path.is_file() and sha256_of(path) == sha for path, sha in files)
+
+
+def toc_entries(root: Path) -> list[str]:
+    """Every page that ``_toc.yml`` lists, in order, as paths without extension (``chapters/corpora``).
+
+    Raises:
+        GfmError: there is no ``_toc.yml``, or it lists a page for which there is no file.
+    """
+    path = Path(root) / "_toc.yml"
+    if not path.is_file():
+        raise GfmError(f"no _toc.yml in {Path(root).resolve()}; run this in the root of the book's repository")
+    entries = list(parse_toc_yaml(path))
+    for entry in entries:
+        if not any((Path(root) / f"{entry}{suffix}").is_file() for suffix in (".md", ".ipynb")):
+            raise GfmError(f"_toc.yml lists {entry!r}, but there is neither {entry}.md nor {entry}.ipynb")
+    return entries
+
+
+def chapter_paths(root: Path, names: Sequence[str] | None = None) -> dict[str, Path]:
+    """The notebooks of the table of contents: name of the chapter -> path of its notebook, in order.
+
+    Args:
+        root: the book's repository.
+        names: only these chapters; None: all.
+
+    Raises:
+        GfmError: a name is not that of a chapter, or the table of contents is at fault.
+    """
+    paths = [Path(root) / f"{entry}.ipynb" for entry in toc_entries(root)]
+    chapters = {path.stem: path for path in paths if path.is_file()}
+    for name in names or ():
+        if name not in chapters:
+            raise unknown("chapter", name, chapters)
+    return {name: path for name, path in chapters.items() if names is None or name in names}
 
 
 def executed(out: Path, name: str) -> Path:

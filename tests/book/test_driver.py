@@ -13,7 +13,7 @@ import nbformat
 import pytest
 import toybook
 
-from gfm_utils.book import BuildReport, build, cache, driver
+from gfm_utils.book import BuildReport, build, driver
 from gfm_utils.book.driver import side_by_side
 from gfm_utils.book.kernel import execute, private_jupyter
 from gfm_utils.book.site import shortened
@@ -169,15 +169,15 @@ def test_every_input_of_a_chapter_is_in_its_key(
         path.write_text(">r\nACGT\n")
     state = {"versions": "1", "device": "cpu", "address": tmp_path / "toy.txt"}
     state["address"].write_text("some words")
-    monkeypatch.setattr(cache.gfm_utils, "__file__", str(package / "__init__.py"))
-    monkeypatch.setattr(cache, "environment_versions", lambda: {"numpy": state["versions"]})
-    monkeypatch.setattr(cache, "device_name", lambda: state["device"])
+    monkeypatch.setattr(driver.gfm_utils, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(driver, "environment_versions", lambda: {"numpy": state["versions"]})
+    monkeypatch.setattr(driver, "device_name", lambda: state["device"])
     monkeypatch.setattr(planning, "fetch", lambda source, progress: state["address"])
     parameters = {"profile": "smoke", "seed": 1}
     parameters["conditions"] = [f"{corpus}+shuffle@kmer2", "https://h.org/toy.txt@bpe64", "news@bpe64"]
 
     def key() -> str:
-        return cache.chapter_key(small_book / "chapters" / "two.ipynb", parameters, small_book)
+        return driver.chapter_key(small_book / "chapters" / "two.ipynb", parameters, small_book)
 
     before = key()
     assert key() == before
