@@ -17,7 +17,6 @@ import nbformat
 import gfm_utils
 from gfm_utils import corpora
 from gfm_utils.book import site
-from gfm_utils.book.chapter import PARAMETERS
 from gfm_utils.book.kernel import execute, private_jupyter
 from gfm_utils.book.site import Record, chapter_paths
 from gfm_utils.ensembles import device, plan_ensembles
@@ -278,13 +277,12 @@ def _drop_stale(out: Path, names: set[str]) -> None:
 
 
 def _run(path: Path, parameters: dict[str, Any], root: Path, out: Path, progress: bool, key: str) -> None:
-    """Execute one chapter, given what differs from the defaults of all, and write its record."""
+    """Execute one chapter and write its record."""
     notebook, results = _outputs(out, path.stem)
     before = results.stat().st_mtime_ns if results.is_file() else None
     site.record_path(out, path.stem).unlink(missing_ok=True)
     started = time.monotonic()
-    changed = {name: value for name, value in parameters.items() if value != PARAMETERS[name]}
-    execute(path, notebook, changed, out / "work", progress)
+    execute(path, notebook, parameters, out / "work", progress)
     if not results.is_file() or results.stat().st_mtime_ns == before:
         raise GfmError(f"chapter {path.stem!r} ran but did not write its result table {results}")
     record = Record(
