@@ -135,7 +135,9 @@ def test_separation_of_what_is_separate_and_of_noise(made):
     assert repeat.loc["smoothing", "value"] == pytest.approx(1, abs=1e-6)
     assert repeat.loc["window", "value"] == 1
     assert repeat.loc["window", "n"] == 300
-    assert separation(noise, corpus, None, (1_000,), (1,))["metric"].unique().tolist() == ["repeat_auc"]
+    plain = separation(noise, corpus, None, (1_000,), resamples=2)
+    assert plain["metric"].unique().tolist() == ["repeat_auc"]
+    assert values(plain, "repeat_auc", "smoothing").index.astype(int).tolist() == [1, 25, 125, 625]
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.sampled_from([1, 3, 5, 9]))
