@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gfm_utils.corpora import FORMAT, Segment, load, split
 from gfm_utils.corpora.duplicates import Groups, runs
-from gfm_utils.corpora.leaks import MATCH
+from gfm_utils.corpora.segments import KINDS
 from gfm_utils.corpora.splitting import SHORTEST
 from gfm_utils.errors import GfmError
 from gfm_utils.files import digest
@@ -129,12 +129,12 @@ def test_near_duplicates_stay_together():
     assert near[50] == near[4] and len(set(near.tolist())) == 59
 
 
-@pytest.mark.parametrize("kind", ["dna", "text"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_corpus_shorter_than_a_run_has_none(kind):
-    unit = {"dna": lambda n: random_dna(n, 0), "text": lambda n: random_text(n, 0)}[kind]
-    for length in range(1, MATCH[kind]):
-        assert [array.size for array in runs([[Segment("r", 0, unit(length))]], kind)] == [0, 0]
-    assert [array.size for array in runs([[Segment("r", 0, unit(MATCH[kind]))]], kind)] == [1, 1]
+    alphabet, length = KINDS[kind].alphabet, KINDS[kind].match
+    for symbols in range(1, length + 1):
+        text = (alphabet * length)[:symbols] if alphabet else random_text(symbols, 0)
+        assert [array.size for array in runs([[Segment("r", 0, text)]], kind)] == 2 * [int(symbols == length)]
 
 
 def test_boilerplate_does_not_chain_everything():
