@@ -65,7 +65,7 @@ chapter = open_chapter("causal", profile, conditions, runs_dir, results_dir, see
 #    A measure speaks for the paper if *all* of these contrasts move it as the paper says of more entropy, against the paper if all move it the other way, and is undecided else {cite:p}`berger1982`.
 # 2. **How much of it.** The gap between text and DNA is split in three: what is *gone* when text is scrambled until it gains as little from its context as DNA, what is there *in random order*, from token frequencies alone, and what is *left*.
 #    Text at DNA's gain lies on the line between the two doses around it.
-#    "Equal gain" can mean equal bits per token, per base or character, or an equal logarithm: the gap counts as more (or less) than half gone only if all three say so.
+#    "Equal gain" can mean equal bits per token, per symbol (base or character), or an equal logarithm: the gap counts as more (or less) than half gone only if all three say so.
 #    Where the gap is not told from zero, there is none to explain, and nothing is divided by it.
 # 3. **Members.** Doses of one corpus share the seeds of their members, and are compared member by member; text and DNA share none.
 #    Errors are the jackknife's for several samples {cite:p}`arvesen1969`, with Welch's degrees of freedom {cite:p}`welch1947`; shares have Fieller's interval {cite:p}`fieller1954`.

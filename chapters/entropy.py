@@ -196,11 +196,11 @@ figures.separation_chart(table)
 # %% mystnb={"figure": {"caption": "Unigram entropy in bits per token. The grey tick is a uniform choice among the vocabulary.", "name": "fig-unigram-token"}}
 figures.unigram_chart(table, "token")
 
-# %% mystnb={"figure": {"caption": "The same in bits per base or character, so that tokenizers compare, beside single bases and characters. The grey tick is a uniform choice among the vocabulary or the alphabet.", "name": "fig-unigram-symbol"}}
+# %% mystnb={"figure": {"caption": "The same in bits per symbol (base, residue or character), so that tokenizers compare, beside single symbols. The grey tick is a uniform choice among the vocabulary or the alphabet.", "name": "fig-unigram-symbol"}}
 figures.unigram_chart(table, "symbol")
 
 # %% [markdown]
-# Bits per token depend on how much a token stands for; bits per base or character do not ({numref}`fig-unigram-symbol`).
+# Bits per token depend on how much a token stands for; bits per symbol do not ({numref}`fig-unigram-symbol`).
 # Where a token of several symbols is worth far less than its symbols one by one, merging pays, as it does for text.
 # Where its bar is as long as that of single symbols, merging gains nothing; it can even cost *more* per base, as BPE of DNA does: the lengths of the pieces are information too.
 

@@ -66,7 +66,7 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 #   The bins hold equally many predictions {cite:p}`nguyen2015`: bins of equal width would put nearly all of DNA's into the first.
 #   A calibrated model's error is not 0 in a finite sample, so its expected value stands beside it.
 #
-# Everything is given in bits per base or character beside bits per token, and for two controls too:
+# Everything is given in bits per symbol (base, residue or character) beside bits per token, and for two controls too:
 #
 # - *Untrained*: the members before training.
 # - *No layers*: up to three members for the first condition of text and of DNA, with the members' width, batches and budget, that are a BERT's embeddings and head without a transformer between them.
@@ -86,7 +86,7 @@ figures.overview(table, "output_entropy", "nll", "context_gain", "accuracy")
 # Token frequencies are a low bar.
 # {numref}`fig-context` sets the network against models that count which tokens follow which: to the right of zero it has learned something that those counts do not hold.
 
-# %% mystnb={"figure": {"caption": "What the trained members save over counting on the same masked tokens, in bits per base or character, with 95 % intervals over members. Left of zero, counting does better.", "name": "fig-context"}}
+# %% mystnb={"figure": {"caption": "What the trained members save over counting on the same masked tokens, in bits per symbol, with 95 % intervals over members. Left of zero, counting does better.", "name": "fig-context"}}
 figures.context_chart(table)
 
 # %% [markdown]
@@ -161,7 +161,7 @@ chapter.answer(answers.with_recorded_runs(answers.predictions_answer, table))
 # - Brackets are intervals over members on a fixed set of test tokens, unless said otherwise; neither kind says how another chromosome or another newspaper would do.
 # - Windows are resampled as if they were independent, though neighbouring ones share an article or a repeat.
 # - The n-gram models read the whole training part (of a very long one, 16.8 million tokens), the network as many tokens as its budget allows: at a small budget counting has seen more.
-# - Bits per base or character of a masked token are not an entropy rate: the model also sees what follows, and where BPE is used the borders of the tokens around the gap tell it something.
+# - Bits per symbol of a masked token are not an entropy rate: the model also sees what follows, and where BPE is used the borders of the tokens around the gap tell it something.
 # - The untrained members' distributions are not uniform: random weights have preferences too.
 # - A model that had more tokens hidden in training than at test is less certain than it could be: its output entropy then lies above its loss.
 #

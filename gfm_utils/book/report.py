@@ -44,7 +44,7 @@ SECTIONS: dict[str, Section] = {
             ),
             Figure(
                 figures.context_chart,
-                "What the models save over token frequencies on the same hidden tokens, per base or character.",
+                "What the models save over token frequencies on the same hidden tokens, per symbol.",
             ),
             Figure(figures.rank_probability_chart, "Mean probability of the r-th likeliest token.", "rank"),
             Figure(

@@ -10,6 +10,7 @@ frequencies is compared with what can be saved there.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -109,13 +110,14 @@ class Learned:
 
 
 def learned(rows: pd.DataFrame) -> dict[str, Learned]:
-    """Condition of text or DNA, but no control, with a context gain -> what its members have learned.
+    """Condition that is no control, with a context gain -> what its members have learned.
 
     Args:
         rows: result tables of chapters, one below the other.
     """
     of_condition = rows_read(rows, (UNIGRAM, GAIN, COUNTING, WINDOW_CODE))
-    names = [name for of_kind in kinds(rows) for name in of_kind if name in of_condition and not is_control(name)]
+    every = chain.from_iterable(kinds(rows).values())
+    names = [name for name in every if name in of_condition and not is_control(name)]
     models = {name: _learned(of_condition[name]) for name in names}
     return {name: one for name, one in models.items() if not np.isnan(one.gain)}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from gfm_utils import tables
+from gfm_utils.corpora import KINDS
 from gfm_utils.ensembles import Ensemble, train_ensembles
 from gfm_utils.files import digest
 from gfm_utils.measures.contextual import contextual_embeddings
@@ -55,25 +56,27 @@ def doses(
     text: Sequence[str | None] = TEXT_DOSES,
     dna: Sequence[str | None] = DNA_DOSES,
     alike: Sequence[str | None] = (),
+    protein: Sequence[str | None] = (),
 ) -> list[str]:
-    """The first condition of text and the first of DNA (of k-mers, if there is one), each with all doses.
+    """The first condition of each kind (of k-mers, if there is one), each with all doses.
 
     Args:
         stores: of the conditions of a run.
         text: transforms of text; None is the corpus as it is.
         dna: the same of DNA.
         alike: the same of that DNA with the tokenizer of the text.
+        protein: the same of protein.
     """
     first: dict[str, Condition] = {}
-    for kind in ("text", "dna"):
-        of_kind = [store for store in stores if (store.genome if kind == "dna" else store.kind == kind)]
+    for kind in KINDS:
+        of_kind = [store for store in stores if store.kind == kind and (kind != "dna" or store.genome)]
         names = [Condition.parse(store.condition) for store in of_kind]
         names.sort(key=lambda name: not name.tokenizer.startswith("kmer"))
         if names:
             first[kind] = names[0]
-    if len(first) == 2 and first["dna"].tokenizer != first["text"].tokenizer:
+    if {"text", "dna"} <= set(first) and first["dna"].tokenizer != first["text"].tokenizer:
         first["alike"] = replace(first["dna"], tokenizer=first["text"].tokenizer)
-    every = {"text": text, "dna": dna, "alike": alike}
+    every = {"text": text, "dna": dna, "alike": alike, "protein": protein}
     return [str(name.transformed(dose)) for kind, name in first.items() for dose in every[kind]]
 
 
@@ -84,13 +87,17 @@ def live_windows(profile: Profile, share: float) -> Profile:
 
 
 def live_conditions(stores: Sequence[TokenStore]) -> list[str]:
-    """The first text as it is and noisy, and the first DNA as it is; without text, the first DNA likewise.
+    """The first text as it is and noisy, and the first DNA and protein as they are.
+
+    Without text, the DNA is noisy too; and protein alone is.
 
     Args:
         stores: of the conditions of a run.
     """
-    with_text = any(store.kind == "text" for store in stores)
-    return doses(stores, (None, LIVE_DOSE), (None,) if with_text else (None, LIVE_DOSE))
+    there = {store.kind for store in stores}
+    plain, both = (None,), (None, LIVE_DOSE)
+    dna, protein = (plain if there & set(before) else both for before in (("text",), ("text", "dna")))
+    return doses(stores, both, dna, protein=protein)
 
 
 def live_doses(stores: Sequence[TokenStore], profile: Profile, runs_dir: Path, seed: int = 42) -> pd.DataFrame:

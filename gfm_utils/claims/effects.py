@@ -12,6 +12,7 @@ from gfm_utils.claims.claim import NOT_TESTED, UNDECIDED
 from gfm_utils.claims.dose import AXIS, DOSE_MEASURES, GAIN, LEAST_GAIN
 from gfm_utils.claims.matching import Gap, Members, Scale, gap_at_equal_gain, jackknife, outcome
 from gfm_utils.measures.entropy import SOURCE
+from gfm_utils.measures.estimates import kinds
 from gfm_utils.measures.intervals import LEVEL, Difference, holm
 from gfm_utils.measures.rows import members_of
 from gfm_utils.provenance import those_recorded
@@ -43,9 +44,10 @@ Contrasts = Mapping[str, Sequence[tuple[str | None, str | None]]]
 
 
 def kind_of(table: pd.DataFrame) -> dict[str, str]:
-    """Condition -> ``text`` or ``dna``, in the order of a table of ``dose_response``."""
+    """Condition -> its kind, in the order of a table of ``dose_response``."""
     rows = table[table["metric"] == "entropy_rate"]
-    return {row["condition"]: "dna" if row["unit"] == "bits/base" else "text" for _, row in rows.iterrows()}
+    of_condition = {name: kind for kind, names in kinds(rows).items() for name in names}
+    return {name: of_condition[name] for name in rows["condition"]}
 
 
 def settings_of(table: pd.DataFrame) -> list[str]:
@@ -88,7 +90,7 @@ def dose_effects(table: pd.DataFrame, x: str, contrasts: Contrasts = CONTRASTS) 
     Args:
         table: of ``dose_response``.
         x: budget and model, as its axis has them.
-        contrasts: kind -> pairs of transforms, of less and of more entropy.
+        contrasts: kind -> pairs of transforms, of less and of more entropy; protein has those of text.
 
     Returns:
         One row a measure and contrast: ``metric``, ``kind``, ``less`` and ``more`` (conditions), ``value`` (the
@@ -99,7 +101,7 @@ def dose_effects(table: pd.DataFrame, x: str, contrasts: Contrasts = CONTRASTS) 
     numbers, contrasted = _numbers(table, x), []
     plain = {Condition.parse(name).transformed(None): kind for name, kind in kind_of(table).items()}
     for metric, (condition, kind) in product(DOSE_MEASURES, plain.items()):
-        for doses in contrasts.get(kind, ()):
+        for doses in contrasts.get("text" if kind == "protein" else kind, ()):
             less, more = (str(condition.transformed(dose)) for dose in doses)
             if (less, metric) not in numbers or (more, metric) not in numbers:
                 continue
@@ -112,7 +114,7 @@ def dose_effects(table: pd.DataFrame, x: str, contrasts: Contrasts = CONTRASTS) 
     outcomes, most = {}, int((frame["metric"] == GAIN).sum())
     for metric, rows in frame.groupby("metric"):
         effects = [Difference(*row) for row in rows[list(Difference._fields)].to_numpy()]
-        whole = set(rows["kind"]) == set(contrasts) and len(rows) == most
+        whole = set(rows["kind"]) >= set(contrasts) and len(rows) == most
         above = bool(DOSE_MEASURES[str(metric)].above)
         outcomes[metric] = outcome(effects, corrected[str(metric)], above) if whole else NOT_TESTED
     return frame.assign(p_holm=frame["metric"].map(corrected), outcome=frame["metric"].map(outcomes))

@@ -35,7 +35,7 @@ class Scale(StrEnum):
 
     #: Bits per token.
     TOKEN = "per token"
-    #: Bits per base or character.
+    #: Bits per symbol.
     SYMBOL = "per symbol"
     #: Logarithm of the bits per token, of ``LEAST_GAP`` where there is less.
     LOG = "logarithm"

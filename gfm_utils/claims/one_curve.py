@@ -127,13 +127,13 @@ def pairs_of(table: pd.DataFrame) -> Iterator[tuple[str, Run, Run]]:
     Args:
         table: of ``along_training``.
     """
-    text, dna = kinds(table)
+    of_kind = kinds(table)
     longest: dict[tuple[str, str, str], Run] = {}
     for condition, setting in sorted(settings_of(table), key=lambda run: -run[1].budget):
         longest.setdefault((condition, setting.preset, setting.optimiser), (condition, setting))
     runs = list(longest.values())
     for first, second in product(runs, runs):
-        if first[0] in dna and second[0] in text and first[1] == second[1]:
+        if first[0] in of_kind["dna"] and second[0] in of_kind["text"] and first[1] == second[1]:
             yield KIND, first, second
     for first, second in combinations(runs, 2):
         same = [a == b for a, b in zip(first[1][:2], second[1][:2], strict=True)]

@@ -113,9 +113,10 @@ def check_claims(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[C
     """
     of_models = learned(rows)
     of_condition = rows_read(rows, (term for claim in claims for term in claim.terms))
+    of_kind = kinds(rows)
     text, dna = (
-        {name: of_condition[name] for name in names if name in of_condition and not is_control(name)}
-        for names in kinds(rows)
+        {name: of_condition[name] for name in of_kind[kind] if name in of_condition and not is_control(name)}
+        for kind in ("text", "dna")
     )
     every = {claim: [_test(measure, text, dna, of_models) for measure in claim.measures] for claim in claims}
     known = {claim: [one for one in tested if one is not None] for claim, tested in every.items()}

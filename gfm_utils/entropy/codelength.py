@@ -70,7 +70,7 @@ class CodeLength:
 
     Attributes:
         coder: what coded it.
-        per_symbol: bits per base or character.
+        per_symbol: bits per symbol.
         se: standard error of that (jackknife over 20 contiguous chunks of the costs), or None where only the
             total is known. What the coder learns on the way counts as variation, so it errs upwards.
         symbols: number of bases or characters.

@@ -25,7 +25,7 @@ def corpus_entropy(
     match_symbols: int | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Entropy of a corpus per base or character: estimates from counts and from matches, and upper bounds.
+    """Entropy of a corpus per symbol: estimates from counts and from matches, and upper bounds.
 
     Rows (condition = the corpus's name): ``block_entropy`` (bits/block) and ``conditional_entropy`` by
     ``order`` and estimator, ``unigram_entropy`` (the same as order 1), ``entropy_rate`` from match lengths and
@@ -82,7 +82,7 @@ def token_entropy(
     max_order: int = 3,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Entropy of a corpus's tokens, per token and per base or character.
+    """Entropy of a corpus's tokens, per token and per symbol.
 
     Rows: ``block_entropy`` (bits/block of tokens), ``conditional_entropy`` and ``unigram_entropy``, the
     latter two in bits/token and again divided by ``symbols_per_token``, in bits/``unit``; and

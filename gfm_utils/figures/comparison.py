@@ -6,18 +6,24 @@ from pathlib import PurePath
 import altair as alt
 import pandas as pd
 
+from gfm_utils.corpora import KINDS
 from gfm_utils.figures.forms import COLOURS, crosses, finished, in_lines, points_in_rows, tooltips
 from gfm_utils.figures.select import rows_of, with_span
 from gfm_utils.measures.estimates import COMPARED
 from gfm_utils.tokens import Condition
 
-KINDS = {"text": "text", "dna": "DNA"}
+LABELS = {kind: traits.label for kind, traits in KINDS.items()}
 _Box = tuple[float, float, float, float]  # left, right, top, bottom
 _ROW = 26  # pixels a condition
-KIND_COLOUR = alt.Color(
-    "kind:N", title=None, scale=alt.Scale(domain=list(KINDS.values()), range=list(COLOURS[:2]))
-)  # fmt: skip
 _SIDES = {"above": -11, "below": 11}  # of a point, where its name stands, and how many pixels away
+
+
+def kind_colour(rows: pd.DataFrame) -> alt.Color:
+    """A colour for each kind of corpus in the column ``kind``, the same in every chart."""
+    colours = dict(zip(LABELS.values(), COLOURS, strict=False))
+    there = [label for label in colours if label in set(rows["kind"])]
+    scale = alt.Scale(domain=there, range=[colours[label] for label in there])
+    return alt.Color("kind:N", title=None, scale=scale)
 
 
 def short_names(conditions: Sequence[str]) -> dict[str, str]:
@@ -66,7 +72,7 @@ def comparison_rows(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     trained = with_span(rows[rows["state"] == "trained"])
     short = short_names(list(table["condition"]))
     trained = trained.assign(
-        name=trained["condition"].map(short), kind=trained["x"].map(KINDS), null=trained["condition"].map(nulls)
+        name=trained["condition"].map(short), kind=trained["x"].map(LABELS), null=trained["condition"].map(nulls)
     )
     return trained[["condition", "name", "kind", "value", "low", "high", "null"]]
 
@@ -77,12 +83,12 @@ def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:
     names = list(rows.sort_values("value")["name"])
     axis = alt.Axis(format="%" if measure.percent else "~g", tickCount=4)
     null = alt.Chart(rows).transform_filter("isValid(datum.null)").mark_tick(thickness=2, size=16, opacity=0.6)
-    ticks = null.encode(x="null:Q", y=alt.Y("name:N", title=None, sort=names), color=KIND_COLOUR)
+    ticks = null.encode(x="null:Q", y=alt.Y("name:N", title=None, sort=names), color=kind_colour(rows))
     return points_in_rows(
         rows,
         "name",
         alt.X("value:Q", title=in_lines(measure.text), scale=alt.Scale(zero=False), axis=axis),
-        KIND_COLOUR,
+        kind_colour(rows),
         ["condition", "kind", *tooltips("value", "low", "high", "null", text=".1%" if measure.percent else ".3f")],
         order=names,
         behind=[ticks] if rows["null"].notna().any() else [],
@@ -101,7 +107,7 @@ def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(rows).encode(
         x=alt.X("value:Q", title=heading, scale=wide, axis=percent),
         y=alt.Y("value_gain:Q", title="context gain, share of token frequencies' cost", scale=room, axis=percent),
-        color=KIND_COLOUR,
+        color=kind_colour(rows),
         opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15)),
         tooltip=[
             "condition", "kind", alt.Tooltip("value:Q", title="entropy", format=".1%"),

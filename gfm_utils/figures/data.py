@@ -188,7 +188,7 @@ def _of_corpus(table: pd.DataFrame, corpus: Corpus) -> dict[str, str]:
     return {
         "corpus": corpus.name, "records": f"{corpus.stats['records']:,}",
         "copies left out": f"{corpus.stats['dropped_duplicate']:,} of {corpus.records_read:,}",
-        "bases or characters": f"{corpus.symbols:,}",
+        "symbols": f"{corpus.symbols:,}",
         **{f"{part} part": f"{size:,.0f}" for part, size in zip(parts["x"], parts["value"], strict=True)},
         "licence": corpus.licence,
     }  # fmt: skip

@@ -10,7 +10,7 @@ from IPython.display import Markdown
 from gfm_utils.claims.claim import AGAINST, FOR, NOT_TESTED, UNDECIDED
 from gfm_utils.claims.dose import AXIS, DOSE_MEASURES, GAIN
 from gfm_utils.claims.effects import CHECKS, NO_GAP, PRIMARY, keeps_counts, kind_of, settings_of, verdict_setting
-from gfm_utils.figures.comparison import KIND_COLOUR, KINDS
+from gfm_utils.figures.comparison import LABELS, kind_colour
 from gfm_utils.figures.forms import (
     COLOURS,
     TRAINED,
@@ -32,7 +32,7 @@ from gfm_utils.tokens import SPECIAL, Condition
 #: What stands to the right: name in the data -> title of the axis.
 ACROSS = {
     "gain": "context gain, bits per token",
-    "per_symbol": "entropy, bits per base or character",
+    "per_symbol": "entropy, bits per symbol",
     "per_token": "entropy, bits per token",
 }
 #: The measures of the main figure, one for each of the paper's claims.
@@ -73,7 +73,7 @@ def dose_rows(table: pd.DataFrame) -> pd.DataFrame:
         rows[column] = rows["condition"].map(table[table["metric"] == metric].set_index("condition")["value"])
     return rows.assign(
         dose=rows["condition"].map(dose_name),
-        kind=rows["condition"].map(kind_of(table)).map(KINDS),
+        kind=rows["condition"].map(kind_of(table)).map(LABELS),
         setting=rows["x"].map(setting_name),
         measure=rows["metric"].map(lambda name: DOSE_MEASURES[name].text),
     )[[
@@ -95,7 +95,7 @@ def setting_name(x: str) -> str:
 
 def _joined(rows: pd.DataFrame) -> pd.Series:
     """Which rows a line joins: trained models of text, with its counts of tokens."""
-    text = (rows["kind"] == KINDS["text"]) & (rows["state"] == "trained")
+    text = (rows["kind"] == LABELS["text"]) & (rows["state"] == "trained")
     return text & rows["condition"].map(keeps_counts).astype(bool)
 
 
@@ -126,7 +126,7 @@ def _layers(
     base = base.encode(
         x=x,
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5)),
-        color=KIND_COLOUR,
+        color=kind_colour(rows),
     )
     trained = base.transform_filter(TRAINED)
     through = base.transform_filter(line).mark_line(strokeWidth=1.5, opacity=0.6).encode(order=x.shorthand)
@@ -217,7 +217,7 @@ def effects_table(effects: pd.DataFrame) -> Markdown:
     effects = effects.assign(contrast=list(zip(effects["kind"], effects["less"], effects["more"], strict=True)))
     contrasts = list(dict.fromkeys(effects["contrast"]))
     heads = [
-        f"{KINDS[kind]}, {cut_name(less)}: `{dose_name(less)}` → `{dose_name(more)}`"
+        f"{LABELS[kind]}, {cut_name(less)}: `{dose_name(less)}` → `{dose_name(more)}`"
         for kind, less, more in contrasts
     ]
     rows = [

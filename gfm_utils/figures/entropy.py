@@ -128,7 +128,7 @@ def _code_rules(codes: pd.DataFrame, curves: alt.Chart) -> list[alt.Chart]:
 
 
 def estimators_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Every estimate and bound of each corpus's entropy beside the others, in bits per base or character.
+    """Every estimate and bound of each corpus's entropy beside the others, in bits per symbol.
 
     From counts: the conditional entropy at the largest order that this estimator is trusted at.
     Filled points are trusted or, right of the truth, upper bounds; hollow ones are not to be trusted.
@@ -164,7 +164,7 @@ def estimators_chart(table: pd.DataFrame) -> alt.LayerChart:
     ]  # fmt: skip
     colours = alt.Scale(domain=list(_SOURCES.values()), range=list(COLOURS[:3]))
     base = chosen(shown.drop(columns="order"), menu).encode(
-        x=alt.X("value:Q", title="bits per base or character", scale=alt.Scale(zero=False)),
+        x=alt.X("value:Q", title="bits per symbol", scale=alt.Scale(zero=False)),
         y=alt.Y("estimator:N", title=None, sort=order, axis=alt.Axis(labelLimit=180)),
         color=alt.Color("from:N", title=None, scale=colours),
         tooltip=tips,
@@ -187,7 +187,7 @@ def unigram_chart(table: pd.DataFrame, per: Literal["token", "symbol"] = "token"
 
     Args:
         table: rows of `token_entropy`, of one or more conditions, and of their corpora.
-        per: ``"token"``, or ``"symbol"``: per base or character, so that tokenizers compare.
+        per: ``"token"``, or ``"symbol"``: per symbol, so that tokenizers compare.
 
     Raises:
         GfmError: the table has no unigram entropy of tokens.
@@ -212,7 +212,7 @@ def unigram_chart(table: pd.DataFrame, per: Literal["token", "symbol"] = "token"
             alt.Tooltip("chance:Q", title="uniform", format=".3f"), alt.Tooltip("n:Q", title="tokens", format=","),
         ],
     )  # fmt: skip
-    unit = "bits per token" if per == "token" else "bits per base or character"
+    unit = "bits per token" if per == "token" else "bits per symbol"
     bar = base.mark_bar(height={"band": 0.6}).encode(
         x=alt.X("value:Q", title=in_lines(f"Unigram entropy ({unit})")),
         color=condition_colour(list(conditions), legend=None),

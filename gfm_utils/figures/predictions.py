@@ -109,7 +109,7 @@ def context_chart(table: pd.DataFrame) -> alt.LayerChart:
     return points_in_rows(
         rows[["condition", "x", "value", "low", "high"]],
         "x",
-        alt.X("value:Q", title=in_lines("bits per base or character saved by the model")),
+        alt.X("value:Q", title=in_lines("bits per symbol saved by the model")),
         conditions_of(table),
         ["condition", "x", *tooltips("value", "low", "high", text=".4f")],
         title="gain over",

@@ -39,7 +39,7 @@ def cells(rows: pd.DataFrame, column: str, names: Iterable[Any], write: Callable
 def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits: int = 3) -> Styler:
     """Value and 95 % interval of some metrics, one row a condition and state, one column a metric and unit.
 
-    A symbol is a base of DNA or a character of text.
+    A symbol is a base of DNA, a residue of protein or a character of text.
 
     Args:
         table: a result table.
@@ -54,7 +54,7 @@ def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits
     rows["text"] = [
         interval(*numbers, digits=digits) for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)
     ]
-    unit = rows["unit"].str.replace(r"\b(base|character)", "symbol", regex=True)
+    unit = rows["unit"].str.replace(r"\b(base|residue|character)", "symbol", regex=True)
     rows["column"] = rows["metric"].str.replace("_", " ") + " (" + unit + ")"
     if axis is not None:
         one_metric, one_place = rows["column"].nunique() == 1, rows["x"].nunique() == 1

@@ -26,7 +26,7 @@ class Counting:
 
     Attributes:
         condition: the condition.
-        unit: bits per base or character.
+        unit: bits per symbol.
         counts: how often each token occurs where it is counted, shape (vocabulary,).
         truth: the masked tokens, shape (windows, m).
         lengths: bases or characters of each, the same shape.

@@ -37,7 +37,7 @@ def corpus_entropies(
     annotations: Mapping[str, corpora.Annotation] | None = None,
     progress: bool = True,
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    """The entropy of corpora, per base or character, of their training tokens, and the information profile.
+    """The entropy of corpora, per symbol, of their training tokens, and the information profile.
 
     Rows: those of `corpus_entropy` and `token_entropy`, of controls those of `rate_rows`, and for DNA those of
     `bits_by_class` and `separation`, of what each base costs the full context mixer.
@@ -109,7 +109,7 @@ def entropy_rate(store: TokenStore, coded: int = CODED_TOKENS) -> tuple[float, b
     is coded both ways, as bases and as the text that it stands for, and the shorter code counts.
 
     Returns:
-        Bits per base or character; and whether it is exact, and not the length of a code, which lies above it.
+        Bits per symbol; and whether it is exact, and not the length of a code, which lies above it.
     """
     part, transforms = store.about["parts"]["train"], Condition.parse(store.condition).transforms
     last = transforms[-1] if transforms else None
@@ -124,7 +124,7 @@ def entropy_rate(store: TokenStore, coded: int = CODED_TOKENS) -> tuple[float, b
         p = counts[counts > 0] / counts.sum()
         return float(-(p * np.log2(p)).sum()) / symbols, True
     letters = str(store.tokenizer.decode(store.tokens("train")[:coded]))
-    if store.kind == "text":
+    if store.kind != "dna":
         return text_code_length([letters], Coder.PPMD).per_symbol, False
     shortest = dna_code_length(encode_letters([letters])[0], Coder.CONTEXT_MIXING).per_symbol
     return min(shortest, _as_text(store, coded)) if last == RECODED else shortest, False

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from gfm_utils import tables
+from gfm_utils.corpora import KINDS
 from gfm_utils.measures.entropy import SOURCE
 from gfm_utils.measures.intervals import (
     LEVEL,
@@ -62,13 +63,12 @@ def rows_read(rows: pd.DataFrame, terms: Iterable[Term]) -> dict[str, pd.DataFra
     return {str(name): of_condition for name, of_condition in read.groupby("condition", sort=False)}
 
 
-def kinds(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Corpora and conditions of text, and of DNA, told apart by the unit of their symbols."""
-    text, dna = (
-        list(dict.fromkeys(rows.loc[rows["unit"].isin(units), "condition"]))
-        for units in (("bits/character", "characters/token"), ("bits/base", "bases/token"))
-    )
-    return text, dna
+def kinds(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Kind -> its corpora and conditions, told apart by the unit of their symbols."""
+    units = {kind: (f"bits/{traits.unit}", f"{traits.unit}s/token") for kind, traits in KINDS.items()}
+    return {
+        kind: list(dict.fromkeys(rows.loc[rows["unit"].isin(some), "condition"])) for kind, some in units.items()
+    }
 
 
 def name_last_layer(table: pd.DataFrame) -> pd.DataFrame:
@@ -261,9 +261,9 @@ def compared(rows: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
         conditions: ``corpus@tokenizer`` each.
 
     Returns:
-        Result table; ``state`` is ``trained`` or the name of the null, ``axis`` is ``kind`` and ``x`` is ``text``
-        or ``dna``. The interval is over members; of the corpus's entropy it is along the corpus, and a control's
-        entropy has none. A quantity that the report lacks has no row.
+        Result table; ``state`` is ``trained`` or the name of the null, ``axis`` is ``kind`` and ``x`` is
+        ``text``, ``dna`` or ``protein``. The interval is over members; of the corpus's entropy it is along the
+        corpus, and a control's entropy has none. A quantity that the report lacks has no row.
     """
     of_corpus = ~rows["condition"].map(is_condition).astype(bool)
     return tables.table(row for condition in conditions for row in _rows(rows, condition, of_corpus))
@@ -273,7 +273,7 @@ def _rows(rows: pd.DataFrame, condition: str, of_corpus: pd.Series) -> Iterator[
     """Of the rows of a condition and of its corpus; others may be there, such as doses of the causal test."""
     of_symbols = of_corpus | (rows["metric"] != "uniform_entropy")  # and not of the tokens
     of_condition = rows[((rows["condition"] == condition) & of_symbols) | of_corpus].assign(condition=condition)
-    kind = "dna" if kinds(of_condition)[1] else "text"
+    *_, kind = "text", *(kind for kind, names in kinds(of_condition).items() if names)  # DNA in letters of a text
     control = is_control(condition)
     for name, measure in ACROSS_CORPORA.items():
         if control and name == "entropy_share":

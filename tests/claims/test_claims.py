@@ -105,7 +105,7 @@ def test_rows_that_differ_are_never_chosen_between():
 
 def test_a_run_without_text_has_no_claims_and_kinds_are_told_by_units():
     rows = run(0.2, 0.3, 0.4)
-    assert kinds(rows) == (["t@x"], ["d1@x", "d2@x"])
+    assert kinds(rows) == {"text": ["t@x"], "dna": ["d1@x", "d2@x"], "protein": []}
     assert check_claims(rows[rows["condition"] != "t@x"]) == verdicts(rows[rows["condition"] != "t@x"]) == {}
 
 

@@ -61,7 +61,7 @@ def test_unigram_chart():
     tokens = [np.arange(4_000) % 16]
     named = ("news@bpe16", "character"), ("chr1@kmer2", "base")
     both = pd.concat([token_entropy(name, tokens, 16, 2.0, symbol) for name, symbol in named])
-    for per, title, value in (("token", "bits per token", 4.0), ("symbol", "bits per base or character", 2.0)):
+    for per, title, value in (("token", "bits per token", 4.0), ("symbol", "bits per symbol", 2.0)):
         _, svg, data = drawn(unigram_chart(both, per))
         assert title in svg
         assert [round(row["value"], 1) for row in data] == [value, value]

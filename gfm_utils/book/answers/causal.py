@@ -9,6 +9,7 @@ from gfm_utils.claims.dose import DOSE_MEASURES, GAIN, LEAST_GAIN
 from gfm_utils.claims.effects import (
     CHECKS,
     CODE,
+    CONTRASTS,
     LESS,
     NO_GAP,
     PRIMARY,
@@ -19,7 +20,7 @@ from gfm_utils.claims.effects import (
     settings_of,
     verdict_setting,
 )
-from gfm_utils.figures.dose import KINDS, NO_MATCH, NOT_RECORDED, cut_name, setting_name, share_text
+from gfm_utils.figures.dose import LABELS, NO_MATCH, NOT_RECORDED, cut_name, setting_name, share_text
 from gfm_utils.figures.numbers import number, percentage
 from gfm_utils.figures.summary_table import cells, markdown_table
 from gfm_utils.measures.intervals import LEVEL
@@ -223,10 +224,10 @@ def _live(table: pd.DataFrame) -> list[str]:
     effects = dose_effects(table, x)
     if effects.empty:
         return ["This run, small and live: there are no doses to compare."]
-    kinds = [kind for kind in KINDS if kind in set(effects["kind"])]
+    kinds = [kind for kind in LABELS if kind in set(effects["kind"])]
     alone, groups = list[str](), _by_outcome(effects)
-    if len(kinds) < len(KINDS):
-        alone = [f"- only {KINDS[kinds[0]]} is made less predictable here, so there is no verdict on the paper."]
+    if not set(kinds) >= set(CONTRASTS):
+        alone = [f"- only {LABELS[kinds[0]]} is made less predictable here, so there is no verdict on the paper."]
         groups = _by_sign(effects)
     return [
         f"This run, small and live ({setting_name(x)}):",
