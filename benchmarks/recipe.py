@@ -109,7 +109,11 @@ def levels(ensemble: Ensemble) -> tuple[float, list[Row]]:
     unigram = float(level.unigram.mean())
     base = {"condition": ensemble.condition, "unit": "bits/token", "n": targets.size}
     found: list[Row] = [{**base, "metric": "unigram_nll", "value": unigram}]
-    test = [row for row in counting_levels(ensemble, profile("quick")).rows() if row["unit"] == "bits/token"]
+    test = [
+        row
+        for row in counting_levels(ensemble.store, ensemble.spec.window, profile("quick")).rows()
+        if row["unit"] == "bits/token"
+    ]
     return unigram, found + [row for row in test if row["metric"] == "ngram_nll" and row["x"] == "both"]
 
 

@@ -166,7 +166,7 @@ def along_training(
     for ensemble in ensembles:
         if ensemble.condition not in counted:
             counted.add(ensemble.condition)
-            rows += _levels(counting_levels(ensemble, profile, seed))
+            rows += _levels(counting_levels(ensemble.store, ensemble.spec.window, profile, seed))
         setting = Setting.of(ensemble)
         rows += ({**row, "axis": AXIS, "x": setting.x(row["x"])} for row in loss_rows(ensemble, "trained"))
         for step in kept_steps(ensemble, every, since):

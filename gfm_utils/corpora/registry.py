@@ -109,6 +109,7 @@ class Entry(_Strict):
     kind: Kind
     label: str | None = Field(None, description="short name in figures of many corpora")
     group: str | None = Field(None, description="kingdom, or sort of text, in tables of many corpora")
+    relatives: str | None = Field(None, description="shared name of kin and of translations, which count as one")
     description: str = Field(min_length=1)
     licence: str = Field(min_length=1)
     terms: str | None = Field(None, description="what the licence forbids or asks for, said before a download")

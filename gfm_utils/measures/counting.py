@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from gfm_utils.ensembles import Ensemble, masked_windows
+from gfm_utils.ensembles import masked_windows
 from gfm_utils.entropy import Coder, dna_code_length, text_code_length
 from gfm_utils.entropy.ngram import NgramModel, chain_length, left_chains, two_sided_chains
 from gfm_utils.entropy.symbols import encode_letters
@@ -66,24 +66,27 @@ class Counting:
             yield {**base, **one, "value": float(order)}
 
 
-def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42, context: bool = True) -> Counting:
+def counting_levels(
+    store: TokenStore, window: int, profile: Profile, seed: int = 42, context: bool = True
+) -> Counting:
     """Unigram, n-gram and code levels for the tokens that ``predictions`` with the same arguments asks for.
 
     The n-gram models count the training part and see in a test window what the network sees: no hidden token.
 
     Args:
-        ensemble: whose tokens.
+        store: tokens of the condition.
+        window: tokens that a model sees.
         profile: its ``test_windows`` and ``test_mask`` say what is hidden.
         seed: of the masks.
         context: also the levels that know a token's context; False: the unigram level alone, in no time.
     """
-    store, mask, window = ensemble.store, SPECIAL.index("[MASK]"), ensemble.spec.window
+    mask = SPECIAL.index("[MASK]")
     shown, positions, truth = masked_windows(store, "test", window, profile.test_windows, profile.test_mask, seed)[
         :3
     ]
     unit, counts, lengths_of = f"bits/{store.unit}", store.counts("train"), store.token_lengths[truth]
     if not context:
-        return Counting(ensemble.condition, unit, counts, truth, lengths_of)
+        return Counting(store.condition, unit, counts, truth, lengths_of)
     seen, places, held_out = masked_windows(
         store, "validation", window, VALIDATION_WINDOWS, profile.test_mask, seed
     )[:3]
@@ -96,7 +99,7 @@ def counting_levels(ensemble: Ensemble, profile: Profile, seed: int = 42, contex
     windows = shown.copy()
     np.put_along_axis(windows, positions, truth, axis=1)
     code = window_code(store, windows, positions)
-    return Counting(ensemble.condition, unit, counts, truth, lengths_of, levels, code)
+    return Counting(store.condition, unit, counts, truth, lengths_of, levels, code)
 
 
 def frequency_bits(counts: Integers) -> npt.NDArray[np.float64]:

@@ -245,8 +245,8 @@ CONTROL_ENTROPY = Measure(
 COMPARED = chosen("entropy_share", "context_gain_share", "js_distance", "topk_overlap_corrected", "fisher_share")
 ACROSS_CORPORA = COMPARED | chosen(
     "context_gain", "accuracy", "output_entropy_share", "token_frequencies", "counting_gain", "counting_gain_left",
-    "js_distance_authors", "top1_agreement", "procrustes_disparity", "fisher_share_paper", "symbols_per_token",
-    "tokens", "leaked_windows",
+    "code_gain", "js_distance_authors", "top1_agreement", "procrustes_disparity", "fisher_share_paper",
+    "symbols_per_token", "tokens", "leaked_windows",
 )  # fmt: skip
 
 

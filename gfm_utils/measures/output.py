@@ -111,7 +111,7 @@ def output_distributions(
     """
     rows: list[Row] = []
     for ensemble in ensembles:
-        levels = counting_levels(ensemble, profile, seed, counting)
+        levels = counting_levels(ensemble.store, ensemble.spec.window, profile, seed, counting)
         rows += levels.rows()
         for state, shown, weights in states_of(ensemble, no_layers):
             stream = predictions(shown, weights, profile.test_windows, profile.test_mask, seed)

@@ -196,6 +196,10 @@ MEASURES: dict[str, Measure] = {
         "what counting on both sides saves, bits per token", TOKEN, "predictions", (UNIGRAM, COUNTING), False,
         difference, None, "fig-context",
     ),
+    "code_gain": Measure(
+        "what a code saves that looks no further than a window, bits per token", TOKEN, "predictions",
+        (UNIGRAM, WINDOW_CODE), False, difference, None, "fig-context",
+    ),
     "counting_gain_left": Measure(
         "what counting before a token saves, bits per token", TOKEN, "predictions", (UNIGRAM, COUNTING_LEFT),
         False, difference, None, "fig-context",

@@ -1,0 +1,244 @@
+"""Across corpora: does what models gain from context explain their measures, or is a rest a kind's own?
+
+The unit is the corpus. Each measure is a line in the logarithm of the context gain, of one slope, with an
+intercept of each kind of sequence: the difference of two intercepts is that of two kinds *at equal gain*. Corpora
+that are not independent (one organism and its kin, translations of one text) are a *family*, and every error is
+the jackknife's that leaves out a family at a time (Cameron and Miller, 2015; the cluster-robust CR3).
+
+As a kind is one of few, its intercept is shown shrunken too, as a random effect (Henderson, 1975) whose variance
+is fitted by restricted maximum likelihood (Patterson and Thompson, 1971).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import optimize
+
+from gfm_utils.claims.dose import GAIN, LEAST_GAIN
+from gfm_utils.claims.effects import PRIMARY
+from gfm_utils.corpora.registry import find
+from gfm_utils.measures.intervals import LEVEL, Difference, holm, jackknife_values, mean_variance, t_test
+from gfm_utils.tokens import Condition
+
+Floats = npt.NDArray[np.float64]
+#: The recorded run.
+RECORDED = "atlas"
+#: So many families of either kind must lie in the range of gains that both have, or kinds are not told apart.
+FEWEST = 3
+#: What is said of two kinds at equal gain.
+DIFFERS, UNDECIDED, NOT_SEPARABLE = "differ", "no difference told", "not separable"
+#: One genome, and what is read from it, in this order.
+CENTRAL_DOGMA = {
+    "tair10-chr1": "genome", "tair10-chr1-rna": "mRNA", "tair10-chr1-cds": "coding sequence",
+    "tair10-chr1-protein": "protein",
+}  # fmt: skip
+
+
+def atlas_points(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a corpus: ``condition``, ``corpus``, ``label``, ``group``, ``kind``, ``family``, and every measure.
+
+    Args:
+        table: of :func:`gfm_utils.measures.estimates.compared`, for corpora of the registry.
+
+    Raises:
+        GfmError: a corpus is not in the registry.
+    """
+    trained = table[(table["state"] == "trained").fillna(False)]
+    values = trained.astype({"value": "float64"}).pivot_table(
+        index=["condition", "x"], columns="metric", values="value", sort=False
+    )
+    points = values.rename_axis(columns=None).reset_index().rename(columns={"x": "kind"})
+    names = [Condition.parse(name).corpus for name in points["condition"]]
+    entries = [find(name) for name in names]
+    about = pd.DataFrame({
+        "condition": points.pop("condition"),
+        "corpus": names,
+        "label": [entry.label or name for name, entry in zip(names, entries, strict=True)],
+        "group": [entry.group or entry.kind for entry in entries],
+        "family": [entry.relatives or name for name, entry in zip(names, entries, strict=True)],
+    })  # fmt: skip
+    return pd.concat([about, points], axis="columns")
+
+
+def gain_scale(gain: npt.ArrayLike) -> Floats:
+    """Binary logarithm of a gain in bits per token, of ``LEAST_GAIN`` where there is less."""
+    return np.log2(np.maximum(np.asarray(gain, np.float64), LEAST_GAIN))
+
+
+def without_each(
+    points: pd.DataFrame, statistic: Callable[[pd.DataFrame], npt.ArrayLike]
+) -> tuple[Floats, Floats]:
+    """A statistic of all corpora, and of those without each family, shape (families, ...)."""
+    families = points["family"].to_numpy()
+    left = [statistic(points[families != family]) for family in dict.fromkeys(families)]
+    return np.asarray(statistic(points), np.float64), np.array(left, np.float64)
+
+
+def over_families(value: float, left: Floats, columns: int) -> Difference:
+    """A number with its interval and p-value over families.
+
+    Args:
+        value: of all corpora.
+        left: without each family, shape (families,); NaN where it is then undefined, which leaves no interval.
+        columns: parameters that were fitted.
+    """
+    freedom = len(left) - columns
+    if freedom < 1 or np.isnan(left).any():
+        return Difference(value, np.nan, np.nan, np.nan)
+    return t_test(value, [mean_variance(jackknife_values(value, left))[0]], [freedom]).single()
+
+
+def line(points: pd.DataFrame, metric: str, kinds: Sequence[str], degree: int = 1) -> Floats:
+    """Least squares: the coefficients of the powers of the gain, the highest first, then an intercept a kind.
+
+    Args:
+        points: of ``atlas_points``.
+        metric: a column.
+        kinds: in the order of the intercepts; of one without a corpus it is NaN.
+        degree: 1 for a line, 2 for a parabola, of the same shape in each kind.
+    """
+    x, kind = gain_scale(points[GAIN]), points["kind"].to_numpy()
+    there = np.array([name in kind for name in kinds])
+    of_kind = np.stack([kind == name for name in kinds], axis=1)[:, there].astype(np.float64)
+    powers = np.stack([x**power for power in range(degree, 0, -1)], axis=1)
+    fitted = np.linalg.lstsq(np.hstack([powers, of_kind]), points[metric].to_numpy(np.float64))[0]
+    intercepts = np.full(len(kinds), np.nan)
+    intercepts[there] = fitted[degree:]
+    return np.concatenate([fitted[:degree], intercepts])
+
+
+def random_intercepts(points: pd.DataFrame, metric: str, kinds: Sequence[str]) -> Floats:
+    """Slope, intercept, and how far each kind is predicted to lie from the line, as a random effect.
+
+    ``y = a + b x + u + e`` with u of variance t² a kind and e of variance s² a corpus; t² / s² has the greatest
+    restricted likelihood, and u is the best linear unbiased prediction.
+
+    Args:
+        points: of ``atlas_points``.
+        metric: a column.
+        kinds: in the order of the result.
+    """
+    x, y = gain_scale(points[GAIN]), points[metric].to_numpy(np.float64)
+    of_kind = np.stack([points["kind"] == name for name in kinds], axis=1).astype(np.float64)
+    fixed = np.stack([x, np.ones(len(x))], axis=1)
+
+    def solved(ratio: float) -> tuple[Floats, Floats, float]:
+        """Coefficients, effects, and minus twice the restricted log likelihood (but for a constant)."""
+        covariance = np.eye(len(x)) + ratio * of_kind @ of_kind.T
+        weighted = np.linalg.solve(covariance, fixed)
+        information = fixed.T @ weighted
+        coefficients = np.linalg.solve(information, weighted.T @ y)
+        rest = y - fixed @ coefficients
+        scaled = np.linalg.solve(covariance, rest)
+        logs = np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(information)[1]
+        likelihood = (len(x) - 2) * np.log(rest @ scaled) + logs
+        return coefficients, ratio * of_kind.T @ scaled, float(likelihood)
+
+    best = optimize.minimize_scalar(lambda log: solved(np.exp(log))[2], bounds=(-12, 8), method="bounded")
+    ratio = float(np.exp(best.x))
+    coefficients, effects, _ = min((solved(0.0), solved(ratio)), key=lambda one: one[2])
+    return np.concatenate([coefficients, effects])
+
+
+def kind_effects(points: pd.DataFrame, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
+    """How far each kind lies from the line of all corpora in each measure, as a random effect.
+
+    Returns:
+        ``metric``, ``kind``, ``families``; ``value`` (in the measure's units) with ``low``, ``high`` and ``p``.
+    """
+    kinds, rows = list(dict.fromkeys(points["kind"])), []
+    for metric in metrics:
+        known = points.dropna(subset=[metric, GAIN])
+        value, left = without_each(known, partial(random_intercepts, metric=metric, kinds=kinds))
+        for place, kind in enumerate(kinds, 2):
+            families = known.loc[known["kind"] == kind, "family"].nunique()
+            effect = over_families(float(value[place]), left[:, place], 2)
+            rows.append({"metric": metric, "kind": kind, "families": families, **effect._asdict()})
+    return pd.DataFrame(rows)
+
+
+def slopes(points: pd.DataFrame, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
+    """What twice the gain does to each measure, whatever the kind, and how much of the spread that explains.
+
+    Returns:
+        ``metric``; ``value`` (a doubling of the gain, in the measure's units) with ``low``, ``high`` and ``p``;
+        ``gain_alone`` and ``with_kind``, the shares of the variance between corpora that the line explains without
+        and with an intercept a kind.
+    """
+    kinds, rows = list(dict.fromkeys(points["kind"])), []
+    for metric in metrics:
+        known = points.dropna(subset=[metric, GAIN])
+        value, left = without_each(known, partial(line, metric=metric, kinds=kinds))
+        slope = over_families(float(value[0]), left[:, 0], 1 + len(kinds))
+        alone = explained(known.assign(kind=""), metric, line(known.assign(kind=""), metric, [""]), [""])
+        both = explained(known, metric, value, kinds)
+        rows.append({"metric": metric, **slope._asdict(), "gain_alone": alone, "with_kind": both})
+    return pd.DataFrame(rows)
+
+
+def explained(points: pd.DataFrame, metric: str, coefficients: Floats, kinds: Sequence[str]) -> float:
+    """The share of a measure's variance between corpora that a line explains."""
+    intercepts = dict(zip(kinds, coefficients[1:], strict=True))
+    at_line = coefficients[0] * gain_scale(points[GAIN]) + points["kind"].map(intercepts).to_numpy(np.float64)
+    return float(1 - np.var(points[metric] - at_line) / np.var(points[metric]))
+
+
+def kind_contrasts(points: pd.DataFrame, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
+    """Two kinds at equal gain: what is left of the difference between them in each measure.
+
+    Two kinds *differ* if line and parabola say so with one sign, after Holm's correction for all rows; they are
+    *not separable* where less than ``FEWEST`` families of either kind lie in the range of gains that both have.
+
+    Returns:
+        One row a measure and pair of kinds: ``metric``, ``kind``, ``other``; ``apart``, the difference of their
+        means whatever the gain; ``value``, that at equal gain, with ``low``, ``high`` and ``p``; ``least`` and
+        ``most`` of it without one family; ``curved``, the same by the parabola; ``shared``, the families of the
+        kind with fewer in the common range; ``p_holm`` and ``outcome``.
+    """
+    kinds, rows, curves = sorted(set(points["kind"])), [], []
+    for metric in metrics:
+        known = points.dropna(subset=[metric, GAIN])
+        fits = [without_each(known, partial(line, metric=metric, kinds=kinds, degree=degree)) for degree in (1, 2)]
+        means = known.groupby("kind")[metric].mean()
+        for first, second in combinations(range(len(kinds)), 2):
+            effects = [
+                over_families(
+                    float(value[degree + first] - value[degree + second]),
+                    left[:, degree + first] - left[:, degree + second],
+                    degree + len(kinds),
+                )
+                for degree, (value, left) in enumerate(fits, 1)
+            ]
+            left = fits[0][1][:, 1 + first] - fits[0][1][:, 1 + second]
+            curves.append(effects[1])
+            rows.append({
+                "metric": metric, "kind": kinds[first], "other": kinds[second],
+                "apart": float(means[kinds[first]] - means[kinds[second]]), **effects[0]._asdict(),
+                "least": float(left.min()), "most": float(left.max()), "curved": effects[1].value,
+                "shared": shared_families(known, kinds[first], kinds[second]),
+            })  # fmt: skip
+    columns = [
+        "metric", "kind", "other", "apart", *Difference._fields, "least", "most", "curved", "shared"
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=columns)
+    corrected = holm(frame["p"])
+    told = [
+        p <= 1 - LEVEL and curve.p <= 1 - LEVEL and curve.value * value > 0
+        for p, curve, value in zip(corrected, curves, frame["value"], strict=True)
+    ]
+    outcomes = [
+        NOT_SEPARABLE if shared < FEWEST else DIFFERS if sure else UNDECIDED
+        for shared, sure in zip(frame["shared"], told, strict=True)
+    ]
+    return frame.assign(p_holm=corrected, outcome=outcomes)
+
+
+def shared_families(points: pd.DataFrame, first: str, second: str) -> int:
+    """Families of the kind that has fewer of them in the range of gains that both kinds have."""
+    both = [points[points["kind"] == kind] for kind in (first, second)]
+    low, high = max(one[GAIN].min() for one in both), min(one[GAIN].max() for one in both)
+    return min(one.loc[one[GAIN].between(low, high), "family"].nunique() for one in both)

@@ -1,0 +1,190 @@
+"""What models of a corpus will show, forecast from counting alone, by a regression over the corpora of the atlas.
+
+One line a measure, of few predictors with names. Its interval is Student's t times the root mean squared error on
+families of corpora that the fit has not seen; the same of the mean of the other corpora, which knows no predictor,
+is what a forecast has to beat.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import special
+
+from gfm_utils.claims.atlas import gain_scale
+from gfm_utils.ensembles import plan_ensembles
+from gfm_utils.measures.counting import counting_levels
+from gfm_utils.profiles import profile as profile_named
+
+Floats = npt.NDArray[np.float64]
+#: The models that are forecast: a recorded run of that profile, with this tokenizer.
+PROFILE, TOKENIZER = "atlas", "bpe512"
+#: What is forecast, and from what: measures of the registry, that any corpus has before anything is trained.
+FORECAST = ("context_gain", "accuracy", "js_distance", "topk_overlap_corrected", "fisher_share")
+COUNTED = ("counting_gain", "code_gain", "token_frequencies")
+#: Share of the corpora that the intervals are to hold.
+HELD = 0.9
+#: What is said of a forecast.
+GIVEN, NO_BETTER, OUTSIDE = "forecast", "no better than the mean of the atlas", "outside of the atlas"
+
+
+def counted(corpus: str, runs_dir: Path, seed: int = 42) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The numbers ``COUNTED`` of a corpus, without a model; and how the profile was fitted to it.
+
+    Args:
+        corpus: name of the registry, path or address.
+        runs_dir: where tokens are found or made.
+        seed: of splits and masks.
+
+    Raises:
+        GfmError: the corpus cannot be had, read or split, or is too small.
+    """
+    profile = profile_named(PROFILE)
+    (planned,) = plan_ensembles([f"{corpus}@{TOKENIZER}"], profile, runs_dir, seed)
+    store = planned.store
+    levels = counting_levels(store, planned.spec.window, profile, seed)
+    assert levels.code is not None
+    unigram = float(levels.unigram.mean())
+    numbers = (
+        unigram - float(levels.ngram["both"][1].mean()),
+        unigram - float(levels.code.mean()),
+        unigram / float(np.log2(store.vocabulary)),
+    )
+    return dict(zip(COUNTED, numbers, strict=True)), planned.notes
+
+
+def predictors(points: pd.DataFrame) -> Floats:
+    """What a forecast is linear in, shape (corpora, predictors): what can be saved, and what there is to save.
+
+    The logarithms of what counting on both sides and what a code saves, and the cost of token frequencies.
+    """
+    saved = [gain_scale(points[name]) for name in COUNTED[:2]]
+    return np.stack([*saved, points[COUNTED[2]].to_numpy(np.float64)], axis=1)
+
+
+def _predicted(design: Floats, y: Floats, families: npt.NDArray, new: Floats) -> tuple[Floats, float]:
+    """Forecasts of new corpora, and half of the width of their interval.
+
+    The errors on a family that was left out follow from the fit of all: (I - H)^-1 r, of its part of the hat
+    matrix and the residuals (Cook and Weisberg, 1982).
+    """
+    columns = np.hstack([np.ones((len(y), 1)), design])
+    coefficients = np.linalg.lstsq(columns, y)[0]
+    residuals, basis = y - columns @ coefficients, np.linalg.qr(columns)[0]
+    squares = []
+    for name in (names := list(dict.fromkeys(families))):
+        out = families == name
+        hat = basis[out] @ basis[out].T
+        squares.append(float(np.mean(np.linalg.solve(np.eye(len(hat)) - hat, residuals[out]) ** 2)))
+    freedom = len(names) - columns.shape[1]
+    reach = float(special.stdtrit(freedom, 0.5 + HELD / 2)) if freedom > 0 else np.inf
+    return coefficients[0] + new @ coefficients[1:], reach * float(np.sqrt(np.mean(squares)))
+
+
+def predicted(known: pd.DataFrame, new: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """``value``, ``low`` and ``high`` of a measure for new corpora; ``mean_value`` and others of the mean.
+
+    Args:
+        known: of ``atlas_points``.
+        new: rows with the columns ``COUNTED``.
+        metric: one of ``FORECAST``.
+    """
+    design, at = predictors(known), predictors(new)
+    y, families = known[metric].to_numpy(np.float64), known["family"].to_numpy()
+    ends: dict[str, Floats] = {}
+    for prefix, columns in (("", design.shape[1]), ("mean_", 0)):
+        values, reach = _predicted(design[:, :columns], y, families, at[:, :columns])
+        ends |= {f"{prefix}value": values, f"{prefix}low": values - reach, f"{prefix}high": values + reach}
+    return pd.DataFrame(ends, index=new.index)
+
+
+def interval_score(y: Floats, low: Floats, high: Floats) -> Floats:
+    """Width of intervals and, for values outside, 2 / (1 - ``HELD``) of how far (Gneiting and Raftery, 2007)."""
+    outside = np.maximum(low - y, 0) + np.maximum(y - high, 0)
+    return np.asarray(high - low + 2 / (1 - HELD) * outside)
+
+
+def left_out(points: pd.DataFrame, metrics: Sequence[str] = FORECAST) -> pd.DataFrame:
+    """Forecasts of corpora that were left out, with their whole family (``by``: ``family``) or kind (``kind``).
+
+    Returns:
+        One row a corpus, measure and ``by``: ``condition``, ``label``, ``kind``, ``family``, ``metric``, ``by``;
+        ``true``; ``value``, ``low`` and ``high`` of the forecast; and ``mean_value``, ``mean_low``, ``mean_high``
+        of the mean of those that were not left out.
+    """
+    frames = []
+    for metric in metrics:
+        for by in ("family", "kind"):
+            for name in dict.fromkeys(points[by]) if points[by].nunique() > 1 else ():
+                out = points[by] == name
+                about = points.loc[out, ["condition", "label", "kind", "family"]]
+                about = about.assign(metric=metric, by=by, true=points.loc[out, metric])
+                frames.append(about.join(predicted(points[~out], points[out], metric)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def judged(forecasts: pd.DataFrame) -> pd.DataFrame:
+    """How good forecasts of corpora that were left out are; each family counts once.
+
+    Args:
+        forecasts: of ``left_out``.
+
+    Returns:
+        One row a measure and ``by``: ``held``, the share of the true values inside the intervals; ``error``, the
+        mean absolute error, and ``score``, the mean interval score, each with that of the mean of the others
+        (``mean_error``, ``mean_score``).
+    """
+    rows = []
+    for (metric, by), some in forecasts.groupby(["metric", "by"], sort=False):
+        weights = 1 / some.groupby("family")["family"].transform("size").to_numpy(np.float64)
+        y = some["true"].to_numpy(np.float64)
+
+        def average(values: Floats, weights: Floats = weights) -> float:
+            return float(np.average(values, weights=weights))
+
+        row: dict[str, object] = {"metric": metric, "by": by}
+        for prefix in ("", "mean_"):
+            value, low, high = (some[f"{prefix}{end}"].to_numpy(np.float64) for end in ("value", "low", "high"))
+            row |= {
+                f"{prefix}held": average((low <= y) & (y <= high)),
+                f"{prefix}error": average(np.abs(y - value)),
+                f"{prefix}score": average(interval_score(y, low, high)),
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def forecast(points: pd.DataFrame, numbers: Mapping[str, float]) -> pd.DataFrame:
+    """What models of a corpus with these numbers will show.
+
+    Args:
+        points: of ``atlas_points``.
+        numbers: of ``counted``.
+
+    Returns:
+        One row a measure of ``FORECAST``: ``metric``; ``value``, ``low`` and ``high`` (``HELD`` interval), NaN
+        where none is given; ``mean_value``, ``mean_low`` and ``mean_high`` of the corpora of the atlas;
+        ``outcome``.
+    """
+    new = pd.DataFrame([dict(numbers)])
+    verdicts = judged(left_out(points)).set_index(["metric", "by"])
+    outside = list(out_of_range(points, numbers))
+    rows = []
+    for metric in FORECAST:
+        family = verdicts.loc[(metric, "family")]
+        outcome = OUTSIDE if outside else GIVEN if family["score"] < family["mean_score"] else NO_BETTER
+        row = predicted(points, new, metric).iloc[0].to_dict()
+        if outcome != GIVEN:
+            row |= dict.fromkeys(("value", "low", "high"), np.nan)
+        rows.append({"metric": metric, **row, "outcome": outcome})
+    return pd.DataFrame(rows)
+
+
+def out_of_range(points: pd.DataFrame, numbers: Mapping[str, float]) -> Iterator[tuple[str, float, float]]:
+    """The numbers of a corpus that lie outside those of the atlas: name, least and most of the atlas."""
+    for name in COUNTED:
+        low, high = float(points[name].min()), float(points[name].max())
+        if not low <= numbers[name] <= high:
+            yield name, low, high
