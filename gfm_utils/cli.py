@@ -432,6 +432,7 @@ def run(
     """
     from gfm_utils.book import run as run_batch
     from gfm_utils.book.batch import by_corpus, listed
+    from gfm_utils.ensembles import plan_ensembles
 
     began = time.perf_counter()
     _check_out(record)
@@ -442,8 +443,11 @@ def run(
         return
     report = run_batch(given, profile, out, root, runs, seed, jobs, engine=engine, pages=pages)
     if record is not None and report.comparison is not None:
+        done = [condition for one in report.outcomes if one.state == "done" for condition in one.conditions]
+        ensembles = plan_ensembles(done, profile, runs or root / "runs", seed)
         configuration = {
             "profile": profile, "steps": profile_named(profile).steps_taken, "conditions": given, "seed": seed,
+            "seconds_of_training_added_up_over_members": round(sum(one.training_seconds for one in ensembles)),
             "failed": {one.name: one.error for one in report.failed},
         }  # fmt: skip
         _record(report.comparison, record, configuration, began)

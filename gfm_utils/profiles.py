@@ -191,7 +191,8 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(  # many corpora on equal terms: as ``quick``, of each corpus as much as the smallest has
             name="atlas", max_symbols=1_500_000, tokenizer_symbols=None, members=5, steps=900,
-            test_windows=256, fisher_windows=64, entropy_order=3, code_symbols=None, **_COMMON,
+            test_windows=256, fisher_windows=64, entropy_order=3, entropy_symbols=1_500_000,
+            code_symbols=1_500_000, **_COMMON,
         ),
         Profile(  # the recorded run that the verdicts rest on: two cores, an hour or two
             name="long", max_symbols=None, tokenizer_symbols=2_000_000, members=5, steps=16_000,

@@ -163,16 +163,14 @@ def _kept(ensemble: Ensemble, profile: Profile, seed: int, coded: int, folder: P
 
 def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
     """Rows of the measures of one condition."""
-    one, members = [ensemble], ensemble.members
+    one = [ensemble]
     tables_read = [
         output_distributions(one, profile, seed, counting=False), disagreement(one, profile, seed),
         static_embeddings(one), contextual_embeddings(one, profile, seed), fisher_information(one, profile, seed),
     ]  # fmt: skip
     rows = name_last_layer(pd.concat(tables_read, ignore_index=True))
     base = {"condition": ensemble.condition, "axis": AXIS, "x": f"{ensemble.spec.steps}|{ensemble.spec.preset}"}
-    # A program that trained several members has its own time in the record of each.
-    seconds = sum(one.metrics["seconds"].iloc[-1] / one.provenance["together"] for one in members)
-    time = {"metric": "training_time", "value": float(seconds), "unit": "s", "n": len(members)}
+    time = {"metric": "training_time", "value": ensemble.training_seconds, "unit": "s", "n": len(ensemble.members)}
     yield {**base, "state": "trained", **time}
     measures = dict(DOSE_MEASURES)
     gain = estimate(measures[GAIN], rows)

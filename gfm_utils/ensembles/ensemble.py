@@ -111,6 +111,11 @@ class Ensemble:
         return [member.seed for member in self.members]
 
     @property
+    def training_seconds(self) -> float:
+        """Time of training, added up over members; those that were trained as one program share its time."""
+        return sum(float(one.metrics["seconds"].iloc[-1]) / one.provenance["together"] for one in self.members)
+
+    @property
     def jobs(self) -> list[MemberJob]:
         """The members as they are to be trained."""
         return [MemberJob(self.spec, self.store, member.seed, member.path) for member in self.members]
