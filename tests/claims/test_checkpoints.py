@@ -33,6 +33,7 @@ from gfm_utils.tables import COLUMNS
 from gfm_utils.tokens import SPECIAL
 
 SHAPE = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+SMALL = {"windows": 6, "window": 16}
 
 
 def save_model(path, vocabulary=64, layers=2, seed=0, **options):
@@ -62,6 +63,13 @@ def save_members(folder, tokenizer, count=3, padding=0, **options):
     for path in paths:
         tokenizer.save_pretrained(path)
     return paths
+
+
+def of_member(table, metric, member, x=None):
+    """The value of a member, whatever its unit but one of symbols, and of no axis but at ``x``."""
+    rows = table[(table["metric"] == metric) & (table["member"] == member)]
+    rows = rows[~rows["unit"].isin(["bits/base", "bits/character"])]
+    return rows[rows["axis"].isna() if x is None else rows["x"] == x]["value"].item()
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +121,8 @@ def test_predictions_are_over_the_tokenizers_tokens_whatever_the_padding(tables_
             p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
             losses += [-np.log2(row[token]) for row, token in zip(p, truth, strict=True)]
             entropies += [-(row * np.log2(row)).sum() for row in p]
-    second = table[(table["member"] == 2) & table["axis"].isna() & (table["unit"] == "bits/token")]
     for metric, expected in (("nll", losses), ("output_entropy", entropies)):
-        assert second[second["metric"] == metric]["value"].item() == pytest.approx(np.mean(expected), abs=1e-5)
+        assert of_member(table, metric, 2) == pytest.approx(np.mean(expected), abs=1e-5)
     kl = value_of(table, name, "kl_from_uniform", state="trained")["value"]
     entropy = value_of(table, name, "output_entropy", state="trained", unit="bits/token")["value"]
     assert kl + entropy == pytest.approx(np.log2(len(tokenizer)))
@@ -214,18 +221,13 @@ def bases():
     return Corpus("bases", "dna", [Segment("0", 0, text)], "checksum", "", "", "here")
 
 
-def of_member(table, metric, member, x=None):
-    rows = table[(table["metric"] == metric) & (table["member"] == member)]
-    return (rows if x is None else rows[rows["x"] == x])["value"].item()
-
-
 def test_members_of_other_widths_and_depths_are_compared(letters, bases, tmp_path):
     """A narrow one, one with a layer more, and one that is wide and untied."""
     narrow = save_members(tmp_path, letters, count=1, layers=1)[0]
     deep = save_members(tmp_path / "deep", letters, count=1)[0]
     shape = {"layers": 1, "hidden_size": 24, "num_attention_heads": 3, "tie_word_embeddings": False}
     wide = save_members(tmp_path / "wide", letters, count=1, **shape)[0]
-    found = analyse_models([narrow, deep, wide], bases, windows=6, window=16)
+    found = analyse_models([narrow, deep, wide], bases, **SMALL)
     assert set(found.failed) == {"contextual"} and "layers (1, 2, 1)" in found.failed["contextual"]
     assert set(found.tables) == {"predictions", "disagreement", "static_embeddings", "fisher"}
     assert all(table["value"].notna().all() for table in found.tables.values())
@@ -257,20 +259,17 @@ def test_special_tokens_are_read_and_not_counted(letters, bases, tmp_path):
         log_p = model(torch.tensor(hidden.shown)).logits.double().log_softmax(-1)
     picked = np.take_along_axis(log_p.numpy(), hidden.positions[..., None], 1)
     nll = -np.take_along_axis(picked, hidden.targets[..., None], 2).mean() / np.log(2)
-    given = {"windows": 6, "window": 16, "only": ["predictions", "contextual"]}
+    given = {**SMALL, "only": ["predictions", "contextual"]}
     found = analyse_models([path, path], bases, **given).tables
-    per_token = found["predictions"]
-    per_token = per_token[(per_token["unit"] == "bits/token") & per_token["axis"].isna()]
-    assert of_member(per_token, "nll", 1) == pytest.approx(nll, abs=1e-6)
+    assert of_member(found["predictions"], "nll", 1) == pytest.approx(nll, abs=1e-6)
     layers = found["contextual_embeddings"]
     unit = whole.flatten(0, 1) / whole.flatten(0, 1).norm(dim=1, keepdim=True)
     expected = float((len(unit) * unit.mean(0).square().sum() - 1) / (len(unit) - 1))  # over different tokens
     assert of_member(layers, "anisotropy", 1, "encoder.1") == pytest.approx(expected, abs=1e-6)
     assert layers.loc[layers["metric"] == "anisotropy", "n"].max() == 6 * 14
     bare = analyse_models([path, path], bases, **given, special_tokens="none").tables["predictions"]
-    bare = bare[(bare["unit"] == "bits/token") & bare["axis"].isna()]
     assert of_member(bare, "nll", 1) != pytest.approx(nll, abs=1e-6)
-    assert bare.loc[bare["metric"] == "unigram_nll", "n"].item() == hidden.targets.size
+    assert set(bare.loc[bare["metric"] == "unigram_nll", "n"]) == {hidden.targets.size}
 
 
 def test_members_with_the_papers_tokenizers_are_read_as_they_are(six_mers, byte_pairs, tmp_path):
@@ -283,7 +282,7 @@ def test_members_with_the_papers_tokenizers_are_read_as_they_are(six_mers, byte_
     ):  # fmt: skip
         corpus = Corpus(kind, kind, [Segment("0", 0, letters_)], "checksum", "", "", "here")
         paths = save_members(tmp_path / kind, tokenizer, count=2, layers=1)
-        found = analyse_models(paths, corpus, windows=6, window=16)
+        found = analyse_models(paths, corpus, **SMALL)
         assert not found.failed and set(found.tables) == {analysis.chapter for analysis in ANALYSES.values()}
         reading = read(corpus, tokenizer, 16, 6)
         hidden = reading.hidden(0.15, 42)
@@ -305,7 +304,7 @@ def test_hidden_states_of_other_places_than_the_tokens_are_refused(letters, base
         FunnelForMaskedLM(config).save_pretrained(tmp_path / f"{seed}")
         letters.save_pretrained(tmp_path / f"{seed}")
     paths = [str(tmp_path / f"{seed}") for seed in (0, 1)]
-    found = analyse_models(paths, bases, only=["contextual", "static"], windows=6, window=16)
+    found = analyse_models(paths, bases, only=["contextual", "static"], **SMALL)
     assert "layers of 8 places for windows of 14 tokens" in found.failed["contextual"] and len(found.tables) == 1
 
 
@@ -316,28 +315,27 @@ def test_a_special_token_that_models_lack_is_refused(bases, six_mers, tmp_path):
     for path in paths:
         six_mers.save_pretrained(path)
     with pytest.raises(GfmError, match=r"lacks \(4105\): .* or --special-tokens none, for it stands around"):
-        analyse_models(paths, bases, windows=6, window=16)
-    assert not analyse_models(paths, bases, windows=6, window=16, special_tokens="none").failed
+        analyse_models(paths, bases, **SMALL)
+    assert not analyse_models(paths, bases, **SMALL, special_tokens="none").failed
 
 
 def test_an_analysis_that_fails_takes_no_other_with_it(letters, bases, tmp_path, monkeypatch):
     paths = save_members(tmp_path, letters, count=2, layers=1)
-    given = {"windows": 6, "window": 16}
-    whole = analyse_models(paths, bases, **given)
+    whole = analyse_models(paths, bases, **SMALL)
     assert not whole.failed and len(whole.tables) == len(ANALYSES)
 
     def broken(*arguments):
         raise RuntimeError("no such thing\nat line 3")
 
     monkeypatch.setattr(checkpoints, "member_layer_rows", broken)
-    found = analyse_models(paths, bases, **given)
+    found = analyse_models(paths, bases, **SMALL)
     reason = "it does not work on models of this kind (RuntimeError: no such thing)"
     assert found.failed == {"contextual": reason}
     assert set(found.tables) == set(whole.tables) - {"contextual_embeddings"}
     for name, table in found.tables.items():
         pd.testing.assert_frame_equal(table, whole.tables[name])
     with pytest.raises(GfmError) as caught:
-        analyse_models(paths, bases, only=["contextual"], **given)
+        analyse_models(paths, bases, only=["contextual"], **SMALL)
     assert str(caught.value) == f"contextual: {reason}"
 
 
@@ -350,66 +348,56 @@ def test_random_numbers_that_models_draw_are_seeded(letters, bases, tmp_path, mo
     monkeypatch.setitem(ANALYSES, "noise", checkpoints.Analysis("noise", noise, several=False))
     before = torch.get_rng_state()
     first, second, other = (
-        analyse_models(paths, bases, only=["noise"], windows=6, window=16, seed=seed).tables["noise"]["value"]
+        analyse_models(paths, bases, only=["noise"], **SMALL, seed=seed).tables["noise"]["value"]
         for seed in (1, 1, 2)
     )
     assert first.equals(second) and (first != other).all()
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_the_command_writes_a_table_a_chapter_and_a_report(berts, toy_text, tmp_path, capsys, monkeypatch):
-    out = tmp_path / "out"
-    options = ["--corpus", str(toy_text), "--windows", "16", "--json", "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", ["gfm", "analyse", *berts, *options])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert not stop.value.code
-    printed = capsys.readouterr()
-    rows = json.loads(printed.out)
-    assert all(set(row) == set(COLUMNS) for row in rows)
+@pytest.fixture
+def analyse(capsys, monkeypatch):
+    """``gfm analyse --json``: its status, the rows, and what it says."""
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gfm", "analyse", *map(str, arguments), "--json"])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        return stop.value.code or 0, json.loads(out), err
+
+    return command
+
+
+def test_the_command_writes_a_table_a_chapter_and_a_report(berts, toy_text, tmp_path, analyse):
+    status, rows, err = analyse(*berts, "--corpus", toy_text, "--windows", 16, "--out", tmp_path)
+    assert status == 0 and all(set(row) == set(COLUMNS) for row in rows)
     assert {"nll", "js_distance", "procrustes_disparity", "effective_rank"} <= {row["metric"] for row in rows}
-    assert {path.stem for path in out.glob("*.parquet")} == {analysis.chapter for analysis in ANALYSES.values()}
-    assert json.loads((out / "provenance.json").read_text())["configuration"]["models"] == berts
-    assert "No untrained members" in printed.err and (out / "report.html").is_file()
+    assert {path.stem for path in tmp_path.glob("*.parquet")} == {one.chapter for one in ANALYSES.values()}
+    assert json.loads((tmp_path / "provenance.json").read_text())["configuration"]["models"] == berts
+    assert "No untrained members" in err and (tmp_path / "report.html").is_file()
 
 
-def test_the_command_tells_which_analysis_failed(letters, tmp_path, capsys, monkeypatch):
-    (tmp_path / "bases.fa").write_text(">a\n" + "".join(np.random.default_rng(0).choice(list("ACGT"), 2000)))
+def test_the_command_tells_which_analysis_failed(letters, bases, tmp_path, analyse):
+    (tmp_path / "bases.fa").write_text(f">a\n{bases.segments[0].text}")
     paths = [save_members(tmp_path / f"{layers}", letters, count=1, layers=layers)[0] for layers in (1, 2)]
-    out = tmp_path / "out"
-    given = [
-        "--corpus",
-        f"{tmp_path / 'bases.fa'}",
-        "--out",
-        f"{out}",
-        "--windows",
-        "6",
-        "--window",
-        "16",
-        "--json",
-    ]
+    out, sizes = tmp_path / "out", ["--windows", 6, "--window", 16]
     chosen = ["--only", "static", "--only", "contextual", "--special-tokens", "none"]
-    monkeypatch.setattr(sys, "argv", ["gfm", "analyse", *paths, *given, *chosen])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 1
-    printed = capsys.readouterr()
+    given = ["--corpus", tmp_path / "bases.fa", "--out", out, *sizes, *chosen]
+    status, (*rows, last), err = analyse(*paths, *given)
     reason = (
         "the models have different numbers of layers (1, 2), of which none can be compared with another: name "
         "models of one depth"
     )
-    *rows, last = json.loads(printed.out)
-    assert {"procrustes_disparity"} < {row["metric"] for row in rows} and all(
-        set(row) == set(COLUMNS) for row in rows
-    )
+    assert status == 1 and all(set(row) == set(COLUMNS) for row in rows)
+    assert {"procrustes_disparity"} < {row["metric"] for row in rows}
     assert last == {**dict.fromkeys(COLUMNS), "analysis": "contextual", "error": reason}
-    told = f"gfm: 1 of 2 analyses failed, the others are done; contextual: {reason}"
-    assert printed.err.splitlines()[-1] == told
+    sentence = f"gfm: 1 of 2 analyses failed, the others are done; contextual: {reason}"
+    assert err.splitlines()[-1] == sentence
     assert [path.name for path in out.glob("*.parquet")] == ["static_embeddings.parquet"]
     about = json.loads((out / "provenance.json").read_text())["configuration"]
     assert about["failed"] == {"contextual": reason} and about["special_tokens"] == "none"
-    page = (out / "report.html").read_text()
-    assert f"<strong>Not done: contextual.</strong> {reason}" in page
+    assert f"<strong>Not done: contextual.</strong> {reason}" in (out / "report.html").read_text()
 
 
 def test_without_a_report_nothing_of_the_book_is_loaded(tmp_path):

@@ -208,21 +208,12 @@ def flipped(stream):
         yield ids, positions, targets.flip(0)
 
 
-@pytest.mark.parametrize(
-    ("trial", "state"),
-    [
-        (CLOSE, "ok"),
-        (FAR, "broken"),
-        (NONE, "broken"),
-        (replace(CLOSE, reason="training goes on kernel by kernel, no CUDA graph: not permitted"), "slow"),
-    ],
-)
-def test_what_a_trial_says(trial, state):
-    check = doctor.training("training alone float32", {"a": CLOSE, "b": trial}, EXACT, "cuda", True)
-    assert check.state == state and bool(check.advice) == (state != "ok")
-    assert "weights by 1e-06" in check.detail
-    if trial.reason:
-        assert trial.reason in check.detail
+def test_what_a_trial_says():
+    kernels = replace(CLOSE, reason="training goes on kernel by kernel, no CUDA graph: not permitted")
+    for trial, state in ((CLOSE, "ok"), (FAR, "broken"), (NONE, "broken"), (kernels, "slow")):
+        check = doctor.training("training alone float32", {"a": CLOSE, "b": trial}, EXACT, "cuda", True)
+        assert check.state == state and bool(check.advice) == (state != "ok")
+        assert "weights by 1e-06" in check.detail and (trial.reason or "") in check.detail
 
 
 # ---- compiler and speed
@@ -231,11 +222,7 @@ def test_what_a_trial_says(trial, state):
 @pytest.mark.parametrize(
     ("status", "said", "reason"),
     [
-        (
-            1,
-            "Traceback\nInvalidCxxCompiler: No working C++ compiler\n\n",
-            "InvalidCxxCompiler: No working C++ compiler",
-        ),
+        (1, "Traceback\nInvalidCxxCompiler: No working one\n\n", "InvalidCxxCompiler: No working one"),
         (0, "a warning", ""),
         (-11, "", "the compiler ended with status -11"),
     ],
@@ -281,10 +268,7 @@ def test_a_folder_that_is_none(monkeypatch, value):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (
-            PermissionError(13, "Permission denied", "/a/.probe"),
-            "/a/.probe cannot be made or written: Per",
-        ),
+        (PermissionError(13, "Permission denied", "/a/.probe"), "/a/.probe cannot be made or written: Per"),
         (NotImplementedError("no support for flock"), "flock"),
     ],
 )
