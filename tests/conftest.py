@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from gfm_utils import measures
+from gfm_utils import cli, measures
 from gfm_utils.claims.along_training import AXIS, LEVEL_NLL, Setting
 from gfm_utils.ensembles import Ensemble, ensemble, multiprocess, train_ensembles
 from gfm_utils.ensembles.member_job import MemberJob, Tell, batch_members
@@ -109,6 +109,24 @@ def _ray_token() -> None:
     """Ray reads its token once a process, at its import: all simulated clusters of a process have one token."""
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+
+@pytest.fixture
+def gfm(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """The command with these arguments: its exit status, standard output and standard error."""
+
+    def command(*arguments: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["gfm", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        status = stop.value.code or 0
+        assert isinstance(status, int)
+        return status, out, err
+
+    return command
 
 
 def write_once(path: Path, text: str) -> Path:

@@ -19,35 +19,21 @@ RNG = np.random.default_rng(0)
 DNA = "".join(RNG.choice(list("ACGT"), 8000))
 
 
-def gfm(capsys, monkeypatch, *arguments):
-    """Exit status, standard output and last line of standard error."""
-    monkeypatch.setattr(sys, "argv", ["gfm", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    out, err = capsys.readouterr()
-    return stop.value.code or 0, out, err
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    return lambda *arguments: gfm(capsys, monkeypatch, *arguments)
-
-
-def test_corpora_rows(run):
-    status, out, _ = run("corpora", "--json")
+def test_corpora_rows(gfm):
+    status, out, _ = gfm("corpora", "--json")
     rows = json.loads(out)
     assert status == 0
     assert {"tair10-chr1", "news", "enwiki-sample"} <= {row["name"] for row in rows}
     assert all({"kind", "licence", "cached"} <= set(row) for row in rows)
-    assert "tair10-chr1" in run("corpora")[1]
+    assert "tair10-chr1" in gfm("corpora")[1]
 
 
-def test_entropy_rows_follow_the_contract(run, toy_fasta, tmp_path):
+def test_entropy_rows_follow_the_contract(gfm, toy_fasta, tmp_path):
     """Of a corpus whose path looks like a condition, too."""
     path = tmp_path / "my@file+shuffle.fa"
     path.write_bytes(toy_fasta.read_bytes()[:9000])
     given = ["--symbols", 3000, "--tokenizer", "kmer2", "--profile", "smoke", "--runs", tmp_path, "--json"]
-    status, out, err = run("entropy", path, *given)
+    status, out, err = gfm("entropy", path, *given)
     assert status == 0, err
     rows = json.loads(out)
     extra = {"estimator", "kind", "order", "se", "trusted"}
@@ -57,10 +43,10 @@ def test_entropy_rows_follow_the_contract(run, toy_fasta, tmp_path):
     assert {row["unit"] for row in rows if row["metric"] == "unigram_entropy"} == {"bits/base", "bits/token"}
 
 
-def test_entropy_of_several_corpora_is_recorded_with_its_provenance(run, toy_fasta, tmp_path):
+def test_entropy_of_several_corpora_is_recorded_with_its_provenance(gfm, toy_fasta, tmp_path):
     other = tmp_path / "prose.txt"
     other.write_text("the cat sat on the mat, and the dog did not. " * 200)
-    status, out, _ = run("entropy", toy_fasta, other, "--symbols", 3000, "--out", tmp_path / "both", "--json")
+    status, out, _ = gfm("entropy", toy_fasta, other, "--symbols", 3000, "--out", tmp_path / "both", "--json")
     assert status == 0
     frame = pd.read_parquet(tmp_path / "both" / "both.parquet")
     assert len(frame) == len(json.loads(out))
@@ -71,7 +57,7 @@ def test_entropy_of_several_corpora_is_recorded_with_its_provenance(run, toy_fas
     assert {"commit", "device", "versions", "date", "seconds"} <= set(about)
 
 
-def test_bits_by_class_of_a_genome_of_ones_own(run, toy_fasta, tmp_path):
+def test_bits_by_class_of_a_genome_of_ones_own(gfm, toy_fasta, tmp_path):
     record = toy_fasta.read_text().split()[0][1:]
     genes = tmp_path / "genes.gff3"
     genes.write_text(
@@ -79,38 +65,38 @@ def test_bits_by_class_of_a_genome_of_ones_own(run, toy_fasta, tmp_path):
         f"{record}\t.\tmRNA\t100\t900\t.\t+\t.\tID=t;Parent=g\n"
         f"{record}\t.\tCDS\t100\t900\t.\t+\t0\tParent=t\n"
     )
-    status, out, _ = run("entropy", toy_fasta, "--annotation", genes, "--profile", "smoke", "--json")
+    status, out, _ = gfm("entropy", toy_fasta, "--annotation", genes, "--profile", "smoke", "--json")
     found = {row["x"]: row["n"] for row in json.loads(out) if row["metric"] == "feature_code_length"}
     assert status == 0 and found["coding"] == 801
-    status, _, err = run("entropy", toy_fasta, toy_fasta, "--annotation", genes)
+    status, _, err = gfm("entropy", toy_fasta, toy_fasta, "--annotation", genes)
     assert status == 1 and "one DNA corpus" in err
 
 
-def test_calibration_is_recorded(run, tmp_path, monkeypatch):
+def test_calibration_is_recorded(gfm, tmp_path, monkeypatch):
     monkeypatch.setattr("gfm_utils.entropy.calibration.quick_sources", lambda: [uniform()])
     monkeypatch.setattr("gfm_utils.entropy.calibration.QUICK_SIZES", (500, 1000))
-    status, out, _ = run("calibrate", "--quick", "--repeats", 2, "--out", tmp_path / "cal", "--json")
+    status, out, _ = gfm("calibrate", "--quick", "--repeats", 2, "--out", tmp_path / "cal", "--json")
     assert status == 0 and {row["condition"] for row in json.loads(out)} == {"uniform_4"}
     about = json.loads((tmp_path / "cal" / "provenance.json").read_text())
     assert about["configuration"]["sources"] == ["uniform_4"]
     assert (tmp_path / "cal" / "cal.parquet").exists()
 
 
-def test_train_rows_and_a_second_run(run, toy_fasta, tmp_path):
+def test_train_rows_and_a_second_run(gfm, toy_fasta, tmp_path):
     arguments = ["train", f"{toy_fasta}@kmer2", "--profile", "smoke", "--members", "1", "--runs", tmp_path]
-    status, out, _ = run(*arguments, "--json")
+    status, out, _ = gfm(*arguments, "--json")
     rows = json.loads(out)
     assert status == 0 and all(set(row) == set(COLUMNS) for row in rows)
     assert {row["member"] for row in rows} == {1, None}
     written = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("member-00/*")}
-    status, out, _ = run(*arguments)
+    status, out, _ = gfm(*arguments)
     assert status == 0 and "member-00" in out.replace("\n", "")
     assert written == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("member-00/*")}
 
 
-def test_a_dry_run_gives_rows_and_trains_nothing(run, toy_fasta, tmp_path, threads_for_processes):
+def test_a_dry_run_gives_rows_and_trains_nothing(gfm, toy_fasta, tmp_path, threads_for_processes):
     arguments = ["train", f"{toy_fasta}@kmer2", "--profile", "smoke", "--members", "1", "--runs", tmp_path]
-    status, out, _ = run(*arguments, "--dry-run", "--devices", "3", "--json")
+    status, out, _ = gfm(*arguments, "--dry-run", "--devices", "3", "--json")
     rows = json.loads(out)
     assert status == 0 and all(set(row) == set(COLUMNS) for row in rows)
     assert {row["metric"] for row in rows} == {"training_time", "device_time", "device_memory", "disk"}
@@ -137,11 +123,11 @@ def test_a_dry_run_gives_rows_and_trains_nothing(run, toy_fasta, tmp_path, threa
         (["build", "--condition", "news@kmer"], "unknown tokenizer"),
     ],
 )
-def test_wrong_names_suggest_right_ones(run, tmp_path, arguments, expected, toy_text):
+def test_wrong_names_suggest_right_ones(gfm, tmp_path, arguments, expected, toy_text):
     arguments = [word.replace("TEXT", str(toy_text)) for word in arguments]
     arguments += ["--runs", tmp_path / "runs"] * (arguments[0] in ("train", "build"))
     arguments += ["--out", tmp_path / "out"] * (arguments[0] == "build")
-    status, out, err = run(*arguments)
+    status, out, err = gfm(*arguments)
     assert status == 1 and out == "" and not ("--engine" in arguments and (tmp_path / "runs").exists())
     assert expected in err and "Traceback" not in err
 
@@ -161,7 +147,7 @@ def test_no_network_and_an_empty_cache(tmp_path):
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"]
 
 
-def test_a_batch_with_a_failure_says_which_why_and_how_to_make_just_that(run, monkeypatch, tmp_path):
+def test_a_batch_with_a_failure_says_which_why_and_how_to_make_just_that(gfm, monkeypatch, tmp_path):
     asked = {}
 
     def made(given, profile, out, root, runs, seed, at_once, engine, pages):
@@ -175,7 +161,7 @@ def test_a_batch_with_a_failure_says_which_why_and_how_to_make_just_that(run, mo
         return book.BatchReport(out, outcomes, {"good": "gfm run good", "bad.fa-1": "gfm run /x/bad.fa"}, None)
 
     monkeypatch.setattr(book, "run", made)
-    status, out, err = run("run", "good", "bad.fa@kmer2", "--profile", "smoke", "--jobs", 3, "--json")
+    status, out, err = gfm("run", "good", "bad.fa@kmer2", "--profile", "smoke", "--jobs", 3, "--json")
     assert asked == {
         "given": ["good", "bad.fa@kmer2"],
         "profile": "smoke",
@@ -187,28 +173,28 @@ def test_a_batch_with_a_failure_says_which_why_and_how_to_make_just_that(run, mo
     assert "1 of 2 reports failed" in err and "bad.fa-1: is damaged" in err and "again: gfm run /x/bad.fa" in err
 
 
-def test_the_doctor_says_what_is_broken_and_whether_training_works(run, monkeypatch, tmp_path):
+def test_the_doctor_says_what_is_broken_and_whether_training_works(gfm, monkeypatch, tmp_path):
     found = [
         Check("device", "slow", "no GPU that answers", "install its driver"),
         Check("versions", "broken", "torch 1.0", "pip install torch"),  # which training does without
     ]
     monkeypatch.setattr("gfm_utils.ensembles.doctor.examine", lambda runs: iter(found))
-    status, out, _ = run("doctor", "--runs", tmp_path)
+    status, out, _ = gfm("doctor", "--runs", tmp_path)
     lines = out.splitlines()
     assert status == 0 and len(lines) == 3 and lines[-1].startswith("training works on this machine")
     assert lines[0].index("no GPU") == lines[1].index("torch 1.0")
     found.append(Check("runs", "broken", "/dev/null is no folder", "give another", needed=True))
-    status, out, err = run("doctor", "--json")
+    status, out, err = gfm("doctor", "--json")
     assert status == 1 and json.loads(out) == [check.row() for check in found]
     assert err == "gfm: training does not work on this machine; broken: runs\n"
 
     monkeypatch.setitem(sys.modules, "gfm_utils.ensembles.doctor", None)
-    status, out, err = run("doctor")
+    status, out, err = gfm("doctor")
     assert status == 1 and out == "" and "packages cannot be loaded" in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize(("notes", "steps"), [([], 20), (["the profile was fitted to the corpora"], None)])
-def test_a_recorded_build_is_a_whole_run(run, monkeypatch, tmp_path, notes, steps):
+def test_a_recorded_build_is_a_whole_run(gfm, monkeypatch, tmp_path, notes, steps):
     """Of which the front page makes a column; its steps are not known where the corpora lowered them."""
     table = tables.table([{"condition": "t@bpe9", "metric": "nll", "unit": "bits/token", "value": 1.0}])
     tables.write_table(table, tmp_path / "results" / "predictions.parquet")
@@ -218,7 +204,7 @@ def test_a_recorded_build_is_a_whole_run(run, monkeypatch, tmp_path, notes, step
     monkeypatch.setattr(book, "build", lambda *given, **more: report)
     monkeypatch.setattr(book, "check_corpora", lambda *given: notes)
     root, out = Path(cli.__file__).parents[1], tmp_path / "brief"
-    status, _, err = run("build", "--profile", "smoke", "--root", root, "--out", tmp_path / "b", "--record", out)
+    status, _, err = gfm("build", "--profile", "smoke", "--root", root, "--out", tmp_path / "b", "--record", out)
     assert status == 0, err
     about = json.loads((out / "provenance.json").read_text())
     assert provenance.is_whole_run(about) and about["configuration"]["steps"] == steps

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from gfm_utils import cli, corpora
+from gfm_utils import corpora
 from gfm_utils.claims import analyse_models
 from gfm_utils.corpora.opening import zstd
 from gfm_utils.errors import GfmError
@@ -332,9 +332,7 @@ def test_models(case: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def complaint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[str], str]:
+def complaint(tmp_path: Path, gfm: Callable[..., tuple[int, str, str]]) -> Callable[[str], str]:
     """What a command that fails says, in one sentence, with a good corpus at ``TMP/ok.fa``."""
     written(tmp_path / "ok.fa", FASTA)
 
@@ -343,11 +341,8 @@ def complaint(
         given = [
             reduce(lambda text, name: text.replace(name, places[name]), places, one) for one in command.split()
         ]
-        monkeypatch.setattr("sys.argv", ["gfm", *given])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert stop.value.code == 1 and out == ""
+        status, out, err = gfm(*given)
+        assert status == 1 and out == ""
         (line,) = err.splitlines()
         return line.removeprefix("gfm: ")
 

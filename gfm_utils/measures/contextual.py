@@ -75,7 +75,7 @@ class Windows:
     around: tuple[Integers, Integers]
 
 
-def clean_windows(store: TokenStore, window: int, count: int, seed: int = 42) -> Windows:
+def clean_windows(store: TokenStore, window: int, count: int, seed: int) -> Windows:
     """Test windows with nothing masked, spread evenly, and a seeded sample of their tokens.
 
     Args:

@@ -20,7 +20,6 @@ from transformers import (
     set_seed,
 )
 
-from gfm_utils import cli
 from gfm_utils.claims import analyse_models, checkpoints
 from gfm_utils.claims.checkpoints import ANALYSES
 from gfm_utils.corpora import Corpus, Segment, load
@@ -355,22 +354,10 @@ def test_random_numbers_that_models_draw_are_seeded(letters, bases, tmp_path, mo
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.fixture
-def analyse(capsys, monkeypatch):
-    """``gfm analyse --json``: its status, the rows, and what it says."""
-
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gfm", "analyse", *map(str, arguments), "--json"])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = capsys.readouterr()
-        return stop.value.code or 0, json.loads(out), err
-
-    return command
-
-
-def test_the_command_writes_a_table_a_chapter_and_a_report(berts, toy_text, tmp_path, analyse):
-    status, rows, err = analyse(*berts, "--corpus", toy_text, "--windows", 16, "--out", tmp_path)
+def test_the_command_writes_a_table_a_chapter_and_a_report(berts, toy_text, tmp_path, gfm):
+    given = ["--corpus", toy_text, "--windows", 16, "--out", tmp_path, "--json"]
+    status, out, err = gfm("analyse", *berts, *given)
+    rows = json.loads(out)
     assert status == 0 and all(set(row) == set(COLUMNS) for row in rows)
     assert {"nll", "js_distance", "procrustes_disparity", "effective_rank"} <= {row["metric"] for row in rows}
     assert {path.stem for path in tmp_path.glob("*.parquet")} == {one.chapter for one in ANALYSES.values()}
@@ -378,13 +365,14 @@ def test_the_command_writes_a_table_a_chapter_and_a_report(berts, toy_text, tmp_
     assert "No untrained members" in err and (tmp_path / "report.html").is_file()
 
 
-def test_the_command_tells_which_analysis_failed(letters, bases, tmp_path, analyse):
+def test_the_command_tells_which_analysis_failed(letters, bases, tmp_path, gfm):
     (tmp_path / "bases.fa").write_text(f">a\n{bases.segments[0].text}")
     paths = [save_members(tmp_path / f"{layers}", letters, count=1, layers=layers)[0] for layers in (1, 2)]
     out, sizes = tmp_path / "out", ["--windows", 6, "--window", 16]
-    chosen = ["--only", "static", "--only", "contextual", "--special-tokens", "none"]
+    chosen = ["--only", "static", "--only", "contextual", "--special-tokens", "none", "--json"]
     given = ["--corpus", tmp_path / "bases.fa", "--out", out, *sizes, *chosen]
-    status, (*rows, last), err = analyse(*paths, *given)
+    status, printed, err = gfm("analyse", *paths, *given)
+    *rows, last = json.loads(printed)
     reason = (
         "the models have different numbers of layers (1, 2), of which none can be compared with another: name "
         "models of one depth"

@@ -85,7 +85,7 @@ def test_every_metric_at_every_layer(table, trained):
 
 def test_numbers_are_those_of_the_states(table, trained, smoke):
     ensemble = trained[0]
-    windows = clean_windows(ensemble.store, ensemble.spec.window, smoke.test_windows)
+    windows = clean_windows(ensemble.store, ensemble.spec.window, smoke.test_windows, 42)
     first, second = (layers_of(member.model("trained", device()), windows)[""] for member in ensemble.members[:2])
     rows = table[(table["condition"] == ensemble.condition) & (table["state"] == "trained")]
     seeds = ensemble.seeds
@@ -133,7 +133,7 @@ def shared_neighbours(first, second, k):
 
 def test_the_authors_numbers_are_those_of_masked_windows(table, trained, smoke):
     ensemble = trained[1]
-    windows = clean_windows(ensemble.store, ensemble.spec.window, smoke.test_windows)
+    windows = clean_windows(ensemble.store, ensemble.spec.window, smoke.test_windows, 42)
     masked = masked_windows(windows, SPECIAL.index("[MASK]"))
     first, second = (pooled_states(member.model(), masked.ids) for member in ensemble.members[:2])
     rows = table[(table["condition"] == ensemble.condition) & (table["state"] == "trained")]
