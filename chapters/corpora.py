@@ -51,6 +51,7 @@ chapter = open_chapter("corpora", profile, conditions, runs_dir, results_dir, se
 # Text is repaired where its encoding was damaged, and its white space is made uniform.
 # DNA is turned into upper case, with the lower-case *soft mask* (repeats found by the genome's annotators) kept apart.
 # Where a chromosome holds N or another code that is not one of the four bases, it is cut in two; no base is ever invented.
+# Protein is treated likewise, without the gaps of an alignment.
 #
 # The corpus is then split into training, validation and test parts: by record where there are many, and by blocks of 100,000 symbols, with gaps between them, where a record is long.
 # Near-duplicate records stay on the same side.
@@ -63,7 +64,7 @@ chapter = open_chapter("corpora", profile, conditions, runs_dir, results_dir, se
 #
 # A split by position is not yet a guarantee.
 # Genomes repeat themselves: a transposon may have a copy in the training part and another in the test part.
-# The *leak check* therefore counts the test windows (256 bases or 80 words) that hold an exact match of 64 bases, or 20 words, with the training part.
+# The *leak check* therefore counts the test windows (256 bases, 64 residues or 80 words) that hold an exact match of 64 bases, 16 residues or 20 words, with the training part.
 
 # %%
 data = measures.corpus_table(chapter.corpora, chapter.profile, seed)

@@ -99,7 +99,7 @@ def entropy(
         typer.Argument(
             metavar="CORPUS...",
             help="Corpora of the registry, or paths or addresses of FASTA, text or tables "
-            "(table.csv:column; with ?kind=dna behind it of DNA).",
+            "(table.csv:column; ?kind=dna, text or protein behind it says what it holds).",
         ),
     ],
     tokenizer: Annotated[str | None, typer.Option(help="Also per token, e.g. kmer6 or bpe4096.")] = None,
@@ -397,7 +397,7 @@ def run(
         typer.Argument(
             metavar="CORPUS[@TOK]...",
             help="Corpora with a tokenizer, or alone: one that fits it; or a YAML list of them. A path may end "
-            "in :COLUMN of a table, and in ?kind=dna or ?kind=text.",
+            "in :COLUMN of a table, and in ?kind=dna, ?kind=text or ?kind=protein.",
         ),
     ],
     profile: Profile = "quick",

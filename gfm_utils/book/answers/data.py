@@ -93,7 +93,7 @@ def _bound(table: pd.DataFrame, corpus: str) -> str:
     uniform = value_of(table, corpus, "uniform_entropy")["value"]
     single = value_of(table, corpus, "unigram_entropy", estimator=Estimator.GRASSBERGER.value)["value"]
     below, symbols = uniform - best["value"], _symbols(best)
-    parts = "" if below <= 0 else (
+    parts = "" if best["value"] >= single else (
         f"; of the {below:.2f} bits between code and uniform choice {percentage((uniform - single) / below, 0)} "
         "are these frequencies alone"
     )  # fmt: skip
