@@ -460,6 +460,34 @@ def run(
         raise GfmError("\n".join([f"{counted}; each with the command that makes just that again:", *failures]))
 
 
+@app.command()
+def forecast(
+    corpus: Annotated[list[str], typer.Argument(help="Corpora of the registry, paths or addresses.")],
+    runs: Runs = Path("runs"),
+    seed: Seed = 42,
+    json: Json = False,
+) -> None:
+    """What models of a corpus will show, from counting alone: before anything is trained.
+
+    It speaks of models like those of the recorded atlas, on which it is fitted, with 90 % intervals. Where it
+    knows no better than the mean of the atlas, or the corpus lies outside of it, it says so.
+    """
+    from gfm_utils.claims import atlas_points, forecasts, recorded_atlas
+    from gfm_utils.measures.registry import MEASURES
+
+    table, notes = forecasts(corpus, atlas_points(recorded_atlas()[0]), runs, seed)
+    for note in notes:
+        print(note, file=sys.stderr)
+    rows = [
+        {**{name: None if value != value else value for name, value in row.items()},
+         "measure": MEASURES[row["metric"]].text}
+        for row in table.to_dict("records")
+    ]  # fmt: skip
+    _show(rows, json, ("corpus", "measure", "value", "low", "high", "mean_value", "outcome"))
+    if not rows:
+        raise GfmError("nothing could be counted")
+
+
 def main() -> None:
     """Entry point: an error that the user can mend is one sentence and exit status 1."""
     try:

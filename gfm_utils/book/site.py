@@ -12,6 +12,7 @@ from pathlib import Path
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 from gfm_utils.book import offline
+from gfm_utils.book.answers import front_page_atlas
 from gfm_utils.book.front_page import at_a_glance, front_page_claims, front_page_verdicts
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.figures.comparison import short_corpora
@@ -163,6 +164,7 @@ def build_pages(
             "run_table": lambda: run_table(records.values(), notes),
             "claims": lambda: front_page_claims(out / "results", {record.profile for record in records.values()}),
             "causal": front_page_verdicts,
+            "atlas": front_page_atlas,
             "at_a_glance": lambda: at_a_glance(out / "results"),
         }
         written = [path.read_text("utf-8") for entry in entries if (path := root / f"{entry}.md").is_file()]

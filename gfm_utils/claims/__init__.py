@@ -1,11 +1,13 @@
 """What measures say of the paper's claims: verdicts, doses, confounds, and the course of training."""
 
 from gfm_utils.claims.along_training import along_training, live_training, outliers, recorded_training
+from gfm_utils.claims.atlas import atlas_points, recorded_atlas
 from gfm_utils.claims.checkpoints import analyse_models
 from gfm_utils.claims.confounds import recorded_confounds
 from gfm_utils.claims.dose import dose_response, live_doses
 from gfm_utils.claims.effects import all_gap_parts, dose_effects, gap_parts, recorded_doses, verdict_setting
 from gfm_utils.claims.extrapolation import extrapolations
+from gfm_utils.claims.forecast import forecasts, left_out
 from gfm_utils.claims.learning import learning_curves, position_curves
 from gfm_utils.claims.one_curve import equal_gains, equal_tokens
 from gfm_utils.claims.paper import deviations, paper_costs
@@ -14,19 +16,23 @@ __all__ = [
     "all_gap_parts",
     "along_training",
     "analyse_models",
+    "atlas_points",
     "deviations",
     "dose_effects",
     "dose_response",
     "equal_gains",
     "equal_tokens",
     "extrapolations",
+    "forecasts",
     "gap_parts",
     "learning_curves",
+    "left_out",
     "live_doses",
     "live_training",
     "outliers",
     "paper_costs",
     "position_curves",
+    "recorded_atlas",
     "recorded_confounds",
     "recorded_doses",
     "recorded_training",

@@ -12,6 +12,7 @@ is fitted by restricted maximum likelihood (Patterson and Thompson, 1971).
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from gfm_utils.claims.dose import GAIN, LEAST_GAIN
 from gfm_utils.claims.effects import PRIMARY
 from gfm_utils.corpora.registry import find
 from gfm_utils.measures.intervals import LEVEL, Difference, holm, jackknife_values, mean_variance, t_test
+from gfm_utils.provenance import recorded
 from gfm_utils.tokens import Condition
 
 Floats = npt.NDArray[np.float64]
@@ -36,6 +38,11 @@ CENTRAL_DOGMA = {
     "tair10-chr1": "genome", "tair10-chr1-rna": "mRNA", "tair10-chr1-cds": "coding sequence",
     "tair10-chr1-protein": "protein",
 }  # fmt: skip
+
+
+def recorded_atlas() -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The recorded run, of :func:`gfm_utils.measures.estimates.compared`, and its provenance."""
+    return recorded(RECORDED)
 
 
 def atlas_points(table: pd.DataFrame) -> pd.DataFrame:
@@ -166,25 +173,30 @@ def slopes(points: pd.DataFrame, metrics: Sequence[str] = PRIMARY) -> pd.DataFra
 
     Returns:
         ``metric``; ``value`` (a doubling of the gain, in the measure's units) with ``low``, ``high`` and ``p``;
-        ``gain_alone`` and ``with_kind``, the shares of the variance between corpora that the line explains without
-        and with an intercept a kind.
+        ``gain_alone``, ``kind_alone`` and ``both``, the shares of the variance between corpora that one line for
+        all, a mean a kind, and a line with an intercept a kind explain.
     """
     kinds, rows = list(dict.fromkeys(points["kind"])), []
     for metric in metrics:
         known = points.dropna(subset=[metric, GAIN])
         value, left = without_each(known, partial(line, metric=metric, kinds=kinds))
         slope = over_families(float(value[0]), left[:, 0], 1 + len(kinds))
-        alone = explained(known.assign(kind=""), metric, line(known.assign(kind=""), metric, [""]), [""])
-        both = explained(known, metric, value, kinds)
-        rows.append({"metric": metric, **slope._asdict(), "gain_alone": alone, "with_kind": both})
+        of_one = known.assign(kind="")
+        rests = {
+            "gain_alone": residuals(of_one, metric, line(of_one, metric, [""]), [""]),
+            "kind_alone": known[metric] - known.groupby("kind")[metric].transform("mean"),
+            "both": residuals(known, metric, value, kinds),
+        }
+        shares = {name: 1 - float(np.var(rest) / np.var(known[metric])) for name, rest in rests.items()}
+        rows.append({"metric": metric, **slope._asdict(), **shares})
     return pd.DataFrame(rows)
 
 
-def explained(points: pd.DataFrame, metric: str, coefficients: Floats, kinds: Sequence[str]) -> float:
-    """The share of a measure's variance between corpora that a line explains."""
+def residuals(points: pd.DataFrame, metric: str, coefficients: Floats, kinds: Sequence[str]) -> pd.Series:
+    """How far each corpus lies from the line of its kind, of ``line``."""
     intercepts = dict(zip(kinds, coefficients[1:], strict=True))
     at_line = coefficients[0] * gain_scale(points[GAIN]) + points["kind"].map(intercepts).to_numpy(np.float64)
-    return float(1 - np.var(points[metric] - at_line) / np.var(points[metric]))
+    return points[metric] - at_line
 
 
 def kind_contrasts(points: pd.DataFrame, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:

@@ -13,21 +13,32 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
+from gfm_utils import tables
 from gfm_utils.claims.atlas import gain_scale
+from gfm_utils.claims.dose import LEAST_GAIN
+from gfm_utils.corpora.registry import registry
 from gfm_utils.ensembles import plan_ensembles
+from gfm_utils.entropy import code_lengths, corpus_entropy
+from gfm_utils.errors import GfmError
 from gfm_utils.measures.counting import counting_levels
+from gfm_utils.measures.estimates import estimate
+from gfm_utils.measures.registry import MEASURES
 from gfm_utils.profiles import profile as profile_named
+from gfm_utils.tokens import Condition, is_condition, load_corpus
 
 Floats = npt.NDArray[np.float64]
 #: The models that are forecast: a recorded run of that profile, with this tokenizer.
 PROFILE, TOKENIZER = "atlas", "bpe512"
 #: What is forecast, and from what: measures of the registry, that any corpus has before anything is trained.
 FORECAST = ("context_gain", "accuracy", "js_distance", "topk_overlap_corrected", "fisher_share")
-COUNTED = ("counting_gain", "code_gain", "token_frequencies")
+COUNTED = ("counting_gain", "entropy_share")
+#: Forecast as logarithms, of so much where there is less: what is ten times as large is known less exactly.
+LEAST = {"context_gain": LEAST_GAIN, "accuracy": 1e-3}
 #: Share of the corpora that the intervals are to hold.
 HELD = 0.9
 #: What is said of a forecast.
 GIVEN, NO_BETTER, OUTSIDE = "forecast", "no better than the mean of the atlas", "outside of the atlas"
+COUNTED_FIRST = "counted"
 
 
 def counted(corpus: str, runs_dir: Path, seed: int = 42) -> tuple[dict[str, float], tuple[str, ...]]:
@@ -43,25 +54,63 @@ def counted(corpus: str, runs_dir: Path, seed: int = 42) -> tuple[dict[str, floa
     """
     profile = profile_named(PROFILE)
     (planned,) = plan_ensembles([f"{corpus}@{TOKENIZER}"], profile, runs_dir, seed)
-    store = planned.store
-    levels = counting_levels(store, planned.spec.window, profile, seed)
-    assert levels.code is not None
-    unigram = float(levels.unigram.mean())
-    numbers = (
-        unigram - float(levels.ngram["both"][1].mean()),
-        unigram - float(levels.code.mean()),
-        unigram / float(np.log2(store.vocabulary)),
-    )
-    return dict(zip(COUNTED, numbers, strict=True)), planned.notes
+    levels = tables.table(counting_levels(planned.store, planned.spec.window, profile, seed).rows())
+    loaded = load_corpus(corpus, profile)
+    codes = code_lengths(loaded, profile.code_symbols)
+    coded = corpus_entropy(loaded, 1, profile.entropy_symbols, codes, match_symbols=1)
+    numbers = {}
+    for name, rows in zip(COUNTED, (levels, coded), strict=True):
+        value = estimate(MEASURES[name], rows)
+        assert value is not None
+        numbers[name] = value.interval.value
+    return numbers, planned.notes
+
+
+def forecasts(
+    conditions: Sequence[str], points: pd.DataFrame, runs_dir: Path, seed: int = 42
+) -> tuple[pd.DataFrame, list[str]]:
+    """What models of some corpora will show, of the size of the atlas's, whatever the conditions' tokenizers are.
+
+    A corpus of the atlas is forecast from the others, without its family.
+
+    Args:
+        conditions: ``corpus@tokenizer``, or corpora.
+        points: of ``atlas_points``.
+        runs_dir: where tokens are found or made.
+        seed: of splits and masks.
+
+    Returns:
+        The rows of ``forecast`` and, with the outcome ``COUNTED_FIRST``, the numbers that they rest on, with the
+        ``corpus``; and what is to be known of them, a sentence each: why a corpus has none, what was fitted to a
+        small one, and what lies outside of the atlas.
+    """
+    frames, notes = [], []
+    named = (Condition.parse(name).beside_tokenizer if is_condition(name) else name for name in conditions)
+    for corpus in dict.fromkeys(named):
+        entry = registry().get(corpus)
+        others = points[points["family"] != ((entry and entry.relatives) or corpus)]
+        try:
+            numbers, fitted = counted(corpus, runs_dir, seed)
+        except GfmError as error:
+            notes.append(f"{corpus}: {error}")
+            continue
+        notes += [f"{corpus}: {note}" for note in fitted]
+        notes += [
+            f"{corpus}: {MEASURES[name].text} is {numbers[name]:.3f}, and {low:.3f} to {high:.3f} in the atlas"
+            for name, low, high in out_of_range(others, numbers)
+        ]
+        counts = [{"metric": name, "value": value, "outcome": COUNTED_FIRST} for name, value in numbers.items()]
+        rows = pd.concat([pd.DataFrame(counts), forecast(others, numbers)], ignore_index=True)
+        frames.append(rows.assign(corpus=corpus))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), notes
 
 
 def predictors(points: pd.DataFrame) -> Floats:
-    """What a forecast is linear in, shape (corpora, predictors): what can be saved, and what there is to save.
+    """What a forecast is linear in, shape (corpora, 2).
 
-    The logarithms of what counting on both sides and what a code saves, and the cost of token frequencies.
+    The logarithm of what counting on both sides saves, and the length of the shortest code as a share.
     """
-    saved = [gain_scale(points[name]) for name in COUNTED[:2]]
-    return np.stack([*saved, points[COUNTED[2]].to_numpy(np.float64)], axis=1)
+    return np.stack([gain_scale(points[COUNTED[0]]), points[COUNTED[1]].to_numpy(np.float64)], axis=1)
 
 
 def _predicted(design: Floats, y: Floats, families: npt.NDArray, new: Floats) -> tuple[Floats, float]:
@@ -93,11 +142,14 @@ def predicted(known: pd.DataFrame, new: pd.DataFrame, metric: str) -> pd.DataFra
     """
     design, at = predictors(known), predictors(new)
     y, families = known[metric].to_numpy(np.float64), known["family"].to_numpy()
+    if metric in LEAST:
+        y = np.log2(np.maximum(y, LEAST[metric]))
     ends: dict[str, Floats] = {}
     for prefix, columns in (("", design.shape[1]), ("mean_", 0)):
         values, reach = _predicted(design[:, :columns], y, families, at[:, :columns])
         ends |= {f"{prefix}value": values, f"{prefix}low": values - reach, f"{prefix}high": values + reach}
-    return pd.DataFrame(ends, index=new.index)
+    frame = pd.DataFrame(ends, index=new.index)
+    return np.exp2(frame) if metric in LEAST else frame
 
 
 def interval_score(y: Floats, low: Floats, high: Floats) -> Floats:

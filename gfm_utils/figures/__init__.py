@@ -8,6 +8,19 @@ from gfm_utils.figures.along_training import (
     one_curve_chart,
     training_chart,
 )
+from gfm_utils.figures.atlas import (
+    atlas_chart,
+    atlas_map,
+    atlas_table,
+    contrasts_table,
+    corpus_reports,
+    dogma_table,
+    forecast_chart,
+    forecasts_table,
+    judged_table,
+    residuals_table,
+    spread_table,
+)
 from gfm_utils.figures.claims import claims_overview
 from gfm_utils.figures.confounds import confounds_numbers, confounds_sentence, confounds_table, sources_table
 from gfm_utils.figures.data import (

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from gfm_utils.corpora import KINDS
@@ -15,6 +17,9 @@ from gfm_utils.tokens import Condition
 LABELS = {kind: traits.label for kind, traits in KINDS.items()}
 _Box = tuple[float, float, float, float]  # left, right, top, bottom
 _ROW = 26  # pixels a condition
+#: Shares of context gain below this are drawn in proportion, those above by their logarithm.
+BEND = 0.01
+_GAINS = (0, 0.01, 0.03, 0.1, 0.3)
 _SIDES = {"above": -11, "below": 11}  # of a point, where its name stands, and how many pixels away
 
 
@@ -97,25 +102,35 @@ def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:
     )
 
 
-def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Context gain against the entropy of the corpus, both as shares, a point a condition with its intervals."""
+def entropy_gain_chart(table: pd.DataFrame, labels: Mapping[str, str] | None = None) -> alt.LayerChart:
+    """Context gain against the entropy of the corpus, both as shares, a point a condition with its intervals.
+
+    Args:
+        table: of :func:`gfm_utils.measures.estimates.compared`.
+        labels: of many corpora, condition -> what its point is called, and gains are then spread out by their
+            logarithm above ``BEND``; None: the corpus, and gains as they are.
+    """
     entropy, gain = (comparison_rows(table, metric) for metric in ("entropy_share", "context_gain_share"))
     rows = gain.merge(entropy[["condition", "value", "low", "high"]], on="condition", suffixes=("_gain", ""))
+    corpora = rows["name"].map(lambda name: Condition.parse(name).beside_tokenizer)
+    rows = rows.assign(corpus=corpora if labels is None else rows["condition"].map(labels))
     pick = alt.selection_point(fields=["kind"], bind="legend")
     heading, percent = in_lines(COMPARED["entropy_share"].text), alt.Axis(format="%", tickCount=5)
-    wide, room = alt.Scale(zero=False, padding=45), alt.Scale(padding=18)
+    bent: dict[str, Any] = {} if labels is None else {"type": "symlog", "constant": BEND, "nice": False}
+    wide, room = alt.Scale(zero=False, padding=45), alt.Scale(padding=18, **bent)
+    upright = alt.Axis(format="%", tickCount=5) if labels is None else alt.Axis(format="%", values=_GAINS)
     base = alt.Chart(rows).encode(
         x=alt.X("value:Q", title=heading, scale=wide, axis=percent),
-        y=alt.Y("value_gain:Q", title="context gain, share of token frequencies' cost", scale=room, axis=percent),
+        y=alt.Y("value_gain:Q", title="context gain, share of token frequencies' cost", scale=room, axis=upright),
         color=kind_colour(rows),
         opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15)),
         tooltip=[
-            "condition", "kind", alt.Tooltip("value:Q", title="entropy", format=".1%"),
+            "corpus", "condition", "kind", alt.Tooltip("value:Q", title="entropy", format=".1%"),
             alt.Tooltip("value_gain:Q", title="context gain", format=".1%"),
             *tooltips("low_gain", "high_gain", text=".1%"),
         ],
     )  # fmt: skip
-    named = _with_room(rows)
+    named = _with_room(rows, bent=labels is not None)
     texts = [
         base.mark_text(dy=away, fontSize=11).encode(text="corpus:N").properties(data=named[named["side"] == side])
         for side, away in _SIDES.items()
@@ -125,15 +140,15 @@ def entropy_gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     return finished([*crosses(base, ("low", "high"), ("low_gain", "high_gain")), points, *texts], 320)
 
 
-def _with_room(rows: pd.DataFrame) -> pd.DataFrame:
+def _with_room(rows: pd.DataFrame, bent: bool) -> pd.DataFrame:
     """The row of each corpus that bears its name (``corpus``), and on which ``side`` of its point, on a phone.
 
     Conditions of one corpus stand above each other: the highest is named, the tooltips have the rest. A name that
     has room on neither side, beside the other names and the points, is left out.
     """
-    places = _pixels(rows)
+    places = _pixels(rows, bent)
     taken = [(x - 5, x + 5, y - 5, y + 5) for x, y in places.to_numpy()]
-    corpora = rows["name"].map(lambda name: Condition.parse(name).beside_tokenizer)
+    corpora = rows["corpus"]
     highest = rows.groupby(corpora)["value_gain"].idxmax()
     named = []
     for index in rows.loc[highest].sort_values("value_gain", ascending=False).index:
@@ -143,22 +158,26 @@ def _with_room(rows: pd.DataFrame) -> pd.DataFrame:
             box = (x - half, x + half, y + away - 5, y + away + 5)
             if not any(_overlap(box, other) for other in taken):
                 taken.append(box)
-                named.append({**rows.loc[index], "corpus": corpora[index], "side": side})
+                named.append({**rows.loc[index], "side": side})
                 break
-    return pd.DataFrame(named, columns=[*rows.columns, "corpus", "side"])
+    return pd.DataFrame(named, columns=[*rows.columns, "side"])
 
 
 def _overlap(one: _Box, other: _Box) -> bool:
     return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
 
 
-def _pixels(rows: pd.DataFrame) -> pd.DataFrame:
+def _pixels(rows: pd.DataFrame, bent: bool) -> pd.DataFrame:
     """About where the points of :func:`entropy_gain_chart` lie on a phone: columns ``x`` and ``y`` (downwards)."""
     low, high = rows["low"].min(), rows["high"].max()
-    top, bottom = max(0.0, rows["high_gain"].max()), min(0.0, rows["low_gain"].min())
+    ends = np.array([max(0.0, rows["high_gain"].max()), min(0.0, rows["low_gain"].min())])
+    gains = rows["value_gain"].to_numpy(np.float64)
+    if bent:
+        ends, gains = (np.sign(some) * np.log1p(np.abs(some) / BEND) for some in (ends, gains))
+    top, bottom = ends
     return pd.DataFrame(
         {
             "x": 45 + 210 * (rows["value"] - low) / max(high - low, 1e-9),
-            "y": 18 + 284 * (top - rows["value_gain"]) / max(top - bottom, 1e-9),
+            "y": 18 + 284 * (top - gains) / max(top - bottom, 1e-9),
         }
     )

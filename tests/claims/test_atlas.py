@@ -54,8 +54,8 @@ def test_a_line_without_noise_is_found_whatever_the_degree():
     npt.assert_allclose(line(points, "js_distance", kinds), [0.05, 0.3, 0.3, 0.2, np.nan], atol=1e-12)
     npt.assert_allclose(line(points, "js_distance", kinds, 2), [0, 0.05, 0.3, 0.3, 0.2, np.nan], atol=1e-12)
     (slope,) = slopes(points, ["js_distance"]).to_dict("records")
-    assert slope["value"] == pytest.approx(0.05) and slope["with_kind"] == pytest.approx(1)
-    assert slope["gain_alone"] < 0.9
+    assert slope["value"] == pytest.approx(0.05) and slope["both"] == pytest.approx(1)
+    assert slope["gain_alone"] < 0.9 and slope["kind_alone"] < 0.9
 
 
 def test_random_intercepts_are_those_of_the_greatest_restricted_likelihood():

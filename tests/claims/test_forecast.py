@@ -11,6 +11,7 @@ from gfm_utils.claims.forecast import (
     COUNTED,
     FORECAST,
     GIVEN,
+    LEAST,
     NO_BETTER,
     OUTSIDE,
     counted,
@@ -24,6 +25,11 @@ from gfm_utils.claims.forecast import (
 from gfm_utils.profiles import profile
 
 
+def true(name, number, saved):
+    """What follows from the logarithm of what counting saves: a line, or a power."""
+    return 0.3 * 2 ** (0.5 * saved) if name in LEAST else 0.5 + 0.1 * (number + 1) * saved
+
+
 def world(rng, corpora=40, noise=0.02):
     """Corpora whose measures follow from what counting saves, but for one, which follows from nothing."""
     saved = rng.uniform(-4, 1, corpora)
@@ -33,11 +39,10 @@ def world(rng, corpora=40, noise=0.02):
         "family": [f"f{number // 2}" for number in range(corpora)],
         "kind": [("dna", "text", "protein")[number % 3] for number in range(corpora)],
         "counting_gain": 2**saved,
-        "code_gain": 2 ** (saved + rng.normal(0, 0.5, corpora)),
-        "token_frequencies": rng.uniform(0.7, 0.95, corpora),
+        "entropy_share": rng.uniform(0.2, 0.95, corpora),
     })  # fmt: skip
     for number, name in enumerate(FORECAST):
-        points[name] = 0.5 + 0.1 * (number + 1) * saved + rng.normal(0, noise, corpora)
+        points[name] = true(name, number, saved + rng.normal(0, noise, corpora))
     return points.assign(fisher_share=rng.normal(0.2, 0.05, corpora))
 
 
@@ -50,9 +55,9 @@ def test_what_follows_from_counting_is_forecast_and_what_does_not_is_not():
     others = found.drop("fisher_share")
     assert (others["outcome"] == GIVEN).all() and (others["low"] < others["value"]).all()
     for number, name in enumerate(others.index):
-        true = 0.5 + 0.1 * (number + 1) * np.log2(numbers["counting_gain"])
-        assert others.loc[name, "low"] < true < others.loc[name, "high"]
-        assert others.loc[name, "value"] == pytest.approx(true, abs=0.05)
+        expected = true(name, number, np.log2(numbers["counting_gain"]))
+        assert others.loc[name, "low"] < expected < others.loc[name, "high"]
+        assert others.loc[name, "value"] == pytest.approx(expected, abs=0.02)
     assert list(out_of_range(points, numbers)) == []
 
 
@@ -77,33 +82,27 @@ def test_intervals_hold_what_they_promise_on_corpora_left_out():
 
 def test_a_corpus_that_is_left_out_is_not_seen_nor_is_its_kin():
     points = world(np.random.default_rng(2))
-    rows = left_out(points, ["accuracy"])
+    rows = left_out(points, ["js_distance"])
     row = rows[(rows["by"] == "family") & (rows["condition"] == "c5")].iloc[0]
     known = points[points["family"] != "f2"]
-    columns = np.column_stack([
-        np.ones(len(known)), np.log2(known["counting_gain"].clip(0.02)), np.log2(known["code_gain"].clip(0.02)),
-        known["token_frequencies"],
-    ])  # fmt: skip
-    fitted = np.linalg.lstsq(columns, known["accuracy"])[0]
+    columns = np.column_stack(
+        [np.ones(len(known)), np.log2(known["counting_gain"].clip(0.02)), known["entropy_share"]]
+    )
+    fitted = np.linalg.lstsq(columns, known["js_distance"])[0]
     new = points.loc[5]
-    at = [
-        1,
-        np.log2(max(new["counting_gain"], 0.02)),
-        np.log2(max(new["code_gain"], 0.02)),
-        new["token_frequencies"],
-    ]
+    at = [1, np.log2(max(new["counting_gain"], 0.02)), new["entropy_share"]]
     npt.assert_allclose(row["value"], fitted @ at)
     errors = []
     for name in known["family"].unique():
         out = (known["family"] == name).to_numpy()
-        rest = np.linalg.lstsq(columns[~out], known["accuracy"][~out])[0]
-        errors.append(np.mean((known["accuracy"][out] - columns[out] @ rest) ** 2))
-    reach = stats.t.ppf(0.95, len(errors) - 4) * np.sqrt(np.mean(errors))
+        rest = np.linalg.lstsq(columns[~out], known["js_distance"][~out])[0]
+        errors.append(np.mean((known["js_distance"][out] - columns[out] @ rest) ** 2))
+    reach = stats.t.ppf(0.95, len(errors) - 3) * np.sqrt(np.mean(errors))
     npt.assert_allclose(row["high"] - row["value"], reach)
-    npt.assert_allclose(row["mean_value"], known["accuracy"].mean())
+    npt.assert_allclose(row["mean_value"], known["js_distance"].mean())
     of_kind = rows[(rows["by"] == "kind") & (rows["condition"] == "c5")].iloc[0]
     others = points[points["kind"] != points.loc[5, "kind"]]
-    npt.assert_allclose(of_kind["value"], predicted(others, points.loc[[5]], "accuracy")["value"].iloc[0])
+    npt.assert_allclose(of_kind["value"], predicted(others, points.loc[[5]], "js_distance")["value"].iloc[0])
 
 
 def test_the_interval_score_is_the_width_and_twenty_times_what_is_outside():
@@ -120,5 +119,21 @@ def test_numbers_of_a_users_file_come_from_counting_alone(tmp_path, monkeypatch)
     monkeypatch.setattr(forecasts, "TOKENIZER", "kmer2")
     numbers, _ = counted(str(path), tmp_path / "runs")
     assert list(numbers) == list(COUNTED)
-    assert 0.9 < numbers["token_frequencies"] < 1 and numbers["counting_gain"] > 1
+    assert 0 < numbers["entropy_share"] < 0.3 and numbers["counting_gain"] > 1
     assert not list((tmp_path / "runs").rglob("*.safetensors"))
+    points = world(np.random.default_rng(4)).assign(entropy_share=np.linspace(0.5, 1, 40))
+    table, notes = forecasts.forecasts([str(path), str(path) + "@kmer4", "nowhere.fa"], points, tmp_path / "runs")
+    assert list(table["metric"]) == [*COUNTED, *FORECAST] and set(table["corpus"]) == {str(path)}
+    assert any(note.startswith("nowhere.fa: ") for note in notes)
+    assert any("shortest code" in note and "in the atlas" in note for note in notes)
+
+
+def test_a_corpus_of_the_atlas_is_forecast_without_its_kin(tmp_path, monkeypatch):
+    points = world(np.random.default_rng(5))
+    points.loc[:5, "family"] = "brassicaceae"
+    points.loc[:5, "accuracy"] = 100.0
+    numbers = {name: float(points[name].median()) for name in COUNTED}
+    monkeypatch.setattr(forecasts, "counted", lambda *_: (numbers, ("few tokens",)))
+    table, notes = forecasts.forecasts(["tair10-chr1@bpe256"], points, tmp_path)
+    assert table.set_index("metric").loc["accuracy", "value"] < 2
+    assert notes == ["tair10-chr1: few tokens"]

@@ -1,0 +1,157 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Many genomes, many texts, and proteins
+#
+# **Question.** One text and one genome stood for all so far: does *how much can be learned from context* explain what models show across corpora of very different kinds, or is a rest DNA's own?
+#
+# **Answer.**
+#
+# ```{glue:md} answer
+# :format: myst
+# ```
+
+# %% tags=["remove-cell"]
+import importlib.util
+
+if importlib.util.find_spec("gfm_utils") is None:
+    # %pip install -q "gfm_utils @ git+https://github.com/gfm-book/gfm-book"
+    pass
+
+# %% tags=["parameters", "hide-input"]
+profile = "auto"
+conditions = ["news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4"]
+runs_dir = "../runs"
+results_dir = "../_build/results"
+seed = 42
+
+# %%
+from gfm_utils import claims, figures
+from gfm_utils.book import answers, open_chapter
+
+chapter = open_chapter("atlas", profile, conditions, runs_dir, results_dir, seed)
+table, run = claims.recorded_atlas()
+
+# %% [markdown]
+# This chapter shows a recorded run, whatever the conditions of these pages are: many corpora cost more than a chapter should.
+# One command makes it anew, and another list of corpora makes another atlas.
+
+# %%
+figures.provenance_note(run)
+
+# %% [markdown]
+# ## Equal terms
+#
+# Of every corpus 1.5 million symbols are taken (bases, residues or characters), and cut by byte-pair encoding into a vocabulary of 512 tokens, learned from its own training part {cite:p}`sennrich2016`.
+# Each has five models of one architecture, that read the same number of tokens with seeds of their own.
+# Homologous sequences and repeated passages stay on one side of the split; what is left of them in both is counted (*test windows with a stretch that stands in the training part*).
+#
+# ## The map
+
+# %% mystnb={"figure": {"caption": "Every corpus: to the right, its shortest code is longer, as a share of a uniform choice of its symbols; upwards, its models gain more from the tokens around a hidden one, as a share of what guessing by token frequencies costs (drawn by their logarithm above 1 %). Bars are 95 % intervals; a name without room is in the tooltip.", "name": "fig-atlas-map"}}
+figures.atlas_map(table)
+
+# %% [markdown]
+# Symbol by symbol, proteins lie where DNA does.
+# But an entropy per symbol of an alphabet of four, of twenty and of a hundred characters is not the same thing; the context gain, in bits per token of equal vocabularies, is what the models themselves could use.
+#
+# ## Measures against what is learned
+#
+# The unit is the *corpus*.
+# Each primary measure $y$ is a line in the binary logarithm of the context gain $g$ (in bits per token, 0.02 where there is less), with an intercept of each kind $k$:
+#
+# $$y = a_k + b \log_2 g + \varepsilon .$$
+#
+# The difference $a_k - a_j$ is that of two kinds *at equal gain*.
+# Corpora that are not independent (one organism and its kin, translations of one text) are a *family*; intervals leave out a family at a time {cite:p}`cameron2015,arvesen1969`.
+# Said in advance: the measures are the primary ones of the claims; two kinds *differ* if the line and a parabola of the same shape in both say so with one sign, after Holm's correction {cite:p}`holm1979`; they are *not separable* if fewer than three families of either lie in the range of gains that both have.
+
+# %% mystnb={"figure": {"caption": "The primary measures against the context gain (logarithmic), a point a corpus with 95 % intervals over members, and the line of each kind. Short strokes are the null of each: the matched null of the distance, untrained members else.", "name": "fig-atlas-measures"}}
+figures.atlas_chart(table)
+
+# %%
+points = claims.atlas_points(table)
+figures.contrasts_table(points)
+
+# %% [markdown]
+# *Apart* is the difference of the means of two kinds, whatever they gain; *at equal gain* is what is left of it, with its 95 % interval over families.
+#
+# Where no corpus of two kinds gains alike, gain and kind explain the same differences, and no analysis can tell them apart.
+# Within one kind they can be: the same lines once more, of all corpora and of each kind alone.
+# *Twice the gain* is the slope $b$; the shares are of the variance between corpora.
+
+# %%
+figures.spread_table(points)
+
+# %% [markdown]
+# Kinds are few, so each is shown as a random effect, too: how far it is predicted to lie from the line of all {cite:p}`henderson1975,patterson1971`.
+
+# %% tags=["hide-output"]
+figures.residuals_table(points)
+
+# %% [markdown]
+# ## From genome to protein
+#
+# One organism, four corpora: its chromosome, the mRNA of its genes, their coding sequences, and the proteins that these spell.
+
+# %%
+figures.dogma_table(points)
+
+# %% [markdown]
+# ## A forecast before anything is trained
+#
+# Would pre-training on a corpus learn more than counting already tells?
+# `gfm forecast my/genome.fa.gz` counts for a minute and answers with an interval, by a line of three predictors fitted on the atlas: what counting on both sides of a token saves, what a code saves that looks no further than a window (logarithms of bits per token), and what guessing by token frequencies costs.
+# It is judged on corpora that the fit has not seen, left out with their whole family, and once more with all corpora of their kind; what it has to beat is the mean of the others.
+# The interval score is the width of an interval and a penalty for what lies outside {cite:p}`gneiting2007`; smaller is better.
+
+# %% mystnb={"figure": {"caption": "Forecasts from counting alone, of corpora that were left out with their family, with 90 % intervals; on the dashed line they are right.", "name": "fig-atlas-forecast"}}
+forecasts = claims.left_out(points)
+figures.forecast_chart(forecasts)
+
+# %%
+figures.judged_table(forecasts)
+
+# %% [markdown]
+# The corpora of these pages, forecast from the others (without kin); at the size of the atlas's models, not of this run's:
+
+# %%
+figures.forecasts_table(*claims.forecasts(conditions, points, chapter.runs_dir, seed))
+
+# %% [markdown]
+# Where a forecast does not beat the mean of the other corpora, or a corpus lies outside of the atlas, `gfm forecast` says so instead of a number.
+#
+# ## All corpora
+#
+# A click on the head of a column sorts by it.
+
+# %%
+figures.atlas_table(points)
+
+# %% [markdown]
+# Each corpus unfolds to all of its measures, beside their nulls:
+
+# %%
+figures.corpus_reports(table)
+
+# %% tags=["remove-output"]
+chapter.save(table)
+chapter.answer(answers.atlas_answer(table, forecasts))
+
+# %% [markdown]
+# ## What would change our mind
+#
+# - Models that are larger or trained longer, whose points move to the right, and then apart by kind.
+# - Texts that gain as little as genomes do, or genomes that gain as much as texts: where no family of either kind gains alike, the line carries the whole comparison. [The causal test](causal) makes such texts by mixing tokens.
+# - A genome far off the line of its kind, of a kingdom that is not here.

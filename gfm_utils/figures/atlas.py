@@ -1,0 +1,303 @@
+"""Charts and tables of the atlas: measures of many corpora against what their models gain, and forecasts."""
+
+import html
+from collections.abc import Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from IPython.display import HTML, Markdown
+
+from gfm_utils.claims.atlas import (
+    CENTRAL_DOGMA,
+    DIFFERS,
+    NOT_SEPARABLE,
+    atlas_points,
+    gain_scale,
+    kind_contrasts,
+    kind_effects,
+    line,
+    slopes,
+)
+from gfm_utils.claims.dose import GAIN, LEAST_GAIN
+from gfm_utils.claims.effects import PRIMARY
+from gfm_utils.claims.forecast import COUNTED_FIRST, FORECAST, judged
+from gfm_utils.corpora.registry import find
+from gfm_utils.figures.comparison import LABELS, comparison_rows, entropy_gain_chart, kind_colour
+from gfm_utils.figures.forms import crosses, one_below_another, tooltips
+from gfm_utils.figures.numbers import interval, number, percentage, row_difference
+from gfm_utils.figures.summary_table import markdown_table
+from gfm_utils.measures.registry import MEASURES
+
+#: What of an atlas stands in its table.
+LISTED = ("entropy_share", GAIN, "accuracy", *PRIMARY, "leaked_windows")
+_GAIN_TITLE = "context gain, bits per token"
+
+
+def atlas_map(table: pd.DataFrame) -> alt.LayerChart:
+    """Every corpus: context gain against the length of its shortest code, both as shares.
+
+    Args:
+        table: of :func:`gfm_utils.measures.estimates.compared`.
+    """
+    points = atlas_points(table)
+    return entropy_gain_chart(table, dict(zip(points["condition"], points["label"], strict=True)))
+
+
+def atlas_chart(table: pd.DataFrame) -> alt.VConcatChart:
+    """The primary measures against the context gain, a point a corpus, with the line of each kind and the nulls.
+
+    Args:
+        table: of :func:`gfm_utils.measures.estimates.compared`.
+    """
+    points = atlas_points(table)
+    about = points.set_index("condition")
+    gain = comparison_rows(table, GAIN).set_index("condition")[["value", "low", "high"]]
+    gain = gain.set_axis(["gain", "gain_low", "gain_high"], axis="columns").clip(lower=LEAST_GAIN)
+    kinds, frames = list(dict.fromkeys(points["kind"])), []
+    for metric in PRIMARY:
+        rows = comparison_rows(table, metric).join(gain, on="condition")
+        frames.append(rows.assign(metric=metric, label=rows["condition"].map(about["label"]), drawn="point"))
+        slope, *intercepts = line(points.dropna(subset=[metric, GAIN]), metric, kinds)
+        for kind, intercept in zip(kinds, intercepts, strict=True):
+            gains = gain_scale(points.loc[points["kind"] == kind, GAIN])
+            scale = np.linspace(gains.min(), gains.max(), 12)
+            fitted = {"gain": np.exp2(scale), "value": intercept + slope * scale, "kind": LABELS[kind]}
+            frames.append(pd.DataFrame({**fitted, "metric": metric, "drawn": "line"}))
+    rows = pd.concat(frames, ignore_index=True)
+    return one_below_another(rows, {name: MEASURES[name].text for name in PRIMARY}, _of_measure, 190)
+
+
+def _of_measure(rows: pd.DataFrame) -> list[alt.Chart]:
+    scale = alt.Scale(type="log", base=2, padding=14, nice=False)
+    base = alt.Chart(rows).encode(
+        x=alt.X("gain:Q", title=_GAIN_TITLE, scale=scale, axis=alt.Axis(format="~g", tickCount=6)),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5)),
+        color=kind_colour(rows),
+    )
+    measured = base.transform_filter("datum.drawn == 'point'")
+    tips = ["label", "kind", *tooltips("value", "low", "high", "gain", "null")]
+    null = measured.mark_point(shape="stroke", size=70, opacity=0.5, strokeWidth=1.5).encode(
+        y="null:Q", tooltip=tips
+    )
+    return [
+        base.transform_filter("datum.drawn == 'line'").mark_line(strokeWidth=1.5, opacity=0.6),
+        null,
+        *crosses(measured, ("gain_low", "gain_high"), ("low", "high")),
+        measured.mark_point(filled=True, size=60, opacity=1).encode(tooltip=tips),
+    ]
+
+
+def contrasts_table(points: pd.DataFrame) -> Markdown:
+    """What two kinds differ by, at any gain and at equal gain, and the verdict; a row a measure and pair.
+
+    Args:
+        points: of ``atlas_points``.
+    """
+    rows = []
+    for _, row in kind_contrasts(points).iterrows():
+        percent = MEASURES[row["metric"]].percent
+        outcome = f"**{row['outcome']}**" if row["outcome"] == DIFFERS else row["outcome"]
+        if row["outcome"] == NOT_SEPARABLE:
+            outcome += f" ({row['shared']} in the common range)"
+        rows.append([
+            MEASURES[row["metric"]].text, f"{LABELS[row['kind']]} less {LABELS[row['other']]}",
+            signed(row["apart"], percent), row_difference(row, percent),
+            f"{signed(row['least'], percent)} to {signed(row['most'], percent)}", outcome,
+        ])  # fmt: skip
+    heads = ["Measure", "Kinds", "apart", "at equal gain", "without any one family", "verdict"]
+    return Markdown(markdown_table(heads, rows, names=2))
+
+
+def signed(value: float, percent: bool) -> str:
+    """A difference without an interval."""
+    return row_difference(pd.Series({"value": value, "low": np.nan, "high": np.nan}), percent)
+
+
+def spread_table(points: pd.DataFrame) -> Markdown:
+    """What twice the gain does, and how much of the differences between corpora gain and kind explain.
+
+    Args:
+        points: of ``atlas_points``.
+    """
+    parts = {"all corpora": points}
+    parts |= {f"{LABELS[kind]} alone": some for kind, some in points.groupby("kind", sort=False)}
+    rows = []
+    for name, some in parts.items():
+        for _, row in slopes(some).iterrows():
+            apart = some["kind"].nunique() > 1
+            shares = [
+                percentage(row[share], 0) for share in (("gain_alone", "kind_alone", "both")[: 1 + 2 * apart])
+            ]
+            twice = row_difference(row, MEASURES[row["metric"]].percent)
+            rows.append([MEASURES[row["metric"]].text, name, twice, *shares, *(["–"] * (3 - len(shares)))])
+    heads = ["Measure", "of", "twice the gain", "explained by gain", "by kind", "by both"]
+    return Markdown(markdown_table(heads, rows, names=2))
+
+
+def residuals_table(points: pd.DataFrame) -> Markdown:
+    """How far each kind lies from the line of all corpora, as a random effect.
+
+    Args:
+        points: of ``atlas_points``.
+    """
+    effects, rows = kind_effects(points), []
+    kinds = list(dict.fromkeys(effects["kind"]))
+    for metric, of_metric in effects.groupby("metric", sort=False):
+        measure, own = MEASURES[str(metric)], of_metric.set_index("kind")
+        rows.append([measure.text, *(row_difference(own.loc[kind], measure.percent) for kind in kinds)])
+    return Markdown(markdown_table(["Measure", *(LABELS[kind] for kind in kinds)], rows))
+
+
+def dogma_table(points: pd.DataFrame) -> Markdown:
+    """One genome and what is read from it: a row each, from genome to protein.
+
+    Args:
+        points: of ``atlas_points``.
+    """
+    there = points.set_index("corpus")
+    rows = [
+        [step, *(number(there.loc[name, metric], MEASURES[metric].percent) for metric in LISTED)]
+        for name, step in CENTRAL_DOGMA.items()
+        if name in there.index
+    ]
+    return Markdown(markdown_table(["*Arabidopsis thaliana*", *(MEASURES[name].text for name in LISTED)], rows))
+
+
+#: Sorts the rows of a table by the column whose head is clicked, up and down in turn.
+_SORT = (
+    "var i=[...this.parentNode.children].indexOf(this),b=this.closest('table').tBodies[0],d=this.dataset.up="
+    "this.dataset.up=='1'?'':'1';[...b.rows].sort((p,q)=>{var x=p.cells[i].dataset.v,y=q.cells[i].dataset.v,"
+    "c=isNaN(x)?x.localeCompare(y):x-y;return d?c:-c}).forEach(r=>b.append(r))"
+)
+
+
+def atlas_table(points: pd.DataFrame) -> HTML:
+    """All corpora in a table that sorts by the column whose head is clicked.
+
+    Args:
+        points: of ``atlas_points``.
+    """
+    heads = ["Corpus", "Kind", "Group", *(MEASURES[name].text for name in LISTED)]
+    cells = [
+        [(label, label), (LABELS[kind], LABELS[kind]), (group, group)]
+        for label, kind, group in points[["label", "kind", "group"]].itertuples(index=False)
+    ]
+    for row, (_, point) in zip(cells, points.iterrows(), strict=True):
+        row += [(number(point[name], MEASURES[name].percent), f"{point[name]:.6g}") for name in LISTED]
+    top = "".join(
+        f'<th style="cursor:pointer" onclick="{html.escape(_SORT)}">{html.escape(head)}</th>' for head in heads
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f'<td data-v="{html.escape(key)}">{html.escape(text)}</td>' for text, key in row)
+        + "</tr>"
+        for row in cells
+    )
+    return HTML(
+        f'<div style="overflow-x:auto"><table class="dataframe"><thead><tr>{top}</tr></thead><tbody>{body}</tbody>'
+        "</table></div>"
+    )
+
+
+def corpus_reports(table: pd.DataFrame) -> HTML:
+    """Each corpus to unfold: what it is, its licence and source, and all its measures beside their nulls.
+
+    Args:
+        table: of :func:`gfm_utils.measures.estimates.compared`.
+    """
+    parts = []
+    for _, point in atlas_points(table).iterrows():
+        entry, rows = find(point["corpus"]), table[table["condition"] == point["condition"]]
+        nulls = rows[rows["state"] != "trained"].set_index("metric")
+        lines = []
+        for _, row in rows[rows["state"] == "trained"].iterrows():
+            measure = MEASURES[row["metric"]]
+            beside = ""
+            if row["metric"] in nulls.index:
+                null = nulls.loc[row["metric"]]
+                beside = f"{null['state']}: {number(null['value'], measure.percent)}"
+            value = interval(row["value"], row["low"], row["high"], measure.percent)
+            lines.append(f"<tr><td>{html.escape(measure.text)}</td><td>{value}</td><td>{beside}</td></tr>")
+        parts.append(
+            f"<details><summary>{html.escape(point['label'])}: {LABELS[point['kind']]}, "
+            f"{html.escape(point['group'])}</summary><p>{html.escape(entry.description)}. "
+            f"{html.escape(entry.citation)}. Licence: {html.escape(entry.licence)}.</p>"
+            f'<div style="overflow-x:auto"><table class="dataframe">'
+            f"<thead><tr><th>Measure</th><th>Trained</th><th>Null</th></tr></thead><tbody>{''.join(lines)}</tbody>"
+            "</table></div></details>"
+        )
+    return HTML("".join(parts))
+
+
+def forecast_chart(forecasts: pd.DataFrame) -> alt.VConcatChart:
+    """Forecasts of corpora whose family was left out, against what their models showed; right on the line.
+
+    Args:
+        forecasts: of :func:`gfm_utils.claims.forecast.left_out`.
+    """
+    rows = forecasts[forecasts["by"] == "family"]
+    rows = rows.assign(kind=rows["kind"].map(LABELS))
+    return one_below_another(rows, {name: MEASURES[name].text for name in FORECAST}, _forecasts_of_measure, 170)
+
+
+def _forecasts_of_measure(rows: pd.DataFrame) -> list[alt.Chart]:
+    free = alt.Scale(zero=False, padding=10)
+    base = alt.Chart(rows).encode(
+        x=alt.X("true:Q", title="measured", scale=free, axis=alt.Axis(format="~r", tickCount=5)),
+        color=kind_colour(rows),
+    )
+    tips = ["label", "kind", *tooltips("true", "value", "low", "high", "mean_value")]
+    y = alt.Y("value:Q", title="forecast", scale=free, axis=alt.Axis(format="~r", tickCount=5))
+    ends = [float(rows["true"].min()), float(rows["true"].max())]
+    diagonal = alt.Chart(pd.DataFrame({"true": ends, "value": ends})).mark_line(strokeDash=[4, 4], color="#6e6e6e")
+    return [
+        diagonal.encode(x="true:Q", y="value:Q"),
+        base.mark_rule(strokeWidth=1, opacity=0.5).encode(y="low:Q", y2="high:Q"),
+        base.mark_point(filled=True, size=60, opacity=1).encode(y=y, tooltip=tips),
+    ]
+
+
+def forecasts_table(rows: pd.DataFrame, notes: Sequence[str]) -> Markdown:
+    """What is forecast of corpora, beside the mean of the atlas: a row a measure and corpus.
+
+    Args:
+        rows: of :func:`gfm_utils.claims.forecast.forecasts`.
+        notes: likewise.
+    """
+    lines = [
+        [
+            f"`{row['corpus']}`", MEASURES[row["metric"]].text,
+            row["outcome"] if pd.isna(row["value"]) else interval(
+                row["value"], row["low"], row["high"], MEASURES[row["metric"]].percent
+            ),
+            "counted" if row["outcome"] == COUNTED_FIRST else interval(
+                row["mean_value"], row["mean_low"], row["mean_high"], MEASURES[row["metric"]].percent
+            ),
+        ]
+        for _, row in rows.iterrows()
+    ]  # fmt: skip
+    table = markdown_table(["Corpus", "Measure", "forecast", "mean of the atlas"], lines, names=2) if lines else ""
+    return Markdown("\n".join([table, "", *(f"- {note}." for note in notes)]))
+
+
+def judged_table(forecasts: pd.DataFrame) -> Markdown:
+    """How good forecasts are on corpora that were left out with their family, and with their kind.
+
+    Args:
+        forecasts: of :func:`gfm_utils.claims.forecast.left_out`.
+    """
+    rows = []
+    for _, row in judged(forecasts).iterrows():
+        percent = MEASURES[row["metric"]].percent
+        rows.append([
+            MEASURES[row["metric"]].text, row["by"], percentage(row["held"], 0),
+            f"{number(row['error'], percent)} ({number(row['mean_error'], percent)})",
+            f"{number(row['score'], percent)} ({number(row['mean_score'], percent)})",
+            "yes" if row["score"] < row["mean_score"] else "no",
+        ])  # fmt: skip
+    heads = [
+        "Measure", "left out with its", "intervals that hold", "error (of the mean)",
+        "interval score (of the mean)", "better than the mean",
+    ]  # fmt: skip
+    return Markdown(markdown_table(heads, rows, names=2))
