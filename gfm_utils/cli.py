@@ -476,6 +476,8 @@ def forecast(
     from gfm_utils.measures.registry import MEASURES
 
     table, notes = forecasts(corpus, atlas_points(recorded_atlas()[0]), runs, seed)
+    if table.empty:
+        raise GfmError("; ".join(notes))
     for note in notes:
         print(note, file=sys.stderr)
     rows = [
@@ -484,8 +486,6 @@ def forecast(
         for row in table.to_dict("records")
     ]  # fmt: skip
     _show(rows, json, ("corpus", "measure", "value", "low", "high", "mean_value", "outcome"))
-    if not rows:
-        raise GfmError("nothing could be counted")
 
 
 def main() -> None:

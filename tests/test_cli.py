@@ -11,6 +11,7 @@ import pytest
 
 from gfm_utils import book, cli, provenance, tables
 from gfm_utils.book import jobs
+from gfm_utils.claims import forecast
 from gfm_utils.ensembles.checks import Check
 from gfm_utils.entropy.sources import uniform
 from gfm_utils.tables import COLUMNS
@@ -55,6 +56,24 @@ def test_entropy_of_several_corpora_is_recorded_with_its_provenance(gfm, toy_fas
     about = json.loads((tmp_path / "both" / "provenance.json").read_text())
     assert about["command"].startswith("gfm entropy") and about["configuration"]["symbols"] == 3000
     assert {"commit", "device", "versions", "date", "seconds"} <= set(about)
+
+
+def test_forecast_rows_are_valid_json_and_what_is_outside_of_the_atlas_is_said(gfm, tmp_path, monkeypatch):
+    numbers = {"counting_gain": 0.2, "entropy_share": 0.9}
+    monkeypatch.setattr(forecast, "counted", lambda corpus, *_: (numbers, ("windows of 16 tokens",)))
+    status, out, err = gfm("forecast", "my.fa", "--json", "--runs", tmp_path)
+    rows = {row["metric"]: row for row in json.loads(out)}
+    assert status == 0 and "my.fa: windows of 16 tokens" in err
+    assert 0.02 < rows["context_gain"]["low"] < rows["context_gain"]["value"] < rows["context_gain"]["high"] < 0.5
+    assert rows["counting_gain"]["value"] == 0.2 and rows["counting_gain"]["mean_value"] is None
+    assert "my.fa" in gfm("forecast", "my.fa", "--runs", tmp_path)[1]
+    numbers["entropy_share"] = 2.0
+    status, out, err = gfm("forecast", "my.fa", "--json", "--runs", tmp_path)
+    assert {row["outcome"] for row in json.loads(out)} == {"counted", "outside of the atlas"}
+    assert "shortest code of the corpus" in err and "is 2.000" in err
+    monkeypatch.undo()
+    status, out, err = gfm("forecast", tmp_path / "none.fa", "--runs", tmp_path)
+    assert status == 1 and err.startswith("gfm: ") and "none.fa" in err and not out
 
 
 def test_bits_by_class_of_a_genome_of_ones_own(gfm, toy_fasta, tmp_path):

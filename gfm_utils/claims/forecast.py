@@ -74,7 +74,7 @@ def forecasts(
     A corpus of the atlas is forecast from the others, without its family.
 
     Args:
-        conditions: ``corpus@tokenizer``, or corpora.
+        conditions: ``corpus@tokenizer``, or corpora; of a transformed one the corpus as it is.
         points: of ``atlas_points``.
         runs_dir: where tokens are found or made.
         seed: of splits and masks.
@@ -85,7 +85,7 @@ def forecasts(
         small one, and what lies outside of the atlas.
     """
     frames, notes = [], []
-    named = (Condition.parse(name).beside_tokenizer if is_condition(name) else name for name in conditions)
+    named = (Condition.parse(name).corpus if is_condition(name) else name for name in conditions)
     for corpus in dict.fromkeys(named):
         entry = registry().get(corpus)
         others = points[points["family"] != ((entry and entry.relatives) or corpus)]

@@ -134,6 +134,6 @@ def test_a_corpus_of_the_atlas_is_forecast_without_its_kin(tmp_path, monkeypatch
     points.loc[:5, "accuracy"] = 100.0
     numbers = {name: float(points[name].median()) for name in COUNTED}
     monkeypatch.setattr(forecasts, "counted", lambda *_: (numbers, ("few tokens",)))
-    table, notes = forecasts.forecasts(["tair10-chr1@bpe256"], points, tmp_path)
+    table, notes = forecasts.forecasts(["tair10-chr1@bpe256", "tair10-chr1+shuffle@kmer4"], points, tmp_path)
     assert table.set_index("metric").loc["accuracy", "value"] < 2
     assert notes == ["tair10-chr1: few tokens"]
