@@ -60,7 +60,7 @@ def test_its_rate_is_that_of_the_better_code(toy_text, tmp_path):
 
 
 def test_dna_and_large_texts_are_not_recoded(toy_text, toy_fasta, tmp_path, monkeypatch):
-    with pytest.raises(GfmError, match="'recoded' is for text, and DNA has four letters"):
+    with pytest.raises(GfmError, match="'recoded' is for text, and DNA has few letters"):
         prepare(f"{toy_fasta}+recoded@kmer4", profile("smoke"), tmp_path)
     with pytest.raises(GfmError, match="changes letters, so it must come before all others"):
         prepare(f"{toy_text}+shuffle+recoded@kmer4", profile("smoke"), tmp_path)
