@@ -112,7 +112,12 @@ figures.dogma_table(points)
 # ## A forecast before anything is trained
 #
 # Would pre-training on a corpus learn more than counting already tells?
-# `gfm forecast my/genome.fa.gz` counts for a minute and answers with an interval, by a line of three predictors fitted on the atlas: what counting on both sides of a token saves, what a code saves that looks no further than a window (logarithms of bits per token), and what guessing by token frequencies costs.
+# `gfm forecast my/genome.fa.gz` counts for less than a minute and answers with intervals, by a line a measure that is fitted on the atlas.
+# It has two predictors: what counting on both sides of a token saves (the logarithm of bits per token), and the length of the shortest code as a share of a uniform choice.
+# Context gain and right guesses are forecast as logarithms, so that their intervals are factors.
+# Half of an interval is Student's $t$ times the root mean squared error on families that were left out.
+#
+# The two were chosen among several sets of predictors by the same corpora that judge them below, which flatters them a little; the rule that judges was set before.
 # It is judged on corpora that the fit has not seen, left out with their whole family, and once more with all corpora of their kind; what it has to beat is the mean of the others.
 # The interval score is the width of an interval and a penalty for what lies outside {cite:p}`gneiting2007`; smaller is better.
 

@@ -145,10 +145,12 @@ def _forecasts(forecasts: pd.DataFrame) -> str:
     verdicts = judged(forecasts)
     family = verdicts[verdicts["by"] == "family"].set_index("metric")
     better = [name for name in FORECAST if family.loc[name, "score"] < family.loc[name, "mean_score"]]
-    gain = family.loc[GAIN]
+    gain, of_kind = family.loc[GAIN], verdicts[verdicts["by"] == "kind"]
     return (
         f"Counting alone forecasts {len(better)} of {len(FORECAST)} measures better than the mean of the other "
         f"corpora does; the context gain within {number(gain['error'], digits=2)} bits per token on average "
         f"(that mean: {number(gain['mean_error'], digits=2)}), with intervals that are to hold "
-        f"{percentage(HELD, 0)} of the corpora and hold {percentage(gain['held'], 0)}."
+        f"{percentage(HELD, 0)} of the corpora and hold {percentage(gain['held'], 0)}. Of "
+        "a kind that the fit has not seen, intervals are not to be trusted: they hold "
+        f"{percentage(of_kind['held'].min(), 0)} to {percentage(of_kind['held'].max(), 0)}, by measure."
     )
