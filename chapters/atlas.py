@@ -132,7 +132,8 @@ figures.judged_table(forecasts)
 # The corpora of these pages, forecast from the others (without kin); at the size of the atlas's models, not of this run's:
 
 # %%
-figures.forecasts_table(*claims.forecasts(conditions, points, chapter.runs_dir, seed))
+here, notes = claims.forecasts(conditions, points, chapter.runs_dir, seed)
+figures.forecasts_table(here, notes)
 
 # %% [markdown]
 # Where a forecast does not beat the mean of the other corpora, or a corpus lies outside of the atlas, `gfm forecast` says so instead of a number.
@@ -151,7 +152,7 @@ figures.atlas_table(points)
 figures.corpus_reports(table)
 
 # %% tags=["remove-output"]
-chapter.save(table)
+chapter.save(claims.forecast_rows(here))
 chapter.answer(answers.atlas_answer(table, forecasts))
 
 # %% [markdown]

@@ -7,7 +7,7 @@ from gfm_utils.claims.confounds import recorded_confounds
 from gfm_utils.claims.dose import dose_response, live_doses
 from gfm_utils.claims.effects import all_gap_parts, dose_effects, gap_parts, recorded_doses, verdict_setting
 from gfm_utils.claims.extrapolation import extrapolations
-from gfm_utils.claims.forecast import forecasts, left_out
+from gfm_utils.claims.forecast import forecast_rows, forecasts, left_out
 from gfm_utils.claims.learning import learning_curves, position_curves
 from gfm_utils.claims.one_curve import equal_gains, equal_tokens
 from gfm_utils.claims.paper import deviations, paper_costs
@@ -23,6 +23,7 @@ __all__ = [
     "equal_gains",
     "equal_tokens",
     "extrapolations",
+    "forecast_rows",
     "forecasts",
     "gap_parts",
     "learning_curves",

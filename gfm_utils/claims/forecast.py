@@ -105,6 +105,26 @@ def forecasts(
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), notes
 
 
+def forecast_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Result table of what was counted of corpora, and of what is forecast (``forecast_...``) beside the mean.
+
+    Args:
+        rows: of ``forecasts``.
+    """
+    found = []
+    for row in rows.to_dict("records"):
+        name = str(row["metric"])
+        one = {"condition": row["corpus"], "unit": MEASURES[name].unit}
+        if row["outcome"] == COUNTED_FIRST:
+            found.append({**one, "metric": name, "value": row["value"]})
+            continue
+        for state, prefix in (("forecast", ""), ("mean of the atlas", "mean_")):
+            if not pd.isna(row[f"{prefix}value"]):
+                ends = {end: row[f"{prefix}{end}"] for end in ("value", "low", "high")}
+                found.append({**one, "metric": f"forecast_{name}", "state": state, **ends})
+    return tables.table(found)
+
+
 def predictors(points: pd.DataFrame) -> Floats:
     """What a forecast is linear in, shape (corpora, 2).
 

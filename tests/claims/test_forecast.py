@@ -137,3 +137,10 @@ def test_a_corpus_of_the_atlas_is_forecast_without_its_kin(tmp_path, monkeypatch
     table, notes = forecasts.forecasts(["tair10-chr1@bpe256", "tair10-chr1+shuffle@kmer4"], points, tmp_path)
     assert table.set_index("metric").loc["accuracy", "value"] < 2
     assert notes == ["tair10-chr1: few tokens"]
+    rows = forecasts.forecast_rows(table)
+    counts = rows.set_index("metric")["value"].loc[list(COUNTED)]
+    assert counts.to_dict() == pytest.approx(numbers)
+    given = rows[rows["metric"] == "forecast_accuracy"].set_index("state")
+    assert given.loc["forecast", "low"] < given.loc["forecast", "value"] < given.loc["forecast", "high"]
+    assert list(given.index) == ["forecast", "mean of the atlas"]
+    assert list(rows.loc[rows["metric"] == "forecast_fisher_share", "state"]) == ["mean of the atlas"]
