@@ -310,4 +310,6 @@ def _ask_client(source: PackageSource, folder: Path, shown: bool) -> None:
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         errors = [error[1] for line in lines if (error := _ERROR.match(line))]
-        raise _Failed((errors or lines or ["the client of the package index failed without a word"])[-1][:300])
+        advice = " ('apt-get update' renews the lists of packages)" if command[0] == "apt-get" else ""
+        said = (errors or lines or ["the client of the package index failed without a word"])[-1][:300]
+        raise _Failed(said + advice)
