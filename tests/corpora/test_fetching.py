@@ -149,7 +149,7 @@ def test_without_apt_or_the_version_the_next_source_is_tried(register, debs, fau
     assert fetch("one", progress=False).read_bytes() == DATA
     with pytest.raises(
         GfmError,
-        match=r"Version '9' for 'tinydna' was not found \('apt-get update' renews the lists of packages\)\); check",
+        match=r"'9' for 'tinydna' was not found \('apt-get update' renews the lists of packages\)\); check",
     ):
         fetch("two", progress=False)
     (debs / "tinydna_1:1.0-1_all.deb").write_bytes(b"no package")
