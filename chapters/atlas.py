@@ -63,7 +63,7 @@ figures.provenance_note(run)
 figures.atlas_map(table)
 
 # %% [markdown]
-# Symbol by symbol, proteins lie where DNA does.
+# Symbol by symbol, the four sets of proteins lie where DNA does.
 # But an entropy per symbol of an alphabet of four, of twenty and of a hundred characters is not the same thing; the context gain, in bits per token of equal vocabularies, is what the models themselves could use.
 #
 # ## Measures against what is learned
@@ -136,7 +136,7 @@ here, notes = claims.forecasts(conditions, points, chapter.runs_dir, seed)
 figures.forecasts_table(here, notes)
 
 # %% [markdown]
-# Where a forecast does not beat the mean of the other corpora, or a corpus lies outside of the atlas, `gfm forecast` says so instead of a number.
+# Where a forecast does not beat the mean of the other corpora, or no corpus of the atlas is near, `gfm forecast` says so instead of a number; between DNA and text there is such a gap.
 #
 # ## All corpora
 #

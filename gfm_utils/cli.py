@@ -469,12 +469,19 @@ def forecast(
 ) -> None:
     """What models of a corpus will show, from counting alone: before anything is trained.
 
-    It speaks of models like those of the recorded atlas, on which it is fitted, with 90 % intervals. Where it
-    knows no better than the mean of the atlas, or the corpus lies outside of it, it says so.
+    It speaks of models like those of the recorded atlas, on which it is fitted: five small ones, of the profile
+    "atlas" and the tokenizer bpe512. "low" and "high" are the ends of 90 % intervals, "mean_value" is the mean of
+    the atlas without kin of the corpus. Where it knows no better than that, or no corpus of the atlas is near, it
+    says so.
     """
     from gfm_utils.claims import atlas_points, forecasts, recorded_atlas
     from gfm_utils.measures.registry import MEASURES
+    from gfm_utils.tokens import Condition, names_tokenizer
 
+    for name in corpus:
+        if names_tokenizer(name) and not Path(name).exists():
+            Condition.parse(name)  # a tokenizer that does not exist is refused as such
+            raise GfmError(f"{name}: what is forecast is cut by the tokenizer of the atlas; give the corpus alone")
     table, notes = forecasts(corpus, atlas_points(recorded_atlas()[0]), runs, seed)
     if table.empty:
         raise GfmError("; ".join(notes))
@@ -486,6 +493,8 @@ def forecast(
         for row in table.to_dict("records")
     ]  # fmt: skip
     _show(rows, json, ("corpus", "measure", "value", "low", "high", "mean_value", "outcome"))
+    if (lacking := len(set(corpus)) - table["corpus"].nunique()) > 0:
+        raise GfmError(f"{lacking} of {len(set(corpus))} corpora could not be counted, as said above")
 
 
 def main() -> None:

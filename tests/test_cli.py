@@ -63,14 +63,16 @@ def test_forecast_rows_are_valid_json_and_what_is_outside_of_the_atlas_is_said(g
     monkeypatch.setattr(forecast, "counted", lambda corpus, *_: (numbers, ("windows of 16 tokens",)))
     status, out, err = gfm("forecast", "my.fa", "--json", "--runs", tmp_path)
     rows = {row["metric"]: row for row in json.loads(out)}
-    assert status == 0 and "my.fa: windows of 16 tokens" in err
+    assert status == 0 and "my.fa, the models that are forecast: windows of 16 tokens" in err
     assert 0.02 < rows["context_gain"]["low"] < rows["context_gain"]["value"] < rows["context_gain"]["high"] < 0.5
     assert rows["counting_gain"]["value"] == 0.2 and rows["counting_gain"]["mean_value"] is None
     assert "my.fa" in gfm("forecast", "my.fa", "--runs", tmp_path)[1]
     numbers["entropy_share"] = 2.0
     status, out, err = gfm("forecast", "my.fa", "--json", "--runs", tmp_path)
     assert {row["outcome"] for row in json.loads(out)} == {"counted", "outside of the atlas"}
-    assert "shortest code of the corpus" in err and "is 2.000" in err
+    assert "shortest code of the corpus" in err and "2.000" in err
+    assert gfm("forecast", "my.fa@kmer4")[2].endswith("give the corpus alone\n")
+    assert "kmre4" in gfm("forecast", "my.fa@kmre4")[2]
     monkeypatch.undo()
     status, out, err = gfm("forecast", tmp_path / "none.fa", "--runs", tmp_path)
     assert status == 1 and err.startswith("gfm: ") and "none.fa" in err and not out

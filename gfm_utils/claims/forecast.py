@@ -36,6 +36,8 @@ COUNTED = ("counting_gain", "entropy_share")
 LEAST = {"context_gain": LEAST_GAIN, "accuracy": 1e-3}
 #: Share of the corpora that the intervals are to hold.
 HELD = 0.9
+#: A corpus is outside of the atlas where its nearest neighbour is farther than this share of the range.
+NEAR = 0.1
 #: What is said of a forecast.
 GIVEN, NO_BETTER, OUTSIDE = "forecast", "no better than the mean of the atlas", "outside of the atlas"
 COUNTED_FIRST = "counted"
@@ -94,10 +96,11 @@ def forecasts(
         except GfmError as error:
             notes.append(f"{corpus}: {error}")
             continue
-        notes += [f"{corpus}: {note}" for note in fitted]
+        notes += [f"{corpus}, the models that are forecast: {note}" for note in fitted]
         notes += [
-            f"{corpus}: {MEASURES[name].text} is {numbers[name]:.3f}, and {low:.3f} to {high:.3f} in the atlas"
-            for name, low, high in out_of_range(others, numbers)
+            f"{corpus}: {numbers[name]:.3f} ({MEASURES[name].text}); no corpus of the atlas is near; nearest are "
+            + " and ".join(f"{value:.3f}" for value in nearest)
+            for name, nearest in out_of_range(others, numbers)
         ]
         counts = [{"metric": name, "value": value, "outcome": COUNTED_FIRST} for name, value in numbers.items()]
         rows = pd.concat([pd.DataFrame(counts), forecast(others, numbers)], ignore_index=True)
@@ -254,9 +257,16 @@ def forecast(points: pd.DataFrame, numbers: Mapping[str, float]) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def out_of_range(points: pd.DataFrame, numbers: Mapping[str, float]) -> Iterator[tuple[str, float, float]]:
-    """The numbers of a corpus that lie outside those of the atlas: name, least and most of the atlas."""
-    for name in COUNTED:
-        low, high = float(points[name].min()), float(points[name].max())
-        if not low <= numbers[name] <= high:
-            yield name, low, high
+def out_of_range(points: pd.DataFrame, numbers: Mapping[str, float]) -> Iterator[tuple[str, list[float]]]:
+    """The numbers of a corpus that no corpus of the atlas is near: name, and the nearest values on either side.
+
+    Near is within ``NEAR`` of the range, on the scale of ``predictors``.
+    """
+    known, at = predictors(points), predictors(pd.DataFrame([dict(numbers)]))[0]
+    for name, column, value in zip(COUNTED, known.T, at, strict=True):
+        far = np.abs(column - value).min() > NEAR * np.ptp(column)
+        if far or not column.min() <= value <= column.max():
+            sides = (column[column < value], column[column > value])
+            nearest = [side[np.abs(side - value).argmin()] for side in sides if len(side)]
+            values = points[name].to_numpy(np.float64)
+            yield name, [float(values[np.argmin(np.abs(column - one))]) for one in nearest]

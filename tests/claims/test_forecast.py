@@ -65,8 +65,12 @@ def test_outside_of_the_atlas_nothing_is_forecast():
     points = world(np.random.default_rng(1))
     numbers = {name: float(points[name].median()) for name in COUNTED} | {"counting_gain": 100.0}
     assert (forecast(points, numbers)["outcome"] == OUTSIDE).all()
-    ((name, low, high),) = out_of_range(points, numbers)
-    assert (name, low, high) == ("counting_gain", points["counting_gain"].min(), points["counting_gain"].max())
+    assert list(out_of_range(points, numbers)) == [("counting_gain", [points["counting_gain"].max()])]
+    # A gap between two groups is outside, too.
+    apart = points.assign(entropy_share=np.repeat([0.2, 0.9], 20))
+    between = numbers | {"counting_gain": float(points["counting_gain"].iloc[0]), "entropy_share": 0.5}
+    assert list(out_of_range(apart, between)) == [("entropy_share", [0.2, 0.9])]
+    assert list(out_of_range(apart, between | {"entropy_share": 0.25})) == []
 
 
 def test_intervals_hold_what_they_promise_on_corpora_left_out():
@@ -125,7 +129,7 @@ def test_numbers_of_a_users_file_come_from_counting_alone(tmp_path, monkeypatch)
     table, notes = forecasts.forecasts([str(path), str(path) + "@kmer4", "nowhere.fa"], points, tmp_path / "runs")
     assert list(table["metric"]) == [*COUNTED, *FORECAST] and set(table["corpus"]) == {str(path)}
     assert any(note.startswith("nowhere.fa: ") for note in notes)
-    assert any("shortest code" in note and "in the atlas" in note for note in notes)
+    assert any("shortest code" in note and "no corpus of the atlas is near" in note for note in notes)
 
 
 def test_a_corpus_of_the_atlas_is_forecast_without_its_kin(tmp_path, monkeypatch):
@@ -136,7 +140,7 @@ def test_a_corpus_of_the_atlas_is_forecast_without_its_kin(tmp_path, monkeypatch
     monkeypatch.setattr(forecasts, "counted", lambda *_: (numbers, ("few tokens",)))
     table, notes = forecasts.forecasts(["tair10-chr1@bpe256", "tair10-chr1+shuffle@kmer4"], points, tmp_path)
     assert table.set_index("metric").loc["accuracy", "value"] < 2
-    assert notes == ["tair10-chr1: few tokens"]
+    assert notes == ["tair10-chr1, the models that are forecast: few tokens"]
     rows = forecasts.forecast_rows(table)
     counts = rows.set_index("metric")["value"].loc[list(COUNTED)]
     assert counts.to_dict() == pytest.approx(numbers)
