@@ -432,6 +432,7 @@ def run(
     """
     from gfm_utils.book import run as run_batch
     from gfm_utils.book.batch import by_corpus, listed
+    from gfm_utils.book.jobs import DONE
     from gfm_utils.ensembles import plan_ensembles
 
     began = time.perf_counter()
@@ -443,7 +444,7 @@ def run(
         return
     report = run_batch(given, profile, out, root, runs, seed, jobs, engine=engine, pages=pages)
     if record is not None and report.comparison is not None:
-        done = [condition for one in report.outcomes if one.state == "done" for condition in one.conditions]
+        done = [condition for one in report.outcomes if one.state == DONE for condition in one.conditions]
         ensembles = plan_ensembles(done, profile, runs or root / "runs", seed)
         configuration = {
             "profile": profile, "steps": profile_named(profile).steps_taken, "conditions": given, "seed": seed,
@@ -487,11 +488,7 @@ def forecast(
         raise GfmError("; ".join(notes))
     for note in notes:
         print(note, file=sys.stderr)
-    rows = [
-        {**{name: None if value != value else value for name, value in row.items()},
-         "measure": MEASURES[row["metric"]].text}
-        for row in table.to_dict("records")
-    ]  # fmt: skip
+    rows = [{**row, "measure": MEASURES[row["metric"]].text} for row in to_rows(table)]
     _show(rows, json, ("corpus", "measure", "value", "low", "high", "mean_value", "outcome"))
     if (lacking := len(set(corpus)) - table["corpus"].nunique()) > 0:
         raise GfmError(f"{lacking} of {len(set(corpus))} corpora could not be counted, as said above")

@@ -25,7 +25,7 @@ from gfm_utils.claims.forecast import COUNTED_FIRST, FORECAST, judged
 from gfm_utils.corpora.registry import find
 from gfm_utils.figures.comparison import LABELS, comparison_rows, entropy_gain_chart, kind_colour
 from gfm_utils.figures.forms import crosses, one_below_another, tooltips
-from gfm_utils.figures.numbers import interval, number, percentage, row_difference
+from gfm_utils.figures.numbers import difference, interval, number, percentage, row_difference
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.measures.registry import MEASURES
 
@@ -97,21 +97,18 @@ def contrasts_table(points: pd.DataFrame) -> Markdown:
     rows = []
     for _, row in kind_contrasts(points).iterrows():
         percent = MEASURES[row["metric"]].percent
+        apart, least, most = (
+            difference(row[name], np.nan, np.nan, percent) for name in ("apart", "least", "most")
+        )
         outcome = f"**{row['outcome']}**" if row["outcome"] == DIFFERS else row["outcome"]
         if row["outcome"] == NOT_SEPARABLE:
             outcome += f" ({row['shared']} in the common range)"
         rows.append([
             MEASURES[row["metric"]].text, f"{LABELS[row['kind']]} less {LABELS[row['other']]}",
-            signed(row["apart"], percent), row_difference(row, percent),
-            f"{signed(row['least'], percent)} to {signed(row['most'], percent)}", outcome,
+            apart, row_difference(row, percent), f"{least} to {most}", outcome,
         ])  # fmt: skip
     heads = ["Measure", "Kinds", "apart", "at equal gain", "without any one family", "verdict"]
     return Markdown(markdown_table(heads, rows, names=2))
-
-
-def signed(value: float, percent: bool) -> str:
-    """A difference without an interval."""
-    return row_difference(pd.Series({"value": value, "low": np.nan, "high": np.nan}), percent)
 
 
 def spread_table(points: pd.DataFrame) -> Markdown:

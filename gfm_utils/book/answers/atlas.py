@@ -1,9 +1,10 @@
 """Answer of the chapter on many corpora, and the sentence of it on the front page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pandas as pd
 
+from gfm_utils.book.answers.shared import listed
 from gfm_utils.claims.atlas import (
     DIFFERS,
     NOT_SEPARABLE,
@@ -44,11 +45,6 @@ def counted_corpora(points: pd.DataFrame) -> str:
     }  # fmt: skip
     words = [f"{count} {name}" for name, count in sorts.items() if count]
     return listed(words)
-
-
-def listed(words: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 def atlas_sentence(points: pd.DataFrame) -> str:

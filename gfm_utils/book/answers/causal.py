@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from gfm_utils.book.answers.shared import listed
 from gfm_utils.claims.claim import AGAINST, FOR, NOT_TESTED, UNDECIDED
 from gfm_utils.claims.dose import DOSE_MEASURES, GAIN, LEAST_GAIN
 from gfm_utils.claims.effects import (
@@ -100,10 +101,9 @@ def gap_sentence(parts: pd.DataFrame) -> str:
     sentences = []
     for name, rows in parts.groupby("condition", sort=False):
         rows = rows[rows["outcome"] != NO_GAP]
-        listed = [f"**{share_text(row, 'gone')}** in {_SHORT[str(row['metric'])]}" for _, row in rows.iterrows()]
-        if listed:
-            joined = " and ".join([", ".join(listed[:-1]), listed[-1]] if listed[1:] else listed)
-            sentences.append(f"{joined} (DNA in {cut_name(str(name))})")
+        shares = [f"**{share_text(row, 'gone')}** in {_SHORT[str(row['metric'])]}" for _, row in rows.iterrows()]
+        if shares:
+            sentences.append(f"{listed(shares)} (DNA in {cut_name(str(name))})")
     if not sentences:
         return NO_MATCH
     return (
@@ -166,8 +166,8 @@ def left_sentences(parts: pd.DataFrame) -> Iterator[str]:
         others = rows[~rows["metric"].isin([*PRIMARY, *CHECKS]) & (rows["outcome"] != NO_GAP)]
         clauses = []
         if len(surely):
-            listed = " and ".join(_SHORT[str(metric)] for metric in surely["metric"])
-            clauses.append(f"intervals exclude 100 %, so that the gain alone does not explain {listed}")
+            named = " and ".join(_SHORT[str(metric)] for metric in surely["metric"])
+            clauses.append(f"intervals exclude 100 %, so that the gain alone does not explain {named}")
         if len(others):
             kept = int((others["outcome"] == LESS).sum())
             clauses.append(f"{kept} of {len(others)} measures that are not primary surely keep more than half")
