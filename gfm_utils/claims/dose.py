@@ -28,8 +28,8 @@ GAIN = "context_gain"
 DOSE_MEASURES = chosen(
     GAIN, "output_entropy_share", "accuracy", "js_distance", "js_distance_authors", "js_distance_of_null",
     "mutual_information", "mutual_information_per_gain", "top1_agreement", "topk_overlap_corrected",
-    "local_spearman", "procrustes_disparity", "linear_cka_debiased", "contextual_cka", "contextual_alignment",
-    "fisher_share", "fisher_share_paper", "fisher_share_invariant",
+    "topk_shared", "local_spearman", "procrustes_disparity", "linear_cka_debiased", "contextual_cka",
+    "contextual_alignment", "fisher_share", "fisher_share_paper", "fisher_share_invariant",
 )  # fmt: skip
 #: Axis of the rows: optimiser steps and model, like ``1000|modernbert-2x64``.
 AXIS = "steps|preset"

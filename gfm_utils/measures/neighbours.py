@@ -118,6 +118,19 @@ def chance_corrected(overlap: Matrix, chance: float) -> Matrix:
     return (overlap - chance) / (1 - chance)
 
 
+def topk_shared(overlap: Matrix, k: int) -> Matrix:
+    """How many of the k nearest tokens two models share, |A ∩ B|, from the Jaccard index of each token.
+
+    Both sets have k tokens, so |A ∪ B| = 2k - |A ∩ B|. This holds of a token and not of a mean over tokens.
+    """
+    return 2 * k * overlap / (1 + overlap)
+
+
+def topk_shared_chance(tokens: int, k: int) -> float:
+    """Expected |A ∩ B| of two independent random sets of k of the ``tokens - 1`` other tokens, exactly."""
+    return k**2 / (tokens - 1)
+
+
 @numba.njit(cache=True, nogil=True)
 def _fill(similarity, begin, keys):  # type: ignore[no-untyped-def]
     """Sortable keys of the similarities of the rows from ``begin`` on; a row's key of itself is the last."""

@@ -241,6 +241,11 @@ MEASURES: dict[str, Measure] = {
     "topk_overlap_corrected": _neighbourhood(
         "10 nearest embeddings shared, beyond chance", "share", "topk_overlap_corrected", "10"
     ),
+    "topk_shared": Measure(
+        "of a token's 10 nearest embeddings, shared by two members", "tokens", "static_embeddings",
+        (Term("topk_shared", "k", "10"),), False, null=("chance", (Term("topk_shared_chance", "k", "10"),)),
+        figure="fig-overlap",
+    ),
     "local_spearman": _neighbourhood(
         "local Spearman among the 100 nearest embeddings", "1", "local_spearman", "100"
     ),

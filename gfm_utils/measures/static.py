@@ -18,6 +18,8 @@ from gfm_utils.measures.neighbours import (
     chance_corrected,
     compare_neighbours,
     topk_overlap_chance,
+    topk_shared,
+    topk_shared_chance,
 )
 from gfm_utils.measures.rows import Row, pair_matrix, pair_rows
 from gfm_utils.tokens import SPECIAL
@@ -43,11 +45,14 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     :mod:`gfm_utils.measures.neighbours` and :mod:`gfm_utils.measures.geometry`:
 
     - axis ``k``: ``topk_overlap``, its exact level of chance ``topk_overlap_chance``, ``topk_overlap_corrected``
-      (chance 0, same sets 1), ``local_spearman`` (chance 0; from k = 3 on) and ``local_spearman_authors``;
+      (chance 0, same sets 1), ``topk_shared`` (tokens: how many of a token's k nearest both members have) and its
+      exact level of chance ``topk_shared_chance``, ``local_spearman`` (chance 0; from k = 3 on) and
+      ``local_spearman_authors``;
     - no axis: ``procrustes_disparity``, ``aligned_cosine``, ``linear_cka``, ``rbf_cka``, ``rbf_cka_authors`` and
       the debiased ``linear_cka_debiased``, ``rbf_cka_debiased``;
     - axis ``band`` (tokens by their frequency, see ``frequency_bands``): those without an axis, among the tokens
-      of the band; axis ``band_at_k10``: the first three, of the band's tokens among all;
+      of the band; axis ``band_at_k10``: those of the axis ``k``, without chance
+      and ``local_spearman_authors``, of the band's tokens among all;
     - axes ``all_rows`` (``x`` is their number) and ``k_all_rows``: those without an axis and those on the axis
       ``k``, of all rows of the matrix, as in the paper's reference code; see ``all_row_rows``;
     - one a condition: ``symbols_per_token``.
@@ -182,6 +187,8 @@ def _size_rows(base: Row, seeds: Sequence[int], near: Neighbourhoods) -> Iterato
     for at, k in enumerate(near.sizes):
         axis, chance = {**base, "x": int(k)}, topk_overlap_chance(tokens, int(k))
         yield {**axis, "metric": "topk_overlap_chance", "unit": "share", "value": chance, "n": tokens}
+        shared = topk_shared_chance(tokens, int(k))
+        yield {**axis, "metric": "topk_shared_chance", "unit": "tokens", "value": shared, "n": tokens}
         yield from _neighbour_rows(axis, seeds, near, at, slice(None), chance)
         yield from _mean_rows(axis, "local_spearman_authors", seeds, near.spearman_authors[:, at])
 
@@ -189,8 +196,9 @@ def _size_rows(base: Row, seeds: Sequence[int], near: Neighbourhoods) -> Iterato
 def _neighbour_rows(
     base: Row, seeds: Sequence[int], near: Neighbourhoods, at: int, places: Indices | slice, chance: float
 ) -> Iterator[Row]:
-    """Overlap, corrected overlap and local Spearman of some tokens at one neighbourhood size."""
+    """Overlap, corrected overlap, neighbours shared and local Spearman of some tokens at one size."""
     overlap = near.overlap[:, at, places]
+    yield from _mean_rows(base, "topk_shared", seeds, topk_shared(overlap, int(near.sizes[at])))
     yield from _mean_rows(base, "topk_overlap", seeds, overlap)
     yield from _mean_rows(base, "topk_overlap_corrected", seeds, chance_corrected(overlap, chance))
     yield from _mean_rows(base, "local_spearman", seeds, near.spearman[:, at, places])
@@ -201,7 +209,7 @@ def _mean_rows(base: Row, metric: str, seeds: Sequence[int], values: Matrix) -> 
     defined = ~np.isnan(values)
     if defined.any(axis=1).all():
         means = pair_matrix(np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1))
-        unit = "correlation" if "spearman" in metric else "share"
+        unit = "correlation" if "spearman" in metric else "tokens" if metric == "topk_shared" else "share"
         yield from pair_rows({**base, "metric": metric, "unit": unit}, seeds, means, values.shape[1])
 
 

@@ -1,10 +1,21 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 
+from gfm_utils import tables
 from gfm_utils.measures import static as module
+from gfm_utils.measures.estimates import estimate, null_of
 from gfm_utils.measures.geometry import linear_cka
 from gfm_utils.measures.neighbours import compare_neighbours
-from gfm_utils.measures.static import all_row_rows, compared_tokens, frequency_bands, input_embeddings
+from gfm_utils.measures.registry import MEASURES
+from gfm_utils.measures.static import (
+    all_row_rows,
+    compared_tokens,
+    embedding_rows,
+    frequency_bands,
+    input_embeddings,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +42,14 @@ def test_every_metric_stands_on_its_axes(table, trained):
         "procrustes_disparity", "aligned_cosine", "linear_cka", "linear_cka_debiased", "rbf_cka",
         "rbf_cka_debiased", "rbf_cka_authors",
     }  # fmt: skip
-    near = {"topk_overlap", "topk_overlap_corrected", "local_spearman"}
+    near = {"topk_overlap", "topk_overlap_corrected", "topk_shared", "local_spearman"}
     axes = table["axis"].fillna("none")
     assert set(table.loc[axes == "none", "metric"]) == shapes | {"symbols_per_token"}
     assert set(table.loc[axes == "band", "metric"]) == shapes
     assert set(table.loc[axes == "all_rows", "metric"]) == shapes
     for axis in ("k", "k_all_rows"):
-        assert set(table.loc[axes == axis, "metric"]) == near | {"topk_overlap_chance", "local_spearman_authors"}
+        alone = {"topk_overlap_chance", "topk_shared_chance", "local_spearman_authors"}
+        assert set(table.loc[axes == axis, "metric"]) == near | alone
     assert set(table.loc[axes == "band_at_k10", "metric"]) == near
     assert table["value"].notna().all()
     read = ~axes.isin(["all_rows", "k_all_rows"])
@@ -63,6 +75,28 @@ def test_all_rows_are_those_of_the_whole_matrix(table, trained):
     near = own[(own["axis"] == "k_all_rows") & (own["x"] == "5")].set_index(["metric", "member", "other"])["value"]
     expected = compare_neighbours(matrices, [5]).overlap[0, 0].mean()
     assert near["topk_overlap", first, second] == pytest.approx(expected)
+
+
+def test_neighbours_shared_are_counted_token_by_token():
+    """Against sets, for whose mean number no Jaccard index stands in; and chance against random sets."""
+    random = np.random.default_rng(0)
+    base = random.normal(size=(200, 5))
+    matrices = [base + 0.5 * random.normal(size=base.shape) for _ in range(3)]
+    nearest = []
+    for matrix in matrices:
+        unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+        cosines = unit @ unit.T
+        np.fill_diagonal(cosines, -np.inf)
+        nearest.append([set(row) for row in np.argsort(-cosines, axis=1)[:, :10]])
+    pairs = (zip(*pair, strict=True) for pair in combinations(nearest, 2))
+    expected = np.mean([len(one & other) for pair in pairs for one, other in pair])
+    rows = tables.table(embedding_rows({"condition": "a@kmer2", "state": "trained"}, [1, 2, 3], matrices))
+    measure = MEASURES["topk_shared"]
+    assert estimate(measure, rows).interval.value == pytest.approx(expected)
+    drawn = random.permuted(np.tile(np.arange(199), (20_000, 1)), axis=1)[:, :10]
+    found = (drawn < 10).sum(axis=1)
+    error = found.std() / np.sqrt(len(found))
+    assert null_of(measure, rows).interval.value == pytest.approx(found.mean(), abs=5 * error)
 
 
 def test_a_matrix_of_too_many_rows_is_not_compared_whole(monkeypatch):
