@@ -79,7 +79,7 @@ figures.leak_overview(data)
 # The frequencies of tokens already tell text and DNA apart.
 # A few tokens of text are very common and most are rare; those of DNA are nearly equally common, and a uniform vocabulary would be a horizontal line in {numref}`fig-token-frequency`.
 
-# %% mystnb={"figure": {"caption": "Share of the r-th commonest token of the training part. Flat means that every token is as common as any other. Both axes are logarithmic; drag and scroll to look closer.", "name": "fig-token-frequency"}}
+# %% mystnb={"figure": {"caption": "Share of the r-th commonest token of the training part. Flat means that every token is as common as any other. Both axes are logarithmic.", "name": "fig-token-frequency"}}
 tokens = measures.token_table(chapter.stores)
 figures.token_frequency_chart(tokens)
 

@@ -55,7 +55,7 @@ chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_di
 #   Two members that both always named the commonest token would agree always, so it stands beside its level of chance, $\frac1k \sum_v f_i(v) f_j(v)$, where $f_i(v)$ is how often member $i$ has $v$ among its first $k$: that of independent members with the same preferences.
 # - *Rank-biased overlap* {cite:p}`webber2010` is $\frac{X_D}{D} \rho^D + \frac{1-\rho}{\rho} \sum_{d \le D} \frac{X_d}{d} \rho^d$ with $X_d = |A_d \cap B_d|$, extrapolated from depth $D = 50$ and with $\rho = 0.9$: the first ten ranks carry 86 % of the weight.
 #
-# Four controls are drawn in the same figures.
+# Four controls can be drawn beside them.
 #
 # - *Untrained*: the members before training.
 # - *No layers*: the embeddings and the head alone, trained as in [the chapter on predictions](predictions).
@@ -68,9 +68,17 @@ chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_di
 # Pairs are not independent: five members make ten pairs.
 # Intervals leave out one member with all its pairs at a time {cite:p}`arvesen1969`.
 
-# %% mystnb={"figure": {"caption": "Jensen–Shannon distance between members, against the share of the probability kept. Solid: trained, with 95 % intervals over members; long dashes: untrained; short dashes: without layers; dotted: predictions for unrelated tokens; dash-dotted: matched null, distributions as certain whose logits are noise. Click a condition in the legend to see it alone.", "name": "fig-top-p"}}
+# %% mystnb={"figure": {"caption": "Jensen–Shannon distance of every pair of trained members, who are named by their seeds, on one scale for all conditions; below each square its mean. Choose below how much of the probability is kept, the likeliest tokens first.", "name": "fig-pairs"}}
 no_layers = measures.no_layers_control(chapter.ensembles, chapter.profile)
 table = measures.disagreement(chapter.ensembles, chapter.profile, seed, no_layers)
+figures.pair_chart(table)
+
+# %% [markdown]
+# One row of a square that is darker than the others would be a member that went astray.
+#
+# ## How much of the distribution
+
+# %% mystnb={"figure": {"caption": "Jensen–Shannon distance between members, against the share of the probability kept. Solid: trained, with 95 % intervals over members; dashed: the control that is chosen below, of which the matched null is distributions as certain whose logits are noise. The truncation is the standard one, or that of the paper's code, which drops the token that crosses p unless it is the likeliest. Click a name to see it alone.", "name": "fig-top-p"}}
 figures.top_p_chart(table)
 
 # %% [markdown]
@@ -83,13 +91,10 @@ figures.top_p_chart(table)
 # The matched null is high there for every corpus, and for a flat one it is what two noisy copies of nothing would give.
 # A solid line says something about learning only where it keeps its distance from the controls: below the matched null the members share a ranking, and below unrelated tokens they share what this very context says.
 #
-# The paper's code drops the token that crosses $p$ unless it is the likeliest, as {numref}`fig-top-p-authors` does.
+# The paper's code drops the token that crosses $p$ unless it is the likeliest; {numref}`fig-top-p` has it as the second truncation.
 # A distribution whose likeliest token alone exceeds $p$ becomes that one token, and two such distributions are either the same or as far apart as can be.
 
-# %% mystnb={"figure": {"caption": "The same with the truncation of the paper's code, which drops the token that crosses p unless it is the likeliest.", "name": "fig-top-p-authors"}}
-figures.top_p_chart(table, authors=True)
-
-# %% mystnb={"figure": {"caption": "Share of masked tokens for which two members have the same likeliest token, with 95 % intervals over members. Paler: without layers; palest: untrained. Black tick: the level of chance, from how often each member names each token.", "name": "fig-agreement"}}
+# %% mystnb={"figure": {"caption": "Share of masked tokens for which two members have the same likeliest token, with 95 % intervals over members. Ticks: the level of chance, from how often each member names each token.", "name": "fig-agreement"}}
 figures.agreement_chart(table)
 
 # %% mystnb={"figure": {"caption": "Share of the k likeliest tokens that two trained members have in common, with 95 % intervals over members. Dotted: the level of chance, from how often each member ranks each token so high.", "name": "fig-ranks"}}
@@ -126,15 +131,6 @@ figures.claims_overview(table)
 
 # %% mystnb={"figure": {"caption": "Jensen–Shannon distance between trained members at full mass by kind of token (points, with 95 % intervals over members), and the matched null of the same tokens (ticks).", "name": "fig-strata"}}
 figures.strata_chart(table)
-
-# %% [markdown]
-# ## Pair by pair
-#
-# One pair far from the others would be a member that went astray.
-# Choose a condition in {numref}`fig-pairs` and point at a top-p of the curves: the matrix below them follows.
-
-# %% mystnb={"figure": {"caption": "Jensen–Shannon distance of every pair of trained members: one curve a pair, and the pairs by their seeds at the top-p that is pointed at.", "name": "fig-pairs"}}
-figures.pair_chart(table)
 
 # %% [markdown]
 # ## Along a window

@@ -52,7 +52,7 @@ chapter = open_chapter("ensembles", profile, conditions, runs_dir, results_dir, 
 # $$L = -\frac{1}{|M|} \sum_{t \in M} \log_2 p_\theta(x_t \mid x_{\setminus M}) \quad \text{bits per token}$$
 #
 # over the masked places $M$: of these 80 % show `[MASK]`, 10 % a random token, and 10 % the true one.
-# The paper masks 15 % of each window; small models learn faster from 30 %, as in ModernBERT {cite:p}`warner2024`, and the table at the end of this page says what this run did.
+# The paper masks 15 % of each window; small models learn faster from 30 %, as in ModernBERT {cite:p}`warner2024`, and a table below says what this run did.
 # At test, 15 % are masked in every run.
 #
 # An *ensemble* {cite:p}`lakshminarayanan2017` is a handful of *members* that differ by the seed of their initial weights.
@@ -63,17 +63,17 @@ chapter = open_chapter("ensembles", profile, conditions, runs_dir, results_dir, 
 #
 # A loss means little by itself, so counting is put beside it:
 # the cross-entropy under token frequencies, and the *conditional entropy* $h_k = H_k - H_{k-1}$ of a token given the $k-1$ before it, estimated from the training part as in [the chapter on entropy](entropy), where the sample suffices.
-# Blocks see the tokens before a place only; the network sees both sides, so it may go below every level.
+# Blocks see the tokens before a place only; the network sees both sides, so it may save more than each of them.
 
-# %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part while each member is trained, one line a member. Horizontal: what counting reaches, from token frequencies (long dashes), given the token before (dots) and given the two before (dashes and dots), where the sample suffices.", "name": "fig-learning"}}
+# %% mystnb={"figure": {"caption": "Bits saved over token frequencies on masked tokens of the validation part while each member is trained, one line a member. Dotted: what counting saves, given the token before and given the two before, where the sample suffices; below zero a member does worse than token frequencies alone.", "name": "fig-learning"}}
 table = claims.learning_curves(chapter.ensembles)
 figures.learning_chart(table)
 
 # %% [markdown]
 # ## What we see
 #
-# A line in {numref}`fig-learning` that stays on the level of token frequencies has learned how common each token is, and nothing about what stands around it.
-# What lies below is *context gain*: use made of the other tokens.
+# A line in {numref}`fig-learning` that stays at zero has learned how common each token is, and nothing about what stands around it.
+# What lies above is *context gain*: use made of the other tokens.
 # How far lines of one colour lie apart is how much the initial weights alone decide about the loss; what members with the same loss disagree about is the matter of [a later chapter](disagreement).
 
 # %%
@@ -110,7 +110,7 @@ figures.provenance_note(about_recipes)
 # The paper's members are BERTs: they know where a token stands from a vector that is learned for each place and added to the token's own.
 # Three encoders of the same width and depth read the same batches, a few members each: the book's own; BERT; and RoFormer {cite:p}`su2024`, which is BERT but for its positions, that turn queries and keys by angles instead (*rotary*).
 
-# %% mystnb={"figure": {"caption": "Loss on masked tokens of the validation part for three encoders of one size, one line a member. Horizontal: what counting reaches, as above.", "name": "fig-positions"}}
+# %% mystnb={"figure": {"caption": "Bits saved over token frequencies by three encoders of one size, one line a member. Dotted: what counting saves, as above.", "name": "fig-positions"}}
 positions = claims.position_curves(chapter.ensembles, chapter.profile)
 figures.position_chart(positions)
 

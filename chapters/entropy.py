@@ -108,7 +108,7 @@ chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, se
 # That is known where the entropy rate is: on sources made by a formula.
 # {numref}`fig-calibration` shows by how much each estimator is off on Markov chains, on Zipf's law, on sources drawn from a Dirichlet distribution, on an almost deterministic one and on noise with mutated repeats.
 
-# %% mystnb={"figure": {"caption": "Error of each estimator on a source of known entropy rate, which the menu selects. Bars: one standard deviation, what one sample of that size is off by. Hollow: not trusted at that size. Grey: no error.", "name": "fig-calibration"}}
+# %% mystnb={"figure": {"caption": "Error of each estimator on a source of known entropy rate, which the menu selects. Darker: larger samples, from above to below. Bars: one standard deviation, what one sample of that size is off by. Hollow: not trusted at that size.", "name": "fig-calibration"}}
 calibration, about_calibration = recorded("calibration")
 figures.calibration_chart(calibration, "markov_3")
 
@@ -133,7 +133,7 @@ figures.nsb_overview(calibration)
 #
 # All estimators, on the corpora of this run.
 
-# %% mystnb={"figure": {"caption": "Conditional entropy as a share of log2 of the alphabet, against the order k, by the estimator that the menu selects. Filled: trusted, with 95 % intervals; hollow: undersampled, not a result. Dashed rules: code lengths, upper bounds. Grey: a uniform choice, the level of chance.", "name": "fig-conditional-entropy"}}
+# %% mystnb={"figure": {"caption": "Uncertainty about the last symbol of a block (conditional entropy) as a share of a uniform choice, against the length k of the block, by the estimator that the menu selects. Filled: trusted, with 95 % intervals; hollow: undersampled, not a result. Dashed rules: code lengths, upper bounds. Grey: a uniform choice, the level of chance.", "name": "fig-conditional-entropy"}}
 table, profiles = measures.corpus_entropies(chapter.corpora, chapter.stores, chapter.profile)
 figures.conditional_entropy_chart(table)
 

@@ -78,9 +78,9 @@ figures.jolt_chart(jolts)
 # ## The paper's figure
 #
 # The paper's third claim is that models of DNA concentrate their Fisher information in the embeddings while models of text spread it over the transformer layers {cite:p}`rochkoulets2026`.
-# {numref}`fig-fisher-paper` is its figure with its own computation, on this run's models.
+# {numref}`fig-fisher-paper` has the shares by its own computation, on this run's models.
 
-# %% mystnb={"figure": {"caption": "Shares by the paper's groups, computed as in the paper's code.", "name": "fig-fisher-paper"}}
+# %% mystnb={"figure": {"caption": "Shares by the paper's groups, computed as in the paper's code, with 95 % intervals over members; choose trained members or a control below.", "name": "fig-fisher-paper"}}
 shuffled = measures.shuffled_control(chapter.ensembles, chapter.profile)
 no_layers = measures.no_layers_control(chapter.ensembles, chapter.profile)
 table = measures.fisher_information(chapter.ensembles, chapter.profile, seed, shuffled, no_layers)
@@ -90,17 +90,17 @@ figures.share_chart(table, metric="fisher_share_paper")
 # ## The same, untangled
 #
 # {numref}`fig-fisher-shares` takes each masked token by itself, and takes the groups apart.
-# Gradient through the *output* (decoder.weight) says nothing about whether a model reads its input: a model that ignores all context and predicts token frequencies has it too.
+# Gradient through the *output* says nothing about whether a model reads its input: a model that ignores all context and predicts token frequencies has it too.
 # Of the input, the row of `[MASK]` is apart from those of the visible tokens.
-# The cross term can be negative, and is then drawn to the left of zero.
+# The cross term (*input × output*) can be negative.
 #
 # Four controls stand beside the trained members: the same members reading visible tokens in random order, untrained members, members trained on one condition's tokens in random order, where there is nothing to learn but frequencies, and members without layers, as in [the chapter on predictions](predictions), which can learn nothing else either.
-# The last have no encoder to put Fisher information into: their bars are what a model that can use no context divides between its embeddings and its head.
+# The last have no encoder to put Fisher information into: their points are what a model that can use no context divides between its embeddings and its head.
 
-# %% mystnb={"figure": {"caption": "Shares of the Fisher information of single tokens, taken apart.", "name": "fig-fisher-shares"}}
+# %% mystnb={"figure": {"caption": "Shares of the Fisher information of single tokens, taken apart, with 95 % intervals over members; choose trained members or a control below.", "name": "fig-fisher-shares"}}
 figures.share_chart(table, split_embeddings=True)
 
-# %% mystnb={"figure": {"caption": "Share of the Fisher information that sits in the encoder: every member, the mean (black tick) and its 95 % interval, in every state.", "name": "fig-encoder-share"}}
+# %% mystnb={"figure": {"caption": "Share of the Fisher information that sits in the encoder: the mean with its 95 % interval, and every member (strokes), in every state.", "name": "fig-encoder-share"}}
 figures.encoder_chart(table)
 
 # %% [markdown]
@@ -123,14 +123,11 @@ figures.trace_chart(flow)
 #
 # Multiply the embeddings by 2: the norm after them undoes it, and dividing the head's norm by 2 undoes it for the tied decoder.
 # Every prediction is as before, but gradients of the embeddings are half as large, and {numref}`fig-fisher-rescaled` shows other shares.
-# The sum of $\theta^2 F_{\theta\theta}$ does not change under such a rescaling; its shares stand in {numref}`fig-fisher-invariant`.
+# The sum of $\theta^2 F_{\theta\theta}$ does not change under such a rescaling; its shares are the other choice in the figure.
 
-# %% mystnb={"figure": {"caption": "Shares of the trained models, and of the same functions with embeddings twice as large (single windows).", "name": "fig-fisher-rescaled"}}
+# %% mystnb={"figure": {"caption": "Shares of the trained models (filled), and of the same functions with embeddings twice as large (open), of single windows; choose the plain or the invariant measure below.", "name": "fig-fisher-rescaled"}}
 rescaling = measures.fisher_rescaling(chapter.ensembles, chapter.profile, seed)
-figures.share_chart(rescaling, metric="fisher_share_sequence")
-
-# %% mystnb={"figure": {"caption": "The same for the invariant measure.", "name": "fig-fisher-invariant"}}
-figures.share_chart(rescaling, metric="fisher_share_invariant_sequence")
+figures.rescaling_chart(rescaling)
 
 # %%
 figures.overview(table, "gradient_noise_ratio", "effective_dimension")

@@ -72,7 +72,7 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 # - *No layers*: up to three members for the first condition of text and of DNA, with the members' width, batches and budget, that are a BERT's embeddings and head without a transformer between them.
 #   No prediction of theirs depends on another token, so they can learn token frequencies and no more: what a member does better than they, it owes to context.
 
-# %% mystnb={"figure": {"caption": "Output entropy and loss of every member, and of the controls, in bits per token. Vertical rules: token frequencies alone, a uniform choice, and the code within a window where it costs less than that.", "name": "fig-uncertainty"}}
+# %% mystnb={"figure": {"caption": "Output entropy and loss of every member, and of the controls, in bits per token. Rules: token frequencies alone, a uniform choice, and the code within a window where it costs less than that.", "name": "fig-uncertainty"}}
 no_layers = measures.no_layers_control(chapter.ensembles, chapter.profile)
 table = measures.output_distributions(chapter.ensembles, chapter.profile, seed, no_layers)
 figures.uncertainty_chart(table)
@@ -107,7 +107,7 @@ figures.overview(table, "unigram_nll", "window_code_nll")
 # Sort each distribution by probability and average over places: the curve in {numref}`fig-rank-probability` is the mean probability of the likeliest token, of the second likeliest, and so on.
 # A horizontal line at $1/V$ would be a model that knows nothing.
 
-# %% mystnb={"figure": {"caption": "Mean probability of the r-th likeliest token, of trained members (solid) and controls (dashed). Click a condition in the legend to see it alone.", "name": "fig-rank-probability"}}
+# %% mystnb={"figure": {"caption": "Mean probability of the r-th likeliest token, of trained members (solid) and controls (dashed). Click a name to see it alone.", "name": "fig-rank-probability"}}
 figures.rank_probability_chart(table)
 
 # %% [markdown]

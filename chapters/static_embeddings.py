@@ -62,18 +62,16 @@ chapter = open_chapter("static_embeddings", profile, conditions, runs_dir, resul
 #
 # Tokens that never occur in training are left out, and so are the special tokens; {numref}`fig-all-rows` shows what they would change.
 
-# %% mystnb={"figure": {"caption": "Overlap of the k nearest neighbours between members. Solid: trained, with 95 % intervals over members; dashed: untrained; dotted: exact chance level.", "name": "fig-overlap"}}
+# %% mystnb={"figure": {"caption": "Agreement about nearest neighbours between members, beyond chance; choose the measure below. Solid: trained, with 95 % intervals over members; dashed: untrained. Grey: members that were trained on text in random order, which can learn token frequencies and nothing else.", "name": "fig-neighbourhoods"}}
 table = measures.static_embeddings(chapter.ensembles)
-figures.overlap_chart(table)
+shuffled = measures.shuffled_control(chapter.ensembles, chapter.profile)
+figures.neighbourhood_chart(table, baseline=measures.static_embeddings([shuffled]))
 
 # %% [markdown]
 # ## What we see
 #
-# In {numref}`fig-overlap` the distance of a solid line from its dotted one is what members have learned in common about which tokens are alike.
-# The lines meet at the right because every token is a neighbour there; {numref}`fig-neighbourhoods` takes that out.
-
-# %% mystnb={"figure": {"caption": "Agreement about neighbourhoods with chance at 0; choose the measure below. Solid: trained, with 95 % intervals over members; dashed: untrained.", "name": "fig-neighbourhoods"}}
-figures.neighbourhood_chart(table)
+# In {numref}`fig-neighbourhoods` the distance of a solid line from its dashed one is what members have learned in common about which tokens are alike.
+# Of that, token frequencies alone give as much as the grey line has.
 
 # %% [markdown]
 # ### Look for yourself

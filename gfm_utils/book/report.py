@@ -75,15 +75,14 @@ SECTIONS: dict[str, Section] = {
                 figures.strata_chart,
                 "Distance at full mass by kind of token (points); ticks: matched null of the same tokens.",
             ),
-            Figure(figures.pair_chart, "Every pair of models, by their numbers, at the top-p that is pointed at."),
+            Figure(figures.pair_chart, "Every pair of models, by their numbers; below each square its mean."),
         ),
         ("js_distance", "js_distance_matched_null", "mutual_information", "top1_agreement", "rank_biased_overlap"),
     ),
     "static_embeddings": Section(
         "Static embeddings",
         (
-            Figure(figures.overlap_chart, "Overlap of the k nearest neighbours. Dotted: exact level of chance."),
-            Figure(figures.neighbourhood_chart, "Agreement about neighbourhoods with chance at 0."),
+            Figure(figures.neighbourhood_chart, "Agreement about the nearest neighbours of tokens."),
             Figure(figures.alignment_chart, "Shape of the whole set of embeddings, compared between models."),
             Figure(figures.band_chart, "The same by the frequency of tokens in the corpus.", "band"),
         ),

@@ -52,7 +52,6 @@ from gfm_utils.figures.embeddings import (
     layer_shape_chart,
     neighbour_explorer,
     neighbourhood_chart,
-    overlap_chart,
 )
 from gfm_utils.figures.entropy import (
     calibration_chart,
@@ -63,7 +62,15 @@ from gfm_utils.figures.entropy import (
     trust_overview,
     unigram_chart,
 )
-from gfm_utils.figures.fisher import encoder_chart, flow_chart, gain_chart, jolt_chart, share_chart, trace_chart
+from gfm_utils.figures.fisher import (
+    encoder_chart,
+    flow_chart,
+    gain_chart,
+    jolt_chart,
+    rescaling_chart,
+    share_chart,
+    trace_chart,
+)
 from gfm_utils.figures.predictions import (
     agreement_chart,
     along_chart,

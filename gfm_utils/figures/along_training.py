@@ -24,8 +24,10 @@ from gfm_utils.figures.dose import gain_axis
 from gfm_utils.figures.forms import (
     Menu,
     chosen,
+    chosen_title,
     condition_colour,
     finished,
+    logarithmic,
     one_below_another,
     stroke_legend,
     tooltips,
@@ -89,16 +91,16 @@ def _curves(base: alt.Chart, x: alt.X, table: pd.DataFrame, models: Sequence[str
     names = list(dict.fromkeys(models))
     dashes = [list(MODEL_DASHES[place % len(MODEL_DASHES)]) for place in range(len(names))]
     dash = alt.StrokeDash(
-        "model:N", title=None, scale=alt.Scale(domain=names, range=dashes), legend=stroke_legend()
+        "model:N", title=None, scale=alt.Scale(domain=names, range=dashes), legend=stroke_legend(2)
     )
     tips: list[str | alt.Tooltip] = [
-        "condition", "model", alt.Tooltip("tokens:Q", title="tokens read", format=","),
-        *tooltips("value", "low", "high", "gain", text=".3~r"),
+        "condition", "model", alt.Tooltip("tokens:Q", title="tokens read", format=".3~s"),
+        *tooltips("value", "low", "high", "gain"),
     ]  # fmt: skip
     base = base.encode(
         x=x,
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5)),
-        color=condition_colour(conditions_of(table), legend=alt.Legend(symbolOpacity=1)),
+        color=condition_colour(conditions_of(table)),
     )
     return [
         base.mark_rule(strokeWidth=1.5, opacity=0.5).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
@@ -117,12 +119,11 @@ def training_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = rows[rows["tokens"] > 0]  # a logarithmic axis has no place for untrained members
     measures = [measure.text for name, measure in FOLLOWED.items() if name in set(rows["metric"])]
     menu = Menu("training_measure", "measure", measures, "measure ", FOLLOWED[GAIN].text)
-    log, tokens = alt.Scale(type="log"), alt.Axis(format="~s")
-    x = alt.X("tokens:Q", title="tokens read by a member", scale=log, axis=tokens)
-    return finished(_curves(chosen(rows, menu), x, table, rows["model"]), 320, menu)
+    x = alt.X("tokens:Q", title="tokens read by a member", **logarithmic(rows["tokens"]))
+    return finished(_curves(chosen(rows, menu), x, table, rows["model"]), 320, menu, title=chosen_title(menu.name))
 
 
-def one_curve_chart(table: pd.DataFrame, share: bool = False) -> alt.VConcatChart | Markdown:
+def one_curve_chart(table: pd.DataFrame, share: bool = False) -> alt.ConcatChart | Markdown:
     """Each measure against the context gain, along the training of every model by every optimiser.
 
     Args:

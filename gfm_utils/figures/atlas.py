@@ -26,6 +26,7 @@ from gfm_utils.corpora.registry import find
 from gfm_utils.figures.comparison import LABELS, comparison_rows, entropy_gain_chart, kind_colour
 from gfm_utils.figures.forms import crosses, one_below_another, tooltips
 from gfm_utils.figures.numbers import difference, interval, number, percentage, row_difference
+from gfm_utils.figures.palette import NEUTRAL
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.measures.registry import MEASURES
 
@@ -44,7 +45,7 @@ def atlas_map(table: pd.DataFrame) -> alt.LayerChart:
     return entropy_gain_chart(table, dict(zip(points["condition"], points["label"], strict=True)))
 
 
-def atlas_chart(table: pd.DataFrame) -> alt.VConcatChart:
+def atlas_chart(table: pd.DataFrame) -> alt.ConcatChart:
     """The primary measures against the context gain, a point a corpus, with the line of each kind and the nulls.
 
     Args:
@@ -76,7 +77,7 @@ def _of_measure(rows: pd.DataFrame) -> list[alt.Chart]:
         color=kind_colour(rows),
     )
     measured = base.transform_filter("datum.drawn == 'point'")
-    tips = ["label", "kind", *tooltips("value", "low", "high", "gain", "null")]
+    tips = [alt.Tooltip("label:N", title="corpus"), "kind", *tooltips("value", "low", "high", "gain", "null")]
     null = measured.mark_point(shape="stroke", size=70, opacity=0.5, strokeWidth=1.5).encode(
         y="null:Q", tooltip=tips
     )
@@ -227,7 +228,7 @@ def corpus_reports(table: pd.DataFrame) -> HTML:
     return HTML("".join(parts))
 
 
-def forecast_chart(forecasts: pd.DataFrame) -> alt.VConcatChart:
+def forecast_chart(forecasts: pd.DataFrame) -> alt.ConcatChart:
     """Forecasts of corpora whose family was left out, against what their models showed; right on the line.
 
     Args:
@@ -244,10 +245,14 @@ def _forecasts_of_measure(rows: pd.DataFrame) -> list[alt.Chart]:
         x=alt.X("true:Q", title="measured", scale=free, axis=alt.Axis(format="~r", tickCount=5)),
         color=kind_colour(rows),
     )
-    tips = ["label", "kind", *tooltips("true", "value", "low", "high", "mean_value")]
+    tips = [
+        alt.Tooltip("label:N", title="corpus"),
+        "kind",
+        *tooltips("true", "value", "low", "high", "mean_value"),
+    ]
     y = alt.Y("value:Q", title="forecast", scale=free, axis=alt.Axis(format="~r", tickCount=5))
     ends = [float(rows["true"].min()), float(rows["true"].max())]
-    diagonal = alt.Chart(pd.DataFrame({"true": ends, "value": ends})).mark_line(strokeDash=[4, 4], color="#6e6e6e")
+    diagonal = alt.Chart(pd.DataFrame({"true": ends, "value": ends})).mark_line(strokeDash=[4, 4], color=NEUTRAL)
     return [
         diagonal.encode(x="true:Q", y="value:Q"),
         base.mark_rule(strokeWidth=1, opacity=0.5).encode(y="low:Q", y2="high:Q"),

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils.corpora import KINDS
-from gfm_utils.figures.forms import COLOURS, crosses, finished, in_lines, points_in_rows, tooltips
+from gfm_utils.figures.forms import crosses, finished, in_lines, points_in_rows, tooltips
+from gfm_utils.figures.palette import KIND_COLOURS
 from gfm_utils.figures.select import rows_of, with_span
 from gfm_utils.measures.estimates import COMPARED
 from gfm_utils.tokens import Condition
@@ -25,7 +26,7 @@ _SIDES = {"above": -11, "below": 11}  # of a point, where its name stands, and h
 
 def kind_colour(rows: pd.DataFrame) -> alt.Color:
     """A colour for each kind of corpus in the column ``kind``, the same in every chart."""
-    colours = dict(zip(LABELS.values(), COLOURS, strict=False))
+    colours = {LABELS[kind]: colour for kind, colour in KIND_COLOURS.items()}
     there = [label for label in colours if label in set(rows["kind"])]
     scale = alt.Scale(domain=there, range=[colours[label] for label in there])
     return alt.Color("kind:N", title=None, scale=scale)
@@ -94,7 +95,11 @@ def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:
         "name",
         alt.X("value:Q", title=in_lines(measure.text), scale=alt.Scale(zero=False), axis=axis),
         kind_colour(rows),
-        ["condition", "kind", *tooltips("value", "low", "high", "null", text=".1%" if measure.percent else ".3f")],
+        [
+            "condition",
+            "kind",
+            *tooltips("value", "low", "high", "null", text=".3~p" if measure.percent else ".3~r"),
+        ],
         order=names,
         behind=[ticks] if rows["null"].notna().any() else [],
         room=150,
@@ -125,9 +130,10 @@ def entropy_gain_chart(table: pd.DataFrame, labels: Mapping[str, str] | None = N
         color=kind_colour(rows),
         opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.15)),
         tooltip=[
-            "corpus", "condition", "kind", alt.Tooltip("value:Q", title="entropy", format=".1%"),
-            alt.Tooltip("value_gain:Q", title="context gain", format=".1%"),
-            *tooltips("low_gain", "high_gain", text=".1%"),
+            "corpus", "condition", "kind", alt.Tooltip("value:Q", title="entropy", format=".3~p"),
+            alt.Tooltip("value_gain:Q", title="context gain", format=".3~p"),
+            alt.Tooltip("low_gain:Q", title="95 % interval from", format=".3~p"),
+            alt.Tooltip("high_gain:Q", title="to", format=".3~p"),
         ],
     )  # fmt: skip
     named = _with_room(rows, bent=labels is not None)

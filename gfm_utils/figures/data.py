@@ -4,85 +4,88 @@ from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from gfm_utils.claims.paper import Deviation
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, EnsembleSpec, duration
-from gfm_utils.figures.forms import condition_colour, finished, lines
+from gfm_utils.figures.forms import condition_colour, lines, logarithmic, spread_out
 from gfm_utils.figures.names import POSITION_NAMES
 from gfm_utils.figures.numbers import with_interval
+from gfm_utils.figures.palette import NEUTRAL, OTHERS
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
 from gfm_utils.figures.summary_table import for_people
 
 #: Number of tokens a block -> what its conditional entropy is the entropy of.
-GIVEN = {2: "a token, given the one before", 3: "a token, given the two before"}
-_LOG = alt.Scale(type="log")
-_BITS = alt.Tooltip("value:Q", title="bits per token", format=".3f")
+GIVEN = {2: "the token before, counted", 3: "the two tokens before, counted"}
+#: What models save that know token frequencies and nothing else.
+ZERO = {"condition": None, "level": "token frequencies alone", "value": 0.0}
+_HEIGHT = 360
 
 
 def token_frequency_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Share of the r-th commonest token against its rank, both logarithmic, one line a condition."""
     rows = rows_of(table, "token_frequency", axis="rank")
-    chart = lines(
-        rows.loc[rows["value"] > 0, ["condition", "x", "value"]],
-        alt.X("x:Q", title="rank of the token", scale=_LOG),
-        alt.Y("value:Q", title="share of all tokens", scale=_LOG, axis=alt.Axis(format="~g")),
+    rows = rows.loc[rows["value"] > 0, ["condition", "x", "value"]]
+    return lines(
+        rows,
+        alt.X("x:Q", title="rank of the token, from the commonest", **logarithmic(rows["x"])),
+        alt.Y("value:Q", title="share of all tokens", **logarithmic(rows["value"], "~p")),
         conditions_of(table),
-        ["condition", alt.Tooltip("x:Q", title="rank"), alt.Tooltip("value:Q", format=".3%")],
+        ["condition", alt.Tooltip("x:Q", title="rank"), alt.Tooltip("value:Q", title="share", format=".3~p")],
         spread=None,
         height=300,
     )
-    return chart.interactive()
 
 
 def learning_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Validation loss against tokens read, a line a member, with the levels that counting alone reaches."""
-    colour = condition_colour(conditions_of(table))
-    return finished([_loss_lines(table, colour), _levels(table, colour)], 360)
+    """Bits saved over token frequencies against tokens read, a line a member, and what counting saves."""
+    return _saved_lines(table.assign(state="trained"), "condition", conditions_of(table))
 
 
 def position_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Validation loss against tokens read, by how an encoder knows the places of tokens, a line a member."""
-    scale = alt.Scale(domain=list(POSITION_NAMES.values()), range=["#0072B2", "#009E73", "#D55E00"])
-    colour = alt.Color("state:N", title="positions", scale=scale, legend=alt.Legend(columns=1, labelLimit=260))
-    named = table.assign(state=table["state"].replace(POSITION_NAMES))
-    return finished([_loss_lines(named, colour), _levels(named, alt.value("#666"))], 300)
+    """The same by how an encoder knows the places of tokens."""
+    scale = alt.Scale(domain=list(POSITION_NAMES.values()), range=OTHERS[:3])
+    colour = alt.Color("state:N", title=None, scale=scale, legend=alt.Legend(columns=1, labelLimit=260))
+    return _saved_lines(table.assign(state=table["state"].replace(POSITION_NAMES)), "state", colour)
 
 
-def _loss_lines(table: pd.DataFrame, colour: alt.Color) -> alt.Chart:
+def _saved_lines(table: pd.DataFrame, by: str, colour: Sequence[str] | alt.Color) -> alt.LayerChart:
+    """Token frequencies' cost less the loss, and less the entropy of a token given those before it (rules)."""
+    base = rows_of(table, "validation_unigram_nll").set_index("condition")["value"]
     curve = singles(rows_of(table, "validation_nll", axis="tokens"))
-    tokens = alt.Axis(format="~s")
-    return (
-        alt.Chart(curve.loc[curve["x"] > 0, ["condition", "state", "member", "x", "value"]])
-        .mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=1.2)
-        .encode(
-            x=alt.X("x:Q", title="tokens read in training", scale=alt.Scale(type="log", nice=False), axis=tokens),
-            y=alt.Y("value:Q", title="validation loss (bits per token)", scale=alt.Scale(zero=False)),
-            color=colour,
-            detail="member:N",
-            tooltip=["condition", alt.Tooltip("member:N", title="seed"),
-                     alt.Tooltip("x:Q", title="tokens", format=","), _BITS],
-        )
-    )  # fmt: skip
-
-
-def _levels(table: pd.DataFrame, colour: Any) -> alt.Chart:
-    """Rules: the unigram cross-entropy, and the entropy of a token given the one or two before it."""
+    curve = curve[curve["x"] > 0]
     given = rows_of(table, "conditional_entropy", axis="order")
-    levels = pd.concat([
-        rows_of(table, "validation_unigram_nll").assign(level="token frequencies"),
-        given.assign(level=given["x"].map(GIVEN)).dropna(subset="level"),
-    ], ignore_index=True)  # fmt: skip
-    names = [name for name in ("token frequencies", *GIVEN.values()) if name in set(levels["level"])]
-    dash = alt.StrokeDash(
-        "level:N", title="dashed levels: entropy of", sort=names,
-        scale=alt.Scale(domain=names, range=[[8, 4], [2, 3], [8, 3, 2, 3]][: len(names)]),
-        legend=alt.Legend(columns=1, labelLimit=260),
+    given = given.assign(level=given["x"].map(GIVEN)).dropna(subset="level")
+    curve, given = (rows.assign(value=rows["condition"].map(base) - rows["value"]) for rows in (curve, given))
+    saved = alt.Tooltip("value:Q", title="bits saved", format=".3~r")
+    levels = pd.concat([given[["condition", "level", "value"]], pd.DataFrame([ZERO])]).sort_values("value")
+    span = float(np.ptp([*curve["value"], *levels["value"]]))
+    levels["label"] = spread_out(levels["value"].to_numpy("float64"), 14 / _HEIGHT * span)
+    by_condition = alt.when("datum.condition").then(condition_colour(conditions_of(given), legend=False))
+    rules = alt.Chart(levels).encode(
+        color=by_condition.otherwise(alt.value(NEUTRAL)) if by == "condition" else alt.value(NEUTRAL),
+        tooltip=["level", saved],
+    )
+    return lines(
+        curve[["condition", "state", "member", "x", "value"]],
+        alt.X("x:Q", title="tokens read in training", **logarithmic(curve["x"])),
+        alt.Y("value:Q", title="bits saved per token"),
+        colour,
+        ["condition", "state", alt.Tooltip("member:N", title="seed"),
+         alt.Tooltip("x:Q", title="tokens", format=".3~s"), saved],
+        spread=None,
+        behind=[
+            rules.mark_rule(strokeWidth=1.5, strokeDash=[2, 3]).encode(y="value:Q"),
+            rules.mark_text(align="left", dy=-6, fontSize=11).encode(
+                x=alt.value(4), y="label:Q", text="level:N"
+            ),
+        ],
+        detail="member:N",
+        height=_HEIGHT,
     )  # fmt: skip
-    rules = alt.Chart(levels[["condition", "level", "value"]]).mark_rule(strokeWidth=1.5)
-    return rules.encode(y="value:Q", color=colour, strokeDash=dash, tooltip=["condition", "level", _BITS])
 
 
 def summary_of_training(table: pd.DataFrame) -> Styler:

@@ -12,10 +12,10 @@ from gfm_utils.claims.dose import AXIS, DOSE_MEASURES, GAIN
 from gfm_utils.claims.effects import CHECKS, NO_GAP, PRIMARY, keeps_counts, kind_of, settings_of, verdict_setting
 from gfm_utils.figures.comparison import LABELS, kind_colour
 from gfm_utils.figures.forms import (
-    COLOURS,
     TRAINED,
     Menu,
     chosen,
+    chosen_title,
     crosses,
     finished,
     lines,
@@ -24,6 +24,7 @@ from gfm_utils.figures.forms import (
     tooltips,
 )
 from gfm_utils.figures.numbers import number, percentage, row_difference
+from gfm_utils.figures.palette import DNA_BPE, KIND_COLOURS, NEUTRAL
 from gfm_utils.figures.select import means
 from gfm_utils.figures.summary_table import cells, markdown_table
 from gfm_utils.measures.intervals import LEVEL
@@ -121,8 +122,11 @@ def _layers(
     condition, it is left out.
     """
     tips: list[str | alt.Tooltip] = [
-        "condition", "state", *tooltips("value", "low", "high", text=".3~r"), *tooltips(*ACROSS, text=".3f")
+        "condition", "state", *tooltips("value", "low", "high"),
+        *(alt.Tooltip(f"{name}:Q", title=title, format=".3~r") for name, title in ACROSS.items()),
     ]  # fmt: skip
+    untrained = base.transform_filter("datum.state == 'untrained'").mark_rule(strokeDash=[6, 4], color=NEUTRAL)
+    untrained = untrained.encode(y="mean(value):Q", tooltip="state:N")
     base = base.encode(
         x=x,
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5)),
@@ -130,19 +134,20 @@ def _layers(
     )
     trained = base.transform_filter(TRAINED)
     through = base.transform_filter(line).mark_line(strokeWidth=1.5, opacity=0.6).encode(order=x.shorthand)
-    null = base.transform_filter(f"!({TRAINED}) && datum.state != '{LINE}'")
+    null = base.transform_filter(f"!({TRAINED}) && datum.state != '{LINE}' && datum.state != 'untrained'")
     null = null.mark_point(shape="stroke", size=90, opacity=0.6, strokeWidth=1.5).encode(tooltip=tips)
     names = trained.transform_filter("datum.dose == 'as it is'").mark_text(align="left", dx=8, dy=-6, fontSize=11)
     return [
         *([through] if joined else []),
         *crosses(trained, ends, ("low", "high")),
-        *([null] if (~rows["state"].isin(["trained", LINE])).any() else []),
+        *([untrained] if (rows["state"] == "untrained").any() else []),
+        *([null] if (~rows["state"].isin(["trained", "untrained", LINE])).any() else []),
         trained.mark_point(filled=True, size=70, opacity=1).encode(tooltip=tips),
         *([names.encode(text="kind:N")] if (rows["dose"] == "as it is").any() else []),
     ]
 
 
-def main_chart(table: pd.DataFrame) -> alt.VConcatChart | Markdown:
+def main_chart(table: pd.DataFrame) -> alt.ConcatChart | Markdown:
     """Four measures, one for each of the paper's claims, against the context gain, where the verdicts are made.
 
     Args:
@@ -192,12 +197,14 @@ def dose_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     base = chosen(rows, *menus).transform_calculate(
         at=_chosen_axis("gain"), at_low=_chosen_axis("gain_low"), at_high=_chosen_axis("gain_high")
     )
-    x = alt.X("at:Q", title="as chosen below", scale=alt.Scale(zero=False, padding=14), axis=alt.Axis(tickCount=6))
+    x = alt.X("at:Q", title=None, scale=alt.Scale(zero=False, padding=14), axis=alt.Axis(tickCount=6))
     layers = _layers(base, x, ("at_low", "at_high"), rows, "datum.joined", rows["joined"].any())
     if len(lacking):
         word = chosen(lacking, *menus).mark_text(fontSize=13)
         layers.append(word.encode(text=alt.value("not measured in this run"), x=alt.value(150), y=alt.value(160)))
-    return finished(layers, 320, menus[0], Menu("dose_across", "", list(ACROSS.values()), "against "), menus[1])
+    across = Menu("dose_across", "", list(ACROSS.values()), "against ")
+    title = chosen_title("[dose_measure, 'against ' + dose_across]")
+    return finished(layers, 320, menus[0], across, menus[1], title=title)
 
 
 def _chosen_axis(gain: str) -> str:
@@ -338,8 +345,9 @@ def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
     kinds = tokenizers.str.startswith("kmer").map({True: "k-mers", False: "BPE"})
     rows = rows.assign(tokenizer=tokenizers, kind=kinds, matched="equal " + rows["x"])
     tips: list[str | alt.Tooltip] = [
-        "tokenizer", "matched", "state", *tooltips("vocabulary", text=",.0f"),
-        *tooltips("bases_per_token", "value", "low", "high"),
+        "tokenizer", "matched", "state", alt.Tooltip("vocabulary:Q", format=","),
+        alt.Tooltip("bases_per_token:Q", title="bases per token", format=".3~r"),
+        *tooltips("value", "low", "high"),
     ]  # fmt: skip
     rows = rows[[
         "tokenizer", "kind", "matched", "state", "shown", "value", "low", "high", "bases_per_token", "vocabulary",
@@ -347,7 +355,7 @@ def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
     menu = Menu("swept", "shown", list(SWEPT.values()), "quantity ")
     x = alt.X("bases_per_token:Q", title="bases per token (mean)", scale=alt.Scale(zero=False, padding=14))
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
-    colours = alt.Scale(domain=["k-mers", "BPE"], range=list(COLOURS[2:4]))
+    colours = alt.Scale(domain=["k-mers", "BPE"], range=[KIND_COLOURS["dna"], DNA_BPE])
     colour = alt.Color("kind:N", title=None, scale=colours)
     ways = alt.Scale(domain=["equal tokens", "equal bases"], range=[[1, 0], [5, 3]])
     dash = alt.StrokeDash("matched:N", title=None, legend=stroke_legend(), scale=ways)

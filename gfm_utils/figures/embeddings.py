@@ -10,18 +10,22 @@ from gfm_utils.figures.forms import (
     condition_colour,
     finished,
     lines,
+    logarithmic,
     points_in_rows,
     tooltips,
 )
+from gfm_utils.figures.names import chart_names
+from gfm_utils.figures.palette import HEAT
 from gfm_utils.figures.select import conditions_of, means, rows_of, summaries
 from gfm_utils.measures.contextual import MASKED
 from gfm_utils.measures.static import BAND_K, BANDS
 
-#: Names for people of measures of neighbourhoods whose level of chance is 0.
+#: Names for people of measures of neighbourhoods.
 NEIGHBOURHOOD_NAMES = {
-    "topk_overlap_corrected": "overlap, corrected for chance",
-    "local_spearman": "local Spearman",
-    "local_spearman_authors": "local Spearman, the paper's code",
+    "topk_overlap_corrected": "neighbours shared, beyond chance",
+    "topk_overlap": "neighbours shared (Jaccard index)",
+    "local_spearman": "order of neighbours (Spearman)",
+    "local_spearman_authors": "the same by the paper's code",
 }
 #: Names for people of measures of the whole shape.
 SHAPE_NAMES = {
@@ -67,57 +71,51 @@ AUTHORS_NAMES: dict[str, tuple[str | None, str]] = {
 _OCCURRING, _ALL = "tokens that occur", "all rows"
 _HERE, _DEFINITION, _INPUTS = "as in this book", "the paper's formula", "and 15 % masked"
 _LEVELS = {"": "tokens", "pooled_": "windows"}
-_SAME = "1: the same; of the disparity, 0"
-_K = alt.X("x:Q", title="k nearest neighbours", scale=alt.Scale(type="log"))
+_SAME = "1: the same (disparity: 0)"
 _ENDS = tooltips("value", "low", "high")
 
 
-def overlap_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Overlap of the k nearest neighbours against k; dotted: exact chance; dashed: untrained members."""
-    chance = rows_of(table, "topk_overlap_chance", axis="k")
-    chance = chance[chance["state"] == "trained"].assign(state="chance")
-    rows = pd.concat([means(table, "topk_overlap", axis="k"), chance])
-    return lines(
-        rows[["condition", "state", "x", "value", "low", "high"]],
-        _K,
-        alt.Y("value:Q", title="overlap (Jaccard index)"),
-        conditions_of(table),
-        ["condition", "state", alt.Tooltip("x:Q", title="k"), *_ENDS],
-        faint=0.1,
-        height=340,
-    )
+def neighbourhood_chart(table: pd.DataFrame, baseline: pd.DataFrame | None = None) -> alt.LayerChart:
+    """A measure of neighbourhoods against how many are compared; dashed: untrained.
 
-
-def neighbourhood_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """A measure of neighbourhoods against k, chosen from a list: 0 is chance, 1 the same; dashed: untrained."""
-    rows = _present(table, NEIGHBOURHOOD_NAMES, "k")
+    Args:
+        table: of ``measures.static_embeddings``.
+        baseline: likewise, of members trained on tokens in random order, which are drawn as a condition more.
+    """
+    both = table if baseline is None else pd.concat([table, baseline[baseline["state"] == "trained"]])
+    rows = _present(both, NEIGHBOURHOOD_NAMES, "k")
     return lines(
         rows[["condition", "state", "what", "x", "value", "low", "high"]],
-        _K,
-        alt.Y("value:Q", title="agreement (chance 0, the same 1)"),
-        conditions_of(table),
-        ["condition", "state", alt.Tooltip("x:Q", title="k"), *_ENDS],
-        menus=[Menu("neighbourhood_measure", "what", list(dict.fromkeys(rows["what"])), "measure ")],
-        height=300,
+        alt.X("x:Q", title="nearest neighbours that are compared", **logarithmic(rows["x"])),
+        alt.Y("value:Q", title=None),
+        conditions_of(both),
+        ["condition", "state", alt.Tooltip("x:Q", title="neighbours"), *_ENDS],
+        menus=[Menu("neighbourhood_measure", "what", _there(rows, NEIGHBOURHOOD_NAMES), "measure ")],
+        faint=0.1,
     )
 
 
 def band_chart(table: pd.DataFrame) -> alt.LayerChart:
     """A measure by token frequency, chosen from a list; dashed: untrained."""
     near = {
-        name: f"{NEIGHBOURHOOD_NAMES[name]}, k = {BAND_K}" for name in ("topk_overlap_corrected", "local_spearman")
+        name: f"{NEIGHBOURHOOD_NAMES[name]}, of {BAND_K}" for name in ("topk_overlap_corrected", "local_spearman")
     }
     parts = _present(table, near, f"band_at_k{BAND_K}"), _present(table, SHAPE_NAMES, "band")
     rows = pd.concat(parts)
     return lines(
         rows[["condition", "state", "what", "x", "value", "low", "high", "n"]],
-        alt.X("x:N", title="tokens, by frequency", sort=list(BANDS), axis=alt.Axis(labelAngle=0)),
+        alt.X("x:N", title="tokens, by how often they occur", sort=list(BANDS), axis=alt.Axis(labelAngle=0)),
         alt.Y("value:Q", title=None),
         conditions_of(table),
         ["condition", "state", "what", "x", *_ENDS],
-        menus=[Menu("band_measure", "what", list(dict.fromkeys(rows["what"])), "measure ")],
+        menus=[Menu("band_measure", "what", _there(rows, near | SHAPE_NAMES), "measure ")],
         height=300,
     )
+
+
+def _there(rows: pd.DataFrame, names: dict[str, str]) -> list[str]:
+    """The names of measures that have rows, in their order."""
+    return [text for text in names.values() if text in set(rows["what"])]
 
 
 def _present(table: pd.DataFrame, names: dict[str, str], axis: str) -> pd.DataFrame:
@@ -179,7 +177,8 @@ def neighbour_explorer(nearest: pd.DataFrame) -> alt.LayerChart:
         nearest: of `gfm_utils.measures.nearest_tokens`.
     """
     ranks = list(range(1, 1 + len(nearest["neighbours"].iloc[0])))
-    rows = nearest.assign(label=nearest["condition"] + ": " + nearest["token"], rank=[ranks] * len(nearest))
+    names = nearest["condition"].map(chart_names(list(dict.fromkeys(nearest["condition"]))))
+    rows = nearest.assign(label=names + ": " + nearest["token"], rank=[ranks] * len(nearest))
     menu = Menu("token", "label", list(dict.fromkeys(rows["label"])), "token ")
     base = (
         chosen(rows, menu)
@@ -189,18 +188,24 @@ def neighbour_explorer(nearest: pd.DataFrame) -> alt.LayerChart:
             y=alt.Y("rank:O", title="nearest neighbours"),
             tooltip=[
                 "condition:N", "token:N", alt.Tooltip("count:Q", title="occurrences", format=","),
-                "member:O", "neighbours:N", alt.Tooltip("cosines:Q", title="cosine"),
+                "member:O", "neighbours:N", alt.Tooltip("cosines:Q", title="cosine", format=".3~r"),
                 alt.Tooltip("shared:Q", title="members that share it"),
             ],
         )
     )  # fmt: skip
-    scale = alt.Scale(domain=[1, nearest["member"].nunique()], range=["#f3f3f3", "#f0c27b"])
+    scale = alt.Scale(domain=[1, nearest["member"].nunique()], range=HEAT[:3])
     cell = base.mark_rect(stroke="white").encode(
         color=alt.Color("shared:Q", title="members that share it", scale=scale,
                         legend=alt.Legend(tickMinStep=1, format="d")),
     )  # fmt: skip
     text = base.mark_text(fontSize=13, font="monospace").encode(text="neighbours:N")
     return finished([cell, text], 30 * len(ranks), menu)
+
+
+def layer_name(x: str) -> str:
+    """``encoder.0`` as people count: ``layer 1``."""
+    name, _, place = x.partition(".")
+    return f"layer {int(place) + 1}" if place else name
 
 
 def layer_shape_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -218,6 +223,7 @@ def _layers(table: pd.DataFrame, names: dict[str, str], parameter: str) -> alt.L
     shown = {f"{level}{name}": (text, _LEVELS[level]) for level in _LEVELS for name, text in names.items()}
     rows = means(table, *shown, axis="layer", numeric=False)
     rows["what"], rows["level"] = zip(*rows["metric"].map(shown), strict=True)
+    rows["x"] = rows["x"].map(layer_name)
     return lines(
         rows[["condition", "state", "what", "level", "x", "value", "low", "high"]],
         alt.X("x:N", title="layer", sort=list(dict.fromkeys(rows["x"])), axis=alt.Axis(labelAngle=0)),
@@ -265,8 +271,8 @@ def _last_windows(table: pd.DataFrame, what: str, ours: str | None, authors: str
 def layer_cka_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Debiased linear CKA between the layers of one member (mean over members), of tokens."""
     rows = summaries(rows_of(table, "layer_cka", axis="layers", numeric=False))
-    rows[["first", "second"]] = rows["x"].str.split("|", expand=True)
-    rows["shown"] = rows["condition"] + ", " + rows["state"]
+    rows["first"], rows["second"] = zip(*(map(layer_name, x.split("|")) for x in rows["x"]), strict=True)
+    rows["shown"] = rows["condition"].map(chart_names(conditions_of(rows))) + ", " + rows["state"]
     order = list(dict.fromkeys([*rows["first"], *rows["second"]]))
     menu = Menu("layers_of", "shown", list(dict.fromkeys(rows["shown"])), "models ")
     base = chosen(rows[["condition", "state", "shown", "first", "second", "value"]], menu).encode(
@@ -274,7 +280,7 @@ def layer_cka_chart(table: pd.DataFrame) -> alt.LayerChart:
         y=alt.Y("second:N", title=None, sort=order),
         tooltip=["condition", "state", "first", "second", *tooltips("value")],
     )
-    scale = alt.Scale(domain=[0, 1], range=["#ffffff", "#0072B2"], clamp=True)
+    scale = alt.Scale(domain=[0, 1], range=HEAT, clamp=True)
     cell = base.mark_rect().encode(color=alt.Color("value:Q", title="CKA of two layers", scale=scale))
     text = base.mark_text(fontSize=13).encode(
         text=alt.Text("value:Q", format=".2f"),

@@ -10,19 +10,10 @@ from pandas.io.formats.style import Styler
 from gfm_utils.entropy.calibration import nsb_advantage
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.errors import GfmError
-from gfm_utils.figures.forms import (
-    COLOURS,
-    NEUTRAL,
-    Menu,
-    Tips,
-    chosen,
-    condition_colour,
-    finished,
-    in_lines,
-    legend_choice,
-)
+from gfm_utils.figures.forms import Menu, Tips, chosen, condition_colour, finished, tooltips
 from gfm_utils.figures.names import ESTIMATOR_NAMES, beside_tokenizer, estimator_name
 from gfm_utils.figures.numbers import interval
+from gfm_utils.figures.palette import HEAT, NEUTRAL, OTHERS
 from gfm_utils.figures.summary_table import for_people
 from gfm_utils.tokens import is_condition
 
@@ -55,8 +46,7 @@ def conditional_entropy_chart(table: pd.DataFrame) -> alt.LayerChart:
 
     All are shares of log2 of the alphabet, so that text and DNA fit an axis. Trusted orders are filled points on a
     solid line with their 95 % interval; undersampled ones are hollow, on a dashed line. The grey rule is chance, a
-    uniform choice among the corpus's symbols. A menu selects the estimator (first Grassberger's); a click in the
-    legend shows one corpus alone.
+    uniform choice among the corpus's symbols. A menu selects the estimator (first Grassberger's).
 
     Args:
         table: rows of `corpus_entropy`, of one or more corpora.
@@ -77,21 +67,17 @@ def conditional_entropy_chart(table: pd.DataFrame) -> alt.LayerChart:
     curve = shown[shown["metric"] == "conditional_entropy"]
     estimators, first = list(dict.fromkeys(curve["estimator"])), estimator_name(Estimator.GRASSBERGER)
     menu = Menu("by", "estimator", estimators, "estimator ", first if first in estimators else None)
-    base, pick = legend_choice(
-        chosen(curve.drop(columns=["metric", "low", "high", "kind"]), menu).encode(
-            x=alt.X("order:Q", title="Order k (h_k = H_k − H_k−1)", axis=alt.Axis(tickMinStep=1, format="d")),
-            y=alt.Y(
-                "y:Q", title="Conditional entropy (share of log2(alphabet))", scale=alt.Scale(zero=True)
-            ),
-            color=condition_colour(list(dict.fromkeys(rows["condition"]))),
-        ),
-        0.12,
+    base = chosen(curve.drop(columns=["metric", "low", "high", "kind"]), menu).encode(
+        x=alt.X("order:Q", title="symbols in a block, the last of them uncertain",
+                axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False)),
+        y=alt.Y("y:Q", title="bits, share of a uniform choice", axis=alt.Axis(format="%")),
+        color=condition_colour(list(dict.fromkeys(rows["condition"]))),
     )  # fmt: skip
     tips = [
         alt.Tooltip("condition:N", title="corpus"),
-        alt.Tooltip("order:Q", title="order"),
-        alt.Tooltip("value:Q", title="bits per symbol", format=".4f"),
-        alt.Tooltip("se:Q", title="standard error", format=".4f"),
+        alt.Tooltip("order:Q", title="symbols in a block"),
+        alt.Tooltip("value:Q", title="bits per symbol", format=".3~r"),
+        alt.Tooltip("se:Q", title="standard error", format=".3~r"),
         alt.Tooltip("trust:N", title="sample"),
         alt.Tooltip("n:Q", title="blocks", format=","),
     ]
@@ -108,7 +94,7 @@ def conditional_entropy_chart(table: pd.DataFrame) -> alt.LayerChart:
             x=alt.value(0), text="label:N"
         ),
     ]
-    return finished(layers, 340, menu, pick)
+    return finished(layers, 340, menu)
 
 
 def _code_rules(codes: pd.DataFrame, curves: alt.Chart) -> list[alt.Chart]:
@@ -118,12 +104,12 @@ def _code_rules(codes: pd.DataFrame, curves: alt.Chart) -> list[alt.Chart]:
     tips = [
         alt.Tooltip("condition:N", title="corpus"),
         alt.Tooltip("estimator:N", title="coder"),
-        alt.Tooltip("value:Q", title="bits per symbol (upper bound)", format=".4f"),
+        alt.Tooltip("value:Q", title="bits per symbol (upper bound)", format=".3~r"),
         alt.Tooltip("n:Q", title="symbols coded", format=","),
     ]
-    either: dict[str, Any] = {"y": "y:Q", "color": curves.encoding.color, "opacity": curves.encoding.opacity}
+    either: dict[str, Any] = {"y": "y:Q", "color": curves.encoding.color}
     rules = alt.Chart(codes).mark_rule(strokeWidth=1.2, strokeDash=[8, 3]).encode(**either, tooltip=tips)
-    names = alt.Chart(tightest).mark_text(align="right", dy=8, fontSize=11)
+    names = alt.Chart(tightest).mark_text(align="left", dx=4, fontSize=11)
     return [rules, names.encode(x=alt.value("width"), text="estimator:N", **either)]
 
 
@@ -158,11 +144,10 @@ def estimators_chart(table: pd.DataFrame) -> alt.LayerChart:
     order = [name for name in ESTIMATOR_NAMES.values() if name in set(shown["estimator"])]
     menu = Menu("about", "corpus", list(dict.fromkeys(shown["corpus"])), "corpus ")
     tips: list[str | alt.Tooltip] = [
-        alt.Tooltip("what:N", title="estimator"), "kind:N", alt.Tooltip("value:Q", format=".4f"), "unit:N",
-        alt.Tooltip("low:Q", format=".4f"), alt.Tooltip("high:Q", format=".4f"),
+        alt.Tooltip("what:N", title="estimator"), "kind:N", *tooltips("value"), "unit:N", *tooltips("low", "high"),
         alt.Tooltip("trust:N", title="trusted"), alt.Tooltip("n:Q", title="symbols", format=","),
     ]  # fmt: skip
-    colours = alt.Scale(domain=list(_SOURCES.values()), range=list(COLOURS[:3]))
+    colours = alt.Scale(domain=list(_SOURCES.values()), range=OTHERS[:3])
     base = chosen(shown.drop(columns="order"), menu).encode(
         x=alt.X("value:Q", title="bits per symbol", scale=alt.Scale(zero=False)),
         y=alt.Y("estimator:N", title=None, sort=order, axis=alt.Axis(labelLimit=180)),
@@ -204,18 +189,22 @@ def unigram_chart(table: pd.DataFrame, per: Literal["token", "symbol"] = "token"
     places = corpora.map(list(dict.fromkeys(corpora)).index)
     bars = bars.iloc[np.argsort(places, kind="stable")].drop(columns=["kind", "low", "high", "order"])
     conditions = dict.fromkeys([*table.loc[is_token, "condition"], *bars["condition"]])
+    names = {name: f"{text}, single symbols" for name, text in chart_names(list(dict.fromkeys(corpora))).items()}
+    names |= chart_names(list(conditions)) if per == "token" else chart_names(list(filter(is_condition, conditions)))
+    labels = alt.Axis(labelLimit=180, labelExpr=f"{json.dumps(names)}[datum.label]")
     base = alt.Chart(bars).encode(
-        y=alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=150)),
+        y=alt.Y("condition:N", title=None, sort=None, axis=labels),
         tooltip=[
-            alt.Tooltip("condition:N"), alt.Tooltip("value:Q", format=".3f"),
-            alt.Tooltip("se:Q", title="standard error", format=".3f"), alt.Tooltip("unit:N"),
-            alt.Tooltip("chance:Q", title="uniform", format=".3f"), alt.Tooltip("n:Q", title="tokens", format=","),
+            "condition:N", *tooltips("value"),
+            alt.Tooltip("se:Q", title="standard error", format=".3~r"), "unit:N",
+            alt.Tooltip("chance:Q", title="uniform choice", format=".3~r"),
+            alt.Tooltip("n:Q", title="tokens", format=","),
         ],
     )  # fmt: skip
     unit = "bits per token" if per == "token" else "bits per symbol"
     bar = base.mark_bar(height={"band": 0.6}).encode(
-        x=alt.X("value:Q", title=in_lines(f"Unigram entropy ({unit})")),
-        color=condition_colour(list(conditions), legend=None),
+        x=alt.X("value:Q", title=f"{unit}, by frequency alone"),
+        color=condition_colour(list(conditions), legend=False),
     )
     tick = base.mark_tick(color=NEUTRAL, thickness=2).encode(x="chance:Q")
     return finished([bar, tick], 40 * bars["condition"].nunique())
@@ -267,7 +256,6 @@ def calibration_chart(table: pd.DataFrame, source: str) -> alt.LayerChart:
     Points are the mean error over repeats, bars reach one standard deviation over repeats to either side (what a
     single sample of that size is off by); hollow points are not to be trusted at that size.
     The grey line is no error; the scale is linear within a thousandth of a bit of it and logarithmic beyond.
-    A click in the legend shows one estimator alone.
 
     Args:
         table: of `calibrate`.
@@ -297,38 +285,32 @@ def calibration_chart(table: pd.DataFrame, source: str) -> alt.LayerChart:
         high=lambda shown: shown["bias"] + shown["spread"],
     )  # fmt: skip
     order = [name for name in ESTIMATOR_NAMES.values() if name in set(shown["estimator"])]
-    colours = [*COLOURS, "#000000", "#999933"][: len(order)]  # two more than there are conditions at most
-    pick = alt.selection_point(fields=["estimator"], bind="legend")
+    sizes = [f"{size:,.0f}" for size in sorted(set(shown["n"]))]
     menu = Menu("source", "condition", names, "source ", source)
     base = chosen(shown, menu).encode(
         x=alt.X(
-            "symbols:O", title="Symbols n", axis=alt.Axis(labelAngle=0),
-            sort=[f"{size:,.0f}" for size in sorted(set(shown["n"]))],
-        ),
-        xOffset=alt.XOffset("estimator:N", sort=order, scale=alt.Scale(domain=order)),
-        y=alt.Y(
-            "bias:Q", title="Estimate − exact rate (bits per symbol)",
+            "bias:Q", title="estimate less exact rate, bits per symbol",
             scale=alt.Scale(type="symlog", constant=0.001), axis=alt.Axis(values=_TICKS, format="~g"),
         ),
-        color=alt.Color("estimator:N", title=None, scale=alt.Scale(domain=order, range=colours)),
-        opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.1)),
+        y=alt.Y("estimator:N", title=None, sort=order, axis=alt.Axis(labelLimit=180)),
+        yOffset=alt.YOffset("symbols:O", sort=sizes, scale=alt.Scale(domain=sizes)),
+        color=alt.Color("symbols:O", title="symbols", sort=sizes, scale=alt.Scale(range=HEAT[1:])),
     )  # fmt: skip
     tips = [
-        alt.Tooltip("condition:N", title="source"),
-        alt.Tooltip("estimator:N"),
-        alt.Tooltip("n:Q", title="symbols", format=","),
-        alt.Tooltip("rate:Q", title="exact rate, bits", format=".4f"),
-        alt.Tooltip("bias:Q", title="bias, bits", format="+.5f"),
-        alt.Tooltip("spread:Q", title="standard deviation", format=".5f"),
+        "estimator:N",
+        alt.Tooltip("symbols:N", title="symbols"),
+        alt.Tooltip("rate:Q", title="exact rate, bits", format=".3~r"),
+        alt.Tooltip("bias:Q", title="bias, bits", format="+.3~r"),
+        alt.Tooltip("spread:Q", title="standard deviation", format=".3~r"),
         alt.Tooltip("repeats:Q", title="samples"),
         alt.Tooltip("sample:N", title="counts"),
     ]
     layers = [
-        alt.Chart(pd.DataFrame({"y": [0.0]})).mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(y="y:Q"),
-        base.mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q"),
-        *_hollow_unless(base, "datum.sample == 'trusted'", 50, tips),
+        alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(x="x:Q"),
+        base.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q"),
+        *_hollow_unless(base, "datum.sample == 'trusted'", 40, tips),
     ]
-    return finished(layers, 340, menu, pick)
+    return finished(layers, 40 * len(order), menu)
 
 
 def nsb_overview(table: pd.DataFrame) -> Styler:

@@ -1,22 +1,20 @@
 """Charts of Fisher information."""
 
-from typing import Any
-
 import altair as alt
 import pandas as pd
 
 from gfm_utils.figures.forms import (
-    COLOURS,
     Menu,
     chosen,
     condition_colour,
     crosses,
     finished,
     lines,
-    themed,
+    points_in_rows,
     tooltips,
 )
-from gfm_utils.figures.select import conditions_of, means, rows_of, singles, summaries
+from gfm_utils.figures.palette import OTHERS
+from gfm_utils.figures.select import conditions_of, means, rows_of, singles, summaries, with_span
 
 #: The paper's groups, and what they are taken apart into; every parameter is in one of each.
 PAPER_GROUPS = r"embeddings|encoder\.\d+|encoder\.norm|head"
@@ -31,7 +29,7 @@ FOLLOWED_NAMES = {
     "output": "output path",
     "head": "head",
 }
-STATES = ["trained", "random_context", "shuffled", "no layers", "untrained"]
+STATES = ["trained", "random context", "shuffled", "no layers", "untrained"]
 #: Names for people of what is followed along training, of all parameters.
 TRACES = {
     "fisher_trace": "trace, token by token",
@@ -39,40 +37,83 @@ TRACES = {
     "fisher_inflation": "by what batches inflate the trace",
 }
 
+#: Names for people of the groups, in their order; ``encoder.0.attention`` is the attention of layer 1.
+GROUP_NAMES = {
+    "embeddings": "embeddings", "embedding.mask": "input: [MASK]", "embedding.visible": "input: visible tokens",
+    "embedding.other": "input: norm", "encoder": "layers", "head": "head", "head.transform": "head: transform",
+    "decoder.weight": "output: embeddings", "decoder.bias": "output: bias", "decoder.cross": "input × output",
+}  # fmt: skip
 _PERCENT = alt.Axis(format="%")
-#: Names of rows above them, not beside them, where they would take most of the width of a phone.
-_ABOVE: dict[str, Any] = {
-    "title": None,
-    "axis": alt.Axis(
-        labelAlign="left", labelPadding=0, labelOffset=-15, labelLimit=300, ticks=False, domain=False, grid=False
-    ),
-    "scale": alt.Scale(paddingInner=0.5, paddingOuter=0.5),
-}
 
 
-def share_chart(table: pd.DataFrame, split_embeddings: bool = False, metric: str = "fisher_share") -> alt.Chart:
-    """Shares of the Fisher information by group, a bar a condition and state.
+def group_name(group: str) -> str:
+    """A group of parameters for people."""
+    if group in GROUP_NAMES or not group.startswith("encoder."):
+        return GROUP_NAMES.get(group, group)
+    _, place, *part = group.split(".")
+    layer = f"layer {int(place) + 1}" if place.isdigit() else "last norm"
+    return ": ".join([layer, *(word.replace("_", "-") for word in part)])
+
+
+def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the states' names as people write them."""
+    return rows.assign(state=rows["state"].str.replace("_", " "))
+
+
+def share_chart(
+    table: pd.DataFrame, split_embeddings: bool = False, metric: str = "fisher_share"
+) -> alt.LayerChart:
+    """Shares of the Fisher information, a row a group of parameters, of the members that a list chooses.
 
     Args:
         table: result of ``fisher_information``, with those of other functions below it or not.
         split_embeddings: the finest groups, where both paths of a tied matrix stand apart, not the paper's.
         metric: ``fisher_share``, or one of its other forms.
     """
-    rows = summaries(rows_of(table, metric, axis="group", numeric=False))
-    rows = rows[rows["x"].str.fullmatch(FINE_GROUPS if split_embeddings else PAPER_GROUPS)]
-    groups = sorted(set(rows["x"]), key=lambda name: (["emb", "enc", "hea", "dec"].index(name[:3]), name))
-    rows = rows.assign(rank=rows["x"].map(groups.index), bar=rows["condition"] + ", " + rows["state"])
-    rows = rows.sort_values("condition", kind="stable", key=lambda names: names.map(conditions_of(table).index))
-    chart = alt.Chart(rows[["condition", "state", "bar", "x", "rank", "value", "low", "high"]]).mark_bar()
-    chart = chart.encode(
-        x=alt.X("value:Q", title="share of the Fisher information", axis=_PERCENT, stack=True),
-        y=alt.Y("bar:N", sort=None, **_ABOVE),
-        color=alt.Color("x:N", title=None, sort=groups, scale=alt.Scale(domain=groups, scheme="tableau20")),
-        order="rank:Q",
-        tooltip=["condition", "state", alt.Tooltip("x:N", title="group"),
-                 *tooltips("value", "low", "high", text=".1%")],
-    )  # fmt: skip
-    return themed(chart.properties(width="container", height=36 * rows["bar"].nunique()))
+    rows = _shares(table, metric, FINE_GROUPS if split_embeddings else PAPER_GROUPS)
+    states = [state for state in STATES if state in set(rows["state"])]
+    return _in_groups(rows, table, Menu(f"{metric}_{split_embeddings}", "state", states, "models "))
+
+
+def rescaling_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Shares of the trained models (filled) and of the same functions with larger embeddings (open).
+
+    Args:
+        table: result of ``fisher_rescaling``.
+    """
+    forms = {
+        "_sequence": "Fisher information",
+        "_invariant_sequence": "θ² times it, which does not change",
+    }
+    rows = pd.concat(
+        [_shares(table, f"fisher_share{end}", PAPER_GROUPS).assign(form=form) for end, form in forms.items()]
+    )
+    return _in_groups(rows, table, Menu("rescaled", "form", list(forms.values()), "share of the "))
+
+
+def _shares(table: pd.DataFrame, metric: str, groups: str) -> pd.DataFrame:
+    """The rows of groups that a pattern names, in their order."""
+    rows = _in_words(means(table, metric, axis="group", numeric=False))
+    rows = rows[rows["x"].str.fullmatch(groups)]
+    order = sorted(set(rows["x"]), key=lambda name: (["emb", "enc", "hea", "dec"].index(name[:3]), name))
+    return rows.sort_values("x", kind="stable", key=lambda names: names.map(order.index))
+
+
+def _in_groups(rows: pd.DataFrame, table: pd.DataFrame, menu: Menu) -> alt.LayerChart:
+    """Points of shares in a row a group."""
+    rows = rows.assign(group=rows["x"].map(group_name))
+    kept = dict.fromkeys(["condition", "state", "x", "group", "value", "low", "high", menu.column])
+    return points_in_rows(
+        rows[list(kept)],
+        "group",
+        alt.X("value:Q", title="share of the Fisher information", axis=_PERCENT),
+        conditions_of(table),
+        ["condition", "state", "group", *tooltips("value", "low", "high", text=".3~p")],
+        order=list(dict.fromkeys(rows["group"])),
+        menus=[menu],
+        filled=menu.column == "state",
+        height=30 * rows["group"].nunique(),
+    )
 
 
 def flow_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -81,7 +122,7 @@ def flow_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: result of ``fisher_flow``.
     """
-    rows = means(table, "fisher_share", axis="group|step", numeric=False)
+    rows = _in_words(means(table, "fisher_share", axis="group|step", numeric=False))
     rows[["shown", "step"]] = rows["x"].str.split("|", expand=True)
     rows["shown"] = rows["shown"].map(FOLLOWED_NAMES)
     y = alt.Y("value:Q", title="share of the Fisher information", axis=_PERCENT)
@@ -97,26 +138,32 @@ def trace_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: result of ``fisher_flow``.
     """
-    rows = means(table, *TRACES, axis="step")
+    rows = _in_words(means(table, *TRACES, axis="step"))
     least = rows.groupby("metric")["value"].transform("min") / 2
     rows = rows.assign(shown=rows["metric"].map(TRACES), step=rows["x"], low=rows["low"].clip(lower=least))
-    y = alt.Y("value:Q", title="nats², or times", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g"))
+    y = alt.Y("value:Q", title="nats² (inflation: times)", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g"))
     menu = Menu("chosen_form", "shown", list(TRACES.values()), "form ")
-    return _along_training(rows, table, y, menu, ".3g")
+    return _along_training(rows, table, y, menu, ".3~s")
 
 
 def _along_training(
-    rows: pd.DataFrame, table: pd.DataFrame, y: alt.Y, menu: Menu, text: str = ".1%"
+    rows: pd.DataFrame, table: pd.DataFrame, y: alt.Y, menu: Menu, text: str = ".3~p"
 ) -> alt.LayerChart:
     """Lines over the training step of what a list chooses (column ``shown``); controls are dashed."""
     rows = rows.astype({"step": float})
-    marked = alt.Axis(values=sorted(rows["step"].unique()), labelOverlap="greedy")
+    marked = alt.Axis(values=sorted(rows["step"].unique()), format="~s")
     return lines(
         rows[["condition", "state", "shown", "step", "value", "low", "high"]],
         alt.X("step:Q", title="training step", scale=alt.Scale(type="symlog"), axis=marked),
         y,
-        condition_colour(conditions_of(table), legend=alt.Legend(symbolOpacity=1)),
-        ["condition", "state", "shown", "step:Q", *tooltips("value", "low", "high", text=text)],
+        conditions_of(table),
+        [
+            "condition",
+            "state",
+            "shown",
+            alt.Tooltip("step:Q", title="step", format=","),
+            *tooltips("value", "low", "high", text=text),
+        ],
         spread="area",
         menus=[menu],
     )
@@ -132,13 +179,19 @@ def jolt_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows[["part", "size"]] = rows["x"].str.split("|", expand=True)
     rows = rows.astype({"size": float})
     parts, log = list(dict.fromkeys(rows["part"])), alt.Scale(type="log")
+    small = alt.Axis(format="~g", tickCount=6)
     sizes = alt.Axis(format="~g", values=sorted(rows["size"].unique()))
     menu = Menu("jolted", "condition", conditions_of(table), "condition ")
     base = chosen(rows[["condition", "metric", "part", "size", "value", "low", "high"]], menu).encode(
-        x=alt.X("size:Q", title="jolt ε of every parameter", scale=log, axis=sizes),
-        y=alt.Y("value:Q", title="KL divergence, nats per token", scale=log, axis=alt.Axis(format=".0e")),
-        color=alt.Color("part:N", title=None, scale=alt.Scale(domain=parts, range=list(COLOURS[4:7]))),
-        tooltip=["condition", "part", "metric", "size:Q", *tooltips("value", "low", "high", text=".3g")],
+        x=alt.X("size:Q", title="ε, by which every parameter is moved", scale=log, axis=sizes),
+        y=alt.Y("value:Q", title="change of predictions (KL, nats per token)", scale=log, axis=small),
+        color=alt.Color("part:N", title=None, scale=alt.Scale(domain=parts, range=OTHERS[:3])),
+        tooltip=[
+            "condition",
+            "part",
+            alt.Tooltip("size:Q", title="ε"),
+            *tooltips("value", "low", "high", text=".3~g"),
+        ],
     )
     measured = base.transform_filter("datum.metric == 'jolt_divergence'").mark_point(size=70, filled=True)
     line = base.transform_filter("datum.metric == 'jolt_expected'").mark_line(strokeWidth=1.5)
@@ -151,39 +204,45 @@ def gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: result of ``fisher_information``.
     """
-    share = means(table, "fisher_share", axis="group", numeric=False)
-    gain = means(table, "context_gain", axis="on", numeric=False)
+    share = _in_words(means(table, "fisher_share", axis="group", numeric=False))
+    gain = _in_words(means(table, "context_gain", axis="on", numeric=False))
     keys, values = ["condition", "state"], ["value", "low", "high"]
     rows = share.loc[share["x"] == "encoder", keys + values].merge(
         gain[keys + values], on=keys, suffixes=("", "_gain")
     )
-    shapes = alt.Scale(domain=STATES, range=["circle", "diamond", "square", "triangle-up", "cross"])
+    there = [name for name in STATES if name in set(rows["state"])]
+    shapes = alt.Scale(domain=there, range=["circle", "diamond", "square", "triangle-up", "cross"])
     base = alt.Chart(rows).encode(
         x=alt.X("value_gain:Q", title="context gain, bits per token"),
-        y=alt.Y("value:Q", title="encoder's share", axis=_PERCENT),
+        y=alt.Y("value:Q", title="share of Fisher information in the layers", axis=_PERCENT),
         color=condition_colour(conditions_of(table)),
-        tooltip=["condition", "state", *tooltips("value_gain"), *tooltips("value", "low", "high", text=".1%")],
-    )
-    points = base.mark_point(size=90, filled=True).encode(shape=alt.Shape("state:N", title=None, scale=shapes))
+        tooltip=["condition", "state", alt.Tooltip("value_gain:Q", title="context gain", format=".3~r"),
+                 *tooltips("value", "low", "high", text=".3~p")],
+    )  # fmt: skip
+    shape = alt.Shape("state:N", title=None, scale=shapes, legend=alt.Legend(columns=2))
+    points = base.mark_point(size=90, filled=True, opacity=1).encode(shape=shape)
     return finished([*crosses(base, ("low_gain", "high_gain"), ("low", "high")), points], 360)
 
 
 def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """The encoder's share, member by member, with the mean's interval, in every state."""
-    rows = rows_of(table, "fisher_share", axis="group", numeric=False)
+    """The encoder's share in every state: the mean with its interval, and every member behind it."""
+    rows = _in_words(rows_of(table, "fisher_share", axis="group", numeric=False))
     rows = rows[rows["x"] == "encoder"][["condition", "state", "member", "other", "value", "low", "high"]]
     conditions = conditions_of(table)
-    bars = [f"{condition}, {state}" for condition in conditions for state in STATES]
-    rows["bar"] = rows["condition"] + ", " + rows["state"]
-    y = alt.Y("bar:N", sort=[bar for bar in bars if bar in set(rows["bar"])], **_ABOVE)
-    x = alt.X("value:Q", title="encoder's share of the Fisher information", axis=_PERCENT)
-    tips = ["condition", "state", alt.Tooltip("member:N", title="seed"), *tooltips("value", text=".1%")]
-    colour = condition_colour(conditions, legend=None)
-    points = alt.Chart(singles(rows)).mark_circle(size=55, opacity=0.55)
-    mean = alt.Chart(summaries(rows)).encode(y=y)
-    tick = mean.mark_tick(thickness=3, color="black").encode(
-        x="value:Q", tooltip=["condition", "state", *tooltips("value", "low", "high", text=".1%")]
+    y = alt.Y("state:N", sort=STATES)
+    members = alt.Chart(singles(rows)).mark_tick(thickness=1, size=12).encode(
+        x="value:Q", y=y, yOffset=alt.YOffset("condition:N", scale=alt.Scale(domain=conditions)),
+        color=condition_colour(conditions),
+        tooltip=["condition", "state", alt.Tooltip("member:N", title="seed"), *tooltips("value", text=".3~p")],
+    )  # fmt: skip
+    mean = with_span(summaries(rows))
+    return points_in_rows(
+        mean,
+        "state",
+        alt.X("value:Q", title="share of the Fisher information in the layers", axis=_PERCENT),
+        conditions,
+        ["condition", "state", *tooltips("value", "low", "high", text=".3~p")],
+        order=STATES,
+        behind=[members],
+        height=56 * rows["state"].nunique(),
     )
-    span = mean.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    height = 36 * rows["bar"].nunique()
-    return finished([points.encode(x=x, y=y, color=colour, tooltip=tips), span, tick], height)

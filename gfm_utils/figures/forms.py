@@ -1,27 +1,30 @@
 """The theme and the forms of chart of the book: lines over an axis, points in rows, and crosses.
 
-Colours can be told apart by colour-blind readers, and the layout fits a phone. A named chart is a call of one of
-the forms: the rows of a result table, its axes, its tooltips and its menus.
+Lines are named at their ends, and the layout fits a phone. A named chart is a call of one of the forms: the rows
+of a result table, its axes, its tooltips and its menus.
 """
 
+import json
+import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import altair as alt
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-#: Told apart by colour-blind readers too (Okabe and Ito, 2008; Tol, 2021), in the order of the conditions.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
-NEUTRAL = "#6e6e6e"
+from gfm_utils.figures.names import chart_names
+from gfm_utils.figures.palette import NEUTRAL, condition_colours
+
 #: What is shown in place of a chart where no corpus is DNA.
 NO_DNA = Markdown("*There is no DNA among the conditions of this run, hence nothing to draw here.*")
 #: Dashes of lines by what they are of.
 DASHES = {
     "trained": (1, 0),
     "untrained": (6, 4),
-    "random_context": (6, 4),
+    "random context": (6, 4),
     "shuffled": (1, 3),
     "no layers": (2, 2),
     "chance": (1, 3),
@@ -31,19 +34,53 @@ DASHES = {
 
 
 #: Legends of colours and of dashes; Vega knows this setting, Altair does not, so Vega-Embed gets it.
-_BELOW_EACH_OTHER = {"top": {"direction": "vertical", "anchor": "end"}}
+_BELOW_EACH_OTHER = {"top": {"direction": "vertical", "anchor": "start"}}
+#: Change to the layout of small charts in Vega, as Vega-Lite takes a number only.
+_AS_WIDE_AS_THE_PAGE = {
+    "op": "add", "path": "/layout/columns", "value": {"signal": "max(1, floor(containerSize()[0] / 350))"},
+}  # fmt: skip
+#: What is written in place of the names of columns that tooltips show.
+_TITLES = {
+    "value": "value", "low": "95 % interval from", "high": "to", "n": "counted", "x": "at", "what": "measure",
+    "null": "untrained, or chance", "gain": "context gain (bits a token)", "nll": "cost of the true token (bits)",
+    "js_distance": "Jensen–Shannon distance", "top1_agreement": "same first choice", "entropy": "entropy (bits)",
+    "true": "measured", "mean_value": "mean of the atlas", "bits": "bits per base",
+}  # fmt: skip
+#: Pixels between the names of two lines.
+_LINE_HEIGHT = 14
 
 
-def condition_colour(conditions: Sequence[str], **options: Any) -> alt.Color:
-    """Colour by condition: the same conditions in the same order have the same colours in every chart.
+def condition_colour(conditions: Sequence[str], legend: bool = True) -> alt.Color:
+    """Colour by condition: of one thing the same in every chart, with its plain name in the legend.
 
     Args:
         conditions: names (corpus, or corpus@tokenizer), without repeats.
-        options: further ones of ``altair.Color``, e.g. ``legend=None``.
+        legend: whether to draw one.
     """
-    colours = [COLOURS[place % len(COLOURS)] for place in range(len(conditions))]
-    scale = alt.Scale(domain=list(conditions), range=colours)
-    return alt.Color("condition:N", title=None, scale=scale, **options)
+    scale = alt.Scale(domain=list(conditions), range=condition_colours(conditions))
+    drawn = alt.Legend(labelExpr=plain_labels(conditions), symbolOpacity=1, columns=in_columns(conditions))
+    return alt.Color("condition:N", title=None, scale=scale, legend=drawn if legend else None)
+
+
+def plain_labels(conditions: Sequence[str]) -> str:
+    """Expression for the plain name of a condition that is the label of a legend or an axis."""
+    return f"{json.dumps(chart_names(conditions))}[datum.label] || datum.label"
+
+
+def in_columns(names: Iterable[str]) -> int:
+    """How many entries of a legend stand side by side, so that they fit on a phone."""
+    longest = max(map(len, chart_names(list(names)).values()), default=1)
+    return max(1, 340 // (28 + 7 * longest))
+
+
+def logarithmic(values: pd.Series, form: str = "~s") -> dict[str, Any]:
+    """Scale and axis, logarithmic, that go no further than the values, with few lines in the background."""
+    low, high = float(values.min()), float(values.max())
+    steps = (1, 2, 5) if high < 2000 * low else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
+    scale = alt.Scale(type="log", domain=[low, high], nice=False, clamp=True)
+    return {"scale": scale, "axis": alt.Axis(values=ticks, format=form)}
 
 
 def themed(chart: Any) -> Any:
@@ -51,11 +88,18 @@ def themed(chart: Any) -> Any:
     chart = chart.properties(usermeta={"embedOptions": {"config": {"legend": {"layout": _BELOW_EACH_OTHER}}}})
     return (
         chart.configure_view(stroke=None)
-        .configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#e6e6e6")
-        .configure_axisX(titleAnchor="end")  # below the names of rows too: the plot alone is too narrow on a phone
-        .configure_legend(
-            orient="top", direction="horizontal", columns=1, labelFontSize=12, titleFontSize=12, labelLimit=220
+        .configure_axis(
+            labelFontSize=12,
+            titleFontSize=13,
+            titleFontWeight="normal",
+            gridColor="#e6e6e6",
+            labelOverlap="greedy",
+            labelSeparation=8,
         )
+        .configure_axisX(
+            titleAnchor="end", tickCount=8
+        )  # below the names of rows too: the plot alone is too narrow on a phone
+        .configure_legend(orient="top", direction="horizontal", labelFontSize=12, titleFontSize=12, labelLimit=220)
         .configure_title(fontSize=14, anchor="start")
         .configure_header(labelFontSize=12, title=None)
     )
@@ -66,12 +110,12 @@ def in_lines(title: str) -> list[str]:
     return textwrap.wrap(title, 30)
 
 
-def tooltips(*names: str, text: str = ".3f") -> list[alt.Tooltip]:
-    """Tooltips of numeric columns, all in one format."""
-    return [alt.Tooltip(f"{name}:Q", format=text) for name in names]
+def tooltips(*names: str, text: str = ".3~r") -> list[alt.Tooltip]:
+    """Tooltips of numeric columns, all in one format, under the names that people give them."""
+    return [alt.Tooltip(f"{name}:Q", title=_TITLES.get(name, name), format=text) for name in names]
 
 
-def stroke_legend() -> alt.Legend:
+def stroke_legend(columns: int = 1) -> alt.Legend:
     """A legend of dashes that shows them."""
     # With a fill of its own Vega-Lite does not hide the stroke of lines that have points on them.
     return alt.Legend(
@@ -80,25 +124,21 @@ def stroke_legend() -> alt.Legend:
         symbolStrokeColor=NEUTRAL,
         symbolStrokeWidth=2,
         symbolSize=400,
+        columns=columns,
     )
 
 
-def state_dash(states: pd.Series) -> alt.StrokeDash:
+def state_dash(states: pd.Series, legend: bool = True) -> alt.StrokeDash:
     """Solid lines for trained members and dashes for their controls, of which the legend has those that are there.
 
     Args:
         states: of the rows that are drawn.
+        legend: whether to draw it, where there is more than one kind of dash.
     """
-    present = set(states)
-    there = {name: dash for name, dash in DASHES.items() if name in present}
+    there = {name: DASHES.get(name, (1, 0)) for name in sorted(set(states), key=[*DASHES, *states].index)}
     scale = alt.Scale(domain=list(there), range=[list(dash) for dash in there.values()])
-    return alt.StrokeDash("state:N", title=None, scale=scale, legend=stroke_legend())
-
-
-def state_fill() -> alt.FillOpacity:
-    """Filled points for trained members and open ones for untrained, without a legend."""
-    scale = alt.Scale(domain=["trained", "untrained"], range=[1, 0])
-    return alt.FillOpacity("state:O", legend=None, scale=scale)
+    drawn = stroke_legend(2) if legend and len(set(there.values())) > 1 else None
+    return alt.StrokeDash("state:N", title=None, scale=scale, legend=drawn)
 
 
 #: Tooltips: names of columns, or with a title and a format of their own.
@@ -148,12 +188,6 @@ def listed(menu: Menu) -> alt.Parameter:
     return alt.param(name=menu.name, value=menu.first or menu.options[0], bind=bind)
 
 
-def legend_choice(chart: alt.Chart, faint: float) -> tuple[alt.Chart, alt.Parameter]:
-    """The chart in which a click on a condition in the legend makes all others faint, and that selection."""
-    pick = alt.selection_point(fields=["condition"], bind="legend")
-    return chart.encode(opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(faint))), pick
-
-
 def lines(
     rows: pd.DataFrame,
     x: alt.X,
@@ -167,6 +201,7 @@ def lines(
     behind: Sequence[Any] = (),
     faint: float | None = None,
     points: bool = True,
+    detail: str | None = None,
     height: int = 320,
 ) -> alt.LayerChart:
     """A line a condition and state over an axis, dashed for controls, and the intervals of trained members.
@@ -175,31 +210,89 @@ def lines(
         rows: ``condition``, ``state`` where there are several, and the columns of the axes, tooltips and menus.
         x: axis to the right.
         y: axis upwards, of ``value``; intervals reach from ``low`` to ``high``.
-        colour: the conditions, in the order of their colours; or a channel.
+        colour: the conditions; or a channel, with a legend in place of names at the ends of lines.
         tips: what the tooltip of a point shows.
         dash: what lines are dashed by; None: by the state.
         spread: how intervals are drawn.
         menus: what the reader chooses.
         behind: layers below the lines.
-        faint: opacity of conditions that a click in the legend does not choose; None: it chooses nothing.
+        faint: opacity of conditions that a click on a line or name does not choose; None: it chooses nothing.
         points: whether points stand on the lines.
+        detail: column of which each value has a line of its own.
         height: in pixels.
     """
+    named = isinstance(colour, alt.Color)
     base = chosen(rows, *menus).encode(
-        x=x, color=colour if isinstance(colour, alt.Color) else condition_colour(colour)
-    )  # fmt: skip
+        x=x, color=colour if isinstance(colour, alt.Color) else condition_colour(colour, legend=False)
+    )
     picked: list[Any] = []
     if faint is not None:
-        base, pick = legend_choice(base, faint)
+        pick = alt.selection_point(fields=["condition"], on="click", toggle=False)
+        base = base.encode(opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(faint)))
         picked.append(pick)
     line = base.mark_line(point=points, strokeWidth=2).encode(y=y, tooltip=list(tips))
+    line = line if detail is None else line.encode(detail=detail)
     dashes = state_dash(rows["state"]) if dash is None and "state" in rows else dash
     layers = [*behind, line if dashes is None else line.encode(strokeDash=dashes)]
     if spread is not None:
         ends = base.transform_filter(TRAINED) if "state" in rows else base
         ends = ends.mark_rule() if spread == "rule" else ends.mark_area().encode(opacity=alt.value(0.18))
         layers.insert(len(behind), ends.encode(y="low:Q", y2="high:Q"))
-    return finished(layers, height, *menus, *picked)
+    if not named:
+        layers.append(_names_at_ends(rows, base, y, menus, height))
+    return finished(layers, height, *menus, *picked, **_title_of(y, menus))
+
+
+def _title_of(axis: alt.X | alt.Y, menus: Sequence[Menu]) -> dict[str, Any]:
+    """What is measured, above a chart whose axis does not say so, as the reader chose it."""
+    return {} if axis.to_dict().get("title") else {"title": chosen_title(menus[0].name)}
+
+
+def chosen_title(expression: str) -> alt.TitleParams:
+    """A title of what the reader chooses, an expression."""
+    text = alt.ExprRef(expr=expression)
+    return alt.TitleParams(text=text, anchor="start", frame="group", fontSize=13, fontWeight="normal")
+
+
+def _names_at_ends(rows: pd.DataFrame, base: alt.Chart, y: alt.Y, menus: Sequence[Menu], height: int) -> alt.Chart:
+    """The plain name of each condition to the right of the end of its line, apart from the others."""
+    column, scale = y.to_dict()["field"], y.to_dict().get("scale", {})
+    scaled = np.log if scale.get("type") == "log" else np.asarray
+    across = base.encoding.x.to_dict()["field"]
+    solid = rows[rows["state"] == "trained"] if "state" in rows else rows
+    ends = [solid.iloc[:0]]
+    for _, shown in solid.groupby([menu.column for menu in menus] or [lambda _: 0], sort=False):
+        shown = shown.sort_values(across, kind="stable") if shown[across].dtype == float else shown
+        last = shown.groupby("condition", sort=False).tail(1).sort_values(column)
+        drawn = [name for name in (column, "low", "high") if name in shown]
+        at = scaled(rows.loc[shown.index, drawn].to_numpy("float64"))
+        low = 0.0 if scale.get("zero", True) and not scale.get("type") else at.min()
+        apart = _LINE_HEIGHT / height * (max(at.max(), *scale.get("domain", [-np.inf])) - min(low, at.min()))
+        places = spread_out(scaled(last[column].astype("float64")), apart)
+        ends.append(last.assign(**{column: np.exp(places) if scaled is np.log else places}))
+    names = pd.concat(ends)
+    names = names.assign(label=names["condition"].map(chart_names(list(dict.fromkeys(rows["condition"])))))
+    kept = ["condition", "label", across, column, *(menu.column for menu in menus)]
+    text = base.properties(data=names[kept]).mark_text(align="left", dx=8, fontSize=12)
+    return text.encode(y=y, text="label:N")
+
+
+def spread_out(places: np.ndarray, apart: float) -> np.ndarray:
+    """Sorted places, moved as little as keeps each at least ``apart`` from the next.
+
+    Args:
+        places: ascending, shape (n,).
+        apart: in the same unit.
+    """
+    moved = np.array(places, "float64")
+    for _ in range(50):
+        short = apart - np.diff(moved)
+        if not (short > 1e-9 * apart).any():
+            break
+        push = np.maximum(short, 0) / 2
+        moved[:-1] -= push
+        moved[1:] += push
+    return moved
 
 
 def points_in_rows(
@@ -225,7 +318,7 @@ def points_in_rows(
         rows: ``condition``, ``value``, ``low``, ``high`` and the columns of the rest.
         row: column of the names of rows.
         x: axis to the right, of ``value``.
-        colour: the conditions, in the order of their colours; or a channel, where a row is one point.
+        colour: the conditions; or a channel, where a row is one point.
         tips: what the tooltip of a point shows.
         order: of the rows; None: as they come.
         menus: what the reader chooses.
@@ -243,19 +336,20 @@ def points_in_rows(
         color=channel,
         tooltip=list(tips),
     )
-    if channel is not colour:
-        base = base.encode(yOffset=alt.YOffset("condition:N"))
+    if not isinstance(colour, alt.Color):
+        base = base.encode(yOffset=alt.YOffset("condition:N", scale=alt.Scale(domain=list(colour), padding=0.6)))
     measured = base.transform_filter(f"!({ticks})") if ticks else base
     point = measured.mark_point(filled=filled, size=70, opacity=1, strokeWidth=2).encode(x=x)
     if not filled:
-        point = point.encode(fillOpacity=state_fill(), fill=channel)
+        full = alt.when(TRAINED).then(alt.value(1)).otherwise(alt.value(0))
+        point = point.encode(fillOpacity=full, fill=channel)
     layers = [*behind, point]
     if spread:
         ends = measured.transform_filter(spread).mark_rule(strokeWidth=2)
         layers.insert(len(behind), ends.encode(x="low:Q", x2="high:Q"))
     if ticks:
         layers.append(base.transform_filter(ticks).mark_tick(thickness=2).encode(x=x))
-    return finished(layers, height, *menus)
+    return finished(layers, height, *menus, **_title_of(x, menus))
 
 
 def crosses(base: alt.Chart, across: tuple[str, str], upright: tuple[str, str]) -> list[alt.Chart]:
@@ -268,8 +362,8 @@ def crosses(base: alt.Chart, across: tuple[str, str], upright: tuple[str, str]) 
 
 def one_below_another(
     rows: pd.DataFrame, titles: Mapping[str, str], draw: Callable[[pd.DataFrame], Iterable[Any]], height: int
-) -> alt.VConcatChart:
-    """A small chart a metric, narrow enough for a phone.
+) -> alt.ConcatChart:
+    """A small chart a metric, as many beside each other as the page has room for.
 
     Args:
         rows: of several metrics.
@@ -285,4 +379,6 @@ def one_below_another(
         for name, title in titles.items()
         if name in parts
     ]
-    return themed(alt.vconcat(*titled))
+    chart = themed(alt.concat(*titled, columns=1))
+    chart.usermeta["embedOptions"]["patch"] = [_AS_WIDE_AS_THE_PAGE]
+    return chart

@@ -1,8 +1,13 @@
 """What estimators, coders, encoders and conditions are called in charts, tables and sentences for people."""
 
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from gfm_utils.corpora import KINDS
 from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
+from gfm_utils.figures.palette import kind_of_name
 from gfm_utils.tokens import Condition, is_condition
 
 #: Names for people by the name in result tables, in the order in which they are shown.
@@ -40,3 +45,32 @@ def beside_tokenizer(name: str) -> str:
 def estimator_name(estimator: str) -> str:
     """The name for people of an estimator or coder (itself, if it has no other)."""
     return ESTIMATOR_NAMES.get(str(estimator), str(estimator))
+
+
+def chart_names(conditions: Sequence[str]) -> dict[str, str]:
+    """Condition, or corpus -> what it is called in a chart: ``text``, ``DNA, 4-mers``, ``DNA, BPE``.
+
+    Where two would have one name, and where the kind is not known, that is the condition without its folders.
+
+    Args:
+        conditions: names without repeats.
+    """
+    names = {name: _chart_name(name) for name in conditions}
+    return {
+        name: PurePath(name).name if plain is None or list(names.values()).count(plain) > 1 else plain
+        for name, plain in names.items()
+    }
+
+
+def _chart_name(name: str) -> str | None:
+    """The kind of a condition and how DNA is cut; None where the kind is not known."""
+    kind = kind_of_name(name)
+    if kind is None:
+        return None
+    if not is_condition(name):
+        return KINDS[kind].label
+    condition = Condition.parse(name)
+    size = condition.tokenizer.removeprefix("kmer")
+    cut = "" if kind == "text" else ", BPE" if size == condition.tokenizer else f", {size}-mers"
+    made = {None: "", "shuffle": " in random order"}.get(condition.transform, f" ({condition.transform})")
+    return f"{KINDS[kind].label}{cut}{made}"

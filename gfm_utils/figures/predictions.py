@@ -7,7 +7,6 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.figures.forms import (
-    NEUTRAL,
     NO_DNA,
     Menu,
     chosen,
@@ -15,11 +14,14 @@ from gfm_utils.figures.forms import (
     finished,
     in_lines,
     lines,
-    listed,
+    logarithmic,
+    plain_labels,
     points_in_rows,
-    themed,
+    state_dash,
+    stroke_legend,
     tooltips,
 )
+from gfm_utils.figures.palette import HEAT, NEUTRAL
 from gfm_utils.figures.select import conditions_of, means, rows_of, singles, summaries
 
 _STRATA = {
@@ -28,8 +30,10 @@ _STRATA = {
     "gc": "GC of the window",
     "soft_masked": "soft-masked",
 }
-#: Opacity of the bars by the state of members.
-_OPACITIES = {"trained": 1.0, "no layers": 0.6, "untrained": 0.35}
+_STATES = ["trained", "no layers", "untrained"]
+#: What stands beside the distance of two members' predictions for one token -> its name.
+_CONTROLS = {"js_distance_matched_null": "matched null", "js_distance_mismatched": "unrelated tokens"}
+_PERCENT = alt.Axis(format="%")
 
 
 def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -40,29 +44,29 @@ def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
     """
     rows = rows_of(table, "output_entropy", "nll")
     rows = rows[rows["unit"] == "bits/token"]
-    rows["what"] = rows["metric"].map({"output_entropy": "output entropy", "nll": "loss (NLL)"})
-    rows["row"] = rows["state"] + ": " + rows["what"]
-    order = [f"{state}: {what}" for what in ("output entropy", "loss (NLL)") for state in _OPACITIES]
-    cost: dict[str, Any] = {"title": "bits per token", "format": ".3f"}
-    dash = alt.StrokeDash("what:N", title=None, legend=alt.Legend(symbolType="stroke", symbolSize=400))
+    rows["what"] = rows["metric"].map({"output_entropy": "output entropy", "nll": "loss"})
+    rows["row"] = rows["what"] + ", " + rows["state"]
+    order = [f"{what}, {state}" for what in ("output entropy", "loss") for state in _STATES]
+    level = alt.StrokeDash("what:N", title=None, legend=stroke_legend())
     levels = alt.Chart(_levels(table, rows)).mark_rule(strokeWidth=1.5)
     levels = levels.encode(
         x="level:Q",
         color=condition_colour(conditions_of(table)),
-        strokeDash=dash,
-        tooltip=["condition", "what", alt.Tooltip("level:Q", **cost)],
+        strokeDash=level,
+        tooltip=["condition", "what", alt.Tooltip("level:Q", title="bits per token", format=".3~r")],
     )
     return points_in_rows(
         singles(rows)[["condition", "state", "what", "row", "member", "value"]],
         "row",
         alt.X("value:Q", title="bits per token", scale=alt.Scale(zero=False)),
         conditions_of(table),
-        ["condition", "state", "what", alt.Tooltip("member:N", title="seed"), alt.Tooltip("value:Q", **cost)],
+        ["condition", "state", "what", alt.Tooltip("member:N", title="seed"),
+         alt.Tooltip("value:Q", title="bits per token", format=".3~r")],
         order=order,
         spread=None,
         behind=[levels],
         height=300,
-    )
+    )  # fmt: skip
 
 
 def _levels(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +74,7 @@ def _levels(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     trained = summaries(rows[(rows["metric"] == "output_entropy") & (rows["state"] == "trained")])
     kl = summaries(rows_of(table, "kl_from_uniform"))
     kl = kl[kl["state"] == "trained"].set_index("condition")["value"]
-    uniform = trained.assign(value=trained["value"] + trained["condition"].map(kl), what="uniform (log2 V)")
+    uniform = trained.assign(value=trained["value"] + trained["condition"].map(kl), what="uniform choice")
     level = uniform.set_index("condition")["value"]
     others = table[table["metric"].isin(["unigram_nll", "window_code_nll"]) & (table["unit"] == "bits/token")]
     others = others[others["axis"].isna()].astype({"value": "float64"})
@@ -84,14 +88,13 @@ def _levels(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 def rank_probability_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Mean probability of the r-th likeliest token, of trained members (solid) and controls (dashed)."""
     rows = summaries(rows_of(table, "rank_probability", axis="rank"))
-    log = alt.Scale(type="log")
     return lines(
         rows[["condition", "state", "x", "value"]],
-        alt.X("x:Q", title="rank r of the token", scale=log),
-        alt.Y("value:Q", title="mean probability", scale=log, axis=alt.Axis(format="~g")),
+        alt.X("x:Q", title="rank of the token, from the likeliest", **logarithmic(rows["x"])),
+        alt.Y("value:Q", title="mean probability", **logarithmic(rows["value"].clip(lower=1e-6), "~p")),
         conditions_of(table),
         ["condition", "state", alt.Tooltip("x:Q", title="rank"),
-         alt.Tooltip("value:Q", title="probability", format=".2e")],
+         alt.Tooltip("value:Q", title="probability", format=".3~p")],
         spread=None, faint=0.15, points=False,
     )  # fmt: skip
 
@@ -109,10 +112,10 @@ def context_chart(table: pd.DataFrame) -> alt.LayerChart:
     return points_in_rows(
         rows[["condition", "x", "value", "low", "high"]],
         "x",
-        alt.X("value:Q", title=in_lines("bits per symbol saved by the model")),
+        alt.X("value:Q", title=in_lines("bits per symbol (character or base) saved by the model")),
         conditions_of(table),
-        ["condition", "x", *tooltips("value", "low", "high", text=".4f")],
-        title="gain over",
+        ["condition", "x", *tooltips("value", "low", "high")],
+        title="saved over",
         behind=[zero],
     )
 
@@ -124,109 +127,103 @@ def reliability_chart(table: pd.DataFrame) -> alt.LayerChart:
     wide = rows.pivot_table(index=["condition", "x", "n"], columns="metric", values="value").reset_index()
     wide = wide.rename(columns=lambda name: str(name).removeprefix("reliability_"))
     most = float(wide[["accuracy", "confidence"]].to_numpy().max())
-    scale = alt.Scale(type="sqrt", domain=[0, most])
+    ticks = alt.Axis(format="~%", values=[0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1])
+    both: dict[str, Any] = {"scale": alt.Scale(type="sqrt", domain=[0, most]), "axis": ticks}
     ends = pd.DataFrame({"confidence": [0, most], "accuracy": [0, most]})
     diagonal = alt.Chart(ends).mark_line(color=NEUTRAL, strokeDash=[4, 4]).encode(x="confidence:Q", y="accuracy:Q")
     return lines(
         wide,
-        alt.X("confidence:Q", title="mean probability of the likeliest token", scale=scale),
-        alt.Y("accuracy:Q", title="share of hits", scale=scale),
+        alt.X("confidence:Q", title="mean probability of the likeliest token", **both),
+        alt.Y("accuracy:Q", title="how often it is the true one", **both),
         conditions_of(table),
-        ["condition", *tooltips("confidence", "accuracy"), alt.Tooltip("n:Q", title="predictions")],
+        ["condition", alt.Tooltip("confidence:Q", title="probability", format=".3~p"),
+         alt.Tooltip("accuracy:Q", title="share of hits", format=".3~p"),
+         alt.Tooltip("n:Q", title="predictions", format=",")],
         spread=None,
         behind=[diagonal],
-    )
+    )  # fmt: skip
 
 
-def top_p_chart(table: pd.DataFrame, authors: bool = False) -> alt.LayerChart:
-    """Jensen-Shannon distance against the probability mass kept, with its controls.
+def top_p_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Jensen-Shannon distance against the probability mass kept, beside a control; by either way to truncate.
 
     Args:
         table: of ``measures.disagreement``.
-        authors: of the truncation in the paper's code, instead of the standard one.
     """
-    suffix = "_authors" * authors
-    controls = {
-        f"js_distance_mismatched{suffix}": "unrelated tokens",
-        f"js_distance_matched_null{suffix}": "matched null",
-    }
-    rows = means(table, f"js_distance{suffix}", *controls, axis="top_p")
-    rows = rows[~rows["metric"].isin(controls) | (rows["state"] == "trained")]
-    rows["state"] = rows["metric"].map(controls).fillna(rows["state"])
+    parts = []
+    for suffix, way in (("", "standard"), ("_authors", "that of the paper's code")):
+        rows = means(table, f"js_distance{suffix}", *(f"{name}{suffix}" for name in _CONTROLS), axis="top_p")
+        metric = rows["metric"].str.removesuffix("_authors").map(_CONTROLS)
+        rows = rows[metric.isna() | (rows["state"] == "trained")]
+        rows["state"] = metric.fillna(rows["state"])
+        parts += [
+            rows[rows["state"].isin(["trained", control])].assign(way=way, control=control)
+            for control in (*_CONTROLS.values(), "untrained", "no layers")
+            if control in set(rows["state"])
+        ]
+    rows = pd.concat(parts)
     return lines(
-        rows[["condition", "state", "x", "value", "low", "high"]],
-        alt.X("x:Q", title="probability mass kept (top-p)", axis=alt.Axis(format="%")),
+        rows[["condition", "state", "x", "value", "low", "high", "way", "control"]],
+        alt.X("x:Q", title="probability kept, likeliest tokens first (top-p)", axis=alt.Axis(format="%")),
         alt.Y("value:Q", title="Jensen–Shannon distance", scale=alt.Scale(domain=[0, 1], clamp=True)),
         conditions_of(table),
-        ["condition", "state", alt.Tooltip("x:Q", title="top-p", format=".0%"),
-         alt.Tooltip("value:Q", title="distance", format=".3f"), *tooltips("low", "high")],
-        spread="area", faint=0.1, height=340,
-    )  # fmt: skip
-
-
-def pair_chart(table: pd.DataFrame) -> alt.VConcatChart:
-    """Top-p curves of every pair of trained members, and the matrix of the pairs at the p under the pointer."""
-    rows = singles(rows_of(table, "js_distance", axis="top_p"))
-    rows = rows[rows["state"] == "trained"][["condition", "member", "other", "x", "value"]]
-    rows["pair"] = [f"{a:.0f}, {b:.0f}" for a, b in zip(rows["member"], rows["other"], strict=True)]
-    both = pd.concat([rows, rows.rename(columns={"member": "other", "other": "member"})])
-    menu = Menu("shown", "condition", conditions_of(table), "condition ")
-    mass = alt.selection_point(
-        name="mass", fields=["x"], on="pointerover", nearest=True, value=[{"x": 1.0}], empty=False
-    )
-    curves = chosen(rows, menu).encode(
-        x=alt.X("x:Q", title="top-p (point at one)", axis=alt.Axis(format="%")),
-        y=alt.Y("value:Q", title="distance", scale=alt.Scale(zero=False)),
-        detail="pair:N",
-        tooltip=[
-            alt.Tooltip("pair:N", title="seeds"), alt.Tooltip("x:Q", title="top-p", format=".0%"),
-            alt.Tooltip("value:Q", title="distance", format=".4f"),
+        ["condition", "state", alt.Tooltip("x:Q", title="kept", format=".0%"),
+         alt.Tooltip("value:Q", title="distance", format=".3~r"), *tooltips("low", "high")],
+        spread="area", faint=0.1, height=340, dash=state_dash(rows["state"], legend=False),
+        menus=[
+            Menu("top_p_control", "control", list(dict.fromkeys(rows["control"])), "dashed "),
+            Menu("top_p_way", "way", list(dict.fromkeys(rows["way"])), "truncation "),
         ],
     )  # fmt: skip
-    points = curves.mark_point(filled=True).encode(
-        size=alt.when(mass).then(alt.value(70)).otherwise(alt.value(12)), color=alt.value("#D55E00")
-    )
-    upper = alt.layer(curves.mark_line(strokeWidth=1, color=NEUTRAL), points.add_params(mass))
-    base = (
-        chosen(both, menu)
-        .transform_filter(mass)
-        .encode(x=alt.X("member:O", title="seed", axis=alt.Axis(labelAngle=0)), y=alt.Y("other:O", title="seed"))
+
+
+def pair_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """The distance of every pair of trained members, a square a condition on one scale of colours.
+
+    Args:
+        table: of ``measures.disagreement``.
+    """
+    rows = singles(rows_of(table, "js_distance", axis="top_p"))
+    rows = rows[rows["state"] == "trained"][["condition", "member", "other", "x", "value"]]
+    most, rows = float(rows["value"].max()), rows.assign(kept=rows["x"].map("{:.0%}".format))
+    both = pd.concat([rows, rows.rename(columns={"member": "other", "other": "member"})])
+    conditions, seeds = conditions_of(table), sorted(set(both["member"]))
+    menu = Menu("pairs_kept", "kept", list(dict.fromkeys(rows["kept"])), "probability kept ", "100%")
+    names = alt.Axis(labelExpr=plain_labels(conditions), labelAngle=0, orient="top", domain=False, ticks=False)
+    base = chosen(both, menu).encode(
+        x=alt.X("condition:N", title=None, sort=conditions, axis=names, scale=alt.Scale(paddingInner=0.08)),
+        y=alt.Y("other:O", title="seed of one member", sort=seeds),
     )
     cells = base.mark_rect().encode(
-        color=alt.Color("value:Q", title="distance", scale=alt.Scale(scheme="viridis"), legend=None),
-        tooltip=["condition", "member:O", "other:O", alt.Tooltip("value:Q", format=".4f")],
+        xOffset=alt.XOffset("member:O", sort=seeds),
+        color=alt.Color("value:Q", title="Jensen–Shannon distance", scale=alt.Scale(domain=[0, most], range=HEAT)),
+        tooltip=[
+            "condition", alt.Tooltip("member:O", title="seed"), alt.Tooltip("other:O", title="other seed"),
+            alt.Tooltip("value:Q", title="distance", format=".3~r"),
+        ],
+    )  # fmt: skip
+    mean = base.mark_text(dy=12, fontSize=13, fontWeight="bold").encode(
+        y=alt.value("height"), text=alt.Text("mean(value):Q", format=".2f")
     )
-    text = base.mark_text(color="white", fontSize=12).encode(text=alt.Text("value:Q", format=".3f"))
-    both_parts = [
-        upper.properties(width=250, height=160),
-        alt.layer(cells, text).properties(width=250, height=220),
-    ]
-    return themed(alt.vconcat(*both_parts).add_params(listed(menu)))
+    return finished([cells, mean], 34 * len(seeds), menu)
 
 
 def agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Top-1 agreement of pairs, with its interval over members and the chance level from the marginals (tick)."""
     rows = means(table, "top1_agreement", "top1_agreement_chance")
-    keys = ["condition", "state"]
-    chance = rows.loc[rows["metric"] == "top1_agreement_chance", [*keys, "value"]]
-    wide = rows[rows["metric"] == "top1_agreement"].merge(chance.rename(columns={"value": "chance"}), on=keys)
-    states = [name for name in _OPACITIES if name in set(wide["state"])]
-    opacities = alt.Scale(domain=states, range=[_OPACITIES[name] for name in states])
-    base = alt.Chart(wide[["condition", "state", "value", "low", "high", "chance"]]).encode(
-        y=alt.Y("condition:N", title=None, sort=None, axis=alt.Axis(labelLimit=160)),
-        yOffset=alt.YOffset("state:N", sort=states),
-        tooltip=["condition", "state", *tooltips("value", "low", "high", "chance")],
-    )  # fmt: skip
-    bar = base.mark_bar().encode(
-        x=alt.X(
-            "value:Q", title=in_lines("share of tokens with the same likeliest token"), axis=alt.Axis(format="%")
-        ),
-        color=condition_colour(conditions_of(table)),
-        opacity=alt.Opacity("state:O", title=None, scale=opacities),
+    rows = rows.assign(
+        what=rows["metric"].map({"top1_agreement": "members", "top1_agreement_chance": "chance"}),
+        low=rows["low"].clip(lower=0.0),
     )
-    span = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    tick = base.mark_tick(color="black", thickness=3).encode(x="chance:Q")
-    return finished([bar, span, tick], 60 * wide["condition"].nunique())
+    return points_in_rows(
+        rows[["condition", "state", "what", "value", "low", "high"]],
+        "state",
+        alt.X("value:Q", title=in_lines("share of tokens with the same likeliest token"), axis=_PERCENT),
+        conditions_of(table),
+        ["condition", "state", "what", *tooltips("value", "low", "high", text=".3~p")],
+        order=_STATES,
+        ticks="datum.what == 'chance'",
+    )
 
 
 def rank_agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -236,12 +233,13 @@ def rank_agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = rows[rows["state"] == "trained"]
     return lines(
         rows.assign(state=rows["metric"].map(states))[["condition", "state", "x", "value", "low", "high"]],
-        alt.X("x:Q", title="k likeliest tokens", scale=alt.Scale(type="log")),
-        alt.Y("value:Q", title="share in common", scale=alt.Scale(domain=[0, 1], clamp=True)),
+        alt.X("x:Q", title="likeliest tokens that are compared", **logarithmic(rows["x"])),
+        alt.Y("value:Q", title="share in common", scale=alt.Scale(domain=[0, 1], clamp=True), axis=_PERCENT),
         conditions_of(table),
-        ["condition", "state", alt.Tooltip("x:Q", title="k"), *tooltips("value", "low", "high")],
+        ["condition", "state", alt.Tooltip("x:Q", title="likeliest tokens"),
+         *tooltips("value", "low", "high", text=".3~p")],
         height=300,
-    )
+    )  # fmt: skip
 
 
 def strata_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -250,17 +248,18 @@ def strata_chart(table: pd.DataFrame) -> alt.LayerChart:
     axes = [axis for axis in _STRATA if (table["axis"] == axis).any()]
     rows = pd.concat([means(table, *names, axis=axis, numeric=False) for axis in axes])
     rows = rows[rows["state"] == "trained"].assign(what=lambda rows: rows["metric"].map(names))
-    rows["stratum"] = rows["axis"].astype(object).map(_STRATA) + ": " + rows["x"]
+    rows["stratum"] = rows["axis"].astype(object).map(_STRATA) + ": " + rows["x"].replace("rest", "other")
     return points_in_rows(
         rows[["condition", "stratum", "what", "value", "low", "high", "n"]],
         "stratum",
         alt.X("value:Q", title="Jensen–Shannon distance", scale=alt.Scale(domainMin=0)),
         conditions_of(table),
-        ["condition", "stratum", "what", *tooltips("value", "low", "high"), "n:Q"],
+        ["condition", "stratum", "what", *tooltips("value", "low", "high"),
+         alt.Tooltip("n:Q", title="tokens", format=",")],
         ticks="datum.what == 'matched null'",
         room=190,
         height=34 * rows["stratum"].nunique(),
-    )
+    )  # fmt: skip
 
 
 def strand_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
@@ -276,7 +275,7 @@ def strand_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
         "what",
         alt.X("value:Q", title=title, scale=alt.Scale(domainMin=0)),
         conditions_of(table),
-        ["condition", "what", *tooltips("value", "low", "high", text=".4f")],
+        ["condition", "what", *tooltips("value", "low", "high")],
         room=190,
     )
 
@@ -303,7 +302,7 @@ def along_chart(table: pd.DataFrame) -> alt.LayerChart:
     title = in_lines("output entropy (bits); black: cost of the true token")
     bars = base.mark_bar().encode(
         x=alt.X("entropy:Q", title=title, axis=alt.Axis(orient="top")),
-        color=alt.Color("js_distance:Q", title="Jensen–Shannon distance", scale=alt.Scale(scheme="viridis")),
+        color=alt.Color("js_distance:Q", title="Jensen–Shannon distance", scale=alt.Scale(range=HEAT[:4])),
     )
     cost = base.mark_tick(color="black", thickness=2).encode(x="nll:Q")
     text = base.mark_text(align="right", dx=-4, font="monospace", fontSize=11).encode(

@@ -10,17 +10,17 @@ from IPython.display import Markdown
 
 from gfm_utils.corpora import Feature
 from gfm_utils.figures.forms import (
-    COLOURS,
-    NEUTRAL,
     NO_DNA,
     Menu,
     chosen,
     finished,
     lines,
+    logarithmic,
     points_in_rows,
     stroke_legend,
     tooltips,
 )
+from gfm_utils.figures.palette import KIND_COLOURS, NEUTRAL, OTHERS
 from gfm_utils.figures.select import conditions_of, rows_of, with_span
 
 #: Most windows that are drawn; beyond that neighbours are pooled.
@@ -32,17 +32,12 @@ _TRACK, _GAP = 16, 22  # height of a track, and room above it for its name
 _NAMES = {
     "repeat": "soft-masked repeats", "coding": "coding", "genic": "introns and untranslated", "gc": "GC",
 }  # fmt: skip
-_TRACK_COLOUR = {"repeat": COLOURS[1], "coding": COLOURS[2], "genic": COLOURS[4], "gc": NEUTRAL}
+_TRACK_COLOUR = {"repeat": OTHERS[1], "coding": OTHERS[2], "genic": OTHERS[0], "gc": NEUTRAL}
 _ENDS = {"left": "from", "right": "to"}  # of a window, column -> name
 _CONTRASTS = {"repeat_auc": "repeats below the rest", "coding_auc": "intergenic below coding"}
 _VIEWS = {"window": "windows", "smoothing": "bases, smoothed"}
 _READ = {feature.value: feature.value for feature in Feature} | {
     "utr": "UTR", "noncoding_rna": "non-coding RNA", "other": "pseudogene, other",
-}  # fmt: skip
-_COLOUR = {
-    Feature.REPEAT: COLOURS[1], Feature.CODING: COLOURS[2], Feature.UTR: COLOURS[5], Feature.INTRON: COLOURS[0],
-    Feature.NONCODING_RNA: COLOURS[3], Feature.OTHER: COLOURS[4], Feature.INTERGENIC: NEUTRAL,
-    Feature.UNANNOTATED: NEUTRAL,
 }  # fmt: skip
 
 
@@ -109,8 +104,8 @@ def profile_chart(profiles: Mapping[str, pd.DataFrame], most: int = MOST) -> alt
     )
     layers = [
         alt.Chart(pd.DataFrame({"bits": [2.0]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4]).encode(y=y),
-        base.mark_line(strokeWidth=1.2, color=COLOURS[0], clip=True).encode(y=y, detail="stretch:N"),
-        base.mark_circle(size=9, color=COLOURS[0], opacity=0.6, clip=True).encode(y=y),
+        base.mark_line(strokeWidth=1.2, color=KIND_COLOURS["dna"], clip=True).encode(y=y, detail="stretch:N"),
+        base.mark_circle(size=9, color=KIND_COLOURS["dna"], opacity=0.6, clip=True).encode(y=y),
         *(_track(windows, name, top) for name, top in tracks.items()),
         *(
             names.transform_filter(f"datum.place == {place}").encode(
@@ -183,16 +178,16 @@ def feature_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     )
     menu = _corpora(list(dict.fromkeys(rows["corpus"])))
     present = [feature for feature in Feature if feature.value in set(rows["x"])]
-    order, colours = [_READ[feature.value] for feature in present], [_COLOUR[feature] for feature in present]
+    order = [_READ[feature.value] for feature in present]
     whole = chosen(overall[["corpus", "value", "low", "high", "label"]], menu).encode(x="value:Q")
     return points_in_rows(
         rows[["corpus", "feature", "value", "low", "high", "share", "n"]],
         "feature",
         alt.X("value:Q", title="bits per base (upper bound)", scale=alt.Scale(zero=False)),
-        alt.Color("feature:N", scale=alt.Scale(domain=order, range=colours), legend=None),
+        alt.Color("feature:N", scale=alt.Scale(domain=order, range=[KIND_COLOURS["dna"]]), legend=None),
         [
-            "feature", alt.Tooltip("value:Q", title="bits per base", format=".3f"), *tooltips("low", "high"),
-            alt.Tooltip("share:Q", title="share of the bases", format=".1%"),
+            "feature", alt.Tooltip("value:Q", title="bits per base", format=".3~r"), *tooltips("low", "high"),
+            alt.Tooltip("share:Q", title="share of the bases", format=".3~p"),
             alt.Tooltip("n:Q", title="bases", format=","),
         ],
         order=order,
@@ -228,16 +223,16 @@ def separation_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
         contrast=rows["metric"].map(_CONTRASTS), view=rows["axis"].map(_VIEWS), corpus=rows["condition"]
     )
     chance = alt.Chart(pd.DataFrame({"value": [0.5]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4])
-    two = alt.Scale(domain=list(_CONTRASTS.values()), range=[COLOURS[1], COLOURS[2]])
+    two = alt.Scale(domain=list(_CONTRASTS.values()), range=OTHERS[1:3])
     ways = alt.Scale(domain=list(_VIEWS.values()), range=[[1, 0], [5, 3]])
     return lines(
         rows[["corpus", "contrast", "view", "x", "value", "low", "high", "n"]],
-        alt.X("x:Q", title="width (bases)", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s")),
-        alt.Y("value:Q", title="AUC", scale=alt.Scale(zero=False)),
-        alt.Color("contrast:N", title=None, legend=alt.Legend(columns=1), scale=two),
+        alt.X("x:Q", title="width, bases", **logarithmic(rows["x"])),
+        alt.Y("value:Q", title="told apart (AUC; chance: 0.5)", scale=alt.Scale(zero=False)),
+        alt.Color("contrast:N", title=None, scale=two),
         [
             "contrast", "view", alt.Tooltip("x:Q", title="bases", format=","),
-            alt.Tooltip("value:Q", title="AUC", format=".3f"), *tooltips("low", "high"),
+            alt.Tooltip("value:Q", title="AUC", format=".3~r"), *tooltips("low", "high"),
             alt.Tooltip("n:Q", title="windows or bases", format=","),
         ],
         dash=alt.StrokeDash("view:N", title=None, scale=ways, legend=stroke_legend()),

@@ -210,7 +210,7 @@ MEASURES: dict[str, Measure] = {
         "Jensen–Shannon distance between members", "1", "disagreement", (JS,), True,
         null=("matched null", (Term(MATCHED),)), figure="fig-top-p",
     ),
-    "js_distance_authors": _truncated("the paper's truncation", "_authors", "0.5", "fig-top-p-authors"),
+    "js_distance_authors": _truncated("the paper's truncation", "_authors", "0.5", "fig-top-p"),
     "js_distance_half": _truncated("nucleus truncation", "", "0.5", "fig-top-p"),
     "js_distance_head": _truncated("nucleus truncation", "", "0.05", "fig-top-p"),
     "js_distance_above_null": Measure(
@@ -283,7 +283,7 @@ MEASURES: dict[str, Measure] = {
     ),
     "fisher_share_invariant": _fisher(
         "encoder's share, invariant to rescaling", "fisher_share_invariant", "encoder", False,
-        "fig-fisher-invariant",
+        "fig-fisher-rescaled",
     ),
     "embeddings_share_paper": _fisher(
         "embeddings' share, the paper's computation", "fisher_share_paper", "embeddings", True,
