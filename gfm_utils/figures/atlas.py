@@ -70,16 +70,16 @@ def atlas_chart(table: pd.DataFrame) -> alt.ConcatChart:
 
 
 def _of_measure(rows: pd.DataFrame) -> list[alt.Chart]:
-    scale = alt.Scale(type="log", base=2, padding=14, nice=False)
+    scale, ticks = alt.Scale(type="log", padding=14, nice=False), [0.03, 0.1, 0.3, 1, 3]
     base = alt.Chart(rows).encode(
-        x=alt.X("gain:Q", title=_GAIN_TITLE, scale=scale, axis=alt.Axis(format="~g", tickCount=6)),
+        x=alt.X("gain:Q", title=_GAIN_TITLE, scale=scale, axis=alt.Axis(format="~g", values=ticks)),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5)),
         color=kind_colour(rows),
     )
     measured = base.transform_filter("datum.drawn == 'point'")
     tips = [alt.Tooltip("label:N", title="corpus"), "kind", *tooltips("value", "low", "high", "gain", "null")]
     null = measured.mark_point(shape="stroke", size=70, opacity=0.5, strokeWidth=1.5).encode(
-        y="null:Q", tooltip=tips
+        y="null:Q", tooltip=tips, color=alt.value(NEUTRAL)
     )
     return [
         base.transform_filter("datum.drawn == 'line'").mark_line(strokeWidth=1.5, opacity=0.6),

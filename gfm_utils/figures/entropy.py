@@ -1,5 +1,6 @@
 """Charts and tables of corpus entropy, from `gfm_utils.entropy.rows`, and of how far the estimators are off."""
 
+import json
 from typing import Any, Literal
 
 import altair as alt
@@ -11,7 +12,7 @@ from gfm_utils.entropy.calibration import nsb_advantage
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.forms import Menu, Tips, chosen, condition_colour, finished, tooltips
-from gfm_utils.figures.names import ESTIMATOR_NAMES, beside_tokenizer, estimator_name
+from gfm_utils.figures.names import ESTIMATOR_NAMES, beside_tokenizer, chart_names, estimator_name
 from gfm_utils.figures.numbers import interval
 from gfm_utils.figures.palette import HEAT, NEUTRAL, OTHERS
 from gfm_utils.figures.summary_table import for_people
@@ -189,8 +190,9 @@ def unigram_chart(table: pd.DataFrame, per: Literal["token", "symbol"] = "token"
     places = corpora.map(list(dict.fromkeys(corpora)).index)
     bars = bars.iloc[np.argsort(places, kind="stable")].drop(columns=["kind", "low", "high", "order"])
     conditions = dict.fromkeys([*table.loc[is_token, "condition"], *bars["condition"]])
-    names = {name: f"{text}, single symbols" for name, text in chart_names(list(dict.fromkeys(corpora))).items()}
-    names |= chart_names(list(conditions)) if per == "token" else chart_names(list(filter(is_condition, conditions)))
+    alone = chart_names([name for name in conditions if not is_condition(name)])
+    names = chart_names([name for name in conditions if is_condition(name)])
+    names |= {name: f"{text}, single symbols" for name, text in alone.items()}
     labels = alt.Axis(labelLimit=180, labelExpr=f"{json.dumps(names)}[datum.label]")
     base = alt.Chart(bars).encode(
         y=alt.Y("condition:N", title=None, sort=None, axis=labels),

@@ -178,7 +178,8 @@ def finished(layers: Iterable[Any], height: float, *params: Any, **properties: A
     """The layers as one chart as wide as the page, in the book's style, with its menus and selections."""
     drawn = [listed(one) if isinstance(one, Menu) else one for one in params]
     chart = alt.layer(*layers).add_params(*drawn)
-    return themed(chart.properties(width="container", height=height, **properties))
+    fit = alt.AutoSizeParams(type="fit-x", contains="padding", resize=bool(params))  # labels of what is chosen
+    return themed(chart.properties(width="container", height=height, autosize=fit, **properties))
 
 
 def listed(menu: Menu) -> alt.Parameter:

@@ -24,7 +24,7 @@ ESTIMATOR_NAMES: dict[str, str] = {
     Coder.BZ2: "bzip2",
     Coder.LZMA: "LZMA",
     Coder.PPMD: "PPMd",
-    Coder.CONTEXT_MIXING_REPEAT_FREE: "mixer, 12 bases (repeat-free)",
+    Coder.CONTEXT_MIXING_REPEAT_FREE: "mixer, repeat-free",
     Coder.CONTEXT_MIXING_FAST: "mixer, fast",
     Coder.CONTEXT_MIXING: "context mixer",
 }

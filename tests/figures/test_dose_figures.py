@@ -82,7 +82,7 @@ def test_a_chart_has_no_layer_without_rows(response):
     def marks(table):
         return [layer["mark"]["type"] for layer in figures.dose_chart(table).to_dict()["layer"]]
 
-    every = ["line", "rule", "rule", "point", "point", "text"]
+    every = ["line", "rule", "rule", "rule", "point", "text"]
     chains = response[response["condition"].str.contains("markov", regex=False)]
     assert marks(response) == every and marks(chains) == every[1:5]  # no text to join, no condition as it is
     assert marks(response[response["condition"].str.startswith("b")]) == every[1:]

@@ -18,8 +18,8 @@ from gfm_utils.figures.entropy import (
     trust_overview,
     unigram_chart,
 )
-from gfm_utils.figures.forms import COLOURS, condition_colour
-from gfm_utils.figures.names import estimator_name
+from gfm_utils.figures.names import chart_names, estimator_name
+from gfm_utils.figures.palette import DNA_BPE, KIND_COLOURS, NEUTRAL, condition_colours
 from gfm_utils.tables import table
 
 
@@ -90,7 +90,20 @@ def test_calibration_chart_and_overview():
         calibration_chart(found, "x")
 
 
-def test_colours_follow_the_order_of_the_conditions():
-    colour = condition_colour(["b", "a"], legend=None).to_dict()
-    assert colour["scale"] == {"domain": ["b", "a"], "range": list(COLOURS[:2])} and colour["legend"] is None
-    assert len(set(COLOURS)) == len(COLOURS)
+def test_a_thing_has_one_colour_and_name_whatever_stands_beside_it():
+    conditions = [
+        "tair10-chr1@kmer4",
+        "my/genome.fa@bpe256",
+        "alyrata-chr12@kmer4",
+        "news@bpe256",
+        "tair10-chr1@bpe256",
+    ]
+    colours = dict(zip(conditions, condition_colours(conditions), strict=True))
+    assert len(set(colours.values())) == len(conditions)
+    assert colours["news@bpe256"] == condition_colours(["news@bpe256"])[0] == KIND_COLOURS["text"]
+    assert colours["tair10-chr1@kmer4"] == KIND_COLOURS["dna"] and colours["tair10-chr1@bpe256"] == DNA_BPE
+    assert condition_colours(["news+shuffle@bpe256"]) == [NEUTRAL]
+    names = chart_names(conditions)
+    assert names["tair10-chr1@bpe256"] == "DNA, BPE" and names["my/genome.fa@bpe256"] == "genome.fa@bpe256"
+    assert names["tair10-chr1@kmer4"] == "tair10-chr1@kmer4"  # two are DNA in 4-mers
+    assert chart_names(conditions[:2])["tair10-chr1@kmer4"] == "DNA, 4-mers"

@@ -27,7 +27,7 @@ def test_every_checkpoint_of_every_run_is_a_point(along):
     text = json.dumps(figures.training_chart(along).to_dict())
     assert FOLLOWED["fisher_share"].text in text and "training_measure" in text
     main = figures.one_curve_chart(along)
-    assert len(main.vconcat) == len({name for name in COMPARED if name in set(along["metric"])})
+    assert len(main.concat) == len({name for name in COMPARED if name in set(along["metric"])})
     one = next(row for row in data_of(main) if row["metric"] == "fisher_share" and row["tokens"] == 1_024_000)
     assert one["value"] == pytest.approx(0.1 * one["gain"], abs=5e-3)
     share = data_of(figures.one_curve_chart(along, share=True))
