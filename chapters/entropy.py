@@ -133,9 +133,10 @@ figures.nsb_overview(calibration)
 #
 # All estimators, on the corpora of this run.
 
-# %% mystnb={"figure": {"caption": "Uncertainty about the last symbol of a block (conditional entropy) as a share of a uniform choice, against the length k of the block, by the estimator that the menu selects. Filled: trusted, with 95 % intervals; hollow: undersampled, not a result. Dashed rules: code lengths, upper bounds. Grey: a uniform choice, the level of chance.", "name": "fig-conditional-entropy"}}
+# %% mystnb={"figure": {"caption": "Uncertainty about the last symbol of a block (conditional entropy) as a share of a uniform choice, against the length k of the block, by the estimator that the menu selects. Filled: trusted, with 95 % intervals; hollow: undersampled, not a result. Dashed rules: code lengths, upper bounds. Triangles beside the axis: the shortest code of the whole corpus, recorded once. Grey: a uniform choice, the level of chance.", "name": "fig-conditional-entropy"}}
 table, profiles = measures.corpus_entropies(chapter.corpora, chapter.stores, chapter.profile)
-figures.conditional_entropy_chart(table)
+whole, about_whole = recorded("entropy")
+figures.conditional_entropy_chart(table, whole)
 
 # %% [markdown]
 # In {numref}`fig-conditional-entropy`, a curve that falls steeply is a corpus whose symbols can be told from those before them.
@@ -212,7 +213,6 @@ figures.unigram_chart(table, "symbol")
 # The mixer was tuned on the first four million bases of *A. thaliana* and on nothing else.
 
 # %%
-whole, about_whole = recorded("entropy")
 figures.rate_overview(whole)
 
 # %%

@@ -42,7 +42,7 @@ def _hollow_unless(base: alt.Chart, trusted: str, size: int, tips: Tips) -> list
     ]
 
 
-def conditional_entropy_chart(table: pd.DataFrame) -> alt.LayerChart:
+def conditional_entropy_chart(table: pd.DataFrame, whole: pd.DataFrame | None = None) -> alt.LayerChart:
     """Conditional entropy against order, one line a corpus, with code lengths as horizontal rules.
 
     All are shares of log2 of the alphabet, so that text and DNA fit an axis. Trusted orders are filled points on a
@@ -51,6 +51,7 @@ def conditional_entropy_chart(table: pd.DataFrame) -> alt.LayerChart:
 
     Args:
         table: rows of `corpus_entropy`, of one or more corpora.
+        whole: likewise, of corpora as a whole: the shortest code of each is a triangle beside the axis.
 
     Raises:
         GfmError: the table has no conditional entropy of a corpus.
@@ -95,7 +96,31 @@ def conditional_entropy_chart(table: pd.DataFrame) -> alt.LayerChart:
             x=alt.value(0), text="label:N"
         ),
     ]
+    if whole is not None:
+        layers += _whole_marks(whole[whole["condition"].isin(set(rows["condition"]))], base)
     return finished(layers, 340, menu)
+
+
+def _whole_marks(whole: pd.DataFrame, curves: alt.Chart) -> list[alt.Chart]:
+    """A triangle beside the axis for the shortest code of each corpus as a whole."""
+    codes = _plain(whole[whole["metric"] == "code_length"])
+    if codes.empty:
+        return []
+    codes = codes.loc[codes.groupby("condition", sort=False)["value"].idxmin()]
+    chance = whole[whole["metric"] == "uniform_entropy"].set_index("condition")["value"].astype(float)
+    codes = codes.assign(y=codes["value"] / codes["condition"].map(chance))
+    marks = alt.Chart(codes[["condition", "estimator", "value", "n", "y"]])
+    marks = marks.mark_point(shape="triangle-right", size=110, filled=True, opacity=1)
+    return [
+        marks.encode(
+            x=alt.value(0), y="y:Q", color=curves.encoding.color,
+            tooltip=[
+                alt.Tooltip("condition:N", title="whole corpus"), alt.Tooltip("estimator:N", title="coder"),
+                alt.Tooltip("value:Q", title="bits per symbol (upper bound)", format=".3~r"),
+                alt.Tooltip("n:Q", title="symbols coded", format=","),
+            ],
+        )
+    ]  # fmt: skip
 
 
 def _code_rules(codes: pd.DataFrame, curves: alt.Chart) -> list[alt.Chart]:
@@ -298,7 +323,7 @@ def calibration_chart(table: pd.DataFrame, source: str) -> alt.LayerChart:
         yOffset=alt.YOffset("symbols:O", sort=sizes, scale=alt.Scale(domain=sizes)),
         color=alt.Color("symbols:O", title="symbols", sort=sizes, scale=alt.Scale(range=HEAT[1:])),
     )  # fmt: skip
-    tips = [
+    tips: list[str | alt.Tooltip] = [
         "estimator:N",
         alt.Tooltip("symbols:N", title="symbols"),
         alt.Tooltip("rate:Q", title="exact rate, bits", format=".3~r"),

@@ -34,10 +34,10 @@ DASHES = {
 
 
 #: Legends of colours and of dashes; Vega knows this setting, Altair does not, so Vega-Embed gets it.
-_BELOW_EACH_OTHER = {"top": {"direction": "vertical", "anchor": "start"}}
+_BELOW_EACH_OTHER = {"top": {"direction": "vertical", "anchor": "end"}}
 #: Change to the layout of small charts in Vega, as Vega-Lite takes a number only.
 _AS_WIDE_AS_THE_PAGE = {
-    "op": "add", "path": "/layout/columns", "value": {"signal": "max(1, floor(containerSize()[0] / 350))"},
+    "op": "add", "path": "/layout/columns", "value": {"signal": "max(1, floor(containerSize()[0] / 335))"},
 }  # fmt: skip
 #: What is written in place of the names of columns that tooltips show.
 _TITLES = {
@@ -222,7 +222,8 @@ def lines(
         detail: column of which each value has a line of its own.
         height: in pixels.
     """
-    named = isinstance(colour, alt.Color)
+    named, heading = isinstance(colour, alt.Color), _said(x)["title"]
+    x = x if named else x.title(textwrap.wrap(heading, 26))  # names at the ends of lines take room on a phone
     base = chosen(rows, *menus).encode(
         x=x, color=colour if isinstance(colour, alt.Color) else condition_colour(colour, legend=False)
     )
@@ -246,7 +247,12 @@ def lines(
 
 def _title_of(axis: alt.X | alt.Y, menus: Sequence[Menu]) -> dict[str, Any]:
     """What is measured, above a chart whose axis does not say so, as the reader chose it."""
-    return {} if axis.to_dict().get("title") else {"title": chosen_title(menus[0].name)}
+    return {} if _said(axis).get("title") else {"title": chosen_title(menus[0].name)}
+
+
+def _said(channel: Any) -> dict[str, Any]:
+    """What a channel was given."""
+    return dict(channel.to_dict())
 
 
 def chosen_title(expression: str) -> alt.TitleParams:
@@ -257,12 +263,12 @@ def chosen_title(expression: str) -> alt.TitleParams:
 
 def _names_at_ends(rows: pd.DataFrame, base: alt.Chart, y: alt.Y, menus: Sequence[Menu], height: int) -> alt.Chart:
     """The plain name of each condition to the right of the end of its line, apart from the others."""
-    column, scale = y.to_dict()["field"], y.to_dict().get("scale", {})
+    column, scale, across = _said(y)["field"], _said(y).get("scale", {}), _said(base.encoding.x)["field"]
     scaled = np.log if scale.get("type") == "log" else np.asarray
-    across = base.encoding.x.to_dict()["field"]
     solid = rows[rows["state"] == "trained"] if "state" in rows else rows
     ends = [solid.iloc[:0]]
-    for _, shown in solid.groupby([menu.column for menu in menus] or [lambda _: 0], sort=False):
+    chosen_by = [menu.column for menu in menus]
+    for shown in [part for _, part in solid.groupby(chosen_by, sort=False)] if chosen_by else [solid]:
         shown = shown.sort_values(across, kind="stable") if shown[across].dtype == float else shown
         last = shown.groupby("condition", sort=False).tail(1).sort_values(column)
         drawn = [name for name in (column, "low", "high") if name in shown]
@@ -375,7 +381,7 @@ def one_below_another(
     parts = dict(list(rows.groupby("metric")))
     titled = [
         alt.layer(*draw(parts[name])).properties(
-            width=290, height=height, title=alt.TitleParams(title, fontSize=12, fontWeight="normal")
+            width=270, height=height, title=alt.TitleParams(title, fontSize=12, fontWeight="normal")
         )
         for name, title in titles.items()
         if name in parts

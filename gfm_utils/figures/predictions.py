@@ -34,6 +34,8 @@ _STATES = ["trained", "no layers", "untrained"]
 #: What stands beside the distance of two members' predictions for one token -> its name.
 _CONTROLS = {"js_distance_matched_null": "matched null", "js_distance_mismatched": "unrelated tokens"}
 _PERCENT = alt.Axis(format="%")
+#: Mean probabilities below this are not drawn.
+_LEAST = 1e-6
 
 
 def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -88,10 +90,11 @@ def _levels(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 def rank_probability_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Mean probability of the r-th likeliest token, of trained members (solid) and controls (dashed)."""
     rows = summaries(rows_of(table, "rank_probability", axis="rank"))
+    rows = rows[rows["value"] >= _LEAST]
     return lines(
         rows[["condition", "state", "x", "value"]],
         alt.X("x:Q", title="rank of the token, from the likeliest", **logarithmic(rows["x"])),
-        alt.Y("value:Q", title="mean probability", **logarithmic(rows["value"].clip(lower=1e-6), "~p")),
+        alt.Y("value:Q", title="mean probability", **logarithmic(rows["value"], "~p")),
         conditions_of(table),
         ["condition", "state", alt.Tooltip("x:Q", title="rank"),
          alt.Tooltip("value:Q", title="probability", format=".3~p")],
