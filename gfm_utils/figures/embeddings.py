@@ -71,6 +71,7 @@ AUTHORS_NAMES: dict[str, tuple[str | None, str]] = {
 _OCCURRING, _ALL = "tokens that occur", "all rows"
 _HERE, _DEFINITION, _INPUTS = "as in this book", "the paper's formula", "and 15 % masked"
 _LEVELS = {"": "tokens", "pooled_": "windows"}
+_LEVEL, _EDGE = alt.Axis(labelAngle=0), alt.Scale(padding=0.1)
 _SAME = "1: the same (disparity: 0)"
 _ENDS = tooltips("value", "low", "high")
 
@@ -104,7 +105,7 @@ def band_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = pd.concat(parts)
     return lines(
         rows[["condition", "state", "what", "x", "value", "low", "high", "n"]],
-        alt.X("x:N", title="tokens, by how often they occur", sort=list(BANDS), axis=alt.Axis(labelAngle=0)),
+        alt.X("x:N", title="tokens, by how often they occur", sort=list(BANDS), axis=_LEVEL, scale=_EDGE),
         alt.Y("value:Q", title=None),
         conditions_of(table),
         ["condition", "state", "what", "x", *_ENDS],
@@ -226,7 +227,7 @@ def _layers(table: pd.DataFrame, names: dict[str, str], parameter: str) -> alt.L
     rows["x"] = rows["x"].map(layer_name)
     return lines(
         rows[["condition", "state", "what", "level", "x", "value", "low", "high"]],
-        alt.X("x:N", title="layer", sort=list(dict.fromkeys(rows["x"])), axis=alt.Axis(labelAngle=0)),
+        alt.X("x:N", title="layer", sort=list(dict.fromkeys(rows["x"])), axis=_LEVEL, scale=_EDGE),
         alt.Y("value:Q", title=None),
         conditions_of(table),
         ["condition", "state", "what", "level", "x", *_ENDS],

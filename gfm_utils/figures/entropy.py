@@ -21,6 +21,11 @@ from gfm_utils.tokens import is_condition
 _TICKS = [sign * 10.0**power for power in range(-3, 2) for sign in (-1, 1)] + [0.0]
 #: Metric -> what an estimate of it is made from, for people.
 _SOURCES = {"conditional_entropy": "counts", "entropy_rate": "matches", "code_length": "code length"}
+_CODE_TIPS = [
+    alt.Tooltip("condition:N", title="corpus"), alt.Tooltip("estimator:N", title="coder"),
+    alt.Tooltip("value:Q", title="bits per symbol (upper bound)", format=".3~r"),
+    alt.Tooltip("n:Q", title="symbols coded", format=","),
+]  # fmt: skip
 #: Columns that charts read, with types that Vega knows.
 _TYPES = {
     "condition": object, "estimator": object, "unit": object, "kind": object, "order": float, "value": float,
@@ -70,7 +75,7 @@ def conditional_entropy_chart(table: pd.DataFrame, whole: pd.DataFrame | None = 
     estimators, first = list(dict.fromkeys(curve["estimator"])), estimator_name(Estimator.GRASSBERGER)
     menu = Menu("by", "estimator", estimators, "estimator ", first if first in estimators else None)
     base = chosen(curve.drop(columns=["metric", "low", "high", "kind"]), menu).encode(
-        x=alt.X("order:Q", title="symbols in a block, the last of them uncertain",
+        x=alt.X("order:Q", title=["symbols in a block,", "the last of them uncertain"],
                 axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False)),
         y=alt.Y("y:Q", title="bits, share of a uniform choice", axis=alt.Axis(format="%")),
         color=condition_colour(list(dict.fromkeys(rows["condition"]))),
@@ -111,30 +116,15 @@ def _whole_marks(whole: pd.DataFrame, curves: alt.Chart) -> list[alt.Chart]:
     codes = codes.assign(y=codes["value"] / codes["condition"].map(chance))
     marks = alt.Chart(codes[["condition", "estimator", "value", "n", "y"]])
     marks = marks.mark_point(shape="triangle-right", size=110, filled=True, opacity=1)
-    return [
-        marks.encode(
-            x=alt.value(0), y="y:Q", color=curves.encoding.color,
-            tooltip=[
-                alt.Tooltip("condition:N", title="whole corpus"), alt.Tooltip("estimator:N", title="coder"),
-                alt.Tooltip("value:Q", title="bits per symbol (upper bound)", format=".3~r"),
-                alt.Tooltip("n:Q", title="symbols coded", format=","),
-            ],
-        )
-    ]  # fmt: skip
+    return [marks.encode(x=alt.value(0), y="y:Q", color=curves.encoding.color, tooltip=_CODE_TIPS)]
 
 
 def _code_rules(codes: pd.DataFrame, curves: alt.Chart) -> list[alt.Chart]:
     """A thin rule for every code length, named at the right end where it is its corpus's tightest."""
     codes = codes[["condition", "estimator", "value", "unit", "n", "y"]]
     tightest = codes.loc[codes.groupby("condition", sort=False)["y"].idxmin()]
-    tips = [
-        alt.Tooltip("condition:N", title="corpus"),
-        alt.Tooltip("estimator:N", title="coder"),
-        alt.Tooltip("value:Q", title="bits per symbol (upper bound)", format=".3~r"),
-        alt.Tooltip("n:Q", title="symbols coded", format=","),
-    ]
     either: dict[str, Any] = {"y": "y:Q", "color": curves.encoding.color}
-    rules = alt.Chart(codes).mark_rule(strokeWidth=1.2, strokeDash=[8, 3]).encode(**either, tooltip=tips)
+    rules = alt.Chart(codes).mark_rule(strokeWidth=1.2, strokeDash=[8, 3]).encode(**either, tooltip=_CODE_TIPS)
     names = alt.Chart(tightest).mark_text(align="left", dx=4, fontSize=11)
     return [rules, names.encode(x=alt.value("width"), text="estimator:N", **either)]
 
@@ -321,7 +311,8 @@ def calibration_chart(table: pd.DataFrame, source: str) -> alt.LayerChart:
         ),
         y=alt.Y("estimator:N", title=None, sort=order, axis=alt.Axis(labelLimit=180)),
         yOffset=alt.YOffset("symbols:O", sort=sizes, scale=alt.Scale(domain=sizes)),
-        color=alt.Color("symbols:O", title="symbols", sort=sizes, scale=alt.Scale(range=HEAT[1:])),
+        color=alt.Color("symbols:O", title="symbols", sort=sizes, scale=alt.Scale(range=HEAT[1:]),
+                        legend=alt.Legend(columns=2)),
     )  # fmt: skip
     tips: list[str | alt.Tooltip] = [
         "estimator:N",

@@ -37,10 +37,11 @@ TRACES = {
     "fisher_inflation": "by what batches inflate the trace",
 }
 
-#: Names for people of the groups, in their order; ``encoder.0.attention`` is the attention of layer 1.
+#: Names for people of the groups that are not of one layer.
 GROUP_NAMES = {
     "embeddings": "embeddings", "embedding.mask": "input: [MASK]", "embedding.visible": "input: visible tokens",
-    "embedding.other": "input: norm", "encoder": "layers", "head": "head", "head.transform": "head: transform",
+    "embedding.other": "input: norm", "encoder.norm": "last norm",
+    "head": "head", "head.transform": "head: transform",
     "decoder.weight": "output: embeddings", "decoder.bias": "output: bias", "decoder.cross": "input × output",
 }  # fmt: skip
 _PERCENT = alt.Axis(format="%")
@@ -48,11 +49,10 @@ _PERCENT = alt.Axis(format="%")
 
 def group_name(group: str) -> str:
     """A group of parameters for people."""
-    if group in GROUP_NAMES or not group.startswith("encoder."):
-        return GROUP_NAMES.get(group, group)
+    if group in GROUP_NAMES:
+        return GROUP_NAMES[group]
     _, place, *part = group.split(".")
-    layer = f"layer {int(place) + 1}" if place.isdigit() else "last norm"
-    return ": ".join([layer, *(word.replace("_", "-") for word in part)])
+    return ": ".join([f"layer {int(place) + 1}", *part]).replace("_", "-")
 
 
 def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
