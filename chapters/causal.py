@@ -43,6 +43,10 @@ from gfm_utils.provenance import recorded
 
 chapter = open_chapter("causal", profile, conditions, runs_dir, results_dir, seed)
 
+# %% mystnb={"figure": {"caption": "What a model has learned, not what it reads: three measures against the context gain. Circles: English as it is and with a share of its tokens scrambled; diamonds: DNA, large as it is, small where scrambled likewise; hollow: Markov chains in DNA's letters. Points have 95 % intervals over members. At DNA's gain (dotted) the blue bar is the part of the gap that is gone; the line is straight in bits per token, as the match is.", "name": "fig-dose-main"}}
+response, runs = claims.recorded_doses()
+figures.hero_figure(response)
+
 # %% [markdown]
 # ## An intervention
 #
@@ -75,15 +79,10 @@ chapter = open_chapter("causal", profile, conditions, runs_dir, results_dir, see
 # That outputs are near-uniform is no question here: taking the context away takes the gain away *by construction*, and the output entropy of a calibrated model is that of the token frequencies less the gain.
 # It stands in the tables as a check.
 #
-# ## The main figure
-
-# %% mystnb={"figure": {"caption": "Four measures, one for each of the paper's claims, against the context gain. Points: conditions with 95 % intervals over members; the line joins the doses of text, straight in bits per token as the match is; short strokes are untrained members.", "name": "fig-dose-main"}}
-response, runs = claims.recorded_doses()
-figures.main_chart(response)
-
-# %% [markdown]
-# Where the points of DNA lie on the line of text, the measure follows what is learned from context, whatever the sequence.
-# Where they lie beside it, something is left.
+# ## The key figure
+#
+# Where the points of DNA in {numref}`fig-dose-main` lie on the line of text, the measure follows what is learned from context, whatever the sequence.
+# Where they lie beside it, the gain does not explain the measure.
 # To the left nothing is learned; models that learned only token frequencies hardly disagree, while untrained ones do.
 #
 # ## How much of the gap is gone, in every training

@@ -1,26 +1,34 @@
-"""The front page: the run at a glance, what it and recorded runs say of the claims, and the causal finding."""
+"""The front page and the page of evidence: the causal finding, the claims of the paper, and what was trained."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 
-from gfm_utils.book.answers import causal_verdicts, optimiser_sentence
+from gfm_utils.book.answers import optimiser_sentence
 from gfm_utils.claims import recorded_doses
 from gfm_utils.claims.along_training import RECORDED as RECORDED_TRAINING
 from gfm_utils.claims.claim import learned, learned_share, tokens_read
+from gfm_utils.claims.effects import LESS, MORE, PRIMARY, gap_parts, verdict_setting
 from gfm_utils.claims.verdicts import POWER, check_claims, detectable
+from gfm_utils.corpora import registry
+from gfm_utils.ensembles.presets import parameters_of, preset
 from gfm_utils.errors import GfmError
-from gfm_utils.figures.claims import NOTHING, measures_table, verdict_table
-from gfm_utils.figures.numbers import interval, million, number, percentage
+from gfm_utils.figures.claims import NOTHING, claims_table, measures_table, verdict_table
+from gfm_utils.figures.dose import setting_name, share_text
+from gfm_utils.figures.hero import hero_figure, split_dna
+from gfm_utils.figures.names import corpus_name, cut_name, plain_name
+from gfm_utils.figures.numbers import interval, listed, million, number, percentage
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.measures.estimates import Estimate, estimate, null_of
 from gfm_utils.measures.registry import Measure, chosen
+from gfm_utils.profiles import profile as profile_named
 from gfm_utils.provenance import RecordedRun, recorded, recorded_runs
 from gfm_utils.tables import read_tables
-from gfm_utils.tokens import is_condition
+from gfm_utils.tokens import SPECIAL, Condition, corpora_of, is_condition
 
 AT_A_GLANCE = chosen(
     "nll", "output_entropy", "accuracy", "js_distance", "mutual_information", "top1_agreement",
@@ -31,11 +39,8 @@ UNTRAINED = "untrained"
 THIS_RUN = "This run"
 
 
-def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
-    """The paper's claims in Markdown: verdicts of this run and of recorded ones, and the measures of the first.
-
-    The run whose models have learned most comes first, see ``most_learned``; a recorded run counts if it has all
-    conditions of this one.
+def front_page_numbers(results_dir: Path, profiles: Collection[str]) -> dict[str, str]:
+    """What stands in the sentences of the front page for ``{{ name }}``: the causal finding and what was trained.
 
     Args:
         results_dir: folder of the run's result tables.
@@ -44,26 +49,138 @@ def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
     Raises:
         GfmError: the folder holds no table.
     """
-    rows = pd.concat(list(read_tables(results_dir).values()), ignore_index=True)
-    if not check_claims(rows):
+    runs, about = _runs(results_dir)
+    first, rows = next(iter(runs.items()))
+    if first in about:
+        size = about[first].about["configuration"]["recipe"]
+    else:
+        size = profile_named(next(iter(profiles), "quick")).model_dump()
+    models = learned(rows)
+    shape, window = preset(size["preset"]), size["window"]
+    weights = [parameters_of(size["preset"], vocabulary_of(name), window) for name in models]
+    return {
+        **_gone(),
+        "corpora": _corpora(list(models)),
+        "members": str(size["members"]),
+        "layers": str(shape.layers),
+        "width": str(shape.hidden),
+        "parameters": f"{max(weights, default=0):,}",
+        "hidden": percentage(size["train_mask"], 0),
+        "window": str(window),
+        "tokens": million(tokens_read(rows)),
+    }
+
+
+#: The answer in a few words, by what is said of the gaps in all primary measures.
+_LEADS = {
+    MORE: "Make English as hard to predict as DNA, and most of what sets models of DNA apart is there.",
+    LESS: "Make English as hard to predict as DNA, and most of what sets models of DNA apart is not there.",
+}
+_DEPENDS = "What sets models of DNA apart is partly there in English that is as hard to predict as DNA."
+
+
+def _gone() -> dict[str, str]:
+    """What of each primary gap is gone at equal gain, of the DNA that the key figure shows; dashes without any."""
+    table = recorded_doses()[0]
+    x = verdict_setting(table)
+    parts = gap_parts(table, x, metrics=PRIMARY)
+    shown = parts[parts["condition"] == split_dna(table, parts)].set_index("metric")
+    outcomes = set(shown["outcome"])
+    return {
+        "lead": _LEADS.get(*outcomes, _DEPENDS) if len(outcomes) == 1 else _DEPENDS,
+        **{
+            f"gone_{name}": share_text(shown.loc[name], "gone") if name in shown.index else "–" for name in PRIMARY
+        },
+        "dna": plain_name(str(shown["condition"].iloc[0])) if len(shown) else "DNA",
+        "setting": setting_name(x) if x else "–",
+    }
+
+
+def _corpora(conditions: Sequence[str]) -> str:
+    """A bullet a corpus: its plain name, how it is cut, and what the registry says of it."""
+    known, lines = registry(), []
+    for corpus in corpora_of(conditions):
+        cuts = [cut_name(name) for name in conditions if Condition.parse(name).corpus == corpus]
+        said = f": {known[corpus].description}" if corpus in known else ""
+        lines.append(f"- **{corpus_name(corpus)}**, cut into {listed(cuts)}{said}.")
+    return "\n".join(lines)
+
+
+def front_page_hero() -> str:
+    """The key figure, from the recorded runs of the causal test, as Markdown."""
+    figure = hero_figure(recorded_doses()[0])
+    return f"```{{raw}} html\n{figure.data}\n```\n" if isinstance(figure, HTML) else str(figure.data)
+
+
+def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
+    """The paper's claims in Markdown, a line each: the run that has learned most, this run, and a word of verdict.
+
+    Args:
+        results_dir: folder of the run's result tables.
+        profiles: of the run's chapters.
+
+    Raises:
+        GfmError: the folder holds no table.
+    """
+    runs, about = _runs(results_dir)
+    first = next(iter(runs))
+    if not check_claims(runs[first]):
         return warning(profiles) + NOTHING
-    conditions = set(learned(rows))
-    runs_there = {run.title: run for run in recorded_runs() if conditions and conditions <= set(learned(run.rows))}
-    runs = most_learned({**{title: run.rows for title, run in runs_there.items()}, THIS_RUN: rows})
+    return "\n".join([
+        f"{warning(profiles)}:::{{container}} claims", claims_table(runs, THIS_RUN), ":::", "",
+        _beside(about.get(first)), "",
+    ])  # fmt: skip
+
+
+def vocabulary_of(condition: str) -> int:
+    """Tokens of a condition's vocabulary, special ones among them."""
+    tokenizer = Condition.parse(condition).tokenizer
+    size = int(tokenizer.removeprefix("kmer").removeprefix("bpe"))
+    return len(SPECIAL) + (4**size if tokenizer.startswith("kmer") else size)
+
+
+def verdicts_and_measures(results_dir: Path, profiles: Collection[str] = ()) -> str:
+    """Verdicts of this run and of recorded ones, and the measures of the first, in Markdown.
+
+    The run whose models have learned most comes first, see ``most_learned``.
+
+    Args:
+        results_dir: folder of the run's result tables.
+        profiles: of the run's chapters.
+
+    Raises:
+        GfmError: the folder holds no table.
+    """
+    runs, about = _runs(results_dir)
     first, numbers = next(iter(runs.items()))
+    if not check_claims(numbers):
+        return warning(profiles) + NOTHING
     return warning(profiles) + "\n".join([
-        _source(first, numbers, runs_there.get(first)),
+        _source(first, numbers, about.get(first)),
         "",
         verdict_table(runs),
         _power(numbers),
         "",
-        _other_optimiser(conditions),
+        _other_optimiser(set(learned(numbers))),
         "",
-        ":::{dropdown} The measures behind these verdicts",
-        measures_table(numbers, link="chapters"),
-        ":::",
+        "(all-measures)=",
+        "## All measures",
+        "",
+        measures_table(numbers, links=True),
         "",
     ])  # fmt: skip
+
+
+def _runs(results_dir: Path) -> tuple[dict[str, pd.DataFrame], dict[str, RecordedRun]]:
+    """This run and the recorded ones that have all of its conditions, by what they have learned.
+
+    Returns:
+        Heading -> result tables of each run; and of each recorded run where it comes from.
+    """
+    rows = pd.concat(list(read_tables(results_dir).values()), ignore_index=True)
+    conditions = set(learned(rows)) if check_claims(rows) else set[str]()
+    there = {run.title: run for run in recorded_runs() if conditions and conditions <= set(learned(run.rows))}
+    return most_learned({**{title: run.rows for title, run in there.items()}, THIS_RUN: rows}), there
 
 
 def most_learned(runs: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -79,17 +196,26 @@ def most_learned(runs: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {title: runs[title] for title in sorted(runs, key=learning, reverse=True)}
 
 
+def _beside(run: RecordedRun | None) -> str:
+    """Whose numbers stand in the table of the claims."""
+    if run is None:
+        return "Numbers and verdicts are those of this run."
+    return (
+        f"Numbers and verdicts are those of a recorded run of {run.about['date'][:10]}; *{THIS_RUN}* is the one "
+        "that made these pages (text / DNA)."
+    )
+
+
 def _source(title: str, rows: pd.DataFrame, run: RecordedRun | None) -> str:
-    """A sentence: whose verdicts these are, what its models have learned, and how it is made anew."""
+    """A sentence: whose verdicts these are, what its models have learned, and how it is repeated."""
     share, tokens = learned_share(rows), tokens_read(rows)
-    saved = f"have learned {percentage(share, 0)} of what counting saves (mean of conditions, each at most all)"
-    learning = [] if np.isnan(share) else [saved]
+    learning = [] if np.isnan(share) else [f"have learned {percentage(share, 0)} of what counting saves"]
     learning += [f"read {million(tokens)} tokens each"] if tokens else []
-    models = f": its models {' and '.join(learning)}" if learning else ""
+    models = f", whose models {' and '.join(learning)}" if learning else ""
     if run is None:
         return f"The verdicts are those of this run{models}."
-    recorded_on = f"on {run.about['date'][:10]} by `{run.about['command']}`"
-    return f"The verdicts are those of the first column{models}; recorded {recorded_on}."
+    date, command = run.about["date"][:10], run.about["command"]
+    return f"The verdicts are those of the recorded run of {date} (`{command}`){models}."
 
 
 def _power(rows: pd.DataFrame) -> str:
@@ -124,11 +250,6 @@ def warning(profiles: Collection[str]) -> str:
         ":::{warning}\nThis run has the profile `smoke`: its models have read next to nothing. It shows that "
         "everything runs, and its numbers say nothing about a corpus or a claim; `--profile quick` does.\n:::\n\n"
     )
-
-
-def front_page_verdicts() -> str:
-    """The causal finding as a sentence and a Markdown table, from its recorded runs, if there are any."""
-    return causal_verdicts(recorded_doses()[0])
 
 
 def at_a_glance(results_dir: Path) -> str:

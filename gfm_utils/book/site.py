@@ -12,15 +12,24 @@ from pathlib import Path
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 from gfm_utils.book import offline
-from gfm_utils.book.answers import front_page_atlas
-from gfm_utils.book.front_page import at_a_glance, front_page_claims, front_page_verdicts
+from gfm_utils.book.front_page import (
+    at_a_glance,
+    front_page_claims,
+    front_page_hero,
+    front_page_numbers,
+    verdicts_and_measures,
+)
+from gfm_utils.claims import recorded_doses
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.figures.comparison import short_corpora
+from gfm_utils.figures.hero import write_card
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.files import atomic, digest, sha256_of
 from gfm_utils.provenance import environment_versions
 from gfm_utils.tokens import corpora_of
 
+#: The picture of links to the book.
+_CARD = "card.png"
 _JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 
 
@@ -117,6 +126,13 @@ def run_table(records: Collection[Record], notes: Sequence[str] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
+def filled(text: str, numbers: Mapping[str, str]) -> str:
+    """The text of a page with what stands for each ``{{ name }}``; of other names Sphinx complains."""
+    for name, value in numbers.items():
+        text = text.replace(f"{{{{ {name} }}}}", value)
+    return text
+
+
 def shortened(text: str, conditions: Sequence[str]) -> str:
     """A text in which the corpora of conditions have names that fit beside a chart (``short_corpora``)."""
     short = short_corpora(corpora_of(conditions))
@@ -158,13 +174,13 @@ def build_pages(
     Raises:
         GfmError: Sphinx gave an error or a warning; the pages of the last good build stay.
     """
-    entries = toc_entries(root)
+    entries, profiles = toc_entries(root), {record.profile for record in records.values()}
     with atomic(out / "src") as tree:
         parts = {
             "run_table": lambda: run_table(records.values(), notes),
-            "claims": lambda: front_page_claims(out / "results", {record.profile for record in records.values()}),
-            "causal": front_page_verdicts,
-            "atlas": front_page_atlas,
+            "hero": front_page_hero,
+            "claims": lambda: front_page_claims(out / "results", profiles),
+            "verdicts": lambda: verdicts_and_measures(out / "results", profiles),
             "at_a_glance": lambda: at_a_glance(out / "results"),
         }
         written = [path.read_text("utf-8") for entry in entries if (path := root / f"{entry}.md").is_file()]
@@ -175,6 +191,13 @@ def build_pages(
             if (root / name).is_file():
                 (tree / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(root / name, tree / name)
+        front = tree / f"{entries[0]}.md"
+        text = front.read_text(encoding="utf-8")
+        if "{{ " in text:
+            front.write_text(filled(text, front_page_numbers(out / "results", profiles)), encoding="utf-8")
+        if _CARD in text:
+            title = next(line for line in text.splitlines() if line.startswith("# "))
+            write_card(recorded_doses()[0], title.removeprefix("# "), tree / "assets" / _CARD)
         for name, path in chapters.items():
             target = tree / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,6 @@ from gfm_utils.figures.dose import (
     effects_table,
     gap_table,
     gaps_over_training,
-    main_chart,
     sweep_chart,
 )
 from gfm_utils.figures.embeddings import (
@@ -71,6 +70,7 @@ from gfm_utils.figures.fisher import (
     share_chart,
     trace_chart,
 )
+from gfm_utils.figures.hero import hero_figure
 from gfm_utils.figures.predictions import (
     agreement_chart,
     along_chart,

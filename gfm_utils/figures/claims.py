@@ -8,12 +8,15 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gfm_utils.claims.claim import AGAINST, FOR, UNDECIDED, Claim, Learned, learned
-from gfm_utils.claims.verdicts import TOO_LITTLE, Tested, Verdict, check_claims, verdicts
+from gfm_utils.claims.verdicts import NOT_SUPPORTED, SUPPORTED, TOO_LITTLE, Tested, Verdict, check_claims, verdicts
 from gfm_utils.figures.comparison import short_names
-from gfm_utils.figures.numbers import difference, number
+from gfm_utils.figures.names import corpus_name, cut_name
+from gfm_utils.figures.numbers import difference, listed, number
 from gfm_utils.figures.summary_table import markdown_table
-from gfm_utils.measures.estimates import Estimate
-from gfm_utils.tokens import is_condition
+from gfm_utils.measures.estimates import Estimate, kinds
+from gfm_utils.measures.intervals import LEVEL
+from gfm_utils.measures.registry import Measure
+from gfm_utils.tokens import Condition, is_condition
 
 #: What stands beside a measure of robustness.
 MARKS = {FOR: "for", AGAINST: "**against**", None: "–"}
@@ -23,6 +26,75 @@ NOTHING = "This run has no text, or no DNA, to compare the paper's claims on.\n"
 def claims_overview(table: pd.DataFrame) -> Markdown:
     """The measures that a chapter's result table can speak of; the verdicts rest on all chapters."""
     return Markdown(measures_table(table))
+
+
+def claims_table(runs: Mapping[str, pd.DataFrame], this: str) -> str:
+    """Markdown table for readers in a hurry: a row a claim, with its primary measure and a word of verdict.
+
+    Args:
+        runs: heading -> result tables of a run, one below the other; numbers and verdicts are those of the first.
+        this: heading of the run whose conditions are shown; it has a column of its own where it is not the first.
+    """
+    first = next(iter(runs))
+    names = list(filter(is_condition, learned(runs[this])))
+    tested = {title: check_claims(runs[title]) for title in dict.fromkeys((first, this))}
+    words = {title: verdicts(runs[title]) for title in tested}
+    of_kind = [[name for name in names if name in set(kinds(runs[first])[kind])] for kind in ("text", "dna")]
+    heads = ["The paper says", *map(_kind_heading, of_kind), *([this] if first != this else []), "Is it so?"]
+    lines = []
+    for claim, verdict in words[first].items():
+        cells = {title: _primary_cells(claim, of_run, of_kind) for title, of_run in tested.items()}
+        column = []
+        if first != this:
+            own = words[this].get(claim)
+            other = f"<br>*{_word(own)}*" if own is not None and _word(own) != _word(verdict) else ""
+            column = [" / ".join(cells[this]) + other]
+        lines.append([f"{claim.text}<br>{_linked(claim.primary)}", *cells[first], *column, _told(verdict, claim)])
+    return markdown_table(heads, lines, names=1) + "\n"
+
+
+def _linked(measure: Measure) -> str:
+    """What is measured, with a link to the figure that shows it."""
+    return f"{{ref}}`{measure.text} <{measure.figure}>`" if measure.figure else measure.text
+
+
+def _kind_heading(names: Sequence[str]) -> str:
+    """The corpora of one kind, and how each is cut where there are several conditions."""
+    corpora = listed(list(dict.fromkeys(corpus_name(Condition.parse(name).corpus) for name in names)))
+    return corpora + (f"<br>{' · '.join(map(cut_name, names))}" if len(names) > 1 else "")
+
+
+def _primary_cells(
+    claim: Claim, tested: Mapping[Claim, Sequence[Tested]], of_kind: Sequence[Sequence[str]]
+) -> list[str]:
+    """The primary measure in the conditions of each kind; a dash where there is none."""
+    one = next((one for one in tested.get(claim, ()) if one.measure == claim.primary), None)
+    if one is None:
+        return ["–" for _ in of_kind]
+    percent = one.measure.percent
+    write = partial(number, percent=percent, digits=0 if percent else 2)
+    values = {name: write(value.interval.value) for name, value in {**one.text, **one.dna}.items()}
+    return [" · ".join(values.get(name, "–") for name in names) for names in of_kind]
+
+
+#: Verdict -> the word for readers in a hurry.
+_WORDS = {SUPPORTED: "yes", NOT_SUPPORTED: "no"}
+
+
+def _word(verdict: Verdict) -> str:
+    """Yes, no, depends (some pairs of conditions differ, others not, or the other way), or why there is none."""
+    pairs = verdict.primary.pairs.values() if verdict.primary is not None else ()
+    if verdict.word == UNDECIDED and any(pair.p <= 1 - LEVEL for pair in pairs):
+        return "depends"
+    return _WORDS.get(verdict.word, verdict.word)
+
+
+def _told(verdict: Verdict, claim: Claim) -> str:
+    """The word, and how many of the other measures say the opposite."""
+    others = len(claim.measures) - 1
+    few = f"<br>{len(verdict.dissent)} of {others} other measures: the opposite"
+    few = "<br>the other measure: the opposite" if others == 1 else few
+    return f"**{_word(verdict)}**" + (few if verdict.dissent else "")
 
 
 def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
@@ -51,12 +123,12 @@ def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
     return markdown_table(["Claim", *words], lines, names=1 + len(words)) + "\n"
 
 
-def measures_table(rows: pd.DataFrame, link: str | None = None) -> str:
+def measures_table(rows: pd.DataFrame, links: bool = False) -> str:
     """Markdown table of the measures of each claim: values of text and DNA with their nulls, and the difference.
 
     Args:
         rows: result tables of a run, one below the other.
-        link: where the pages of chapters lie; None: no links.
+        links: whether each measure links to the figure that shows it.
     """
     claims = check_claims(rows)
     if not claims:
@@ -68,7 +140,7 @@ def measures_table(rows: pd.DataFrame, link: str | None = None) -> str:
         lines.append([f"**{claim.text}**", "", "", "", ""])
         lines += [
             [
-                f"[{one.measure.text}]({link}/{one.measure.chapter})" if link else one.measure.text,
+                _linked(one.measure) if links else one.measure.text,
                 "*primary*" if one.measure == claim.primary else MARKS.get(one.outcome, str(one.outcome)),
                 _values(one, one.text, there["Text"]),
                 _values(one, one.dna, there["DNA"]),

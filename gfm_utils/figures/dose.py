@@ -1,6 +1,6 @@
 """Charts and tables of the causal test: measures over doses, effects, parts of the gap, the tokenizer sweep."""
 
-from itertools import pairwise, product
+from itertools import product
 
 import altair as alt
 import numpy as np
@@ -19,10 +19,10 @@ from gfm_utils.figures.forms import (
     crosses,
     finished,
     lines,
-    one_below_another,
     stroke_legend,
     tooltips,
 )
+from gfm_utils.figures.names import cut_name
 from gfm_utils.figures.numbers import number, percentage, row_difference
 from gfm_utils.figures.palette import DNA_BPE, KIND_COLOURS, NEUTRAL
 from gfm_utils.figures.select import means
@@ -36,15 +36,11 @@ ACROSS = {
     "per_symbol": "entropy, bits per symbol",
     "per_token": "entropy, bits per token",
 }
-#: The measures of the main figure, one for each of the paper's claims.
-MAIN = ("output_entropy_share", "js_distance", "topk_overlap_corrected", "fisher_share")
 #: What is said where there is no recorded run, and where text and DNA have no gain in common.
 NOT_RECORDED = "The causal test is not recorded yet: `python benchmarks/dose_response.py` records it."
 NO_MATCH = "No text of this run gains as little, or as much, as its DNA does: nothing is matched."
 #: What the contrasts say of a measure, for people.
 SAID = {FOR: "yes", AGAINST: "**no, the opposite**", UNDECIDED: "undecided", NOT_TESTED: "not testable here"}
-#: State of the rows that draw the line through the doses of text, straight where the match is.
-LINE = "line"
 #: What the sweep's chart can show: metric and unit -> name.
 SWEPT = {
     ("kl_share", "share"): "KL from uniform, share of log2 V",
@@ -100,19 +96,6 @@ def _joined(rows: pd.DataFrame) -> pd.Series:
     return text & rows["condition"].map(keeps_counts).astype(bool)
 
 
-def _with_line(rows: pd.DataFrame, across: str) -> pd.DataFrame:
-    """The rows, and those of the line through text's noise: straight between doses, whatever the axis."""
-    lines = []
-    for _, doses in rows[_joined(rows)].groupby(["measure", "setting"], sort=False):
-        doses = doses.sort_values(across)
-        at = doses[across].to_numpy("float64")
-        fine = np.unique(np.concatenate([np.linspace(a, b, 12) for a, b in pairwise(at)] or [at]))
-        names = {name: doses[name].iloc[0] for name in ("kind", "setting", "metric", "measure")}
-        values = np.interp(fine, at, doses["value"].to_numpy("float64"))
-        lines.append(pd.DataFrame({**names, "state": LINE, across: fine, "value": values}))
-    return pd.concat([rows, *lines], ignore_index=True)
-
-
 def _layers(
     base: alt.Chart, x: alt.X, ends: tuple[str, str], rows: pd.DataFrame, line: str, joined: bool
 ) -> list[alt.Chart]:
@@ -134,37 +117,17 @@ def _layers(
     )
     trained = base.transform_filter(TRAINED)
     through = base.transform_filter(line).mark_line(strokeWidth=1.5, opacity=0.6).encode(order=x.shorthand)
-    null = base.transform_filter(f"!({TRAINED}) && datum.state != '{LINE}' && datum.state != 'untrained'")
+    null = base.transform_filter(f"!({TRAINED}) && datum.state != 'untrained'")
     null = null.mark_point(shape="stroke", size=90, opacity=0.6, strokeWidth=1.5).encode(tooltip=tips)
     names = trained.transform_filter("datum.dose == 'as it is'").mark_text(align="left", dx=8, dy=-6, fontSize=11)
     return [
         *([through] if joined else []),
         *crosses(trained, ends, ("low", "high")),
         *([untrained] if (rows["state"] == "untrained").any() else []),
-        *([null] if (~rows["state"].isin(["trained", "untrained", LINE])).any() else []),
+        *([null] if (~rows["state"].isin(["trained", "untrained"])).any() else []),
         trained.mark_point(filled=True, size=70, opacity=1).encode(tooltip=tips),
         *([names.encode(text="kind:N")] if (rows["dose"] == "as it is").any() else []),
     ]
-
-
-def main_chart(table: pd.DataFrame) -> alt.ConcatChart | Markdown:
-    """Four measures, one for each of the paper's claims, against the context gain, where the verdicts are made.
-
-    Args:
-        table: of ``dose_response``; of an empty one a sentence says that nothing is recorded.
-    """
-    if table.empty:
-        return Markdown(NOT_RECORDED)
-    rows = dose_rows(table)
-    rows = rows[rows["metric"].isin(MAIN) & (rows["setting"] == setting_name(verdict_setting(table)))]
-    rows = _with_line(rows[rows["state"].isin(["trained", "untrained"])], "gain")  # other nulls are far away
-    x, line = gain_axis("gain:Q", ACROSS["gain"], [0, 0.1, 0.3, 1, 3], "~g"), f"datum.state == '{LINE}'"
-    return one_below_another(
-        rows,
-        {name: DOSE_MEASURES[name].text for name in MAIN},
-        lambda part: _layers(alt.Chart(part), x, ("gain_low", "gain_high"), part, line, True),
-        150,
-    )
 
 
 def gain_axis(column: str, title: str, ticks: list[float], form: str) -> alt.X:
@@ -317,13 +280,6 @@ def share_text(row: pd.Series, part: str) -> str:
         return "–"
     value, low, high = (percentage(row[f"{part}{end}"], 0) for end in ("", "_low", "_high"))
     return f"{value} [{low}, {high}]"
-
-
-def cut_name(condition: str) -> str:
-    """How a condition is cut into tokens, for a sentence: ``4-mers``, ``BPE of 256``."""
-    tokenizer = Condition.parse(condition).tokenizer
-    size = tokenizer.removeprefix("kmer").removeprefix("bpe")
-    return f"{size}-mers" if tokenizer.startswith("kmer") else f"BPE of {size}"
 
 
 def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:

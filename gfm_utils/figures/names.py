@@ -1,9 +1,10 @@
 """What estimators, coders, encoders and conditions are called in charts, tables and sentences for people."""
 
+import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from gfm_utils.corpora import KINDS
+from gfm_utils.corpora import KINDS, registry
 from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
@@ -74,3 +75,29 @@ def _chart_name(name: str) -> str | None:
     cut = "" if kind == "text" else ", BPE" if size == condition.tokenizer else f", {size}-mers"
     made = {None: "", "shuffle": " in random order"}.get(condition.transform, f" ({condition.transform})")
     return f"{KINDS[kind].label}{cut}{made}"
+
+
+def corpus_name(corpus: str) -> str:
+    """A corpus for people: its label if it is text, else organism and part; of a file its name without folders.
+
+    ``English news``, ``Arabidopsis thaliana, chromosome 1``.
+    """
+    entry = registry().get(corpus)
+    if entry is None:
+        return PurePath(corpus).name
+    if entry.kind != "dna":
+        return entry.label or corpus
+    said = re.sub(r" \([^)]*\)", "", entry.description)
+    return re.sub(r"(chromosomes? \w+) .*", r"\1", ",".join(said.split(",")[:2]))
+
+
+def cut_name(condition: str) -> str:
+    """How a condition is cut into tokens: ``4-mers``, ``BPE of 256``."""
+    tokenizer = Condition.parse(condition).tokenizer
+    size = tokenizer.removeprefix("kmer").removeprefix("bpe")
+    return f"{size}-mers" if tokenizer.startswith("kmer") else f"BPE of {size}"
+
+
+def plain_name(condition: str) -> str:
+    """A condition for people: ``English news``, ``Arabidopsis thaliana, chromosome 1, 4-mers``."""
+    return f"{corpus_name(Condition.parse(condition).corpus)}, {cut_name(condition)}"

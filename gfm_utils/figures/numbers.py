@@ -1,7 +1,14 @@
 """How the book writes numbers: percentages, values with their intervals, and differences."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 def percentage(share: float, digits: int = 1) -> str:

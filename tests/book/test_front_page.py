@@ -48,7 +48,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def lines(rows: pd.DataFrame, *runs: RecordedRun, profiles=()) -> list[str]:
         monkeypatch.setattr(front_page, "recorded_runs", lambda: list(runs))
         write_table(rows, tmp_path / "a.parquet")
-        return front_page.front_page_claims(tmp_path, profiles).splitlines()
+        return front_page.verdicts_and_measures(tmp_path, profiles).splitlines()
 
     return lines
 
@@ -72,8 +72,8 @@ def test_another_optimiser_stands_below_the_verdicts(page, monkeypatch, along):
 def test_verdict_measure_null_and_link(dna: float, word: str, page) -> None:
     lines = page(run(dna))
     assert lines[0] == (
-        "The verdicts are those of this run: its models have learned 90\u00a0% of what counting saves "
-        "(mean of conditions, each at most all) and read 1,024 tokens each."
+        "The verdicts are those of this run, whose models have learned 90\u00a0% of what counting saves "
+        "and read 1,024 tokens each."
     )
     assert "| Claim | This run |" in lines
     assert line(lines, CLAIM) == f"{CLAIM} **{word}**<br>p < 0.001 |"
@@ -82,11 +82,9 @@ def test_verdict_measure_null_and_link(dna: float, word: str, page) -> None:
     assert line(lines, "| *d@bpe9:") == "| *d@bpe9: bits saved, beside counting or a code* | 0.90 beside 1.00 |"
     power = line(lines, "With 5 members of a condition, a difference of ")
     assert power.endswith("after the correction for all claims.")
-    measure = line(lines, f"| [{SHARE}](chapters/fisher) | *primary* | 20.3\u00a0%<br>")
+    measure = line(lines, f"| {{ref}}`{SHARE} <fig-encoder-share>` | *primary* | 20.3\u00a0%<br>")
     assert f"(untrained 50.0\u00a0%) | {100 * dna + 0.3:.1f}\u00a0%" in measure
     assert f"{100 * (dna - 0.2):+.1f} [" in measure and measure.endswith("p < 0.001 |")
-    folded = lines.index(":::{dropdown} The measures behind these verdicts")
-    assert folded < lines.index(measure) < len(lines) - 1 - lines[::-1].index(":::")
 
 
 def test_the_run_that_has_learned_most_gives_the_verdicts(page) -> None:
@@ -95,9 +93,8 @@ def test_the_run_that_has_learned_most_gives_the_verdicts(page) -> None:
     runs = recorded("brief", run(0.3, 0.6)), recorded("long", run(0.3, 0.8, 16 * 10**6)), recorded("other", other)
     lines = page(run(0.1, 0.3), *runs)
     assert lines[0] == (
-        "The verdicts are those of the first column: its models have learned 80\u00a0% of what counting saves "
-        "(mean of conditions, each at most all) and read 16.0 million tokens each; recorded on 2026-11-28 by "
-        "`gfm long`."
+        "The verdicts are those of the recorded run of 2026-11-28 (`gfm long`), whose models have learned "
+        "80\u00a0% of what counting saves and read 16.0 million tokens each."
     )
     title = "Recorded run {} (16,000 steps, CPU)"
     assert f"| Claim | {title.format('long')} | {title.format('brief')} | This run |" in lines
@@ -105,7 +102,7 @@ def test_the_run_that_has_learned_most_gives_the_verdicts(page) -> None:
     assert "**not supported**" in cells[0] and "**not supported**" in cells[1]
     assert cells[2] == "**too little learned to test** |"  # the numbers are in the last lines
     assert line(lines, "| *t@bpe9:").endswith("| 0.80 beside 1.00 | 0.60 beside 1.00 | 0.30 beside 1.00 |")
-    assert "30.3\u00a0%" in line(lines, f"| [{SHARE}]")
+    assert "30.3\u00a0%" in line(lines, f"| {{ref}}`{SHARE}")
     alone = line(page(run(0.1, 0.3)), CLAIM)
     assert alone.endswith("learned to test**<br>t@bpe9: 0.30 beside 1.00<br>d@bpe9: 0.30 beside 1.00 |")
 
@@ -139,8 +136,8 @@ def test_values_stand_in_the_order_of_the_heading(page) -> None:
     lines = page(pd.concat([rows, more, text]))
     order = line(lines, "| Claim, and what").partition("| DNA<br>")[2].partition(" |")[0].split(", ")
     for start, values in (
-        (f"| [{SHARE}", {"d@bpe9": "10.3\u00a0%", "e@kmer2": "–"}),
-        ("| [local Spearman among the 100 nearest", {"d@bpe9": "–", "e@kmer2": "0.103"}),
+        (f"| {{ref}}`{SHARE}", {"d@bpe9": "10.3\u00a0%", "e@kmer2": "–"}),
+        ("| {ref}`local Spearman among the 100 nearest", {"d@bpe9": "–", "e@kmer2": "0.103"}),
     ):
         cells = line(lines, start).split(" | ")[3].partition("<br>")[0].split(", ")
         assert dict(zip(order, cells, strict=True)) == values
@@ -153,7 +150,53 @@ def test_pairs_that_differ_in_sign_are_told(page) -> None:
     lines = page(pd.concat([rows, other]))
     assert "**undecided**<br>p = 1.000<br>d@bpe9 − t@bpe9: -10.0" in line(lines, CLAIM)
     assert "<br>e@kmer2 − t@bpe9: +30.0" in line(lines, CLAIM)
-    assert line(lines, f"| [{SHARE}").endswith("<br>pairs differ in sign |")
+    assert line(lines, f"| {{ref}}`{SHARE}").endswith("<br>pairs differ in sign |")
+
+
+@pytest.mark.parametrize(("dna", "word"), [(0.1, "yes"), (0.3, "no")])
+def test_the_front_page_has_a_number_and_a_word(dna: float, word: str, tmp_path: Path, monkeypatch) -> None:
+    """Of the run that has learned most; this run, which has learned too little, beside it."""
+    runs = [recorded("long", run(dna, 0.8, 16 * 10**6))]
+    monkeypatch.setattr(front_page, "recorded_runs", lambda: runs)
+    write_table(run(0.1, 0.3), tmp_path / "a.parquet")
+    lines = front_page.front_page_claims(tmp_path).splitlines()
+    assert lines[1:3] == [
+        "| The paper says | t | d | This run | Is it so? |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    encoder = line(lines, CLAIM.removesuffix(" |")).split(" | ")
+    assert encoder[0].endswith(f"<br>{{ref}}`{SHARE} <fig-encoder-share>`")
+    assert encoder[1:] == [
+        "20\u00a0%", f"{100 * dna:.0f}\u00a0%", "20\u00a0% / 10\u00a0%<br>*too little learned to test*",
+        f"**{word}** |",
+    ]  # fmt: skip
+    assert line(lines, "| Models of DNA disagree").endswith("| – | – | – / – | **not tested** |")
+    assert lines[-1].startswith("Numbers and verdicts are those of a recorded run of 2026-11-28;")
+
+
+def test_where_some_dna_differs_and_other_does_not_it_depends(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(front_page, "recorded_runs", list)
+    rows = run(0.1)
+    other = rows[rows["condition"] == "d@bpe9"].assign(condition="d@kmer2")
+    other.loc[other["metric"] == "fisher_share", ["value", "low", "high"]] += 0.4
+    write_table(pd.concat([rows, other]), tmp_path / "a.parquet")
+    lines = front_page.front_page_claims(tmp_path).splitlines()
+    assert lines[1] == "| The paper says | t | d<br>BPE of 9 · 2-mers | Is it so? |"
+    assert line(lines, CLAIM.removesuffix(" |")).endswith(" | 20\u00a0% | 10\u00a0% · 50\u00a0% | **depends** |")
+
+
+def test_the_sentences_of_the_front_page_have_their_numbers(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(front_page, "recorded_runs", list)
+    write_table(run(0.1, tokens=2048), tmp_path / "a.parquet")
+    numbers = front_page.front_page_numbers(tmp_path, {"smoke"})
+    assert (
+        numbers["tokens"] == "2,048"
+        and numbers["corpora"] == "- **t**, cut into BPE of 9.\n- **d**, cut into BPE of 9."
+    )
+    intro = (Path(front_page.__file__).parents[2] / "intro.md").read_text("utf-8")
+    assert set(re.findall(r"{{ (\w+) }}", intro)) <= set(numbers)
+    share = r"1?\d\d\u00a0% \[\d+\u00a0%, \d+\u00a0%\]"
+    assert all(re.fullmatch(share, numbers[f"gone_{name}"]) for name in front_page.PRIMARY)
 
 
 def test_a_run_that_says_nothing_says_so(page) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import xml.dom.minidom
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ from gfm_utils import figures
 from gfm_utils.book.answers.causal import causal_answer, causal_verdicts, frequencies_sentence, left_sentences
 from gfm_utils.claims.dose import AXIS, GAIN
 from gfm_utils.claims.effects import LESS, MORE, NO_GAP, all_gap_parts, dose_effects, gap_parts
-from gfm_utils.figures.dose import ACROSS, LINE, dose_name, dose_rows, setting_name
+from gfm_utils.figures import hero
+from gfm_utils.figures.dose import ACROSS, dose_rows, setting_name
 from gfm_utils.tables import table
 
 GAINS = {"a@bpe9": 2.0, "a+noise0.3@bpe9": 0.8, "a+noise0.4@bpe9": 0.45, "a+shuffle@bpe9": 0.0, "b@kmer4": 0.5,
@@ -61,19 +63,26 @@ def test_every_dose_is_a_point_against_every_axis(response):
     assert empty == [{"measure": "Jensen–Shannon distance between members", "setting": "9 steps, toy"}]
     text = json.dumps(figures.dose_chart(response).to_dict())
     assert setting_name("90|toy") == "90 steps, toy" and setting_name("90|toy") in text
-    main = data_of(figures.main_chart(response))
-    assert {row["setting"] for row in main} == {"90 steps, toy"}
-    assert {row["metric"] for row in main} == {"fisher_share", "js_distance"}
-    at = {(row["condition"], row["metric"]): row for row in main if row["state"] == "trained"}
-    one = at["b@kmer4", "fisher_share"]
-    assert one["value"] == pytest.approx(0.1, abs=2e-3) and one["gain"] == pytest.approx(0.5, abs=2e-3)
-    assert one["kind"] == "DNA" and dose_name("b+markov4@kmer4") == "markov4"
-    # The line is straight between the doses of text, as the match is: also where the axis is not straight.
-    line = [row for row in main if row["state"] == LINE]
-    share = {row["gain"]: row["value"] for row in line if row["metric"] == "fisher_share"}
-    assert len(share) > 3 * 10 and {row["kind"] for row in line} == {"text"}
-    for gain, value in share.items():
-        assert value == pytest.approx(0.2 * gain, abs=2e-3)
+
+
+def test_the_key_figure_shows_every_dose_and_what_of_the_gap_is_gone(response, monkeypatch, tmp_path):
+    """In this world the encoder's share follows the gain, and the distance goes away from DNA's."""
+    monkeypatch.setattr(hero, "recorded_runs", list)
+    page = figures.hero_figure(response).data
+    distance, share = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    for svg in (distance, share):
+        assert len(re.findall("<title>", svg)) == len(GAINS) and svg.count("<circle") == 4
+        assert len(re.findall(r'd="M[^"]*" fill="none"', svg)) == 2  # chains are hollow
+        xml.dom.minidom.parseString(svg)
+    assert "40\u00a0% of text, 10\u00a0% of DNA, and 10\u00a0% of text that is scrambled" in share
+    assert re.search(r">(99|100|101)\u00a0% \[\d+, 10\d\]<", share) and "not explained" not in share
+    assert "not explained" in distance and ">30\u00a0% scrambled<" in share and ">Markov chain<" in share
+    tip = re.search("<title>(b, 4-mers, 30.*?)</title>", share)
+    assert tip is not None and tip[1] == "b, 4-mers, 30\u00a0% scrambled: 4\u00a0% at 0.20 bits per token"
+    hero.write_card(response, "A title", tmp_path / "card.png")
+    assert (tmp_path / "card.png").read_bytes().startswith(b"\x89PNG")
+    hero.write_card(response[:0], "A title", tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
 
 
 def test_a_chart_has_no_layer_without_rows(response):
@@ -133,7 +142,7 @@ def test_where_nothing_is_a_sentence_says_so(response):
     empty, text = response[:0], response[response["condition"].str.startswith("a")]
     said = causal_answer(empty, response)
     assert said.startswith("The causal test is not recorded yet") and "This run, small and live" in said
-    for nothing in (figures.main_chart(empty), figures.dose_chart(empty)):
+    for nothing in (figures.hero_figure(empty), figures.dose_chart(empty)):
         assert "not recorded yet" in nothing.data
     for parts in (gap_parts(empty, ""), gap_parts(text, "90|toy")):
         assert "nothing is matched" in figures.gap_table(parts).data

@@ -4,8 +4,8 @@ A sentence says what was measured, its interval and its control; it compares, an
 numbers of this run do not show.
 """
 
-from gfm_utils.book.answers.atlas import atlas_answer, front_page_atlas
-from gfm_utils.book.answers.causal import causal_answer, causal_verdicts
+from gfm_utils.book.answers.atlas import atlas_answer
+from gfm_utils.book.answers.causal import causal_answer
 from gfm_utils.book.answers.data import (
     calibration_answer,
     corpora_answer,

@@ -1,14 +1,12 @@
-"""Answer of the chapter on many corpora, and the sentence of it on the front page."""
+"""Answer of the chapter on many corpora."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 
-from gfm_utils.book.answers.shared import listed
 from gfm_utils.claims.atlas import (
     DIFFERS,
     NOT_SEPARABLE,
-    RECORDED,
     UNDECIDED,
     atlas_points,
     kind_contrasts,
@@ -19,9 +17,8 @@ from gfm_utils.claims.dose import GAIN
 from gfm_utils.claims.effects import PRIMARY
 from gfm_utils.claims.forecast import FORECAST, HELD, judged, left_out
 from gfm_utils.figures.comparison import LABELS
-from gfm_utils.figures.numbers import number, percentage
+from gfm_utils.figures.numbers import listed, number, percentage
 from gfm_utils.measures.registry import MEASURES
-from gfm_utils.provenance import those_recorded
 
 SHORT = {
     "js_distance": "the distance between members",
@@ -62,15 +59,6 @@ def atlas_sentence(points: pd.DataFrame) -> str:
         f"Across {counted_corpora(points)}, what models gain from context explains much of how DNA differs "
         f"from DNA ({listed(shares)}){apart if most < least else ''}."
     )
-
-
-def front_page_atlas() -> str:
-    """The finding and the verdicts on kinds, from the record; nothing without one."""
-    runs = those_recorded(RECORDED)
-    if not runs:
-        return ""
-    points = atlas_points(runs[0][0])
-    return f"{atlas_sentence(points)}\n\n{_learned(points)}\n"
 
 
 def kind_sentences(points: pd.DataFrame) -> Iterator[str]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from gfm_utils.book.answers.shared import listed
 from gfm_utils.claims.claim import AGAINST, FOR, NOT_TESTED, UNDECIDED
 from gfm_utils.claims.dose import DOSE_MEASURES, GAIN, LEAST_GAIN
 from gfm_utils.claims.effects import (
@@ -21,8 +20,9 @@ from gfm_utils.claims.effects import (
     settings_of,
     verdict_setting,
 )
-from gfm_utils.figures.dose import LABELS, NO_MATCH, NOT_RECORDED, cut_name, setting_name, share_text
-from gfm_utils.figures.numbers import number, percentage
+from gfm_utils.figures.dose import LABELS, NO_MATCH, NOT_RECORDED, setting_name, share_text
+from gfm_utils.figures.names import cut_name
+from gfm_utils.figures.numbers import listed, number, percentage
 from gfm_utils.figures.summary_table import cells, markdown_table
 from gfm_utils.measures.intervals import LEVEL
 from gfm_utils.tokens import is_control

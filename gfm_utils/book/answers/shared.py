@@ -1,6 +1,6 @@
 """What the answers of chapters have in common: bullets, what measures say of claims, and recorded runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -22,11 +22,6 @@ Lines = list[str]
 def if_any(rows: pd.DataFrame, sentence: Callable[[pd.DataFrame], str]) -> Lines:
     """The sentence of some rows; nothing where there is none."""
     return [sentence(rows)] if len(rows) else []
-
-
-def listed(words: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 def bullets(table: pd.DataFrame, line: Callable[[str], str]) -> Lines:
