@@ -148,8 +148,8 @@ class _Panel(NamedTuple):
 
     @property
     def unexplained(self) -> bool:
-        """Whether a part of the gap is surely there at equal gain."""
-        return self.gap is not None and bool(self.gap["gone_high"] < 1)
+        """Whether a part of the gap, and no more than the gap, is surely there at equal gain."""
+        return self.gap is not None and bool(self.gap["gone"] >= 0 and self.gap["gone_high"] < 1)
 
     @property
     def said(self) -> str:
@@ -238,7 +238,10 @@ class _Panel(NamedTuple):
         if self.unexplained:
             parts.append(_line(x, beside, x, dna, f'stroke="{_DNA}" stroke-width="5" opacity=".6"'))
         low, high = (f"{100 * self.gap[end]:.0f}" for end in ("gone_low", "gone_high"))
-        lines = [f"{percentage(gone, 0)} [{low}, {high}]", "explained by what", "was learned"]
+        away = "scrambled text", "moves away", "from DNA"
+        lines = (
+            (f"{percentage(gone, 0)} [{low}, {high}]", "explained by what", "was learned") if gone >= 0 else away
+        )
         middle = (text + min(beside, dna)) / 2 - _LINE * len(lines) / 2
         for place, line in enumerate(lines):
             y = middle + _LINE * (place + 1)

@@ -76,7 +76,8 @@ def test_the_key_figure_shows_every_dose_and_what_of_the_gap_is_gone(response, m
         xml.dom.minidom.parseString(svg)
     assert "40\u00a0% of text, 10\u00a0% of DNA, and 10\u00a0% of text that is scrambled" in share
     assert re.search(r">(99|100|101)\u00a0% \[\d+, 10\d\]<", share) and "not explained" not in share
-    assert "not explained" in distance and ">30\u00a0% scrambled<" in share and ">Markov chain<" in share
+    assert ">moves away<" in distance and "explained" not in distance
+    assert ">30\u00a0% scrambled<" in share and ">Markov chain<" in share
     tip = re.search("<title>(b, 4-mers, 30.*?)</title>", share)
     assert tip is not None and tip[1] == "b, 4-mers, 30\u00a0% scrambled: 4\u00a0% at 0.20 bits per token"
     hero.write_card(response, "A title", tmp_path / "card.png")
