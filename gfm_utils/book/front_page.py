@@ -11,7 +11,7 @@ from IPython.display import HTML
 from gfm_utils.book.answers import optimiser_sentence
 from gfm_utils.claims import recorded_doses
 from gfm_utils.claims.along_training import RECORDED as RECORDED_TRAINING
-from gfm_utils.claims.claim import learned, learned_share, tokens_read
+from gfm_utils.claims.claim import Learned, learned, learned_share, tokens_read
 from gfm_utils.claims.effects import LESS, MORE, PRIMARY, gap_parts, verdict_setting
 from gfm_utils.claims.verdicts import POWER, check_claims, detectable
 from gfm_utils.corpora import registry
@@ -23,7 +23,7 @@ from gfm_utils.figures.hero import hero_figure, split_dna
 from gfm_utils.figures.names import corpus_name, cut_name, plain_name
 from gfm_utils.figures.numbers import interval, listed, million, number, percentage
 from gfm_utils.figures.summary_table import markdown_table
-from gfm_utils.measures.estimates import Estimate, estimate, null_of
+from gfm_utils.measures.estimates import Estimate, estimate, kinds, null_of
 from gfm_utils.measures.registry import Measure, chosen
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.provenance import RecordedRun, recorded, recorded_runs
@@ -60,6 +60,7 @@ def front_page_numbers(results_dir: Path, profiles: Collection[str]) -> dict[str
     weights = [parameters_of(size["preset"], vocabulary_of(name), window) for name in models]
     return {
         **_gone(),
+        **{f"gain_{kind}": _gains(models, names) for kind, names in kinds(rows).items()},
         "corpora": _corpora(list(models)),
         "members": str(size["members"]),
         "layers": str(shape.layers),
@@ -73,10 +74,10 @@ def front_page_numbers(results_dir: Path, profiles: Collection[str]) -> dict[str
 
 #: The answer in a few words, by what is said of the gaps in all primary measures.
 _LEADS = {
-    MORE: "Make English as hard to predict as DNA, and most of what sets models of DNA apart is there.",
-    LESS: "Make English as hard to predict as DNA, and most of what sets models of DNA apart is not there.",
+    MORE: "Make English as hard to predict as DNA, and its models show most of what sets models of DNA apart.",
+    LESS: "Make English as hard to predict as DNA, and its models show little of what sets models of DNA apart.",
 }
-_DEPENDS = "What sets models of DNA apart is partly there in English that is as hard to predict as DNA."
+_DEPENDS = "Make English as hard to predict as DNA, and its models show a part of what sets models of DNA apart."
 
 
 def _gone() -> dict[str, str]:
@@ -85,15 +86,22 @@ def _gone() -> dict[str, str]:
     x = verdict_setting(table)
     parts = gap_parts(table, x, metrics=PRIMARY)
     shown = parts[parts["condition"] == split_dna(table, parts)].set_index("metric")
-    outcomes = set(shown["outcome"])
+    outcomes = list(dict.fromkeys(shown["outcome"]))
     return {
-        "lead": _LEADS.get(*outcomes, _DEPENDS) if len(outcomes) == 1 else _DEPENDS,
+        "lead": _LEADS.get(outcomes[0], _DEPENDS) if len(outcomes) == 1 else _DEPENDS,
         **{
             f"gone_{name}": share_text(shown.loc[name], "gone") if name in shown.index else "–" for name in PRIMARY
         },
         "dna": plain_name(str(shown["condition"].iloc[0])) if len(shown) else "DNA",
         "setting": setting_name(x) if x else "–",
     }
+
+
+def _gains(models: Mapping[str, Learned], names: Sequence[str]) -> str:
+    """The context gain of some conditions, with how each is cut where there are several."""
+    gains = {name: f"{models[name].gain:.2f}" for name in names if name in models}
+    several = [f"{gain} ({cut_name(name)})" if len(gains) > 1 else gain for name, gain in gains.items()]
+    return listed(several) or "–"
 
 
 def _corpora(conditions: Sequence[str]) -> str:
@@ -166,7 +174,9 @@ def verdicts_and_measures(results_dir: Path, profiles: Collection[str] = ()) -> 
         "(all-measures)=",
         "## All measures",
         "",
+        ":::{dropdown} Each measure of each claim, with its null and the difference between DNA and text",
         measures_table(numbers, links=True),
+        ":::",
         "",
     ])  # fmt: skip
 

@@ -147,9 +147,10 @@ class _Panel(NamedTuple):
     untrained: float | None
 
     @property
-    def unexplained(self) -> bool:
-        """Whether a part of the gap, and no more than the gap, is surely there at equal gain."""
-        return self.gap is not None and bool(self.gap["gone"] >= 0 and self.gap["gone_high"] < 1)
+    def unexplained(self) -> pd.Series | None:
+        """The gap, if a part of it, and no more than all, is surely there at equal gain."""
+        gap = self.gap
+        return gap if gap is not None and gap["gone"] >= 0 and gap["gone_high"] < 1 else None
 
     @property
     def said(self) -> str:
@@ -189,10 +190,10 @@ class _Panel(NamedTuple):
         parts += self._line_of_text(across, up, taken)
         parts += self._split(across, up, taken)
         points, labels = self._points(across, up, taken)
-        if self.unexplained:
-            middle = (self.gap["beside"] + self.gap["dna"]) / 2
-            said = f"{percentage(1 - self.gap['gone'], 0)} not explained"
-            labels += _label(across(self.gap["gain"]), up(middle), said, taken)
+        gap = self.unexplained
+        if gap is not None:
+            said = f"{percentage(1 - gap['gone'], 0)} not explained"
+            labels += _label(across(gap["gain"]), up((gap["beside"] + gap["dna"]) / 2), said, taken)
         return "".join([*parts, *points, *labels])
 
     def _scales(self) -> tuple[Callable[[float], float], Callable[[float], float], float]:
@@ -235,7 +236,7 @@ class _Panel(NamedTuple):
             _line(x, text, across(self.rows["gain"].max()), text, f'stroke="{_TEXT}" stroke-dasharray="2 3"'),
             _line(x, text, x, beside, f'stroke="{_TEXT}" stroke-width="5" opacity=".45"'),
         ]
-        if self.unexplained:
+        if self.unexplained is not None:
             parts.append(_line(x, beside, x, dna, f'stroke="{_DNA}" stroke-width="5" opacity=".6"'))
         low, high = (f"{100 * self.gap[end]:.0f}" for end in ("gone_low", "gone_high"))
         away = "scrambled text", "moves away", "from DNA"
