@@ -20,9 +20,9 @@ from gfm_utils.claims.dose import DOSE_MEASURES
 from gfm_utils.claims.effects import PRIMARY, gap_parts, keeps_counts, kind_of, verdict_setting
 from gfm_utils.figures.comparison import LABELS
 from gfm_utils.figures.dose import NOT_RECORDED, dose_rows, setting_name
-from gfm_utils.figures.forms import COLOURS, NEUTRAL
 from gfm_utils.figures.names import corpus_name, cut_name
 from gfm_utils.figures.numbers import number, percentage
+from gfm_utils.figures.palette import DNA_BPE, KIND_COLOURS, NEUTRAL
 from gfm_utils.files import atomic
 from gfm_utils.measures.estimates import estimate
 from gfm_utils.measures.registry import MEASURES
@@ -39,7 +39,7 @@ _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 264, 282, 36, 256, 44, 240  # pi
 #: Context gains (bits per token) far below this lie in proportion, those far above by their logarithm.
 _BEND = 0.1
 _GAINS = (0, 0.1, 0.3, 1, 3)
-_TEXT, _DNA = COLOURS[:2]
+_TEXT = KIND_COLOURS["text"]
 _LETTER, _LINE = 5.9, 11.5  # width and height of a letter in pixels
 _STYLE = (
     ".hero{display:grid;grid-template-columns:repeat(3,1fr);gap:.5rem}"
@@ -237,7 +237,8 @@ class _Panel(NamedTuple):
             _line(x, text, x, beside, f'stroke="{_TEXT}" stroke-width="5" opacity=".45"'),
         ]
         if self.unexplained is not None:
-            parts.append(_line(x, beside, x, dna, f'stroke="{_DNA}" stroke-width="5" opacity=".6"'))
+            colour = _colour(str(self.gap["condition"]))
+            parts.append(_line(x, beside, x, dna, f'stroke="{colour}" stroke-width="5" opacity=".6"'))
         low, high = (f"{100 * self.gap[end]:.0f}" for end in ("gone_low", "gone_high"))
         away = "scrambled text", "moves away", "from DNA"
         lines = (
@@ -263,8 +264,9 @@ class _Panel(NamedTuple):
             name = f"{corpus_name(parsed.corpus)}{'' if text else f', {cut_name(condition)}'}"
             value, gain = self.written(row["value"]), f"{row['gain']:.2f} bits per token"
             tip = f"{', '.join(filter(None, (name, dose)))}: {value} at {gain}"
-            mark = _mark(x, y, _TEXT if text else _DNA, text, own, row["plain"])
-            spread = _line(x, up(row["low"]), x, up(row["high"]), f'stroke="{_TEXT if text else _DNA}"')
+            colour = _TEXT if text else _colour(condition)
+            mark = _mark(x, y, colour, text, own, row["plain"])
+            spread = _line(x, up(row["low"]), x, up(row["high"]), f'stroke="{colour}"')
             points.append(f"<g><title>{html.escape(tip)}</title>{spread}{mark}</g>")
             taken.append(_Box(x - 4, y - 4, x + 4, y + 4))
             if row["plain"]:
@@ -303,6 +305,11 @@ def _untrained(metric: str, texts: Sequence[str]) -> float | None:
             if level is not None:
                 return level.interval.value
     return None
+
+
+def _colour(condition: str) -> str:
+    """Of a condition of DNA, by how it is cut."""
+    return DNA_BPE if Condition.parse(condition).tokenizer.startswith("bpe") else KIND_COLOURS["dna"]
 
 
 def _bent(gain: float) -> float:
