@@ -68,7 +68,7 @@ figures.provenance_note(*runs)
 # A checkpoint from the middle was taken at a high rate: it lies above what a member would have that was trained for just so long and whose rate had fallen by then.
 # Only the last point of each curve is a member as the other chapters have them.
 
-# %% mystnb={"figure": {"caption": "Any measure against the tokens that a member has read, with 95 % intervals over members; choose below. Dashes: models and optimisers.", "name": "fig-training"}}
+# %% mystnb={"figure": {"caption": "Any measure against the tokens that a member has read, with 95 % intervals over members; choose below. Dashes: models and optimisers; dotted levels: what counting n-grams on both sides saves.", "name": "fig-training"}}
 figures.training_chart(table)
 
 # %% [markdown]

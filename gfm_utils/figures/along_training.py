@@ -120,7 +120,20 @@ def training_chart(table: pd.DataFrame) -> alt.LayerChart:
     measures = [measure.text for name, measure in FOLLOWED.items() if name in set(rows["metric"])]
     menu = Menu("training_measure", "measure", measures, "measure ", FOLLOWED[GAIN].text)
     x = alt.X("tokens:Q", title="tokens read by a member", **logarithmic(rows["tokens"]))
-    return finished(_curves(chosen(rows, menu), x, table, rows["model"]), 320, menu, title=chosen_title(menu.name))
+    layers = _curves(chosen(rows, menu), x, table, rows["model"])
+    saved = {condition: counting_saves(table, condition) for condition in conditions_of(table)}
+    levels = pd.DataFrame({"condition": saved.keys(), "value": saved.values(), "measure": FOLLOWED[GAIN].text})
+    levels = levels.dropna()
+    if len(levels):
+        level = chosen(levels.astype({"value": float}), menu).encode(
+            y="value:Q", color=condition_colour(conditions_of(table)), tooltip=["condition", *tooltips("value")]
+        )
+        word = level.mark_text(align="left", dy=-6, fontSize=11)
+        layers += [
+            level.mark_rule(strokeDash=[2, 3], strokeWidth=1.5),
+            word.encode(x=alt.value(4), text=alt.value("counting on both sides")),
+        ]
+    return finished(layers, 320, menu, title=chosen_title(menu))
 
 
 def one_curve_chart(table: pd.DataFrame, share: bool = False) -> alt.ConcatChart | Markdown:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gfm_utils.corpora import KINDS
 from gfm_utils.figures.forms import crosses, finished, in_lines, points_in_rows, tooltips
-from gfm_utils.figures.palette import KIND_COLOURS
+from gfm_utils.figures.palette import KIND_COLOURS, NEUTRAL
 from gfm_utils.figures.select import rows_of, with_span
 from gfm_utils.measures.estimates import COMPARED
 from gfm_utils.tokens import Condition
@@ -89,7 +89,7 @@ def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:
     names = list(rows.sort_values("value")["name"])
     axis = alt.Axis(format="%" if measure.percent else "~g", tickCount=4)
     null = alt.Chart(rows).transform_filter("isValid(datum.null)").mark_tick(thickness=2, size=16, opacity=0.6)
-    ticks = null.encode(x="null:Q", y=alt.Y("name:N", title=None, sort=names), color=kind_colour(rows))
+    ticks = null.encode(x="null:Q", y=alt.Y("name:N", title=None, sort=names), color=alt.value(NEUTRAL))
     return points_in_rows(
         rows,
         "name",

@@ -160,13 +160,13 @@ def dose_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     base = chosen(rows, *menus).transform_calculate(
         at=_chosen_axis("gain"), at_low=_chosen_axis("gain_low"), at_high=_chosen_axis("gain_high")
     )
-    x = alt.X("at:Q", title=None, scale=alt.Scale(zero=False, padding=14), axis=alt.Axis(tickCount=6))
+    x = alt.X("at:Q", title=None, scale=alt.Scale(zero=False, padding=34), axis=alt.Axis(tickCount=6))
     layers = _layers(base, x, ("at_low", "at_high"), rows, "datum.joined", rows["joined"].any())
     if len(lacking):
         word = chosen(lacking, *menus).mark_text(fontSize=13)
         layers.append(word.encode(text=alt.value("not measured in this run"), x=alt.value(150), y=alt.value(160)))
     across = Menu("dose_across", "", list(ACROSS.values()), "against ")
-    title = chosen_title("[dose_measure, 'against ' + dose_across]")
+    title = chosen_title(menus[0], "'\\nagainst ' + dose_across")
     return finished(layers, 320, menus[0], across, menus[1], title=title)
 
 

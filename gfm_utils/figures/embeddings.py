@@ -71,7 +71,7 @@ AUTHORS_NAMES: dict[str, tuple[str | None, str]] = {
 _OCCURRING, _ALL = "tokens that occur", "all rows"
 _HERE, _DEFINITION, _INPUTS = "as in this book", "the paper's formula", "and 15 % masked"
 _LEVELS = {"": "tokens", "pooled_": "windows"}
-_LEVEL, _EDGE = alt.Axis(labelAngle=0), alt.Scale(padding=0.1)
+_LEVEL, _EDGE = alt.Axis(labelAngle=0), alt.Scale(type="point", padding=0.02)
 _SAME = "1: the same (disparity: 0)"
 _ENDS = tooltips("value", "low", "high")
 

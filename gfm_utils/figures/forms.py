@@ -87,7 +87,8 @@ def themed(chart: Any) -> Any:
     """The chart with the book's fonts, grid and legends above it that are narrow enough for a phone."""
     chart = chart.properties(usermeta={"embedOptions": {"config": {"legend": {"layout": _BELOW_EACH_OTHER}}}})
     return (
-        chart.configure_view(stroke=None)
+        chart.configure(lineBreak="\n")
+        .configure_view(stroke=None)
         .configure_axis(
             labelFontSize=12,
             titleFontSize=13,
@@ -247,7 +248,7 @@ def lines(
 
 def _title_of(axis: alt.X | alt.Y, menus: Sequence[Menu]) -> dict[str, Any]:
     """What is measured, above a chart whose axis does not say so, as the reader chose it."""
-    return {} if _said(axis).get("title") else {"title": chosen_title(menus[0].name)}
+    return {} if _said(axis).get("title") else {"title": chosen_title(menus[0])}
 
 
 def _said(channel: Any) -> dict[str, Any]:
@@ -255,9 +256,10 @@ def _said(channel: Any) -> dict[str, Any]:
     return dict(channel.to_dict())
 
 
-def chosen_title(expression: str) -> alt.TitleParams:
-    """A title of what the reader chooses, an expression."""
-    text = alt.ExprRef(expr=expression)
+def chosen_title(menu: Menu, below: str = "''") -> alt.TitleParams:
+    """A title of what the reader chooses, in lines that fit a phone, and an expression for what follows."""
+    options = {option: "\n".join(textwrap.wrap(option, 36)) for option in menu.options}
+    text = alt.ExprRef(expr=f"{json.dumps(options)}[{menu.name}] + {below}")
     return alt.TitleParams(text=text, anchor="start", frame="group", fontSize=13, fontWeight="normal")
 
 

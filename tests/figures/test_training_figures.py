@@ -11,7 +11,7 @@ from gfm_utils.book.answers.training import training_answer
 from gfm_utils.claims import equal_gains, equal_tokens, extrapolations, outliers
 from gfm_utils.claims.along_training import FOLLOWED, Setting, settings_of
 from gfm_utils.claims.one_curve import COMPARED
-from gfm_utils.figures.along_training import model_name, saved_share, setting_names, training_rows
+from gfm_utils.figures.along_training import counting_saves, model_name, saved_share, setting_names, training_rows
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,11 @@ def compared(along):
 def test_every_checkpoint_of_every_run_is_a_point(along):
     rows = training_rows(along)
     assert len(rows) == 2 * 3 * 10 * 5 and set(rows["model"]) == {"2x64, Muon", "2x64, AdamW", "2x32, Muon"}
-    shown = data_of(figures.training_chart(along))
+    every = data_of(figures.training_chart(along))
+    shown = [row for row in every if "tokens" in row]
     assert len(shown) == 2 * 3 * 9 * 5 and min(row["tokens"] for row in shown) > 0
+    levels = {row["condition"]: row["value"] for row in every if row not in shown}
+    assert levels == {name: counting_saves(along, name) for name in dict.fromkeys(along["condition"])}
     text = json.dumps(figures.training_chart(along).to_dict())
     assert FOLLOWED["fisher_share"].text in text and "training_measure" in text
     main = figures.one_curve_chart(along)
