@@ -21,6 +21,8 @@ _ARGUMENTS = (
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 )  # fmt: skip
 _WAIT_MS = 20_000
+#: The greatest height of a page with its folds closed, in windows that are at least so wide; in pixels.
+_TALLEST, _WIDE = 6000, 1000
 
 #: Scripts that run in the page; each returns a list of complaints or a count.
 _CHARTS_PENDING = """() => [...document.querySelectorAll('[id^="altair-viz-"]')]
@@ -37,6 +39,27 @@ _CHARTS_CUT = """() => [...document.querySelectorAll('[id^="altair-viz-"] svg.ma
             return width && (left < edge.left - 2 || right > edge.right + 2);
         }).map(text => `'${text.textContent}' is cut off`);
 })"""
+_CHARTS_UNTOLD = """() => {
+    const labels = [...document.querySelectorAll('[id^="altair-viz-"]')].map(div => {
+        const named = div.querySelector('[role="graphics-document"]') || div;
+        return named.getAttribute('aria-label') || '';
+    });
+    return labels.flatMap((label, i) => /[0-9]/.test(label) && labels.indexOf(label) === i ? []
+        : [`chart ${i + 1} has no description with a number of its own: '${label}'`]);
+}"""
+_TOOLTIPS = """() => [...document.querySelectorAll('svg.marks *')].flatMap(mark => {
+    const told = mark.__data__ && mark.__data__.tooltip;
+    const named = told && typeof told === 'object';
+    const texts = named ? Object.entries(told).map(pair => pair.join(' ')) : [told || ''];
+    return texts.filter(text => /\\b(undefined|null|NaN)\\b/.test(text)).map(text => `tooltip '${text}'`);
+})"""
+_TABLES_WIDE = """() => [...document.querySelectorAll('main table')].filter(table => {
+    let box = table.parentElement;
+    while (getComputedStyle(box).display === 'inline') box = box.parentElement;
+    return !table.closest('details:not([open])') && table.scrollWidth > box.clientWidth + 1;
+}).map(table => `${table.scrollWidth} pixels in a narrower box: ${table.innerText.trim().slice(0, 60)}`)"""
+_HEIGHT = "() => document.documentElement.scrollHeight"
+_UNFOLD = "() => document.querySelectorAll('details').forEach(fold => (fold.open = true))"
 _MATH_PENDING = (
     "() => [...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container')).length"
 )
@@ -74,7 +97,7 @@ class Problem:
 
     page: str
     width: int
-    kind: str  # chart, console, request, scroll, math, markup, link, image
+    kind: str  # chart, description, tooltip, table, height, console, request, scroll, math, markup, link, image
     detail: str
 
     def __str__(self) -> str:
@@ -135,9 +158,10 @@ def check(
 ) -> list[Problem]:
     """Open every page from the disk, at every width, and list what is wrong; at least one page there must be.
 
-    A page is right if its charts have drawn with all their words, its formulas are typeset and its tables are
-    tables, the console is clean, nothing was asked of the network, the page does not scroll sideways, and every
-    local link and image leads somewhere.
+    A page is right if, with all that is folded closed, it is not too long for a wide window and no table is wider
+    than its box; and if, with all of it open, its charts have drawn with all their words, are described and have
+    whole tooltips, its formulas are typeset and its tables are tables, the console is clean, nothing was asked of
+    the network, the page does not scroll sideways, and every local link and image leads somewhere.
 
     Args:
         html_dir: folder of the built pages.
@@ -164,13 +188,19 @@ def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) 
 
     found: list[tuple[str, str]] = []
     page = _open(context, path, found)
+    found += [("table", text) for text in page.evaluate(_TABLES_WIDE)]
+    height, width = page.evaluate(_HEIGHT), (page.viewport_size or {"width": 0})["width"]
+    if width >= _WIDE and height > _TALLEST:
+        found.append(("height", f"{height} pixels with all that is folded closed; at most {_TALLEST}"))
+    page.evaluate(_UNFOLD)
     for kind, pending in (("chart", _CHARTS_PENDING), ("math", _MATH_PENDING)):
         try:
             page.wait_for_function(f"({pending})() === 0", timeout=_WAIT_MS)
         except TooLong:
             found.append((kind, f"{page.evaluate(pending)} not drawn after {_WAIT_MS // 1000} s"))
     found += [("chart", text) for script in (_CHARTS_EMPTY, _CHARTS_CUT) for text in page.evaluate(script)]
-    found += [("math", text) for text in page.evaluate(_MATH_RAW)]
+    for kind, script in (("description", _CHARTS_UNTOLD), ("tooltip", _TOOLTIPS), ("math", _MATH_RAW)):
+        found += [(kind, text) for text in page.evaluate(script)]
     found += [("markup", text) for text in page.evaluate(_MARKUP_RAW)]
     sideways = page.evaluate(_SIDEWAYS)
     if sideways:

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from gfm_utils.book.pages import readable
 from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, cache_dir
 
@@ -62,21 +63,24 @@ def write_scripts(folder: Path) -> None:
 
 
 def offline_page(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Load the local Vega bundle on pages that hold a chart, and no page's live-code scripts.
+    """Make a page readable, load the local Vega bundle where it holds a chart, and no page's live-code scripts.
 
     Jupyter Book 1 always adds sphinx-thebe, which points at a CDN.
     """
     del pagename, templatename, doctree
+    if "body" in context:
+        context["body"] = readable(context["body"])
     if _CHART in context.get("body", ""):
         app.add_js_file(_VEGA_BUNDLE)
     scripts = context.get("script_files")
-    if scripts is not None:
-        scripts[:] = [script for script in scripts if not _is_thebe(script)]
+    if scripts is not None:  # MathJax comes with a page if any page below it has a formula
+        unused = _THEBE if 'class="math' in context.get("body", "") else (*_THEBE, _MATHJAX)
+        scripts[:] = [script for script in scripts if not _names(script, unused)]
 
 
-def _is_thebe(script: Any) -> bool:
+def _names(script: Any, words: tuple[str, ...]) -> bool:
     text = f"{getattr(script, 'filename', '')} {getattr(script, 'attributes', {}).get('body', '')}"
-    return any(word in text for word in _THEBE)
+    return any(word in text for word in words)
 
 
 def setup(app: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-from gfm_utils.book import offline
+from gfm_utils.book import offline, pages
 from gfm_utils.book.front_page import (
     at_a_glance,
     front_page_claims,
@@ -19,6 +19,7 @@ from gfm_utils.book.front_page import (
     front_page_numbers,
     verdicts_and_measures,
 )
+from gfm_utils.book.pages import page_cells
 from gfm_utils.claims import recorded_doses
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.figures.comparison import short_corpora
@@ -141,9 +142,10 @@ def shortened(text: str, conditions: Sequence[str]) -> str:
     return text
 
 
-def _copy_shortened(notebook: Path, target: Path, conditions: Sequence[str]) -> None:
-    """Copy an executed notebook, corpora under their short names in what its cells have shown."""
+def _copy_for_readers(notebook: Path, target: Path, conditions: Sequence[str]) -> None:
+    """Copy an executed notebook as ``page_cells`` has it, corpora under their short names in what cells show."""
     content = json.loads(notebook.read_text(encoding="utf-8"))
+    page_cells(content)
     for cell in content["cells"]:
         if cell.get("outputs"):
             cell["outputs"] = json.loads(shortened(json.dumps(cell["outputs"], ensure_ascii=False), conditions))
@@ -201,15 +203,16 @@ def build_pages(
         for name, path in chapters.items():
             target = tree / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
-            _copy_shortened(executed(out, name), target, conditions)
+            _copy_for_readers(executed(out, name), target, conditions)
         for name, text in texts.items():
             (tree / f"_{name}.md").write_text(shortened(text, conditions), encoding="utf-8")
 
     source, index, mark = out / "src", out / "html" / "index.html", out / "done" / "pages.sha256"
     inputs = {str(path.relative_to(source)): sha256_of(path) for path in source.rglob("*") if path.is_file()}
-    key = digest([inputs, sha256_of(Path(offline.__file__)), environment_versions()], length=64)
-    pages = [out / "html" / f"{entry}.html" for entry in entries]
-    if mark.is_file() and mark.read_text() == key and all(page.is_file() for page in (index, *pages)):
+    code = [sha256_of(Path(module.__file__)) for module in (offline, pages)]
+    key = digest([inputs, code, environment_versions()], length=64)
+    there = [out / "html" / f"{entry}.html" for entry in entries]
+    if mark.is_file() and mark.read_text() == key and all(page.is_file() for page in (index, *there)):
         return index, False
     _jupyter_book(source, out / "work" / "pages", out / "pages.log")
     with atomic(out / "html") as temporary:

@@ -10,7 +10,12 @@ from gfm_utils.book import BuildReport
 FAULTY = """<!DOCTYPE html><html><head><script src="https://example.org/x.js"></script></head><body><main>
 <div id="altair-viz-1"><div class="error">no data</div></div>
 <div id="altair-viz-2"><svg class="marks" width="100" height="30">
-<g class="role-legend"><text x="5" y="20">short</text><text x="60" y="20">a long label</text></g></svg></div>
+<g class="role-legend"><text x="5" y="20">short</text><text x="60" y="20">a long label</text></g>
+<path id="mark"/></svg></div><script>mark.__data__ = { tooltip: { seeds: "undefined", value: "0.123" } };</script>
+<div id="altair-viz-3" aria-label="From 1 to 2."><svg class="marks" width="100" height="30"></svg></div>
+<div style="width: 50px"><table><tr><td>averylongwordinacell</td></tr></table></div>
+<details><table style="width: 3000px"><tr><td>folded</td></tr></table></details>
+<div style="height: 7000px"></div>
 <p>| a | b |
 | --- | --- |</p>
 <p>A formula \\(x^2\\) left raw.</p>
@@ -31,9 +36,14 @@ def test_the_toy_book_is_right(toy_build: BuildReport) -> None:
 @pytest.mark.browser
 def test_every_kind_of_fault_is_seen(tmp_path: Path) -> None:
     (tmp_path / "faulty.html").write_text(FAULTY)
-    problems = check(tmp_path, widths=(390,))
+    problems = check(tmp_path, widths=(390, 1280))
     kinds = {problem.kind for problem in problems}
-    assert kinds == {"chart", "console", "request", "scroll", "math", "markup", "link", "image"}
+    assert kinds == {
+        "chart", "description", "tooltip", "table", "height", "console", "request", "scroll", "math", "markup",
+        "link", "image",
+    }  # fmt: skip
+    told = {problem.detail for problem in problems if problem.kind in ("tooltip", "table", "description")}
+    assert "tooltip 'seeds undefined'" in told and len(told) == 4, told  # two charts and one table
     cut = {problem.detail for problem in problems if "cut off" in problem.detail}
     assert cut == {"'a long label' is cut off"}
     links = {problem.detail.rpartition("/")[2] for problem in problems if problem.kind == "link"}

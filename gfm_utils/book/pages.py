@@ -1,0 +1,124 @@
+"""What a reader meets of a chapter: its code and its long tables behind a click, its charts described in words."""
+
+import json
+import re
+from typing import Any
+
+from bs4 import BeautifulSoup, Tag
+
+from gfm_utils.figures.description import described
+
+#: Tags of cells that the notebook needs and the page does not.
+_PLUMBING = {"parameters", "injected-parameters", "remove-output"}
+#: Where the specification of a chart begins in Altair's HTML.
+_CHART = "\n  })("
+#: The tag of the figure that stands behind a chapter's answer, where it is not the first.
+_KEY = "key-figure"
+#: Sections that are never folded.
+_OPEN = {"Caveats", "Reading it", "What would change our mind"}
+#: A table with more columns, rows or characters is folded.
+_COLUMNS, _ROWS, _CHARACTERS = 4, 6, 600
+
+
+def page_cells(notebook: dict[str, Any]) -> None:
+    """Fold the code of an executed notebook, leave out cells that show nothing, and describe its charts.
+
+    The key figure comes to stand behind the answer, which the first cell of text holds.
+
+    Args:
+        notebook: in the format of Jupyter; its cells are changed.
+    """
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        tags = set(cell["metadata"].get("tags", ()))
+        shown = [one for one in cell["outputs"] if one.get("name") != "stderr"]
+        cell["metadata"]["tags"] = sorted(
+            tags | {"hide-input" if shown and not tags & _PLUMBING else "remove-cell"}
+        )
+        caption = cell["metadata"].get("mystnb", {}).get("figure", {}).get("caption", "")
+        for output in cell["outputs"]:
+            text = output.get("data", {}).get("text/html")
+            if text:
+                output["data"]["text/html"] = _with_description("".join(text), caption)
+    cells = notebook["cells"]
+    figures = [cell for cell in cells if cell["metadata"].get("mystnb", {}).get("figure")]
+    answer = next((place for place, cell in enumerate(cells) if cell["cell_type"] == "markdown"), 0)
+    for key in ([cell for cell in figures if _KEY in cell["metadata"]["tags"]] or figures)[:1]:
+        cells.remove(key)
+        cells.insert(answer + 1, key)
+
+
+def _with_description(output: str, caption: str) -> str:
+    """The HTML of an output, of which a chart has a description; any other as it is."""
+    head, found, rest = output.partition(_CHART)
+    if not found or "vegaEmbed" not in head:
+        return output
+    spec, end = json.JSONDecoder().raw_decode(rest)
+    spec["description"] = described(spec, caption)
+    # In a script "<" must not begin a tag.
+    return head + found + json.dumps(spec).replace("<", "\\u003c") + rest[end:]
+
+
+def readable(body: str) -> str:
+    """The HTML of a page with all folded that is not its answer, its key figure or its caveats.
+
+    Of a chapter sections are folded, below their headings; code is moved below what it shows. Tables that cells
+    show are folded where they are long or wide; those that stand in the text are part of it. Every cell of a table
+    is named by the head of its column, for a phone, on which rows stand as blocks.
+
+    Args:
+        body: of a page.
+    """
+    soup = BeautifulSoup(body, "html.parser")
+    for table in soup.find_all("table"):
+        _fold_table(soup, table)
+    for code in soup.select("div.cell > details.above-input"):
+        code.parent.append(code)
+    if soup.find(class_="cell"):
+        for heading in soup.find_all("h2"):
+            if heading.get_text().lstrip("0123456789. ").rstrip("# ") not in _OPEN:
+                _fold_section(soup, heading)
+    return str(soup)
+
+
+def _fold_section(soup: BeautifulSoup, heading: Tag) -> None:
+    """Put what follows the heading of a section into a closed ``details``, of which the heading is the summary."""
+    rest = list(heading.next_siblings)
+    fold, summary = soup.new_tag("details", attrs={"class": "section"}), soup.new_tag("summary")
+    heading.wrap(fold)
+    heading.wrap(summary)
+    for one in rest:
+        fold.append(one)
+
+
+def _fold_table(soup: BeautifulSoup, table: Tag) -> None:
+    """Name the cells of a table by their heads, and fold it where a cell shows it that says so or it is large."""
+    heads = [_words(cell) for cell in _row(table.find("tr"))]
+    rows = table.find_all("tr")[1:]
+    for row in rows:
+        for cell, head in zip(_row(row), heads, strict=False):
+            cell["data-label"] = head
+    if len(heads) > 2:
+        table["class"] = [*table.get("class", []), "cards"]
+    if not table.find_parent(class_="cell_output"):
+        return
+    hidden = table.find_parent("details", class_="below-input")
+    if hidden:
+        hidden.find("summary").decompose()
+        hidden.unwrap()
+    if hidden or len(heads) > _COLUMNS or len(rows) > _ROWS or len(_words(table)) > _CHARACTERS:
+        names = list(dict.fromkeys(filter(None, (re.sub(r"\s*\([^)]*\)", "", head) for head in heads[1:]))))
+        more = " …" if len(names) > _COLUMNS else ""
+        fold, summary = soup.new_tag("details", attrs={"class": "fold"}), soup.new_tag("summary")
+        summary.string = f"Table, {len(rows)} rows: {', '.join(names[:_COLUMNS])}{more}"
+        table.wrap(fold)
+        fold.insert(0, summary)
+
+
+def _row(row: Tag | None) -> list[Tag]:
+    return [] if row is None else row.find_all(["th", "td"], recursive=False)
+
+
+def _words(tag: Tag) -> str:
+    return " ".join(tag.get_text(" ").split())
