@@ -59,7 +59,7 @@ _TABLES_WIDE = """() => [...document.querySelectorAll('main table')].filter(tabl
     return !table.closest('details:not([open])') && table.scrollWidth > box.clientWidth + 1;
 }).map(table => `${table.scrollWidth} pixels in a narrower box: ${table.innerText.trim().slice(0, 60)}`)"""
 _HEIGHT = "() => document.documentElement.scrollHeight"
-_UNFOLD = "() => document.querySelectorAll('details').forEach(fold => (fold.open = true))"
+_UNFOLD = "() => document.querySelectorAll('main details').forEach(fold => (fold.open = true))"
 _MATH_PENDING = (
     "() => [...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container')).length"
 )

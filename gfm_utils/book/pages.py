@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
@@ -73,13 +74,24 @@ def readable(body: str) -> str:
     soup = BeautifulSoup(body, "html.parser")
     for table in soup.find_all("table"):
         _fold_table(soup, table)
-    for code in soup.select("div.cell > details.above-input"):
-        code.parent.append(code)
+    for cell in soup.select("div.cell"):
+        for code in cell.select(":scope > details.above-input"):
+            cell.append(code)
     if soup.find(class_="cell"):
         for heading in soup.find_all("h2"):
             if heading.get_text().lstrip("0123456789. ").rstrip("# ") not in _OPEN:
                 _fold_section(soup, heading)
     return str(soup)
+
+
+def first_words(body: str) -> str:
+    """The first paragraph of a page in plain text, as much as a search engine shows; empty without one.
+
+    Args:
+        body: HTML.
+    """
+    paragraph = BeautifulSoup(body, "html.parser").find("p")
+    return "" if paragraph is None else textwrap.shorten(paragraph.get_text(), 200, placeholder=" …")
 
 
 def _fold_section(soup: BeautifulSoup, heading: Tag) -> None:
@@ -100,12 +112,13 @@ def _fold_table(soup: BeautifulSoup, table: Tag) -> None:
         for cell, head in zip(_row(row), heads, strict=False):
             cell["data-label"] = head
     if len(heads) > 2:
-        table["class"] = [*table.get("class", []), "cards"]
+        table["class"] = " ".join([*filter(None, table.get_attribute_list("class")), "cards"])
     if not table.find_parent(class_="cell_output"):
         return
     hidden = table.find_parent("details", class_="below-input")
     if hidden:
-        hidden.find("summary").decompose()
+        for summary in hidden.find_all("summary", limit=1):
+            summary.decompose()
         hidden.unwrap()
     if hidden or len(heads) > _COLUMNS or len(rows) > _ROWS or len(_words(table)) > _CHARACTERS:
         names = list(dict.fromkeys(filter(None, (re.sub(r"\s*\([^)]*\)", "", head) for head in heads[1:]))))

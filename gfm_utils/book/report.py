@@ -11,6 +11,7 @@ import pandas as pd
 
 from gfm_utils import figures
 from gfm_utils.book import offline
+from gfm_utils.figures.description import described
 from gfm_utils.figures.select import conditions_of
 from gfm_utils.files import atomic
 
@@ -134,7 +135,9 @@ def figure_html(name: str, chart: Any, caption: str) -> str:
         chart: of Altair.
         caption: HTML.
     """
-    specification = json.dumps(chart.to_dict()).replace("<", "\\u003c")
+    spec = chart.to_dict()
+    told = described(spec, re.sub("<[^>]*>", "", caption))
+    specification = json.dumps({**spec, "description": told}).replace("<", "\\u003c")
     place = f"altair-viz-{name}"
     return (
         f'<figure><div class="chart" id="{place}"></div>\n<figcaption>{caption}</figcaption></figure>\n'

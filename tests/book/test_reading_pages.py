@@ -4,7 +4,7 @@ import altair as alt
 from bs4 import BeautifulSoup
 from toybook import code, figure, text
 
-from gfm_utils.book.pages import page_cells, readable
+from gfm_utils.book.pages import first_words, page_cells, readable
 
 CHAPTER = """<section><h1>One</h1><p>The answer.</p>
 <section><h2><span>1.1. </span>Method<a>#</a></h2>
@@ -46,4 +46,5 @@ def test_sections_and_long_tables_are_folded_and_caveats_are_not() -> None:
     assert [fold.get_text() for fold in page.select("details.fold > summary")] == ["Table, 9 rows: loss"]
     assert [cell["data-label"] for cell in page.select("table.cards td")] == ["a", "b", "c"]
     assert page.select_one("div.cell").find_all(recursive=False)[-1].get_text() == "code"
+    assert first_words(CHAPTER) == "The answer."
     assert "details" not in readable("<h2>Front</h2><table>" + LONG + "</table>")
