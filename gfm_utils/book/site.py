@@ -209,7 +209,7 @@ def build_pages(
 
     source, index, mark = out / "src", out / "html" / "index.html", out / "done" / "pages.sha256"
     inputs = {str(path.relative_to(source)): sha256_of(path) for path in source.rglob("*") if path.is_file()}
-    code = [sha256_of(Path(module.__file__)) for module in (offline, pages)]
+    code = [sha256_of(Path(str(module.__file__))) for module in (offline, pages)]
     key = digest([inputs, code, environment_versions()], length=64)
     there = [out / "html" / f"{entry}.html" for entry in entries]
     if mark.is_file() and mark.read_text() == key and all(page.is_file() for page in (index, *there)):
