@@ -15,7 +15,7 @@ _PLUMBING = {"parameters", "injected-parameters", "remove-output"}
 _CHART = "\n  })("
 #: The tag of the figure that stands behind a chapter's answer, where it is not the first.
 _KEY = "key-figure"
-#: Sections that are never folded.
+#: Sections that are never folded, unless there are figures in them.
 _OPEN = {"Caveats", "Reading it", "What would change our mind"}
 #: A table with more columns, rows or characters is folded.
 _COLUMNS, _ROWS, _CHARACTERS = 4, 6, 600
@@ -79,7 +79,8 @@ def readable(body: str) -> str:
             cell.append(code)
     if soup.find(class_="cell"):
         for heading in soup.find_all("h2"):
-            if heading.get_text().lstrip("0123456789. ").rstrip("# ") not in _OPEN:
+            title = heading.get_text().lstrip("0123456789. ").rstrip("# ")
+            if title not in _OPEN or (heading.parent and heading.parent.find("figure")):
                 _fold_section(soup, heading)
     return str(soup)
 

@@ -22,9 +22,10 @@ def test_a_chart_tells_its_caption_and_what_is_drawn_before_anything_is_chosen()
     """Of trained members, of the metric that the menu has at first, and not of the ends of intervals."""
     rows = ROWS.assign(value=ROWS["value"] + ROWS["x"].where(ROWS["state"] == "trained", 50))
     menu = Menu("measure", "metric", ["loss", "gain"], "measure ")
-    chart = lines(rows, alt.X("x:Q"), alt.Y("value:Q"), ["text", "DNA"], ["value"], menus=[menu])
+    x, y = alt.X("x:Q").title("step"), alt.Y("value:Q").title("bits")
+    chart = lines(rows, x, y, ["text", "DNA"], ["value"], menus=[menu])
     told = described(chart.to_dict(), "Loss {cite:p}`x1` of $n$ members; choose the measure below. Dashed: no.")
-    assert told == "Loss of n members. loss: text 3 to 4, DNA 8.25 to 9.25."
+    assert told == "Loss of n members. bits: text 3 to 4, DNA 8.25 to 9.25."
 
 
 def test_a_chart_whose_axes_are_calculated_tells_how_much_it_holds() -> None:
