@@ -239,7 +239,6 @@ class _Panel(NamedTuple):
         if self.unexplained is not None:
             colour = _colour(str(self.gap["condition"]))
             parts.append(_line(x, beside, x, dna, f'stroke="{colour}" stroke-width="5" opacity=".6"'))
-        taken.append(_Box(x - 4, min(text, beside, dna), x + 4, max(text, beside, dna)))
         low, high = (f"{100 * self.gap[end]:.0f}" for end in ("gone_low", "gone_high"))
         away = "scrambled text", "moves away", "from DNA"
         lines = (
