@@ -44,7 +44,13 @@ from gfm_utils.book import answers, open_chapter
 
 chapter = open_chapter("corpora", profile, conditions, runs_dir, results_dir, seed)
 
+# %% mystnb={"figure": {"caption": "A stretch of each condition's test part cut into tokens (bold), and above each token what every trained model guesses when that token alone is hidden: the darker, the surer; framed where it is right.", "name": "fig-strip"}}
+along = measures.along_windows(chapter.ensembles, chapter.profile, windows=1)
+figures.guess_strip(along)
+
 # %% [markdown]
+# [Guess yourself](../play), against the models.
+#
 # ## Method
 #
 # A *corpus* is a set of named records: articles, chromosomes, transcripts.

@@ -135,6 +135,15 @@ figures.overview(table, "kl_from_uniform", "kl_uniform_authors")
 figures.overview(table, "nll", "context_gain", "accuracy", axis="interval_over")
 
 # %% [markdown]
+# [Guess hidden tokens yourself](../play), with the score beside counting and these models.
+
+# %% tags=["remove-cell"]
+from myst_nb import glue
+
+games = measures.guessing_games(chapter.ensembles, chapter.profile, seed)
+glue("guessing-game", figures.guessing_game(games), display=False)
+
+# %% [markdown]
 # ## The paper's claim
 #
 # The primary measure is the one that the front page judges the claim by; the others test how robust it is, and in brackets stand nulls.

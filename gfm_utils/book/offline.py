@@ -21,6 +21,7 @@ _EXPORT = "window.vega = vega; window.vegaLite = vegaLite; window.vegaEmbed = ve
 _MATHJAX = ("startup.js", "core.js", "input/tex.js", "output/svg.js", "output/svg/fonts/tex.js")
 _EXTENSIONS = "input/tex/extensions"  # loaded where a formula needs one
 _CHART = "altair-viz-"
+_GAME = 'class="guess-game"'
 _THEBE = ("THEBE_JS_URL", "sphinx-thebe")
 
 
@@ -69,7 +70,7 @@ def write_scripts(folder: Path) -> None:
 
 
 def offline_page(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Make a page readable, load the local Vega bundle where it holds a chart, and no page's live-code scripts.
+    """Make a page readable, load the Vega bundle or the game where they are used, and no live-code scripts.
 
     Jupyter Book 1 always adds sphinx-thebe, which points at a CDN.
     """
@@ -81,6 +82,9 @@ def offline_page(app: Any, pagename: str, templatename: str, context: dict[str, 
         context["body"] = readable(context["body"])
     if _CHART in context.get("body", ""):
         app.add_js_file(_VEGA_BUNDLE)
+    if _GAME in context.get("body", ""):
+        app.add_js_file("play.js")
+        app.add_css_file("play.css")
     scripts = context.get("script_files")
     if scripts is not None:  # MathJax comes with a page if any page below it has a formula
         unused = _THEBE if 'class="math' in context.get("body", "") else (*_THEBE, "mathjax/", "window.MathJax")

@@ -6,6 +6,7 @@ from gfm_utils.measures.datasets import corpus_table, token_table
 from gfm_utils.measures.disagreement import along_windows, disagreement
 from gfm_utils.measures.entropy import corpus_entropies
 from gfm_utils.measures.fisher import fisher_flow, fisher_information, fisher_jolts, fisher_rescaling
+from gfm_utils.measures.guessing import guessing_games
 from gfm_utils.measures.output import output_distributions
 from gfm_utils.measures.static import nearest_tokens, static_embeddings
 from gfm_utils.measures.strands import strand_disagreement
@@ -20,6 +21,7 @@ __all__ = [
     "fisher_information",
     "fisher_jolts",
     "fisher_rescaling",
+    "guessing_games",
     "nearest_tokens",
     "no_layers_control",
     "output_distributions",

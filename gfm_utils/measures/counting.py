@@ -87,19 +87,34 @@ def counting_levels(
     unit, counts, lengths_of = f"bits/{store.unit}", store.counts("train"), store.token_lengths[truth]
     if not context:
         return Counting(store.condition, unit, counts, truth, lengths_of)
-    seen, places, held_out = masked_windows(
-        store, "validation", window, VALIDATION_WINDOWS, profile.test_mask, seed
-    )[:3]
-    tokens, lengths = store.tokens("train"), np.array([len(one) for one in store.segments("train")])
     levels = {}
-    for side, chains in _CHAINS.items():
-        model = NgramModel(tokens, lengths, store.vocabulary, chains(chain_length(len(tokens), store.vocabulary)))
-        order = model.best_order(seen, places, held_out, mask)
+    for side in _CHAINS:
+        model, order = chosen_ngram(store, window, profile, seed, side)
         levels[side] = order, -np.log2(model.probability(shown, positions, truth, mask, order))
     windows = shown.copy()
     np.put_along_axis(windows, positions, truth, axis=1)
     code = window_code(store, windows, positions)
     return Counting(store.condition, unit, counts, truth, lengths_of, levels, code)
+
+
+def chosen_ngram(store: TokenStore, window: int, profile: Profile, seed: int, side: str) -> tuple[NgramModel, int]:
+    """An n-gram model of the training part, and the order that does best on the validation part.
+
+    Args:
+        store: tokens of the condition.
+        window: tokens that a model sees.
+        profile: its ``test_mask`` says how much is hidden in the validation windows.
+        seed: of their masks.
+        side: ``left``: contexts are the tokens before the hidden one; ``both``: those around it.
+    """
+    tokens, lengths = store.tokens("train"), store.lengths("train")
+    model = NgramModel(
+        tokens, lengths, store.vocabulary, _CHAINS[side](chain_length(len(tokens), store.vocabulary))
+    )
+    shown, positions, truth, _ = masked_windows(
+        store, "validation", window, VALIDATION_WINDOWS, profile.test_mask, seed
+    )
+    return model, model.best_order(shown, positions, truth, SPECIAL.index("[MASK]"))
 
 
 def frequency_bits(counts: Integers) -> npt.NDArray[np.float64]:

@@ -325,7 +325,8 @@ def along_windows(ensembles: Sequence[Ensemble], profile: Profile, windows: int 
     """Result table of trained members along test windows (axis ``position``), each token hidden in turn.
 
     Metrics, means over members or pairs, with the columns ``EXTRA``: ``position_entropy`` and ``position_nll``
-    (bits/token), ``position_js_distance`` and ``position_top1_agreement``.
+    (bits/token), ``position_js_distance`` and ``position_top1_agreement``; and of each member
+    ``position_confidence``, the probability of its likeliest token, the one that it ``named``.
 
     Args:
         ensembles: one a condition.
@@ -348,7 +349,8 @@ def _rows(ensemble: Ensemble, windows: int) -> Iterator[Row]:
         each = disagreement_sums([log_p]).each
         count = log_p.shape[1]
         nll = -log_p[:, torch.arange(count), torch.from_numpy(ids[:count])].mean(0).numpy() / LOG2
-        first = log_p.argmax(-1).T.tolist()
+        highest, likeliest = log_p.max(-1)
+        confidence, first = highest.exp().T.tolist(), likeliest.T.tolist()
         for place in range(count):
             base = {
                 "condition": ensemble.condition, "state": "trained", "axis": "position", "x": place + 1,
@@ -362,3 +364,6 @@ def _rows(ensemble: Ensemble, windows: int) -> Iterator[Row]:
                 ("position_top1_agreement", "share", each.agree[place].mean()),
             ):
                 yield {**base, "metric": metric, "unit": unit, "value": float(value)}
+            base |= {"metric": "position_confidence", "unit": "probability"}
+            for member, value, token in zip(ensemble.seeds, confidence[place], first[place], strict=True):
+                yield {**base, "member": member, "named": store.readable(token), "value": value}
