@@ -34,12 +34,12 @@ function playGame(root) {
   title.tabIndex = -1;
   const strip = make("p", "guess-window", "", root);
   const sure = make("fieldset", "guess-sure", "", root);
-  make("legend", "", "How sure are you of your choice?", sure);
-  for (const [share, word] of [[0.4, "a hunch"], [0.7, "likely"], [0.95, "sure"]]) {
+  make("legend", "", "How sure are you?", sure);
+  for (const [share, word] of [[0.4, "hunch"], [0.7, "likely"], [0.95, "sure"]]) {
     const label = make("label", "", "", sure);
     const radio = make("input", "", "", label);
     Object.assign(radio, { type: "radio", name: "sure", value: share, checked: share === 0.7 });
-    label.append(` ${word}, ${percent(share)}`);
+    label.append(` ${word} ${percent(share)}`);
   }
   const table = make("table", "guess-candidates", "", root);
   const below = make("p", "guess-buttons", "", root);
@@ -103,9 +103,11 @@ function playGame(root) {
       row.querySelector("button").disabled = true;
     });
     strip.querySelector("mark").textContent = round.candidates[round.truth].replaceAll("␣", " ");
-    const scores = Object.keys(now).map((player) => `${names[player]} ${now[player].toFixed(2)}`);
+    const [you, counting, model, chance] = ["reader", "counting", "models", "chance"].map((p) => now[p].toFixed(2));
     const last = turn + 1 === order.length ? " That was the last round." : "";
-    said.textContent = `It was ${round.candidates[round.truth]}. Bits paid: ${scores.join(", ")}.${last}`;
+    said.textContent =
+      `It was ${round.candidates[round.truth]}. You pay ${you} bits, counting ${counting}, the models ${model}; ` +
+      `chance is ${chance}.${last}`;
     noIdea.disabled = true;
     next.disabled = last !== "";
     score();
@@ -124,7 +126,7 @@ function playGame(root) {
         const cell = make("td", "", own.length ? mean(own).toFixed(2) : "–", rows[line + 1]);
         cell.style.setProperty("--share", own.length ? Math.min(1, mean(own) / most) : 0);
         cell.dataset.player = player;
-        if (player in game.means) make("small", "", `${game.means[player].toFixed(2)} in ${game.n}`, cell);
+        if (player in game.means) make("small", "", `all ${game.n}: ${game.means[player].toFixed(2)}`, cell);
       });
     });
     board.replaceChildren(...rows);

@@ -8,14 +8,15 @@ import altair as alt
 import pandas as pd
 from IPython.display import HTML
 
-from gfm_utils.figures.forms import themed
-from gfm_utils.figures.select import conditions_of
+from gfm_utils.figures.forms import finished
+from gfm_utils.figures.names import chart_names
 
 #: Tokens of a strip, from the middle of the window: what a phone has room for.
-SHOWN = 10
+SHOWN = 8
+_TRUE = "true"
 
 
-def guess_strip(table: pd.DataFrame) -> alt.VConcatChart:
+def guess_strip(table: pd.DataFrame) -> alt.LayerChart:
     """A stretch of each condition cut into tokens, and above each what every member guesses when it is hidden.
 
     Args:
@@ -24,43 +25,49 @@ def guess_strip(table: pd.DataFrame) -> alt.VConcatChart:
     rows = table[(table["metric"] == "position_confidence") & (table["window"] == 1)]
     rows = rows.assign(place=rows["x"].astype(int), hit=rows["named"] == rows["token"])
     middle = rows.groupby("condition")["place"].transform("max") // 2
-    rows = rows[(rows["place"] > middle - SHOWN // 2) & (rows["place"] <= middle + SHOWN // 2)]
-    strips = [_strip(rows[rows["condition"] == name], name) for name in conditions_of(rows)]
-    return themed(alt.vconcat(*strips))
+    rows["place"] -= middle - SHOWN // 2  # 1 to SHOWN
+    rows = rows[rows["place"].between(1, SHOWN)].astype({"token": object, "named": object})
+    rows["row"] = rows["condition"] + "|model " + rows["member"].astype(str)
+    true = rows.drop_duplicates(["condition", "place"]).assign(row=lambda kept: kept["condition"] + f"|{_TRUE}")
+    plain = chart_names(rows["condition"].unique().tolist())
+    names = true.drop_duplicates("condition").assign(row=lambda kept: kept["condition"] + "|")
+    names["name"] = names["condition"].map(plain)
+    order = pd.concat([names, rows, true]).sort_values("condition", key=_order, kind="stable")["row"].unique()
 
-
-def _strip(rows: pd.DataFrame, title: str) -> Any:
-    """The strip of one condition: a row a member, a column a token."""
-    kept = rows.astype({"token": object, "named": object})[["place", "member", "token", "named", "value", "hit"]]
-    place = alt.X("place:O", title=None, axis=None)
-    base = alt.Chart(kept).encode(
+    place = alt.X("place:O", axis=None)
+    label = alt.Axis(labelExpr="split(datum.label, '|')[1]", ticks=False, domain=False, title=None)
+    row = alt.Y("row:N", sort=order.tolist(), axis=label)
+    base = alt.Chart(rows[["row", "place", "member", "token", "named", "value", "hit"]]).encode(
         x=place,
-        y=alt.Y("member:O", title="model", axis=alt.Axis(ticks=False, domain=False)),
+        y=row,
         tooltip=[
             alt.Tooltip("token:N", title="hidden"), alt.Tooltip("named:N", title="likeliest"),
             alt.Tooltip("value:Q", title="probability", format=".0%"), alt.Tooltip("member:N", title="model"),
         ],
     )  # fmt: skip
-    cells = base.mark_rect().encode(
-        color=alt.Color(
-            "value:Q",
-            title="probability of the likeliest token",
-            scale=alt.Scale(scheme="blues", domain=[0, 1]),
-            legend=alt.Legend(format="%", gradientLength=150, direction="horizontal"),
-        )
-    )
+    legend = alt.Legend(format="%", direction="horizontal", gradientLength=150, titleLimit=300)
+    scale = alt.Scale(domain=[0, 1], range=["#f7fbff", "#08306b"])
+    colour = alt.Color("value:Q", title="probability of the guess", scale=scale, legend=legend)
+    cells = base.mark_rect(stroke="white").encode(color=colour)
     right = base.transform_filter("datum.hit").mark_rect(filled=False, stroke="black", strokeWidth=2)
-    guesses = base.mark_text(font="monospace", fontSize=11).encode(
-        text="named:N", color=alt.when("datum.value > 0.6").then(alt.value("white")).otherwise(alt.value("black"))
-    )
-    true = (
-        alt.Chart(kept.drop_duplicates("place"))
-        .mark_text(font="monospace", fontSize=12, fontWeight="bold")
-        .encode(x=place, y=alt.datum("true"), text="token:N")
-    )
-    return alt.layer(cells, right, guesses, true).properties(
-        width=300, height=140, title=alt.TitleParams(title, fontSize=13, fontWeight="normal")
-    )
+    dark = alt.when("datum.value > 0.5").then(alt.value("white")).otherwise(alt.value("black"))
+    guesses = base.mark_text(font="monospace", fontSize=11).encode(text="named:N", color=dark)
+    stands = alt.Chart(true[["row", "place", "token"]]).encode(x=place, y=row, text="token:N")
+    heads = alt.Chart(names[["row", "name"]]).encode(x=alt.value(0), y=row, text="name:N")
+    words = [
+        stands.mark_text(font="monospace", fontSize=11, fontWeight="bold"),
+        heads.mark_text(align="left", dx=2, fontSize=13),
+    ]
+    hits = [
+        f"{share:.0%} on {name}" for name, share in rows.groupby("condition", sort=False)["hit"].mean().items()
+    ]
+    finding = f"Guesses of the models for tokens hidden one at a time; right in {', '.join(hits)}."
+    return finished([cells, right, guesses, *words], 21 * len(order), description=finding)
+
+
+def _order(conditions: pd.Series) -> pd.Series:
+    """Numbers of conditions in the order in which they come."""
+    return pd.Series(pd.factorize(conditions)[0], conditions.index)
 
 
 def guessing_game(games: Sequence[Mapping[str, Any]]) -> HTML:

@@ -64,4 +64,6 @@ def test_two_rounds_by_keyboard_are_scored_as_by_numpy(games, page):
             bits = -np.log2(np.array(one["models"])[:, one["truth"]]).mean()
             assert board("Models", column) == f"{bits:.2f}"
             assert board("Counting", column) == f"{-np.log2(one['counting'][one['truth']]):.2f}"
-        assert f"It was {second['candidates'][second['truth']]}." in tab.locator("[role=status]").inner_text()
+        assert (
+            f"It was {second['candidates'][second['truth']]}. You pay" in tab.locator("[role=status]").inner_text()
+        )

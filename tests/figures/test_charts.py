@@ -45,7 +45,7 @@ CHARTS = {
     "learning_chart": "learning", "uncertainty_chart": "output", "rank_probability_chart": "output",
     "context_chart": "output", "reliability_chart": "output", "top_p_chart": "disagreement",
     "rank_agreement_chart": "disagreement", "strata_chart": "disagreement", "agreement_chart": "disagreement",
-    "along_chart": "along", "pair_chart": "disagreement", "alignment_chart": "static",
+    "along_chart": "along", "guess_strip": "along", "pair_chart": "disagreement", "alignment_chart": "static",
     "neighbourhood_chart": "static", "band_chart": "static", "all_rows_chart": "static",
     "neighbour_explorer": "nearest", "layer_shape_chart": "contextual", "layer_agreement_chart": "contextual",
     "layer_cka_chart": "contextual", "authors_chart": "contextual", "encoder_chart": "fisher",

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gfm_utils.ensembles import masked_windows, predictions
+from gfm_utils.ensembles import masked_windows, predictions, predictions_of
+from gfm_utils.measures import along_windows
 from gfm_utils.measures.counting import chosen_ngram, frequency_bits
 from gfm_utils.measures.guessing import CANDIDATES, ROUNDS, among_candidates, draw_candidates, guessing_games
 from gfm_utils.tokens import SPECIAL
@@ -47,6 +48,23 @@ def test_rounds_are_of_the_test_part_and_hold_what_the_players_say(trained, size
             asked = seen[None], np.full((1, CANDIDATES), one["at"]), np.array([candidates])
             weights = ngram.probability(*asked, MASK, order)[0] / q[candidates]
             np.testing.assert_allclose(one["counting"], weights / weights.sum(), rtol=1e-3)
+
+
+def test_a_strip_has_the_likeliest_token_of_each_member(trained, size):
+    """The middle window of the test part, its tokens hidden in turn."""
+    store, window = trained[0].store, trained[0].spec.window
+    rows = along_windows(trained[:1], size, windows=1)
+    starts = store.window_starts("test", window)
+    (ids,) = store.windows("test", starts[[round((len(starts) - 1) / 2)]], window)
+    seen = np.where(np.arange(window) == 9, MASK, ids)[None]
+    (batch,) = predictions_of(list(trained[0].models()), seen, np.array([[9]]), ids[None, [9]], store.vocabulary)
+    place = rows[rows["x"] == "10"]
+    members = place[place["metric"] == "position_confidence"]
+    p, likeliest = batch.log_p[:, 0, 0].exp().max(-1)
+    np.testing.assert_allclose(members["value"], p)
+    assert members["named"].tolist() == list(map(store.readable, likeliest.tolist()))
+    assert set(place["token"]) == {store.readable(int(ids[9]))}
+    assert place["named"].iloc[0] == ", ".join(members["named"])
 
 
 def test_games_depend_on_the_seed_alone(trained, size, games):
