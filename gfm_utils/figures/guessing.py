@@ -37,7 +37,7 @@ def guess_strip(table: pd.DataFrame) -> alt.LayerChart:
     place = alt.X("place:O", axis=None)
     label = alt.Axis(labelExpr="split(datum.label, '|')[1]", ticks=False, domain=False, title=None)
     row = alt.Y("row:N", sort=order.tolist(), axis=label)
-    base = alt.Chart(rows[["row", "place", "member", "token", "named", "value", "hit"]]).encode(
+    base = alt.Chart(rows[["condition", "row", "place", "member", "token", "named", "value", "hit"]]).encode(
         x=place,
         y=row,
         tooltip=[
