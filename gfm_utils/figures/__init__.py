@@ -70,8 +70,8 @@ from gfm_utils.figures.fisher import (
     share_chart,
     trace_chart,
 )
-from gfm_utils.figures.hero import hero_figure
 from gfm_utils.figures.guessing import guess_strip, guessing_game
+from gfm_utils.figures.hero import hero_figure
 from gfm_utils.figures.predictions import (
     agreement_chart,
     along_chart,

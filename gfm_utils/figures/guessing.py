@@ -59,7 +59,8 @@ def guess_strip(table: pd.DataFrame) -> alt.LayerChart:
         heads.mark_text(align="left", dx=2, fontSize=13),
     ]
     hits = [
-        f"{share:.0%} on {name}" for name, share in rows.groupby("condition", sort=False)["hit"].mean().items()
+        f"{share:.0%} on {plain[name]}"
+        for name, share in rows.groupby("condition", sort=False)["hit"].mean().items()
     ]
     finding = f"Guesses of the models for tokens hidden one at a time; right in {', '.join(hits)}."
     return finished([cells, right, guesses, *words], 21 * len(order), description=finding)
