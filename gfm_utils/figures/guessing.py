@@ -29,9 +29,8 @@ def guess_strip(table: pd.DataFrame) -> alt.LayerChart:
     rows = rows[rows["place"].between(1, SHOWN)].astype({"token": object, "named": object})
     rows["row"] = rows["condition"] + "|model " + rows["member"].astype(str)
     true = rows.drop_duplicates(["condition", "place"]).assign(row=lambda kept: kept["condition"] + f"|{_TRUE}")
-    plain = chart_names(rows["condition"].unique().tolist())
     names = true.drop_duplicates("condition").assign(row=lambda kept: kept["condition"] + "|")
-    names["name"] = names["condition"].map(plain)
+    names["name"] = names["condition"].map(chart_names(names["condition"].tolist()))
     order = pd.concat([names, rows, true]).sort_values("condition", key=_order, kind="stable")["row"].unique()
 
     place = alt.X("place:O", axis=None)
@@ -58,12 +57,7 @@ def guess_strip(table: pd.DataFrame) -> alt.LayerChart:
         stands.mark_text(font="monospace", fontSize=11, fontWeight="bold"),
         heads.mark_text(align="left", dx=2, fontSize=13),
     ]
-    hits = [
-        f"{share:.0%} on {plain[name]}"
-        for name, share in rows.groupby("condition", sort=False)["hit"].mean().items()
-    ]
-    finding = f"Guesses of the models for tokens hidden one at a time; right in {', '.join(hits)}."
-    return finished([cells, right, guesses, *words], 21 * len(order), description=finding)
+    return finished([cells, right, guesses, *words], 21 * len(order))
 
 
 def _order(conditions: pd.Series) -> pd.Series:
