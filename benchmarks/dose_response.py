@@ -3,8 +3,9 @@
 Records what the chapter on the causal test shows, each part in a folder of its own: ``--out`` (``doses``, trained
 as the profile ``quick`` says), and ``--out`` with ``-longer`` (a quarter of the steps of the profile ``long``,
 with fewer doses of text), ``-smaller`` (as ``quick``, a model of half the width), ``-longest`` (as ``long``, with
-few doses) and ``-tokenizers``. What is trained and measured is kept in ``--runs``, so that the same command goes
-on where it was ended; ``--dry-run`` says what is left to train.
+few doses), ``-tasks`` (as ``quick``, and what the models' states are worth in tasks) and ``-tokenizers``. What is
+trained and measured is kept in ``--runs``, so that the same command goes on where it was ended; ``--dry-run`` says
+what is left to train.
 """
 
 import argparse
@@ -14,6 +15,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from gfm_utils import provenance
 from gfm_utils.claims.confounds import READ
@@ -26,6 +29,7 @@ from gfm_utils.claims.dose import (
     doses,
     tokenizer_sweep,
 )
+from gfm_utils.claims.tasks import task_doses
 from gfm_utils.ensembles import Cost, duration, expected_costs
 from gfm_utils.errors import GfmError
 from gfm_utils.profiles import PROFILES, Profile, profile
@@ -43,6 +47,7 @@ class Part:
         base: profile of the training.
         share: of the profile's steps.
         preset: the model; None: the profile's.
+        stretches: of every task at most; 0: tasks are not measured.
     """
 
     base: str = "quick"
@@ -51,6 +56,7 @@ class Part:
     text: Sequence[str | None] = TEXT_DOSES
     dna: Sequence[str | None] = DNA_DOSES
     alike: Sequence[str | None] = ALIKE_DOSES
+    stretches: int = 0
 
     def size(self, name: str | None) -> Profile:
         """The profile of this part, or another one in the place of its own."""
@@ -67,6 +73,11 @@ PARTS = {
     "longer": Part("long", 1 / 4, text=(None, "noise0.3", "noise0.4", "noise0.5", "noise0.6", "shuffle")),
     "smaller": Part(preset="modernbert-2x32"),
     "longest": Part("long", 1, None, (None, "noise0.3", "noise0.4", "noise0.5", "noise0.6"), (None,), (None,)),
+    "tasks": Part(
+        text=(None, "noise0.2", "noise0.3", "noise0.4", "noise0.5", "noise0.6", "shuffle"),
+        dna=ALIKE_DOSES,
+        stretches=1024,
+    ),
 }
 
 
@@ -83,11 +94,14 @@ def record_doses(part: str, stores: Sequence[TokenStore], out: Path, options: ar
     """Train and measure the doses of a part and write their table."""
     began = time.perf_counter()
     names, size = PARTS[part].conditions(stores), PARTS[part].size(options.profile)
-    table = dose_response(names, size, options.runs, members=options.members, kept=options.runs / "doses")
+    kept, stretches = options.runs / "doses", PARTS[part].stretches
+    table = dose_response(names, size, options.runs, members=options.members, kept=kept)
+    if stretches:
+        table = pd.concat([table, task_doses(names, size, options.runs, stretches, options.members, kept)])
     trained = float(table.loc[table["metric"] == "training_time", "value"].sum())
     configuration = {
         "profile": size.name, **READ, "steps": size.steps_taken, "preset": size.preset,
-        "members": options.members or size.members, "conditions": names,
+        "members": options.members or size.members, "conditions": names, "stretches_of_a_task": stretches,
         "seconds_of_training_added_up_over_members": round(trained),
     }  # fmt: skip
     provenance.record(table, out, command(part, options), configuration, time.perf_counter() - began)

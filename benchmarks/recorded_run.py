@@ -36,6 +36,7 @@ CHAPTERS: dict[str, Analysis] = {
     "static_embeddings": lambda one, size, bare: measures.static_embeddings([one]),
     "contextual_embeddings": lambda one, size, bare: measures.contextual_embeddings([one], size, SEED),
     "fisher": lambda one, size, bare: measures.fisher_information([one], size, SEED, no_layers=bare),
+    "tasks": lambda one, size, bare: measures.task_performance([one], size, SEED),
     "strands": lambda one, size, bare: measures.strand_disagreement([one], fewer(size), SEED),
 }
 

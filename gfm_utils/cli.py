@@ -290,7 +290,13 @@ def analyse(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="predictions, disagreement, static, contextual, fisher; repeatable. Default: all."),
+        typer.Option(
+            help="predictions, disagreement, static, contextual, fisher, tasks; repeatable. Default: all."
+        ),
+    ] = None,
+    annotation: Annotated[
+        Path | None,
+        typer.Option(help="For tasks: the corpus's GFF3 file; of text a lexicon, a word and its tag a line."),
     ] = None,
     tokenizer: Annotated[
         str | None, typer.Option(help="Directory or name, instead of those beside the models.")
@@ -322,7 +328,7 @@ def analyse(
     began = time.perf_counter()
     _check_out(out)
     read = None if corpus is None else load_corpus(corpus, profile_named("quick"))
-    done = analyse_models(models, read, tokenizer, only, window, windows, mask, seed, special_tokens)
+    done = analyse_models(models, read, tokenizer, only, window, windows, mask, seed, special_tokens, annotation)
     tables = done.tables
     print(
         "No untrained members and no training part: their controls and the n-gram levels are left out; token "
@@ -336,6 +342,7 @@ def analyse(
         given = {
             "models": models, "only": list(tables), "tokenizer": tokenizer, "window": window, "windows": windows,
             "mask": mask, "special_tokens": special_tokens, "seed": seed, "failed": done.failed,
+            "annotation": annotation and {"file": annotation.name, "sha256": sha256_of(annotation)},
         }  # fmt: skip
         seconds = time.perf_counter() - began
         provenance.record_all(tables, out, _command(), {"corpus": source, **given}, seconds)

@@ -11,6 +11,7 @@ from gfm_utils.claims.forecast import forecast_rows, forecasts, left_out
 from gfm_utils.claims.learning import learning_curves, position_curves
 from gfm_utils.claims.one_curve import equal_gains, equal_tokens
 from gfm_utils.claims.paper import deviations, paper_costs
+from gfm_utils.claims.tasks import live_tasks, recorded_tasks, task_points
 
 __all__ = [
     "all_gap_parts",
@@ -29,6 +30,7 @@ __all__ = [
     "learning_curves",
     "left_out",
     "live_doses",
+    "live_tasks",
     "live_training",
     "outliers",
     "paper_costs",
@@ -36,6 +38,8 @@ __all__ = [
     "recorded_atlas",
     "recorded_confounds",
     "recorded_doses",
+    "recorded_tasks",
     "recorded_training",
+    "task_points",
     "verdict_setting",
 ]

@@ -30,6 +30,7 @@ from gfm_utils.measures.pretrained import (
 from gfm_utils.measures.reading import Hidden, read
 from gfm_utils.measures.rows import Row
 from gfm_utils.measures.static import all_row_rows, embedding_rows, frequency_bands, input_embeddings
+from gfm_utils.measures.tasks import Reader, read_tasks, task_rows
 
 Integers = npt.NDArray[np.int64]
 #: Windows that each model reads before any analysis begins; where one takes parts of several for one window, as
@@ -47,6 +48,9 @@ class Checkpoints(NamedTuple):
         reading: what they read, a ``Reading``; None without a corpus, for analyses that need none.
         mask: share of tokens hidden from them.
         seed: of masks and samples.
+        corpus: whole, as letters.
+        annotation: of the corpus, for tasks: GFF3 of DNA, a lexicon of text.
+        window: tokens that they read at once.
     """
 
     names: Sequence[str]
@@ -55,6 +59,9 @@ class Checkpoints(NamedTuple):
     reading: Any
     mask: float
     seed: int
+    corpus: Corpus | None = None
+    annotation: Path | None = None
+    window: int = 0
 
     @property
     def seeds(self) -> list[int]:
@@ -150,6 +157,17 @@ def _contextual(of: Checkpoints) -> Iterator[Row]:
     return member_layer_rows(of.base, of.seeds, of.models(), windows, masked)
 
 
+def _tasks(of: Checkpoints) -> Iterator[Row]:
+    """Of labelled stretches of the whole corpus; whether models were trained on it nothing here can tell."""
+    assert of.corpus is not None and of.annotation is not None  # as analyse_models has checked
+    reader = Reader(of.tokenizer, of.corpus.kind, of.window, (of.reading.before, of.reading.after))
+    lengths, most = of.reading.windows["length"], 2 * len(of.reading.windows)
+    read = read_tasks(
+        of.base["condition"], of.corpus.segments, of.annotation, reader, float(lengths.mean()), most, of.seed
+    )
+    return task_rows(read, of.seeds, {"trained": of.models})
+
+
 class Analysis(NamedTuple):
     """What can be done with checkpoints.
 
@@ -158,12 +176,14 @@ class Analysis(NamedTuple):
         rows: the rows of some models.
         corpus: whether it needs one.
         several: whether it compares models with each other.
+        annotation: whether it needs the corpus's annotation.
     """
 
     chapter: str
     rows: Callable[[Checkpoints], Iterator[Row]]
     corpus: bool = True
     several: bool = True
+    annotation: bool = False
 
 
 #: By the names that a user gives.
@@ -173,6 +193,7 @@ ANALYSES: dict[str, Analysis] = {
     "static": Analysis("static_embeddings", _static, corpus=False),
     "contextual": Analysis("contextual_embeddings", _contextual),
     "fisher": Analysis("fisher", _fisher, several=False),
+    "tasks": Analysis("tasks", _tasks, several=False, annotation=True),
 }
 
 
@@ -198,6 +219,7 @@ def analyse_models(
     mask: float = 0.15,
     seed: int = 42,
     special_tokens: str = "auto",
+    annotation: Path | None = None,
 ) -> Analysed:
     """Result tables of models that share a vocabulary, with the metrics of the book's own ensembles.
 
@@ -217,19 +239,22 @@ def analyse_models(
         mask: share of tokens hidden for predictions and disagreement.
         seed: of masks and samples.
         special_tokens: ``auto``: those that the tokenizer's own template puts around each window; ``none``.
+        annotation: of the corpus, for tasks: GFF3 of DNA; of text a lexicon, with a word and its tag a line.
 
     Returns:
         What could be done, and why the rest could not.
 
     Raises:
-        GfmError: a model or tokenizer cannot be had, vocabularies differ, the corpus is missing, too short or
-            unknown to the tokenizer, or nothing could be done.
+        GfmError: a model or tokenizer cannot be had, vocabularies differ, the corpus or its annotation is missing,
+            too short or unknown to the tokenizer, or nothing could be done.
     """
     members = members_of(names)
     chosen = only or [
         name
         for name, analysis in ANALYSES.items()
-        if (corpus is not None or not analysis.corpus) and (len(members) > 1 or not analysis.several)
+        if (corpus is not None or not analysis.corpus)
+        and (len(members) > 1 or not analysis.several)
+        and (annotation is not None or not analysis.annotation)
     ]
     if unknown_names := [name for name in chosen if name not in ANALYSES]:
         raise unknown("analysis", unknown_names[0], ANALYSES)
@@ -241,13 +266,15 @@ def analyse_models(
         )
     if corpus is None and any(ANALYSES[name].corpus for name in chosen):
         raise GfmError("all but static embeddings need something to read: give --corpus, or --only static")
+    if annotation is None and any(ANALYSES[name].annotation for name in chosen):
+        raise GfmError("tasks need labels: give --annotation, the GFF3 file of DNA or the lexicon of a text")
     reader = load_tokenizer(tokenizer or members[0]) if corpus is not None or tokenizer is not None else None
     if reader is not None and tokenizer is None:
         same_tokenizers(members, reader)
     label = Path(names[0]).name if Path(names[0]).exists() else names[0]
     base: Row = {"condition": label if corpus is None else f"{corpus.name}@{label}", "state": "trained"}
     reading = None if corpus is None else read(corpus, reader, window, windows, special_tokens)
-    models = Checkpoints(members, base, reader, reading, mask, seed)
+    models = Checkpoints(members, base, reader, reading, mask, seed, corpus, annotation, window)
     models.check()
     return _all_that_can(chosen, models)
 

@@ -76,6 +76,9 @@ CLAIMS = (
     _claim(
         "Models of DNA do not use the tokens around a hidden one", "context_gain_of_layers", "context_gain_share"
     ),
+    _claim(
+        "Training on sequence alone does not suit DNA: it is worth no more in tasks than counting", "task_gain"
+    ),
 )  # fmt: skip
 
 

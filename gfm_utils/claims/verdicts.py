@@ -17,7 +17,9 @@ be one of training. It holds for all that is measured on models; so for the loss
 before any training. The claim that models of DNA do *not* use context is another matter. That they do is shown by
 any gain above that of members without layers, and needs no gate. That they do not is shown by a gain that is
 surely below ``NEGLIGIBLE`` of what can be saved; to ask of DNA's own gain that it be large would hide just this
-finding, so the gate asks whether text, which is trained likewise, has learned enough.
+finding, so the gate asks whether text, which is trained likewise, has learned enough. Of the claim about tasks,
+that what models learn is worth no more than counting, the same holds, with a fixed amount in the place of
+``NEGLIGIBLE`` (`Measure.negligible`); DNA's own gain is no part of its measure, and the gate asks for it, too.
 """
 
 import math
@@ -154,7 +156,8 @@ def _verdict(
     outcome = primary.side.outcome if p <= 1 - LEVEL else UNDECIDED
     absent = primary.measure.above is None
     if not (absent and outcome == AGAINST):
-        asked = [*primary.text, *([] if absent else primary.dna)]
+        of_gain = absent and primary.measure.negligible is None
+        asked = [*primary.text, *([] if of_gain else primary.dna)]
         unknown = [name for name in asked if name not in of_models or of_models[name].enough is None]
         if unknown:
             return Verdict(NOT_TESTED, p, reason=f"what counting saves is not known of {', '.join(unknown)}")
@@ -209,7 +212,7 @@ def _test(measure: Measure, text: Rows, dna: Rows, of_models: Mapping[str, Learn
     nulls, pairs = _values(measure, {**text, **dna}, null_of), {}
     if measure.above is None:
         beside = {name: (one, nulls[name]) for name, one in of_dna.items() if name in nulls}
-        decides, side = _beside_null(beside, of_models)
+        decides, side = _beside_null(beside, of_models, measure.negligible)
     else:
         pairs = {(one, other): _difference(of_dna[one], of_text[other]) for one, other in product(of_dna, of_text)}
         decides, side = _strictest(list(pairs.values()), measure.above)
@@ -240,7 +243,7 @@ def _strictest(pairs: Sequence[Difference], above: bool) -> tuple[Difference, Si
 
 
 def _beside_null(
-    pairs: Mapping[str, tuple[Estimate, Estimate]], of_models: Mapping[str, Learned]
+    pairs: Mapping[str, tuple[Estimate, Estimate]], of_models: Mapping[str, Learned], negligible: float | None
 ) -> tuple[Difference, Side | None]:
     """Whether the gain is surely above that of the null (against a claim of none), or else surely negligible."""
     if not pairs:
@@ -248,10 +251,13 @@ def _beside_null(
     decides, side = _strictest([_difference(*pair) for pair in pairs.values()], above=False)
     if side is None or (side.outcome == AGAINST and side.p <= 1 - LEVEL):
         return decides, side
-    savings = {name: of_models[name].saving if name in of_models else np.nan for name in pairs}
-    if any(np.isnan(saving) for saving in savings.values()):
+    least = dict.fromkeys(pairs, negligible)
+    if negligible is None:
+        savings = {name: of_models[name].saving if name in of_models else np.nan for name in pairs}
+        least = {name: NEGLIGIBLE * max(saving, 0.0) for name, saving in savings.items() if not np.isnan(saving)}
+    if len(least) < len(pairs):
         return decides, Side(UNDECIDED, 1.0)
-    over = [_difference(*pair, NEGLIGIBLE * max(savings[name], 0.0)) for name, pair in pairs.items()]
+    over = [_difference(*pair, least[name] or 0.0) for name, pair in pairs.items()]
     below = _strictest(over, above=False)[1]
     return decides, below if below is not None and below.outcome == FOR else Side(UNDECIDED, 1.0)
 

@@ -7,8 +7,9 @@ unread. Nine columns are all there is, so they are read here, line by line (190,
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -51,6 +52,7 @@ _UTRS = ("five_prime_UTR", "three_prime_UTR", "UTR", "five_prime_utr", "three_pr
 _GENES = ("gene", "ncRNA_gene", "pseudogene", "pseudogenic_gene", "transposable_element_gene")
 #: Types of parts, which are not transcripts though they have a gene or a transcript as their parent.
 _PARTS = ("exon", "CDS", "intron", "start_codon", "stop_codon", "pseudogenic_exon", *_UTRS)
+_EXON = ["seqid", "begin", "end", "strand", "transcript"]
 _PLAIN_NAME = re.compile(r"^(chromosome|chrom|chr)[_ ]?|\.\d+$")
 
 
@@ -63,11 +65,14 @@ class Annotation:
         intervals: columns ``seqid``, ``begin``, ``end`` (from 0, end exclusive), ``feature`` (a `Feature` from
             ``coding`` to ``intron``). Intervals overlap; the precedence of the classes decides.
         aliases: each ``seqid``, and other names of sequences, such as the chromosome's number, to the ``seqid``.
+        exons: of protein-coding transcripts: columns ``seqid``, ``begin``, ``end``, ``strand`` (``+`` or ``-``),
+            ``transcript``.
     """
 
     source: str
     intervals: pd.DataFrame
     aliases: dict[str, str]
+    exons: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_EXON))
 
     def seqid(self, record: str) -> str | None:
         """The annotation's name for a record of a FASTA; None if it has none.
@@ -105,13 +110,28 @@ def read_annotation(path: Path) -> Annotation:
     Raises:
         GfmError: no such file, or not GFF3.
     """
+    return _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, _: int) -> Annotation:
+    """The annotation of a file as it was when it was written last; of a chromosome it takes several seconds."""
     table = read_gff(path)
     whole = table["type"].isin(("region", "chromosome", "contig", "scaffold")) & (table["begin"] == 0)
     named = table[whole & (table["name"] != "")].drop_duplicates("name", keep=False)
     aliases = dict(zip(named["name"], named["seqid"], strict=True))
     aliases |= {str(seqid): str(seqid) for seqid in table["seqid"].unique()}
     intervals = table[["seqid", "begin", "end"]].assign(feature=_classes(table))
-    return Annotation(str(path), intervals[intervals["feature"] != ""].reset_index(drop=True), aliases)
+    features = intervals[intervals["feature"] != ""].reset_index(drop=True)
+    return Annotation(str(path), features, aliases, _exons(table))
+
+
+def _exons(table: pd.DataFrame) -> pd.DataFrame:
+    """The exons of transcripts that have a strand and coding parts, a row each."""
+    coding = {parent for parents in table.loc[table["type"] == "CDS", "parents"] for parent in parents}
+    exons = table[(table["type"] == "exon") & table["strand"].isin(("+", "-"))].explode("parents")
+    exons = exons[exons["parents"].isin(coding)].rename(columns={"parents": "transcript"})
+    return exons[_EXON].reset_index(drop=True)
 
 
 def _classes(table: pd.DataFrame) -> pd.Series:
@@ -231,8 +251,8 @@ def read_gff(path: Path) -> pd.DataFrame:
     """The features of a GFF3 file, plain or compressed.
 
     Returns:
-        One row a line: ``seqid``, ``type``, ``begin`` and ``end`` (from 0, end exclusive), ``id`` (or ""),
-        ``parents`` (a tuple of ids), ``name`` (or "").
+        One row a line: ``seqid``, ``type``, ``begin`` and ``end`` (from 0, end exclusive), ``strand`` as it
+        stands there, ``id`` (or ""), ``parents`` (a tuple of ids), ``name`` (or "").
 
     Raises:
         GfmError: no such file, not GFF3 (says in which line), or no feature in it.
@@ -251,7 +271,7 @@ def read_gff(path: Path) -> pd.DataFrame:
         rows.append(row)
     if not rows:
         raise GfmError(f"{path} holds no GFF3 features; give a GFF3 file")
-    table = pd.DataFrame(rows, columns=["seqid", "type", "begin", "end", "id", "parents", "name"])
+    table = pd.DataFrame(rows, columns=["seqid", "type", "begin", "end", "strand", "id", "parents", "name"])
     for column in ("seqid", "name"):
         table[column] = table[column].map({value: unquote(value) for value in table[column].unique()})
     return table
@@ -271,4 +291,4 @@ def _row(line: str) -> tuple[Any, ...] | str:
         return 'its attributes are those of GTF (key "value"), not of GFF3 (key=value)'
     values = {"ID": "", "Name": "", "Parent": ""} | dict(_ATTRIBUTE.findall(parts[8]))
     parents = tuple(filter(None, values["Parent"].split(",")))
-    return parts[0], parts[2], begin, end, values["ID"], parents, values["Name"]
+    return parts[0], parts[2], begin, end, parts[6], values["ID"], parents, values["Name"]

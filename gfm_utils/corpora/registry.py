@@ -123,7 +123,9 @@ class Entry(_Strict):
     column: str | None = Field(None, description="column of a CSV or Parquet file")
     translate: bool = Field(False, description="protein: the file holds coding sequences of DNA")
     repairs: tuple[Literal["lost-quotes"], ...] = ()
-    annotation: SourceFile | None = Field(None, description="of DNA: where its genes lie")
+    annotation: SourceFile | None = Field(
+        None, description="of DNA: where its genes lie; of text: the class of each word"
+    )
 
     def announce(self, name: str) -> None:
         """Say on standard error what the licence forbids or asks for, if the registry says so."""
@@ -153,8 +155,8 @@ class Entry(_Strict):
             raise ValueError(f"format {self.format!r} does not give kind {self.kind!r}")
         if self.translate and (self.kind, self.format) != ("protein", "fasta"):
             raise ValueError("'translate' is for protein, of coding sequences in FASTA")
-        if self.annotation is not None and (self.kind != "dna" or self.annotation.file == self.file):
-            raise ValueError("'annotation' is for DNA, and needs a 'file' of its own")
+        if self.annotation is not None and (self.kind == "protein" or self.annotation.file == self.file):
+            raise ValueError("'annotation' is for DNA and text, and needs a 'file' of its own")
         return self
 
 

@@ -87,3 +87,12 @@ from gfm_utils.figures.predictions import (
 )
 from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
 from gfm_utils.figures.summary_table import overview, provenance_note, recipe_table
+from gfm_utils.figures.tasks import (
+    disruption_chart,
+    lost_table,
+    task_agreement,
+    task_chart,
+    task_examples_chart,
+    task_gain_chart,
+    task_layer_chart,
+)

@@ -28,6 +28,7 @@ DASHES = {
     "shuffled": (1, 3),
     "no layers": (2, 2),
     "chance": (1, 3),
+    "counting": (1, 3),
     "unrelated tokens": (1, 3),
     "matched null": (8, 3, 2, 3),
 }

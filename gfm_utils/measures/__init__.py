@@ -10,6 +10,7 @@ from gfm_utils.measures.guessing import guessing_games
 from gfm_utils.measures.output import output_distributions
 from gfm_utils.measures.static import nearest_tokens, static_embeddings
 from gfm_utils.measures.strands import strand_disagreement
+from gfm_utils.measures.tasks import task_performance
 
 __all__ = [
     "along_windows",
@@ -28,5 +29,6 @@ __all__ = [
     "shuffled_control",
     "static_embeddings",
     "strand_disagreement",
+    "task_performance",
     "token_table",
 ]

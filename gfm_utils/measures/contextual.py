@@ -119,6 +119,18 @@ def masked_windows(windows: Windows, mask: int, seed: int = 42) -> Windows:
     return replace(windows, ids=np.where(hidden, mask, windows.ids))
 
 
+def hidden_states(model: Any, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The states of every layer, from the embeddings to what the head gets, each of shape (n, length, hidden).
+
+    Args:
+        model: any masked language model of Hugging Face that gives its ``hidden_states``.
+        ids: token ids, shape (n, length).
+    """
+    output = model.base_model(input_ids=ids, output_hidden_states=True)
+    # In transformers 5.0 ModernBERT's hidden states end before its final norm.
+    return (*output.hidden_states[:-1], output.last_hidden_state)
+
+
 @torch.inference_mode()
 def layers_of(model: Any, windows: Windows, levels: Sequence[str] = LEVELS) -> dict[str, list[Layer]]:
     """Every layer of one model, from the embeddings to the last, streamed over the windows.
@@ -139,9 +151,7 @@ def layers_of(model: Any, windows: Windows, levels: Sequence[str] = LEVELS) -> d
     for begin in range(0, count, step):
         ids = torch.from_numpy(windows.ids[begin : begin + step]).to(model.device)
         before, after = (torch.from_numpy(part).to(ids).expand(len(ids), -1) for part in windows.around)
-        output = model.base_model(input_ids=torch.cat([before, ids, after], 1), output_hidden_states=True)
-        # The last is what the head gets: in transformers 5.0 ModernBERT's hidden states end before its final norm.
-        states = (*output.hidden_states[:-1], output.last_hidden_state)
+        states = hidden_states(model, torch.cat([before, ids, after], 1))
         if short := {state.shape[1] for state in states} - {before.shape[1] + window + after.shape[1]}:
             raise GfmError(
                 f"{type(model).__name__} has layers of {min(short)} places for windows of {window} tokens, so "

@@ -198,7 +198,7 @@ def _tokens(segment: Segment, tokenizer: Any, kind: str) -> npt.NDArray[np.void]
     text = segment.text
     step = max(1, len(text)) if kind == "text" else STRETCH
     pieces = [text[begin : begin + step] for begin in range(0, len(text), step)]
-    ids, lengths = map(np.concatenate, zip(*_encoded(pieces, tokenizer, kind), strict=True))
+    ids, lengths = map(np.concatenate, zip(*encoded(pieces, tokenizer, kind), strict=True))
     tokens = np.zeros(len(ids), _TOKEN)
     tokens["id"], tokens["length"] = ids, lengths
     if kind == "dna":
@@ -208,7 +208,7 @@ def _tokens(segment: Segment, tokenizer: Any, kind: str) -> npt.NDArray[np.void]
     return tokens
 
 
-def _encoded(pieces: list[str], tokenizer: Any, kind: str) -> Iterator[tuple[Integers, Integers]]:
+def encoded(pieces: list[str], tokenizer: Any, kind: str) -> Iterator[tuple[Integers, Integers]]:
     """Ids and lengths of the tokens of each piece; a special token that a text mentions is text like any other.
 
     A fast tokenizer says where each token begins. Of another a token has the length of its text, without a mark

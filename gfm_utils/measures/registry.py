@@ -42,6 +42,8 @@ class Measure:
         combine: makes one number of the terms' (rows of members or pairs, and the summary).
         null: its name, and the terms that take the place of ``terms``; no terms: members in that state.
         figure: name of the figure of the chapter that shows it.
+        negligible: of a measure whose ``above`` is None, what above the null counts as nothing; None: a share of
+            what can be saved (:mod:`gfm_utils.claims.verdicts`).
     """
 
     text: str
@@ -52,6 +54,7 @@ class Measure:
     combine: Combine = lambda one: one
     null: tuple[str, tuple[Term, ...]] | None = ("untrained", ())
     figure: str | None = None
+    negligible: float | None = None
 
     @property
     def percent(self) -> bool:
@@ -187,6 +190,10 @@ MEASURES: dict[str, Measure] = {
     "context_gain_share": Measure(
         "context gain, share of what token frequencies cost", "share", "predictions", (GAIN, UNIGRAM), False,
         share_of, figure="fig-context",
+    ),
+    "task_gain": Measure(
+        "probe of the best layer, area under the curve above that of counting (DNA: coding against intergenic)",
+        "area", "tasks", (Term("probe_gain"),), null=("counting", ()), negligible=0.01, figure="fig-task-gain",
     ),
     "token_frequencies": Measure(
         "what token frequencies cost, share of log2 V", "share", "predictions", (UNIGRAM, OUTPUT, KL), True,

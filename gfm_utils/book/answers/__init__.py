@@ -24,4 +24,5 @@ from gfm_utils.book.answers.models import (
     strand_answer,
 )
 from gfm_utils.book.answers.shared import recorded_differences, with_recorded_runs
+from gfm_utils.book.answers.tasks import task_answer
 from gfm_utils.book.answers.training import optimiser_sentence, training_answer

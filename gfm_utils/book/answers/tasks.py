@@ -1,0 +1,39 @@
+"""The answer of the chapter on tasks: what the best layer's probe gains over counting, task by task."""
+
+import pandas as pd
+
+from gfm_utils.book.answers.shared import bullets, claims_lines, note
+from gfm_utils.claims.tasks import gain_over_counting
+from gfm_utils.figures.numbers import difference, number
+from gfm_utils.figures.select import rows_of, summaries
+from gfm_utils.measures.tasks import TASK
+
+
+def task_answer(table: pd.DataFrame) -> str:
+    """The area under the curve of each task, of trained members, counting and untrained members."""
+    if table.empty:
+        return "No corpus of this run has an annotation, hence no task was measured."
+    area = summaries(rows_of(table, "probe_auc", axis=TASK, numeric=False))
+    level = area.set_index(["condition", "x", "state"])["value"]
+
+    def line(condition: str) -> str:
+        rows = table[table["condition"] == condition]
+        return (
+            "; ".join(
+                _clause(condition, task, rows, level)
+                for task in dict.fromkeys(rows_of(rows, "probe_auc", axis=TASK, numeric=False)["x"])
+            )
+            + "."
+        )
+
+    heading = "Area under the curve (chance 0.5) on stretches that no model has read, of the best layer's probe:"
+    return "\n".join([*claims_lines(table), heading, "", *bullets(table, line), note()])
+
+
+def _clause(condition: str, task: str, rows: pd.DataFrame, level: pd.Series) -> str:
+    trained, counting, untrained = (
+        number(level[condition, task, state], digits=2) for state in ("trained", "counting", "untrained")
+    )
+    gain = gain_over_counting(rows, task)
+    more = "" if gain is None else f", {difference(*gain.over_both, False)} above counting"
+    return f"*{task}* {trained} (counting {counting}, untrained {untrained}{more})"

@@ -1,0 +1,167 @@
+"""Charts of tasks: probes beside counting, layer by layer and label by label, and what disruptions cost."""
+
+from collections.abc import Mapping
+
+import altair as alt
+import pandas as pd
+from IPython.display import Markdown
+from pandas.io.formats.style import Styler
+
+from gfm_utils.claims.tasks import DOSES, lost_without_context, task_points
+from gfm_utils.figures.forms import (
+    COLOURS,
+    NEUTRAL,
+    Menu,
+    chosen,
+    crosses,
+    finished,
+    lines,
+    points_in_rows,
+    tooltips,
+)
+from gfm_utils.figures.numbers import difference
+from gfm_utils.figures.select import conditions_of, means
+from gfm_utils.figures.summary_table import markdown_table, overview
+from gfm_utils.measures.tasks import PRIMARY, TASK
+
+#: What is shown where no corpus of a run has labels.
+NO_TASKS = Markdown("*No corpus of this run has an annotation, hence there are no tasks here.*")
+#: States of the members and what they are compared with, as people read them, in the order of their colours.
+STATES = {
+    "trained": "trained models", "untrained": "untrained models", "counting": "counting",
+    "composition": "single symbols", "shuffled labels": "shuffled labels", "position": "position alone",
+}  # fmt: skip
+_COLOURS = (COLOURS[0], COLOURS[5], COLOURS[1], COLOURS[4], NEUTRAL, "#b0b0b0")
+_AREA = "area under the curve (chance 0.5)"
+_PRIMARY = "primary: coding, word class"
+_LABELS = {"text": "text", "dna": "DNA"}
+
+
+def task_gain_chart(runs: Mapping[str, pd.DataFrame]) -> alt.LayerChart | Markdown:
+    """What probes gain over counting against what models gain from context: a point a condition, dose and run.
+
+    Args:
+        runs: of ``gfm_utils.claims.recorded_tasks``, or one run by its heading.
+    """
+    points = task_points(dict(runs))
+    if points.empty:
+        return NO_TASKS
+    primary = points[points["task"] == points["kind"].map(PRIMARY)].assign(shown=_PRIMARY)
+    rows = pd.concat([primary, points.assign(shown=points["task"])]).assign(
+        kind=lambda frame: frame["kind"].map(_LABELS),
+        training=lambda frame: frame["run"].where(frame["run"] != DOSES, "900 steps"),
+    )
+    menu = Menu("task", "shown", list(dict.fromkeys(rows["shown"])), "task ")
+    scale = alt.Scale(type="symlog", constant=0.05)
+    base = chosen(rows, menu).encode(
+        x=alt.X("context_gain:Q", title="context gain of the models, bits per token", scale=scale),
+        y=alt.Y("value:Q", title="area above that of counting"),
+        color=alt.Color("kind:N", title=None, scale=alt.Scale(domain=["text", "DNA"], range=list(COLOURS[:2]))),
+    )
+    tips = ["condition", "task", "training", *tooltips("value", "low", "high", "untrained", "context_gain")]
+    shapes = alt.Scale(
+        domain=list(dict.fromkeys(rows["training"])), range=["circle", "diamond", "square", "triangle-up"]
+    )
+    zero = (
+        alt.Chart(pd.DataFrame({"value": [0.0]})).mark_rule(strokeDash=[4, 4], color=NEUTRAL).encode(y="value:Q")
+    )
+    point = base.mark_point(filled=True, size=80, opacity=1).encode(
+        tooltip=tips, shape=alt.Shape("training:N", title=None, scale=shapes)
+    )
+    null = base.mark_point(shape="stroke", size=90, opacity=0.6).encode(y="untrained:Q", tooltip=tips)
+    return finished(
+        [zero, null, *crosses(base, ("context_gain_low", "context_gain_high"), ("low", "high")), point], 340, menu
+    )
+
+
+def task_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
+    """Every task of a condition, chosen from a list: trained and untrained members, counting, and both checks."""
+    if table.empty:
+        return NO_TASKS
+    rows = means(table, "probe_auc", axis=TASK, numeric=False)
+    rows = rows.assign(corpus=rows["condition"], condition=rows["state"].map(STATES))
+    scale = alt.Scale(domain=list(STATES.values()), range=list(_COLOURS))
+    # The form spreads conditions over a row; here these are what is compared.
+    base_colour = alt.Color("condition:N", title=None, scale=scale)
+    return points_in_rows(
+        rows[["condition", "corpus", "x", "value", "low", "high", "n"]],
+        "x",
+        alt.X("value:Q", title=_AREA, scale=alt.Scale(zero=False)),
+        base_colour,
+        ["condition", "corpus", "x", *tooltips("value", "low", "high"), "n"],
+        menus=[Menu("task_corpus", "corpus", list(dict.fromkeys(rows["corpus"])), "condition ")],
+        room=120,
+        height=330,
+    )
+
+
+def task_layer_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
+    """Probes of each layer, of a task chosen from a list; the first layer knows no context. Dashed: untrained."""
+    return _along(
+        table, "task|layer", alt.X("at:N", title="layer", sort=None, axis=alt.Axis(labelAngle=0)), "layers"
+    )
+
+
+def task_examples_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
+    """Probes against the labelled stretches that they are trained on, of a task chosen from a list."""
+    x = alt.X("at:Q", title="labelled stretches", scale=alt.Scale(type="log", nice=False, padding=10))
+    return _along(table, "task|examples", x, "examples")
+
+
+def _along(table: pd.DataFrame, axis: str, x: alt.X, name: str) -> alt.LayerChart | Markdown:
+    if table.empty:
+        return NO_TASKS
+    rows = means(table, "probe_auc", axis=axis, numeric=False)
+    rows[["task", "at"]] = rows["x"].str.split("|", expand=True)
+    if name == "examples":
+        rows["at"] = rows["at"].astype(float)
+    return lines(
+        rows[["condition", "state", "task", "at", "value", "low", "high"]],
+        x,
+        alt.Y("value:Q", title=_AREA, scale=alt.Scale(zero=False)),
+        conditions_of(table),
+        ["condition", "state", "task", "at", *tooltips("value", "low", "high")],
+        menus=[Menu(f"task_{name}", "task", list(dict.fromkeys(rows["task"])), "task ")],
+    )
+
+
+def disruption_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
+    """How often a disruption costs more where it destroys something. Filled: trained, open: untrained."""
+    if table.empty:
+        return NO_TASKS
+    rows = means(table, "disruption_auc", axis="disruption", numeric=False)
+    effect = means(table, "disruption_effect", axis="disruption", numeric=False)
+    keys = ["condition", "state", "x"]
+    rows = rows.merge(effect[[*keys, "value"]].rename(columns={"value": "effect"}), on=keys)
+    chance = (
+        alt.Chart(pd.DataFrame({"value": [0.5]})).mark_rule(strokeDash=[4, 4], color=NEUTRAL).encode(x="value:Q")
+    )
+    return points_in_rows(
+        rows[["condition", "state", "x", "value", "low", "high", "effect"]],
+        "x",
+        alt.X("value:Q", title=_AREA, scale=alt.Scale(zero=False)),
+        conditions_of(table),
+        ["condition", "state", "x", *tooltips("value", "low", "high", "effect")],
+        filled=False,
+        behind=[chance],
+        height=60 * rows["x"].nunique(),
+    )
+
+
+def lost_table(runs: Mapping[str, pd.DataFrame]) -> Markdown:
+    """What a task loses where models were trained on tokens in random order, with intervals."""
+    rows = lost_without_context(dict(runs))
+    if rows.empty:
+        return Markdown("*No run is recorded that could say it.*")
+    written = [
+        [f"`{row.condition}`", row.task, difference(row.value, row.low, row.high, False)]
+        for row in rows.itertuples()
+    ]
+    return Markdown(markdown_table(["models of", "task", "area lost"], written, names=2))
+
+
+def task_agreement(table: pd.DataFrame) -> Styler | Markdown:
+    """Agreement of two members' decisions beyond chance, by task."""
+    if not (table["metric"] == "probe_kappa").any():
+        return NO_TASKS
+    return overview(table, "probe_kappa", axis=TASK, digits=2)

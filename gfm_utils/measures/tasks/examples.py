@@ -1,0 +1,171 @@
+"""Labelled stretches of held-out sequence, balanced within blocks: what probes are trained and tested on."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gfm_utils.corpora import Segment
+from gfm_utils.errors import GfmError
+
+#: The sequence is cut into so many blocks of equal length. Blocks, not examples, are the independent units.
+BLOCKS = 20
+#: A block has at least so many examples of either class, or none; and so many blocks are needed.
+LEAST, FEWEST_BLOCKS = 4, 5
+#: A question about a stretch as a whole, about the first token right of a site, the last token left of it, or
+#: about a word that is hidden there.
+Where = Literal["whole", "right", "left", "hidden"]
+Match = Callable[[str], float]
+
+
+class Stretch(NamedTuple):
+    """One labelled stretch.
+
+    Attributes:
+        left: symbols left of the site; empty where there is no site.
+        right: symbols from the site on, without a hidden word.
+        label: whether it belongs to the first of the two classes.
+        place: of its site in the sequence, in symbols.
+    """
+
+    left: str
+    right: str
+    label: bool
+    place: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question with two answers, asked of stretches of held-out sequence.
+
+    Attributes:
+        name: in result tables.
+        text: the question in words.
+        where: what it is about.
+        stretches: as many of either class in each block.
+        block: of each stretch, shape (n,).
+        total: symbols of the sequence that blocks are cut from.
+    """
+
+    name: str
+    text: str
+    where: Where
+    stretches: Sequence[Stretch]
+    block: npt.NDArray[np.int64]
+    total: int
+
+    @property
+    def labels(self) -> npt.NDArray[np.bool_]:
+        """Shape (n,)."""
+        return np.array([one.label for one in self.stretches])
+
+    def first(self, most: int) -> "Task":
+        """The same with fewer stretches, as many of either class in each block."""
+        blocks, labels = np.unique(self.block), self.labels
+        each = max(1, most // (2 * len(blocks)))
+        kept = np.concatenate([
+            np.flatnonzero((self.block == block) & (labels == label))[:each]
+            for block in blocks for label in (True, False)
+        ])  # fmt: skip
+        return replace(self, stretches=[self.stretches[number] for number in kept], block=self.block[kept])
+
+
+@dataclass(frozen=True)
+class Source:
+    """Held-out sequence that stretches are drawn from.
+
+    Attributes:
+        corpus: its name.
+        segments: never seen in training.
+        span: symbols of a stretch.
+        most: stretches a task at most.
+        seed: of the choice among them.
+    """
+
+    corpus: str
+    segments: Sequence[Segment]
+    span: int
+    most: int
+    seed: int
+
+    @cached_property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """Where each segment begins in the sequence, and where the last one ends; shape (segments + 1,)."""
+        return np.cumsum([0, *map(len, self.segments)])
+
+    def block_of(self, place: int) -> int:
+        """The block that a symbol lies in."""
+        return int(place * BLOCKS // self.offsets[-1])
+
+
+def balanced(
+    source: Source, name: str, text: str, where: Where, find: Callable[[], Iterable[Stretch]], match: Match
+) -> Task:
+    """A task of as many stretches of either class in each block, chosen at random; none overlap in their class.
+
+    Args:
+        source: what they come from.
+        name: of the task.
+        text: the question in words.
+        where: what it is about.
+        find: gives all that there are; those that reach over the border of two blocks are left out.
+        match: a number that the second class is matched in: for each stretch of the first class the stretch with
+            the nearest is taken. A constant: any.
+
+    Raises:
+        GfmError: too few blocks have enough of them.
+    """
+    by_class: dict[tuple[int, bool], list[Stretch]] = {}
+    for one in find():
+        begin, end = one.place - len(one.left), one.place + max(1, len(one.right)) - 1
+        if source.block_of(begin) == (block := source.block_of(end)):
+            by_class.setdefault((block, one.label), []).append(one)
+    rng, most = np.random.default_rng(source.seed), max(LEAST, source.most // (2 * BLOCKS))
+    chosen: list[Stretch] = []
+    blocks: list[int] = []
+    for block in range(BLOCKS):
+        first, second = (_apart(by_class.get((block, label), []), rng) for label in (True, False))
+        count = min(len(first), len(second), most)
+        if count >= LEAST:
+            chosen += [*first[:count], *_nearest(first[:count], second, match)]
+            blocks += [block] * 2 * count
+    if len(set(blocks)) < FEWEST_BLOCKS:
+        raise GfmError(
+            f"task {name!r}: {len(set(blocks))} of {BLOCKS} blocks of {source.corpus} have {LEAST} examples of "
+            f"either class, and {FEWEST_BLOCKS} are needed; give a longer corpus"
+        )
+    return Task(name, text, where, chosen, np.array(blocks), int(source.offsets[-1]))
+
+
+def _apart(stretches: Sequence[Stretch], rng: np.random.Generator) -> list[Stretch]:
+    """Stretches in random order, without those that overlap one before them."""
+    kept: list[Stretch] = []
+    taken: set[int] = set()
+    for number in rng.permutation(len(stretches)):
+        one = stretches[number]
+        # Two stretches of one length overlap if one holds an end of the other.
+        ends = (one.place - len(one.left), one.place + len(one.right) - 1)
+        if not taken.intersection(ends):
+            taken.update(range(ends[0], ends[1] + 1))
+            kept.append(one)
+    return kept
+
+
+def _nearest(wanted: Sequence[Stretch], among: list[Stretch], match: Match) -> list[Stretch]:
+    """For each wanted stretch the unused one whose number is nearest."""
+    levels = np.array([match(one.left + one.right) for one in among])
+    found = []
+    for one in wanted:
+        distance = np.abs(levels - match(one.left + one.right))
+        nearest = int(np.argmin(distance))
+        levels[nearest] = np.inf
+        found.append(among[nearest])
+    return found
+
+
+def anything(_: str) -> float:
+    """Matches all stretches with each other."""
+    return 0.0

@@ -1,0 +1,182 @@
+"""Probes: logistic regression on frozen features, tested on blocks of sequence that it has not seen.
+
+Blocks of the sequence are dealt out to ``FOLDS`` folds; each fold is predicted by a probe of the others. The area
+under the receiver operating characteristic is taken within each block, so that it does not matter how a score
+drifts from block to block, and that position along the sequence alone is at chance. Features often come in
+several forms (layers of a model, lengths of k-mers), and a probe has a strength of regularisation: which of them
+is used in a fold is decided by the other folds alone, for models and for what they are compared with alike.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+from scipy.stats import rankdata
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from gfm_utils.measures.tasks.examples import Task
+
+FOLDS = 5
+#: Inverse strengths of regularisation that are tried; features are scaled to unit variance.
+STRENGTHS = (0.003, 0.1)
+#: Largest lengths of k-mers or character n-grams that are counted, each with all below it.
+LENGTHS = (3, 5)
+#: Symbols on either side of a site that are read one by one.
+NEAR = 16
+Floats = npt.NDArray[np.float64]
+Features = Floats | csr_matrix
+#: Stands for a hidden word, and for what lies beyond the end of a stretch.
+_GAP = "_"
+
+
+class Probed(NamedTuple):
+    """What probes make of one family of features.
+
+    Attributes:
+        scores: of every stretch by a probe that has not seen its fold, in the form that the other folds chose,
+            shape (n,).
+        blocks: area under the curve in each block, shape (blocks,).
+        forms: the same of each form with its best strength on the other folds, shape (forms, blocks).
+        chosen: form and strength by fold.
+    """
+
+    scores: Floats
+    blocks: Floats
+    forms: Floats
+    chosen: Sequence[tuple[int, float]]
+
+
+def fold_of(task: Task) -> npt.NDArray[np.int64]:
+    """The fold of each stretch: blocks are dealt out in turn, shape (n,)."""
+    return np.unique(task.block, return_inverse=True)[1] % FOLDS
+
+
+def block_auc(task: Task, labels: npt.NDArray[np.bool_], scores: Floats) -> Floats:
+    """Area under the curve within each block, by ranks (Mann and Whitney, 1947; Hanley and McNeil, 1982).
+
+    Args:
+        task: whose blocks.
+        labels: shape (n,), either in each block.
+        scores: shape (n,); ties count one half.
+
+    Returns:
+        Shape (blocks,), chance is 0.5.
+    """
+    areas = []
+    for block in np.unique(task.block):
+        here = task.block == block
+        truth, ranks = labels[here], rankdata(scores[here])
+        first = truth.sum()
+        areas.append((ranks[truth].sum() - first * (first + 1) / 2) / (first * (~truth).sum()))
+    return np.array(areas)
+
+
+def probe(task: Task, forms: Sequence[Features], labels: npt.NDArray[np.bool_] | None = None) -> Probed:
+    """Probe a family of features.
+
+    Args:
+        task: stretches, blocks and labels.
+        forms: features in each form, shape (n, dimensions).
+        labels: instead of the task's own.
+    """
+    truth, fold = task.labels if labels is None else labels, fold_of(task)
+    fold_of_block = np.arange(len(np.unique(task.block))) % FOLDS
+    scores = np.array([[_out_of_fold(one, truth, fold, strength) for strength in STRENGTHS] for one in forms])
+    areas = np.array([[block_auc(task, truth, one) for one in of_form] for of_form in scores])
+    best = np.empty((len(forms), len(fold_of_block)))
+    picked, chosen = np.empty(len(truth)), list[tuple[int, float]]()
+    for number in range(FOLDS):
+        others = areas[:, :, fold_of_block != number].mean(-1)
+        mine = fold_of_block == number
+        best[:, mine] = np.take_along_axis(areas, others.argmax(1)[:, None, None], 1)[:, 0][:, mine]
+        form, strength = np.unravel_index(others.argmax(), others.shape)
+        picked[fold == number] = scores[form, strength][fold == number]
+        chosen.append((int(form), STRENGTHS[strength]))
+    return Probed(picked, block_auc(task, truth, picked), best, chosen)
+
+
+def learning_curve(
+    task: Task, forms: Sequence[Features], probed: Probed, sizes: Sequence[int], seed: int
+) -> npt.NDArray[np.float64]:
+    """Mean area under the curve of probes trained on few labelled stretches, in the forms that were chosen.
+
+    Args:
+        task: as of ``probe``.
+        forms: likewise.
+        probed: what that gave.
+        sizes: labelled stretches, drawn at random among those of the other folds.
+        seed: of the draw, the same for all features.
+
+    Returns:
+        Shape (sizes,).
+    """
+    fold, truth = fold_of(task), task.labels
+    scores = np.empty((len(sizes), len(truth)))
+    for number, (form, strength) in enumerate(probed.chosen):
+        rest = np.random.default_rng([seed, number]).permutation(np.flatnonzero(fold != number))
+        for row, size in enumerate(sizes):
+            scores[row, fold == number] = _fitted(forms[form], truth, rest[:size], strength, fold == number)
+    return np.array([block_auc(task, truth, one).mean() for one in scores])
+
+
+def _out_of_fold(
+    features: Features, truth: npt.NDArray[np.bool_], fold: npt.NDArray[np.int64], strength: float
+) -> Floats:
+    scores = np.empty(len(truth))
+    for number in range(FOLDS):
+        mine = fold == number
+        scores[mine] = _fitted(features, truth, np.flatnonzero(~mine), strength, mine)
+    return scores
+
+
+def _fitted(
+    features: Features, truth: npt.NDArray[np.bool_], training: npt.NDArray[np.int64], strength: float, asked: Any
+) -> Floats:
+    """Log odds of the stretches that are asked for; all zero where training has one class alone."""
+    if len(set(truth[training].tolist())) < 2:
+        return np.zeros(len(truth))[asked]
+    model = make_pipeline(StandardScaler(with_mean=False), LogisticRegression(C=strength, max_iter=300, tol=1e-3))
+    model.fit(features[training], truth[training])
+    return np.asarray(model.decision_function(features[asked]), np.float64)
+
+
+def symbols_of(task: Task) -> list[str]:
+    """Each stretch as a text, a hidden word as one sign."""
+    return [one.left + (_GAP if task.where == "hidden" else "") + one.right for one in task.stretches]
+
+
+def counted(task: Task, lengths: Sequence[int] = LENGTHS) -> list[Features]:
+    """Counts of k-mers or character n-grams, a form for each largest length."""
+    texts = symbols_of(task)
+    return [
+        CountVectorizer(analyzer="char", ngram_range=(1, length), lowercase=False, dtype=np.float64, min_df=2)
+        .fit_transform(texts).log1p()
+        for length in lengths
+    ]  # fmt: skip
+
+
+def one_by_one(task: Task) -> list[Features]:
+    """The symbols next to the site, each at its place; nothing for a task of whole stretches."""
+    if task.where == "whole":
+        return []
+    near = [[*one.left[-NEAR:].rjust(NEAR, _GAP), *one.right[:NEAR].ljust(NEAR, _GAP)] for one in task.stretches]
+    return [OneHotEncoder().fit_transform(np.array(near))]
+
+
+def positions(task: Task) -> list[Features]:
+    """Where along the sequence a stretch lies, and its square: a check, for it must tell nothing."""
+    place = np.array([one.place for one in task.stretches]) / task.total
+    return [np.column_stack([place, place**2])]
+
+
+def shuffled_labels(task: Task, seed: int) -> npt.NDArray[np.bool_]:
+    """Labels in random order within each block: a check, for nothing must tell them."""
+    rng, labels = np.random.default_rng(seed), task.labels.copy()
+    for block in np.unique(task.block):
+        labels[task.block == block] = rng.permutation(labels[task.block == block])
+    return labels
