@@ -10,12 +10,10 @@ import pandas as pd
 
 from gfm_utils.corpora import CODES, Annotation, Feature, Segment, base_classes
 from gfm_utils.measures.strands import reverse_complement
-from gfm_utils.measures.tasks.examples import Match, Source, Stretch, Task, Where, anything, balanced
+from gfm_utils.measures.tasks.examples import CANDIDATES, Match, Source, Stretch, Task, Where, balanced
 
 #: A stretch counts as one of a class if so much of it is; repeats are a class of their own.
 PURE = 0.8
-#: Places that are candidates for the background of transcription starts, for each start.
-_CANDIDATES = 20
 _STRETCHES = {
     "coding": (Feature.CODING, Feature.INTERGENIC),
     "coding or intron": (Feature.CODING, Feature.INTRON),
@@ -37,13 +35,13 @@ def dna_tasks(source: Source, annotation: Annotation) -> list[Callable[[], Task]
     """
     classes = base_classes(source.segments, annotation)
     exons = _exons_of(source, annotation)
-    wanted: list[tuple[str, str, Where, Callable[[], Iterator[Stretch]], Match]] = [
-        (name, f"{pair[0]} against {pair[1]} stretches", "whole", partial(_pure, source, classes, *pair), anything)
+    wanted: list[tuple[str, str, Where, Callable[[], Iterator[Stretch]], Match | None]] = [
+        (name, f"{pair[0]} against {pair[1]} stretches", "whole", partial(_pure, source, classes, *pair), None)
         for name, pair in _STRETCHES.items()
     ]
     for name, bases in (("donor", "GT"), ("acceptor", "AG")):
         text = f"splice {name}s against other {bases} in transcripts"
-        wanted.append((name, text, "right", partial(_splice_sites, source, exons, name, bases), anything))
+        wanted.append((name, text, "right", partial(_splice_sites, source, exons, name, bases), None))
     text = "transcription starts against places with as much G and C"
     wanted.append(("start", text, "right", partial(_starts, source, exons), gc))
     return [partial(balanced, source, *one) for one in wanted]
@@ -60,7 +58,8 @@ def _pure(source: Source, classes: npt.NDArray[np.uint8], first: Feature, second
     for offset, segment in zip(source.offsets, source.segments, strict=False):
         begins = np.arange(0, len(segment) - source.span + 1, step)
         for kind, label in ((first, True), (second, False)):
-            inside = np.cumsum([0, *(classes[offset : offset + len(segment)] == CODES[kind])])
+            there = classes[offset : offset + len(segment)] == CODES[kind]
+            inside = np.concatenate([[0], np.cumsum(there)])
             share = (inside[begins + source.span] - inside[begins]) / source.span
             for begin in begins[share >= PURE].tolist():
                 yield Stretch("", segment.text[begin : begin + source.span], label, int(offset) + begin)
@@ -111,10 +110,10 @@ def _starts(source: Source, exons: pd.DataFrame) -> Iterator[Stretch]:
         here = ends[ends["record"] == segment.record]
         near = np.sort(here["place"].to_numpy() - segment.start)
         for strand, letters in _strands(segment):
-            places = np.unique(here.loc[here["strand"] == strand, "place"].to_numpy())
-            for place in _along(places, segment, strand).tolist():
+            places = _along(np.unique(here.loc[here["strand"] == strand, "place"].to_numpy()), segment, strand)
+            for place in places.tolist():
                 yield from _around(source, int(offset), segment, strand, letters, place, True)
-            drawn = rng.integers(0, len(segment), _CANDIDATES * (1 + len(places)))
+            drawn = rng.integers(0, len(segment), CANDIDATES * (1 + len(places)))
             next_to = np.searchsorted(near, drawn)
             padded = np.concatenate([[-np.inf], near, [np.inf]])
             far = np.minimum(drawn - padded[next_to], padded[next_to + 1] - drawn) > source.span

@@ -15,6 +15,8 @@ from gfm_utils.errors import GfmError
 BLOCKS = 20
 #: A block has at least so many examples of either class, or none; and so many blocks are needed.
 LEAST, FEWEST_BLOCKS = 4, 5
+#: Stretches of the second class from which those of the first get one that matches, for each.
+CANDIDATES = 20
 #: A question about a stretch as a whole, about the first token right of a site, the last token left of it, or
 #: about a word that is hidden there.
 Where = Literal["whole", "right", "left", "hidden"]
@@ -102,7 +104,7 @@ class Source:
 
 
 def balanced(
-    source: Source, name: str, text: str, where: Where, find: Callable[[], Iterable[Stretch]], match: Match
+    source: Source, name: str, text: str, where: Where, find: Callable[[], Iterable[Stretch]], match: Match | None
 ) -> Task:
     """A task of as many stretches of either class in each block, chosen at random; none overlap in their class.
 
@@ -113,7 +115,7 @@ def balanced(
         where: what it is about.
         find: gives all that there are; those that reach over the border of two blocks are left out.
         match: a number that the second class is matched in: for each stretch of the first class the stretch with
-            the nearest is taken. A constant: any.
+            the nearest is taken, of ``CANDIDATES`` for each. None: any.
 
     Raises:
         GfmError: too few blocks have enough of them.
@@ -127,10 +129,14 @@ def balanced(
     chosen: list[Stretch] = []
     blocks: list[int] = []
     for block in range(BLOCKS):
-        first, second = (_apart(by_class.get((block, label), []), rng) for label in (True, False))
-        count = min(len(first), len(second), most)
+        first = _apart(by_class.get((block, True), []), rng, most)
+        second = _apart(by_class.get((block, False), []), rng, most * (1 if match is None else CANDIDATES))
+        count = min(len(first), len(second))
         if count >= LEAST:
-            chosen += [*first[:count], *_nearest(first[:count], second, match)]
+            chosen += [
+                *first[:count],
+                *(second[:count] if match is None else _nearest(first[:count], second, match)),
+            ]
             blocks += [block] * 2 * count
     if len(set(blocks)) < FEWEST_BLOCKS:
         raise GfmError(
@@ -140,8 +146,8 @@ def balanced(
     return Task(name, text, where, chosen, np.array(blocks), int(source.offsets[-1]))
 
 
-def _apart(stretches: Sequence[Stretch], rng: np.random.Generator) -> list[Stretch]:
-    """Stretches in random order, without those that overlap one before them."""
+def _apart(stretches: Sequence[Stretch], rng: np.random.Generator, most: int) -> list[Stretch]:
+    """So many stretches at most, in random order, without those that overlap one before them."""
     kept: list[Stretch] = []
     taken: set[int] = set()
     for number in rng.permutation(len(stretches)):
@@ -151,6 +157,8 @@ def _apart(stretches: Sequence[Stretch], rng: np.random.Generator) -> list[Stret
         if not taken.intersection(ends):
             taken.update(range(ends[0], ends[1] + 1))
             kept.append(one)
+        if len(kept) == most:
+            break
     return kept
 
 
@@ -164,8 +172,3 @@ def _nearest(wanted: Sequence[Stretch], among: list[Stretch], match: Match) -> l
         levels[nearest] = np.inf
         found.append(among[nearest])
     return found
-
-
-def anything(_: str) -> float:
-    """Matches all stretches with each other."""
-    return 0.0

@@ -96,7 +96,10 @@ def _batches(ids: Sequence[Integers]) -> Iterator[tuple[Integers, Integers]]:
 
 @torch.inference_mode()
 def layer_features(model: Any, read: Read, around: tuple[int, int]) -> list[npt.NDArray[np.float64]]:
-    """Features of every layer from the embeddings on: the mean over a stretch's tokens, or the state at its site.
+    """Features of every layer from the embeddings on.
+
+    Of a task of whole stretches the mean over a stretch's tokens; of one with a site the states of its token and
+    of the one before, and that mean, side by side.
 
     Args:
         model: in evaluation mode, on any device.
@@ -104,18 +107,19 @@ def layer_features(model: Any, read: Read, around: tuple[int, int]) -> list[npt.
         around: special tokens in front of each and behind it, which are not in the mean.
 
     Returns:
-        A matrix a layer, shape (n, hidden).
+        A matrix a layer, shape (n, hidden) or (n, 3 hidden).
     """
     layers: list[npt.NDArray[np.float64]] = []
     for numbers, tokens in _batches(read.ids):
         site = read.site[numbers]
         for layer, state in enumerate(hidden_states(model, torch.from_numpy(tokens).to(model.device))):
+            vectors = state[:, around[0] : state.shape[1] - around[1]].double().mean(1)
+            if site[0] >= 0:
+                rows, at = torch.arange(len(site)), torch.from_numpy(site)
+                near = [state[rows, place].double() for place in (at, (at - 1).clamp(min=0))]
+                vectors = torch.cat([*near, vectors], 1)
             if layer == len(layers):
-                layers.append(np.empty((len(read.ids), state.shape[-1])))
-            if site[0] < 0:
-                vectors = state[:, around[0] : state.shape[1] - around[1]].double().mean(1)
-            else:
-                vectors = state[torch.arange(len(site)), torch.from_numpy(site)].double()
+                layers.append(np.empty((len(read.ids), vectors.shape[1])))
             layers[layer][numbers] = vectors.cpu().numpy()
     return layers
 

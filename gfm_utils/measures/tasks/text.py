@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gfm_utils.corpora.opening import lines
 from gfm_utils.errors import GfmError
-from gfm_utils.measures.tasks.examples import Source, Stretch, Task, anything, balanced
+from gfm_utils.measures.tasks.examples import Source, Stretch, Task, balanced
 
 _WORD = re.compile(r"(?<![\w'’-])[^\W\d_]{4,}(?![\w'’-])")
 _STOP = re.compile(r"(?<=[^\W\d_])\.(?:(?P<next>\s+)(?P<word>[^\W\d_]+)\b|(?=,)|(?=[^\W\d_a-z]))")
@@ -46,8 +46,8 @@ def text_tasks(source: Source, lexicon: Mapping[str, str]) -> list[Callable[[], 
     words, stops = partial(_words, source, lexicon), partial(_stops, source, lexicon)
     text = "full stops that end a sentence against others"
     return [
-        partial(balanced, source, "word class", "hidden nouns against hidden verbs", "hidden", words, anything),
-        partial(balanced, source, "sentence end", text, "left", stops, anything),
+        partial(balanced, source, "word class", "hidden nouns against hidden verbs", "hidden", words, None),
+        partial(balanced, source, "sentence end", text, "left", stops, None),
     ]
 
 
