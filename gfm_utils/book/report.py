@@ -99,6 +99,25 @@ SECTIONS: dict[str, Section] = {
         ("linear_cka_debiased",),
         "layer",
     ),
+    "tasks": Section(
+        "Tasks",
+        (
+            Figure(
+                figures.task_chart,
+                "Area under the curve of probes of the models' states, beside counting on the same stretches; "
+                "labels in random order and position alone must be at 0.5.",
+            ),
+            Figure(figures.task_layer_chart, "Probes of each layer; the first knows no context."),
+            Figure(figures.task_examples_chart, "Probes by the number of labelled stretches. Dotted: counting."),
+            Figure(
+                figures.disruption_chart,
+                "How often a disruption costs more where it destroys something than where it does not.",
+                "disruption",
+            ),
+        ),
+        ("probe_auc",),
+        "task",
+    ),
 }
 _STYLE = """body { font-family: sans-serif; max-width: 52rem; margin: 1rem auto; padding: 0 1rem; color: #222 }
 figure { margin: 1.5rem 0 } figcaption, .note { color: #555; font-size: 0.9rem }

@@ -25,7 +25,9 @@ from gfm_utils.figures.summary_table import markdown_table, overview
 from gfm_utils.measures.tasks import PRIMARY, TASK
 
 #: What is shown where no corpus of a run has labels.
-NO_TASKS = Markdown("*No corpus of this run has an annotation, hence there are no tasks here.*")
+NO_TASKS = Markdown(
+    "*No corpus of this run has an annotation and enough sequence, hence there are no tasks here.*"
+)
 #: States of the members and what they are compared with, as people read them, in the order of their colours.
 STATES = {
     "trained": "trained models", "untrained": "untrained models", "counting": "counting",

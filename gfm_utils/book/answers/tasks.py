@@ -12,7 +12,7 @@ from gfm_utils.measures.tasks import TASK
 def task_answer(table: pd.DataFrame) -> str:
     """The area under the curve of each task, of trained members, counting and untrained members."""
     if table.empty:
-        return "No corpus of this run has an annotation, hence no task was measured."
+        return "No corpus of this run has an annotation and enough sequence, hence no task was measured."
     area = summaries(rows_of(table, "probe_auc", axis=TASK, numeric=False))
     level = area.set_index(["condition", "x", "state"])["value"]
 

@@ -94,7 +94,7 @@ def task_performance(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
 
 
 def _of_ensemble(ensemble: Ensemble, profile: Profile, seed: int) -> Read | None:
-    """The tasks of a condition on the test part of its corpus; None where nothing says what is where."""
+    """The tasks of a condition on the test part of its corpus; None where there are none, told on stderr."""
     store, name = ensemble.store, Condition.parse(ensemble.condition).corpus
     known = name in corpora.registry() and corpora.fetch_annotation(name)
     if not known or store.streamed or not (store.genome or store.kind == "text"):
@@ -103,7 +103,11 @@ def _of_ensemble(ensemble: Ensemble, profile: Profile, seed: int) -> Read | None
     none = np.empty(0, np.int64)
     reader = states.Reader(store.tokenizer, store.kind, ensemble.spec.window, (none, none))
     per_token = float(symbols_per_token(store)["value"])
-    return read_tasks(ensemble.condition, split.test, known, reader, per_token, profile.test_windows, seed)
+    try:
+        return read_tasks(ensemble.condition, split.test, known, reader, per_token, profile.test_windows, seed)
+    except GfmError as error:
+        print(f"{ensemble.condition}: {error}", file=sys.stderr)
+        return None
 
 
 def read_tasks(
