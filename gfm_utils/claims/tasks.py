@@ -10,6 +10,7 @@ import pandas as pd
 from gfm_utils.claims.dose import AXIS, live_windows
 from gfm_utils.ensembles import Ensemble, train_ensembles
 from gfm_utils.files import digest
+from gfm_utils.measures.controls import CONTROL_MEMBERS
 from gfm_utils.measures.estimates import Estimate, estimate, kinds
 from gfm_utils.measures.intervals import difference
 from gfm_utils.measures.registry import MEASURES, Measure, Term
@@ -30,8 +31,9 @@ BESIDE = ("context_gain", "js_distance", "fisher_share")
 
 
 def live_tasks(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
-    """``task_performance`` of a run's own members, small enough for a chapter."""
-    return task_performance(ensembles, live_windows(profile, LIVE_WINDOWS), seed)
+    """``task_performance`` of a few of a run's own members, small enough for a chapter."""
+    few = [replace(one, members=one.members[:CONTROL_MEMBERS]) for one in ensembles]
+    return task_performance(few, live_windows(profile, LIVE_WINDOWS), seed)
 
 
 def task_doses(

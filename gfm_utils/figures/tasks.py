@@ -9,8 +9,6 @@ from pandas.io.formats.style import Styler
 
 from gfm_utils.claims.tasks import DOSES, lost_without_context, task_points
 from gfm_utils.figures.forms import (
-    COLOURS,
-    NEUTRAL,
     Menu,
     chosen,
     crosses,
@@ -20,6 +18,7 @@ from gfm_utils.figures.forms import (
     tooltips,
 )
 from gfm_utils.figures.numbers import difference
+from gfm_utils.figures.palette import KIND_COLOURS, NEUTRAL, OTHERS
 from gfm_utils.figures.select import conditions_of, means
 from gfm_utils.figures.summary_table import markdown_table, overview
 from gfm_utils.measures.tasks import PRIMARY, TASK
@@ -33,7 +32,7 @@ STATES = {
     "trained": "trained models", "untrained": "untrained models", "counting": "counting",
     "composition": "single symbols", "shuffled labels": "shuffled labels", "position": "position alone",
 }  # fmt: skip
-_COLOURS = (COLOURS[0], COLOURS[5], COLOURS[1], COLOURS[4], NEUTRAL, "#b0b0b0")
+_COLOURS = (OTHERS[2], NEUTRAL, OTHERS[1], OTHERS[4], "#9a9a9a", "#c4c4c4")
 _AREA = "area under the curve (chance 0.5)"
 _PRIMARY = "primary: coding, word class"
 _LABELS = {"text": "text", "dna": "DNA"}
@@ -58,7 +57,12 @@ def task_gain_chart(runs: Mapping[str, pd.DataFrame]) -> alt.LayerChart | Markdo
     base = chosen(rows, menu).encode(
         x=alt.X("context_gain:Q", title="context gain of the models, bits per token", scale=scale),
         y=alt.Y("value:Q", title="area above that of counting"),
-        color=alt.Color("kind:N", title=None, scale=alt.Scale(domain=["text", "DNA"], range=list(COLOURS[:2]))),
+        color=alt.Color(
+            "kind:N",
+            title=None,
+            scale=alt.Scale(domain=list(_LABELS.values()), range=[KIND_COLOURS["text"], KIND_COLOURS["dna"]]),
+            legend=alt.Legend(symbolOpacity=1),
+        ),
     )
     tips = ["condition", "task", "training", *tooltips("value", "low", "high", "untrained", "context_gain")]
     shapes = alt.Scale(
@@ -81,20 +85,21 @@ def task_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     if table.empty:
         return NO_TASKS
     rows = means(table, "probe_auc", axis=TASK, numeric=False)
-    rows = rows.assign(corpus=rows["condition"], condition=rows["state"].map(STATES))
-    scale = alt.Scale(domain=list(STATES.values()), range=list(_COLOURS))
-    # The form spreads conditions over a row; here these are what is compared.
-    base_colour = alt.Color("condition:N", title=None, scale=scale)
-    return points_in_rows(
-        rows[["condition", "corpus", "x", "value", "low", "high", "n"]],
-        "x",
-        alt.X("value:Q", title=_AREA, scale=alt.Scale(zero=False)),
-        base_colour,
-        ["condition", "corpus", "x", *tooltips("value", "low", "high"), "n"],
-        menus=[Menu("task_corpus", "corpus", list(dict.fromkeys(rows["corpus"])), "condition ")],
-        room=120,
-        height=330,
+    rows = rows.assign(what=rows["state"].map(STATES))[["condition", "what", "x", "value", "low", "high", "n"]]
+    menu = Menu("task_condition", "condition", list(dict.fromkeys(rows["condition"])), "condition ")
+    order = list(STATES.values())
+    base = chosen(rows, menu).encode(
+        y=alt.Y("x:N", title=None, sort=None, axis=alt.Axis(labelLimit=110)),
+        yOffset=alt.YOffset("what:N", sort=order, scale=alt.Scale(domain=order, padding=1)),
+        color=alt.Color(
+            "what:N", title=None, scale=alt.Scale(domain=order, range=list(_COLOURS)), legend=alt.Legend(columns=2)
+        ),
+        tooltip=["condition", "x", "what", *tooltips("value", "low", "high", "n")],
     )
+    ends = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    x = alt.X("value:Q", title=_AREA, scale=alt.Scale(zero=False))
+    point = base.mark_point(filled=True, size=60, opacity=1).encode(x=x)
+    return finished([ends, point], 70 * rows.groupby("condition")["x"].nunique().max(), menu)
 
 
 def task_layer_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
