@@ -7,6 +7,7 @@ several forms (layers of a model, lengths of k-mers), and a probe has a strength
 is used in a fold is decided by the other folds alone, for models and for what they are compared with alike.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -141,7 +143,9 @@ def _fitted(
     if len(set(truth[training].tolist())) < 2:
         return np.zeros(len(truth))[asked]
     model = make_pipeline(StandardScaler(with_mean=False), LogisticRegression(C=strength, max_iter=300, tol=1e-3))
-    model.fit(features[training], truth[training])
+    with warnings.catch_warnings():  # of many counts the last digits do not settle, which no order depends on
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features[training], truth[training])
     return np.asarray(model.decision_function(features[asked]), np.float64)
 
 
