@@ -79,6 +79,7 @@ def task_performance(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
     more in a stretch of the foreground than in one of the background (chance 0.5), within blocks;
     ``disruption_effect``, the difference of the two means in standard deviations (Cohen's d);
     ``disruption_correlation``, a row a pair: Spearman's, of what disruptions of the foreground cost two members.
+    ``symbols_per_token`` has no state.
 
     Args:
         ensembles: one a condition.
@@ -89,6 +90,7 @@ def task_performance(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
     for ensemble in ensembles:
         if (read := _of_ensemble(ensemble, profile, seed)) is not None:
             models: dict[str, Models] = {state: partial(ensemble.models, state) for state in STATES}
+            rows.append(symbols_per_token(ensemble.store))
             rows += task_rows(read, ensemble.seeds, models)
     return tables.table(rows)
 

@@ -4,7 +4,9 @@ Blocks of the sequence are dealt out to ``FOLDS`` folds; each fold is predicted 
 under the receiver operating characteristic is taken within each block, so that it does not matter how a score
 drifts from block to block, and that position along the sequence alone is at chance. Features often come in
 several forms (layers of a model, lengths of k-mers), and a probe has a strength of regularisation: which of them
-is used in a fold is decided by the other folds alone, for models and for what they are compared with alike.
+is used in a fold is decided by the other folds alone, for models and for what they are compared with alike: by
+probes trained on three of them, on the fourth. Were they also trained on the fold in question, a form that agrees
+with it by chance would be preferred.
 """
 
 import warnings
@@ -88,18 +90,22 @@ def probe(task: Task, forms: Sequence[Features], labels: npt.NDArray[np.bool_] |
     """
     truth, fold = task.labels if labels is None else labels, fold_of(task)
     fold_of_block = np.arange(len(np.unique(task.block))) % FOLDS
-    scores = np.array([[_out_of_fold(one, truth, fold, strength) for strength in STRENGTHS] for one in forms])
-    areas = np.array([[block_auc(task, truth, one) for one in of_form] for of_form in scores])
-    best = np.empty((len(forms), len(fold_of_block)))
+    asked = np.array([[_of_neighbours(one, truth, fold, strength) for strength in STRENGTHS] for one in forms])
+    areas = np.apply_along_axis(lambda scores: block_auc(task, truth, scores), -1, asked)
+    of_forms = np.empty((len(forms), len(truth)))
     picked, chosen = np.empty(len(truth)), list[tuple[int, float]]()
     for number in range(FOLDS):
-        others = areas[:, :, fold_of_block != number].mean(-1)
-        mine = fold_of_block == number
-        best[:, mine] = np.take_along_axis(areas, others.argmax(1)[:, None, None], 1)[:, 0][:, mine]
-        form, strength = np.unravel_index(others.argmax(), others.shape)
-        picked[fold == number] = scores[form, strength][fold == number]
+        mine = fold == number
+        after, before = (fold_of_block == (number + step) % FOLDS for step in (1, -1))
+        level = areas[:, :, 0, after].mean(-1) + areas[:, :, 1, before].mean(-1)
+        for form, best in enumerate(level.argmax(1)):
+            training = np.flatnonzero(~mine)
+            of_forms[form, mine] = _fitted(forms[form], truth, training, STRENGTHS[best], mine)
+        form, strength = np.unravel_index(level.argmax(), level.shape)
+        picked[mine] = of_forms[form, mine]
         chosen.append((int(form), STRENGTHS[strength]))
-    return Probed(picked, block_auc(task, truth, picked), best, chosen)
+    best_of_forms = np.array([block_auc(task, truth, one) for one in of_forms])
+    return Probed(picked, block_auc(task, truth, picked), best_of_forms, chosen)
 
 
 def learning_curve(
@@ -126,13 +132,15 @@ def learning_curve(
     return np.array([block_auc(task, truth, one).mean() for one in scores])
 
 
-def _out_of_fold(
+def _of_neighbours(
     features: Features, truth: npt.NDArray[np.bool_], fold: npt.NDArray[np.int64], strength: float
 ) -> Floats:
-    scores = np.empty(len(truth))
+    """Scores by probes that have seen neither a stretch's fold nor that before it, or that behind it; (2, n)."""
+    scores = np.empty((2, len(truth)))
     for number in range(FOLDS):
-        mine = fold == number
-        scores[mine] = _fitted(features, truth, np.flatnonzero(~mine), strength, mine)
+        first, second = fold == number, fold == (number + 1) % FOLDS
+        pair = _fitted(features, truth, np.flatnonzero(~first & ~second), strength, first | second)
+        scores[0, second], scores[1, first] = pair[second[first | second]], pair[first[first | second]]
     return scores
 
 

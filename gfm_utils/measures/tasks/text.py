@@ -57,7 +57,7 @@ def _words(source: Source, lexicon: Mapping[str, str]) -> Iterator[Stretch]:
     for offset, segment in zip(source.offsets, source.segments, strict=False):
         for found in _WORD.finditer(segment.text):
             tag, (begin, end) = lexicon.get(found[0], "")[:2], found.span()
-            if tag in ("NN", "VB") and begin >= half and len(segment) - end >= half:
+            if tag in ("NN", "VB") and found[0].islower() and begin >= half and len(segment) - end >= half:
                 left, right = segment.text[begin - half : begin], segment.text[end : end + half]
                 yield Stretch(left, right, tag == "NN", int(offset) + begin)
 
