@@ -27,7 +27,7 @@ from gfm_utils.files import locked
 from gfm_utils.profiles import Profile, profile
 from gfm_utils.tables import table
 
-pytest_plugins = ["published_tokenizers"]
+pytest_plugins = ["planted_genes", "published_tokenizers"]
 
 # A loaded machine is slow; what takes how long is no test's business.
 settings.register_profile("any-machine", deadline=None, max_examples=50)

@@ -6,8 +6,8 @@ it. The p-value of a claim is the largest of its pairs' if all of them differ th
 intersection-union test: Berger, 1982); over the claims it is Holm's (1979). At most 0.05, and DNA is as claimed:
 *supported*; the other way: *not supported*; else *undecided*. Measures of robustness have no part in it.
 
-An exact permutation test of five members against five has no p-value below 0.008, which Holm's correction for seven
-claims does not let pass; those of Welch's test can be small. In simulations of the whole rule (in the tests) any
+An exact permutation test of five members against five has no p-value below 0.008, too much for Holm's correction
+for seven claims; those of Welch's test can be small. In simulations of the whole rule (in the tests) any
 decision is made in at most 5 % of cases without a difference, also where the spreads of members differ threefold;
 of strongly skewed numbers with such spreads it would be more. The pseudo-values of pairs, whose spread the
 jackknife rather overstates (Efron and Stein, 1981), make fewer errors than numbers of members do.

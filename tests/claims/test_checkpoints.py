@@ -33,6 +33,8 @@ from gfm_utils.tokens import SPECIAL
 
 SHAPE = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
 SMALL = {"windows": 6, "window": 16}
+#: Chapters of what needs no annotation.
+PLAIN = {analysis.chapter for analysis in ANALYSES.values() if not analysis.annotation}
 
 
 def save_model(path, vocabulary=64, layers=2, seed=0, **options):
@@ -282,7 +284,7 @@ def test_members_with_the_papers_tokenizers_are_read_as_they_are(six_mers, byte_
         corpus = Corpus(kind, kind, [Segment("0", 0, letters_)], "checksum", "", "", "here")
         paths = save_members(tmp_path / kind, tokenizer, count=2, layers=1)
         found = analyse_models(paths, corpus, **SMALL)
-        assert not found.failed and set(found.tables) == {analysis.chapter for analysis in ANALYSES.values()}
+        assert not found.failed and set(found.tables) == PLAIN
         reading = read(corpus, tokenizer, 16, 6)
         hidden = reading.hidden(0.15, 42)
         assert (hidden.shown == tokenizer.mask_token_id).sum() == hidden.targets.size
@@ -321,7 +323,7 @@ def test_a_special_token_that_models_lack_is_refused(bases, six_mers, tmp_path):
 def test_an_analysis_that_fails_takes_no_other_with_it(letters, bases, tmp_path, monkeypatch):
     paths = save_members(tmp_path, letters, count=2, layers=1)
     whole = analyse_models(paths, bases, **SMALL)
-    assert not whole.failed and len(whole.tables) == len(ANALYSES)
+    assert not whole.failed and set(whole.tables) == PLAIN
 
     def broken(*arguments):
         raise RuntimeError("no such thing\nat line 3")
@@ -360,7 +362,7 @@ def test_the_command_writes_a_table_a_chapter_and_a_report(berts, toy_text, tmp_
     rows = json.loads(out)
     assert status == 0 and all(set(row) == set(COLUMNS) for row in rows)
     assert {"nll", "js_distance", "procrustes_disparity", "effective_rank"} <= {row["metric"] for row in rows}
-    assert {path.stem for path in tmp_path.glob("*.parquet")} == {one.chapter for one in ANALYSES.values()}
+    assert {path.stem for path in tmp_path.glob("*.parquet")} == PLAIN
     assert json.loads((tmp_path / "provenance.json").read_text())["configuration"]["models"] == berts
     assert "No untrained members" in err and (tmp_path / "report.html").is_file()
 
@@ -386,6 +388,37 @@ def test_the_command_tells_which_analysis_failed(letters, bases, tmp_path, gfm):
     about = json.loads((out / "provenance.json").read_text())["configuration"]
     assert about["failed"] == {"contextual": reason} and about["special_tokens"] == "none"
     assert f"<strong>Not done: contextual.</strong> {reason}" in (out / "report.html").read_text()
+
+
+def test_tasks_of_a_genome_with_its_genes(letters, planted, tmp_path, gfm):
+    """One model: probes beside counting, of every task; without labels, or with those of another genome, none."""
+    path, out = save_members(tmp_path, letters, count=1, layers=1)[0], tmp_path / "out"
+    given = ["--corpus", planted.fasta, "--only", "tasks", "--windows", 8, "--window", 32, "--json"]
+    status, printed, _ = gfm("analyse", path, *given, "--annotation", planted.gff, "--out", out)
+    rows = pd.DataFrame(json.loads(printed))
+    area = rows[(rows["metric"] == "probe_auc") & (rows["axis"] == "task")]
+    assert status == 0 and set(area["x"]) == {
+        "coding", "coding or intron", "intron", "donor", "acceptor", "start",
+    }  # fmt: skip
+    assert set(area["state"]) == {"trained", "counting", "composition", "position", "shuffled labels"}
+    assert set(rows.loc[rows["axis"] == "disruption", "x"]) == {
+        "frame shift", "triplets shuffled", "splice site mutated",
+    }  # fmt: skip
+    sites = area[area["x"].isin(["donor", "acceptor"]) & (area["state"] == "counting")]
+    assert (sites["value"] > 0.4).all() and rows["value"].notna().all()
+    about = json.loads((out / "provenance.json").read_text())["configuration"]
+    assert about["annotation"]["file"] == "genes.gff3" and len(about["annotation"]["sha256"]) == 64
+    other = tmp_path / "other.gff3"
+    other.write_text("9\t.\tgene\t1\t900\t.\t+\t.\tID=g\n")
+    for further, sentence in (
+        ([], "tasks need labels: give --annotation, the GFF3 file of DNA or the lexicon of a text"),
+        (["--annotation", other], "annotates none of the records: it names 9, the sequences are chr1, chr2; give"),
+        (["--annotation", tmp_path / "none.gff3"], "no annotation file"),
+    ):
+        status, printed, err = gfm("analyse", path, *given, *further)
+        assert status == 1 and not printed and sentence in err
+        assert len([line for line in err.splitlines() if line.startswith("gfm: ")]) == 1
+        assert "Traceback" not in err
 
 
 def test_without_a_report_nothing_of_the_book_is_loaded(tmp_path):

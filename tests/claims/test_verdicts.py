@@ -23,8 +23,9 @@ from gfm_utils.tables import table
 
 SEEDS = (1, 2, 3, 4, 5)
 RUNS = 3000
-#: Claims by what their primary measure is of: members, pairs of members, or members beside a control of three.
-OF_MEMBERS, OF_PAIRS, CONTROL = [0, 1, 4], [2, 3], 5
+#: Claims by what their primary measure is of: members, pairs of members, members beside a control of three, or
+#: members beside nothing.
+OF_MEMBERS, OF_PAIRS, CONTROL, TASKS = [0, 1, 4], [2, 3], 5, 6
 
 
 # How the numbers of pairs come about, from those of members: (runs, members) -> (runs, pairs).
@@ -63,7 +64,7 @@ def decisions(rng, kind, conditions, spreads=(1.0, 1.0), shift=0.0, correct=holm
     Args:
         rng: random numbers.
         kind: of pairs.
-        conditions: of DNA, beside one of text; one has a control.
+        conditions: of DNA, beside one of text; one has a control, and one a gain over counting.
         spreads: of the members of text, and of DNA and its control.
         shift: of DNA, in standard deviations between members (root mean square of the two that are compared).
         correct: of the p-values of all claims.
@@ -74,9 +75,9 @@ def decisions(rng, kind, conditions, spreads=(1.0, 1.0), shift=0.0, correct=holm
         values.append(found.value)
         p.append(found.p)
     values, p = np.stack(values, -1), np.stack(p, -1)
-    trained, control = (spreads[1] * rng.normal(size=(RUNS, members)) for members in (5, 3))
-    beside = welch(shift * spreads[1] + trained, control)
-    values[:, CONTROL], p[:, CONTROL] = beside.value[:, None], beside.p[:, None]
+    for claim, others in ((CONTROL, rng.normal(size=(RUNS, 3))), (TASKS, np.zeros((RUNS, 5)))):
+        beside = welch(spreads[1] * (shift + rng.normal(size=(RUNS, 5))), spreads[1] * others)
+        values[:, claim], p[:, claim] = beside.value[:, None], beside.p[:, None]
     sign, p = together(values, p)
     return np.where(correct(p) <= 0.05, sign, 0)
 
@@ -120,17 +121,21 @@ def measured(measure, condition, level, rng, state="trained", seeds=SEEDS, sprea
     return list(member_rows(base, seeds, values, 10))
 
 
-def run(levels, gains=(2.0, 0.5, 0.2), savings=(3.0, 0.4, 0.1), spread=0.01, seed=0):
+def run(levels, gains=(2.0, 0.5, 0.2), savings=(3.0, 0.4, 0.1), spread=0.01, seed=0, tasks=()):
     """Tables of a text and two DNA conditions.
 
     Args:
-        levels: of each primary measure but the last in text and in DNA, where log2 V is 1.
+        levels: of each primary measure but the last two in text and in DNA, where log2 V is 1.
         gains: of the three conditions, bits/token.
         savings: what counting saves of each.
         spread: of the members.
         seed: of chance.
+        tasks: what probes gain over counting in each condition, area under the curve.
     """
     rng, rows = np.random.default_rng(seed), []
+    for name, gain in zip(NAMES, tasks, strict=False):
+        rows += measured(CLAIMS[TASKS].primary, name, gain, rng, spread=spread)
+        rows += measured(CLAIMS[TASKS].primary, name, 0.0, rng, "counting", spread=0.0)
     for name, gain, saving in zip(NAMES, gains, savings, strict=True):
         unit = "bits/character" if name == NAMES[0] else "bits/base"
         rows.append({"condition": name, "metric": "symbols", "unit": unit, "value": 1.0})
@@ -160,9 +165,9 @@ def words(rows, claims=CLAIMS):
 
 
 def test_verdicts_of_whole_runs():
-    assert words(run(AS_CLAIMED)) == [SUPPORTED] * 5 + [NOT_SUPPORTED]
-    assert words(run(OPPOSITE)) == [NOT_SUPPORTED] * 6
-    assert words(run(SAME, spread=0.05)) == [UNDECIDED] * 5 + [NOT_SUPPORTED]
+    assert words(run(AS_CLAIMED)) == [SUPPORTED] * 5 + [NOT_SUPPORTED, NOT_TESTED]
+    assert words(run(OPPOSITE, tasks=(0.2, 0.1, 0.05))) == [NOT_SUPPORTED] * 7
+    assert words(run(SAME, spread=0.05)) == [UNDECIDED] * 5 + [NOT_SUPPORTED, NOT_TESTED]
 
 
 def test_the_correction_counts_claims_that_are_not_tested():
@@ -171,7 +176,7 @@ def test_the_correction_counts_claims_that_are_not_tested():
     alone = verdicts(rows, [claim])[claim]
     gone = rows[~rows["metric"].isin(["nll", "js_distance", "topk_overlap_corrected", "fisher_share"])]
     found = verdicts(gone)
-    assert [one.word for one in found.values()].count(NOT_TESTED) == 4
+    assert [one.word for one in found.values()].count(NOT_TESTED) == 5
     assert found[claim].p >= 5 * alone.p  # beside that of the gain
     assert (alone.word, found[claim].word) == (SUPPORTED, UNDECIDED)
 
@@ -200,7 +205,7 @@ def test_a_pair_that_differs_in_sign_leaves_a_claim_undecided_however_sure():
 
 def test_too_little_learned_gives_no_verdict_but_that_context_is_used():
     found = verdicts(run(AS_CLAIMED, gains=(2.0, 0.15, 0.2)))
-    assert [one.word for one in found.values()] == [TOO_LITTLE] * 5 + [NOT_SUPPORTED]
+    assert [one.word for one in found.values()] == [TOO_LITTLE] * 5 + [NOT_SUPPORTED, NOT_TESTED]
     ((name, one),) = found[CLAIMS[0]].lacking
     assert name == NAMES[1] and (one.gain, one.saving) == pytest.approx((0.15, 0.4), abs=0.02)
 
@@ -230,6 +235,42 @@ def test_that_context_is_not_used_needs_a_gain_surely_negligible_and_a_text_that
     assert words(rows[(rows["state"] != NO_LAYERS).fillna(True)], [CLAIMS[CONTROL]]) == [NOT_TESTED]
 
 
+@pytest.mark.parametrize(
+    ("tasks", "spread", "word"),
+    [((0.0, 0.1, 0.05), 0.01, NOT_SUPPORTED), ((0.0, 0.006, 0.007), 0.001, NOT_SUPPORTED),  # little, but some
+     ((0.2, 0.0, 0.0), 0.001, SUPPORTED), ((0.2, -0.1, -0.2), 0.01, SUPPORTED),
+     ((0.2, 0.0, 0.0), 0.02, UNDECIDED),  # neither surely below 0.01 nor above 0
+     ((0.0, 0.1, -0.1), 0.001, UNDECIDED)],
+)  # fmt: skip
+def test_models_of_dna_are_worth_no_more_than_counting_if_what_they_gain_is_surely_negligible(tasks, spread, word):
+    assert words(run([], spread=spread, tasks=tasks), [CLAIMS[TASKS]]) == [word]
+
+
+def test_worth_no_more_than_counting_needs_models_that_have_learned_and_worth_more_does_not():
+    """Also of DNA: its gain from context is another measure than the gain over counting."""
+
+    def found(tasks, gains):
+        return verdicts(run([], gains, spread=0.001, tasks=tasks), [CLAIMS[TASKS]])[CLAIMS[TASKS]]
+
+    none, some = (0.0, -0.1, -0.1), (0.0, 0.1, 0.1)
+    for gains, name in (((2.0, 0.15, 0.2), NAMES[1]), ((1.0, 0.5, 0.2), NAMES[0])):
+        assert found(none, gains).word == TOO_LITTLE and [one for one, _ in found(none, gains).lacking] == [name]
+        assert found(some, gains).word == NOT_SUPPORTED
+    rows = run([], spread=0.001, tasks=none)
+    known = verdicts(rows[rows["metric"] != "ngram_nll"], [CLAIMS[TASKS]])[CLAIMS[TASKS]]
+    assert known.word == NOT_TESTED and "what counting saves is not known" in known.reason
+    alone = rows[(rows["state"] != "counting").fillna(True)]
+    assert words(alone, [CLAIMS[TASKS]]) == [NOT_TESTED]
+
+
+def test_blocks_count_in_the_gain_over_counting():
+    rows, claim = run([], spread=0.001, tasks=(0.0, 0.02, 0.02)), CLAIMS[TASKS]
+    base = {"metric": "probe_gain", "unit": "share", "state": "trained", **OVER_SEQUENCES, "value": 0.02}
+    wide = table([{**base, "condition": name, "low": -0.02, "high": 0.06} for name in NAMES])
+    assert words(rows, [claim]) == [NOT_SUPPORTED]
+    assert words(pd.concat([rows, wide]), [claim]) == [UNDECIDED]
+
+
 def test_windows_widen_the_interval_where_the_tables_have_them():
     rows, claim = run(AS_CLAIMED), CLAIMS[2]
     one = {"metric": "js_distance", "unit": "distance", "state": "trained", **OVER_SEQUENCES, "value": 0.5}
@@ -250,5 +291,5 @@ def test_without_a_test_or_without_what_counting_saves_a_claim_is_not_tested():
         verdicts(few, [claim])[claim].word == NOT_TESTED and check_claims(few, [claim])[claim][0].outcome is None
     )
     found = verdicts(rows[rows["metric"] != "ngram_nll"])
-    assert [one.word for one in found.values()] == [NOT_TESTED] * 5 + [NOT_SUPPORTED]
+    assert [one.word for one in found.values()] == [NOT_TESTED] * 5 + [NOT_SUPPORTED, NOT_TESTED]
     assert "what counting saves is not known of t@bpe9" in found[CLAIMS[0]].reason

@@ -1,4 +1,5 @@
 import gzip
+import os
 import re
 
 import numpy as np
@@ -111,3 +112,25 @@ def test_a_bad_line_is_named(tmp_path, line, message):
     path.write_bytes(gzip.compress(f"##gff-version 3\n# note\n{line}\n".encode()))
     with pytest.raises(GfmError, match=re.escape(message)):
         read_annotation(path)
+
+
+def test_exons_are_those_of_coding_transcripts_with_their_strands(features, tmp_path):
+    rows = features.exons.sort_values(["transcript", "begin"])
+    assert rows.to_numpy().tolist() == [
+        ["chr1.2", 10, 25, "+", "t1"], ["chr1.2", 40, 60, "+", "t1"], ["chr1.2", 10, 30, "+", "t2"],
+    ]  # fmt: skip
+    path, line = tmp_path / "b.gff3", "c\t.\t{}\t{}\t{}\t.\t{}\t.\tParent=t{}\n"
+    every = [("exon", 31, 40, "-", 1), ("exon", 11, 20, "-", 1), ("CDS", 35, 40, "-", 1)]
+    every += [("exon", 51, 60, strand, number) for number, strand in enumerate(".?", 2)]
+    every += [("CDS", 51, 60, strand, number) for number, strand in enumerate(".?", 2)]
+    path.write_text("".join(line.format(*one) for one in every))
+    exons = read_annotation(path).exons
+    assert exons.to_numpy().tolist() == [["c", 30, 40, "-", "t1"], ["c", 10, 20, "-", "t1"]]
+
+
+def test_a_file_that_was_written_again_is_read_again(tmp_path):
+    path = tmp_path / "a.gff3"
+    for time, end in enumerate((9, 12), 1):
+        path.write_text(f"c\t.\tgene\t1\t{end}\t.\t+\t.\tID=g\n")
+        os.utime(path, (time, time))
+        assert read_annotation(path).intervals["end"].tolist() == [end]

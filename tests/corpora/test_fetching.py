@@ -60,9 +60,13 @@ def test_one_download_of_a_wheel_gives_every_file_in_it(register, wheelhouse, ca
     with pytest.raises(GfmError, match=r"the package has no member tinydna/data/none\.fa"):
         fetch("four", progress=False)
     assert files_in(cache) == ["a.gff", "chr1.fa", "other.fa"]
-    register(one=entry(annotation=notes | {"file": "chr1.fa"}))
-    with pytest.raises(GfmError, match="'annotation' is for DNA"):
-        registry()
+    protein = {"kind": "protein", "format": "fasta", "annotation": notes}
+    for refused in ({"annotation": notes | {"file": "chr1.fa"}}, protein):
+        register(one=entry(**refused))
+        with pytest.raises(GfmError, match="'annotation' is for DNA and text"):
+            registry()
+    register(one=entry(kind="text", format="txt", annotation=notes))
+    assert fetch_annotation("one").name == "a.gff"
 
 
 def test_no_wheel_is_one_sentence(register, wheelhouse, cache, capfd, monkeypatch):

@@ -51,6 +51,8 @@ WORLD = [
     ("fisher_share_paper", "group", "encoder", MEMBERS, 0.6, 0.3),
     ("fisher_share_paper", "group", "embeddings", MEMBERS, 0.2, 0.5),
     ("fisher_share_invariant", "group", "encoder", MEMBERS, 0.5, 0.35),
+    ("probe_gain", None, None, MEMBERS, 0.1, 0.05),
+    ("probe_gain", "task", "coding", MEMBERS, 0.3, 0.4),
 ]
 #: What each measure of a claim is in this world, in text and in DNA, worked out by hand.
 KNOWN = {
@@ -65,6 +67,7 @@ KNOWN = {
     "fisher_share": (0.7, 0.4), "fisher_share_paper": (0.6, 0.3), "fisher_share_invariant": (0.5, 0.35),
     "embeddings_share_paper": (0.2, 0.5), "input_share": (0.1, 0.2), "output_share": (0.1, 0.25),
     "head_share": (0.1, 0.15), "context_gain_of_layers": (4.5, 1.0), "context_gain_share": (0.6, 1 / 7),
+    "task_gain": (0.1, 0.05),
 }  # fmt: skip
 
 
@@ -96,6 +99,7 @@ def world():
         for condition, value in ((TEXT, text), (DNA, dna)):
             rows += world_rows(condition, *quantity, value)
     rows += world_rows(DNA, "context_gain", None, None, MEMBERS, 0.0, NO_LAYERS)
+    rows += world_rows(DNA, "probe_gain", None, None, MEMBERS, 0.0, "counting")
     return table(rows)
 
 
@@ -111,7 +115,7 @@ def test_the_claims_in_a_world_whose_numbers_are_known(world):
     assert list(values) == list(KNOWN)
     for name, known in KNOWN.items():
         assert values[name] == pytest.approx(known, abs=1e-3), name
-    assert [one.word for one in verdicts(world).values()] == [SUPPORTED] * 5 + [NOT_SUPPORTED]
+    assert [one.word for one in verdicts(world).values()] == [SUPPORTED] * 5 + [NOT_SUPPORTED] * 2
     outcomes = {one.outcome for claim in CLAIMS[:5] for one in found[claim]} - {None}
     assert outcomes == {FOR}
     without = {one.measure.text for claim in CLAIMS for one in found[claim] if one.outcome is None}
