@@ -1,5 +1,6 @@
-"""Tasks: where their stretches lie, against brute force; what probes and models make of them, against slow code."""
+"""Tasks: where their stretches lie, against brute force; what probes and models make of them, in slow code."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,12 @@ from planted_genes import PART, gff_line
 from sklearn.metrics import roc_auc_score
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import (
-    BertConfig, BertForMaskedLM, ModernBertConfig, ModernBertForMaskedLM, PreTrainedTokenizerFast, set_seed,
+    BertConfig,
+    BertForMaskedLM,
+    ModernBertConfig,
+    ModernBertForMaskedLM,
+    PreTrainedTokenizerFast,
+    set_seed,
 )  # fmt: skip
 
 from gfm_utils import corpora
@@ -201,7 +207,7 @@ def test_tasks_are_balanced_and_nothing_overlaps_or_crosses_a_border(source, tas
                 (one.place - len(one.left), one.place + len(one.right), block)
                 for one, block in zip(task.stretches, task.block, strict=True) if one.label is label
             )  # fmt: skip
-            assert all(one[1] <= other[0] for one, other in zip(ends, ends[1:], strict=False))
+            assert all(one[1] <= other[0] for one, other in itertools.pairwise(ends))
             borders = np.arange(BLOCKS + 1) * source.offsets[-1] / BLOCKS
             assert all(borders[block] <= begin and end <= borders[block + 1] for begin, end, block in ends)
         few = task.first(40)
@@ -229,8 +235,8 @@ def test_too_few_examples_are_one_sentence(planted, source):
 # Stretches of text.
 
 TEXT = (
-    "The old house stands near Mr. Smith. He walked home, and they said that Acme Inc. of the U.S. army left Bonn. "
-    "Then, at 3.5 miles, a river came in. The doctors, Dr. Jones and others et al., never began to sing for a king. "
+    "The house stands near Mr. Smith. He walked home, and they said that Acme Inc. of the U.S. army left Bonn. "
+    "Then, at 3.5 miles, a river came in. The doctors, Dr. Jones et al., never began to sing for a king. "
 )
 LEXICON = {
     "house": "NN", "stands": "VBZ", "walked": "VBD", "home": "NN", "Smith": "NNP", "miles": "NNS", "army": "NN",
