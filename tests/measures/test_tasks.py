@@ -65,7 +65,7 @@ def test_a_signal_is_found_in_the_form_that_has_it():
     found = probes.probe(task, list(noise))
     assert found.blocks.mean() > 0.85 and {form for form, _ in found.chosen} == {1}
     assert found.forms.shape == (3, 10) and found.forms[1] == pytest.approx(found.blocks)
-    assert np.abs(found.forms[[0, 2]].mean(1) - 0.5).max() < 0.15
+    assert (found.forms[[0, 2]].mean(1) < 0.65).all()
     few, many = probes.learning_curve(task, list(noise), found, (4, 48), 0)
     assert 0.5 < few < many < 1
     # Scores of a fold do not depend on its own labels, whatever is chosen.
@@ -75,12 +75,20 @@ def test_a_signal_is_found_in_the_form_that_has_it():
     assert other.chosen[2] == found.chosen[2] and (other.scores[~mine] != found.scores[~mine]).any()
 
 
-def test_among_many_forms_of_noise_none_is_better_than_chance():
-    """A form that is chosen by probes which have seen the fold in question gives 0.56 here."""
+def by_means(features, truth, training, strength, asked):
+    """A probe that takes no time: along the difference of the classes' means."""
+    first, second = (features[training][truth[training] == label].mean(0) for label in (True, False))
+    return features[asked] @ (first - second)
+
+
+def test_among_many_forms_of_noise_none_is_better_than_chance(monkeypatch):
+    """Forms that are chosen by probes which have seen the fold in question are above it here."""
+    monkeypatch.setattr(probes, "_fitted", by_means)
+    monkeypatch.setattr(probes, "STRENGTHS", (1.0,))
     areas = []
-    for seed in range(16):
+    for seed in range(30):
         rng, task = np.random.default_rng(seed), made_task(5, 12)
-        areas.append(probes.probe(task, list(rng.normal(size=(12, len(task.stretches), 3)))).blocks.mean())
+        areas.append(probes.probe(task, list(rng.normal(size=(20, len(task.stretches), 3)))).blocks.mean())
     assert abs(np.mean(areas) - 0.5) < 2.5 * np.std(areas, ddof=1) / len(areas) ** 0.5
 
 
@@ -445,7 +453,7 @@ def performance(trained, smoke, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpora, "registry", lambda: {name: None})
         patch.setattr(corpora, "fetch_annotation", lambda name: path)
-        yield task_performance([trained[0]], smoke.changed(test_windows=400))
+        yield task_performance([trained[0]], smoke.model_copy(update={"test_windows": 400}))
 
 
 def test_the_table_has_members_counting_and_checks(performance, trained):
