@@ -65,7 +65,7 @@ def test_one_download_of_a_wheel_gives_every_file_in_it(register, wheelhouse, ca
         register(one=entry(**refused))
         with pytest.raises(GfmError, match="'annotation' is for DNA and text"):
             registry()
-    register(one=entry(kind="text", format="txt", annotation=notes))
+    register(one=entry(kind="text", format="text", annotation=notes))
     assert fetch_annotation("one").name == "a.gff"
 
 
