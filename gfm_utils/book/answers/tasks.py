@@ -2,11 +2,14 @@
 
 import pandas as pd
 
-from gfm_utils.book.answers.shared import bullets, claims_lines, note
-from gfm_utils.claims.tasks import gain_over_counting
+from gfm_utils.book.answers.shared import bullets, claims_lines
+from gfm_utils.claims.tasks import gain_over_counting, task_points
+from gfm_utils.corpora import KINDS
 from gfm_utils.figures.numbers import difference, number
 from gfm_utils.figures.select import rows_of, summaries
 from gfm_utils.measures.tasks import TASK
+
+_BRACKETS = "Brackets are 95 % intervals over members and blocks of sequence together."
 
 
 def task_answer(table: pd.DataFrame) -> str:
@@ -27,7 +30,19 @@ def task_answer(table: pd.DataFrame) -> str:
         )
 
     heading = "Area under the curve (chance 0.5) on stretches that no model has read, of the best layer's probe:"
-    return "\n".join([*claims_lines(table), heading, "", *bullets(table, line), note()])
+    return "\n".join([_count(table), "", *claims_lines(table), heading, "", *bullets(table, line), "", _BRACKETS])
+
+
+def _count(table: pd.DataFrame) -> str:
+    """A sentence: in how many tasks of each kind models are surely worth more than counting, and less."""
+    points = task_points({"": table})
+    kinds = []
+    for kind, of_kind in points.groupby("kind", sort=False):
+        more, less = (of_kind["low"] > 0).sum(), (of_kind["high"] < 0).sum()
+        kinds.append(
+            f"of {KINDS[kind].label} in {more} of {len(of_kind)} tasks surely more, in {less} surely less"
+        )
+    return f"What models have learned is worth, beside counting: {'; '.join(kinds)} (95 % intervals, uncorrected)."
 
 
 def _clause(condition: str, task: str, rows: pd.DataFrame, level: pd.Series) -> str:
