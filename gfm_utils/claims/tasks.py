@@ -65,9 +65,10 @@ def recorded_tasks() -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
     """The recorded tables that hold tasks, by what they are called, and the provenance of each."""
     doses = those_recorded(RECORDED)
     whole = [run for run in recorded_runs() if (run.rows["metric"] == "probe_gain").any()]
-    rows = {DOSES: doses[0][0]} if doses else {}
-    about = [*(about for _, about in doses), *(dict(run.about) for run in whole)]
-    return rows | {run.title: run.rows for run in whole}, about
+    runs = [(DOSES, *one) for one in doses] + [(run.name, run.rows, dict(run.about)) for run in whole]
+    return {f"{name}, {of['configuration']['steps']:,} steps": rows for name, rows, of in runs}, [
+        of for _, _, of in runs
+    ]
 
 
 def task_points(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -126,7 +127,8 @@ def lost_without_context(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
         tokens in random order), ``low``, ``high`` over members (Welch) and blocks (taken as independent although
         both read the same stretches, which makes the interval too wide rather than too narrow), ``p``.
     """
-    table, rows = runs.get(DOSES, pd.DataFrame({"condition": []})), []
+    table = next((rows for name, rows in runs.items() if name.startswith(DOSES)), pd.DataFrame({"condition": []}))
+    rows = []
     parsed = {name: Condition.parse(name) for name in dict.fromkeys(table["condition"])}
     for name, condition in parsed.items():
         other = str(condition.transformed(FREQUENCIES_ALONE))

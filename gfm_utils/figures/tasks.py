@@ -7,7 +7,7 @@ import pandas as pd
 from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
-from gfm_utils.claims.tasks import DOSES, lost_without_context, task_points
+from gfm_utils.claims.tasks import lost_without_context, task_points
 from gfm_utils.figures.forms import (
     Menu,
     chosen,
@@ -50,10 +50,9 @@ def task_gain_chart(runs: Mapping[str, pd.DataFrame]) -> alt.LayerChart | Markdo
     primary = points[points["task"] == points["kind"].map(PRIMARY)].assign(shown=_PRIMARY)
     rows = pd.concat([primary, points.assign(shown=points["task"])]).assign(
         kind=lambda frame: frame["kind"].map(_LABELS),
-        training=lambda frame: frame["run"].where(frame["run"] != DOSES, "900 steps"),
     )
     menu = Menu("task", "shown", list(dict.fromkeys(rows["shown"])), "task ")
-    scale = alt.Scale(type="symlog", constant=0.05)
+    scale = alt.Scale(type="symlog", constant=0.05, nice=False, padding=10)
     base = chosen(rows, menu).encode(
         x=alt.X("context_gain:Q", title="context gain of the models, bits per token", scale=scale),
         y=alt.Y("value:Q", title="area above that of counting"),
@@ -64,15 +63,15 @@ def task_gain_chart(runs: Mapping[str, pd.DataFrame]) -> alt.LayerChart | Markdo
             legend=alt.Legend(symbolOpacity=1),
         ),
     )
-    tips = ["condition", "task", "training", *tooltips("value", "low", "high", "untrained", "context_gain")]
+    tips = ["condition", "task", "run", *tooltips("value", "low", "high", "untrained", "context_gain")]
     shapes = alt.Scale(
-        domain=list(dict.fromkeys(rows["training"])), range=["circle", "diamond", "square", "triangle-up"]
+        domain=list(dict.fromkeys(rows["run"])), range=["circle", "diamond", "square", "triangle-up"]
     )
     zero = (
         alt.Chart(pd.DataFrame({"value": [0.0]})).mark_rule(strokeDash=[4, 4], color=NEUTRAL).encode(y="value:Q")
     )
     point = base.mark_point(filled=True, size=80, opacity=1).encode(
-        tooltip=tips, shape=alt.Shape("training:N", title=None, scale=shapes)
+        tooltip=tips, shape=alt.Shape("run:N", title=None, scale=shapes)
     )
     null = base.mark_point(shape="stroke", size=90, opacity=0.6).encode(y="untrained:Q", tooltip=tips)
     return finished(
