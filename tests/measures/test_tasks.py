@@ -24,7 +24,7 @@ from gfm_utils.errors import GfmError
 from gfm_utils.measures import task_performance
 from gfm_utils.measures.estimates import kinds
 from gfm_utils.measures.strands import reverse_complement
-from gfm_utils.measures.tasks import disruptions, measuring, probes, states
+from gfm_utils.measures.tasks import disruptions, examples, measuring, probes, states
 from gfm_utils.measures.tasks.dna import dna_tasks, gc
 from gfm_utils.measures.tasks.examples import BLOCKS, Source, Stretch, Task
 from gfm_utils.measures.tasks.text import read_lexicon, text_tasks
@@ -451,6 +451,7 @@ def performance(trained, smoke, tmp_path_factory):
     path.write_text("".join(f"{word} {'NN' if word[0] < 'm' else 'VB'}\n" for word in sorted(words)))
     name = trained[0].condition.rpartition("@")[0]
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(examples, "BLOCKS", 5)  # of a test part as short as this
         patch.setattr(corpora, "registry", lambda: {name: None})
         patch.setattr(corpora, "fetch_annotation", lambda name: path)
         yield task_performance([trained[0]], smoke.model_copy(update={"test_windows": 400}))
