@@ -51,7 +51,8 @@ _TOOLTIPS = """() => [...document.querySelectorAll('svg.marks *')].flatMap(mark 
     const told = mark.__data__ && mark.__data__.tooltip;
     const named = told && typeof told === 'object';
     const texts = named ? Object.entries(told).map(pair => pair.join(' ')) : [told || ''];
-    return texts.filter(text => /\\b(undefined|null|NaN)\\b/.test(text)).map(text => `tooltip '${text}'`);
+    const bad = text => /(?<!matched )\\b(undefined|null|NaN)\\b/.test(text);
+    return texts.filter(bad).map(text => `tooltip '${text}'`);
 })"""
 _TABLES_WIDE = """() => [...document.querySelectorAll('main table')].filter(table => {
     let box = table.parentElement;

