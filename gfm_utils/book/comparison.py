@@ -77,7 +77,7 @@ def _parts(out: Path, table: pd.DataFrame, combined: pd.DataFrame, outcomes: Seq
     for name in charts:
         yield figure_html(name, comparison_chart(table, name), _CAPTIONS[name])
     yield "<h2>The numbers</h2>"
-    yield _numbers(table)
+    yield _folded(_numbers(table))
     if {"bits/base", "bits/character"} <= set(combined["unit"]):
         yield (
             "<h2>The paper's claims on these corpora</h2><p>A claim is supported if every condition of DNA "
@@ -88,8 +88,12 @@ def _parts(out: Path, table: pd.DataFrame, combined: pd.DataFrame, outcomes: Seq
 
 
 def _rendered(markdown: str) -> str:
-    """Markdown as HTML; a wide table scrolls."""
-    return f'<div class="wide">{MarkdownIt().enable("table").render(markdown)}</div>'
+    """Markdown as HTML, folded; a wide table scrolls."""
+    return _folded(f'<div class="wide">{MarkdownIt().enable("table").render(markdown)}</div>')
+
+
+def _folded(table: str) -> str:
+    return f"<details><summary>Table</summary>{table}</details>"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -90,6 +90,7 @@ def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:
     axis = alt.Axis(format="%" if measure.percent else "~g", tickCount=4)
     null = alt.Chart(rows).transform_filter("isValid(datum.null)").mark_tick(thickness=2, size=16, opacity=0.6)
     ticks = null.encode(x="null:Q", y=alt.Y("name:N", title=None, sort=names), color=alt.value(NEUTRAL))
+    numbers = ["value", "low", "high", *(["null"] if rows["null"].notna().all() else [])]
     return points_in_rows(
         rows,
         "name",
@@ -98,7 +99,7 @@ def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:
         [
             "condition",
             "kind",
-            *tooltips("value", "low", "high", "null", text=".3~p" if measure.percent else ".3~r"),
+            *tooltips(*numbers, text=".3~p" if measure.percent else ".3~r"),
         ],
         order=names,
         behind=[ticks] if rows["null"].notna().any() else [],
