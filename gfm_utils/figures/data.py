@@ -64,7 +64,7 @@ def _saved_lines(table: pd.DataFrame, by: str, colour: Sequence[str] | alt.Color
     levels = pd.concat([given[["condition", "level", "value"]], pd.DataFrame([ZERO])]).sort_values("value")
     span = float(np.ptp([*curve["value"], *levels["value"]]))
     levels["label"] = spread_out(levels["value"].to_numpy("float64"), 14 / _HEIGHT * span)
-    by_condition = alt.when("datum.condition").then(condition_colour(conditions_of(given), legend=False))
+    by_condition = alt.when("datum.condition").then(condition_colour(conditions_of(curve), legend=False))
     rules = alt.Chart(levels).encode(
         color=by_condition.otherwise(alt.value(NEUTRAL)) if by == "condition" else alt.value(NEUTRAL),
         tooltip=["level", saved],

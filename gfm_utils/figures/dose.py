@@ -117,8 +117,10 @@ def _layers(
     )
     trained = base.transform_filter(TRAINED)
     through = base.transform_filter(line).mark_line(strokeWidth=1.5, opacity=0.6).encode(order=x.shorthand)
-    null = base.transform_filter(f"!({TRAINED}) && datum.state != 'untrained'")
-    null = null.mark_point(shape="stroke", size=90, opacity=0.6, strokeWidth=1.5).encode(tooltip=tips)
+    null_size = alt.when("datum.state == 'trained' || datum.state == 'untrained'").then(alt.value(0))
+    # Not filtered: of a measure without a null no row would be left.
+    null = base.mark_point(shape="stroke", opacity=0.6, strokeWidth=1.5)
+    null = null.encode(tooltip=tips, size=null_size.otherwise(alt.value(90)))
     names = trained.transform_filter("datum.dose == 'as it is'").mark_text(align="left", dx=8, dy=-6, fontSize=11)
     return [
         *([through] if joined else []),

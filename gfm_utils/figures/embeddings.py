@@ -44,8 +44,8 @@ ROWS_NAMES = {
 }
 #: Names for people of what can be shown at each layer.
 LAYER_NAMES = {
-    "effective_rank": "effective rank (dimensions)",
-    "participation_ratio": "participation ratio (dimensions)",
+    "effective_rank": "effective rank",
+    "participation_ratio": "participation ratio",
     "anisotropy": "anisotropy (mean cosine)",
     "uniformity": "uniformity (lower: more even)",
     "pairwise_dist_std": "spread of distances",
@@ -87,7 +87,7 @@ def neighbourhood_chart(table: pd.DataFrame, baseline: pd.DataFrame | None = Non
     rows = _present(both, NEIGHBOURHOOD_NAMES, "k")
     return lines(
         rows[["condition", "state", "what", "x", "value", "low", "high"]],
-        alt.X("x:Q", title="nearest neighbours that are compared", **logarithmic(rows["x"])),
+        alt.X("x:Q", title="nearest neighbours compared", **logarithmic(rows["x"])),
         alt.Y("value:Q", title=None),
         conditions_of(both),
         ["condition", "state", alt.Tooltip("x:Q", title="neighbours"), *_ENDS],

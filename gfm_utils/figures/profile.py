@@ -34,7 +34,7 @@ _NAMES = {
 }  # fmt: skip
 _TRACK_COLOUR = {"repeat": OTHERS[1], "coding": OTHERS[2], "genic": OTHERS[0], "gc": NEUTRAL}
 _ENDS = {"left": "from", "right": "to"}  # of a window, column -> name
-_CONTRASTS = {"repeat_auc": "repeats below the rest", "coding_auc": "intergenic below coding"}
+_CONTRASTS = {"repeat_auc": "repeats below others", "coding_auc": "intergenic below coding"}
 _VIEWS = {"window": "windows", "smoothing": "bases, smoothed"}
 _READ = {feature.value: feature.value for feature in Feature} | {
     "utr": "UTR", "noncoding_rna": "non-coding RNA", "other": "pseudogene, other",

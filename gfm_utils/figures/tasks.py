@@ -13,6 +13,7 @@ from gfm_utils.figures.forms import (
     chosen,
     crosses,
     finished,
+    in_lines,
     lines,
     points_in_rows,
     tooltips,
@@ -54,7 +55,12 @@ def task_gain_chart(runs: Mapping[str, pd.DataFrame]) -> alt.LayerChart | Markdo
     menu = Menu("task", "shown", list(dict.fromkeys(rows["shown"])), "task ")
     scale = alt.Scale(type="symlog", constant=0.05, nice=False, padding=10)
     base = chosen(rows, menu).encode(
-        x=alt.X("context_gain:Q", title="context gain of the models, bits per token", scale=scale),
+        x=alt.X(
+            "context_gain:Q",
+            title=in_lines("context gain of the models, bits per token"),
+            scale=scale,
+            axis=alt.Axis(values=[0, 0.1, 0.3, 1, 2, 4], format="~g"),
+        ),
         y=alt.Y("value:Q", title="area above that of counting"),
         color=alt.Color(
             "kind:N",
