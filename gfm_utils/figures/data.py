@@ -11,10 +11,10 @@ from pandas.io.formats.style import Styler
 from gfm_utils.claims.paper import Deviation
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, EnsembleSpec, duration
-from gfm_utils.figures.forms import condition_colour, lines, logarithmic, spread_out
+from gfm_utils.figures.forms import lines, logarithmic, spread_out
 from gfm_utils.figures.names import POSITION_NAMES
 from gfm_utils.figures.numbers import with_interval
-from gfm_utils.figures.palette import NEUTRAL, OTHERS
+from gfm_utils.figures.palette import NEUTRAL, OTHERS, condition_colours
 from gfm_utils.figures.select import conditions_of, rows_of, singles, summaries
 from gfm_utils.figures.summary_table import for_people
 
@@ -64,11 +64,10 @@ def _saved_lines(table: pd.DataFrame, by: str, colour: Sequence[str] | alt.Color
     levels = pd.concat([given[["condition", "level", "value"]], pd.DataFrame([ZERO])]).sort_values("value")
     span = float(np.ptp([*curve["value"], *levels["value"]]))
     levels["label"] = spread_out(levels["value"].to_numpy("float64"), 14 / _HEIGHT * span)
-    by_condition = alt.when("datum.condition").then(condition_colour(conditions_of(curve), legend=False))
-    rules = alt.Chart(levels).encode(
-        color=by_condition.otherwise(alt.value(NEUTRAL)) if by == "condition" else alt.value(NEUTRAL),
-        tooltip=["level", saved],
-    )
+    names = conditions_of(curve)
+    of_condition = dict(zip(names, condition_colours(names), strict=True)) if by == "condition" else {}
+    levels["colour"] = levels["condition"].map(of_condition).fillna(NEUTRAL)
+    rules = alt.Chart(levels).encode(tooltip=["level", saved])
     return lines(
         curve[["condition", "state", "member", "x", "value"]],
         alt.X("x:Q", title="tokens read in training", **logarithmic(curve["x"])),
@@ -78,9 +77,11 @@ def _saved_lines(table: pd.DataFrame, by: str, colour: Sequence[str] | alt.Color
          alt.Tooltip("x:Q", title="tokens", format=".3~s"), saved],
         spread=None,
         behind=[
-            rules.mark_rule(strokeWidth=1.5, strokeDash=[2, 3]).encode(y="value:Q"),
+            rules.mark_rule(strokeWidth=1.5, strokeDash=[2, 3]).encode(
+                y="value:Q", stroke=alt.Stroke("colour:N", scale=None)
+            ),
             rules.mark_text(align="left", dy=-6, fontSize=11).encode(
-                x=alt.value(4), y="label:Q", text="level:N"
+                x=alt.value(4), y="label:Q", text="level:N", fill=alt.Fill("colour:N", scale=None)
             ),
         ],
         detail="member:N",
