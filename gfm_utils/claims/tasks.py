@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from gfm_utils.claims.dose import AXIS, live_windows
+from gfm_utils.claims.dose import AXIS, GAIN, live_windows
 from gfm_utils.ensembles import Ensemble, train_ensembles
 from gfm_utils.files import digest
 from gfm_utils.measures.controls import CONTROL_MEMBERS
@@ -26,8 +26,6 @@ RECORDED, DOSES = "dose-response-tasks", "doses"
 LIVE_WINDOWS = 1 / 2
 #: The dose that leaves nothing to be learned but token frequencies.
 FREQUENCIES_ALONE = "shuffle"
-#: What else the worth in tasks may follow: measures of ``dose_response``.
-BESIDE = ("context_gain", "js_distance", "fisher_share")
 
 
 def live_tasks(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
@@ -78,10 +76,10 @@ def task_points(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
         runs: of ``recorded_tasks``, or of one run: heading -> result tables, one below the other.
 
     Returns:
-        A row a run, condition and task: ``run``, ``condition``, ``dose`` (its transform, or nothing), ``kind``,
-        ``task``; ``value``, ``low``, ``high``: area under the curve above that of counting, with its 95 % interval
-        over members and blocks, and ``untrained`` (the same of untrained members); of each of ``BESIDE`` its
-        value, and ``context_gain_low`` and ``context_gain_high``.
+        A row a run, condition and task: ``run``, ``condition``, ``kind``, ``task``; ``value``, ``low``, ``high``:
+        area under the curve above that of counting, with its 95 % interval over members and blocks, and
+        ``untrained`` (the same of untrained members); ``context_gain``, ``context_gain_low`` and
+        ``context_gain_high``.
     """
     return pd.DataFrame([row for name, rows in runs.items() for row in _points(name, rows)])
 
@@ -96,25 +94,19 @@ def _points(run: str, table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     kind_of = {name: kind for kind, names in kinds(table).items() for name in names}
     for condition in dict.fromkeys(of_tasks["condition"]):
         rows = table[table["condition"] == condition]
-        beside = {f"{name}{end}": value for name in BESIDE for end, value in _beside(name, rows)}
-        transforms = "+".join(Condition.parse(condition).transforms)
+        gain = {f"{GAIN}{end}": value for end, value in _context_gain(rows)}
         for task in dict.fromkeys(of_tasks.loc[of_tasks["condition"] == condition, "x"]):
             one, untrained = (gain_over_counting(rows, task, state) for state in ("trained", "untrained"))
             if one is not None:
-                about = {
-                    "run": run,
-                    "condition": condition,
-                    "dose": transforms,
-                    "kind": kind_of.get(condition, "dna"),
-                }
+                about = {"run": run, "condition": condition, "kind": kind_of.get(condition, "dna")}
                 level = None if untrained is None else untrained.interval.value
-                yield {**about, "task": task, **one.over_both._asdict(), "untrained": level, **beside}
+                yield {**about, "task": task, **one.over_both._asdict(), "untrained": level, **gain}
 
 
-def _beside(name: str, rows: pd.DataFrame) -> Iterator[tuple[str, float]]:
-    """A measure of the models, of doses or of a whole run, with the ends of its interval."""
-    measure = MEASURES[name]
-    found = estimate(replace(measure, terms=(Term(name, AXIS),), null=None), rows) or estimate(measure, rows)
+def _context_gain(rows: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    """What models gain from context, of doses or of a whole run, with the ends of its interval."""
+    measure = MEASURES[GAIN]
+    found = estimate(replace(measure, terms=(Term(GAIN, AXIS),), null=None), rows) or estimate(measure, rows)
     if found is not None:
         yield from zip(("", "_low", "_high"), found.interval, strict=True)
 

@@ -20,14 +20,8 @@ def task_answer(table: pd.DataFrame) -> str:
     level = area.set_index(["condition", "x", "state"])["value"]
 
     def line(condition: str) -> str:
-        rows = table[table["condition"] == condition]
-        return (
-            "; ".join(
-                _clause(condition, task, rows, level)
-                for task in dict.fromkeys(rows_of(rows, "probe_auc", axis=TASK, numeric=False)["x"])
-            )
-            + "."
-        )
+        rows, tasks = table[table["condition"] == condition], area.loc[area["condition"] == condition, "x"]
+        return "; ".join(_clause(condition, task, rows, level) for task in dict.fromkeys(tasks)) + "."
 
     heading = "Area under the curve (chance 0.5) on stretches that no model has read, of the best layer's probe:"
     return "\n".join([_count(table), "", *claims_lines(table), heading, "", *bullets(table, line), "", _BRACKETS])

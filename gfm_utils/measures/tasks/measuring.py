@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -244,10 +245,7 @@ def _kappas(task: Task, probed: Sequence[probes.Probed]) -> Floats:
 
 
 def _of_pairs(of_members: Sequence[Any], compare: Callable[[Any, Any], float]) -> Floats:
-    count = len(of_members)
-    return pair_matrix(np.array([
-        compare(of_members[i], of_members[j]) for i in range(count) for j in range(i + 1, count)
-    ], np.float64))  # fmt: skip
+    return pair_matrix(np.array([compare(*pair) for pair in combinations(of_members, 2)], np.float64))
 
 
 def _disruption_rows(read: Read, seeds: Sequence[int], models: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
