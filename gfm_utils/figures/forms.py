@@ -215,7 +215,7 @@ def lines(
         y: axis upwards, of ``value``; intervals reach from ``low`` to ``high``.
         colour: the conditions; or a channel, with a legend in place of names at the ends of lines.
         tips: what the tooltip of a point shows.
-        dash: what lines are dashed by; None: by the state.
+        dash: what lines are dashed by; None: by the state, where colours are those of conditions.
         spread: how intervals are drawn.
         menus: what the reader chooses.
         behind: layers below the lines.
@@ -236,7 +236,7 @@ def lines(
         picked.append(pick)
     line = base.mark_line(point=points, strokeWidth=2).encode(y=y, tooltip=list(tips))
     line = line if detail is None else line.encode(detail=detail)
-    dashes = state_dash(rows["state"]) if dash is None and "state" in rows else dash
+    dashes = state_dash(rows["state"]) if dash is None and not named and "state" in rows else dash
     layers = [*behind, line if dashes is None else line.encode(strokeDash=dashes)]
     if spread is not None:
         ends = base.transform_filter(TRAINED) if "state" in rows else base
@@ -261,7 +261,7 @@ def chosen_title(menu: Menu, below: str = "''") -> alt.TitleParams:
     """A title of what the reader chooses, in lines that fit a phone, and an expression for what follows."""
     options = {option: "\n".join(textwrap.wrap(option, 36)) for option in menu.options}
     text = alt.ExprRef(expr=f"{json.dumps(options)}[{menu.name}] + {below}")
-    return alt.TitleParams(text=text, anchor="start", frame="group", fontSize=13, fontWeight="normal")
+    return alt.TitleParams(text=text, anchor="start", frame="bounds", fontSize=13, fontWeight="normal")
 
 
 def _names_at_ends(rows: pd.DataFrame, base: alt.Chart, y: alt.Y, menus: Sequence[Menu], height: int) -> alt.Chart:
