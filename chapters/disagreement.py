@@ -16,9 +16,15 @@
 #
 # **Question.** Do equally good models, trained on the same data in the same order, say the same about a masked token?
 #
-# **Answer**, from this run:
+# :::{admonition} Answer
+# :class: tip
 #
-# ```{glue:md} answer
+# **The guesses of two models trained on DNA are {glue:md}`apart_dna` apart, those of two models of English {glue:md}`apart_text`** (Jensen–Shannon distance: 0 is the same, 1 has no token in common).
+# Much of that is how certain they are: noise as certain as they are would be {glue:md}`noise_dna` and {glue:md}`noise_text` apart.
+# Two models name the same likeliest token {glue:md}`same_dna` of the time on DNA and {glue:md}`same_text` on English, beyond chance.
+# :::
+#
+# ```{glue:md} numbers
 # :format: myst
 # ```
 
@@ -68,7 +74,7 @@ chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_di
 # Pairs are not independent: five members make ten pairs.
 # Intervals leave out one member with all its pairs at a time {cite:p}`arvesen1969`.
 
-# %% mystnb={"figure": {"caption": "Jensen–Shannon distance of every pair of trained members, who are named by their seeds, on one scale for all conditions; below each square its mean. Choose below how much of the probability is kept, the likeliest tokens first.", "name": "fig-pairs"}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Jensen–Shannon distance of every pair of trained members, who are named by their seeds, on one scale for all conditions; below each square its mean. Choose below how much of the probability is kept, the likeliest tokens first.", "name": "fig-pairs"}}
 no_layers = measures.no_layers_control(chapter.ensembles, chapter.profile)
 table = measures.disagreement(chapter.ensembles, chapter.profile, seed, no_layers)
 figures.pair_chart(table)
@@ -162,7 +168,7 @@ answers.strand_answer(strands)
 
 # %% tags=["remove-output"]
 chapter.save(table, along, strands)
-chapter.answer(answers.with_recorded_runs(answers.disagreement_answer, table))
+chapter.headline(table, apart="js_distance", noise="js_distance:null", same="top1_agreement")
 
 # %% [markdown]
 # ## Caveats

@@ -13,9 +13,11 @@ from IPython.core.getipython import get_ipython
 from IPython.display import Markdown
 from myst_nb import glue
 
+from gfm_utils.book.headline import headline_numbers, headline_runs, headline_table
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, device, train_ensembles
 from gfm_utils.errors import GfmError, unknown
+from gfm_utils.measures.estimates import name_last_layer
 from gfm_utils.profiles import DEFAULT_CONDITIONS, Profile, profile
 from gfm_utils.tables import write_table
 from gfm_utils.tokens import Condition, TokenStore, corpora_of, load_corpus, prepare
@@ -76,6 +78,27 @@ class Chapter:
         shown = Markdown(markdown)
         glue("answer", shown, display=False)
         return shown
+
+    def headline(self, table: pd.DataFrame, **slots: str) -> None:
+        """Put measures into the sentences at the top of the page, and ``numbers``, a table of them, below.
+
+        They are those of this run or of a recorded one of the same conditions, whichever has trained longer.
+
+        Args:
+            table: the chapter's result table.
+            slots: name -> measure, as of ``headline_numbers``.
+        """
+        measures = list(dict.fromkeys(slot.partition(":")[0] for slot in slots.values()))
+        size = self.profile
+        runs = headline_runs(name_last_layer(table), measures, size.steps_taken * size.batch * size.window)
+        source, rows = next(iter(runs.items()))
+        self.put(**headline_numbers(rows, slots), source=source[0].lower() + source[1:])
+        glue("numbers", Markdown(headline_table(runs, measures)), display=False)
+
+    def put(self, **values: str) -> None:
+        """Put values into the sentences of the page that name them."""
+        for name, text in values.items():
+            glue(name, Markdown(text), display=False)
 
 
 def open_chapter(

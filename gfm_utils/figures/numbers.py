@@ -37,6 +37,13 @@ def number(value: float, percent: bool = False, digits: int | None = None) -> st
     return f"{round(value, digits) + 0.0:,.{digits}f}"  # + 0.0: no -0.0
 
 
+def brief(value: float, percent: bool = False) -> str:
+    """A number for a sentence: ``0.34``, ``2.9``, ``140``, a share as ``21 %`` or ``2.4 %``."""
+    if percent:
+        return percentage(value, 0 if round(abs(value), 3) >= 0.1 else 1)
+    return number(value, digits=2 if abs(value) < 1 else 1 if abs(value) < 100 else 0)
+
+
 def interval(value: float, low: float, high: float, percent: bool = False, digits: int | None = None) -> str:
     """A number with its interval, where it has one: ``1.234 [1.200, 1.268]``; the rest as of ``number``."""
     text = number(value, percent, digits)
