@@ -21,6 +21,7 @@ _EXPORT = "window.vega = vega; window.vegaLite = vegaLite; window.vegaEmbed = ve
 _MATHJAX = ("startup.js", "core.js", "input/tex.js", "output/svg.js", "output/svg/fonts/tex.js")
 _EXTENSIONS = "input/tex/extensions"  # loaded where a formula needs one
 _CHART = "altair-viz-"
+_GLOSSARY = "glossary"
 _GAME = 'class="guess-game"'
 _THEBE = ("THEBE_JS_URL", "sphinx-thebe")
 
@@ -79,7 +80,7 @@ def offline_page(app: Any, pagename: str, templatename: str, context: dict[str, 
         about = html.escape(first_words(context["body"]))
         if about and 'name="description"' not in context.get("metatags", ""):
             context["metatags"] = f'{context.get("metatags", "")}<meta name="description" content="{about}">\n'
-        context["body"] = readable(context["body"])
+        context["body"] = readable(context["body"], _terms(app.env))
     if _CHART in context.get("body", ""):
         app.add_js_file(_VEGA_BUNDLE)
     if _GAME in context.get("body", ""):
@@ -89,6 +90,21 @@ def offline_page(app: Any, pagename: str, templatename: str, context: dict[str, 
     if scripts is not None:  # MathJax comes with a page if any page below it has a formula
         unused = _THEBE if 'class="math' in context.get("body", "") else (*_THEBE, "mathjax/", "window.MathJax")
         scripts[:] = [script for script in scripts if not _names(script, unused)]
+
+
+def _terms(env: Any) -> dict[str, str]:
+    """Anchor of each term of the glossary -> its definition; empty in a book without one."""
+    if _GLOSSARY not in env.found_docs:
+        return {}
+    from docutils import nodes
+
+    items = env.get_doctree(_GLOSSARY).findall(nodes.definition_list_item)
+    return {
+        f"#{name}": item.next_node(nodes.definition).astext()
+        for item in items
+        for term in item.findall(nodes.term)
+        for name in term["ids"]
+    }
 
 
 def _names(script: Any, words: tuple[str, ...]) -> bool:

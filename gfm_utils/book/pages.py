@@ -3,6 +3,7 @@
 import json
 import re
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
@@ -61,15 +62,17 @@ def _with_description(output: str, caption: str) -> str:
     return head + found + json.dumps(spec).replace("<", "\\u003c") + rest[end:]
 
 
-def readable(body: str) -> str:
+def readable(body: str, terms: Mapping[str, str] | None = None) -> str:
     """The HTML of a page with all folded that is not its answer, its key figure or its caveats.
 
     Of a chapter sections are folded, below their headings; code is moved below what it shows. Tables that cells
     show are folded where they are long or wide; those that stand in the text are part of it. Every cell of a table
-    is named by the head of its column, for a phone, on which rows stand as blocks.
+    is named by the head of its column, for a phone, on which rows stand as blocks. A link to a figure of the page
+    or to a term shows the caption or the definition to a mouse (citations come with theirs).
 
     Args:
         body: of a page.
+        terms: what a link ends with that leads to a term -> the definition.
     """
     soup = BeautifulSoup(body, "html.parser")
     for table in soup.find_all("table"):
@@ -77,6 +80,7 @@ def readable(body: str) -> str:
     for cell in soup.select("div.cell"):
         for code in cell.select(":scope > details.above-input"):
             cell.append(code)
+    _preview(soup, terms or {})
     if soup.find(class_="cell"):
         for heading in soup.find_all("h2"):
             title = heading.get_text().lstrip("0123456789. ").rstrip("# ")
@@ -93,6 +97,17 @@ def first_words(body: str) -> str:
     """
     paragraph = BeautifulSoup(body, "html.parser").find("p")
     return "" if paragraph is None else textwrap.shorten(paragraph.get_text(), 200, placeholder=" …")
+
+
+def _preview(soup: BeautifulSoup, terms: Mapping[str, str]) -> None:
+    """Put captions and definitions into the titles of the links to them."""
+    figures = soup.select("figure[id] > figcaption")
+    captions = {f"#{caption.parent['id']}": _words(caption) for caption in figures if caption.parent}
+    for link in soup.select('a.reference.internal[href*="#"]:not([title])'):
+        target = str(link["href"])
+        said = captions.get(target) or terms.get(target[target.index("#") :])
+        if said:
+            link["title"] = textwrap.shorten(said.rstrip("# "), 300, placeholder=" …")
 
 
 def _fold_section(soup: BeautifulSoup, heading: Tag) -> None:
