@@ -8,6 +8,7 @@ if (window.vegaEmbed) {
       await new Promise((opened) => fold.addEventListener("toggle", opened, { once: true }));
     }
     const drawn = await embed(box, spec, options);
+    box.querySelectorAll("details > summary").forEach((menu) => menu.setAttribute("aria-label", "Save this chart"));
     const rows = Object.values(spec.datasets || {}).flat();
     if (rows.length) dataButton(box, rows);
     return drawn;

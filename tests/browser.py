@@ -1,6 +1,7 @@
 """Look at the built pages in headless Chromium, without a network, as a reader would."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,8 @@ _ARGUMENTS = (
 _WAIT_MS = 20_000
 #: The greatest height of a page with its folds closed, in windows that are at least so wide; in pixels.
 _TALLEST, _WIDE = 6000, 1000
+#: The greatest weight of a page with its scripts and styles, without the data of its charts; in bytes.
+_HEAVIEST = 3_000_000
 
 #: Scripts that run in the page; each returns a list of complaints or a count.
 _CHARTS_PENDING = """() => [...document.querySelectorAll('[id^="altair-viz-"]')]
@@ -98,7 +101,7 @@ class Problem:
 
     page: str
     width: int
-    kind: str  # chart, description, tooltip, table, height, console, request, scroll, math, markup, link, image
+    kind: str  # what is wrong: a chart, a link, the height of the page ...
     detail: str
 
     def __str__(self) -> str:
@@ -163,6 +166,8 @@ def check(
     than its box; and if, with all of it open, its charts have drawn with all their words, are described and have
     whole tooltips, its formulas are typeset and its tables are tables, the console is clean, nothing was asked of
     the network, the page does not scroll sideways, and every local link and image leads somewhere.
+    In a wide window it must also be light enough, and axe finds nothing serious in it: no low contrast (in light
+    and in dark), nothing that a keyboard or a screen reader does not reach.
 
     Args:
         html_dir: folder of the built pages.
@@ -188,7 +193,7 @@ def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) 
     from playwright.sync_api import TimeoutError as TooLong
 
     found: list[tuple[str, str]] = []
-    page = _open(context, path, found)
+    page, weight = _open(context, path, found)
     found += [("table", text) for text in page.evaluate(_TABLES_WIDE)]
     height, width = page.evaluate(_HEIGHT), (page.viewport_size or {"width": 0})["width"]
     if width >= _WIDE and height > _TALLEST and path.stem != "references":
@@ -208,16 +213,45 @@ def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) 
         found.append(("scroll", sideways))
     found += [("image", source) for source in page.evaluate(_BROKEN_IMAGES)]
     found += [("link", link) for link in sorted(set(page.evaluate(_LINKS))) if not _leads_somewhere(link, anchors)]
+    if width >= _WIDE:
+        if sum(weight) > _HEAVIEST:
+            found.append(("weight", f"{sum(weight):,} bytes; at most {_HEAVIEST:,}"))
+        found += [("accessibility", text) for text in _barriers(page)]
     page.close()
     return list(dict.fromkeys(found))
 
 
-def _open(context: "BrowserContext", path: Path, found: list[tuple[str, str]]) -> "Page":
-    """Open a page with the network cut off; requests and the console's complaints are added to ``found``."""
+def _barriers(page: "Page") -> list[str]:
+    """What axe-core calls serious, in light; and its contrasts in dark."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe, found = Axe(), []
+    for theme, rules in (("light", None), ("dark", ["color-contrast"])):
+        page.evaluate("theme => (document.documentElement.dataset.theme = theme)", theme)
+        page.wait_for_timeout(400)  # colours fade into each other
+        options = {"resultTypes": ["violations"], "preload": False, **({"runOnly": rules} if rules else {})}
+        for violation in axe.run(page, options=options).response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                nodes = violation["nodes"]
+                found.append(f"{violation['help']} ({theme}, {len(nodes)} times): {nodes[0]['html'][:120]}")
+    return found
+
+
+def _open(context: "BrowserContext", path: Path, found: list[tuple[str, str]]) -> tuple["Page", list[int]]:
+    """Open a page with the network cut off; requests and the console's complaints are added to ``found``.
+
+    Returns:
+        The page, and the sizes of it (without what its own scripts hold) and of the files that it loads, in bytes.
+    """
     page = context.new_page()
+    weight = [len(re.sub(r"<script.*?</script>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL))]
 
     def route(request: Any) -> None:
-        if urlparse(request.request.url).scheme in ("file", "data", "blob"):
+        parts = urlparse(request.request.url)
+        if parts.scheme in ("file", "data", "blob"):
+            loaded = Path(unquote(parts.path))
+            if parts.scheme == "file" and loaded != path.resolve() and loaded.is_file():
+                weight.append(loaded.stat().st_size)
             request.continue_()
         else:
             found.append(("request", request.request.url))
@@ -231,7 +265,7 @@ def _open(context: "BrowserContext", path: Path, found: list[tuple[str, str]]) -
     page.on("console", console)
     page.on("pageerror", lambda error: found.append(("console", f"uncaught: {error}")))
     page.goto(path.resolve().as_uri(), wait_until="load")
-    return page
+    return page, weight
 
 
 def _leads_somewhere(link: str, anchors: dict[Path, set[str]]) -> bool:

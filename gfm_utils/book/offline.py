@@ -17,9 +17,12 @@ from gfm_utils.files import atomic, cache_dir
 
 _VEGA_BUNDLE = "vega-bundle.js"
 _EXPORT = "window.vega = vega; window.vegaLite = vegaLite; window.vegaEmbed = vegaEmbed;"
-#: Of MathJax what typesets TeX as SVG; without its menus and its speech it is a quarter smaller.
-_MATHJAX = ("startup.js", "core.js", "input/tex.js", "output/svg.js", "output/svg/fonts/tex.js")
-_EXTENSIONS = "input/tex/extensions"  # loaded where a formula needs one
+#: Of MathJax what typesets TeX in its own fonts, with MathML for screen readers, and nothing of its menus.
+_MATHJAX = (
+    "startup.js", "core.js", "input/tex.js", "output/chtml.js", "output/chtml/fonts/tex.js",
+    "a11y/assistive-mml.js",
+)  # fmt: skip
+_FOLDERS = ("input/tex/extensions", "output/chtml/fonts/woff-v2")  # loaded where a formula needs a part
 _CHART = "altair-viz-"
 _GLOSSARY = "glossary"
 _GAME = 'class="guess-game"'
@@ -64,7 +67,8 @@ def write_scripts(folder: Path) -> None:
     if spec is None or spec.origin is None:
         raise GfmError("the formulas need the package sphinx-mathjax-offline; install it with pip")
     source, target = Path(spec.origin).parent / "static" / "mathjax", folder / "mathjax"
-    shutil.copytree(source / _EXTENSIONS, target / _EXTENSIONS)
+    for name in _FOLDERS:
+        shutil.copytree(source / name, target / name)
     for name in _MATHJAX:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
