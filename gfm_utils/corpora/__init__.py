@@ -17,33 +17,3 @@ from gfm_utils.corpora.planning import Plan, check_there, plan, user_path
 from gfm_utils.corpora.registry import Entry, registry, status
 from gfm_utils.corpora.segments import FORMAT, KINDS, CoordinateMap, Corpus, Kind, Segment, Split
 from gfm_utils.corpora.splitting import split
-
-__all__ = [
-    "CODES",
-    "FORMAT",
-    "KINDS",
-    "Annotation",
-    "CoordinateMap",
-    "Corpus",
-    "Entry",
-    "Feature",
-    "Kind",
-    "Plan",
-    "Segment",
-    "Split",
-    "annotation",
-    "base_classes",
-    "check_covers",
-    "check_there",
-    "fetch",
-    "fetch_annotation",
-    "is_address",
-    "leakage",
-    "load",
-    "plan",
-    "read_annotation",
-    "registry",
-    "split",
-    "status",
-    "user_path",
-]

@@ -11,16 +11,13 @@ from gfm_utils.corpora.registry import HubSource, SourceFile, UrlSource
 from gfm_utils.corpora.segments import Kind
 from gfm_utils.errors import GfmError, unknown
 
-_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
-_PIN = re.compile(r"sha256=([0-9a-f]{64})")
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
 _HUB = re.compile(
     r"hf://datasets/(?P<dataset>\w[\w.-]*/\w[\w.-]*)(/(?P<files>[^?#]+))?(\?(?P<options>[^#]+))?", re.ASCII
 )
-#: What may stand behind the ``?`` of an address of the hub.
-HUB_OPTIONS = ("config", "split", "field", "revision", "kind")
-_CLIMBS = re.compile(r"(^|/)\.\.(/|$)|^/|://")  # files that are not inside the data set
+_HUB_OPTIONS = ("config", "split", "field", "revision", "kind")
+_OUTSIDE = re.compile(r"(^|/)\.\.(/|$)|^/|://")  # files that are not inside the data set
 _LONGEST = 100  # characters of a file's name in the cache
-_KIND = re.compile(r"\?kind=([^?&#:/@+]*)$")
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Address:
 
 def is_address(source: str) -> bool:
     """Whether a corpus is given by an address, rather than by a name of the registry or a path."""
-    return _ADDRESS.match(source) is not None
+    return _SCHEME.match(source) is not None
 
 
 def split_kind(text: str) -> tuple[str, Kind | None]:
@@ -55,7 +52,7 @@ def split_kind(text: str) -> tuple[str, Kind | None]:
     Raises:
         GfmError: there is no such kind.
     """
-    match = _KIND.search(text)
+    match = re.search(r"\?kind=([^?&#:/@+]*)$", text)
     return (text[: match.start()], _kind(text, match[1])) if match else (text, None)
 
 
@@ -71,20 +68,22 @@ def parse_address(source: str) -> Address:
     Raises:
         GfmError: another scheme, or something in it is missing or wrong; says what.
     """
-    match = _ADDRESS.match(source)
-    scheme = match["scheme"].lower() if match else ""
-    if scheme == "hf":
+    scheme = source.partition("://")[0]
+    if scheme.lower() == "hf":
         return _hub(source)
-    if scheme in ("http", "https"):
+    if scheme.lower() in ("http", "https"):
         return _web(source)
-    raise GfmError(
-        f"{source} begins with {scheme}://, which is not read; give http://, https:// or hf://datasets/, or a path"
-    )
+    begin = f"{source} begins with {scheme.lower()}://, which is not read"
+    raise GfmError(f"{begin}; give http://, https:// or hf://datasets/, or a path")
 
 
 def _web(source: str) -> Address:
     url, colon, tail = source.rpartition(":")
-    column, kind = split_kind(tail) if colon and _of_table(url) else (None, None)
+    name, column, kind = _file_name(url), None, None
+    # Behind the address of a table may stand a column, unless it has a query that no checksum ends.
+    table = known_format(Path(name)) and format_named(name) in (*TABLES, None)
+    if colon and table and ("?" not in url or "#" in url):
+        column, kind = split_kind(tail)
     if column and "#sha256=" in column:
         raise GfmError(
             f"{source}: the column stands in front of the checksum; give it behind: {url}#sha256=…:COLUMN"
@@ -92,17 +91,17 @@ def _web(source: str) -> Address:
     url, mark, pin = (url if column else source).partition("#")
     try:
         parts = urlsplit(url)
-        named, _ = parts.hostname, parts.port
+        host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise GfmError(f"{source} is no address ({error}); give https://host/path/file") from None
-    if not named:
+    if not host:
         raise GfmError(f"{source} names no host; give https://host/path/file")
     if parts.password is not None:
         raise GfmError(
-            f"the address of {parts.path} on {named} holds a password, which every result would repeat; leave it "
+            f"the address of {parts.path} on {host} holds a password, which every result would repeat; leave it "
             "out and put it into ~/.netrc"
         )
-    if mark and not _PIN.fullmatch(pin):
+    if mark and not re.fullmatch(r"sha256=[0-9a-f]{64}", pin):
         raise GfmError(
             f"{source}: {mark + pin!r} is no checksum; only #sha256= and 64 hexadecimal digits in lower case may "
             "stand behind the address, and behind these the column of a table"
@@ -114,9 +113,9 @@ def _web(source: str) -> Address:
             "if it is one under another name, download it, rename it, and give its path"
         )
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[-_LONGEST:].lstrip(".-")
+    sha256 = pin.removeprefix("sha256=") or None
     sources = (UrlSource(type="url", url=url),)
-    file = SourceFile(file=plain, sources=sources, sha256=pin.removeprefix("sha256=") or None, size=None)
-    return Address(plain, file, column, kind)
+    return Address(plain, SourceFile(file=plain, sources=sources, sha256=sha256, size=None), column, kind)
 
 
 def _file_name(url: str) -> str:
@@ -125,31 +124,23 @@ def _file_name(url: str) -> str:
     return PurePosixPath(unquote(path)).name
 
 
-def _of_table(url: str) -> bool:
-    """Whether a column may stand behind an address: a table's, whose query has no end but that of a checksum."""
-    name = _file_name(url)
-    table = known_format(Path(name)) and format_named(name) in (*TABLES, None)
-    return table and ("?" not in url or "#" in url)
-
-
 def _hub(source: str) -> Address:
     match = _HUB.fullmatch(source)
     files = unquote(match["files"]) if match and match["files"] else None
-    if match is None or (files and _CLIMBS.search(files)):
+    if match is None or (files and _OUTSIDE.search(files)):
         raise GfmError(
             f"{source} is not of the form hf://datasets/OWNER/NAME?split=train&field=text (a file or glob of the "
-            f"data set may follow as NAME/FILES; options are {', '.join(HUB_OPTIONS)})"
+            f"data set may follow as NAME/FILES; options are {', '.join(_HUB_OPTIONS)})"
         )
     options: dict[str, str] = {}
     for part in (match["options"] or "").split("&") if match["options"] else ():
         option, _, value = part.partition("=")
-        if option not in HUB_OPTIONS:
-            raise unknown("option of a data set", option, HUB_OPTIONS, hint=f"in {source}")
+        if option not in _HUB_OPTIONS:
+            raise unknown("option of a data set", option, _HUB_OPTIONS, hint=f"in {source}")
         if not value or option in options:
             wrong = "twice" if value else "no value"
             raise GfmError(f"{source} gives option {option!r} {wrong}; give it one value")
         options[option] = unquote(value)
     kind = options.pop("kind", None)
     dataset = HubSource(type="hub", dataset=match["dataset"], data_files=files, **options)
-    name = source.removeprefix("hf://datasets/")
-    return Address(name, dataset, None, None if kind is None else _kind(source, kind))
+    return Address(source.removeprefix("hf://datasets/"), dataset, None, _kind(source, kind) if kind else None)

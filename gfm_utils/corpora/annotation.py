@@ -1,8 +1,7 @@
 """What each base of a genome is: coding, intron, repeat and so on, one class a base, from a GFF3 file.
 
-Libraries looked at: gffutils builds an SQLite database, bcbio-gff needs Biopython objects, gffpandas and
-bioframe read the nine columns with pandas but name no line when one of them is bad, and leave the attributes
-unread. Nine columns are all there is, so they are read here, line by line (190,000 lines in a few seconds).
+Libraries looked at: gffutils builds an SQLite database, bcbio-gff needs Biopython objects; gffpandas and bioframe
+name no line when one is bad, and leave the attributes unread.
 """
 
 import re
@@ -52,8 +51,11 @@ _UTRS = ("five_prime_UTR", "three_prime_UTR", "UTR", "five_prime_utr", "three_pr
 _GENES = ("gene", "ncRNA_gene", "pseudogene", "pseudogenic_gene", "transposable_element_gene")
 #: Types of parts, which are not transcripts though they have a gene or a transcript as their parent.
 _PARTS = ("exon", "CDS", "intron", "start_codon", "stop_codon", "pseudogenic_exon", *_UTRS)
+_RECORDS = ("region", "chromosome", "contig", "scaffold")
 _EXON = ["seqid", "begin", "end", "strand", "transcript"]
-_PLAIN_NAME = re.compile(r"^(chromosome|chrom|chr)[_ ]?|\.\d+$")
+_COLUMNS = ["seqid", "type", "begin", "end", "strand", "id", "parents", "name"]
+_ATTRIBUTE = re.compile(r"(?:^|; ?)(ID|Parent|Name)=([^;]+)")
+_GTF = re.compile(r'\w+ "')
 
 
 @dataclass(frozen=True)
@@ -87,15 +89,13 @@ class Annotation:
         return alike.pop() if len(alike) == 1 else None
 
 
+def _plain(name: str) -> str:
+    """A sequence's name without case, "chr" in front and a version behind."""
+    return re.sub(r"^(chromosome|chrom|chr)[_ ]?|\.\d+$", "", name.lower())
+
+
 def annotation(name: str, progress: bool = False) -> Annotation | None:
-    """The annotation of a corpus of the registry.
-
-    Args:
-        name: of the corpus.
-        progress: show a download on standard error.
-
-    Returns:
-        The annotation; None for a corpus whose entry in the registry names none.
+    """The annotation of a corpus of the registry; None if its entry names none.
 
     Raises:
         GfmError: unknown corpus, or failed download.
@@ -114,49 +114,41 @@ def read_annotation(path: Path) -> Annotation:
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path, _: int) -> Annotation:
-    """The annotation of a file as it was when it was written last; of a chromosome it takes several seconds."""
+def _read(path: Path, _changed: int) -> Annotation:
     table = read_gff(path)
-    whole = table["type"].isin(("region", "chromosome", "contig", "scaffold")) & (table["begin"] == 0)
+    whole = table["type"].isin(_RECORDS) & (table["begin"] == 0)
     named = table[whole & (table["name"] != "")].drop_duplicates("name", keep=False)
     aliases = dict(zip(named["name"], named["seqid"], strict=True))
     aliases |= {str(seqid): str(seqid) for seqid in table["seqid"].unique()}
-    intervals = table[["seqid", "begin", "end"]].assign(feature=_classes(table))
+    coding = set(table.loc[table["type"] == "CDS", "parents"].explode().dropna())
+    intervals = table[["seqid", "begin", "end"]].assign(feature=_classes(table, coding))
     features = intervals[intervals["feature"] != ""].reset_index(drop=True)
-    return Annotation(str(path), features, aliases, _exons(table))
-
-
-def _exons(table: pd.DataFrame) -> pd.DataFrame:
-    """The exons of transcripts that have a strand and coding parts, a row each."""
-    coding = {parent for parents in table.loc[table["type"] == "CDS", "parents"] for parent in parents}
     exons = table[(table["type"] == "exon") & table["strand"].isin(("+", "-"))].explode("parents")
     exons = exons[exons["parents"].isin(coding)].rename(columns={"parents": "transcript"})
-    return exons[_EXON].reset_index(drop=True)
+    return Annotation(str(path), features, aliases, exons[_EXON].reset_index(drop=True))
 
 
-def _classes(table: pd.DataFrame) -> pd.Series:
+def _classes(table: pd.DataFrame, coding: set[str]) -> list[str]:
     """Class of the interval of each line; "" for lines that say nothing about a class."""
-    kind = table["type"]
-    coding = {parent for parents in table.loc[kind == "CDS", "parents"] for parent in parents}
-    type_of = dict(zip(table["id"], kind, strict=True))
+    type_of = dict(zip(table["id"], table["type"], strict=True))
     parents_of = dict(zip(table["id"], table["parents"], strict=True))
-    has_parts = {parent for parents in table["parents"] for parent in parents}
-    false: dict[str, bool] = {}
+    has_parts = set(table["parents"].explode())
+    known: dict[str, bool] = {}
 
-    def pseudo(name: str) -> bool:
+    def is_pseudogene(name: str) -> bool:
         """Whether a feature or one that holds it is a pseudogene."""
-        if name not in false:
-            false[name] = False  # also ends a circle
-            false[name] = type_of.get(name, "").startswith("pseudogen") or any(
-                map(pseudo, parents_of.get(name, ()))
+        if name not in known:
+            known[name] = False  # also ends a circle
+            known[name] = type_of.get(name, "").startswith("pseudogen") or any(
+                map(is_pseudogene, parents_of.get(name, ()))
             )
-        return false[name]
+        return known[name]
 
-    def of_line(kind: str, name: str, parents: tuple[str, ...]) -> str:
-        if kind == "CDS":
-            return "" if any(map(pseudo, parents)) else Feature.CODING
-        if any(map(pseudo, parents)):
+    def class_of(kind: str, name: str, parents: tuple[str, ...]) -> str:
+        if any(map(is_pseudogene, parents)):
             return ""  # the whole pseudogene has a line of its own
+        if kind == "CDS":
+            return Feature.CODING
         if kind in _UTRS:
             return Feature.UTR
         if kind == "exon":
@@ -164,19 +156,13 @@ def _classes(table: pd.DataFrame) -> pd.Series:
             return Feature.UTR if messenger else Feature.NONCODING_RNA
         if kind.startswith("pseudogen"):
             return Feature.OTHER
-        if kind == "intron":
-            return Feature.INTRON
         if kind in _GENES:
             return "" if name in has_parts else Feature.OTHER
-        return Feature.INTRON if parents and kind not in _PARTS and name in has_parts else ""
+        transcript = parents and kind not in _PARTS and name in has_parts
+        return Feature.INTRON if kind == "intron" or transcript else ""
 
-    lines = zip(kind, table["id"], table["parents"], strict=True)
-    return pd.Series([str(of_line(*line)) for line in lines], index=table.index, dtype=object)
-
-
-def _plain(name: str) -> str:
-    """A sequence's name without case, "chr" in front and a version behind."""
-    return _PLAIN_NAME.sub("", name.lower())
+    lines = zip(table["type"], table["id"], table["parents"], strict=True)
+    return [str(class_of(*line)) for line in lines]
 
 
 def base_classes(
@@ -199,9 +185,9 @@ def base_classes(
     of_record = {} if features is None else _classes_of_records(segments, features)
     parts = [np.zeros(0, np.uint8)]
     for segment in segments:
-        unannotated = np.full(len(segment), CODES[Feature.UNANNOTATED], np.uint8)
-        annotated = of_record.get(segment.record)
-        part = unannotated if annotated is None else annotated[segment.start : segment.start + len(segment)].copy()
+        part = np.full(len(segment), CODES[Feature.UNANNOTATED], np.uint8)
+        if segment.record in of_record:
+            part = of_record[segment.record][segment.start : segment.start + len(segment)].copy()
         if mask and segment.soft_mask is not None:
             part[segment.soft_mask] = CODES[Feature.REPEAT]
         parts.append(part)
@@ -226,25 +212,18 @@ def check_covers(segments: Sequence[Segment], features: Annotation) -> None:
 def _classes_of_records(segments: Sequence[Segment], features: Annotation) -> dict[str, npt.NDArray[np.uint8]]:
     """The class of each base, cut out or not, of each record that the annotation covers."""
     check_covers(segments, features)
-    of_seqid = dict(tuple(features.intervals.groupby("seqid")))
     lengths: dict[str, int] = {}
     for segment in segments:
         lengths[segment.record] = max(lengths.get(segment.record, 0), segment.start + len(segment))
-    classes = {}
-    for record, length in lengths.items():
-        seqid = features.seqid(record)
-        if seqid is None:
-            continue
-        classes[record] = np.full(length, CODES[Feature.INTERGENIC], np.uint8)
+    seqids = {record: seqid for record in lengths if (seqid := features.seqid(record)) is not None}
+    classes = {record: np.full(lengths[record], CODES[Feature.INTERGENIC], np.uint8) for record in seqids}
+    of_seqid = dict(tuple(features.intervals.groupby("seqid")))
+    for record, seqid in seqids.items():
         rows = of_seqid.get(seqid, features.intervals[:0])
         for feature in reversed(Feature):  # those that take precedence last
             for begin, end in rows.loc[rows["feature"] == feature, ["begin", "end"]].to_numpy().tolist():
                 classes[record][begin:end] = CODES[feature]
     return classes
-
-
-_ATTRIBUTE = re.compile(r"(?:^|; ?)(ID|Parent|Name)=([^;]+)")
-_GTF = re.compile(r'\w+ "')
 
 
 def read_gff(path: Path) -> pd.DataFrame:
@@ -271,7 +250,7 @@ def read_gff(path: Path) -> pd.DataFrame:
         rows.append(row)
     if not rows:
         raise GfmError(f"{path} holds no GFF3 features; give a GFF3 file")
-    table = pd.DataFrame(rows, columns=["seqid", "type", "begin", "end", "strand", "id", "parents", "name"])
+    table = pd.DataFrame(rows, columns=_COLUMNS)
     for column in ("seqid", "name"):
         table[column] = table[column].map({value: unquote(value) for value in table[column].unique()})
     return table

@@ -2,7 +2,7 @@
 
 import re
 import string
-from dataclasses import dataclass
+from collections import Counter
 
 import ftfy
 import numpy as np
@@ -10,61 +10,23 @@ import numpy as np
 from gfm_utils.corpora.segments import KINDS, Kind, Segment
 
 
-def _kept(letters: str) -> np.ndarray:
-    """Byte -> the upper-case letter that is kept of it, else 0."""
+def _table(letters: str) -> np.ndarray:
+    """Byte -> its upper-case letter if that is one of these, else 0."""
     table = np.zeros(256, dtype=np.uint8)
-    for letter in letters:
-        table[[ord(letter), ord(letter.lower())]] = ord(letter)
+    table[list(f"{letters}{letters.lower()}".encode())] = list(2 * letters.encode())
     return table
 
 
-_KEPT = {kind: _kept(traits.alphabet) for kind, traits in KINDS.items()}
-_BASE = _KEPT["dna"]
-_BASE[[ord("U"), ord("u")]] = ord("T")  # RNA
-
-# byte -> whether it is a letter, and one that no nucleotide code uses; X stands for a masked base, as N does
-_LETTER = np.zeros(256, dtype=bool)
-_LETTER[[ord(letter) for letter in string.ascii_letters]] = True
-_FOREIGN = np.zeros(256, dtype=bool)
-_FOREIGN[[ord(letter) for letter in "EFIJLOPQZefijlopqz"]] = True
-
-_LOWER = ord("a")  # every lower-case letter is at least this, every upper-case one below
-
-
-@dataclass
-class LetterCounts:
-    """What cleaning sequences met so far.
-
-    Attributes:
-        cut: symbols that are no bases, or no residues.
-        soft_masked: bases or residues in lower case.
-        letters: symbols that are letters, rather than gaps and signs.
-        foreign: letters that no nucleotide code uses.
-        culprit: number and name of the first record with such a letter, and the letter.
-    """
-
-    cut: int = 0
-    soft_masked: int = 0
-    letters: int = 0
-    foreign: int = 0
-    culprit: tuple[int, str, str] | None = None
-
-    def add(self, other: "LetterCounts") -> None:
-        """Add what was met behind this."""
-        self.cut += other.cut
-        self.soft_masked += other.soft_masked
-        self.letters += other.letters
-        self.foreign += other.foreign
-        self.culprit = self.culprit or other.culprit
+_KEPT = {kind: _table(traits.alphabet) for kind, traits in KINDS.items()}
+_KEPT["dna"][list(b"Uu")] = ord("T")  # RNA
+_LETTER = _table(string.ascii_uppercase) > 0
+#: Letters that no nucleotide code uses; X stands for a masked base, as N does.
+FOREIGN = re.compile("[EFIJLOPQZefijlopqz]")
+_FOREIGN = _table("EFIJLOPQZ") > 0
 
 
 def clean_sequence(
-    record: str,
-    sequence: str,
-    counts: LetterCounts,
-    limit: int | None = None,
-    number: int = 0,
-    kind: Kind = "dna",
+    record: str, sequence: str, counts: Counter[str], limit: int | None = None, kind: Kind = "dna"
 ) -> list[Segment]:
     """Cut a sequence into segments of the upper-case letters of its kind, and keep the soft mask apart.
 
@@ -74,52 +36,38 @@ def clean_sequence(
     Args:
         record: name of the record.
         sequence: as in the file, any case.
-        counts: updated in place.
+        counts: updated in place: symbols that are ``cut``, those left that are ``soft_masked`` (lower case),
+            ``letters``, and ``foreign`` letters, which no nucleotide code uses.
         limit: read no more than so many letters of it.
-        number: of the record in its file.
         kind: ``"dna"`` or ``"protein"``.
 
     Returns:
         Segments in source coordinates, each at least one letter long.
     """
     raw = np.frombuffer(sequence[:limit].encode("ascii", errors="replace"), dtype=np.uint8)
-    letters = _KEPT[kind][raw]
-    soft = raw >= _LOWER
+    letters, soft = _KEPT[kind][raw], raw >= ord("a")
     edges = np.flatnonzero(np.diff(letters != 0, prepend=False, append=False))
     text = letters.tobytes().decode("ascii")
     segments = [
         Segment(record, int(begin), text[begin:end], soft[begin:end])
         for begin, end in zip(edges[::2], edges[1::2], strict=True)
     ]
-    kept = sum(map(len, segments))
-    counts.cut += len(raw) - kept
-    counts.soft_masked += int(soft[letters != 0].sum())
-    counts.letters += int(_LETTER[raw].sum())
-    foreign = raw[_FOREIGN[raw]]
-    counts.foreign += len(foreign)
-    if len(foreign) and counts.culprit is None:
-        counts.culprit = (number, record, chr(foreign[0]))
+    counts["cut"] += len(raw) - sum(map(len, segments))
+    counts["soft_masked"] += int(soft[letters != 0].sum())
+    counts["letters"] += int(_LETTER[raw].sum())
+    counts["foreign"] += int(_FOREIGN[raw].sum())
     return segments
 
 
 def looks_like_protein(text: str, share: float) -> bool:
     """Whether of the letters of a sequence more than such a share are no nucleotide code."""
-    raw = np.frombuffer(text.encode("ascii", errors="ignore"), dtype=np.uint8)
-    return int(_FOREIGN[raw].sum()) > share * int(_LETTER[raw].sum())
+    return len(FOREIGN.findall(text)) > share * len(re.findall(r"[A-Za-z]", text))
 
 
 def looks_like_dna(text: str, least: int = 200, share: float = 0.95) -> bool:
-    """Whether a text is a sequence of nucleotides: of its letters nearly all are A, C, G, T, U, N or X.
-
-    Args:
-        text: any.
-        least: letters that there must be.
-        share: of them that must be these.
-    """
-    raw = np.frombuffer(text.encode("ascii", errors="ignore"), dtype=np.uint8)
-    letters = raw[_LETTER[raw]]
-    masked = np.isin(letters, np.frombuffer(b"NnXx", dtype=np.uint8))
-    return len(letters) >= least and int(((_BASE[letters] > 0) | masked).sum()) >= share * len(letters)
+    """Whether of the letters of a text, at least so many, such a share are A, C, G, T, U, N or X."""
+    letters = len(re.findall(r"[A-Za-z]", text))
+    return letters >= least and len(re.findall(r"[ACGTUNXacgtunx]", text)) >= share * letters
 
 
 _FTFY = ftfy.TextFixerConfig(uncurl_quotes=False, explain=False)

@@ -8,16 +8,18 @@ the rows behind it; pyarrow refuses a field that is longer than its block.
 import csv
 import io
 import re
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gfm_utils.corpora.cleaning import looks_like_dna
-from gfm_utils.corpora.opening import decoded, holder, opened
+from gfm_utils.corpora.opening import archive_of, decoded, opened
 from gfm_utils.errors import GfmError
 
 #: Columns that are meant when none is named.
@@ -25,8 +27,7 @@ USUAL_COLUMNS = ("text", "sequence", "content")
 _ROWS = 1000  # of a Parquet file that are held at once
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "'|'"}
 _LONGEST_FIELD = 2**31 - 1
-_LONGEST_NAME = 40  # characters, and words, of the name of a column
-_MOST_WORDS = 5
+_LONGEST_NAME, _MOST_WORDS = 40, 5  # characters and words of the name of a column
 _SHOWN = 20  # columns that a message lists
 #: What the standard library says of quotes, and what a user may read.
 _QUOTES = {
@@ -51,15 +52,19 @@ def values(path: Path, form: str, column: str | None, encoding: str) -> Iterator
     Raises:
         GfmError: no such column, no text in it, no header, or a row that does not fit the header; says where.
     """
+    if form == "parquet":
+        yield from _parquet(path, column, encoding)
+        return
     try:
-        if form == "parquet":
-            yield from _parquet(path, column, encoding)
-        else:
-            yield from _delimited(path, "\t" if form == "tsv" else ",", column, encoding)
+        mark = _separator(path, "\t" if form == "tsv" else ",", encoding)
+        quotes = mark != "\t" or _enclosed(path, encoding, archive_of(path)[0].stat().st_mtime_ns)
+        rows = _rows(path, mark, encoding, quotes)
+        header = next(rows)
+        place = header.index(_chosen(path, header, column, has_header=False))
+        yield from (row[place] for row in rows)
     except UnicodeDecodeError:
         with opened(path) as again:
-            for _ in decoded(path, again, encoding):
-                pass
+            deque(decoded(path, again, encoding), maxlen=0)  # says where
         raise
 
 
@@ -70,7 +75,8 @@ def _parquet(path: Path, column: str | None, encoding: str) -> Iterator[str]:
             present = [name for name in file.schema_arrow.names if name != "__index_level_0__"]
             chosen = _chosen(path, present, column)
             kind = file.schema_arrow.field(chosen).type
-            if not _textual(kind):
+            values_of = kind.value_type if pa.types.is_dictionary(kind) else kind
+            if not re.match(r"(large_)?(string|binary)|fixed_size_binary", str(values_of)):
                 raise GfmError(
                     f"column {chosen!r} of {path} holds {kind}, not text; {_columns(present)}: name one of text "
                     f"as {path}:COLUMN"
@@ -88,30 +94,17 @@ def _parquet(path: Path, column: str | None, encoding: str) -> Iterator[str]:
             raise GfmError(f"{path} cannot be read as PARQUET ({reason}); mend or convert it") from None
 
 
-def _textual(kind: pa.DataType) -> bool:
-    """Whether a type of Arrow is strings, or bytes, or a dictionary of either."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return re.match(r"(large_)?(string|binary)|fixed_size_binary", str(kind)) is not None
-
-
-def _delimited(path: Path, mark: str, column: str | None, encoding: str) -> Iterator[str]:
-    with opened(path, "csv" if mark == "," else "tsv") as handle:
-        text = io.TextIOWrapper(handle, "utf-8-sig" if encoding == "utf-8" else encoding, newline="")
-        first = next((line for line in text if line.strip()), None)
-    if first is None:
-        raise GfmError(f"{path} is empty: it has no header line; give a table with one")
-    mark = _separator(first, mark)
-    quotes = mark != "\t" or _enclosed(path, encoding, holder(path).stat().st_mtime_ns)
-    rows = _rows(path, mark, encoding, quotes)
-    header = next(rows)
-    place = header.index(_chosen(path, header, column, has_header=False))
-    yield from (row[place] for row in rows)
-
-
-def _separator(first: str, mark: str) -> str:
+def _separator(path: Path, mark: str, encoding: str) -> str:
     """What separates the names in a header: the mark of the format, or what it holds most of instead."""
-    return mark if mark in first else max((mark, *_SEPARATORS), key=first.count)
+    with opened(path, "csv" if mark == "," else "tsv") as handle:
+        header = next((line for line in _text(handle, encoding) if line.strip()), None)
+    if header is None:
+        raise GfmError(f"{path} is empty: it has no header line; give a table with one")
+    return mark if mark in header else max((mark, *_SEPARATORS), key=header.count)
+
+
+def _text(handle: BinaryIO, encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(handle, "utf-8-sig" if encoding == "utf-8" else encoding, newline="")
 
 
 @lru_cache(maxsize=64)
@@ -119,8 +112,7 @@ def _enclosed(path: Path, encoding: str, _changed: int) -> bool:
     """Whether a file with tabs can be read with quotes that enclose fields; also if it cannot be without them."""
     for quotes in (True, False):
         with suppress(GfmError):
-            for _ in _rows(path, "\t", encoding, quotes):
-                pass
+            deque(_rows(path, "\t", encoding, quotes), maxlen=0)
             return quotes
     return True
 
@@ -132,55 +124,46 @@ def _rows(path: Path, mark: str, encoding: str, quotes: bool) -> Iterator[list[s
     """
     csv.field_size_limit(_LONGEST_FIELD)
     with opened(path) as handle:
-        text = io.TextIOWrapper(handle, "utf-8-sig" if encoding == "utf-8" else encoding, newline="")
+        text = _text(handle, encoding)
         reader = csv.reader(
             text, delimiter=mark, strict=quotes, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
         )
-        width, count = 0, 0
-        while True:
-            line = reader.line_num + 1
-            try:
-                row = next(reader, None)
-            except csv.Error as error:
-                reason = next((words for sign, words in _QUOTES.items() if sign in str(error)), str(error))
-                raise GfmError(
-                    f"{path} cannot be read as a table: in the row that begins at line {line} {reason}; mend it"
-                ) from None
-            if row is None:
-                return
-            if not row or (len(row) == 1 and width != 1 and not row[0].strip()):
-                continue
-            if not width:
-                row = [name.strip() for name in row]
-                width = len(row)
-            elif len(row) < width or any(row[width:]):
-                raise GfmError(
-                    f"{path} has {len(row)} fields in row {count} (line {line}), but its header names {width} "
-                    f"columns; mend that row (a field that holds a {_SEPARATORS[mark]} needs quotes around it)"
-                )
-            yield row
-            count += 1
+        width, count, line = 0, 0, 1
+        try:
+            for row in reader:
+                begun, line = line, reader.line_num + 1
+                if not row or (len(row) == 1 and width != 1 and not row[0].strip()):
+                    continue
+                if not width:
+                    row = [name.strip() for name in row]
+                    width = len(row)
+                elif len(row) < width or any(row[width:]):
+                    raise GfmError(
+                        f"{path} has {len(row)} fields in row {count} (line {begun}), but its header names "
+                        f"{width} columns; mend that row (a field that holds a {_SEPARATORS[mark]} needs quotes "
+                        "around it)"
+                    )
+                yield row
+                count += 1
+        except csv.Error as error:
+            reason = next((words for sign, words in _QUOTES.items() if sign in str(error)), str(error))
+            raise GfmError(
+                f"{path} cannot be read as a table: in the row that begins at line {line} {reason}; mend it"
+            ) from None
 
 
 def _chosen(path: Path, present: list[str], column: str | None, has_header: bool = True) -> str:
-    """The column that is meant.
-
-    Args:
-        path: the file.
-        present: names of its columns.
-        column: what was asked for, if anything was.
-        has_header: False: the names may be the values of a first row.
-    """
-    if column is None and len(present) == 1 and not has_header and not _is_name(present[0]):
+    """The column that is meant; without a header for sure, the names may be the values of a first row."""
+    headless = not has_header and not all(map(_is_name, present))
+    if column is None and len(present) == 1 and headless:
         raise GfmError(
             f"{path} has no header: its first line is {_short(present[0])!r}; put a line with the name of the "
             "column (text or sequence) above it"
         )
-    usual = [name for name in USUAL_COLUMNS if name in present]
-    chosen = column or (usual[0] if usual else present[0] if len(present) == 1 else None)
+    usual = [name for name in (*USUAL_COLUMNS, *present[: len(present) == 1]) if name in present]
+    chosen = column or next(iter(usual), None)
     if chosen is None or chosen not in present:
         asked = f"no column {column!r}" if column else "no column named text, sequence or content"
-        headless = not has_header and not all(map(_is_name, present))
         mend = " (if that is its first row, put one with the names of the columns above it)" if headless else ""
         raise GfmError(f"{path} has {asked}; {_columns(present)}{mend}: name one as {path}:COLUMN")
     return chosen

@@ -10,8 +10,8 @@ chain becomes more predictable while the same blocks remain possible.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numba
 import numpy as np
@@ -35,49 +35,29 @@ _ITERATIONS = 200_000
 
 @dataclass(frozen=True)
 class MarkovChain:
-    """A fitted chain; its edges are the pairs of a context and a symbol that were seen.
+    """A fitted chain; its edges are the pairs of a context and a symbol that were seen."""
 
-    Attributes:
-        order: k, symbols of a context.
-        temperature: T.
-        rate: h, bits per symbol, exact for this chain.
-        alphabet: code points of the symbols, shape (K,).
-        stationary: share of each context, shape (contexts,).
-        first: number of the first edge of each context, and of all edges, shape (contexts + 1,).
-        symbols: index into the alphabet of each edge, shape (edges,).
-        cumulative: p(symbol or an earlier one | context), shape (edges,).
-        following: context that each edge leads to, shape (edges,).
-    """
-
-    order: int
-    temperature: float
-    rate: float
-    alphabet: Integers = field(repr=False)
-    stationary: Floats = field(repr=False)
-    first: Integers = field(repr=False)
-    symbols: Integers = field(repr=False)
-    cumulative: Floats = field(repr=False)
-    following: Integers = field(repr=False)
+    order: int  # k, symbols of a context
+    temperature: float  # T
+    rate: float  # h, bits per symbol, exact for this chain
+    alphabet: Integers = field(repr=False)  # code points of the symbols, shape (K,)
+    stationary: Floats = field(repr=False)  # share of each context, shape (contexts,)
+    first: Integers = field(repr=False)  # number of the first edge of each context, and of all: (contexts + 1,)
+    symbols: Integers = field(repr=False)  # index into the alphabet of each edge, shape (edges,)
+    cumulative: Floats = field(repr=False)  # p(symbol or an earlier one | context), shape (edges,)
+    following: Integers = field(repr=False)  # context that each edge leads to, shape (edges,)
 
     @classmethod
     def fit(cls, segments: Sequence[Segment], order: int, temperature: float = 1.0) -> "MarkovChain":
-        """Count the blocks of the segments, joined into a circle.
+        """Count the blocks of the training part's segments, joined into a circle.
 
-        Args:
-            segments: the training part.
-            order: k from 0 to ``LONGEST``.
-            temperature: T from ``COLDEST``; 1 leaves the counted frequencies as they are.
+        The order is from 0 to ``LONGEST``, the temperature at least ``COLDEST``.
 
         Raises:
-            GfmError: the order or the temperature is out of range, there are not more symbols than a context has,
-                or the stationary distribution of a tempered chain was not found.
+            GfmError: there are not more symbols than a context has, or the stationary distribution of a tempered
+                chain was not found.
         """
-        if not 0 <= order <= LONGEST or temperature < COLDEST:
-            raise GfmError(
-                f"a Markov surrogate has an order from 0 to {LONGEST} and a temperature of at least {COLDEST}, "
-                f"not order {order} and temperature {temperature:g}"
-            )
-        points = code_points("".join(segment.text for segment in segments))
+        points = _code_points("".join(segment.text for segment in segments))
         if len(points) <= order:
             raise GfmError(
                 f"a chain of order {order} cannot be fitted to {len(points)} symbols; give a longer corpus"
@@ -91,7 +71,8 @@ class MarkovChain:
         following = contexts[(seen_at + 1) % len(symbols)]
         size = int(of[-1]) + 1
         first = np.searchsorted(of, np.arange(size + 1))
-        weights = _tempered(counts, of, first, temperature)
+        weights = (counts / np.maximum.reduceat(counts, first[:-1])[of]) ** (1 / temperature)
+        weights /= np.add.reduceat(weights, first[:-1])[of]
         share = np.bincount(of, counts, size) / len(symbols)
         stationary = share if temperature == 1 else _settled(share, of, following, weights)
         rate = float(-(stationary[of] * weights * np.log2(weights)).sum())
@@ -106,22 +87,62 @@ class MarkovChain:
         context = int(np.searchsorted(np.cumsum(self.stationary), rng.random(), side="right"))
         context = min(context, len(self.stationary) - 1)
         drawn = _walk(self.first, self.symbols, self.cumulative, self.following, context, rng.random(length))
-        return text_of(self.alphabet[drawn])
+        return _text(self.alphabet[drawn])
 
 
 def surrogate(chain: MarkovChain, segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
     """Segments of the same records, places and lengths, each drawn from the chain by itself."""
-    return [Segment(segment.record, segment.start, chain.sample(len(segment), rng)) for segment in segments]
+    return _each(segments, lambda text: chain.sample(len(text), rng))
 
 
-def code_points(text: str) -> Integers:
-    """Unicode code points of the characters, shape (len(text),)."""
+def _code_points(text: str) -> Integers:
     return np.frombuffer(text.encode("utf-32-le"), np.uint32).astype(np.int64)
 
 
-def text_of(points: npt.ArrayLike) -> str:
-    """The text of code points, see :func:`code_points`."""
-    return np.asarray(points, "<u4").tobytes().decode("utf-32-le")
+def _text(code_points: npt.ArrayLike) -> str:
+    return np.asarray(code_points, "<u4").tobytes().decode("utf-32-le")
+
+
+def shuffle_symbols(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
+    """The symbols of each segment in random order, every order equally likely (mononucleotide shuffle)."""
+    return _each(segments, lambda text: _text(rng.permutation(_code_points(text))))
+
+
+def shuffle_pairs(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
+    """Each segment in an order that keeps the count of every pair of neighbours (dinucleotide shuffle).
+
+    A segment is a walk along the edges of a multigraph of symbols, one edge a pair; every Euler tour of it from
+    the first to the last symbol is equally likely (Altschul and Erickson, 1985; the last exits from each symbol
+    form a random spanning tree towards the last symbol, drawn by Wilson's algorithm, 1996). First and last symbol
+    stay.
+    """
+
+    def shuffled(text: str) -> str:
+        alphabet, symbols = np.unique(_code_points(text), return_inverse=True)
+        return _text(alphabet[_euler_tour(symbols, len(alphabet), rng)])
+
+    return _each(segments, shuffled)
+
+
+def shuffle_words(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
+    """The words of each segment in random order; the white space between them stays where it is."""
+    return _each(segments, lambda text: _reordered(text, r"\S+", rng))
+
+
+def shuffle_sentences(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
+    """The sentences of each segment (up to a full stop, ``!`` or ``?`` before white space) in random order."""
+    return _each(segments, lambda text: _reordered(text, r"(?s)\S.*?(?:[.!?](?=\s)|(?=\s*\Z))", rng))
+
+
+def _each(segments: Sequence[Segment], change: Callable[[str], str]) -> list[Segment]:
+    return [replace(segment, text=change(segment.text), soft_mask=None) for segment in segments]
+
+
+def _reordered(text: str, piece: str, rng: np.random.Generator) -> str:
+    """The pieces of a text in random order, and what lies between them in its own."""
+    pieces = re.findall(piece, text)
+    drawn = iter(rng.permutation(len(pieces)))
+    return re.sub(piece, lambda _: pieces[next(drawn)], text)
 
 
 def _contexts(symbols: Integers, alphabet: int, order: int) -> Integers:
@@ -134,13 +155,6 @@ def _contexts(symbols: Integers, alphabet: int, order: int) -> Integers:
         contexts = np.roll(contexts * alphabet + symbols, 1)
         size *= alphabet
     return np.asarray(np.unique(contexts, return_inverse=True)[1], np.int64)
-
-
-def _tempered(counts: Integers, of: Integers, first: Integers, temperature: float) -> Floats:
-    """p(symbol | context) of each edge at a temperature, shape (edges,)."""
-    largest = np.maximum.reduceat(counts, first[:-1])
-    weights = (counts / largest[of]) ** (1 / temperature)
-    return np.asarray(weights / np.add.reduceat(weights, first[:-1])[of])
 
 
 def _settled(start: Floats, of: Integers, following: Integers, weights: Floats) -> Floats:
@@ -157,14 +171,7 @@ def _settled(start: Floats, of: Integers, following: Integers, weights: Floats) 
 
 
 @numba.njit(cache=True)
-def _walk(
-    first: np.ndarray,
-    symbols: np.ndarray,
-    cumulative: np.ndarray,
-    following: np.ndarray,
-    context: int,
-    draws: np.ndarray,
-) -> np.ndarray:  # pragma: no cover - compiled
+def _walk(first, symbols, cumulative, following, context, draws):  # type: ignore[no-untyped-def]
     """Symbols of a walk along the edges, one a draw from [0, 1)."""
     out = np.empty(len(draws), np.int64)
     for i in range(len(draws)):
@@ -173,55 +180,6 @@ def _walk(
         out[i] = symbols[edge]
         context = following[edge]
     return out
-
-
-_WORD = re.compile(r"\S+")
-_SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s)|(?=\s*\Z))", re.DOTALL)
-
-
-def shuffle_symbols(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
-    """The symbols of each segment in random order, every order equally likely (mononucleotide shuffle)."""
-    return [_with(segment, text_of(rng.permutation(code_points(segment.text)))) for segment in segments]
-
-
-def shuffle_pairs(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
-    """Each segment in an order that keeps the count of every pair of neighbours (dinucleotide shuffle).
-
-    A segment is a walk along the edges of a multigraph of symbols, one edge a pair; every Euler tour of it from
-    the first to the last symbol is equally likely (Altschul and Erickson, 1985; the last exits from each symbol
-    form a random spanning tree towards the last symbol, drawn by Wilson's algorithm, 1996). First and last symbol
-    stay.
-    """
-    shuffled = []
-    for segment in segments:
-        alphabet, symbols = np.unique(code_points(segment.text), return_inverse=True)
-        shuffled.append(_with(segment, text_of(alphabet[_euler_tour(symbols, len(alphabet), rng)])))
-    return shuffled
-
-
-def shuffle_words(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
-    """The words of each segment in random order; the white space between them stays where it is."""
-    return [_with(segment, _reordered(segment.text, _WORD, rng)) for segment in segments]
-
-
-def shuffle_sentences(segments: Sequence[Segment], rng: np.random.Generator) -> list[Segment]:
-    """The sentences of each segment (up to a full stop, ``!`` or ``?`` before white space) in random order."""
-    return [_with(segment, _reordered(segment.text, _SENTENCE, rng)) for segment in segments]
-
-
-def _with(segment: Segment, text: str) -> Segment:
-    return Segment(segment.record, segment.start, text)
-
-
-def _reordered(text: str, piece: re.Pattern[str], rng: np.random.Generator) -> str:
-    """The pieces of a text in random order, and what lies between them in its own."""
-    pieces = list(piece.finditer(text))
-    order = rng.permutation(len(pieces))
-    parts, end = [], 0
-    for match, other in zip(pieces, order, strict=True):
-        parts += [text[end : match.start()], pieces[other].group()]
-        end = match.end()
-    return "".join([*parts, text[end:]])
 
 
 @numba.njit(cache=True)

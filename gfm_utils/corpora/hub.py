@@ -1,62 +1,80 @@
-"""Streaming from the Hugging Face hub (extra ``hub``): no more than is wanted, kept in the cache as one file."""
+"""Streaming from the Hugging Face hub (extra ``hub``), and records kept in the cache as one Parquet file."""
 
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from gfm_utils.corpora.kept_records import keep, kept, kept_stats
 from gfm_utils.corpora.registry import HubSource, find, registry
-from gfm_utils.errors import GfmError
-from gfm_utils.files import cache_dir, digest, locked
+from gfm_utils.errors import GfmError, first_line
+from gfm_utils.files import atomic, cache_dir, digest, locked
 
+_SCHEMA = pa.schema({"record": pa.string(), "text": pa.large_string()})
+_GROUP = 10_000  # records that are written at once
 #: The first version of `datasets` that never runs a data set's own code.
 RUNS_NO_CODE = 4
 #: So often `datasets` tries each reading (by itself 20 times, each after five waits of the HTTP client).
 _TRIES = 5
 #: Seconds that the hub has to name a revision.
 _ANSWER = 30.0
-_CODE = "scripts are no longer supported"
+
+
+def write_records(path: Path, records: Iterable[tuple[str, str]], stats: dict[str, Any]) -> None:
+    """Write names and texts of records, never half of them, and ``stats`` as they are after the last one."""
+    rest = iter(records)
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, _SCHEMA, write_page_checksum=True) as writer:
+        while group := list(islice(rest, _GROUP)):
+            writer.write_table(pa.table([list(column) for column in zip(*group, strict=True)], schema=_SCHEMA))
+        writer.add_key_value_metadata({"stats": json.dumps(stats)})
+
+
+def read_stats(path: Path) -> dict[str, Any] | None:
+    """What is kept with the records; None if there is no such file."""
+    return json.loads(pq.read_metadata(path).metadata[b"stats"]) if path.is_file() else None
+
+
+def read_records(path: Path) -> Iterator[tuple[str, str]]:
+    """Names and texts of the records.
+
+    Raises:
+        GfmError: the file is damaged.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(1000, columns=["record", "text"]):
+                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    except (OSError, pa.ArrowException) as error:
+        raise GfmError(f"{path} is damaged ({first_line(error)}); delete it to have it made again") from None
 
 
 @dataclass(frozen=True)
 class Part:
-    """The first records of a data set, which hold at least so many symbols (or are all that there is).
+    """The first records of a data set, which hold at least so many symbols (or are all that there is)."""
 
-    Attributes:
-        path: the file that they stand in, which may go on behind them.
-        records: how many.
-        sha256: of their names and contents.
-        revision: of the data set, as the hub names it.
-    """
-
-    path: Path
+    path: Path  # the file that they stand in, which may go on behind them
     records: int
-    sha256: str
-    revision: str
+    sha256: str  # of their names and contents
+    revision: str  # of the data set, as the hub names it
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Name and content of each record."""
-        return islice(kept(self.path), self.records)
+        return islice(read_records(self.path), self.records)
 
 
 def first_part(name: str, source: HubSource, max_symbols: int) -> Part:
     """The first records of a data set, from the cache; where that holds too few they are streamed anew.
 
-    The revision that the hub names at the first use is kept to. Two processes that want the same data set wait for
-    each other.
-
-    Args:
-        name: the corpus's name, for messages.
-        source: which data set, files and field.
-        max_symbols: characters or bases that the records hold together, at least.
+    They hold at least ``max_symbols`` characters or bases. The revision that the hub names at the first use is
+    kept to. Two processes that want the same data set wait for each other.
 
     Raises:
         GfmError: the package ``datasets`` is missing, the hub is out of reach, broke off, or has no such data
@@ -65,7 +83,7 @@ def first_part(name: str, source: HubSource, max_symbols: int) -> Part:
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", source.dataset)
     path = cache_dir() / "hub" / f"{plain[-60:]}-{digest([source.model_dump()])}.parquet"
     with locked(path):
-        stats = kept_stats(path)
+        stats = read_stats(path)
         if stats is None or not (stats["complete"] or stats["symbols"] >= max_symbols):
             if name in registry():
                 find(name).announce(name)
@@ -77,7 +95,7 @@ def first_part(name: str, source: HubSource, max_symbols: int) -> Part:
 def _part(path: Path, revision: str, max_symbols: int) -> Part:
     """The first records in a file, which is read for their checksum once a process."""
     sha256, records, symbols = hashlib.sha256(), 0, 0
-    for record in kept(path):
+    for record in read_records(path):
         sha256.update(json.dumps(record, ensure_ascii=False).encode() + b"\n")
         records, symbols = records + 1, symbols + len(record[1])
         if symbols >= max_symbols:
@@ -88,9 +106,8 @@ def _part(path: Path, revision: str, max_symbols: int) -> Part:
 def _streamed(name: str, source: HubSource, path: Path, revision: str | None, max_symbols: int) -> dict[str, Any]:
     """Stream the first records into a file; returns what is kept with them."""
     stats: dict[str, Any] = {"records": 0, "symbols": 0, "complete": False}
-    bar = tqdm(desc=name, total=max_symbols, unit=" symbols", unit_scale=True, leave=False, disable=None)
 
-    def records() -> Iterator[tuple[str, str]]:
+    def records(bar: "tqdm[Any]") -> Iterator[tuple[str, str]]:
         for row in _rows(name, source, stats["revision"]):
             text = _text(name, source, row)
             stats["records"] += 1
@@ -102,25 +119,26 @@ def _streamed(name: str, source: HubSource, path: Path, revision: str | None, ma
         stats["complete"] = True
 
     try:
-        with bar:
+        with tqdm(
+            desc=name, total=max_symbols, unit=" symbols", unit_scale=True, leave=False, disable=None
+        ) as bar:
             stats["revision"] = revision or _revision(name, source)
-            keep(path, records(), stats)
+            write_records(path, records(bar), stats)
     except GfmError:
         raise
     except Exception as error:  # datasets, fsspec and the HTTP client each raise their own
-        raise _broken(name, error, stats["records"]) from None
+        if "scripts are no longer supported" in str(error):
+            raise GfmError(
+                f"corpus {name!r} needs code of its own to be read, which is never run; give a data set of "
+                "plain files (Parquet, JSON lines, CSV or text)"
+            ) from None
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        broken = f"broke off after {stats['records']:,} records"
+        what = broken if stats["records"] else "could not be streamed from the hub"
+        raise GfmError(
+            f"corpus {name!r} {what} ({reason}); check its name and the network, and try again"
+        ) from None
     return stats
-
-
-def _broken(name: str, error: Exception, records: int) -> GfmError:
-    if _CODE in str(error):
-        return GfmError(
-            f"corpus {name!r} needs code of its own to be read, which is never run; give a data set of "
-            "plain files (Parquet, JSON lines, CSV or text)"
-        )
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    what = f"broke off after {records:,} records" if records else "could not be streamed from the hub"
-    return GfmError(f"corpus {name!r} {what} ({reason}); check its name and the network, and try again")
 
 
 def _rows(name: str, source: HubSource, revision: str) -> Iterator[Mapping[str, Any]]:
@@ -137,8 +155,7 @@ def _rows(name: str, source: HubSource, revision: str) -> Iterator[Mapping[str, 
             f"corpus {name!r} is not streamed with 'datasets' {datasets.__version__}, which could run code of the "
             "data set; update it with pip install -U 'gfm_utils[hub]'"
         )
-    for tries in ("STREAMING_READ_MAX_RETRIES", "STREAMING_OPEN_MAX_RETRIES"):
-        setattr(datasets.config, tries, _TRIES)
+    datasets.config.STREAMING_READ_MAX_RETRIES = datasets.config.STREAMING_OPEN_MAX_RETRIES = _TRIES
     yield from datasets.load_dataset(
         source.dataset, source.config, data_files=source.data_files, split=source.split, revision=revision,
         streaming=True,

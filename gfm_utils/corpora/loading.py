@@ -10,8 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from gfm_utils.corpora.cleaning import LetterCounts, clean_sequence, clean_text
-from gfm_utils.corpora.kept_records import keep, kept, kept_stats
+from gfm_utils.corpora.cleaning import clean_sequence, clean_text
+from gfm_utils.corpora.hub import read_records, read_stats, write_records
 from gfm_utils.corpora.planning import Plan, plan
 from gfm_utils.corpora.readers import joined
 from gfm_utils.corpora.segments import KINDS, Corpus, Segment, copies_note, records_read
@@ -51,22 +51,22 @@ def load(source: str, max_symbols: int | None = None, progress: bool = False) ->
     read = plan(source, progress)
     key = read.key(max_symbols)
     place, started = cache_dir() / "segments" / f"{key}.parquet", monotonic()
-    stats = kept_stats(place)
+    stats = read_stats(place)
     if stats is not None:
-        segments = [Segment(record, 0, text) for record, text in kept(place)]
+        segments = [Segment(record, 0, text) for record, text in read_records(place)]
     else:
         segments, stats = _cleaned(read, max_symbols, progress)
         if read.kind == "text" and monotonic() - started > SLOW:
             with suppress(Refused):  # a cache that is only read keeps nothing, and the text is cleaned anew
-                keep(place, [(segment.record, segment.text) for segment in segments], stats)
+                write_records(place, [(segment.record, segment.text) for segment in segments], stats)
     if not segments:
         raise GfmError(f"{read.source} holds {KINDS[read.kind].nothing} after cleaning; give another file")
     if progress:
-        tell_many_copies(read.source, stats)
+        warn_many_copies(read.source, stats)
     return Corpus(read.name, read.kind, segments, key, read.licence, read.citation, read.source, stats)
 
 
-def tell_many_copies(source: str, stats: Mapping[str, Any]) -> None:
+def warn_many_copies(source: str, stats: Mapping[str, Any]) -> None:
     """Say on standard error, once a process, that many records of a source were dropped as copies."""
     if stats["dropped_duplicate"] > MANY_COPIES * records_read(stats):
         _tell(f"{source}: {copies_note(stats)}")
@@ -82,13 +82,13 @@ def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[
     segments: list[Segment] = []
     contents: set[str] = set()
     names: Counter[str] = Counter()
-    stats = dict.fromkeys(("records", "symbols", "repaired_records", "dropped_empty", "dropped_duplicate"), 0)
-    total, limit = LetterCounts(), sys.maxsize if max_symbols is None else max_symbols
+    stats = Counter(records=0, symbols=0, repaired_records=0, dropped_empty=0, dropped_duplicate=0)
+    total, limit = Counter[str](), sys.maxsize if max_symbols is None else max_symbols
     for file in read.parts:
-        counts = LetterCounts()
-        records = joined(read.stretches(file, max_symbols, limit - stats["symbols"]))
+        counts = Counter[str]()
+        records = joined(read.chunks(file, max_symbols, limit - stats["symbols"]))
         bar = tqdm(records, desc=read.name, unit=" records", leave=False, disable=None if progress else True)
-        for number, (name, content) in enumerate(bar):
+        for name, content in bar:
             left, repaired = limit - stats["symbols"], False
             if read.kind == "text":
                 content, repaired = clean_text(content, read.repairs)
@@ -102,7 +102,7 @@ def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[
             if read.kind == "text":
                 cut = [Segment(unique, 0, content)] if content else []
             else:
-                cut = clean_sequence(unique, content, counts, left, number, read.kind)
+                cut = clean_sequence(unique, content, counts, left, read.kind)
             segments += cut
             stats["records" if cut else "dropped_empty"] += 1
             stats["repaired_records"] += bool(cut) and repaired
@@ -110,11 +110,11 @@ def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[
             if stats["symbols"] >= limit:
                 break
         check_letters(counts, read.kind, str(file[0]) if file and read.folder else read.source, file)
-        total.add(counts)
+        total += counts
         if stats["symbols"] >= limit:
             break
     counts_of_kind: dict[str, Any] = {"repaired_records": stats.pop("repaired_records")}
     if read.kind != "text":
-        share = total.soft_masked / stats["symbols"] if stats["symbols"] else 0.0
-        counts_of_kind = {"cut_symbols": total.cut, "soft_masked_share": share}
-    return segments, stats | {"segments": len(segments)} | counts_of_kind
+        share = total["soft_masked"] / stats["symbols"] if stats["symbols"] else 0.0
+        counts_of_kind = {"cut_symbols": total["cut"], "soft_masked_share": share}
+    return segments, {**stats, "segments": len(segments), **counts_of_kind}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from gfm_utils.corpora.registry import Format
 from gfm_utils.errors import GfmError, Refused
@@ -25,39 +25,31 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-#: Endings of compressed files.
+#: Endings of compressed files, and the same as messages list them.
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
-#: The same, as messages list them.
 COMPRESSIONS = f"{', '.join(COMPRESSED[:-1])} or {COMPRESSED[-1]}"
 #: Bytes that are read at once.
 READ = 1 << 20
 
-#: How compressed bytes begin, and what reads them; a zip archive is one more.
-_COMPRESSIONS: tuple[tuple[re.Pattern[bytes], Callable[[Any], Any]], ...] = (
-    (re.compile(rb"\x1f\x8b"), gzip.open),
-    (re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), bz2.open),
-    (re.compile(rb"\xfd7zXZ\x00"), lzma.open),
-    (re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), zstd.open),
-)
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+#: How compressed bytes begin, and what reads them.
+_COMPRESSIONS: dict[re.Pattern[bytes], Callable[[Any], Any]] = {
+    re.compile(rb"\x1f\x8b"): gzip.open,
+    re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"): bz2.open,
+    re.compile(rb"\xfd7zXZ\x00"): lzma.open,
+    re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"): zstd.open,
+    (_ZIP := re.compile(rb"PK(\x03\x04|\x05\x06)")): zipfile.ZipFile,
+}
 _ENCRYPTED = 1  # bit of the flags of a member
-
 _HTML = re.compile(
     rb"\s*(<\?xml[^>]*\?>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
-_LETTERS = re.compile(rb"[A-Za-z*.-]+")
 _PROTEIN = re.compile(rb"[A-Z*.-]{10,}")
-_NUCLEOTIDES = b"ACGTUNXacgtunx*.-"
 _NAMES: dict[Format, str] = {"text": "text", "mediawiki": "a MediaWiki dump"}
 _PAGE = "an HTML page"
-_RENAME = "give it a name that ends in {}"
 #: What a file may be against its name, and what to do about it.
-_OTHERS = {
-    _PAGE: "save the file that it shows or leads to, not the page",
-    "a PDF": "export its text",
-    "FASTA": _RENAME.format(".fa"),
-    "FASTQ": _RENAME.format(".fastq"),
-    "PARQUET": _RENAME.format(".parquet"),
+_OTHERS = {_PAGE: "save the file that it shows or leads to, not the page", "a PDF": "export its text"} | {
+    form: f"give it a name that ends in {ending}"
+    for form, ending in (("FASTA", ".fa"), ("FASTQ", ".fastq"), ("PARQUET", ".parquet"))
 }
 
 
@@ -74,7 +66,7 @@ def opened(path: Path, form: Format | None = None) -> Iterator[BinaryIO]:
     Raises:
         GfmError: missing, empty, truncated or damaged, or something else than it should be.
     """
-    with _unchecked(path) as (handle, packed):
+    with _decompressed(path) as (handle, packed):
         content = _looks_like(handle.peek(READ))
         if content is not None and (content == _PAGE if form is None else content != form.upper()):
             wanted = "" if form is None else f", not {_NAMES.get(form, form.upper())}"
@@ -87,20 +79,22 @@ def opened(path: Path, form: Format | None = None) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _unchecked(path: Path) -> Iterator[tuple[Any, bool]]:
+def _decompressed(path: Path) -> Iterator[tuple[Any, bool]]:
     """The bytes of whatever is in a file, decompressed, and whether they were compressed."""
-    archive = holder(path)
+    archive, inside = archive_of(path)
     _check_there(archive)
     with _naming_damage(path), ExitStack() as stack:
-        if archive == path:
-            whole: Any = stack.enter_context(open(path, "rb"))
+        if inside:
+            zipped, files = _archive(archive, archive.stat().st_mtime_ns)
+            handle: Any = stack.enter_context(_member(path, zipped, [files[inside]]))
         else:
-            zipped, files = _archive(archive)
-            member = files[path.relative_to(archive).as_posix()]
-            whole = stack.enter_context(_opened_inside(path, zipped, [member]))
-        handle = inner = whole
-        while inner is not None:
-            handle, inner = inner, _unpacked(path, inner, stack)
+            handle = stack.enter_context(open(path, "rb"))
+        whole, head = handle, handle.peek(16)
+        while decompress := next((of for begin, of in _COMPRESSIONS.items() if begin.match(head)), None):
+            handle = stack.enter_context(decompress(handle))
+            if isinstance(handle, zipfile.ZipFile):
+                handle = stack.enter_context(_member(path, handle, list(_files(handle).values())))
+            head = handle.peek(16)
         yield handle, handle is not whole
 
 
@@ -119,38 +113,57 @@ def packed_names(path: Path) -> list[str] | None:
     """
     _check_there(path)
     with _naming_damage(path), open(path, "rb") as handle:
-        if not handle.peek(4).startswith(_ZIP):
+        if not _ZIP.match(handle.peek(4)):
             return None
-        return sorted(_archive(path)[1], key=lambda name: PurePosixPath(name).parts)
+        return sorted(_archive(path, path.stat().st_mtime_ns)[1], key=lambda name: PurePosixPath(name).parts)
 
 
-def holder(path: Path) -> Path:
-    """The zip archive that a file lies in, or the file itself if it lies in none."""
+def archive_of(path: Path) -> tuple[Path, str]:
+    """The zip archive that a file lies in and its path there; the file itself and "" if it lies in none."""
     with reading(path):
-        return path if path.exists() else next((above for above in path.parents if above.is_file()), path)
-
-
-def place_of(path: Path) -> str:
-    """A file's name, or its path inside the zip archive that it lies in."""
-    archive = holder(path)
-    return path.name if archive == path else path.relative_to(archive).as_posix()
+        archive = path if path.exists() else next((above for above in path.parents if above.is_file()), path)
+    return archive, "" if archive == path else path.relative_to(archive).as_posix()
 
 
 def size_of(path: Path) -> int:
     """Bytes of a file, or of one inside a zip archive once it is taken out."""
-    archive = holder(path)
-    return path.stat().st_size if archive == path else _archive(archive)[1][place_of(path)].file_size
-
-
-def _archive(path: Path) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-    """A zip archive and the files in it by their paths, beside what an operating system puts there."""
-    return _listed(path, path.stat().st_mtime_ns)
+    archive, inside = archive_of(path)
+    status = archive.stat()
+    return _archive(archive, status.st_mtime_ns)[1][inside].file_size if inside else status.st_size
 
 
 @lru_cache(maxsize=1)
-def _listed(path: Path, _changed: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-    archive = zipfile.ZipFile(path)  # stays open until another one is read: one of many files is listed once
-    return archive, {str(PurePosixPath(info.filename)): info for info in _files(archive)}
+def _archive(path: Path, _changed: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    """A zip archive, open until another one is read, and its files by their paths."""
+    archive = zipfile.ZipFile(path)
+    return archive, _files(archive)
+
+
+def _files(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The files in an archive by their paths, beside hidden ones and what macOS and Windows put there."""
+    files = {PurePosixPath(info.filename): info for info in archive.infolist() if not info.is_dir()}
+    return {
+        str(path): info
+        for path, info in files.items()
+        if path.name not in ("Thumbs.db", "desktop.ini")
+        and not any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    }
+
+
+def _member(path: Path, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> Any:
+    """The bytes of the one file that is meant in a zip archive."""
+    if len(members) != 1:
+        raise not_one(path, len(members))
+    if members[0].flag_bits & _ENCRYPTED:
+        raise GfmError(f"{path} is locked with a password; unpack it and give the file inside")
+    return archive.open(members[0])
+
+
+def not_one(path: Path, count: int) -> GfmError:
+    """Error for a zip archive that must hold one file and does not."""
+    return GfmError(
+        f"{path} holds {count} files; a zip archive must hold exactly one here: unpack it and give the folder"
+    )
 
 
 def no_file(path: Path) -> GfmError:
@@ -160,36 +173,33 @@ def no_file(path: Path) -> GfmError:
 
 def is_html(path: Path) -> bool:
     """Whether a file is a page of the web, plain or compressed."""
-    with suppress(GfmError), _unchecked(path) as (handle, _):
+    with suppress(GfmError), _decompressed(path) as (handle, _):
         return _looks_like(handle.peek(READ)) == _PAGE
     return False
 
 
 def decoded(path: Path, handle: BinaryIO, encoding: str) -> Iterator[str]:
-    """The text of a file in stretches of at most ``READ`` characters.
+    """The text of a file, of which ``READ`` bytes are in memory at a time.
 
     Raises:
         GfmError: a byte does not fit the encoding; says where.
     """
     decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)()
-    read = newlines = 0  # bytes read before this stretch, and line ends among them
-    while True:
+    offset, line, data = 0, 1, b" "  # of what is read next
+    while data:
         data = handle.read(READ)
         try:
             text = decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:
-            place = read + len(data) - len(error.object) + error.start
-            line = newlines + error.object.count(b"\n", 0, error.start) + 1
+            place = offset + len(data) - len(error.object) + error.start
+            line += error.object.count(b"\n", 0, error.start)
             raise GfmError(
                 f"{path} is not {encoding.upper()} text (byte 0x{error.object[error.start]:02x} at offset "
                 f"{place}, line {line}); convert it to UTF-8, e.g. with iconv"
             ) from None
-        read += len(data)
-        newlines += data.count(b"\n")
+        offset, line = offset + len(data), line + data.count(b"\n")
         if text:
             yield text
-        if not data:
-            return
 
 
 def _check_there(path: Path) -> None:
@@ -209,57 +219,13 @@ def _naming_damage(path: Path) -> Iterator[None]:
         raise GfmError(
             f"{path} is truncated: its compressed data ends too early; copy or download it again"
         ) from None
-    except (zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, lzma.LZMAError, zstd.ZstdError) as error:
-        raise _damaged(path, error) from None
     except NotImplementedError as error:  # a rare compression inside a zip archive
         raise GfmError(f"{path} cannot be unpacked ({error}); unpack it and give the file inside") from None
-    except OSError as error:
-        with reading(path):
-            if error.errno not in (None, errno.EINVAL) or isinstance(error, Refused):
+    except (OSError, zlib.error, zipfile.BadZipFile, lzma.LZMAError, zstd.ZstdError) as error:
+        with reading(path):  # errors of bzip2 and gzip, and of zip archives that point outside of themselves, stay
+            if isinstance(error, Refused) or getattr(error, "errno", None) not in (None, errno.EINVAL):
                 raise
-        raise _damaged(path, error) from None  # of bzip2, and of zip archives that point outside of themselves
-
-
-def _damaged(path: Path, error: Exception) -> GfmError:
-    return GfmError(f"{path} is damaged ({error}); copy or download it again")
-
-
-def _unpacked(path: Path, handle: Any, stack: ExitStack) -> Any:
-    """What a compressed file holds; None if it is not compressed."""
-    head = handle.peek(16)
-    if head.startswith(_ZIP):
-        archive = stack.enter_context(zipfile.ZipFile(handle))
-        return stack.enter_context(_opened_inside(path, archive, _files(archive)))
-    for begin, decompress in _COMPRESSIONS:
-        if begin.match(head):
-            return stack.enter_context(decompress(handle))
-    return None
-
-
-def not_one(path: Path, count: int) -> GfmError:
-    """Error for a zip archive that must hold one file and does not."""
-    return GfmError(
-        f"{path} holds {count} files; a zip archive must hold exactly one here: unpack it and give the folder"
-    )
-
-
-def _files(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    return [info for info in archive.infolist() if not (info.is_dir() or _clutter(info.filename))]
-
-
-def _opened_inside(path: Path, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> IO[bytes]:
-    """The bytes of the one file that is meant in a zip archive."""
-    if len(members) != 1:
-        raise not_one(path, len(members))
-    if members[0].flag_bits & _ENCRYPTED:
-        raise GfmError(f"{path} is locked with a password; unpack it and give the file inside")
-    return archive.open(members[0])
-
-
-def _clutter(name: str) -> bool:
-    """Whether a file in an archive is one that macOS or Windows adds by itself, or hidden."""
-    parts = PurePosixPath(name).parts
-    return any(part.startswith((".", "__MACOSX")) for part in parts) or parts[-1] in ("Thumbs.db", "desktop.ini")
+        raise GfmError(f"{path} is damaged ({error}); copy or download it again") from None
 
 
 def _looks_like(head: bytes) -> str | None:
@@ -272,7 +238,8 @@ def _looks_like(head: bytes) -> str | None:
     if head.startswith(b"PAR1"):
         return "PARQUET"
     rows = [row.strip() for row in head.splitlines()]
-    if _is_fastq(rows):
+    fastq = len(rows) >= 4 and rows[0].startswith(b"@") and rows[2].startswith(b"+")
+    if fastq and re.fullmatch(rb"[A-Za-z*.-]+", rows[1]) and len(rows[1]) == len(rows[3]):
         return "FASTQ"
     return "FASTA" if _is_fasta(rows) else None
 
@@ -280,17 +247,10 @@ def _looks_like(head: bytes) -> str | None:
 def _is_fasta(rows: list[bytes]) -> bool:
     """Whether lines are headers and sequence, and not a text that quotes with ``>``."""
     rows = [row for row in rows if row and not row.startswith((b"#", b";"))]
-    if not rows or not rows[0].startswith(b">"):
-        return False
     sequence = [row for row in rows if not row.startswith(b">")]
-    letters = b"".join(sequence).translate(None, b" \t0123456789")
-    others = len(letters.translate(None, _NUCLEOTIDES))
-    if len(letters) >= 10 and others <= 0.05 * len(letters):
-        return True
-    return bool(sequence) and all(map(_PROTEIN.fullmatch, sequence[:-1] or sequence))
-
-
-def _is_fastq(rows: list[bytes]) -> bool:
-    if len(rows) < 4 or not rows[0].startswith(b"@") or not rows[2].startswith(b"+"):
+    if not sequence or not rows[0].startswith(b">"):
         return False
-    return _LETTERS.fullmatch(rows[1]) is not None and len(rows[1]) == len(rows[3])
+    letters = b"".join(sequence).translate(None, b" \t0123456789")
+    if len(letters) >= 10 and len(letters.translate(None, b"ACGTUNXacgtunx*.-")) <= 0.05 * len(letters):
+        return True
+    return all(map(_PROTEIN.fullmatch, sequence[:-1] or sequence))

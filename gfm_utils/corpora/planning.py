@@ -1,8 +1,9 @@
 """Planning: from the name, path or address that a user gives to the files that are read, and how."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,73 +15,51 @@ from gfm_utils.corpora.cleaning import looks_like_dna, looks_like_protein
 from gfm_utils.corpora.fetching import fetch
 from gfm_utils.corpora.opening import COMPRESSED, no_file, packed_names, size_of
 from gfm_utils.corpora.readers import (
-    FORMATS,
     KNOWN,
     TABLES,
-    Stretches,
+    Chunks,
+    chunks,
     format_named,
     format_of,
     joined,
     known_format,
-    stretches,
 )
 from gfm_utils.corpora.registry import Format, HubSource, find, registry
 from gfm_utils.corpora.segments import FORMAT, READER, Kind
-from gfm_utils.corpora.sequences import PROTEIN_SHARE, translated, without_gaps, without_spaces
+from gfm_utils.corpora.sequences import PROTEIN_SHARE, translated
 from gfm_utils.errors import GfmError
 from gfm_utils.files import digest, is_there, reading, sha256_once
 
 #: Formats that hold sequences.
 SEQUENCES = ("fasta", "fastq")
-#: Whether a table or a text holds DNA is seen in so many first characters, and in no more than so many records.
+#: A table or a text holds DNA if so many first characters of so many records look like it.
 _SEEN, _SEEN_RECORDS = 10_000, 1_000
-#: A compressed file is taken to hold so many times its bytes.
-_EXPANSION = 4
+_EXPANSION = 4  # a compressed file is taken to hold so many times its bytes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one source is to be read.
+    """How one source is to be read."""
 
-    Attributes:
-        name: name in the registry, or of the file or directory.
-        kind: of the corpus.
-        form: format of the source; of a directory, that of its first file.
-        files: what is read, in this order, and the format of each; empty for a stream.
-        folder: the directory, or the zip archive of several files, that they were found in, if one was given.
-        stream: the data set of the hub, if it is one.
-        column: column of a table.
-        encoding: of text files.
-        repairs: named repairs of text.
-        licence: of the source.
-        citation: how to cite it.
-        source: where it comes from, in words.
-        registered: it is a corpus of the registry.
-        translate: its files hold coding sequences, which are translated.
-    """
-
-    name: str
+    name: str  # in the registry, or of the file or directory
     kind: Kind
-    form: Format
-    files: tuple[tuple[Path, Format], ...]
-    folder: Path | None = None
-    stream: HubSource | None = None
+    form: Format  # of the source; of a directory, that of its first file
+    files: tuple[tuple[Path, Format], ...]  # what is read, in this order; empty for a stream
+    folder: Path | None = None  # the directory, or the zip archive of several files, if one was given
+    stream: HubSource | None = None  # the data set of the hub, if it is one
     column: str | None = None
-    encoding: str = "utf-8"
-    repairs: tuple[str, ...] = ()
+    encoding: str = "utf-8"  # of text files
+    repairs: tuple[str, ...] = ()  # of text, by name
     licence: str = "unknown"
     citation: str = ""
-    source: str = ""
+    source: str = ""  # where it comes from, in words
     registered: bool = False
-    translate: bool = False
+    translate: bool = False  # its files hold coding sequences, which are translated
 
     def key(self, max_symbols: int | None) -> str:
         """SHA-256 over the source's bytes, how they are read, and ``FORMAT``, as 64 hexadecimal digits.
 
         Of a stream the bytes are those that are kept of it, which are streamed now if need be.
-
-        Args:
-            max_symbols: how much of the source is read; None: all.
 
         Raises:
             GfmError: all of a stream is asked for, or it cannot be had.
@@ -118,30 +97,27 @@ class Plan:
         """What is read one after the other: the files, or the stream, which is None."""
         return self.files or (None,)
 
-    def stretches(
+    def chunks(
         self, file: tuple[Path, Format] | None, max_symbols: int | None, limit: int | None = None
-    ) -> Stretches:
-        """What is in a file, or in the stream, see :func:`gfm_utils.corpora.readers.stretches`.
+    ) -> Chunks:
+        """What is in one of ``parts``, see :func:`gfm_utils.corpora.readers.chunks`.
 
-        Args:
-            file: one of ``parts``.
-            max_symbols: read no more of a stream than so many symbols.
-            limit: read no more than about so many characters of a text file.
+        No more of a stream is read than ``max_symbols``, and of a text file than about ``limit`` characters.
 
         Raises:
             GfmError: as there; of the file of an address it says so of the address.
         """
         if file is None:
-            read: Stretches = iter(self.streamed(max_symbols))
+            read: Chunks = iter(self.streamed(max_symbols))
         else:
-            read = stretches(*file, self.column, self.encoding, limit, genes=self.translate)
-        if self.kind != "text" and not (file and file[1] in SEQUENCES):
-            read = without_spaces(read)
+            read = chunks(*file, self.column, self.encoding, limit, genes=self.translate)
+        if self.kind != "text" and not (file and file[1] in SEQUENCES):  # numbers of positions are no sequence
+            read = ((name, re.sub(r"[\s0-9]+", "", text)) for name, text in read)
         if self.translate:
             read = translated(joined(read))
-        if self.kind == "protein":
-            read = without_gaps(read)
-        with _naming(self.source, file[0]) if file and is_address(self.source) else nullcontext():
+        if self.kind == "protein":  # the gaps of an alignment
+            read = ((name, re.sub("[-.]+", "", text)) for name, text in read)
+        with _named_by_address(self.source, file[0] if file else Path()):
             yield from read
 
     @property
@@ -172,46 +148,42 @@ def plan(source: str, progress: bool = False) -> Plan:
         GfmError: unknown corpus, no such file, failed download, unknown extension, wrong address, or a directory
             without corpus files or of both kinds.
     """
+    form: Format
     if is_address(source):
-        return _from_address(source, progress)
-    given = _given(source)
-    if given is None:
+        address = parse_address(source)
+        column, kind, name = address.column, address.kind, address.name
+        if isinstance(address.source, HubSource):
+            form = "text" if kind in (None, "text") else "fasta"
+            return Plan(name, kind or "text", form, (), stream=address.source, source=source)
+        path, place = fetch(source, progress), str(address.source.sources[0])
+    elif (given := _given(source)) is None:
         entry = find(source)
-        fetched, folder = ((), None) if entry.hub else files_of(fetch(source, progress), entry.format)
+        files, folder = ((), None) if entry.hub else files_of(fetch(source, progress), entry.format)
         return Plan(
-            source, entry.kind, entry.format, fetched, folder, entry.hub, entry.column, entry.encoding,
+            source, entry.kind, entry.format, files, folder, entry.hub, entry.column, entry.encoding,
             entry.repairs, entry.licence, entry.citation, str(entry.sources[0]), registered=True,
             translate=entry.translate,
         )  # fmt: skip
-    path, column, kind = given
-    if not is_there(path):
-        raise no_file(path)
-    files, folder = (files_below(path), path) if path.is_dir() else files_of(path)
-    kind = _kind(str(path), files[0], column, kind)
-    name = path.name or path.resolve().name
-    return Plan(name, kind, files[0][1], files, folder, column=column, source=str(path))
-
-
-def _from_address(source: str, progress: bool) -> Plan:
-    address = parse_address(source)
-    if isinstance(address.source, HubSource):
-        form: Format = "text" if address.kind in (None, "text") else "fasta"
-        return Plan(address.name, address.kind or "text", form, (), stream=address.source, source=source)
-    path, place = fetch(source, progress), str(address.source.sources[0])
-    with _naming(place, path):
-        files, folder = files_of(path)
-        kind = _kind(str(path), files[0], address.column, address.kind)
-    return Plan(address.name, kind, files[0][1], files, folder, column=address.column, source=place)
+    else:
+        path, column, kind = given
+        place, name = str(path), path.name or path.resolve().name
+        if not is_there(path):
+            raise no_file(path)
+    with _named_by_address(place, path):
+        files, folder = (files_below(path), path) if path.is_dir() else files_of(path)
+        kind = _kind(str(path), files[0], column, kind)
+    return Plan(name, kind, files[0][1], files, folder, column=column, source=place)
 
 
 @contextmanager
-def _naming(address: str, path: Path) -> Iterator[None]:
+def _named_by_address(source: str, path: Path) -> Iterator[None]:
+    """Errors of a file that was fetched from an address say so."""
     try:
         yield
     except GfmError as error:
-        if str(path) not in str(error):
+        if not is_address(source) or str(path) not in str(error):
             raise
-        sentence = str(error).replace(str(path), address)
+        sentence = str(error).replace(str(path), source)
         raise GfmError(f"{sentence} (it is kept as {path}: delete that to download it again)") from None
 
 
@@ -225,7 +197,12 @@ def _kind(place: str, file: tuple[Path, Format], column: str | None, asked: Kind
         raise GfmError(f"{place} is no table and has no column {column!r}; leave out what stands behind the colon")
     if asked is not None or form == "mediawiki":
         return asked or "text"
-    begin = _beginning(path, form, column)
+    begin = ""
+    with suppress(GfmError, OSError):  # what is wrong with the file is told when it is read
+        for _, text in islice(chunks(path, form, column, limit=_SEEN), _SEEN_RECORDS):
+            begin += text[:_SEEN]
+            if len(begin) >= _SEEN:
+                break
     if form == "fasta":
         named = ".faa" in (suffix.lower() for suffix in path.suffixes)
         return "protein" if named or looks_like_protein(begin, PROTEIN_SHARE) else "dna"
@@ -233,7 +210,7 @@ def _kind(place: str, file: tuple[Path, Format], column: str | None, asked: Kind
 
 
 def check_there(source: str) -> None:
-    """Refuse a corpus that is not there, before anything is read or fetched; of an address, one that is none.
+    """Refuse a corpus that is not there, before anything is read or fetched.
 
     Raises:
         GfmError: no corpus, file or directory has that name, or the address is wrong.
@@ -244,17 +221,6 @@ def check_there(source: str) -> None:
         find(source)
     elif not is_there(given[0]):
         raise no_file(given[0])
-
-
-def _beginning(path: Path, form: Format, column: str | None) -> str:
-    """The beginning of a file or a column; what is wrong with the file is told when it is read."""
-    begin = ""
-    with suppress(GfmError, OSError):
-        for _, text in islice(stretches(path, form, column, limit=_SEEN), _SEEN_RECORDS):
-            begin += text[:_SEEN]
-            if len(begin) >= _SEEN:
-                break
-    return begin
 
 
 def user_path(source: str) -> tuple[Path, str] | None:
@@ -288,11 +254,9 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
 
     with reading(folder):  # a directory that may not be read is told, and not passed over
         places = [Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names]
-    below = sorted(path.relative_to(folder) for path in places if path.is_file())
-    below = [path for path in below if not any(part.startswith(".") for part in path.parts)]
-    files = tuple(
-        (folder / path, format_of(folder / path)) for path in below if _suffixed(path) and known_format(path)
-    )
+    shown = (path for path in places if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    below = sorted(path for path in shown if path.is_file())
+    files = tuple((path, format_of(path)) for path in below if known_format(path))
     _check_alike(f"directory {folder}", folder, files, len(below))
     return files
 
@@ -313,7 +277,7 @@ def files_of(path: Path, form: Format | None = None) -> tuple[tuple[tuple[Path, 
         return ((path, form or format_of(path)),), None
     if form is None and not any(map(format_named, names)):
         form = format_named(path.name)
-    forms = [(path / name, form or format_named(name)) for name in names]
+    forms = ((path / name, form or format_named(name)) for name in names)
     files = tuple((inside, known) for inside, known in forms if known)
     _check_alike(f"zip archive {path}", path, files, len(names))
     return files, path
@@ -330,29 +294,21 @@ def _check_alike(what: str, folder: Path, files: tuple[tuple[Path, Format], ...]
         raise GfmError(f"{what} mixes {mixed}; give files of one kind")
 
 
-def _suffixed(path: Path) -> bool:
-    """Whether any part of the name is a known extension, so that a missing file is not taken for a corpus."""
-    return any(suffix.lower() in (*FORMATS, ".zip") for suffix in path.suffixes)
-
-
 def _given(source: str) -> tuple[Path, str | None, Kind | None] | None:
-    """Path, column and kind of a source that is no address; None if it is a name of the registry."""
-    path, column, kind = _split_off(source)
-    names_path = is_there(path) or "/" in source or "\\" in source or _suffixed(path)
+    """Path, column and kind of a source that is no address; None if it is a name of the registry.
+
+    Column and kind are split off, unless a file has that very name.
+    """
+    path, column, kind = _expanded(source), None, None
+    if not is_there(path):
+        plain, kind = split_kind(source)
+        path = _expanded(plain)
+        head, _, tail = plain.rpartition(":")
+        before = _expanded(head)
+        if head and tail and not is_there(path) and (known_format(before) or before.is_dir()):
+            path, column = before, tail
+    names_path = is_there(path) or "/" in source or "\\" in source or known_format(path)
     return (path, column, kind) if names_path and source not in registry() else None
-
-
-def _split_off(source: str) -> tuple[Path, str | None, Kind | None]:
-    """Split off column and kind, unless a file has that very name."""
-    path = _expanded(source)
-    if is_there(path):
-        return path, None, None
-    plain, kind = split_kind(source)
-    head, _, column = plain.rpartition(":")
-    path, before = _expanded(plain), _expanded(head)
-    if head and column and not is_there(path) and (_suffixed(before) or before.is_dir()):
-        return before, column, kind
-    return path, None, kind
 
 
 def _expanded(text: str) -> Path:

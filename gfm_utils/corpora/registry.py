@@ -16,6 +16,17 @@ from gfm_utils.errors import GfmError, unknown
 from gfm_utils.files import cache_dir
 
 Format = Literal["fasta", "fastq", "text", "csv", "tsv", "parquet", "mediawiki"]
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+
+
+def _plain(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} must be a plain file name, without folders")
+    return name
+
+
+#: A name that stays inside the folder that it is put into.
+FileName = Annotated[str, AfterValidator(_plain)]
 
 
 class _Strict(BaseModel):
@@ -23,13 +34,13 @@ class _Strict(BaseModel):
 
 
 class PackageSource(_Strict):
-    """A file inside a package, or several that a glob names; nothing of the package is installed."""
+    """A file inside a wheel of Python's index or a Debian package, or several; nothing of it is installed."""
 
-    type: str
+    type: Literal["wheel", "deb"]
     package: str = Field(pattern=r"^[A-Za-z0-9]")
     version: str = Field(pattern=r"^[A-Za-z0-9.+:~_!-]+$")
-    member: str = Field(description="path inside the package, or a glob; behind a ! that inside a tar archive")
-    platform: str | None = None
+    member: str = Field(description="path inside the package, or a glob")
+    platform: str | None = Field(None, description="platform tag, for a wheel that has one")
 
     @property
     def is_glob(self) -> bool:
@@ -38,20 +49,6 @@ class PackageSource(_Strict):
 
     def __str__(self) -> str:
         return f"{self.type} {self.package} {self.version}, {Path(self.member).name}"
-
-
-class WheelSource(PackageSource):
-    """A wheel of Python's package index."""
-
-    type: Literal["wheel"]
-    platform: str | None = Field(None, description="platform tag, for a wheel that has one")
-
-
-class DebSource(PackageSource):
-    """A Debian package, from where the system's own client gets its packages."""
-
-    type: Literal["deb"]
-    platform: None = None
 
 
 class UrlSource(_Strict):
@@ -79,31 +76,19 @@ class HubSource(_Strict):
         return f"hub {self.dataset}" + (f" {self.config}" if self.config else "")
 
 
-FileSource = Annotated[WheelSource | DebSource | UrlSource, Field(discriminator="type")]
-Source = Annotated[WheelSource | DebSource | UrlSource | HubSource, Field(discriminator="type")]
-
-
-def _plain(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} must be a plain file name, without folders")
-    return name
-
-
-#: A name that stays inside the folder that it is put into.
-FileName = Annotated[str, AfterValidator(_plain)]
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-
-
-class SourceFile(_Strict):
-    """A file beside the corpora of the registry: an annotation (GFF3), or what a user gives the address of."""
-
-    file: FileName = Field(description="name of the file in the cache")
-    sources: tuple[FileSource, ...] = Field(min_length=1)
+class _Checked(_Strict):
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="null: trust on first use")
     size: int | None = Field(None, gt=0, description="bytes of the file")
 
 
-class Entry(_Strict):
+class SourceFile(_Checked):
+    """A file beside the corpora of the registry: an annotation (GFF3), or what a user gives the address of."""
+
+    file: FileName = Field(description="name of the file in the cache")
+    sources: tuple[Annotated[PackageSource | UrlSource, Field(discriminator="type")], ...] = Field(min_length=1)
+
+
+class Entry(_Checked):
     """One corpus of the registry."""
 
     kind: Kind
@@ -115,10 +100,10 @@ class Entry(_Strict):
     terms: str | None = Field(None, description="what the licence forbids or asks for, said before a download")
     citation: str = Field(min_length=1)
     format: Format
-    sources: tuple[Source, ...] = Field(min_length=1, description="tried in order, all giving the same file")
+    sources: tuple[Annotated[PackageSource | UrlSource | HubSource, Field(discriminator="type")], ...] = Field(
+        min_length=1, description="tried in order, all giving the same file"
+    )
     file: FileName | None = Field(None, description="name of the file in the cache; null for the hub")
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="null: trust on first use")
-    size: int | None = Field(None, gt=0, description="bytes of the file")
     encoding: str = "utf-8"
     column: str | None = Field(None, description="column of a CSV or Parquet file")
     translate: bool = Field(False, description="protein: the file holds coding sequences of DNA")
@@ -140,55 +125,44 @@ class Entry(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        streamed = [isinstance(source, HubSource) for source in self.sources]
-        if any(streamed) and len(streamed) > 1:
-            raise ValueError("a hub source stands alone in 'sources'")
-        if self.hub is None and self.file is None:
-            raise ValueError("'file' is needed for a corpus that is downloaded")
-        if any(isinstance(source, PackageSource) for source in self.sources) and self.sha256 is None:
-            raise ValueError("'sha256' is needed for a file of a package")
-        globs = [source.is_glob for source in self.sources if isinstance(source, PackageSource)]
-        if any(globs) and not str(self.file).endswith(".zip"):
-            raise ValueError("'file' must end in .zip where 'member' is a glob")
+        packages = [source for source in self.sources if isinstance(source, PackageSource)]
         kinds = {"fasta": ("dna", "protein"), "fastq": ("dna",)}.get(self.format, ("text",))
-        if self.kind not in kinds and self.hub is None and not self.column:
-            raise ValueError(f"format {self.format!r} does not give kind {self.kind!r}")
-        if self.translate and (self.kind, self.format) != ("protein", "fasta"):
-            raise ValueError("'translate' is for protein, of coding sequences in FASTA")
-        if self.annotation is not None and (self.kind == "protein" or self.annotation.file == self.file):
-            raise ValueError("'annotation' is for DNA and text, and needs a 'file' of its own")
+        notes = self.annotation
+        for wrong, reason in (
+            (len(self.sources) > 1 and any(isinstance(source, HubSource) for source in self.sources),
+             "a hub source stands alone in 'sources'"),
+            (not self.hub and not self.file, "'file' is needed for a corpus that is downloaded"),
+            (packages and not self.sha256, "'sha256' is needed for a file of a package"),
+            (any(source.is_glob for source in packages) and not str(self.file).endswith(".zip"),
+             "'file' must end in .zip where 'member' is a glob"),
+            (self.kind not in kinds and not self.hub and not self.column,
+             f"format {self.format!r} does not give kind {self.kind!r}"),
+            (self.translate and (self.kind, self.format) != ("protein", "fasta"),
+             "'translate' is for protein, of coding sequences in FASTA"),
+            (notes and (self.kind == "protein" or notes.file == self.file),
+             "'annotation' is for DNA and text, and needs a 'file' of its own"),
+        ):  # fmt: skip
+            if wrong:
+                raise ValueError(reason)
         return self
-
-
-def registry_path() -> Path:
-    """Where the registry is read from.
-
-    ``$GFM_REGISTRY`` if set, else ``data/corpora.yaml`` of the repository, else the copy that a wheel
-    installs under ``share/gfm_utils``.
-
-    Raises:
-        GfmError: no such file.
-    """
-    configured = os.environ.get("GFM_REGISTRY")
-    candidates = [Path(configured)] if configured else [
-        Path(__file__).parents[2] / "data" / "corpora.yaml",
-        Path(sysconfig.get_path("data")) / "share" / "gfm_utils" / "corpora.yaml",
-    ]  # fmt: skip
-    for path in candidates:
-        if path.is_file():
-            return path
-    raise GfmError(f"no registry of corpora at {candidates[0]}; set GFM_REGISTRY to the path of corpora.yaml")
 
 
 def registry() -> dict[str, Entry]:
     """Every corpus by its name, in the order of the file.
 
+    Read from ``$GFM_REGISTRY`` if set, else ``data/corpora.yaml`` of the repository, else the copy that a wheel
+    installs under ``share/gfm_utils``.
+
     Raises:
-        GfmError: the registry is missing, is not YAML, or an entry does not fit: names the entry and the
-        field.
+        GfmError: the registry is missing, is not YAML, or an entry does not fit: names the entry and the field.
     """
-    path = registry_path()
-    return dict(_entries(path, path.read_text(encoding="utf-8")))
+    installed = Path(sysconfig.get_path("data")) / "share" / "gfm_utils" / "corpora.yaml"
+    usual = (Path(__file__).parents[2] / "data" / "corpora.yaml", installed)
+    candidates = [Path(given)] if (given := os.environ.get("GFM_REGISTRY")) else usual
+    for path in candidates:
+        if path.is_file():
+            return dict(_entries(path, path.read_text(encoding="utf-8")))
+    raise GfmError(f"no registry of corpora at {candidates[0]}; set GFM_REGISTRY to the path of corpora.yaml")
 
 
 @lru_cache(maxsize=4)
@@ -201,18 +175,17 @@ def _entries(path: Path, text: str) -> dict[str, Entry]:
         raise GfmError(f"{path} is not valid YAML ({reason}); mend the file") from None
     if not isinstance(raw, dict) or not raw:
         raise GfmError(f"{path} holds no corpora; it must be a mapping from name to entry")
-    return {str(name): _entry(path, str(name), value) for name, value in raw.items()}
-
-
-def _entry(path: Path, name: str, value: Any) -> Entry:
-    if not _NAME.fullmatch(name):
-        raise GfmError(f"{path}, corpus {name!r}: a name is made of letters, digits and the signs . _ - +")
-    try:
-        return Entry.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"]) or "the entry itself"
-        raise GfmError(f"{path}, corpus {name!r}, field {where}: {first['msg']}") from None
+    entries = {}
+    for name, value in ((str(key), value) for key, value in raw.items()):
+        if not _NAME.fullmatch(name):
+            raise GfmError(f"{path}, corpus {name!r}: a name is made of letters, digits and the signs . _ - +")
+        try:
+            entries[name] = Entry.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(step) for step in first["loc"]) or "the entry itself"
+            raise GfmError(f"{path}, corpus {name!r}, field {where}: {first['msg']}") from None
+    return entries
 
 
 def find(name: str) -> Entry:
@@ -233,12 +206,11 @@ def cached_path(name: str, entry: Entry | SourceFile) -> Path | None:
 
 
 def status() -> list[dict[str, Any]]:
-    """One row a corpus: ``name``, ``kind``, ``size`` (bytes, or null), ``licence``, ``cached``, ``source``,
-    ``description``.
+    """One row a corpus: name, kind, size (bytes, or null), licence, source, description, and whether it is cached.
 
     Raises:
         GfmError: the registry does not validate.
-    """  # noqa: D205
+    """
     rows = []
     for name, entry in registry().items():
         path = cached_path(name, entry)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,23 +10,14 @@ import numpy.typing as npt
 Kind = Literal["text", "dna", "protein"]
 
 
-@dataclass(frozen=True)
-class Traits:
-    """What is particular to the corpora of one kind.
+class Traits(NamedTuple):
+    """What is particular to the corpora of one kind."""
 
-    Attributes:
-        label: as people read it.
-        unit: what one symbol is.
-        alphabet: the symbols that are kept, in their order; empty where any may occur.
-        match: length of a run that counts as a match of two records (:mod:`gfm_utils.corpora.leaks`).
-        match_unit: what that length counts.
-    """
-
-    label: str
-    unit: str
-    alphabet: str
-    match: int
-    match_unit: str
+    label: str  # as people read it
+    unit: str  # what one symbol is
+    alphabet: str  # the symbols that are kept, in their order; empty: any
+    match: int  # length of an exact match of two records, see gfm_utils.corpora.leaks
+    match_unit: str  # what that length counts
 
     @property
     def nothing(self) -> str:
@@ -40,11 +31,10 @@ KINDS: Mapping[str, Traits] = {
     "protein": Traits("protein", "residue", "ACDEFGHIKLMNPQRSTVWY", 16, "residue"),
 }
 
-#: Version of what cleaning and splitting give; part of every corpus checksum.
-#: Bump it whenever the same source would give other segments (tests/corpora/test_splitting.py notices).
+#: Version of what cleaning and splitting give; part of every corpus checksum. To be raised whenever the same
+#: source would give other segments (tests/corpora/test_splitting.py notices).
 FORMAT = 1
-#: Version of how the files of users are read, part of their checksums too: of files that are not quite what their
-#: format says earlier versions made other records. Those of the registry give what they always gave.
+#: Version of how the files of users are read; part of their checksums, and not of those of the registry.
 READER = 2
 
 
@@ -139,10 +129,10 @@ class Split:
     """Three disjoint parts of a corpus, each in the order of the source.
 
     Attributes:
-        train: segments to learn from (tokenizers and models).
+        train: segments that tokenizers and models learn from.
         validation: segments to choose by.
         test: segments to report on.
-        seed: what made the choice.
+        seed: of the random assignment.
         block: length of the blocks that long records were cut into, in symbols.
         gap: symbols dropped where blocks of different parts meet.
     """
@@ -165,29 +155,16 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 @dataclass(frozen=True)
 class CoordinateMap:
-    """Where the segments of a corpus lie in its records and in the concatenated sequence.
+    """Where the segments of a corpus lie in its records and in the concatenated sequence."""
 
-    Attributes:
-        names: of the records, in the order of their first segments.
-        record: number of the record of each segment, shape (segments,).
-        start: position of each segment's first symbol in its record, from 0, shape (segments,).
-        offset: position of that symbol in the concatenated sequence, and at the end the length of the sequence:
-            shape (segments + 1,).
-    """
-
-    names: tuple[str, ...]
-    record: Ints
-    start: Ints
-    offset: Ints
+    names: tuple[str, ...]  # of the records, in the order of their first segments
+    record: Ints  # number of the record of each segment, shape (segments,)
+    start: Ints  # position of each segment's first symbol in its record, from 0, shape (segments,)
+    offset: Ints  # of that symbol in the concatenated sequence, and the length of that: shape (segments + 1,)
 
     @classmethod
     def of(cls, segments: Iterable[Segment], limit: int | None = None) -> "CoordinateMap":
-        """The map of the concatenation of some segments, in their order; empty ones are left out.
-
-        Args:
-            segments: of a corpus, or of a part of it.
-            limit: stop after so many symbols.
-        """
+        """The map of the concatenation of some segments, of at most ``limit`` symbols; empty ones are left out."""
         numbers: dict[str, int] = {}
         record, start, offset = [], [], [0]
         for segment in segments:
@@ -203,20 +180,12 @@ class CoordinateMap:
         """Length of the concatenated sequence."""
         return int(self.offset[-1])
 
-    @property
-    def length(self) -> Ints:
-        """Symbols of each segment, shape (segments,)."""
-        return np.diff(self.offset)
-
     def to_source(self, positions: npt.ArrayLike) -> tuple[Ints, Ints]:
         """Record and position in it of positions in the concatenated sequence.
 
-        Args:
-            positions: of any shape, from 0 to ``symbols`` − 1.
-
         Returns:
-            Numbers of the records (into ``names``) and positions in them (from 0, FASTA coordinates), both in
-            the shape of ``positions``.
+            Numbers of the records (into ``names``) and positions in them (from 0, FASTA coordinates), both in the
+            shape of ``positions``, which are from 0 to ``symbols`` − 1.
         """
         where = np.asarray(positions, np.int64)
         segment = np.searchsorted(self.offset, where, side="right") - 1
@@ -230,27 +199,22 @@ class CoordinateMap:
         """Windows that cover the sequence and never cross a cut.
 
         Each segment is divided evenly into round(length / size) windows, at least one: so a window is between
-        two thirds and three halves of ``size`` long, and shorter only where its segment is.
-
-        Args:
-            size: symbols a window, about.
+        two thirds and three halves of ``size`` symbols long, and shorter only where its segment is.
 
         Returns:
             Begins and ends (exclusive) in the concatenated sequence, shape (windows,) each.
         """
-        count = np.maximum(1, np.rint(self.length / size).astype(np.int64))
+        length = np.diff(self.offset)
+        count = np.maximum(1, np.rint(length / size).astype(np.int64))
         segment = np.repeat(np.arange(len(count)), count)
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        begin = self.offset[segment] + within * self.length[segment] // count[segment]
+        begin = self.offset[segment] + within * length[segment] // count[segment]
         return begin, np.append(begin[1:], self.symbols)[: len(begin)]
 
 
 def sums(values: npt.NDArray[Any], begin: Ints, kind: type = np.float64) -> npt.NDArray[Any]:
-    """Sums over neighbouring windows that cover an array, from the begin of each to that of the next.
+    """Sums over neighbouring windows that cover ``values``, shape (symbols,), from each ``begin`` to the next.
 
-    Args:
-        values: shape (symbols,).
-        begin: strictly rising, the first 0, shape (windows,).
-        kind: type that the sums are made in.
+    ``begin`` rises strictly from 0, shape (windows,); ``kind`` is the type that the sums are made in.
     """
     return np.add.reduceat(values, begin, dtype=kind) if len(begin) else np.zeros(0, kind)

@@ -1,19 +1,19 @@
 """Sequences out of FASTA and FASTQ files, as they stand there.
 
-Libraries looked at: dnaio refuses headers that are not ASCII, a byte order mark, and another name behind the ``+``
-of FASTQ, and keeps blanks and digits inside a sequence, of which cleaning would make hundreds of cuts and wrong
-coordinates; no library gives a chromosome in pieces. The formats are so simple that one reader of either serves
-short and long files alike.
+dnaio refuses headers that are not ASCII, a byte order mark, and another name behind the ``+`` of FASTQ, and keeps
+blanks and digits inside a sequence, of which cleaning would make hundreds of cuts and wrong coordinates; no
+library gives a chromosome in pieces.
 """
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice, product
 from pathlib import Path
 from typing import BinaryIO
 
-from gfm_utils.corpora.cleaning import LetterCounts
+from gfm_utils.corpora.cleaning import FOREIGN
 from gfm_utils.corpora.opening import READ, lines
 from gfm_utils.corpora.registry import Format
 from gfm_utils.corpora.segments import Kind
@@ -23,31 +23,17 @@ from gfm_utils.errors import GfmError
 PROTEIN_SHARE = 0.1
 #: Up to this share of them, where there are so many letters, they are taken for DNA: of proteins a third are such.
 DNA_SHARE, _FEWEST = 0.01, 200
-_HEADER, _COMMENT, _LINE = ord(">"), ord("#"), ord("\n")
 _NEXT = re.compile(rb"\n[>#]")
 #: What may stand between the letters of a sequence without being one: white space, and the numbers of positions.
 _BETWEEN = b" \t\r\n\v\f0123456789"
-_DIGITS = dict.fromkeys(map(ord, "0123456789"))
-_GAPS = dict.fromkeys(map(ord, "-."))
-_BASES = "TCAG"
 #: The standard genetic code, the first base of a codon changing slowest.
 _RESIDUES = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
-_CODONS = dict(zip(map("".join, product(_BASES, repeat=3)), _RESIDUES, strict=True))
+_CODONS = dict(zip(map("".join, product("TCAG", repeat=3)), _RESIDUES, strict=True))
 _GENE = re.compile(r"\[locus_tag=[^\]]+\]|\[gene=[^\]]+\]")
 _PARTIAL = re.compile(r"\[(partial|pseudo)=|\[location=[^\]]*[<>]")
 #: Behind the name of a record that is a part of a coding sequence only.
 PARTIAL = " [partial]"
 _QUOTED = 40  # characters of a wrong line in a message
-
-
-def without_spaces(stretches: Iterable[tuple[str | None, str]]) -> Iterator[tuple[str | None, str]]:
-    """Sequences in a text, a table or a stream without what may stand between their letters."""
-    return ((name, "".join(text.split()).translate(_DIGITS)) for name, text in stretches)
-
-
-def without_gaps(stretches: Iterable[tuple[str | None, str]]) -> Iterator[tuple[str | None, str]]:
-    """Sequences of protein without the signs of gaps that an alignment has put into them."""
-    return ((name, text.translate(_GAPS)) for name, text in stretches)
 
 
 def translated(records: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -64,38 +50,31 @@ def translated(records: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         yield name, "".join(_CODONS.get(codon, "X") for codon in codons)
 
 
-def check_letters(counts: LetterCounts, kind: Kind, source: str, file: tuple[Path, Format] | None) -> None:
+def check_letters(counts: Counter[str], kind: Kind, source: str, file: tuple[Path, Format] | None) -> None:
     """Refuse protein that is given as DNA, and DNA that is given as protein; gaps do not count.
 
     Of the letters of protein more than ``PROTEIN_SHARE`` are no nucleotide code, of those of DNA at most
-    ``DNA_SHARE``.
-
-    Args:
-        counts: what cleaning them met.
-        kind: as which they were cleaned.
-        source: what was read.
-        file: in which the letter is looked for, if it is FASTA.
+    ``DNA_SHARE``. If ``file`` is FASTA, the first such letter is looked for in it.
 
     Raises:
         GfmError: the sequences look like another kind.
     """
-    if kind == "protein" and counts.letters >= _FEWEST and counts.foreign <= DNA_SHARE * counts.letters:
+    letters, foreign = counts["letters"], counts["foreign"]
+    if kind == "protein" and letters >= _FEWEST and foreign <= DNA_SHARE * letters:
         raise GfmError(
             f"{source} looks like DNA, not protein (nearly all of its letters are nucleotide codes); give a file "
             "of amino acids, or leave out that its kind is protein"
         )
-    if kind == "dna" and counts.culprit is not None and counts.foreign > PROTEIN_SHARE * counts.letters:
-        number, name, letter = counts.culprit
-        place = ""
+    if kind == "dna" and foreign > PROTEIN_SHARE * letters:
+        what = f"{foreign / letters:.0%} of its letters are no nucleotide codes"
         if file and file[1] == "fasta":
-            place = f", line {_line(file[0], lambda line: letter in line, number + 1)[0]},"
-        raise GfmError(
-            f"{source} looks like protein, not DNA (letter {letter!r} in record {name!r}{place} is no nucleotide "
-            "code); give a nucleotide file, or leave out that its kind is DNA"
-        )
+            number, name, line = _line(file[0], lambda line: bool(FOREIGN.search(line)))
+            what = f"letter {FOREIGN.findall(line)[0]!r} in record {name!r}, line {number}, is no nucleotide code"
+        mend = "give a nucleotide file, or leave out that its kind is DNA"
+        raise GfmError(f"{source} looks like protein, not DNA ({what}); {mend}")
 
 
-def fasta_stretches(path: Path, handle: BinaryIO, genes: bool = False) -> Iterator[tuple[str | None, str]]:
+def fasta_chunks(path: Path, handle: BinaryIO, genes: bool = False) -> Iterator[tuple[str | None, str]]:
     """The names of a FASTA file's records, and stretches of their sequences behind them, without names.
 
     White space and digits inside a sequence are left out, so that positions count letters. A byte order mark and
@@ -113,29 +92,25 @@ def fasta_stretches(path: Path, handle: BinaryIO, genes: bool = False) -> Iterat
     """
     rest, in_line, count = b"", False, 0  # of a header; whether a line of sequence goes on; records so far
     begin = handle.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
-    for read in chain([begin], iter(lambda: handle.read(READ), b"")):
-        data, at, rest = rest + read.replace(b"\r", b"\n"), 0, b""
+    for read in chain([begin], iter(lambda: handle.read(READ), b""), [None]):
+        data, at, rest = rest + (b"\n" if read is None else read.replace(b"\r", b"\n")), 0, b""
         while at < len(data):
-            if not in_line and data[at] in (_HEADER, _COMMENT):
+            if not in_line and data[at] in b">#":
                 end = data.find(b"\n", at)
                 if end < 0:
                     rest = data[at:]
                     break
-                if data[at] == _HEADER:
+                if data[at] == ord(">"):
                     count += 1
                     yield _name(data[at + 1 : end], count, genes), ""
                 at = end + 1
                 continue
             header = _NEXT.search(data, at)
             end = header.start() + 1 if header else len(data)
-            sequence = data[at:end].translate(None, _BETWEEN)
-            if sequence:
+            if sequence := data[at:end].translate(None, _BETWEEN):
                 _check_sequence(path, sequence, count)
                 yield None, sequence.decode("ascii")
-            in_line, at = data[end - 1] != _LINE, end
-    if rest[:1] == b">":
-        count += 1
-        yield _name(rest[1:], count, genes), ""
+            in_line, at = data[end - 1 : end] != b"\n", end
     if not count:
         raise GfmError(f"{path} holds no FASTA records; give a FASTA file")
 
@@ -148,30 +123,30 @@ def fastq_records(path: Path, handle: BinaryIO) -> Iterator[tuple[str, str]]:
     Raises:
         GfmError: no FASTQ, no records, or a damaged one; says where.
     """
-    count = 0
-    rows = enumerate(handle, start=1)
+    count, rows = 0, enumerate(handle, start=1)
     for number, head in rows:
-        if number == 1:
-            head = head.removeprefix(codecs.BOM_UTF8)
+        head = head.removeprefix(codecs.BOM_UTF8) if number == 1 else head
         if not head.strip():
             continue
         count += 1
         name = _name(head[1:], count)
         sequence, plus, qualities, *_ = [*(row.strip() for _, row in islice(rows, 3)), None, None, None]
         if not head.startswith(b"@"):
-            wrong = number, f"expected '@' at the beginning of a record, but got {_quoted(head)}"
+            wrong = 0, f"expected '@' at the beginning of a record, but got {_quoted(head)}"
         elif plus is not None and not plus.startswith(b"+"):
-            wrong = number + 2, f"expected '+' in the third line of record {name!r}, but got {_quoted(plus)}"
+            wrong = 2, f"expected '+' in the third line of record {name!r}, but got {_quoted(plus)}"
         elif sequence is None or qualities is None:
-            wrong = number, f"the file ends within record {name!r}"
+            wrong = 0, f"the file ends within record {name!r}"
         elif len(sequence) != len(qualities):
-            wrong = number + 3, f"record {name!r} has {len(sequence)} letters, but {len(qualities)} qualities"
+            wrong = 3, f"record {name!r} has {len(sequence)} letters, but {len(qualities)} qualities"
         elif not sequence.isascii():
-            wrong = number + 1, f"the sequence of record {name!r} holds bytes that are not ASCII"
+            wrong = 1, f"the sequence of record {name!r} holds bytes that are not ASCII"
         else:
             yield name, sequence.decode("ascii")
             continue
-        raise GfmError(f"{path} is not FASTQ at line {wrong[0]}: {wrong[1]}; mend it or give a FASTQ file")
+        raise GfmError(
+            f"{path} is not FASTQ at line {number + wrong[0]}: {wrong[1]}; mend it or give a FASTQ file"
+        )
     if not count:
         raise GfmError(f"{path} holds no FASTQ records; give a FASTQ file")
 
@@ -192,40 +167,31 @@ def _quoted(row: bytes) -> str:
 
 
 def _check_sequence(path: Path, sequence: bytes, count: int) -> None:
-    """Refuse what is no sequence."""
+    """Refuse what is no sequence, or stands in front of the first record."""
+    give = "give a FASTA file"
     if not count:
         number, _, text = _line(path, lambda line: line.strip() != "")
-        raise GfmError(
-            f"{path} is not FASTA at line {number}: expected '>' at the beginning of a record, but got "
-            f"{_quoted(text.encode())}; give a FASTA file"
-        )
-    if b">" in sequence:
+        wrong = f"expected '>' at the beginning of a record, but got {_quoted(text.encode())}"
+    elif b">" in sequence:
         number, name, _ = _line(path, lambda line: ">" in line)
-        raise GfmError(
-            f"{path} is not FASTA at line {number}: '>' stands inside the sequence of record {name!r}; begin a "
-            "new line before each header"
-        )
-    if not sequence.isascii():
+        wrong = f"'>' stands inside the sequence of record {name!r}"
+        give = "begin a new line before each header"
+    elif not sequence.isascii():
         number, name, _ = _line(path, lambda line: not line.isascii())
-        raise GfmError(
-            f"{path} is not FASTA at line {number}: the sequence of record {name!r} holds bytes that are not "
-            "ASCII; mend it or give a FASTA file"
-        )
+        wrong = f"the sequence of record {name!r} holds bytes that are not ASCII"
+        give = "mend it or give a FASTA file"
+    else:
+        return
+    raise GfmError(f"{path} is not FASTA at line {number}: {wrong}; {give}")
 
 
-def _line(path: Path, wrong: Callable[[str], bool], record: int | None = None) -> tuple[int, str, str]:
-    """Number of the first line of sequence that is wrong, the name of its record, and the line itself.
-
-    Args:
-        path: of a FASTA file.
-        wrong: says it of a line.
-        record: number of the record, from 1, that is looked into; None: all.
-    """
+def _line(path: Path, wrong: Callable[[str], bool]) -> tuple[int, str, str]:
+    """Number of the first wrong line of sequence, the name of its record, and the line."""
     name, count = "", 0
     for number, line in enumerate(lines(path), start=1):
         if line.startswith(">"):
             count += 1
             name = _name(line[1:].encode(), count)
-        elif record in (None, count) and not line.startswith("#") and wrong(line):
+        elif not line.startswith("#") and wrong(line):
             return number, name, line
     raise GfmError(f"{path} has changed while it was read; give it again when nothing writes to it any more")

@@ -9,42 +9,35 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from gfm_utils.corpora.duplicates import Groups, runs
+from gfm_utils.corpora.leaks import Groups, Integers, minimizers
 from gfm_utils.corpora.segments import Corpus, Segment, Split, copies_note
 from gfm_utils.errors import GfmError
 
-#: Version of how records are grouped; part of the key of what is made of a split. In the first version
-#: the order of equal hashes was not that of the records, and differed between processors.
+#: Version of how records are grouped; part of the key of what is made of a split.
 SPLIT = 2
 #: Shares of train, validation and test.
 FRACTIONS = (0.8, 0.1, 0.1)
 #: A corpus with fewer symbols is refused.
 SMALLEST = 5_000
-#: A split is made of at least so many pieces (groups of records, or blocks); blocks are shortened to get
-#: there.
+#: A split is made of at least so many pieces; blocks are shortened to get there.
 PIECES = 40
 #: Segments that come out shorter are dropped.
 SHORTEST = 64
 
 
 class Pieces(NamedTuple):
-    """Stretches of records, in the order of the source; each goes to one part as a whole.
+    """Whole records or blocks of them, in the order of the source; each goes to one part as a whole.
 
-    Attributes:
-        record: number of the record, int64, shape (pieces,).
-        begin: in coordinates of the source, likewise.
-        end: likewise.
-        symbols: bases or characters in it.
-        whole: bool, whether it is all of its record.
+    Attributes, each of shape (pieces,): number of the record; begin and end in coordinates of the source; symbols;
+    whether it is all of its record.
     """
 
-    record: npt.NDArray[np.int64]
-    begin: npt.NDArray[np.int64]
-    end: npt.NDArray[np.int64]
-    symbols: npt.NDArray[np.int64]
-    whole: npt.NDArray[np.bool_]
+    record: Integers
+    begin: Integers
+    end: Integers
+    symbols: Integers
+    whole: np.ndarray
 
 
 def split(
@@ -57,7 +50,7 @@ def split(
     """Split a corpus by record, and long records by block; the same seed gives the same split.
 
     Records of at most ``block`` symbols go to one part as a whole, together with their near-duplicates
-    (records that share 64 bases or 20 words, see :mod:`gfm_utils.corpora.duplicates`). Longer records are cut
+    (records that share 64 bases or 20 words, see :mod:`gfm_utils.corpora.leaks`). Longer records are cut
     into equal blocks, assigned at random; where two blocks of different parts meet, ``gap`` symbols are
     dropped, half on each side. Neighbouring blocks of one part stay in one segment. When the blocks would be
     fewer than ``PIECES`` they are shortened, and the gap to at most a quarter of a block; what was used
@@ -77,9 +70,12 @@ def split(
     Raises:
         GfmError: the corpus is too short to be split.
     """
-    _check(corpus, max_symbols)
-    records = _by_record(corpus.segments)
     total = corpus.symbols
+    _check_size(corpus, total, max_symbols)
+    by_name: dict[str, list[Segment]] = {}
+    for segment in corpus.segments:
+        by_name.setdefault(segment.record, []).append(segment)
+    records = list(by_name.values())
     wanted = min(max_symbols or total, total)
     pieces = _pieces(records, block)
     while len(pieces.symbols) * wanted < PIECES * total and block > SHORTEST:
@@ -88,11 +84,11 @@ def split(
     gap = min(gap, block // 4)
     groups, whole = Groups(), np.flatnonzero(pieces.whole)
     if len(whole) > 1:
-        values, owners = runs([records[number] for number in pieces.record[whole]], corpus.kind)
+        values, owners = minimizers([records[number] for number in pieces.record[whole]], corpus.kind)
         groups.add(values, whole[owners])
     parts = assigned(pieces, groups, seed, wanted / total)
-    result: tuple[list[Segment], list[Segment], list[Segment]] = ([], [], [])
-    for number, begin, end, part in _stretches(pieces, parts, gap):
+    result: tuple[list[Segment], ...] = ([], [], [])
+    for number, begin, end, part in _merged(pieces, parts, gap):
         for segment in records[number]:
             cut = segment.slice(max(begin - segment.start, 0), max(end - segment.start, 0))
             if len(cut) >= SHORTEST:
@@ -106,27 +102,18 @@ def split(
     return Split(train, validation, test, seed, block, gap)
 
 
-def _check(corpus: Corpus, max_symbols: int | None) -> None:
-    if corpus.symbols < SMALLEST:
-        note = copies_note(corpus.stats)
-        copies = f" ({note})" if note else ""
+def _check_size(corpus: Corpus, symbols: int, max_symbols: int | None) -> None:
+    if symbols < SMALLEST:
+        note = f" ({copies})" if (copies := copies_note(corpus.stats)) else ""
         raise GfmError(
-            f"corpus {corpus.name!r} has {corpus.symbols} {corpus.unit}s{copies}; at least {SMALLEST} are needed "
-            "for a split into train, validation and test: give a longer one"
+            f"corpus {corpus.name!r} has {symbols} {corpus.unit}s{note}; at least {SMALLEST} are needed for a "
+            "split into train, validation and test: give a longer one"
         )
     if max_symbols is not None and max_symbols < SMALLEST:
         raise GfmError(f"max_symbols is {max_symbols}; at least {SMALLEST} {corpus.unit}s are needed for a split")
 
 
-def _by_record(segments: Sequence[Segment]) -> list[list[Segment]]:
-    records: dict[str, list[Segment]] = {}
-    for segment in segments:
-        records.setdefault(segment.record, []).append(segment)
-    return list(records.values())
-
-
 def _pieces(records: Sequence[Sequence[Segment]], block: int) -> Pieces:
-    """Whole short records, and blocks of long ones."""
     pieces = []
     for number, record in enumerate(records):
         first, last = record[0].start, record[-1].start + len(record[-1])
@@ -136,50 +123,43 @@ def _pieces(records: Sequence[Sequence[Segment]], block: int) -> Pieces:
         edges = np.linspace(first, last, -(-(last - first) // block) + 1).astype(np.int64).tolist()
         starts = np.array([segment.start for segment in record])
         ends = starts + np.array([len(segment) for segment in record])
-        blocks = []
-        for begin, end in pairwise(edges):
-            symbols = int(np.clip(np.minimum(ends, end) - np.maximum(starts, begin), 0, None).sum())
-            if symbols:
-                blocks.append((number, begin, end, symbols))
+        sizes = [np.clip(np.minimum(ends, e) - np.maximum(starts, b), 0, None).sum() for b, e in pairwise(edges)]
+        blocks = [(number, *place, int(size)) for place, size in zip(pairwise(edges), sizes, strict=True) if size]
         pieces += [(*piece, len(blocks) == 1) for piece in blocks]
     return Pieces(*map(np.array, zip(*pieces, strict=True)))
 
 
-def assigned(pieces: Pieces, groups: Groups, seed: int, share: float) -> npt.NDArray[np.int64]:
+def assigned(pieces: Pieces, groups: Groups, seed: int, share: float) -> Integers:
     """The part of each piece, 0 to 2, or -1 where it is left out: shape (pieces,).
 
     Whole records of a group of near-duplicates go together, blocks of longer ones each for itself.
 
     Args:
         pieces: what is assigned.
-        groups: the runs of those that are whole records, by their number.
+        groups: the minimizers of those that are whole records, by their number.
         seed: of the random order.
         share: of each part, how much is taken.
     """
     near = groups.joined(np.where(pieces.whole, pieces.symbols, 0))
-    keys = np.where(pieces.whole, near, -1 - np.arange(len(near)))
-    group = np.unique(keys, return_inverse=True)[1]
+    group = np.unique(np.where(pieces.whole, near, -1 - np.arange(len(near))), return_inverse=True)[1]
     symbols = np.bincount(group, weights=pieces.symbols)
     order = np.random.default_rng(seed).permutation(len(symbols))
     # The largest groups go first, thus to train: one of them would be more than a small part should hold.
     large = symbols[order] > min(FRACTIONS) * symbols.sum() / 2
     order = np.concatenate([order[large], order[~large]])
-    sizes = symbols[order]
-    middle = (np.cumsum(sizes) - sizes / 2) / symbols.sum()
+    middle = (np.cumsum(symbols[order]) - symbols[order] / 2) / symbols.sum()
     part = np.searchsorted(np.cumsum(FRACTIONS)[:2], middle)
     chosen = np.full(len(symbols), -1)
     for number in range(3):
-        groups_of_part = order[part == number]
-        before = np.cumsum(symbols[groups_of_part]) - symbols[groups_of_part]
-        keep = before + symbols[groups_of_part] / 2 <= share * symbols[groups_of_part].sum()
+        members = order[part == number]
+        sizes = symbols[members]
+        keep = np.cumsum(sizes) - sizes / 2 <= share * sizes.sum()
         keep[:1] = True
-        chosen[groups_of_part[keep]] = number
+        chosen[members[keep]] = number
     return np.asarray(chosen[group])
 
 
-def drawn_back(
-    pieces: Pieces, parts: npt.NDArray[np.int64], gap: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def with_gaps(pieces: Pieces, parts: Integers, gap: int) -> tuple[Integers, Integers]:
     """Begin and end of each piece, drawn back by half a gap where it meets one of another part."""
     apart = _meeting(pieces, parts) & (parts[1:] != parts[:-1])
     begin, end = pieces.begin.copy(), pieces.end.copy()
@@ -188,17 +168,17 @@ def drawn_back(
     return begin, end
 
 
-def _meeting(pieces: Pieces, parts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Whether a piece and the next one are neighbours and neither is left out, shape (pieces - 1,)."""
+def _meeting(pieces: Pieces, parts: Integers) -> np.ndarray:
+    """Whether a piece and the next one are neighbours and neither is left out, bool, shape (pieces - 1,)."""
     taken = (parts[1:] >= 0) & (parts[:-1] >= 0)
-    return taken & (pieces.record[1:] == pieces.record[:-1]) & (pieces.begin[1:] == pieces.end[:-1])
+    return np.asarray(taken & (pieces.record[1:] == pieces.record[:-1]) & (pieces.begin[1:] == pieces.end[:-1]))
 
 
-def _stretches(pieces: Pieces, parts: npt.NDArray[np.int64], gap: int) -> list[tuple[int, int, int, int]]:
+def _merged(pieces: Pieces, parts: Integers, gap: int) -> list[tuple[int, int, int, int]]:
     """Neighbouring pieces of one part together: record number, begin, end and part of each stretch."""
-    begin, end = drawn_back(pieces, parts, gap)
+    begin, end = with_gaps(pieces, parts, gap)
     goes_on = _meeting(pieces, parts) & (parts[1:] == parts[:-1])
     first = (parts >= 0) & ~np.concatenate([[False], goes_on])
     last = (parts >= 0) & ~np.concatenate([goes_on, [False]])
-    stretches = (pieces.record[first], begin[first], end[last], parts[first])
-    return list(zip(*(values.tolist() for values in stretches), strict=True))
+    columns = (pieces.record[first], begin[first], end[last], parts[first])
+    return list(zip(*(values.tolist() for values in columns), strict=True))

@@ -16,8 +16,7 @@ from gfm_utils.measures.rows import Row
 from gfm_utils.profiles import Profile
 from gfm_utils.tables import table
 from gfm_utils.tokens import SPECIAL, Condition, TokenStore, load_corpus, tokenizer_kind
-from gfm_utils.tokens.recoding import RECODED, BaseCode
-from gfm_utils.tokens.transforms import Transform
+from gfm_utils.tokens.transforms import RECODED, BaseCode, Transform
 
 #: Largest block of tokens.
 TOKEN_ORDER = 3

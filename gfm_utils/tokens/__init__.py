@@ -7,7 +7,6 @@ from gfm_utils.tokens.conditions import (
     is_control,
     names_tokenizer,
     resolve_transform,
-    split_transform,
     tokenizer_kind,
 )
 from gfm_utils.tokens.masking import (
@@ -21,37 +20,13 @@ from gfm_utils.tokens.masking import (
     most_masked,
     places_of,
 )
-from gfm_utils.tokens.store import FEWEST_WINDOWS, PARTS, TokenStore, cut_windows, load_corpus, prepare
-from gfm_utils.tokens.synthetic import random_store
+from gfm_utils.tokens.store import (
+    FEWEST_WINDOWS,
+    PARTS,
+    TokenStore,
+    cut_windows,
+    load_corpus,
+    prepare,
+    random_store,
+)
 from gfm_utils.tokens.tokenizers import SPECIAL, encode, token_lengths, train_tokenizer
-
-__all__ = [
-    "FEWEST_WINDOWS",
-    "PARTS",
-    "SPECIAL",
-    "Condition",
-    "TokenStore",
-    "choose_independently",
-    "choose_positions",
-    "corpora_of",
-    "corrupt",
-    "corrupt_where",
-    "cut_windows",
-    "encode",
-    "evenly_spaced",
-    "is_condition",
-    "is_control",
-    "load_corpus",
-    "mask_all",
-    "masked_per_window",
-    "most_masked",
-    "names_tokenizer",
-    "places_of",
-    "prepare",
-    "random_store",
-    "resolve_transform",
-    "split_transform",
-    "token_lengths",
-    "tokenizer_kind",
-    "train_tokenizer",
-]

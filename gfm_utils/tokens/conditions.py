@@ -48,8 +48,8 @@ class Condition:
                 number makes no sense, or a transform of letters comes after one of tokens.
         """
         before, tokenizer = _cut(text)
-        corpus, transform = split_transform(before)
-        return cls(corpus, tokenizer, transform)
+        corpus, names, _ = _pieces(before)
+        return cls(corpus, tokenizer, _joined(before, names))
 
     @classmethod
     def resolve(cls, text: str, missing_ok: bool = False) -> "Condition":
@@ -60,7 +60,7 @@ class Condition:
             missing_ok: the corpus may be missing; whoever reads it will say so.
 
         Raises:
-            GfmError: as of ``parse`` and ``resolve_transform``, or there is no such corpus.
+            GfmError: as of ``parse`` and :func:`resolve_transform`, or there is no such corpus.
         """
         before, tokenizer = _cut(text)
         corpus, transform = resolve_transform(before)
@@ -72,11 +72,7 @@ class Condition:
 
     @classmethod
     def of(cls, given: "str | Condition") -> "Condition":
-        """A condition as it is, or what a user's text means (:meth:`resolve`).
-
-        Raises:
-            GfmError: as of ``resolve``.
-        """
+        """A condition as it is, or what a user's text means (:meth:`resolve`, which may raise)."""
         return given if isinstance(given, Condition) else cls.resolve(given)
 
     def __str__(self) -> str:
@@ -175,39 +171,22 @@ def _pieces(text: str) -> tuple[str, list[str], bool]:
         corpus = before
 
 
-def split_transform(text: str) -> tuple[str, str | None]:
-    """The corpus and the transforms of ``corpus+transform``; any other ``+`` belongs to the corpus.
-
-    Several transforms are made from left to right, ``corpus+markov4t0.33+noise0.3``; one of letters can only be
-    the first.
-
-    Args:
-        text: what stands before the ``@`` of a condition, or would if it had a tokenizer.
-
-    Raises:
-        GfmError: a transform's number makes no sense, or one of letters comes after one of tokens.
-    """
-    corpus, names, _ = _pieces(text)
-    return corpus, _joined(text, names)
-
-
 def resolve_transform(text: str) -> tuple[str, str | None]:
-    """As ``split_transform``, but a directory or a corpus of the registry with the name of a control is that.
+    """The corpus and the transforms of what a user has typed before the ``@``, or without a tokenizer.
 
-    Args:
-        text: as of ``split_transform``, typed by a user.
+    Transforms are made from left to right, ``corpus+markov4t0.33+noise0.3``; any other ``+`` belongs to the
+    corpus, and a directory or a corpus of the registry with the name of a control is that.
 
     Raises:
-        GfmError: as of ``split_transform``; the text may mean a directory as well as the control of a corpus that
-            is there; or the corpus is there but no such transform.
+        GfmError: a transform's number makes no sense, one of letters comes after one of tokens, the text may mean
+            a directory as well as the control of a corpus that is there, or a corpus that is there has no such
+            transform.
     """
     corpus, names, marked = _pieces(text)
     for count in range(0 if marked else len(names), 0, -1):
         whole, before = ("+".join([corpus, *names[:end]]) for end in (count, count - 1))
         path = os.path.expanduser(whole)  # noqa: PTH111 of any text, also of no path
-        if not (os.path.isdir(path) or whole in corpora.registry()) and (  # noqa: PTH112
-            _is_corpus(before) or not os.path.isfile(path)  # noqa: PTH113
-        ):
+        if not (os.path.isdir(path) or whole in corpora.registry()):  # noqa: PTH112
             continue  # a file of that name is no corpus, for want of an extension
         if _is_corpus(before):
             raise GfmError(

@@ -14,7 +14,7 @@ Booleans = npt.NDArray[np.bool_]
 RARE = 1e-9
 
 
-def _noise(seed: int, stream: int, windows: Integers, columns: int) -> npt.NDArray[np.uint64]:
+def _hashes(seed: int, stream: int, windows: Integers, columns: int) -> npt.NDArray[np.uint64]:
     """Uniform 64-bit integers, shape (windows, columns), by SplitMix64 (Steele et al., OOPSLA 2014)."""
 
     def mix(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -66,7 +66,7 @@ def choose_positions(
         Ascending positions, shape (n, ``masked_per_window(window, rate)``).
     """
     count = masked_per_window(window, rate)
-    noise = _noise(seed, 2 * epoch, np.asarray(windows), window)
+    noise = _hashes(seed, 2 * epoch, np.asarray(windows), window)
     if allowed is not None:
         noise = np.where(allowed, noise, np.uint64(2**64 - 1))
     return np.sort(np.argpartition(noise, count - 1, axis=1)[:, :count], axis=1)
@@ -81,7 +81,7 @@ def choose_independently(windows: Integers, window: int, rate: float, seed: int,
     Returns:
         Shape (n, window).
     """
-    chosen: Booleans = _noise(seed, 2 * epoch, np.asarray(windows), window) / 2.0**64 < rate
+    chosen: Booleans = _hashes(seed, 2 * epoch, np.asarray(windows), window) / 2.0**64 < rate
     return chosen
 
 
@@ -90,7 +90,7 @@ def places_of(chosen: Booleans, width: int) -> tuple[Integers, Booleans]:
 
     Args:
         chosen: shape (n, window).
-        width: the length, if no window has more; else it is that of a window.
+        width: length of a row, if no window has more; else it is that of a window.
 
     Returns:
         Ascending positions, then 0 to the end of the row; and which of them are there; both of shape (n, width).
@@ -127,10 +127,10 @@ def corrupt(
     Returns:
         Token ids, shape (n, window).
     """
-    noise = _noise(seed, 2 * epoch + 1, np.asarray(windows), 2 * positions.shape[1])
-    rows = np.arange(len(ids))[:, None]
+    noise = _hashes(seed, 2 * epoch + 1, np.asarray(windows), 2 * positions.shape[1])
+    true = np.take_along_axis(ids, positions, axis=1)
     out = np.array(ids)
-    out[rows, positions] = _shown(ids[rows, positions], noise, mask_id, ordinary, scheme)
+    np.put_along_axis(out, positions, _shown(true, noise, mask_id, ordinary, scheme), axis=1)
     return out
 
 
@@ -144,11 +144,11 @@ def corrupt_where(
     seed: int,
     epoch: int = 0,
 ) -> Integers:
-    """What the model sees where tokens are chosen each by itself: what befalls one depends on its place alone.
+    """As :func:`corrupt`, of tokens that are chosen each by itself: what befalls one depends on its place alone.
 
-    ``chosen`` is of :func:`choose_independently`, shape (n, window); all else as of :func:`corrupt`.
+    ``chosen`` is of :func:`choose_independently`, shape (n, window).
     """
-    noise = _noise(seed, 2 * epoch + 1, np.asarray(windows), 2 * ids.shape[1])
+    noise = _hashes(seed, 2 * epoch + 1, np.asarray(windows), 2 * ids.shape[1])
     return np.where(chosen, _shown(ids, noise, mask_id, ordinary, scheme), ids)
 
 
@@ -170,5 +170,5 @@ def _shown(
 def mask_all(ids: Integers, positions: Integers, mask_id: int) -> Integers:
     """The windows with every chosen position replaced by ``[MASK]``, shape (n, window); ``ids`` is not changed."""
     out = np.array(ids)
-    out[np.arange(len(ids))[:, None], positions] = mask_id
+    np.put_along_axis(out, positions, mask_id, axis=1)
     return out

@@ -24,19 +24,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_order(work: Callable[[Given], Made], given: Iterable[Given], workers: int) -> Generator[tuple[Given, Made]]:
-    """Each batch with what the work on it gave, in the order of the batches.
+def map_in_order(
+    work: Callable[[Given], Made], given: Iterable[Given], workers: int
+) -> Generator[tuple[Given, Made]]:
+    """Each batch with what ``work`` on it gave, in the order of the batches.
 
     No more than ``AHEAD`` batches a process are taken from ``given`` before the results of earlier ones are.
-    With one worker all is done in this process. Leaving the iteration early ends the processes.
-
-    Args:
-        work: a function of a module, or a partial of one: other processes import it.
-        given: the batches.
-        workers: number of processes.
-
-    Yields:
-        A batch, and what ``work`` returned for it.
+    With one worker all is done in this process; others import ``work``, a function of a module or a partial of
+    one. Leaving the iteration early ends the processes.
 
     Raises:
         GfmError: a process was killed.
@@ -52,9 +47,7 @@ def in_order(work: Callable[[Given], Made], given: Iterable[Given], workers: int
             if len(waiting) == AHEAD * workers:
                 first, future = waiting.popleft()
                 yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
+        yield from ((batch, future.result()) for batch, future in waiting)
     except BrokenProcessPool:
         raise GfmError(
             "a tokenizing process ended early: perhaps memory ran out, or a script calls this outside of "
@@ -72,7 +65,6 @@ def _start_worker() -> None:
 
 def end_with_parent() -> None:
     """End this process when the one that asked for it is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
+    if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)

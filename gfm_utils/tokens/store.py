@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,40 +15,36 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from gfm_utils import corpora
+from gfm_utils.corpora import Segment
 from gfm_utils.corpora.splitting import SPLIT
 from gfm_utils.corpora.streaming import STREAMED
 from gfm_utils.errors import GfmError
 from gfm_utils.files import atomic, digest, locked, write_json
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import recoding, tokenizers, transforms
+from gfm_utils.tokens import tokenizers, transforms
 from gfm_utils.tokens.conditions import Condition
-from gfm_utils.tokens.recoding import RECODED, BaseCode, recode
 from gfm_utils.tokens.streaming import PARTS, Piece, rows_of, tokenize, write_parts
 from gfm_utils.tokens.tokenizers import SPECIAL
-from gfm_utils.tokens.transforms import Transform, noise_places, symbol_transform, transform_tokens
+from gfm_utils.tokens.transforms import RECODED, BaseCode, Tokens, Transform
+
+Integers = npt.NDArray[np.int64]
 
 #: Bump when the same corpus and tokenizer name give other arrays than before (tests pin their hashes).
 FORMAT = 1
-#: A corpus with more symbols is not loaded but streamed: tokenized piece by piece, and of the analyses those that
-#: need its letters read so many first ones. Loading and splitting takes 25 bytes a base of a chromosome and 50 of
-#: short records, which are searched for near-duplicates (measured), thus up to 5 GB for a corpus of this size.
+#: A corpus with more symbols is streamed: tokenized piece by piece, and analyses that need its letters read so
+#: many first ones. One of this size in memory takes up to 5 GB (measured).
 LARGE = 100_000_000
+_CHUNK = 1 << 24  # tokens counted at once
 #: A part with fewer windows than this cannot serve.
 FEWEST_WINDOWS = 4
-_CHUNK = 1 << 24  # tokens counted at once
 
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Tokens of one condition, read from its directory.
+    """Tokens of one condition, read from its directory."""
 
-    Attributes:
-        path: the directory: ``tokenizer/``, ``<part>.npy``, ``<part>-lengths.npy`` and ``store.json``.
-        about: what ``store.json`` says: condition, kind, unit, key and the corpus's statistics.
-    """
-
-    path: Path
-    about: dict[str, Any]
+    path: Path  # the directory: tokenizer/, <part>.npy, <part>-lengths.npy and store.json
+    about: dict[str, Any]  # what store.json says: condition, kind, unit, key and the corpus's statistics
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -86,7 +82,7 @@ class TokenStore:
         return int(self.about["vocabulary"])
 
     @cached_property
-    def token_lengths(self) -> npt.NDArray[np.int64]:
+    def token_lengths(self) -> Integers:
         """Bases or characters of each token, shape (vocabulary,)."""
         return tokenizers.token_lengths(self.tokenizer, self.kind)
 
@@ -97,40 +93,35 @@ class TokenStore:
             return str(self.tokenizer.convert_ids_to_tokens(token))
         return text.replace(" ", "␣").replace("\n", "⏎")
 
-    def tokens(self, part: str) -> npt.NDArray[np.uint16]:
+    def tokens(self, part: str) -> Tokens:
         """All tokens of a part, one segment after the other, memory-mapped."""
         return np.load(self.path / f"{part}.npy", mmap_mode="r")
 
     def moved(self, part: str) -> npt.NDArray[np.bool_]:
-        """Which tokens of a part the noise, the last transform, has moved, shape (tokens,).
-
-        By chance some may stand where they were.
-        """
+        """Which tokens of a part the noise, the last transform, has moved (or by chance left), shape (tokens,)."""
         *before, last = map(Transform.parse, Condition.parse(self.condition).transforms)
         again = [one.name for one in before].count("noise")
-        rng = _chance(self.about["key"]["seed"], PARTS.index(part), again)
-        return noise_places(last, len(self.tokens(part)), rng)
+        rng = _generator(self.about["key"]["seed"], PARTS.index(part), again)
+        return transforms.noise_places(last, len(self.tokens(part)), rng)
 
-    def lengths(self, part: str) -> npt.NDArray[np.int64]:
+    def lengths(self, part: str) -> Integers:
         """Tokens of each segment of a part, shape (segments,)."""
-        lengths: npt.NDArray[np.int64] = np.load(self.path / f"{part}-lengths.npy")
-        return lengths
+        return np.asarray(np.load(self.path / f"{part}-lengths.npy"), np.int64)
 
-    def segments(self, part: str) -> list[npt.NDArray[np.uint16]]:
+    def segments(self, part: str) -> list[Tokens]:
         """The tokens of each segment of a part."""
         return np.split(self.tokens(part), np.cumsum(self.lengths(part))[:-1])
 
-    def window_starts(self, part: str, window: int) -> npt.NDArray[np.int64]:
+    def window_starts(self, part: str, window: int) -> Integers:
         """Offsets into ``tokens(part)`` of the windows: side by side, none crossing a segment's end.
 
         Raises:
             GfmError: the part has fewer than ``FEWEST_WINDOWS`` windows.
         """
         lengths = self.lengths(part)
-        offsets = np.cumsum(lengths) - lengths
         counts = lengths // window
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        starts = np.repeat(offsets, counts) + window * within
+        starts = np.repeat(np.cumsum(lengths) - lengths, counts) + window * within
         if len(starts) < FEWEST_WINDOWS:
             few = f"its {part} part has {len(starts)} windows of {window} tokens and {FEWEST_WINDOWS} are needed"
             if lengths.sum() < window * FEWEST_WINDOWS:
@@ -142,11 +133,11 @@ class TokenStore:
             )
         return starts
 
-    def windows(self, part: str, starts: npt.NDArray[np.int64], window: int) -> npt.NDArray[np.int64]:
+    def windows(self, part: str, starts: Integers, window: int) -> Integers:
         """Token ids of the windows at ``starts``, shape (n, window)."""
         return cut_windows(self.tokens(part), starts, window)
 
-    def counts(self, part: str) -> npt.NDArray[np.int64]:
+    def counts(self, part: str) -> Integers:
         """How often each token occurs in a part, shape (vocabulary,)."""
         tokens, total = self.tokens(part), np.zeros(self.vocabulary, np.int64)
         for begin in range(0, len(tokens), _CHUNK):
@@ -154,9 +145,7 @@ class TokenStore:
         return total
 
 
-def cut_windows(
-    tokens: npt.NDArray[np.uint16], starts: npt.NDArray[np.int64], window: int
-) -> npt.NDArray[np.int64]:
+def cut_windows(tokens: Tokens, starts: Integers, window: int) -> Integers:
     """Token ids of the windows at ``starts``, shape (n, window)."""
     return tokens[starts[:, None] + np.arange(window)].astype(np.int64)
 
@@ -168,8 +157,8 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
     :mod:`gfm_utils.corpora.streaming` says.
 
     Args:
-        condition: ``corpus@tokenizer``, or ``corpus+transform@tokenizer``: its tokens transformed part by part. A
-            text is what a user has typed, and files decide what it means (:meth:`Condition.resolve`).
+        condition: ``corpus@tokenizer`` or ``corpus+transform@tokenizer``; of a text, which a user has typed, files
+            decide what it means (:meth:`Condition.resolve`).
         profile: its ``max_symbols`` and ``tokenizer_symbols`` bound what is read.
         runs_dir: where ``tokens/<condition>-<key>`` stands or is made.
         seed: of the split and of the sample that BPE learns from.
@@ -185,23 +174,20 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
     plan = corpora.plan(parsed.corpus, progress=True)
     large = _is_large(plan, profile)
     key: dict[str, Any] = {
-        "condition": str(parsed),
-        "corpus": plan.key(plan.limit(profile.max_symbols)),
+        "condition": str(parsed), "corpus": plan.key(plan.limit(profile.max_symbols)),
         "formats": [corpora.FORMAT, FORMAT, SPLIT, *([STREAMED] if large else [])],
-        "max_symbols": profile.max_symbols,
-        "tokenizer_symbols": profile.tokenizer_symbols,
-        "seed": seed,
-    }
+        "max_symbols": profile.max_symbols, "tokenizer_symbols": profile.tokenizer_symbols, "seed": seed,
+    }  # fmt: skip
     if profile.text_symbols != "bytes" and plan.kind == "text":
         key["text_symbols"] = profile.text_symbols
-    if large and rows_of(plan, profile) is not None:
-        key["rows"] = rows_of(plan, profile)  # and tokens of each
+    if large and (rows := rows_of(plan, profile)) is not None:
+        key["rows"] = rows  # and tokens of each
     if recoded:
         if plan.kind != "text":
             what = f"{corpora.KINDS[plan.kind].label} has few letters already"
             raise GfmError(f"{str(parsed)!r}: transform {RECODED!r} is for text, and {what}")
-        _check_size(parsed, RECODED, large)
-        key["formats"].append({RECODED: recoding.FORMAT})
+        _check_in_memory(parsed, large)
+        key["formats"].append({RECODED: transforms.RECODING})
     about = {
         "condition": str(parsed), "kind": plan.kind, "unit": corpora.KINDS[plan.kind].unit,
         "corpus": {"name": plan.name, "checksum": key["corpus"], "licence": plan.licence},
@@ -231,54 +217,62 @@ def _found_or_made(
     return TokenStore(path, json.loads((path / "store.json").read_text(encoding="utf-8")))
 
 
+def _make(folder: Path, condition: Condition, profile: Profile, seed: int) -> dict[str, Any]:
+    """Write the tokens of a corpus in memory; text in four letters is split as text is, and then read as DNA."""
+    corpus = load_corpus(condition.corpus, profile)
+    split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
+    kind, parts = corpus.kind, split.parts()
+    about: dict[str, Any] = {}
+    if condition.transforms == (RECODED,):
+        code, kind = BaseCode.fit(split.train), "dna"
+        parts = {part: transforms.recode(code, segments) for part, segments in parts.items()}
+        about = {"kind": kind, "unit": "base", "base_code": list(code.order)}
+    most = tokenizers.learned_symbols(kind, profile.tokenizer_symbols)
+    try:
+        tokenizer = tokenizers.train_tokenizer(
+            condition.tokenizer, parts["train"], kind, most, seed, profile.text_symbols
+        )
+    except GfmError as error:  # of many conditions it says which
+        raise GfmError(f"{condition}: {error}") from None
+    tokenizer.save_pretrained(folder / "tokenizer")
+    sizes = _encoded(folder, tokenizer, condition.tokenizer, parts, kind)
+    return {"vocabulary": len(tokenizer), "parts": sizes, **about}
+
+
 def _transformed(condition: Condition, plain: TokenStore, profile: Profile, seed: int) -> TokenStore:
     """The store of a condition with a transform, found beside that without its last one, or made from it."""
-    transform = Transform.parse(condition.transforms[-1])
+    *before, transform = map(Transform.parse, condition.transforms)
     key = {"of": plain.about["key"], "transform": str(transform), "format": transforms.FORMAT, "seed": seed}
     about = plain.about | {"condition": str(condition)}
-    about.pop("entropy_rate", None)  # of the chain below
+    about.pop("entropy_rate", None)  # of a chain that is set below
+    again = [one.name for one in before].count(transform.name)  # a second noise chooses other tokens
+
+    def pieces() -> Iterator[Piece]:
+        for number, part in enumerate(PARTS):
+            lengths, rng = plain.lengths(part), _generator(seed, number, again)
+            vocabulary = len(SPECIAL), plain.vocabulary
+            tokens = transforms.transform_tokens(transform, plain.tokens(part), lengths, vocabulary, rng)
+            yield number, 0, np.split(tokens, np.cumsum(lengths)[:-1])[: len(lengths)]
 
     def make(folder: Path) -> dict[str, Any]:
         shutil.copytree(plain.path / "tokenizer", folder / "tokenizer")
-        write = _transformed_symbols if transform.on_symbols else _transformed_tokens
-        return about | write(folder, condition, transform, plain, profile, seed)
+        if transform.on_symbols:
+            return about | _transformed_symbols(folder, condition, transform, plain, profile, seed)
+        return about | {"parts": write_parts(folder, pieces(), plain.token_lengths)}
 
     return _found_or_made(plain.path.parent, condition, key, make)
 
 
-def _transformed_tokens(
-    folder: Path, condition: Condition, transform: Transform, plain: TokenStore, profile: Profile, seed: int
-) -> dict[str, Any]:
-    """Write the transformed tokens of each part; returns what ``store.json`` says of them."""
-    vocabulary = len(SPECIAL), plain.vocabulary
-    before = [Transform.parse(name).name for name in condition.transforms[:-1]]
-    again = before.count(transform.name)  # a second noise does not choose the tokens of the first
-
-    def pieces() -> Iterator[Piece]:
-        for number, part in enumerate(PARTS):
-            lengths, rng = plain.lengths(part), _chance(seed, number, again)
-            tokens = transform_tokens(transform, plain.tokens(part), lengths, vocabulary, rng)
-            yield number, 0, np.split(tokens, np.cumsum(lengths)[:-1])[: len(lengths)]
-
-    return {"parts": write_parts(folder, pieces(), plain.token_lengths)}
-
-
-def _chance(seed: int, part: int, again: int = 0) -> np.random.Generator:
-    """What a transform of tokens draws from, in the part of that number."""
+def _generator(seed: int, part: int, again: int = 0) -> np.random.Generator:
+    """What a transform draws from, in the part of that number."""
     return np.random.default_rng([seed, part, again] if again else [seed, part])
 
 
 def _transformed_symbols(
     folder: Path, condition: Condition, transform: Transform, plain: TokenStore, profile: Profile, seed: int
 ) -> dict[str, Any]:
-    """Write the tokens of the transformed letters of each part, by the plain tokenizer.
-
-    Raises:
-        GfmError: the corpus is too large to be held in memory, it has changed since the plain tokens were made,
-            or the transform does not fit it.
-    """
-    plan = corpora.plan(condition.corpus, progress=True)
-    _check_size(condition, str(transform), _is_large(plan, profile))
+    """Write the tokens of the transformed letters of each part, by the plain tokenizer."""
+    _check_in_memory(condition, _is_large(corpora.plan(condition.corpus, progress=True), profile))
     corpus = load_corpus(condition.corpus, profile)
     if corpus.checksum != plain.about["key"]["corpus"]:
         raise GfmError(
@@ -286,8 +280,8 @@ def _transformed_symbols(
             "nothing writes to it any more"
         )
     parts = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols).parts()
-    change, chain = symbol_transform(transform, corpus.kind, parts["train"])
-    changed = {part: change(parts[part], _chance(seed, number)) for number, part in enumerate(PARTS)}
+    change, chain = transforms.symbol_transform(transform, corpus.kind, parts["train"])
+    changed = {part: change(parts[part], _generator(seed, number)) for number, part in enumerate(PARTS)}
     made: dict[str, Any] = {"parts": _encoded(folder, plain.tokenizer, condition.tokenizer, changed, corpus.kind)}
     if chain is not None:
         contexts = len(chain.stationary)
@@ -296,11 +290,7 @@ def _transformed_symbols(
 
 
 def _encoded(
-    folder: Path,
-    tokenizer: PreTrainedTokenizerFast,
-    name: str,
-    parts: Mapping[str, Sequence[corpora.Segment]],
-    kind: str,
+    folder: Path, tokenizer: PreTrainedTokenizerFast, name: str, parts: Mapping[str, list[Segment]], kind: str
 ) -> dict[str, Any]:
     """Write the tokens of each part; returns how many symbols and tokens it has."""
     pieces = (
@@ -315,15 +305,13 @@ def load_corpus(source: str, profile: Profile) -> corpora.Corpus:
     """A corpus for analyses that need its letters: whole, or the first ``LARGE`` symbols of a larger one.
 
     Of a stream it is as much as the profile uses, if that is less.
-
-    Raises:
-        GfmError: the corpus cannot be had or read.
     """
     plan = corpora.plan(source, progress=True)
+    most = plan.limit(profile.max_symbols)
     if _is_large(plan, profile):
+        most = LARGE
         tqdm.write(f"{source} is large: analyses of its letters read the first {LARGE:,} of them", file=sys.stderr)
-        return corpora.load(source, max_symbols=LARGE, progress=True)
-    return corpora.load(source, max_symbols=plan.limit(profile.max_symbols), progress=True)
+    return corpora.load(source, max_symbols=most, progress=True)
 
 
 def _is_large(plan: corpora.Plan, profile: Profile) -> bool:
@@ -332,36 +320,32 @@ def _is_large(plan: corpora.Plan, profile: Profile) -> bool:
     return symbols is not None and symbols > LARGE
 
 
-def _check_size(condition: Condition, transform: str, large: bool) -> None:
-    """Refuse a transform of the letters of a corpus that is not held in memory.
-
-    Raises:
-        GfmError: it is such a corpus.
-    """
+def _check_in_memory(condition: Condition, large: bool) -> None:
+    """Refuse a transform of the letters of a corpus that is not held in memory."""
     if large:
         raise GfmError(
-            f"{str(condition)!r}: transform {transform!r} needs the corpus in memory, and it has more than "
-            f"{LARGE:,} symbols; give a part of it as a file of its own, or use a transform of tokens (noise0.5)"
+            f"{str(condition)!r}: transform {condition.transforms[-1]!r} needs the corpus in memory, and it has "
+            f"more than {LARGE:,} symbols; give a part of it as a file of its own, or use a transform of tokens "
+            "(noise0.5)"
         )
 
 
-def _make(folder: Path, condition: Condition, profile: Profile, seed: int) -> dict[str, Any]:
-    """Write the tokens of a corpus in memory; text in four letters is split as text is, and then read as DNA."""
-    corpus = load_corpus(condition.corpus, profile)
-    split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
-    kind, parts = corpus.kind, split.parts()
-    about: dict[str, Any] = {}
-    if condition.transforms == (RECODED,):
-        code, kind = BaseCode.fit(split.train), "dna"
-        parts = {part: recode(code, segments) for part, segments in parts.items()}
-        about = {"kind": kind, "unit": "base", "base_code": list(code.order)}
-    most = tokenizers.learned_symbols(kind, profile.tokenizer_symbols)
-    try:
-        tokenizer = tokenizers.train_tokenizer(
-            condition.tokenizer, parts["train"], kind, most, seed, profile.text_symbols
-        )
-    except GfmError as error:  # of many conditions it says which
-        raise GfmError(f"{condition}: {error}") from None
-    tokenizer.save_pretrained(folder / "tokenizer")
-    sizes = _encoded(folder, tokenizer, condition.tokenizer, parts, kind)
-    return {"vocabulary": len(tokenizer), "parts": sizes, **about}
+def random_store(path: Path, vocabulary: int, tokens: int) -> TokenStore:
+    """A store without a tokenizer, each part so many tokens drawn uniformly, to measure what a step costs.
+
+    ``vocabulary`` includes the special tokens, which do not occur.
+    """
+    rng = np.random.default_rng(0)
+    path.mkdir(parents=True)
+    for part in PARTS:
+        np.save(path / f"{part}.npy", rng.integers(len(SPECIAL), vocabulary, tokens).astype(np.uint16))
+        np.save(path / f"{part}-lengths.npy", np.array([tokens]))
+    about = {
+        "condition": "random",
+        "kind": "dna",
+        "unit": "base",
+        "vocabulary": vocabulary,
+        "key": {"random": tokens},
+    }
+    write_json(path / "store.json", about)
+    return TokenStore(path, about)

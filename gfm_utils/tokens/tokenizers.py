@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -68,24 +68,17 @@ def train_tokenizer(
                 f"tokenizer {name!r} would have {len(alphabet) ** size:,} tokens of {KINDS[kind].label}, and "
                 f"{MOST_KMERS:,} are the most; use shorter k-mers or bpe<V>, e.g. bpe256"
             )
-        return _wrap(_kmers(size, alphabet))
-    pieces = (piece for segment in segments for piece in stretches(segment, kind))
-    sample = pieces if max_symbols is None else _sample(list(pieces), max_symbols, seed)
-    return _wrap(_byte_pairs(name, size, sample, kind, text_symbols))
-
-
-def _wrap(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+        words = [*SPECIAL, *map("".join, product(alphabet, repeat=size))]
+        vocabulary = {word: index for index, word in enumerate(words)}
+        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(f".{{1,{size}}}"), behavior="isolated")
+        tokenizer.decoder = decoders.Fuse()
+    else:
+        pieces = (piece for segment in segments for piece in stretches(segment, kind))
+        sample = pieces if max_symbols is None else _sample(list(pieces), max_symbols, seed)
+        tokenizer = _byte_pairs(name, size, sample, kind, text_symbols)
     roles = {token[1:-1].lower() + "_token": token for token in SPECIAL}
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, split_special_tokens=True, **roles)
-
-
-def _kmers(k: int, alphabet: str) -> Tokenizer:
-    words = [*SPECIAL, *("".join(letters) for letters in product(alphabet, repeat=k))]
-    vocabulary = {word: index for index, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(f".{{1,{k}}}"), behavior="isolated")
-    tokenizer.decoder = decoders.Fuse()
-    return tokenizer
 
 
 def _byte_pairs(name: str, size: int, sample: Iterable[str], kind: str, text_symbols: TextSymbols) -> Tokenizer:
@@ -174,20 +167,16 @@ def encode(
         return [_encode_kmers(segment.text, size, KINDS[kind].alphabet) for segment in segments]
     pieces = [stretches(segment, kind) for segment in segments]
     fast: Any = tokenizer.backend_tokenizer
-    encodings = iter(
-        fast.encode_batch_fast([text for texts in pieces for text in texts], add_special_tokens=False)
-    )
+    encodings = iter(fast.encode_batch_fast([*chain.from_iterable(pieces)], add_special_tokens=False))
     return [np.concatenate([np.asarray(next(encodings).ids, np.uint16) for _ in texts]) for texts in pieces]
 
 
 def _encode_kmers(text: str, k: int, alphabet: str) -> npt.NDArray[np.uint16]:
-    code = np.zeros(256, np.uint16)
+    code = np.zeros(256, np.uint32)
     code[np.frombuffer(alphabet.encode(), np.uint8)] = np.arange(len(alphabet))
     letters = code[np.frombuffer(text[: len(text) // k * k].encode("ascii"), np.uint8)].reshape(-1, k)
-    ids = np.zeros(len(letters), np.uint32)
-    for column in range(k):
-        ids = ids * len(alphabet) + letters[:, column]
-    return (ids + len(SPECIAL)).astype(np.uint16)
+    powers = len(alphabet) ** np.arange(k - 1, -1, -1, dtype=np.uint32)
+    return (letters @ powers + len(SPECIAL)).astype(np.uint16)
 
 
 def loses_space(tokenizer: PreTrainedTokenizerFast, kind: str) -> bool:

@@ -23,13 +23,15 @@ On bases, residues or characters, before tokenizing:
   (:mod:`gfm_utils.corpora.controls`).
 - ``mononucleotide``, ``dinucleotide``: shuffles of each segment that keep the counts of symbols, or of pairs.
 - ``words``, ``sentences``: of text, in random order within each segment (:mod:`gfm_utils.corpora.controls`).
-- ``recoded``: text in four letters, by a code that can be undone (:mod:`gfm_utils.tokens.recoding`). It is then
+- ``recoded``: text in four letters, by a code that can be undone (:class:`BaseCode`). It is then
   cut as DNA is, ``news+recoded@kmer4``, by a tokenizer that learns from these letters, if it learns.
 """
 
+import codecs
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -46,10 +48,14 @@ from gfm_utils.corpora.controls import (
     surrogate,
 )
 from gfm_utils.errors import GfmError
-from gfm_utils.tokens.recoding import RECODED
 
-#: Tokens that are drawn, or moved, at once.
-CHUNK = 1 << 24
+#: Name of the transform of text into four letters; its version, to be raised when a text gets other bases.
+RECODED = "recoded"
+RECODING = 1
+#: Bases of a word, and how many words there are.
+BASES, WORDS = 3, 4**3
+_COMMON = WORDS - 1
+_LETTERS = np.frombuffer(b"ACGT", np.uint8)
 Tokens = npt.NDArray[np.uint16]
 #: Bump when a transform gives other tokens than before, or says other things of them.
 FORMAT = 2
@@ -60,7 +66,8 @@ _SHUFFLES: dict[str, Callable[[Sequence[Segment], np.random.Generator], list[Seg
     "words": shuffle_words,
     "sentences": shuffle_sentences,
 }
-#: Those whose name holds a number, and what it may be.
+_LONGEST_WINDOW = 2**53  # whole numbers up to here are themselves as floating-point numbers
+#: Transforms whose name holds a number, and what it may be; and what that of any may be.
 _SIZED = {
     "noise": "a share above 0 and at most 1, as in noise0.25",
     "windows": "a number of tokens, as in windows16",
@@ -68,25 +75,16 @@ _SIZED = {
     "markov": f"an order from 0 to {LONGEST}, as in markov8, and perhaps a temperature from {COLDEST} to 1000, "
     "as in markov4t0.5",
 }
-#: Whole numbers up to here are themselves as floating-point numbers.
-_LONGEST_WINDOW = 2**53
-#: What the number of each transform may be.
 _TAKES = _SIZED | dict.fromkeys(("shuffle", "reverse", "uniform", RECODED, *_SHUFFLES), "no number")
 
 
 @dataclass(frozen=True)
 class Transform:
-    """A transform by its name and numbers.
+    """A transform by its name and numbers."""
 
-    Attributes:
-        name: without numbers.
-        size: share of ``noise``, tokens of ``windows`` or ``within``, order of ``markov``; else 0.
-        temperature: of ``markov``; else 1.
-    """
-
-    name: str
-    size: float = 0
-    temperature: float = 1
+    name: str  # without numbers
+    size: float = 0  # share of noise, tokens of windows or within, order of markov; else 0
+    temperature: float = 1  # of markov; else 1
 
     @staticmethod
     def named(text: str) -> bool:
@@ -146,8 +144,6 @@ def transform_tokens(
 ) -> Tokens:
     """The tokens of a part, transformed.
 
-    In memory are the transformed tokens, 2 bytes each, and some millions at work; for ``noise`` 7 bytes each.
-
     Args:
         transform: one that works on tokens.
         tokens: of the part, shape (n,).
@@ -155,71 +151,47 @@ def transform_tokens(
         vocabulary: first id of the tokens that may occur, and one past the last.
         rng: what chance is drawn from.
     """
-    tokens = np.asarray(tokens)  # a memory map is slow to cut into segments
-    if transform.name == "shuffle":
-        return rng.permutation(tokens)
-    if transform.name == "noise":
-        return _noisy(tokens, round(transform.size * len(tokens)), rng)
-    if transform.name == "windows":
-        size = int(transform.size)
-        whole = len(tokens) // size * size
-        stretches = rng.permutation(tokens[:whole].reshape(-1, size))
-        return np.concatenate([stretches.reshape(-1), tokens[whole:]])
-    if transform.name == "within":
-        return _mixed_within(tokens, lengths, int(transform.size), rng)
-    if transform.name == "reverse":
-        changed, begin = np.empty(len(tokens), np.uint16), 0
-        for length in lengths.tolist():
-            changed[begin : begin + length] = tokens[begin : begin + length][::-1]
-            begin += length
-        return changed
-    changed = np.empty(len(tokens), np.uint16)
-    for begin in range(0, len(tokens), CHUNK):
-        place = changed[begin : begin + CHUNK]
-        place[:] = rng.integers(*vocabulary, len(place))
-    return changed
+    tokens = np.array(tokens)
+    size, ends = int(transform.size), np.cumsum(lengths).tolist()
+    match transform.name:
+        case "shuffle":
+            return rng.permutation(tokens)
+        case "uniform":
+            return rng.integers(*vocabulary, len(tokens)).astype(np.uint16)
+        case "noise":
+            chosen = _noise_order(transform, len(tokens), rng)
+            moved = tokens[chosen]
+            places = np.zeros(len(tokens), np.bool_)
+            places[chosen] = True
+            tokens[places] = moved
+        case "windows":
+            whole = len(tokens) // size * size
+            tokens[:whole] = rng.permutation(tokens[:whole].reshape(-1, size)).ravel()
+        case "within":
+            for begin, end in zip([0, *ends], ends, strict=False):
+                rest = end - (end - begin) % size
+                stretches = tokens[begin:rest].reshape(-1, size)
+                rng.permuted(stretches, axis=1, out=stretches)
+                rng.shuffle(tokens[rest:end])
+        case "reverse":
+            for begin, end in zip([0, *ends], ends, strict=False):
+                tokens[begin:end] = tokens[begin:end][::-1].copy()
+    return tokens
 
 
 def noise_places(transform: Transform, count: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Which of so many tokens ``transform_tokens`` moves, with the same noise and chance, shape (count,)."""
     places = np.zeros(count, np.bool_)
-    places[_random_order(count, rng)[: round(transform.size * count)]] = True
+    places[_noise_order(transform, count, rng)] = True
     return places
 
 
-def _random_order(count: int, rng: np.random.Generator) -> npt.NDArray[np.uint32 | np.int64]:
+def _noise_order(transform: Transform, count: int, rng: np.random.Generator) -> npt.NDArray[np.integer]:
+    """The places that the noise chooses, in random order."""
     # Numbers of 4 bytes, where they suffice, are shuffled as those of 8 bytes would be by rng.permutation.
-    order: npt.NDArray[np.uint32 | np.int64] = np.arange(count, dtype=np.uint32 if count <= 1 << 32 else np.int64)
+    order: npt.NDArray[np.integer] = np.arange(count, dtype=np.uint32 if count <= 1 << 32 else np.int64)
     rng.shuffle(order)
-    return order
-
-
-def _noisy(tokens: Tokens, count: int, rng: np.random.Generator) -> Tokens:
-    """So many tokens, chosen at random, in random order among themselves; the others where they were."""
-    chosen = _random_order(len(tokens), rng)
-    moved, places = np.empty(count, np.uint16), np.zeros(len(tokens), np.bool_)
-    for begin in range(0, count, CHUNK):
-        end = min(begin + CHUNK, count)
-        moved[begin:end] = tokens[chosen[begin:end]]
-        places[chosen[begin:end]] = True
-    del chosen
-    changed = np.array(tokens)
-    changed[places] = moved
-    return changed
-
-
-def _mixed_within(tokens: Tokens, lengths: npt.NDArray[np.int64], size: int, rng: np.random.Generator) -> Tokens:
-    """The tokens of each stretch of so many, and of what is left of a segment, in random order."""
-    changed, begin = np.array(tokens), 0
-    for length in lengths.tolist():
-        whole = length // size * size
-        stretches = changed[begin : begin + whole].reshape(-1, size)
-        for first in range(0, len(stretches), -(-CHUNK // size)):
-            part = stretches[first : first + -(-CHUNK // size)]
-            rng.permuted(part, axis=1, out=part)
-        rng.shuffle(changed[begin + whole : begin + length])
-        begin += length
-    return changed
+    return order[: round(transform.size * count)]
 
 
 def symbol_transform(
@@ -232,18 +204,77 @@ def symbol_transform(
         kind: of the corpus.
         train: the training part, which a Markov chain is fitted on.
 
-    Returns:
-        The function, and the chain.
-
     Raises:
         GfmError: words or sentences of DNA or protein, or the chain cannot be fitted.
     """
     if transform.name == "markov":
         chain = MarkovChain.fit(train, int(transform.size), transform.temperature)
-        return lambda segments, rng: surrogate(chain, segments, rng), chain
+        return partial(surrogate, chain), chain
     if kind != "text" and transform.name in ("words", "sentences"):
         label = KINDS[kind].label
         raise GfmError(
             f"transform {transform.name!r} is for text, and {label} has no {transform.name}; use windows16"
         )
     return _SHUFFLES[transform.name], None
+
+
+@dataclass(frozen=True)
+class BaseCode:
+    """Text in the alphabet of DNA: every byte becomes a word of bases, by a fixed code that can be undone.
+
+    Each byte of the text's UTF-8 is written by its rank among the bytes of the training part: the 63 commonest
+    have a word of three bases each, and the others the same words behind one or more of the 64th word, which says
+    that another follows. Which byte has which word is dealt at random, once and for all, so that no base is much
+    commoner than in a genome. Read as 4-mers, tokens straddle characters: each holds parts of two, cut in three
+    ways in turn.
+
+    Attributes:
+        order: the 256 bytes, from the commonest to the rarest.
+    """
+
+    order: tuple[int, ...]
+
+    @classmethod
+    def fit(cls, segments: Sequence[Segment]) -> "BaseCode":
+        """The code for a text like these segments; bytes that they lack follow by their number."""
+        counts = np.zeros(256, np.int64)
+        for segment in segments:
+            counts += np.bincount(_bytes(segment.text), minlength=256)
+        return cls(tuple(np.argsort(-counts, kind="stable").tolist()))
+
+    @cached_property
+    def _ranks(self) -> npt.NDArray[np.int64]:
+        return np.argsort(np.array(self.order))
+
+    @cached_property
+    def _words(self) -> npt.NDArray[np.int64]:
+        """Word of each rank below ``_COMMON``, and last the one that says that a further word follows."""
+        return np.random.default_rng(0).permutation(WORDS)
+
+    def encode(self, text: str) -> str:
+        """The bases of a text."""
+        ranks = self._ranks[_bytes(text)]
+        before = ranks // _COMMON  # words that say that a further one follows
+        numbers = np.full(len(ranks) + before.sum(), _COMMON)
+        numbers[np.cumsum(before + 1) - 1] = ranks % _COMMON
+        words = self._words[numbers]
+        digits = np.stack([words // 16, words // 4 % 4, words % 4], axis=1)
+        return _LETTERS[digits.ravel()].tobytes().decode("ascii")
+
+    def decode(self, bases: str) -> str:
+        """The text of the bases of a text; what is cut at their end is left out."""
+        digits = np.searchsorted(_LETTERS, np.frombuffer(bases[: len(bases) // BASES * BASES].encode(), np.uint8))
+        numbers = np.argsort(self._words)[digits.reshape(-1, BASES) @ [16, 4, 1]]
+        ends = np.flatnonzero(numbers < _COMMON)
+        before = np.diff(ends, prepend=-1) - 1
+        text = np.array(self.order, np.uint8)[before * _COMMON + numbers[ends]].tobytes()
+        return codecs.getincrementaldecoder("utf-8")("surrogatepass").decode(text)
+
+
+def recode(code: BaseCode, segments: Sequence[Segment]) -> list[Segment]:
+    """Segments of text as segments of bases, of the same records and places in the text."""
+    return [Segment(one.record, one.start, code.encode(one.text)) for one in segments]
+
+
+def _bytes(text: str) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)

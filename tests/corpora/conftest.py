@@ -1,7 +1,6 @@
 import hashlib
-import io
 import os
-import tarfile
+import subprocess
 import threading
 import time
 import zipfile
@@ -32,13 +31,12 @@ def random_text(words, seed=0):
     return " ".join(f"w{number}" for number in numbers)
 
 
-def corpus_of(segments, kind="dna", name="x"):
-    return Corpus(name, kind, segments, "0" * 64, "", "", "")
+def corpus_of(segments, kind="dna"):
+    return Corpus("x", kind, segments, "0" * 64, "", "", "")
 
 
-def records_of(lengths, kind="dna"):
-    make = random_dna if kind == "dna" else lambda n, seed: random_text(n // 5, seed)
-    return corpus_of([Segment(f"r{i}", 0, make(n, i)) for i, n in enumerate(lengths)], kind)
+def records_of(lengths):
+    return corpus_of([Segment(f"r{i}", 0, random_dna(n, i)) for i, n in enumerate(lengths)])
 
 
 DATA = b">chr1\n" + random_dna(6000).encode() + b"\n"
@@ -48,15 +46,9 @@ WHEEL_SOURCE = {"type": "wheel", "package": "tinydna", "version": "1.0", "member
 
 def entry(**changes):
     return {
-        "kind": "dna",
-        "description": "d",
-        "licence": "l",
-        "citation": "c",
-        "format": "fasta",
-        "file": "chr1.fa",
-        "sha256": hashlib.sha256(DATA).hexdigest(),
-        "sources": [WHEEL_SOURCE],
-    } | changes
+        "kind": "dna", "description": "d", "licence": "l", "citation": "c", "format": "fasta", "file": "chr1.fa",
+        "sha256": hashlib.sha256(DATA).hexdigest(), "sources": [WHEEL_SOURCE],
+    } | changes  # fmt: skip
 
 
 @pytest.fixture
@@ -85,15 +77,15 @@ def register(tmp_path, monkeypatch):
 
 
 def make_wheel(folder: Path, members: dict[str, bytes]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "tinydna-1.0-py3-none-any.whl"
-    info = "tinydna-1.0.dist-info"
+    info = {
+        "METADATA": "Metadata-Version: 2.1\nName: tinydna\nVersion: 1.0\n",
+        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "",
+    }
     with zipfile.ZipFile(path, "w") as archive:
-        for name, data in members.items():
+        for name, data in (*members.items(), *((f"tinydna-1.0.dist-info/{n}", text) for n, text in info.items())):
             archive.writestr(name, data)
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tinydna\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
     return path
 
 
@@ -104,9 +96,8 @@ def wheelhouse(tmp_path, monkeypatch):
     folder.mkdir()
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    for name, value in {"CONFIG_FILE": "/dev/null", "NO_INDEX": "1", "FIND_LINKS": str(folder)}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
     return folder
 
 
@@ -130,47 +121,22 @@ def debs(tmp_path, monkeypatch):
     return folder
 
 
-def tar_of(files: dict[str, bytes], mode: str = "w:xz") -> bytes:
-    whole = io.BytesIO()
-    with tarfile.open(fileobj=whole, mode=mode) as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-        link = tarfile.TarInfo("./usr/link.gz")
-        link.type, link.linkname = tarfile.SYMTYPE, "a.gz"
-        archive.addfile(link)
-    return whole.getvalue()
-
-
-def make_deb(folder: Path, files: dict[str, bytes], version: str = "1:1.0-1") -> Path:
-    """A Debian package, which is an archive of ar: 60 bytes in front of each of its three members."""
-    control = f"Package: tinydna\nVersion: {version}\nArchitecture: all\nMaintainer: x\nDescription: d\n"
-    data = tar_of({f"./{name}": content for name, content in files.items()})
-    members = {
-        "debian-binary": b"2.0\n",
-        "control.tar.xz": tar_of({"./control": control.encode()}),
-        "data.tar.xz": data,
-    }
-    path = folder / f"tinydna_{version}_all.deb"
-    with open(path, "wb") as package:
-        package.write(b"!<arch>\n")
-        for name, content in members.items():
-            package.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode())
-            package.write(content + b"\n" * (len(content) % 2))
+def make_deb(folder: Path, files: dict[str, bytes]) -> Path:
+    tree, path = folder / "tree", folder / "tinydna_1:1.0-1_all.deb"
+    control = "Package: tinydna\nVersion: 1:1.0-1\nArchitecture: all\nMaintainer: x\nDescription: d\n"
+    for name, content in {"DEBIAN/control": control.encode(), **files}.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(content)
+    (tree / "usr" / "link.gz").symlink_to("a.gz")
+    subprocess.run(["dpkg-deb", "--build", tree, path], check=True, stdout=subprocess.DEVNULL)
     return path
 
 
 class Faulty(ThreadingHTTPServer):
-    """A server of one file at every path without ``gone``, and what it does wrong.
+    """A server of ``data`` at every path without ``gone``, and what it does wrong.
 
-    Attributes:
-        data: the file.
-        cuts: for each request to come, after how many bytes of its answer the connection closes.
-        stalls: likewise, after how many bytes it falls silent.
-        pause: seconds after every 500 bytes.
-        encoding: the Content-Encoding that it says; None: none.
-        paths: the path of each request.
+    It closes the connection, or falls silent, after so many bytes of its next answers (``cuts``, ``stalls``),
+    pauses after every 500 bytes, and says an ``encoding``.
     """
 
     def __init__(self):
@@ -208,9 +174,8 @@ def faulty(monkeypatch):
     server = Faulty()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    monkeypatch.setattr(fetching, "PAUSE", 0.01)
-    monkeypatch.setattr(fetching, "TIMEOUT", (2.0, 0.5))
-    monkeypatch.setattr(fetching, "_CHUNK", 100)
+    for name, value in {"PAUSE": 0.01, "TIMEOUT": (2.0, 0.5), "_CHUNK": 100}.items():
+        monkeypatch.setattr(fetching, name, value)
     yield server
     server.over.set()
     server.shutdown()

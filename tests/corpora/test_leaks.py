@@ -1,4 +1,3 @@
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,19 +49,6 @@ def test_text_agrees_with_brute_force(train, test, match, window):
     joined = parts([" ".join(t) for t in train], [], ["\n".join(t) for t in test])
     rows = [r for r in leakage(joined, "text", match, window) if r["part"] == "test"]
     assert [(r["windows"], r["leaked"]) for r in rows] == [brute(train, test, match, window, join=" ")]
-
-
-def test_of_protein_sixteen_residues_match_on_one_strand():
-    """As with text, letters for words; of neighbouring runs only that of 16 residues is long enough."""
-    rng = np.random.default_rng(4)
-    train, test = ("".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), 640)) for _ in range(2))
-    for length, leaked in ((15, 0), (16, 1)):
-        split = parts([train], [], [test[:70] + train[:length] + test[70 + length :]])
-        rows = [row for row in leakage(split, "protein") if row["part"] == "test"]
-        assert [(r["match"], r["windows"], r["leaked"], r["unit"]) for r in rows] == [
-            ("exact", 10, leaked, "residue")
-        ]
-        assert (10, leaked) == brute([train], [split.test[0].text], 16, 64)
 
 
 def test_rows_and_defaults():

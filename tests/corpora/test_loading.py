@@ -1,7 +1,7 @@
 import pytest
 
 from gfm_utils.corpora import load, loading, split
-from gfm_utils.corpora.kept_records import kept_stats
+from gfm_utils.corpora.hub import read_stats
 from gfm_utils.errors import GfmError
 
 FASTA = ">a first\nACGTNNAC\nGG\n>b\nacgu\n>a\nTTT\n>c\nNNN\n>d\nTTT\n"
@@ -36,12 +36,6 @@ def test_many_copies_are_told_once_and_a_corpus_too_small_says_why(put, capsys):
     assert "copies" not in capsys.readouterr().err
 
 
-def test_text_is_one_record(put):
-    corpus = load(put("x.txt", "\ufeffOne  line.\n\nTwo.\n"))
-    assert texts(corpus) == [("x.txt", 0, "One line.\nTwo.")]
-    assert (corpus.kind, corpus.unit, corpus.licence) == ("text", "character", "unknown")
-
-
 def test_tables(put):
     path = put("x.csv", "id,text\n0,a b\n1,\n2,NA\n3,a b\n")
     corpus = load(path)
@@ -60,7 +54,7 @@ def test_mediawiki_dump(put, cache, monkeypatch):
     monkeypatch.setattr(loading, "SLOW", -1)
     corpus = load(path)
     assert texts(corpus) == [("A", 0, "A is here now.")]
-    assert kept_stats(cache / "segments" / f"{corpus.checksum}.parquet") == corpus.stats
+    assert read_stats(cache / "segments" / f"{corpus.checksum}.parquet") == corpus.stats
     monkeypatch.setattr(loading, "clean_text", lambda *_: pytest.fail("cleaned twice"))
     assert load(path) == corpus
 
@@ -78,8 +72,3 @@ def test_the_checksum_follows_bytes_and_options(put):
     assert len({corpus.checksum for corpus in sums}) == len(sums)
     assert load(put("z.csv", "text,b\nACGT,b\n")).checksum == sums[0].checksum
     assert len(sums[0].checksum) == 64
-
-
-def test_a_few_letters_that_are_no_code_only_cut(put):
-    corpus = load(put("x.fa", ">a\n" + "ACGT" * 10 + "E" + "ACGT" * 10 + "\n"))
-    assert (len(corpus.segments), corpus.stats["cut_symbols"]) == (2, 1)

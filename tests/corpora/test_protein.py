@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gfm_utils.corpora import Segment, load, split
-from gfm_utils.corpora.duplicates import runs
+from gfm_utils.corpora.leaks import minimizers
 from gfm_utils.corpora.sequences import translated
 
 from .conftest import entry
@@ -72,7 +72,7 @@ def test_isoforms_of_a_gene_stay_on_one_side_and_partial_records_are_left_out(re
     assert {s.record.split()[0]: s.text for s in corpus.segments} == proteins
     assert corpus.stats["dropped_empty"] == 2
     side = {s.record.split()[0]: part for part, some in split(corpus).parts().items() for s in some}
-    assert {side[f"g{gene}.0"] == side[f"g{gene}.1"] for gene in range(60)} == {True}
+    assert all(side[f"g{gene}.0"] == side[f"g{gene}.1"] for gene in range(60))
     assert len(set(side.values())) == 3
 
 
@@ -81,6 +81,6 @@ def test_homologues_share_runs_of_twelve_residues():
     values = {}
     for shared in (8, 16):
         pair = [first, second[:50] + first[50 : 50 + shared] + second[50 + shared :]]
-        hashes, owners = runs([[Segment("r", 0, text)] for text in pair], "protein")
+        hashes, owners = minimizers([[Segment("r", 0, text)] for text in pair], "protein")
         values[shared] = set(hashes[owners == 0].tolist()) & set(hashes[owners == 1].tolist())
     assert not values[8] and values[16]

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,11 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from gfm_utils.corpora import Segment, load, read_annotation, sequences
-from gfm_utils.corpora.cleaning import LetterCounts, clean_sequence, clean_text, looks_like_dna
+from gfm_utils.corpora.cleaning import clean_sequence, clean_text, looks_like_dna
 from gfm_utils.corpora.opening import zstd
 from gfm_utils.corpora.planning import plan
 from gfm_utils.corpora.streaming import blocks
-from gfm_utils.tokens import prepare, store
 
 from .conftest import random_dna, random_text
 
@@ -35,7 +35,7 @@ def segments(source):
     joined = []
     for name, text in records.items():
         cleaned = [Segment(name, 0, clean_text(text)[0])]
-        kept = clean_sequence(name, text, LetterCounts()) if read.kind == "dna" else cleaned
+        kept = clean_sequence(name, text, Counter()) if read.kind == "dna" else cleaned
         joined += [(s.record, s.start, s.text) for s in kept if s.text]
     assert joined == whole
     return whole
@@ -51,13 +51,11 @@ def blocked(sequence, of=10, line=60):
     ("between", "read"),
     [
         ("\n".join(blocked(DNA)), 1 << 20),
-        ("\t".join(blocked(DNA, 1)), 64),
         ("\n".join(f"{60 * number + 1:>9} {row}" for number, row in enumerate(blocked(DNA))), 64),
-        ("\n".join(f"{row} {60 * number + 60}" for number, row in enumerate(blocked(DNA))), 1 << 20),
         ("\r\n".join(blocked(DNA)), 1),
         ("\r".join(blocked(DNA)), 64),
     ],
-    ids=["blanks", "tabs", "numbers in front", "numbers behind", "CRLF", "CR"],
+    ids=["blanks", "numbers in front", "CRLF", "CR"],
 )
 def test_what_stands_between_bases_is_no_sequence(put, monkeypatch, between, read):
     monkeypatch.setattr(sequences, "READ", read)
@@ -128,11 +126,6 @@ def test_a_zip_archive_is_read_as_what_is_inside(put, name):
         assert segment[2] == expected
 
 
-def test_a_zip_archive_of_a_file_without_extension_goes_by_its_own_name(put):
-    assert segments(put("x.fa.zip", zipped("genome", f">one\n{DNA}\n"))) == [("one", 0, DNA)]
-    assert segments(put("x.zip", zipped("x.fa.gz", gzip.compress(f">one\n{DNA}\n".encode())))) == [("one", 0, DNA)]
-
-
 @pytest.mark.parametrize(
     ("name", "ending", "pack"),
     [
@@ -163,7 +156,7 @@ def test_a_text_may_look_a_little_like_something_else(put, text):
     assert [content for *_, content in segments(put("x.txt", text))] == [text.strip()]
 
 
-def test_dna_in_a_table_is_known_by_its_letters_or_said(put, tmp_path, smoke, monkeypatch):
+def test_dna_in_a_table_is_known_by_its_letters_or_said(put):
     rows = [random_dna(300, seed) for seed in range(60)]
     path = put("x.csv", "gene,note\n" + "\n".join(f"{row},some words" for row in rows) + "\n")
     assert plan(f"{path}:gene").kind == "dna" and plan(f"{path}:note").kind == "text"
@@ -173,19 +166,6 @@ def test_dna_in_a_table_is_known_by_its_letters_or_said(put, tmp_path, smoke, mo
     assert len(keys) == 2
     short = put("y.csv", "sequence\nACGT\nGGCC\n")
     assert plan(short).kind == "text" and load(f"{short}?kind=dna").kind == "dna"
-    monkeypatch.setattr("gfm_utils.tokens.streaming.cores", lambda: 1)
-    small = prepare(f"{path}:gene?kind=dna@kmer3", smoke, tmp_path / "runs")
-    monkeypatch.setattr(store, "LARGE", 1000)
-    profile = smoke.model_copy(update={"max_symbols": None})
-    large = prepare(f"{path}:gene@kmer3", profile, tmp_path / "runs")
-    assert (small.kind, large.kind, large.streamed) == ("dna", "dna", True)
-
-
-def test_a_column_of_a_directory(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.csv").write_text(f"id,gene\n1,{name}\n")
-    assert [s.text for s in load(f"{tmp_path}:gene").segments] == ["a", "b"]
-    assert load(f"{tmp_path}:gene?kind=dna").segments[0].text == "A"
 
 
 @pytest.mark.parametrize(

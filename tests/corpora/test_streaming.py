@@ -8,25 +8,7 @@ from gfm_utils.corpora import load, readers, sequences
 from gfm_utils.corpora.planning import plan
 from gfm_utils.corpora.streaming import blocks
 
-from .conftest import random_dna, random_text
-
-
-@pytest.mark.parametrize(("read", "width", "end"), [(1, 61, "\n"), (7, 10, "\r\n"), (1 << 20, 10**6, "\n")])
-def test_fasta_in_blocks_is_fasta(tmp_path, monkeypatch, read, width, end):
-    records = {"a": random_dna(250), "b": random_dna(99, 1) + "NNN", "none": "", "c": random_dna(100, 2)}
-    lines = ["# a comment"]
-    for name, text in records.items():
-        lines += [f">{name} described", *(text[i : i + width] for i in range(0, len(text), width)), ""]
-    path = tmp_path / "x.fa.gz"
-    path.write_bytes(gzip.compress(end.join(lines).encode()))
-    monkeypatch.setattr(sequences, "READ", read)
-    cut = list(blocks(plan(str(path)), 100))
-    for name, text in records.items():
-        assert "".join(block.text for block in cut if block.record == name) == text
-    assert [(b.record, len(b.text), b.whole) for b in cut] == [
-        ("a", 100, False), ("a", 100, False), ("a", 50, False),
-        ("b", 100, False), ("b", 2, False), ("c", 100, True),
-    ]  # fmt: skip
+from .conftest import random_text
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x.csv"])

@@ -11,8 +11,7 @@ from gfm_utils.ensembles.batches import IGNORED, batches
 from gfm_utils.ensembles.train_step import BatchedTrainer, MaskedLoss, SingleTrainer, learning_rate_factor
 from gfm_utils.ensembles.training import StepInputs
 from gfm_utils.profiles import profile
-from gfm_utils.tokens import SPECIAL, masking
-from gfm_utils.tokens.synthetic import random_store
+from gfm_utils.tokens import SPECIAL, masking, random_store
 
 # PyTorch has no batching rule for attention on the CPU, and says so; there it is only used here.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")

@@ -10,7 +10,7 @@ from gfm_utils.errors import GfmError
 from gfm_utils.measures.entropy import entropy_rate
 from gfm_utils.profiles import profile
 from gfm_utils.tokens import PARTS, prepare
-from gfm_utils.tokens.recoding import BASES, BaseCode, recode
+from gfm_utils.tokens.transforms import BASES, BaseCode, recode
 
 ENGLISH = "It was the best of times, it was the worst of times, it was the age of wisdom…\n"
 
