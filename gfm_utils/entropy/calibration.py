@@ -23,6 +23,7 @@ from gfm_utils.entropy.blocks import block_entropies
 from gfm_utils.entropy.codelength import Coder, compressed_bits, dna_code_length
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import match_entropies
+from gfm_utils.entropy.rows import entropy_rows
 from gfm_utils.entropy.sources import (
     Source,
     dirichlet,
@@ -32,7 +33,6 @@ from gfm_utils.entropy.sources import (
     uniform,
     zipf,
 )
-from gfm_utils.entropy.tables import entropy_rows
 
 QUICK_SIZES = (10**4, 10**5, 10**6)
 FULL_SIZES = (10**4, 10**5, 10**6, 10**7)
@@ -86,33 +86,28 @@ def calibrate(
             for size in sizes:
                 for name, value, sound in rate_estimates(sample[:size], source, slow_symbols):
                     errors.setdefault((size, name), []).append((value - source.rate, sound))
-            for size in sizes:
-                if size <= slow_symbols:
-                    for coder, bits in _coded(sample[:size], source).items():
-                        errors.setdefault((size, coder.value), []).append((bits - source.rate, True))
         for (size, name), pairs in errors.items():
             rows += _rows(source, size, name, np.array([e for e, _ in pairs]), all(sound for _, sound in pairs))
     return entropy_rows(rows)
 
 
-def _coded(sample: NDArray[Any], source: Source) -> dict[Coder, float]:
-    """Bits per symbol of one sample of shape (n,), by each coder that takes such an alphabet."""
-    if source.alphabet > 256:
-        return {}
-    if source.alphabet != 4:
-        data = sample.astype(np.uint8).tobytes()
-        return {Coder.PPMD: compressed_bits(data, Coder.PPMD) / len(sample)}
-    coders = (Coder.CONTEXT_MIXING, Coder.CONTEXT_MIXING_REPEAT_FREE)
-    return {coder: dna_code_length([sample], coder).per_symbol for coder in coders}
+def rate_estimates(sample: NDArray[Any], source: Source, slow_symbols: int) -> list[tuple[str, float, bool]]:
+    """Name, bits per symbol and trust of every estimator of the rate on one sample of shape (n,).
 
-
-def rate_estimates(sample: NDArray[Any], source: Source, match_symbols: int) -> list[tuple[str, float, bool]]:
-    """Name, bits per symbol and trust of every estimator of the rate on one sample of shape (n,)."""
+    Match lengths and code lengths are found where n is no more than ``slow_symbols``.
+    """
     counted = block_entropies([sample], source.alphabet, source.block, errors=False)[-len(Estimator) :]
-    results = [(of.estimator.value, float(of.conditional), of.trusted) for of in counted]
-    if len(sample) <= match_symbols:
-        results += [(m.estimator.value, m.value, False) for m in match_entropies([sample], source.alphabet)]
-    return results
+    found = [(of.estimator.value, float(of.conditional), of.trusted) for of in counted]
+    if len(sample) > slow_symbols:
+        return found
+    found += [(of.estimator.value, of.value, False) for of in match_entropies([sample], source.alphabet)]
+    if source.alphabet == 4:
+        for coder in (Coder.CONTEXT_MIXING, Coder.CONTEXT_MIXING_REPEAT_FREE):
+            found.append((coder.value, dna_code_length([sample], coder).per_symbol, True))
+    elif source.alphabet <= 256:
+        bits = compressed_bits(sample.astype(np.uint8).tobytes(), Coder.PPMD)
+        found.append((Coder.PPMD.value, bits / len(sample), True))
+    return found
 
 
 def nsb_advantage(calibration: pd.DataFrame) -> pd.DataFrame:

@@ -36,7 +36,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydivsufsort import longest_previous_factor
-from tqdm import tqdm
 
 from gfm_utils.entropy.blocks import CHUNKS, chunk_sums, jackknife_error
 
@@ -74,22 +73,17 @@ class MatchEntropy:
     symbols: int
 
 
-def match_entropies(
-    segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, progress: bool = False
-) -> list[MatchEntropy]:
+def match_entropies(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int) -> list[MatchEntropy]:
     """Both forms, in the order of `Matching`.
 
     Args:
         segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1, at least two in all.
         alphabet: number of possible symbols.
-        progress: show that it runs.
 
     Raises:
         ValueError: a symbol is outside the alphabet.
     """
-    with tqdm(total=1, desc="match lengths", disable=not progress) as bar:
-        lengths = match_lengths(segments, alphabet)
-        bar.update()
+    lengths = match_lengths(segments, alphabet)
     ratios = lengths[1:] / np.log2(np.arange(2.0, len(lengths) + 1.0))  # Λ_i / log2(i)
     count = max(1, round(LONGEST * len(ratios)))
     top = np.argpartition(lengths[1:], len(ratios) - count)[len(ratios) - count :]

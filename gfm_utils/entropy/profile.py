@@ -13,6 +13,7 @@ A. thaliana's chromosome 1 the standard error of the mean cost is 0.016 bits wit
 500 kb and 0.043 with 1 Mb, since costs fall over the whole of the pericentromere.
 """
 
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -22,8 +23,8 @@ import pandas as pd
 
 from gfm_utils.corpora import CODES, Annotation, Corpus, Feature, base_classes
 from gfm_utils.corpora.segments import CoordinateMap, sums
+from gfm_utils.entropy.rows import entropy_rows
 from gfm_utils.entropy.symbols import first_symbols
-from gfm_utils.entropy.tables import entropy_rows
 
 Floats = npt.NDArray[np.float64]
 
@@ -146,16 +147,16 @@ def separation(
     bits_per_base: npt.NDArray[np.floating[Any]],
     corpus: Corpus,
     annotation: Annotation | None = None,
-    windows: tuple[int, ...] = (100, 1_000, 10_000),
-    smoothing: tuple[int, ...] = (1, 25, 125, 625),
+    windows: Sequence[int] = (100, 1_000, 10_000),
+    smoothing: Sequence[int] = (1, 25, 125, 625),
     block: int = BLOCK,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """How well the profile tells repeats from the rest, and intergenic from coding bases.
 
-    The area under the ROC curve, AUC = P(bits of a cheap one < bits of a dear one) + ½ P(equal), that is the
+    The area under the ROC curve, AUC = P(bits of a low one < bits of a high one) + ½ P(equal), that is the
     Mann–Whitney statistic over the number of pairs: 1 separates perfectly, 0.5 not at all, and
-    less than 0.5 says that the kind expected to be cheap is the dear one. Cheap are repeats (against all
+    less than 0.5 says that the kind expected to cost less costs more. Low are repeats (against all
     else), and intergenic bases (against coding ones, both outside of repeats).
 
     Two views. *Windows*: those of which at least half is of a kind, by their mean cost (not those that cuts
@@ -185,37 +186,38 @@ def separation(
     edges = _edges(where.symbols, block)
     drawn = _draws(len(edges) - 1, resamples)
     rows: list[dict[str, Any]] = []
+    for metric, axis, x, score, low, high, cuts in _contrasts(bits, where, classes, edges, windows, smoothing):
+        if min(low.sum(), high.sum()) < MIN_KIND:
+            continue
+        value, replicates = _auc(_binned(score, low | high), low, high, cuts, drawn)
+        row = {
+            "condition": corpus.name, "metric": metric, "axis": axis, "x": x, "value": value,
+            "unit": "probability", "n": int(low.sum() + high.sum()), "estimator": CODE, "kind": "estimate",
+            "trusted": True,
+        }  # fmt: skip
+        rows.append(row | _spread(replicates))
+    return entropy_rows(rows)
 
-    def add(metric: str, axis: str, x: int, score: Any, cheap: Any, dear: Any, cuts: Any) -> None:
-        """One row: ``score`` of all, where they are of either kind, and where each block begins and ends."""
-        if min(cheap.sum(), dear.sum()) < MIN_KIND:
-            return
-        value, replicates = _auc(_binned(score, cheap | dear), cheap, dear, cuts, drawn)
-        rows.append(
-            {
-                "condition": corpus.name, "metric": metric, "axis": axis, "x": x, "value": value,
-                "unit": "probability", "n": int(cheap.sum() + dear.sum()), "estimator": CODE,
-                "kind": "estimate", "trusted": True,
-            }
-            | _spread(replicates)
-        )  # fmt: skip
 
+def _contrasts(
+    bits: Any, where: CoordinateMap, classes: Any, edges: Any, windows: Sequence[int], smoothing: Sequence[int]
+) -> Iterator[tuple[str, str, int, Any, Any, Any, Any]]:
+    """Metric, axis, x, scores, which of them are of the low and of the high kind, and the ends of the blocks."""
     kinds = {
         metric: [np.isin(classes, [CODES[feature] for feature in side]) for side in sides]
         for metric, sides in CONTRASTS.items()
     }
     for size in windows:
         begin, end = where.windows(size)
-        score = sums(bits, begin) / (end - begin)
+        score, cuts = sums(bits, begin) / (end - begin), np.searchsorted(begin, edges)
         full = 2 * (end - begin) >= size
         for metric, sides in kinds.items():
-            cheap, dear = (full & (sums(side, begin, np.int64) * 2 >= end - begin) for side in sides)
-            add(metric, "window", size, score, cheap, dear & ~cheap, np.searchsorted(begin, edges))
+            low, high = (full & (sums(side, begin, np.int64) * 2 >= end - begin) for side in sides)
+            yield metric, "window", size, score, low, high & ~low, cuts
     for width in smoothing:
         score = smoothed(bits, where, width)
-        for metric, (cheap, dear) in kinds.items():
-            add(metric, "smoothing", width, score, cheap, dear, edges)
-    return entropy_rows(rows)
+        for metric, (low, high) in kinds.items():
+            yield metric, "smoothing", width, score, low, high, edges
 
 
 def smoothed(bits: npt.NDArray[np.floating[Any]], where: CoordinateMap, width: int) -> npt.NDArray[np.float32]:
@@ -291,18 +293,18 @@ def _binned(score: npt.NDArray[np.floating[Any]], used: npt.NDArray[np.bool_]) -
 
 def _auc(
     bins: npt.NDArray[np.int64],
-    cheap: npt.NDArray[np.bool_],
-    dear: npt.NDArray[np.bool_],
+    low: npt.NDArray[np.bool_],
+    high: npt.NDArray[np.bool_],
     cuts: npt.NDArray[np.int64],
     drawn: Floats,
 ) -> tuple[float, Floats]:
     """AUC of all, and of each resample of blocks, from the counts of each kind in each bin and block.
 
-    ``bins``, ``cheap`` and ``dear`` have shape (scores,); ``cuts``, where the blocks begin and end among the
+    ``bins``, ``low`` and ``high`` have shape (scores,); ``cuts``, where the blocks begin and end among the
     scores, (blocks + 1,); ``drawn``, how often each block is drawn, (resamples, blocks).
     """
     highest = int(bins.max()) + 1
-    kind = 2 - 2 * cheap.astype(np.int64) - dear  # 0 cheap, 1 dear, 2 neither
+    kind = 2 - 2 * low.astype(np.int64) - high  # 0 low, 1 high, 2 neither
     counts = np.zeros((2, len(cuts) - 1, highest), np.float32)
     for block, (begin, end) in enumerate(pairwise(cuts)):
         cells = bins[begin:end] + highest * kind[begin:end]
@@ -315,8 +317,8 @@ def _auc(
     return float(everything[0]), np.concatenate(replicates)
 
 
-def _auc_of_counts(cheap: Floats, dear: Floats) -> Floats:
-    """AUC from counts by rising score, shape (..., bins): P(cheap < dear) + ½ P(equal)."""
-    below = np.cumsum(cheap, axis=-1) - 0.5 * cheap
+def _auc_of_counts(low: Floats, high: Floats) -> Floats:
+    """AUC from counts by rising score, shape (..., bins): P(low < high) + ½ P(equal)."""
+    below = np.cumsum(low, axis=-1) - 0.5 * low
     with np.errstate(invalid="ignore"):  # a resample may lack one kind
-        return (below * dear).sum(axis=-1) / (cheap.sum(axis=-1) * dear.sum(axis=-1))
+        return (below * high).sum(axis=-1) / (low.sum(axis=-1) * high.sum(axis=-1))

@@ -1,7 +1,7 @@
 """Result tables of corpus entropy: everything that is estimated of one corpus, or of its tokens."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,22 @@ from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
 from gfm_utils.entropy.codelength import CodeLength
 from gfm_utils.entropy.matches import MOST_SYMBOLS, match_entropies
 from gfm_utils.entropy.symbols import encode_characters, encode_letters, first_symbols
-from gfm_utils.entropy.tables import entropy_rows
 from gfm_utils.errors import GfmError
+from gfm_utils.tables import table
+
+#: Columns that entropy rows add to those of every result table: the estimator or coder; its kind (``estimate``,
+#: ``upper bound`` or ``exact``); the order k of blocks; the standard error; and whether the sample is large enough
+#: for the estimator.
+EXTRA = {"estimator": "string", "kind": "string", "order": "Int64", "se": "float64", "trusted": "boolean"}
+
+
+def entropy_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """A result table with the extra columns in their types.
+
+    Raises:
+        ValueError: a row has an unknown column or lacks a required one.
+    """
+    return table(rows, extra=tuple(EXTRA)).astype(EXTRA)
 
 
 def corpus_entropy(
@@ -57,7 +71,7 @@ def corpus_entropy(
     rows = [row for result in counted for row in _block_rows(corpus.name, result, unit, 1.0)]
     matched = first_symbols(symbols, match_symbols or MOST_SYMBOLS)
     if sum(map(len, matched)) > 1:
-        harmonic, arithmetic = match_entropies(matched, alphabet, progress)
+        harmonic, arithmetic = match_entropies(matched, alphabet)
         rows += [
             _row(corpus.name, "entropy_rate", match.value, unit, match.symbols, match.estimator, match.se)
             | {"trusted": False}

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SOLVED = 1024  # up to so many contexts by linear algebra, above by iteration
-_CHUNK = 2**20
 
 Floats = NDArray[np.float64]
 
@@ -60,20 +59,18 @@ class Source:
         A longer sample begins with the shorter one.
         """
         rng = np.random.default_rng(seed)
-        symbols = np.empty(n, np.uint8 if self.alphabet <= 256 else np.uint16)
+        symbols: NDArray[Any] = np.empty(n, np.uint8 if self.alphabet <= 256 else np.uint16)
         if self.period:
-            consensus = rng.integers(0, self.alphabet, self.period).astype(symbols.dtype)
-            for start in range(0, n, _CHUNK):
-                part = symbols[start : start + _CHUNK]
-                _mutate(consensus, start, self.alphabet, self.mutation, rng.random(_CHUNK), part)
-            return symbols
+            symbols[:] = np.resize(rng.integers(0, self.alphabet, self.period), n)
+            draws = rng.random(n)  # one below μ substitutes, and says by what
+            others = self.alphabet - 1
+            steps = 1 + (draws / self.mutation * others).astype(np.int64) % others
+            return np.where(draws < self.mutation, (symbols + steps) % self.alphabet, symbols).astype(np.uint8)
         cumulative = self.rows.cumsum(axis=1)
         cumulative /= cumulative[:, -1:]
         before = self.contexts.cumsum() <= rng.random()
         context = min(int(before.sum()), len(self.contexts) - 1)
-        for start in range(0, n, _CHUNK):
-            part = symbols[start : start + _CHUNK]
-            context = _walk(cumulative, context, rng.random(_CHUNK), part)
+        _walk(cumulative, context, rng.random(n), symbols)
         return symbols
 
 
@@ -93,37 +90,35 @@ def random_markov(order: int, alphabet: int = 4, seed: int = 0, concentration: f
     return markov(name, gammas / gammas.sum(axis=1, keepdims=True), order)
 
 
-def uniform(alphabet: int = 4) -> Source:
-    """Independent and equally likely symbols: log2 K bits."""
-    return markov(f"uniform_{alphabet}", np.full((1, alphabet), 1.0 / alphabet), 0)
+def uniform() -> Source:
+    """Independent and equally likely letters, four of them: 2 bits."""
+    return markov("uniform_4", np.full((1, 4), 0.25), 0)
 
 
-def zipf(alphabet: int = 4096, exponent: float = 1.0) -> Source:
-    """Independent symbols, the r-th most frequent one with probability proportional to r**−exponent."""
-    p = np.arange(1.0, alphabet + 1.0) ** -exponent
+def zipf(alphabet: int = 4096) -> Source:
+    """Independent symbols, the r-th most frequent one with probability proportional to 1/r."""
+    p = 1.0 / np.arange(1.0, alphabet + 1.0)
     return markov(f"zipf_{alphabet}", p[None] / p.sum(), 0)
 
 
-def dirichlet(alphabet: int = 4096, concentration: float = 0.5, seed: int = 0) -> Source:
+def dirichlet(alphabet: int = 4096, concentration: float = 0.5) -> Source:
     """Independent symbols of probabilities drawn from a symmetric Dirichlet distribution: NSB's own assumption."""
-    gammas = np.random.default_rng((seed, alphabet)).standard_gamma(concentration, alphabet)
+    gammas = np.random.default_rng((0, alphabet)).standard_gamma(concentration, alphabet)
     return markov(f"dirichlet_{alphabet}_{concentration:g}", gammas[None] / gammas.sum(), 0)
 
 
-def near_deterministic(slip: float = 0.01, seed: int = 0) -> Source:
+def near_deterministic(slip: float = 0.01) -> Source:
     """Order 3 over four letters: one next letter, drawn once a context, but for a slip to any of the others."""
-    rng = np.random.default_rng((seed, 3))
     rows = np.full((64, 4), slip / 3.0)
-    rows[np.arange(64), rng.integers(0, 4, 64)] = 1.0 - slip
+    rows[np.arange(64), np.random.default_rng((0, 3)).integers(0, 4, 64)] = 1.0 - slip
     return markov("near_deterministic", rows, 3)
 
 
-def repeats(period: int = 100_000, mutation: float = 0.05, alphabet: int = 4) -> Source:
-    """A consensus of so many uniform symbols, repeated with substitutions; what is known: see the module."""
+def repeats(period: int = 100_000, mutation: float = 0.05) -> Source:
+    """A consensus of so many uniform letters, repeated with substitutions; what is known: see the module."""
     kept = 1.0 - mutation
-    rate = -kept * math.log2(kept) - (mutation * math.log2(mutation / (alphabet - 1)) if mutation else 0.0)
-    rows = np.full((1, alphabet), 1.0 / alphabet)
-    return Source("repeats", alphabet, period, rate, 8, rows, np.ones(1), period, mutation)
+    rate = -kept * math.log2(kept) - mutation * math.log2(mutation / 3)
+    return Source("repeats", 4, period, rate, 8, np.full((1, 4), 0.25), np.ones(1), period, mutation)
 
 
 def row_entropies(rows: Floats) -> Floats:
@@ -167,8 +162,8 @@ def stationary(rows: Floats, order: int) -> Floats:
 @numba.njit(cache=True)
 def _walk(
     cumulative: np.ndarray, context: int, draws: np.ndarray, symbols: np.ndarray
-) -> int:  # pragma: no cover - compiled
-    """Fill symbols; returns the context that follows."""
+) -> None:  # pragma: no cover - compiled
+    """Fill symbols, one a draw."""
     contexts, alphabet = cumulative.shape
     for i in range(len(symbols)):
         low, high = 0, alphabet - 1
@@ -180,17 +175,3 @@ def _walk(
                 low = middle + 1
         symbols[i] = low
         context = (context * alphabet + low) % contexts
-    return context
-
-
-@numba.njit(cache=True)
-def _mutate(
-    consensus: np.ndarray, start: int, alphabet: int, mutation: float, draws: np.ndarray, symbols: np.ndarray
-) -> None:  # pragma: no cover - compiled
-    """Fill symbols with the consensus from that place on; a draw below μ substitutes, and says by what."""
-    for i in range(len(symbols)):
-        symbol = np.int64(consensus[(start + i) % len(consensus)])
-        if draws[i] < mutation:
-            step = 1 + int(draws[i] / mutation * (alphabet - 1)) % (alphabet - 1)
-            symbol = (symbol + step) % alphabet
-        symbols[i] = symbol

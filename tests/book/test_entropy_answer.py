@@ -7,7 +7,7 @@ import pytest
 from gfm_utils.book.answers.data import calibration_answer, entropy_answer, match_sentence
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
-from gfm_utils.entropy.tables import entropy_rows
+from gfm_utils.entropy.rows import entropy_rows
 from gfm_utils.figures import rate_overview
 from gfm_utils.provenance import recorded
 

@@ -7,14 +7,11 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from scipy.special import gammaln
 
 from gfm_utils.entropy import dna_mixing
 from gfm_utils.entropy.dna_mixing import Mode, compile_kernels, dna_context_mixing, kernel
-from gfm_utils.entropy.dna_mixing.coding import new_model
-from gfm_utils.entropy.dna_mixing.compiling import sources_digest
-from gfm_utils.entropy.dna_mixing.counts import CEILING
-from gfm_utils.entropy.dna_mixing.maps import new_maps
+from gfm_utils.entropy.dna_mixing.coding import FORWARD_ORDERS, SETTINGS, new_model
+from gfm_utils.entropy.dna_mixing.contexts import CEILING
 from gfm_utils.entropy.dna_mixing.numerics import (
     exponential,
     leading_zeros,
@@ -22,9 +19,8 @@ from gfm_utils.entropy.dna_mixing.numerics import (
     mismatches,
     natural_log,
     ones,
+    sources_digest,
 )
-from gfm_utils.entropy.dna_mixing.seeds import find_seeds, misses_before, new_seeds, remember_word
-from gfm_utils.entropy.dna_mixing.settings import FORWARD_ORDERS, SETTINGS
 from gfm_utils.entropy.sources import near_deterministic, random_markov
 
 
@@ -193,26 +189,6 @@ def test_the_last_stage_is_fixed_share_and_at_most_a_few_bits_longer_than_its_be
     assert (costs.cumsum(dtype=np.float64) <= bound + 0.01).all()  # of every beginning, too
 
 
-def krichevsky_trofimov(x, order):
-    """Bits of the code of this order, in closed form: a product of Dirichlet integrals over the contexts."""
-    padded = np.concatenate([np.zeros(order, np.int64), x])
-    blocks = sum(padded[j : j + len(x)] * 4 ** (order - j) for j in range(order + 1))
-    counts = np.bincount(blocks, minlength=4 ** (order + 1)).reshape(-1, 4)
-    logs = gammaln(2) - gammaln(counts.sum(axis=1) + 2) + (gammaln(counts + 0.5) - gammaln(0.5)).sum(axis=1)
-    return -float(logs.sum()) / np.log(2)
-
-
-@pytest.mark.parametrize("mode", Mode)
-@pytest.mark.parametrize("order", [3, 6])
-def test_a_law_of_one_direction_is_learned_as_fast_as_by_a_code_of_its_order(order, mode):
-    """The reverse complement of such a chain follows another law: counts of both strands hide it."""
-    n = 100_000
-    x = random_markov(order).sample(n, 1)
-    best = min(krichevsky_trofimov(x, k) for k in FORWARD_ORDERS)
-    spent = dna_context_mixing(x, mode).sum(dtype=np.float64)
-    assert spent <= best + np.log2(1 + len(FORWARD_ORDERS)) + np.log2(n) + 1
-
-
 def test_counts_are_halved_before_they_overflow():
     model = new_model(SETTINGS[Mode.REPEAT_FREE], 2)
     model.forward.counts[:] = CEILING - 1
@@ -223,15 +199,6 @@ def test_counts_are_halved_before_they_overflow():
 
 
 # Parts, against plain Python.
-
-
-def strands(codes):
-    """The last 32 bases in two words, as the kernel keeps them."""
-    past = reverse = 0
-    for base in codes:
-        past = (past << 2 | int(base)) & (1 << 64) - 1
-        reverse = reverse >> 2 | (3 - int(base)) << 62
-    return np.uint64(past), np.uint64(reverse)
 
 
 @numba.njit
@@ -248,7 +215,7 @@ def test_bits_logarithm_and_exponential():
     rng = np.random.default_rng(0)
     for _ in range(20):
         one, other = rng.integers(0, 4, 32), rng.integers(0, 4, 32)
-        different = int(mismatches(strands(one)[0], strands(other)[0]))
+        different = int(mismatches(*(np.uint64(int("".join(map(str, word)), 4)) for word in (one, other))))
         assert [different >> (31 - i) & 1 for i in range(32)] == (one != other).astype(int).tolist()
     words = np.array([0, 1, 2**31, 2**32 - 1, 0x00F1_2001], np.uint32)
     for word, bits in zip(words.tolist(), of_words(words), strict=True):
@@ -269,30 +236,3 @@ def test_the_cache_key_changes_with_any_source_file(tmp_path):
         path.write_bytes(text + b"#")
         assert sources_digest(folder) != before, path.name
         path.write_bytes(text)
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_seeds_find_both_strands_and_what_they_would_have_missed(turned):
-    rng = np.random.default_rng(1)
-    unit, gap = rng.integers(0, 4, 60), rng.integers(0, 4, 100)
-    changed = unit.copy()
-    changed[30] = (changed[30] + 1) % 4  # one miss, 29 bases before the end
-    last = inverted(changed) if turned else changed
-    x = np.concatenate([gap, unit, gap[::-1], last[:-5]]).astype(np.uint8)
-    seeds, words = new_seeds((16,), 20, 0), np.zeros(len(x) // 32 + 1, np.uint64)
-    for t in range(len(x)):
-        past, reverse = strands(x[max(0, t - 31) : t + 1])
-        remember_word(words, t, past)
-        if t > 32:
-            find_seeds(seeds, t, past, reverse)
-    seed = seeds.inverted[0] if turned else seeds.forward[0]
-    assert seed == 100 + (4 if turned else 55)  # inverted, the bases go on downwards from the fifth of the unit
-    place = 59 - 30 if turned else 30  # of the changed base in ``last``
-    assert int(misses_before(words, seed, turned, past, reverse)) == 1 << (54 - place)
-
-
-def test_an_unseen_history_says_nothing():
-    maps = new_maps((12,), 26)
-    np.testing.assert_allclose(maps.learned[0, 0], 0.25)
-    np.testing.assert_allclose(maps.learned.sum(axis=2), 1.0, atol=1e-6)
-    assert maps.confidence[0] == 0 and maps.confidence.max() < 16

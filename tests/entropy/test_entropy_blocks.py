@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gfm_utils.entropy.blocks import block_entropies, jackknife_error, trusted
 from gfm_utils.entropy.counts import block_ids, leave_one_out, multiplicities
 from gfm_utils.entropy.estimators import Estimator, entropy
+from gfm_utils.entropy.sources import random_markov
 
 SEGMENTS = st.lists(st.lists(st.integers(0, 3), max_size=30), min_size=1, max_size=6)
 
@@ -60,22 +61,9 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
     assert jackknife_error(replicates) == pytest.approx(x.std(ddof=1) / math.sqrt(30), rel=1e-10)
 
 
-def markov(n, seed):
-    """A chain of order 1 over four letters and its entropy rate in bits."""
-    rng = np.random.default_rng(seed)
-    matrix = rng.dirichlet(np.ones(4), size=4)
-    stationary = np.linalg.matrix_power(matrix, 200)[0]
-    rate = -float(stationary @ (matrix * np.log2(matrix)).sum(1))
-    steps, cumulative = rng.random(n), matrix.cumsum(1)
-    chain = np.zeros(n, np.uint8)
-    for i in range(1, n):
-        chain[i] = min(3, np.searchsorted(cumulative[chain[i - 1]], steps[i]))
-    return chain, rate
-
-
 def test_conditional_entropy_of_a_markov_chain():
-    chain, rate = markov(200_000, 1)
-    results = block_entropies([chain], 4, 12)
+    source = random_markov(1)
+    rate, results = source.rate, block_entropies([source.sample(200_000, 1)], 4, 12)
     for result in results:
         if result.order > 1 and result.trusted:
             assert result.conditional == pytest.approx(rate, abs=0.012)

@@ -44,8 +44,3 @@ def test_segments_of_text_are_joined_by_a_line_feed_that_is_no_character():
 def test_packing():
     assert pack_bases(np.array([0, 1, 2, 3, 3])) == bytes([0b00011011, 0b11000000])
     assert pack_bases(np.zeros(0, np.uint8)) == b""
-
-
-def test_errors():
-    with pytest.raises(ValueError, match="codes 0 to 3"):
-        dna_code_length([np.array([4], np.uint8)], Coder.CONTEXT_MIXING)

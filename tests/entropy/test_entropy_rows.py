@@ -7,9 +7,8 @@ import pytest
 
 from gfm_utils.entropy.codelength import DNA_CODERS, TEXT_CODERS, Coder, code_lengths
 from gfm_utils.entropy.estimators import Estimator
-from gfm_utils.entropy.rows import corpus_entropy, token_entropy
+from gfm_utils.entropy.rows import EXTRA, corpus_entropy, token_entropy
 from gfm_utils.entropy.symbols import encode_characters, encode_letters
-from gfm_utils.entropy.tables import EXTRA
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import COLUMNS, to_rows
 

@@ -95,11 +95,6 @@ def test_intervals_cover_the_truth_although_neighbours_depend():
     assert hits / repetitions >= 0.85
 
 
-def slow_auc(cheap, dear):
-    wins = sum((c < d) + 0.5 * (c == d) for c in cheap for d in dear)
-    return wins / (len(cheap) * len(dear))
-
-
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=12), st.lists(st.integers(0, 6), min_size=1, max_size=12))
 def test_auc_is_that_of_scipy_whatever_the_ties(cheap, dear):
     score = np.array(cheap + dear, np.float32)

@@ -7,9 +7,8 @@ from drawing import drawn
 
 from gfm_utils.entropy.blocks import block_entropies
 from gfm_utils.entropy.calibration import calibrate
-from gfm_utils.entropy.rows import token_entropy
+from gfm_utils.entropy.rows import EXTRA, token_entropy
 from gfm_utils.entropy.sources import random_markov, uniform
-from gfm_utils.entropy.tables import EXTRA
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.entropy import (
     calibration_chart,

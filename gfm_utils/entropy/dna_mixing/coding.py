@@ -1,23 +1,73 @@
-"""The code: bits of each base, given all those before it."""
+"""The code: bits of each base, given all those before it; and what each mode of it looks at."""
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gfm_utils.entropy.dna_mixing.composition import new_composition
-from gfm_utils.entropy.dna_mixing.copies import OPINIONS, new_copies
-from gfm_utils.entropy.dna_mixing.counts import new_counts, new_forward
-from gfm_utils.entropy.dna_mixing.kernel import SITUATIONS, Model, advance
-from gfm_utils.entropy.dna_mixing.maps import new_maps
-from gfm_utils.entropy.dna_mixing.matches import new_matches
-from gfm_utils.entropy.dna_mixing.mixer import new_mixer
-from gfm_utils.entropy.dna_mixing.seeds import LOG_SLOTS, new_seeds
-from gfm_utils.entropy.dna_mixing.settings import FORWARD_ORDERS, SETTINGS, Mode, Settings
-from gfm_utils.entropy.dna_mixing.switching import new_switch
+from gfm_utils.entropy.dna_mixing.contexts import new_composition, new_counts, new_maps
+from gfm_utils.entropy.dna_mixing.copies import PREDICTIONS, new_copies
+from gfm_utils.entropy.dna_mixing.kernel import SELECTORS, Model, advance
+from gfm_utils.entropy.dna_mixing.matches import LOG_SLOTS, new_matches, new_seeds
+from gfm_utils.entropy.dna_mixing.mixer import new_mixer, new_switch
 
-#: Bases between two signs of progress.
+
+class Mode(StrEnum):
+    """What the code may look at."""
+
+    FULL = "full"
+    """Everything: the shortest code."""
+    FAST = "fast"
+    """Fewer orders and no ensemble of copies: about twice as fast, a little longer (chromosome 1 of *A. thaliana*:
+    1.73 bits a base, not 1.69)."""
+    REPEAT_FREE = "repeat_free"
+    """Orders up to 12 and local composition only: nothing is copied, so that repeats gain (almost) nothing.
+    The fair yardstick for a model with a short context."""
+
+
+#: Orders of the codes that stand beside the mixer in the last stage, in every mode. The tables of higher ones are
+#: out of the processor's caches, and would cost a tenth of the full mode's speed and more.
+FORWARD_ORDERS = tuple(range(9))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The models of a mode; tuned on the first 4 Mb of *A. thaliana*'s chromosome 1, and on nothing else.
+
+    Attributes:
+        count_orders: orders with plain counts, 0 to 12; at least one.
+        map_orders: orders with adaptive maps, 3 to 24; at least one.
+        mixed_orders: of the `FORWARD_ORDERS`, those whose counts the mixer reads too.
+        log_slots: log2 of the most slots (2 bytes) of an adaptive map.
+        composition: local models, each an order and the number of bases that it remembers.
+        seed_lengths: contexts, 11 to 31, whose last occurrence starts matches, on either strand, and copies.
+        experts: most copies that run at a time.
+        mixers: 1 or 2, see `gfm_utils.entropy.dna_mixing.kernel.SELECTORS`.
+    """
+
+    count_orders: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 10, 11)
+    map_orders: tuple[int, ...] = (12, 16, 22)
+    composition: tuple[tuple[int, int], ...] = ((0, 10), (0, 30), (0, 150), (1, 40), (2, 40), (2, 150))
+    mixed_orders: tuple[int, ...] = (1, 2, 3, 4, 6, 8)
+    log_slots: int = 26
+    seed_lengths: tuple[int, ...] = (24, 16, 11)
+    experts: int = 24
+    mixers: int = 2
+
+
+SETTINGS = {
+    Mode.FULL: Settings(),
+    Mode.FAST: Settings(
+        count_orders=(2, 4, 6, 8, 10, 11), map_orders=(12, 18), composition=((0, 16), (1, 40), (2, 150)),
+        mixed_orders=(3,), log_slots=24, seed_lengths=(20, 12), experts=0, mixers=1,
+    ),
+    Mode.REPEAT_FREE: Settings(map_orders=(12,), mixed_orders=(3,), seed_lengths=(), experts=0),
+}  # fmt: skip
+
+#: Bases between two updates of the progress bar.
 _CHUNK = 100_000
 #: Most bases that can be coded at a time: positions are kept as int32.
 LONGEST = 2**31 - 2**10
@@ -80,19 +130,18 @@ def compile_kernels(progress: bool = False) -> None:
 def new_model(settings: Settings, bases: int) -> Model:
     """A model that has seen nothing, with tables large enough for so many bases."""
     room = max(16, (4 * bases).bit_length())
-    counts, seeds = new_counts(settings.count_orders), len(settings.seed_lengths)
-    forward = new_forward(FORWARD_ORDERS, settings.heard_orders)
-    opinions = len(counts.heard) + len(forward.heard) + len(settings.map_orders) + len(settings.composition)
-    opinions += 2 * seeds + OPINIONS * (settings.experts > 0)
+    seeds = len(settings.seed_lengths)
+    predictions = len(settings.count_orders) + len(settings.mixed_orders) + len(settings.map_orders)
+    predictions += len(settings.composition) + 2 * seeds + PREDICTIONS * (settings.experts > 0)
     return Model(
-        counts=counts,
-        forward=forward,
+        counts=new_counts(settings.count_orders, settings.count_orders, both_strands=True),
+        forward=new_counts(FORWARD_ORDERS, settings.mixed_orders, both_strands=False),
         maps=new_maps(settings.map_orders, min(settings.log_slots, room)),
         composition=new_composition(settings.composition),
         seeds=new_seeds(settings.seed_lengths, min(LOG_SLOTS, room), bases + 1 if settings.experts else 0),
         matches=new_matches(seeds),
         copies=new_copies(settings.experts),
-        mixer=new_mixer(opinions, SITUATIONS[: settings.mixers]),
+        mixer=new_mixer(predictions, SELECTORS[: settings.mixers]),
         switch=new_switch(1 + len(FORWARD_ORDERS)),
         words=np.zeros(-(-bases // 32), np.uint64),
         strands=np.zeros(2, np.uint64),

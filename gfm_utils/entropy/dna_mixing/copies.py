@@ -3,7 +3,7 @@
 Each expert points at a place of the past and predicts the base there (its complement on the other strand).
 How far it is believed is learned by how many of the last 32 bases it missed, which of the last four, and how
 long it has run; how it errs (transitions, CpG decay) is learned by the base that it copies and its neighbours.
-The ensemble has three opinions: the sum of the experts' log-probabilities (as if they were independent), their
+The ensemble has three predictions: the sum of the experts' log-probabilities (as if they were independent), their
 mean weighted by trust, and the most trusted expert's.
 """
 
@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from gfm_utils.entropy.dna_mixing.compiling import kernel
-from gfm_utils.entropy.dna_mixing.numerics import level, ones
-from gfm_utils.entropy.dna_mixing.seeds import REACH, misses_before
+from gfm_utils.entropy.dna_mixing.matches import REACH, misses_before
+from gfm_utils.entropy.dna_mixing.numerics import kernel, level, ones
 
-#: Opinions of the ensemble.
-OPINIONS = 3
+#: Predictions of the ensemble.
+PREDICTIONS = 3
 #: Most misses of a new copy among the 32 bases before it, and of a running copy among the last 32 bases.
 _SEED_MISSES, _MOST_MISSES = 10, 16
 #: Earlier occurrences of the last seed length that are tried too (4 bytes of memory a base).
@@ -69,13 +68,15 @@ def new_copies(experts: int) -> Copies:
 
 
 @kernel
-def predict_copies(copies: Any, codes: Any, t: Any, past: Any, opinions: Any, confidence: Any, first: Any) -> Any:
-    """Write three opinions from column ``first`` on; return how good the best expert is, 0 (none) to 15."""
+def predict_copies(
+    copies: Any, codes: Any, t: Any, past: Any, predictions: Any, confidence: Any, first: Any
+) -> Any:
+    """Write three predictions from column ``first`` on; return how good the best expert is, 0 (none) to 15."""
     running = copies.count[0]
-    for i in range(OPINIONS):
+    for i in range(PREDICTIONS):
         confidence[first + i] = 0
         for base in range(4):
-            opinions[base, first + i] = _ONE
+            predictions[base, first + i] = _ONE
     if running == 0:
         return 0
     products, means = copies.products, copies.means
@@ -109,9 +110,9 @@ def predict_copies(copies: Any, codes: Any, t: Any, past: Any, opinions: Any, co
     scale = 1.0 / max(max(products[0], products[1]), max(products[2], products[3]))
     largest = max(max(means[0], means[1]), max(means[2], means[3]))
     for base in range(4):
-        opinions[base, first] = max(np.float32(products[base] * scale), _LEAST)
-        opinions[base, first + 1] = means[base]
-        opinions[base, first + 2] = copies.errors[best_cell, base]
+        predictions[base, first] = max(np.float32(products[base] * scale), _LEAST)
+        predictions[base, first + 1] = means[base]
+        predictions[base, first + 2] = copies.errors[best_cell, base]
     confidence[first] = min(15, running)
     confidence[first + 1] = level(largest / weights, 15)
     confidence[first + 2] = level(best, 15)

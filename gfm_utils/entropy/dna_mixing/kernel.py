@@ -6,21 +6,31 @@ from typing import Any
 
 import numpy as np
 
-from gfm_utils.entropy.dna_mixing.compiling import entry, sources_digest
-from gfm_utils.entropy.dna_mixing.composition import predict_composition, update_composition
+from gfm_utils.entropy.dna_mixing.contexts import (
+    count_base,
+    count_other_strand,
+    predict_composition,
+    predict_counts,
+    predict_maps,
+    update_composition,
+    update_maps,
+)
 from gfm_utils.entropy.dna_mixing.copies import predict_copies, start_copies, update_copies
-from gfm_utils.entropy.dna_mixing.counts import count_base, count_other_strand, predict_counts
-from gfm_utils.entropy.dna_mixing.maps import predict_maps, update_maps
-from gfm_utils.entropy.dna_mixing.matches import predict_matches, start_matches, update_matches
-from gfm_utils.entropy.dna_mixing.mixer import learn_weights, mix
-from gfm_utils.entropy.dna_mixing.numerics import TWO
-from gfm_utils.entropy.dna_mixing.seeds import REACH, find_seeds, remember_word
-from gfm_utils.entropy.dna_mixing.switching import switched, update_switch
+from gfm_utils.entropy.dna_mixing.matches import (
+    REACH,
+    find_seeds,
+    predict_matches,
+    remember_word,
+    start_matches,
+    update_matches,
+)
+from gfm_utils.entropy.dna_mixing.mixer import learn_weights, mix, switched, update_switch
+from gfm_utils.entropy.dna_mixing.numerics import TWO, entry, sources_digest
 
-#: Situations of the two mixers: trust in the best copy and confidence of the highest map; last four bases.
-SITUATIONS = (256, 256)
-#: The forward codes have no weights by confidence of their own but share those of the opinions two columns before
-#: (16 confidences each); otherwise every recorded code length would be another.
+#: Weight sets of the two mixers: by trust in the best copy and confidence of the highest map; by the last 4 bases.
+SELECTORS = (256, 256)
+#: The forward codes have no weights by confidence of their own but share those of the predictions two columns
+#: before (16 confidences each); otherwise every recorded code length would be another.
 _SHIFT = 32
 #: First and least learning rate of the weights.
 _RATE, _FINAL_RATE = 0.006, 0.0005
@@ -36,39 +46,31 @@ def _keyed(sources: int) -> Any:
 
     @entry
     def advance(model: Any, codes: Any, start: Any, stop: Any, costs: Any) -> None:
-        """Code the bases from ``start`` to ``stop`` (exclusive), after all those before them.
-
-        Args:
-            model: the state after base ``start - 1``; changed.
-            codes: shape (n,), uint8, bases 0 to 3; none is read before its turn.
-            start: first base.
-            stop: end.
-            costs: shape (n,), float32, receives the bits.
-        """
+        """Write the bits of bases ``start`` to ``stop`` (exclusive) into ``costs``; none is read early."""
         if not sources:  # never; read here so that it belongs to the cache's key
             return
         counts, forward, maps, composition, seeds, matches, copies, mixer, switch, words, strands = model
         first_forward = len(counts.orders)
-        first_map = first_forward + len(forward.heard)
+        first_map = first_forward + len(forward.mixed)
         first_composition = first_map + len(maps.orders)
         first_match = first_composition + len(composition.orders)
         first_copy = first_match + len(matches.lengths)
         experts = len(copies.pointers)
         last_map = first_composition - 1
         past, reverse = strands[0], strands[1]
-        opinions, confidence = mixer.opinions, mixer.confidence
+        predictions, confidence = mixer.predictions, mixer.confidence
         for t in range(start, stop):
             base = np.int64(codes[t])
-            predict_counts(counts, past, opinions, confidence, 0, 0)
-            predict_counts(forward, past, opinions, confidence, first_forward, _SHIFT)
-            predict_maps(maps, past, opinions, confidence, first_map)
-            predict_composition(composition, past, opinions, confidence, first_composition)
-            match = predict_matches(matches, codes, opinions, confidence, first_match)
+            predict_counts(counts, past, predictions, confidence, 0, 0)
+            predict_counts(forward, past, predictions, confidence, first_forward, _SHIFT)
+            predict_maps(maps, past, predictions, confidence, first_map)
+            predict_composition(composition, past, predictions, confidence, first_composition)
+            match = predict_matches(matches, codes, predictions, confidence, first_match)
             copy = 2 * match
             if experts:
-                copy = predict_copies(copies, codes, t, past, opinions, confidence, first_copy)
-            mixer.situations[0] = copy * 16 + confidence[last_map]
-            mixer.situations[1] = np.int64(past & np.uint64(255))
+                copy = predict_copies(copies, codes, t, past, predictions, confidence, first_copy)
+            mixer.selectors[0] = copy * 16 + confidence[last_map]
+            mixer.selectors[1] = np.int64(past & np.uint64(255))
             mix(mixer)
             probability = switched(switch, mixer.probabilities, forward, base)
             costs[t] = -np.log2(probability)

@@ -1,15 +1,43 @@
-"""Small numerical tools that the kernels share: logarithm and exponential, a hash, bit operations, prefetching."""
+"""What the kernels are made with: how they are compiled, logarithm and exponential, bits, a hash, prefetching."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, options
 from numba.extending import intrinsic
 from numpy.typing import DTypeLike, NDArray
 
-from gfm_utils.entropy.dna_mixing.compiling import kernel
+_OPTIONS: dict[str, Any] = {"fastmath": True, "error_model": "numpy"}
+# No reference counts: kernels allocate nothing and work only on the arrays handed to them, and counting costs the
+# full mode about 30 % of its speed and the fast mode 10 %. The option is numba's own, not for the public (and
+# unknown to its stubs): where a later numba lacks it, the kernels are the same, only slower.
+if hasattr(getattr(options, "DefaultOptions", None), "_nrt"):
+    _OPTIONS["_nrt"] = False
+
+#: Decorator of the kernels that make up the pass over the bases. They become part of their caller's code, since a
+#: call with the arrays of a whole model takes longer than most of them do.
+kernel = numba.njit(forceinline=True, **_OPTIONS)
+#: Decorator of the pass itself: compiled, with all that it calls, on the first call, cached on disk, and run
+#: without the lock of the interpreter.
+entry = numba.njit(cache=True, nogil=True, **_OPTIONS)
+
+
+def sources_digest(folder: Path) -> int:
+    """63 bits, not all 0, that differ when any Python file of the folder does.
+
+    Numba's cache notices changes of the file that holds the entry, of the values that the entry closes over, and
+    of nothing else; so the entry closes over this.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return int.from_bytes(digest.digest()[:8], "big") >> 1 | 1
+
 
 #: Multiplier of the multiplicative hash (2**64 over the golden ratio).
 HASH = np.uint64(0x9E3779B97F4A7C15)
@@ -27,13 +55,17 @@ _X0, _X1, _X2, _X3, _X4, _X5 = map(
 )
 _LOWEST = np.float32(-100)
 _FLOOR, _CEILING = np.float32(0.0004), np.float32(0.9988)
-_LINE = 64  # bytes
+_LINE, _APART = 64, 256  # bytes
 
 
 def cache_aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Zeros that start at a cache line, so that what is fetched together (32 or 64 bytes) lies in one line."""
+    """Zeros that start at a cache line, so that what is fetched together (32 or 64 bytes) lies in one line.
+
+    What follows is at least 256 bytes away: where two arrays of a loop lie closer, LLVM runs the loop one number
+    at a time, and rounds otherwise.
+    """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.zeros(size + _LINE, np.uint8)
+    room = np.zeros(size + _LINE + _APART, np.uint8)
     start = -room.ctypes.data % _LINE
     return room[start : start + size].view(dtype).reshape(shape)
 
