@@ -118,7 +118,7 @@ def masked_windows(
         seed: of the masks.
 
     Returns:
-        MaskedLoss ids (n, window), positions (n, m), true tokens there (n, m), offsets of the windows (n,).
+        Masked ids (n, window), positions (n, m), true tokens there (n, m), offsets of the windows (n,).
     """
     starts = store.window_starts(part, window)
     chosen = evenly_spaced(len(starts), count)

@@ -1,4 +1,4 @@
-"""What this machine has: versions, devices and folders, each checked and told in a row."""
+"""What this machine has: versions, devices and folders, each checked and shown in a row."""
 
 import os
 import platform
@@ -62,7 +62,7 @@ class Check:
 
 
 class Driver(NamedTuple):
-    """What NVIDIA's driver says, whether or not torch can use it.
+    """What NVIDIA's driver reports, whether or not torch can use it.
 
     Attributes:
         gpus: names of this machine's GPUs.
@@ -76,25 +76,23 @@ class Driver(NamedTuple):
 
 
 def driver() -> Driver:
-    """What NVIDIA's driver says; without its program, the GPUs that are listed by the system."""
+    """What ``nvidia-smi`` reports."""
     command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    complaint = ""
-    with suppress(OSError, subprocess.SubprocessError):
+    try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-        lines = [line.rsplit(", ", 1) for line in done.stdout.splitlines() if ", " in line]
-        if done.returncode == 0 and lines:
-            return Driver([name for name, _ in lines], lines[0][1])
-        complaint = next(iter((done.stdout + done.stderr).splitlines()), "no answer")
-    listed = Path("/proc/driver/nvidia/gpus")
-    return Driver(["NVIDIA GPU"] * (len(list(listed.iterdir())) if listed.is_dir() else 0), "", complaint)
+    except (OSError, subprocess.SubprocessError):
+        return Driver([])
+    lines = [line.rsplit(", ", 1) for line in done.stdout.splitlines() if ", " in line]
+    if done.returncode or not lines:
+        return Driver([], "", next(iter((done.stdout + done.stderr).splitlines()), "no answer"))
+    return Driver([name for name, _ in lines], lines[0][1])
 
 
 def versions() -> list[Check]:
     """Versions of what training rests on; and whether they are those that the package asks for."""
-    installed = {name: version(name) for name in PACKAGES}
-    installed["torch"] = torch.__version__  # that names its build, too
+    installed = {name: version(name) for name in PACKAGES} | {"torch": torch.__version__}  # that names its build
     detail = ", ".join(
-        [f"Python {platform.python_version()}", *(f"{name} {installed[name]}" for name in PACKAGES)]
+        [f"Python {platform.python_version()}", *(f"{name} {number}" for name, number in installed.items())]
         + ([f"CUDA {torch.version.cuda}"] if torch.version.cuda else [])
         + ([f"NVIDIA driver {number}"] if (number := driver().version) else [])
     )
@@ -107,26 +105,25 @@ def versions() -> list[Check]:
     if not wrong:
         return [Check("versions", "ok", detail)]
     advice = "pip install " + " ".join(f"'{one.name}{one.specifier}'" for one in wrong)
-    return [Check("versions", "broken", detail, advice)]  # whether training works all the same, other checks say
+    return [Check("versions", "broken", detail, advice)]  # whether training works all the same, other checks show
 
 
 def devices() -> list[Check]:
     """Each GPU that torch sees; or that there is none, or one that torch cannot use."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a driver that is too old: the row says it
+        warnings.simplefilter("ignore")  # of a driver that is too old: the row shows it
         if torch.cuda.is_available():
             return [_gpu(index) for index in range(torch.cuda.device_count())]
     (names, _, complaint), instead = driver(), f"members train on {cores()} cores"
-    if not names and complaint:
+    if not names and not complaint:
+        return [Check("device", "ok", f"no GPU: {instead}")]
+    if not names:
         advice = "if this machine has a GPU, install the NVIDIA driver anew"
         return [Check("device", "slow", f"no GPU that answers ({complaint}): {instead}", advice)]
-    if not names:
-        return [Check("device", "ok", f"no GPU: {instead}")]
     unused = f"{names[0]} is not used, {instead}"
     if (hidden := os.environ.get("CUDA_VISIBLE_DEVICES")) in ("", "-1"):
-        return [
-            Check("device", "slow", f"{unused}: CUDA_VISIBLE_DEVICES is {hidden!r}", "unset it to use the GPU")
-        ]
+        detail = f"{unused}: CUDA_VISIBLE_DEVICES is {hidden!r}"
+        return [Check("device", "slow", detail, "unset it to use the GPU")]
     reason = "torch finds no GPU"
     try:
         torch.cuda.init()
@@ -144,13 +141,13 @@ def devices() -> list[Check]:
 def _gpu(index: int) -> Check:
     name, about = f"gpu {index}", torch.cuda.get_device_properties(index)
     free, total = torch.cuda.mem_get_info(index)
-    room = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"
-    detail = f"{about.name}, compute capability {about.major}.{about.minor}, {room}"
+    detail = f"{about.name}, compute capability {about.major}.{about.minor}"
+    detail += f", {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
     if (about.major, about.minor) < BFLOAT16_CAPABILITY:
         detail += "; no bfloat16 units and no FlashAttention, which need 8.0"
         return Check(name, "slow", detail, "train with a profile in float32 (colab)")
     if free < LITTLE_MEMORY:
-        return Check(name, "slow", detail, "nvidia-smi says which processes have the memory")
+        return Check(name, "slow", detail, "nvidia-smi shows which processes have the memory")
     return Check(name, "ok", detail)
 
 
@@ -167,19 +164,15 @@ def folder(name: str, place: Callable[[], Path], advice: str) -> Check:
         check_writable(path)
         free = shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
     except OSError as refused:
-        return Check(name, "broken", _unwritable(refused), advice, needed=True)
+        error = refused.__cause__ or refused
+        detail = f"cannot be written: {first_line(error)}"
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            detail = f"{error.filename} is no folder, or lies in none"
+        elif isinstance(error, OSError) and error.filename:
+            detail = f"{error.filename} cannot be made or written: {error.strerror}"
+        return Check(name, "broken", detail, advice, needed=True)
     detail = f"{path}, {free / 1e9:.1f} GB free"
-    if free < LITTLE_DISK:
-        state: State = "slow" if free >= LITTLE_DISK / 10 else "broken"
-        return Check(name, state, detail, f"make room, or {advice}", needed=True)
-    return Check(name, "ok", detail)
-
-
-def _unwritable(refused: OSError) -> str:
-    """One sentence that names the path."""
-    error = refused.__cause__ or refused
-    if isinstance(error, FileExistsError | NotADirectoryError):
-        return f"{error.filename} is no folder, or lies in none"
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename} cannot be made or written: {error.strerror}"
-    return f"cannot be written: {first_line(error)}"
+    if free >= LITTLE_DISK:
+        return Check(name, "ok", detail)
+    state: State = "slow" if free >= LITTLE_DISK / 10 else "broken"
+    return Check(name, state, detail, f"make room, or {advice}", needed=True)

@@ -59,8 +59,10 @@ def connected() -> Iterator[Any]:
     if not address:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options |= {"address": "local", "num_cpus": cores(), "include_dashboard": False}
+    host, _, port = (address or "").rpartition(":")
     try:
-        _reach(address)
+        if host and "/" not in host and port.isdigit():  # does somebody listen? Ray itself would wait for minutes
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
         ray.init(**options)
     except (OSError, RuntimeError, ValueError, ImportError, ray.exceptions.RayError) as error:
         where = f"to the Ray cluster at RAY_ADDRESS={address}" if address else "to a Ray of this machine"
@@ -72,17 +74,6 @@ def connected() -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
-
-
-def _reach(address: str | None) -> None:
-    """See that somebody listens at an address: Ray itself would wait for minutes.
-
-    Raises:
-        OSError: nobody does.
-    """
-    host, _, port = (address or "").rpartition(":")
-    if host and "/" not in host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 def run_tasks(
@@ -183,9 +174,6 @@ def cluster_size(ray: Any) -> tuple[int, int, int]:
     return sum(node["Alive"] for node in ray.nodes()), int(have["CPU"]), int(have.get("GPU", 0))
 
 
-# ---- training
-
-
 def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
     """Train the members that are not trained yet as tasks of a Ray cluster.
 
@@ -200,7 +188,10 @@ def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
     Raises:
         GfmError: Ray is not installed, there is no such cluster, it failed, or a node does not see the folders.
     """
-    jobs = [_absolute(job) for job in jobs]
+    jobs = [  # the nodes' processes have other working directories
+        replace(job, store=TokenStore(job.store.path.resolve(), job.store.about), path=job.path.resolve())
+        for job in jobs
+    ]
     folders = sorted({job.path.parent for job in jobs})
     diverged: list[Diverged] = []
     with ExitStack() as stack:
@@ -221,11 +212,6 @@ def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
                     raise result
                 diverged += result
     return diverged
-
-
-def _absolute(job: MemberJob) -> MemberJob:
-    """The same with absolute paths: the nodes' processes have other working directories."""
-    return replace(job, store=TokenStore(job.store.path.resolve(), job.store.about), path=job.path.resolve())
 
 
 def _train_on_node(device: str, group: Sequence[MemberJob], tell: Tell) -> list[Diverged]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from gfm_utils.ensembles.member_job import MemberJob, log_spaced, measured_steps, too_large
+from gfm_utils.ensembles.member_writer import KEPT
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.ensembles.train_step import PLAIN_STEPS, Inputs, is_gpu
 from gfm_utils.ensembles.training import Training
-from gfm_utils.ensembles.training_state import KEPT
 
 #: The speed of one condition is measured for about so long.
 SECONDS = 3.0

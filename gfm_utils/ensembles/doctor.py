@@ -3,12 +3,8 @@
 A check that fails in a way that nobody foresaw is broken, and the others still run.
 """
 
-import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
@@ -18,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
-from torch.utils.benchmark import Timer
 
 from gfm_utils.ensembles.attention import kernel_for
 from gfm_utils.ensembles.checks import Check, devices, folder, versions
@@ -40,22 +35,6 @@ PRESETS_TRIED = ("modernbert-2x64", "bert-2x64")
 STEPS = PLAIN_STEPS + 3
 #: Seeds of the members that take steps in one program.
 WAYS = {"alone": (1,), "together": (1, 2)}
-#: Speed of copies to a GPU under which it would wait for its data, 10^9 bytes a second.
-SLOW_COPY = 1.0
-#: Bytes that are copied to a GPU, and the width of the matrices it multiplies.
-COPIED = 2**26
-WIDTH = 4096
-#: Seconds that compiling a function of one line may take, torch's import included.
-COMPILE_SECONDS = 45.0
-_COMPILED = """
-import sys, torch
-x = torch.ones(64, 64, device=sys.argv[1], requires_grad=True)
-try:
-    torch.compile(lambda x: (x.sin() * 2).sum(), dynamic=False)(x).backward()
-    assert torch.allclose(x.grad, 2 * x.cos(), atol=1e-4), "a compiled function gives wrong gradients"
-except Exception as error:
-    sys.exit(next(iter(str(error).splitlines()), type(error).__name__))
-"""
 
 
 @dataclass(frozen=True)
@@ -79,55 +58,30 @@ class Deviation:
 TOLERANCE = {"float32": Deviation(1e-4, 2e-2), "bfloat16": Deviation(5e-3, 2e-1)}
 
 
-def compiler_failure(where: str, seconds: float = COMPILE_SECONDS) -> str:
-    """Why ``torch.compile`` does not work, or nothing: tried in a process of its own, without a cache.
-
-    Args:
-        where: ``cpu`` or ``cuda``.
-        seconds: that it may take.
-    """
-    with TemporaryDirectory() as temporary:
-        caches = {"TORCHINDUCTOR_CACHE_DIR": temporary, "TRITON_CACHE_DIR": f"{temporary}/triton"}
-        command = [sys.executable, "-c", _COMPILED, where]
-        try:
-            done = subprocess.run(
-                command, env=os.environ | caches, capture_output=True, text=True, timeout=seconds, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return f"compiling a function of one line took longer than {seconds:.0f} seconds"
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return "" if done.returncode == 0 else [f"the compiler ended with status {done.returncode}", *lines][-1]
-
-
-def examine(runs: Path, compiles: Callable[[str], str] = compiler_failure) -> Iterator[Check]:
+def examine(runs: Path) -> Iterator[Check]:
     """Check this machine; each result comes as soon as it is there, and nothing is left behind.
 
     Args:
         runs: folder of ensembles; it need not exist.
-        compiles: says why steps cannot be compiled on a device, or nothing if they can.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a driver that is too old: a row says it
+        warnings.simplefilter("ignore")  # of a driver that is too old: a row shows it
         where = device()
-    with ThreadPoolExecutor(1) as pool:
-        compiled = pool.submit(compiles, where) if where != "cpu" else None  # beside the rest: it takes longest
-        cache_advice = "set GFM_CACHE to a folder that can be written"
-        checks: dict[str, tuple[bool, Callable[[], Sequence[Check]]]] = {
-            "versions": (False, versions),
-            "device": (True, devices),
-            "attention": (True, lambda: [attention(where)]),
-            "training": (True, lambda: trainings(where)),
-            "compiler": (False, lambda: [compiler(compiled)]),
-            **({"speed": (True, lambda: [speed(where)])} if where != "cpu" else {}),
-            "cache": (True, lambda: [folder("cache", cache_dir, cache_advice)]),
-            "runs": (True, lambda: [folder("runs", lambda: runs, "give another folder by --runs")]),
-        }
-        for name, (needed, check) in checks.items():
-            yield from _guarded(name, needed, where, check)
+    cache_advice = "set GFM_CACHE to a folder that can be written"
+    checks: dict[str, Callable[[], Sequence[Check]]] = {
+        "versions": versions,
+        "device": devices,
+        "attention": lambda: [attention(where)],
+        "training": lambda: trainings(where),
+        "cache": lambda: [folder("cache", cache_dir, cache_advice)],
+        "runs": lambda: [folder("runs", lambda: runs, "give another folder by --runs")],
+    }
+    for name, check in checks.items():
+        yield from _guarded(name, name != "versions", where, check)
 
 
 def _guarded(name: str, needed: bool, where: str, check: Callable[[], Sequence[Check]]) -> Sequence[Check]:
-    """The rows of a check, or one that says how it failed."""
+    """The rows of a check, or one that tells how it failed."""
     try:
         return check()
     except Exception as error:
@@ -135,9 +89,9 @@ def _guarded(name: str, needed: bool, where: str, check: Callable[[], Sequence[C
 
 
 def _advice(where: str, error: Exception | None = None) -> str:
-    """What to do about a failure that says no more than its reason."""
+    """What to do about a failure that tells no more than its reason."""
     if isinstance(error, torch.OutOfMemoryError):
-        return "free the GPU's memory; nvidia-smi says which processes have it"
+        return "free the GPU's memory; nvidia-smi shows which processes have it"
     if isinstance(error, OSError):
         return "set TMPDIR to a folder with room that can be written"
     if where == "cpu":
@@ -201,7 +155,7 @@ def take_steps(store: TokenStore, name: str, seeds: Sequence[int], precision: st
     spec = EnsembleSpec.of(store, profile("smoke").model_copy(update={"preset": name, "precision": precision}))
     jobs = [MemberJob(spec, store, seed, store.path.parent / f"member-{seed}") for seed in seeds]
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")  # a warning says why no step was recorded
+        warnings.simplefilter("always")  # a warning tells why no step was recorded
         training = Training(jobs, device)
         trainer, losses = training.trainer, []
         trainer.model.train()
@@ -233,60 +187,13 @@ def deviation(steps: Steps, references: Sequence[Steps]) -> Deviation:
 
 
 def training(name: str, tried: dict[str, Deviation], tolerance: Deviation, where: str, needed: bool) -> Check:
-    """The row of that name: what trials say, preset -> deviation."""
-    right = all(one.loss <= tolerance.loss and one.weights <= tolerance.weights for one in tried.values())
+    """The row of that name, from trials, preset -> deviation."""
     detail = "; ".join(
         f"{preset} {STEPS} steps: loss off by {one.loss:.1g}, weights by {one.weights:.1g}"
         for preset, one in tried.items()
     )
-    if not right:
+    if not all(one.loss <= tolerance.loss and one.weights <= tolerance.weights for one in tried.values()):
         return Check(name, "broken", f"other results than on the CPU: {detail}", _advice(where), needed)
     if reason := next((one.reason for one in tried.values() if one.reason), ""):
         return Check(name, "slow", f"{reason}; {detail}", "update torch and transformers", needed)
     return Check(name, "ok", detail)
-
-
-def compiler(failure: Future[str] | None) -> Check:
-    """Whether steps can be compiled; on a CPU (None) they never are."""
-    if failure is None:
-        return Check("compiler", "ok", "not needed: steps are compiled on a GPU alone")
-    if reason := failure.result():
-        advice = "install a C++ compiler, Python's headers and the triton of this torch"
-        return Check("compiler", "slow", f"steps are not compiled: {reason}", advice)
-    return Check("compiler", "ok", "steps can be compiled")
-
-
-def speed(where: str) -> Check:
-    """Products of matrices in each precision, and copies from page-locked memory to the GPU."""
-    rates, copies = {one: product_rate(where, one) for one in PRECISIONS}, copy_rate(where)
-    detail = ", ".join(f"{one} {rate:.0f}" for one, rate in rates.items())
-    detail = f"products of matrices: {detail} TFLOP/s; copies to the GPU: {copies:.1f} GB/s"
-    if not copies:
-        wrong = f"{detail}: what arrives is not what was sent"
-        return Check("speed", "broken", wrong, _advice(where), needed=True)
-    if copies < SLOW_COPY:
-        return Check("speed", "slow", detail, "see that no other process uses the GPU")
-    if rates["bfloat16"] < rates["float32"]:
-        return Check(
-            "speed", "slow", f"{detail}: bfloat16 saves no time", "train with a profile in float32 (colab)"
-        )
-    return Check("speed", "ok", detail)
-
-
-def product_rate(device: str, precision: str, width: int = WIDTH, repeats: int = 10) -> float:
-    """Speed of products of square matrices, 10^12 operations a second."""
-    matrix = torch.ones((width, width), device=device, dtype=PRECISIONS[precision])
-    return 2e-12 * width**3 / Timer("matrix @ matrix", globals={"matrix": matrix}).timeit(repeats).mean
-
-
-def copy_rate(device: str, size: int = COPIED) -> float:
-    """Speed of copies from page-locked memory to the device, 10^9 bytes a second; 0 if what arrives is wrong."""
-    source = torch.arange(size // 4, dtype=torch.int32)
-    source = source if device == "cpu" else source.pin_memory()
-
-    def copy() -> torch.Tensor:
-        return source.to(device, non_blocking=True, copy=True)
-
-    if not torch.equal(copy().cpu(), source):
-        return 0.0
-    return 1e-9 * size / Timer("copy()", globals={"copy": copy}).timeit(5).mean

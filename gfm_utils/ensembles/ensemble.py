@@ -1,14 +1,17 @@
 """Ensembles on disk: found, or trained first."""
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+from tqdm import tqdm
 from transformers import AutoModelForMaskedLM
 from transformers.utils import logging as transformers_logging
 
@@ -16,7 +19,6 @@ from gfm_utils.ensembles import cluster, multiprocess
 from gfm_utils.ensembles.cost import Cost, expected, measure
 from gfm_utils.ensembles.member_job import MemberJob, Tell, batch_members, checkpoint_path, log_spaced, missing_of
 from gfm_utils.ensembles.member_writer import Diverged
-from gfm_utils.ensembles.progress import training_bar
 from gfm_utils.ensembles.shrink_profile import shrink_profile
 from gfm_utils.ensembles.specification import EnsembleSpec
 from gfm_utils.errors import GfmError, unknown
@@ -230,6 +232,37 @@ def train_jobs(
     if diverged:
         listed = "; ".join(map(str, diverged))
         raise GfmError(f"{listed} (members that diverged: {len(diverged)} of {len(jobs)})")
+
+
+@contextmanager
+def training_bar(jobs: Sequence[MemberJob], shown: bool) -> Iterator[Tell]:
+    """A bar of members in training on standard error: tokens per second, time left, and the loss of each.
+
+    Gives a function of what is told of them; sentences are shown in any case.
+    """
+    by_path = {job.path.resolve(): job for job in jobs}
+    steps, losses = dict.fromkeys(by_path, 0), dict[Path, float]()
+    with tqdm(
+        total=sum(job.spec.tokens_seen for job in jobs), unit="tok", unit_scale=True,
+        desc=f"training {len(jobs)} members", disable=not shown, mininterval=2,
+    ) as bar:  # fmt: skip
+
+        def tell(what: Path | str, step: int = 0, loss: float = 0.0) -> None:
+            if isinstance(what, str):
+                tqdm.write(what, file=sys.stderr)
+                return
+            path = what.resolve()
+            spec = by_path[path].spec
+            bar.update((step - steps[path]) * spec.batch * spec.window)
+            steps[path], losses[path] = step, loss
+            running = ", ".join(
+                f"{job.spec.condition}#{job.seed} {losses[path]:.2f}"
+                for path, job in by_path.items()
+                if 0 < steps[path] < job.spec.steps
+            )
+            bar.set_postfix_str(f"loss in bits/token: {running}", refresh=False)
+
+        yield tell
 
 
 def expected_costs(

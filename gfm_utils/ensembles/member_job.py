@@ -9,7 +9,6 @@ import numpy as np
 
 from gfm_utils.ensembles.presets import parameters_of
 from gfm_utils.ensembles.specification import EnsembleSpec
-from gfm_utils.ensembles.training_state import newest_step
 from gfm_utils.errors import GfmError
 from gfm_utils.tokens import TokenStore
 
@@ -59,6 +58,11 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
 
 
+def step_of(state: Path) -> int:
+    """Step of a saved state, ``state-<step>-<checksum>.pt``, going by its name."""
+    return int(state.name.split("-")[1])
+
+
 @dataclass(frozen=True)
 class MemberJob:
     """One member to train.
@@ -83,7 +87,7 @@ class MemberJob:
         """Steps that are still to be taken, after those of the newest saved state if there is one."""
         if is_trained(self.path):
             return 0
-        return self.spec.steps - newest_step(partial_path(self.path))
+        return self.spec.steps - max(map(step_of, partial_path(self.path).glob("state-*-*.pt")), default=0)
 
 
 def missing_of(jobs: Sequence[MemberJob]) -> list[MemberJob]:
@@ -105,18 +109,14 @@ def batch_members(jobs: Sequence[MemberJob], device: str, devices: int = 1) -> l
     """
     programs: dict[tuple[Path, str, int, int], list[MemberJob]] = {}
     for job in jobs:
-        alone = 0 if device != "cpu" and may_share(job) else job.seed
+        small = work(job.spec, job.spec.batch * job.spec.window) < LARGE_STEP
+        alone = 0 if device != "cpu" and job.spec.dropout == 0 and small else job.seed
         programs.setdefault((job.path.parent, job.spec.key, alone, job.steps_left), []).append(job)
     groups = []
     for program in programs.values():
         size = -(-len(program) // max(1, devices))
         groups += [program[begin : begin + size] for begin in range(0, len(program), size)]
     return groups
-
-
-def may_share(job: MemberJob) -> bool:
-    """Whether a member has no dropout and steps of fewer than ``LARGE_STEP`` operations."""
-    return job.spec.dropout == 0 and work(job.spec, job.spec.batch * job.spec.window) < LARGE_STEP
 
 
 def work(spec: EnsembleSpec, tokens: int) -> float:

@@ -1,5 +1,7 @@
-"""What is written of a member while it is trained, and when it is done or has diverged."""
+"""The files of a member in training: saved states to continue from, checkpoints, and the complete directory."""
 
+import hashlib
+import io
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -9,10 +11,12 @@ from typing import Any
 import pandas as pd
 import torch
 
-from gfm_utils.ensembles.member_job import MemberJob, checkpoint_path, partial_path
-from gfm_utils.ensembles.training_state import TrainingStates
+from gfm_utils.ensembles.member_job import MemberJob, checkpoint_path, partial_path, step_of
 from gfm_utils.errors import GfmError
-from gfm_utils.files import flush, sha256_of, write_json
+from gfm_utils.files import atomic, flush, sha256_of, write_json
+
+#: States that are kept: the newest, and one before it in case that one is damaged.
+KEPT = 2
 
 
 class Diverged(GfmError):
@@ -22,13 +26,17 @@ class Diverged(GfmError):
 class MemberWriter:
     """The files of one member in training; nothing is written before ``start`` or ``resume``.
 
+    Its states are ``state-<step>-<checksum>.pt`` in its folder. Each is written under another name, flushed and
+    then renamed; its name holds the first 16 digits of its SHA-256, and it lists whose it is, and the checksums of
+    the checkpoints that were there when it was written. A state that disagrees with any of these is never read.
+
     Attributes:
         job: the member.
         folder: where all of it is until it is complete.
         member: what the directory will be, in the folder.
-        states: the saved states.
         rows: the metrics so far.
         best: step, validation loss and weights of the best so far, where these are kept.
+        files: path below the folder -> SHA-256, of the checkpoints so far.
         diverged: why it has, if it has.
     """
 
@@ -36,10 +44,10 @@ class MemberWriter:
         self.job = job
         self.folder = partial_path(job.path)
         self.member = self.folder / "member"
-        self.states = TrainingStates(self.folder, [job.spec.key, job.seed])
+        self.owner = [job.spec.key, job.seed]
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, Any] | None = None
-        self.files: dict[str, str] = {}  # path below the folder -> SHA-256, of the checkpoints so far
+        self.files: dict[str, str] = {}
         self.resumed_at: list[int] = []
         self.diverged: Diverged | None = None
 
@@ -74,23 +82,46 @@ class MemberWriter:
         if self.job.spec.keep == "best" and step and better:
             self.best = {"step": step, "loss": validation_loss, "weights": weights}
 
-    def write_checkpoint(self, step: int, model: Any) -> Path:
-        """Write a model as the Hugging Face checkpoint of a step; gives its path."""
+    def write_checkpoint(self, step: int, model: Any) -> None:
+        """Write a model as the Hugging Face checkpoint of a step."""
         path = checkpoint_path(self.member, step, self.job.spec.steps)
         model.save_pretrained(path)
         flush(path)
         self.files |= {str(file.relative_to(self.folder)): sha256_of(file) for file in path.iterdir()}
-        return path
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Save a state to continue from: ``step``, and what this does not know."""
-        content = {**state, "rows": self.rows, "best": self.best, "resumed_at": self.resumed_at}
-        self.states.save(state["step"], content, self.files)
+        """Save a state to continue from, ``step`` and what this does not know, and remove old ones."""
+        own = {"rows": self.rows, "best": self.best, "resumed_at": self.resumed_at, "files": self.files}
+        buffer = io.BytesIO()
+        torch.save({**state, **own, "owner": self.owner}, buffer)
+        checksum = hashlib.sha256(buffer.getbuffer()).hexdigest()[:16]
+        with atomic(self.folder / f"state-{state['step']:09d}-{checksum}.pt") as temporary:
+            temporary.write_bytes(buffer.getbuffer())
+        for old in self._states()[KEPT:]:
+            old.unlink()
+
+    def newest_state(self, limit: int | None = None) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest state up to a step that can be trusted, if any; and the names of newer, damaged ones."""
+        damaged: list[str] = []
+        for path in self._states():
+            if limit is not None and step_of(path) > limit:
+                continue
+            if sha256_of(path).startswith(path.stem.rpartition("-")[2]):
+                content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                files = {self.folder / name: checksum for name, checksum in content["files"].items()}
+                intact = all(file.is_file() and sha256_of(file) == checksum for file, checksum in files.items())
+                if content["owner"] == self.owner and intact:
+                    return content, damaged
+            damaged.append(path.name)
+        return None, damaged
+
+    def _states(self) -> list[Path]:
+        return sorted(self.folder.glob("state-*-*.pt"), reverse=True)
 
     def diverge(self, step: int, loss: float, filled: Callable[[Mapping[str, Any]], Any]) -> None:
         """Give the member up after a step with such a loss, and keep its last good state as a checkpoint."""
         kept = "there is no good state before it"
-        saved, _ = self.states.newest()
+        saved, _ = self.newest_state()
         if saved is not None:
             good = checkpoint_path(self.member, saved["step"], self.job.spec.steps)
             if f"{good.relative_to(self.folder)}/model.safetensors" not in saved["files"]:

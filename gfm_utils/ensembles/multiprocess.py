@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -60,16 +60,13 @@ def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
         return []
     with _pool(jobs) as (executor, messages, _):
         futures = [executor.submit(_train, group) for group in batch_members(missing, device())]
-        while not _over(futures) or not messages.empty():
+        over = False
+        while not over or not messages.empty():
             with suppress(queue.Empty):
                 tell(*messages.get(timeout=0.2))
+            done = [future for future in futures if future.done()]
+            over = len(done) == len(futures) or any(future.exception() is not None for future in done)
         return [diverged for future in futures for diverged in future.result()]
-
-
-def _over(futures: Sequence[Future[Any]]) -> bool:
-    """Whether all are done, or one has failed."""
-    done = [future for future in futures if future.done()]
-    return len(done) == len(futures) or any(future.exception() is not None for future in done)
 
 
 def measured_speeds(jobs: Sequence[MemberJob], seconds: float = SECONDS) -> tuple[dict[str, Speed], int, float]:

@@ -55,10 +55,11 @@ def shrink_profile(store: TokenStore, profile: Profile) -> ShrunkProfile:
     """
     window = profile.window
     counts = _counts(store, window)
-    while window > SMALLEST_WINDOW and not _enough(counts, window):
+    while not _enough(counts, window):
+        if window <= SMALLEST_WINDOW:
+            raise _too_small(store, window, counts)
         window = max(SMALLEST_WINDOW, window // 2)
         counts = _counts(store, window)
-    _refuse_too_small(store, window, counts)
     notes = []
     if window < profile.window:
         notes.append(
@@ -96,9 +97,7 @@ def _enough(counts: dict[str, int], window: int) -> bool:
     return counts["train"] >= FEWEST_WINDOWS and held >= FEWEST_TEST_TOKENS
 
 
-def _refuse_too_small(store: TokenStore, window: int, counts: dict[str, int]) -> None:
-    if _enough(counts, window):
-        return
+def _too_small(store: TokenStore, window: int, counts: dict[str, int]) -> GfmError:
     sizes = store.about["parts"]
     smallest = min(("validation", "test"), key=lambda part: counts[part])
     held = counts[smallest] * window
@@ -106,15 +105,15 @@ def _refuse_too_small(store: TokenStore, window: int, counts: dict[str, int]) ->
     tokens = sum(int(size["tokens"]) for size in sizes.values())
     in_part = int(sizes[smallest]["tokens"])
     if in_part >= FEWEST_TEST_TOKENS:
-        length = np.mean([*np.load(store.path / f"{smallest}-lengths.npy")])
-        raise GfmError(
+        length = np.load(store.path / f"{smallest}-lengths.npy").mean()
+        return GfmError(
             f"the records of {store.condition!r} are too short ({length:.0f} tokens on average): its {smallest} "
             f"part has {counts[smallest]} windows of {window} tokens and {FEWEST_TEST_TOKENS // window + 1} are "
             "needed; give longer records, for example by joining short ones"
         )
     needed = FEWEST_TEST_TOKENS * symbols / (in_part or tokens / 10)  # a tenth is what a part should have
     wanted = 10 ** (math.floor(math.log10(needed)) - 1)
-    raise GfmError(
+    return GfmError(
         f"corpus of {store.condition!r} is too short: its {symbols:,} {store.unit}s ({tokens:,} tokens) leave the "
         f"{smallest} part with {held} tokens in windows of {window}, and {FEWEST_TEST_TOKENS} are needed for a "
         f"meaningful answer: give about {math.ceil(needed / wanted) * wanted:,} {store.unit}s or more"

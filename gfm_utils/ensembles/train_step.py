@@ -3,7 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -118,30 +118,21 @@ class Trainer(ABC):
 
     def _optimizers(self, device: str) -> list[tuple[torch.optim.Optimizer, float]]:
         """What moves the parameters, with its peak learning rate: AdamW, and Muon where it has a rate."""
-
-        def rate(peak: float) -> Any:
-            return torch.tensor(peak, device=device) if self.on_gpu else peak
-
-        spec, hidden = self.spec, list[torch.Tensor]()
-        matrices, vectors = list[torch.Tensor](), list[torch.Tensor]()
+        spec = self.spec
+        rate: Any = partial(torch.tensor, device=device) if self.on_gpu else float  # a graph reads it from memory
+        hidden, matrices, vectors = (list[torch.Tensor]() for _ in range(3))
         for name, parameter in self.parameters.items():
             dimensions = self.one(parameter, 0).ndim
-            if spec.matrix_rate is not None and is_hidden_matrix(name, dimensions):
-                hidden.append(parameter)
-            else:
-                (matrices if dimensions >= 2 else vectors).append(parameter)
+            own = spec.matrix_rate is not None and is_hidden_matrix(name, dimensions)
+            (hidden if own else matrices if dimensions >= 2 else vectors).append(parameter)
         # Weight decay for matrices alone: norms and biases have no direction to shrink towards.
-        groups = [
-            {"params": matrices, "weight_decay": spec.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
+        decays = ((matrices, spec.weight_decay), (vectors, 0.0))
+        groups = [{"params": parameters, "weight_decay": decay} for parameters, decay in decays]
         adam = torch.optim.AdamW(
             groups, lr=rate(spec.learning_rate), betas=spec.betas, fused=True, capturable=self.on_gpu
         )
-        optimizers: list[tuple[torch.optim.Optimizer, float]] = [(adam, spec.learning_rate)]
-        if spec.matrix_rate is not None and hidden:
-            optimizers.append((Muon(hidden, rate(spec.matrix_rate)), spec.matrix_rate))
-        return optimizers
+        muon = [(Muon(hidden, rate(spec.matrix_rate)), spec.matrix_rate)] if spec.matrix_rate and hidden else []
+        return [(adam, spec.learning_rate), *muon]
 
     @cached_property
     def side(self) -> Any:
@@ -244,12 +235,16 @@ class Trainer(ABC):
 
     def state(self, member: int) -> dict[str, Tensors]:
         """Weights and moments of a member, on the CPU: what ``load`` takes."""
-        kept = {"weights": {name: self._copy(values, member) for name, values in self.parameters.items()}}
+
+        def copy(stacked: torch.Tensor) -> torch.Tensor:
+            return self.one(stacked.detach(), member).to("cpu", copy=True)
+
+        kept = {"weights": {name: copy(values) for name, values in self.parameters.items()}}
         for optimizer, name, parameter in self._moved():
             for moment in MOMENTS[type(optimizer)]:
                 of_moment = kept.setdefault(moment, {})
                 if parameter in optimizer.state:
-                    of_moment[name] = self._copy(optimizer.state[parameter][moment], member)
+                    of_moment[name] = copy(optimizer.state[parameter][moment])
         return kept
 
     def _moved(self) -> Iterator[tuple[torch.optim.Optimizer, str, torch.Tensor]]:
@@ -259,9 +254,6 @@ class Trainer(ABC):
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
                     yield optimizer, names[parameter], parameter
-
-    def _copy(self, stacked: torch.Tensor, member: int) -> torch.Tensor:
-        return self.one(stacked.detach(), member).to("cpu", copy=True)
 
     @torch.no_grad()
     def load(self, states: Sequence[Mapping[str, Tensors]], step: int) -> None:
@@ -296,9 +288,8 @@ class SingleTrainer(Trainer):
 
     @override
     def losses(self, inputs: Inputs) -> torch.Tensor:
-        loss: torch.Tensor = (
-            functional_call(self.masked, self._lowered(), inputs) if self.low_precision else self.masked(*inputs)
-        )
+        lowered = self._lowered() if self.low_precision else {}
+        loss: torch.Tensor = functional_call(self.masked, lowered, inputs) if lowered else self.masked(*inputs)
         return loss[None]
 
     @override

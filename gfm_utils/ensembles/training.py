@@ -28,7 +28,6 @@ from gfm_utils.ensembles.member_job import (
 from gfm_utils.ensembles.member_writer import Diverged, MemberWriter
 from gfm_utils.ensembles.specification import EnsembleSpec, Seeds
 from gfm_utils.ensembles.train_step import Inputs, is_gpu, trainer
-from gfm_utils.ensembles.training_state import TrainingStates
 from gfm_utils.errors import first_line
 from gfm_utils.files import locked
 from gfm_utils.tokens import TokenStore
@@ -221,7 +220,7 @@ class Training:
 
     def _begin(self) -> None:
         """Continue from the newest good state that all members have, or start from the initial weights."""
-        states, damaged = _common([member.states for member in self.members])
+        states, damaged = _common(self.members)
         begins = "starts from the beginning"
         self.began = time.perf_counter()
         if states:
@@ -320,11 +319,11 @@ def _stacked(steps: Sequence[Inputs]) -> Inputs:
     return ids, positions, targets
 
 
-def _common(members: Sequence[TrainingStates]) -> tuple[list[dict[str, Any]], list[list[str]]]:
+def _common(members: Sequence[MemberWriter]) -> tuple[list[dict[str, Any]], list[list[str]]]:
     """The newest good state of the same step of each, or none; and the names of damaged states of each."""
-    newest, damaged = map(list, zip(*(states.newest() for states in members), strict=True))
+    newest, damaged = map(list, zip(*(member.newest_state() for member in members), strict=True))
     while len(steps := {-1 if state is None else state["step"] for state in newest}) > 1:
-        newest = [states.newest(min(steps))[0] for states in members]
+        newest = [member.newest_state(min(steps))[0] for member in members]
     return [state for state in newest if state is not None], damaged
 
 

@@ -17,10 +17,10 @@ from gfm_utils.ensembles.cost import (
     remaining_seconds,
     schedule,
 )
-from gfm_utils.ensembles.member_job import MemberJob, partial_path
+from gfm_utils.ensembles.member_job import MemberJob
+from gfm_utils.ensembles.member_writer import MemberWriter
 from gfm_utils.ensembles.train_step import PLAIN_STEPS, Trainer
 from gfm_utils.ensembles.training import Training
-from gfm_utils.ensembles.training_state import TrainingStates
 from gfm_utils.errors import GfmError
 
 MIB = 2**20
@@ -42,14 +42,6 @@ def speeds(jobs):
     return {first: Speed(2.0, 10 * MIB, 100 * MIB, False), second: Speed(3.0, 20 * MIB, 90 * MIB, False)}
 
 
-def test_each_worker_takes_the_next_task_when_it_is_free():
-    assert schedule([5, 1, 1, 1], 1) == 8
-    assert schedule([5, 1, 1, 1], 2) == 5
-    assert schedule([1, 1, 5], 2) == 6
-    assert schedule([1, 1, 5], 9) == 5
-    assert schedule([], 2) == 0
-
-
 def test_time_is_that_of_the_steps_and_validations_that_are_left_and_the_best_weights_take_room(jobs):
     update = {"keep": "best", "validation_every": 5, "validation_windows": 64}
     spec = jobs[0].spec.model_copy(update=update)
@@ -58,19 +50,17 @@ def test_time_is_that_of_the_steps_and_validations_that_are_left_and_the_best_we
     assert remaining_seconds(program, speeds) == pytest.approx(2.0 * (20 + len(steps) * 64 / 16 / 3))
     (costs,) = expected([program], speeds, 1, 1, 0.0)
     assert costs.disk_bytes == 10 * MIB * (len(log_spaced(spec.steps)) + 1 + 2 * 4)
-    partial = partial_path(program[0].path)
-    partial.mkdir(parents=True)
-    TrainingStates(partial, [spec.key, 1]).save(15, {}, {})
+    writer = MemberWriter(program[0])
+    writer.start()
+    writer.save({"step": 15})
     assert program[0].steps_left == 5
     assert remaining_seconds(program, speeds) == pytest.approx(2.0 * (5 + 64 / 16 / 3))  # one, at the end
 
 
-def test_what_is_done_already_is_not_to_be_paid(trained):
-    (costs,) = expected([trained[0].jobs[:1]], {}, 1, 3, 7.0)
-    assert (costs.members, costs.seconds, costs.device_seconds, costs.disk_bytes) == (0, 0, 0, 0)
-
-
-def test_costs_by_condition_and_of_all_together(jobs, speeds):
+def test_costs_by_condition_and_of_all_together(trained, jobs, speeds):
+    assert schedule([5, 1, 1, 1], 2) == 5 and schedule([1, 1, 5], 2) == 6 and schedule([], 2) == 0
+    (done,) = expected([trained[0].jobs[:1]], {}, 1, 3, 7.0)  # nothing is left to be paid
+    assert (done.members, done.seconds, done.device_seconds, done.disk_bytes) == (0, 0, 0, 0)
     text, dna, both = expected([[job] for job in jobs], speeds, workers=1, devices=2, start_seconds=7.0)
     a, b = (remaining_seconds([job], speeds) for job in (jobs[0], jobs[2]))
     assert (text.members, dna.members, both.members) == (2, 1, 3) and both.condition == "all"
@@ -81,19 +71,13 @@ def test_costs_by_condition_and_of_all_together(jobs, speeds):
     assert both.memory_bytes == 100 * MIB
     marks = len(log_spaced(jobs[0].spec.steps))
     assert text.disk_bytes == 10 * MIB * (2 * marks + 2 * 2 * 3)  # checkpoints; two states of 3 copies
-
-
-def test_rows_of_costs(jobs, speeds):
-    costs = expected([[job] for job in jobs], speeds, workers=2, devices=4, start_seconds=0.0)
-    table = cost_table(costs)
+    costs = [text, dna, both]
+    table, shown = cost_table(costs), cost_overview(costs)
     times = table[table["metric"] == "training_time"]
-    assert set(times["x"]) == {"1", "4"} and set(times["unit"]) == {"s"} and len(times) == 6
-    memory = table[table["metric"] == "device_memory"]
-    assert set(memory["x"]) == {"estimated"} and set(memory["axis"]) == {"source"}
+    assert set(times["x"]) == {"1", "2"} and set(times["unit"]) == {"s"} and len(times) == 6
     hours = table[(table["metric"] == "device_time") & (table["condition"] == "all")]
-    assert hours["value"].item() == pytest.approx(costs[-1].device_seconds / 3600)
-    shown = cost_overview(costs)
-    assert "on 4 devices" in shown[0] and shown[-1]["device memory"] == "0.10 GiB (estimated)"
+    assert hours["value"].item() == pytest.approx(both.device_seconds / 3600)
+    assert "on 2 devices" in shown[0] and shown[-1]["device memory"] == "0.10 GiB (estimated)"
 
 
 @pytest.mark.parametrize(
@@ -107,20 +91,14 @@ def test_a_price_beyond_the_memory_of_this_gpu_says_so(monkeypatch, jobs, where,
     assert ("needs about 40 GiB, more than the GPU here has" in said) == told
 
 
-def test_a_probe_measures_and_leaves_nothing(jobs, tmp_path):
-    found = measure(jobs[:1], "cpu")
-    spec = jobs[0].spec
-    model = build_model(spec.preset, spec.vocabulary, spec.window, 1)
-    assert found.weight_bytes == 4 * sum(p.numel() for p in model.parameters())
-    assert found.step_seconds > 0 and not found.memory_measured
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_memory_grows_with_the_batch_even_when_the_probe_reads_less_of_it(jobs):
-    """What a window keeps for the backward pass is kept once for each window of a batch."""
+def test_memory_grows_with_the_batch_even_when_the_probe_reads_less_of_it(jobs, tmp_path):
+    """What a window keeps for the backward pass is kept once for each window of a batch; nothing is written."""
     job = jobs[0]
     large = MemberJob(job.spec.model_copy(update={"batch": 128}), job.store, 1, job.path)
     small, large = measure([job], "cpu"), measure([large], "cpu")
+    model = build_model(job.spec.preset, job.spec.vocabulary, job.spec.window, 1)
+    assert small.weight_bytes == 4 * sum(p.numel() for p in model.parameters())
+    assert small.step_seconds > 0 and not small.memory_measured and list(tmp_path.iterdir()) == []
     kept = small.memory_bytes - 4 * small.weight_bytes
     hidden = 64 * job.spec.window * 4  # bytes of one window's residual stream
     assert kept > 16 * 10 * hidden

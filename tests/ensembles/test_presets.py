@@ -3,7 +3,6 @@ import torch
 
 from gfm_utils.ensembles import PRESETS, build_model, masked_logits, without_layers
 from gfm_utils.ensembles.presets import parameters_of
-from gfm_utils.errors import GfmError
 
 
 def test_the_papers_models_have_the_papers_sizes():
@@ -60,9 +59,3 @@ def test_the_seed_decides_the_weights_and_leaves_the_generator_alone():
     assert torch.equal(torch.rand(3), expected)
     weights = [model.get_input_embeddings().weight for model in (first, second, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
-
-
-def test_an_unknown_preset_names_the_known_ones():
-    with pytest.raises(GfmError, match="did you mean 'bert-4m'"):
-        build_model("bert-4mm", 69, 32, 1)
-    assert set(PRESETS) > {"bert-4m", "modernbert-2x64"}

@@ -71,10 +71,11 @@ def without_numbers(monkeypatch):
 
 
 @chosen
-@pytest.mark.parametrize("preset", ["modernbert-2x64", "bert-2x64"])
 @pytest.mark.parametrize(
-    ("kernel", "precision"), [("efficient", "float32"), ("flash", "bfloat16"), ("efficient", "bfloat16")]
-)
+    ("preset", "kernel", "precision"),
+    [("modernbert-2x64", "efficient", "float32"), ("modernbert-2x64", "flash", "bfloat16"),
+     ("bert-2x64", "efficient", "bfloat16")],
+)  # fmt: skip
 def test_members_in_one_program_have_gradients_there(
     monkeypatch, without_numbers, spec, inputs, preset, kernel, precision
 ):
@@ -212,16 +213,6 @@ def test_recorded_steps_are_the_steps_in_one_stream(monkeypatch, spec, inputs, k
     monkeypatch.setattr(train_step, "PLAIN_STEPS", 10**9)
     for one, other in zip(recorded, trained(), strict=True):
         assert torch.equal(one, other)
-
-
-def test_a_recording_that_fails_is_told_and_training_goes_on(monkeypatch, spec, inputs):
-    streams = Streams(monkeypatch, fails=True)
-    trainer = streams.trainer = SingleTrainer(spec, 1, "cpu")
-    with pytest.warns(UserWarning, match="kernel by kernel, no CUDA graph: operation not permitted"):
-        for step, given in enumerate(inputs):
-            trainer.learn(step, given)
-    assert len(streams.captures) == 1 and streams.set == [streams.default]  # not left on the capture's stream
-    assert streams.replays == 0 and torch.isfinite(trainer.loss).all()
 
 
 def test_the_training_step_alone_is_compiled_and_for_its_size_alone(monkeypatch, spec, inputs):

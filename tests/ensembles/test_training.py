@@ -18,7 +18,6 @@ from gfm_utils.ensembles.member_job import MemberJob
 from gfm_utils.ensembles.train_step import learning_rate_factor
 from gfm_utils.errors import GfmError
 from gfm_utils.files import sha256_of
-from gfm_utils.profiles import profile
 
 
 def state(path):
@@ -172,17 +171,3 @@ def until(done, seconds=120):
     while not done():
         assert time.monotonic() < deadline, "timed out"
         time.sleep(0.2)
-
-
-def test_the_paper_profile_is_the_papers(trained):
-    size = profile("paper")
-    spec = EnsembleSpec.of(trained[0].store, size)
-    assert (spec.preset, spec.window, spec.batch, spec.learning_rate) == ("bert-90m", 512, 96, 1e-4)
-    rows, epochs = 2_000_000, 5
-    assert spec.steps == 104_170 == epochs * -(-rows // spec.batch) and rows % spec.batch == 32
-    assert not spec.drop_last and spec.tokens_seen == pytest.approx(5.12e9, rel=1e-4)
-    assert (spec.train_mask, spec.corruption, spec.clip, spec.warmup) == (0.15, (0.8, 0.1, 0.1), 0.5, 0.1)
-    assert (spec.dropout, spec.weight_decay, spec.precision, spec.betas) == (0.1, 0.0, "float32", (0.9, 0.999))
-    assert spec.vary == "init+masks" and spec.independent_masks and spec.special_replacements
-    assert (spec.keep, spec.validation_every, spec.validation_windows) == ("best", 1000, 10_000)
-    assert (size.test_mask, size.fisher_mask, size.fisher_batch) == (0.10, 0.15, 8)

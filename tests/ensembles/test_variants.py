@@ -10,7 +10,6 @@ from alone import train_member
 
 from gfm_utils.ensembles import build_model
 from gfm_utils.ensembles.batches import batches
-from gfm_utils.errors import GfmError
 from gfm_utils.files import sha256_of
 from gfm_utils.profiles import VARY
 
@@ -73,8 +72,3 @@ def test_members_of_a_variant_begin_alike_and_end_apart(trained, tmp_path):
     for folder, same in (("untrained", True), (".", False)):
         one, two = (sha256_of(tmp_path / seed / folder / "model.safetensors") for seed in ("1", "2"))
         assert (one == two) == same
-
-
-def test_an_unknown_variant_names_the_known_ones(smoke):
-    with pytest.raises(GfmError, match=r"unknown variant 'mask'; did you mean 'masks'\?"):
-        smoke.changed(vary="mask")
