@@ -19,7 +19,7 @@ from hypothesis import settings
 from gfm_utils import cli, measures
 from gfm_utils.claims.along_training import AXIS, LEVEL_NLL, Setting
 from gfm_utils.ensembles import Ensemble, ensemble, multiprocess, train_ensembles
-from gfm_utils.ensembles.member_job import MemberJob, Tell, batch_members
+from gfm_utils.ensembles.member_job import Callback, MemberJob, batch_members
 from gfm_utils.ensembles.member_writer import Diverged
 from gfm_utils.ensembles.training import train_members
 from gfm_utils.errors import GfmError
@@ -49,13 +49,13 @@ def _own_cache(shared: Path) -> None:
     os.environ["GFM_CACHE"] = str(shared / "cache")
 
 
-def train_here(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
+def train_here(jobs: Sequence[MemberJob], callback: Callback) -> list[Diverged]:
     """The members in this process, one after the other, each as a worker of one thread would train it."""
     where, threads = multiprocess.device(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         groups = batch_members(multiprocess.missing_of(jobs), where)
-        return [diverged for group in groups for diverged in train_members(group, where, tell)]
+        return [diverged for group in groups for diverged in train_members(group, where, callback)]
     finally:
         torch.set_num_threads(threads)
 

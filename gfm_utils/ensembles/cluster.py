@@ -18,7 +18,7 @@ import torch
 
 import gfm_utils
 from gfm_utils.ensembles import multiprocess
-from gfm_utils.ensembles.member_job import MemberJob, Tell, batch_members, missing_of
+from gfm_utils.ensembles.member_job import Callback, MemberJob, batch_members, missing_of
 from gfm_utils.ensembles.member_writer import Diverged
 from gfm_utils.ensembles.training import train_members
 from gfm_utils.errors import GfmError, ProcessKilled, first_line
@@ -82,17 +82,17 @@ def run_tasks(
     jobs: Sequence[Any],
     resources: Mapping[str, float],
     folders: Sequence[Path],
-    tell: Callable[..., None],
+    callback: Callable[..., None],
 ) -> Generator[tuple[int, Any]]:
     """Do jobs as tasks of the cluster.
 
     Args:
         ray: from ``connected``.
-        work: a function of a job and of what it tells its progress, run on a node.
-        jobs: what it is given, each by a task of its own.
+        work: a function of a job and of a callback for its progress, run on a node.
+        jobs: what it is called with, each by a task of its own.
         resources: ``num_cpus`` and ``num_gpus`` that each task takes.
         folders: that a node must see to do the work.
-        tell: is called here with what ``work`` told there.
+        callback: is called here with what ``work`` passed to its own there.
 
     Yields:
         The place of a job that is over, and what ``work`` returned or the exception that ended it. What is not
@@ -110,7 +110,7 @@ def run_tasks(
             while running:
                 done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
                 for message in messages.get_nowait_batch(messages.qsize()):
-                    tell(*message)
+                    callback(*message)
                 for reference in done:
                     yield running.pop(reference), _result(ray, reference)
         finally:
@@ -174,7 +174,7 @@ def cluster_size(ray: Any) -> tuple[int, int, int]:
     return sum(node["Alive"] for node in ray.nodes()), int(have["CPU"]), int(have.get("GPU", 0))
 
 
-def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
+def train(jobs: Sequence[MemberJob], callback: Callback) -> list[Diverged]:
     """Train the members that are not trained yet as tasks of a Ray cluster.
 
     On a cluster with GPUs each group of members takes one, else each member a CPU. A member whose node is lost
@@ -183,7 +183,7 @@ def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
 
     Args:
         jobs: all members of a run.
-        tell: hears how they get on, and where they are trained.
+        callback: is called with their progress, and where they are trained.
 
     Raises:
         GfmError: Ray is not installed, there is no such cluster, it failed, or a node does not see the folders.
@@ -202,11 +202,11 @@ def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
             return []
         ray = stack.enter_context(connected())
         nodes, cpus, gpus = cluster_size(ray)
-        tell(f"training {len(missing)} members with Ray (nodes: {nodes}, CPUs: {cpus}, GPUs: {gpus})")
+        callback(f"training {len(missing)} members with Ray (nodes: {nodes}, CPUs: {cpus}, GPUs: {gpus})")
         device = "cuda" if gpus else "cpu"
         programs = batch_members(missing, device, gpus)
         work, take = partial(_train_on_node, device), {"num_cpus": THREADS, "num_gpus": int(gpus > 0)}
-        with closing(run_tasks(ray, work, programs, take, folders, tell)) as results:
+        with closing(run_tasks(ray, work, programs, take, folders, callback)) as results:
             for _, result in results:
                 if isinstance(result, Exception):
                     raise result
@@ -214,7 +214,7 @@ def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
     return diverged
 
 
-def _train_on_node(device: str, group: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
+def _train_on_node(device: str, group: Sequence[MemberJob], callback: Callback) -> list[Diverged]:
     import ray
 
     node = ray.util.get_node_ip_address()
@@ -222,4 +222,4 @@ def _train_on_node(device: str, group: Sequence[MemberJob], tell: Tell) -> list[
         raise GfmError(f"node {node} has a GPU that its torch cannot use: install a build of torch for it there")
     if device == "cpu":
         torch.set_num_threads(THREADS)
-    return train_members(group, device, tell, f"the GPU of node {node}")
+    return train_members(group, device, callback, f"the GPU of node {node}")

@@ -17,7 +17,14 @@ from transformers.utils import logging as transformers_logging
 
 from gfm_utils.ensembles import cluster, multiprocess
 from gfm_utils.ensembles.cost import Cost, expected, measure
-from gfm_utils.ensembles.member_job import MemberJob, Tell, batch_members, checkpoint_path, log_spaced, missing_of
+from gfm_utils.ensembles.member_job import (
+    Callback,
+    MemberJob,
+    batch_members,
+    checkpoint_path,
+    log_spaced,
+    missing_of,
+)
 from gfm_utils.ensembles.member_writer import Diverged
 from gfm_utils.ensembles.shrink_profile import shrink_profile
 from gfm_utils.ensembles.specification import EnsembleSpec
@@ -31,7 +38,7 @@ transformers_logging.disable_progress_bar()  # a bar for every file read or writ
 State = Literal["trained", "untrained"]
 STATES: tuple[State, ...] = ("trained", "untrained")
 #: What trains members, by name: this machine alone, or a Ray cluster.
-ENGINES: dict[str, Callable[[Sequence[MemberJob], Tell], list[Diverged]]] = {
+ENGINES: dict[str, Callable[[Sequence[MemberJob], Callback], list[Diverged]]] = {
     "local": multiprocess.train, "ray": cluster.train,
 }  # fmt: skip
 
@@ -154,8 +161,8 @@ def plan_ensembles(
     return ensembles
 
 
-def engine_named(name: str) -> Callable[[Sequence[MemberJob], Tell], list[Diverged]]:
-    """The engine of that name: a function of the members of a run and of what hears how they get on.
+def engine_named(name: str) -> Callable[[Sequence[MemberJob], Callback], list[Diverged]]:
+    """The engine of that name: a function of the members of a run and of a callback for their progress.
 
     Raises:
         GfmError: no engine has that name.
@@ -225,20 +232,20 @@ def train_jobs(
     train, missing = engine_named(engine), missing_of(jobs)
     if not missing:
         return
-    with training_bar(missing, progress) as tell:
+    with training_bar(missing, progress) as callback:
         for note in notes if progress else ():
-            tell(note)
-        diverged = train(jobs, tell)
+            callback(note)
+        diverged = train(jobs, callback)
     if diverged:
         listed = "; ".join(map(str, diverged))
         raise GfmError(f"{listed} (members that diverged: {len(diverged)} of {len(jobs)})")
 
 
 @contextmanager
-def training_bar(jobs: Sequence[MemberJob], shown: bool) -> Iterator[Tell]:
+def training_bar(jobs: Sequence[MemberJob], shown: bool) -> Iterator[Callback]:
     """A bar of members in training on standard error: tokens per second, time left, and the loss of each.
 
-    Gives a function of what is told of them; sentences are shown in any case.
+    Yields the callback that moves it; sentences are shown in any case.
     """
     by_path = {job.path.resolve(): job for job in jobs}
     steps, losses = dict.fromkeys(by_path, 0), dict[Path, float]()
@@ -247,7 +254,7 @@ def training_bar(jobs: Sequence[MemberJob], shown: bool) -> Iterator[Tell]:
         desc=f"training {len(jobs)} members", disable=not shown, mininterval=2,
     ) as bar:  # fmt: skip
 
-        def tell(what: Path | str, step: int = 0, loss: float = 0.0) -> None:
+        def callback(what: Path | str, step: int = 0, loss: float = 0.0) -> None:
             if isinstance(what, str):
                 tqdm.write(what, file=sys.stderr)
                 return
@@ -262,7 +269,7 @@ def training_bar(jobs: Sequence[MemberJob], shown: bool) -> Iterator[Tell]:
             )
             bar.set_postfix_str(f"loss in bits/token: {running}", refresh=False)
 
-        yield tell
+        yield callback
 
 
 def expected_costs(

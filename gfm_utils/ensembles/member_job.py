@@ -16,8 +16,8 @@ BITS = 1 / math.log(2)
 #: Members whose steps take more floating-point operations than this are not trained as one program on a GPU: one
 #: of them keeps it busy (an H100 for ten milliseconds or more), and together they would only take more memory.
 LARGE_STEP = 1e13
-#: Hears how training gets on: of a member its directory, step and training loss (bits per token), or a sentence.
-Tell = Callable[..., None]
+#: Is called with progress: the directory of a member, its step and training loss (bits per token); or a sentence.
+Callback = Callable[..., None]
 
 
 def log_spaced(steps: int) -> list[int]:

@@ -20,7 +20,7 @@ KEPT = 2
 
 
 class Diverged(GfmError):
-    """A member's loss is no longer a number, or beyond hope."""
+    """A member's loss is no longer a number, or far above that of a uniform guess."""
 
 
 class MemberWriter:

@@ -16,7 +16,7 @@ from unittest.mock import patch
 import torch
 
 from gfm_utils.ensembles.cost import SECONDS, Speed, measure
-from gfm_utils.ensembles.member_job import MemberJob, Tell, batch_members, missing_of
+from gfm_utils.ensembles.member_job import Callback, MemberJob, batch_members, missing_of
 from gfm_utils.ensembles.member_writer import Diverged
 from gfm_utils.ensembles.training import train_members
 from gfm_utils.errors import ProcessKilled
@@ -39,7 +39,7 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
+def train(jobs: Sequence[MemberJob], callback: Callback) -> list[Diverged]:
     """Train the members that are not trained yet in processes of this machine.
 
     On a CPU as many at once as there are cores, each in a process; on a GPU one group of members at a time.
@@ -50,7 +50,7 @@ def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
     Args:
         jobs: all members of a run. Their number, not that of the missing ones, decides how many threads
             each member has, so that a run that was killed ends with the weights of one that was not.
-        tell: hears how they get on.
+        callback: is called with their progress.
 
     Raises:
         ProcessKilled: a training process was killed.
@@ -63,7 +63,7 @@ def train(jobs: Sequence[MemberJob], tell: Tell) -> list[Diverged]:
         over = False
         while not over or not messages.empty():
             with suppress(queue.Empty):
-                tell(*messages.get(timeout=0.2))
+                callback(*messages.get(timeout=0.2))
             done = [future for future in futures if future.done()]
             over = len(done) == len(futures) or any(future.exception() is not None for future in done)
         return [diverged for future in futures for diverged in future.result()]
@@ -94,7 +94,7 @@ def measured_speeds(jobs: Sequence[MemberJob], seconds: float = SECONDS) -> tupl
 
 @contextmanager
 def _pool(jobs: Sequence[MemberJob]) -> Iterator[tuple[ProcessPoolExecutor, Any, int]]:
-    """Processes for those of the jobs that are not done, what they tell, and how many they are."""
+    """Processes for those of the jobs that are not done, their messages, and how many they are."""
     most = 1 if device() == "cuda" else min(cores(), len(jobs))
     size = min(most, len(missing_of(jobs)))
     context = multiprocessing.get_context("spawn")

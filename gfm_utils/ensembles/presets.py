@@ -149,7 +149,7 @@ def parameters_of(name: str, vocabulary: int, window: int) -> int:
 
 
 def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Logits at the given positions only, and as little as possible of what nobody asks for.
+    """Logits at the given positions only, computing as little as possible beside them.
 
     Of a family that no preset has, all logits are computed.
 

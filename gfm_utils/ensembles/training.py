@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from gfm_utils.ensembles.batches import batches, masked_windows
 from gfm_utils.ensembles.member_job import (
+    Callback,
     MemberJob,
-    Tell,
     is_trained,
     log_spaced,
     measured_steps,
@@ -38,11 +38,11 @@ LOOKED_AT = 128
 SAVE_SECONDS = 30.0
 SAVE_SHARE = 0.02
 #: A member whose loss is this many times that of guessing all tokens equally has diverged.
-HOPELESS = 10
+DIVERGED_FACTOR = 10
 #: Steps between two looks at the loss: reading it waits for the GPU.
 LOOK = 20
-#: A member in training is told of no more often than this.
-TELL_SECONDS = 0.5
+#: Least time between two calls of the callback for a member.
+CALLBACK_SECONDS = 0.5
 #: Steps whose data a GPU is given at once.
 BLOCK = 16
 #: Steps on a GPU are compiled where so many floating-point operations are left: compiling takes a minute, in which
@@ -51,11 +51,11 @@ COMPILED_WORK = 5e16
 
 
 def silent(*_: object) -> None:
-    """Hears how training gets on, and shows nothing."""
+    """A callback that does nothing."""
 
 
 def train_group(
-    jobs: Sequence[MemberJob], device: str, tell: Tell = silent, compiled: bool = False
+    jobs: Sequence[MemberJob], device: str, callback: Callback = silent, compiled: bool = False
 ) -> list[Diverged]:
     """Train members of one ensemble, as one program when there are several, and write their directories.
 
@@ -74,12 +74,12 @@ def train_group(
     Args:
         jobs: members of the same specification.
         device: ``cpu`` or ``cuda``.
-        tell: hears of each member every few steps, and a sentence when its training does not start from the
-            beginning, or when a saved state is damaged.
+        callback: is called of each member every few steps, and with a sentence when its training does not start
+            from the beginning, or when a saved state is damaged.
         compiled: compile the steps, which takes a minute.
 
     Returns:
-        Of each member whose loss is no longer a number or beyond hope, why and what is kept of it.
+        Of each member whose loss is no longer a number or far above a uniform guess, why and what is kept of it.
     """
     threads = torch.get_num_threads()
     with ExitStack() as stack:
@@ -90,13 +90,13 @@ def train_group(
                 shutil.rmtree(partial_path(job.path), ignore_errors=True)  # of a run killed right after it
         missing = [job for job in jobs if not is_trained(job.path)]
         try:
-            return Training(missing, device, tell, compiled).run() if missing else []
+            return Training(missing, device, callback, compiled).run() if missing else []
         finally:
             torch.set_num_threads(threads)
 
 
 def train_members(
-    jobs: Sequence[MemberJob], device: str, tell: Tell = silent, where: str = "the device"
+    jobs: Sequence[MemberJob], device: str, callback: Callback = silent, where: str = "the device"
 ) -> list[Diverged]:
     """Train the members of a group: as ``train_group`` does, and in parts where they do not fit in one program.
 
@@ -106,7 +106,7 @@ def train_members(
     Args:
         jobs: members of the same specification.
         device: ``cpu`` or ``cuda``.
-        tell: as ``train_group`` tells it.
+        callback: as that of ``train_group``.
         where: what the device is called in an error.
 
     Raises:
@@ -119,7 +119,7 @@ def train_members(
     while parts:
         part = parts.pop(0)
         try:
-            diverged += train_group(part, device, tell, compiled)
+            diverged += train_group(part, device, callback, compiled)
             continue
         except torch.OutOfMemoryError as error:
             if len(part) == 1:
@@ -131,7 +131,7 @@ def train_members(
             size = len(part) if compiled else 1
             how = "steps are not compiled" if compiled else "members are trained one by one"
             reason, compiled = f"{how}: {first_line(error)}", False
-        tell(reason)
+        callback(reason)
         gc.collect()
         torch.cuda.empty_cache()
         parts[:0] = [part[begin : begin + size] for begin in range(0, len(part), size)]
@@ -145,10 +145,10 @@ class Training:
     """
 
     def __init__(
-        self, jobs: Sequence[MemberJob], device: str, tell: Tell = silent, compiled: bool = False
+        self, jobs: Sequence[MemberJob], device: str, callback: Callback = silent, compiled: bool = False
     ) -> None:
         self.spec, self.store, self.device = jobs[0].spec, jobs[0].store, device
-        self.tell, self.tell_at = tell, 0.0
+        self.callback, self.callback_at = callback, 0.0
         self.seeds = [self.spec.seeds(job.seed) for job in jobs]
         self.members = [MemberWriter(job) for job in jobs]
         self.trainer = trainer(self.spec, [seeds.init for seeds in self.seeds], device, compiled)
@@ -205,18 +205,18 @@ class Training:
             yield from zip(ids, positions, targets, strict=True)
 
     def learn(self, inputs: Inputs) -> None:
-        """Take one step; every ``LOOK`` steps, see whether a loss is no number or beyond hope."""
+        """Take one step; every ``LOOK`` steps, see whether a loss is no number or far too high."""
         self.trainer.learn(self.step, inputs)
         self.step += 1
         if self.step % LOOK == 0 or self.step == self.spec.steps:
             losses = self.trainer.loss.tolist()
             self._check(losses)
-            if self.step < self.spec.steps and time.monotonic() < self.tell_at:
+            if self.step < self.spec.steps and time.monotonic() < self.callback_at:
                 return
-            self.tell_at = time.monotonic() + TELL_SECONDS
+            self.callback_at = time.monotonic() + CALLBACK_SECONDS
             for member, loss in zip(self.members, losses, strict=True):
                 if member.diverged is None:
-                    self.tell(member.job.path, self.step, loss)
+                    self.callback(member.job.path, self.step, loss)
 
     def _begin(self) -> None:
         """Continue from the newest good state that all members have, or start from the initial weights."""
@@ -243,7 +243,7 @@ class Training:
         for member, names in zip(self.members, damaged, strict=True):
             if states or names:
                 unused = f"saved states not used, damaged: {', '.join(names)}; " if names else ""
-                self.tell(f"{member.job}: {unused}{begins}")
+                self.callback(f"{member.job}: {unused}{begins}")
 
     def _keep(self) -> None:
         """At the steps for it measure, and keep weights; then, and every now and again, save the state."""
@@ -275,9 +275,9 @@ class Training:
         self.save_at = now + max(SAVE_SECONDS, (now - began) / SAVE_SHARE)
 
     def _check(self, losses: Sequence[float]) -> None:
-        """Stop the members whose loss (bits per token) is no number or beyond hope."""
+        """Stop the members whose loss (bits per token) is no number or far too high."""
         for member, loss in zip(self.members, losses, strict=True):
-            if member.diverged is None and not loss <= HOPELESS * np.log2(self.spec.vocabulary):
+            if member.diverged is None and not loss <= DIVERGED_FACTOR * np.log2(self.spec.vocabulary):
                 member.diverge(self.step, loss, self.trainer.filled)
 
 

@@ -96,7 +96,7 @@ def block_entropies(
 ) -> list[BlockEntropy]:
     """H_k and h_k for k = 1 … ``max_order`` by every estimator, sorted by order.
 
-    NSB is told that all ``alphabet**k`` blocks can occur.
+    NSB assumes that all ``alphabet**k`` blocks can occur.
 
     Args:
         segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1; no block crosses an end.

@@ -6,7 +6,7 @@ h = −Σ_c π(c) Σ_x p(x | c) log2 p(x | c).
 As the chain is stationary from the first symbol, the conditional block entropy of every order k above the chain's
 is exactly h.
 
-`repeats` is the exception: a random consensus of P symbols, said again and again, each copy with independent
+`repeats` is the exception: a random consensus of P symbols, over and over, each copy with independent
 substitutions at rate μ. Given the consensus the symbols are independent, so that
 n·h <= H(X_1 … X_n) <= n·h + P·log2 K, and the rate in the limit is exactly h = H_2(μ) + μ log2(K − 1).
 Blocks see it only once they are long enough to say where in the consensus they lie, and copies only once P

@@ -25,7 +25,7 @@ class Mode(StrEnum):
     1.73 bits a base, not 1.69)."""
     REPEAT_FREE = "repeat_free"
     """Orders up to 12 and local composition only: nothing is copied, so that repeats gain (almost) nothing.
-    The fair yardstick for a model with a short context."""
+    The fair baseline for a model with a short context."""
 
 
 #: Orders of the codes that stand beside the mixer in the last stage, in every mode. The tables of higher ones are

@@ -118,7 +118,7 @@ VERY_FORGETFUL = 18
 #: Tables of K orders: ``orders``; ``log_slots``, log2 of the number of slots of each; ``offsets``, the first slot
 #: of each; ``slots``, uint16, histories; ``learned``, shape (K, 65536, 4), float32, the distribution after each
 #: history; ``rates``, shape (256,), learning rate by number of ``updates``, shape (K, 65536), uint8;
-#: ``confidence``, shape (65536,), what the mixer is told of a history, 0 to 12; ``here``, the slot of the present
+#: ``confidence``, shape (65536,), what the mixer reads of a history, 0 to 12; ``here``, the slot of the present
 #: context of each order; ``ahead``, the first slot of the next context's group of 16.
 AdaptiveMaps = namedtuple(
     "AdaptiveMaps", "orders log_slots offsets slots learned rates updates confidence here ahead"
