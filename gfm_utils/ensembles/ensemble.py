@@ -152,12 +152,12 @@ def plan_ensembles(
     ensembles = []
     for condition in [Condition.of(given) for given in conditions]:
         store = prepare(condition, size, runs_dir, seed)
-        shrunk = shrink_profile(store, size)
-        spec = EnsembleSpec.of(store, shrunk.profile, seed)
+        shrunk, notes = shrink_profile(store, size)
+        spec = EnsembleSpec.of(store, shrunk, seed)
         folder = Path(runs_dir) / f"{condition.slug}-{spec.key}"
         count = size.members if members is None else members
         members_planned = tuple(Member(folder / f"member-{index:02d}", index + 1) for index in range(count))
-        ensembles.append(Ensemble(spec, store, members_planned, shrunk.notes))
+        ensembles.append(Ensemble(spec, store, members_planned, notes))
     return ensembles
 
 

@@ -5,7 +5,6 @@ adapted, each change in a sentence that reports show, and a corpus too small for
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,20 +24,7 @@ FEWEST_TEST_TOKENS = 500
 SEEN = 20
 
 
-@dataclass(frozen=True)
-class ShrunkProfile:
-    """A profile fitted to the tokens of one condition.
-
-    Attributes:
-        profile: the sizes that are used.
-        notes: what was adapted and why, a sentence each; empty for a corpus that fills the profile.
-    """
-
-    profile: Profile
-    notes: tuple[str, ...]
-
-
-def shrink_profile(store: TokenStore, profile: Profile) -> ShrunkProfile:
+def shrink_profile(store: TokenStore, profile: Profile) -> tuple[Profile, tuple[str, ...]]:
     """The profile with window, batch and budget that the tokens of a condition can fill.
 
     Nothing changes for a corpus that is large enough. The window is halved (down to ``SMALLEST_WINDOW``) while a
@@ -49,6 +35,9 @@ def shrink_profile(store: TokenStore, profile: Profile) -> ShrunkProfile:
     Args:
         store: the tokens.
         profile: sizes for a corpus that fills them.
+
+    Returns:
+        The sizes that are used; and what was adapted and why, a sentence each.
 
     Raises:
         GfmError: the test part is too small for a meaningful answer; says how much would do.
@@ -83,7 +72,7 @@ def shrink_profile(store: TokenStore, profile: Profile) -> ShrunkProfile:
             f"training sees each of the {vocabulary:,} tokens of the vocabulary {train / vocabulary:.1f} times on "
             "average: a smaller vocabulary would be learned better"
         )
-    return ShrunkProfile(used, tuple(notes))
+    return used, tuple(notes)
 
 
 def _counts(store: TokenStore, window: int) -> dict[str, int]:

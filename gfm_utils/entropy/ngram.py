@@ -217,7 +217,7 @@ def _visible(shown: Ints, positions: Ints, chain: Chain, mask_id: int) -> tuple[
     rows = np.arange(len(shown))[:, None, None]
     around = shown[rows, np.where(inside, places, 0)]
     hidden = ~inside | (around == mask_id)
-    visible = np.where(hidden.any(-1), hidden.argmax(-1), len(chain)) if chain else np.zeros(positions.shape)
+    visible = np.where(hidden.any(-1), hidden.argmax(-1), len(chain))
     return around.reshape(-1, len(chain)).astype(np.int64), visible.ravel().astype(np.int64)
 
 

@@ -26,14 +26,14 @@ def store(path: Path, vocabulary: int = 64, **lengths: list[int]) -> SimpleNames
 def test_a_corpus_that_fills_the_profile_changes_nothing(tmp_path: Path) -> None:
     long = store(tmp_path, train=[640_000], validation=[64_000], test=[64_000])
     for size in (profile("smoke"), profile("quick")):
-        assert shrink_profile(long, size).profile == size and shrink_profile(long, size).notes == ()
+        assert shrink_profile(long, size) == (size, ())
 
 
 def test_short_records_get_short_windows(tmp_path: Path) -> None:
     reads = store(tmp_path, train=[40] * 4000, validation=[40] * 500, test=[40] * 500)
-    found = shrink_profile(reads, profile("quick").model_copy(update={"test_windows": 512}))
-    assert found.profile.window == 32 and found.profile.batch == 16
-    assert found.notes == (
+    found, notes = shrink_profile(reads, profile("quick").model_copy(update={"test_windows": 512}))
+    assert found.window == 32 and found.batch == 16
+    assert notes == (
         "windows of 32 tokens instead of 64, of which its records would give too few",
         "all 500 test windows, where the profile would read 512",
     )
@@ -41,10 +41,10 @@ def test_short_records_get_short_windows(tmp_path: Path) -> None:
 
 def test_few_windows_shorten_training_and_batches(tmp_path: Path) -> None:
     little = store(tmp_path, train=[64 * 10], validation=[640], test=[640])
-    found = shrink_profile(little, profile("quick"))
-    assert found.profile.batch == 10 and found.profile.steps_taken == EPOCHS
-    assert len(found.notes) == 4  # and the vocabulary is large for so little
-    assert "each of the 64 tokens of the vocabulary 10.0 times" in found.notes[-1]
+    found, notes = shrink_profile(little, profile("quick"))
+    assert found.batch == 10 and found.steps_taken == EPOCHS
+    assert len(notes) == 4  # and the vocabulary is large for so little
+    assert "each of the 64 tokens of the vocabulary 10.0 times" in notes[-1]
 
 
 @pytest.mark.parametrize(("name", "budget"), [("steps", 10**6), ("tokens", 10**6), ("steps", 900)])
@@ -54,10 +54,10 @@ def test_a_budget_that_was_asked_for_stays(tmp_path: Path, name: str, budget: in
     quick = profile("quick")
     assert quick.steps == 900
     for plain in (quick, quick.changed(vary="all", preset="bert-2x64", window=64)):
-        assert shrink_profile(little, plain).profile.steps_taken == 2 * EPOCHS
+        assert shrink_profile(little, plain)[0].steps_taken == 2 * EPOCHS
     asked = quick.changed(**{name: budget})
-    assert shrink_profile(little, asked).profile.steps_taken == asked.steps_taken > 2 * EPOCHS
-    assert shrink_profile(little, asked.changed(preset="bert-2x64")).profile.steps_taken == asked.steps_taken
+    assert shrink_profile(little, asked)[0].steps_taken == asked.steps_taken > 2 * EPOCHS
+    assert shrink_profile(little, asked.changed(preset="bert-2x64"))[0].steps_taken == asked.steps_taken
 
 
 @pytest.mark.parametrize(
