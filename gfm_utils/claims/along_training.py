@@ -21,7 +21,8 @@ from gfm_utils.ensembles import Ensemble, State, masked_windows, predictions_of
 from gfm_utils.measures.counting import Counting, counting_levels
 from gfm_utils.measures.disagreement import disagreement_rows, disagreement_sums
 from gfm_utils.measures.estimates import measure_rows
-from gfm_utils.measures.fisher.measuring import EMPIRICAL, each, group_rows, masked_tokens
+from gfm_utils.measures.fisher.examples import masked_tokens
+from gfm_utils.measures.fisher.measuring import EMPIRICAL, each, group_rows
 from gfm_utils.measures.neighbours import chance_corrected, compare_neighbours, topk_overlap_chance
 from gfm_utils.measures.output import output_moments, output_rows
 from gfm_utils.measures.registry import chosen

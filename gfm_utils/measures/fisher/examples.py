@@ -1,10 +1,13 @@
 """What gradients are taken of: masked tokens in their windows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+
+from gfm_utils.ensembles import Ensemble, device, masked_windows
+from gfm_utils.tokens import SPECIAL
 
 
 @dataclass(frozen=True)
@@ -31,28 +34,18 @@ class MaskedTokens:
         """Number of masked tokens."""
         return self.positions.numel()
 
-    def _changed(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "MaskedTokens":
-        ids, positions, targets = map(change, (self.ids, self.positions, self.targets))
-        return replace(self, ids=ids, positions=positions, targets=targets)
-
     def __getitem__(self, rows: slice | torch.Tensor) -> "MaskedTokens":
         """Some of the windows."""
-        return self._changed(lambda values: values[rows])
+        return replace(self, ids=self.ids[rows], positions=self.positions[rows], targets=self.targets[rows])
 
     def batches(self, size: int) -> Iterator["MaskedTokens"]:
         """All windows in their order, ``size`` at a time."""
-        for begin in range(0, len(self), size):
-            yield self[begin : begin + size]
-
-    def with_targets(self, targets: torch.Tensor) -> "MaskedTokens":
-        """The same windows with other tokens to predict."""
-        return replace(self, targets=targets)
+        return (self[begin : begin + size] for begin in range(0, len(self), size))
 
     def thinned(self, count: int) -> "MaskedTokens":
         """The same windows with about ``count`` tokens to predict in each, evenly among them; all stay masked."""
-        columns = (
-            torch.linspace(0, self.positions.shape[1] - 1, min(count, self.positions.shape[1])).round().long()
-        )
+        masked = self.positions.shape[1]
+        columns = torch.linspace(0, masked - 1, min(count, masked)).round().long()
         return replace(self, positions=self.positions[:, columns], targets=self.targets[:, columns])
 
     def apart(self) -> "MaskedTokens":
@@ -62,4 +55,20 @@ class MaskedTokens:
 
     def to(self, where: Any) -> "MaskedTokens":
         """On a device."""
-        return self._changed(lambda values: values.to(where))
+        return MaskedTokens(self.ids.to(where), self.positions.to(where), self.targets.to(where), self.mask_id)
+
+
+def masked_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int) -> MaskedTokens:
+    """Masked test windows of an ensemble, on the device."""
+    arrays = masked_windows(ensemble.store, "test", ensemble.spec.window, windows, rate, seed)[:3]
+    ids, positions, targets = map(torch.from_numpy, arrays)
+    return MaskedTokens(ids, positions, targets, SPECIAL.index("[MASK]")).to(device())
+
+
+def random_context(examples: MaskedTokens, seed: int) -> MaskedTokens:
+    """The same masks and targets, with the visible tokens of all windows in random order."""
+    generator, ids = torch.Generator().manual_seed(seed), examples.ids.clone()
+    visible = ids != examples.mask_id
+    shown = ids[visible]
+    ids[visible] = shown[torch.randperm(len(shown), generator=generator).to(shown.device)]
+    return replace(examples, ids=ids)

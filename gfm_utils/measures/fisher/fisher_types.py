@@ -6,6 +6,7 @@ a gradient of its own. Where an example is a window, its loss is the mean over i
 """
 
 import sys
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,11 +16,16 @@ from tqdm import tqdm
 
 from gfm_utils.ensembles import masked_logits
 from gfm_utils.errors import GfmError
-from gfm_utils.measures.fisher import fallback, per_example_gradients
 from gfm_utils.measures.fisher.examples import MaskedTokens
 from gfm_utils.measures.fisher.groups import groups_of
 from gfm_utils.measures.fisher.layers import values_at_once
-from gfm_utils.measures.fisher.per_example_gradients import formed_gradients, has_hooks
+from gfm_utils.measures.fisher.per_example_gradients import (
+    formed_gradients,
+    gradient,
+    has_hooks,
+    plain_sums_of_squares,
+    sums_of_squares,
+)
 
 #: What an example is: a masked token, or a window with the mean loss of its masked tokens.
 Per = Literal["token", "sequence"]
@@ -28,12 +34,8 @@ BUDGET = 2**23
 Arrays = dict[str, npt.NDArray[np.float64]]
 
 
-def check(model: Any) -> None:
-    """Refuse a model that is not in evaluation mode or not in single or double precision.
-
-    Raises:
-        GfmError: it is neither.
-    """
+def _check(model: Any) -> None:
+    """Refuse a model that is not in evaluation mode or not in single or double precision."""
     precisions = {value.dtype for value in model.parameters()}
     if model.training or not precisions <= {torch.float32, torch.float64}:
         what = "in training mode" if model.training else f"in {', '.join(sorted(map(str, precisions)))}"
@@ -61,10 +63,10 @@ def squared_gradients(model: Any, examples: MaskedTokens, per: Per = "token", sc
     Raises:
         GfmError: the model is in training mode or has another precision.
     """
-    check(model)
-    way = per_example_gradients.sums_of_squares
+    _check(model)
+    way = sums_of_squares
     if not has_hooks(model):
-        way = fallback.sums_of_squares
+        way = plain_sums_of_squares
         tqdm.write(
             f"{type(model).__name__} has no fast way to squared gradients: those of each example are formed",
             file=sys.stderr,
@@ -105,7 +107,7 @@ def sampled(model: Any, examples: MaskedTokens, seed: int = 0) -> MaskedTokens:
     below = log_probabilities(model, examples).exp().cumsum(-1)
     place = drawn.to(below.device)[..., None] * below[..., -1:]
     tokens = torch.searchsorted(below, place, right=True)[..., 0].clamp(max=below.shape[-1] - 1)
-    return examples.with_targets(tokens)
+    return replace(examples, targets=tokens)
 
 
 def paper_fisher(model: Any, examples: MaskedTokens, batch: int) -> dict[str, float]:
@@ -123,10 +125,10 @@ def paper_fisher(model: Any, examples: MaskedTokens, batch: int) -> dict[str, fl
         Group -> number in nats²; a tied matrix, whose two paths this form cannot tell apart, is in
         ``embedding.tokens``.
     """
-    check(model)
+    _check(model)
     groups, total = groups_of(model), dict.fromkeys(groups_of(model).values(), 0.0)
     for part in examples.batches(batch):
-        for name, value in fallback.gradient(model, part).items():
+        for name, value in gradient(model, part).items():
             total[groups[name]] += float(value.double().square().sum())
     return {group: value / examples.tokens for group, value in total.items()}
 
@@ -141,11 +143,11 @@ def gram_matrix(model: Any, examples: MaskedTokens) -> npt.NDArray[np.float64]:
     Raises:
         GfmError: the model is in training mode or has another precision.
     """
-    check(model)
+    _check(model)
     if has_hooks(model):
         parts = (part.flatten(1) for part in formed_gradients(model, examples))
     else:
-        rows = [fallback.gradient(model, one) for one in examples.batches(1)]
+        rows = [gradient(model, one) for one in examples.batches(1)]
         parts = (torch.stack([row[name].flatten() for row in rows]) for name in rows[0])
     total = sum((part @ part.mT).double() for part in parts)
     return torch.as_tensor(total).cpu().numpy()

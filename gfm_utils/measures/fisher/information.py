@@ -5,40 +5,43 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from gfm_utils import tables
-from gfm_utils.ensembles import STATES, Ensemble, State
+from gfm_utils.ensembles import Ensemble
 from gfm_utils.measures.controls import NO_LAYERS
+from gfm_utils.measures.counting import frequency_bits
 from gfm_utils.measures.datasets import symbols_per_token
-from gfm_utils.measures.fisher.examples import MaskedTokens
-from gfm_utils.measures.fisher.fisher_types import squared_gradients
+from gfm_utils.measures.distributions import LOG2
+from gfm_utils.measures.fisher.examples import MaskedTokens, masked_tokens, random_context
+from gfm_utils.measures.fisher.fisher_types import (
+    effective_dimension,
+    gradient_noise_ratio,
+    gram_matrix,
+    log_probabilities,
+    paper_fisher,
+    squared_gradients,
+)
 from gfm_utils.measures.fisher.measuring import (
     EMPIRICAL,
     INVARIANT,
-    OF_WINDOWS,
     SAMPLED,
     Measure,
-    context_gain,
     each,
     group_rows,
-    masked_tokens,
     means,
     paper_measure,
-    random_context,
     sequence_rows,
-    spread,
 )
-from gfm_utils.measures.fisher.per_example_gradients import has_hooks
-from gfm_utils.measures.fisher.rescaling import rescaled
 from gfm_utils.measures.rows import Row, member_rows
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import Condition
 
 #: Groups that are followed along training: with the paper's, the two paths.
 FOLLOWED = ("embeddings", "encoder", "head", "input", "output")
-#: By which the demonstration multiplies the embeddings.
-FACTOR = 2.0
+#: Windows whose gradients are compared with each other, all in memory together.
+COMPARED = 128
 
 
 def fisher_information(
@@ -73,28 +76,22 @@ def fisher_information(
         no_layers: of ``no_layers_control``.
     """
     rows: list[Row] = []
-    paper = paper_measure(_batch(profile))
-    further = {"trained": [SAMPLED, paper, INVARIANT], "untrained": [paper, INVARIANT]}
+    paper = paper_measure(profile.fisher_batch or profile.batch)
+
+    def windows(ensemble: Ensemble) -> MaskedTokens:
+        return masked_tokens(ensemble, profile.fisher_windows, profile.fisher_mask, seed)
+
     for ensemble in ensembles:
-        examples = masked_tokens(ensemble, profile.fisher_windows, profile.fisher_mask, seed)
+        examples = windows(ensemble)
         rows.append(symbols_per_token(ensemble.store))
-        for state in STATES:
-            rows += _state_rows(ensemble, examples, state, _base(ensemble, state), further[state])
-        rows += _state_rows(
-            ensemble, random_context(examples, seed), "trained", _base(ensemble, "random_context"), [paper]
-        )
-    controls = [(NO_LAYERS, ensemble) for ensemble in no_layers]
+        rows += _state_rows(ensemble, examples, "trained", [SAMPLED, paper, INVARIANT])
+        rows += _state_rows(ensemble, examples, "untrained", [paper, INVARIANT])
+        rows += _state_rows(ensemble, random_context(examples, seed), "random_context", [paper])
+    for control in no_layers:
+        rows += _state_rows(control, windows(control), NO_LAYERS, [paper, INVARIANT])
     if shuffled is not None:
-        controls.append(("shuffled", shuffled))
-    for name, control in controls:
-        examples = masked_tokens(control, profile.fisher_windows, profile.fisher_mask, seed)
-        rows += _state_rows(control, examples, "trained", _base(control, name), [paper, INVARIANT])
+        rows += _state_rows(shuffled, windows(shuffled), "shuffled", [paper, INVARIANT])
     return tables.table(rows)
-
-
-def _batch(profile: Profile) -> int:
-    """Windows a batch in the paper's form."""
-    return profile.fisher_batch or profile.batch
 
 
 def _base(ensemble: Ensemble, state: str) -> Row:
@@ -121,17 +118,17 @@ def fisher_flow(
         shuffled: of ``shuffled_control``.
     """
     rows: list[Row] = []
-    for ensemble, states in [(ensemble, ("trained", "random_context")) for ensemble in ensembles] + [
-        (control, ("shuffled",)) for control in [shuffled] if control is not None
-    ]:
+    followed: list[tuple[Ensemble, tuple[str, ...]]] = [(one, ("trained", "random_context")) for one in ensembles]
+    if shuffled is not None:
+        followed.append((shuffled, ("shuffled",)))
+    for ensemble, states in followed:
         shown = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
-        steps = sorted(set.intersection(*(set(member.checkpoints) for member in ensemble.members)))
-        for step in steps:
+        for step in sorted(set.intersection(*(set(member.checkpoints) for member in ensemble.members))):
             models = list(ensemble.models(step))
             for state in states:
                 examples = random_context(shown, seed) if state == "random_context" else shown
-                base = _base(ensemble, state)
-                rows += _step_rows(base, ensemble.seeds, models, examples, step, _batch(profile))
+                base, batch = _base(ensemble, state), profile.fisher_batch or profile.batch
+                rows += _step_rows(base, ensemble.seeds, models, examples, step, batch)
     return tables.table(rows)
 
 
@@ -139,83 +136,51 @@ def _step_rows(
     base: Row, seeds: Sequence[int], models: Sequence[Any], examples: MaskedTokens, step: int, batch: int
 ) -> Iterator[Row]:
     """Rows of the members at one step; of a random context without the paper's form."""
-    one, paper = examples.thinned(1), paper_measure(batch)
-    empirical = _traces(models, one, EMPIRICAL)
-    for row in group_rows(base, seeds, empirical, one.tokens):
+    read = examples.thinned(1)
+    empirical = each(lambda model: EMPIRICAL.trace(model, read), models)
+    for row in group_rows(base, seeds, empirical, read.tokens):
         if "axis" not in row:
             yield {**row, "axis": "step", "x": step}
         elif row["metric"] == "fisher_share" and row["x"] in FOLLOWED:
             yield {**row, "axis": "group|step", "x": f"{row['x']}|{step}"}
     if base["state"] == "random_context":
         return
-    at = {**base, "axis": "step", "x": step}
-    tokens = examples.tokens / -(-len(examples) // batch)
-    whole = np.array([sum(trace.values()) for trace in empirical])
-    theirs = np.array([sum(trace.values()) for trace in _traces(models, examples, paper)])
-    yield from member_rows({**at, "metric": "fisher_trace_paper", "unit": "nats²"}, seeds, theirs, examples.tokens)
-    inflation = tokens**2 * theirs / whole
-    yield from member_rows({**at, "metric": "fisher_inflation", "unit": "1"}, seeds, inflation, examples.tokens)
-
-
-def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
-    """What a rescaling that leaves every prediction as it was does to the shares: a demonstration.
-
-    Metrics ``fisher_share_sequence`` and ``fisher_share_invariant_sequence`` (and their traces; windows with a
-    mean loss, axis ``group``) of the states ``trained`` and ``rescaled``: the same functions with embeddings
-    ``FACTOR`` times as large. Models other than BERT and ModernBERT have no rows.
-
-    Args:
-        ensembles: one a condition.
-        profile: a quarter of its ``fisher_windows`` are read.
-        seed: of the masks.
-    """
-    rows: list[Row] = []
-    for ensemble in ensembles:
-        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
-        models = list(ensemble.models())
-        if not has_hooks(models[0]):
-            continue
-        for state, factor in (("trained", 1.0), ("rescaled", FACTOR)):
-            base = {"condition": ensemble.condition, "state": state}
-            written = [rescaled(model, factor) for model in models]
-            for measure in OF_WINDOWS:
-                rows += _trace_rows(ensemble, base, written, examples, measure)
-    return tables.table(rows)
-
-
-def _traces(models: Sequence[Any], read: MaskedTokens, measure: Measure) -> list[dict[str, float]]:
-    """Traces of models, of the tokens that the measure takes."""
-    return each(lambda model: measure.trace(model, read), models)
-
-
-def _trace_rows(
-    ensemble: Ensemble, base: Row, models: Sequence[Any], examples: MaskedTokens, measure: Measure
-) -> Iterator[Row]:
-    """Traces and shares of the members of an ensemble."""
-    read = measure.read(examples)
-    count = len(read) if measure.of_windows else read.tokens
-    return group_rows(base, ensemble.seeds, _traces(models, read, measure), count, measure)
+    at, n = {**base, "axis": "step", "x": step}, examples.tokens
+    paper = each(partial(paper_fisher, examples=examples, batch=batch), models)
+    ours, theirs = (np.array([sum(trace.values()) for trace in traces]) for traces in (empirical, paper))
+    yield from member_rows({**at, "metric": "fisher_trace_paper", "unit": "nats²"}, seeds, theirs, n)
+    inflation = (n / -(-len(examples) // batch)) ** 2 * theirs / ours
+    yield from member_rows({**at, "metric": "fisher_inflation", "unit": "1"}, seeds, inflation, n)
 
 
 def _state_rows(
-    ensemble: Ensemble, examples: MaskedTokens, state: State, base: Row, further: Sequence[Measure] = ()
+    ensemble: Ensemble, examples: MaskedTokens, state: str, further: Sequence[Measure]
 ) -> Iterator[Row]:
-    """Rows of all members in one state; ``base`` says what the table calls it."""
-    read = EMPIRICAL.read(examples)
-    models = list(ensemble.models(state))
+    """Rows of all members in one state, and of further measures than the empirical one."""
+    read, base, seeds = EMPIRICAL.read(examples), _base(ensemble, state), ensemble.seeds
+    models = list(ensemble.models("untrained" if state == "untrained" else "trained"))
     empirical = each(partial(squared_gradients, examples=read), models)
-    yield from group_rows(base, ensemble.seeds, list(map(means, empirical)), read.tokens)
+    yield from group_rows(base, seeds, list(map(means, empirical)), read.tokens)
     yield from sequence_rows(base, empirical)
     for measure in further:
-        yield from _trace_rows(ensemble, base, models, examples, measure)
-    if base["state"] != "random_context":
-        spreads = np.array(each(partial(spread, examples=read), models))
-        for metric, unit, values in (
-            ("gradient_noise_ratio", "share", spreads[:, 0]),
-            ("effective_dimension", "dimensions", spreads[:, 1]),
+        yield from measure.rows(base, seeds, models, examples)
+    if state != "random_context":
+        compared = read[:COMPARED].thinned(1)
+        grams = each(partial(gram_matrix, examples=compared), models)
+        for metric, unit, of_gram in (
+            ("gradient_noise_ratio", "share", gradient_noise_ratio),
+            ("effective_dimension", "dimensions", effective_dimension),
         ):
-            yield from member_rows({**base, "metric": metric, "unit": unit}, ensemble.seeds, values, len(read))
-    counts = ensemble.store.counts("train")
-    gains = np.array(each(partial(context_gain, examples=read, counts=counts), models))
+            values = np.array(list(map(of_gram, grams)))
+            yield from member_rows({**base, "metric": metric, "unit": unit}, seeds, values, len(read))
+    by_frequency = frequency_bits(ensemble.store.counts("train"))[read.targets.cpu().numpy()]
+    bits = each(partial(_bits_of_true, examples=read), models)
+    gains = np.array([float((by_frequency - one).mean()) for one in bits])
     gain = {**base, "metric": "context_gain", "unit": "bits/token", "axis": "on", "x": "fisher_tokens"}
-    yield from member_rows(gain, ensemble.seeds, gains, read.tokens)
+    yield from member_rows(gain, seeds, gains, read.tokens)
+
+
+def _bits_of_true(model: Any, examples: MaskedTokens) -> npt.NDArray[np.float64]:
+    """Bits that the model spends on each true token, shape (n, m)."""
+    log_p = log_probabilities(model, examples).gather(2, examples.targets[..., None])[..., 0]
+    return -log_p.cpu().numpy() / LOG2

@@ -1,41 +1,27 @@
-"""What is measured of one member in one state: numbers by group, and the windows they are measured on."""
+"""What is measured of one member in one state, by group of parameters, and the rows of it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from gfm_utils.ensembles import Ensemble, device, masked_windows
+from gfm_utils.ensembles import device
 from gfm_utils.measures import intervals
-from gfm_utils.measures.counting import frequency_bits
-from gfm_utils.measures.distributions import LOG2
 from gfm_utils.measures.fisher.examples import MaskedTokens
-from gfm_utils.measures.fisher.fisher_types import (
-    Arrays,
-    Per,
-    effective_dimension,
-    gradient_noise_ratio,
-    gram_matrix,
-    log_probabilities,
-    paper_fisher,
-    sampled,
-    squared_gradients,
-)
+from gfm_utils.measures.fisher.fisher_types import Arrays, Per, paper_fisher, sampled, squared_gradients
 from gfm_utils.measures.fisher.groups import PATHS, derived
 from gfm_utils.measures.rows import Row, member_rows
-from gfm_utils.tokens import SPECIAL
 
 #: Masked tokens of a window whose gradients are taken; tokens of one window are much alike.
 TOKENS_A_WINDOW = 2
-#: Windows whose gradients are compared with each other, all in memory together.
-COMPARED = 128
 #: What the rows of the paper's form have at the end of their names.
 PAPER = "_paper"
 Result = TypeVar("Result")
+#: Group -> mean over the examples.
+Trace = dict[str, float]
 
 
 def each(work: Callable[[Any], Result], models: Sequence[Any]) -> list[Result]:
@@ -56,23 +42,7 @@ def each(work: Callable[[Any], Result], models: Sequence[Any]) -> list[Result]:
         torch.set_num_threads(threads)
 
 
-def masked_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int) -> MaskedTokens:
-    """Masked test windows of an ensemble; ``thinned(TOKENS_A_WINDOW)`` leaves the tokens taken one by one."""
-    arrays = masked_windows(ensemble.store, "test", ensemble.spec.window, windows, rate, seed)[:3]
-    ids, positions, targets = map(torch.from_numpy, arrays)
-    return MaskedTokens(ids, positions, targets, SPECIAL.index("[MASK]")).to(device())
-
-
-def random_context(examples: MaskedTokens, seed: int) -> MaskedTokens:
-    """The same masks and targets, with the visible tokens of all windows in random order."""
-    generator, ids = torch.Generator().manual_seed(seed), examples.ids.clone()
-    visible = ids != examples.mask_id
-    shown = ids[visible]
-    ids[visible] = shown[torch.randperm(len(shown), generator=generator).to(shown.device)]
-    return replace(examples, ids=ids)
-
-
-def means(squares: Arrays) -> dict[str, float]:
+def means(squares: Arrays) -> Trace:
     """Group -> mean over tokens or windows."""
     return {group: float(values.sum()) / values.size for group, values in squares.items()}
 
@@ -89,21 +59,24 @@ class Measure:
     """
 
     name: str
-    trace: Callable[[Any, MaskedTokens], dict[str, float]]
+    trace: Callable[[Any, MaskedTokens], Trace]
     whole: bool = False
     of_windows: bool = False
-
-    @property
-    def unit(self) -> str:
-        """Of its traces."""
-        return "1" if "invariant" in self.name else "nats²"
 
     def read(self, examples: MaskedTokens) -> MaskedTokens:
         """What it takes of masked windows."""
         return examples if self.whole else examples.thinned(TOKENS_A_WINDOW)
 
+    def rows(
+        self, base: Row, seeds: Sequence[int], models: Sequence[Any], examples: MaskedTokens
+    ) -> Iterator[Row]:
+        """Traces and shares of members by group, of masked windows."""
+        read = self.read(examples)
+        traces = each(lambda model: self.trace(model, read), models)
+        return group_rows(base, seeds, traces, len(read) if self.of_windows else read.tokens, self)
 
-def _mean_squares(per: Per = "token", scaled: bool = False) -> Callable[[Any, MaskedTokens], dict[str, float]]:
+
+def _mean_squares(per: Per = "token", scaled: bool = False) -> Callable[[Any, MaskedTokens], Trace]:
     return lambda model, examples: means(squared_gradients(model, examples, per, scaled))
 
 
@@ -143,7 +116,8 @@ def group_rows(
     named = [dict(trace) | derived(trace) for trace in traces]
     if measure.name == PAPER:  # its two paths are not told apart
         named = [{name: view for name, view in derived(trace).items() if name not in PATHS} for trace in traces]
-    total = {**base, "metric": f"fisher_trace{measure.name}", "unit": measure.unit}
+    unit = "1" if "invariant" in measure.name else "nats²"
+    total = {**base, "metric": f"fisher_trace{measure.name}", "unit": unit}
     share = {**base, "metric": f"fisher_share{measure.name}", "unit": "share"}
     yield from member_rows(total, seeds, whole, n)
     for group in dict.fromkeys(group for trace in named for group in trace):
@@ -164,22 +138,8 @@ def sequence_rows(base: Row, squares: Sequence[Arrays]) -> Iterator[Row]:
     of_windows = [{group: values.sum(1) for group, values in one.items()} for one in squares]
     wholes = [sum(one.values()) for one in of_windows]
     weights = np.mean([whole / whole.mean() for whole in wholes], axis=0)
-    named = [dict(one) | derived(one) for one in of_windows]
+    named = [one | derived(one) for one in of_windows]
     for group in named[0]:
         sums = np.mean([one[group] / whole.mean() for one, whole in zip(named, wholes, strict=True)], axis=0)
-        named_row = {**base, "metric": "fisher_share", "axis": "group_over_sequences", "x": group, "unit": "share"}
-        yield {**named_row, **intervals.over_sequences(sums, weights)._asdict(), "n": len(weights)}
-
-
-def spread(model: Any, examples: MaskedTokens) -> tuple[float, float]:
-    """Gradient-noise ratio and effective dimension, of one masked token in each window."""
-    gram = gram_matrix(model, examples[:COMPARED].thinned(1))
-    return gradient_noise_ratio(gram), effective_dimension(gram)
-
-
-def context_gain(model: Any, examples: MaskedTokens, counts: npt.NDArray[np.int64]) -> float:
-    """Bits per token that the model saves over token frequencies, on the tokens whose gradients are taken."""
-    log_p = log_probabilities(model, examples)
-    of_true = log_p.gather(2, examples.targets[..., None])[..., 0].cpu().numpy() / LOG2
-    by_frequency = frequency_bits(counts)[examples.targets.cpu().numpy()]
-    return float((of_true + by_frequency).mean())
+        at = {**base, "metric": "fisher_share", "axis": "group_over_sequences", "x": group, "unit": "share"}
+        yield {**at, **intervals.over_sequences(sums, weights)._asdict(), "n": len(weights)}

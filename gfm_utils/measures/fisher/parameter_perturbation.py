@@ -1,21 +1,25 @@
-"""What Fisher information means: how far predictions move when parameters are jolted at random."""
+"""What moving parameters does: predictions that random jolts move, and shares that a rescaling moves alone."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from transformers import BertForMaskedLM
 
 from gfm_utils import tables
 from gfm_utils.ensembles import Ensemble
-from gfm_utils.measures.fisher.examples import MaskedTokens
+from gfm_utils.measures.fisher.examples import MaskedTokens, masked_tokens
 from gfm_utils.measures.fisher.fisher_types import log_probabilities, sampled, squared_gradients
-from gfm_utils.measures.fisher.groups import BIAS, DECODER, groups_of
-from gfm_utils.measures.fisher.measuring import TOKENS_A_WINDOW, each, masked_tokens
+from gfm_utils.measures.fisher.groups import derived, groups_of
+from gfm_utils.measures.fisher.measuring import OF_WINDOWS, TOKENS_A_WINDOW, each
+from gfm_utils.measures.fisher.per_example_gradients import has_hooks
 from gfm_utils.measures.rows import Row, member_rows
 from gfm_utils.profiles import Profile
 
@@ -25,31 +29,29 @@ SIZES = (1e-3, 1e-2, 3e-2, 1e-1)
 JOLTS = 2
 #: The paper's groups of parameters, without layers told apart.
 PARTS = ("embeddings", "encoder", "head")
+#: By which the demonstration multiplies the embeddings.
+FACTOR = 2.0
 
 
 def part_of(group: str) -> str:
     """The part of ``PARTS`` in which the parameters of a group are; of an untied decoder the head."""
-    begin = group.partition(".")[0]
-    return {"embedding": "embeddings", "encoder": "encoder"}.get(begin, "head")
+    return {"embedding": "embeddings", "encoder": "encoder"}.get(group.partition(".")[0], "head")
 
 
 @contextmanager
 def jolted(model: Any, part: str, size: float, seed: int) -> Iterator[None]:
     """Every parameter of a part moved by ``size``, up or down at random; afterwards all are as they were."""
-    generator = torch.Generator().manual_seed(seed)
-    groups = groups_of(model)
-    moved = [value for name, value in model.named_parameters() if part_of(groups[name]) == part]
-    kept = [value.detach().clone() for value in moved]
+    generator, groups = torch.Generator().manual_seed(seed), groups_of(model)
+    moved = [value.detach() for name, value in model.named_parameters() if part_of(groups[name]) == part]
+    kept = [value.clone() for value in moved]
     try:
-        with torch.no_grad():
-            for value in moved:
-                signs = 2 * torch.randint(0, 2, value.shape, generator=generator) - 1
-                value += size * signs.to(value)
+        for value in moved:
+            signs = 2 * torch.randint(0, 2, value.shape, generator=generator) - 1
+            value += size * signs.to(value)
         yield
     finally:
-        with torch.no_grad():
-            for value, before in zip(moved, kept, strict=True):
-                value.copy_(before)
+        for value, before in zip(moved, kept, strict=True):
+            value.copy_(before)
 
 
 def jolt_divergences(model: Any, examples: MaskedTokens, seed: int) -> npt.NDArray[np.float64]:
@@ -57,12 +59,10 @@ def jolt_divergences(model: Any, examples: MaskedTokens, seed: int) -> npt.NDArr
     before = log_probabilities(model, examples)
     p = before.exp()
     divergences = np.zeros((len(PARTS), len(SIZES)))
-    for row, part in enumerate(PARTS):
-        for column, size in enumerate(SIZES):
-            for jolt in range(JOLTS):
-                with jolted(model, part, size, seed + jolt):
-                    after = log_probabilities(model, examples)
-                divergences[row, column] += float((p * (before - after)).sum(-1).mean()) / JOLTS
+    for (row, part), (column, size), jolt in product(enumerate(PARTS), enumerate(SIZES), range(JOLTS)):
+        with jolted(model, part, size, seed + jolt):
+            after = log_probabilities(model, examples)
+        divergences[row, column] += float((p * (before - after)).sum(-1).mean()) / JOLTS
     return divergences
 
 
@@ -72,11 +72,7 @@ def expected_divergences(model: Any, examples: MaskedTokens, seed: int) -> npt.N
     KL(p_θ || p_θ+δ) = ½ δᵀ F δ + O(δ³) (Kullback, 1959), and the mean over signs of δ = ±ε is ½ ε² tr F.
     """
     sums = squared_gradients(model, sampled(model, examples, seed))
-    tied = DECODER not in groups_of(model).values()
-    traces = np.zeros(len(PARTS))
-    for group, values in sums.items():
-        inside = tied and group.startswith("decoder.") and group != BIAS
-        traces[PARTS.index("embeddings" if inside else part_of(group))] += values.sum() / examples.tokens
+    traces = np.array([derived(sums)[part].sum() for part in PARTS]) / examples.tokens
     return 0.5 * traces[:, None] * np.square(SIZES)
 
 
@@ -99,11 +95,60 @@ def fisher_jolts(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42
         models = list(ensemble.models())
         for metric, way in (("jolt_divergence", jolt_divergences), ("jolt_expected", expected_divergences)):
             divergences = np.array(each(partial(way, examples=read, seed=seed), models))
-            for row, part in enumerate(PARTS):
-                for column, size in enumerate(SIZES):
-                    base = {
-                        "condition": ensemble.condition, "state": "trained", "metric": metric,
-                        "unit": "nats/token", "axis": "group|size", "x": f"{part}|{size:g}",
-                    }  # fmt: skip
-                    rows += member_rows(base, ensemble.seeds, divergences[:, row, column], read.tokens)
+            base: Row = {"condition": ensemble.condition, "state": "trained", "metric": metric}
+            base |= {"unit": "nats/token", "axis": "group|size"}
+            for (row, part), (column, size) in product(enumerate(PARTS), enumerate(SIZES)):
+                at = {**base, "x": f"{part}|{size:g}"}
+                rows += member_rows(at, ensemble.seeds, divergences[:, row, column], read.tokens)
+    return tables.table(rows)
+
+
+@torch.no_grad()
+def rescaled(model: Any, factor: float) -> Any:
+    """A copy with larger embeddings and the same predictions.
+
+    What is embedded is multiplied by ``factor``; the norm after it undoes that (its epsilon grows with it). A tied
+    decoder is multiplied too, and the norm before it divided.
+
+    Args:
+        model: BERT or ModernBERT.
+        factor: above 0.
+    """
+    other = copy.deepcopy(model)
+    embeddings = other.base_model.embeddings
+    for module in embeddings.children():
+        if isinstance(module, torch.nn.Embedding):
+            module.weight *= factor
+    if isinstance(other, BertForMaskedLM):
+        norm, last = embeddings.LayerNorm, other.cls.predictions.transform.LayerNorm
+    else:
+        norm, last = embeddings.norm, other.head.norm
+    norm.eps *= factor**2
+    if other.get_output_embeddings().weight is other.get_input_embeddings().weight:
+        for value in last.parameters():
+            value.div_(factor)
+    return other
+
+
+def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
+    """What a rescaling that leaves every prediction as it was does to the shares: a demonstration.
+
+    Metrics ``fisher_share_sequence`` and ``fisher_share_invariant_sequence`` (and their traces; windows with a
+    mean loss, axis ``group``) of the states ``trained`` and ``rescaled``: the same functions with embeddings
+    ``FACTOR`` times as large. Models other than BERT and ModernBERT have no rows.
+
+    Args:
+        ensembles: one a condition.
+        profile: a quarter of its ``fisher_windows`` are read.
+        seed: of the masks.
+    """
+    rows: list[Row] = []
+    for ensemble in ensembles:
+        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
+        models = list(ensemble.models())
+        for state, factor in (("trained", 1.0), ("rescaled", FACTOR)):
+            base = {"condition": ensemble.condition, "state": state}
+            written = [rescaled(model, factor) for model in models if has_hooks(model)]
+            for measure in OF_WINDOWS if written else ():
+                rows += measure.rows(base, ensemble.seeds, written, examples)
     return tables.table(rows)

@@ -1,5 +1,6 @@
 """Small models with windows of repeated tokens, and the naive loop over examples."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -73,7 +74,7 @@ def expected(model, examples):
     """Fisher information of each masked token: every token of the vocabulary with the model's probability."""
     p, total = log_probabilities(model, examples).exp().numpy(), {}
     for token in range(VOCABULARY):
-        labelled = examples.with_targets(torch.full_like(examples.targets, token))
+        labelled = replace(examples, targets=torch.full_like(examples.targets, token))
         for group, values in squared_gradients(model, labelled).items():
             total[group] = total.get(group, 0) + p[..., token] * values
     return total

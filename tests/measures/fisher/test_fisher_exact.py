@@ -14,7 +14,7 @@ from transformers import (
 
 from gfm_utils.ensembles import PRESETS, build_model
 from gfm_utils.errors import GfmError
-from gfm_utils.measures.fisher import fallback, fisher_types, layers, per_example_gradients
+from gfm_utils.measures.fisher import fisher_types, layers, per_example_gradients
 from gfm_utils.measures.fisher.examples import MaskedTokens
 from gfm_utils.measures.fisher.fisher_types import squared_gradients
 from gfm_utils.measures.fisher.groups import BIAS, CROSS, DECODER, TOKENS, derived, groups_of
@@ -42,7 +42,7 @@ def test_against_the_naive_loop(naive, preset, tied, per, scaled, monkeypatch, c
 def test_the_fallback_agrees_group_by_group_and_in_single_precision(naive, preset, scaled):
     """The loop has a tied matrix in one; here its parts are those of two copies."""
     model, examples = naive.problem(preset)
-    expected = fallback.sums_of_squares(model, examples, scaled)
+    expected = per_example_gradients.plain_sums_of_squares(model, examples, scaled)
     assert CROSS in expected
     for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-3)):
         ours = per_example_gradients.sums_of_squares(model.to(dtype), examples, scaled)
@@ -57,11 +57,10 @@ def test_every_form_of_a_product_gives_its_squares(t, i, o, monkeypatch):
     monkeypatch.setattr(layers, "BUDGET", 30)
     torch.manual_seed(0)
     inputs, gradients, scale = torch.randn(2, t, i), torch.randn(2, t, o), torch.randn(o, i)
-    formed = gradients.mT @ inputs
-    torch.testing.assert_close(layers.product_squares(inputs, gradients), formed.square().sum((1, 2)))
-    scaled = layers.product_squares(inputs, gradients, scale)
-    torch.testing.assert_close(scaled, (formed * scale).square().sum((1, 2)))
-    torch.testing.assert_close(torch.cat(list(layers.product_gradients(inputs, gradients)), 1), formed)
+    formed, product = gradients.mT @ inputs, layers.Product(inputs, gradients)
+    torch.testing.assert_close(product.squares(), formed.square().sum((1, 2)))
+    torch.testing.assert_close(product.squares(scale), (formed * scale).square().sum((1, 2)))
+    torch.testing.assert_close(torch.cat(list(product.formed()), 1), formed)
 
 
 @per_both

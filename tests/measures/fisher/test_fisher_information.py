@@ -6,8 +6,9 @@ import pytest
 from gfm_utils import tables
 from gfm_utils.figures.select import value_of
 from gfm_utils.measures import fisher_flow, fisher_information, fisher_rescaling, shuffled_control
+from gfm_utils.measures.fisher.examples import masked_tokens, random_context
 from gfm_utils.measures.fisher.fisher_types import paper_fisher
-from gfm_utils.measures.fisher.measuring import PAPER, Measure, group_rows, masked_tokens, random_context
+from gfm_utils.measures.fisher.measuring import PAPER, Measure, group_rows
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from gfm_utils.measures.fisher.fisher_types import (
     squared_gradients,
 )
 from gfm_utils.measures.fisher.groups import DECODER, MASK, TOKENS, VISIBLE, derived
-from gfm_utils.measures.fisher.rescaling import rescaled
+from gfm_utils.measures.fisher.parameter_perturbation import rescaled
 
 BOTH = ("modernbert-2x64", "bert-2x64")
 
