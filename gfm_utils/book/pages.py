@@ -80,6 +80,8 @@ def readable(body: str, terms: Mapping[str, str] | None = None) -> str:
     for cell in soup.select("div.cell"):
         for code in cell.select(":scope > details.above-input"):
             cell.append(code)
+    for citations in soup.select(".citation-list"):
+        del citations["role"]  # that of a list, in which docutils puts no items
     _preview(soup, terms or {})
     if soup.find(class_="cell"):
         for heading in soup.find_all("h2"):

@@ -40,7 +40,7 @@ def test_every_kind_of_fault_is_seen(tmp_path: Path) -> None:
     kinds = {problem.kind for problem in problems}
     assert kinds == {
         "chart", "description", "tooltip", "table", "height", "console", "request", "scroll", "math", "markup",
-        "link", "image",
+        "link", "image", "accessibility",
     }  # fmt: skip
     told = {problem.detail for problem in problems if problem.kind in ("tooltip", "table", "description")}
     assert "tooltip 'seeds undefined'" in told and len(told) == 4, told  # two charts and one table
