@@ -132,7 +132,6 @@ class Split:
         train: segments that tokenizers and models learn from.
         validation: segments to choose by.
         test: segments to report on.
-        seed: of the random assignment.
         block: length of the blocks that long records were cut into, in symbols.
         gap: symbols dropped where blocks of different parts meet.
     """
@@ -140,7 +139,6 @@ class Split:
     train: list[Segment]
     validation: list[Segment]
     test: list[Segment]
-    seed: int
     block: int = 0
     gap: int = 0
 

@@ -18,6 +18,8 @@ from gfm_utils.errors import GfmError
 SPLIT = 2
 #: Shares of train, validation and test.
 FRACTIONS = (0.8, 0.1, 0.1)
+#: Symbols of the longest stretch that is assigned as a whole, and those dropped between two of different parts.
+BLOCK, GAP = 100_000, 1_000
 #: A corpus with fewer symbols is refused.
 SMALLEST = 5_000
 #: A split is made of at least so many pieces; blocks are shortened to get there.
@@ -40,18 +42,12 @@ class Pieces(NamedTuple):
     whole: np.ndarray
 
 
-def split(
-    corpus: Corpus,
-    seed: int = 42,
-    block: int = 100_000,
-    gap: int = 1_000,
-    max_symbols: int | None = None,
-) -> Split:
+def split(corpus: Corpus, seed: int = 42, max_symbols: int | None = None) -> Split:
     """Split a corpus by record, and long records by block; the same seed gives the same split.
 
-    Records of at most ``block`` symbols go to one part as a whole, together with their near-duplicates
+    Records of at most ``BLOCK`` symbols go to one part as a whole, together with their near-duplicates
     (records that share 64 bases or 20 words, see :mod:`gfm_utils.corpora.leaks`). Longer records are cut
-    into equal blocks, assigned at random; where two blocks of different parts meet, ``gap`` symbols are
+    into equal blocks, assigned at random; where two blocks of different parts meet, ``GAP`` symbols are
     dropped, half on each side. Neighbouring blocks of one part stay in one segment. When the blocks would be
     fewer than ``PIECES`` they are shortened, and the gap to at most a quarter of a block; what was used
     stands in the result.
@@ -59,8 +55,6 @@ def split(
     Args:
         corpus: the corpus.
         seed: of the random assignment.
-        block: longest stretch that is assigned as a whole, in symbols.
-        gap: symbols dropped between blocks of different parts.
         max_symbols: take about so many symbols, spread over the whole corpus, all parts shrunk alike;
             None: all. Segments shorter than ``SHORTEST`` symbols are dropped.
 
@@ -76,12 +70,12 @@ def split(
     for segment in corpus.segments:
         by_name.setdefault(segment.record, []).append(segment)
     records = list(by_name.values())
-    wanted = min(max_symbols or total, total)
+    wanted, block = min(max_symbols or total, total), BLOCK
     pieces = _pieces(records, block)
     while len(pieces.symbols) * wanted < PIECES * total and block > SHORTEST:
         block //= 2
         pieces = _pieces(records, block)
-    gap = min(gap, block // 4)
+    gap = min(GAP, block // 4)
     groups, whole = Groups(), np.flatnonzero(pieces.whole)
     if len(whole) > 1:
         values, owners = minimizers([records[number] for number in pieces.record[whole]], corpus.kind)
@@ -99,7 +93,7 @@ def split(
             f"of at most {block} {corpus.unit}s); give a longer corpus or fewer, longer records"
         )
     train, validation, test = result
-    return Split(train, validation, test, seed, block, gap)
+    return Split(train, validation, test, block, gap)
 
 
 def _check_size(corpus: Corpus, symbols: int, max_symbols: int | None) -> None:

@@ -28,12 +28,10 @@ from gfm_utils.corpora.planning import Plan
 from gfm_utils.corpora.readers import Chunks
 from gfm_utils.corpora.segments import Kind, Segment
 from gfm_utils.corpora.sequences import check_letters
-from gfm_utils.corpora.splitting import SHORTEST, Pieces, assigned, with_gaps
+from gfm_utils.corpora.splitting import BLOCK, GAP, SHORTEST, Pieces, assigned, with_gaps
 
 #: Version of what streaming gives; part of the key of what is made of it.
 STREAMED = 2
-#: Symbols a block, and symbols dropped between blocks of different parts.
-BLOCK, GAP = 100_000, 1_000
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ FORMAT = 1
 #: many first ones. One of this size in memory takes up to 5 GB (measured).
 LARGE = 100_000_000
 _CHUNK = 1 << 24  # tokens counted at once
-#: A part with fewer windows than this cannot serve.
+#: A part with fewer windows cannot serve.
 FEWEST_WINDOWS = 4
 
 
@@ -245,7 +245,7 @@ def _transformed(condition: Condition, plain: TokenStore, profile: Profile, seed
     key = {"of": plain.about["key"], "transform": str(transform), "format": transforms.FORMAT, "seed": seed}
     about = plain.about | {"condition": str(condition)}
     about.pop("entropy_rate", None)  # of a chain that is set below
-    again = [one.name for one in before].count(transform.name)  # a second noise chooses other tokens
+    again = [one.name for one in before].count(transform.name)  # a second noise chooses others
 
     def pieces() -> Iterator[Piece]:
         for number, part in enumerate(PARTS):
@@ -323,10 +323,10 @@ def _is_large(plan: corpora.Plan, profile: Profile) -> bool:
 def _check_in_memory(condition: Condition, large: bool) -> None:
     """Refuse a transform of the letters of a corpus that is not held in memory."""
     if large:
+        mend = "give a part of it as a file of its own, or use a transform of tokens (noise0.5)"
         raise GfmError(
             f"{str(condition)!r}: transform {condition.transforms[-1]!r} needs the corpus in memory, and it has "
-            f"more than {LARGE:,} symbols; give a part of it as a file of its own, or use a transform of tokens "
-            "(noise0.5)"
+            f"more than {LARGE:,} symbols; {mend}"
         )
 
 
@@ -340,12 +340,7 @@ def random_store(path: Path, vocabulary: int, tokens: int) -> TokenStore:
     for part in PARTS:
         np.save(path / f"{part}.npy", rng.integers(len(SPECIAL), vocabulary, tokens).astype(np.uint16))
         np.save(path / f"{part}-lengths.npy", np.array([tokens]))
-    about = {
-        "condition": "random",
-        "kind": "dna",
-        "unit": "base",
-        "vocabulary": vocabulary,
-        "key": {"random": tokens},
-    }
+    about: dict[str, Any] = {"condition": "random", "kind": "dna", "unit": "base", "key": {"random": tokens}}
+    about |= {"vocabulary": vocabulary}
     write_json(path / "store.json", about)
     return TokenStore(path, about)

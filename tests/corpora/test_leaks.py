@@ -8,7 +8,7 @@ from .conftest import random_dna, random_text
 
 def parts(*groups):
     segments = [[Segment(f"{g}.{i}", 0, text) for i, text in enumerate(group)] for g, group in enumerate(groups)]
-    return Split(*segments, seed=0)
+    return Split(*segments)
 
 
 def opposite(text):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gfm_utils.corpora import FORMAT, Segment, load, split
+from gfm_utils.corpora import FORMAT, Segment, load, splitting
 from gfm_utils.corpora.leaks import Groups, minimizers
 from gfm_utils.corpora.segments import KINDS
 from gfm_utils.corpora.splitting import SHORTEST
@@ -16,6 +16,13 @@ from gfm_utils.errors import GfmError
 from gfm_utils.files import digest
 
 from .conftest import corpus_of, random_dna, random_text, records_of
+
+
+def split(corpus, block=100_000, gap=1_000, **arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splitting, "BLOCK", block)
+        patch.setattr(splitting, "GAP", gap)
+        return splitting.split(corpus, **arguments)
 
 
 def groups(records, kind):

@@ -85,12 +85,7 @@ def test_bpe_is_the_same_for_the_same_seed_and_reads_the_given_segments_alone():
     ("name", "kind", "segments", "message"),
     [
         ("kmer3", "text", TEXT, "'kmer3' is for DNA and protein"),
-        (
-            "kmer4",
-            "protein",
-            PROTEIN,
-            "'kmer4' would have 160,000 tokens of protein, and 65,536 are the most",
-        ),
+        ("kmer4", "protein", PROTEIN, "'kmer4' would have 160,000 tokens of protein, and 65,536 are the most"),
         ("bpe6", "text", TEXT, "no room for the different bytes"),
         ("bpe900", "text", TEXT, "use bpe"),
         ("kmer9", "dna", DNA, "from 1 to 8"),

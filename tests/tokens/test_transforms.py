@@ -17,23 +17,15 @@ from gfm_utils.tokens import store as stores
 from gfm_utils.tokens.transforms import FORMAT, Transform, transform_tokens
 
 #: Hashes of the tokens of all parts, by the number of the format.
-GOLDEN = {
-    2: {
-        "a.fa+shuffle@kmer2": "71297cfe8d8ecf9f",
-        "a.fa+noise0.25@kmer2": "d3ea2eda7591eca5",
-        "a.fa+windows16@kmer2": "0f301178eaa1dcc5",
-        "a.fa+within16@kmer2": "9f018f12480be2c5",
-        "a.fa+reverse@kmer2": "49813de9d98624e8",
-        "a.fa+uniform@kmer2": "173322b83328f901",
-        "a.fa+markov3@kmer2": "27547d1fd9feb4e3",
-        "a.fa+markov2t0.5@kmer2": "ef467f22ae42b77c",
-        "a.fa+mononucleotide@kmer2": "d042c49570c4fb5a",
-        "a.fa+dinucleotide@kmer2": "1b4b5b1d2823b034",
-        "b.txt+words@bpe64": "953bc1ad2a169dd7",
-        "b.txt+sentences@bpe64": "46bae59529467d3f",
-        "b.txt+recoded@kmer2": "65414a3a4a15f2e6",
-    }
-}
+GOLDEN = {2: {
+    "a.fa+shuffle@kmer2": "71297cfe8d8ecf9f", "a.fa+noise0.25@kmer2": "d3ea2eda7591eca5",
+    "a.fa+windows16@kmer2": "0f301178eaa1dcc5", "a.fa+within16@kmer2": "9f018f12480be2c5",
+    "a.fa+reverse@kmer2": "49813de9d98624e8", "a.fa+uniform@kmer2": "173322b83328f901",
+    "a.fa+markov3@kmer2": "27547d1fd9feb4e3", "a.fa+markov2t0.5@kmer2": "ef467f22ae42b77c",
+    "a.fa+mononucleotide@kmer2": "d042c49570c4fb5a", "a.fa+dinucleotide@kmer2": "1b4b5b1d2823b034",
+    "b.txt+words@bpe64": "953bc1ad2a169dd7", "b.txt+sentences@bpe64": "46bae59529467d3f",
+    "b.txt+recoded@kmer2": "65414a3a4a15f2e6",
+}}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
