@@ -41,13 +41,8 @@ def values(path: Path, form: str, column: str | None, encoding: str) -> Iterator
 
     Fields of CSV and TSV are separated as the header says: by the comma or tab of the format's name, or where the
     header has none of these by semicolons, tabs, commas or ``|``. Between tabs quotes enclose fields only if the
-    whole file can be read so; else they are letters like others.
-
-    Args:
-        path: the file.
-        form: ``csv``, ``tsv`` or ``parquet``.
-        column: its name; None: ``text``, ``sequence`` or ``content``, or the only one.
-        encoding: of a text file, and of columns of bytes.
+    whole file can be read so; else they are letters like others. Without a name the column is ``text``,
+    ``sequence`` or ``content``, or the only one.
 
     Raises:
         GfmError: no such column, no text in it, no header, or a row that does not fit the header; says where.

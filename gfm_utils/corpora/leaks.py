@@ -184,10 +184,7 @@ def minimizers(records: Sequence[Sequence[Segment]], kind: Kind, lasting: bool =
     The gene that stands in the names of records (``[locus_tag=…]``, see
     :func:`gfm_utils.corpora.sequences.fasta_chunks`) is one more hash: so isoforms stay together.
 
-    Args:
-        records: the segments of each record.
-        kind: of the segments.
-        lasting: hashes can be compared with those of other calls.
+    With ``lasting`` the hashes can be compared with those of other calls.
 
     Returns:
         Hashes and numbers of records, of the same shape, in the order of the source.

@@ -264,10 +264,8 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
 def files_of(path: Path, form: Format | None = None) -> tuple[tuple[tuple[Path, Format], ...], Path | None]:
     """A file and its format, or those of a zip archive of several and the archive.
 
-    Args:
-        path: a file that is there.
-        form: of all files in the archive; None: as the extension of each says (those with an unknown one are
-            passed over), or that of the archive in front of ``.zip``.
+    Their format is ``form``, or as the extension of each says (those with an unknown one are passed over), or
+    that of the archive in front of ``.zip``.
 
     Raises:
         GfmError: as of :func:`files_below`.

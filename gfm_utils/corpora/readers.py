@@ -85,15 +85,8 @@ def chunks(
 ) -> Chunks:
     """The records of a file as they stand in it (not cleaned), long ones of FASTA and text in chunks.
 
-    Args:
-        path: the file, plain or compressed (gzip, bzip2, xz, Zstandard, or a zip archive of one file), whatever
-            its extension says; or one inside a zip archive of several.
-        form: how to read it.
-        column: column of a CSV, TSV or Parquet file; None: ``text``, ``sequence`` or ``content``, or the only
-            one.
-        encoding: of text files.
-        limit: read no more than about so many characters of a text file.
-        genes: see :func:`gfm_utils.corpora.sequences.fasta_chunks`.
+    The file is plain or compressed (gzip, bzip2, xz, Zstandard, or a zip archive of one file), whatever its
+    extension says, or one inside a zip archive of several; of text about ``limit`` characters are read.
 
     Yields:
         Name and content of each record, or its beginning; what goes on has None for a name. A text file is one

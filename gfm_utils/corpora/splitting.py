@@ -126,13 +126,8 @@ def _pieces(records: Sequence[Sequence[Segment]], block: int) -> Pieces:
 def assigned(pieces: Pieces, groups: Groups, seed: int, share: float) -> Integers:
     """The part of each piece, 0 to 2, or -1 where it is left out: shape (pieces,).
 
-    Whole records of a group of near-duplicates go together, blocks of longer ones each for itself.
-
-    Args:
-        pieces: what is assigned.
-        groups: the minimizers of those that are whole records, by their number.
-        seed: of the random order.
-        share: of each part, how much is taken.
+    Whole records of a group of near-duplicates go together, blocks of longer ones each for itself; ``groups``
+    holds the minimizers of whole records by their number. Of each part such a ``share`` is taken.
     """
     near = groups.joined(np.where(pieces.whole, pieces.symbols, 0))
     group = np.unique(np.where(pieces.whole, near, -1 - np.arange(len(near))), return_inverse=True)[1]

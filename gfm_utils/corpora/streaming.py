@@ -161,13 +161,9 @@ def survey(
     max_symbols: int | None,
     summarise: Callable[[Iterator[Block]], Iterable[tuple[Block, Summary]]],
 ) -> Survey:
-    """Read a source once, and say where every piece of it goes.
+    """Read a source once, or its first ``max_symbols``, and say where every piece of it goes.
 
-    Args:
-        plan: the source.
-        seed: of the random order.
-        max_symbols: stop after about so many symbols; None: read all.
-        summarise: gives each block with what :func:`summarised` says of it, in order.
+    ``summarise`` gives each block with what :func:`summarised` says of it, in order.
 
     Raises:
         GfmError: the source cannot be read, or a file looks like another kind; says where.

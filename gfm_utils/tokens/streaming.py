@@ -163,15 +163,10 @@ def _loaded(saved: Path) -> PreTrainedTokenizerFast:
 def write_parts(
     folder: Path, pieces: Iterable[Piece], lengths_of: npt.NDArray[np.int64] | None = None
 ) -> dict[str, dict[str, int]]:
-    """Write ``<part>.npy`` and ``<part>-lengths.npy`` of all parts.
+    """Write ``<part>.npy`` and ``<part>-lengths.npy`` of all parts; returns ``symbols`` and ``tokens`` of each.
 
-    Args:
-        folder: where.
-        pieces: of any part, in its order.
-        lengths_of: symbols of each token, by which symbols are counted; None: the pieces say how many they have.
-
-    Returns:
-        ``symbols`` and ``tokens`` of each part.
+    The pieces are of any part, in its order, and say how many symbols they have, if not ``lengths_of`` does of
+    each token.
     """
     sizes = {part: {"symbols": 0, "tokens": 0} for part in PARTS}
     with ExitStack() as files:
