@@ -16,13 +16,14 @@
 #
 # **Question.** What do the models read, and is what they are tested on really unseen?
 #
-# **Answer**, from this run:
+# :::{admonition} Answer
+# :class: tip
 #
-# ```{glue:md} answer
-# :format: myst
-# ```
-#
-# All corpora enter on equal terms: the same number of symbols at most, and the same number of tokens in training.
+# **Of the test windows {glue:md}`leak_dna` of DNA and {glue:md}`leak_text` of English repeat a stretch of the training part exactly; the others are unseen, as far as exact matches can tell.**
+# A token is {glue:md}`length_dna` bases or {glue:md}`length_text` characters long, and the training parts hold {glue:md}`tokens_dna` and {glue:md}`tokens_text` tokens.
+# The commonest token is {glue:md}`commonest_dna` of DNA and {glue:md}`commonest_text` of English.
+# All corpora enter on equal terms: the same number of symbols at most, and the same number of tokens read in training.
+# :::
 
 # %% tags=["remove-cell"]
 import importlib.util
@@ -40,11 +41,11 @@ seed = 42
 
 # %%
 from gfm_utils import figures, measures
-from gfm_utils.book import answers, open_chapter
+from gfm_utils.book import headline_numbers, open_chapter
 
 chapter = open_chapter("corpora", profile, conditions, runs_dir, results_dir, seed)
 
-# %% mystnb={"figure": {"caption": "A stretch of each condition's test part cut into tokens (bold), and above each token what every trained model guesses when that token alone is hidden: the darker, the surer; framed where it is right.", "name": "fig-strip"}}
+# %% mystnb={"figure": {"caption": "A stretch of each condition's test part cut into tokens (bold), and above each token the guess of every model of this run when that token alone is hidden. Darker: more probable; framed: right.", "name": "fig-strip"}}
 along = measures.along_windows(chapter.ensembles, chapter.profile, windows=1)
 figures.guess_strip(along)
 
@@ -53,7 +54,7 @@ figures.guess_strip(along)
 #
 # ## Method
 #
-# A *corpus* is a set of named records: articles, chromosomes, transcripts.
+# A {term}`corpus` is a set of named records: articles, chromosomes, transcripts.
 # Text is repaired where its encoding was damaged, and its white space is made uniform.
 # DNA is turned into upper case, with the lower-case *soft mask* (repeats found by the genome's annotators) kept apart.
 # Where a chromosome holds N or another code that is not one of the four bases, it is cut in two; no base is ever invented.
@@ -63,13 +64,12 @@ figures.guess_strip(along)
 # Near-duplicate records stay on the same side.
 # Tokenizers learn from the training part alone.
 #
-# A *tokenizer* cuts the sequence into the units that a model predicts.
+# A *tokenizer* cuts the sequence into {term}`tokens <token>`, the units that a model predicts.
 # `kmer4` reads four bases at a time, without overlap, which gives $4^4 = 256$ tokens.
 # `bpe256` learns 256 symbols and merges by byte-pair encoding {cite:p}`sennrich2016`: it starts from single bytes or bases, and merges the commonest neighbouring pair again and again.
 # Five special tokens come on top, among them `[MASK]`.
 #
-# A split by position is not yet a guarantee.
-# Genomes repeat themselves: a transposon may have a copy in the training part and another in the test part.
+# A split by position is no guarantee, because genomes repeat themselves: a transposon may have a copy in the training part and another in the test part.
 # The *leak check* therefore counts the test windows (256 bases, 64 residues or 80 words) that hold an exact match of 64 bases, 16 residues or 20 words, with the training part.
 
 # %%
@@ -82,23 +82,24 @@ figures.leak_overview(data)
 # %% [markdown]
 # ## What the tokens look like
 #
-# The frequencies of tokens already tell text and DNA apart.
-# A few tokens of text are very common and most are rare; those of DNA are nearly equally common, and a uniform vocabulary would be a horizontal line in {numref}`fig-token-frequency`.
+# In {numref}`fig-token-frequency` a uniform vocabulary would be a horizontal line.
+# A steep curve means that a few tokens are very common and most are rare, so that a model can save much by knowing frequencies alone.
 
-# %% mystnb={"figure": {"caption": "Share of the r-th commonest token of the training part. Flat means that every token is as common as any other. Both axes are logarithmic.", "name": "fig-token-frequency"}}
+# %% mystnb={"figure": {"caption": "Share of the r-th commonest token of the training part, both axes logarithmic. A flat curve means that all tokens are equally common.", "name": "fig-token-frequency"}}
 tokens = measures.token_table(chapter.stores)
 figures.token_frequency_chart(tokens)
 
 # %% [markdown]
-# {numref}`fig-token-frequency` has no uncertainty drawn: each curve counts millions of tokens.
-# A token of `kmer4` always stands for four bases, one of `bpe256` for as many as the merges made worthwhile.
+# No uncertainty is drawn: each curve counts millions of tokens.
+# A token of `kmer4` is always four bases long; the length of one of `bpe256` depends on the merges.
 
 # %%
 figures.overview(tokens, "tokens", "symbols_per_token", "vocabulary_used", digits=2)
 
 # %% tags=["remove-output"]
 table = chapter.save(data, tokens)
-chapter.answer(answers.with_recorded_runs(answers.corpora_answer, table))
+slots = {"leak": "leaked_windows", "length": "symbols_per_token", "tokens": "tokens"}
+chapter.put(**headline_numbers(table, slots | {"commonest": "commonest_token"}))
 
 # %% [markdown]
 # ## Caveats
@@ -107,7 +108,8 @@ chapter.answer(answers.with_recorded_runs(answers.corpora_answer, table))
 # - Exact matches miss diverged repeats, so the leak check is a lower bound; it also counts short tandem repeats, which leak little.
 # - A DNA token covers more symbols than a text token, so a window of the same number of tokens spans more bases than characters.
 #
-# **What would change our mind.** If a share of leaked windows far above that of the other corpora stood here, its test results would measure memory as much as prediction.
+# **What would change our mind.** A corpus with a share of leaked windows far above that of the others: its test results would measure memory as much as prediction.
+# Here that share is {glue:md}`leak_dna` for DNA and {glue:md}`leak_text` for English.
 #
 # ## Exercises
 #
@@ -115,3 +117,10 @@ chapter.answer(answers.with_recorded_runs(answers.corpora_answer, table))
 # 2. Add `tair10-chr1-cds@kmer3`.
 #    Coding sequences have a reading frame: which 3-mers are missing?
 # 3. Compare the leak check of `tair10-chr1` with that of `alyrata-chr12@kmer4`, the genome of a relative with more transposons.
+#
+# :::{dropdown} Solutions
+# 1. With k = 1 it is four points near a quarter each, with A and T above; with k = 6 it is steeper than with k = 4.
+#    The frequency of a k-mer is roughly a product of those of its bases, so that differences between bases multiply with k; words of A and T alone, such as AAAAAA, come first.
+# 2. `TAA`, `TAG` and `TGA`, the stop codons, are rare: tokens of three bases keep the frame of a sequence that begins at its first codon, and a stop occurs only at the end.
+# 3. Expect a larger share: copies of a young transposon are nearly identical and lie all over the genome, in training and in test blocks.
+# :::

@@ -14,11 +14,19 @@
 # %% [markdown]
 # # Ensembles
 #
-# **Question.** What do networks learn from these corpora, when everything but their first random weights is the same?
+# **Question.** What do networks learn from these corpora, if everything but their initial weights is the same?
 #
-# **Answer**, from this run:
+# :::{admonition} Answer
+# :class: tip
 #
-# ```{glue:md} answer
+# **Knowing only how common each token is costs {glue:md}`level_text` bits per token on English and {glue:md}`level_dna` on DNA; context saves the models {glue:md}`gain_text` and {glue:md}`gain_dna` of them.**
+# For comparison, counting the tokens before, on one side only, saves {glue:md}`counting_text` and {glue:md}`counting_dna`.
+# Each line below is one {term}`member <member, ensemble>`: all have read the same tokens in the same order and differ in nothing but their initial weights.
+#
+# Source: {glue:md}`source`.
+# :::
+#
+# ```{glue:md} numbers
 # :format: myst
 # ```
 
@@ -37,8 +45,10 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
-from gfm_utils import claims, figures
-from gfm_utils.book import answers, open_chapter
+import pandas as pd
+
+from gfm_utils import claims, figures, measures
+from gfm_utils.book import open_chapter
 from gfm_utils.provenance import recorded
 
 chapter = open_chapter("ensembles", profile, conditions, runs_dir, results_dir, seed)
@@ -52,29 +62,28 @@ chapter = open_chapter("ensembles", profile, conditions, runs_dir, results_dir, 
 # $$L = -\frac{1}{|M|} \sum_{t \in M} \log_2 p_\theta(x_t \mid x_{\setminus M}) \quad \text{bits per token}$$
 #
 # over the masked places $M$: of these 80 % show `[MASK]`, 10 % a random token, and 10 % the true one.
-# The paper masks 15 % of each window; small models learn faster from 30 %, as in ModernBERT {cite:p}`warner2024`, and a table below says what this run did.
+# The paper masks 15 % of each window; small models learn faster from 30 %, as in ModernBERT {cite:p}`warner2024`; the table under *What is shared, and what differs* has the share of this run.
 # At test, 15 % are masked in every run.
 #
 # An *ensemble* {cite:p}`lakshminarayanan2017` is a handful of *members* that differ by the seed of their initial weights.
-# Windows, their order and the masks are the same for all, computed from one seed, so that whatever members disagree about afterwards is not in the data.
+# Windows, their order and the masks are the same for all, computed from one seed, so that the data cannot be the reason if members disagree.
 #
-# The members are small encoders with rotary positions, in the manner of ModernBERT {cite:p}`warner2024`; each is an ordinary Hugging Face checkpoint in `runs/`.
+# The members are small {term}`encoders <encoder>` with rotary positions, in the manner of ModernBERT {cite:p}`warner2024`; each is an ordinary Hugging Face checkpoint in `runs/`.
 # Its weights are kept at a dozen steps, evenly spaced on a logarithmic scale.
 #
-# A loss means little by itself, so counting is put beside it:
-# the cross-entropy under token frequencies, and the *conditional entropy* $h_k = H_k - H_{k-1}$ of a token given the $k-1$ before it, estimated from the training part as in [the chapter on entropy](entropy), where the sample suffices.
-# Blocks see the tokens before a place only; the network sees both sides, so it may save more than each of them.
+# The {term}`loss` has two baselines: the cross-entropy under token frequencies, and the *conditional entropy* $h_k = H_k - H_{k-1}$ of a token given the $k-1$ before it, estimated from the training part as in [the chapter on entropy](entropy), where the sample suffices.
+# Blocks see only the tokens before a place and the network sees both sides, so that it may save more than either.
 
-# %% mystnb={"figure": {"caption": "Bits saved over token frequencies on masked tokens of the validation part while each member is trained, one line a member. Dotted: what counting saves, given the token before and given the two before, where the sample suffices; below zero a member does worse than token frequencies alone.", "name": "fig-learning"}}
+# %% mystnb={"figure": {"caption": "Bits saved over token frequencies on hidden tokens of the validation part during training, one line a member. Dotted: what counting saves, given the token before and the two before, where the sample suffices. Below zero token frequencies alone are better.", "name": "fig-learning"}}
 table = claims.learning_curves(chapter.ensembles)
 figures.learning_chart(table)
 
 # %% [markdown]
 # ## What we see
 #
-# A line in {numref}`fig-learning` that stays at zero has learned how common each token is, and nothing about what stands around it.
-# What lies above is *context gain*: use made of the other tokens.
-# How far lines of one colour lie apart is how much the initial weights alone decide about the loss; what members with the same loss disagree about is the matter of [a later chapter](disagreement).
+# A line in {numref}`fig-learning` at zero has learned how common each token is, and nothing about its neighbours.
+# What lies above zero is {term}`context gain`.
+# The spread of lines of one colour is the effect of the initial weights on the loss; what members of equal loss disagree about is the subject of [a later chapter](disagreement).
 
 # %%
 figures.summary_of_training(table)
@@ -91,7 +100,7 @@ figures.shared_overview(chapter.ensembles)
 # %% [markdown]
 # ## How members are trained
 #
-# Small models on two cores learn as much in a minute as their recipe lets them, and what has learned nothing says nothing about a corpus.
+# How much a small model learns in a minute on two cores depends on its recipe.
 # The book's members have a small rotary base, since windows are short; the matrices of their layers are moved by Muon {cite:p}`jordan2024,liu2025`, all else by AdamW {cite:p}`loshchilov2019`; and the learning rate falls in a line.
 # Recipes were chosen by the loss on hidden tokens of the *validation* part, three members each:
 
@@ -115,25 +124,23 @@ positions = claims.position_curves(chapter.ensembles, chapter.profile)
 figures.position_chart(positions)
 
 # %%
-answers.positions_answer(positions)
+figures.position_overview(positions)
 
 # %% [markdown]
-# An encoder that stays on the level of token frequencies has not found out which tokens are its neighbours.
-# If RoFormer leaves it and BERT does not, the positions are the reason, for these two differ in nothing else.
+# An encoder that stays at the level of token frequencies has not learned which tokens are its neighbours.
+# If RoFormer improves on it and BERT does not, the positions are the reason, since these two differ in nothing else.
 # The likely mechanism: with rotary positions a score between two tokens depends on their distance from the first step on, so that "the token before" is one thing to learn for all places.
-# Learned absolute positions say nothing about distance at first: it has to be put together from pairs of places, each by itself.
-# All conditions look alike on the plateau, whatever the corpus, so at a small budget an ensemble of such encoders says nothing about entropy; the book trains them in the profile `paper` only.
+# Learned absolute positions contain no distance at first: it has to be learned for each pair of places.
+# On the plateau all conditions look alike, whatever the corpus, so that at a small budget such encoders cannot tell corpora apart; the book trains them in the profile `paper` only.
 #
 # ## What the paper's size costs
 #
-# A few steps of the paper's own model and batch, taken on this machine, tell how long the whole would take:
+# The expected time of one condition of the paper (members of 90 million parameters that read 5.12 billion tokens each), from a few steps of its model and batch on this machine.
+# Where a GPU has less memory than a step needs, the time is that of part of a batch, scaled up.
 
 # %%
 cost = claims.paper_costs()
 figures.cost_overview(cost)
-
-# %%
-answers.cost_answer(cost)
 
 # %% [markdown]
 # ## Where the profile `paper` differs from the paper
@@ -145,18 +152,20 @@ figures.deviation_overview(claims.deviations())
 
 # %% tags=["remove-output"]
 chapter.save(table, positions)
-chapter.answer(answers.with_recorded_runs(answers.ensembles_answer, table))
+slots = {"level": "validation_level", "gain": "validation_gain", "counting": "validation_counting"}
+chapter.headline(pd.concat([table, measures.token_table(chapter.stores)]), **slots)
 
 # %% [markdown]
 # ## Caveats
 #
 # - Every member reads the same number of *tokens*; at four bases a token that is more symbols of DNA than of text.
-# - The curves have not ended: a longer training moves each of them further down.
-#   The profiles `long`, `colab`, `gpu` and `paper` go there.
-# - The loss here is that of the validation part, on which the recipe was chosen, so that it may be a little too good; the chapters that follow use the test part.
-# - The expected cost is as steady as the machine: other work on it shows in the probe.
+# - The curves still rise at the end: longer training saves more.
+#   The profiles `long`, `colab`, `gpu` and `paper` train longer.
+# - The loss here is that of the validation part, on which the recipe was chosen, so that it may be a little too good; the chapters that follow use the test part, with fewer tokens hidden.
+# - The expected cost is measured in seconds, and other work on the machine changes it.
 #
-# **What would change our mind.** If DNA at a hundred times this budget fell as far below the level of token frequencies as text does here, small budgets and not entropy would be the explanation.
+# **What would change our mind.** If models of DNA with a much larger budget saved as much as models of text do here, small budgets and not entropy would be the explanation.
+# After the longest training that is recorded of these conditions they save {glue:md}`gain_dna` bits per token, models of English {glue:md}`gain_text`; [the chapter on training](training) follows both.
 #
 # ## Exercises
 #
@@ -166,3 +175,13 @@ chapter.answer(answers.with_recorded_runs(answers.ensembles_answer, table))
 #    When do they leave the plateau?
 # 3. `gfm train news@bpe256 --vary order` and look at the distances between members: which of the three sources of disagreement is the largest?
 # 4. Load a member: `AutoModelForMaskedLM.from_pretrained("runs/.../member-00")`.
+#
+# :::{dropdown} Solutions
+# 1. Hardly any: single bases of a chromosome depend on their neighbours only weakly ({numref}`fig-conditional-entropy` shows by how much a base is more predictable when those before it are known).
+#    Expect at most a few hundredths of a bit per base.
+# 2. Look at `validation_loss` of the member's metrics: the plateau is the level of token frequencies.
+#    When a member leaves it differs between seeds, which is why a loss at one small budget says little.
+# 3. Compare `js_distance` in the chapter on disagreement for `--vary init`, `order` and `masks`.
+#    Training is chaotic: a small difference at the first steps grows, so that expect the three to be of similar size.
+# 4. It is an ordinary checkpoint: give it token ids of the same tokenizer, with `[MASK]` in place of one of them, and compare the five likeliest tokens of two members.
+# :::

@@ -16,14 +16,14 @@
 #
 # **Question.** How unpredictable is a corpus, before any network is trained?
 #
-# **Answer**, from this run:
+# :::{admonition} Answer
+# :class: tip
 #
-# ```{glue:md} answer
-# :format: myst
-# ```
-#
-# A code length is an upper bound: a real code of that length exists, so the entropy cannot be higher.
-# That it *is* that high, no code can show.
+# **Our shortest code of DNA needs {glue:md}`bits_dna` bits per base, {glue:md}`share_dna` of a uniform choice, and that of English {glue:md}`bits_text` bits per character, {glue:md}`share_text`.**
+# These are {glue:md}`single_dna` and {glue:md}`single_text` of what single symbols need by their frequencies alone.
+# Whole chromosomes, recorded once, need {glue:md}`whole_share_dna` of a uniform choice, and {glue:md}`whole_near_dna` where a code sees at most 12 bases: the difference lies in repeats.
+# All of these are upper bounds: a shorter code may exist, and no code can show that the entropy is high.
+# :::
 
 # %% tags=["remove-cell"]
 import importlib.util
@@ -41,7 +41,7 @@ seed = 42
 
 # %%
 from gfm_utils import figures, measures
-from gfm_utils.book import answers, open_chapter
+from gfm_utils.book import open_chapter
 from gfm_utils.provenance import recorded
 
 chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, seed)
@@ -61,7 +61,7 @@ chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, se
 #
 # is what remains uncertain about a symbol when the $k - 1$ before it are known.
 # $h_k$ falls with $k$ towards the *entropy rate* $h$ of the source {cite:p}`cover2006`.
-# It is the least that any model can pay for a symbol on average, a network included.
+# No model, a network included, has a lower loss per symbol on average.
 #
 # Shannon asked for $h$ of English by letting people guess the next letter.
 # The same question has been asked of DNA with ever better compressors.
@@ -77,12 +77,12 @@ chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, se
 # | Human DNA, all, gap-free | at most 1.45 | GeCo3 {cite:p}`silva2020` | {cite:t}`stackexchange12824` |
 #
 # Four equally likely bases have two bits each; 95 equally likely characters would have 6.6.
-# So codes of text need about a fifth of what chance would cost, and those of DNA three quarters or more.
-# Per symbol the two are not far apart; against the alphabet they are, in part because text uses most of its characters rarely.
+# Codes of text need about a fifth of a uniform choice, and those of DNA three quarters or more.
+# Per symbol the two are not far apart; as shares they are, in part because text uses most of its characters rarely.
 #
-# *At most* is not *equal to*: whoever finds a better code lowers the number.
-# A lower bound needs something that no sequence holds: the law of its source, as for sequence made by a formula, or a predictor that is known to be the best there is, as {cite:t}`shannon1951` had to assume of people.
-# Of a genome we have neither, so no number on this page shows that the entropy of DNA is high.
+# *At most* is not *equal to*: a better code lowers the number.
+# A lower bound needs what no sequence contains: the law of its source, as for sequence made by a formula, or a predictor known to be optimal, as {cite:t}`shannon1951` had to assume of people.
+# Of a genome we have neither.
 
 # %% [markdown]
 # ## Three kinds of evidence
@@ -93,9 +93,9 @@ chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, se
 #   When more than one observation in a hundred would be a block never seen before, no correction can be trusted, and the point is drawn hollow.
 # - **Matches** give estimates of $h$: the longer the stretch that occurred before, the lower the entropy.
 #   With $\Lambda_i$ the length of the shortest block at position $i$ that does not occur earlier, $\log_2(i) / \Lambda_i$ tends to $h$ {cite:p}`grassberger1989,kontoyiannis1998`.
-# - **Code lengths** give upper bounds.
+# - **Code lengths** give upper bounds ({term}`code`).
 #   Text goes to the standard compressors and to prediction by partial matching {cite:p}`cleary1984`.
-#   For DNA a *context mixer* of our own stands beside the compressors: it predicts each base from what followed the same context before, from copies of earlier sequence and of its reverse complement, mixes these opinions by logistic regression {cite:p}`mahoney2005,cao2007,silva2020`, and pays $-\log_2 p$ bits for the base that comes.
+#   For DNA a *context mixer* of our own stands beside the compressors: it predicts each base from what followed the same context before, from copies of earlier sequence and of its reverse complement, mixes these predictions by logistic regression {cite:p}`mahoney2005,cao2007,silva2020`, and spends $-\log_2 p$ bits on the base that follows.
 #   A last stage weighs the mixer against a plain adaptive code {cite:p}`krichevsky1981` of each order from 0 to 8 by Bayes' rule, with weights that may switch {cite:p}`herbster1998,vanerven2012`, so that the total is at most a few bits above that of the best of them.
 #   The *repeat-free* mixer sees at most 12 bases and the local composition: what a model with a short context can hope for.
 #   In a sequence much shorter than $4^{12}$ (17 million) bases most 12-mers are unique, and even it copies a little.
@@ -116,12 +116,11 @@ figures.calibration_chart(calibration, "markov_3")
 figures.provenance_note(about_calibration)
 
 # %%
-answers.calibration_answer(calibration)
+figures.calibration_overview(calibration)
 
 # %% [markdown]
-# So the corrections may be believed where the rule of trust holds, and none of them is best everywhere.
-# NSB is at home on sources drawn from a Dirichlet distribution, from which its prior is made, and not on Zipf's law, which no such prior expects.
-# The next table has its error beside that of the best other estimator.
+# The corrections can be trusted where the rule above holds, and none of them is best everywhere.
+# NSB does well on sources drawn from a Dirichlet distribution, of which its prior is made, and less well on Zipf's law, which that prior does not expect; the next table has its error beside that of the best other estimator.
 # No estimator from counts sees the repeats of the last source in the menu: at any $k$ that can be counted, a copy looks like noise.
 # Only a code that copies can find them.
 
@@ -133,16 +132,15 @@ figures.nsb_overview(calibration)
 #
 # All estimators, on the corpora of this run.
 
-# %% mystnb={"figure": {"caption": "Uncertainty about the last symbol of a block (conditional entropy) as a share of a uniform choice, against the length k of the block, by the estimator that the menu selects. Filled: trusted, with 95 % intervals; hollow: undersampled, not a result. Dashed rules: code lengths, upper bounds. Triangles beside the axis: the shortest code of the whole corpus, recorded once. Grey: a uniform choice, the level of chance.", "name": "fig-conditional-entropy"}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Conditional entropy of a symbol given the k − 1 before it, as a share of a uniform choice (grey: chance). Filled: trusted, with 95 % intervals; hollow: undersampled, not a result. Dashed: code lengths, which are upper bounds; triangles at the left: the shortest code of the whole corpus, recorded once.", "name": "fig-conditional-entropy"}}
 table, profiles = measures.corpus_entropies(chapter.corpora, chapter.stores, chapter.profile)
 whole, about_whole = recorded("entropy")
 figures.conditional_entropy_chart(table, whole)
 
 # %% [markdown]
-# In {numref}`fig-conditional-entropy`, a curve that falls steeply is a corpus whose symbols can be told from those before them.
-# A curve that stays near the grey rule is one where knowing the recent past barely helps.
-# Where the curve turns hollow is a property of the sample, not of the corpus: $4^k$ blocks of DNA soon outnumber the bases.
-# Choose the plug-in estimator in the menu to see what happens without correction: it falls for no other reason than that the corpus ends.
+# In {numref}`fig-conditional-entropy` a curve falls steeply where a symbol can be predicted from those before it, and stays near the grey line where they barely help.
+# Where a curve turns hollow is a property of the sample and not of the corpus: $4^k$ blocks of DNA soon outnumber the bases.
+# Choose the plug-in estimator in the menu to see what happens without correction: it falls only because the corpus ends.
 
 # %%
 figures.trust_overview(table)
@@ -150,8 +148,8 @@ figures.trust_overview(table)
 # %% [markdown]
 # ## Estimates beside bounds
 #
-# The last trusted $h_k$ still overestimates the entropy rate when longer contexts help.
-# The code lengths show by how much at least: the best of them remember repeats from far back, which no block of a dozen symbols can.
+# The last trusted $h_k$ overestimates the entropy rate where longer contexts help.
+# The code lengths show by how much at least: the best of them find repeats from far back, which no block of a dozen symbols can.
 
 # %% mystnb={"figure": {"caption": "Every estimate and bound for the corpus that the menu selects. Counts: at the largest trusted order. Hollow: not to be trusted. Bars: 95 % intervals. Grey: a uniform choice.", "name": "fig-estimators"}}
 figures.estimators_chart(table)
@@ -160,18 +158,18 @@ figures.estimators_chart(table)
 figures.rate_overview(table)
 
 # %% [markdown]
-# The two match-length estimates are no answers, though they look like some.
+# The two match-length estimates cannot be relied on.
 # On sources without any repeat they are off by as much as they differ from the code lengths here ({numref}`fig-calibration`).
-# And a position inside a copied stretch of a thousand bases has a match of up to a thousand, where chance gives a dozen: the longer the corpus, the more the harmonic form is ruled by few such positions.
-# The next lines say by how many, and the table of whole chromosomes at the end of this page how that ends.
+# And a position inside a copied stretch of a thousand bases has a match of up to a thousand, where chance gives a dozen: the longer the corpus, the more the harmonic form depends on few such positions.
+# The next table has the share of its sum that the longest 1 % of the matches contribute; the section on whole chromosomes has the same for more sequence.
 
 # %%
-answers.match_sentence(table)
+figures.overview(table, "longest_matches_share")
 
 # %% [markdown]
 # ## Where the information lies
 #
-# A chromosome is no stationary source.
+# A chromosome is not a stationary source.
 # {numref}`fig-profile` follows the cost of a base, by the full mixer, along it.
 
 # %% mystnb={"figure": {"caption": "Bits per base along the sequence, in windows of about 10,000 bases. Tracks: share of soft-masked repeats, of coding bases, of introns and untranslated exons, and of G and C. Dashed: two bits. Drag to move, scroll to zoom.", "name": "fig-profile"}}
@@ -180,19 +178,18 @@ figures.profile_chart(profiles)
 # %% mystnb={"figure": {"caption": "Mean bits per base of each class of bases. Bars: 95 % intervals by a bootstrap of long blocks. Dashed: all bases.", "name": "fig-features"}}
 figures.feature_chart(table)
 
-# %% mystnb={"figure": {"caption": "How well the cost of a base tells classes apart: the probability that a base or window of the one class costs less than one of the other. Dashed: chance.", "name": "fig-separation"}}
+# %% mystnb={"figure": {"caption": "How well the cost of a base separates classes: the probability that a base or window of the one class costs less than one of the other. Dashed: chance.", "name": "fig-separation"}}
 figures.separation_chart(table)
 
 # %% [markdown]
-# Repeats are cheap because they have been seen before, not because they are simple, and only when the sequence that is read holds their earlier copies.
+# Repeats cost little because they have occurred before, not because they are simple, and only when the sequence that is read contains their earlier copies.
 # Where the corpus has an annotation and the intervals of coding and of intergenic bases overlap in {numref}`fig-features`, what matters most to an organism is no more predictable, by this code, than what matters least.
 
 # %% [markdown]
 # ## Per token
 #
 # A masked language model is asked for tokens, not for symbols.
-# The unigram entropy of its tokens is what a model pays that knows how common each token is and nothing else.
-# It is the level that every network in the next chapters has to beat.
+# The unigram entropy of its tokens is the loss of a model that knows how common each token is and nothing else, the baseline of every network in the next chapters.
 
 # %% mystnb={"figure": {"caption": "Unigram entropy in bits per token. The grey tick is a uniform choice among the vocabulary.", "name": "fig-unigram-token"}}
 figures.unigram_chart(table, "token")
@@ -202,28 +199,27 @@ figures.unigram_chart(table, "symbol")
 
 # %% [markdown]
 # Bits per token depend on how much a token stands for; bits per symbol do not ({numref}`fig-unigram-symbol`).
-# Where a token of several symbols is worth far less than its symbols one by one, merging pays, as it does for text.
-# Where its bar is as long as that of single symbols, merging gains nothing; it can even cost *more* per base, as BPE of DNA does: the lengths of the pieces are information too.
+# Where tokens need far fewer bits per symbol than single symbols do, merging has found structure, as in text.
+# Where the bars are equally long, merging gains nothing; tokens can even need *more* per base, as those of BPE of DNA do, because the lengths of the pieces are information too.
 
 # %% [markdown]
 # ## Whole chromosomes
 #
-# The run above may have read only the beginning of each corpus (column *symbols*).
-# This table has the corpora of the registry as a whole, recorded once.
+# This run may have read only the beginning of each corpus (column *symbols*); here are corpora as a whole, recorded once.
 # The mixer was tuned on the first four million bases of *A. thaliana* and on nothing else.
 
 # %%
 figures.rate_overview(whole)
 
 # %%
-answers.match_sentence(whole)
+figures.overview(whole, "longest_matches_share")
 
 # %%
 figures.provenance_note(about_whole)
 
 # %% tags=["remove-output"]
 chapter.save(table)
-chapter.answer(answers.entropy_answer(table, whole))
+chapter.put(**figures.entropy_words(table, whole))
 
 # %% [markdown]
 # ## Caveats
@@ -231,12 +227,12 @@ chapter.answer(answers.entropy_answer(table, whole))
 # - An entropy is a property of a source, and a corpus is one sample of it.
 #   What the code lengths bound is the information of this sample to a reader who has only the mixer's assumptions.
 # - The alphabet of text counts every character that occurs, even once, so its share of a uniform choice flatters text; the bits per character and the share of what single characters cost stand beside it.
-# - A base is no character: that a symbol of one costs as much as a symbol of the other says nothing of either.
-# - A code that learns pays for what it has not yet seen, so that a longer corpus has a shorter code per symbol.
+# - A base is not a character: bits per symbol of the two cannot be compared, only shares.
+# - A code that learns begins with nothing, so that a longer corpus has a shorter code per symbol.
 # - Standard errors treat the corpus as stationary; along a chromosome costs change over millions of bases, and the intervals show it.
 #
-# **What would change our mind.** A code that brings DNA far below the bounds of this page: it would say that DNA looked unpredictable to our codes and is not.
-# The opposite, that there is no such code, nothing here can show.
+# **What would change our mind.** A code that brings DNA far below the bounds of this page: then DNA looked unpredictable to our codes and is not.
+# The lowest so far is {glue:md}`whole_bits_dna` bits per base for the whole chromosomes of this run's corpora; that there is no shorter one, nothing here can show.
 #
 # ## Exercises
 #
@@ -245,3 +241,11 @@ chapter.answer(answers.entropy_answer(table, whole))
 # 2. At which order does the curve for DNA turn hollow, and how does that depend on the length of the corpus?
 # 3. `gfm entropy my/genome.fa.gz --annotation my/genes.gff3 --json` gives the same rows for a genome of your own.
 #    Which class of bases is cheapest?
+#
+# :::{dropdown} Solutions
+# 1. Compare the repeat-free mixer of both in the table under *Estimates beside bounds*.
+#    Expect little difference: the reading frame and the use of codons make coding bases slightly more predictable to a code that knows the frame, and ours does not; coding sequence also has fewer repeats to copy.
+# 2. Blocks of length k need several times $4^k$ observations, so that the order grows as $\log_4$ of the length: four times as many bases allow one order more ({numref}`fig-calibration` shows where trust ends).
+# 3. Repeats, as in {numref}`fig-features`: a copy costs little once its original has been read.
+#    For the same reason coding bases, which hold few copies, are seldom cheap.
+# :::

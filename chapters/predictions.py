@@ -16,9 +16,18 @@
 #
 # **Question.** How certain are the models about masked tokens they have never seen, and how often are they right?
 #
-# **Answer**, from this run:
+# :::{admonition} Answer
+# :class: tip
 #
-# ```{glue:md} answer
+# **Models of DNA guess {glue:md}`right_dna` of hidden tokens right, models of English {glue:md}`right_text`**; always naming the commonest token would be right {glue:md}`common_dna` and {glue:md}`common_text` of the time.
+# The entropy of their predictions is {glue:md}`share_dna` of a uniform choice on DNA and {glue:md}`share_text` on English, where token frequencies alone have {glue:md}`frequencies_dna` and {glue:md}`frequencies_text`.
+# Context saves {glue:md}`gain_dna` and {glue:md}`gain_text` bits per token; counting n-grams on both sides saves {glue:md}`counting_dna` and {glue:md}`counting_text`.
+# Calibration errors are {glue:md}`error_dna` and {glue:md}`error_text`.
+#
+# Source: {glue:md}`source`.
+# :::
+#
+# ```{glue:md} numbers
 # :format: myst
 # ```
 
@@ -38,7 +47,7 @@ seed = 42
 
 # %%
 from gfm_utils import figures, measures
-from gfm_utils.book import answers, open_chapter
+from gfm_utils.book import open_chapter
 
 chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir, seed)
 
@@ -46,20 +55,20 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 # ## Method
 #
 # Each member predicts the same masked tokens of the same test windows; every masked place shows `[MASK]`.
-# For each place it gives a distribution $p$ over the $V$ tokens of the vocabulary.
+# For each place it gives a distribution $p$ over the {term}`V` tokens of the vocabulary.
 #
 # - *Output entropy* $H(p) = -\sum_v p_v \log_2 p_v$ says how uncertain the model claims to be.
 # - *Divergence from uniform* $\mathrm{KL}(p \,\|\, u) = \log_2 V - H(p)$ is the same on a scale where 0 means that all tokens are equally likely.
 #   The paper's code computes $\mathrm{KL}(u \,\|\, p) = -\log_2 V - \frac1V \sum_v \log_2 p_v$ instead (here `kl_uniform_authors`).
 #   It gives every token the same weight, so the smallest probabilities decide it: for Zipf's law over 4096 tokens the first is 3.25 bits and the second 1.71.
 #   Of the paper's figures of the first only these are public, known here at second hand and not measured by this book: above 10 bits for text, about 3 for DNA with BPE, and below 1 for DNA in 6-mers {cite:p}`rochkoulets2026`.
-# - *Loss* (negative log-likelihood, NLL) $-\log_2 p_{x}$ of the true token $x$ says how uncertain it ought to be.
+# - {term}`Loss <loss>` (negative log-likelihood, NLL) $-\log_2 p_{x}$ of the true token $x$ says how uncertain it ought to be.
 #   A calibrated model has the two equal on average.
-# - *Context gain* is the loss of guessing by token frequencies, minus the network's loss on the same tokens; what is saved over n-grams is named so.
+# - {term}`Context gain <context gain>` is the loss of guessing by token frequencies, minus the network's loss on the same tokens; a gain over n-grams is called that.
 #   One such model knows the training part's token frequencies; the others are interpolated n-gram models with modified Kneser–Ney smoothing {cite:p}`chengoodman1999` of the tokens before the gap, or of those on both sides.
 #   They are counted on the training part, take the order that does best on the validation part, and see no token that the network does not see.
 # - *Code within a window*: what a code spends on the same tokens that remembers nothing from further back than a window.
-#   For DNA it is the repeat-free mixer of [the chapter on entropy](entropy), which has learned on a million bases of the training part; for text prediction by partial matching, begun anew at each window and taught nothing before.
+#   For DNA it is the repeat-free mixer of [the chapter on entropy](entropy), trained on a million bases of the training part; for text it is prediction by partial matching, which starts empty at each window.
 #   A code reads from left to right: it knows what stands before a token, hidden or not, and nothing of what follows.
 # - *Accuracy* is the share of places where the likeliest token is the true one; always naming the commonest token is its level of chance.
 # - *Expected calibration error* {cite:p}`naeini2015` is $\sum_b \frac{n_b}{n} |\mathrm{acc}_b - \mathrm{conf}_b|$ over 15 bins of predictions sorted by the probability of their likeliest token.
@@ -68,11 +77,11 @@ chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir
 #
 # Everything is given in bits per symbol (base, residue or character) beside bits per token, and for two controls too:
 #
-# - *Untrained*: the members before training.
+# - {term}`Untrained <untrained>`: the members before training.
 # - *No layers*: up to three members for the first condition of text and of DNA, with the members' width, batches and budget, that are a BERT's embeddings and head without a transformer between them.
-#   No prediction of theirs depends on another token, so they can learn token frequencies and no more: what a member does better than they, it owes to context.
+#   No prediction of theirs depends on another token, so that they can learn token frequencies and no more: where a member does better, the reason is context.
 
-# %% mystnb={"figure": {"caption": "Output entropy and loss of every member, and of the controls, in bits per token. Rules: token frequencies alone, a uniform choice, and the code within a window where it costs less than that.", "name": "fig-uncertainty"}}
+# %% mystnb={"figure": {"caption": "Output entropy and loss of every member, and of the controls, in bits per token. Vertical lines: token frequencies alone, a uniform choice, and the code within a window where it is shorter than that.", "name": "fig-uncertainty"}}
 no_layers = measures.no_layers_control(chapter.ensembles, chapter.profile)
 table = measures.output_distributions(chapter.ensembles, chapter.profile, seed, no_layers)
 figures.uncertainty_chart(table)
@@ -83,10 +92,10 @@ figures.overview(table, "output_entropy", "nll", "context_gain", "accuracy")
 # %% [markdown]
 # ## Does the network know more than counting does?
 #
-# Token frequencies are a low bar.
-# {numref}`fig-context` sets the network against models that count which tokens follow which: to the right of zero it has learned something that those counts do not hold.
+# Token frequencies are a weak baseline.
+# {numref}`fig-context` compares the network with models that count which tokens follow which: to the right of zero it has learned something that these counts do not contain.
 
-# %% mystnb={"figure": {"caption": "What the trained members save over counting on the same masked tokens, in bits per symbol, with 95 % intervals over members. Left of zero, counting does better.", "name": "fig-context"}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "What trained members save over three baselines on the same hidden tokens, in bits per character or base, with 95 % intervals over members. Left of zero the baseline is better.", "name": "fig-context"}}
 figures.context_chart(table)
 
 # %% [markdown]
@@ -96,7 +105,7 @@ figures.context_chart(table)
 figures.overview(table, "ngram_order", "ngram_nll", axis="sides")
 
 # %% [markdown]
-# What token frequencies cost, and what the code within a window does, which on text has no time to learn and on DNA no use for more than it sees:
+# The loss of token frequencies and of the code within a window, which on text has little to learn from:
 
 # %%
 figures.overview(table, "unigram_nll", "window_code_nll")
@@ -105,16 +114,16 @@ figures.overview(table, "unigram_nll", "window_code_nll")
 # ## How flat are the distributions?
 #
 # Sort each distribution by probability and average over places: the curve in {numref}`fig-rank-probability` is the mean probability of the likeliest token, of the second likeliest, and so on.
-# A horizontal line at $1/V$ would be a model that knows nothing.
+# A uniform choice is a horizontal line at $1/V$.
 
-# %% mystnb={"figure": {"caption": "Mean probability of the r-th likeliest token, of trained members (solid) and controls (dashed). Click a name to see it alone.", "name": "fig-rank-probability"}}
+# %% mystnb={"figure": {"caption": "Mean probability of the r-th likeliest token, of trained members (solid) and controls (dashed). Both axes are logarithmic.", "name": "fig-rank-probability"}}
 figures.rank_probability_chart(table)
 
 # %% [markdown]
-# ## Is the certainty earned?
+# ## Are the predictions calibrated?
 #
 # A point on the diagonal of {numref}`fig-reliability` is a group of predictions that are right as often as they say.
-# Below it the model claims too much, above it too little.
+# Below it the model is overconfident, above it underconfident.
 
 # %% mystnb={"figure": {"caption": "Share of hits against the probability of the likeliest token, trained members, in 15 bins of equally many predictions. Dashed: calibrated. Both axes are square roots.", "name": "fig-reliability"}}
 figures.reliability_chart(table)
@@ -128,8 +137,8 @@ figures.overview(table, "kl_from_uniform", "kl_uniform_authors")
 # %% [markdown]
 # ## Another seed, or another test sequence?
 #
-# The brackets so far say how another seed would do on the same test windows.
-# Those below resample the windows, all tokens of one together, and keep the members {cite:p}`efron1979`: they say how the same members would do on other windows.
+# Intervals so far are over members, that is, over seeds on the same test windows.
+# Those below resample the windows, all tokens of one together, and keep the members {cite:p}`efron1979`.
 
 # %%
 figures.overview(table, "nll", "context_gain", "accuracy", axis="interval_over")
@@ -146,35 +155,39 @@ glue("guessing-game", figures.guessing_game(games), display=False)
 # %% [markdown]
 # ## The paper's claim
 #
-# The primary measure is the one that the front page judges the claim by; the others test how robust it is, and in brackets stand nulls.
-# The difference is that of the pair of conditions with the largest p-value, by Welch's test over members {cite:p}`welch1947`, with the spread over test windows added where a number depends on them.
-# A measure speaks *for* the claim if every condition of DNA differs from every one of text in the claimed direction, each p-value at most 0.05 {cite:p}`berger1982`; *against* it if all differ the other way.
-# The front page draws the verdict, which is corrected for all claims and asks first whether the models have learned enough.
+# The front page judges the claim by its {term}`primary measure`; the others test how robust that is, with nulls in brackets.
+# The difference is that of the pair of conditions with the largest p-value, by Welch's test over members {cite:p}`welch1947`, with the variance over test windows added where a number depends on them.
+# A measure counts *for* the claim if every condition of DNA differs from every one of text in the claimed direction, each p-value at most 0.05 {cite:p}`berger1982`; *against* it if all differ the other way.
+# The verdict on the front page is corrected for all claims, and is given only where the models have learned enough.
 
 # %%
 figures.claims_overview(table)
 
 # %% tags=["remove-output"]
 chapter.save(table)
-chapter.answer(answers.with_recorded_runs(answers.predictions_answer, table))
+slots = {"right": "accuracy", "common": "accuracy:null", "share": "output_entropy_share"}
+slots |= {"frequencies": "token_frequencies", "gain": "context_gain", "counting": "counting_gain"}
+slots |= {"error": "calibration_error", "saved": "context_gain_share", "loss": "nll"}
+chapter.headline(table, **slots)
 
 # %% [markdown]
 # ## Reading it
 #
 # The paper's first claim is that predictions on DNA stay close to uniform, and those on text do not {cite:p}`rochkoulets2026`.
 # Look at the distance between the output entropy and the uniform level in {numref}`fig-uncertainty`, and at how much of it token frequencies alone explain: a model of DNA may be far from uniform and still have learned nothing but frequencies.
-# Where loss and output entropy agree, the uncertainty is earned: the model is as unsure as it should be.
+# Where loss and output entropy agree, the model is as uncertain as it should be.
 #
 # ## Caveats
 #
-# - Brackets are intervals over members on a fixed set of test tokens, unless said otherwise; neither kind says how another chromosome or another newspaper would do.
+# - Brackets are intervals over members on a fixed set of test tokens, unless said otherwise; neither kind covers another chromosome or another newspaper.
 # - Windows are resampled as if they were independent, though neighbouring ones share an article or a repeat.
 # - The n-gram models read the whole training part (of a very long one, 16.8 million tokens), the network as many tokens as its budget allows: at a small budget counting has seen more.
 # - Bits per symbol of a masked token are not an entropy rate: the model also sees what follows, and where BPE is used the borders of the tokens around the gap tell it something.
 # - The untrained members' distributions are not uniform: random weights have preferences too.
 # - A model that had more tokens hidden in training than at test is less certain than it could be: its output entropy then lies above its loss.
 #
-# **What would change our mind.** A model of DNA whose context gain per base is a large part of the two bits that a base can have.
+# **What would change our mind.** A model of DNA that saves a large part of what token frequencies cost.
+# Here models of DNA save {glue:md}`saved_dna` of it, models of English {glue:md}`saved_text` ({glue:md}`source`).
 #
 # ## Exercises
 #
@@ -182,3 +195,11 @@ chapter.answer(answers.with_recorded_runs(answers.predictions_answer, table))
 #    Does the near-uniformity go away with smaller tokens?
 # 2. Raise `steps` of the profile tenfold.
 #    Which of the numbers move, and which hardly?
+#
+# :::{dropdown} Solutions
+# 1. Run `papermill chapters/predictions.ipynb out.ipynb -p conditions '["tair10-chr1@kmer1", "tair10-chr1@kmer3", "tair10-chr1@kmer6"]'` and read the rows per symbol.
+#    Expect losses near each other, somewhat below two bits per base: a k-mer's probability is the product of those of its bases given the ones before, and no size of token adds information.
+#    Longer tokens have more types, each seen less often, so that a small budget leaves more of them untrained.
+# 2. The table below the answer has this run beside the longest recorded one.
+#    Expect the loss on English to fall most, with accuracy and context gain rising, while the loss on DNA moves by tenths of a bit: {glue:md}`loss_dna` bits per token after the longest training, {glue:md}`loss_text` on English.
+# :::

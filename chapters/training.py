@@ -14,13 +14,16 @@
 # %% [markdown]
 # # Would more training change it?
 #
-# **Question.** The models of this book are small and have read little: what of what is said about them would change if they had learned more?
+# **Question.** The models of this book are small and have read little: which findings about them would change if they had learned more?
 #
-# **Answer.**
+# :::{admonition} Answer
+# :class: tip
 #
-# ```{glue:md} answer
-# :format: myst
-# ```
+# **From {glue:md}`early` to {glue:md}`tokens` tokens a member, context gain grows from {glue:md}`early_text` to {glue:md}`gain_text` bits per token on English and from {glue:md}`early_dna` to {glue:md}`gain_dna` on DNA.**
+# At the end it is {glue:md}`share_text` and {glue:md}`share_dna` of what counting n-grams on both sides saves.
+# Of {glue:md}`clear` differences between DNA and English that are clear early, {glue:md}`same` have the same sign at the end, at {glue:md}`size` of their size, and {glue:md}`turned` the other sign.
+# The optimiser matters as well: at equal context gain Muon and AdamW differ clearly in {glue:md}`by_optimiser` comparisons.
+# :::
 
 # %% tags=["remove-cell"]
 import importlib.util
@@ -38,7 +41,7 @@ seed = 42
 
 # %%
 from gfm_utils import claims, figures
-from gfm_utils.book import answers, open_chapter
+from gfm_utils.book import open_chapter
 
 chapter = open_chapter("training", profile, conditions, runs_dir, results_dir, seed)
 
@@ -47,12 +50,12 @@ chapter = open_chapter("training", profile, conditions, runs_dir, results_dir, s
 #
 # Every member keeps its weights at about ten steps of its training, evenly on a logarithmic scale.
 # At each of them one measure of each of the paper's claims {cite:p}`rochkoulets2026` is taken on the same test windows: loss and output entropy as shares of $\log_2 V$, Jensen–Shannon distance between members, the ten nearest embeddings shared beyond chance, the encoder's share of the Fisher information; and whether two members choose the same token.
-# They are those of the chapters before, and stand here against two things: the *tokens* that a member has read, and the *context gain*, what it has learned to save over token frequencies, in bits per token.
+# They are those of the chapters before, drawn here against the *tokens* that a member has read and against its {term}`context gain`.
 #
-# Models of different size are followed, with text and DNA, and one of them by two optimisers: with Muon for the matrices between embeddings and decoder {cite:p}`jordan2024`, which is this book's recipe, and by AdamW alone {cite:p}`loshchilov2019`, which is the paper's.
+# Models of different size are followed, on text and DNA, and one of them by two optimisers: with Muon for the matrices between embeddings and decoder {cite:p}`jordan2024`, which is this book's recipe, and by AdamW alone {cite:p}`loshchilov2019`, which is the paper's.
 # Where nothing is recorded, the figures show this run's own members.
 #
-# A number of a member is its own; what only pairs of members have is there as jackknife pseudo-values {cite:p}`arvesen1969`, so that members are independent.
+# What only pairs of members have enters as {term}`jackknife` pseudo-values {cite:p}`arvesen1969`, so that members are independent.
 # Intervals are over members.
 
 # %%
@@ -63,23 +66,22 @@ figures.provenance_note(*runs)
 # %% [markdown]
 # ## Against the tokens read
 #
-# One thing has to be known to read {numref}`fig-training`.
 # The learning rate of each run falls to zero at its end, and the loss falls with it.
-# A checkpoint from the middle was taken at a high rate: it lies above what a member would have that was trained for just so long and whose rate had fallen by then.
-# Only the last point of each curve is a member as the other chapters have them.
+# A checkpoint from the middle was taken at a high rate, and has a higher loss than a member that was trained for only as long, with a rate that had fallen by then.
+# Only the last point of each curve is a member as in the other chapters.
 
-# %% mystnb={"figure": {"caption": "Any measure against the tokens that a member has read, with 95 % intervals over members; choose below. Dashes: models and optimisers; dotted levels: what counting n-grams on both sides saves.", "name": "fig-training"}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Context gain, or another measure of the menu, against the tokens that a member has read, with 95 % intervals over members. Dashes tell models and optimisers apart; dotted: what counting n-grams on both sides saves.", "name": "fig-training"}}
 figures.training_chart(table)
 
 # %% [markdown]
-# This run's own members, which read less, at some of their checkpoints:
+# This run's own members at some of their checkpoints:
 
-# %% mystnb={"figure": {"caption": "The same of this run's members.", "name": "fig-training-live"}}
+# %% mystnb={"figure": {"caption": "Context gain, or another measure of the menu, of this run's members against the tokens that they have read.", "name": "fig-training-live"}}
 figures.training_chart(live)
 
 # %% [markdown]
 # Is the difference between DNA and text the same after little training as after much?
-# In brackets is what is not told from none, each by itself at 95 %:
+# In brackets are differences whose 95 % interval contains zero, each by itself:
 
 # %%
 along = claims.equal_tokens(table)
@@ -89,24 +91,24 @@ figures.equal_tokens_table(along)
 # ## Against the context gain
 #
 # If a measure depends only on how much has been learned from context, all runs lie on one curve in {numref}`fig-one-curve`: text and DNA, small models and larger ones, either optimiser, early and late.
-# Where DNA lies beside text, there is something of DNA's own; where one optimiser lies beside the other, the measure says something of the optimiser.
+# Where DNA and text lie apart, the measure depends on the sequence; where two optimisers lie apart, it depends on the optimiser.
 
 # %% mystnb={"figure": {"caption": "Each measure against the context gain along training, with 95 % intervals over members: colours are conditions, dashes models and optimisers.", "name": "fig-one-curve"}}
 figures.one_curve_chart(table)
 
 # %% [markdown]
-# A bit is not the same achievement everywhere: text has many to gain and DNA few.
-# {numref}`fig-one-curve-share` has the gain as a share of what counting on both sides saves on the same windows; a condition of which counting saves hardly anything is not in it.
+# Text has many bits to gain and DNA few.
+# {numref}`fig-one-curve-share` has the gain as a share of what counting on both sides saves on the same windows, without conditions of which that is hardly anything.
 
-# %% mystnb={"figure": {"caption": "The same against the gain as a share of what n-grams on both sides save.", "name": "fig-one-curve-share"}}
+# %% mystnb={"figure": {"caption": "The same against the gain as a share of what counting n-grams on both sides saves.", "name": "fig-one-curve-share"}}
 figures.one_curve_chart(table, share=True)
 
 # %% [markdown]
-# In numbers, where two runs have gained the same: with $g_A$ and $g_B$ the largest gains of two runs, and $m_A(g)$ a measure of the one along its training, straight between checkpoints, the difference is
+# In numbers, for two runs of equal gain: with $g_A$ and $g_B$ the largest gains of two runs, and $m_A(g)$ a measure of the one along its training, straight between checkpoints, the difference is
 #
 # $$d = m_A(g^*) - m_B(g^*), \qquad g^* = \min(g_A, g_B).$$
 #
-# The gain is given with those of the two checkpoints around it in the run that went on: where these are further apart than the gain is large, the straight line between them is a guess, and the table says so.
+# The gain is given with those of the two checkpoints around it in the run that went further: where these are further apart than the gain itself, the straight line between them is a guess, and the table says *far apart*.
 # The difference is a function of means over members, and its interval is that of the jackknife for two samples: a member is left out with its whole curve {cite:p}`arvesen1969`.
 # Members that two optimisers trained from the same weights are paired.
 
@@ -115,13 +117,12 @@ equal = claims.equal_gains(table)
 figures.equal_gain_table(equal)
 
 # %% [markdown]
-# [The causal test](causal) compares at equal gain, too, but text that gains as little at the *end* of its own training, for want of anything more to learn, and it finds much less of a difference.
-# How long a model has been trained matters as much as what it has gained.
+# [The causal test](causal) compares at equal gain, too, but with text whose models gain as little at the *end* of their training because there is no more to learn.
 #
 # ## What there is to be learned
 #
-# A context gain says little without what could be gained.
-# Counting n-grams on both sides, and a code that looks no further than a window, are two levels that need no network; what a window really holds is at least what the better of them saves.
+# How large is a context gain beside what could be gained?
+# Counting n-grams on both sides, and a code that looks no further than a window, are two baselines without a network; a window contains at least the information that the better of them saves.
 
 # %%
 figures.levels_table(table)
@@ -129,13 +130,13 @@ figures.levels_table(table)
 # %% [markdown]
 # ## Where the loss would go
 #
-# To the validation losses $L$ of a run after $t$ tokens a power law above a floor is fitted by least squares {cite:p}`hestness2017,kaplan2020,hoffmann2022`,
+# To the validation losses $L$ of a run after $t$ tokens a power law with a limit $L_\infty$ is fitted by least squares {cite:p}`hestness2017,kaplan2020,hoffmann2022`,
 #
 # $$L(t) = L_\infty + a\, (t / T)^{-b}, \qquad L_\infty, a \ge 0,$$
 #
 # from the last 1/64 of the run's $T$ tokens on: to the checkpoints of one run, and, where runs of five lengths are recorded, to their ends.
 # Two jackknives, over members and over points, give its interval; it goes no further than ten times the tokens that were read.
-# A number whose interval reaches below zero, or up to the loss of today, is *not told*.
+# A number whose interval reaches below zero, or up to today's loss, is *undetermined*.
 # The last column is a test of the law on what is known: by how much the law of all points but the last is too high at the last.
 
 # %%
@@ -143,35 +144,39 @@ later = claims.extrapolations(table)
 figures.extrapolation_table(later)
 
 # %% [markdown]
-# Along one run the first points are at a rising learning rate and the last at a falling one, and the law takes these for a law of learning: it says what a run of ten times the length would reach only as far as these cancel out.
-# The ends of runs of different lengths have no such fault.
+# Along one run the first points are at a rising learning rate and the last at a falling one, which biases the fit.
+# The ends of runs of different lengths have no such bias.
 #
 # ## Members unlike the others
 #
-# A member that went astray would make members look far apart.
+# A single outlier would make members look far apart.
 # Loss and distance to the others, at the end of each run, are compared with the mean of the others, in standard errors of that difference {cite:p}`grubbs1950`: of normal numbers this is Student's t.
 # The limit is corrected for all members and checks: of runs without outliers at most five in a hundred have a false alarm.
 # The price is power: of five members one must lie far outside to be found.
 
+# %%
+apart = claims.outliers(table)
+figures.outliers_table(apart)
+
 # %% tags=["remove-output"]
 chapter.save(live)
-apart = claims.outliers(table)
-chapter.answer(answers.training_answer(table, equal, along, later, apart))
+chapter.put(**figures.training_words(table, equal, along))
 
 # %% [markdown]
 # ## Caveats
 #
 # - **Sizes and budgets vary together.** Models of different size read different numbers of tokens here; the context gain, not the tokens, makes the curves comparable.
 # - **Context gain is an outcome.** Runs of equal gain have different histories: text has this gain early in its training and DNA late.
-#   That a measure lies on one curve all the same is the stronger evidence; that it does not may come from the time at which the gain was reached.
-# - **The learning rate falls.** Points along a run and ends of runs are not the same thing, as said above; at equal gain the end of DNA's run stands beside the middle of text's.
+#   A measure that lies on one curve all the same is therefore strong evidence; one that does not may depend on when the gain was reached.
+# - **The learning rate falls.** Points along a run are not ends of runs, as said above; at equal gain the end of DNA's run is compared with the middle of text's.
 # - **Two optimisers, two rates.** Each was tuned for the loss of small models, by few trials; a third might lie elsewhere.
 # - **Checkpoints are few.** Text passes DNA's gains within one or two of them, at the time at which it learns fastest, and between checkpoints a curve is taken for straight.
-# - **The law is assumed.** Loss curves can have a second fall, and of that no point here knows anything.
+# - **The law is assumed.** Loss curves can fall a second time, which no point here would show.
 # - **Intervals are over members**, on one set of test windows, of one text and one genome.
 # - **Small models.** The largest has less than a hundredth of the parameters of the paper's.
 #
-# **What would change our mind.** A measure in which DNA and text come apart again at gains beyond those that are reached here would say that it was too early to call it a matter of training.
+# **What would change our mind.** A difference between DNA and text that turns round with longer training: then what the other chapters say of that measure would hold for small models alone.
+# Of {glue:md}`clear` differences that are clear early, {glue:md}`turned` have turned round at the end of the runs followed here (the table under *Against the tokens read* has which), and {glue:md}`same` have not.
 #
 # ## Exercises
 #
@@ -179,3 +184,12 @@ chapter.answer(answers.training_answer(table, equal, along, later, apart))
 # 2. Which measure falls after it has risen, and what does that say of a comparison at equal tokens?
 # 3. Fit the law to the first half of the points: how far is it off at the last?
 # 4. Run `python benchmarks/along_training.py --only annealed --dry-run`, and then without `--dry-run`, unless the ends of shorter runs are recorded already: how far below the curve along the long run do they lie?
+#
+# :::{dropdown} Solutions
+# 1. Choose the encoder's share in {numref}`fig-one-curve`: follow each line from the left and note the gain at which its interval leaves that of the untrained members.
+#    One gain for all runs would mean that the share depends only on what has been learned.
+# 2. Go through the menu of {numref}`fig-training`.
+#    A measure that rises and then falls has the same value at two times, so that a comparison at equal tokens may set the rise of one condition beside the fall of another.
+# 3. Expect it to be too high, as the column *last point missed by* has it for the last point: most of the fall of the learning rate lies in the second half.
+# 4. Expect them below, because their learning rate had fallen to zero; the gap is the bias of reading a long run's middle as the end of a short one.
+# :::

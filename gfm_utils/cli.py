@@ -123,8 +123,8 @@ def entropy(
 
     Memory: about 40 bytes for each symbol that is read, and up to 1.5 GB of tables.
     """
-    from gfm_utils.book.answers import entropy_answer
     from gfm_utils.corpora import read_annotation
+    from gfm_utils.figures.entropy import rates
     from gfm_utils.measures import corpus_entropies
     from gfm_utils.tokens import Condition, load_corpus, prepare
 
@@ -148,7 +148,7 @@ def entropy(
         notes = annotation and {"file": annotation.name, "sha256": sha256_of(annotation)}
         _record(table, out, {"corpora": read, "annotation": notes, **given}, began)
     if not json:
-        print(entropy_answer(table).replace("**", ""), end="\n\n")
+        print(rates(table).to_string(index=False), end="\n\n")
     columns = "condition metric estimator order axis x value se n unit kind trusted"
     _show(to_rows(table), json, columns.split())
 

@@ -17,7 +17,7 @@ from gfm_utils.book.headline import headline_numbers, headline_runs, headline_ta
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, device, train_ensembles
 from gfm_utils.errors import GfmError, unknown
-from gfm_utils.measures.estimates import name_last_layer
+from gfm_utils.measures.estimates import name_last
 from gfm_utils.profiles import DEFAULT_CONDITIONS, Profile, profile
 from gfm_utils.tables import write_table
 from gfm_utils.tokens import Condition, TokenStore, corpora_of, load_corpus, prepare
@@ -90,7 +90,7 @@ class Chapter:
         """
         measures = list(dict.fromkeys(slot.partition(":")[0] for slot in slots.values()))
         size = self.profile
-        runs = headline_runs(name_last_layer(table), measures, size.steps_taken * size.batch * size.window)
+        runs = headline_runs(name_last(table), measures, size.steps_taken * size.batch * size.window)
         source, rows = next(iter(runs.items()))
         self.put(**headline_numbers(rows, slots), source=source[0].lower() + source[1:])
         glue("numbers", Markdown(headline_table(runs, measures)), display=False)

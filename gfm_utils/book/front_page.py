@@ -1,22 +1,18 @@
 """The front page and the page of evidence: the causal finding, the claims of the paper, and what was trained."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from gfm_utils.book.answers import optimiser_sentence
 from gfm_utils.claims import recorded_doses
-from gfm_utils.claims.along_training import RECORDED as RECORDED_TRAINING
 from gfm_utils.claims.claim import Learned, learned, learned_share, tokens_read
 from gfm_utils.claims.effects import LESS, MORE, PRIMARY, gap_parts, verdict_setting
 from gfm_utils.claims.verdicts import POWER, check_claims, detectable
 from gfm_utils.corpora import registry
 from gfm_utils.ensembles.presets import parameters_of, preset
-from gfm_utils.errors import GfmError
 from gfm_utils.figures.claims import NOTHING, claims_table, measures_table, verdict_table
 from gfm_utils.figures.dose import setting_name, share_text
 from gfm_utils.figures.hero import hero_figure, split_dna
@@ -26,7 +22,7 @@ from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.measures.estimates import Estimate, estimate, kinds, null_of
 from gfm_utils.measures.registry import Measure, chosen
 from gfm_utils.profiles import profile as profile_named
-from gfm_utils.provenance import RecordedRun, recorded, recorded_runs
+from gfm_utils.provenance import RecordedRun, recorded_runs
 from gfm_utils.tables import read_tables
 from gfm_utils.tokens import SPECIAL, Condition, corpora_of, is_condition
 
@@ -169,7 +165,6 @@ def verdicts_and_measures(results_dir: Path, profiles: Collection[str] = ()) -> 
         verdict_table(runs),
         _power(numbers),
         "",
-        _other_optimiser(set(learned(numbers))),
         "",
         "(all-measures)=",
         "## All measures",
@@ -242,14 +237,6 @@ def _power(rows: pd.DataFrame) -> str:
         f"With {min(counts)} members of a condition, a difference of {least:.1f} standard deviations between "
         f"members is decided in at least {percentage(POWER, 0)} of cases, after the correction for all claims."
     )
-
-
-def _other_optimiser(conditions: Collection[str]) -> str:
-    """A sentence: what another optimiser makes of these conditions, from its recorded run; nothing without one."""
-    with suppress(GfmError):
-        table = recorded(RECORDED_TRAINING)[0]
-        return optimiser_sentence(table[table["condition"].isin(conditions)])
-    return ""
 
 
 def warning(profiles: Collection[str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 from IPython.display import Markdown
@@ -11,9 +12,9 @@ from gfm_utils.claims.verdicts import check_claims
 from gfm_utils.corpora import KINDS
 from gfm_utils.figures.claims import pair_differences
 from gfm_utils.figures.names import chart_names
-from gfm_utils.figures.numbers import brief, interval, number
+from gfm_utils.figures.numbers import brief, interval, number, spanned
 from gfm_utils.figures.summary_table import markdown_table
-from gfm_utils.measures.estimates import Estimate, estimate, kinds, name_last_layer, null_of
+from gfm_utils.measures.estimates import Estimate, estimate, kinds, name_last, null_of
 from gfm_utils.measures.intervals import LEVEL
 from gfm_utils.measures.registry import MEASURES, Measure, chosen
 from gfm_utils.provenance import recorded_runs
@@ -38,7 +39,7 @@ def headline_runs(table: pd.DataFrame, measures: Sequence[str], tokens: int) -> 
     conditions = set(filter(is_condition, table["condition"]))
     runs = {THIS_RUN: (tokens, table)}
     for run in recorded_runs():
-        rows = name_last_layer(run.rows[run.rows["condition"].isin(conditions)])
+        rows = name_last(run.rows[run.rows["condition"].isin(conditions)])
         there = {name: rows[rows["condition"] == name] for name in conditions}
         if all(estimate(MEASURES[measure], own) is not None for measure in measures for own in there.values()):
             runs[run.title] = tokens_read(run.rows), rows
@@ -61,9 +62,8 @@ def headline_numbers(rows: pd.DataFrame, slots: Mapping[str, str]) -> dict[str, 
         measure, of_kind = MEASURES[slot.partition(":")[0]], kinds(rows)
         for kind in KINDS:
             values = [_value(rows[rows["condition"] == each], slot) for each in of_kind.get(kind, ())]
-            known = sorted(one.interval.value for one in values if one is not None)
-            ends = dict.fromkeys(brief(value, measure.percent) for value in (*known[:1], *known[-1:]))
-            said[f"{name}_{kind}"] = " to ".join(ends) or "–"
+            known = (one.interval.value for one in values if one is not None)
+            said[f"{name}_{kind}"] = spanned(known, partial(brief, percent=measure.percent))
         if ":" not in slot:
             said[f"{name}_word"] = _word(rows, measure)
     return said
@@ -140,7 +140,7 @@ def recorded_differences(*names: str) -> Markdown:
     claim = Claim("", tuple(replace(one, above=bool(one.above)) for one in chosen(*names).values()))
     lines = []
     for run in recorded_runs():
-        for tested in check_claims(name_last_layer(run.rows), [claim]).get(claim, []):
+        for tested in check_claims(name_last(run.rows), [claim]).get(claim, []):
             lines.append(f"- {run.title}: {tested.measure.text}, {'; '.join(pair_differences(tested))}.")
     if not lines:
         return Markdown("No run is recorded that could say it.")

@@ -14,7 +14,7 @@ from gfm_utils.measures.contextual import contextual_embeddings
 from gfm_utils.measures.controls import CONTROL_MEMBERS
 from gfm_utils.measures.disagreement import disagreement
 from gfm_utils.measures.entropy import CODED_TOKENS, rate_rows
-from gfm_utils.measures.estimates import estimate, measure_rows, name_last_layer
+from gfm_utils.measures.estimates import estimate, measure_rows, name_last
 from gfm_utils.measures.fisher import fisher_information
 from gfm_utils.measures.output import output_distributions
 from gfm_utils.measures.registry import chosen
@@ -168,7 +168,7 @@ def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
         output_distributions(one, profile, seed, counting=False), disagreement(one, profile, seed),
         static_embeddings(one), contextual_embeddings(one, profile, seed), fisher_information(one, profile, seed),
     ]  # fmt: skip
-    rows = name_last_layer(pd.concat(tables_read, ignore_index=True))
+    rows = name_last(pd.concat(tables_read, ignore_index=True))
     base = {"condition": ensemble.condition, "axis": AXIS, "x": f"{ensemble.spec.steps}|{ensemble.spec.preset}"}
     time = {"metric": "training_time", "value": ensemble.training_seconds, "unit": "s", "n": len(ensemble.members)}
     yield {**base, "state": "trained", **time}

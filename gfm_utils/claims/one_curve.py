@@ -6,7 +6,7 @@ over members, so that the jackknife for two samples gives its error (see :mod:`g
 member is left out with its whole curve.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, product
 
 import numpy as np
@@ -38,6 +38,8 @@ Run = tuple[str, Setting]
 COMPARED = tuple(name for name in FOLLOWED if name not in (GAIN, LOSS, LOSS_SHARE))
 #: What two runs differ by: DNA less text, one optimiser less the other, one model less another.
 KIND, OPTIMISER, MODEL = "sequence", "optimiser", "model"
+#: Early is after this share of the tokens, as near as there is a checkpoint: DNA has learned something by then.
+EARLY = 1 / 7
 
 
 def curve(numbers: Numbers, run: Run, metric: str) -> Floats:
@@ -191,3 +193,34 @@ def equal_tokens(table: pd.DataFrame, metrics: Sequence[str] = (GAIN, LOSS_SHARE
                 rows.append({**named, "tokens": tokens, **difference(*both)._asdict()})
     columns = ["metric", "condition", "other_condition", "setting", "tokens", "value", "low", "high", "p"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def changes(along: pd.DataFrame, setting: Setting) -> pd.DataFrame:
+    """What becomes of each difference between DNA and text from early in training to its end, one a row.
+
+    Args:
+        along: of ``equal_tokens``.
+        setting: whose runs are read.
+
+    Returns:
+        ``condition``, ``other_condition``, ``metric``; ``before`` and ``after``, 1 or -1 where the interval of the
+        difference excludes zero, else 0; and ``size``, the late difference as a share of the early one.
+    """
+    rows = along[(along["setting"] == setting) & along["metric"].isin(COMPARED)]
+    changed = []
+    for key, points in rows.groupby(["condition", "other_condition", "metric"], sort=False):
+        at = points.set_index("tokens")
+        early, last = at.loc[nearest(at.index, EARLY * max(at.index))], at.loc[max(at.index)]
+        if early.name != last.name:
+            changed.append((*key, clear_sign(early), clear_sign(last), abs(last["value"] / early["value"])))
+    return pd.DataFrame(changed, columns=["condition", "other_condition", "metric", "before", "after", "size"])
+
+
+def nearest(tokens: Iterable[int], wanted: float) -> int:
+    """The number of tokens nearest to a wanted one."""
+    return min(tokens, key=lambda one: abs(one - wanted))
+
+
+def clear_sign(row: pd.Series) -> int:
+    """1 or -1 where the interval of a difference excludes zero, else 0."""
+    return int(row["low"] > 0) - int(row["high"] < 0)

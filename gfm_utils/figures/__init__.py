@@ -6,7 +6,9 @@ from gfm_utils.figures.along_training import (
     extrapolation_table,
     levels_table,
     one_curve_chart,
+    outliers_table,
     training_chart,
+    training_words,
 )
 from gfm_utils.figures.atlas import (
     atlas_chart,
@@ -30,6 +32,7 @@ from gfm_utils.figures.data import (
     leak_overview,
     learning_chart,
     position_chart,
+    position_overview,
     shared_overview,
     summary_of_training,
     token_frequency_chart,
@@ -54,7 +57,9 @@ from gfm_utils.figures.embeddings import (
 )
 from gfm_utils.figures.entropy import (
     calibration_chart,
+    calibration_overview,
     conditional_entropy_chart,
+    entropy_words,
     estimators_chart,
     nsb_overview,
     rate_overview,

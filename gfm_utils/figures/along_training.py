@@ -1,6 +1,7 @@
 """Charts and tables along training: measures against tokens and context gain, and what counting and a fit say."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import altair as alt
 import numpy as np
@@ -16,10 +17,11 @@ from gfm_utils.claims.along_training import (
     main_setting,
     position,
     settings_of,
+    tokens_of,
 )
 from gfm_utils.claims.dose import GAIN
 from gfm_utils.claims.extrapolation import FLOOR, FURTHEST, LATER, MISS
-from gfm_utils.claims.one_curve import COMPARED, KIND
+from gfm_utils.claims.one_curve import COMPARED, EARLY, KIND, OPTIMISER, changes, clear_sign, nearest
 from gfm_utils.figures.dose import gain_axis
 from gfm_utils.figures.forms import (
     Menu,
@@ -32,9 +34,10 @@ from gfm_utils.figures.forms import (
     stroke_legend,
     tooltips,
 )
-from gfm_utils.figures.numbers import interval, million, percentage, row_difference
+from gfm_utils.figures.numbers import brief, interval, million, percentage, row_difference, spanned
 from gfm_utils.figures.select import conditions_of, means, value_of
 from gfm_utils.figures.summary_table import cells, markdown_table
+from gfm_utils.measures.estimates import kinds
 
 OPTIMISERS = {"muon": "Muon", "adamw": "AdamW"}
 #: Counting that saves less, in bits per token, saves hardly anything: a share of it would say nothing.
@@ -214,14 +217,14 @@ def counting_saves(table: pd.DataFrame, condition: str) -> float | None:
     return saves if saves >= LEAST_SAVED else None
 
 
-def told_difference(row: pd.Series) -> str:
-    """A difference with its interval; in brackets where that holds zero."""
+def marked_difference(row: pd.Series) -> str:
+    """A difference with its interval; in brackets where that contains zero."""
     text = row_difference(row, FOLLOWED[row["metric"]].percent)
-    return text if row["low"] > 0 or row["high"] < 0 else f"({text})"
+    return text if clear_sign(row) else f"({text})"
 
 
 def equal_gain_table(equal: pd.DataFrame) -> Markdown:
-    """Differences between runs at the same context gain, in brackets where they are not told from none.
+    """Differences between runs at the same context gain, in brackets where the interval contains zero.
 
     Args:
         equal: of ``equal_gains``.
@@ -231,7 +234,7 @@ def equal_gain_table(equal: pd.DataFrame) -> Markdown:
     metrics = [name for name in COMPARED if name in set(equal["metric"])]
     keys = ["by", "condition", "setting", "other_condition", "other_setting"]
     rows = [
-        [run_pair(*key), gain_between(differences), *cells(differences, "metric", metrics, told_difference)]
+        [run_pair(*key), gain_between(differences), *cells(differences, "metric", metrics, marked_difference)]
         for key, differences in equal.groupby(keys, sort=False)
     ]
     heads = ["Difference", "gain, bits", *(FOLLOWED[name].text for name in metrics)]
@@ -271,7 +274,7 @@ def equal_tokens_table(differences: pd.DataFrame) -> Markdown:
     steps = sorted(set(differences["tokens"]))[-5:]
     rows = [
         [f"{FOLLOWED[str(metric)].text}, `{condition}`",
-         *cells(measure.drop_duplicates("tokens"), "tokens", steps, told_difference)]
+         *cells(measure.drop_duplicates("tokens"), "tokens", steps, marked_difference)]
         for (metric, condition), measure in differences.groupby(["metric", "condition"], sort=False)
     ]  # fmt: skip
     heads = [f"{model_name(most)}: DNA less text after", *map(million, steps)]
@@ -295,5 +298,62 @@ def extrapolation_table(later: pd.DataFrame) -> Markdown:
 
 
 def bounded(row: pd.Series) -> str:
-    """A number of an extrapolation with its interval, or that it is not told."""
-    return "not told" if pd.isna(row["low"]) else interval(row["value"], row["low"], row["high"])
+    """A number of an extrapolation with its interval, or that these points do not determine it."""
+    return "undetermined" if pd.isna(row["low"]) else interval(row["value"], row["low"], row["high"])
+
+
+def outliers_table(apart: pd.DataFrame) -> Markdown:
+    """The member of each run that lies furthest from the others in each measure, beside the limit of an outlier.
+
+    Args:
+        apart: of ``outliers``.
+    """
+    if apart.empty:
+        return Markdown("Two members are too few to say which of them is unlike the others.")
+    runs = [apart[name] for name in ("condition", "setting", "metric")]
+    furthest = apart.loc[apart["score"].abs().groupby(runs, sort=False).idxmax()]
+    rows = [
+        [f"`{row['condition']}`", model_name(row["setting"]), FOLLOWED[row["metric"]].text, f"{row['member']}",
+         f"{row['score']:+.1f}", f"{row['limit']:.1f}", "**yes**" if row["outlier"] else "no"]
+        for _, row in furthest.iterrows()
+    ]  # fmt: skip
+    heads = ["", "training", "measure", "seed", "standard errors from the others", "limit", "outlier"]
+    return Markdown(markdown_table(heads, rows, names=3))
+
+
+def training_words(table: pd.DataFrame, equal: pd.DataFrame, along: pd.DataFrame) -> dict[str, str]:
+    """What stands in sentences on longer training: gains early and late, and what becomes of differences.
+
+    Args:
+        table: of ``along_training``.
+        equal: of ``equal_gains``.
+        along: of ``equal_tokens``.
+
+    Returns:
+        ``tokens`` of a member of the training that reads most, and ``early`` in it; ``early_KIND``, ``gain_KIND``,
+        context gain in bits per token then and at the end; ``share_KIND``, the latter as a share of what counting
+        saves; ``clear``, differences between DNA and text whose interval excludes zero early; ``same`` and
+        ``turned``, those of them that have the same and the other sign at the end; ``size`` of the same then, as a
+        share; ``by_optimiser``, comparisons of two optimisers at equal gain that differ clearly, of how many.
+    """
+    main = main_setting(settings_of(table))
+    runs = [condition for condition, setting in settings_of(table) if setting == main]
+    early = nearest(tokens_of(table, runs[0], main), EARLY * main.budget)
+    said = {"tokens": million(main.budget), "early": million(early)}
+    for kind, names in kinds(table).items():
+        own = [name for name in names if name in runs]
+        for word, tokens in (("early", early), ("gain", main.budget)):
+            at = {"state": "trained", "axis": AXIS, "x": main.x(tokens)}
+            said[f"{word}_{kind}"] = spanned([value_of(table, name, GAIN, **at)["value"] for name in own], brief)
+        shares = (saved_share(table, name, main) for name in own)
+        known = (share for share in shares if share is not None)
+        said[f"share_{kind}"] = spanned(known, partial(brief, percent=True))
+    moved = changes(along, main)
+    clear = moved[moved["before"] != 0]
+    same = clear[clear["before"] == clear["after"]]
+    size = spanned(same["size"], partial(brief, percent=True))
+    optimisers = equal[equal["by"] == OPTIMISER].apply(clear_sign, axis=1)
+    differ = f"{(optimisers != 0).sum()} of {len(optimisers)}" if len(optimisers) else "–"
+    turned = str((clear["before"] == -clear["after"]).sum())
+    words = {"clear": str(len(clear)), "same": str(len(same)), "turned": turned, "size": size}
+    return {**said, **words, "by_optimiser": differ}

@@ -120,6 +120,22 @@ def summary_of_training(table: pd.DataFrame) -> Styler:
     return for_people(pd.DataFrame(columns).loc[conditions_of(table)].reset_index(names="condition"))
 
 
+def position_overview(table: pd.DataFrame) -> Styler:
+    """Loss of each encoder at the end of its training, and what that saves over token frequencies.
+
+    Args:
+        table: of ``claims.position_curves``.
+    """
+    level = rows_of(table, "validation_unigram_nll")["value"].iloc[0]
+    last = summaries(rows_of(table, "validation_nll", axis="tokens")).sort_values("x", kind="stable")
+    last = last.groupby("state", sort=False).last().loc[list(POSITION_NAMES)]
+    return for_people(pd.DataFrame({
+        "encoder": list(POSITION_NAMES.values()),
+        "validation loss (bits/token)": last.apply(with_interval, axis=1).tolist(),
+        "saved over token frequencies": (level - last["value"]).map("{:.2f}".format).tolist(),
+    }))  # fmt: skip
+
+
 def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:
     """Per condition: what all members share, what differs between them, and where they were trained."""
     frame = pd.DataFrame(map(_of_ensemble, ensembles)).astype(str).set_index("condition")

@@ -1,6 +1,7 @@
 """Charts and tables of corpus entropy, from `gfm_utils.entropy.rows`, and of how far the estimators are off."""
 
 import json
+from functools import partial
 from typing import Any, Literal
 
 import altair as alt
@@ -8,12 +9,15 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from gfm_utils.corpora import KINDS
 from gfm_utils.entropy.calibration import nsb_advantage
+from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
+from gfm_utils.entropy.matches import Matching
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.forms import Menu, Tips, chosen, condition_colour, finished, tooltips
 from gfm_utils.figures.names import ESTIMATOR_NAMES, beside_tokenizer, chart_names, estimator_name
-from gfm_utils.figures.numbers import interval
+from gfm_utils.figures.numbers import brief, interval, number, spanned
 from gfm_utils.figures.palette import HEAT, NEUTRAL, OTHERS
 from gfm_utils.figures.summary_table import for_people
 from gfm_utils.tokens import is_condition
@@ -228,7 +232,12 @@ def unigram_chart(table: pd.DataFrame, per: Literal["token", "symbol"] = "token"
 
 
 def rate_overview(table: pd.DataFrame) -> Styler:
-    """Bounds and match lengths of each corpus: bits per symbol, 95 % interval, and two shares.
+    """``rates`` as a table of the book."""
+    return for_people(rates(table))
+
+
+def rates(table: pd.DataFrame) -> pd.DataFrame:
+    """Bounds and match lengths of each corpus, for people: bits per symbol, 95 % interval, and two shares.
 
     One share is that of a uniform choice among the symbols that occur, which a large alphabet of rare characters
     makes small; the other that of the entropy of their frequencies.
@@ -237,17 +246,51 @@ def rate_overview(table: pd.DataFrame) -> Styler:
         table: rows of `corpus_entropy`, of one or more corpora.
     """
     rows = table[table["metric"].isin(["code_length", "entropy_rate"])]
-    uniform = table[table["metric"] == "uniform_entropy"].groupby("condition")["value"].first()
-    counted = (table["metric"] == "unigram_entropy") & (table["estimator"] == Estimator.GRASSBERGER.value)
-    single = table[counted].groupby("condition")["value"].first()
-    return for_people(pd.DataFrame({
+    uniform, single = _baselines(table)
+    return pd.DataFrame({
         "corpus": rows["condition"], "estimator": rows["estimator"].map(estimator_name),
         "bits per symbol": list(map(interval, rows["value"], rows["low"], rows["high"])),
         "share of a uniform choice": (rows["value"] / rows["condition"].map(uniform)).map("{:.0%}".format),
         "share of single symbols": (rows["value"] / rows["condition"].map(single)).map("{:.0%}".format),
         "kind": rows["kind"].where(rows["trusted"].astype(bool), "not trusted"),
         "symbols": rows["n"].map("{:,.0f}".format),
-    }))  # fmt: skip
+    })  # fmt: skip
+
+
+def _baselines(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Bits per symbol of a uniform choice and of the frequencies of single symbols, by corpus."""
+    uniform = table[table["metric"] == "uniform_entropy"].groupby("condition")["value"].first()
+    counted = (table["metric"] == "unigram_entropy") & (table["estimator"] == Estimator.GRASSBERGER.value)
+    return uniform, table[counted].groupby("condition")["value"].first()
+
+
+def entropy_words(table: pd.DataFrame, whole: pd.DataFrame) -> dict[str, str]:
+    """What stands in sentences: the shortest codes of a run's corpora, by kind; of several the least and greatest.
+
+    Args:
+        table: rows of `corpus_entropy`, of the corpora of a run.
+        whole: likewise, of corpora as a whole.
+
+    Returns:
+        ``bits_KIND`` per symbol; the same as a share of a uniform choice, ``share_KIND``, and of what single
+        symbols need, ``single_KIND``; ``near_KIND``, the share of a uniform choice that the repeat-free mixer
+        needs; and each with ``whole_`` before it, of the whole corpora. A dash where there is none.
+    """
+    said = {}
+    for prefix, rows in (("", table), ("whole_", whole[whole["condition"].isin(set(table["condition"]))])):
+        codes, (uniform, single) = rows[rows["metric"] == "code_length"], _baselines(rows)
+        near = codes[codes["estimator"] == Coder.CONTEXT_MIXING_REPEAT_FREE.value].set_index("condition")["value"]
+        for kind, traits in KINDS.items():
+            own = codes[codes["unit"] == f"bits/{traits.unit}"].groupby("condition")["value"].min()
+            shares = {
+                "share": own / uniform,
+                "single": own / single,
+                "near": near[near.index.isin(own.index)] / uniform,
+            }
+            said[f"{prefix}bits_{kind}"] = spanned(own, partial(number, digits=2))
+            for name, share in shares.items():
+                said[f"{prefix}{name}_{kind}"] = spanned(share.dropna(), partial(brief, percent=True))
+    return said
 
 
 def trust_overview(table: pd.DataFrame) -> Styler:
@@ -329,6 +372,41 @@ def calibration_chart(table: pd.DataFrame, source: str) -> alt.LayerChart:
         *_hollow_unless(base, "datum.sample == 'trusted'", 40, tips),
     ]
     return finished(layers, 40 * len(order), menu)
+
+
+def calibration_overview(table: pd.DataFrame) -> Styler:
+    """Errors of groups of estimators on sources of known entropy rate: median, largest, and of what that is.
+
+    Args:
+        table: of `calibrate`.
+    """
+    bias = table[table["metric"] == "entropy_bias"]
+    bias = bias.assign(symbols=bias["x"].astype(float), error=bias["value"].abs())
+    repeats, sound = bias["condition"] == "repeats", bias["trusted"].astype(bool)
+    counts = bias["estimator"].isin(set(Estimator) - {Estimator.PLUGIN})
+    matches, mixer = (
+        of & (bias["symbols"] == bias["symbols"][of].max())
+        for of in (bias["estimator"].isin(list(Matching)), bias["estimator"] == Coder.CONTEXT_MIXING.value)
+    )
+    groups = {
+        "counts, corrected, trusted": counts & sound & ~repeats,
+        "counts, corrected, not trusted": counts & ~sound & ~repeats,
+        "counts, corrected, on mutated repeats": counts & repeats,
+        "match lengths, largest samples": matches & ~repeats,
+        "context mixer, largest samples": mixer & ~repeats,
+        "context mixer, on mutated repeats": mixer & repeats,
+    }
+    rows = [
+        {
+            "estimators": name, "cases": str(group.sum()),
+            "median error (bits)": f"{bias['error'][group].median():.4f}",
+            "largest error (bits)": f"{row['error']:.3f}",
+            "of": f"{estimator_name(row['estimator'])}, {row['condition']}, {row['symbols']:,.0f} symbols",
+        }
+        for name, group in groups.items()
+        for _, row in bias[group].nlargest(1, "error").iterrows()
+    ]  # fmt: skip
+    return for_people(pd.DataFrame(rows))
 
 
 def nsb_overview(table: pd.DataFrame) -> Styler:

@@ -1,6 +1,6 @@
 """How the book writes numbers: percentages, values with their intervals, and differences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,12 @@ def brief(value: float, percent: bool = False) -> str:
     if percent:
         return percentage(value, 0 if round(abs(value), 3) >= 0.1 else 1)
     return number(value, digits=2 if abs(value) < 1 else 1 if abs(value) < 100 else 0)
+
+
+def spanned(values: Iterable[float], write: Callable[[float], str]) -> str:
+    """The least and the greatest of some numbers, ``1.7 to 1.9``; one where both read the same, else a dash."""
+    known = sorted(values)
+    return " to ".join(dict.fromkeys(map(write, (*known[:1], *known[-1:])))) or "–"
 
 
 def interval(value: float, low: float, high: float, percent: bool = False, digits: int | None = None) -> str:

@@ -21,7 +21,7 @@ from gfm_utils.measures.intervals import (
     pseudo_values,
     t_test,
 )
-from gfm_utils.measures.registry import LAST, Measure, Term, chosen, share_of
+from gfm_utils.measures.registry import LAST, LAST_OF, Measure, Term, chosen, share_of
 from gfm_utils.measures.rows import OVER_SEQUENCES, WITHOUT, Row, pair_matrix
 from gfm_utils.tokens import is_condition, is_control
 
@@ -65,17 +65,19 @@ def rows_read(rows: pd.DataFrame, terms: Iterable[Term]) -> dict[str, pd.DataFra
 
 def kinds(rows: pd.DataFrame) -> dict[str, list[str]]:
     """Kind -> its corpora and conditions, told apart by the unit of their symbols."""
-    units = {kind: (f"bits/{traits.unit}", f"{traits.unit}s/token") for kind, traits in KINDS.items()}
+    units = {
+        kind: (f"{traits.unit}s", f"bits/{traits.unit}", f"{traits.unit}s/token") for kind, traits in KINDS.items()
+    }
     return {
         kind: list(dict.fromkeys(rows.loc[rows["unit"].isin(some), "condition"])) for kind, some in units.items()
     }
 
 
-def name_last_layer(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the last layer of each condition under the name that measures know it by."""
-    of_layer = (table["axis"] == "layer").fillna(False)
-    last = table[of_layer].groupby("condition", sort=False)["x"].last()
-    return table.assign(x=table["x"].mask(of_layer & (table["x"] == table["condition"].map(last)), LAST))
+def name_last(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the last place of each condition on ``LAST_OF`` under the name that measures know it by."""
+    of_axis, place = table["axis"].isin(LAST_OF), table["condition"] + " " + table["axis"]
+    last = place.map(table.loc[of_axis, "x"].groupby(place[of_axis]).last())
+    return table.assign(x=table["x"].mask(of_axis & (table["x"] == last), LAST))
 
 
 def measure_rows(

@@ -82,6 +82,11 @@ def difference(value: pd.DataFrame, less: pd.DataFrame) -> pd.DataFrame:
     return value - less
 
 
+def saved(loss: pd.DataFrame, level: pd.DataFrame) -> pd.DataFrame:
+    """What a loss saves beside a level."""
+    return level - loss
+
+
 def perplexity(entropy: pd.DataFrame) -> pd.DataFrame:
     """As many equally likely tokens have an entropy of so many bits."""
     return 2**entropy
@@ -92,8 +97,9 @@ UNIGRAM, GAIN, JS = Term("unigram_nll", unit=TOKEN), Term("context_gain", unit=T
 LOSS, MATCHED = Term("nll", unit=TOKEN), "js_distance_matched_null"
 COUNTING, COUNTING_LEFT = (Term("ngram_nll", "sides", sides, TOKEN) for sides in ("both", "left"))
 WINDOW_CODE = Term("window_code_nll", unit=TOKEN)
-#: The last layer, however many a model has, in tables that give it this name.
-LAST = "last"
+#: The last layer, step of training or order of blocks, however many there are, in tables that give it this name.
+LAST, LAST_OF = "last", ("layer", "tokens", "order")
+VALIDATION_LEVEL = Term("validation_unigram_nll")
 
 
 def _against(text: str, sides: str) -> Measure:
@@ -141,6 +147,22 @@ MEASURES: dict[str, Measure] = {
     "leaked_windows": Measure(
         "test windows with a stretch that stands in the training part", "share", "corpora",
         (Term("leaked_windows", "part", "test"),), null=None,
+    ),
+    "commonest_token": Measure(
+        "share of the commonest token of the training part", "share", "corpora",
+        (Term("token_frequency", "rank", "1"),), null=None, figure="fig-token-frequency",
+    ),
+    "validation_level": Measure(
+        "what token frequencies cost on the validation part, bits per token", TOKEN, "ensembles",
+        (VALIDATION_LEVEL,), null=None, figure="fig-learning",
+    ),
+    "validation_gain": Measure(
+        "context gain on the validation part at the end of training, bits per token", TOKEN, "ensembles",
+        (Term("validation_nll", "tokens", LAST), VALIDATION_LEVEL), False, saved, None, "fig-learning",
+    ),
+    "validation_counting": Measure(
+        "what counting the tokens before saves there, bits per token", TOKEN, "ensembles",
+        (VALIDATION_LEVEL, Term("conditional_entropy", "order", LAST)), False, difference, None, "fig-learning",
     ),
     "nll": Measure(
         "loss on hidden tokens, bits per token", TOKEN, "predictions", (LOSS,), True,

@@ -57,17 +57,6 @@ def line(lines: list[str], start: str) -> str:
     return next(one for one in lines if one.startswith(start))
 
 
-def test_another_optimiser_stands_below_the_verdicts(page, monkeypatch, along):
-    """In this world shared neighbours are 0.1 a bit gained, and 0.3 more by AdamW, which gains half."""
-    monkeypatch.setattr(front_page, "recorded", lambda name: (along, {}))
-    assert not any("optimiser" in one for one in page(run(0.1)))  # of other conditions
-    names = along["condition"].map({"a@bpe9": "t@bpe9", "b@kmer4": "d@bpe9"})
-    monkeypatch.setattr(front_page, "recorded", lambda name: (along.assign(condition=names), {}))
-    said = line(page(run(0.1)), "[The optimiser matters]")
-    values = list(map(float, re.findall(r"(\d+\.\d).% \[", said)))
-    assert values == pytest.approx([40, 50, 8, 34], abs=0.2) and said.index("Muon") < said.index("AdamW")
-
-
 @pytest.mark.parametrize(("dna", "word"), [(0.1, "supported"), (0.3, "not supported")])
 def test_verdict_measure_null_and_link(dna: float, word: str, page) -> None:
     lines = page(run(dna))

@@ -13,6 +13,7 @@ from gfm_utils.ensembles import Member
 from gfm_utils.figures import (
     deviation_overview,
     position_chart,
+    position_overview,
     summary_of_training,
 )
 from gfm_utils.figures.select import value_of
@@ -99,8 +100,10 @@ def test_positions_are_compared_on_text_with_one_budget(trained, smoke):
         tuple(step * smoke.batch * smoke.window for step in (0, 1, 2, 3))
     }
     assert set(curves["member"].dropna()) == {1, 2}
-    said = answers.positions_answer(found).data
-    assert said.count("that level") == len(POSITIONS) and "BERT (absolute)" in said
+    shown = position_overview(found).data
+    level = value_of(found, found["condition"].iloc[0], "validation_unigram_nll")["value"]
+    last = curves[curves["member"].isna() & (curves["state"] == POSITIONS[-1])]["value"].iloc[-1]
+    assert len(shown) == len(POSITIONS) and float(shown.iloc[-1, -1]) == pytest.approx(level - last, abs=0.005)
     assert "RoFormer" in position_chart(found).to_json()
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gfm_utils.book.answers import data
 from gfm_utils.claims.paper import cost_overview, cost_table
 from gfm_utils.ensembles import build_model, cost, log_spaced
 from gfm_utils.ensembles.cost import (
@@ -78,17 +77,6 @@ def test_costs_by_condition_and_of_all_together(trained, jobs, speeds):
     hours = table[(table["metric"] == "device_time") & (table["condition"] == "all")]
     assert hours["value"].item() == pytest.approx(both.device_seconds / 3600)
     assert "on 2 devices" in shown[0] and shown[-1]["device memory"] == "0.10 GiB (estimated)"
-
-
-@pytest.mark.parametrize(
-    ("where", "measured", "told"), [("cuda", False, True), ("cuda", True, False), ("cpu", False, False)]
-)
-def test_a_price_beyond_the_memory_of_this_gpu_says_so(monkeypatch, jobs, where, measured, told):
-    monkeypatch.setattr(data, "device", lambda: where)
-    speeds = {jobs[0].spec.key: Speed(2.0, 10 * MIB, 40 * 1024 * MIB, measured)}
-    table = cost_table(expected([jobs[:1]], speeds, workers=1, devices=5, start_seconds=0.0))
-    said = data.cost_answer(table).data
-    assert ("needs about 40 GiB, more than the GPU here has" in said) == told
 
 
 def test_memory_grows_with_the_batch_even_when_the_probe_reads_less_of_it(jobs, tmp_path):

@@ -3,12 +3,11 @@
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 import pytest
 from drawing import data_of, drawn
 
 from gfm_utils import claims, corpora, figures, measures, tables
-from gfm_utils.book.answers import data, models
+from gfm_utils.book.answers import models
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.numbers import percentage
 from gfm_utils.figures.select import rows_of, value_of
@@ -103,10 +102,6 @@ def test_tables_for_people_have_no_holes(results, trained):
 def test_answers_carry_the_numbers_of_the_tables(results, trained):
     r = results
     texts = {
-        "corpora": data.corpora_answer(pd.concat([r["data"], r["tokens"]], ignore_index=True)),
-        "entropy": data.entropy_answer(r["entropy"]),
-        "ensembles": data.ensembles_answer(r["learning"]),
-        "predictions": models.predictions_answer(r["output"]),
         "disagreement": models.disagreement_answer(r["disagreement"]),
         "static": models.static_answer(r["static"]),
         "contextual": models.contextual_answer(r["contextual"]),
@@ -116,13 +111,11 @@ def test_answers_carry_the_numbers_of_the_tables(results, trained):
         assert "nan" not in text.replace("nano", "")
         assert all(ensemble.condition in text for ensemble in trained)
     condition = trained[0].condition
-    nll = value_of(r["output"], condition, "nll", state="trained", unit="bits/token")["value"]
-    assert f"loss {nll:.3f} [" in texts["predictions"]
     bare = value_of(r["static"], condition, "topk_overlap_corrected", state="untrained", axis="k", x="10")["value"]
     assert f"beyond chance (untrained {percentage(bare)})" in texts["static"]
     chance = r["disagreement"].query("metric == 'top1_agreement_chance' and state == 'trained'")
     certain = chance.groupby("condition")["value"].max() == 1  # a pair with one choice: nothing is beyond chance
-    holes = {"predictions": 0, "disagreement": certain.sum(), "contextual": 0, "fisher": 0}
+    holes = {"disagreement": certain.sum(), "contextual": 0, "fisher": 0}
     for name, expected in holes.items():  # every other slot has its number
         assert texts[name].replace("Jensen–Shannon", "").count("–") == expected
 

@@ -7,7 +7,6 @@ import pytest
 from drawing import data_of
 
 from gfm_utils import figures
-from gfm_utils.book.answers.training import training_answer
 from gfm_utils.claims import equal_gains, equal_tokens, extrapolations, outliers
 from gfm_utils.claims.along_training import FOLLOWED, Setting, settings_of
 from gfm_utils.claims.one_curve import COMPARED
@@ -76,22 +75,20 @@ def test_differences_are_told_with_what_they_are(compared):
     assert "too few" in figures.extrapolation_table(later[:0]).data
 
 
-def test_the_answer_says_what_changes_and_what_does_not(along, compared):
-    said = training_answer(along, *compared)
-    lead, _, rest = said.partition("\n\n")
-    assert lead.startswith("**Signs mostly stay, sizes do not.** Of 3 differences") and "2 go the same way" in lead
-    assert rest.startswith("2x64, Muon, 1.0 million tokens a member:")
-    assert "- **a@bpe9**: context gain " in said and "200\u00a0% of what counting" in said
+def test_words_say_what_changes_and_what_does_not(along, compared):
+    equal, tokens, _, apart = compared
+    said = figures.training_words(along, equal, tokens)
+    assert said["tokens"] == "1.0 million" and said["share_text"] == "200\u00a0%"
     # 0.2 more of DNA's own against a gain that is 0.8 less after 64,000 tokens, and 3.2 less at the end.
-    assert "the other way now: Jensen–Shannon distance between members" in said
-    assert "the same way as before: " in said
-    assert (
-        "context gain of 0.80 (between 0.71 and 1.00) bits, b@kmer4 beside a@bpe9, 2x64, Muon, in 1 of 3" in said
-    )
-    assert "would be 2.25" in said and "no member is an outlier" in said
-    apart = compared[3].assign(outlier=lambda frame: frame.index == 0)
-    assert "**outliers**: seed 1 of a@bpe9, 2x64, Muon" in training_answer(along, *compared[:3], apart)
-
+    assert (said["clear"], said["same"], said["turned"]) == ("3", "2", "1")
+    by = equal[equal["by"] == "optimiser"]
+    clear = ((by["low"] > 0) | (by["high"] < 0)).sum()
+    assert said["by_optimiser"] == f"{clear} of {len(by)}"
     text = along[along["condition"] == "a@bpe9"]
-    alone = training_answer(text, equal_gains(text), equal_tokens(text), extrapolations(text), outliers(text))
-    assert "DNA" not in alone and "optimisers differ" in alone
+    alone = figures.training_words(text, equal_gains(text), equal_tokens(text))
+    assert alone["gain_dna"] == alone["size"] == "–" and alone["clear"] == "0"
+    rows = figures.outliers_table(apart).data.splitlines()[2:]
+    assert len(rows) == len(apart.drop_duplicates(["condition", "setting", "metric"]))
+    assert all(row.endswith("| no |") for row in rows)
+    assert "**yes**" in figures.outliers_table(apart.assign(outlier=True)).data
+    assert "too few" in figures.outliers_table(apart[:0]).data

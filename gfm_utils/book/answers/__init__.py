@@ -6,23 +6,12 @@ numbers of this run do not show.
 
 from gfm_utils.book.answers.atlas import atlas_answer
 from gfm_utils.book.answers.causal import causal_answer
-from gfm_utils.book.answers.data import (
-    calibration_answer,
-    corpora_answer,
-    cost_answer,
-    ensembles_answer,
-    entropy_answer,
-    match_sentence,
-    positions_answer,
-)
 from gfm_utils.book.answers.models import (
     contextual_answer,
     disagreement_answer,
     fisher_answer,
-    predictions_answer,
     static_answer,
     strand_answer,
 )
 from gfm_utils.book.answers.shared import recorded_differences, with_recorded_runs
 from gfm_utils.book.answers.tasks import task_answer
-from gfm_utils.book.answers.training import optimiser_sentence, training_answer

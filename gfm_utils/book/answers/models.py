@@ -14,16 +14,9 @@ from gfm_utils.book.answers.shared import bullets, claims_lines, note
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.numbers import interval, number
 from gfm_utils.figures.select import conditions_of
-from gfm_utils.measures.estimates import estimate, name_last_layer, null_of
+from gfm_utils.measures.estimates import estimate, name_last, null_of
 from gfm_utils.measures.registry import MEASURES
 
-PREDICTIONS = (
-    "output entropy {output_entropy} bits per token, {output_entropy_share} of log2 V (untrained "
-    "{output_entropy_share:untrained}); loss {nll}, which saves {context_gain} over token frequencies, "
-    "{gain_over_left} over n-grams of the tokens before and {gain_over_both} over n-grams on both sides; accuracy "
-    "{accuracy} (always the commonest token: {accuracy:null}); calibration error {calibration_error} (a "
-    "calibrated model's: {calibration_error:null})."
-)
 DISAGREEMENT = (
     "Jensen–Shannon distance {js_distance} (untrained {js_distance:untrained}, matched null {js_distance:null}); "
     "mutual information {mutual_information} bits per token; beyond chance the same likeliest token "
@@ -91,11 +84,10 @@ def _filled(rows: pd.DataFrame, name: str, state: str | None) -> str:
     return "" if control is None else number(control.interval.value, measure.percent)
 
 
-def _answer(template: str, table: pd.DataFrame, windows: bool = False) -> str:
-    return "\n".join([*claims_lines(table), *sentences(template, table), note(windows)])
+def _answer(template: str, table: pd.DataFrame) -> str:
+    return "\n".join([*claims_lines(table), *sentences(template, table), note()])
 
 
-predictions_answer = partial(_answer, PREDICTIONS, windows=True)
 disagreement_answer = partial(_answer, DISAGREEMENT)
 static_answer = partial(_answer, STATIC)
 
@@ -109,7 +101,7 @@ def strand_answer(table: pd.DataFrame) -> Markdown:
 
 def contextual_answer(table: pd.DataFrame) -> str:
     """What the last layer looks like, and how far members agree there."""
-    return "\n".join([*sentences(CONTEXTUAL, name_last_layer(table)), note()])
+    return "\n".join([*sentences(CONTEXTUAL, name_last(table)), note()])
 
 
 def fisher_answer(table: pd.DataFrame) -> str:

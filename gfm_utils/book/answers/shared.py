@@ -12,16 +12,11 @@ from gfm_utils.claims.verdicts import check_claims
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.claims import pair_differences
 from gfm_utils.figures.select import conditions_of
-from gfm_utils.measures.estimates import name_last_layer
+from gfm_utils.measures.estimates import name_last
 from gfm_utils.measures.registry import chosen
 from gfm_utils.provenance import recorded_runs
 
 Lines = list[str]
-
-
-def if_any(rows: pd.DataFrame, sentence: Callable[[pd.DataFrame], str]) -> Lines:
-    """The sentence of some rows; nothing where there is none."""
-    return [sentence(rows)] if len(rows) else []
 
 
 def bullets(table: pd.DataFrame, line: Callable[[str], str]) -> Lines:
@@ -46,15 +41,9 @@ def claims_lines(table: pd.DataFrame) -> Lines:
     return lines
 
 
-def note(windows: bool = False) -> str:
-    """What the brackets are.
-
-    Args:
-        windows: whether means over hidden tokens have intervals over test windows, too.
-    """
-    also = "; of entropy, loss, accuracy and what is saved over token frequencies, over test windows, too"
-    also = also if windows else ""
-    return f"\nBrackets are 95 % intervals over the members of each ensemble{also}."
+def note() -> str:
+    """What the brackets are."""
+    return "\nBrackets are 95 % intervals over the members of each ensemble."
 
 
 def with_recorded_runs(answer: Callable[[pd.DataFrame], str], table: pd.DataFrame) -> str:
@@ -85,7 +74,7 @@ def recorded_differences(*names: str) -> Markdown:
     claim = Claim("", tuple(replace(one, above=bool(one.above)) for one in chosen(*names).values()))
     lines = []
     for run in recorded_runs():
-        for tested in check_claims(name_last_layer(run.rows), [claim]).get(claim, []):
+        for tested in check_claims(name_last(run.rows), [claim]).get(claim, []):
             lines.append(f"- {run.title}: {tested.measure.text}, {'; '.join(pair_differences(tested))}.")
     if not lines:
         return Markdown("No run is recorded that could say it.")
