@@ -55,7 +55,7 @@ chapter = open_chapter("entropy", profile, conditions, runs_dir, results_dir, se
 # $$H = -\sum_x p(x) \log_2 p(x).$$
 #
 # Neighbouring symbols depend on each other, so one looks at blocks of $k$ symbols.
-# Their *block entropy* is $H_k$, and the *conditional entropy*
+# Their *block entropy* is $H_k$, and the {term}`conditional entropy`
 #
 # $$h_k = H_k - H_{k-1}$$
 #

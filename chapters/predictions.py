@@ -20,9 +20,9 @@
 # :class: tip
 #
 # **Models of DNA guess {glue:md}`right_dna` of hidden tokens right, models of English {glue:md}`right_text`**; always naming the commonest token would be right {glue:md}`common_dna` and {glue:md}`common_text` of the time.
-# The entropy of their predictions is {glue:md}`share_dna` of a uniform choice on DNA and {glue:md}`share_text` on English, where token frequencies alone have {glue:md}`frequencies_dna` and {glue:md}`frequencies_text`.
+# Their {term}`output entropy` is {glue:md}`share_dna` of a uniform choice on DNA and {glue:md}`share_text` on English, where {term}`token frequencies` alone have {glue:md}`frequencies_dna` and {glue:md}`frequencies_text`.
 # Context saves {glue:md}`gain_dna` and {glue:md}`gain_text` bits per token; counting n-grams on both sides saves {glue:md}`counting_dna` and {glue:md}`counting_text`.
-# Calibration errors are {glue:md}`error_dna` and {glue:md}`error_text`.
+# {term}`Calibration errors <calibration error>` are {glue:md}`error_dna` and {glue:md}`error_text`.
 #
 # Source: {glue:md}`source`.
 # :::

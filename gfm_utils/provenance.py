@@ -92,7 +92,7 @@ def record(
     Args:
         frame: the result table.
         folder: is made; its last part names the table.
-        command: what anyone can type to make it anew.
+        command: what anyone can type to reproduce it.
         configuration: all that the command does not say.
         seconds: that it took.
     """

@@ -155,7 +155,7 @@ def deviations(size: Profile | None = None) -> list[Deviation]:
         ),
         Deviation(
             "masks in the analyses",
-            "each token by itself, 10% for distributions and 15% for the rest",
+            "each token by itself, 10% for distributions and 15% for the others",
             f"the same number in every window: {size.test_mask:.0%} of it for distributions and "
             f"{size.fisher_mask:.0%} for Fisher information (each token by itself for contextual embeddings)",
             "every window weighs the same in means and intervals",

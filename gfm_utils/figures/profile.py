@@ -228,7 +228,7 @@ def separation_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     return lines(
         rows[["corpus", "contrast", "view", "x", "value", "low", "high", "n"]],
         alt.X("x:Q", title="width, bases", **logarithmic(rows["x"])),
-        alt.Y("value:Q", title="told apart (AUC; chance: 0.5)", scale=alt.Scale(zero=False)),
+        alt.Y("value:Q", title="separation (AUC; chance: 0.5)", scale=alt.Scale(zero=False)),
         alt.Color("contrast:N", title=None, scale=two),
         [
             "contrast", "view", alt.Tooltip("x:Q", title="bases", format=","),

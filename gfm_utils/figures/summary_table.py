@@ -98,7 +98,7 @@ def recipe_table(table: pd.DataFrame) -> Markdown:
 def provenance_note(*about: Mapping[str, Any]) -> Markdown:
     """Where recorded results come from, a line each: date, device, commit, time and command.
 
-    Rows that were made anew later, by the part of the command that their change concerns, are told with their own
+    Rows that were remade later, by the part of the command that their change concerns, are given with their own
     date and commit (``made_anew`` of the provenance: ``rows``, ``date``, ``commit``); what else has to be known of
     them stands behind (``remarks``, sentences). Without any record it says that there is none.
     """
@@ -114,6 +114,6 @@ def _provenance(about: Mapping[str, Any]) -> str:
     anew = "" if later is None else f"; {later['rows']} of {later['date'][:10]}, commit {later['commit']}"
     return " ".join([
         f"*Recorded on {about['date'][:10]}, commit {about['commit']}, on {about['device']}, "
-        f"in {about['seconds']:,.0f} s{training}{anew}; make it anew:* `{about['command']}`",
+        f"in {about['seconds']:,.0f} s{training}{anew}; reproduce with:* `{about['command']}`",
         *about.get("remarks", ()),
     ])  # fmt: skip

@@ -3,14 +3,17 @@
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from drawing import data_of, drawn
 
 from gfm_utils import claims, corpora, figures, measures, tables
 from gfm_utils.book.answers import models
+from gfm_utils.book.headline import headline_numbers
 from gfm_utils.errors import GfmError
-from gfm_utils.figures.numbers import percentage
+from gfm_utils.figures.numbers import brief, percentage
 from gfm_utils.figures.select import rows_of, value_of
+from gfm_utils.measures.estimates import name_last
 from gfm_utils.measures.static import embedding_rows
 
 
@@ -97,6 +100,21 @@ def test_tables_for_people_have_no_holes(results, trained):
         assert "<td" in html and "nan" not in html.lower() and "None" not in html
     shared = figures.shared_overview(trained).to_html()
     assert "modernbert-2x64" in shared and "1, 2, 3" in shared
+
+
+def test_sentences_carry_the_numbers_of_corpora_and_of_the_last_step(results, trained):
+    data, tokens, learning = (results[name] for name in ("data", "tokens", "learning"))
+    slots = {"leak": "leaked_windows", "length": "symbols_per_token", "gain": "validation_gain"}
+    said = headline_numbers(name_last(pd.concat([data, tokens, learning], ignore_index=True)), slots)
+    for ensemble in trained:
+        kind, condition = ensemble.store.kind, ensemble.condition
+        name = data[data["unit"] == f"{ensemble.store.unit}s"]["condition"].iloc[0]
+        leak = value_of(data, name, "leaked_windows", axis="part", x="test")["value"]
+        assert said[f"leak_{kind}"] == brief(leak, True)
+        assert said[f"length_{kind}"] == brief(value_of(tokens, condition, "symbols_per_token")["value"])
+        last = np.mean([member.metrics["validation_loss"].iloc[-1] for member in ensemble.members])
+        level = value_of(learning, condition, "validation_unigram_nll")["value"]
+        assert said[f"gain_{kind}"] == brief(level - last)
 
 
 def test_answers_carry_the_numbers_of_the_tables(results, trained):

@@ -166,11 +166,13 @@ def test_recorded_runs_say_where_they_come_from():
     about, plain = about | {"command": "python x.py"}, about | {"command": "python x.py", "configuration": {}}
     trained = {**about, "configuration": {"seconds_of_training_added_up_over_members": 1200}}
     first, _, second = figures.provenance_note(trained, plain).data.splitlines()
-    assert "in 61 s, after 20 min of training, added up over models; make it anew:* `python x.py`" in first
-    assert "in 61 s; make it anew" in second
+    assert "in 61 s, after 20 min of training, added up over models; reproduce with:* `python x.py`" in first
+    assert "in 61 s; reproduce with" in second
     later = {"rows": "code lengths", "date": "2026-11-28T12:00", "commit": "def"}
     note = figures.provenance_note({**plain, "made_anew": later, "remarks": ["One.", "Two."]}).data
-    assert "in 61 s; code lengths of 2026-11-28, commit def; make it anew" in note and note.endswith("` One. Two.")
+    assert "in 61 s; code lengths of 2026-11-28, commit def; reproduce with" in note and note.endswith(
+        "` One. Two."
+    )
 
 
 def test_sweep_draws_both_ways_of_matching():
