@@ -19,7 +19,7 @@
 # :::{admonition} Answer
 # :class: tip
 #
-# **From {glue:md}`early` to {glue:md}`tokens` tokens a member, context gain grows from {glue:md}`early_text` to {glue:md}`gain_text` bits per token on English and from {glue:md}`early_dna` to {glue:md}`gain_dna` on DNA.**
+# **After {glue:md}`early` tokens a member, context gain is {glue:md}`early_text` bits per token on English and {glue:md}`early_dna` on DNA; after {glue:md}`tokens` tokens it is {glue:md}`gain_text` and {glue:md}`gain_dna`.**
 # At the end it is {glue:md}`share_text` and {glue:md}`share_dna` of what counting n-grams on both sides saves.
 # Of {glue:md}`clear` differences between DNA and English that are clear early, {glue:md}`same` have the same sign at the end, at {glue:md}`size` of their size, and {glue:md}`turned` the other sign.
 # The optimiser matters as well: at equal context gain Muon and AdamW differ clearly in {glue:md}`by_optimiser` comparisons.
