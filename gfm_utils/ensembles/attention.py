@@ -14,8 +14,6 @@ from torch.backends.cuda import SDPAParams, can_use_efficient_attention, can_use
 from torch.nn import functional
 from transformers import AttentionInterface
 
-Attended = tuple[torch.Tensor, None]
-
 
 def attend(
     kernel: str, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout: float, scale: float
@@ -84,7 +82,7 @@ def _implementation(kernel: str) -> Any:
         dropout: float = 0.0,
         scaling: float | None = None,
         **_: Any,
-    ) -> Attended:
+    ) -> tuple[torch.Tensor, None]:
         """What transformers calls: -> (n, tokens, heads, width of a head), and no weights."""
         assert attention_mask is None, "windows in training have no padding"
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling

@@ -42,10 +42,6 @@ class Speed:
     memory_measured: bool
 
 
-#: Of no members.
-NOTHING = Speed(0.0, 0, 0, False)
-
-
 @dataclass(frozen=True)
 class Cost:
     """Expected cost of the members of one condition, or of all, that are not trained yet.
@@ -213,7 +209,9 @@ def expected(
         left = [program for program in parts if program[0].steps_left]
         each = [remaining_seconds(program, speeds) for program in left]
         specs = [job.spec for program in left for job in program]
-        heaviest = max((speeds[spec.key] for spec in specs), key=lambda one: one.memory_bytes, default=NOTHING)
+        heaviest = max(
+            (speeds[spec.key] for spec in specs), key=lambda one: one.memory_bytes, default=Speed(0.0, 0, 0, False)
+        )
         running = sum(sorted(map(len, left))[-workers * devices :])
         start = start_seconds if left else 0.0
         costs.append(

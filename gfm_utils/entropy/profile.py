@@ -71,12 +71,14 @@ def information_profile(
         GfmError: the annotation covers no record.
     """
     bits, where = _checked(bits_per_base, corpus)
+    text = "".join(first_symbols((segment.text for segment in corpus.segments), len(bits)))
+    gc = np.isin(np.frombuffer(text.encode("ascii"), np.uint8), np.frombuffer(b"GC", np.uint8))
     begin, end = where.windows(window)
     bases = end - begin
     record, start = where.to_source(begin)
     frame = pd.DataFrame({
         "record": np.array(where.names, dtype=object)[record], "begin": start, "end": start + bases,
-        "bases": bases, "bits": sums(bits, begin) / bases, "gc": sums(_gc(corpus, len(bits)), begin) / bases,
+        "bases": bases, "bits": sums(bits, begin) / bases, "gc": sums(gc, begin) / bases,
     })  # fmt: skip
     masked = base_classes(corpus.segments, None, limit=len(bits)) == CODES[Feature.REPEAT]
     frame["repeat"] = sums(masked, begin, np.int64) / bases
@@ -250,12 +252,6 @@ def _checked(
     if not 0 < len(bits) <= corpus.symbols:
         raise ValueError(f"{len(bits)} costs for the {corpus.symbols} bases of {corpus.name!r}")
     return bits, CoordinateMap.of(corpus.segments, len(bits))
-
-
-def _gc(corpus: Corpus, limit: int) -> npt.NDArray[np.bool_]:
-    """Whether each of the first bases is G or C."""
-    text = "".join(first_symbols((segment.text for segment in corpus.segments), limit))
-    return np.isin(np.frombuffer(text.encode("ascii"), np.uint8), np.frombuffer(b"GC", np.uint8))
 
 
 def _edges(symbols: int, block: int) -> npt.NDArray[np.int64]:

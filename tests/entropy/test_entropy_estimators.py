@@ -1,6 +1,5 @@
 """Estimators against closed forms, slow sums and exact expectations."""
 
-import itertools
 import math
 from fractions import Fraction
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import digamma
 
 from gfm_utils.entropy.counts import multiplicities
 from gfm_utils.entropy.estimators import (
@@ -73,16 +71,6 @@ def slow_chao_wang_jost(counts):
         return float((first + mpmath.mpf(ones) / n * q ** (1 - n) * curly) / mpmath.log(2))
 
 
-def expectation(estimate, p, n):
-    """Exact mean of an estimator over all multinomial outcomes of n draws."""
-    total = 0.0
-    for counts in itertools.product(range(n + 1), repeat=len(p)):
-        if sum(counts) == n:
-            ways = math.factorial(n) / math.prod(map(math.factorial, counts))
-            total += ways * math.prod(q**c for q, c in zip(p, counts, strict=True)) * estimate(of(counts))
-    return total
-
-
 @given(COUNTS)
 def test_against_slow_formulas(counts):
     seen = of(counts)
@@ -123,19 +111,6 @@ def test_the_tail_of_the_logarithm(n, rare):
             [-70, -45, -35, -25, -20, -16, -12, -8, -4, 0, 6],
         )
         assert _logarithm_tail(1.0 - rare, n) == pytest.approx(float(exact), rel=1e-12 + 1e-15 / rare)
-
-
-@pytest.mark.parametrize("p", [(0.5, 0.5), (0.25, 0.25, 0.5), (0.1, 0.2, 0.7)])
-def test_exact_bias_of_small_samples(p):
-    """The plug-in is too low on average; the corrections miss by what their definitions say."""
-    truth = -sum(q * math.log2(q) for q in p)
-    bias = {e: expectation(lambda seen, e=e: entropy(seen, e, len(p)), p, 12) - truth for e in Estimator}
-    assert bias[Estimator.PLUGIN] < 0
-    assert abs(bias[Estimator.MILLER_MADOW]) < abs(bias[Estimator.PLUGIN]) / 2
-    assert abs(bias[Estimator.CHAO_WANG_JOST]) < abs(bias[Estimator.PLUGIN]) / 4
-    # log N instead of ψ(N), and the exact remainder of G, Σ p ∫_0^(1-2p) x^(N-1) / (1+x) dx
-    known = (math.log(12) - digamma(12)) / math.log(2)
-    assert bias[Estimator.GRASSBERGER] == pytest.approx(known, abs=0.01)
 
 
 @pytest.mark.parametrize("counts", [[], [0, 0], [3, -1]])

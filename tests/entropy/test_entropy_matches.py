@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gfm_utils.entropy.matches import Matching, match_entropies, match_lengths
@@ -53,15 +53,6 @@ def test_the_two_averages_and_their_order():
     )
     assert harmonic.value < arithmetic.value
     assert match_entropies([np.zeros(10_000, np.uint8)], 4)[0].value < 0.01
-
-
-@settings(max_examples=30)
-@given(st.lists(st.integers(0, 3), min_size=2, max_size=200))
-def test_properties(symbols):
-    harmonic, arithmetic = match_entropies([np.array(symbols)], 4)
-    assert 0 < harmonic.value <= arithmetic.value + 1e-12
-    assert 0 < harmonic.longest_share <= 1
-    assert (harmonic.se is None) == (len(symbols) <= 40)
 
 
 def test_one_long_copy_rules_the_harmonic_form():

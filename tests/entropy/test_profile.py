@@ -7,7 +7,6 @@ from scipy import stats
 
 from gfm_utils.corpora import Annotation, CoordinateMap, Corpus, Segment
 from gfm_utils.entropy import profile
-from gfm_utils.entropy.dna_mixing import Mode, dna_context_mixing
 from gfm_utils.entropy.profile import bits_by_class, information_profile, separation, smoothed
 
 
@@ -151,16 +150,3 @@ def test_complaints(made):
     for costs in (np.zeros(0), np.zeros(300_001)):
         with pytest.raises(ValueError, match="costs for the 300000 bases of 'x'"):
             information_profile(costs, corpus)
-
-
-def test_the_mixer_sees_a_planted_repeat():
-    """A second copy costs little, and its mask separates."""
-    text = dna(12_000, 3)
-    text += text[:4_000]
-    mask = np.arange(16_000) >= 12_000
-    codes = np.array(["ACGT".index(letter) for letter in text], np.uint8)
-    bits = dna_context_mixing(codes, Mode.FAST)
-    corpus = corpus_of(Segment("r", 0, text, mask))
-    found = values(bits_by_class(bits, corpus, resamples=50), "feature_code_length", "feature")
-    assert found.loc["repeat", "value"] < 0.3 < 1.9 < found.loc["unannotated", "value"]
-    assert values(separation(bits, corpus, windows=(100,)), "repeat_auc", "window")["value"].iloc[0] > 0.99
