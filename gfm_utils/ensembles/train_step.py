@@ -118,12 +118,12 @@ class Trainer(ABC):
 
     def _optimizers(self, device: str) -> list[tuple[torch.optim.Optimizer, float]]:
         """What moves the parameters, with its peak learning rate: AdamW, and Muon where it has a rate."""
-        spec = self.spec
+        spec, peak = self.spec, self.spec.matrix_rate
         rate: Any = partial(torch.tensor, device=device) if self.on_gpu else float  # a graph reads it from memory
         hidden, matrices, vectors = (list[torch.Tensor]() for _ in range(3))
         for name, parameter in self.parameters.items():
             dimensions = self.one(parameter, 0).ndim
-            own = spec.matrix_rate is not None and is_hidden_matrix(name, dimensions)
+            own = peak is not None and is_hidden_matrix(name, dimensions)
             (hidden if own else matrices if dimensions >= 2 else vectors).append(parameter)
         # Weight decay for matrices alone: norms and biases have no direction to shrink towards.
         decays = ((matrices, spec.weight_decay), (vectors, 0.0))
@@ -131,7 +131,7 @@ class Trainer(ABC):
         adam = torch.optim.AdamW(
             groups, lr=rate(spec.learning_rate), betas=spec.betas, fused=True, capturable=self.on_gpu
         )
-        muon = [(Muon(hidden, rate(spec.matrix_rate)), spec.matrix_rate)] if spec.matrix_rate and hidden else []
+        muon = [(Muon(hidden, rate(peak)), peak)] if peak is not None and hidden else []
         return [(adam, spec.learning_rate), *muon]
 
     @cached_property
