@@ -182,6 +182,6 @@ chapter.headline(pd.concat([table, measures.token_table(chapter.stores)]), **slo
 # 2. Look at `validation_loss` of the member's metrics: the plateau is the level of token frequencies.
 #    When a member leaves it differs between seeds, which is why a loss at one small budget says little.
 # 3. Compare `js_distance` in the chapter on disagreement for `--vary init`, `order` and `masks`.
-#    Training is chaotic: a small difference at the first steps grows, so that expect the three to be of similar size.
+#    Training is chaotic: a small difference at the first steps grows, so expect the three to be of similar size.
 # 4. It is an ordinary checkpoint: give it token ids of the same tokenizer, with `[MASK]` in place of one of them, and compare the five likeliest tokens of two members.
 # :::

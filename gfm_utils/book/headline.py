@@ -120,9 +120,9 @@ def _cell(rows: pd.DataFrame, name: str) -> str:
     whole = estimate(measure, rows)
     if whole is None:
         return "–"
-    controls = {"untrained": estimate(measure, rows, "untrained")}
-    if measure.null is not None:
-        controls[measure.null[0]] = null_of(measure, rows)
+    controls = {}
+    if measure.null is not None:  # what needs no network has no untrained one
+        controls = {"untrained": estimate(measure, rows, "untrained"), measure.null[0]: null_of(measure, rows)}
     beside = [
         f"{what} {number(one.interval.value, measure.percent)}"
         for what, one in controls.items()

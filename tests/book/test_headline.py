@@ -21,6 +21,7 @@ def run(text: float, *dna: float, tokens: int = 1000) -> pd.DataFrame:
         rows.append({"condition": condition, "metric": "symbols", "value": 1.0, "unit": unit})
         rows.append({**base, "metric": "majority_accuracy", "value": 0.05})
         rows += member_rows({**base, "metric": "accuracy"}, range(1, 6), value + 0.001 * np.arange(-2, 3), 9)
+        rows.append({**base, "state": None, "metric": "validation_unigram_nll", "value": 7.0, "unit": "bits/token"})
         tail = {"metric": "validation_nll", "axis": "tokens", "x": tokens, "unit": "bits/token"}
         rows += member_rows({**base, **tail}, range(1, 6), np.full(5, 6.0), 9)
     return table(rows)
@@ -41,5 +42,6 @@ def test_the_run_that_has_trained_longest_answers_if_it_has_all_conditions(monke
     found = headline_runs(run(0.3, 0.1), ["accuracy"], 1000)
     assert list(found) == [runs[0].title, THIS_RUN]
     assert next(iter(headline_runs(run(0.3, 0.1), ["accuracy"], 9999))) == THIS_RUN
-    shown = headline_table(found, ["accuracy"])
+    shown = headline_table(found, ["accuracy", "validation_level"])
     assert "40.0\u00a0% [" in shown and "30.0\u00a0% [" in shown and "commonest token 5.0\u00a0%" in shown
+    assert "7.000" in shown and "untrained" not in shown  # of what needs no network
