@@ -21,7 +21,9 @@ def run(text: float, *dna: float, tokens: int = 1000) -> pd.DataFrame:
         rows.append({"condition": condition, "metric": "symbols", "value": 1.0, "unit": unit})
         rows.append({**base, "metric": "majority_accuracy", "value": 0.05})
         rows += member_rows({**base, "metric": "accuracy"}, range(1, 6), value + 0.001 * np.arange(-2, 3), 9)
-        rows.append({**base, "state": None, "metric": "validation_unigram_nll", "value": 7.0, "unit": "bits/token"})
+        rows.append(
+            {**base, "state": None, "metric": "validation_unigram_nll", "value": 7.0, "unit": "bits/token"}
+        )
         tail = {"metric": "validation_nll", "axis": "tokens", "x": tokens, "unit": "bits/token"}
         rows += member_rows({**base, **tail}, range(1, 6), np.full(5, 6.0), 9)
     return table(rows)
