@@ -41,7 +41,7 @@ seed = 42
 
 # %%
 from gfm_utils import figures, measures
-from gfm_utils.book import headline_numbers, open_chapter
+from gfm_utils.book import open_chapter
 
 chapter = open_chapter("corpora", profile, conditions, runs_dir, results_dir, seed)
 
@@ -99,7 +99,7 @@ figures.overview(tokens, "tokens", "symbols_per_token", "vocabulary_used", digit
 # %% tags=["remove-output"]
 table = chapter.save(data, tokens)
 slots = {"leak": "leaked_windows", "length": "symbols_per_token", "tokens": "tokens"}
-chapter.put(**headline_numbers(table, slots | {"commonest": "commonest_token"}))
+chapter.say(table, **slots, commonest="commonest_token")
 
 # %% [markdown]
 # ## Caveats

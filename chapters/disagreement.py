@@ -21,7 +21,8 @@
 #
 # **The guesses of two models trained on DNA are {glue:md}`apart_dna` apart, those of two models of English {glue:md}`apart_text`** (Jensen–Shannon distance: 0 is the same, 1 has no token in common).
 # Much of that is how certain they are: noise as certain as they are would be {glue:md}`noise_dna` and {glue:md}`noise_text` apart.
-# Two models name the same likeliest token {glue:md}`same_dna` of the time on DNA and {glue:md}`same_text` on English, beyond chance.
+# Two models name the same likeliest token {glue:md}`same_dna` of the time on DNA and {glue:md}`same_text` on English, {term}`beyond chance`.
+# (From {glue:md}`source`.)
 # :::
 #
 # ```{glue:md} numbers
@@ -44,16 +45,20 @@ seed = 42
 
 # %%
 from gfm_utils import figures, measures
-from gfm_utils.book import answers, open_chapter
+from gfm_utils.book import open_chapter, recorded_differences
 
 chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_dir, seed)
+
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "A stretch of test tokens, from top to bottom, each hidden in turn from models that see the others. Length of a bar: how uncertain they are; colour: how far apart two of them are; black mark: what the true token cost. Point at a bar to see which token each model names.", "name": "fig-along"}}
+along = measures.along_windows(chapter.ensembles, chapter.profile)
+figures.along_chart(along)
 
 # %% [markdown]
 # ## Method
 #
-# For each masked test token every member $m$ of an ensemble gives a distribution $p_m$ over the same vocabulary.
+# For each {term}`hidden token` of the test part every member $m$ of an {term}`ensemble <member, ensemble>` gives a distribution $p_m$ over the same vocabulary.
 #
-# - The *Jensen–Shannon distance* {cite:p}`lin1991,endres2003` of two of them is
+# - The *{term}`Jensen–Shannon distance`* {cite:p}`lin1991,endres2003` of two of them is
 #   $\sqrt{\mathrm{JS}(p, q)}$ with $\mathrm{JS}(p, q) = H\!\left(\tfrac{p+q}{2}\right) - \tfrac{H(p)+H(q)}{2}$ in bits: 0 if they are equal, 1 if they share no token.
 # - *Top-p* looks at the likeliest tokens alone: the fewest that hold a share $p$ of the probability are kept and rescaled {cite:p}`holtzman2020`.
 # - The *mutual information* between prediction and member {cite:p}`houlsby2011`, $H(\bar p) - \frac1n \sum_m H(p_m)$, splits the uncertainty of the whole ensemble into what each member admits and what comes from not knowing which member to believe.
@@ -65,22 +70,22 @@ chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_di
 #
 # - *Untrained*: the members before training.
 # - *No layers*: the embeddings and the head alone, trained as in [the chapter on predictions](predictions).
-#   They cannot use context and have token frequencies to agree about: members that disagree more than they do so about what context says.
+#   They cannot use context, so that token frequencies are all they can agree about: what members disagree about beyond this baseline is what context says.
 # - *Unrelated tokens*: one member's prediction for a token against another's for a different token.
 #   What members share whatever the context, such as the frequencies of tokens, makes this small.
-# - *Matched null*: two distributions with the same probabilities as the two predictions, so with the same entropies and nuclei of the same size, but given to tokens at random.
+# - *{term}`Matched null <matched null>`*: two distributions with the same probabilities as the two predictions, so with the same entropies and nuclei of the same size, but given to tokens at random.
 #   It is what members as certain as these would show if their logits were noise.
 #
 # Pairs are not independent: five members make ten pairs.
 # Intervals leave out one member with all its pairs at a time {cite:p}`arvesen1969`.
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "Jensen–Shannon distance of every pair of trained members, who are named by their seeds, on one scale for all conditions; below each square its mean. Choose below how much of the probability is kept, the likeliest tokens first.", "name": "fig-pairs"}}
+# %% mystnb={"figure": {"caption": "Jensen–Shannon distance of every pair of trained members, named by their seeds, on one scale for all conditions; below each square its mean. Choose below how much of the probability is kept, the likeliest tokens first.", "name": "fig-pairs"}}
 no_layers = measures.no_layers_control(chapter.ensembles, chapter.profile)
 table = measures.disagreement(chapter.ensembles, chapter.profile, seed, no_layers)
 figures.pair_chart(table)
 
 # %% [markdown]
-# One row of a square that is darker than the others would be a member that went astray.
+# A row of a square that is darker than the others would be a member whose training failed.
 #
 # ## How much of the distribution
 
@@ -93,9 +98,9 @@ figures.top_p_chart(table)
 # The right end of {numref}`fig-top-p` is the distance of the whole distributions, the left end that of the favourites alone.
 # The two ends answer different questions.
 # Two near-uniform distributions are close to each other *because* they are near-uniform, so at the right end a corpus of high entropy tends to show *less* disagreement, not more.
-# At the left end only the likeliest tokens are left, and small differences decide which these are: any pair of flat distributions looks far apart there, trained or not.
+# At the left end only the likeliest tokens count, and small differences decide which these are: any pair of flat distributions looks far apart there, trained or not.
 # The matched null is high there for every corpus, and for a flat one it is what two noisy copies of nothing would give.
-# A solid line says something about learning only where it keeps its distance from the controls: below the matched null the members share a ranking, and below unrelated tokens they share what this very context says.
+# A solid line says something about learning only where it differs from the controls: below the matched null the members share a ranking, and below unrelated tokens they share what this very context says.
 #
 # The paper's code drops the token that crosses $p$ unless it is the likeliest; {numref}`fig-top-p` has it as the second truncation.
 # A distribution whose likeliest token alone exceeds $p$ becomes that one token, and two such distributions are either the same or as far apart as can be.
@@ -139,36 +144,39 @@ figures.claims_overview(table)
 figures.strata_chart(table)
 
 # %% [markdown]
-# ## Along a window
-#
-# In {numref}`fig-along` every token of a test window is hidden in turn, the others being visible.
-# Bars are the members' mean uncertainty, their colour is how far apart the members are, and black marks say what the true token cost.
-# Point at a bar to see which token each member names.
-
-# %% mystnb={"figure": {"caption": "Output entropy and disagreement along a test window, each token hidden in turn, over the tokens that stand there.", "name": "fig-along"}}
-along = measures.along_windows(chapter.ensembles, chapter.profile)
-figures.along_chart(along)
-
-# %% [markdown]
 # ## The other strand
 #
 # DNA has two strands, and which one a file holds is an accident.
 # The same stretches of bases are hidden on both strands, and of each the first and the last base are predicted from either.
 # The other strand's tokens are those that the tokenizer makes of its bases; a probability of a base is the sum over the tokens that begin (or end) with it.
-# {numref}`fig-strands` asks whether the flip moves a prediction more than another seed does; an untrained member knows nothing of strands.
+# {numref}`fig-strands` asks whether the flip changes a prediction more than another seed does; an untrained member knows nothing of strands.
 # A second control needs no network: tokens of BPE begin with other letters than they end with, so that token frequencies alone already give a base two different distributions.
-# Where the flip is no worse than those frequencies, it is the tokenizer and not the network that tells the strands apart.
+# Where the flip changes no more than those frequencies do, the tokenizer makes the difference between the strands, not the network.
+#
+# In this run the other strand is {glue:md}`flip_dna` away (untrained {glue:md}`bare_flip_dna`, token frequencies alone {glue:md}`frequencies_dna`), and another seed {glue:md}`seed_dna`.
 
 # %% mystnb={"figure": {"caption": "Jensen–Shannon distance between predictions of a hidden base from its two strands by one member, and from one strand by two members, with 95 % intervals over members.", "name": "fig-strands"}}
 strands = measures.strand_disagreement(chapter.ensembles, chapter.profile, seed)
 figures.strand_chart(strands)
 
-# %%
-answers.strand_answer(strands)
-
 # %% tags=["remove-output"]
-chapter.save(table, along, strands)
-chapter.headline(table, apart="js_distance", noise="js_distance:null", same="top1_agreement")
+whole = chapter.save(table, along, strands)
+chapter.headline(
+    table,
+    apart="js_distance",
+    noise="js_distance:null",
+    same="top1_agreement",
+    head="js_distance_head",
+    bare_head="js_distance_head:null",
+    per_bit="mutual_information_per_gain",
+)
+chapter.say(
+    whole,
+    flip="strand_js_distance",
+    bare_flip="strand_js_distance:untrained",
+    frequencies="strand_js_distance:null",
+    seed="member_js_distance",
+)
 
 # %% [markdown]
 # ## Caveats
@@ -179,10 +187,21 @@ chapter.headline(table, apart="js_distance", noise="js_distance:null", same="top
 # - Strata and strands rest on fewer tokens than the whole, and the reference's lower case is one program's notion of a repeat.
 # - The members differ by initial weights alone; other orders of the data, or other masks, would add disagreement of their own.
 #
-# **What would change our mind.** If the curves for DNA stayed above those for text at full mass too, and clear of the controls, the paper's second claim would hold without a choice of definition.
-#
+# **What would change our mind.** If DNA's models were further apart than those of English over whole distributions too, and not because their predictions are flatter, the paper's second claim would hold whatever the definition.
+
+# %%
+recorded_differences("js_distance", "js_distance_of_null", "js_distance_head")
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Do text and DNA change places anywhere in {numref}`fig-top-p`, and where would they if nothing had been learned?
 # 2. Divide the mutual information by the context gain of the chapter on predictions.
 #    Which corpus disagrees more per bit learned?
+#
+# :::{dropdown} Solutions
+# 1. Compare the two ends: over whole distributions {glue:md}`apart_text` (English) and {glue:md}`apart_dna` (DNA), over the likeliest tokens that hold 5 % of the probability {glue:md}`head_text` and {glue:md}`head_dna`.
+#    Members that have learned nothing follow their matched null, {glue:md}`noise_text` and {glue:md}`noise_dna` at the right end and {glue:md}`bare_head_text` and {glue:md}`bare_head_dna` at the left: nearly as far apart as can be wherever only favourites count.
+# 2. The mutual information is {glue:md}`per_bit_text` of the context gain on English and {glue:md}`per_bit_dna` on DNA.
+#    Where a gain is close to zero the ratio is large and means little.
+# :::

@@ -16,9 +16,17 @@
 #
 # **Question.** Which parts of a model do the predictions depend on: the embeddings, the transformer layers, or the head?
 #
-# **Answer**, from this run:
+# :::{admonition} Answer
+# :class: tip
 #
-# ```{glue:md} answer
+# **The layers of the {term}`encoder` hold {glue:md}`share_text` of the {term}`Fisher information` in models of English and {glue:md}`share_dna` in models of DNA** (before training {glue:md}`bare_text` and {glue:md}`bare_dna`).
+# That is no measure of how well the context is used: with the visible tokens in random order it is {glue:md}`random_text` and {glue:md}`random_dna`.
+# Nor is it a property of the function that is learned: by a measure that no rescaling of weights changes, the shares are {glue:md}`invariant_text` and {glue:md}`invariant_dna`.
+# {numref}`fig-fisher-flow` follows them along training.
+# (From {glue:md}`source`.)
+# :::
+#
+# ```{glue:md} numbers
 # :format: myst
 # ```
 
@@ -38,7 +46,7 @@ seed = 42
 
 # %%
 from gfm_utils import figures, measures
-from gfm_utils.book import answers, open_chapter
+from gfm_utils.book import open_chapter, recorded_differences
 
 chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, seed)
 
@@ -55,7 +63,7 @@ chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, see
 #
 # $$\mathrm{E}\, D_\mathrm{KL}\left(p_\theta \,\|\, p_{\theta \pm \varepsilon}\right) \approx \tfrac{1}{2}\, \varepsilon^2 \operatorname{tr} F_G ,$$
 #
-# as {numref}`fig-fisher-jolt` shows: the points are such jolts, and the lines are computed from gradients alone.
+# as {numref}`fig-fisher-perturbation` shows: the points are such perturbations, and the lines are computed from gradients alone.
 # The *empirical* Fisher information takes the true token for $y$; the two differ {cite:p}`kunstner2019`, and both are below.
 # Every masked token has a gradient of its own, and its square is computed exactly, without being formed.
 #
@@ -70,9 +78,9 @@ chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, see
 #
 # and the paper's share of the embeddings holds all three terms.
 
-# %% mystnb={"figure": {"caption": "How far predictions move when every parameter of a part is moved by ε up or down at random (points, mean over members with their jolts), and ½ ε² tr F (lines).", "name": "fig-fisher-jolt"}}
-jolts = measures.fisher_jolts(chapter.ensembles, chapter.profile, seed)
-figures.jolt_chart(jolts)
+# %% mystnb={"figure": {"caption": "How far predictions move when every parameter of a part is moved by ε up or down at random (points, mean over members), and ½ ε² tr F (lines).", "name": "fig-fisher-perturbation"}}
+perturbations = measures.fisher_perturbations(chapter.ensembles, chapter.profile, seed)
+figures.perturbation_chart(perturbations)
 
 # %% [markdown]
 # ## The paper's figure
@@ -90,12 +98,13 @@ figures.share_chart(table, metric="fisher_share_paper")
 # ## The same, untangled
 #
 # {numref}`fig-fisher-shares` takes each masked token by itself, and takes the groups apart.
-# Gradient through the *output* says nothing about whether a model reads its input: a model that ignores all context and predicts token frequencies has it too.
+# Gradient through the *output* does not show that a model reads its input: a model that ignores all context and predicts token frequencies has it too.
 # Of the input, the row of `[MASK]` is apart from those of the visible tokens.
 # The cross term (*input × output*) can be negative.
 #
 # Four controls stand beside the trained members: the same members reading visible tokens in random order, untrained members, members trained on one condition's tokens in random order, where there is nothing to learn but frequencies, and members without layers, as in [the chapter on predictions](predictions), which can learn nothing else either.
 # The last have no encoder to put Fisher information into: their points are what a model that can use no context divides between its embeddings and its head.
+# Trained on tokens in random order, models of English have {glue:md}`shuffled_text` in the encoder and {glue:md}`shuffled_output_text` in the output path, models without layers {glue:md}`none_text` and {glue:md}`none_output_text` (DNA: {glue:md}`none_dna` and {glue:md}`none_output_dna`).
 
 # %% mystnb={"figure": {"caption": "Shares of the Fisher information of single tokens, taken apart, with 95 % intervals over members; choose trained members or a control below.", "name": "fig-fisher-shares"}}
 figures.share_chart(table, split_embeddings=True)
@@ -106,12 +115,12 @@ figures.encoder_chart(table)
 # %% [markdown]
 # ## Along training
 #
-# {numref}`fig-fisher-flow` follows the shares from the initial weights on, and {numref}`fig-fisher-trace` the whole trace, the paper's form of it, and by what factor a batch inflates the trace because its tokens have gradients in common.
+# {numref}`fig-fisher-flow` follows the shares from the initial weights on, {numref}`fig-fisher-trace` the whole trace, the paper's form of it, and by what factor a batch inflates the trace because its tokens have gradients in common.
 # The controls are dashed: a random context, and members trained on shuffled tokens.
 # Where the shares still move at the end, they say as much about the length of the training as about the corpus.
 # [The chapter on longer training](training) follows the encoder's share further, in larger models and by another optimiser.
 
-# %% mystnb={"figure": {"caption": "Shares along training, chosen below, with 95 % intervals over members; dashed: controls.", "name": "fig-fisher-flow"}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Share of the Fisher information in the encoder along training, with 95 % intervals over members; choose another part of the model below. Dashed: the same models with a random context; dotted: models trained on tokens in random order.", "name": "fig-fisher-flow"}}
 flow = measures.fisher_flow(chapter.ensembles, chapter.profile, seed, shuffled)
 figures.flow_chart(flow)
 
@@ -136,8 +145,26 @@ figures.overview(table, "gradient_noise_ratio", "effective_dimension")
 # The *gradient-noise ratio* is the share of $\mathrm{E}\|g\|^2$ that is variance between tokens {cite:p}`mccandlish2018`; the *effective dimension* is $(\operatorname{tr} F)^2 / \operatorname{tr} F^2$, the number of directions in which gradients point.
 
 # %% tags=["remove-output"]
-whole = chapter.save(table, flow, rescaling, jolts)
-chapter.answer(answers.with_recorded_runs(answers.fisher_answer, whole))
+chapter.save(table, flow, rescaling, perturbations)
+chapter.headline(
+    table,
+    share="fisher_share",
+    bare="fisher_share:untrained",
+    random="fisher_share:random_context",
+    invariant="fisher_share_invariant",
+    embeddings="embeddings_share",
+    input="input_share",
+    decoder="decoder_share",
+    head="head_share",
+    gain="context_gain_there",
+)
+chapter.say(
+    table,
+    shuffled="fisher_share:shuffled",
+    shuffled_output="output_share:shuffled",
+    none="fisher_share:no layers",
+    none_output="output_share:no layers",
+)
 
 # %% [markdown]
 # ## What a low share of the encoder says
@@ -158,10 +185,23 @@ figures.gain_chart(table)
 # - Brackets are over members on one set of test windows; the shuffled control and the one without layers have fewer members.
 #
 # **What would change our mind.** Shares of the encoder that are equal for text and DNA at equal context gain would say that the encoder's share follows what has been learned, not the kind of sequence.
-# Two chapters look: after equal training ([the causal test](causal)) the shares are nearly equal, along training ([longer training](training)) they grow with its length more than with the gain.
-#
+# Two chapters look: [the causal test](causal) compares text and DNA at equal gain after equal training, and [longer training](training) shows the share grow with the number of steps more than with the gain.
+# Without such a match:
+
+# %%
+recorded_differences("fisher_share", "fisher_share_invariant", "fisher_share_paper", "context_gain_there")
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Which rescaling would give the head all of the Fisher information, and what would the loss be?
 # 2. Order the conditions by context gain and by the encoder's share.
 #    Is it the same order?
+#
+# :::{dropdown} Solutions
+# 1. Multiply the embeddings by $c$ and divide the head's norm by $c$, as above.
+#    Gradients of the embeddings become $c$ times smaller and those of the norm $c$ times larger: with growing $c$ the head's share goes to 1.
+#    No prediction changes, and the loss stays as it is.
+# 2. English gains {glue:md}`gain_text` bits per token on the tokens read here and has {glue:md}`share_text` in the encoder, DNA {glue:md}`gain_dna` and {glue:md}`share_dna`.
+#    {numref}`fig-fisher-gain` has all conditions in every state; untrained members and those with a random context break the order.
+# :::

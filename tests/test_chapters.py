@@ -35,7 +35,7 @@ def test_a_chapter_runs_by_itself(trained: list[Ensemble], shared: Path, tmp_pat
         "results_dir": str(tmp_path / "results"),
     }
     (tmp_path / "chapters").mkdir()
-    alone = ["static_embeddings"]  # all chapters run in ``book``, each in a kernel of its own
+    alone = ["embeddings"]  # all chapters run in ``book``, each in a kernel of its own
     for path in chapter_paths(ROOT, alone).values():
         papermill.execute_notebook(
             str(path), str(tmp_path / "chapters" / path.name), given, prepare_only=True, progress_bar=False

@@ -16,8 +16,8 @@ from gfm_utils.provenance import recorded
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = (
-    "corpora", "entropy", "ensembles", "predictions", "disagreement", "static_embeddings",
-    "contextual_embeddings", "fisher", "training", "causal", "atlas", "tasks",
+    "corpora", "entropy", "ensembles", "predictions", "disagreement", "embeddings", "fisher",
+    "training", "causal", "atlas", "tasks",
 )  # fmt: skip
 PARAMETERS = {
     "profile": "auto",

@@ -3,8 +3,9 @@
 from gfm_utils.book.batch import BatchReport, run
 from gfm_utils.book.chapter import Chapter, open_chapter
 from gfm_utils.book.driver import BuildReport, build, check_corpora
-from gfm_utils.book.headline import headline_numbers
+from gfm_utils.book.headline import recorded_differences
 
 __all__ = [
-    "BatchReport", "BuildReport", "Chapter", "build", "check_corpora", "headline_numbers", "open_chapter", "run"
+    "BatchReport", "BuildReport", "Chapter", "build", "check_corpora", "open_chapter", "recorded_differences",
+    "run",
 ]  # fmt: skip

@@ -73,12 +73,6 @@ class Chapter:
         write_table(table, self.results_dir / f"{self.name}.parquet")
         return table
 
-    def answer(self, markdown: str) -> Markdown:
-        """Show the chapter's answer here, and at the top of its page."""
-        shown = Markdown(markdown)
-        glue("answer", shown, display=False)
-        return shown
-
     def headline(self, table: pd.DataFrame, **slots: str) -> None:
         """Put measures into the sentences at the top of the page, and ``numbers``, a table of them, below.
 
@@ -94,6 +88,10 @@ class Chapter:
         source, rows = next(iter(runs.items()))
         self.put(**headline_numbers(rows, slots), source=source[0].lower() + source[1:])
         glue("numbers", Markdown(headline_table(runs, measures)), display=False)
+
+    def say(self, table: pd.DataFrame, **slots: str) -> None:
+        """Put measures of this run into sentences of the page; ``table`` and ``slots`` as of ``headline``."""
+        self.put(**headline_numbers(name_last(table), slots))
 
     def put(self, **values: str) -> None:
         """Put values into the sentences of the page that name them."""

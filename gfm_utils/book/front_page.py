@@ -9,14 +9,12 @@ from IPython.display import HTML
 
 from gfm_utils.claims import recorded_doses
 from gfm_utils.claims.claim import Learned, learned, learned_share, tokens_read
-from gfm_utils.claims.effects import LESS, MORE, PRIMARY, gap_parts, verdict_setting
 from gfm_utils.claims.verdicts import POWER, check_claims, detectable
 from gfm_utils.corpora import registry
 from gfm_utils.ensembles.presets import parameters_of, preset
 from gfm_utils.figures.claims import NOTHING, claims_table, measures_table, verdict_table
-from gfm_utils.figures.dose import setting_name, share_text
-from gfm_utils.figures.hero import hero_figure, split_dna
-from gfm_utils.figures.names import corpus_name, cut_name, plain_name
+from gfm_utils.figures.hero import gap_numbers, hero_figure
+from gfm_utils.figures.names import corpus_name, cut_name
 from gfm_utils.figures.numbers import interval, listed, million, number, percentage
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.measures.estimates import Estimate, estimate, kinds, null_of
@@ -55,7 +53,7 @@ def front_page_numbers(results_dir: Path, profiles: Collection[str]) -> dict[str
     shape, window = preset(size["preset"]), size["window"]
     weights = [parameters_of(size["preset"], vocabulary_of(name), window) for name in models]
     return {
-        **_gone(),
+        **gap_numbers(recorded_doses()[0]),
         **{f"gain_{kind}": _gains(models, names) for kind, names in kinds(rows).items()},
         "corpora": _corpora(list(models)),
         "members": str(size["members"]),
@@ -65,31 +63,6 @@ def front_page_numbers(results_dir: Path, profiles: Collection[str]) -> dict[str
         "hidden": percentage(size["train_mask"], 0),
         "window": str(window),
         "tokens": million(tokens_read(rows)),
-    }
-
-
-#: The answer in a few words, by what is said of the gaps in all primary measures.
-_LEADS = {
-    MORE: "Make English as hard to predict as DNA, and its models show most of what sets models of DNA apart.",
-    LESS: "Make English as hard to predict as DNA, and its models show little of what sets models of DNA apart.",
-}
-_DEPENDS = "Make English as hard to predict as DNA, and its models show a part of what sets models of DNA apart."
-
-
-def _gone() -> dict[str, str]:
-    """What of each primary gap is gone at equal gain, of the DNA that the key figure shows; dashes without any."""
-    table = recorded_doses()[0]
-    x = verdict_setting(table)
-    parts = gap_parts(table, x, metrics=PRIMARY)
-    shown = parts[parts["condition"] == split_dna(table, parts)].set_index("metric")
-    outcomes = list(dict.fromkeys(shown["outcome"]))
-    return {
-        "lead": _LEADS.get(outcomes[0], _DEPENDS) if len(outcomes) == 1 else _DEPENDS,
-        **{
-            f"gone_{name}": share_text(shown.loc[name], "gone") if name in shown.index else "–" for name in PRIMARY
-        },
-        "dna": plain_name(str(shown["condition"].iloc[0])) if len(shown) else "DNA",
-        "setting": setting_name(x) if x else "–",
     }
 
 

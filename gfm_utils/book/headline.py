@@ -10,9 +10,8 @@ from IPython.display import Markdown
 from gfm_utils.claims.claim import Claim, tokens_read
 from gfm_utils.claims.verdicts import check_claims
 from gfm_utils.corpora import KINDS
-from gfm_utils.figures.claims import pair_differences
 from gfm_utils.figures.names import chart_names
-from gfm_utils.figures.numbers import brief, interval, number, spanned
+from gfm_utils.figures.numbers import brief, difference, interval, number, spanned
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.measures.estimates import Estimate, estimate, kinds, name_last, null_of
 from gfm_utils.measures.intervals import LEVEL
@@ -41,7 +40,9 @@ def headline_runs(table: pd.DataFrame, measures: Sequence[str], tokens: int) -> 
     for run in recorded_runs():
         rows = name_last(run.rows[run.rows["condition"].isin(conditions)])
         there = {name: rows[rows["condition"] == name] for name in conditions}
-        if all(estimate(MEASURES[measure], own) is not None for measure in measures for own in there.values()):
+        if conditions and all(
+            estimate(MEASURES[measure], own) is not None for measure in measures for own in there.values()
+        ):
             runs[run.title] = tokens_read(run.rows), rows
     return {title: rows for title, (_, rows) in sorted(runs.items(), key=lambda one: -one[1][0])}
 
@@ -140,9 +141,14 @@ def recorded_differences(*names: str) -> Markdown:
     claim = Claim("", tuple(replace(one, above=bool(one.above)) for one in chosen(*names).values()))
     lines = []
     for run in recorded_runs():
-        for tested in check_claims(name_last(run.rows), [claim]).get(claim, []):
-            lines.append(f"- {run.title}: {tested.measure.text}, {'; '.join(pair_differences(tested))}.")
-    if not lines:
-        return Markdown("No run is recorded that could say it.")
-    heading = "What recorded runs say to that, DNA less text with 95 % intervals over members and test windows:"
-    return Markdown("\n".join([heading, "", *lines]))
+        tested = check_claims(name_last(run.rows), [claim]).get(claim, [])
+        if tested:
+            lines += ["", f"*{run.title}*, DNA minus text, with 95 % intervals over members and test windows:", ""]
+        for one in tested:
+            of_dna = chart_names(list(dict.fromkeys(dna for dna, _ in one.pairs)))
+            pairs = [
+                f"{of_dna[dna]} {difference(*pair[:3], one.measure.percent)}"
+                for (dna, _), pair in one.pairs.items()
+            ]
+            lines.append(f"- {one.measure.text}: {'; '.join(pairs)}")
+    return Markdown("\n".join(lines) or "No run with these measures is recorded.")

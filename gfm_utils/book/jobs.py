@@ -29,7 +29,7 @@ TABLES: dict[str, Callable[[Chapter], pd.DataFrame]] = {
     "entropy": lambda one: measures.corpus_entropies(one.corpora, one.stores, one.profile, progress=False)[0],
     "predictions": lambda one: measures.output_distributions(one.ensembles, one.profile, one.seed),
     "disagreement": lambda one: measures.disagreement(one.ensembles, one.profile, one.seed),
-    "static_embeddings": lambda one: measures.static_embeddings(one.ensembles),
+    "embeddings": lambda one: measures.static_embeddings(one.ensembles),
     "fisher": lambda one: measures.fisher_information(one.ensembles, one.profile, one.seed),
 }
 

@@ -32,7 +32,7 @@ RECORDED = "atlas"
 #: So many families of either kind must lie in the range of gains that both have, or kinds are not told apart.
 FEWEST = 3
 #: What is said of two kinds at equal gain.
-DIFFERS, UNDECIDED, NOT_SEPARABLE = "differ", "no difference told", "not separable"
+DIFFERS, UNDECIDED, NOT_SEPARABLE = "differ", "undecided", "not separable"
 #: One genome, and what is read from it, in this order.
 CENTRAL_DOGMA = {
     "tair10-chr1": "genome", "tair10-chr1-rna": "mRNA", "tair10-chr1-cds": "coding sequence",

@@ -149,7 +149,7 @@ def gap_parts(
         and what is ``left``, with ``_low``, ``_high`` and ``_p`` each, matched per token; ``least`` and ``most``,
         between which the share that is gone lies on every ``Scale``; ``p_holm`` of that being a half, the largest
         over the scales (of ``PRIMARY`` corrected, for each condition by itself); and ``outcome``: ``MORE`` or
-        ``LESS`` than a half where all scales agree, ``NO_GAP`` where the gap is not told from zero, else
+        ``LESS`` than a half where all scales agree, ``NO_GAP`` where the gap's interval includes zero, else
         undecided.
     """
     numbers, kinds, gaps = _numbers(table, x), kind_of(table), []

@@ -13,6 +13,7 @@ from gfm_utils.figures.along_training import (
 from gfm_utils.figures.atlas import (
     atlas_chart,
     atlas_map,
+    atlas_numbers,
     atlas_table,
     contrasts_table,
     corpus_reports,
@@ -24,7 +25,7 @@ from gfm_utils.figures.atlas import (
     spread_table,
 )
 from gfm_utils.figures.claims import claims_overview
-from gfm_utils.figures.confounds import confounds_numbers, confounds_sentence, confounds_table, sources_table
+from gfm_utils.figures.confounds import confounds_numbers, confounds_table, differences_kept, sources_table
 from gfm_utils.figures.data import (
     corpus_overview,
     cost_overview,
@@ -54,6 +55,7 @@ from gfm_utils.figures.embeddings import (
     layer_shape_chart,
     neighbour_explorer,
     neighbourhood_chart,
+    overlap_chart,
 )
 from gfm_utils.figures.entropy import (
     calibration_chart,
@@ -70,13 +72,13 @@ from gfm_utils.figures.fisher import (
     encoder_chart,
     flow_chart,
     gain_chart,
-    jolt_chart,
+    perturbation_chart,
     rescaling_chart,
     share_chart,
     trace_chart,
 )
 from gfm_utils.figures.guessing import guess_strip, guessing_game
-from gfm_utils.figures.hero import hero_figure
+from gfm_utils.figures.hero import gap_numbers, hero_figure
 from gfm_utils.figures.predictions import (
     agreement_chart,
     along_chart,
@@ -97,6 +99,7 @@ from gfm_utils.figures.tasks import (
     lost_table,
     task_agreement,
     task_chart,
+    task_counts,
     task_examples_chart,
     task_gain_chart,
     task_layer_chart,

@@ -21,11 +21,11 @@ from gfm_utils.claims.atlas import (
 )
 from gfm_utils.claims.dose import GAIN, LEAST_GAIN
 from gfm_utils.claims.effects import PRIMARY
-from gfm_utils.claims.forecast import COUNTED_FIRST, FORECAST, judged
+from gfm_utils.claims.forecast import COUNTED_FIRST, FORECAST, judged, left_out
 from gfm_utils.corpora.registry import find
 from gfm_utils.figures.comparison import LABELS, comparison_rows, entropy_gain_chart, kind_colour
 from gfm_utils.figures.forms import crosses, one_below_another, tooltips
-from gfm_utils.figures.numbers import difference, interval, number, percentage, row_difference
+from gfm_utils.figures.numbers import brief, difference, interval, listed, number, percentage, row_difference
 from gfm_utils.figures.palette import NEUTRAL
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.measures.registry import MEASURES
@@ -43,6 +43,57 @@ def atlas_map(table: pd.DataFrame) -> alt.LayerChart:
     """
     points = atlas_points(table)
     return entropy_gain_chart(table, dict(zip(points["condition"], points["label"], strict=True)))
+
+
+def atlas_numbers(points: pd.DataFrame, forecasts: pd.DataFrame) -> dict[str, str]:
+    """What stands in the sentences of the chapter on many corpora.
+
+    Args:
+        points: of :func:`gfm_utils.claims.atlas.atlas_points`.
+        forecasts: of :func:`gfm_utils.claims.forecast.left_out`.
+
+    Returns:
+        ``corpora``: how many of which sort; ``explained_`` and the name of each primary measure: the share of the
+        variance between genomes that the context gain explains; ``gain_``, ``learned_`` and each measure with a
+        kind: from the least to the greatest, and the median share of what counting or a code saves; ``better``,
+        ``among``, ``error``, ``mean_error``, ``held`` and ``held_kind`` of the forecasts.
+    """
+    kinds = points.groupby("kind")
+    dna = points[points["kind"] == "dna"]
+    within = slopes(dna).set_index("metric")["gain_alone"]
+    saved = points[["counting_gain", "code_gain"]].max(axis=1)
+    learned = (points[GAIN] / saved).groupby(points["kind"]).median()
+    spans = {
+        f"{short}_{kind}": " to ".join(brief(end, MEASURES[name].percent) for end in (rows.min(), rows.max()))
+        for name, short in {GAIN: "gain", **{one: one for one in (*PRIMARY, "output_entropy_share")}}.items()
+        for kind, rows in kinds[name]
+    }
+    verdicts = judged(forecasts)
+    family, of_kind = (verdicts[verdicts["by"] == by].set_index("metric") for by in ("family", "kind"))
+    among = judged(left_out(dna)).set_index("metric")
+    return {
+        "corpora": _counted(points),
+        **{f"explained_{name}": percentage(within[name], 0) for name in PRIMARY},
+        **{f"learned_{kind}": percentage(share, 0) for kind, share in learned.items()},
+        **spans,
+        "better": f"{(family['score'] < family['mean_score']).sum()} of {len(FORECAST)}",
+        "among": f"{(among['score'] < among['mean_score']).sum()} of {len(FORECAST)}",
+        "error": number(family.loc[GAIN, "error"], digits=2),
+        "mean_error": number(family.loc[GAIN, "mean_error"], digits=2),
+        "held": percentage(family.loc[GAIN, "held"], 0),
+        "held_kind": " to ".join(percentage(end, 0) for end in (of_kind["held"].min(), of_kind["held"].max())),
+    }
+
+
+def _counted(points: pd.DataFrame) -> str:
+    """How many corpora of which sort, in words: ``14 genomes, 4 sets of transcripts and 10 texts``."""
+    transcripts = int((points["group"] == "transcript").sum())
+    of_kind = points["kind"].value_counts()
+    sorts = {
+        "genomes": int(of_kind.get("dna", 0)) - transcripts, "sets of transcripts": transcripts,
+        "sets of proteins": int(of_kind.get("protein", 0)), "texts": int(of_kind.get("text", 0)),
+    }  # fmt: skip
+    return listed([f"{count} {name}" for name, count in sorts.items() if count])
 
 
 def atlas_chart(table: pd.DataFrame) -> alt.ConcatChart:

@@ -42,7 +42,7 @@ SHORT = {
 #: Those that do not follow from the gain itself.
 SEPARATE = {name: SHORT[name] for name in ("js_distance", "topk_overlap_corrected", "fisher_share")}
 #: What becomes of a difference that does not stay.
-OUTCOMES = {TURNS: "turned", GONE: "not told", APPEARS: "new", NONE: "none"}
+OUTCOMES = {TURNS: "turned", GONE: "undecided", APPEARS: "new", NONE: "none"}
 NOTHING = "No experiment on a confound is recorded yet; `python benchmarks/confounds.py` makes them."
 #: Below this gain (bits per token) no share of it is written.
 _LEAST = 0.05
@@ -113,8 +113,8 @@ def _becomes(row: pd.Series) -> str:
     return percentage(row["left"], 0) if row["outcome"] == STAYS else f"*{OUTCOMES[row['outcome']]}*"
 
 
-def confounds_sentence(table: pd.DataFrame, predictability: bool = False) -> Markdown:
-    """How many of the differences in ``SEPARATE`` are left under how many experiments, and under which not.
+def differences_kept(table: pd.DataFrame, predictability: bool = False) -> str:
+    """How many of the differences in ``SEPARATE`` keep their sign over all experiments, as ``3 of 4``.
 
     Args:
         table: as of ``confounds_table``.
@@ -122,23 +122,7 @@ def confounds_sentence(table: pd.DataFrame, predictability: bool = False) -> Mar
     """
     effects = _of_kind(confound_effects(table), predictability)
     there = effects[effects["outcome"].isin([STAYS, GONE, TURNS]) & effects["metric"].isin(list(SEPARATE))]
-    if there.empty:
-        return Markdown(NOTHING)
-    lost = there[there["outcome"] != STAYS]
-    pairs = zip(there["experiment"], there["role"], strict=True)
-    starred = 0 if predictability else sum(_unlearned(table, EXPERIMENTS[str(name)], role) for name, role in pairs)
-    names = [
-        f"{EXPERIMENTS[str(name)].change} ({', '.join(dict.fromkeys(rows['metric'].map(SEPARATE)))})"
-        for name, rows in lost.groupby("experiment", sort=False)
-    ]
-    sentence = (
-        f"In {there['experiment'].nunique()} experiments **{len(there) - len(lost)} of {len(there)}** differences "
-        "between text and DNA keep their sign"
-    )
-    sentence += f"; not under: {'; '.join(names)}." if names else "."
-    if starred:
-        sentence += f" {starred} are of DNA that hardly learns there (a star in the table), and close no confound."
-    return Markdown(sentence)
+    return f"{(there['outcome'] == STAYS).sum()} of {len(there)}"
 
 
 def confounds_numbers(table: pd.DataFrame) -> Markdown:

@@ -215,7 +215,7 @@ def _measure_name(metric: str) -> str:
 
 
 def _effect(row: pd.Series) -> str:
-    """A difference with its interval, percentages as points; in brackets where it is not told from none."""
+    """A difference with its interval, percentages as points; in brackets where its interval includes zero."""
     text = row_difference(row, DOSE_MEASURES[row["metric"]].percent)
     return text if row["p"] <= 1 - LEVEL else f"({text})"
 
@@ -229,7 +229,7 @@ def gap_table(parts: pd.DataFrame) -> Markdown:
     if parts.empty:
         return Markdown(NO_MATCH)
     heads = ["Measure", "DNA", "text", "text at DNA's gain", "DNA", "text in random order", "gone at DNA's gain",
-             "on every scale", "there in random order", "left", "more than half gone?"]  # fmt: skip
+             "on every scale", "baseline: in random order", "residual", "more than half gone?"]  # fmt: skip
     rows = [_gap_row(row) for _, measure in _primary_first(parts) for _, row in measure.iterrows()]
     return Markdown(markdown_table(heads, rows, names=2))
 

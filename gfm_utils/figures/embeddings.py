@@ -76,6 +76,34 @@ _SAME = "1: the same (disparity: 0)"
 _ENDS = tooltips("value", "low", "high")
 
 
+def overlap_chart(table: pd.DataFrame, baseline: pd.DataFrame) -> alt.LayerChart:
+    """Nearest neighbours of ten that two members share; filled: trained, open: untrained, tick: chance.
+
+    Args:
+        table: of ``measures.static_embeddings``.
+        baseline: likewise, of members trained on tokens in random order.
+    """
+    both = pd.concat([table, baseline])
+    rows = means(both, "topk_shared", "topk_shared_chance", axis="k")
+    rows = rows[rows["x"] == rows.loc[rows["x"] <= BAND_K, "x"].max()]
+    by_chance = rows["metric"] == "topk_shared_chance"
+    rows = rows[~by_chance | (rows["state"] == "trained")].assign(
+        name=rows["condition"].map(chart_names(conditions_of(both))),
+        state=rows["state"].mask(by_chance, "chance"),
+    )
+    return points_in_rows(
+        rows[["condition", "name", "state", "value", "low", "high"]],
+        "name",
+        alt.X("value:Q", title="neighbours shared, of 10", scale=alt.Scale(domainMin=0)),
+        condition_colour(conditions_of(both), legend=False),
+        ["name", "state", *_ENDS],
+        order=list(dict.fromkeys(rows["name"])),
+        filled=False,
+        ticks="datum.state == 'chance'",
+        height=46 * rows["name"].nunique(),
+    )
+
+
 def neighbourhood_chart(table: pd.DataFrame, baseline: pd.DataFrame | None = None) -> alt.LayerChart:
     """A measure of neighbourhoods against how many are compared; dashed: untrained.
 

@@ -169,19 +169,19 @@ def _along_training(
     )
 
 
-def jolt_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """What a jolt of all parameters of a part does to the predictions (points), and ½ ε² tr F (lines).
+def perturbation_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """What a perturbation of all parameters of a part does to the predictions (points), and ½ ε² tr F (lines).
 
     Args:
-        table: result of ``fisher_jolts``.
+        table: result of ``fisher_perturbations``.
     """
-    rows = means(table, "jolt_divergence", "jolt_expected", axis="group|size", numeric=False)
+    rows = means(table, "perturbation_divergence", "perturbation_expected", axis="group|size", numeric=False)
     rows[["part", "size"]] = rows["x"].str.split("|", expand=True)
     rows = rows.astype({"size": float})
     parts, log = list(dict.fromkeys(rows["part"])), alt.Scale(type="log")
     small = alt.Axis(format="~g", tickCount=6)
     sizes = alt.Axis(format="~g", values=sorted(rows["size"].unique()))
-    menu = Menu("jolted", "condition", conditions_of(table), "condition ")
+    menu = Menu("perturbed", "condition", conditions_of(table), "condition ")
     base = chosen(rows[["condition", "metric", "part", "size", "value", "low", "high"]], menu).encode(
         x=alt.X("size:Q", title="ε, by which every parameter is moved", scale=log, axis=sizes),
         y=alt.Y("value:Q", title="change of predictions (KL, nats per token)", scale=log, axis=small),
@@ -193,8 +193,8 @@ def jolt_chart(table: pd.DataFrame) -> alt.LayerChart:
             *tooltips("value", "low", "high", text=".3~g"),
         ],
     )
-    measured = base.transform_filter("datum.metric == 'jolt_divergence'").mark_point(size=70, filled=True)
-    line = base.transform_filter("datum.metric == 'jolt_expected'").mark_line(strokeWidth=1.5)
+    measured = base.transform_filter("datum.metric == 'perturbation_divergence'").mark_point(size=70, filled=True)
+    line = base.transform_filter("datum.metric == 'perturbation_expected'").mark_line(strokeWidth=1.5)
     return finished([line, measured], 320, menu)
 
 

@@ -36,10 +36,8 @@ DASHES = {
 
 #: Legends of colours and of dashes; Vega knows this setting, Altair does not, so Vega-Embed gets it.
 _BELOW_EACH_OTHER = {"top": {"direction": "vertical", "anchor": "end"}}
-#: Change to the layout of small charts in Vega, as Vega-Lite takes a number only.
-_AS_WIDE_AS_THE_PAGE = {
-    "op": "add", "path": "/layout/columns", "value": {"signal": "max(1, floor(containerSize()[0] / 335))"},
-}  # fmt: skip
+#: Pixels for the names and the space between small charts.
+_NAMES = 65
 #: What is written in place of the names of columns that tooltips show.
 _TITLES = {
     "value": "value", "low": "95 % interval from", "high": "to", "n": "counted", "x": "at", "what": "measure",
@@ -371,7 +369,13 @@ def crosses(base: alt.Chart, across: tuple[str, str], upright: tuple[str, str]) 
 
 
 def one_below_another(
-    rows: pd.DataFrame, titles: Mapping[str, str], draw: Callable[[pd.DataFrame], Iterable[Any]], height: int
+    rows: pd.DataFrame,
+    titles: Mapping[str, str],
+    draw: Callable[[pd.DataFrame], Iterable[Any]],
+    height: int,
+    *menus: Menu,
+    by: str = "metric",
+    width: int = 270,
 ) -> alt.ConcatChart:
     """A small chart a metric, as many beside each other as the page has room for.
 
@@ -380,15 +384,19 @@ def one_below_another(
         titles: metric -> title, in their order; those without rows are left out.
         draw: rows of one metric -> layers.
         height: in pixels.
+        menus: what the reader chooses in all of them.
+        by: column that tells the charts apart, if not the metric.
+        width: of each without its names, in pixels.
     """
-    parts = dict(list(rows.groupby("metric")))
+    parts = dict(list(rows.groupby(by)))
     titled = [
         alt.layer(*draw(parts[name])).properties(
-            width=270, height=height, title=alt.TitleParams(title, fontSize=12, fontWeight="normal")
+            width=width, height=height, title=alt.TitleParams(title, fontSize=12, fontWeight="normal")
         )
         for name, title in titles.items()
         if name in parts
     ]
-    chart = themed(alt.concat(*titled, columns=1))
-    chart.usermeta["embedOptions"]["patch"] = [_AS_WIDE_AS_THE_PAGE]
+    chart = themed(alt.concat(*titled, columns=1).add_params(*map(listed, menus)))
+    each = {"signal": f"max(1, floor(containerSize()[0] / {width + _NAMES}))"}  # Vega-Lite takes a number only
+    chart.usermeta["embedOptions"]["patch"] = [{"op": "add", "path": "/layout/columns", "value": each}]
     return chart

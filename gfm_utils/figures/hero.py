@@ -17,11 +17,22 @@ import vl_convert
 from IPython.display import HTML, Markdown
 
 from gfm_utils.claims.dose import DOSE_MEASURES
-from gfm_utils.claims.effects import PRIMARY, gap_parts, keeps_counts, kind_of, verdict_setting
+from gfm_utils.claims.effects import (
+    CHECKS,
+    CODE,
+    LESS,
+    MORE,
+    NO_GAP,
+    PRIMARY,
+    gap_parts,
+    keeps_counts,
+    kind_of,
+    verdict_setting,
+)
 from gfm_utils.figures.comparison import LABELS
-from gfm_utils.figures.dose import NOT_RECORDED, dose_rows, setting_name
-from gfm_utils.figures.names import corpus_name, cut_name
-from gfm_utils.figures.numbers import number, percentage
+from gfm_utils.figures.dose import NOT_RECORDED, dose_rows, setting_name, share_text
+from gfm_utils.figures.names import corpus_name, cut_name, plain_name
+from gfm_utils.figures.numbers import brief, number, percentage
 from gfm_utils.figures.palette import DNA_BPE, KIND_COLOURS, NEUTRAL
 from gfm_utils.files import atomic
 from gfm_utils.measures.estimates import estimate
@@ -118,6 +129,51 @@ def split_dna(table: pd.DataFrame, parts: pd.DataFrame) -> str:
     return next(iter([*alike, *names]), "")
 
 
+#: The answer in a few words, by what is said of the gaps in all primary measures.
+_LEADS = {
+    MORE: "Make English as hard to predict as DNA, and its models show most of what sets models of DNA apart.",
+    LESS: "Make English as hard to predict as DNA, and its models show little of what sets models of DNA apart.",
+}
+_DEPENDS = "Make English as hard to predict as DNA, and its models show a part of what sets models of DNA apart."
+
+
+def gap_numbers(table: pd.DataFrame) -> dict[str, str]:
+    """What stands in the sentences of the causal answer, of the DNA that the key figure shows; dashes without any.
+
+    Args:
+        table: of ``dose_response``.
+
+    Returns:
+        ``lead``, ``dna``, ``setting``; of each primary measure ``gone_``, ``text_``, ``beside_`` (text at DNA's
+        gain), ``dna_`` and ``shuffled_`` (text in random order); ``coded``, from the least to the greatest share
+        that is gone where text is matched by a code; ``kept``, other measures that keep more than half of the gap.
+    """
+    x = verdict_setting(table)
+    every, coded = gap_parts(table, x), gap_parts(table, x, CODE, PRIMARY)
+    every = every[every["condition"] == split_dna(table, every)]
+    there = every[(every["outcome"] != NO_GAP) & ~every["metric"].isin([*PRIMARY, *CHECKS])]
+    coded = coded[coded["outcome"] != NO_GAP]
+    shown = every[every["metric"].isin(PRIMARY)].set_index("metric")
+    outcomes = list(dict.fromkeys(shown["outcome"]))
+    percent = {name: DOSE_MEASURES[name].percent for name in PRIMARY}
+    values = {
+        f"{column}_{name}": "–" if pd.isna(value) else brief(value, percent[name])
+        for column in ("text", "beside", "dna", "shuffled")
+        for name, value in shown.reindex(PRIMARY)[column].items()
+    }
+    return {
+        "lead": _LEADS.get(outcomes[0], _DEPENDS) if len(outcomes) == 1 else _DEPENDS,
+        **{
+            f"gone_{name}": share_text(shown.loc[name], "gone") if name in shown.index else "–" for name in PRIMARY
+        },
+        **values,
+        "dna": plain_name(str(shown["condition"].iloc[0])) if len(shown) else "DNA",
+        "setting": setting_name(x) if x else "–",
+        "coded": " to ".join(percentage(end, 0) for end in coded["gone"].agg(["min", "max"]).dropna()) or "–",
+        "kept": f"{(there['outcome'] == LESS).sum()} of {len(there)}",
+    }
+
+
 class _Box(NamedTuple):
     """What is taken by a label, a point or a piece of a line."""
 
@@ -148,7 +204,7 @@ class _Panel(NamedTuple):
 
     @property
     def unexplained(self) -> pd.Series | None:
-        """The gap, if a part of it, and no more than all, is surely there at equal gain."""
+        """The gap, if a part of it, and no more than all, is there at equal gain, its interval without zero."""
         gap = self.gap
         return gap if gap is not None and gap["gone"] >= 0 and gap["gone_high"] < 1 else None
 

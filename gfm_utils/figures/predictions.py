@@ -15,12 +15,14 @@ from gfm_utils.figures.forms import (
     in_lines,
     lines,
     logarithmic,
+    one_below_another,
     plain_labels,
     points_in_rows,
     state_dash,
     stroke_legend,
     tooltips,
 )
+from gfm_utils.figures.names import chart_names
 from gfm_utils.figures.palette import HEAT, NEUTRAL
 from gfm_utils.figures.select import conditions_of, means, rows_of, singles, summaries
 
@@ -36,6 +38,8 @@ _CONTROLS = {"js_distance_matched_null": "matched null", "js_distance_mismatched
 _PERCENT = alt.Axis(format="%")
 #: Mean probabilities below this are not drawn.
 _LEAST = 1e-6
+#: Tokens that are drawn at once along a window.
+_PASSAGE = 24
 
 
 def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -283,33 +287,43 @@ def strand_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     )
 
 
-def along_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Entropy (bars) and disagreement (their colour) along a test window, over the tokens that stand there."""
+def along_chart(table: pd.DataFrame) -> alt.ConcatChart:
+    """Entropy (bars) and disagreement (their colour) along test windows, a chart a condition, all on one scale.
+
+    Args:
+        table: of ``measures.along_windows``; a list chooses which tokens are drawn.
+    """
     names = ["position_entropy", "position_js_distance", "position_nll", "position_top1_agreement"]
     keys = ["condition", "window", "x", "token", "named"]
     rows = table[table["metric"].isin(names)].astype(dict.fromkeys(keys, object))
     wide = rows.pivot_table(index=keys, columns="metric", values="value").reset_index()
     wide = wide.rename(columns=lambda name: str(name).removeprefix("position_")).astype({"x": int, "window": int})
-    wide = wide.sort_values(["condition", "window", "x"])
-    menus = (
-        Menu("along", "condition", conditions_of(table), "condition "),
-        Menu("window", "window", sorted(wide["window"].unique().tolist()), "window "),
-    )
-    base = chosen(wide, *menus).encode(
-        y=alt.Y("x:O", title=None, axis=alt.Axis(labels=False, ticks=False)),
-        tooltip=[
-            alt.Tooltip("x:Q", title="place"), "token:N", alt.Tooltip("named:N", title="members name"),
-            *tooltips("entropy", "nll", "js_distance", "top1_agreement"),
-        ],
-    )  # fmt: skip
-    title = in_lines("output entropy (bits); black: cost of the true token")
-    bars = base.mark_bar().encode(
-        x=alt.X("entropy:Q", title=title, axis=alt.Axis(orient="top")),
-        color=alt.Color("js_distance:Q", title="Jensen–Shannon distance", scale=alt.Scale(range=HEAT[:4])),
-    )
-    cost = base.mark_tick(color="black", thickness=2).encode(x="nll:Q")
-    text = base.mark_text(align="right", dx=-4, font="monospace", fontSize=11).encode(
-        x=alt.datum(0), text="token:N"
-    )
-    padding = {"left": 60, "right": 5, "top": 5, "bottom": 5}
-    return finished([bars, cost, text], 850, *menus, padding=padding)
+    first = (wide["x"] - 1) // _PASSAGE * _PASSAGE + 1
+    wide["passage"] = [
+        f"window {window}, from token {one}" for window, one in zip(wide["window"], first, strict=True)
+    ]
+    wide = wide.sort_values(["window", "x"])
+    menu = Menu("along", "passage", list(dict.fromkeys(wide["passage"])), "passage ")
+    bits = alt.Scale(domain=[0, float(wide[["entropy", "nll"]].max().max())], nice=False)
+    apart = alt.Scale(domain=[0, float(wide["js_distance"].max())], range=HEAT[:4])
+
+    def draw(part: pd.DataFrame) -> list[alt.Chart]:
+        base = chosen(part, menu).encode(
+            y=alt.Y("x:O", title=None, axis=alt.Axis(labels=False, ticks=False)),
+            tooltip=[
+                alt.Tooltip("x:Q", title="place"), "token:N", alt.Tooltip("named:N", title="members name"),
+                *tooltips("entropy", "nll", "js_distance", "top1_agreement"),
+            ],
+        )  # fmt: skip
+        bars = base.mark_bar().encode(
+            x=alt.X("entropy:Q", title="output entropy, bits", scale=bits),
+            color=alt.Color("js_distance:Q", title="Jensen–Shannon distance", scale=apart),
+        )
+        cost = base.mark_tick(color="black", thickness=2).encode(x="nll:Q")
+        text = base.mark_text(align="right", dx=-4, font="monospace", fontSize=11).encode(
+            x=alt.datum(0), text="token:N"
+        )
+        return [bars, cost, text]
+
+    titles = chart_names(conditions_of(table))
+    return one_below_another(wide, titles, draw, 15 * _PASSAGE, menu, by="condition", width=155)

@@ -7,7 +7,7 @@ import pandas as pd
 from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
-from gfm_utils.claims.tasks import lost_without_context, task_points
+from gfm_utils.claims.tasks import DOSES, lost_without_context, task_points
 from gfm_utils.figures.forms import (
     Menu,
     chosen,
@@ -83,6 +83,23 @@ def task_gain_chart(runs: Mapping[str, pd.DataFrame]) -> alt.LayerChart | Markdo
     return finished(
         [zero, null, *crosses(base, ("context_gain_low", "context_gain_high"), ("low", "high")), point], 340, menu
     )
+
+
+def task_counts(runs: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """In how many tasks of each kind probes are better and worse than counting, by 95 % intervals, uncorrected.
+
+    Args:
+        runs: as of ``task_gain_chart``; doses do not count.
+
+    Returns:
+        ``better_text``, ``worse_text``, ``better_dna`` and ``worse_dna``, as ``1 of 2``; a dash without tasks.
+    """
+    points = task_points({name: rows for name, rows in runs.items() if not name.startswith(DOSES)})
+    said = {f"{way}_{kind}": "–" for way in ("better", "worse") for kind in _LABELS}
+    for kind, rows in points.groupby("kind") if len(points) else ():
+        said[f"better_{kind}"] = f"{(rows['low'] > 0).sum()} of {len(rows)}"
+        said[f"worse_{kind}"] = f"{(rows['high'] < 0).sum()} of {len(rows)}"
+    return said
 
 
 def task_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:

@@ -5,7 +5,7 @@ from gfm_utils.measures.controls import no_layers_control, shuffled_control
 from gfm_utils.measures.datasets import corpus_table, token_table
 from gfm_utils.measures.disagreement import along_windows, disagreement
 from gfm_utils.measures.entropy import corpus_entropies
-from gfm_utils.measures.fisher import fisher_flow, fisher_information, fisher_jolts, fisher_rescaling
+from gfm_utils.measures.fisher import fisher_flow, fisher_information, fisher_perturbations, fisher_rescaling
 from gfm_utils.measures.guessing import guessing_games
 from gfm_utils.measures.output import output_distributions
 from gfm_utils.measures.static import nearest_tokens, static_embeddings
@@ -20,7 +20,7 @@ __all__ = [
     "disagreement",
     "fisher_flow",
     "fisher_information",
-    "fisher_jolts",
+    "fisher_perturbations",
     "fisher_rescaling",
     "guessing_games",
     "nearest_tokens",

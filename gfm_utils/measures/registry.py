@@ -118,15 +118,15 @@ def _truncated(text: str, suffix: str, top_p: str, figure: str) -> Measure:
 
 
 def _neighbourhood(text: str, unit: str, metric: str, k: str, above: bool = False) -> Measure:
-    return Measure(text, unit, "static_embeddings", (Term(metric, "k", k),), above, figure="fig-neighbourhoods")
+    return Measure(text, unit, "embeddings", (Term(metric, "k", k),), above, figure="fig-neighbourhoods")
 
 
 def _shape(text: str, metric: str, above: bool) -> Measure:
-    return Measure(text, "1", "static_embeddings", (Term(metric),), above, figure="fig-pairs")
+    return Measure(text, "1", "embeddings", (Term(metric),), above, figure="fig-alignment")
 
 
 def _last_layer(text: str, unit: str, metric: str, figure: str = "fig-layer-agreement") -> Measure:
-    return Measure(text, unit, "contextual_embeddings", (Term(metric, "layer", LAST),), False, figure=figure)
+    return Measure(text, unit, "embeddings", (Term(metric, "layer", LAST),), False, figure=figure)
 
 
 def _fisher(text: str, metric: str, group: str, above: bool, figure: str) -> Measure:
@@ -271,7 +271,7 @@ MEASURES: dict[str, Measure] = {
         "10 nearest embeddings shared, beyond chance", "share", "topk_overlap_corrected", "10"
     ),
     "topk_shared": Measure(
-        "of a token's 10 nearest embeddings, shared by two members", "tokens", "static_embeddings",
+        "of a token's 10 nearest embeddings, shared by two members", "tokens", "embeddings",
         (Term("topk_shared", "k", "10"),), False, null=("chance", (Term("topk_shared_chance", "k", "10"),)),
         figure="fig-overlap",
     ),

@@ -116,7 +116,7 @@ def measured(measure, condition, level, rng, state="trained", seeds=SEEDS, sprea
     base = {"condition": condition, "state": state, "metric": term.metric, "unit": term.unit or "share",
             "axis": term.axis, "x": term.x}  # fmt: skip
     values = level + spread * rng.normal(size=len(seeds))
-    if measure.chapter in ("disagreement", "static_embeddings"):
+    if measure.chapter in ("disagreement", "embeddings"):
         return list(pair_rows(base, seeds, (values[:, None] + values) / 2, 10))
     return list(member_rows(base, seeds, values, 10))
 

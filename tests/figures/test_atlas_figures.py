@@ -6,8 +6,6 @@ from bs4 import BeautifulSoup
 from drawing import drawn
 
 from gfm_utils import claims, figures
-from gfm_utils.book import answers
-from gfm_utils.book.answers.atlas import kind_sentences, paper_sentences
 from gfm_utils.claims.forecast import COUNTED, FORECAST, NO_BETTER
 
 
@@ -54,23 +52,14 @@ def test_tables_tell_kinds_apart_and_say_where_they_cannot(points):
     assert steps == ["| genome", "| mRNA", "| coding sequence", "| protein"]
 
 
-def test_sentences_take_the_side_that_the_numbers_have():
-    rows = [
-        {"kind": kind, "output_entropy_share": 0.1 + level, "js_distance": 0.1 + level, "fisher_share": level,
-         "topk_overlap_corrected": level}
-        for kind, levels in (("dna", (0.1, 0.5)), ("text", (0.6, 0.9))) for level in levels
-    ]  # fmt: skip
-    said = list(paper_sentences(pd.DataFrame(rows)))
-    assert [sentence.partition(":")[0] for sentence in said] == ["*For the paper*", "*Against the paper*"]
-    assert "10.0 % to 50.0 % in DNA and 60.0 % to 90.0 % in text".replace(" %", "\u00a0%") in said[0]
-    rows[0]["fisher_share"] = 0.7
-    assert [sentence.partition(":")[0] for sentence in paper_sentences(pd.DataFrame(rows))][-1] == "*Neither*"
-
-
-def test_the_answer_names_what_the_models_have_learned(table, points):
-    answer = answers.atlas_answer(table, claims.left_out(points))
-    assert "14 genomes" in answer and "too little for a verdict on DNA" in answer
-    assert all(sentence in answer for sentence in kind_sentences(points))
+def test_the_answer_has_the_numbers_of_the_atlas(points):
+    said = figures.atlas_numbers(points, claims.left_out(points))
+    assert said["corpora"].startswith("14 genomes, 4 sets of transcripts")
+    gains = points.loc[points["kind"] == "dna", "context_gain"]
+    assert said["gain_dna"] == f"{gains.min():.2f} to {gains.max():.2f}"
+    assert said["better"].endswith(f" of {len(FORECAST)}") and said["held"].endswith("\u00a0%")
+    own = points.loc[points["kind"] == "text", "fisher_share"]
+    assert said["fisher_share_text"] == f"{100 * own.min():.0f}\u00a0% to {100 * own.max():.0f}\u00a0%"
 
 
 def test_a_forecast_that_knows_no_better_than_the_mean_says_so():

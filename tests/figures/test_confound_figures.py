@@ -46,7 +46,7 @@ def test_every_experiment_says_what_is_left_of_the_differences(found):
     by = {row[0].split("**")[1]: dict(zip(head, row, strict=True)) for row in rows}
     recoded, optimiser = by["alphabet and tokenizer of DNA"], by["optimiser"]
     assert recoded["disagreement"] == "–\u00a0/ *new*" and recoded["shared neighbours"] == "–"
-    assert optimiser["disagreement"] == "*not told*\u00a0/ *none*"
+    assert optimiser["disagreement"] == "*undecided*\u00a0/ *none*"
     assert optimiser["context gain"] == "1.40\u00a0/ 0.10\u00a0/ 0.30"  # half of 0.20 is enough
     _, _, *rows = cells(figures.confounds_table(found, predictability=True))
     assert len(rows) == 3 and rows[0][1] == "0.10\u00a0/ 0.50\u00a0/ 0.10"
@@ -60,11 +60,9 @@ def test_dna_that_has_learned_less_than_half_is_marked(found):
     assert row[1] == "1.40\u00a0/ 0.09*\u00a0/ 0.30"
 
 
-def test_the_sentence_counts_them(found):
-    assert figures.confounds_sentence(found).data == (
-        "In 1 experiments **0 of 1** differences between text and DNA keep their sign; not under: AdamW for all "
-        "weights, same budget (disagreement)."
-    )
+def test_differences_that_keep_their_sign_are_counted(found):
+    assert figures.differences_kept(found) == "0 of 1"
+    assert figures.differences_kept(table([])) == "0 of 0"
 
 
 def test_the_numbers_have_their_intervals(found):
@@ -84,6 +82,6 @@ def test_sources_are_ordered_by_what_is_attained(found):
     assert rows[2][0] == "text" and rows[2][4] == "0.300" and rows[2][5] == "–"
 
 
-@pytest.mark.parametrize("name", ["confounds_table", "confounds_sentence", "confounds_numbers", "sources_table"])
+@pytest.mark.parametrize("name", ["confounds_table", "confounds_numbers", "sources_table"])
 def test_where_nothing_is_recorded_one_sentence_says_so(name):
     assert getattr(figures, name)(table([])).data == NOTHING

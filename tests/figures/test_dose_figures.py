@@ -5,14 +5,12 @@ import re
 import xml.dom.minidom
 
 import numpy as np
-import pandas as pd
 import pytest
 from drawing import data_of
 
 from gfm_utils import figures
-from gfm_utils.book.answers.causal import causal_answer, causal_verdicts, frequencies_sentence, left_sentences
 from gfm_utils.claims.dose import AXIS, GAIN
-from gfm_utils.claims.effects import LESS, MORE, NO_GAP, all_gap_parts, dose_effects, gap_parts
+from gfm_utils.claims.effects import all_gap_parts, dose_effects, gap_parts
 from gfm_utils.figures import hero
 from gfm_utils.figures.dose import ACROSS, dose_rows, setting_name
 from gfm_utils.tables import table
@@ -124,40 +122,26 @@ def test_tables_say_what_the_numbers_say(response):
 
 
 def test_the_answer_says_what_the_numbers_say(response):
-    said, verdicts = causal_answer(response, response), causal_verdicts(response)
-    assert said.startswith("When the tokens of text are mixed") and said.startswith(verdicts.strip())
-    assert re.search(r"\*\*(99|100|101)\u00a0% \[.*\]\*\* in the encoder's share of the Fisher information", said)
-    assert "(DNA in 4-mers)." in said and "Training: 90 steps, toy." in verdicts
-    assert (
-        "context moves text and DNA **as the paper says** in: encoder's share of the Fisher information." in said
-    )
-    assert "**the other way** in: Jensen–Shannon distance between members." in said
-    distance, share = cells(verdicts)
-    assert distance[-1] == "the other way<br>the other way (9 steps, toy)"
-    assert share[-1].startswith("as the paper says<br>as the paper says")
-    assert re.fullmatch(r"(-?0\.\d)\u00a0% beside 10\.\d\u00a0%", share[-2])
+    said = figures.gap_numbers(response)
+    assert re.fullmatch(r"(99|100|101)\u00a0% \[\d+\u00a0%, 1\d\d\u00a0%\]", said["gone_fisher_share"])
+    assert said["gone_js_distance"].startswith("-") and said["gone_topk_overlap_corrected"] == "–"
+    assert "a part of what" in said["lead"] and said["setting"] == "90 steps, toy" and said["dna"] == "b, 4-mers"
+    found = [said[f"{column}_fisher_share"] for column in ("text", "beside", "dna")]
+    assert found == ["40\u00a0%", "10\u00a0%", "10\u00a0%"]
+    assert said["shuffled_js_distance"] in ("0.00", "-0.00") and said["kept"] == "0 of 0"
 
 
 def test_where_nothing_is_a_sentence_says_so(response):
     """Nothing recorded, nothing learned, one kind of corpus alone."""
     empty, text = response[:0], response[response["condition"].str.startswith("a")]
-    said = causal_answer(empty, response)
-    assert said.startswith("The causal test is not recorded yet") and "This run, small and live" in said
+    said = figures.gap_numbers(empty)
+    assert said["gone_js_distance"] == said["coded"] == said["setting"] == "–" and said["dna"] == "DNA"
     for nothing in (figures.hero_figure(empty), figures.dose_chart(empty)):
         assert "not recorded yet" in nothing.data
     for parts in (gap_parts(empty, ""), gap_parts(text, "90|toy")):
         assert "nothing is matched" in figures.gap_table(parts).data
     assert "nothing is matched" in figures.gaps_over_training(all_gap_parts(empty)).data
     assert "no pair of doses" in figures.effects_table(dose_effects(empty, "")).data
-    assert "there are no doses to compare" in causal_answer(empty, empty)
-    unlearned = response.copy()
-    unlearned.loc[(unlearned["metric"] == GAIN) & (unlearned["condition"] == "b@kmer4"), "value"] = 0.001
-    words = "nothing is learned yet from the context of `b@kmer4`"
-    assert words in causal_answer(unlearned, unlearned) and words not in causal_answer(response, response)
-    said = causal_answer(text, text)
-    assert "only text is made less predictable here" in said
-    assert "**lowers**: Jensen–Shannon distance between members;" in said
-    assert "not testable here" in causal_verdicts(text)
     assert data_of(figures.dose_chart(text))
 
 
@@ -199,20 +183,3 @@ def test_sweep_draws_both_ways_of_matching():
     assert at["kmer2", "KL from uniform, bits per token", "token frequencies"]["value"] == pytest.approx(1.5)
     assert at["bpe9", "loss, bits per base", "token frequencies"]["value"] == pytest.approx(1.0)
     assert at["bpe9", "context gain, bits per base", "token frequencies"]["value"] == 0
-
-
-def test_what_the_gain_does_not_account_for_is_said():
-    """An interval without 100 % speaks against the gain alone; checks and measures without a gap do not count."""
-    ends = {"gone": 0.9, "gone_low": 0.8, "gone_high": 1.1}
-    part = {"condition": "b@kmer4", "outcome": MORE, **ends, "shuffled": 0.1}
-    rows = [
-        {**part, "metric": "js_distance", "gone_high": 0.97}, {**part, "metric": "fisher_share", "gone_low": 1.05},
-        {**part, "metric": "topk_overlap_corrected", "dna": 0.25}, {**part, "metric": "output_entropy_share"},
-        {**part, "metric": "local_spearman", "outcome": LESS}, {**part, "metric": "accuracy", "outcome": NO_GAP},
-        {**part, "metric": "linear_cka_debiased"},
-    ]  # fmt: skip
-    (said,) = left_sentences(pd.DataFrame(rows))
-    assert "does not explain their disagreement and the encoder's share of the Fisher information;" in said
-    assert said.endswith("1 of 2 measures that are not primary surely keep more than half.")
-    (said,) = frequencies_sentence(pd.DataFrame(rows))
-    assert "shares 10.0\u00a0% of the nearest" in said and said.endswith("DNA as it is 25.0\u00a0% in 4-mers.")

@@ -1,4 +1,4 @@
-"""What moving parameters does: predictions that random jolts move, and shares that a rescaling moves alone."""
+"""What moving parameters does: predictions that perturbations move, and shares that a rescaling moves alone."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -25,8 +25,8 @@ from gfm_utils.profiles import Profile
 
 #: By how much every parameter of a part is moved, up or down.
 SIZES = (1e-3, 1e-2, 3e-2, 1e-1)
-#: Jolts of each size that are averaged.
-JOLTS = 2
+#: Perturbations of each size that are averaged.
+PERTURBATIONS = 2
 #: The paper's groups of parameters, without layers told apart.
 PARTS = ("embeddings", "encoder", "head")
 #: By which the demonstration multiplies the embeddings.
@@ -39,7 +39,7 @@ def part_of(group: str) -> str:
 
 
 @contextmanager
-def jolted(model: Any, part: str, size: float, seed: int) -> Iterator[None]:
+def perturbed(model: Any, part: str, size: float, seed: int) -> Iterator[None]:
     """Every parameter of a part moved by ``size``, up or down at random; afterwards all are as they were."""
     generator, groups = torch.Generator().manual_seed(seed), groups_of(model)
     moved = [value.detach() for name, value in model.named_parameters() if part_of(groups[name]) == part]
@@ -54,20 +54,22 @@ def jolted(model: Any, part: str, size: float, seed: int) -> Iterator[None]:
             value.copy_(before)
 
 
-def jolt_divergences(model: Any, examples: MaskedTokens, seed: int) -> npt.NDArray[np.float64]:
-    """Mean KL(p || p after a jolt) in nats per masked token, shape (parts, sizes)."""
+def perturbation_divergences(model: Any, examples: MaskedTokens, seed: int) -> npt.NDArray[np.float64]:
+    """Mean KL(p || p after a perturbation) in nats per masked token, shape (parts, sizes)."""
     before = log_probabilities(model, examples)
     p = before.exp()
     divergences = np.zeros((len(PARTS), len(SIZES)))
-    for (row, part), (column, size), jolt in product(enumerate(PARTS), enumerate(SIZES), range(JOLTS)):
-        with jolted(model, part, size, seed + jolt):
+    for (row, part), (column, size), perturbation in product(
+        enumerate(PARTS), enumerate(SIZES), range(PERTURBATIONS)
+    ):
+        with perturbed(model, part, size, seed + perturbation):
             after = log_probabilities(model, examples)
-        divergences[row, column] += float((p * (before - after)).sum(-1).mean()) / JOLTS
+        divergences[row, column] += float((p * (before - after)).sum(-1).mean()) / PERTURBATIONS
     return divergences
 
 
 def expected_divergences(model: Any, examples: MaskedTokens, seed: int) -> npt.NDArray[np.float64]:
-    """½ ε² tr F of each part in nats per masked token, shape (parts, sizes): the jolts' second order.
+    """½ ε² tr F of each part in nats per masked token, shape (parts, sizes): the perturbations' second order.
 
     KL(p_θ || p_θ+δ) = ½ δᵀ F δ + O(δ³) (Kullback, 1959), and the mean over signs of δ = ±ε is ½ ε² tr F.
     """
@@ -76,24 +78,27 @@ def expected_divergences(model: Any, examples: MaskedTokens, seed: int) -> npt.N
     return 0.5 * traces[:, None] * np.square(SIZES)
 
 
-def fisher_jolts(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
-    """Result table of what a jolt of every parameter does to the predictions, and what the trace foretells.
+def fisher_perturbations(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
+    """Result table of what perturbing every parameter does to the predictions, and what the trace foretells.
 
-    Metrics ``jolt_divergence`` (measured: mean KL over masked tokens and ``JOLTS`` random jolts) and
-    ``jolt_expected`` (½ ε² tr F, tokens drawn from the model), both in nats/token, on the axis ``group|size``
-    with ``x`` like ``encoder|0.001``; a row a member and the mean with its interval.
+    Metrics ``perturbation_divergence`` (measured: mean KL over masked tokens and ``PERTURBATIONS`` random ones)
+    and ``perturbation_expected`` (½ ε² tr F, tokens drawn from the model), both in nats/token, on the axis
+    ``group|size`` with ``x`` like ``encoder|0.001``; a row a member and the mean with its interval.
 
     Args:
         ensembles: one a condition.
         profile: a quarter of its ``fisher_windows`` are read.
-        seed: of masks, tokens and jolts.
+        seed: of masks, tokens and perturbations.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
         examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
         read = examples.thinned(TOKENS_A_WINDOW)
         models = list(ensemble.models())
-        for metric, way in (("jolt_divergence", jolt_divergences), ("jolt_expected", expected_divergences)):
+        for metric, way in (
+            ("perturbation_divergence", perturbation_divergences),
+            ("perturbation_expected", expected_divergences),
+        ):
             divergences = np.array(each(partial(way, examples=read, seed=seed), models))
             base: Row = {"condition": ensemble.condition, "state": "trained", "metric": metric}
             base |= {"unit": "nats/token", "axis": "group|size"}

@@ -1,0 +1,242 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Embeddings
+#
+# **Question.** Do models that differ in their first random weights alone agree on which tokens are alike, and on what a token means in its context?
+#
+# :::{admonition} Answer
+# :class: tip
+#
+# **Of the ten tokens nearest to a token, two models of English share {glue:md}`shared_text` and two models of DNA {glue:md}`shared_dna`; by chance it would be {glue:md}`chance_text`.**
+# That is of {term}`embeddings <embedding>`, before any context is read, and much of it is how common tokens are: models of English in random order, which know nothing else, share {glue:md}`frequencies_text` in this run.
+# In the last layer, where the context counts, the overlap {term}`beyond chance` is {glue:md}`layer_text` on English and {glue:md}`layer_dna` on DNA.
+# (From {glue:md}`source`.)
+# :::
+#
+# ```{glue:md} numbers
+# :format: myst
+# ```
+
+# %% tags=["remove-cell"]
+import importlib.util
+
+if importlib.util.find_spec("gfm_utils") is None:
+    # %pip install -q "gfm_utils @ git+https://github.com/gfm-book/gfm-book"
+    pass
+
+# %% tags=["parameters", "hide-input"]
+profile = "auto"
+conditions = ["news@bpe256", "tair10-chr1@bpe256", "tair10-chr1@kmer4"]
+runs_dir = "../runs"
+results_dir = "../_build/results"
+seed = 42
+
+# %%
+from gfm_utils import figures, measures
+from gfm_utils.book import open_chapter, recorded_differences
+
+chapter = open_chapter("embeddings", profile, conditions, runs_dir, results_dir, seed)
+
+# %% mystnb={"figure": {"caption": "Of the ten nearest neighbours of a token's embedding, how many two models share, with 95 % intervals over members; filled: trained, open: untrained. Strokes: chance. In random order only the frequencies of tokens can be learned.", "name": "fig-overlap"}}
+table = measures.static_embeddings(chapter.ensembles)
+frequencies = measures.static_embeddings([measures.shuffled_control(chapter.ensembles, chapter.profile)])
+figures.overlap_chart(table, frequencies)
+
+# %% [markdown]
+# ## How embeddings are compared
+#
+# The (static) {term}`embedding` of a token is its row of the input embedding matrix, before any context is seen.
+# Two members cannot be compared number by number: turning all the embeddings of a model leaves what it computes unchanged as long as the rest of the model turns with them.
+# So one compares what a rotation keeps.
+#
+# - *Top-k overlap*: the k nearest neighbours of a token by cosine, in one member and in the other, as sets $A$ and $B$; their Jaccard index $|A \cap B| / |A \cup B|$, averaged over tokens.
+#   From the same sets comes the number of *shared neighbours*, $|A \cap B|$, of {numref}`fig-overlap`.
+#   Two random sets of $k$ among $n - 1$ tokens have a hypergeometric intersection, which gives the chance level exactly.
+#   It is far from zero for large $k$, so the *corrected* overlap, (overlap - chance) / (1 - chance), puts chance at 0 and the same sets at 1.
+# - *Local Spearman correlation*: do two members order the similarities of a token to its neighbours alike?
+#   Over the $k$ tokens of $A$, then over those of $B$, averaged, with ties at their average rank; chance is 0.
+#   The paper's reference code uses $A$ twice, so its value depends on which member comes first; it is shown for comparison under its own name.
+# - *Procrustes disparity* {cite:p}`schonemann1966`: the residual after the best shift, scale and rotation, as a share of the whole; 0 is the same shape.
+#   The *cosine after alignment* is that of each rotated vector with its aim.
+# - *CKA* {cite:p}`kornblith2019`: $\mathrm{HSIC}(K, L) / \sqrt{\mathrm{HSIC}(K, K)\,\mathrm{HSIC}(L, L)}$ of the two kernel matrices, linear, or Gaussian with the median distance as its width (RBF); 1 is the same up to rotation and scale.
+#   With few tokens and many dimensions even unrelated matrices score well above 0, so here it is *debiased* {cite:p}`song2012,nguyen2021`: around 0 for unrelated members.
+#
+# Tokens that never occur in training are left out, and so are the special tokens; {numref}`fig-all-rows` shows what they would change.
+
+# %% [markdown]
+# ## More or fewer neighbours
+#
+# In {numref}`fig-neighbourhoods` the distance of a solid line from its dashed one is what members have learned in common about which tokens are alike.
+# The grey line is the baseline of token frequencies alone.
+
+# %% mystnb={"figure": {"caption": "Agreement about nearest neighbours between members, beyond chance; choose the measure below. Solid: trained, with 95 % intervals over members; dashed: untrained. Grey: members that were trained on text in random order, which can learn token frequencies and nothing else.", "name": "fig-neighbourhoods"}}
+figures.neighbourhood_chart(table, frequencies)
+
+# %% [markdown]
+# Choose a token, and see its nearest neighbours in each member: a shaded neighbour is one that other members have, too.
+
+# %% mystnb={"figure": {"caption": "The nearest neighbours of a token in each trained member; choose one of the commonest tokens below. A space is written ␣.", "name": "fig-explorer"}}
+figures.neighbour_explorer(measures.nearest_tokens(chapter.ensembles))
+
+# %% mystnb={"figure": {"caption": "Shape of the whole set of embeddings, compared between members. Filled: trained; open: untrained. Bars are 95 % intervals over members.", "name": "fig-alignment"}}
+figures.alignment_chart(table)
+
+# %% [markdown]
+# ## All rows of the matrix
+#
+# The paper's reference code compares all rows of the matrix, those of special tokens and of tokens that never occur among them, and takes the median of its RBF kernel over all entries of the distance matrix, the zeros of its diagonal among them.
+# Tokens that never occur are targets that are never right, and training pushes their rows far out in one direction, in every member.
+# So a handful of special tokens can make much of the agreement, that of linear CKA above all, where other tokens agree little: {numref}`fig-all-rows` shows how much.
+
+# %% mystnb={"figure": {"caption": "Agreement between members on the tokens that occur in training (discs) and on all rows of the matrix, as in the paper's reference code (squares); choose trained or untrained members below.", "name": "fig-all-rows"}}
+figures.all_rows_chart(table)
+
+# %% [markdown]
+# ## Common and rare tokens
+#
+# Each band of {numref}`fig-bands` holds a third of the tokens of the training part: few different ones are *frequent*, many are *rare*.
+# Embeddings of rare tokens have moved less from their random start.
+
+# %% mystnb={"figure": {"caption": "Agreement between members by token frequency; choose the measure below. Neighbours are sought among all tokens, shapes are compared within a band. Dashed: untrained.", "name": "fig-bands"}}
+figures.band_chart(table)
+
+# %%
+figures.overview(table, "procrustes_disparity", "linear_cka", "linear_cka_debiased", "rbf_cka_debiased")
+
+# %% [markdown]
+# ## From layer to layer
+#
+# The hidden state of a token after a layer is its *contextual embedding*: it depends on the tokens around it.
+# We read test windows with nothing masked, and look at the states after the embeddings (which know no context) and after every layer of the encoder, for single tokens and for windows (the mean of their tokens).
+# What needs all of them is streamed through second moments; what needs pairs uses a seeded sample, the same in all members.
+#
+# **Shape**, of each member by itself, with $\lambda$ the eigenvalues of the covariance matrix and $u$ the states scaled to length 1:
+#
+# - *Effective rank* {cite:p}`roy2007`: $\exp(-\sum_i p_i \log p_i)$ with $p_i = \lambda_i / \sum_j \lambda_j$, and *participation ratio* {cite:p}`gao2017`: $(\sum_i \lambda_i)^2 / \sum_i \lambda_i^2$; both count the directions in use, from 1 to the width.
+# - *Anisotropy* {cite:p}`ethayarajh2019`: the mean cosine of two states; 0 if directions are spread evenly, 1 if all are the same.
+# - *Uniformity* {cite:p}`wang2020`: $\log \mathrm{E} \exp(-2 |u - u'|^2)$; the lower, the more evenly the states fill the sphere.
+# - *Spread of distances*: the standard deviation of the distances $|h - h'|$ of two states $h$, at the length that the model gives them.
+#
+# **Agreement** between two members:
+#
+# - *Debiased linear CKA* {cite:p}`kornblith2019,song2012,nguyen2021`: 1 if the states are the same up to rotation and scale, around 0 if unrelated.
+# - *Overlap of nearest neighbours*: of the 10 nearest other tokens of the sample by cosine, the Jaccard index between members, with chance at 0; each different token is in the sample once, so that no word is its own neighbour.
+# - *Squared distance after rotation*: $\min_R \mathrm{E} |R u_A - u_B|^2$ of the directions that two members A and B give the same states, over all rotations $R$ {cite:p}`schonemann1966`; from 0, the same, to 4.
+#   Without the rotation it would be about the order and the signs of the axes, which every member has by chance.
+#
+# Two controls go with every number: the untrained members, and the embeddings, which see no context.
+
+# %% mystnb={"figure": {"caption": "Shape of the hidden states at each layer; choose measure and unit below. Solid: trained, with 95 % intervals over members; dashed: untrained.", "name": "fig-layer-shape"}}
+layers = measures.contextual_embeddings(chapter.ensembles, chapter.profile)
+figures.layer_shape_chart(layers)
+
+# %% [markdown]
+# {numref}`fig-layer-shape` says how many directions the states of a model use, and {numref}`fig-layer-agreement` whether another member uses them in the same way.
+# Untrained members are far from zero in CKA: wherever the same token occurs its states are alike, in every member, whatever the weights.
+# The overlap of neighbours compares different tokens only, and there untrained members are near chance.
+# What training adds is the distance between a solid line and its dashed one.
+
+# %% mystnb={"figure": {"caption": "Agreement between members at each layer; choose measure and unit below. Solid: trained, with 95 % intervals over members; dashed: untrained.", "name": "fig-layer-agreement"}}
+figures.layer_agreement_chart(layers)
+
+# %% [markdown]
+# A layer that changes nothing has a CKA of 1 with the one before.
+# {numref}`fig-layer-cka` compares the layers of one member with each other: an encoder that hardly uses the context stays close to its embeddings.
+
+# %% mystnb={"figure": {"caption": "Debiased linear CKA between the layers of one member, mean over members; choose the models below.", "name": "fig-layer-cka"}}
+figures.layer_cka_chart(layers)
+
+# %%
+figures.overview(layers, "linear_cka_debiased", axis="layer")
+
+# %% [markdown]
+# ## The paper's definitions
+#
+# The paper's reference code looks at the last layer alone, at windows alone (the mean over all their tokens), and at windows with 15 % of the tokens masked, each token by itself.
+# Some of its formulas differ, too:
+#
+# - its *effective rank* is of the singular values of the centred states, $p_i = \sqrt{\lambda_i} / \sum_j \sqrt{\lambda_j}$, which counts weak directions for more and so is never smaller;
+# - its *anisotropy* is $|\mathrm{E} u|$, the length of the mean direction; ours is the mean cosine of two different states, which the paper's code has as `avgcosim`, and which is about the square of it;
+# - its *L2 alignment* is $\mathrm{E} |u_A - u_B|^2$ without a rotation, about 2 for members whose axes have nothing to do with each other, however alike they are;
+# - its *neighbour alignment* is the share of the 10 nearest that two members have in common, without its level of chance;
+# - its *linear CKA* is the biased one, above 0 for unrelated members.
+#
+# {numref}`fig-authors-contextual` changes the formula first and then the inputs, so that one sees which of the two a difference comes from.
+
+# %% mystnb={"figure": {"caption": "Windows at the last layer: as in this book, by the formula of the paper's reference code, and by that on windows with 15 % of the tokens masked; choose the measure below. Filled: trained, with 95 % intervals over members; open: untrained.", "name": "fig-authors-contextual"}}
+figures.authors_chart(layers)
+
+# %% [markdown]
+# ## The paper's claim
+#
+# The primary measure is the one that the front page judges the claim by; the others test how robust it is, and in brackets stand nulls.
+# The difference is that of the pair of conditions with the largest p-value, by Welch's test over members {cite:p}`welch1947`, with the spread over test windows added where a number depends on them.
+# A measure speaks *for* the claim if every condition of DNA differs from every one of text in the claimed direction, each p-value at most 0.05 {cite:p}`berger1982`; *against* it if all differ the other way.
+# The front page draws the verdict, which is corrected for all claims and asks first whether the models have learned enough.
+
+# %%
+figures.claims_overview(table)
+
+# %% tags=["remove-output"]
+whole = chapter.save(table, layers)
+chapter.headline(
+    whole,
+    shared="topk_shared",
+    chance="topk_shared:null",
+    bare="topk_shared:untrained",
+    layer="tokens_alignment",
+    cka="tokens_cka",
+    bare_cka="tokens_cka:untrained",
+)
+chapter.say(frequencies, frequencies="topk_shared")
+
+# %% [markdown]
+# ## Caveats
+#
+# - The untrained members are the baseline, not zero; read every number against it.
+# - Embeddings of rare tokens have moved little from their random start, so that corpora with many rare tokens look less stable; compare conditions within a band of {numref}`fig-bands`.
+# - A band of few tokens in many dimensions can be rotated onto anything: its Procrustes disparity is low even for untrained members.
+# - The embedding matrix is also the decoder: it is shaped by what a token is predicted *from*, not only by what it means as input.
+# - The last layer serves the output head: its shape says as much about the predictions as about the sequence.
+# - Effective rank and participation ratio are of the covariance matrix, in which a few directions of large variance hide many small ones.
+# - Members read the same windows, and a part of their agreement is that of the inputs; the untrained members show how much.
+#
+# **What would change our mind.** If longer training brought the neighbours that DNA's models share up to those of English, at equal distance from chance, instability would be a matter of budget; a difference around zero meets that for this way of cutting.
+# If the members of a DNA ensemble agreed in their last layer as far as those of English do, disagreement would be a matter of the output head; differences above zero meet that, with the untrained members not subtracted.
+# [The chapter on longer training](training) adds that the first takes the right optimiser.
+
+# %%
+recorded_differences("topk_shared", "topk_overlap_corrected", "tokens_cka", "contextual_cka", "tokens_alignment")
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. At $k = 1$, how likely is it by chance that two members name the same nearest neighbour, with a vocabulary of 256 and of 4,096?
+# 2. Load two members and align them by `scipy.linalg.orthogonal_procrustes`.
+#    Which tokens fit worst?
+# 3. Add a constant vector to every hidden state: which of the five measures of shape change, and why?
+# 4. Compare windows with tokens in {numref}`fig-layer-agreement`.
+#    Which do members agree on more, and what does averaging do to a token that is guessed differently?
+#
+# :::{dropdown} Solutions
+# 1. One of $n - 1$ other tokens is the nearest: $1/255 = 0.39$ % and $1/4095 = 0.024$ %.
+#    At $k = 10$ the expected number that is shared is $k^2 / (n - 1)$, {glue:md}`chance_text` of ten here.
+# 2. The rare ones are to be expected: a row that is seldom read or predicted gets few gradients and stays near its random start, which differs between members.
+#    {numref}`fig-bands` shows the same by frequency.
+# 3. Effective rank, participation ratio and spread of distances stay, for they are about differences between states.
+#    Anisotropy goes to 1 and uniformity to 0 as the constant grows, for all directions become that of the constant.
+# 4. Read the two levels in the last layer: tokens have a CKA of {glue:md}`cka_text` on English and {glue:md}`cka_dna` on DNA (untrained {glue:md}`bare_cka_text` and {glue:md}`bare_cka_dna`).
+#    In the mean of a window one token among many hardly counts, and what all share, such as which tokens the window holds, counts for more.
+# :::
