@@ -162,21 +162,13 @@ figures.strand_chart(strands)
 # %% tags=["remove-output"]
 whole = chapter.save(table, along, strands)
 chapter.headline(
-    table,
-    apart="js_distance",
-    noise="js_distance:null",
-    same="top1_agreement",
-    head="js_distance_head",
-    bare_head="js_distance_head:null",
-    per_bit="mutual_information_per_gain",
-)
+    table, apart="js_distance", noise="js_distance:null", same="top1_agreement", head="js_distance_head",
+    bare_head="js_distance_head:null", per_bit="mutual_information_per_gain",
+)  # fmt: skip
 chapter.say(
-    whole,
-    flip="strand_js_distance",
-    bare_flip="strand_js_distance:untrained",
-    frequencies="strand_js_distance:null",
-    seed="member_js_distance",
-)
+    whole, flip="strand_js_distance", bare_flip="strand_js_distance:untrained",
+    frequencies="strand_js_distance:null", seed="member_js_distance",
+)  # fmt: skip
 
 # %% [markdown]
 # ## Caveats

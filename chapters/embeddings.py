@@ -192,14 +192,9 @@ figures.claims_overview(table)
 # %% tags=["remove-output"]
 whole = chapter.save(table, layers)
 chapter.headline(
-    whole,
-    shared="topk_shared",
-    chance="topk_shared:null",
-    bare="topk_shared:untrained",
-    layer="tokens_alignment",
-    cka="tokens_cka",
-    bare_cka="tokens_cka:untrained",
-)
+    whole, shared="topk_shared", chance="topk_shared:null", bare="topk_shared:untrained",
+    layer="tokens_alignment", cka="tokens_cka", bare_cka="tokens_cka:untrained",
+)  # fmt: skip
 chapter.say(frequencies, frequencies="topk_shared")
 
 # %% [markdown]

@@ -147,24 +147,14 @@ figures.overview(table, "gradient_noise_ratio", "effective_dimension")
 # %% tags=["remove-output"]
 chapter.save(table, flow, rescaling, perturbations)
 chapter.headline(
-    table,
-    share="fisher_share",
-    bare="fisher_share:untrained",
-    random="fisher_share:random_context",
-    invariant="fisher_share_invariant",
-    embeddings="embeddings_share",
-    input="input_share",
-    decoder="decoder_share",
-    head="head_share",
-    gain="context_gain_there",
-)
+    table, share="fisher_share", bare="fisher_share:untrained", random="fisher_share:random_context",
+    invariant="fisher_share_invariant", embeddings="embeddings_share", input="input_share",
+    decoder="decoder_share", head="head_share", gain="context_gain_there",
+)  # fmt: skip
 chapter.say(
-    table,
-    shuffled="fisher_share:shuffled",
-    shuffled_output="output_share:shuffled",
-    none="fisher_share:no layers",
-    none_output="output_share:no layers",
-)
+    table, shuffled="fisher_share:shuffled", shuffled_output="output_share:shuffled",
+    none="fisher_share:no layers", none_output="output_share:no layers",
+)  # fmt: skip
 
 # %% [markdown]
 # ## What a low share of the encoder says

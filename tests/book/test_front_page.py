@@ -181,7 +181,7 @@ def test_the_sentences_of_the_front_page_have_their_numbers(tmp_path: Path, monk
     intro = (Path(front_page.__file__).parents[2] / "intro.md").read_text("utf-8")
     assert set(re.findall(r"{{ (\w+) }}", intro)) <= set(numbers)
     share = r"1?\d\d\u00a0% \[\d+\u00a0%, \d+\u00a0%\]"
-    assert all(re.fullmatch(share, numbers[f"gone_{name}"]) for name in front_page.PRIMARY)
+    assert all(re.fullmatch(share, numbers[f"gone_{name}"]) for name in PRIMARY)
 
 
 def test_a_run_that_says_nothing_says_so(page) -> None:
