@@ -29,7 +29,7 @@ from gfm_utils.tokens import Condition
 Floats = npt.NDArray[np.float64]
 #: The recorded run.
 RECORDED = "atlas"
-#: So many families of either kind must lie in the range of gains that both have, or kinds are not told apart.
+#: So many families of either kind must lie in the range of gains that both have, or kinds are not separable.
 FEWEST = 3
 #: What is said of two kinds at equal gain.
 DIFFERS, UNDECIDED, NOT_SEPARABLE = "differ", "undecided", "not separable"
@@ -200,7 +200,7 @@ def residuals(points: pd.DataFrame, metric: str, coefficients: Floats, kinds: Se
 
 
 def kind_contrasts(points: pd.DataFrame, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
-    """Two kinds at equal gain: what is left of the difference between them in each measure.
+    """Two kinds at equal gain: the residual difference between them in each measure.
 
     Two kinds *differ* if line and parabola say so with one sign, after Holm's correction for all rows; they are
     *not separable* where less than ``FEWEST`` families of either kind lie in the range of gains that both have.

@@ -330,8 +330,8 @@ def confound_effects(table: pd.DataFrame) -> pd.DataFrame:
         One row an experiment, role of DNA and measure that the table has: ``experiment``, ``role``, ``metric``;
         ``value``, ``low`` and ``high`` of the difference text - DNA under the experiment (Welch's interval over
         members); the same with ``before_`` in front of the run that it is compared with; ``left``, their ratio
-        (NaN where there was no difference); and ``outcome``: ``STAYS`` (told from 0, with the same sign),
-        ``TURNS`` (with the other), ``GONE`` (not told from 0 any more), ``APPEARS`` (told from 0, and not before),
+        (NaN where there was no difference); and ``outcome``: ``STAYS`` (its interval excludes 0, same sign),
+        ``TURNS`` (with the other), ``GONE`` (includes 0), ``APPEARS`` (excludes 0, as it did not before),
         or ``NONE`` (neither now nor before).
     """
     rows, numbers = [], {(x, metric): values for (_, x, metric), values in members_of(table, AXIS).items()}

@@ -5,8 +5,8 @@ share none. Every number is a function of means over members, and its error is t
 (Arvesen, 1969): leave out one member of text, from all of its doses at once, then one of DNA; square the
 differences and add both variances. For a difference of two doses that is the paired t-test, for one of text and
 DNA Welch's (1947), whose degrees of freedom (Satterthwaite, 1946) it has. The interval of a share of a gap is
-Fieller's (1954): every share r for which *part - r gap* is not told from zero. Over the measures of one question
-p-values are Holm's (1979), whatever their dependence; where several tests must all speak, the largest of their
+Fieller's (1954): every share r for which the interval of *part - r gap* includes zero. Over the measures of one
+question p-values are Holm's (1979), whatever their dependence; where several tests must all speak, the largest of their
 p-values is that of the whole (Berger, 1982).
 """
 
@@ -53,7 +53,7 @@ class Gap(NamedTuple):
     Attributes:
         whole: the measure of the first kind less that of the second.
         beside: the measure of the first kind where it gains as little from its context as the second.
-        gone: share of the gap that is gone there; NaN, with its ends, where the gap is not told from zero.
+        gone: share of the gap that is gone there; NaN, with its ends, where the gap's interval includes zero.
         half: whether that is more than a half: the share of the gap that is gone less one half, in the measure's
             units, with its p-value.
         floors: share of the gap that is there without any context, between both kinds in random order; NaN
@@ -82,7 +82,7 @@ def jackknife(statistic: Statistic, *groups: Paired) -> Difference:
 
 
 def share_of_gap(value: Members, left: Sequence[Members]) -> Difference:
-    """A part over the whole, with Fieller's interval; NaN where the whole is not told from zero.
+    """A part over the whole, with Fieller's interval; NaN where that of the whole includes zero.
 
     Args:
         value: the part and the whole, shape (2,).
@@ -104,7 +104,7 @@ def share_of_gap(value: Members, left: Sequence[Members]) -> Difference:
     ratio, ends = float(value[0] / value[1]), []
     for side in (-1, 1):
         step = max((part.high - part.value) / abs(whole.value), 1e-9)
-        while beyond(ratio + side * step) <= 0:  # ends, as the whole is told from zero
+        while beyond(ratio + side * step) <= 0:  # ends, as the whole's interval excludes zero
             step *= 2
         ends.append(float(optimize.brentq(beyond, ratio, ratio + side * step)) if beyond(ratio) < 0 else ratio)
     low, high = ends
@@ -173,7 +173,7 @@ def gap_at_equal_gain(
         first, second = [*first, floors[0]], [*second, floors[1]]
 
     def parts(*means: Members) -> Members:
-        """The gap; what is gone of it; what is there without context; what is left."""
+        """The gap; what is gone of it; what is there without context; the residual."""
         low, high, as_it_is, *bare = means[: len(first)]
         of_other, *other_bare = means[len(first) :]
         matched = low[1] + _share(scale, of_other, low, high, fixed) * (high[1] - low[1])

@@ -51,7 +51,7 @@ _BESIDE = "\u00a0/ "
 
 
 def confounds_table(table: pd.DataFrame, predictability: bool = False) -> Markdown:
-    """A row an experiment: what is left of the difference between text and each DNA, in a word or as a share.
+    """A row an experiment: what remains of the difference between text and each DNA, in a word or as a share.
 
     Beside it stands the context gain of text and of each DNA, with a star where DNA gains less than half of what
     it gains in the run that the experiment is compared with: what stays may be that it has not learned. Loss and
@@ -80,7 +80,7 @@ def confounds_table(table: pd.DataFrame, predictability: bool = False) -> Markdo
 
 
 def _left(rows: pd.DataFrame, metric: str) -> str:
-    """What is left of a difference in each DNA, of one experiment."""
+    """What remains of a difference in each DNA, of one experiment."""
     both = cells(rows[rows["metric"] == metric], "role", (DNA, KMERS), _becomes)
     return "–" if set(both) == {"–"} else _BESIDE.join(both)
 
@@ -96,7 +96,7 @@ def _gains(table: pd.DataFrame, experiment: Experiment) -> str:
     gains = []
     for role in ROLES:
         now, before = (_mean(table, name, role, GAIN)["value"] for name in (experiment.name, experiment.beside))
-        shown = before if pd.isna(now) else now  # what is not changed is not trained anew
+        shown = before if pd.isna(now) else now  # what is not changed is not trained again
         star = "*" if _unlearned(table, experiment, role) else ""
         gains.append("–" if pd.isna(shown) else f"{shown:.2f}{star}")
     return _BESIDE.join(gains)
@@ -109,7 +109,7 @@ def _unlearned(table: pd.DataFrame, experiment: Experiment, role: str) -> bool:
 
 
 def _becomes(row: pd.Series) -> str:
-    """What is left of a difference, in a word or as a share."""
+    """What remains of a difference, in a word or as a share."""
     return percentage(row["left"], 0) if row["outcome"] == STAYS else f"*{OUTCOMES[row['outcome']]}*"
 
 

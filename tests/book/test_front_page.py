@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from gfm_utils.book import front_page, headline
+from gfm_utils.claims.effects import PRIMARY
 from gfm_utils.measures.rows import member_rows
 from gfm_utils.provenance import RecordedRun
 from gfm_utils.tables import table, write_table
