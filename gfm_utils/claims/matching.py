@@ -6,8 +6,8 @@ share none. Every number is a function of means over members, and its error is t
 differences and add both variances. For a difference of two doses that is the paired t-test, for one of text and
 DNA Welch's (1947), whose degrees of freedom (Satterthwaite, 1946) it has. The interval of a share of a gap is
 Fieller's (1954): every share r for which the interval of *part - r gap* includes zero. Over the measures of one
-question p-values are Holm's (1979), whatever their dependence; where several tests must all speak, the largest of their
-p-values is that of the whole (Berger, 1982).
+question p-values are Holm's (1979), whatever their dependence; where several tests must all speak, the largest
+of their p-values is that of the whole (Berger, 1982).
 """
 
 from collections.abc import Callable, Sequence
