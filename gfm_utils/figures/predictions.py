@@ -326,4 +326,4 @@ def along_chart(table: pd.DataFrame) -> alt.ConcatChart:
         return [bars, cost, text]
 
     titles = chart_names(conditions_of(table))
-    return one_below_another(wide, titles, draw, 15 * _PASSAGE, menu, by="condition", width=155)
+    return one_below_another(wide, titles, draw, 15 * _PASSAGE, menu, by="condition", width=145)
