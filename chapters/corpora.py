@@ -50,7 +50,8 @@ along = measures.along_windows(chapter.ensembles, chapter.profile, windows=1)
 figures.guess_strip(along)
 
 # %% [markdown]
-# [Guess yourself](../play), against the models.
+# The models of {numref}`fig-strip` are those of this run; no other number of this chapter needs a model.
+# [Guess yourself](../play), against them.
 #
 # ## Method
 #

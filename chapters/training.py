@@ -176,7 +176,7 @@ chapter.put(**figures.training_words(table, equal, along))
 # - **Small models.** The largest has less than a hundredth of the parameters of the paper's.
 #
 # **What would change our mind.** A difference between DNA and text that turns round with longer training: then what the other chapters say of that measure would hold for small models alone.
-# Of {glue:md}`clear` differences that are clear early, {glue:md}`turned` have turned round at the end of the runs followed here (the table under *Against the tokens read* has which), and {glue:md}`same` have not.
+# In the runs followed here, of {glue:md}`clear` differences that are clear early, the sign at the end is the other for {glue:md}`turned` and the same for {glue:md}`same` (the table under *Against the tokens read* has which).
 #
 # ## Exercises
 #
