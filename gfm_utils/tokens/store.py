@@ -24,7 +24,7 @@ from gfm_utils.profiles import Profile
 from gfm_utils.tokens import tokenizers, transforms
 from gfm_utils.tokens.conditions import Condition
 from gfm_utils.tokens.streaming import PARTS, Piece, rows_of, tokenize, write_parts
-from gfm_utils.tokens.tokenizers import SPECIAL
+from gfm_utils.tokens.tokenizers import ALPHABET, SPECIAL
 from gfm_utils.tokens.transforms import RECODED, BaseCode, Tokens, Transform
 
 Integers = npt.NDArray[np.int64]
@@ -178,6 +178,8 @@ def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: 
         "formats": [corpora.FORMAT, FORMAT, SPLIT, *([STREAMED] if large else [])],
         "max_symbols": profile.max_symbols, "tokenizer_symbols": profile.tokenizer_symbols, "seed": seed,
     }  # fmt: skip
+    if plan.kind == "text":
+        key["formats"].append({"alphabet": ALPHABET})
     if profile.text_symbols != "bytes" and plan.kind == "text":
         key["text_symbols"] = profile.text_symbols
     if large and (rows := rows_of(plan, profile)) is not None:

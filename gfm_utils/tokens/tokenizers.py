@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from gfm_utils.corpora import KINDS, Segment
 from gfm_utils.errors import GfmError
@@ -20,9 +21,12 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 STRETCH = 10_000
 #: Bases or residues that BPE learns from at most: without words a trainer holds every one, in 48 bytes (measured).
 MOST_BASES = 100_000_000
-#: What byte-level BPE writes for the bytes 0x80 to 0xBF, which begin no character: those of Latin-1 that can be
-#: seen as they are, and others by their rank among all that cannot (GPT-2's table).
-_CONTINUING = frozenset(map(chr, [*range(0xA1, 0xAD), *range(0xAE, 0xC0), *range(290, 324)]))
+#: Byte -> the character that byte-level BPE writes for it (GPT-2's table).
+_BYTES = bytes_to_unicode()
+#: Those for the bytes 0x80 to 0xBF, which begin no character.
+_CONTINUING = frozenset(_BYTES[byte] for byte in range(0x80, 0xC0))
+#: To be raised when byte pairs of a text become others: their keys hold it.
+ALPHABET = 2
 #: K-mers that a vocabulary may have: those of eight bases.
 MOST_KMERS = 4**8
 #: Largest share of a text that a byte-pair vocabulary may leave as [UNK].
@@ -84,10 +88,14 @@ def train_tokenizer(
 def _byte_pairs(name: str, size: int, sample: Iterable[str], kind: str, text_symbols: TextSymbols) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.decoder = decoders.Fuse()
-    counts: Counter[int | str] = Counter()
+    letters = list[str]()
     if kind == "text":
-        # Words as GPT-2 cuts them, or by white space. The commonest symbols take half of the vocabulary at most.
-        sample = _counted(sample, text_symbols, counts)
+        # Words as GPT-2 cuts them, or by white space. The commonest symbols take half of the vocabulary at most;
+        # of equally common ones the trainer by itself would keep others at each run.
+        sample = list(sample)
+        counts = Counter(chain.from_iterable(_symbols(text, text_symbols) for text in sample))
+        _check_symbols(name, size, text_symbols, counts)
+        letters = sorted(counts, key=lambda letter: (-counts[letter], letter))[: size // 2]
         if text_symbols == "bytes":
             tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
             tokenizer.decoder = decoders.ByteLevel()
@@ -96,12 +104,11 @@ def _byte_pairs(name: str, size: int, sample: Iterable[str], kind: str, text_sym
     trainer = trainers.BpeTrainer(
         vocab_size=size + len(SPECIAL),
         special_tokens=list(SPECIAL),
-        limit_alphabet=len(KINDS[kind].alphabet) or size // 2,
+        limit_alphabet=len(KINDS[kind].alphabet) or len(letters),
+        initial_alphabet=letters,
         show_progress=False,
     )
     tokenizer.train_from_iterator(sample, trainer)
-    if kind == "text":
-        _check_symbols(name, size, text_symbols, counts)
     learned = tokenizer.get_vocab_size() - len(SPECIAL)
     if learned < size:
         raise GfmError(
@@ -111,14 +118,12 @@ def _byte_pairs(name: str, size: int, sample: Iterable[str], kind: str, text_sym
     return tokenizer
 
 
-def _counted(sample: Iterable[str], text_symbols: TextSymbols, counts: Counter[int | str]) -> Iterator[str]:
-    """The texts as they are; their bytes or characters are counted as they pass."""
-    for text in sample:
-        counts.update(text.encode() if text_symbols == "bytes" else "".join(text.split()))
-        yield text
+def _symbols(text: str, text_symbols: TextSymbols) -> Iterable[str]:
+    """What byte pairs of a text are made of: the characters that stand for its bytes, or its own but for space."""
+    return map(_BYTES.__getitem__, text.encode()) if text_symbols == "bytes" else "".join(text.split())
 
 
-def _check_symbols(name: str, size: int, text_symbols: TextSymbols, counts: Counter[int | str]) -> None:
+def _check_symbols(name: str, size: int, text_symbols: TextSymbols, counts: Counter[str]) -> None:
     """Refuse a vocabulary half of which leaves more than ``RARE`` of the text's symbols unknown."""
     ordered = np.sort(np.fromiter(counts.values(), np.int64))[::-1]
     lost = ordered[size // 2 :].sum() / ordered.sum()

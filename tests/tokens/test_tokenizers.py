@@ -81,6 +81,15 @@ def test_bpe_is_the_same_for_the_same_seed_and_reads_the_given_segments_alone():
     assert not any("G" in word or "T" in word for word in list(poor.get_vocab()) if word not in SPECIAL)
 
 
+def test_of_equally_common_symbols_the_first_are_kept():
+    common = Segment("a", 0, "then that hat met the comet at noon hence the tenth match on that sat mat " * 900)
+    rare = [chr(number) for number in range(0x100, 0x120)]
+    text = [common, *(Segment(str(number), 0, letter) for number, letter in enumerate(rare))]
+    tokenizer = train_tokenizer("bpe40", text, "text", None, 0, "characters")
+    letters = {token for token in tokenizer.get_vocab() if len(token) == 1}
+    assert letters == {*"thencamos", *rare[:11]}
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "segments", "message"),
     [
