@@ -30,10 +30,8 @@ _STEPS = 2.0**44
 _BITS = 17
 _TOKEN = (1 << _BITS) - 1
 _LAST = np.iinfo(np.int64).max
-#: Bytes of keys that a block of tokens takes, for all models together.
+#: Bytes of keys that the blocks of tokens of all threads take, for all models together.
 BLOCK_BYTES = 2**26
-#: Similarities of all models are held whole up to so many bytes: a symmetric product takes half of the operations.
-WHOLE_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -80,27 +78,18 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int], spearma
     units = [unit_rows(matrix) for matrix in matrices]
     overlap, ours, authors = np.full((3, math.comb(len(units), 2), len(grid), tokens), np.nan)
     threads = torch.get_num_threads()
-    rows = min(tokens, max(threads, BLOCK_BYTES // (8 * tokens * len(units))))
-    keys = np.empty((len(units), rows, tokens), np.int64)
-    whole = 8 * len(units) * tokens**2 <= WHOLE_BYTES
-    similarity = [unit @ unit.T if whole else np.empty((rows, tokens)) for unit in units]
+    rows = max(1, min(-(-tokens // threads), BLOCK_BYTES // (8 * tokens * len(units) * threads)))
 
-    def compare(begin: int, low: int, high: int) -> None:
-        part = keys[:, low - begin : high - begin]
-        for source, target in zip(similarity, part, strict=True):
-            start = 0 if whole else begin
-            _fill(source[low - start : high - start], low, target)
-        part.sort(axis=-1)
-        _compare(part, grid, spearman, *(array[:, :, low:high] for array in (overlap, ours, authors)))
+    def compare(low: int) -> None:
+        part = slice(low, min(low + rows, tokens))
+        keys = np.empty((len(units), part.stop - low, tokens), np.int64)
+        for unit, own in zip(units, keys, strict=True):
+            _fill(unit[part] @ unit.T, low, own)
+        keys.sort(axis=-1)
+        _compare(keys, grid, spearman, *(array[:, :, part] for array in (overlap, ours, authors)))
 
     with ThreadPoolExecutor(threads) as pool:
-        for begin in range(0, tokens, rows):
-            end = min(begin + rows, tokens)
-            if not whole:
-                for unit, block in zip(units, similarity, strict=True):
-                    np.matmul(unit[begin:end], unit.T, out=block[: end - begin])
-            cuts = np.linspace(begin, end, threads + 1).round().astype(int)
-            list(pool.map(compare, [begin] * threads, cuts[:-1], cuts[1:]))
+        list(pool.map(compare, range(0, tokens, rows)))
     return Neighbourhoods(grid, overlap, ours, authors)
 
 
@@ -215,31 +204,25 @@ def _rho(product, k):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
+def _average_ranks(distances):  # type: ignore[no-untyped-def]
+    """Ranks of ascending numbers around their mean; equal ones share theirs."""
+    k, begin = len(distances), 0
+    ranks = np.empty(k)
+    for end in range(1, k + 1):
+        if end == k or distances[end] != distances[begin]:
+            ranks[begin:end] = (begin + end - k) / 2
+            begin = end
+    return ranks
+
+
+@numba.njit(cache=True, nogil=True)
 def _tied_rho(own, rank, other, k):  # type: ignore[no-untyped-def]
     """Spearman correlation with average ranks over the k nearest in ``own`` (sorted keys, as ``other``)."""
-    middle = (k - 1) / 2
-    average = np.empty(k)
-    begin, squares, other_squares, products = 0, 0.0, 0.0, 0.0
-    while begin < k:
-        end = begin + 1
-        while end < k and own[end] >> _BITS == own[begin] >> _BITS:
-            end += 1
-        average[begin:end] = (begin + end - 1) / 2 - middle
-        squares += (end - begin) * average[begin] ** 2
-        begin = end
-    place, before = 0, 0
-    while before < k:
-        level, group, total = other[place] >> _BITS, 0, 0.0
-        while place < len(rank) - 1 and other[place] >> _BITS == level:
-            r = rank[other[place] & _TOKEN]
-            if r < k:
-                group += 1
-                total += average[r]
-            place += 1
-        at = before + (group - 1) / 2 - middle
-        products += at * total
-        other_squares += group * at * at
-        before += group
-    if squares == 0.0 or other_squares == 0.0:
-        return np.nan
-    return products / np.sqrt(squares * other_squares)
+    places, distances, kept = np.empty(k, np.int64), np.empty(k, np.int64), 0
+    for key in other[: len(rank) - 1]:
+        if rank[key & _TOKEN] < k:
+            places[kept], distances[kept] = rank[key & _TOKEN], key >> _BITS
+            kept += 1
+    ours, theirs = _average_ranks(own[:k] >> _BITS), _average_ranks(distances)
+    squares = (ours**2).sum() * (theirs**2).sum()
+    return (ours[places] * theirs).sum() / np.sqrt(squares) if squares > 0.0 else np.nan

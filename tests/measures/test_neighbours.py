@@ -9,11 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from gfm_utils.measures import neighbours as module
-from gfm_utils.measures.neighbours import (
-    chance_corrected,
-    compare_neighbours,
-    topk_overlap_chance,
-)
+from gfm_utils.measures.neighbours import chance_corrected, compare_neighbours, topk_overlap_chance
 
 RNG = np.random.default_rng(0)
 A, B, C = RNG.normal(size=(3, 40, 7))
@@ -84,7 +80,6 @@ def test_ties_against_plain_loops(seed):
 def test_blocks_change_nothing(monkeypatch):
     whole = compare_neighbours([A, B], SIZES)
     monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 40 * 2 * 7)  # seven tokens a block
-    monkeypatch.setattr(module, "WHOLE_BYTES", 0)
     parts = compare_neighbours([A, B], SIZES)
     for name in ("overlap", "spearman", "spearman_authors"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
