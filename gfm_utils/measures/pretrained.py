@@ -20,16 +20,12 @@ from transformers.utils import logging
 from gfm_utils.errors import GfmError, first_line
 
 Integers = npt.NDArray[np.int64]
-#: Names of files that hold pickled weights.
-_PICKLED = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 #: Names inside a layer, and those of them that older versions of transformers saved although they follow from
 #: the configuration.
 _LAYER = re.compile(r"\b(?:layers?|h|blocks?)\.\d+\.")
 _BUFFER = re.compile(r"inv_freq$|position_ids$|masked_bias$|attention\.bias$")
 #: A name of the Hugging Face hub.
 _HUB_NAME = re.compile(r"(?:\w[\w.-]*/)?\w[\w.-]*")
-#: Names of modules that hold an embedding for every position.
-_POSITIONS = re.compile(r"(?:^|\.)(?:\w*position_embeddings?|embed_positions|wpe|pos_emb\w*)$")
 
 
 def members_of(names: Sequence[str]) -> list[str]:
@@ -53,9 +49,6 @@ def members_of(names: Sequence[str]) -> list[str]:
 def load_model(name: str) -> Any:
     """A masked language model in evaluation mode, in float32, on the CPU.
 
-    Args:
-        name: a directory with ``config.json`` and ``model.safetensors``, or a name of the Hugging Face hub.
-
     Raises:
         GfmError: there is no such model, its weights are pickled, missing, misnamed or not finite, it needs code
             of its own, or it is no masked language model.
@@ -69,14 +62,9 @@ def load_model(name: str) -> Any:
                 output_loading_info=True, ignore_mismatched_sizes=True,
             )  # fmt: skip
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        if (pickled := _pickled(Path(name))) is not None:
-            raise GfmError(
-                f"{name} has its weights in {pickled.name} alone, a pickle, which may run any code and is "
-                "refused; give weights in safetensors, which save_pretrained writes where you trust that file"
-            ) from None
         raise GfmError(
-            f"{name} cannot be loaded as a masked language model with safetensors ({_short(error)}); "
-            "give a directory that save_pretrained wrote, or a name of the Hugging Face hub"
+            f"{name} cannot be loaded as a masked language model with safetensors ({_short(error)}); pickled "
+            "weights are refused: give a directory that save_pretrained wrote, or a name of the Hugging Face hub"
         ) from error
     _check_names(name, type(loaded).__name__, report)
     if loaded.config.is_encoder_decoder:
@@ -112,24 +100,12 @@ def _quiet() -> Iterator[None]:
 def _check_names(name: str, kind: str, report: Mapping[str, Any]) -> None:
     """Refuse weights that do not fit the model, by what loading reports of their names and shapes."""
     missing, others = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
-    wrapped = [
-        (key, key.removesuffix(name_missing))
-        for key in others
-        for name_missing in missing
-        if key.endswith(f".{name_missing}")
-    ]
-    if wrapped:
-        key, prefix = wrapped[0]
-        raise GfmError(
-            f"{name} has weights under names that a {kind} does not know ({len(others)}, such as {key}): "
-            f"'{prefix}' in front is left by a wrapper (DataParallel, torch.compile, Lightning); save the model "
-            f"inside it (model.{prefix}save_pretrained), or take '{prefix}' off the names"
-        )
     if missing:
         beside = f"; it has {len(others)} others that fit nowhere (such as {others[0]})" if others else ""
         raise GfmError(
             f"{name} lacks {len(missing)} weights of a {kind} (such as {missing[0]}), so it has "
-            f"no head for masked tokens or an architecture of its own{beside}: give a masked language model"
+            f"no head for masked tokens, an architecture of its own or names that a wrapper left{beside}: give a "
+            "masked language model as save_pretrained wrote it"
         )
     if unread := [key for key in others if _LAYER.search(key) and not _BUFFER.search(key)]:
         raise GfmError(
@@ -144,43 +120,32 @@ def _check_names(name: str, kind: str, report: Mapping[str, Any]) -> None:
         )
 
 
-def _pickled(folder: Path) -> Path | None:
-    """The first file of pickled weights in a directory that has no others."""
-    if not folder.is_dir() or any(folder.glob("*.safetensors")):
-        return None
-    return next((path for pattern in _PICKLED for path in sorted(folder.glob(pattern))), None)
-
-
 def load_tokenizer(name: str) -> Any:
     """The tokenizer that stands beside a model.
 
     Raises:
         GfmError: there is none, or it needs code of its own.
     """
-    tokenizer = _tokenizer_of(name)
-    if isinstance(tokenizer, str):
-        where = "" if Path(name).is_dir() else " is no directory here and, on the hub,"
-        raise GfmError(f"{name}{where} has no tokenizer{tokenizer}; name one with --tokenizer")
-    return tokenizer
-
-
-def _tokenizer_of(name: str) -> Any:
-    """The tokenizer that stands beside a model, or why there is none, as a clause."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        if len(tokenizer) > len(tokenizer.all_special_ids):  # else transformers made it of a configuration alone
+            return tokenizer
+        reason = ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f" ({_short(error)})"
-    if len(tokenizer) <= len(tokenizer.all_special_ids):  # what transformers makes of a configuration alone
-        return ""
-    return tokenizer
+        reason = f" ({_short(error)})"
+    where = "" if Path(name).is_dir() else " is no directory here and, on the hub,"
+    raise GfmError(f"{name}{where} has no tokenizer{reason}; name one with --tokenizer")
 
 
 def same_tokenizers(members: Sequence[str], reader: Any) -> None:
     """Refuse members beside which another tokenizer stands than beside the first; none is no matter."""
     vocabulary = reader.get_vocab()
     for name in members[1:]:
-        tokenizer = _tokenizer_of(name)
-        if not isinstance(tokenizer, str) and tokenizer.get_vocab() != vocabulary:
+        try:
+            other = load_tokenizer(name).get_vocab()
+        except GfmError:
+            continue
+        if other != vocabulary:
             raise GfmError(
                 f"{name} has another tokenizer than {members[0]}: models must share a vocabulary to be compared "
                 "token by token (--tokenizer says which to use if they do)"
@@ -196,10 +161,6 @@ def special_ids(tokenizer: Any) -> list[int]:
 def template(tokenizer: Any, sample: str) -> tuple[Integers, Integers]:
     """The special tokens that a tokenizer puts in front of a text and behind it.
 
-    Args:
-        tokenizer: of Hugging Face, of any kind.
-        sample: a text that it knows.
-
     Raises:
         GfmError: it does more than that.
     """
@@ -214,17 +175,6 @@ def template(tokenizer: Any, sample: str) -> tuple[Integers, Integers]:
     )
 
 
-def longest(model: Any) -> float:
-    """Tokens that a model can read at once; infinite where its positions are relative or rotary."""
-    tables = [part for name, part in model.named_modules() if _POSITIONS.search(name)]
-    table = next((part for part in tables if isinstance(part, torch.nn.Embedding)), None)
-    if table is None:
-        return float("inf")
-    places = table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
-    # Some tables have a few rows more than positions.
-    return min(places, getattr(model.config, "max_position_embeddings", places))
-
-
 @torch.inference_mode()
 def check_windows(name: str, model: Any, shown: Integers) -> None:
     """Refuse a model that cannot read windows as they are.
@@ -237,20 +187,16 @@ def check_windows(name: str, model: Any, shown: Integers) -> None:
     Raises:
         GfmError: it cannot, or what it says is not finite.
     """
-    window, most = shown.shape[1], longest(model)
-    if window > most:
-        raise GfmError(f"{name} reads {most} tokens at most, not {window}: give a smaller --window")
-    only = getattr(model.config, "segment_means_seq_len", None)
-    advice = "give another --window" if only is None else f"give --window {only}, which its config.json says"
     try:
         logits = model(input_ids=torch.from_numpy(shown)).logits
+        if logits.shape[:2] != shown.shape:
+            raise ValueError(f"logits have the shape {tuple(logits.shape)}")
     except (RuntimeError, ValueError, IndexError, AttributeError, TypeError) as error:
-        raise GfmError(f"{name} cannot read windows of {window} tokens ({_short(error)}): {advice}") from error
-    if logits.shape[:2] != shown.shape:
+        most = getattr(model.config, "max_position_embeddings", None)
         raise GfmError(
-            f"{name} answers {len(shown)} windows of {window} tokens with logits of shape {tuple(logits.shape)}: "
-            f"{advice}"
-        )
+            f"{name} cannot read windows of {shown.shape[1]} tokens ({_short(error)}): give another --window; its "
+            f"config.json says that there are {most} positions"
+        ) from error
     if not logits.isfinite().all():
         raise GfmError(f"{name} predicts NaN or infinite numbers although its weights are finite: leave it out")
 
