@@ -2,7 +2,7 @@
 
 What is compared must be the same question on both strands, with the same bases hidden.
 
-*Bases.* A window's bases are reverse-complemented and tokenized again. Where both tokenizations have a border, the
+A window's bases are reverse-complemented and tokenized again. Where both tokenizations have a border, the
 window can be cut; hidden are stretches between neighbouring common borders, all their tokens on either strand. Of
 a hidden stretch the first and the last base are predicted: on the forward strand the first base is the first
 letter of the token at the first hidden place, on the other strand the complement of the last letter of the token
@@ -10,9 +10,6 @@ at the last hidden place, and the other way round for the last base. Each is a s
 of the model's prediction for that place. What still differs is how the visible bases are cut into tokens, and how
 many places are hidden: that is part of what a model sees of a strand. The other strand of a window may be cut at
 its ends otherwise than inside a longer text.
-
-*Tokens*, of k-mers alone: the k-mer at place i is the reverse complement of the one at place W - 1 - i of the
-other strand, so every token is a stretch, and whole distributions can be compared after renaming.
 """
 
 from collections.abc import Iterator, Sequence
@@ -113,15 +110,8 @@ def _drawn(
     return np.array(drawn, np.int64).reshape(-1, 6)
 
 
-def base_predictions(
-    ensemble: Ensemble, strands: Strands, state: State
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def base_predictions(ensemble: Ensemble, strands: Strands, state: State) -> tuple[torch.Tensor, torch.Tensor]:
     """Distributions over A, C, G, T of the first and last base of every stretch, from either strand.
-
-    Args:
-        ensemble: whose members predict.
-        strands: what is hidden.
-        state: of the members.
 
     Returns:
         From the forward strand and from the other one, in bases of the forward strand, both of shape
@@ -132,7 +122,7 @@ def base_predictions(
     forward = _marginals(models, strands.forward, window, strands.stretches[:, 1:3], letters)
     reverse = _marginals(models, strands.reverse, window, strands.stretches[:, 3:5], letters)
     reverse = reverse.flip(2, 3)  # last base first, A <-> T, C <-> G
-    return torch.cat(forward.unbind(2), dim=1).numpy(), torch.cat(reverse.unbind(2), dim=1).numpy()
+    return torch.cat(forward.unbind(2), dim=1), torch.cat(reverse.unbind(2), dim=1)
 
 
 def _marginals(
@@ -140,12 +130,8 @@ def _marginals(
 ) -> torch.Tensor:
     """Distributions over A, C, G, T at both ends of stretches; only these leave the models' device.
 
-    Args:
-        models: that predict.
-        sequences: windows with ``[MASK]``, of any lengths.
-        window: of each stretch, ascending, shape (stretches,).
-        places: the first and the last of each, shape (stretches, 2).
-        letters: which tokens have which letter at their first and at their last place, (2, vocabulary, 4).
+    Stretches are of ascending windows, with their first and last places (stretches, 2); ``letters`` are as of
+    ``_letters``, side by side.
 
     Returns:
         The first letter at the first place and the last letter at the last place, (members, stretches, 2, 4).
@@ -178,9 +164,7 @@ def strand_disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: i
     Of the first and last bases of hidden stretches (see the module): ``strand_js_distance``, between one member's
     predictions from the two strands, one row a member; ``member_js_distance``, between two members' predictions
     from the forward strand, one row a pair; ``base_nll`` (bits/base) with axis ``strand`` (``forward``,
-    ``reverse``); and without a state ``strand_js_distance_unigram``, see ``frequency_flip``. Of k-mers also
-    ``strand_token_js_distance`` and ``member_token_js_distance``, of whole distributions at the masked tokens that
-    the other analyses read.
+    ``reverse``); and without a state ``strand_js_distance_unigram``, see ``frequency_flip``.
 
     Args:
         ensembles: one a condition; those on text are passed over, in whatever letters.
@@ -192,21 +176,17 @@ def strand_disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: i
         strands = hidden_strands(ensemble, profile.test_windows, profile.test_mask, seed)
         level: Row = {"condition": ensemble.condition, "metric": "strand_js_distance_unigram", "unit": "distance"}
         rows.append({**level, "value": frequency_flip(ensemble)})
-        renamed = _reversed_ids(ensemble)
         for state in STATES:
-            base = {"condition": ensemble.condition, "state": state}
-            rows += _base_rows(base, ensemble, strands, state)
-            if renamed is not None:
-                rows += _token_rows(base, ensemble, renamed, state, profile, seed)
+            rows += _base_rows({"condition": ensemble.condition, "state": state}, ensemble, strands, state)
     return tables.table(rows)
 
 
 def _base_rows(base: Row, ensemble: Ensemble, strands: Strands, state: State) -> Iterator[Row]:
-    forward, reverse = map(torch.from_numpy, base_predictions(ensemble, strands, state))
+    forward, reverse = base_predictions(ensemble, strands, state)
     seeds, n = ensemble.seeds, forward.shape[1]
     distance = {**base, "unit": "distance"}
     flip = js_divergence(forward, reverse).sqrt().mean(1).numpy()
-    between = (_between(forward) / n).numpy()
+    between = torch.stack([js_divergence(one[None], forward).sqrt().sum(1) for one in forward]).numpy() / n
     yield from member_rows({**distance, "metric": "strand_js_distance"}, seeds, flip, n)
     yield from pair_rows({**distance, "metric": "member_js_distance"}, seeds, between, n)
     truth = torch.from_numpy(strands.stretches[:, 5:].T.ravel())
@@ -214,33 +194,6 @@ def _base_rows(base: Row, ensemble: Ensemble, strands: Strands, state: State) ->
         loss = -(p[:, torch.arange(n), truth].log() / LOG2).mean(1).numpy()
         one = {**base, "metric": "base_nll", "unit": "bits/base", "axis": "strand", "x": strand}
         yield from member_rows(one, seeds, loss, n)
-
-
-def _token_rows(
-    base: Row, ensemble: Ensemble, renamed: Ints, state: State, profile: Profile, seed: int
-) -> Iterator[Row]:
-    shown, positions, targets, _ = masked_windows(
-        ensemble.store, "test", ensemble.spec.window, profile.test_windows, profile.test_mask, seed
-    )
-    models = list(ensemble.models(state))
-    order = torch.from_numpy(renamed).to(models[0].device)
-    sides = ((shown, positions), (renamed[shown[:, ::-1]], shown.shape[1] - 1 - positions))
-    streams = (predictions_of(models, ids, places, targets, len(renamed), to_cpu=False) for ids, places in sides)
-    flip = torch.zeros(len(models), dtype=torch.float64, device=order.device)
-    between = flip.new_zeros(len(models), len(models))
-    for strands in zip(*streams, strict=True):
-        forward, reverse = (batch.log_p.exp().flatten(1, 2) for batch in strands)
-        flip += js_divergence(forward, reverse[..., order]).sqrt().sum(1)
-        between += _between(forward)
-    n, seeds, distance = positions.size, ensemble.seeds, {**base, "unit": "distance"}
-    of_members, of_pairs = ((sums / n).cpu().numpy() for sums in (flip, between))
-    yield from member_rows({**distance, "metric": "strand_token_js_distance"}, seeds, of_members, n)
-    yield from pair_rows({**distance, "metric": "member_token_js_distance"}, seeds, of_pairs, n)
-
-
-def _between(p: torch.Tensor) -> torch.Tensor:
-    """Summed distances between members, (members, n, letters) -> (members, members)."""
-    return torch.stack([js_divergence(one[None], p).sqrt().sum(1) for one in p])
 
 
 def frequency_flip(ensemble: Ensemble) -> float:
@@ -268,12 +221,3 @@ def _words(ensemble: Ensemble) -> list[str]:
     """The bases of each token; special tokens have none."""
     words = ensemble.store.tokenizer.convert_ids_to_tokens(list(range(ensemble.store.vocabulary)))
     return ["" if word in SPECIAL else word for word in words]
-
-
-def _reversed_ids(ensemble: Ensemble) -> Ints | None:
-    """The id of each token's reverse complement, or None if the vocabulary is not closed under it."""
-    words = _words(ensemble)
-    ids = {word: number for number, word in enumerate(words) if word}
-    if len({len(word) for word in ids}) != 1 or any(reverse_complement(word) not in ids for word in ids):
-        return None
-    return np.array([ids[reverse_complement(word)] if word else number for number, word in enumerate(words)])

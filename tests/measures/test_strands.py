@@ -7,15 +7,8 @@ from scipy.spatial.distance import jensenshannon
 
 from gfm_utils.ensembles import masked_logits, train_ensembles
 from gfm_utils.figures.select import value_of
-from gfm_utils.measures import strand_disagreement, strands
-from gfm_utils.measures.strands import (
-    _reversed_ids,
-    _words,
-    base_predictions,
-    frequency_flip,
-    hidden_strands,
-    reverse_complement,
-)
+from gfm_utils.measures import strand_disagreement
+from gfm_utils.measures.strands import _words, base_predictions, frequency_flip, hidden_strands, reverse_complement
 from gfm_utils.tokens import SPECIAL
 
 MASK = SPECIAL.index("[MASK]")
@@ -107,42 +100,38 @@ def test_frequencies_alone_tell_the_strands_apart(dna, which):
 def test_a_model_that_sees_no_strand_is_at_distance_zero(dna, smoke, monkeypatch):
     """Logits that depend on how often a token and its reverse complement are visible, not on where."""
     ensemble = dna[0]
-    renamed = torch.from_numpy(_reversed_ids(ensemble))
+    words, vocabulary = _words(ensemble), ensemble.store.vocabulary
+    renamed = torch.tensor(
+        [words.index(reverse_complement(word)) if word else at for at, word in enumerate(words)]
+    )
 
     def symmetric(model, ids, positions):
-        seen = torch.nn.functional.one_hot(ids, ensemble.store.vocabulary).sum(1).float()
+        seen = torch.nn.functional.one_hot(ids, vocabulary).sum(1).float()
         return 0.3 * (seen + seen[:, renamed])[:, None].expand(-1, positions.shape[1], -1).clone()
 
     def skewed(model, ids, positions):
-        return symmetric(model, ids, positions) + torch.linspace(
-            0, 3, ensemble.store.vocabulary, device=ids.device
-        )
+        return symmetric(model, ids, positions) + torch.linspace(0, 3, vocabulary)
 
     for logits, zero in ((symmetric, True), (skewed, False)):
         monkeypatch.setattr(importlib.import_module("gfm_utils.ensembles.predictions"), "masked_logits", logits)
         table = strand_disagreement([ensemble], smoke)
-        for metric in ("strand_js_distance", "strand_token_js_distance"):
-            value = value_of(table, ensemble.condition, metric, state="trained")["value"]
-            assert value < 1e-6 if zero else value > 0.1
-        for metric in ("member_js_distance", "member_token_js_distance"):
-            assert value_of(table, ensemble.condition, metric, state="trained")["value"] < 1e-7
+        value = value_of(table, ensemble.condition, "strand_js_distance", state="trained")["value"]
+        assert value < 1e-6 if zero else value > 0.1
+        assert value_of(table, ensemble.condition, "member_js_distance", state="trained")["value"] < 1e-7
 
 
 def test_no_distribution_leaves_the_device_and_batches_are_bounded(dna, smoke, monkeypatch):
-    """Of what a GPU computes only sums and marginals are copied, and it holds no more than predictions may."""
+    """Of what a GPU computes only marginals are copied, and it holds no more than predictions may."""
     ensemble = dna[0]
     whole, vocabulary = strand_disagreement([ensemble], smoke), ensemble.store.vocabulary
     stream = importlib.import_module("gfm_utils.ensembles.predictions")
-    members, masked = len(ensemble.members), 10
-    monkeypatch.setattr(stream, "BUDGET", members * 3 * masked * vocabulary)
-    logits, divergence, copied, held, compared = masked_logits, strands.js_divergence, [], [], []
+    monkeypatch.setattr(stream, "BUDGET", len(ensemble.members) * 3 * 10 * vocabulary)
+    logits, copied, held = masked_logits, [], []
     for way in ("cpu", "numpy"):
         plain = getattr(torch.Tensor, way)
         monkeypatch.setattr(torch.Tensor, way, lambda x, plain=plain: copied.append(tuple(x.shape)) or plain(x))
     monkeypatch.setattr(stream, "masked_logits", lambda *given: held.append(found := logits(*given)) or found)
-    monkeypatch.setattr(strands, "js_divergence", lambda p, q: compared.append(p.numel()) or divergence(p, q))
     parts = strand_disagreement([ensemble], smoke)
-    assert (members, members) in copied and not any(vocabulary in shape for shape in copied)
-    assert {len(found) for found in held} >= {3, 1} and max(compared) == stream.BUDGET
-    assert all(found.numel() <= stream.BUDGET for found in held)
+    assert copied and not any(vocabulary in shape for shape in copied)
+    assert held and all(found.numel() <= stream.BUDGET for found in held)
     np.testing.assert_allclose(parts["value"], whole["value"], rtol=1e-4)
