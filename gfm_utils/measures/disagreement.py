@@ -11,23 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from gfm_utils import tables
-from gfm_utils.ensembles import Ensemble, Predictions, masked_test_tokens, predictions, predictions_of
+from gfm_utils.ensembles import Ensemble, Predictions, masked_test_tokens, predictions
 from gfm_utils.measures import intervals
 from gfm_utils.measures.controls import states_of
 from gfm_utils.measures.datasets import symbols_per_token
-from gfm_utils.measures.distributions import (
-    LOG2,
-    TOP_K,
-    entropy,
-    expected_shared,
-    matched_null,
-    rank_biased_overlap,
-)
+from gfm_utils.measures.distributions import TOP_K, entropy, expected_shared, matched_null, rank_biased_overlap
 from gfm_utils.measures.nucleus import DEPTH, TOP_P, VARIANTS, Nuclei, js_distances, nuclei, shared_ranks
 from gfm_utils.measures.rows import WITHOUT, Row, pair_matrix, pair_rows, sequence_row
 from gfm_utils.measures.strata import Bands, bands_of, quarters
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import SPECIAL, evenly_spaced, mask_all
 
 Floats = NDArray[np.float64]
 #: About so many tokens, spread evenly, are read for the nulls.
@@ -114,20 +106,16 @@ def disagreement_sums(batches: Iterable[torch.Tensor], null_stride: int = 1) -> 
             null[numbers] = _add(sums, "_matched_null", noise, noise)[:, 0, -1]
             numbers = numbers[numbers + before.shape[1] >= places]
             unrelated = shown[:, numbers + before.shape[1] - places]
-            _add(sums, "_mismatched", _nuclei(flat[:, numbers]), _nuclei(unrelated))
+            _add(sums, "_mismatched", nuclei(flat[:, numbers].exp().numpy()), nuclei(unrelated.exp().numpy()))
         before = flat[:, -places:].clone()
         for begin in range(0, tokens, step):
             parts.append(_batch_sums(sums, flat[:, begin : begin + step].exp(), null[begin : begin + step]))
         sums.tokens += tokens
     if sums is None:
         raise ValueError("no batch of predictions")
-    _add(sums, "_mismatched", _nuclei(first), _nuclei(before[:, ::null_stride]))
+    _add(sums, "_mismatched", nuclei(first.exp().numpy()), nuclei(before[:, ::null_stride].exp().numpy()))
     sums.each = TokenDisagreement(*map(np.concatenate, zip(*parts, strict=True)))
     return sums
-
-
-def _nuclei(log_p: torch.Tensor) -> Nuclei:
-    return nuclei(log_p.exp().numpy())
 
 
 def _empty(members: int, vocabulary: int) -> DisagreementSums:
@@ -214,19 +202,17 @@ def disagreement(
 def all_rows(
     base: Row, seeds: Sequence[int], stream: Iterable[Predictions], shape: tuple[int, ...], bands: Bands
 ) -> Iterator[Row]:
-    """The rows of some members in one state.
-
-    Args:
-        base: condition and state.
-        seeds: of the members.
-        stream: their predictions.
-        shape: of what they predict: windows, masked tokens a window.
-        bands: of these tokens, see :mod:`.strata`.
-    """
+    """The rows of some members in one state, from what they predict: shape (windows, masked tokens a window)."""
     sums = disagreement_sums((batch.log_p for batch in stream), -(-math.prod(shape) // NULL_TOKENS))
     yield from disagreement_rows(base, seeds, sums)
-    yield from sequence_rows(base, sums.each, shape)
-    yield from stratum_rows(base, sums.each, bands)
+    for metric, unit, values in (
+        ("js_distance", "distance", sums.each.js.mean(1)),
+        ("top1_agreement", "share", sums.each.agree.mean(1)),
+        ("mutual_information", "bits/token", sums.each.information),
+    ):
+        windows = values.reshape(shape).mean(1, dtype=np.float64)
+        yield sequence_row({**base, "metric": metric, "unit": unit}, windows)
+    yield from _stratum_rows(base, sums.each, bands)
 
 
 def disagreement_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -> list[Row]:
@@ -274,30 +260,10 @@ def _information_rows(base: Row, seeds: Sequence[int], sums: DisagreementSums) -
                 yield {**bits, "metric": metric, "axis": WITHOUT, "x": seed, "value": float(rest)}
 
 
-def sequence_rows(base: Row, each: TokenDisagreement, shape: tuple[int, ...]) -> Iterator[Row]:
-    """The means over pairs again, with intervals over test sequences.
+def _stratum_rows(base: Row, each: TokenDisagreement, bands: Bands) -> Iterator[Row]:
+    """Means over the tokens and pairs of every stratum, with intervals over members where pairs allow one.
 
-    Args:
-        base: condition and state.
-        each: numbers of the tokens.
-        shape: (windows, masked tokens a window).
-    """
-    for metric, unit, values in (
-        ("js_distance", "distance", each.js.mean(1)),
-        ("top1_agreement", "share", each.agree.mean(1)),
-        ("mutual_information", "bits/token", each.information),
-    ):
-        windows = values.reshape(shape).mean(1, dtype=np.float64)
-        yield sequence_row({**base, "metric": metric, "unit": unit}, windows)
-
-
-def stratum_rows(base: Row, each: TokenDisagreement, bands: Bands) -> Iterator[Row]:
-    """Rows of every stratum: means over tokens and pairs, with intervals over members where pairs allow one.
-
-    Args:
-        base: condition and state.
-        each: numbers of the masked tokens.
-        bands: of those tokens; quarters by the members' mean output entropy are added.
+    Quarters by the members' mean output entropy are added to the bands.
     """
     for axis, labels in (*bands.items(), ("output_entropy", quarters(each.entropy))):
         for name in sorted(set(labels.tolist())):
@@ -313,57 +279,3 @@ def stratum_rows(base: Row, each: TokenDisagreement, bands: Bands) -> Iterator[R
                     yield {**one, "metric": metric, "unit": unit, **mean._asdict(), "n": len(values)}
             bits = {"value": float(each.information[mask].mean(dtype=np.float64)), "n": int(mask.sum())}
             yield {**one, "metric": "mutual_information", "unit": "bits/token", **bits}
-
-
-#: Columns beside those of every result table: which window, its token, and the tokens that members name.
-EXTRA = ("window", "token", "named")
-#: Of a longer window so many first tokens are shown.
-LONGEST = 64
-
-
-def along_windows(ensembles: Sequence[Ensemble], profile: Profile, windows: int = 3) -> pd.DataFrame:
-    """Result table of trained members along test windows (axis ``position``), each token hidden in turn.
-
-    Metrics, means over members or pairs, with the columns ``EXTRA``: ``position_entropy`` and ``position_nll``
-    (bits/token), ``position_js_distance`` and ``position_top1_agreement``; and of each member
-    ``position_confidence``, the probability of its likeliest token, the one that it ``named``.
-
-    Args:
-        ensembles: one a condition.
-        profile: of the run.
-        windows: how many, spread evenly over the test part.
-    """
-    return tables.table((row for ensemble in ensembles for row in _rows(ensemble, windows)), EXTRA)
-
-
-def _rows(ensemble: Ensemble, windows: int) -> Iterator[Row]:
-    store, size = ensemble.store, ensemble.spec.window
-    starts = store.window_starts("test", size)
-    chosen = starts[evenly_spaced(len(starts), windows + 2)[1:-1]]
-    models = list(ensemble.models())
-    for number, ids in enumerate(store.windows("test", chosen, size), 1):
-        places = np.arange(min(len(ids), LONGEST))[:, None]
-        shown = mask_all(np.tile(ids, (len(places), 1)), places, SPECIAL.index("[MASK]"))
-        batches = predictions_of(models, shown, places, ids[places], ensemble.spec.vocabulary)
-        log_p = torch.cat([batch.log_p[:, :, 0] for batch in batches], dim=1)
-        each = disagreement_sums([log_p]).each
-        count = log_p.shape[1]
-        nll = -log_p[:, torch.arange(count), torch.from_numpy(ids[:count])].mean(0).numpy() / LOG2
-        highest, likeliest = log_p.max(-1)
-        confidence, first = highest.exp().T.tolist(), likeliest.T.tolist()
-        for place in range(count):
-            base = {
-                "condition": ensemble.condition, "state": "trained", "axis": "position", "x": place + 1,
-                "n": len(models), "window": number, "token": store.readable(int(ids[place])),
-                "named": ", ".join(map(store.readable, first[place])),
-            }  # fmt: skip
-            for metric, unit, value in (
-                ("position_entropy", "bits/token", each.entropy[place]),
-                ("position_nll", "bits/token", nll[place]),
-                ("position_js_distance", "distance", each.js[place].mean()),
-                ("position_top1_agreement", "share", each.agree[place].mean()),
-            ):
-                yield {**base, "metric": metric, "unit": unit, "value": float(value)}
-            base |= {"metric": "position_confidence", "unit": "probability"}
-            for member, value, token in zip(ensemble.seeds, confidence[place], first[place], strict=True):
-                yield {**base, "member": member, "named": store.readable(token), "value": value}

@@ -1,4 +1,6 @@
-"""A game of guessing hidden tokens, that a reader plays against models and counting on the same few candidates.
+"""Hidden tokens shown one by one: a game of guessing them, and what members say along a window.
+
+A reader plays the game against models and counting on the same few candidates.
 
 The wrong candidates are drawn by the frequencies q of tokens, so that knowing these is worth nothing: where p is a
 player's distribution over all tokens, given their context, the candidates c_1, ..., c_K leave by Bayes' rule
@@ -10,17 +12,22 @@ Vinyals, arXiv:1807.03748, 2018): on average, log2 K minus a player's bits is at
 hidden token, I(token; context).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 
-from gfm_utils.ensembles import Ensemble, masked_windows, predictions
+from gfm_utils import tables
+from gfm_utils.ensembles import Ensemble, masked_windows, predictions, predictions_of
 from gfm_utils.measures.counting import chosen_ngram, frequency_bits
+from gfm_utils.measures.disagreement import disagreement_sums
+from gfm_utils.measures.distributions import LOG2
+from gfm_utils.measures.rows import Row
 from gfm_utils.profiles import Profile
-from gfm_utils.tokens import SPECIAL
+from gfm_utils.tokens import SPECIAL, evenly_spaced, mask_all
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -67,14 +74,15 @@ def _game(ensemble: Ensemble, profile: Profile, seed: int) -> dict[str, Any]:
 
     models, counting = (among_candidates(p, q[candidates]) for p in (of_models, of_counting))
     true, clean = candidates == targets, np.where(np.arange(window) == positions, targets, shown)
+    short = np.vectorize(lambda value: float(f"{value:.4g}"))
     rounds = [
         {
             "tokens": list(map(store.readable, clean[one].tolist())),
             "at": int(positions[one, 0]),
             "candidates": list(map(store.readable, candidates[one].tolist())),
             "truth": int(true[one].argmax()),
-            "counting": _short(counting[one]),
-            "models": _short(models[:, one]),
+            "counting": short(counting[one]).tolist(),
+            "models": short(models[:, one]).tolist(),
         }
         for one in range(min(len(kept), ROUNDS, max(1, MOST_TOKENS // window)))
     ]
@@ -106,14 +114,61 @@ def draw_candidates(truth: Integers, q: Floats, rng: np.random.Generator) -> tup
 def among_candidates(p: Floats, q: Floats) -> Floats:
     """What a player gives each candidate by the rule of Bayes above, shape (..., n, candidates).
 
-    Args:
-        p: its probabilities of the candidates among all tokens, shape (..., n, candidates).
-        q: their frequencies, shape (n, candidates).
+    Given are its probabilities of the candidates among all tokens, and their frequencies (n, candidates).
     """
     weight = p / q
     return np.asarray(weight / weight.sum(-1, keepdims=True))
 
 
-def _short(p: Floats) -> Any:
-    """Probabilities with four significant digits, in lists."""
-    return np.vectorize(lambda value: float(f"{value:.4g}"))(p).tolist()
+#: Columns beside those of every result table: which window, its token, and the tokens that members name.
+EXTRA = ("window", "token", "named")
+#: Of a longer window so many first tokens are shown.
+LONGEST = 64
+
+
+def along_windows(ensembles: Sequence[Ensemble], profile: Profile, windows: int = 3) -> pd.DataFrame:
+    """Result table of trained members along test windows (axis ``position``), each token hidden in turn.
+
+    Metrics, means over members or pairs, with the columns ``EXTRA``: ``position_entropy`` and ``position_nll``
+    (bits/token), ``position_js_distance`` and ``position_top1_agreement``; and of each member
+    ``position_confidence``, the probability of its likeliest token, the one that it ``named``.
+
+    Args:
+        ensembles: one a condition.
+        profile: of the run.
+        windows: how many, spread evenly over the test part.
+    """
+    return tables.table((row for ensemble in ensembles for row in _along(ensemble, windows)), EXTRA)
+
+
+def _along(ensemble: Ensemble, windows: int) -> Iterator[Row]:
+    store, size = ensemble.store, ensemble.spec.window
+    starts = store.window_starts("test", size)
+    chosen = starts[evenly_spaced(len(starts), windows + 2)[1:-1]]
+    models = list(ensemble.models())
+    for number, ids in enumerate(store.windows("test", chosen, size), 1):
+        places = np.arange(min(len(ids), LONGEST))[:, None]
+        shown = mask_all(np.tile(ids, (len(places), 1)), places, SPECIAL.index("[MASK]"))
+        batches = predictions_of(models, shown, places, ids[places], ensemble.spec.vocabulary)
+        log_p = torch.cat([batch.log_p[:, :, 0] for batch in batches], dim=1)
+        each = disagreement_sums([log_p]).each
+        count = log_p.shape[1]
+        nll = -log_p[:, torch.arange(count), torch.from_numpy(ids[:count])].mean(0).numpy() / LOG2
+        highest, likeliest = log_p.max(-1)
+        confidence, first = highest.exp().T.tolist(), likeliest.T.tolist()
+        for place in range(count):
+            base = {
+                "condition": ensemble.condition, "state": "trained", "axis": "position", "x": place + 1,
+                "n": len(models), "window": number, "token": store.readable(int(ids[place])),
+                "named": ", ".join(map(store.readable, first[place])),
+            }  # fmt: skip
+            for metric, unit, value in (
+                ("position_entropy", "bits/token", each.entropy[place]),
+                ("position_nll", "bits/token", nll[place]),
+                ("position_js_distance", "distance", each.js[place].mean()),
+                ("position_top1_agreement", "share", each.agree[place].mean()),
+            ):
+                yield {**base, "metric": metric, "unit": unit, "value": float(value)}
+            base |= {"metric": "position_confidence", "unit": "probability"}
+            for member, value, token in zip(ensemble.seeds, confidence[place], first[place], strict=True):
+                yield {**base, "member": member, "named": store.readable(token), "value": value}

@@ -50,8 +50,7 @@ class OutputMoments:
 def output_moments(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> OutputMoments:
     """Read batches one after the other.
 
-    Args:
-        batches: natural log-probabilities (members, ..., vocabulary) and true tokens (...).
+    A batch is natural log-probabilities (members, ..., vocabulary) and true tokens (...).
     """
     parts: list[tuple[torch.Tensor, ...]] = []
     ranked: npt.NDArray[np.float64] | float = 0.0
@@ -122,14 +121,7 @@ def output_distributions(
 
 
 def output_rows(base: Row, seeds: Sequence[int], moments: OutputMoments, counting: Counting) -> Iterator[Row]:
-    """The rows of one ensemble in one state.
-
-    Args:
-        base: condition and state.
-        seeds: of the members.
-        moments: of their predictions.
-        counting: levels for the same tokens.
-    """
+    """The rows of some members in one state, from their predictions and the levels of the same tokens."""
     n, vocabulary = moments.tokens, moments.ranked.shape[1]
     most = np.log2(vocabulary)
     nll, uncertainty = (values.mean(1, dtype=np.float64) for values in (moments.nll, moments.entropy))
@@ -155,7 +147,7 @@ def output_rows(base: Row, seeds: Sequence[int], moments: OutputMoments, countin
             one = {**base, "metric": "context_gain", "unit": unit, "axis": "against", "x": side}
             yield from member_rows(one, seeds, (bits.mean() - nll) / per_token, n)
     yield from _calibration_rows(base, seeds, moments)
-    for rank in _log_ranks(vocabulary):
+    for rank in np.unique(np.geomspace(1, vocabulary, 40).round().astype(int)).tolist():
         one = {**base, "metric": "rank_probability", "unit": "probability", "axis": "rank", "x": str(rank)}
         yield from member_rows(one, seeds, moments.ranked[:, rank - 1], n)
 
@@ -210,8 +202,3 @@ def _calibration_rows(base: Row, seeds: Sequence[int], moments: OutputMoments) -
         one = {**base, "unit": "share", "axis": "bin", "x": number, "n": int(size)}
         yield {**one, "metric": "reliability_confidence", "value": confidence}
         yield {**one, "metric": "reliability_accuracy", "value": accuracy}
-
-
-def _log_ranks(vocabulary: int) -> list[int]:
-    """About forty ranks from 1 to the vocabulary's size, evenly spaced on a logarithmic axis."""
-    return sorted({round(rank) for rank in np.geomspace(1, vocabulary, 40)})
