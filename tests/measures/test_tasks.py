@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from planted_genes import PART, gff_line
 from sklearn.metrics import roc_auc_score
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import (
@@ -360,11 +359,11 @@ def stretches_read():
     rng = np.random.default_rng(0)
     lengths = rng.integers(4, 14, 12)
     ids = [np.array([2, *rng.integers(5, 9, length), 3]) for length in lengths]
-    return states.Read(ids, np.array([rng.integers(1, length + 1) for length in lengths]))
+    return states.TokenizedStretches(ids, np.array([rng.integers(1, length + 1) for length in lengths]))
 
 
 def test_features_are_those_of_one_stretch_at_a_time(model, stretches_read):
-    whole = states.Read(stretches_read.ids, np.full(12, -1))
+    whole = states.TokenizedStretches(stretches_read.ids, np.full(12, -1))
     at_sites, means = (states.layer_features(model, read, (1, 1)) for read in (stretches_read, whole))
     for number, (ids, site) in enumerate(zip(*stretches_read, strict=True)):
         with torch.no_grad():
@@ -477,10 +476,3 @@ def test_the_table_has_members_counting_and_checks(performance, trained):
     assert metrics < set(performance["metric"])
     layers = performance[performance["axis"] == "task|layer"]["x"]
     assert set(layers) == {"word class|embeddings", "word class|encoder.0", "word class|encoder.1"}
-
-
-def test_an_annotation_of_another_genome_is_one_sentence(source, letters, tmp_path):
-    path = tmp_path / "other.gff3"
-    path.write_text(gff_line("9", "gene", 0, PART, "+", "ID=g") + "\n")
-    with pytest.raises(GfmError, match=r"other\.gff3 annotates none of the records: it names 9, .* chr1, chr2"):
-        measuring.read_tasks("x", source.segments, path, reader_of(letters), 1.0, 100, 0)

@@ -42,7 +42,7 @@ DISRUPTED = 1 / 2
 _FILLED = 0.9
 
 
-class Read(NamedTuple):
+class TaskSet(NamedTuple):
     """What is asked of the models of a condition.
 
     Attributes:
@@ -96,7 +96,7 @@ def task_performance(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
     return tables.table(rows)
 
 
-def _of_ensemble(ensemble: Ensemble, profile: Profile, seed: int) -> Read | None:
+def _of_ensemble(ensemble: Ensemble, profile: Profile, seed: int) -> TaskSet | None:
     """The tasks of a condition on the test part of its corpus; None where there are none, told on stderr."""
     store, name = ensemble.store, Condition.parse(ensemble.condition).corpus
     known = name in corpora.registry() and corpora.fetch_annotation(name)
@@ -116,7 +116,7 @@ def _of_ensemble(ensemble: Ensemble, profile: Profile, seed: int) -> Read | None
 def read_tasks(
     condition: str, segments: Sequence[corpora.Segment], annotation: Path, reader: states.Reader,
     symbols_per_token: float, most: int, seed: int,
-) -> Read:  # fmt: skip
+) -> TaskSet:  # fmt: skip
     """The tasks of some sequence; which of them there are not, and why, is told on standard error.
 
     Args:
@@ -147,10 +147,10 @@ def read_tasks(
         raise GfmError(reasons[0])
     for reason in reasons:
         print(f"{condition}: {reason}", file=sys.stderr)
-    return Read({"condition": condition}, tasks, reader, seed)
+    return TaskSet({"condition": condition}, tasks, reader, seed)
 
 
-def task_rows(read: Read, seeds: Sequence[int], models: Mapping[str, Models]) -> Iterator[Row]:
+def task_rows(read: TaskSet, seeds: Sequence[int], models: Mapping[str, Models]) -> Iterator[Row]:
     """The rows of some members, by their state."""
     loaded = {state: list(make()) for state, make in models.items()}
     for task in read.tasks:
@@ -159,17 +159,13 @@ def task_rows(read: Read, seeds: Sequence[int], models: Mapping[str, Models]) ->
 
 
 def _probe_rows(
-    read: Read, task: Task, seeds: Sequence[int], models: Mapping[str, Sequence[Any]]
+    read: TaskSet, task: Task, seeds: Sequence[int], models: Mapping[str, Sequence[Any]]
 ) -> Iterator[Row]:
     n, around = len(task.stretches), read.reader.width_around
     sizes = [size for size in SIZES if size <= n * (1 - 1 / probes.FOLDS)]
     base: Row = {**read.base, "unit": "area", "axis": TASK, "x": task.name}
-    area, gain, whole = (
-        {**base, "metric": "probe_auc"},
-        {**base, "metric": "probe_gain"},
-        {"axis": None, "x": None},
-    )
-    primary = PRIMARY[read.reader.kind] == task.name
+    area, gain = {**base, "metric": "probe_auc"}, {**base, "metric": "probe_gain"}
+    primary = [{**gain, "axis": None, "x": None}] if PRIMARY[read.reader.kind] == task.name else []
     counts = [*probes.counted(task), *probes.one_by_one(task)]
     counting = probes.probe(task, counts)
     composition, position = (
@@ -179,22 +175,24 @@ def _probe_rows(
         yield {**area, "state": state, **over_sequences(one.blocks)._asdict(), "n": n}
     curve = probes.learning_curve(task, counts, counting, sizes, read.seed)
     yield from _curve_rows({**area, "state": COUNTING}, sizes, [curve])
-    if primary:
+    for whole in primary:
         zero = np.zeros((len(seeds), len(counting.blocks)))
-        yield from block_rows({**gain, "state": COUNTING, **whole}, seeds, zero, n)
+        yield from block_rows({**whole, "state": COUNTING}, seeds, zero, n)
     tokens = states.read_task(task, read.reader)
     labels = probes.shuffled_labels(task, read.seed)
     for state, members in models.items():
         layers = [states.layer_features(model, tokens, around) for model in members]
         probed = [probes.probe(task, one) for one in layers]
-        areas = np.array([one.blocks for one in probed])
-        yield from block_rows({**area, "state": state}, seeds, areas, n)
-        yield from block_rows({**gain, "state": state}, seeds, areas - counting.blocks, n)
-        if primary:
-            yield from block_rows({**gain, "state": state, **whole}, seeds, areas - counting.blocks, n)
-        yield from _layer_rows({**area, "state": state}, seeds, probed)
+        areas, here = np.array([one.blocks for one in probed]), {**area, "state": state}
+        yield from block_rows(here, seeds, areas, n)
+        for row in (gain, *primary):
+            yield from block_rows({**row, "state": state}, seeds, areas - counting.blocks, n)
+        for layer in range(len(layers[0])):  # the first knows no context
+            name = "embeddings" if layer == 0 else f"encoder.{layer - 1}"
+            values = np.array([one.forms[layer].mean() for one in probed])
+            yield from member_rows({**here, "axis": "task|layer", "x": f"{task.name}|{name}"}, seeds, values, n)
         curves = [probes.learning_curve(task, *one, sizes, read.seed) for one in zip(layers, probed, strict=True)]
-        yield from _curve_rows({**area, "state": state}, sizes, curves, seeds)
+        yield from _curve_rows(here, sizes, curves, seeds)
         if len(seeds) > 1:
             kappa = {**base, "metric": "probe_kappa", "unit": "share", "state": state}
             yield from pair_rows(kappa, seeds, _kappas(task, probed), n)
@@ -206,24 +204,11 @@ def _probe_rows(
 def block_rows(base: Row, seeds: Sequence[int], values: Floats, n: int) -> Iterator[Row]:
     """A row a member, the mean with its interval over members, and with that over blocks.
 
-    Args:
-        base: condition, state, metric, unit, axis, x.
-        seeds: of the members.
-        values: shape (members, blocks).
-        n: stretches behind a member's number.
+    Values have the shape (members, blocks); ``n`` stretches are behind a member's number.
     """
     yield from member_rows(base, seeds, values.mean(1), n)
     row = sequence_row(base, values.mean(0))
     yield row if base["axis"] is None else {**row, "axis": f"{base['axis']}_over_sequences", "x": base["x"]}
-
-
-def _layer_rows(base: Row, seeds: Sequence[int], probed: Sequence[probes.Probed]) -> Iterator[Row]:
-    """Each layer by itself; the first knows no context."""
-    for layer in range(len(probed[0].forms)):
-        name = "embeddings" if layer == 0 else f"encoder.{layer - 1}"
-        values = np.array([one.forms[layer].mean() for one in probed])
-        one = {**base, "metric": "probe_auc", "axis": "task|layer", "x": f"{base['x']}|{name}"}
-        yield from member_rows(one, seeds, values, len(probed[0].scores))
 
 
 def _curve_rows(
@@ -248,7 +233,7 @@ def _of_pairs(of_members: Sequence[Any], compare: Callable[[Any, Any], float]) -
     return pair_matrix(np.array([compare(*pair) for pair in combinations(of_members, 2)], np.float64))
 
 
-def _disruption_rows(read: Read, seeds: Sequence[int], models: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
+def _disruption_rows(read: TaskSet, seeds: Sequence[int], models: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
     mask = read.reader.tokenizer.mask_token_id
     if mask is None:
         return
@@ -274,7 +259,7 @@ def _disruption_rows(read: Read, seeds: Sequence[int], models: Mapping[str, Sequ
                 yield from pair_rows(pair, seeds, same, int(task.labels.sum()))
 
 
-def _disrupted(read: Read) -> Iterator[tuple[Task, str, disruptions.Edit]]:
+def _disrupted(read: TaskSet) -> Iterator[tuple[Task, str, disruptions.Edit]]:
     """Stretches, and the name of each disruption and what is done to them."""
     for task in read.tasks:
         few = task.first(round(DISRUPTED * len(task.stretches)))

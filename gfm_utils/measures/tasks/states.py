@@ -49,7 +49,7 @@ class Reader(NamedTuple):
         return [ids for ids, _ in encoded(list(texts), self.tokenizer, self.kind)]
 
 
-class Read(NamedTuple):
+class TokenizedStretches(NamedTuple):
     """Stretches as tokens.
 
     Attributes:
@@ -61,7 +61,7 @@ class Read(NamedTuple):
     site: Integers
 
 
-def read_task(task: Task, reader: Reader) -> Read:
+def read_task(task: Task, reader: Reader) -> TokenizedStretches:
     """The stretches of a task in tokens, as many around the site as a model reads.
 
     Raises:
@@ -80,7 +80,7 @@ def read_task(task: Task, reader: Reader) -> Read:
         begin = int(np.clip(site - reader.room // 2, 0, max(0, len(whole) - reader.room)))
         ids.append(np.concatenate([before, whole[begin : begin + reader.room], after]))
         sites.append(-1 if task.where == "whole" else site - begin + len(before))
-    return Read(ids, np.array(sites))
+    return TokenizedStretches(ids, np.array(sites))
 
 
 def _batches(ids: Sequence[Integers]) -> Iterator[tuple[Integers, Integers]]:
@@ -95,16 +95,11 @@ def _batches(ids: Sequence[Integers]) -> Iterator[tuple[Integers, Integers]]:
 
 
 @torch.inference_mode()
-def layer_features(model: Any, read: Read, around: tuple[int, int]) -> list[npt.NDArray[np.float64]]:
+def layer_features(model: Any, read: TokenizedStretches, around: tuple[int, int]) -> list[npt.NDArray[np.float64]]:
     """Features of every layer from the embeddings on.
 
     Of a task of whole stretches the mean over a stretch's tokens; of one with a site the states of its token and
     of the one before, and that mean, side by side.
-
-    Args:
-        model: in evaluation mode, on any device.
-        read: stretches.
-        around: special tokens in front of each and behind it, which are not in the mean.
 
     Returns:
         A matrix a layer, shape (n, hidden) or (n, 3 hidden).
@@ -131,12 +126,6 @@ def masked_bits(
     """Bits that a model spends on a stretch: every ``HIDDEN_AT_ONCE``-th token is hidden, in turn, and summed.
 
     The pseudo-log-likelihood (Salazar et al., 2020) with several tokens hidden at once.
-
-    Args:
-        model: in evaluation mode, on any device.
-        ids: of each stretch, special tokens around it.
-        around: how many of these, which are not hidden.
-        mask: id of the mask token.
 
     Returns:
         Shape (n,).
