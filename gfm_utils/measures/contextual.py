@@ -23,7 +23,7 @@ from gfm_utils.measures.geometry import (
     participation_ratio,
     uniformity,
 )
-from gfm_utils.measures.neighbours import chance_corrected, compare_neighbours, topk_overlap_chance
+from gfm_utils.measures.neighbours import chance_corrected, compare_neighbours, topk_overlap_chance, topk_shared
 from gfm_utils.measures.rows import Row, member_rows, pair_matrix, pair_rows
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL, TokenStore, evenly_spaced
@@ -76,17 +76,9 @@ class Windows:
 
 
 def clean_windows(store: TokenStore, window: int, count: int, seed: int) -> Windows:
-    """Test windows with nothing masked, spread evenly, and a seeded sample of their tokens.
-
-    Args:
-        store: the tokens.
-        window: tokens a window.
-        count: windows wanted; all that exist if there are fewer.
-        seed: of the sample.
-    """
+    """Test windows with nothing masked, so many or all, spread evenly, and a seeded sample of their tokens."""
     starts = store.window_starts("test", window)
-    chosen = evenly_spaced(len(starts), count)
-    return sampled_windows(store.windows("test", starts[chosen], window), seed)
+    return sampled_windows(store.windows("test", starts[evenly_spaced(len(starts), count)], window), seed)
 
 
 def sampled_windows(ids: Integers, seed: int = 42, around: tuple[Integers, Integers] | None = None) -> Windows:
@@ -101,19 +93,13 @@ def sampled_windows(ids: Integers, seed: int = 42, around: tuple[Integers, Integ
     sampled = np.sort(rng.choice(ids.size, min(SAMPLE, ids.size), replace=False))
     different = np.sort(np.unique(ids.ravel()[sampled], return_index=True)[1])
     pooled = np.sort(rng.choice(len(ids), min(SAMPLE, len(ids)), replace=False))
-    none: Integers = np.empty(0, np.int64)
-    return Windows(ids, sampled, different, pooled, around or (none, none))
+    return Windows(ids, sampled, different, pooled, around or (np.empty(0, np.int64), np.empty(0, np.int64)))
 
 
 def masked_windows(windows: Windows, mask: int, seed: int = 42) -> Windows:
     """The windows as the paper's code reads them: each token is ``[MASK]`` with a probability of 15 %.
 
     Special tokens around a window are left as they are; in the paper's code they are masked, too, and in the mean.
-
-    Args:
-        windows: what is masked; the samples stay the same.
-        mask: id of ``[MASK]``.
-        seed: of the masks, the same for all members.
     """
     hidden = np.random.default_rng(seed).random(windows.ids.shape) < AUTHORS_MASK
     return replace(windows, ids=np.where(hidden, mask, windows.ids))
@@ -122,9 +108,7 @@ def masked_windows(windows: Windows, mask: int, seed: int = 42) -> Windows:
 def hidden_states(model: Any, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """The states of every layer, from the embeddings to what the head gets, each of shape (n, length, hidden).
 
-    Args:
-        model: any masked language model of Hugging Face that gives its ``hidden_states``.
-        ids: token ids, shape (n, length).
+    Token ids have the shape (n, length).
     """
     output = model.base_model(input_ids=ids, output_hidden_states=True)
     # In transformers 5.0 ModernBERT's hidden states end before its final norm.
@@ -215,14 +199,7 @@ def contextual_embeddings(ensembles: Sequence[Ensemble], profile: Profile, seed:
 def member_layer_rows(
     base: Row, seeds: Sequence[int], models: Iterable[Any], windows: Windows, masked: Windows | None
 ) -> Iterator[Row]:
-    """The rows of some members in one state.
-
-    Args:
-        base: condition and state.
-        seeds: of the members.
-        models: of the members, one at a time.
-        windows: what they read.
-        masked: the same of ``masked_windows``, where there is a mask.
+    """The rows of some members in one state, which read windows, and the same masked where there is a mask.
 
     Raises:
         GfmError: they have different numbers of layers.
@@ -256,15 +233,7 @@ def member_layer_rows(
 def _layer_rows(
     base: Row, level: str, seeds: Sequence[int], layers: Sequence[Layer], among: Integers | slice = slice(None)
 ) -> Iterator[Row]:
-    """What each member's cloud of vectors looks like at one layer, and how far members agree there.
-
-    Args:
-        base: condition, state, axis and x.
-        level: of ``LEVELS``.
-        seeds: of the members.
-        layers: of each member.
-        among: places in the sample whose neighbours are compared.
-    """
+    """Each member's cloud of vectors at one layer, and how far members agree; neighbours ``among`` some places."""
     moments, samples = [layer.moments for layer in layers], [layer.sample for layer in layers]
     spectra, count, kept = [one.spectrum() for one in moments], moments[0].count, len(samples[0])
     for metric, unit, values, n in (
@@ -295,8 +264,7 @@ def _layer_rows(
         ("alignment_l2_authors", "squared distance", authors, kept),
         ("neighbour_alignment", "share", overlap, tokens),
         ("neighbour_alignment_corrected", "share", chance_corrected(overlap, chance), tokens),
-        # Of the Jaccard index J of two sets of k, the share of k that is in both is 2J / (1 + J).
-        ("neighbour_alignment_authors", "share", pair_matrix((2 * each / (1 + each)).mean(axis=1)), tokens),
+        ("neighbour_alignment_authors", "share", pair_matrix(topk_shared(each, k).mean(axis=1) / k), tokens),
     ):
         if metric != "alignment_l2_authors" or len({sample.shape[1] for sample in samples}) == 1:
             yield from pair_rows({**base, "metric": level + metric, "unit": unit}, seeds, matrix, n)

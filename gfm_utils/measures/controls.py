@@ -20,9 +20,7 @@ def first_of_text(ensembles: Sequence[Ensemble]) -> Ensemble:
 def trained_beside(ensembles: Sequence[Ensemble], wanted: Sequence[tuple[Condition, Profile]]) -> list[Ensemble]:
     """A few members of conditions at profiles, trained in the folder and with the seed of a run.
 
-    Args:
-        ensembles: of the run.
-        wanted: condition and profile of each; all are trained at once, for processes take seconds to start.
+    All are trained at once, for processes take seconds to start.
     """
     runs_dir, seed = ensembles[0].store.path.parents[1], ensembles[0].spec.data_seed
     planned = [
@@ -67,11 +65,6 @@ def no_layers_wanted(ensembles: Sequence[Ensemble], profile: Profile) -> list[tu
 
 
 def states_of(ensemble: Ensemble, no_layers: Sequence[Ensemble]) -> list[tuple[str, Ensemble, State]]:
-    """What is compared in a condition: name of the state, whose members, and in which state of theirs.
-
-    Args:
-        ensemble: of the condition.
-        no_layers: of ``no_layers_control``.
-    """
+    """What is compared in a condition: name of the state, whose members, and in which state of theirs."""
     states: list[tuple[str, Ensemble, State]] = [(state, ensemble, state) for state in STATES]
     return states + [(NO_LAYERS, other, "trained") for other in no_layers if other.condition == ensemble.condition]

@@ -81,9 +81,8 @@ def counting_levels(
         context: also the levels that know a token's context; False: the unigram level alone, in no time.
     """
     mask = SPECIAL.index("[MASK]")
-    shown, positions, truth = masked_windows(store, "test", window, profile.test_windows, profile.test_mask, seed)[
-        :3
-    ]
+    which = profile.test_windows, profile.test_mask, seed
+    shown, positions, truth, _ = masked_windows(store, "test", window, *which)
     unit, counts, lengths_of = f"bits/{store.unit}", store.counts("train"), store.token_lengths[truth]
     if not context:
         return Counting(store.condition, unit, counts, truth, lengths_of)
@@ -100,12 +99,7 @@ def counting_levels(
 def chosen_ngram(store: TokenStore, window: int, profile: Profile, seed: int, side: str) -> tuple[NgramModel, int]:
     """An n-gram model of the training part, and the order that does best on the validation part.
 
-    Args:
-        store: tokens of the condition.
-        window: tokens that a model sees.
-        profile: its ``test_mask`` says how much is hidden in the validation windows.
-        seed: of their masks.
-        side: ``left``: contexts are the tokens before the hidden one; ``both``: those around it.
+    ``left``: contexts are the tokens before the hidden one; ``both``: those around it.
     """
     tokens, lengths = store.tokens("train"), store.lengths("train")
     model = NgramModel(

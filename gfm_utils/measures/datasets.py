@@ -78,21 +78,10 @@ def token_table(stores: Sequence[TokenStore]) -> pd.DataFrame:
         ranked = np.sort(counts)[::-1] / total
         rows += [
             {**base, "metric": "tokens", "unit": "tokens", "value": total, "n": total},
-            {
-                **base,
-                "metric": "vocabulary_used",
-                "unit": "share",
-                "value": float((counts > 0).mean()),
-                "n": total,
-            },
+            {**base, "metric": "vocabulary_used", "unit": "share", "value": (counts > 0).mean(), "n": total},
             symbols_per_token(store),
         ]
-        ranks = np.unique(np.geomspace(1, len(ranked), 60).round().astype(int))
-        rows += [
-            {
-                **base, "metric": "token_frequency", "unit": "share", "axis": "rank", "x": int(rank),
-                "value": float(ranked[rank - 1]), "n": total,
-            }
-            for rank in ranks
-        ]  # fmt: skip
+        base |= {"metric": "token_frequency", "unit": "share", "axis": "rank"}
+        ranks = np.unique(np.geomspace(1, len(ranked), 60).round().astype(int)).tolist()
+        rows += ({**base, "x": rank, "value": ranked[rank - 1], "n": total} for rank in ranks)
     return tables.table(rows)

@@ -41,11 +41,12 @@ def js_divergence(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
 Floats = NDArray[np.float64]
 #: Numbers of likeliest tokens that are compared as sets.
 TOP_K = (1, 2, 5, 10, 20, 50)
-#: Persistence of rank-biased overlap: the first ten ranks carry 86 % of the weight.
+#: Persistence p of rank-biased overlap, the probability that a reader goes on to the next rank: the
+#: first ten ranks carry 86 % of the weight.
 PERSISTENCE = 0.9
 
 
-def rank_biased_overlap(shared: Floats, persistence: float = PERSISTENCE) -> Floats:
+def rank_biased_overlap(shared: Floats) -> Floats:
     """Extrapolated rank-biased overlap of two rankings known to a depth D, from 0 to 1.
 
     ``RBO_ext = (X_D / D) p^D + (1 - p) / p Σ_(d=1..D) (X_d / d) p^d``, where X_d is the number of tokens among
@@ -54,12 +55,11 @@ def rank_biased_overlap(shared: Floats, persistence: float = PERSISTENCE) -> Flo
 
     Args:
         shared: X_d for d = 1, ..., D along the last axis.
-        persistence: p, the probability that a reader goes on to the next rank.
     """
     depth = np.arange(1, shared.shape[-1] + 1)
-    agreement, weight = shared / depth, persistence**depth
+    agreement, weight = shared / depth, PERSISTENCE**depth
     rest: Floats = agreement[..., -1] * weight[-1]
-    return rest + (1 - persistence) / persistence * (agreement @ weight)
+    return rest + (1 - PERSISTENCE) / PERSISTENCE * (agreement @ weight)
 
 
 def expected_shared(counts: NDArray[np.int64]) -> Floats:
@@ -78,7 +78,7 @@ def expected_shared(counts: NDArray[np.int64]) -> Floats:
     return expected
 
 
-def matched_null(p: Floats, numbers: NDArray[np.int64], seed: int = 1) -> Floats:
+def matched_null(p: Floats, numbers: NDArray[np.int64]) -> Floats:
     """Distributions as certain as the given ones, whose ranking of the tokens is noise.
 
     Each distribution keeps its probabilities, and with them its entropy, its rank-probability curve and the size
@@ -92,12 +92,11 @@ def matched_null(p: Floats, numbers: NDArray[np.int64], seed: int = 1) -> Floats
     Args:
         p: shape (members, tokens, vocabulary).
         numbers: of the tokens in the whole, shape (tokens,): a token's permutations depend on its number alone.
-        seed: of the permutations.
 
     Returns:
         The same shape.
     """
     out = np.empty_like(p)
     for place, number in enumerate(numbers.tolist()):
-        np.random.default_rng([seed, number]).permuted(p[:, place], axis=-1, out=out[:, place])
+        np.random.default_rng([1, number]).permuted(p[:, place], axis=-1, out=out[:, place])
     return out

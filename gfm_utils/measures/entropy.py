@@ -149,10 +149,6 @@ def between_neighbours(store: TokenStore, profile: Profile) -> float | None:
     letters'. With the token X between L and R, H(X|L) = H(R|X) of one transition and H(R|L) of two,
     H(X|L,R) = 2 H(X|L) - H(R|L) (chain rule). Exact for the chain; what a model is shown hides some
     of the neighbours, too.
-
-    Args:
-        store: tokens of a condition.
-        profile: that they were made with, for the chain is fitted anew.
     """
     condition = Condition.parse(store.condition)
     kind, size = tokenizer_kind(condition.tokenizer)

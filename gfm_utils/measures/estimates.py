@@ -53,12 +53,7 @@ class Estimate:
 
 
 def rows_read(rows: pd.DataFrame, terms: Iterable[Term]) -> dict[str, pd.DataFrame]:
-    """Condition -> those of its rows that have the metric of a term, as plain objects, which are read faster.
-
-    Args:
-        rows: result tables, one below the other.
-        terms: that will be read.
-    """
+    """Condition -> those of its rows that have the metric of a term, as plain objects, which are read faster."""
     read = rows[rows["metric"].isin({term.metric for term in terms})].astype(object)
     return {str(name): of_condition for name, of_condition in read.groupby("condition", sort=False)}
 
@@ -87,12 +82,7 @@ def measure_rows(
 
     A row a member, where there are independent values, the mean with its interval, and that of the null.
 
-    Args:
-        base: condition, axis and x.
-        measures: name -> measure.
-        rows: result tables of the ensemble.
-        seeds: of its members.
-        nulls: whether the value of each null has a row, whose state is its name.
+    With ``nulls`` also the value of each null, whose state is its name.
     """
     for name, measure in measures.items():
         whole = estimate(measure, rows)
@@ -116,13 +106,7 @@ def null_of(measure: Measure, rows: pd.DataFrame) -> Estimate | None:
 
 
 def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Estimate | None:
-    """The value of a measure in one condition's rows.
-
-    Args:
-        measure: which.
-        rows: of the condition.
-        state: of the members.
-    """
+    """The value of a measure in one condition's rows."""
     terms = measure.terms
     parts = []
     for term in terms:
@@ -158,13 +142,9 @@ def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Es
     if of_windows.empty or not all("" in part.index for part in parts):
         return whole
     others = (part.loc["", "value"] for part in parts[1:])
-    return replace(whole, windows=_variance(measure.combine(of_windows.loc[""], *others)))
-
-
-def _variance(ends: pd.Series) -> float:
-    """Of the mean whose 95 % interval it is; 0 without an interval."""
-    width = abs(float(ends["high"] - ends["low"])) / (2 * float(stats.norm.ppf(0.5 + LEVEL / 2)))
-    return 0.0 if np.isnan(width) else width**2
+    ends = measure.combine(of_windows.loc[""], *others)
+    error = abs(float(ends["high"] - ends["low"])) / (2 * float(stats.norm.ppf(0.5 + LEVEL / 2)))
+    return replace(whole, windows=0.0 if np.isnan(error) else error**2)
 
 
 def _over_windows(term: Term) -> Term:

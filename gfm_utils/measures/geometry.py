@@ -28,11 +28,7 @@ class Moments:
     """Accumulated count, sum and second moment of vectors, and the sum of their directions, in float64."""
 
     def __init__(self, width: int) -> None:
-        """Nothing yet.
-
-        Args:
-            width: length of the vectors.
-        """
+        """Nothing yet."""
         self.count = 0
         self.total, self.direction = torch.zeros((2, width), dtype=torch.float64)
         self.second = torch.zeros((width, width), dtype=torch.float64)
@@ -103,13 +99,9 @@ def uniformity(vectors: Matrix) -> float:
     """``log mean exp(-2 |u - v|²)`` over all pairs of vectors of length 1 (Wang and Isola, 2020).
 
     0 if all have one direction; the lower, the more evenly they fill the sphere. Natural logarithm.
-
-    Args:
-        vectors: shape (n, width).
     """
-    unit = unit_rows(vectors)
-    cosine = (unit @ unit.T)[np.triu_indices(len(unit), 1)]
-    return float(np.log(np.exp(4 * (cosine - 1)).mean()))
+    squares = torch.pdist(torch.from_numpy(unit_rows(vectors))).square()
+    return float((-2 * squares).exp().mean().log())
 
 
 def pairwise_distance_spread(vectors: Matrix) -> float:
@@ -117,9 +109,6 @@ def pairwise_distance_spread(vectors: Matrix) -> float:
 
     With ``m = n(n - 1) / 2`` distances d it is ``sqrt(Σ (d - mean d)² / (m - 1))``. The vectors have the length
     that the model gives them, so it doubles when they do; only rotations and shifts leave it as it is.
-
-    Args:
-        vectors: shape (n, width), three of them at least.
     """
     return float(torch.pdist(torch.from_numpy(np.asarray(vectors, np.float64))).std())
 

@@ -202,7 +202,7 @@ def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return corrected
 
 
-def over_sequences(values: npt.ArrayLike, weights: npt.ArrayLike | None = None, seed: int = 0) -> Interval:
+def over_sequences(values: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Interval:
     """Mean over test sequences with a percentile bootstrap interval (Efron, 1979).
 
     All tokens of a sequence are drawn together, since they are not independent.
@@ -210,7 +210,6 @@ def over_sequences(values: npt.ArrayLike, weights: npt.ArrayLike | None = None, 
     Args:
         values: sums or means of each sequence, shape (sequences,).
         weights: what the sum of the values is divided by the sum of, shape (sequences,); None: their number.
-        seed: of the samples.
 
     Returns:
         ``Σ values / Σ weights`` and the 2.5 % and 97.5 % points over ``RESAMPLES`` samples of sequences drawn
@@ -221,7 +220,7 @@ def over_sequences(values: npt.ArrayLike, weights: npt.ArrayLike | None = None, 
     mean = float(sample.sum() / weight.sum())
     if len(sample) < 2:
         return Interval(mean, np.nan, np.nan)
-    rng, both, means = np.random.default_rng(seed), np.stack([sample, weight], axis=1), []
+    rng, both, means = np.random.default_rng(0), np.stack([sample, weight], axis=1), []
     size = max(1, _AT_ONCE // len(sample))
     for begin in range(0, RESAMPLES, size):
         draws = min(size, RESAMPLES - begin)

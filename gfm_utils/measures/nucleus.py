@@ -86,8 +86,7 @@ def nuclei(p: Floats) -> Nuclei:
 def _kept(total: Floats) -> Iterator[NDArray[np.int64]]:
     """How many of the likeliest tokens each of ``VARIANTS`` keeps at every top-p, shape (tokens, top_p) each.
 
-    Args:
-        total: probability of the likeliest tokens added up, shape (tokens, vocabulary).
+    Given is the probability of the likeliest tokens added up, shape (tokens, vocabulary).
     """
     vocabulary = total.shape[-1]
     for crosses in (np.less, np.less_equal):

@@ -93,10 +93,6 @@ class Reading:
     def hidden(self, rate: float, seed: int) -> Hidden:
         """The windows with the tokenizer's mask at seeded places; special and unknown tokens are never hidden.
 
-        Args:
-            rate: share of tokens hidden.
-            seed: of the masks.
-
         Raises:
             GfmError: the tokenizer has no mask token, or knows too few tokens in each window.
         """
@@ -125,21 +121,12 @@ class Reading:
         return np.take_along_axis(self.windows[hidden.windows], hidden.positions - len(self.before), axis=1)
 
     def counting(self, condition: str, hidden: Hidden) -> Counting:
-        """What the frequencies of tokens in the rest of the corpus say of hidden ones; there are no n-grams.
-
-        Args:
-            condition: name of the rows.
-            hidden: of ``hidden``.
-        """
+        """What the frequencies of tokens in the rest of the corpus say of hidden ones; there are no n-grams."""
         unit = f"bits/{KINDS[self.kind].unit}"
         return Counting(condition, unit, self.aside, hidden.targets, self._at(hidden)["length"])
 
     def bands(self, hidden: Hidden) -> dict[str, npt.NDArray[np.str_]]:
-        """Bands of hidden tokens as in :func:`gfm_utils.measures.strata.bands_of`, each of shape (tokens,).
-
-        Args:
-            hidden: of ``hidden``.
-        """
+        """Bands of hidden tokens as in :func:`gfm_utils.measures.strata.bands_of`, each of shape (tokens,)."""
         frequency, tokens = self.aside[hidden.targets], self.windows[hidden.windows]
         if self.kind != "dna":
             return bands(frequency)

@@ -117,8 +117,8 @@ def _truncated(text: str, suffix: str, top_p: str, figure: str) -> Measure:
     )  # fmt: skip
 
 
-def _neighbourhood(text: str, unit: str, metric: str, k: str, above: bool = False) -> Measure:
-    return Measure(text, unit, "embeddings", (Term(metric, "k", k),), above, figure="fig-neighbourhoods")
+def _neighbourhood(text: str, unit: str, metric: str, k: str) -> Measure:
+    return Measure(text, unit, "embeddings", (Term(metric, "k", k),), False, figure="fig-neighbourhoods")
 
 
 def _shape(text: str, metric: str, above: bool) -> Measure:

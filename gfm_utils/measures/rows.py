@@ -44,14 +44,8 @@ def pair_rows(
         values: symmetric matrix, shape (members, members).
         n: observations behind each pair's number.
     """
-    for first, second in combinations(range(len(seeds)), 2):
-        yield {
-            **base,
-            "member": seeds[first],
-            "other": seeds[second],
-            "value": float(values[first, second]),
-            "n": n,
-        }
+    for i, j in combinations(range(len(seeds)), 2):
+        yield {**base, "member": seeds[i], "other": seeds[j], "value": float(values[i, j]), "n": n}
     yield {**base, **intervals.over_pairs(values)._asdict(), "n": len(seeds)}
 
 
@@ -83,15 +77,12 @@ def members_of(table: pd.DataFrame, axis: str) -> dict[tuple[str, str, str], pd.
 def pair_matrix(pairs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Symmetric matrices of the numbers of pairs, with zeros on the diagonal.
 
-    Args:
-        pairs: shape (..., pairs), in the order of ``itertools.combinations``.
+    Pairs are in the order of ``itertools.combinations``.
 
     Returns:
         Shape (..., members, members).
     """
-    count = pairs.shape[-1]
-    members = round((1 + np.sqrt(1 + 8 * count)) / 2)
-    matrix = np.zeros((*pairs.shape[:-1], members, members))
-    for number, (i, j) in enumerate(combinations(range(members), 2)):
-        matrix[..., i, j] = matrix[..., j, i] = pairs[..., number]
+    members = round((1 + np.sqrt(1 + 8 * pairs.shape[-1])) / 2)
+    matrix, (i, j) = np.zeros((*pairs.shape[:-1], members, members)), np.triu_indices(members, 1)
+    matrix[..., i, j] = matrix[..., j, i] = pairs
     return matrix

@@ -32,6 +32,8 @@ ALL_ROWS = 2**13
 BANDS = ("frequent", "middle", "rare")
 #: Neighbourhood size at which the bands are compared.
 BAND_K = 10
+#: Common tokens of each condition whose nearest neighbours are listed, and how many of these.
+COMMON, LISTED = 60, 8
 Indices = npt.NDArray[np.int64]
 
 
@@ -72,29 +74,27 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     return tables.table(rows)
 
 
-def nearest_tokens(ensembles: Sequence[Ensemble], k: int = 8, tokens: int = 60) -> pd.DataFrame:
-    """The nearest neighbours of common tokens in each trained member, among the tokens of ``static_embeddings``.
+def nearest_tokens(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
+    """The nearest neighbours of ``COMMON`` tokens in each trained member, among those of ``static_embeddings``.
 
     Args:
         ensembles: one a condition.
-        k: neighbours of a token.
-        tokens: how many tokens, the commonest of each condition.
 
     Returns:
         One row a condition, token and member (the seed), with ``count`` (of the token in the training part) and
-        three lists, nearest first: ``neighbours``, their ``cosines`` and ``shared``, the number of members that
-        have the neighbour among their k nearest of the token. A space is written ``␣``.
+        three lists of ``LISTED``, nearest first: ``neighbours``, their ``cosines`` and ``shared``, the number of
+        members that have the neighbour among theirs. A space is written ``␣``.
     """
     rows = []
     for ensemble in ensembles:
         seen, _ = compared_tokens(ensemble)
         counts = ensemble.store.counts("train")[seen]
-        common = np.argsort(-counts, kind="stable")[:tokens]
+        common = np.argsort(-counts, kind="stable")[:COMMON]
         names = [ensemble.store.readable(int(token)) for token in seen]
         units = [unit_rows(input_embeddings(model)[seen]) for model in ensemble.models()]
         cosines = np.stack([unit[common] @ unit.T for unit in units])  # (members, tokens, tokens of all)
         cosines[:, range(len(common)), common] = -np.inf  # no token is its own neighbour
-        near = np.argsort(-cosines, axis=-1, kind="stable")[..., :k]
+        near = np.argsort(-cosines, axis=-1, kind="stable")[..., :LISTED]
         for row, token in enumerate(common):
             having = np.bincount(near[:, row].ravel(), minlength=len(seen))
             for seed, nearest, cosine in zip(ensemble.seeds, near[:, row], cosines[:, row], strict=True):
@@ -139,7 +139,7 @@ def input_embeddings(model: Any) -> Matrix:
 def embedding_rows(
     base: Row, seeds: Sequence[int], matrices: Sequence[Matrix], bands: Mapping[str, Indices] | None = None
 ) -> Iterator[Row]:
-    """The rows of one ensemble in one state.
+    """The rows of some members in one state.
 
     Args:
         base: condition and state.
@@ -163,13 +163,7 @@ def all_row_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) ->
 
     Special tokens and tokens that never occur are among them. They are targets that are never right, so training
     pushes their rows far out in one direction, in every member: the few of them can make most of the agreement of
-    measures to which long rows count for more, as CKA.
-
-    Args:
-        base: condition and state.
-        seeds: of the members.
-        matrices: the whole embeddings, (vocabulary, hidden), one a member; of more than ``ALL_ROWS`` rows there
-            are none.
+    measures to which long rows count for more, as CKA. Of more than ``ALL_ROWS`` rows there are none.
     """
     if len(matrices[0]) <= ALL_ROWS:
         yield from _size_rows({**base, "axis": "k_all_rows"}, seeds, _compared(matrices))

@@ -75,10 +75,6 @@ def soft_masks(ensemble: Ensemble, profile: Profile) -> NDArray[np.float64] | No
     The token arrays do not hold case, so the corpus is read and split again, as it was when they were made: same
     seed, same size. None for a streamed corpus, whose split needs another pass over all of it, and for a control,
     whose tokens are not where the source has them.
-
-    Args:
-        ensemble: whose tokens.
-        profile: of the run.
     """
     store = ensemble.store
     condition = Condition.parse(store.condition)
@@ -97,9 +93,7 @@ def soft_masks(ensemble: Ensemble, profile: Profile) -> NDArray[np.float64] | No
 def share_by_token(flags: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
     """Share of each token's symbols that are flagged, shape (tokens,).
 
-    Args:
-        flags: of the symbols of a segment, from its beginning.
-        lengths: symbols of each token of it, in order; a token without any has the share 0.
+    A token without any symbol has the share 0.
     """
     ends = np.cumsum(lengths)
     assert ends[-1:].sum() <= len(flags)

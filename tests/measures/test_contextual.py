@@ -8,13 +8,9 @@ import torch
 
 from gfm_utils.ensembles import build_model, device
 from gfm_utils.measures import contextual as module
-from gfm_utils.measures.contextual import (
-    clean_windows,
-    layers_of,
-    masked_windows,
-    sampled_windows,
-)
+from gfm_utils.measures.contextual import clean_windows, layers_of, masked_windows, sampled_windows
 from gfm_utils.measures.geometry import linear_cka
+from gfm_utils.measures.neighbours import compare_neighbours
 from gfm_utils.tokens import SPECIAL
 
 WINDOW = 64
@@ -40,62 +36,13 @@ def test_layers_against_all_states_at_once(trained, windows, preset, monkeypatch
         made = (*made[:-1], model.base_model(input_ids=torch.from_numpy(windows.ids)).last_hidden_state)
     assert len(made) == len(found[""]) == 3
     for layer, states in enumerate(made):
-        tokens, pooled = (
-            states.double().reshape(-1, 64).numpy(),
-            states.double().mean(1).numpy(),
-        )
-        for level, vectors, kept in (
-            ("", tokens, windows.sampled),
-            ("pooled_", pooled, windows.pooled),
-        ):
+        tokens, pooled = (states.double().reshape(-1, 64).numpy(), states.double().mean(1).numpy())
+        for level, vectors, kept in (("", tokens, windows.sampled), ("pooled_", pooled, windows.pooled)):
             own = found[level][layer]
             assert own.moments.count == len(vectors)
             np.testing.assert_allclose(own.sample, vectors[kept], atol=1e-5)
             expected = np.linalg.eigvalsh(np.cov(vectors.T, bias=True))
             np.testing.assert_allclose(own.moments.spectrum(), expected, atol=1e-5 * expected.max())
-
-
-def test_every_metric_at_every_layer(table, trained):
-    layers = {"embeddings", "encoder.0", "encoder.1"}
-    own = {
-        "effective_rank", "effective_rank_authors", "participation_ratio", "anisotropy", "anisotropy_authors",
-        "uniformity", "pairwise_dist_std",
-    }  # fmt: skip
-    shared = {
-        "linear_cka", "linear_cka_debiased", "neighbour_alignment", "neighbour_alignment_chance",
-        "neighbour_alignment_corrected", "neighbour_alignment_authors", "alignment_l2", "alignment_l2_authors",
-    }  # fmt: skip
-    for state in ("trained", "untrained"):
-        for ensemble in trained:
-            rows = table[(table["state"] == state) & (table["condition"] == ensemble.condition)]
-            for layer in layers:
-                here = rows[(rows["axis"] == "layer") & (rows["x"] == layer)]
-                assert set(here["metric"]) == {f"{level}{m}" for m in own | shared for level in ("", "pooled_")}
-            masked = rows[rows["axis"] == "layer_masked"]
-            assert set(masked["metric"]) == {f"pooled_{m}" for m in own | shared}
-            assert set(masked["x"]) == {"encoder.1"}
-            between = rows[rows["axis"] == "layers"]
-            assert set(between["x"]) == {
-                "embeddings|encoder.0",
-                "embeddings|encoder.1",
-                "encoder.0|encoder.1",
-            }
-    assert table["value"].notna().all()
-
-
-def test_numbers_are_those_of_the_states(table, trained, smoke):
-    ensemble = trained[0]
-    windows = clean_windows(ensemble.store, ensemble.spec.window, smoke.test_windows, 42)
-    first, second = (layers_of(member.model("trained", device()), windows)[""] for member in ensemble.members[:2])
-    rows = table[(table["condition"] == ensemble.condition) & (table["state"] == "trained")]
-    seeds = ensemble.seeds
-    at = rows[(rows["x"] == "encoder.1") & (rows["member"] == seeds[0])].set_index(["metric", "other"])["value"]
-    cka = linear_cka([first[2].sample, second[2].sample])
-    assert at["linear_cka", seeds[1]] == pytest.approx(cka.cka[0, 1])
-    assert at["linear_cka_debiased", seeds[1]] == pytest.approx(cka.debiased[0, 1])
-    between = rows[(rows["x"] == "embeddings|encoder.1") & (rows["metric"] == "layer_cka")]
-    expected = linear_cka([first[0].sample, first[2].sample]).debiased[0, 1]
-    assert between.set_index("member")["value"][seeds[0]] == pytest.approx(expected)
 
 
 def test_masks_are_drawn_token_by_token():
@@ -118,19 +65,6 @@ def pooled_states(model, ids):
     return np.array([state.double().numpy().mean(axis=0) for state in states])
 
 
-def shared_neighbours(first, second, k):
-    """Share of the k nearest by cosine that two clouds have in common, a vector at a time."""
-    shared = []
-    for place in range(len(first)):
-        sets = []
-        for vectors in (first, second):
-            unit = [vector / np.linalg.norm(vector) for vector in vectors]
-            near = sorted((-unit[place] @ unit[other], other) for other in range(len(unit)) if other != place)
-            sets.append({other for _, other in near[:k]})
-        shared.append(len(sets[0] & sets[1]) / k)
-    return np.mean(shared)
-
-
 def test_the_authors_numbers_are_those_of_masked_windows(table, trained, smoke):
     ensemble = trained[1]
     windows = clean_windows(ensemble.store, ensemble.spec.window, smoke.test_windows, 42)
@@ -150,5 +84,36 @@ def test_the_authors_numbers_are_those_of_masked_windows(table, trained, smoke):
     assert own["pooled_pairwise_dist_std"] == pytest.approx(np.std(distances, ddof=1), rel=1e-4)
     assert pair["pooled_alignment_l2_authors"] == pytest.approx(np.mean(((u - v) ** 2).sum(1)), abs=1e-5)
     k = min(10, len(first) // 2)
-    expected = shared_neighbours(first, second, k)
-    assert pair["pooled_neighbour_alignment_authors"] == pytest.approx(expected, abs=2 / (k * len(first)))
+    overlap = compare_neighbours([first, second], [k]).overlap[0, 0]
+    shared = 2 * overlap / (1 + overlap)
+    assert pair["pooled_neighbour_alignment_authors"] == pytest.approx(shared.mean(), abs=2 / (k * len(first)))
+    cka = linear_cka([first, second])
+    assert pair["pooled_linear_cka"] == pytest.approx(cka.cka[0, 1], abs=1e-5)
+    assert pair["pooled_linear_cka_debiased"] == pytest.approx(cka.debiased[0, 1], abs=1e-4)
+
+
+def test_every_metric_at_every_layer(table, trained, smoke):
+    own = {
+        "effective_rank", "effective_rank_authors", "participation_ratio", "anisotropy", "anisotropy_authors",
+        "uniformity", "pairwise_dist_std", "linear_cka", "linear_cka_debiased", "neighbour_alignment",
+        "neighbour_alignment_chance", "neighbour_alignment_corrected", "neighbour_alignment_authors",
+        "alignment_l2", "alignment_l2_authors",
+    }  # fmt: skip
+    both = {f"{level}{metric}" for metric in own for level in ("", "pooled_")}
+    for (_, _, axis, x), rows in table.groupby(["condition", "state", "axis", "x"]):
+        if axis == "layers":
+            assert set(rows["metric"]) == {"layer_cka", "pooled_layer_cka"}
+        else:
+            assert set(rows["metric"]) == (
+                both if axis == "layer" else {m for m in both if m.startswith("pooled_")}
+            )
+            assert x == "encoder.1" or axis == "layer"
+    assert len(table[["condition", "state", "axis", "x"]].drop_duplicates()) == 2 * 2 * (3 + 3 + 1)
+    assert table["value"].notna().all()
+    ensemble = trained[0]
+    windows = clean_windows(ensemble.store, ensemble.spec.window, smoke.test_windows, 42)
+    layers = layers_of(ensemble.members[0].model("trained", device()), windows)[""]
+    rows = table[(table["condition"] == ensemble.condition) & (table["state"] == "trained")]
+    between = rows[(rows["x"] == "embeddings|encoder.1") & (rows["metric"] == "layer_cka")]
+    expected = linear_cka([layers[0].sample, layers[2].sample]).debiased[0, 1]
+    assert between.set_index("member")["value"][ensemble.seeds[0]] == pytest.approx(expected)

@@ -5,8 +5,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import spatial, stats
 from scipy.linalg import orthogonal_procrustes
 from scipy.stats import ortho_group
@@ -164,28 +162,6 @@ def test_distances_of_directions_against_plain_loops():
     wide = np.c_[A, np.zeros((40, 3))] @ ortho_group.rvs(10, random_state=0)
     rotated, authors = direction_distance(A, wide)
     assert rotated == pytest.approx(0, abs=1e-9) and np.isnan(authors)  # models of different width
-
-
-@given(st.integers(0, 2**31))
-@settings(max_examples=15)
-def test_only_the_rotated_distance_of_directions_does_not_feel_a_rotation(seed):
-    rng, rotation = np.random.default_rng(seed), ortho_group.rvs(7, random_state=seed)
-    moved = rng.uniform(0.1, 10, (40, 1)) * A @ rotation
-    rotated, authors = direction_distance(A, moved)
-    assert rotated == pytest.approx(0, abs=1e-9) and authors > 0.3
-    assert direction_distance(moved, B)[0] == pytest.approx(direction_distance(A, B)[0], abs=1e-9)
-    assert 0 <= direction_distance(A, B)[0] <= direction_distance(A, B)[1] <= 4
-
-
-@pytest.mark.parametrize("measure", [linear_cka, rbf_cka])
-def test_unrelated_models_score_zero_only_when_debiased(measure):
-    biased_, debiased_ = [], []
-    for _ in range(60):
-        found = measure(list(RNG.normal(size=(2, 30, 20))))
-        biased_.append(found.cka[0, 1])
-        debiased_.append(found.debiased[0, 1])
-    assert np.mean(debiased_) == pytest.approx(0, abs=5 * np.std(debiased_) / np.sqrt(60))
-    assert np.mean(biased_) > 0.3
 
 
 def test_too_few_tokens_are_refused():

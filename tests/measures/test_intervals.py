@@ -69,21 +69,13 @@ def test_too_few_members_give_no_interval():
     assert np.isnan(over_members([1.0]).high)
 
 
-def test_sequences_interval_is_scipys_bootstrap():
-    sample = np.random.default_rng(0).gamma(2.0, size=60)
-    value, low, high = over_sequences(sample)
-    theirs = stats.bootstrap((sample,), np.mean, method="percentile", n_resamples=5000, rng=0).confidence_interval
-    assert value == pytest.approx(sample.mean())
-    assert (low, high) == pytest.approx(tuple(theirs), abs=0.06)
-
-
 def test_sequences_interval_of_a_ratio_covers_the_truth():
     rng = np.random.default_rng(0)
     covered = 0
-    for trial in range(200):
+    for _ in range(200):
         weights = rng.integers(1, 9, 80)
         values = weights * 2.0 + np.sqrt(weights) * rng.standard_normal(80)
-        value, low, high = over_sequences(values, weights, seed=trial)
+        value, low, high = over_sequences(values, weights)
         assert value == pytest.approx(values.sum() / weights.sum())
         covered += low <= 2.0 <= high
     assert covered / 200 == pytest.approx(0.95, abs=0.05)

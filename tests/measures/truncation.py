@@ -4,28 +4,15 @@ import torch
 
 
 def top_p(p: torch.Tensor, mass: float) -> torch.Tensor:
-    """Nucleus truncation along the last axis: the fewest likeliest tokens that hold ``mass``, renormalised.
+    """The fewest likeliest tokens that hold ``mass``, renormalised: the one that crosses it is kept.
 
-    The token that crosses ``mass`` is kept (Holtzman et al., 2020). ``mass`` 1 leaves ``p`` as it is. Of
-    equally likely tokens the one with the lower id comes first.
-
-    Args:
-        p: distributions, shape (..., vocabulary).
-        mass: share of the probability to keep.
+    Holtzman et al. (2020). Of equally likely tokens the one with the lower id comes first.
     """
     return p if mass >= 1 else _truncated(p, mass, crossing=True)
 
 
 def top_p_authors(p: torch.Tensor, mass: float) -> torch.Tensor:
-    """Truncation as in the paper's code: tokens whose cumulated probability is at most ``mass``, renormalised.
-
-    The token that crosses ``mass`` is dropped, but for the likeliest token, which is always kept: where it alone
-    exceeds ``mass`` it gets all of the probability.
-
-    Args:
-        p: distributions, shape (..., vocabulary).
-        mass: share of the probability to keep.
-    """
+    """As in the paper's code: the token that crosses ``mass`` is dropped, but for the likeliest token."""
     return p if mass >= 1 else _truncated(p, mass, crossing=False)
 
 

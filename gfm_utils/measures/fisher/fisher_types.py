@@ -116,11 +116,6 @@ def paper_fisher(model: Any, examples: MaskedTokens, batch: int) -> dict[str, fl
     It is not the empirical Fisher information: gradients are averaged before they are squared, so what examples
     have in common weighs more the larger the batch is. With one window a batch its shares are those of windows.
 
-    Args:
-        model: a masked language model in evaluation mode.
-        examples: masked windows.
-        batch: windows a batch.
-
     Returns:
         Group -> number in nats²; a tied matrix, whose two paths this form cannot tell apart, is in
         ``embedding.tokens``.
@@ -136,9 +131,7 @@ def paper_fisher(model: Any, examples: MaskedTokens, batch: int) -> dict[str, fl
 def gram_matrix(model: Any, examples: MaskedTokens) -> npt.NDArray[np.float64]:
     """Inner products of the gradients of windows: g_i · g_j, shape (n, n), in nats².
 
-    Args:
-        model: as for ``squared_gradients``.
-        examples: masked windows, all of which are in memory together.
+    All windows are in memory together.
 
     Raises:
         GfmError: the model is in training mode or has another precision.
@@ -160,8 +153,7 @@ def gradient_noise_ratio(gram: npt.NDArray[np.float64]) -> float:
     and their mean is nothing; where it is near 0 the trace is one common gradient, as early in training
     (tr Cov / ‖E g‖² is the noise scale of McCandlish et al., arXiv 1812.06162).
 
-    Args:
-        gram: inner products of the gradients of independent examples, shape (n, n).
+    Of inner products of the gradients of independent examples, shape (n, n).
     """
     n = len(gram)
     diagonal = float(np.trace(gram))
@@ -175,8 +167,7 @@ def effective_dimension(gram: npt.NDArray[np.float64]) -> float:
     tr F² is E (g · g')² over pairs of different examples, which is unbiased; (tr F)² likewise leaves out the
     pairs of an example with itself, and the number of pairs cancels.
 
-    Args:
-        gram: inner products of the gradients of independent examples, shape (n, n).
+    Of inner products of the gradients of independent examples, shape (n, n).
     """
     norms = np.diag(gram)
     of_themselves = np.square(norms).sum()

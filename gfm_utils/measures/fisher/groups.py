@@ -78,13 +78,14 @@ def derived(parts: Mapping[str, Number]) -> dict[str, Number]:
     def total(*wanted: str) -> Any:
         return sum((value for name, value in numbers.items() if name.startswith(wanted)), nothing)
 
-    layers = sorted({".".join(name.split(".")[:2]) for name in parts if name.startswith("encoder.")} - {NORM})
-    layers.sort(key=lambda name: int(name.split(".")[1]))
+    numbers_of = {int(name.split(".")[1]) for name in parts if name.startswith("encoder.") and name != NORM}
     tied = (DECODER, CROSS) if CROSS in parts else ()
-    views = {"embeddings": total("embedding.", *tied)}
-    views |= {layer: total(f"{layer}.") for layer in layers}
-    views["encoder"] = total("encoder.")
-    views["head"] = total("head.", BIAS) if tied else total("head.", "decoder.")
-    views |= {"input": total("embedding."), "output": total(DECODER, BIAS)}
-    views["head_with_decoder"] = total("head.", "decoder.")
-    return views
+    return {
+        "embeddings": total("embedding.", *tied),
+        **{f"encoder.{number}": total(f"encoder.{number}.") for number in sorted(numbers_of)},
+        "encoder": total("encoder."),
+        "head": total("head.", BIAS) if tied else total("head.", "decoder."),
+        "input": total("embedding."),
+        "output": total(DECODER, BIAS),
+        "head_with_decoder": total("head.", "decoder."),
+    }

@@ -25,12 +25,7 @@ Trace = dict[str, float]
 
 
 def each(work: Callable[[Any], Result], models: Sequence[Any]) -> list[Result]:
-    """The work for every model; on a CPU one model in each core: products of small ones are too short to share.
-
-    Args:
-        work: a function of one model.
-        models: the members.
-    """
+    """The work for every model; on a CPU one model in each core: products of small ones are too short to share."""
     threads = torch.get_num_threads()
     if device() != "cpu" or threads == 1:
         return [work(model) for model in models]
@@ -105,12 +100,7 @@ def group_rows(
 
     A group that only some members have, as the last layer of the deepest, has rows of these alone.
 
-    Args:
-        base: condition and state.
-        seeds: of the members.
-        traces: group -> mean over n examples, one a member.
-        n: examples.
-        measure: that gave them.
+    A trace is group -> mean over n examples, one a member.
     """
     whole = np.array([sum(trace.values()) for trace in traces])
     named = [dict(trace) | derived(trace) for trace in traces]
@@ -131,9 +121,7 @@ def group_rows(
 def sequence_rows(base: Row, squares: Sequence[Arrays]) -> Iterator[Row]:
     """Shares once more, with intervals over test windows (axis ``group_over_sequences``): means over members.
 
-    Args:
-        base: condition and state.
-        squares: group -> numbers of the tokens (n, m), one a member.
+    Squares are group -> numbers of the tokens (n, m), one a member.
     """
     of_windows = [{group: values.sum(1) for group, values in one.items()} for one in squares]
     wholes = [sum(one.values()) for one in of_windows]

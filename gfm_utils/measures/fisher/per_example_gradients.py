@@ -51,7 +51,7 @@ def _requiring(model: Any, required: bool) -> Iterator[None]:
             value.requires_grad_(wanted)
 
 
-class Passed(NamedTuple):
+class Backpropagated(NamedTuple):
     """What a forward and a backward pass give, for the mean loss of each window.
 
     Attributes:
@@ -75,7 +75,7 @@ class Passed(NamedTuple):
         return self.read.table.weight is self.decoder.weight
 
 
-def _passed(model: Any, examples: MaskedTokens) -> Passed:
+def _backpropagated(model: Any, examples: MaskedTokens) -> Backpropagated:
     """Run the model on windows, forth and back; its hooks and what of it requires gradients stay as they were."""
     decoder, table = model.get_output_embeddings(), model.get_input_embeddings()
     groups, names = groups_of(model), {value: name for name, value in model.named_parameters()}
@@ -114,7 +114,7 @@ def _passed(model: Any, examples: MaskedTokens) -> Passed:
             if module is not table
         ]
         read = ReadRows.of(table, calls[at][1], backward[at])
-    return Passed(layers, read, backward[at], Product(features.detach(), errors), decoder)
+    return Backpropagated(layers, read, backward[at], Product(features.detach(), errors), decoder)
 
 
 @torch.no_grad()
@@ -129,7 +129,7 @@ def sums_of_squares(model: Any, examples: MaskedTokens, scaled: bool = False) ->
     Returns:
         Numbers in nats² (scaled: without a unit), shape (n,) each.
     """
-    back, total = _passed(model, examples), Sums()
+    back, total = _backpropagated(model, examples), Sums()
     for group, own in back.layers:
         squares = sum(gradients.squares(parameter if scaled else None) for parameter, gradients in own)
         total[group] = total.get(group, 0) + torch.as_tensor(squares).double()
@@ -143,7 +143,7 @@ def sums_of_squares(model: Any, examples: MaskedTokens, scaled: bool = False) ->
     return total
 
 
-def _cross_terms(back: Passed, scale: torch.Tensor | None) -> torch.Tensor:
+def _cross_terms(back: Backpropagated, scale: torch.Tensor | None) -> torch.Tensor:
     """2 g_in · g_out of a tied matrix, shape (n,): only rows that a window reads have both."""
     ids, padding = back.read.windows, back.read.table.padding_idx
     embedded = back.embedded if scale is None else back.embedded * scale[ids].square()
@@ -156,7 +156,7 @@ def _cross_terms(back: Passed, scale: torch.Tensor | None) -> torch.Tensor:
 @torch.no_grad()
 def formed_gradients(model: Any, examples: MaskedTokens) -> Iterator[torch.Tensor]:
     """The gradients of each window's mean loss themselves, some rows of a matrix at a time: shape (n, ...)."""
-    back = _passed(model, examples)
+    back = _backpropagated(model, examples)
     for _, own in back.layers:
         for _, gradients in own:
             yield from gradients.formed()

@@ -44,10 +44,3 @@ def test_a_gpus_memory_counts_what_is_kept_unused_and_a_cpu_has_its_own(free):
     assert layers.values_at_once(5, GPU) == (2**34 + 2**10) // layers.BYTES
     assert layers.values_at_once(2**35, GPU) == 2**35
     assert layers.values_at_once(5, torch.device("cpu")) == 5
-
-
-def test_gradients_are_formed_in_as_many_parts_as_the_device_has_room_for(monkeypatch):
-    monkeypatch.setattr(layers, "values_at_once", lambda least, where: 40)
-    parts = list(layers.parts_of(11, 5, torch.zeros(2, 9)))
-    assert [(part.start, part.stop) for part in parts] == [(0, 4), (4, 8), (8, 11)]
-    assert len(list(layers.parts_of(3, 99, torch.zeros(2, 9)))) == 3
