@@ -14,8 +14,7 @@ from gfm_utils.figures.names import chart_names
 from gfm_utils.figures.numbers import brief, difference, interval, number, spanned
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.measures.estimates import Estimate, estimate, kinds, name_last, null_of
-from gfm_utils.measures.intervals import LEVEL
-from gfm_utils.measures.registry import MEASURES, Measure, chosen
+from gfm_utils.measures.registry import MEASURES, chosen
 from gfm_utils.provenance import recorded_runs
 from gfm_utils.tokens import is_condition
 
@@ -56,7 +55,7 @@ def headline_numbers(rows: pd.DataFrame, slots: Mapping[str, str]) -> dict[str, 
 
     Returns:
         ``NAME_text``, ``NAME_dna``, ``NAME_protein`` -> the number, the least and the greatest of several, or a
-        dash; and of a measure ``NAME_word``: whether DNA's is higher or lower than that of text.
+        dash.
     """
     said = {}
     for name, slot in slots.items():
@@ -65,26 +64,12 @@ def headline_numbers(rows: pd.DataFrame, slots: Mapping[str, str]) -> dict[str, 
             values = [_value(rows[rows["condition"] == each], slot) for each in of_kind.get(kind, ())]
             known = (one.interval.value for one in values if one is not None)
             said[f"{name}_{kind}"] = spanned(known, partial(brief, percent=measure.percent))
-        if ":" not in slot:
-            said[f"{name}_word"] = _word(rows, measure)
     return said
 
 
 def _value(rows: pd.DataFrame, slot: str) -> Estimate | None:
     name, _, state = slot.partition(":")
     return null_of(MEASURES[name], rows) if state == _NULL else estimate(MEASURES[name], rows, state or "trained")
-
-
-def _word(rows: pd.DataFrame, measure: Measure) -> str:
-    """``higher``, ``lower`` or ``not clearly different``, as every pair of DNA and text differs."""
-    claim = Claim("", (replace(measure, above=bool(measure.above)),))
-    pairs = [pair for tested in check_claims(rows, [claim]).get(claim, []) for pair in tested.pairs.values()]
-    if pairs and all(pair.p <= 1 - LEVEL for pair in pairs):
-        if all(pair.value > 0 for pair in pairs):
-            return "higher"
-        if all(pair.value < 0 for pair in pairs):
-            return "lower"
-    return "not clearly different"
 
 
 def headline_table(runs: Mapping[str, pd.DataFrame], measures: Sequence[str]) -> str:
