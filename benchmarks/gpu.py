@@ -10,7 +10,7 @@ did not end well.
   that train are left out. With ``--steps`` and without this one they are not.
 - ``speeds``: steps of the profiles ``quick``, ``colab`` and ``gpu``, of one member and of five in one program.
 - ``run``: three conditions at the profile, with as many steps as ``--train-seconds`` allow, and the analyses of
-  the chapters 4 to 8, in ``OUT/gpu``.
+  the chapters on models, in ``OUT/gpu``.
 - ``utilisation``, ``fisher``, ``packed-quick``, ``bert-20m``, ``loss``: ``benchmarks/training.py`` and
   ``benchmarks/fisher.py``, at the sizes that a GPU is for.
 

@@ -1,4 +1,4 @@
-"""The recorded run of ``benchmarks/gpu.py``: ensembles of some conditions, and the analyses of chapters 4 to 8.
+"""The recorded run of ``benchmarks/gpu.py``: ensembles of some conditions, and their analyses.
 
 - ``prepare``: the tokens of the conditions, a process each, and the compiled kernels of the analyses.
 - ``run``: members of each condition are trained, then all conditions are analysed side by side, each in a process

@@ -21,7 +21,7 @@
 #
 # **{glue:md}`lead`**
 # Scrambled until its models gain as little from {term}`context` as those of DNA, English loses {glue:md}`gone_js_distance` of the gap in how far two models are apart, {glue:md}`gone_topk_overlap_corrected` of that in the neighbours that their embeddings share, and {glue:md}`gone_fisher_share` of that in the encoder's share of the Fisher information (95 % intervals; above 100 % it has gone past DNA).
-# Matched by what a {term}`code` saves, and not by what models have learned, {glue:md}`coded` of the gaps is gone.
+# Matched by what a {term}`code` saves instead, {glue:md}`coded` is gone.
 # (Recorded runs: {glue:md}`setting`; {glue:md}`dna`.)
 # :::
 
@@ -72,8 +72,8 @@ chapter.put(**figures.gap_numbers(response))
 # Three measures are *primary*, one for each claim that can be tested here: Jensen–Shannon distance between members, shared nearest embeddings beyond chance, and the encoder's share of the Fisher information.
 #
 # 1. **Cause.** Noise takes context away from text, from DNA under each tokenizer, and from `markov4t0.33`.
-#    A measure supports the paper if *all* of these contrasts move it as the paper says of more entropy, contradicts it if all move it the other way, and is undecided otherwise {cite:p}`berger1982`.
-# 2. **How much of it.** The gap between text and DNA is split in three: what is *gone* when text is scrambled until it gains as little from its context as DNA, the *baseline* that is there with all tokens in random order, from token frequencies alone, and the *residual*.
+#    A measure supports the paper if *all* of these contrasts move it as the paper says of more entropy, contradicts it if all move it the other way, and is {term}`undecided` otherwise {cite:p}`berger1982`.
+# 2. **How much of it.** The gap between text and DNA is split in three: what is *gone* when text is scrambled until it gains as little from its context as DNA, the *baseline* that is there with all tokens in random order, from token frequencies alone, and the {term}`residual`.
 #    Text at DNA's gain lies on the line between the two doses around it.
 #    "Equal gain" can mean equal bits per token, per symbol (base or character), or an equal logarithm: the gap counts as more (or less) than half gone only if all three say so.
 #    Where the interval of the gap includes zero there is none to explain, and nothing is divided by it.

@@ -20,8 +20,7 @@
 # :::{admonition} Answer
 # :class: tip
 #
-# **In telling coding from intergenic DNA, {term}`probes <probe>` of what models have learned are {glue:md}`gain_dna` above {term}`counting <counting (in tasks)>` in area under the curve (chance 0.5, counting 0); in telling the class of an English word, {glue:md}`gain_text`.**
-# Untrained models of the same size are {glue:md}`bare_dna` and {glue:md}`bare_text` above it.
+# **In telling coding from intergenic sequence, {term}`probes <probe>` of what models of DNA have learned differ by {glue:md}`gain_dna` from {term}`counting <counting (in tasks)>`; in telling the class of a hidden English word, by {glue:md}`gain_text`** (area under the curve less that of counting; untrained models: {glue:md}`bare_dna` and {glue:md}`bare_text`).
 # Over all tasks of recorded runs, models are better than counting in {glue:md}`better_dna` of DNA and {glue:md}`better_text` of English, and worse in {glue:md}`worse_dna` and {glue:md}`worse_text` (95 % intervals that exclude zero, uncorrected).
 # (From {glue:md}`source`.)
 # :::
@@ -52,7 +51,7 @@ chapter = open_chapter("tasks", profile, conditions, runs_dir, results_dir, seed
 table = claims.live_tasks(chapter.ensembles, chapter.profile, seed)
 recorded, about = claims.recorded_tasks()
 
-# %% mystnb={"figure": {"caption": "What the best layer's probe gains over counting, against what the models gain from context: a point a condition, with 95 % intervals over members and blocks. Circles without further name are doses: text or DNA whose tokens were put in random order to a growing share before training, asked the same questions about the sequence as it is. Short strokes: untrained models. On the dashed line a model is worth as much as counting.", "name": "fig-task-gain"}}
+# %% mystnb={"figure": {"caption": "What the best layer's probe gains over counting, against what the models gain from context: a point a condition, with 95 % intervals over members and blocks. Circles are models of text or DNA whose tokens were put in random order to a growing share before training, asked the same questions about the sequence as it is; other shapes are longer trainings. Short strokes: untrained models. On the dashed line a model is worth as much as counting.", "name": "fig-task-gain"}}
 figures.task_gain_chart(recorded)
 
 # %% [markdown]
