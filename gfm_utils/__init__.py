@@ -5,4 +5,4 @@ The sub-packages import in one direction only:
 The modules beside this file (``errors``, ``files``, ``tables``, ``profiles``) know of none of them.
 """
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

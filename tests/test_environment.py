@@ -11,6 +11,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import gfm_utils
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
@@ -72,6 +74,34 @@ def test_every_chapter_installs_the_package_from_the_books_repository() -> None:
     assert re.findall(r'%pip install -q "gfm_utils @ git\+(\S+)"', source) == [config["repository"]["url"]]
     assert "--upgrade" not in source and "-U" not in source
     assert config["launch_buttons"]["colab_url"] == "https://colab.research.google.com"
+
+
+def test_a_release_is_called_the_same_everywhere_and_has_one_address() -> None:
+    """Citation, change log, package, and whatever names the book's repository."""
+    config, cited = (
+        yaml.safe_load((ROOT / name).read_text(encoding="utf-8")) for name in ("_config.yml", "CITATION.cff")
+    )
+    released = re.findall(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited["version"] == released[0] == gfm_utils.__version__
+    assert (cited["title"], cited["license"]) == (config["title"], PROJECT["license"])
+    assert [one["name"] for one in cited["authors"]] == [config["author"]]
+    address = config["repository"]["url"]
+    assert cited["repository-code"] == PROJECT["urls"]["Source"] == address
+    named = {
+        found
+        for pattern in (
+            "*.md",
+            "*.yml",
+            "*.toml",
+            "*.cff",
+            "chapters/*.py",
+            "gfm_utils/**/*.py",
+            "tests/test_colab.py",
+        )
+        for path in ROOT.glob(pattern)
+        for found in re.findall(r"https://github\.com/[\w-]*gfm[\w-]*/[\w-]+", path.read_text(encoding="utf-8"))
+    }
+    assert named == {address}
 
 
 def test_the_wheel_holds_every_recorded_run_and_the_registry() -> None:
