@@ -15,7 +15,7 @@ from rich.table import Table
 
 from gfm_utils import corpora as corpora_
 from gfm_utils import provenance
-from gfm_utils.errors import GfmError, sentence_of
+from gfm_utils.errors import GfmError, sentence_of, unknown
 from gfm_utils.files import check_writable, sha256_of
 from gfm_utils.profiles import Profile as Size
 from gfm_utils.profiles import profile as profile_named
@@ -499,6 +499,31 @@ def forecast(
     _show(rows, json, ("corpus", "measure", "value", "low", "high", "mean_value", "outcome"))
     if (lacking := len(set(corpus)) - table["corpus"].nunique()) > 0:
         raise GfmError(f"{lacking} of {len(set(corpus))} corpora could not be counted, as said above")
+
+
+@app.command()
+def why(
+    claim: Annotated[str, typer.Argument(help="Name of a number of the front page; without one their list.")] = "",
+    json: Json = False,
+) -> None:
+    """Where a number of the front page comes from: its rows, what made them, when and on what.
+
+    The pages have the same below "Where the numbers come from". Numbers are those of recorded runs.
+    """
+    from gfm_utils.book.why import TRACED, recorded_traces
+
+    traces = recorded_traces()
+    if not claim:
+        _show([{"name": trace.name, "text": trace.text} for trace in traces.values()], json, ("name", "text"))
+        return
+    if claim not in traces:
+        raise unknown("claim", claim, traces)
+    trace = traces[claim]
+    told = {"Function": f"{trace.function_name}, {trace.place}", "Figure": trace.figure or "–", **trace.facts}
+    if not json:
+        print("\n".join([trace.text, *(f"  {head}: {text}" for head, text in told.items()), ""]))
+    rows = [{"row": index, **row} for index, row in zip(trace.rows.index, to_rows(trace.rows), strict=True)]
+    _show([{**row, **told} for row in rows] if json else rows, json, ("row", *TRACED))
 
 
 def main() -> None:

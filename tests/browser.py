@@ -126,14 +126,14 @@ def find_chromium() -> Path:
 
 
 def page_files(html_dir: Path, pages: Sequence[str] | None = None) -> list[Path]:
-    """The HTML files to look at: those named (without ``.html``), or all but search, index and redirects."""
+    """The HTML files to look at: those named (without ``.html``), or all but index, search and redirects."""
     if pages is not None:
         return [html_dir / f"{name}.html" for name in pages]
     files = [
         path
         for path in sorted(html_dir.rglob("*.html"))
         if path.name not in {"search.html", "genindex.html"}
-        and "_static" not in path.relative_to(html_dir).parts
+        and not {"_static", "_modules"} & set(path.relative_to(html_dir).parts)
         and b'http-equiv="Refresh"' not in path.read_bytes()[:200]  # Jupyter Book's index.html
     ]
     assert files, f"no pages in {html_dir}"

@@ -43,7 +43,7 @@ def front_page_numbers(results_dir: Path, profiles: Collection[str]) -> dict[str
     Raises:
         GfmError: the folder holds no table.
     """
-    runs, about = _runs(results_dir)
+    runs, about = runs_beside(results_dir)
     first, rows = next(iter(runs.items()))
     if first in about:
         size = about[first].about["configuration"]["recipe"]
@@ -99,7 +99,7 @@ def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
     Raises:
         GfmError: the folder holds no table.
     """
-    runs, about = _runs(results_dir)
+    runs, about = runs_beside(results_dir)
     first = next(iter(runs))
     if not check_claims(runs[first]):
         return warning(profiles) + NOTHING
@@ -128,7 +128,7 @@ def verdicts_and_measures(results_dir: Path, profiles: Collection[str] = ()) -> 
     Raises:
         GfmError: the folder holds no table.
     """
-    runs, about = _runs(results_dir)
+    runs, about = runs_beside(results_dir)
     first, numbers = next(iter(runs.items()))
     if not check_claims(numbers):
         return warning(profiles) + NOTHING
@@ -149,7 +149,7 @@ def verdicts_and_measures(results_dir: Path, profiles: Collection[str] = ()) -> 
     ])  # fmt: skip
 
 
-def _runs(results_dir: Path) -> tuple[dict[str, pd.DataFrame], dict[str, RecordedRun]]:
+def runs_beside(results_dir: Path) -> tuple[dict[str, pd.DataFrame], dict[str, RecordedRun]]:
     """This run and the recorded ones that have all of its conditions, by what they have learned.
 
     Returns:

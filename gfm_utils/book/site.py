@@ -2,16 +2,19 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-from gfm_utils.book import offline, pages
+import gfm_utils
+from gfm_utils.book import offline
 from gfm_utils.book.front_page import (
     at_a_glance,
     front_page_claims,
@@ -20,12 +23,14 @@ from gfm_utils.book.front_page import (
     verdicts_and_measures,
 )
 from gfm_utils.book.pages import page_cells
+from gfm_utils.book.why import traces_page
 from gfm_utils.claims import recorded_doses
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.figures.comparison import short_corpora
 from gfm_utils.figures.hero import write_card
 from gfm_utils.figures.summary_table import markdown_table
-from gfm_utils.files import atomic, digest, sha256_of
+from gfm_utils.files import atomic, digest, sha256_of, sha256_once
+from gfm_utils.profiles import profile as profile_named
 from gfm_utils.provenance import environment_versions
 from gfm_utils.tokens import corpora_of
 
@@ -129,6 +134,16 @@ def run_table(records: Collection[Record], notes: Sequence[str] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _about(records: Mapping[str, Record]) -> dict[str, Any]:
+    """Where the tables of this run come from, as ``provenance.record`` has it of recorded ones."""
+    last = max(records.values(), key=lambda record: record.date)
+    size = profile_named(last.profile)
+    return {
+        "command": f"gfm build --profile {last.profile}", "commit": last.commit, "date": last.date,
+        "device": last.device, "versions": last.versions, "configuration": {"recipe": size.model_dump()},
+    }  # fmt: skip
+
+
 def filled(text: str, numbers: Mapping[str, str]) -> str:
     """The text of a page with what stands for each ``{{ name }}``; of other names Sphinx complains."""
     for name, value in numbers.items():
@@ -186,9 +201,12 @@ def build_pages(
             "claims": lambda: front_page_claims(out / "results", profiles),
             "verdicts": lambda: verdicts_and_measures(out / "results", profiles),
             "at_a_glance": lambda: at_a_glance(out / "results"),
+            "traces": lambda: traces_page(out / "results", _about(records)),
         }
         written = [path.read_text("utf-8") for entry in entries if (path := root / f"{entry}.md").is_file()]
         texts = {name: part() for name, part in parts.items() if any(f"_{name}.md" in text for text in written)}
+        for script in sorted((root / "pages").glob("*.py")):  # what pages say of the code, read from it
+            texts[script.stem] = runpy.run_path(str(script))["page"](root)
         shutil.copytree(root / "assets", tree / "assets")
         offline.write_scripts(tree / "assets")
         for name in ("_config.yml", "_toc.yml", "references.bib", *(f"{entry}.md" for entry in entries)):
@@ -211,7 +229,7 @@ def build_pages(
 
     source, index, mark = out / "src", out / "html" / "index.html", out / "done" / "pages.sha256"
     inputs = {str(path.relative_to(source)): sha256_of(path) for path in source.rglob("*") if path.is_file()}
-    code = [sha256_of(Path(str(module.__file__))) for module in (offline, pages)]
+    code = [sha256_once(path) for path in sorted(Path(gfm_utils.__file__).parent.rglob("*.py"))]
     key = digest([inputs, code, environment_versions()], length=64)
     there = [out / "html" / f"{entry}.html" for entry in entries]
     if mark.is_file() and mark.read_text() == key and all(page.is_file() for page in (index, *there)):

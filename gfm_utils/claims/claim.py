@@ -16,7 +16,17 @@ import numpy as np
 import pandas as pd
 
 from gfm_utils.measures.estimates import estimate, kinds, rows_read
-from gfm_utils.measures.registry import COUNTING, GAIN, TOKEN, UNIGRAM, WINDOW_CODE, Measure, Term, chosen
+from gfm_utils.measures.registry import (
+    COUNTING,
+    GAIN,
+    MEASURES,
+    TOKEN,
+    UNIGRAM,
+    WINDOW_CODE,
+    Measure,
+    Term,
+    chosen,
+)
 from gfm_utils.tokens import is_control
 
 NOT_TESTED = "not tested"
@@ -34,6 +44,11 @@ class Claim:
 
     text: str
     measures: tuple[Measure, ...]
+
+    @property
+    def name(self) -> str:
+        """That of its primary measure."""
+        return next(name for name, measure in MEASURES.items() if measure == self.primary)
 
     @property
     def terms(self) -> Iterator[Term]:

@@ -18,6 +18,8 @@ from gfm_utils.measures.intervals import LEVEL
 from gfm_utils.measures.registry import Measure
 from gfm_utils.tokens import Condition, is_condition
 
+#: How the label of a trace (``why-NAME``) ends that is of the run which made the pages, beside a recorded one.
+HERE = "-here"
 #: What stands beside a measure of robustness.
 MARKS = {FOR: "for", AGAINST: "**against**", None: "–"}
 NOTHING = "This run has no text, or no DNA, to compare the paper's claims on.\n"
@@ -43,7 +45,10 @@ def claims_table(runs: Mapping[str, pd.DataFrame], this: str) -> str:
     heads = ["The paper says", *map(_kind_heading, of_kind), *([this] if first != this else []), "Is it so?"]
     lines = []
     for claim, verdict in words[first].items():
-        cells = {title: _primary_cells(claim, of_run, of_kind) for title, of_run in tested.items()}
+        cells = {
+            title: _primary_cells(claim, of_run, of_kind, HERE if title == this != first else "")
+            for title, of_run in tested.items()
+        }
         column = []
         if first != this:
             own = words[this].get(claim)
@@ -65,16 +70,17 @@ def _kind_heading(names: Sequence[str]) -> str:
 
 
 def _primary_cells(
-    claim: Claim, tested: Mapping[Claim, Sequence[Tested]], of_kind: Sequence[Sequence[str]]
+    claim: Claim, tested: Mapping[Claim, Sequence[Tested]], of_kind: Sequence[Sequence[str]], here: str
 ) -> list[str]:
-    """The primary measure in the conditions of each kind; a dash where there is none."""
+    """The primary measure in the conditions of each kind, linked to its trace; a dash where there is none."""
     one = next((one for one in tested.get(claim, ()) if one.measure == claim.primary), None)
     if one is None:
         return ["–" for _ in of_kind]
     percent = one.measure.percent
     write = partial(number, percent=percent, digits=0 if percent else 2)
     values = {name: write(value.interval.value) for name, value in {**one.text, **one.dna}.items()}
-    return [" · ".join(values.get(name, "–") for name in names) for names in of_kind]
+    cells = [" · ".join(values.get(name, "–") for name in names) for names in of_kind]
+    return [f"{{ref}}`{cell} <why-{claim.name}{here}>`" for cell in cells]
 
 
 #: Verdict -> the word for readers in a hurry.

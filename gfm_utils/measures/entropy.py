@@ -38,8 +38,9 @@ def corpus_entropies(
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """The entropy of corpora, per symbol, of their training tokens, and the information profile.
 
-    Rows: those of `corpus_entropy` and `token_entropy`, of controls those of `rate_rows`, and for DNA those of
-    `bits_by_class` and `separation`, of what each base costs the full context mixer.
+    Rows: those of `corpus_entropy` (among them ``code_length`` of each coder) and `token_entropy`, of controls
+    those of `rate_rows`, and for DNA those of `bits_by_class` and `separation`, of what each base costs the full
+    context mixer.
 
     Args:
         loaded: the corpora; the profile's ``entropy_symbols`` bounds what is counted of them, its

@@ -15,6 +15,15 @@ Combine = Callable[..., pd.DataFrame]
 TOKEN = "bits/token"
 
 
+#: Metric, axis or chapter -> the function that makes it, where that has another name than the chapter.
+_MADE_BY = {
+    "corpora": "token_table", "leaked_windows": "corpus_table", "entropy": "corpus_entropies",
+    "predictions": "output_distributions", "strand_js_distance": "strand_disagreement",
+    "member_js_distance": "strand_disagreement", "fisher": "fisher_information", "tasks": "task_performance",
+    "ensembles": "claims.learning_curves", "embeddings": "static_embeddings", "layer": "contextual_embeddings",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Term:
     """A quantity of the result tables; ``least`` takes the smallest of several rows (the best coder).
@@ -60,6 +69,13 @@ class Measure:
     def percent(self) -> bool:
         """Whether values are written as percentages."""
         return self.unit == "share"
+
+    @property
+    def made_by(self) -> str:
+        """The function of the package whose table has its terms, ``measures.disagreement``."""
+        of = self.terms[0]
+        name = _MADE_BY.get(of.metric) or _MADE_BY.get(of.axis or "") or _MADE_BY.get(self.chapter, self.chapter)
+        return name if "." in name else f"measures.{name}"
 
 
 def share_of(part: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
@@ -273,7 +289,6 @@ MEASURES: dict[str, Measure] = {
     "topk_shared": Measure(
         "of a token's 10 nearest embeddings, shared by two members", "tokens", "embeddings",
         (Term("topk_shared", "k", "10"),), False, null=("chance", (Term("topk_shared_chance", "k", "10"),)),
-        figure="fig-overlap",
     ),
     "local_spearman": _neighbourhood(
         "local Spearman among the 100 nearest embeddings", "1", "local_spearman", "100"

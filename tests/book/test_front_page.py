@@ -152,10 +152,9 @@ def test_the_front_page_has_a_number_and_a_word(dna: float, word: str, tmp_path:
     ]
     encoder = line(lines, CLAIM.removesuffix(" |")).split(" | ")
     assert encoder[0].endswith(f"<br>{{ref}}`{SHARE} <fig-encoder-share>`")
-    assert encoder[1:] == [
-        "20\u00a0%", f"{100 * dna:.0f}\u00a0%", "20\u00a0% / 10\u00a0%<br>*too little learned to test*",
-        f"**{word}** |",
-    ]  # fmt: skip
+    text, of_dna = (f"{{ref}}`{value}\u00a0% <why-fisher_share>`" for value in ("20", f"{100 * dna:.0f}"))
+    own = " / ".join(f"{{ref}}`{value}\u00a0% <why-fisher_share-here>`" for value in (20, 10))
+    assert encoder[1:] == [text, of_dna, f"{own}<br>*too little learned to test*", f"**{word}** |"]
     assert line(lines, "| Models of DNA disagree").endswith("| – | – | – / – | **not tested** |")
     assert lines[-1].startswith("Numbers and verdicts are those of a recorded run of 2026-11-28;")
 
@@ -168,7 +167,9 @@ def test_where_some_dna_differs_and_other_does_not_it_depends(tmp_path: Path, mo
     write_table(pd.concat([rows, other]), tmp_path / "a.parquet")
     lines = front_page.front_page_claims(tmp_path).splitlines()
     assert lines[1] == "| The paper says | t | d<br>BPE of 9 · 2-mers | Is it so? |"
-    assert line(lines, CLAIM.removesuffix(" |")).endswith(" | 20\u00a0% | 10\u00a0% · 50\u00a0% | **depends** |")
+    assert line(lines, CLAIM.removesuffix(" |")).endswith(
+        " | {ref}`20\u00a0% <why-fisher_share>` | {ref}`10\u00a0% · 50\u00a0% <why-fisher_share>` | **depends** |"
+    )
 
 
 def test_the_sentences_of_the_front_page_have_their_numbers(tmp_path: Path, monkeypatch) -> None:
