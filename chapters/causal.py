@@ -40,6 +40,8 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
+import numpy as np
+
 from gfm_utils import claims, figures
 from gfm_utils.book import open_chapter
 from gfm_utils.provenance import recorded
@@ -215,6 +217,22 @@ figures.sweep_chart(sweep)
 
 # %%
 figures.provenance_note(about_sweep)
+
+# %% [markdown]
+# ## By hand
+#
+# How much of the gap in the distance between models is gone: the means over members, text at DNA's gain on the straight line between its doses, and what it has lost by then over the whole gap.
+
+# %%
+parts = claims.gap_parts(response, at).query("metric == 'js_distance'")
+rows = response.query("axis == 'steps|preset' and x == @at and member.notna()")
+mean = rows.pivot_table(index="condition", columns="metric", values="value")
+doses = mean.filter(regex=r"^news(\+noise[\d.]+|\+shuffle)?@", axis="index").sort_values("context_gain")
+text, dna = doses["js_distance"].iloc[-1], mean.loc[parts["condition"]]  # the text as it is gains most
+beside = np.interp(dna["context_gain"], doses["context_gain"], doses["js_distance"])
+gone = (text - beside) / (text - dna["js_distance"])
+assert np.allclose(gone, parts["gone"])
+print(gone.map("{:.1%}".format).to_dict())
 
 # %% [markdown]
 # ## Caveats

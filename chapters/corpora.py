@@ -40,6 +40,8 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
+import numpy as np
+
 from gfm_utils import figures, measures
 from gfm_utils.book import open_chapter
 
@@ -101,6 +103,21 @@ figures.overview(tokens, "tokens", "symbols_per_token", "vocabulary_used", digit
 table = chapter.save(data, tokens)
 slots = {"leak": "leaked_windows", "length": "symbols_per_token", "tokens": "tokens"}
 chapter.say(table, **slots, commonest="commonest_token")
+
+# %% [markdown]
+# ## By hand
+#
+# The commonest token's share of the training part of the first condition, from its array of tokens: the greatest of the tokens' counts over the sum of all.
+
+# %%
+first, size = chapter.stores[0], 2**24
+ids = first.tokens("train")
+parts = (ids[begin : begin + size] for begin in range(0, len(ids), size))
+counts = sum(np.bincount(part, minlength=first.vocabulary) for part in parts)[5:]  # without special tokens
+share, commonest = counts.max() / counts.sum(), first.readable(int(counts.argmax()) + 5)
+assert counts.sum() == measures.estimate_of(table, "tokens", first.condition).interval.value
+assert np.isclose(share, measures.estimate_of(table, "commonest_token", first.condition).interval.value)
+print(f"{first.condition}: {share:.4f} of {counts.sum():,} tokens are {commonest!r}")
 
 # %% [markdown]
 # ## Caveats

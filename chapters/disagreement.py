@@ -44,8 +44,13 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
+from itertools import combinations
+
+import numpy as np
+
 from gfm_utils import figures, measures
 from gfm_utils.book import open_chapter, recorded_differences
+from gfm_utils.ensembles import predictions
 
 chapter = open_chapter("disagreement", profile, conditions, runs_dir, results_dir, seed)
 
@@ -169,6 +174,21 @@ chapter.say(
     whole, flip="strand_js_distance", bare_flip="strand_js_distance:untrained",
     frequencies="strand_js_distance:null", seed="member_js_distance",
 )  # fmt: skip
+
+# %% [markdown]
+# ## By hand
+#
+# The mean distance between members of the first condition, from their distributions: with $m = (p + q) / 2$, each place and pair has the root of $\frac{1}{2 \ln 2} \sum_v \left(p_v \ln \frac{p_v}{m_v} + q_v \ln \frac{q_v}{m_v}\right)$, which is $\mathrm{JS}(p, q)$ written as two divergences.
+
+# %%
+first, run = chapter.ensembles[0], chapter.profile
+stream = predictions(first, "trained", run.test_windows, run.test_mask, seed)
+pairs = (pair for one in stream for pair in combinations(one.log_p.flatten(1, 2).numpy(), 2))
+triples = ((p, q, np.logaddexp(p, q) - np.log(2)) for p, q in pairs)  # of logarithms
+js = [(np.exp(p) * (p - m) + np.exp(q) * (q - m)).sum(-1) / np.log(4) for p, q, m in triples]
+distance = np.sqrt(np.concatenate(js).clip(0)).mean()
+assert np.isclose(distance, measures.estimate_of(table, "js_distance", first.condition).interval.value, atol=1e-5)
+print(f"{first.condition}: {distance:.4f}")
 
 # %% [markdown]
 # ## Caveats

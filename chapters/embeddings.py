@@ -44,6 +44,10 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
+from itertools import combinations
+
+import numpy as np
+
 from gfm_utils import figures, measures
 from gfm_utils.book import open_chapter, recorded_differences
 
@@ -196,6 +200,22 @@ chapter.headline(
     layer="tokens_alignment", cka="tokens_cka", bare_cka="tokens_cka:untrained",
 )  # fmt: skip
 chapter.say(frequencies, frequencies="topk_shared")
+
+# %% [markdown]
+# ## By hand
+#
+# How many of a token's ten nearest neighbours two members of the first condition share, from the embeddings in their checkpoints: cosines, a sort, and the number of tokens that are in both lists, averaged over tokens and pairs.
+
+# %%
+first = chapter.ensembles[0]
+seen = np.flatnonzero(first.store.counts("train")[5:]) + 5  # tokens that occur, without special ones
+models = (model.get_input_embeddings().weight.detach().double().cpu().numpy() for model in first.models())
+units = (rows[seen] / np.linalg.norm(rows[seen], axis=1, keepdims=True) for rows in models)
+near = [np.argsort(2 * np.eye(len(unit)) - unit @ unit.T, axis=1)[:, :-1][:, :10, None] for unit in units]
+shared = np.mean([(one == other.mT).sum((1, 2)).mean() for one, other in combinations(near, 2)])
+few = len(seen) < 12  # then every other token is a neighbour, and the table has no such row
+assert few or np.isclose(shared, measures.estimate_of(table, "topk_shared", first.condition).interval.value)
+print(f"{first.condition}: {shared:.4f} of ten")
 
 # %% [markdown]
 # ## Caveats

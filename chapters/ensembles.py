@@ -45,6 +45,7 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
+import numpy as np
 import pandas as pd
 
 from gfm_utils import claims, figures, measures
@@ -154,6 +155,20 @@ figures.deviation_overview(claims.deviations())
 chapter.save(table, positions)
 slots = {"level": "validation_level", "gain": "validation_gain", "counting": "validation_counting"}
 chapter.headline(pd.concat([table, measures.token_table(chapter.stores)]), **slots)
+
+# %% [markdown]
+# ## By hand
+#
+# The context gain on the validation part of the first condition: what its tokens cost by the frequencies of the training part (one added to each count), minus the mean of the members' last losses, which stand in the file `metrics.parquet` of each.
+
+# %%
+first = chapter.ensembles[0]
+train, held_out = (first.store.counts(part) for part in ("train", "validation"))
+level = -np.log2((train + 1) / (train + 1).sum()) @ held_out / held_out.sum()
+files = [member.path / "metrics.parquet" for member in first.members]
+loss = np.mean([pd.read_parquet(file)["validation_loss"].iloc[-1] for file in files])
+assert np.isclose(level - loss, measures.estimate_of(table, "validation_gain", first.condition).interval.value)
+print(f"{first.condition}: {level:.4f} - {loss:.4f} = {level - loss:.4f} bits per token")
 
 # %% [markdown]
 # ## Caveats

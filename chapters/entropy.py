@@ -40,6 +40,12 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
+from collections import Counter
+from itertools import chain, islice
+
+import numpy as np
+from scipy.special import psi
+
 from gfm_utils import figures, measures
 from gfm_utils.book import open_chapter
 from gfm_utils.provenance import recorded
@@ -220,6 +226,23 @@ figures.provenance_note(about_whole)
 # %% tags=["remove-output"]
 chapter.save(table)
 chapter.put(**figures.entropy_words(table, whole))
+
+# %% [markdown]
+# ## By hand
+#
+# What single symbols of the first corpus need, by which the answer divides the length of a code: from the counts $n_i$ of its $N$ symbols, by Grassberger's estimator {cite:p}`grassberger2003`
+#
+# $$\hat H = \log_2 N - \frac{1}{N \ln 2} \sum_i n_i\, G(n_i), \qquad G(n) = \psi(n) + \frac{(-1)^n}{2} \left(\psi\!\left(\tfrac{n+1}{2}\right) - \psi\!\left(\tfrac n2\right)\right).$$
+
+# %%
+first = chapter.corpora[0]
+symbols = chain.from_iterable(segment.text for segment in first.segments)
+n = np.array([*Counter(islice(symbols, chapter.profile.entropy_symbols)).values()])
+g = psi(n) + (-1.0) ** n / 2 * (psi((n + 1) / 2) - psi(n / 2))
+by_hand = np.log2(n.sum()) - n @ g / n.sum() / np.log(2)
+single = "condition == @first.name and metric == 'unigram_entropy' and estimator == 'grassberger'"
+assert np.isclose(by_hand, table.query(single)["value"].item())
+print(f"{first.name}: {by_hand:.4f} bits per {first.unit}")
 
 # %% [markdown]
 # ## Caveats

@@ -45,8 +45,12 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
+import numpy as np
+import torch
+
 from gfm_utils import figures, measures
 from gfm_utils.book import open_chapter, recorded_differences
+from gfm_utils.ensembles import masked_windows
 
 chapter = open_chapter("fisher", profile, conditions, runs_dir, results_dir, seed)
 
@@ -166,6 +170,24 @@ chapter.say(
 
 # %% mystnb={"figure": {"caption": "The encoder's share against the context gain on the same tokens, of every condition in every state, with 95 % intervals over members.", "name": "fig-fisher-gain"}}
 figures.gain_chart(table)
+
+# %% [markdown]
+# ## By hand
+#
+# The encoder's share in the first member of the first condition, by automatic differentiation: of the first and the last hidden token $x$ of each window, one after the other, the squared derivatives of $\ln p_x$ by the parameters of the layers and of the norm behind them, over those by all parameters.
+
+# %%
+first, run, model = chapter.ensembles[0], chapter.profile, next(chapter.ensembles[0].models())
+masked = masked_windows(first.store, "test", first.spec.window, run.fisher_windows, run.fisher_mask, seed)[:3]
+ids, at, x = (torch.from_numpy(array).to(model.device) for array in masked)
+places = [(n, m) for n in range(len(ids)) for m in (0, -1)]
+log_p = (model(ids[[n]]).logits[0, at[n, m]].log_softmax(-1)[x[n, m]] for n, m in places)
+slopes = (torch.autograd.grad(one, [*model.parameters()]) for one in log_p)
+squares = sum(np.array([float(slope.square().sum()) for slope in one]) for one in slopes)
+encoder = [".layer" in name or "final_norm" in name for name, _ in model.named_parameters()]
+share = squares[encoder].sum() / squares.sum()
+assert np.isclose(share, measures.estimate_of(table, "fisher_share", first.condition).members[0], rtol=1e-3)
+print(f"{first.condition}: {share:.4f}")
 
 # %% [markdown]
 # ## Caveats

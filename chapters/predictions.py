@@ -46,8 +46,11 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
+import numpy as np
+
 from gfm_utils import figures, measures
 from gfm_utils.book import open_chapter
+from gfm_utils.ensembles import predictions
 
 chapter = open_chapter("predictions", profile, conditions, runs_dir, results_dir, seed)
 
@@ -169,6 +172,23 @@ slots = {"right": "accuracy", "common": "accuracy:null", "share": "output_entrop
 slots |= {"frequencies": "token_frequencies", "gain": "context_gain", "counting": "counting_gain"}
 slots |= {"error": "calibration_error", "saved": "context_gain_share", "loss": "nll"}
 chapter.headline(table, **slots)
+
+# %% [markdown]
+# ## By hand
+#
+# How many hidden tokens the members of the first condition guess right, and what context saves them, from their distributions: the share of places where $\arg\max_v p_v$ is the true token $x$, and the mean of $\log_2 p_x - \log_2 f_x$, with $f$ the frequencies of the training part (one added to each count).
+
+# %%
+first, run = chapter.ensembles[0], chapter.profile
+counts = first.store.counts("train") + 1
+bits = -np.log2(counts / counts.sum())
+stream = predictions(first, "trained", run.test_windows, run.test_mask, seed)
+batches = ((one.log_p.flatten(1, 2).numpy() / np.log(2), one.targets.flatten().numpy()) for one in stream)
+each = [((p.argmax(-1) == x).mean(0), bits[x] + p[:, range(len(x)), x].mean(0)) for p, x in batches]
+right, gain = np.concatenate(each, axis=1).mean(1)
+assert np.isclose(right, measures.estimate_of(table, "accuracy", first.condition).interval.value)
+assert np.isclose(gain, measures.estimate_of(table, "context_gain", first.condition).interval.value, atol=1e-5)
+print(f"{first.condition}: {right:.4f} guessed right, {gain:.4f} bits per token saved")
 
 # %% [markdown]
 # ## Reading it

@@ -40,6 +40,8 @@ results_dir = "../_build/results"
 seed = 42
 
 # %%
+import numpy as np
+
 from gfm_utils import claims, figures
 from gfm_utils.book import open_chapter
 
@@ -161,6 +163,21 @@ figures.outliers_table(apart)
 # %% tags=["remove-output"]
 chapter.save(live)
 chapter.put(**figures.training_words(table, equal, along))
+
+# %% [markdown]
+# ## By hand
+#
+# The context gain of the first condition at every checkpoint, from the losses in the table: what token frequencies cost on the same hidden tokens, minus the mean of the members' losses.
+
+# %%
+rows = table[table["condition"] == table["condition"].iloc[0]]
+level = rows.query("metric == 'level_nll' and x == 'unigram' and unit == 'bits/token'")["value"].item()
+loss = rows.query("metric == 'nll' and member.notna()").groupby("x")["value"].mean()
+gain = rows.query("metric == 'context_gain' and member.isna()").set_index("x")["value"]
+assert np.allclose(level - loss, gain[loss.index], atol=1e-5)
+last = loss.index.str.split("|").str[0].astype(int).argmax()
+end = loss.index[last]
+print(f"At the end: {level:.4f} - {loss[end]:.4f} = {gain[end]:.4f} bits per token")
 
 # %% [markdown]
 # ## Caveats

@@ -98,6 +98,14 @@ def test_cells_are_short_and_call_the_package(path: Path) -> None:
 
 
 @each_notebook
+def test_a_number_of_the_answer_is_computed_by_hand_and_held_against_the_package(path: Path) -> None:
+    cells = cells_of(path)
+    (place,) = (number for number, cell in enumerate(cells) if cell.source.startswith("## By hand\n"))
+    asserts = [node for node in ast.walk(ast.parse(cells[place + 1].source)) if isinstance(node, ast.Assert)]
+    assert any("np.isclose" in ast.unparse(node) or "np.allclose" in ast.unparse(node) for node in asserts)
+
+
+@each_notebook
 def test_what_a_chapter_calls_is_there_and_takes_what_it_is_given(path: Path) -> None:
     """Names that it imports, attributes of these, and keywords of their calls: without running it."""
     trees, known = [ast.parse(source) for source in code_cells(path)], {}

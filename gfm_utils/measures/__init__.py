@@ -5,6 +5,7 @@ from gfm_utils.measures.controls import no_layers_control, shuffled_control
 from gfm_utils.measures.datasets import corpus_table, token_table
 from gfm_utils.measures.disagreement import disagreement
 from gfm_utils.measures.entropy import corpus_entropies
+from gfm_utils.measures.estimates import estimate_of
 from gfm_utils.measures.fisher import fisher_flow, fisher_information, fisher_perturbations, fisher_rescaling
 from gfm_utils.measures.guessing import along_windows, guessing_games
 from gfm_utils.measures.output import output_distributions
@@ -18,6 +19,7 @@ __all__ = [
     "corpus_entropies",
     "corpus_table",
     "disagreement",
+    "estimate_of",
     "fisher_flow",
     "fisher_information",
     "fisher_perturbations",

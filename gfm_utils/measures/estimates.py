@@ -11,6 +11,7 @@ from scipy import stats
 
 from gfm_utils import tables
 from gfm_utils.corpora import KINDS
+from gfm_utils.errors import GfmError
 from gfm_utils.measures.entropy import SOURCE
 from gfm_utils.measures.intervals import (
     LEVEL,
@@ -21,7 +22,7 @@ from gfm_utils.measures.intervals import (
     pseudo_values,
     t_test,
 )
-from gfm_utils.measures.registry import LAST, LAST_OF, Measure, Term, chosen, share_of
+from gfm_utils.measures.registry import LAST, LAST_OF, MEASURES, Measure, Term, chosen, share_of
 from gfm_utils.measures.rows import OVER_SEQUENCES, WITHOUT, Row, pair_matrix
 from gfm_utils.tokens import is_condition, is_control
 
@@ -95,6 +96,23 @@ def measure_rows(
         null = null_of(measure, rows) if nulls else None
         if measure.null is not None and null is not None:
             yield {**one, "state": measure.null[0], "value": null.interval.value}
+
+
+def estimate_of(table: pd.DataFrame, name: str, condition: str) -> Estimate:
+    """The value of a measure as it stands in the answers of chapters: of a condition's trained members.
+
+    Args:
+        table: result tables of a run, one below the other.
+        name: of ``MEASURES``.
+        condition: ``corpus@tokenizer``, or the corpus of a measure that needs no tokens.
+
+    Raises:
+        GfmError: the tables do not have it.
+    """
+    found = estimate(MEASURES[name], name_last(table[table["condition"] == condition]))
+    if found is None:
+        raise GfmError(f"the result tables have no {name} of {condition!r}")
+    return found
 
 
 def null_of(measure: Measure, rows: pd.DataFrame) -> Estimate | None:

@@ -6,9 +6,10 @@ import pytest
 
 from gfm_utils.claims.claim import CLAIMS, FOR, Claim
 from gfm_utils.claims.verdicts import NOT_SUPPORTED, SUPPORTED, check_claims, verdicts
+from gfm_utils.errors import GfmError
 from gfm_utils.measures.controls import NO_LAYERS
 from gfm_utils.measures.counting import frequency_bits
-from gfm_utils.measures.estimates import estimate
+from gfm_utils.measures.estimates import estimate, estimate_of
 from gfm_utils.measures.registry import LAST, MEASURES, Measure, Term
 from gfm_utils.measures.rows import WITHOUT, member_rows, pair_rows
 from gfm_utils.tables import table
@@ -130,6 +131,12 @@ def test_every_measure_reads_the_rows_of_its_own_terms_alone(world):
     assert estimate(MEASURES["nll"], rows).interval.value == pytest.approx(3.0)
     assert estimate(MEASURES["nll"], rows, "untrained").interval.value == pytest.approx(8.0)
     assert estimate(MEASURES["contextual_cka"], rows) is None and LAST not in set(rows["x"].dropna())
+
+
+def test_a_number_of_an_answer_is_found_by_its_name_and_condition(world):
+    assert [estimate_of(world, "context_gain", name).interval.value for name in (TEXT, DNA)] == [4.5, 1.0]
+    with pytest.raises(GfmError, match="no context_gain of 'news@bpe256'"):
+        estimate_of(world, "context_gain", "news@bpe256")
 
 
 def test_one_pair_without_a_test_leaves_its_claim_without_one(world):
