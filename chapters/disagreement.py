@@ -20,8 +20,8 @@
 # :class: tip
 #
 # **The guesses of two models trained on DNA are {glue:md}`apart_dna` apart, those of two models of English {glue:md}`apart_text`** (Jensen–Shannon distance: 0 is the same, 1 has no token in common).
-# Much of that is how certain they are: noise as certain as they are would be {glue:md}`noise_dna` and {glue:md}`noise_text` apart.
-# Two models name the same likeliest token {glue:md}`same_dna` of the time on DNA and {glue:md}`same_text` on English, {term}`beyond chance`.
+# How certain models are matters: noise as certain as they are would be {glue:md}`noise_dna` and {glue:md}`noise_text` apart, so that their distance is {glue:md}`of_noise_dna` and {glue:md}`of_noise_text` of it.
+# On the likeliest token two models agree in {glue:md}`same_dna` of what is possible {term}`beyond chance` on DNA and in {glue:md}`same_text` on English.
 # (From {glue:md}`source`.)
 # :::
 #
@@ -167,8 +167,9 @@ figures.strand_chart(strands)
 # %% tags=["remove-output"]
 whole = chapter.save(table, along, strands)
 chapter.headline(
-    table, apart="js_distance", noise="js_distance:null", same="top1_agreement", head="js_distance_head",
-    bare_head="js_distance_head:null", per_bit="mutual_information_per_gain",
+    table, apart="js_distance", noise="js_distance:null", of_noise="js_distance_of_null", same="top1_agreement",
+    head="js_distance_head", bare="js_distance:untrained", bare_head="js_distance_head:untrained",
+    per_bit="mutual_information_per_gain",
 )  # fmt: skip
 chapter.say(
     whole, flip="strand_js_distance", bare_flip="strand_js_distance:untrained",
@@ -213,7 +214,7 @@ recorded_differences("js_distance", "js_distance_of_null", "js_distance_head")
 #
 # :::{dropdown} Solutions
 # 1. Compare the two ends: over whole distributions {glue:md}`apart_text` (English) and {glue:md}`apart_dna` (DNA), over the likeliest tokens that hold 5 % of the probability {glue:md}`head_text` and {glue:md}`head_dna`.
-#    Members that have learned nothing follow their matched null, {glue:md}`noise_text` and {glue:md}`noise_dna` at the right end and {glue:md}`bare_head_text` and {glue:md}`bare_head_dna` at the left: nearly as far apart as can be wherever only favourites count.
+#    Members that have learned nothing, the untrained, are {glue:md}`bare_text` and {glue:md}`bare_dna` apart at the right end and {glue:md}`bare_head_text` and {glue:md}`bare_head_dna` at the left.
 # 2. The mutual information is {glue:md}`per_bit_text` of the context gain on English and {glue:md}`per_bit_dna` on DNA.
 #    Where a gain is close to zero the ratio is large and means little.
 # :::

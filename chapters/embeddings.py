@@ -19,8 +19,8 @@
 # :::{admonition} Answer
 # :class: tip
 #
-# **Of the ten tokens nearest to a token, two models of English share {glue:md}`shared_text` and two models of DNA {glue:md}`shared_dna`; by chance it would be {glue:md}`chance_text`.**
-# That is of {term}`embeddings <embedding>`, before any context is read, and much of it is how common tokens are: models of English in random order, which know nothing else, share {glue:md}`frequencies_text` in this run.
+# **Of the ten tokens nearest to a token, two models of English share {glue:md}`shared_text` and two models of DNA {glue:md}`shared_dna`; by chance it would be {glue:md}`chance_text` and {glue:md}`chance_dna`.**
+# That is of {term}`embeddings <embedding>`, before any context is read, and how common tokens are has a part in it: in this run models of English in random order, which know nothing else, share {glue:md}`frequencies_text`, and models of English as it is {glue:md}`here_text`.
 # In the last layer, where the context counts, the overlap {term}`beyond chance` is {glue:md}`layer_text` on English and {glue:md}`layer_dna` on DNA.
 # (From {glue:md}`source`.)
 # :::
@@ -200,6 +200,7 @@ chapter.headline(
     layer="tokens_alignment", cka="tokens_cka", bare_cka="tokens_cka:untrained",
 )  # fmt: skip
 chapter.say(frequencies, frequencies="topk_shared")
+chapter.say(table, here="topk_shared")
 
 # %% [markdown]
 # ## By hand

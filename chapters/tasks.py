@@ -21,7 +21,7 @@
 # :class: tip
 #
 # **In telling coding from intergenic sequence, {term}`probes <probe>` of what models of DNA have learned differ by {glue:md}`gain_dna` from {term}`counting <counting (in tasks)>`; in telling the class of a hidden English word, by {glue:md}`gain_text`** (area under the curve less that of counting; untrained models: {glue:md}`bare_dna` and {glue:md}`bare_text`).
-# Over all tasks of recorded runs, models are better than counting in {glue:md}`better_dna` of DNA and {glue:md}`better_text` of English, and worse in {glue:md}`worse_dna` and {glue:md}`worse_text` (95 % intervals that exclude zero, uncorrected).
+# Over all tasks of recorded runs, each once a tokenizer, models are better than counting in {glue:md}`better_dna` of DNA and {glue:md}`better_text` of English, and worse in {glue:md}`worse_dna` and {glue:md}`worse_text` (95 % intervals that exclude zero, uncorrected).
 # (From {glue:md}`source`.)
 # :::
 #
@@ -105,7 +105,7 @@ figures.task_examples_chart(table)
 #
 # A model that knows what a gene is should find a broken gene less likely, though nobody told it what a gene is.
 # Each stretch is disrupted, and every token of it is predicted before and after, a quarter of them hidden at a time {cite:p}`salazar2020`.
-# *Frame shift*: a base goes; *triplets shuffled*: triplets in random order; *splice site mutated*: other bases at the donor; *words swapped*: neighbouring words.
+# *Frame shift*: a base goes; *triplets shuffled*: triplets in random order; *splice site mutated*: other bases at the donor; *words swapped*: neighbouring words, of a stretch without the word that was hidden, as it is in the comparison, too.
 # The same operation is done to a background where it breaks nothing: intergenic sequence, other GTs, text of shuffled words.
 # At 0.5 the disruption costs no more in genes, or sentences, than in the background.
 

@@ -390,7 +390,8 @@ def build(
     if record is not None:
         rows = pd.concat(list(read_tables(report.results).values()), ignore_index=True)
         configuration = {
-            "profile": profile, "steps": None if notes else profile_named(profile).steps_taken,  # notes: fitted
+            "profile": profile, "recipe": profile_named(profile).model_dump(mode="json"), "fitted": notes,
+            "steps": None if notes else profile_named(profile).steps_taken,
             "conditions": list(report.conditions), "seed": seed, "chapters": list(report.chapters),
         }  # fmt: skip
         _record(rows, record, configuration, began)

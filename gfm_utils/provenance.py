@@ -191,14 +191,16 @@ def recorded_runs() -> list[RecordedRun]:
 
 
 def is_whole_run(about: Mapping[str, Any]) -> bool:
-    """Whether a provenance is that of a run of chapters, with today's definitions (``tables.DEFINITIONS``).
+    """Whether a provenance is that of a run of chapters, with its recipe and today's definitions.
 
-    Runs with others are not shown beside today's.
+    Runs with others (``tables.DEFINITIONS``) are not shown beside today's.
 
     Args:
         about: as `record` wrote it.
     """
-    return {"profile", "chapters"} <= set(about["configuration"]) and about.get("definitions") == DEFINITIONS
+    return {"profile", "chapters", "recipe"} <= set(about["configuration"]) and about.get(
+        "definitions"
+    ) == DEFINITIONS
 
 
 def _provenance(folder: Path) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def _parts(out: Path, table: pd.DataFrame, combined: pd.DataFrame, outcomes: Seq
 
 def _rendered(markdown: str) -> str:
     """Markdown as HTML, folded; a wide table scrolls."""
-    return _folded(f'<div class="wide">{MarkdownIt().enable("table").render(markdown)}</div>')
+    return _folded(f'<div class="wide" tabindex="0">{MarkdownIt().enable("table").render(markdown)}</div>')
 
 
 def _folded(table: str) -> str:
@@ -100,7 +100,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """An HTML table of cells that are HTML."""
     lines = ["".join(f"<th>{cell}</th>" for cell in heads)]
     lines += ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
-    return f'<div class="wide"><table>{"".join(f"<tr>{line}</tr>" for line in lines)}</table></div>'
+    return f'<div class="wide" tabindex="0"><table>{"".join(f"<tr>{line}</tr>" for line in lines)}</table></div>'
 
 
 def _report(out: Path, outcome: Outcome) -> tuple[str, str, str]:

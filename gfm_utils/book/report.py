@@ -195,4 +195,4 @@ def _section(name: str, table: pd.DataFrame) -> Iterator[str]:
         if figure.axis is None or figure.axis in axes:
             yield figure_html(f"{name}-{number}", figure.draw(table), figure.caption)
     shown = figures.overview(table, *section.metrics, axis=section.axis).format(escape="html")
-    yield f'<details><summary>Numbers</summary><div class="wide">{shown.to_html()}</div></details>'
+    yield f'<details><summary>Numbers</summary><div class="wide" tabindex="0">{shown.to_html()}</div></details>'

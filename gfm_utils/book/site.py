@@ -30,6 +30,7 @@ from gfm_utils.figures.comparison import short_corpora
 from gfm_utils.figures.hero import write_card
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.files import atomic, digest, sha256_of, sha256_once
+from gfm_utils.profiles import DEFAULT_CONDITIONS
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.provenance import environment_versions
 from gfm_utils.tokens import corpora_of
@@ -134,13 +135,13 @@ def run_table(records: Collection[Record], notes: Sequence[str] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _about(records: Mapping[str, Record]) -> dict[str, Any]:
-    """Where the tables of this run come from, as ``provenance.record`` has it of recorded ones."""
-    last = max(records.values(), key=lambda record: record.date)
-    size = profile_named(last.profile)
+def _about(record: Record, conditions: Sequence[str]) -> dict[str, Any]:
+    """Where a table of this run comes from, as ``provenance.record`` has it of recorded ones."""
+    named = [] if tuple(conditions) == DEFAULT_CONDITIONS else [f" --condition {name}" for name in conditions]
     return {
-        "command": f"gfm build --profile {last.profile}", "commit": last.commit, "date": last.date,
-        "device": last.device, "versions": last.versions, "configuration": {"recipe": size.model_dump()},
+        "command": f"gfm build --profile {record.profile}{''.join(named)}", "commit": record.commit,
+        "date": record.date, "device": record.device, "versions": record.versions,
+        "configuration": {"recipe": profile_named(record.profile).model_dump()},
     }  # fmt: skip
 
 
@@ -201,7 +202,9 @@ def build_pages(
             "claims": lambda: front_page_claims(out / "results", profiles),
             "verdicts": lambda: verdicts_and_measures(out / "results", profiles),
             "at_a_glance": lambda: at_a_glance(out / "results"),
-            "traces": lambda: traces_page(out / "results", _about(records)),
+            "traces": lambda: traces_page(
+                out / "results", {name: _about(record, conditions) for name, record in records.items()}
+            ),
         }
         written = [path.read_text("utf-8") for entry in entries if (path := root / f"{entry}.md").is_file()]
         texts = {name: part() for name, part in parts.items() if any(f"_{name}.md" in text for text in written)}

@@ -74,20 +74,20 @@ def recorded_traces() -> dict[str, Trace]:
     return {trace.name: trace for trace in (*of_run, *_gone())}
 
 
-def traces_page(results_dir: Path, about: Mapping[str, Any]) -> str:
+def traces_page(results_dir: Path, about: Mapping[str, Mapping[str, Any]]) -> str:
     """All traces of the front page in Markdown, with a label each: ``why-NAME``, of this run ``why-NAME-here``.
 
     Args:
         results_dir: folder of the run's result tables.
-        about: where these come from, as ``provenance.record`` writes it.
+        about: chapter -> where its table comes from, as ``provenance.record`` writes it.
     """
     runs, recorded = runs_beside(results_dir)
     tables, first = read_tables(results_dir), next(iter(runs))
 
-    def source(chapter: str) -> tuple[str, pd.DataFrame]:
-        return f"{results_dir.parent.name}/results/{chapter}.parquet", tables[chapter]
+    def source(chapter: str) -> tuple[str, pd.DataFrame, Mapping[str, Any]]:
+        return f"{results_dir.parent.name}/results/{chapter}.parquet", tables[chapter], about[chapter]
 
-    own = [*_of_run(runs[THIS_RUN], source, about)]
+    own = [*_of_run(runs[THIS_RUN], source)]
     shown = [*(_of_recorded(recorded[first]) if first in recorded else own), *_gone()]
     lines = ["## The front page", *(line for trace in shown for line in _section(trace, trace.name))]
     if first in recorded:
@@ -127,18 +127,17 @@ def _file(name: str) -> str:
 
 
 def _of_recorded(run: RecordedRun) -> Iterator[Trace]:
-    return _of_run(run.rows, lambda _: (_file(run.name), run.rows), run.about)
+    return _of_run(run.rows, lambda _: (_file(run.name), run.rows, run.about))
 
 
 def _of_run(
-    rows: pd.DataFrame, source: Callable[[str], tuple[str, pd.DataFrame]], about: Mapping[str, Any]
+    rows: pd.DataFrame, source: Callable[[str], tuple[str, pd.DataFrame, Mapping[str, Any]]]
 ) -> Iterator[Trace]:
     """Of each claim, and of the sizes of what was trained.
 
     Args:
         rows: result tables of a run, one below the other.
-        source: chapter -> file of its result table, and the table.
-        about: provenance of these.
+        source: chapter -> file of its result table, the table, and its provenance.
     """
     checked = check_claims(rows)
     for claim, verdict in verdicts(rows).items():
@@ -146,7 +145,7 @@ def _of_run(
         tested = next((one for one in checked.get(claim, ()) if one.measure == measure), None)
         if tested is None:
             continue
-        file, table = source(measure.chapter)
+        file, table, about = source(measure.chapter)
         values = {name: one.interval.value for name, one in {**tested.text, **tested.dna}.items()}
         written = (f"{name} {number(value, measure.percent)}" for name, value in values.items())
         p = f", {p_value(verdict.p)}" if verdict.primary is not None else ""
@@ -161,7 +160,7 @@ def _of_run(
         terms = [*measure.terms, *(measure.null[1] if measure.null else ())]
         meant = _summaries(table, terms, [*values], states)
         yield Trace(claim.name, claim.text, facts, _function(measure), measure.figure or "", meant)
-    file, table = source("ensembles")
+    file, table, about = source("ensembles")
     read = _summaries(table, [_TOKENS], list(learned(rows)), ["trained"])
     last = read[read["x"].astype("float64") == read["x"].astype("float64").max()]
     recipe = about["configuration"].get("recipe", {})

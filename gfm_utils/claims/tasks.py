@@ -64,9 +64,12 @@ def recorded_tasks() -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
     doses = those_recorded(RECORDED)
     whole = [run for run in recorded_runs() if (run.rows["metric"] == "probe_gain").any()]
     runs = [(DOSES, *one) for one in doses] + [(run.name, run.rows, dict(run.about)) for run in whole]
-    return {f"{name}, {of['configuration']['steps']:,} steps": rows for name, rows, of in runs}, [
-        of for _, _, of in runs
+    steps = [of["configuration"]["steps"] for _, _, of in runs]  # None: fitted to its corpora
+    names = [
+        name if taken is None else f"{name}, {taken:,} steps"
+        for (name, _, _), taken in zip(runs, steps, strict=True)
     ]
+    return dict(zip(names, (rows for _, rows, _ in runs), strict=True)), [of for _, _, of in runs]
 
 
 def task_points(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:

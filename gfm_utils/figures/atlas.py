@@ -60,7 +60,7 @@ def atlas_numbers(points: pd.DataFrame, forecasts: pd.DataFrame) -> dict[str, st
     """
     kinds = points.groupby("kind")
     dna = points[points["kind"] == "dna"]
-    within = slopes(dna).set_index("metric")["gain_alone"]
+    within = slopes(dna[dna["group"] != "transcript"]).set_index("metric")["gain_alone"]
     saved = points[["counting_gain", "code_gain"]].max(axis=1)
     learned = (points[GAIN] / saved).groupby(points["kind"]).median()
     spans = {

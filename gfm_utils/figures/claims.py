@@ -42,7 +42,12 @@ def claims_table(runs: Mapping[str, pd.DataFrame], this: str) -> str:
     tested = {title: check_claims(runs[title]) for title in dict.fromkeys((first, this))}
     words = {title: verdicts(runs[title]) for title in tested}
     of_kind = [[name for name in names if name in set(kinds(runs[first])[kind])] for kind in ("text", "dna")]
-    heads = ["The paper says", *map(_kind_heading, of_kind), *([this] if first != this else []), "Is it so?"]
+    heads = [
+        "The paper says",
+        *map(_kind_heading, of_kind),
+        *([f"{this}:<br>text / DNA"] if first != this else []),
+        "Is it so?",
+    ]
     lines = []
     for claim, verdict in words[first].items():
         cells = {
@@ -66,7 +71,7 @@ def _linked(measure: Measure) -> str:
 def _kind_heading(names: Sequence[str]) -> str:
     """The corpora of one kind, and how each is cut where there are several conditions."""
     corpora = listed(list(dict.fromkeys(corpus_name(Condition.parse(name).corpus) for name in names)))
-    return corpora + (f"<br>{' · '.join(map(cut_name, names))}" if len(names) > 1 else "")
+    return corpora + (f":<br>{' · '.join(map(cut_name, names))}" if len(names) > 1 else "")
 
 
 def _primary_cells(
@@ -98,8 +103,8 @@ def _word(verdict: Verdict) -> str:
 def _told(verdict: Verdict, claim: Claim) -> str:
     """The word, and how many of the other measures say the opposite."""
     others = len(claim.measures) - 1
-    few = f"<br>{len(verdict.dissent)} of {others} other measures: the opposite"
-    few = "<br>the other measure: the opposite" if others == 1 else few
+    few = f"<br>{len(verdict.dissent)} of {others} other measures say the opposite"
+    few = "<br>the other measure says the opposite" if others == 1 else few
     return f"**{_word(verdict)}**" + (few if verdict.dissent else "")
 
 

@@ -152,7 +152,7 @@ def gap_numbers(table: pd.DataFrame) -> dict[str, str]:
     every, coded = gap_parts(table, x), gap_parts(table, x, CODE, PRIMARY)
     every = every[every["condition"] == split_dna(table, every)]
     there = every[(every["outcome"] != NO_GAP) & ~every["metric"].isin([*PRIMARY, *CHECKS])]
-    coded = coded[coded["outcome"] != NO_GAP]
+    coded = coded[(coded["outcome"] != NO_GAP) & coded["condition"].isin(every["condition"])]
     shown = every[every["metric"].isin(PRIMARY)].set_index("metric")
     outcomes = list(dict.fromkeys(shown["outcome"]))
     percent = {name: DOSE_MEASURES[name].percent for name in PRIMARY}

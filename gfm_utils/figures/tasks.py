@@ -23,6 +23,7 @@ from gfm_utils.figures.palette import KIND_COLOURS, NEUTRAL, OTHERS
 from gfm_utils.figures.select import conditions_of, means
 from gfm_utils.figures.summary_table import markdown_table, overview
 from gfm_utils.measures.tasks import PRIMARY, TASK
+from gfm_utils.tokens import is_control
 
 #: What is shown where no corpus of a run has labels.
 NO_TASKS = Markdown(
@@ -86,7 +87,7 @@ def task_gain_chart(runs: Mapping[str, pd.DataFrame]) -> alt.LayerChart | Markdo
 
 
 def task_counts(runs: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """In how many tasks of each kind probes are better and worse than counting, by 95 % intervals, uncorrected.
+    """In how many tasks, each once a tokenizer, the 95 % interval lies above counting, and below; uncorrected.
 
     Args:
         runs: as of ``task_gain_chart``; doses do not count.
@@ -95,6 +96,7 @@ def task_counts(runs: Mapping[str, pd.DataFrame]) -> dict[str, str]:
         ``better_text``, ``worse_text``, ``better_dna`` and ``worse_dna``, as ``1 of 2``; a dash without tasks.
     """
     points = task_points({name: rows for name, rows in runs.items() if not name.startswith(DOSES)})
+    points = points[~points["condition"].map(is_control)] if len(points) else points
     said = {f"{way}_{kind}": "–" for way in ("better", "worse") for kind in _LABELS}
     for kind, rows in points.groupby("kind") if len(points) else ():
         said[f"better_{kind}"] = f"{(rows['low'] > 0).sum()} of {len(rows)}"

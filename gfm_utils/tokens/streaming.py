@@ -64,7 +64,7 @@ def tokenize(
     found = survey(plan, seed, profile.max_symbols, read)
     warn_many_copies(plan.source, found.stats)
     wanted = tokenizers.learned_symbols(plan.kind, profile.tokenizer_symbols)
-    sample = _first_segments(found, wanted) if tokenizer_kind(name)[0] == "bpe" else ()
+    sample = _Again(partial(_first_segments, found, wanted)) if tokenizer_kind(name)[0] == "bpe" else ()
     tokenizer = tokenizers.train_tokenizer(name, sample, plan.kind, wanted, seed, profile.text_symbols)
     tokenizer.save_pretrained(folder / "tokenizer")
     encode = partial(_encoded, kind=plan.kind, repairs=plan.repairs, saved=folder / "tokenizer", name=name)
@@ -106,6 +106,16 @@ def _first_windows(made: Iterable[tuple[Block, tuple[int, Ids]]], rows: int, len
         train_rows += len(kept) if block.part == 0 else 0
         if train_rows == rows:
             break
+
+
+class _Again:
+    """An iterable that begins anew whenever it is read."""
+
+    def __init__(self, begin: Callable[[], Iterator[Segment]]) -> None:
+        self._begin = begin
+
+    def __iter__(self) -> Iterator[Segment]:
+        return self._begin()
 
 
 def _first_segments(found: Survey, wanted: int | None) -> Iterator[Segment]:

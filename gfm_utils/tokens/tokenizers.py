@@ -1,7 +1,8 @@
 """Tokenizers in Hugging Face's fast format: non-overlapping k-mers of DNA or protein, and byte-pair encoding."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, product
 from typing import Any
 
@@ -48,7 +49,7 @@ def train_tokenizer(
         segments: the training part of a corpus.
         kind: of the corpus.
         max_symbols: BPE learns from about this many symbols, a seeded choice of stretches; None: from
-            all, which of text need not be in memory together.
+            all, which are read twice and need not be in memory together: no iterator then.
         seed: of that choice.
         text_symbols: see :class:`gfm_utils.profiles.Profile`.
 
@@ -78,22 +79,28 @@ def train_tokenizer(
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(f".{{1,{size}}}"), behavior="isolated")
         tokenizer.decoder = decoders.Fuse()
     else:
-        pieces = (piece for segment in segments for piece in stretches(segment, kind))
-        sample = pieces if max_symbols is None else _sample(list(pieces), max_symbols, seed)
-        tokenizer = _byte_pairs(name, size, sample, kind, text_symbols)
+
+        def pieces() -> Iterator[str]:
+            return (piece for segment in segments for piece in stretches(segment, kind))
+
+        chosen = None if max_symbols is None else list(_sample(list(pieces()), max_symbols, seed))
+        tokenizer = _byte_pairs(
+            name, size, pieces if chosen is None else partial(iter, chosen), kind, text_symbols
+        )
     roles = {token[1:-1].lower() + "_token": token for token in SPECIAL}
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, split_special_tokens=True, **roles)
 
 
-def _byte_pairs(name: str, size: int, sample: Iterable[str], kind: str, text_symbols: TextSymbols) -> Tokenizer:
+def _byte_pairs(
+    name: str, size: int, sample: Callable[[], Iterable[str]], kind: str, text_symbols: TextSymbols
+) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.decoder = decoders.Fuse()
     letters = list[str]()
     if kind == "text":
         # Words as GPT-2 cuts them, or by white space. The commonest symbols take half of the vocabulary at most;
         # of equally common ones the trainer by itself would keep others at each run.
-        sample = list(sample)
-        counts = Counter(chain.from_iterable(_symbols(text, text_symbols) for text in sample))
+        counts = Counter(chain.from_iterable(_symbols(text, text_symbols) for text in sample()))
         _check_symbols(name, size, text_symbols, counts)
         letters = sorted(counts, key=lambda letter: (-counts[letter], letter))[: size // 2]
         if text_symbols == "bytes":
@@ -108,7 +115,7 @@ def _byte_pairs(name: str, size: int, sample: Iterable[str], kind: str, text_sym
         initial_alphabet=letters,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(sample, trainer)
+    tokenizer.train_from_iterator(sample(), trainer)
     learned = tokenizer.get_vocab_size() - len(SPECIAL)
     if learned < size:
         raise GfmError(

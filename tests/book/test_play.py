@@ -10,7 +10,8 @@ from browser import browser, check
 
 from gfm_utils import figures, measures
 
-PAGE = """<!DOCTYPE html><html lang="en"><head><meta name="viewport" content="width=device-width">
+PAGE = """<!DOCTYPE html><html lang="en"><head><title>Game</title>
+<meta name="viewport" content="width=device-width">
 <link rel="stylesheet" href="play.css"><script src="play.js" defer></script></head><body><main>{}</main></body>
 </html>"""
 

@@ -1,11 +1,13 @@
 """The atlas's charts, tables and sentences, of the recorded run and of one whose numbers are known."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from drawing import drawn
 
 from gfm_utils import claims, figures
+from gfm_utils.claims.dose import LEAST_GAIN
 from gfm_utils.claims.forecast import COUNTED, FORECAST, NO_BETTER
 
 
@@ -57,6 +59,9 @@ def test_the_answer_has_the_numbers_of_the_atlas(points):
     assert said["corpora"].startswith("14 genomes, 4 sets of transcripts")
     gains = points.loc[points["kind"] == "dna", "context_gain"]
     assert said["gain_dna"] == f"{gains.min():.2f} to {gains.max():.2f}"
+    of_genomes = points[(points["kind"] == "dna") & (points["group"] != "transcript")]
+    gain, share = np.log2(of_genomes["context_gain"].clip(lower=LEAST_GAIN)), of_genomes["fisher_share"]
+    assert said["explained_fisher_share"] == f"{100 * np.corrcoef(gain, share)[0, 1] ** 2:.0f}\u00a0%"
     assert said["better"].endswith(f" of {len(FORECAST)}") and said["held"].endswith("\u00a0%")
     own = points.loc[points["kind"] == "text", "fisher_share"]
     assert said["fisher_share_text"] == f"{100 * own.min():.0f}\u00a0% to {100 * own.max():.0f}\u00a0%"
