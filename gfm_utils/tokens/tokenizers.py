@@ -49,7 +49,7 @@ def train_tokenizer(
         segments: the training part of a corpus.
         kind: of the corpus.
         max_symbols: BPE learns from about this many symbols, a seeded choice of stretches; None: from
-            all, which are read twice and need not be in memory together: no iterator then.
+            all, which are read twice; what is no iterator need not be in memory together.
         seed: of that choice.
         text_symbols: see :class:`gfm_utils.profiles.Profile`.
 
@@ -79,6 +79,7 @@ def train_tokenizer(
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(f".{{1,{size}}}"), behavior="isolated")
         tokenizer.decoder = decoders.Fuse()
     else:
+        segments = list(segments) if isinstance(segments, Iterator) else segments
 
         def pieces() -> Iterator[str]:
             return (piece for segment in segments for piece in stretches(segment, kind))

@@ -147,7 +147,7 @@ def test_the_front_page_has_a_number_and_a_word(dna: float, word: str, tmp_path:
     write_table(run(0.1, 0.3), tmp_path / "a.parquet")
     lines = front_page.front_page_claims(tmp_path).splitlines()
     assert lines[1:3] == [
-        "| The paper says | t | d | This run | Is it so? |",
+        "| The paper says | t | d | This run:<br>text / DNA | Is it so? |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     encoder = line(lines, CLAIM.removesuffix(" |")).split(" | ")
@@ -166,7 +166,7 @@ def test_where_some_dna_differs_and_other_does_not_it_depends(tmp_path: Path, mo
     other.loc[other["metric"] == "fisher_share", ["value", "low", "high"]] += 0.4
     write_table(pd.concat([rows, other]), tmp_path / "a.parquet")
     lines = front_page.front_page_claims(tmp_path).splitlines()
-    assert lines[1] == "| The paper says | t | d<br>BPE of 9 · 2-mers | Is it so? |"
+    assert lines[1] == "| The paper says | t | d:<br>BPE of 9 · 2-mers | Is it so? |"
     assert line(lines, CLAIM.removesuffix(" |")).endswith(
         " | {ref}`20\u00a0% <why-fisher_share>` | {ref}`10\u00a0% · 50\u00a0% <why-fisher_share>` | **depends** |"
     )

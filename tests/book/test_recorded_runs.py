@@ -25,7 +25,7 @@ def record(tmp_path, monkeypatch):
 
     def recorded(name, frame, **configuration):
         folder = tmp_path / "data" / "results" / name
-        made = {"profile": "gpu", "chapters": ["ensembles"], **configuration}
+        made = {"profile": "gpu", "chapters": ["ensembles"], "recipe": {}, **configuration}
         provenance.record(frame, folder, "command", made, 1.0)
         return folder
 

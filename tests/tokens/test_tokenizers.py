@@ -59,10 +59,22 @@ def test_characters_between_white_space_are_merged_from_all_that_is_read(tmp_pat
         *TEXT,
         Segment("c", 0, "then that hat met the comet at noon, hence the tenth match on that mat.\t" * 50),
     ]
-    read = iter(texts)  # once, in order
-    train_tokenizer("bpe40", read, "text", None, 0, "characters").save_pretrained(tmp_path)
+    reads: list[int] = []
+
+    class Read:
+        """Segments that are made as they are read, anew each time."""
+
+        def __iter__(self):
+            for number, segment in enumerate(texts):
+                reads.append(number)
+                yield segment
+
+    learned = train_tokenizer("bpe40", Read(), "text", None, 0, "characters")
+    assert reads == 2 * [0, 1, 2]
+    assert train_tokenizer("bpe40", iter(texts), "text", None, 0, "characters").get_vocab() == learned.get_vocab()
+    learned.save_pretrained(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
-    assert len(tokenizer) == 40 + len(SPECIAL) and next(read, None) is None
+    assert len(tokenizer) == 40 + len(SPECIAL)
     words = set(tokenizer.get_vocab()) - set(SPECIAL)
     assert {"ï", "—", "the", "cat"} <= words and not any(set(word) & set(" \nĠ") for word in words)
     lengths = token_lengths(tokenizer, "text")
