@@ -171,13 +171,13 @@ chapter.put(**figures.atlas_numbers(points, forecasts))
 # How much of the differences between genomes in the distance between models the context gain explains: a straight line in its binary logarithm by least squares, and one minus the variance that it leaves over the whole.
 
 # %%
-dna = points[points["kind"] == "dna"]
-x, y = np.log2(np.maximum(dna["context_gain"], 0.02)), dna["js_distance"]
+genomes = points.query("kind == 'dna' and group != 'transcript'")
+x, y = np.log2(np.maximum(genomes["context_gain"], 0.02)), genomes["js_distance"]
 slope, start = np.polyfit(x, y, 1)
 explained = 1 - np.var(y - slope * x - start) / np.var(y)
-package = claims.atlas.slopes(dna, ["js_distance"]).iloc[0]
+package = claims.atlas.slopes(genomes, ["js_distance"]).iloc[0]
 assert np.allclose([slope, explained], [package["value"], package["gain_alone"]])
-print(f"{explained:.1%} of the variance between {len(dna)} genomes; twice the gain: {slope:+.4f}")
+print(f"{explained:.1%} of the variance between {len(genomes)} genomes; twice the gain: {slope:+.4f}")
 
 # %% [markdown]
 # ## What would change our mind
