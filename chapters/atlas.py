@@ -175,7 +175,7 @@ genomes = points.query("kind == 'dna' and group != 'transcript'")
 x, y = np.log2(np.maximum(genomes["context_gain"], 0.02)), genomes["js_distance"]
 slope, start = np.polyfit(x, y, 1)
 explained = 1 - np.var(y - slope * x - start) / np.var(y)
-package = claims.atlas.slopes(genomes, ["js_distance"]).iloc[0]
+package = claims.slopes(genomes, ["js_distance"]).iloc[0]
 assert np.allclose([slope, explained], [package["value"], package["gain_alone"]])
 print(f"{explained:.1%} of the variance between {len(genomes)} genomes; twice the gain: {slope:+.4f}")
 

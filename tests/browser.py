@@ -22,6 +22,8 @@ _ARGUMENTS = (
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 )  # fmt: skip
 _WAIT_MS = 20_000
+#: Entries of a menu that are chosen.
+_ENTRIES = 12
 #: The greatest height of a page with its folds closed, in windows that are at least so wide; in pixels.
 _TALLEST, _WIDE = 6000, 1000
 #: The greatest weight of a page with its scripts and styles, without the data of its charts; in bytes.
@@ -205,6 +207,7 @@ def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) 
         except TooLong:
             found.append((kind, f"{page.evaluate(pending)} not drawn after {_WAIT_MS // 1000} s"))
     found += [("chart", text) for script in (_CHARTS_EMPTY, _CHARTS_CUT) for text in page.evaluate(script)]
+    found += [("chart", text) for text in _cut_by_choices(page)]
     for kind, script in (("description", _CHARTS_UNTOLD), ("tooltip", _TOOLTIPS), ("math", _MATH_RAW)):
         found += [(kind, text) for text in page.evaluate(script)]
     found += [("markup", text) for text in page.evaluate(_MARKUP_RAW)]
@@ -219,6 +222,20 @@ def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) 
         found += [("accessibility", text) for text in _barriers(page)]
     page.close()
     return list(dict.fromkeys(found))
+
+
+def _cut_by_choices(page: "Page") -> list[str]:
+    """What is cut off, or told wrongly, once an entry of a menu is chosen (of a long menu the first ones)."""
+    found = []
+    for menu in page.query_selector_all(".vega-bindings select"):
+        for option in menu.query_selector_all("option")[:_ENTRIES]:
+            name = option.inner_text()
+            menu.select_option(label=name)
+            page.wait_for_timeout(60)
+            found += [
+                f"{text}, with '{name}'" for script in (_CHARTS_CUT, _TOOLTIPS) for text in page.evaluate(script)
+            ]
+    return found
 
 
 def _barriers(page: "Page") -> list[str]:

@@ -1,7 +1,7 @@
 """What measures say of the paper's claims: verdicts, doses, confounds, and the course of training."""
 
 from gfm_utils.claims.along_training import along_training, live_training, outliers, recorded_training
-from gfm_utils.claims.atlas import atlas_points, recorded_atlas
+from gfm_utils.claims.atlas import atlas_points, recorded_atlas, slopes
 from gfm_utils.claims.checkpoints import analyse_models
 from gfm_utils.claims.confounds import recorded_confounds
 from gfm_utils.claims.dose import dose_response, live_doses
@@ -40,6 +40,7 @@ __all__ = [
     "recorded_doses",
     "recorded_tasks",
     "recorded_training",
+    "slopes",
     "task_points",
     "verdict_setting",
 ]

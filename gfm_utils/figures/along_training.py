@@ -126,10 +126,17 @@ def training_chart(table: pd.DataFrame) -> alt.LayerChart:
     layers = _curves(chosen(rows, menu), x, table, rows["model"])
     saved = {condition: counting_saves(table, condition) for condition in conditions_of(table)}
     levels = pd.DataFrame({"condition": saved.keys(), "value": saved.values(), "measure": FOLLOWED[GAIN].text})
-    levels = levels.dropna()
+    levels = levels.dropna().astype({"value": float}).assign(opacity=1)
     if len(levels):
-        level = chosen(levels.astype({"value": float}), menu).encode(
-            y="value:Q", color=condition_colour(conditions_of(table)), tooltip=["condition", *tooltips("value")]
+        # Vega complains of a layer without rows: of other measures it has some that nobody sees.
+        unseen = (
+            rows.groupby("measure", as_index=False)["value"].mean().assign(condition=levels["condition"].iloc[0])
+        )
+        unseen = unseen[unseen["measure"] != FOLLOWED[GAIN].text].assign(opacity=0)
+        level = chosen(pd.concat([levels, unseen]), menu).encode(
+            y="value:Q",
+            color=condition_colour(conditions_of(table)),
+            opacity=alt.Opacity("opacity:Q", scale=None),
         )
         word = level.mark_text(align="left", dy=-6, fontSize=11)
         layers += [

@@ -51,6 +51,11 @@ def _hollow_unless(base: alt.Chart, trusted: str, size: int, tips: Tips) -> list
     ]
 
 
+def _errors(rows: pd.DataFrame) -> "pd.Series[str]":
+    """Standard errors for tooltips; a dash where an estimator has none."""
+    return rows["se"].map("{:.3g}".format, na_action="ignore").fillna("–")
+
+
 def conditional_entropy_chart(table: pd.DataFrame, whole: pd.DataFrame | None = None) -> alt.LayerChart:
     """Conditional entropy against order, one line a corpus, with code lengths as horizontal rules.
 
@@ -78,7 +83,8 @@ def conditional_entropy_chart(table: pd.DataFrame, whole: pd.DataFrame | None = 
     curve = shown[shown["metric"] == "conditional_entropy"]
     estimators, first = list(dict.fromkeys(curve["estimator"])), estimator_name(Estimator.GRASSBERGER)
     menu = Menu("by", "estimator", estimators, "estimator ", first if first in estimators else None)
-    base = chosen(curve.drop(columns=["metric", "low", "high", "kind"]), menu).encode(
+    curve = curve.assign(error=_errors(curve))
+    base = chosen(curve.drop(columns=["metric", "low", "high", "kind", "se"]), menu).encode(
         x=alt.X("order:Q", title=["symbols in a block,", "the last of them uncertain"],
                 axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False)),
         y=alt.Y("y:Q", title="bits, share of a uniform choice", axis=alt.Axis(format="%")),
@@ -88,7 +94,7 @@ def conditional_entropy_chart(table: pd.DataFrame, whole: pd.DataFrame | None = 
         alt.Tooltip("condition:N", title="corpus"),
         alt.Tooltip("order:Q", title="symbols in a block"),
         alt.Tooltip("value:Q", title="bits per symbol", format=".3~r"),
-        alt.Tooltip("se:Q", title="standard error", format=".3~r"),
+        alt.Tooltip("error:N", title="standard error"),
         alt.Tooltip("trust:N", title="sample"),
         alt.Tooltip("n:Q", title="blocks", format=","),
     ]
@@ -213,11 +219,11 @@ def unigram_chart(table: pd.DataFrame, per: Literal["token", "symbol"] = "token"
     names = chart_names([name for name in conditions if is_condition(name)])
     names |= {name: f"{text}, single symbols" for name, text in alone.items()}
     labels = alt.Axis(labelLimit=180, labelExpr=f"{json.dumps(names)}[datum.label]")
-    base = alt.Chart(bars).encode(
+    base = alt.Chart(bars.assign(error=_errors(bars)).drop(columns="se")).encode(
         y=alt.Y("condition:N", title=None, sort=None, axis=labels),
         tooltip=[
             "condition:N", *tooltips("value"),
-            alt.Tooltip("se:Q", title="standard error", format=".3~r"), "unit:N",
+            alt.Tooltip("error:N", title="standard error"), "unit:N",
             alt.Tooltip("chance:Q", title="uniform choice", format=".3~r"),
             alt.Tooltip("n:Q", title="tokens", format=","),
         ],
