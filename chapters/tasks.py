@@ -150,7 +150,7 @@ counting = area.query("state == 'counting'").set_index(["condition", "x"])["valu
 gain = rows.query("metric == 'probe_gain' and state == 'trained' and member.isna()")
 by_hand = models - counting
 assert np.allclose(by_hand, gain.set_index(["condition", "x"])["value"][by_hand.index])
-by_hand.round(4).unstack("condition").fillna("–")
+by_hand.map("{:.4f}".format).unstack("condition", fill_value="–")
 
 # %% [markdown]
 # ## How far this answers the paper
