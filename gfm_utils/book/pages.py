@@ -82,6 +82,8 @@ def readable(body: str, terms: Mapping[str, str] | None = None) -> str:
             cell.append(code)
     for citations in soup.select(".citation-list"):
         del citations["role"]  # that of a list, in which docutils puts no items
+    for formula in soup.select("div.math"):
+        formula["tabindex"] = "0"  # it scrolls where it is wide, by keyboard, too
     _preview(soup, terms or {})
     if soup.find(class_="cell"):
         for heading in soup.find_all("h2"):

@@ -40,6 +40,7 @@ _PERCENT = alt.Axis(format="%")
 _LEAST = 1e-6
 #: Tokens that are drawn at once along a window.
 _PASSAGE = 24
+_ROOM = 52  # for the tokens, in pixels: the same for every passage, or what is drawn first would be cut
 
 
 def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -309,7 +310,7 @@ def along_chart(table: pd.DataFrame) -> alt.ConcatChart:
 
     def draw(part: pd.DataFrame) -> list[alt.Chart]:
         base = chosen(part, menu).encode(
-            y=alt.Y("x:O", title=None, axis=alt.Axis(labels=False, ticks=False)),
+            y=alt.Y("x:O", title=None, axis=alt.Axis(labels=False, ticks=False, minExtent=_ROOM)),
             tooltip=[
                 alt.Tooltip("x:Q", title="place"), "token:N", alt.Tooltip("named:N", title="members name"),
                 *tooltips("entropy", "nll", "js_distance", "top1_agreement"),
@@ -320,7 +321,7 @@ def along_chart(table: pd.DataFrame) -> alt.ConcatChart:
             color=alt.Color("js_distance:Q", title="Jensen–Shannon distance", scale=apart),
         )
         cost = base.mark_tick(color="black", thickness=2).encode(x="nll:Q")
-        text = base.mark_text(align="right", dx=-4, font="monospace", fontSize=11).encode(
+        text = base.mark_text(align="right", dx=-4, font="monospace", fontSize=11, limit=_ROOM - 4).encode(
             x=alt.datum(0), text="token:N"
         )
         return [bars, cost, text]
