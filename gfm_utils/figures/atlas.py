@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Sequence
+from functools import partial
 
 import altair as alt
 import numpy as np
@@ -25,7 +26,16 @@ from gfm_utils.claims.forecast import COUNTED_FIRST, FORECAST, judged, left_out
 from gfm_utils.corpora.registry import find
 from gfm_utils.figures.comparison import LABELS, comparison_rows, entropy_gain_chart, kind_colour
 from gfm_utils.figures.forms import crosses, one_below_another, tooltips
-from gfm_utils.figures.numbers import brief, difference, interval, listed, number, percentage, row_difference
+from gfm_utils.figures.numbers import (
+    brief,
+    difference,
+    interval,
+    listed,
+    number,
+    percentage,
+    row_difference,
+    spanned,
+)
 from gfm_utils.figures.palette import NEUTRAL
 from gfm_utils.figures.summary_table import markdown_table
 from gfm_utils.measures.registry import MEASURES
@@ -64,7 +74,7 @@ def atlas_numbers(points: pd.DataFrame, forecasts: pd.DataFrame) -> dict[str, st
     saved = points[["counting_gain", "code_gain"]].max(axis=1)
     learned = (points[GAIN] / saved).groupby(points["kind"]).median()
     spans = {
-        f"{short}_{kind}": " to ".join(brief(end, MEASURES[name].percent) for end in (rows.min(), rows.max()))
+        f"{short}_{kind}": spanned(rows.dropna(), partial(brief, percent=MEASURES[name].percent))
         for name, short in {GAIN: "gain", **{one: one for one in (*PRIMARY, "output_entropy_share")}}.items()
         for kind, rows in kinds[name]
     }
@@ -81,7 +91,7 @@ def atlas_numbers(points: pd.DataFrame, forecasts: pd.DataFrame) -> dict[str, st
         "error": number(family.loc[GAIN, "error"], digits=2),
         "mean_error": number(family.loc[GAIN, "mean_error"], digits=2),
         "held": percentage(family.loc[GAIN, "held"], 0),
-        "held_kind": " to ".join(percentage(end, 0) for end in (of_kind["held"].min(), of_kind["held"].max())),
+        "held_kind": spanned(of_kind["held"], partial(percentage, digits=0)),
     }
 
 

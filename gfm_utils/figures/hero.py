@@ -7,6 +7,7 @@ words have the colour of the text around it, for light and for dark pages; every
 import html
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +33,7 @@ from gfm_utils.claims.effects import (
 from gfm_utils.figures.comparison import LABELS
 from gfm_utils.figures.dose import NOT_RECORDED, dose_rows, setting_name, share_text
 from gfm_utils.figures.names import corpus_name, cut_name, plain_name
-from gfm_utils.figures.numbers import brief, number, percentage
+from gfm_utils.figures.numbers import brief, number, percentage, spanned
 from gfm_utils.figures.palette import DNA_BPE, KIND_COLOURS, NEUTRAL
 from gfm_utils.files import atomic
 from gfm_utils.measures.estimates import estimate
@@ -169,7 +170,7 @@ def gap_numbers(table: pd.DataFrame) -> dict[str, str]:
         **values,
         "dna": plain_name(str(shown["condition"].iloc[0])) if len(shown) else "DNA",
         "setting": setting_name(x) if x else "–",
-        "coded": " to ".join(percentage(end, 0) for end in coded["gone"].agg(["min", "max"]).dropna()) or "–",
+        "coded": spanned(coded["gone"].dropna(), partial(percentage, digits=0)),
         "kept": f"{(there['outcome'] == LESS).sum()} of {len(there)}",
     }
 
