@@ -33,7 +33,7 @@ from gfm_utils.ensembles import (
 )
 from gfm_utils.ensembles.batches import batches
 from gfm_utils.ensembles.presets import Preset
-from gfm_utils.ensembles.train_step import trainer
+from gfm_utils.ensembles.train_step import Trainer
 from gfm_utils.errors import GfmError
 from gfm_utils.measures.counting import Counting, counting_levels
 from gfm_utils.measures.output import output_moments
@@ -87,7 +87,7 @@ def training_times(ensembles: Mapping[str, Ensemble]) -> Iterator[Row]:
     """Processor seconds that the steps of a member take, the least of some rounds, each of all recipes in turn."""
     torch.set_num_threads(1)
     best = dict.fromkeys(ensembles, np.inf)
-    trainers = {name: trainer(one.spec, [1], "cpu") for name, one in ensembles.items()}
+    trainers = {name: Trainer(one.spec, [1], "cpu") for name, one in ensembles.items()}
     for _ in range(ROUNDS):
         for name, one in ensembles.items():
             trainers[name].model.train()

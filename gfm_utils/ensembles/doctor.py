@@ -6,7 +6,6 @@ A check that fails in a way that nobody foresaw is broken, and the others still 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -35,10 +34,14 @@ PRESETS_TRIED = ("modernbert-2x64", "bert-2x64")
 STEPS = PLAIN_STEPS + 3
 #: Seeds of the members that take steps in one program.
 WAYS = {"alone": (1,), "together": (1, 2)}
+#: What to do about a failure that tells no more than its reason, by device.
+ADVICE = {
+    "cpu": "install the package in a fresh environment",
+    "cuda": "update the NVIDIA driver and torch; with CUDA_VISIBLE_DEVICES= (nothing) members train on the CPU",
+}
 
 
-@dataclass(frozen=True)
-class Deviation:
+class Deviation(NamedTuple):
     """How far members are from the same members trained one by one, in float32, on the CPU: the furthest of them.
 
     Attributes:
@@ -61,23 +64,17 @@ TOLERANCE = {"float32": Deviation(1e-4, 2e-2), "bfloat16": Deviation(5e-3, 2e-1)
 def examine(runs: Path) -> Iterator[Check]:
     """Check this machine; each result comes as soon as it is there, and nothing is left behind.
 
-    Args:
-        runs: folder of ensembles; it need not exist.
+    ``runs`` is the folder of ensembles; it need not exist.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a driver that is too old: a row shows it
         where = device()
-    cache_advice = "set GFM_CACHE to a folder that can be written"
-    checks: dict[str, Callable[[], Sequence[Check]]] = {
-        "versions": versions,
-        "device": devices,
-        "attention": lambda: [attention(where)],
-        "training": lambda: trainings(where),
-        "cache": lambda: [folder("cache", cache_dir, cache_advice)],
-        "runs": lambda: [folder("runs", lambda: runs, "give another folder by --runs")],
-    }
-    for name, check in checks.items():
-        yield from _guarded(name, name != "versions", where, check)
+    yield from _guarded("versions", False, where, versions)
+    yield from _guarded("device", True, where, devices)
+    yield from _guarded("attention", True, where, partial(attention, where))
+    yield from _guarded("training", True, where, partial(trainings, where))
+    yield from _guarded("cache", True, where, partial(folder, "cache", cache_dir))
+    yield from _guarded("runs", True, where, partial(folder, "runs", lambda: runs))
 
 
 def _guarded(name: str, needed: bool, where: str, check: Callable[[], Sequence[Check]]) -> Sequence[Check]:
@@ -85,37 +82,26 @@ def _guarded(name: str, needed: bool, where: str, check: Callable[[], Sequence[C
     try:
         return check()
     except Exception as error:
-        return [Check(name, "broken", first_line(error), _advice(where, error), needed)]
+        return [Check(name, "broken", first_line(error), ADVICE[where], needed)]
 
 
-def _advice(where: str, error: Exception | None = None) -> str:
-    """What to do about a failure that tells no more than its reason."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return "free the GPU's memory; nvidia-smi shows which processes have it"
-    if isinstance(error, OSError):
-        return "set TMPDIR to a folder with room that can be written"
-    if where == "cpu":
-        return "install the package in a fresh environment"
-    return "update the NVIDIA driver and torch; with CUDA_VISIBLE_DEVICES= (nothing) members train on the CPU"
-
-
-def attention(where: str) -> Check:
+def attention(where: str) -> list[Check]:
     """The kernel of each precision; whether it gives what the formula gives, training shows."""
     head = preset(PRESETS_TRIED[0]).head
     kernels = {name: kernel_for(where, precision, head) for name, precision in PRECISIONS.items()}
     detail = ", ".join(f"{precision}: {kernel}" for precision, kernel in kernels.items())
     if where != "cpu" and "plain" in kernels.values():
-        return Check("attention", "slow", f"{detail}; the formula is slower than a kernel", "update torch")
-    return Check("attention", "ok", detail)
+        return [Check("attention", "slow", f"{detail}; the formula is slower than a kernel", "update torch")]
+    return [Check("attention", "ok", detail)]
 
 
 def trainings(where: str) -> list[Check]:
     """Steps of one member, and of two as one program, in each precision; on a CPU only the former are needed."""
     checks: list[Check] = []
     threads = torch.get_num_threads()
-    with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        torch.set_num_threads(1)  # so small a step only waits for more of them, longest where all cores are busy
-        try:
+    torch.set_num_threads(1)  # so small a step only waits for more of them, longest where all cores are busy
+    try:
+        with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
             store = random_store(Path(temporary) / "tokens", vocabulary=64 + len(SPECIAL), tokens=20_000)
             reference = cache(partial(take_steps, store, precision="float32", device="cpu"))
 
@@ -129,8 +115,8 @@ def trainings(where: str) -> list[Check]:
             for precision, way in product(("float32",) if where == "cpu" else PRECISIONS, WAYS):
                 name, needed = f"training {way} {precision}", where != "cpu" or way == "alone"
                 checks += _guarded(name, needed, where, partial(rows, name, WAYS[way], precision, needed))
-        finally:
-            torch.set_num_threads(threads)
+    finally:
+        torch.set_num_threads(threads)
     return checks
 
 
@@ -165,10 +151,9 @@ def take_steps(store: TokenStore, name: str, seeds: Sequence[int], precision: st
                 trainer.learn(step, next(stream))
                 losses.append(trainer.loss.tolist())
         moves = _weights(trainer, len(seeds)) - before
-    reason = ""
-    if trainer.on_gpu and trainer.graph is None:
-        reasons = [str(warning.message) for warning in caught if "CUDA graph" in str(warning.message)]
-        reason = next(iter(reasons), "no step was recorded as a CUDA graph")
+    reasons = (str(warning.message) for warning in caught if "CUDA graph" in str(warning.message))
+    recorded = trainer.graph is not None or not trainer.on_gpu
+    reason = "" if recorded else next(reasons, "no step was recorded as a CUDA graph")
     return Steps(torch.tensor(losses), moves, reason)
 
 
@@ -193,7 +178,7 @@ def training(name: str, tried: dict[str, Deviation], tolerance: Deviation, where
         for preset, one in tried.items()
     )
     if not all(one.loss <= tolerance.loss and one.weights <= tolerance.weights for one in tried.values()):
-        return Check(name, "broken", f"other results than on the CPU: {detail}", _advice(where), needed)
+        return Check(name, "broken", f"other results than on the CPU: {detail}", ADVICE[where], needed)
     if reason := next((one.reason for one in tried.values() if one.reason), ""):
         return Check(name, "slow", f"{reason}; {detail}", "update torch and transformers", needed)
     return Check(name, "ok", detail)

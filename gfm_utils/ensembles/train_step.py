@@ -1,16 +1,15 @@
 """Steps of training: for one model, or for several of the same shape in one program."""
 
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 from torch.func import functional_call, vmap
 from torch.nn import functional
-from typing_extensions import override
 
 from gfm_utils.ensembles import attention
 from gfm_utils.ensembles.batches import IGNORED
@@ -75,30 +74,38 @@ class MaskedLoss(torch.nn.Module):
         return total / (targets != IGNORED).sum().clamp(min=1)
 
 
-class Trainer(ABC):
+class Trainer:
     """Models of one specification that take their steps together, on one device.
 
-    Their initial weights and what they read decide the result, not which class it is, up to rounding. In low
-    precision weights and moments are float32 all the same; each step casts the weights once, and all between them
-    and the loss is bfloat16 (what norms, softmax and products sum up, they sum up in float32).
+    Several are one program: their weights are stacked along a first dimension, the forward pass is mapped over it.
+    Their initial weights and what they read decide the result, up to rounding, not how many they are; only dropout
+    would draw other numbers, so several have none. In low precision weights and moments are float32 all the same;
+    each step casts the weights once, and all between them and the loss is bfloat16 (what norms, softmax and
+    products sum up, they sum up in float32).
 
     Args:
         spec: what the members share.
-        members: how many they are.
+        seeds: of their initial weights, one a member.
         device: ``cpu`` or ``cuda``.
         compiled: compile the step (its first one then takes a minute).
 
     Attributes:
-        model: a Hugging Face model of the right shape; whose weights it holds, a subclass says.
+        model: the model, or that which lends its forward pass to several.
         parameters: what is optimised, by name.
         loss: of the last step, bits per token, shape (members,).
     """
 
-    model: Any
-    parameters: Tensors
-
-    def __init__(self, spec: EnsembleSpec, members: int, device: str, compiled: bool = False) -> None:
-        self.spec, self.compiled = spec, compiled
+    def __init__(self, spec: EnsembleSpec, seeds: Sequence[int], device: str, compiled: bool = False) -> None:
+        self.spec, self.compiled, self.alone = spec, compiled, len(seeds) == 1
+        shape, dropout = (spec.preset, spec.vocabulary, spec.window), spec.dropout if self.alone else 0.0
+        built: list[Any] = [build_model(*shape, seed, dropout) for seed in seeds]
+        self.model = built[0].to(device)
+        named = [dict(model.named_parameters()) for model in built]
+        self.parameters: Tensors = dict(named[0])
+        if not self.alone:
+            for name, own in named[0].items():
+                stacked = torch.stack([weights[name].detach().to(device) for weights in named])
+                self.parameters[name] = stacked.requires_grad_(own.requires_grad)
         self.on_gpu = is_gpu(device)
         self.low_precision = self.on_gpu and spec.precision == "bfloat16"
         if self.on_gpu:
@@ -107,11 +114,10 @@ class Trainer(ABC):
         self.masked = MaskedLoss(self.model, spec.independent_masks)
         # The batch has one size in training: a graph for any size would be slower. Others are not compiled.
         self.step_losses = torch.compile(self.losses, dynamic=False) if compiled else self.losses
-        self.loss = torch.full((members,), float("nan"), device=device)
+        self.loss = torch.full((len(seeds),), float("nan"), device=device)
         self.optimizers = self._optimizers(device)
         # What is written is filled on the CPU, beside the steps of a GPU and free of the attention used there.
-        shape = (spec.preset, spec.vocabulary, spec.window, 0, spec.dropout)
-        self.written: Any = build_model(*shape) if self.on_gpu else self.model
+        self.written: Any = build_model(*shape, 0, spec.dropout) if self.on_gpu else self.model
         self.graph: Any = None
         self.recorded: Inputs | None = None
         self.plain_steps = 0
@@ -122,6 +128,8 @@ class Trainer(ABC):
         rate: Any = partial(torch.tensor, device=device) if self.on_gpu else float  # a graph reads it from memory
         hidden, matrices, vectors = (list[torch.Tensor]() for _ in range(3))
         for name, parameter in self.parameters.items():
+            if not parameter.requires_grad:  # positions that are not learned
+                continue
             dimensions = self.one(parameter, 0).ndim
             own = peak is not None and is_hidden_matrix(name, dimensions)
             (hidden if own else matrices if dimensions >= 2 else vectors).append(parameter)
@@ -144,17 +152,33 @@ class Trainer(ABC):
         to = torch.bfloat16 if self.low_precision else torch.float32
         return {f"model.{name}": value.to(to) for name, value in self.parameters.items()}
 
-    @abstractmethod
     def losses(self, inputs: Inputs) -> torch.Tensor:
         """Mean cross-entropy of each member, nats, shape (members,)."""
 
-    @abstractmethod
+        def loss(weights: Tensors, *batch: torch.Tensor) -> torch.Tensor:
+            mean: torch.Tensor = functional_call(self.masked, weights, batch)
+            return mean
+
+        if self.alone:
+            return (loss(self._lowered(), *inputs) if self.low_precision else self.masked(*inputs))[None]
+        batched = 0 if inputs[0].ndim == 3 else None  # each member reads a batch of its own, or all the same
+        mapped = vmap(loss, in_dims=(0, batched, batched, batched), randomness="different")
+        losses: torch.Tensor = mapped(self._lowered(), *inputs)
+        return losses
+
     def clip(self) -> None:
         """Bring the gradient of each member to the specification's largest norm, if it is longer."""
+        if self.alone:
+            torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.spec.clip)
+            return
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        norms = torch.stack([torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
+        factors = (self.spec.clip / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_(gradients, [factors.view(-1, *[1] * (gradient.ndim - 1)) for gradient in gradients])
 
-    @abstractmethod
     def one(self, stacked: torch.Tensor, member: int) -> torch.Tensor:
         """The part of a member in a parameter or moment."""
+        return stacked if self.alone else stacked[member]
 
     def learn(self, step: int, inputs: Inputs) -> None:
         """Take one step of all members; its number, counted from 0, decides the learning rate."""
@@ -240,34 +264,34 @@ class Trainer(ABC):
             return self.one(stacked.detach(), member).to("cpu", copy=True)
 
         kept = {"weights": {name: copy(values) for name, values in self.parameters.items()}}
-        for optimizer, name, parameter in self._moved():
-            for moment in MOMENTS[type(optimizer)]:
-                of_moment = kept.setdefault(moment, {})
-                if parameter in optimizer.state:
-                    of_moment[name] = copy(optimizer.state[parameter][moment])
+        for moment, name, state in self._moments():
+            if moment in state:
+                kept.setdefault(moment, {})[name] = copy(state[moment])
         return kept
 
-    def _moved(self) -> Iterator[tuple[torch.optim.Optimizer, str, torch.Tensor]]:
-        """Every parameter with its name and what moves it."""
+    def _moments(self) -> Iterator[tuple[str, str, Tensors]]:
+        """Every moment of a learned parameter: its name, the parameter's, and the optimiser's state."""
         names = {parameter: name for name, parameter in self.parameters.items()}
         for optimizer, _ in self.optimizers:
             for group in optimizer.param_groups:
-                for parameter in group["params"]:
-                    yield optimizer, names[parameter], parameter
+                for moment, parameter in product(MOMENTS[type(optimizer)], group["params"]):
+                    yield moment, names[parameter], optimizer.state[parameter]
 
     @torch.no_grad()
     def load(self, states: Sequence[Mapping[str, Tensors]], step: int) -> None:
         """Put the members back to where they were after so many steps: to what ``state`` gave then of each."""
-        for optimizer, name, parameter in self._moved():
-            moments = {moment: torch.zeros_like(parameter) for moment in MOMENTS[type(optimizer)]}
+
+        def fill(whole: torch.Tensor, kind: str, name: str) -> torch.Tensor:
             for member, state in enumerate(states):
-                self.one(parameter, member).copy_(state["weights"][name])
-                for moment, values in moments.items() if step else ():
-                    self.one(values, member).copy_(state[moment][name])
-            if step:
-                optimizer.state[parameter] = dict(moments)
-                if not isinstance(optimizer, Muon):
-                    optimizer.state[parameter]["step"] = torch.tensor(float(step), device=parameter.device)
+                self.one(whole, member).copy_(state[kind][name])
+            return whole
+
+        for name, parameter in self.parameters.items():
+            fill(parameter, "weights", name)
+        for moment, name, state in self._moments() if step else ():
+            state[moment] = fill(torch.zeros_like(self.parameters[name]), moment, name)
+            if moment != "momentum":
+                state["step"] = torch.tensor(float(step), device=state[moment].device)
 
     @torch.no_grad()
     def filled(self, weights: Mapping[str, torch.Tensor]) -> Any:
@@ -275,75 +299,3 @@ class Trainer(ABC):
         for name, parameter in self.written.named_parameters():
             parameter.copy_(weights[name])
         return self.written
-
-
-class SingleTrainer(Trainer):
-    """One model; ``model`` is it."""
-
-    def __init__(self, spec: EnsembleSpec, seed: int, device: str, compiled: bool = False) -> None:
-        built: Any = build_model(spec.preset, spec.vocabulary, spec.window, seed, spec.dropout)
-        self.model = built.to(device)
-        self.parameters = dict(self.model.named_parameters())
-        super().__init__(spec, 1, device, compiled)
-
-    @override
-    def losses(self, inputs: Inputs) -> torch.Tensor:
-        lowered = self._lowered() if self.low_precision else {}
-        loss: torch.Tensor = functional_call(self.masked, lowered, inputs) if lowered else self.masked(*inputs)
-        return loss[None]
-
-    @override
-    def clip(self) -> None:
-        torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.spec.clip)
-
-    @override
-    def one(self, stacked: torch.Tensor, member: int) -> torch.Tensor:
-        return stacked
-
-
-class BatchedTrainer(Trainer):
-    """Several models as one program: weights stacked along a first dimension, the forward pass mapped over it.
-
-    ``model`` lends its forward pass; on a CPU its own weights are those of whichever member was last asked for.
-    Dropout would draw other numbers than for a model alone, so there is none.
-    """
-
-    def __init__(self, spec: EnsembleSpec, seeds: Sequence[int], device: str, compiled: bool = False) -> None:
-        built: list[Any] = [build_model(spec.preset, spec.vocabulary, spec.window, seed, 0.0) for seed in seeds]
-        self.model = built[0].to(device)
-        weights = [dict(model.named_parameters()) for model in built]
-        self.parameters = {
-            name: torch.stack([member[name].detach().to(device) for member in weights]).requires_grad_()
-            for name in weights[0]
-        }
-        super().__init__(spec, len(seeds), device, compiled)
-
-    @override
-    def losses(self, inputs: Inputs) -> torch.Tensor:
-        def loss(weights: Tensors, *batch: torch.Tensor) -> torch.Tensor:
-            mean: torch.Tensor = functional_call(self.masked, weights, batch)
-            return mean
-
-        batched = 0 if inputs[0].ndim == 3 else None  # each member reads a batch of its own, or all the same
-        losses: torch.Tensor = vmap(loss, in_dims=(0, batched, batched, batched), randomness="different")(
-            self._lowered(), *inputs
-        )
-        return losses
-
-    @override
-    def clip(self) -> None:
-        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
-        norms = torch.stack([torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
-        factors = (self.spec.clip / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0)
-        torch._foreach_mul_(gradients, [factors.view(-1, *[1] * (gradient.ndim - 1)) for gradient in gradients])
-
-    @override
-    def one(self, stacked: torch.Tensor, member: int) -> torch.Tensor:
-        return stacked[member]
-
-
-def trainer(spec: EnsembleSpec, seeds: Sequence[int], device: str, compiled: bool = False) -> Trainer:
-    """Members with the given seeds of initial weights, as they begin."""
-    if len(seeds) == 1:
-        return SingleTrainer(spec, seeds[0], device, compiled)
-    return BatchedTrainer(spec, seeds, device, compiled)

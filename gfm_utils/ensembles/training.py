@@ -4,8 +4,9 @@ import gc
 import platform
 import shutil
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from itertools import groupby, islice
 from typing import Any
@@ -27,7 +28,7 @@ from gfm_utils.ensembles.member_job import (
 )
 from gfm_utils.ensembles.member_writer import Diverged, MemberWriter
 from gfm_utils.ensembles.specification import EnsembleSpec, Seeds
-from gfm_utils.ensembles.train_step import Inputs, is_gpu, trainer
+from gfm_utils.ensembles.train_step import Inputs, Trainer, is_gpu
 from gfm_utils.errors import first_line
 from gfm_utils.files import locked
 from gfm_utils.tokens import TokenStore
@@ -96,46 +97,48 @@ def train_group(
 
 
 def train_members(
-    jobs: Sequence[MemberJob], device: str, callback: Callback = silent, where: str = "the device"
+    jobs: Sequence[MemberJob],
+    device: str,
+    callback: Callback = silent,
+    where: str = "the device",
+    compiled: bool | None = None,
 ) -> list[Diverged]:
     """Train the members of a group: as ``train_group`` does, and in parts where they do not fit in one program.
 
-    On a GPU the steps of long trainings are compiled, and the group is halved for as long as it needs more memory
-    than there is. What cannot be compiled, or trained as one program, is trained without.
+    The group is halved for as long as it needs more memory than there is. What cannot be compiled, or trained as
+    one program, is trained without.
 
     Args:
         jobs: members of the same specification.
         device: ``cpu`` or ``cuda``.
         callback: as that of ``train_group``.
         where: what the device is called in an error.
+        compiled: compile the steps; None: those of long trainings on a GPU.
 
     Raises:
         GfmError: a step of one member needs more memory than the device has.
     """
-    spec = jobs[0].spec
-    left = sum(job.steps_left for job in jobs) * spec.batch * spec.window
-    compiled = is_gpu(device) and work(spec, left) >= COMPILED_WORK
-    parts, diverged = [list(jobs)], list[Diverged]()
-    while parts:
-        part = parts.pop(0)
-        try:
-            diverged += train_group(part, device, callback, compiled)
-            continue
-        except torch.OutOfMemoryError as error:
-            if len(part) == 1:
-                raise too_large(part[0], where) from error
-            reason, size = "members are trained in parts: not enough memory", -(-len(part) // 2)
-        except RuntimeError as error:  # of the compiler, or of attention that has no form for several models
-            if len(part) == 1 and not compiled:
-                raise
-            size = len(part) if compiled else 1
-            how = "steps are not compiled" if compiled else "members are trained one by one"
-            reason, compiled = f"{how}: {first_line(error)}", False
-        callback(reason)
-        gc.collect()
-        torch.cuda.empty_cache()
-        parts[:0] = [part[begin : begin + size] for begin in range(0, len(part), size)]
-    return diverged
+    if compiled is None:
+        spec = jobs[0].spec
+        left = sum(job.steps_left for job in jobs) * spec.batch * spec.window
+        compiled = is_gpu(device) and work(spec, left) >= COMPILED_WORK
+    try:
+        return train_group(jobs, device, callback, compiled)
+    except torch.OutOfMemoryError as error:
+        if len(jobs) == 1:
+            raise too_large(jobs[0], where) from error
+        reason, size = "members are trained in parts: not enough memory", -(-len(jobs) // 2)
+    except RuntimeError as error:  # of the compiler, or of attention that has no form for several models
+        if len(jobs) == 1 and not compiled:
+            raise
+        size = len(jobs) if compiled else 1
+        how = "steps are not compiled" if compiled else "members are trained one by one"
+        reason, compiled = f"{how}: {first_line(error)}", False
+    callback(reason)
+    gc.collect()
+    torch.cuda.empty_cache()
+    parts = (jobs[begin : begin + size] for begin in range(0, len(jobs), size))
+    return [one for part in parts for one in train_members(part, device, callback, where, compiled)]
 
 
 class Training:
@@ -151,7 +154,7 @@ class Training:
         self.callback, self.callback_at = callback, 0.0
         self.seeds = [self.spec.seeds(job.seed) for job in jobs]
         self.members = [MemberWriter(job) for job in jobs]
-        self.trainer = trainer(self.spec, [seeds.init for seeds in self.seeds], device, compiled)
+        self.trainer = Trainer(self.spec, [seeds.init for seeds in self.seeds], device, compiled)
         shown, positions, targets, _ = masked_windows(
             self.store, "validation", self.spec.window, self.spec.validation_windows, self.spec.train_mask,
             self.spec.data_seed,
@@ -187,20 +190,16 @@ class Training:
 
     def inputs(self) -> Generator[Inputs]:
         """What the members read from this step on, on the device; for a GPU a process beside this prepares it."""
-        source = StepInputs(self.store, self.spec, self.seeds, self.step)
+        steps = partial(step_inputs, self.store, self.spec, self.seeds, self.step)
         if not self.trainer.on_gpu:
-            yield from source
+            yield from steps()
             return
         generator = torch.Generator()  # the loader draws a seed: not from the generator that dropout draws from
-        pinned = torch.cuda.is_available()
-        for blocks in DataLoader(
-            StepBlocks(source),
-            batch_size=None,
-            num_workers=1,
-            pin_memory=pinned,
-            prefetch_factor=2,
-            generator=generator,
-        ):
+        loader = DataLoader(
+            StepBlocks(steps), batch_size=None, num_workers=1, pin_memory=torch.cuda.is_available(),
+            prefetch_factor=2, generator=generator,
+        )  # fmt: skip
+        for blocks in loader:
             ids, positions, targets = (block.to(self.device, non_blocking=True) for block in blocks)
             yield from zip(ids, positions, targets, strict=True)
 
@@ -281,34 +280,27 @@ class Training:
                 member.diverge(self.step, loss, self.trainer.filled)
 
 
-class StepInputs(IterableDataset[Inputs]):
+def step_inputs(store: TokenStore, spec: EnsembleSpec, seeds: Sequence[Seeds], start: int) -> Iterator[Inputs]:
     """What members with the given seeds read, step after step, on the CPU."""
-
-    def __init__(self, store: TokenStore, spec: EnsembleSpec, seeds: Sequence[Seeds], start: int) -> None:
-        self.store, self.spec, self.start = store, spec, start
-        shared = len({(member.order, member.masks) for member in seeds}) == 1
-        self.seeds = seeds[:1] if shared else seeds
-
-    def __iter__(self) -> Iterator[Inputs]:
-        for step in zip(*(batches(self.store, self.spec, seeds, self.start) for seeds in self.seeds), strict=True):
-            if len(step) == 1:
-                yield step[0].inputs()
-            else:
-                places = max(batch.positions.shape[1] for batch in step)
-                yield _stacked([batch.filled(self.spec.batch, places).inputs() for batch in step])
+    if len({(member.order, member.masks) for member in seeds}) == 1:
+        yield from (batch.inputs() for batch in batches(store, spec, seeds[0], start))
+        return
+    for step in zip(*(batches(store, spec, own, start) for own in seeds), strict=True):
+        places = max(batch.positions.shape[1] for batch in step)
+        yield _stacked([batch.filled(spec.batch, places).inputs() for batch in step])
 
 
 class StepBlocks(IterableDataset[Inputs]):
-    """The same, ``BLOCK`` steps at a time along a first dimension: each handing over costs as much as a step.
+    """Inputs, ``BLOCK`` steps at a time along a first dimension: each handing over costs as much as a step.
 
-    A block is shorter before a step of other shapes.
+    A block is shorter before a step of other shapes. ``steps`` gives the inputs step by step.
     """
 
-    def __init__(self, source: StepInputs) -> None:
-        self.source = source
+    def __init__(self, steps: Callable[[], Iterator[Inputs]]) -> None:
+        self.steps = steps
 
     def __iter__(self) -> Iterator[Inputs]:
-        for _, alike in groupby(self.source, lambda step: step[1].shape):
+        for _, alike in groupby(self.steps(), lambda step: step[1].shape):
             while block := list(islice(alike, BLOCK)):
                 yield _stacked(block)
 

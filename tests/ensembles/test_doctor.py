@@ -26,14 +26,14 @@ def no_gpu(monkeypatch):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """Let this machine pass for one with a GPU of a certain compute capability and free memory (bytes)."""
+    """Let this machine pass for one with GPUs of a certain compute capability."""
 
-    def made(capability, free=70e9):
+    def made(capability):
         about = SimpleNamespace(name="Tesla", major=capability[0], minor=capability[1])
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: about)
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (int(free), int(80e9)))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (int(70e9), int(80e9)))
 
     return made
 
@@ -72,60 +72,45 @@ def test_a_gpu_is_put_through_all_checks_and_one_that_fails_stops_no_other(monke
     ways = {f"training {way} {precision}" for way in ("alone", "together") for precision in doctor.PRECISIONS}
     assert broken == {"attention"} | ways and all(found[name].stops_training for name in broken)
     assert found["attention"].detail == "CUDA error: no kernel image is available"
-    assert "CUDA_VISIBLE_DEVICES=" in found["attention"].advice
     assert found["gpu 0"].state == found["gpu 1"].state == found["runs"].state == "ok"
     monkeypatch.setattr(doctor, "kernel_for", lambda where, precision, head: "plain")
-    assert doctor.attention("cuda").state == "slow"
+    assert [check.state for check in doctor.attention("cuda")] == ["slow"]
 
 
-def test_versions_name_the_driver_and_those_that_the_package_does_not_ask_for(monkeypatch, tmp_path):
+def test_versions_name_the_driver(monkeypatch, tmp_path):
     program(tmp_path, monkeypatch, "echo 'NVIDIA A100, SXM, 535.104.05'")
     assert checks.driver() == Driver(["NVIDIA A100, SXM"], "535.104.05")
-    monkeypatch.setattr(checks, "requires", lambda name: ["torch>=99", "numpy>=1", "ray>=99; extra == 'cluster'"])
     (row,) = versions()
-    assert row.state == "broken" and row.advice == "pip install 'torch>=99'" and not row.stops_training
-    assert torch.__version__ in row.detail and row.detail.endswith(", NVIDIA driver 535.104.05")
+    assert f"torch {torch.__version__}" in row.detail and row.detail.endswith("NVIDIA driver 535.104.05")
 
 
-@pytest.mark.parametrize(
-    ("capability", "free", "state", "detail", "advice"),
-    [
-        ((9, 0), 70e9, "ok", "Tesla, compute capability 9.0, 70.0 of 80.0 GB free", ""),
-        ((7, 5), 70e9, "slow", "no bfloat16 units", "float32"),
-        ((8, 0), 1e9, "slow", "1.0 of 80.0 GB free", "nvidia-smi"),
-    ],
-)
-def test_each_gpu_is_told(gpu, capability, free, state, detail, advice):
-    gpu(capability, free)
+@pytest.mark.parametrize(("capability", "state", "detail"), [
+    ((9, 0), "ok", "Tesla, compute capability 9.0, 70.0 of 80.0 GB free"), ((7, 5), "slow", "no bfloat16 units"),
+])  # fmt: skip
+def test_each_gpu_has_a_row(gpu, capability, state, detail):
+    gpu(capability)
     rows = devices()
-    assert [row.name for row in rows] == ["gpu 0", "gpu 1"] and {row.state for row in rows} == {state}
-    assert detail in rows[0].detail and advice in rows[0].advice and bool(rows[0].advice) == bool(advice)
+    assert [(row.name, row.state) for row in rows] == [("gpu 0", state), ("gpu 1", state)]
+    assert detail in rows[0].detail and bool(rows[0].advice) == (state == "slow")
 
 
 @pytest.mark.parametrize(
-    ("cuda", "error", "advice"),
-    [
-        (None, AssertionError("Torch not compiled with CUDA enabled"), "install a build of torch for CUDA"),
-        ("13.0", RuntimeError("The NVIDIA driver on your system is too old (found 11040)"), "update the NVIDIA"),
-        ("13.0", RuntimeError("Found no NVIDIA driver on your system."), "--gpus all"),
-        ("13.0", None, "unset it to use the GPU"),
-    ],
+    ("hidden", "state", "detail"),
+    [(None, "broken", "driver on your system is too old"), ("", "slow", "CUDA_VISIBLE_DEVICES hides it")],
 )
-def test_a_gpu_that_is_not_used(no_gpu, monkeypatch, cuda, error, advice):
-    """Torch cannot use it, or it is hidden."""
+def test_a_gpu_that_is_not_used(no_gpu, monkeypatch, hidden, state, detail):
+    """Torch cannot use it, or it is hidden; members train on the CPU."""
 
     def init():
-        raise error
+        raise RuntimeError("The NVIDIA driver on your system is too old (found 11040)\nmore")
 
     monkeypatch.setattr(checks, "driver", lambda: Driver(["Tesla T4"], "535"))
-    monkeypatch.setattr(torch.version, "cuda", cuda)
     monkeypatch.setattr(torch.cuda, "init", init)
-    if error is None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     (row,) = devices()
-    assert row.state == ("broken" if error else "slow") and not row.stops_training  # members train on the CPU
-    assert "Tesla T4 is not used" in row.detail and advice in row.advice
-    assert (str(error) if error else "CUDA_VISIBLE_DEVICES is ''") in row.detail
+    assert row.state == state and not row.stops_training and row.advice
+    assert "Tesla T4 is not used" in row.detail and detail in row.detail and "more" not in row.detail
 
 
 def test_a_driver_that_does_not_answer(monkeypatch, tmp_path):
@@ -133,8 +118,7 @@ def test_a_driver_that_does_not_answer(monkeypatch, tmp_path):
     program(tmp_path, monkeypatch, "echo 'NVIDIA-SMI has failed.'\nexit 9")
     assert checks.driver() == Driver([], "", "NVIDIA-SMI has failed.")
     (row,) = devices()
-    assert row.state == "slow" and "NVIDIA-SMI has failed." in row.detail
-    assert "install the NVIDIA driver" in row.advice
+    assert row.state == "slow" and "NVIDIA-SMI has failed." in row.detail and row.advice
 
 
 @pytest.fixture
@@ -175,29 +159,21 @@ def flipped(stream):
 @pytest.mark.parametrize("value", ["/dev/null", "/dev/null/below"])
 def test_a_folder_that_is_none(monkeypatch, value):
     monkeypatch.setenv("GFM_CACHE", value)
-    check = folder("cache", cache_dir, "set GFM_CACHE")
-    assert check.stops_training and check.detail == f"{value} is no folder, or lies in none"
+    (check,) = folder("cache", cache_dir)
+    assert check.stops_training and f"{value} cannot be written" in check.detail and "GFM_CACHE" in check.detail
 
 
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (PermissionError(13, "Permission denied", "/a/.probe"), "/a/.probe cannot be made or written: Per"),
-        (NotImplementedError("no support for flock"), "flock"),
-    ],
-)
-def test_a_folder_that_cannot_be_written_or_locked(monkeypatch, tmp_path, error, said):
+def test_a_folder_that_cannot_be_locked(monkeypatch, tmp_path):
     def refused(lock):
-        raise error
+        raise NotImplementedError("no support for flock")
 
     monkeypatch.setattr("filelock.FileLock.acquire", refused)
-    check = folder("runs", lambda: tmp_path / "a" / "b", "give another")
-    assert check.stops_training and said in check.detail
-    assert not list(tmp_path.iterdir())
+    (check,) = folder("runs", lambda: tmp_path / "a" / "b")
+    assert check.stops_training and "flock" in check.detail and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("free", "state"), [(5e9, "ok"), (5e8, "slow"), (1e6, "broken")])
 def test_a_disk_that_is_nearly_full(monkeypatch, tmp_path, free, state):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
-    check = folder("runs", lambda: tmp_path, "give another folder")
+    (check,) = folder("runs", lambda: tmp_path)
     assert check.state == state and (state == "ok" or "make room" in check.advice)

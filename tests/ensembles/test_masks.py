@@ -8,8 +8,8 @@ import torch
 
 from gfm_utils.ensembles import EnsembleSpec, build_model
 from gfm_utils.ensembles.batches import IGNORED, batches
-from gfm_utils.ensembles.train_step import BatchedTrainer, MaskedLoss, SingleTrainer, learning_rate_factor
-from gfm_utils.ensembles.training import StepInputs
+from gfm_utils.ensembles.train_step import MaskedLoss, Trainer, learning_rate_factor
+from gfm_utils.ensembles.training import step_inputs
 from gfm_utils.profiles import profile
 from gfm_utils.tokens import SPECIAL, masking, random_store
 
@@ -92,7 +92,7 @@ def test_the_loss_is_hugging_faces_the_mean_over_the_tokens_of_the_batch(store, 
 
 
 def test_a_batch_in_which_nothing_was_chosen_asks_for_nothing(store, spec):
-    trainer = SingleTrainer(spec, 1, "cpu")
+    trainer = Trainer(spec, [1], "cpu")
     batch = next(batches(store, spec.model_copy(update={"train_mask": 1e-12}), spec.seeds(1)))
     assert (batch.targets == IGNORED).all()
     before = {name: value.detach().clone() for name, value in trainer.parameters.items()}
@@ -106,7 +106,7 @@ def test_steps_of_adamw_against_a_plain_loop(store, spec):
     """Matrices alone decay, one norm bounds all gradients, moments are corrected for their beginning."""
     changed = {"weight_decay": 5.0, "clip": 1e-5, "learning_rate": 0.01}  # so small that Adam's epsilon counts
     spec = spec.model_copy(update=changed)
-    trainer, model = SingleTrainer(spec, 1, "cpu"), build_model(spec.preset, VOCABULARY, WINDOW, 1, spec.dropout)
+    trainer, model = Trainer(spec, [1], "cpu"), build_model(spec.preset, VOCABULARY, WINDOW, 1, spec.dropout)
     weights = dict(model.named_parameters())
     first, second = ({name: torch.zeros_like(weight) for name, weight in weights.items()} for _ in range(2))
     for step, batch in enumerate(islice(batches(store, spec, spec.seeds(1)), 4)):
@@ -148,11 +148,11 @@ def test_members_with_masks_of_their_own_learn_together_as_alone(monkeypatch, st
     monkeypatch.setattr(masking, "RARE", 0.05)
     widths = [[batch.positions.shape[1] for batch in batches(store, spec, own)] for own in seeds]
     step = next(step for step, (one, other) in enumerate(zip(*widths, strict=True)) if one != other)
-    turned, inputs = (next(iter(StepInputs(store, spec, given, step))) for given in (seeds[::-1], seeds))
+    turned, inputs = (next(step_inputs(store, spec, given, step)) for given in (seeds[::-1], seeds))
     assert all(torch.equal(one.flip(0), other) for one, other in zip(turned, inputs, strict=True))
     assert inputs[1].shape == inputs[2].shape == (2, BATCH, WINDOW)
-    together = BatchedTrainer(spec, [1, 2], "cpu").losses(inputs)
+    together = Trainer(spec, [1, 2], "cpu").losses(inputs)
     for member, own in enumerate(seeds):
         batch = next(batches(store, spec, own, step))
-        alone = SingleTrainer(spec, member + 1, "cpu").losses(batch.inputs())
+        alone = Trainer(spec, [member + 1], "cpu").losses(batch.inputs())
         assert together[member].item() == pytest.approx(alone.item(), rel=1e-5)

@@ -64,10 +64,10 @@ def test_long_trainings_are_compiled_and_a_compiler_that_does_not_work_stops_non
 
 
 def test_blocks_for_a_gpu_hold_the_steps_those_of_another_shape_apart(jobs):
-    steps = list(training.StepInputs(jobs[0].store, jobs[0].spec, [jobs[0].spec.seeds(1)], 5))
+    steps = list(training.step_inputs(jobs[0].store, jobs[0].spec, [jobs[0].spec.seeds(1)], 5))
     ids, positions, targets = steps[20]
     steps[20] = ids, positions[:, :-1], targets[:, :-1]
-    blocks = list(training.StepBlocks(steps))
+    blocks = list(training.StepBlocks(lambda: iter(steps)))
     assert [len(block[0]) for block in blocks] == [training.BLOCK, 4, 1, STEPS - 5 - 21]
     for one, other in zip((step for block in blocks for step in zip(*block, strict=True)), steps, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig
 
 from gfm_utils.ensembles import attention, train_step
-from gfm_utils.ensembles.train_step import BatchedTrainer, SingleTrainer
+from gfm_utils.ensembles.train_step import Trainer
 from gfm_utils.ensembles.training import Training
 
 #: Whether the transformers that is installed can run ModernBERT on tensors that have shapes alone.
@@ -82,7 +82,7 @@ def test_members_in_one_program_have_gradients_there(
     """The kernel is called once a layer, in the right precision, with what its backward pass reads."""
     monkeypatch.setattr(transformers.masking_utils, "is_tracing", lambda *_: True)  # as while a step is recorded
     without_numbers(kernel)
-    trainer = BatchedTrainer(spec.model_copy(update={"preset": preset, "precision": precision}), [1, 2, 3], "meta")
+    trainer = Trainer(spec.model_copy(update={"preset": preset, "precision": precision}), [1, 2, 3], "meta")
     given = tuple(tensor.to("meta") for tensor in inputs[0])
     with Recorder() as recorder:
         losses = trainer.losses(given)
@@ -104,7 +104,7 @@ def test_members_in_one_program_have_gradients_there(
 @chosen
 def test_a_written_member_knows_nothing_of_it(without_numbers, spec, tmp_path):
     without_numbers("flash")
-    for trainer in (SingleTrainer(spec, 1, "meta"), BatchedTrainer(spec, [1, 2], "meta")):
+    for trainer in (Trainer(spec, [1], "meta"), Trainer(spec, [1, 2], "meta")):
         assert trainer.model.config._attn_implementation == attention.NAMES["flash"]
         weights = {name: torch.ones(value.shape) for name, value in trainer.model.named_parameters()}
         trainer.filled(weights).save_pretrained(tmp_path)
@@ -120,7 +120,7 @@ def test_the_registered_attention_is_the_models_own(monkeypatch, spec, inputs, p
     spec = spec.model_copy(update={"preset": preset})
 
     def step(used):
-        trainer = SingleTrainer(spec, 1, "cpu") if kind == "alone" else BatchedTrainer(spec, [1, 2], "cpu")
+        trainer = Trainer(spec, [1], "cpu") if kind == "alone" else Trainer(spec, [1, 2], "cpu")
         if used:
             attention.use(trainer.model, "plain")
             monkeypatch.setattr(transformers.masking_utils, "is_tracing", lambda *given: tracing)
@@ -198,7 +198,7 @@ class Streams:
 @pytest.mark.parametrize("kind", ["alone", "together"])
 def test_recorded_steps_are_the_steps_in_one_stream(monkeypatch, spec, inputs, kind):
     def trained():
-        trainer = SingleTrainer(spec, 1, "cpu") if kind == "alone" else BatchedTrainer(spec, [1, 2], "cpu")
+        trainer = Trainer(spec, [1], "cpu") if kind == "alone" else Trainer(spec, [1, 2], "cpu")
         streams.trainer = trainer
         for step, given in enumerate(inputs):
             trainer.learn(step, given)
@@ -229,7 +229,7 @@ def test_the_training_step_alone_is_compiled_and_for_its_size_alone(monkeypatch,
         return run
 
     monkeypatch.setattr(torch, "compile", stand_in)
-    trainer = BatchedTrainer(spec, [1, 2], "cpu", compiled=True)
+    trainer = Trainer(spec, [1, 2], "cpu", compiled=True)
     held_out = [tensor[:5] for tensor in inputs[0]]
     before = trainer.validation_losses(held_out)
     for step, given in enumerate(inputs[:2]):

@@ -11,7 +11,7 @@ from gfm_utils.ensembles import train_step, training
 from gfm_utils.ensembles.member_job import MemberJob, batch_members
 from gfm_utils.ensembles.member_writer import partial_path
 from gfm_utils.ensembles.presets import PRESETS, Preset
-from gfm_utils.ensembles.train_step import BatchedTrainer, SingleTrainer
+from gfm_utils.ensembles.train_step import Trainer
 from gfm_utils.ensembles.training import Training, train_group
 from gfm_utils.files import sha256_of
 
@@ -72,7 +72,7 @@ def test_the_same_seed_gives_the_same_member_alone_and_together(spec, trained, t
 
 
 def test_the_gradient_of_each_member_is_clipped_by_itself(spec, trained):
-    trainer = BatchedTrainer(spec, [1, 2], "cpu")
+    trainer = Trainer(spec, [1, 2], "cpu")
     for parameter in trainer.parameters.values():
         parameter.grad = torch.ones_like(parameter)
         parameter.grad[0], parameter.grad[1] = 3.0, 1e-6
@@ -99,7 +99,7 @@ def test_a_group_that_was_stopped_continues_from_the_newest_state_that_all_have(
 
 
 def test_a_member_that_diverges_does_not_touch_those_beside_it(monkeypatch, spec, trained, tiny, tmp_path):
-    store, take = trained[0].store, BatchedTrainer.losses
+    store, take = trained[0].store, Trainer.losses
     spec = spec.model_copy(update={"preset": "tiny", "batch": 16})
     jobs = jobs_of(spec, store, tmp_path)
     calls = []
@@ -111,7 +111,7 @@ def test_a_member_that_diverges_does_not_touch_those_beside_it(monkeypatch, spec
                 self.parameters[next(iter(self.parameters))][1].fill_(float("nan"))
         return take(self, inputs)
 
-    monkeypatch.setattr(BatchedTrainer, "losses", poisoned)
+    monkeypatch.setattr(Trainer, "losses", poisoned)
     (diverged,) = train_group(jobs, "cpu")
     assert "seed 2, diverged" in str(diverged) and "its last good state" in str(diverged)
     assert [job.path.exists() for job in jobs] == [True, False, True]
@@ -122,7 +122,7 @@ def test_a_member_that_diverges_does_not_touch_those_beside_it(monkeypatch, spec
 
 def test_low_precision_is_close_to_full_and_weights_stay_float32(spec, trained):
     trainers = full, low, both = [
-        SingleTrainer(spec, 1, "cpu"), SingleTrainer(spec, 1, "cpu"), BatchedTrainer(spec, [1, 2], "cpu")
+        Trainer(spec, [1], "cpu"), Trainer(spec, [1], "cpu"), Trainer(spec, [1, 2], "cpu")
     ]  # fmt: skip
     low.low_precision = both.low_precision = True  # as on a GPU
     inputs = next(Training(trained[0].jobs[:1], "cpu").inputs())
