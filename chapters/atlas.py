@@ -43,9 +43,10 @@ import numpy as np
 
 from gfm_utils import claims, figures
 from gfm_utils.book import open_chapter
+from gfm_utils.provenance import recorded
 
 chapter = open_chapter("atlas", profile, conditions, runs_dir, results_dir, seed)
-table, run = claims.recorded_atlas()
+table, run = recorded("atlas")
 
 # %% [markdown]
 # This chapter shows a recorded run, whatever the conditions of these pages are: many corpora cost more than a chapter should.
@@ -175,7 +176,7 @@ genomes = points.query("kind == 'dna' and group != 'transcript'")
 x, y = np.log2(np.maximum(genomes["context_gain"], 0.02)), genomes["js_distance"]
 slope, start = np.polyfit(x, y, 1)
 explained = 1 - np.var(y - slope * x - start) / np.var(y)
-package = claims.slopes(genomes, ["js_distance"]).iloc[0]
+package = claims.slopes(genomes).set_index("metric").loc["js_distance"]
 assert np.allclose([slope, explained], [package["value"], package["gain_alone"]])
 print(f"{explained:.1%} of the variance between {len(genomes)} genomes; twice the gain: {slope:+.4f}")
 

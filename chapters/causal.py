@@ -169,7 +169,7 @@ chapter.save(live)
 # Over all experiments {glue:md}`kept_confounds` differences keep their sign.
 
 # %%
-confounds, about_confounds = claims.recorded_confounds()
+confounds, about_confounds = recorded("confounds")
 chapter.put(
     kept_confounds=figures.differences_kept(confounds), kept_less=figures.differences_kept(confounds, True)
 )
@@ -198,7 +198,7 @@ figures.sources_table(confounds)
 figures.confounds_numbers(confounds)
 
 # %%
-figures.provenance_note(*about_confounds)
+figures.provenance_note(about_confounds)
 
 # %% [markdown]
 # ## Is "near-uniform" a property of the tokens?

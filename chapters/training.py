@@ -44,6 +44,7 @@ import numpy as np
 
 from gfm_utils import claims, figures
 from gfm_utils.book import open_chapter
+from gfm_utils.provenance import recorded
 
 chapter = open_chapter("training", profile, conditions, runs_dir, results_dir, seed)
 
@@ -55,15 +56,14 @@ chapter = open_chapter("training", profile, conditions, runs_dir, results_dir, s
 # They are those of the chapters before, drawn here against the *tokens* that a member has read and against its {term}`context gain`.
 #
 # Models of different size are followed, on text and DNA, and one of them by two optimisers: with Muon for the matrices between embeddings and decoder {cite:p}`jordan2024`, which is this book's recipe, and by AdamW alone {cite:p}`loshchilov2019`, which is the paper's.
-# Where nothing is recorded, the figures show this run's own members.
 #
 # What only pairs of members have enters as {term}`jackknife` pseudo-values {cite:p}`arvesen1969`, so that members are independent.
 # Intervals are over members.
 
 # %%
 live = claims.live_training(chapter.ensembles, chapter.profile, seed)
-table, runs = claims.recorded_training(live)
-figures.provenance_note(*runs)
+table, run = recorded("along-training")
+figures.provenance_note(run)
 
 # %% [markdown]
 # ## Against the tokens read
@@ -110,7 +110,6 @@ figures.one_curve_chart(table, share=True)
 #
 # $$d = m_A(g^*) - m_B(g^*), \qquad g^* = \min(g_A, g_B).$$
 #
-# The gain is given with those of the two checkpoints around it in the run that went further: where these are further apart than the gain itself, the straight line between them is a guess, and the table says *far apart*.
 # The difference is a function of means over members, and its interval is that of the jackknife for two samples: a member is left out with its whole curve {cite:p}`arvesen1969`.
 # Members that two optimisers trained from the same weights are paired.
 

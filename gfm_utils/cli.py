@@ -483,15 +483,16 @@ def forecast(
     the atlas without kin of the corpus. Where it knows no better than that, or no corpus of the atlas is near, it
     says so.
     """
-    from gfm_utils.claims import atlas_points, forecasts, recorded_atlas
+    from gfm_utils.claims import atlas_points, forecasts
     from gfm_utils.measures.registry import MEASURES
+    from gfm_utils.provenance import recorded
     from gfm_utils.tokens import Condition, names_tokenizer
 
     for name in corpus:
         if names_tokenizer(name) and not Path(name).exists():
             Condition.parse(name)  # a tokenizer that does not exist is refused as such
             raise GfmError(f"{name}: what is forecast is cut by the tokenizer of the atlas; give the corpus alone")
-    table, notes = forecasts(corpus, atlas_points(recorded_atlas()[0]), runs, seed)
+    table, notes = forecasts(corpus, atlas_points(recorded("atlas")[0]), runs, seed)
     if table.empty:
         raise GfmError("; ".join(notes))
     for note in notes:

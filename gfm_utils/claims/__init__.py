@@ -1,9 +1,8 @@
 """What measures say of the paper's claims: verdicts, doses, confounds, and the course of training."""
 
-from gfm_utils.claims.along_training import along_training, live_training, outliers, recorded_training
-from gfm_utils.claims.atlas import atlas_points, recorded_atlas, slopes
+from gfm_utils.claims.along_training import along_training, live_training, outliers
+from gfm_utils.claims.atlas import atlas_points, slopes
 from gfm_utils.claims.checkpoints import analyse_models
-from gfm_utils.claims.confounds import recorded_confounds
 from gfm_utils.claims.dose import dose_response, live_doses
 from gfm_utils.claims.effects import all_gap_parts, dose_effects, gap_parts, recorded_doses, verdict_setting
 from gfm_utils.claims.extrapolation import extrapolations
@@ -35,11 +34,8 @@ __all__ = [
     "outliers",
     "paper_costs",
     "position_curves",
-    "recorded_atlas",
-    "recorded_confounds",
     "recorded_doses",
     "recorded_tasks",
-    "recorded_training",
     "slopes",
     "task_points",
     "verdict_setting",

@@ -1,11 +1,7 @@
-"""What longer training changes: every primary measure at the checkpoints that members keep of their training.
-
-A member's learning rate falls to zero by the end of its run. A checkpoint from the middle of it was taken at a
-high rate, and has a higher loss than a member that was trained for just so long and whose rate had fallen by then:
-curves along one run lie above the curve through the ends of runs of different lengths, and meet it at the end.
-"""
+"""What longer training changes: every primary measure at the checkpoints that members keep of their training."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,41 +25,26 @@ from gfm_utils.measures.registry import chosen
 from gfm_utils.measures.rows import Row, members_of, pair_matrix, pair_rows
 from gfm_utils.measures.static import BAND_K, compared_tokens, input_embeddings
 from gfm_utils.profiles import Profile
-from gfm_utils.provenance import those_recorded
 
 Mask = npt.NDArray[np.bool_]
-#: More than all tokens: the nulls of the disagreement are computed of one token.
+#: Step between the tokens of which the nulls of the disagreement are computed: larger than any number of tokens.
 _NO_NULLS = 2**40
-#: Axis of the rows: tokens that a member has read, its model, its optimiser, and the tokens of its whole run, like
-#: ``876544|modernbert-2x64|muon|16384000``.
+#: Axis of the rows, like ``876544|modernbert-2x64|muon|16384000``; the last is the tokens of the whole run.
 AXIS = "tokens|preset|optimiser|budget"
 LOSS, LOSS_SHARE = "nll", "nll_share"
-#: The loss in bits, the primary measure of each claim, and whether two members choose the same token.
 FOLLOWED = chosen(
     LOSS, LOSS_SHARE, GAIN, "output_entropy_share", "js_distance", "top1_agreement", "topk_overlap_corrected",
     "fisher_share",
 )  # fmt: skip
 VALIDATION = "validation_nll"
-RECORDED = "along-training"
-#: Levels without a network: token frequencies, n-grams of the tokens before and of both sides, and the best code
-#: that looks no further than a window.
-LEVEL_NLL, LEVELS = "level_nll", ("unigram", "left", "both", "code")
-LEVEL_OF = {"unigram_nll": "unigram", "window_code_nll": "code"}
-#: Share of a profile's windows that the chapter's live run reads, and which of the checkpoints: every so-manieth,
-#: counted from the last.
-LIVE_WINDOWS, LIVE_EVERY = 1 / 4, 2
-#: Checkpoints before this share of the steps are left out of it: nothing is learned yet.
-LIVE_SINCE = 0.01
+LEVEL_NLL, LEVEL_OF = "level_nll", {"unigram_nll": "unigram", "window_code_nll": "code"}
+#: Of the chapter's live run: share of the profile's windows; every second checkpoint, counted from the last; and
+#: the share of the steps before which there are none, as nothing is learned yet.
+LIVE_WINDOWS, LIVE_EVERY, LIVE_SINCE = 1 / 4, 2, 0.01
 
 
 class Setting(NamedTuple):
-    """How members were trained.
-
-    Attributes:
-        preset: architecture and size.
-        optimiser: ``muon`` (of the matrices between embeddings and decoder) or ``adamw`` (of all).
-        budget: tokens that a member reads in its whole run.
-    """
+    """How members were trained: optimiser ``muon`` or ``adamw``, and the tokens of a member's whole run."""
 
     preset: str
     optimiser: str
@@ -72,9 +53,8 @@ class Setting(NamedTuple):
     @classmethod
     def of(cls, ensemble: Ensemble) -> "Setting":
         """The setting of an ensemble."""
-        spec = ensemble.spec
-        optimiser = "adamw" if spec.matrix_rate is None else "muon"
-        return cls(spec.preset, optimiser, spec.tokens_seen)
+        optimiser = "adamw" if ensemble.spec.matrix_rate is None else "muon"
+        return cls(ensemble.spec.preset, optimiser, ensemble.spec.tokens_seen)
 
     def x(self, tokens: int) -> str:
         """The position on ``AXIS`` after so many tokens."""
@@ -107,66 +87,41 @@ def tokens_of(table: pd.DataFrame, condition: str, setting: Setting) -> list[int
 
 
 def kept_steps(ensemble: Ensemble, every: int = 1, since: float = 0.0) -> list[int]:
-    """Steps whose weights all members have, from the untrained to the last.
-
-    Args:
-        ensemble: trained.
-        every: take one of so many, counted from the last.
-        since: leave out those before this share of all steps.
-    """
+    """Steps whose weights all members have: of ``every`` so many the last, from the share ``since`` of all on."""
     steps = sorted(set.intersection(*(set(member.checkpoints) for member in ensemble.members)))
     return [step for step in steps[::-1][::every][::-1] if step >= since * steps[-1]]
 
 
 def live_training(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
-    """``along_training`` of a part of the checkpoints and windows, small enough for a chapter.
-
-    Args:
-        ensembles: of the run.
-        profile: of the run.
-        seed: of the masks.
-    """
+    """``along_training`` of a part of a run's checkpoints and windows, small enough for a chapter."""
     return along_training(ensembles, live_windows(profile, LIVE_WINDOWS), seed, LIVE_EVERY, LIVE_SINCE)
-
-
-def recorded_training(live: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """The recorded run of ``benchmarks/along_training.py`` and its provenance; this run where none is recorded.
-
-    Args:
-        live: of ``live_training``.
-    """
-    for table, provenance in those_recorded(RECORDED):
-        return table, [provenance]
-    return live, []
 
 
 def along_training(
     ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42, every: int = 1, since: float = 0.0
 ) -> pd.DataFrame:
-    """Result table of ``FOLLOWED`` at the checkpoints of ensembles.
+    """Result table of ``FOLLOWED`` at the checkpoints of ensembles, one a condition and setting.
 
-    Axis ``AXIS``: each measure of the members, a row a member (of what only pairs have: its jackknife
-    pseudo-value, so that members are independent) and the mean with its interval over members. Units: bits/token,
-    share, or 1 (a distance). A measure that a checkpoint does not have (an agreement beyond chance where all
-    members predict one token; neighbours in too small a vocabulary) has no rows there. ``validation_nll``
-    (bits/token) is the loss on the validation windows, at every step at which it was measured in training.
+    Axis ``AXIS``: a row a member (of pairs: its jackknife pseudo-value), and the mean with its interval over
+    members. Units: bits/token, share, or 1 (a distance). A measure that a checkpoint does not have (an agreement
+    beyond chance where all members predict one token; neighbours in too small a vocabulary) has no rows there.
+    ``validation_nll`` (bits/token) is the loss on the validation windows, at every step at which it was measured
+    in training.
 
-    ``level_nll`` (bits/token and bits/base or bits/character; axis ``level``, no state): what costs the same
-    hidden tokens without a network: ``x`` is one of ``LEVELS``.
+    ``level_nll`` (bits/token and bits/base or bits/character; axis ``level``, no state): what the same hidden
+    tokens cost without a network, by token frequencies (``unigram``), n-grams of the tokens before (``left``) and
+    of both sides (``both``), and the best code that looks no further than a window (``code``).
 
     Args:
-        ensembles: trained, one a condition and setting; of several settings of one condition the levels of
-            counting are those of the first.
-        profile: its ``test_windows`` and ``fisher_windows`` say what is read at each checkpoint, the same at all.
+        ensembles: trained; of several settings of one condition the levels are those of the first.
+        profile: how much is read at each checkpoint, the same at all.
         seed: of the masks.
         every: as of ``kept_steps``.
         since: likewise.
     """
     rows: list[Row] = []
-    counted = set[str]()
-    for ensemble in ensembles:
-        if ensemble.condition not in counted:
-            counted.add(ensemble.condition)
+    for place, ensemble in enumerate(ensembles):
+        if ensemble.condition not in [before.condition for before in ensembles[:place]]:
             rows += _levels(counting_levels(ensemble.store, ensemble.spec.window, profile, seed))
         setting = Setting.of(ensemble)
         rows += ({**row, "axis": AXIS, "x": setting.x(row["x"])} for row in loss_rows(ensemble, "trained"))
@@ -179,7 +134,7 @@ def along_training(
 
 
 def _levels(counting: Counting) -> Iterator[Row]:
-    """The levels without a network, by a name of their own: the chapter on predictions reads other windows."""
+    """The levels under another name: the chapter on predictions reads other windows."""
     for row in counting.rows():
         level = row.get("x") if row["metric"] == "ngram_nll" else LEVEL_OF.get(row["metric"])
         if level is not None:
@@ -190,7 +145,7 @@ def primary_rows(
     ensemble: Ensemble, state: State | int, profile: Profile, seed: int, types: Mask | None = None,
     scored: Mask | None = None,
 ) -> Iterator[Row]:  # fmt: skip
-    """The primary measures of members, read as cheaply as they can be: no nulls, no untrained members.
+    """The primary measures of members, without nulls and untrained members.
 
     Rows of ``output_distributions`` and ``disagreement``, ``topk_overlap_corrected`` at ``BAND_K`` (where there
     are tokens enough, and all places count), and traces and shares of ``fisher_information`` (where all tokens
@@ -199,7 +154,7 @@ def primary_rows(
     Args:
         ensemble: whose members.
         state: of theirs, or the step after which they are read.
-        profile: its ``test_windows``, ``test_mask``, ``fisher_windows`` and ``fisher_mask`` say what is read.
+        profile: how much is read.
         seed: of the masks.
         types: tokens of the vocabulary that count where they are the true one, and whose neighbours (among all)
             are compared, shape (vocabulary,); None: all.
@@ -251,8 +206,8 @@ def _prediction_rows(
     yield from (row for row in level.rows() if row["metric"] == "unigram_nll")
 
 
-#: What is looked at: the loss, and the Jensen-Shannon distance, of whose pseudo-values a member's is, but for
-#: place and scale, its mean distance to the others.
+#: What is checked: the loss, and the distance, whose pseudo-values grow with a member's mean distance to the
+#: others.
 CHECKED = (LOSS, "js_distance")
 #: False alarms of all checks of a table together.
 RATE = 0.05
@@ -270,19 +225,15 @@ def studentised(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """
     sample = np.asarray(values, np.float64)
     count = sample.shape[-1]
-    apart = (sample - sample.mean(-1, keepdims=True)) * count / (count - 1)
-    within = np.square(sample - sample.mean(-1, keepdims=True)).sum(-1, keepdims=True)
-    spread = np.sqrt(np.maximum(within - apart**2 * (count - 1) / count, 0.0) / (count - 2))
-    return np.divide(apart, spread * np.sqrt(count / (count - 1)), out=np.zeros_like(apart), where=spread > 0)
+    deviation = sample - sample.mean(-1, keepdims=True)
+    apart = deviation * count / (count - 1)
+    of_others = np.square(deviation).sum(-1, keepdims=True) - deviation * apart
+    error = np.sqrt(np.maximum(of_others, 0.0) / (count - 2) * count / (count - 1))
+    return np.divide(apart, error, out=np.zeros_like(apart), where=error > 0)
 
 
 def score_limit(members: int, checks: int) -> float:
-    """The score that members alike exceed in no more than ``RATE`` of tables of so many checks (Bonferroni).
-
-    Args:
-        members: of an ensemble, three or more.
-        checks: of a table.
-    """
+    """The score that like members exceed in at most ``RATE`` of tables of so many checks (Bonferroni)."""
     return float(special.stdtrit(members - 2, 1 - RATE / (2 * members * checks)))
 
 
@@ -293,21 +244,20 @@ def outliers(table: pd.DataFrame) -> pd.DataFrame:
         table: of ``along_training``.
 
     Returns:
-        One row a condition, setting, measure of ``CHECKED`` and member: ``condition``, ``setting`` (text after the
-        tokens on its axis), ``metric``, ``member``, ``value``, ``score``, ``limit`` and ``outlier``.
+        One row a condition, setting, measure of ``CHECKED`` and member: ``condition``, ``setting``, ``metric``,
+        ``member``, ``value``, ``score``, ``limit`` and ``outlier``.
     """
     rows, numbers = [], members_of(table, AXIS)
-    for condition, setting in settings_of(table):
-        for metric in CHECKED:
-            values = numbers.get((condition, setting.x(setting.budget), metric))
-            if values is not None and len(values) > 2:
-                scores = studentised(values.to_numpy("float64"))
-                rows += [
-                    {"condition": condition, "setting": setting, "metric": metric, "member": int(member),
-                     "value": float(value), "score": float(score), "members": len(values)}
-                    for (member, value), score in zip(values.items(), scores, strict=True)
-                ]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["condition", "setting", "metric", "member", "value", "score", "members"])
-    checks = len(frame.drop_duplicates(["condition", "setting", "metric"]))
-    frame["limit"] = [score_limit(int(members), checks) for members in frame["members"]]
-    return frame.assign(outlier=frame["score"].abs() > frame["limit"]).drop(columns="members")
+    checks = {
+        (condition, setting, metric): numbers.get((condition, setting.x(setting.budget), metric), pd.Series())
+        for (condition, setting), metric in product(settings_of(table), CHECKED)
+    }
+    checks = {check: values for check, values in checks.items() if len(values) > 2}
+    for (condition, setting, metric), values in checks.items():
+        about = {"condition": condition, "setting": setting, "metric": metric}
+        limit = score_limit(len(values), len(checks))
+        for (member, value), score in zip(values.items(), studentised(values), strict=True):
+            judged = {"score": float(score), "limit": limit, "outlier": abs(score) > limit}
+            rows.append({**about, "member": member, "value": float(value), **judged})
+    columns = ["condition", "setting", "metric", "member", "value", "score", "limit", "outlier"]
+    return pd.DataFrame(rows, columns=columns)

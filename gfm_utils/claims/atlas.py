@@ -1,18 +1,14 @@
-"""Across corpora: does what models gain from context explain their measures, or is a rest a kind's own?
+"""Across corpora: does what models gain from context explain their measures, or is a residual a kind's own?
 
 The unit is the corpus. Each measure is a line in the logarithm of the context gain, of one slope, with an
-intercept of each kind of sequence: the difference of two intercepts is that of two kinds *at equal gain*. Corpora
-that are not independent (one organism and its kin, translations of one text) are a *family*, and every error is
-the jackknife's that leaves out a family at a time (Cameron and Miller, 2015; the cluster-robust CR3).
-
-As a kind is one of few, its intercept is shown shrunken too, as a random effect (Henderson, 1975) whose variance
-is fitted by restricted maximum likelihood (Patterson and Thompson, 1971).
+intercept of each kind. Corpora that are not independent (one organism and its kin, translations of one text) are a
+*family*, and every error is the jackknife's that leaves out a family at a time (Cameron and Miller, 2015; the
+cluster-robust CR3).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +19,9 @@ from gfm_utils.claims.dose import GAIN, LEAST_GAIN
 from gfm_utils.claims.effects import PRIMARY
 from gfm_utils.corpora.registry import find
 from gfm_utils.measures.intervals import LEVEL, Difference, holm, jackknife_values, mean_variance, t_test
-from gfm_utils.provenance import recorded
 from gfm_utils.tokens import Condition
 
 Floats = npt.NDArray[np.float64]
-#: The recorded run.
-RECORDED = "atlas"
 #: So many families of either kind must lie in the range of gains that both have, or kinds are not separable.
 FEWEST = 3
 #: What is said of two kinds at equal gain.
@@ -40,16 +33,11 @@ CENTRAL_DOGMA = {
 }  # fmt: skip
 
 
-def recorded_atlas() -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The recorded run, of :func:`gfm_utils.measures.estimates.compared`, and its provenance."""
-    return recorded(RECORDED)
-
-
 def atlas_points(table: pd.DataFrame) -> pd.DataFrame:
     """One row a corpus: ``condition``, ``corpus``, ``label``, ``group``, ``kind``, ``family``, and every measure.
 
     Args:
-        table: of :func:`gfm_utils.measures.estimates.compared`, for corpora of the registry.
+        table: of :func:`gfm_utils.measures.estimates.compared`.
 
     Raises:
         GfmError: a corpus is not in the registry.
@@ -86,7 +74,7 @@ def without_each(
 
 
 def over_families(value: float, left: Floats, columns: int) -> Difference:
-    """A number with its interval and p-value over families.
+    """A number of all corpora with its interval and p-value over families.
 
     Args:
         value: of all corpora.
@@ -108,68 +96,66 @@ def line(points: pd.DataFrame, metric: str, kinds: Sequence[str], degree: int = 
         kinds: in the order of the intercepts; of one without a corpus it is NaN.
         degree: 1 for a line, 2 for a parabola, of the same shape in each kind.
     """
-    x, kind = gain_scale(points[GAIN]), points["kind"].to_numpy()
-    there = np.array([name in kind for name in kinds])
-    of_kind = np.stack([kind == name for name in kinds], axis=1)[:, there].astype(np.float64)
-    powers = np.stack([x**power for power in range(degree, 0, -1)], axis=1)
-    fitted = np.linalg.lstsq(np.hstack([powers, of_kind]), points[metric].to_numpy(np.float64))[0]
-    intercepts = np.full(len(kinds), np.nan)
-    intercepts[there] = fitted[degree:]
-    return np.concatenate([fitted[:degree], intercepts])
+    powers = gain_scale(points[GAIN])[:, None] ** np.arange(degree, 0, -1)
+    of_kind = np.stack([points["kind"] == name for name in kinds], axis=1)
+    there = of_kind.any(axis=0)
+    columns = np.hstack([powers, of_kind[:, there]])
+    coefficients = np.full(degree + len(kinds), np.nan)
+    known = np.concatenate([np.ones(degree, np.bool_), there])
+    coefficients[known] = np.linalg.lstsq(columns, points[metric].to_numpy(np.float64))[0]
+    return coefficients
 
 
 def random_intercepts(points: pd.DataFrame, metric: str, kinds: Sequence[str]) -> Floats:
     """Slope, intercept, and how far each kind is predicted to lie from the line, as a random effect.
 
     ``y = a + b x + u + e`` with u of variance t² a kind and e of variance s² a corpus; t² / s² has the greatest
-    restricted likelihood, and u is the best linear unbiased prediction.
-
-    Args:
-        points: of ``atlas_points``.
-        metric: a column.
-        kinds: in the order of the result.
+    restricted likelihood (Patterson and Thompson, 1971), and u is the best linear unbiased prediction (Henderson,
+    1975). Arguments as of ``line``.
     """
     x, y = gain_scale(points[GAIN]), points[metric].to_numpy(np.float64)
     of_kind = np.stack([points["kind"] == name for name in kinds], axis=1).astype(np.float64)
     fixed = np.stack([x, np.ones(len(x))], axis=1)
 
-    def solved(ratio: float) -> tuple[Floats, Floats, float]:
-        """Coefficients, effects, and minus twice the restricted log likelihood (but for a constant)."""
+    def solved(ratio: float) -> tuple[float, Floats]:
+        """Minus twice the restricted log likelihood (but for a constant); coefficients and effects."""
         covariance = np.eye(len(x)) + ratio * of_kind @ of_kind.T
         weighted = np.linalg.solve(covariance, fixed)
         information = fixed.T @ weighted
         coefficients = np.linalg.solve(information, weighted.T @ y)
-        rest = y - fixed @ coefficients
-        scaled = np.linalg.solve(covariance, rest)
+        residual = y - fixed @ coefficients
+        scaled = np.linalg.solve(covariance, residual)
         logs = np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(information)[1]
-        likelihood = (len(x) - 2) * np.log(rest @ scaled) + logs
-        return coefficients, ratio * of_kind.T @ scaled, float(likelihood)
+        likelihood = float((len(x) - 2) * np.log(residual @ scaled) + logs)
+        return likelihood, np.concatenate([coefficients, ratio * of_kind.T @ scaled])
 
-    best = optimize.minimize_scalar(lambda log: solved(np.exp(log))[2], bounds=(-12, 8), method="bounded")
-    ratio = float(np.exp(best.x))
-    coefficients, effects, _ = min((solved(0.0), solved(ratio)), key=lambda one: one[2])
-    return np.concatenate([coefficients, effects])
+    best = optimize.minimize_scalar(lambda log: solved(np.exp(log))[0], bounds=(-12, 8), method="bounded")
+    return min(solved(0.0), solved(float(np.exp(best.x))), key=lambda one: one[0])[1]
 
 
-def kind_effects(points: pd.DataFrame, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
-    """How far each kind lies from the line of all corpora in each measure, as a random effect.
+def _known(points: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each primary measure that corpora have, with those that have it."""
+    for metric in (name for name in PRIMARY if name in points):
+        yield metric, points.dropna(subset=[metric, GAIN])
+
+
+def kind_effects(points: pd.DataFrame) -> pd.DataFrame:
+    """How far each kind lies from the line of all corpora in each primary measure, as a random effect.
 
     Returns:
-        ``metric``, ``kind``, ``families``; ``value`` (in the measure's units) with ``low``, ``high`` and ``p``.
+        ``metric``, ``kind``; ``value`` (in the measure's units) with ``low``, ``high`` and ``p``.
     """
     kinds, rows = list(dict.fromkeys(points["kind"])), []
-    for metric in metrics:
-        known = points.dropna(subset=[metric, GAIN])
+    for metric, known in _known(points):
         value, left = without_each(known, partial(random_intercepts, metric=metric, kinds=kinds))
         for place, kind in enumerate(kinds, 2):
-            families = known.loc[known["kind"] == kind, "family"].nunique()
             effect = over_families(float(value[place]), left[:, place], 2)
-            rows.append({"metric": metric, "kind": kind, "families": families, **effect._asdict()})
+            rows.append({"metric": metric, "kind": kind, **effect._asdict()})
     return pd.DataFrame(rows)
 
 
-def slopes(points: pd.DataFrame, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
-    """What twice the gain does to each measure, whatever the kind, and how much of the spread that explains.
+def slopes(points: pd.DataFrame) -> pd.DataFrame:
+    """What twice the gain does to each primary measure, and how much of the spread of corpora that explains.
 
     Returns:
         ``metric``; ``value`` (a doubling of the gain, in the measure's units) with ``low``, ``high`` and ``p``;
@@ -177,17 +163,16 @@ def slopes(points: pd.DataFrame, metrics: Sequence[str] = PRIMARY) -> pd.DataFra
         all, a mean a kind, and a line with an intercept a kind explain.
     """
     kinds, rows = list(dict.fromkeys(points["kind"])), []
-    for metric in metrics:
-        known = points.dropna(subset=[metric, GAIN])
+    for metric, known in _known(points):
         value, left = without_each(known, partial(line, metric=metric, kinds=kinds))
         slope = over_families(float(value[0]), left[:, 0], 1 + len(kinds))
         of_one = known.assign(kind="")
-        rests = {
+        residual = {
             "gain_alone": residuals(of_one, metric, line(of_one, metric, [""]), [""]),
             "kind_alone": known[metric] - known.groupby("kind")[metric].transform("mean"),
             "both": residuals(known, metric, value, kinds),
         }
-        shares = {name: 1 - float(np.var(rest) / np.var(known[metric])) for name, rest in rests.items()}
+        shares = {name: 1 - float(np.var(left) / np.var(known[metric])) for name, left in residual.items()}
         rows.append({"metric": metric, **slope._asdict(), **shares})
     return pd.DataFrame(rows)
 
@@ -199,8 +184,8 @@ def residuals(points: pd.DataFrame, metric: str, coefficients: Floats, kinds: Se
     return points[metric] - at_line
 
 
-def kind_contrasts(points: pd.DataFrame, metrics: Sequence[str] = PRIMARY) -> pd.DataFrame:
-    """Two kinds at equal gain: the residual difference between them in each measure.
+def kind_contrasts(points: pd.DataFrame) -> pd.DataFrame:
+    """Two kinds at equal gain: the residual difference between them in each primary measure.
 
     Two kinds *differ* if line and parabola say so with one sign, after Holm's correction for all rows; they are
     *not separable* where less than ``FEWEST`` families of either kind lie in the range of gains that both have.
@@ -208,45 +193,35 @@ def kind_contrasts(points: pd.DataFrame, metrics: Sequence[str] = PRIMARY) -> pd
     Returns:
         One row a measure and pair of kinds: ``metric``, ``kind``, ``other``; ``apart``, the difference of their
         means whatever the gain; ``value``, that at equal gain, with ``low``, ``high`` and ``p``; ``least`` and
-        ``most`` of it without one family; ``curved``, the same by the parabola; ``shared``, the families of the
-        kind with fewer in the common range; ``p_holm`` and ``outcome``.
+        ``most`` of it without one family; ``shared``, the families of the kind with fewer in the common range;
+        ``p_holm`` and ``outcome``.
     """
-    kinds, rows, curves = sorted(set(points["kind"])), [], []
-    for metric in metrics:
-        known = points.dropna(subset=[metric, GAIN])
-        fits = [without_each(known, partial(line, metric=metric, kinds=kinds, degree=degree)) for degree in (1, 2)]
+    kinds, rows = sorted(set(points["kind"])), []
+    for metric, known in _known(points):
+        intercepts = []
+        for degree in (1, 2):
+            value, left = without_each(known, partial(line, metric=metric, kinds=kinds, degree=degree))
+            intercepts.append((value[degree:], left[:, degree:], degree + len(kinds)))
         means = known.groupby("kind")[metric].mean()
         for first, second in combinations(range(len(kinds)), 2):
-            effects = [
-                over_families(
-                    float(value[degree + first] - value[degree + second]),
-                    left[:, degree + first] - left[:, degree + second],
-                    degree + len(kinds),
-                )
-                for degree, (value, left) in enumerate(fits, 1)
-            ]
-            left = fits[0][1][:, 1 + first] - fits[0][1][:, 1 + second]
-            curves.append(effects[1])
+            straight, curved = (
+                over_families(float(value[first] - value[second]), left[:, first] - left[:, second], columns)
+                for value, left, columns in intercepts
+            )
+            without_family = intercepts[0][1][:, first] - intercepts[0][1][:, second]
             rows.append({
                 "metric": metric, "kind": kinds[first], "other": kinds[second],
-                "apart": float(means[kinds[first]] - means[kinds[second]]), **effects[0]._asdict(),
-                "least": float(left.min()), "most": float(left.max()), "curved": effects[1].value,
+                "apart": float(means[kinds[first]] - means[kinds[second]]), **straight._asdict(),
+                "least": float(without_family.min()), "most": float(without_family.max()),
                 "shared": shared_families(known, kinds[first], kinds[second]),
+                "agree": curved.p <= 1 - LEVEL and curved.value * straight.value > 0,
             })  # fmt: skip
-    columns = [
-        "metric", "kind", "other", "apart", *Difference._fields, "least", "most", "curved", "shared"
-    ]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=columns)
-    corrected = holm(frame["p"])
-    told = [
-        p <= 1 - LEVEL and curve.p <= 1 - LEVEL and curve.value * value > 0
-        for p, curve, value in zip(corrected, curves, frame["value"], strict=True)
-    ]
-    outcomes = [
-        NOT_SEPARABLE if shared < FEWEST else DIFFERS if sure else UNDECIDED
-        for shared, sure in zip(frame["shared"], told, strict=True)
-    ]
-    return frame.assign(p_holm=corrected, outcome=outcomes)
+    names = ["metric", "kind", "other", "apart", *Difference._fields, "least", "most", "shared", "agree"]
+    frame = pd.DataFrame(rows, columns=names)
+    frame["p_holm"] = holm(frame["p"])
+    differ = (frame["p_holm"] <= 1 - LEVEL) & frame["agree"].astype(bool)
+    outcomes = np.where(frame["shared"] < FEWEST, NOT_SEPARABLE, np.where(differ, DIFFERS, UNDECIDED))
+    return frame.assign(outcome=outcomes).drop(columns="agree")
 
 
 def shared_families(points: pd.DataFrame, first: str, second: str) -> int:

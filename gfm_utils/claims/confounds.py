@@ -1,12 +1,11 @@
 """What else may make the difference between text and DNA: for each confound an experiment that changes it.
 
-An experiment trains (or reads) the three conditions of a run, one of text, one of DNA cut as text is and one of
-DNA as k-mers, with one thing changed; a condition that it does not name stays as it is in the run that it is
-compared with. What counts is the difference between text and DNA in the primary measures: whether it keeps its
-sign, and how much of it is left.
+An experiment changes one thing in the conditions of a run; those that it does not name stay as they are. What
+counts is the difference between text and DNA in the primary measures: whether it keeps its sign, and how much of
+it is left.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -27,7 +26,6 @@ from gfm_utils.measures.intervals import difference
 from gfm_utils.measures.registry import TOKEN, chosen
 from gfm_utils.measures.rows import Row, members_of
 from gfm_utils.profiles import Profile
-from gfm_utils.provenance import those_recorded
 from gfm_utils.tokens import SPECIAL, Condition, TokenStore
 
 #: The conditions of a run: text, DNA cut as text is, DNA as k-mers.
@@ -50,8 +48,7 @@ class Experiment:
         name: in result tables.
         confound: what else may make the difference, for people.
         change: what is done, for people.
-        conditions: role -> condition, with ``{corpus}``, ``{tokenizer}`` and ``{window}`` of the run; other roles
-            are those of the run that it is compared with.
+        conditions: role -> condition, with ``{corpus}``, ``{tokenizer}`` and ``{window}`` of the run.
         profile: fields of the profile that change; of a longer window there are fewer, a step and a test.
         steps: factor of the steps.
         members: of each ensemble; None: the profile's.
@@ -59,8 +56,7 @@ class Experiment:
         scored: which hidden tokens count.
         beside: name of the run that it is compared with.
         against: roles that text is compared with.
-        predictability: whether it changes how much there is to learn from context; no confound then, but what the
-            differences are thought to come from.
+        predictability: whether it changes how much there is to learn from context; no confound then.
     """
 
     name: str
@@ -77,12 +73,7 @@ class Experiment:
     predictability: bool = False
 
     def named(self, roles: Mapping[str, str], size: Profile) -> dict[str, str]:
-        """Role -> condition, of those that it changes.
-
-        Args:
-            roles: role -> condition of the run.
-            size: of the run.
-        """
+        """Role -> condition, of those that it changes in a run of these conditions and of this profile."""
         parsed = {role: Condition.parse(roles[role]) for role in self.conditions if role in roles}
         return {
             role: self.conditions[role].format(corpus=one.corpus, tokenizer=one.tokenizer, window=size.window)
@@ -203,7 +194,7 @@ RECORDED = "confounds"
 AXIS = "experiment|role"
 #: Test windows and windows for the Fisher information, of ``READ_WINDOW`` tokens: half of what the chapters read.
 READ, READ_WINDOW = {"test_windows": 256, "fisher_windows": 48}, 64
-#: Name in the result table -> what is measured: the primary measure of each claim, and the context gain.
+#: What is measured: the primary measure of each claim, and the context gain.
 MEASURED = chosen(
     GAIN, LOSS_SHARE, "output_entropy_share", "js_distance", "topk_overlap_corrected", "fisher_share"
 )
@@ -215,7 +206,7 @@ STAYS, GONE, TURNS, APPEARS, NONE = "stays", "gone", "turns round", "appears", "
 def planned(
     experiment: Experiment, roles: Mapping[str, str], size: Profile, runs_dir: Path, seed: int = 42
 ) -> dict[str, Ensemble]:
-    """Role -> what an experiment reads, trained or not.
+    """Role -> ensemble of an experiment, trained or not.
 
     Args:
         experiment: which.
@@ -225,11 +216,8 @@ def planned(
         seed: of splits, order of the windows, masks and transforms.
     """
     changed, names = experiment.sized(size), experiment.named(roles, size)
-    members = experiment.members
-    return {
-        role: plan_ensembles([Condition.parse(name)], changed, runs_dir, seed, members)[0]
-        for role, name in names.items()
-    }
+    conditions = [Condition.parse(name) for name in names.values()]
+    return dict(zip(names, plan_ensembles(conditions, changed, runs_dir, seed, experiment.members), strict=True))
 
 
 def confound_table(
@@ -237,50 +225,44 @@ def confound_table(
 ) -> pd.DataFrame:
     """Result table of ``MEASURED`` under an experiment; what is not trained yet is trained.
 
-    Axis ``AXIS``: each measure of the trained members, a row a member (of what only pairs have: its jackknife
-    pseudo-value, so that members are independent) and the mean with its interval. Measures that an experiment does
-    not touch, because it only chooses what is scored, have no rows. Without an interval: ``unigram_nll``
-    (bits/token, of the hidden tokens that count), ``occurrences`` (times that a member has read a type on average,
-    or, if that is less, that the training part has it), and of sources whose entropy is known
-    ``attainable_gain`` (bits/token): ``unigram_nll`` less the entropy of a token between known neighbours.
+    Axis ``AXIS``: a row a member (of pairs: its jackknife pseudo-value), and the mean with its interval over
+    members. Measures that an experiment does not touch, because it only chooses what is scored, have no rows. Of
+    sources whose entropy is known ``attainable_gain`` (bits/token, no interval): what token frequencies cost less
+    the entropy of a token between known neighbours.
 
     Args:
-        experiment: which.
-        roles: role -> condition of the run.
-        size: of the run, see ``READ``.
-        runs_dir: where tokens and ensembles are found or made.
-        seed: of splits, order of the windows, masks and transforms.
+        experiment: as of ``planned``, like all others.
+        roles: likewise.
+        size: likewise.
+        runs_dir: likewise.
+        seed: likewise.
 
     Raises:
         GfmError: no token has a partner that is as common.
     """
     ensembles, changed = planned(experiment, roles, size, runs_dir, seed), experiment.sized(size)
     train_planned(list(ensembles.values()))
-    types = _types(experiment, ensembles)
+    types: dict[str, Mask] = {}
+    if experiment.scored == "as common":
+        counts = [ensembles[role].store.counts("train") for role in (TEXT, DNA)]
+        types = dict(zip((TEXT, DNA), as_common(*counts), strict=True))
+        if not types[TEXT].any():
+            raise GfmError("no token of the text has a partner in DNA that is as common: give larger vocabularies")
     rows: list[Row] = []
     for role, ensemble in ensembles.items():
         scored = ~ensemble.store.moved("test") if experiment.scored == "left alone" else None
         read = tables.table(primary_rows(ensemble, "trained", changed, seed, types.get(role), scored))
         base: Row = {"condition": ensemble.condition, "axis": AXIS, "x": f"{experiment.name}|{role}"}
         rows += measure_rows(base, MEASURED, read, ensemble.seeds)
-        unigram = float(read.loc[(read["metric"] == "unigram_nll").fillna(False), "value"].iloc[0])
-        rows += _known(base, ensemble, unigram, changed)
+        least = between_neighbours(ensemble.store, changed)
+        if least is not None:
+            unigram = float(read.loc[(read["metric"] == "unigram_nll").fillna(False), "value"].iloc[0])
+            rows.append({**base, "metric": "attainable_gain", "value": unigram - least, "unit": TOKEN})
     return tables.table(rows)
 
 
-def _types(experiment: Experiment, ensembles: Mapping[str, Ensemble]) -> dict[str, Mask]:
-    """Role -> tokens of the vocabulary that count; empty where all do."""
-    if experiment.scored != "as common":
-        return {}
-    counts = [ensembles[role].store.counts("train") for role in (TEXT, DNA)]
-    masks = as_common(*counts)
-    if not masks[0].any():
-        raise GfmError("no token of the text has a partner in DNA that is as common: give larger vocabularies")
-    return dict(zip((TEXT, DNA), masks, strict=True))
-
-
 def as_common(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> tuple[Mask, Mask]:
-    """Tokens of two vocabularies in pairs that make up the same share of their corpus, or nearly so.
+    """Which tokens of two vocabularies have a partner that makes up the same share of its corpus, or nearly so.
 
     From the commonest to the rarest, the next of both are a pair if their shares differ by ``AS_COMMON`` at most;
     else the commoner one is left out.
@@ -288,36 +270,20 @@ def as_common(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> tu
     Args:
         first: counts of one corpus's tokens, special ones included, shape (vocabulary,).
         second: the same of the other.
-
-    Returns:
-        Which tokens of each have a partner.
     """
     shares = [counts / counts.sum() for counts in (first, second)]
     for share in shares:
         share[: len(SPECIAL)] = 0
-    orders = [np.argsort(-share, kind="stable") for share in shares]
-    chosen = tuple(np.zeros(len(share), np.bool_) for share in shares)
-    at = [0, 0]
-    while all(place < np.count_nonzero(share) for place, share in zip(at, shares, strict=True)):
-        tokens = [order[place] for order, place in zip(orders, at, strict=True)]
-        ratio = shares[0][tokens[0]] / shares[1][tokens[1]]
-        if 1 / AS_COMMON <= ratio <= AS_COMMON:
-            for mask, token in zip(chosen, tokens, strict=True):
-                mask[token] = True
-        at[0] += ratio >= 1 / AS_COMMON
-        at[1] += ratio <= AS_COMMON
-    return chosen[0], chosen[1]
-
-
-def _known(base: Row, ensemble: Ensemble, unigram: float, size: Profile) -> Iterator[Row]:
-    """What is known of a condition without a model."""
-    store, spec = ensemble.store, ensemble.spec
-    yield {**base, "metric": "unigram_nll", "value": unigram, "unit": TOKEN}
-    read = min(spec.tokens_seen, store.about["parts"]["train"]["tokens"])
-    yield {**base, "metric": "occurrences", "value": read / (store.vocabulary - len(SPECIAL)), "unit": "1"}
-    least = between_neighbours(store, size)
-    if least is not None:
-        yield {**base, "metric": "attainable_gain", "value": unigram - least, "unit": TOKEN}
+    orders = [np.argsort(-share, kind="stable")[: np.count_nonzero(share)] for share in shares]
+    masks = [np.zeros(len(share), np.bool_) for share in shares]
+    i, j = 0, 0
+    while i < len(orders[0]) and j < len(orders[1]):
+        one, other = orders[0][i], orders[1][j]
+        ratio = shares[0][one] / shares[1][other]
+        masks[0][one] = masks[1][other] = 1 / AS_COMMON <= ratio <= AS_COMMON
+        i += ratio >= 1 / AS_COMMON
+        j += ratio <= AS_COMMON
+    return masks[0], masks[1]
 
 
 def confound_effects(table: pd.DataFrame) -> pd.DataFrame:
@@ -328,11 +294,10 @@ def confound_effects(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row an experiment, role of DNA and measure that the table has: ``experiment``, ``role``, ``metric``;
-        ``value``, ``low`` and ``high`` of the difference text - DNA under the experiment (Welch's interval over
-        members); the same with ``before_`` in front of the run that it is compared with; ``left``, their ratio
-        (NaN where there was no difference); and ``outcome``: ``STAYS`` (its interval excludes 0, same sign),
-        ``TURNS`` (with the other), ``GONE`` (includes 0), ``APPEARS`` (excludes 0, as it did not before),
-        or ``NONE`` (neither now nor before).
+        ``value``, ``low`` and ``high`` of the difference text - DNA (Welch's interval over members); ``left``, its
+        ratio to that of the run that it is compared with (NaN where there was none); and ``outcome``: ``STAYS``
+        (its interval excludes 0, same sign), ``TURNS`` (with the other), ``GONE`` (includes 0), ``APPEARS``
+        (excludes 0, as it did not before), or ``NONE`` (neither now nor before).
     """
     rows, numbers = [], {(x, metric): values for (_, x, metric), values in members_of(table, AXIS).items()}
     for experiment in (one for one in EXPERIMENTS.values() if one.name != STANDARD):
@@ -345,29 +310,20 @@ def confound_effects(table: pd.DataFrame) -> pd.DataFrame:
             if any(map(len, after)) and min(map(len, (*before, *changed))) > 1:
                 named = {"experiment": experiment.name, "role": role, "metric": metric}
                 rows.append({**named, **_change(before, changed)})
-    columns = ["experiment", "role", "metric", *_change([np.zeros(2)] * 2, [np.zeros(2)] * 2)]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["experiment", "role", "metric", "value", "low", "high", "left", "outcome"])
 
 
 def _change(before: Sequence[npt.ArrayLike], after: Sequence[npt.ArrayLike]) -> dict[str, Any]:
     old, new = difference(*before), difference(*after)
-    told_old, told_new = (one.low > 0 or one.high < 0 for one in (old, new))
-    if not told_old:
-        outcome = APPEARS if told_new else NONE
-    elif not told_new:
+    clear_before, clear_now = (one.low > 0 or one.high < 0 for one in (old, new))
+    if not clear_before:
+        outcome = APPEARS if clear_now else NONE
+    elif not clear_now:
         outcome = GONE
     else:
         outcome = STAYS if np.sign(new.value) == np.sign(old.value) else TURNS
-    ends = {name: getattr(new, name) for name in ("value", "low", "high")}
-    earlier = {f"before_{name}": getattr(old, name) for name in ("value", "low", "high")}
-    return {**ends, **earlier, "left": new.value / old.value if told_old else np.nan, "outcome": outcome}
-
-
-def recorded_confounds() -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """The recorded experiments as one table of ``confound_table``, and their provenance; empty without any."""
-    for table, provenance in those_recorded(RECORDED):
-        return table, [provenance]
-    return tables.table([]), []
+    left = new.value / old.value if clear_before else np.nan
+    return {"value": new.value, "low": new.low, "high": new.high, "left": left, "outcome": outcome}
 
 
 def at_read(size: Profile) -> Profile:

@@ -1,8 +1,9 @@
 """The intervention: the entropy of a corpus is changed, and all else stays, from the tokenizer to the masks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -33,17 +34,15 @@ DOSE_MEASURES = chosen(
 )  # fmt: skip
 #: Axis of the rows: optimiser steps and model, like ``1000|modernbert-2x64``.
 AXIS = "steps|preset"
-#: Doses of text: the share of its tokens that are put in random order among themselves, close to each other where
-#: text gains as little from its context as DNA does.
+#: Doses of text, close to each other where it gains as little from its context as DNA does.
 TEXT_DOSES = (
     None, "noise0.2", "noise0.3", "noise0.35", "noise0.4", "noise0.45", "noise0.5", "noise0.6", "shuffle",
 )  # fmt: skip
-#: DNA as it is, noisy and in random order; and a source with its letters whose context tells much, noisy too.
+#: Doses of DNA: also of a source with its letters whose context tells much.
 DNA_DOSES = (None, "noise0.3", "shuffle", "markov4t0.33", "markov4t0.33+noise0.3")
 #: Of DNA that is cut into tokens as text is.
 ALIKE_DOSES = (None, "noise0.3", "shuffle")
-#: The dose of the chapter's live run, the share of the profile's windows that it takes, and the tokens whose code
-#: length it measures.
+#: Of the chapter's live run: its dose, share of the profile's windows, and tokens whose code length is measured.
 LIVE_DOSE, LIVE_WINDOWS, LIVE_CODED = "noise0.3", 1 / 2, 200_000
 #: Below this context gain (bits per token) nothing is divided by it.
 LEAST_GAIN = 0.02
@@ -58,11 +57,11 @@ def doses(
     alike: Sequence[str | None] = (),
     protein: Sequence[str | None] = (),
 ) -> list[str]:
-    """The first condition of each kind (of k-mers, if there is one), each with all doses.
+    """The first condition of each kind (of k-mers, if there is one), each with all doses; None: as it is.
 
     Args:
         stores: of the conditions of a run.
-        text: transforms of text; None is the corpus as it is.
+        text: transforms of text.
         dna: the same of DNA.
         alike: the same of that DNA with the tokenizer of the text.
         protein: the same of protein.
@@ -71,9 +70,8 @@ def doses(
     for kind in KINDS:
         of_kind = [store for store in stores if store.kind == kind and (kind != "dna" or store.genome)]
         names = [Condition.parse(store.condition) for store in of_kind]
-        names.sort(key=lambda name: not name.tokenizer.startswith("kmer"))
         if names:
-            first[kind] = names[0]
+            first[kind] = min(names, key=lambda name: not name.tokenizer.startswith("kmer"))
     if {"text", "dna"} <= set(first) and first["dna"].tokenizer != first["text"].tokenizer:
         first["alike"] = replace(first["dna"], tokenizer=first["text"].tokenizer)
     every = {"text": text, "dna": dna, "alike": alike, "protein": protein}
@@ -87,13 +85,7 @@ def live_windows(profile: Profile, share: float) -> Profile:
 
 
 def live_conditions(stores: Sequence[TokenStore]) -> list[str]:
-    """The first text as it is and noisy, and the first DNA and protein as they are.
-
-    Without text, the DNA is noisy too; and protein alone is.
-
-    Args:
-        stores: of the conditions of a run.
-    """
+    """The first text, DNA and protein of a run; of these the first in this order is noisy, too."""
     there = {store.kind for store in stores}
     plain, both = (None,), (None, LIVE_DOSE)
     dna, protein = (plain if there & set(before) else both for before in (("text",), ("text", "dna")))
@@ -101,14 +93,7 @@ def live_conditions(stores: Sequence[TokenStore]) -> list[str]:
 
 
 def live_doses(stores: Sequence[TokenStore], profile: Profile, runs_dir: Path, seed: int = 42) -> pd.DataFrame:
-    """``dose_response`` of ``live_conditions``, small enough for a chapter: the run's own members, and a few more.
-
-    Args:
-        stores: of the conditions of a run.
-        profile: of the run; a part of its windows is taken.
-        runs_dir: where ensembles are found or made.
-        seed: as of ``dose_response``.
-    """
+    """``dose_response`` of ``live_conditions``, small enough for a chapter."""
     members = min(CONTROL_MEMBERS, profile.members)
     return dose_response(
         live_conditions(stores), live_windows(profile, LIVE_WINDOWS), runs_dir, seed, members, LIVE_CODED
@@ -140,25 +125,28 @@ def dose_response(
         seed: of splits, order of the windows, masks and transforms.
         members: of each ensemble; None: the profile's number.
         coded: tokens whose code length is measured.
-        kept: folder where the rows of each condition are written when they are there, and found again by the run
-            that continues one that was ended; None: nowhere. It has to go when an analysis changes.
+        kept: folder of the rows of each condition, where a run that was stopped finds them again; None: nowhere.
+            It has to go when an analysis changes.
     """
     ensembles = train_ensembles(list(map(Condition.parse, conditions)), profile, runs_dir, seed, members)
-    return pd.concat([_kept(one, profile, seed, coded, kept) for one in ensembles], ignore_index=True)
+    return pd.concat([_rows(one, profile, seed, coded, kept) for one in ensembles], ignore_index=True)
 
 
-def _kept(ensemble: Ensemble, profile: Profile, seed: int, coded: int, folder: Path | None) -> pd.DataFrame:
-    """Rows of a condition, found in the folder or made and left there."""
-
+def _rows(ensemble: Ensemble, profile: Profile, seed: int, coded: int, kept: Path | None) -> pd.DataFrame:
     def make() -> pd.DataFrame:
         return tables.table([*rate_rows(ensemble.store, coded), *_cell(ensemble, profile, seed)])
 
-    if folder is None:
-        return make()
     read = profile.model_dump(mode="json", include=set(_READ))
-    key = [ensemble.spec.key, len(ensemble.members), read, seed, coded, tables.DEFINITIONS]
-    path = folder / f"{Condition.parse(ensemble.condition).slug}-{digest(key)}.parquet"
-    return tables.kept_table(path, make)
+    return make() if kept is None else kept_rows(ensemble, kept, "", [read, seed, coded], make)
+
+
+def kept_rows(
+    ensemble: Ensemble, folder: Path, name: str, read: Sequence[Any], make: Callable[[], pd.DataFrame]
+) -> pd.DataFrame:
+    """Rows of an ensemble, found in the folder or made and left there; ``read``: what else they depend on."""
+    key = digest([ensemble.spec.key, len(ensemble.members), *read, tables.DEFINITIONS])
+    slug = Condition.parse(ensemble.condition).slug
+    return tables.kept_table(folder / f"{slug}{name}-{key}.parquet", make)
 
 
 def _cell(ensemble: Ensemble, profile: Profile, seed: int) -> Iterator[Row]:
@@ -187,9 +175,9 @@ METRICS = ("output_entropy", "nll", "context_gain", "unigram_nll")
 
 
 def tokenizer_sweep(
-    conditions: Sequence[str], profile: Profile, runs_dir: Path, seed: int = 42, members: int | None = None
+    conditions: Sequence[str], profile: Profile, runs_dir: Path, members: int | None = None
 ) -> pd.DataFrame:
-    """Result table of the output distributions of one corpus under several tokenizers.
+    """Result table of the output distributions of one corpus of DNA under several tokenizers.
 
     Matched ``tokens``: windows, batches and steps are the profile's, so that a model with longer tokens reads
     more bases, and has more of them around. Matched ``bases``: a window has as many bases, on average, as the
@@ -198,16 +186,9 @@ def tokenizer_sweep(
 
     Axis ``matched``: ``METRICS`` of trained and untrained members as in ``output_distributions``;
     ``vocabulary`` (with special tokens), ``bases_per_token`` and ``window`` (tokens) of each condition.
-
-    Args:
-        conditions: of one corpus of DNA.
-        profile: of training and test.
-        runs_dir: where ensembles are found or made.
-        seed: of splits, order of the windows and masks.
-        members: of each ensemble; None: the profile's number.
     """
     parsed = {name: Condition.parse(name) for name in conditions}
-    stores = {name: prepare(one, profile, runs_dir, seed) for name, one in parsed.items()}
+    stores = {name: prepare(one, profile, runs_dir) for name, one in parsed.items()}
     parts = {name: store.about["parts"]["train"] for name, store in stores.items()}
     bases = {name: part["symbols"] / part["tokens"] for name, part in parts.items()}
     reference = next((name for name in conditions if parsed[name].tokenizer == "kmer4"), conditions[0])
@@ -218,9 +199,7 @@ def tokenizer_sweep(
             if matched == "bases":
                 window = max(8, round(profile.window * bases[reference] / bases[name]))
             size = profile.changed(window=window)
-            table = output_distributions(
-                train_ensembles([parsed[name]], size, runs_dir, seed, members), size, seed
-            )
+            table = output_distributions(train_ensembles([parsed[name]], size, runs_dir, members=members), size)
             kept = table[table["metric"].isin(METRICS) & table["axis"].isna()]
             base = {"condition": name, "unit": "1"}
             sizes = tables.table([

@@ -10,7 +10,7 @@ import pandas as pd
 from gfm_utils import tables
 from gfm_utils.claims.claim import NOT_TESTED, UNDECIDED
 from gfm_utils.claims.dose import AXIS, DOSE_MEASURES, GAIN, LEAST_GAIN
-from gfm_utils.claims.matching import Gap, Members, Scale, gap_at_equal_gain, jackknife, outcome
+from gfm_utils.claims.matching import Members, Scale, gap_at_equal_gain, jackknife, outcome
 from gfm_utils.measures.entropy import SOURCE
 from gfm_utils.measures.estimates import kinds
 from gfm_utils.measures.intervals import LEVEL, Difference, holm
@@ -21,13 +21,12 @@ from gfm_utils.tokens import Condition, is_control
 #: One measure for each claim that can be tested here; their p-values are corrected together. All others are
 #: exploratory, and uncorrected.
 PRIMARY = ("js_distance", "topk_overlap_corrected", "fisher_share")
-#: What follows from the intervention itself: noise takes the gain away, and the output entropy of a calibrated
-#: model is that of the token frequencies less the gain.
+#: What follows from the intervention itself: the output entropy of a calibrated model is that of the token
+#: frequencies less the gain.
 CHECKS = (GAIN, "output_entropy_share")
 #: Measures that are erratic where nothing is learned.
 _OF_GAIN = ("mutual_information_per_gain", "top1_agreement")
-#: Less and more entropy: a share of the tokens is mixed, in text, in DNA, and in a source with DNA's letters whose
-#: context tells much. The counts of tokens stay in all of them. All must move a measure for a verdict.
+#: Kind -> transforms of less and of more entropy; token counts stay. All must move a measure for a verdict.
 CONTRASTS = {
     "text": ((None, "noise0.3"),),
     "dna": ((None, "noise0.3"), ("markov4t0.33", "markov4t0.33+noise0.3")),
@@ -38,9 +37,8 @@ MORE, LESS, NO_GAP = "more than half", "less than half", "no gap to explain"
 RECORDED = ("dose-response", "dose-response-smaller", "dose-response-longer", "dose-response-longest")
 #: To match text and DNA on what a code saves, instead of on what the members gain.
 CODE = "code"
-#: Parts of a gap in the table of ``gap_parts``: columns of value, ends and p-value begin with these.
-PARTS = ("gap", "gone", "floors", "left")
-Contrasts = Mapping[str, Sequence[tuple[str | None, str | None]]]
+#: Columns of ``gap_parts`` with numbers of a ``Gap``: each part with each end.
+_PARTS, _ENDS = ("gap", "gone", "floors", "left"), ("", "_low", "_high", "_p")
 
 
 def kind_of(table: pd.DataFrame) -> dict[str, str]:
@@ -52,13 +50,8 @@ def kind_of(table: pd.DataFrame) -> dict[str, str]:
 
 def settings_of(table: pd.DataFrame) -> list[str]:
     """Budgets and models of a table of ``dose_response``, as its axis has them, by model and budget."""
-    settings = dict.fromkeys(table.loc[(table["axis"] == AXIS).fillna(False), "x"])
-
-    def order(x: str) -> tuple[str, int]:
-        steps, preset = x.split("|")
-        return preset, int(steps)
-
-    return sorted(settings, key=order)
+    settings = [x.split("|") for x in dict.fromkeys(table.loc[(table["axis"] == AXIS).fillna(False), "x"])]
+    return ["|".join(x) for x in sorted(settings, key=lambda x: (x[1], int(x[0])))]
 
 
 def recorded_doses() -> tuple[pd.DataFrame, list[dict[str, Any]]]:
@@ -74,59 +67,51 @@ def recorded_doses() -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     return table.drop(twice.index[twice]), [provenance for _, provenance in runs]
 
 
-def verdict_setting(table: pd.DataFrame, contrasts: Contrasts = CONTRASTS) -> str:
-    """The last setting with most of the contrasts: its verdicts count, the others confirm them or not.
-
-    The empty text if nothing is trained.
-    """
-    settings = settings_of(table)
-    counts = [(dose_effects(table, x, contrasts)["metric"] == GAIN).sum() for x in settings]
-    return max(zip(counts, range(len(settings)), settings, strict=True), default=(0, 0, ""))[2]
+def verdict_setting(table: pd.DataFrame) -> str:
+    """The last setting with most of the contrasts, whose verdicts count; the empty text if nothing is trained."""
+    counts = {x: (dose_effects(table, x)["metric"] == GAIN).sum() for x in reversed(settings_of(table))}
+    return max(counts, key=lambda x: counts[x], default="")
 
 
-def dose_effects(table: pd.DataFrame, x: str, contrasts: Contrasts = CONTRASTS) -> pd.DataFrame:
+def dose_effects(table: pd.DataFrame, x: str) -> pd.DataFrame:
     """What more entropy does to each measure, at one budget.
 
     Args:
         table: of ``dose_response``.
         x: budget and model, as its axis has them.
-        contrasts: kind -> pairs of transforms, of less and of more entropy; protein has those of text.
 
     Returns:
-        One row a measure and contrast: ``metric``, ``kind``, ``less`` and ``more`` (conditions), ``value`` (the
-        difference) with ``low``, ``high``, ``p``; ``p_holm`` of the measure (the largest p-value, of ``PRIMARY``
-        corrected), and its ``outcome``: not tested where a contrast is missing that others have, or one kind of
-        corpus is all that there is.
+        One row a measure and contrast of ``CONTRASTS`` (protein has those of text): ``metric``, ``kind``, ``less``
+        and ``more`` (conditions), ``value`` (the difference) with ``low``, ``high``, ``p``; ``p_holm`` of the
+        measure (the largest p-value, of ``PRIMARY`` corrected), and its ``outcome``: not tested where a contrast
+        is missing that others have, or one kind of corpus is all that there is.
     """
     numbers, contrasted = _numbers(table, x), []
     plain = {Condition.parse(name).transformed(None): kind for name, kind in kind_of(table).items()}
     for metric, (condition, kind) in product(DOSE_MEASURES, plain.items()):
-        for doses in contrasts.get("text" if kind == "protein" else kind, ()):
+        for doses in CONTRASTS.get("text" if kind == "protein" else kind, ()):
             less, more = (str(condition.transformed(dose)) for dose in doses)
-            if (less, metric) not in numbers or (more, metric) not in numbers:
-                continue
-            pair = [values[:, None] for values in _paired(numbers[more, metric], numbers[less, metric])]
-            if len(pair[0]) > 1:
-                effect = jackknife(lambda a, b: float(a[0] - b[0]), pair)
-                contrasted.append({"metric": metric, "kind": kind, "less": less, "more": more, **effect._asdict()})
+            if (less, metric) in numbers and (more, metric) in numbers:
+                pair = [values[:, None] for values in _paired(numbers[more, metric], numbers[less, metric])]
+                if len(pair[0]) > 1:
+                    effect = jackknife(lambda a, b: float(a[0] - b[0]), pair)._asdict()
+                    contrasted.append({"metric": metric, "kind": kind, "less": less, "more": more, **effect})
     frame = pd.DataFrame(contrasted, columns=["metric", "kind", "less", "more", *Difference._fields])
     corrected = _corrected(frame.groupby("metric", sort=False)["p"].agg(lambda p: p.max(skipna=False)))
     outcomes, most = {}, int((frame["metric"] == GAIN).sum())
     for metric, rows in frame.groupby("metric"):
-        effects = [Difference(*row) for row in rows[list(Difference._fields)].to_numpy()]
-        whole = set(rows["kind"]) >= set(contrasts) and len(rows) == most
+        whole = set(rows["kind"]) >= set(CONTRASTS) and len(rows) == most
         above = bool(DOSE_MEASURES[str(metric)].above)
-        outcomes[metric] = outcome(effects, corrected[str(metric)], above) if whole else NOT_TESTED
+        outcomes[metric] = outcome(rows["value"], corrected[metric], above) if whole else NOT_TESTED
     return frame.assign(p_holm=frame["metric"].map(corrected), outcome=frame["metric"].map(outcomes))
 
 
-def _corrected(p: pd.Series) -> dict[str, float]:
-    """P-values by measure: those of ``PRIMARY`` corrected for their number."""
-    by_measure = {str(metric): 1.0 if pd.isna(value) else float(value) for metric, value in p.items()}
-    primary = [metric for metric in PRIMARY if metric in by_measure]
-    return by_measure | dict(
-        zip(primary, map(float, holm([by_measure[metric] for metric in primary])), strict=True)
-    )
+def _corrected(p: pd.Series) -> pd.Series:
+    """P-values by measure, 1 where there is none: those of ``PRIMARY`` corrected for their number."""
+    corrected = p.astype("float64").fillna(1.0)
+    primary = corrected.index.isin(PRIMARY)
+    corrected[primary] = holm(corrected[primary])
+    return corrected
 
 
 def gap_parts(
@@ -168,14 +153,14 @@ def gap_parts(
                 gaps.append({"metric": metric, "condition": name, "setting": x, **row})
     columns = [
         "metric", "condition", "setting", "gain", "text", "beside", "shuffled", "dna",
-        *(f"{part}{end}" for part in PARTS for end in _ENDS), "least", "most", "p_worst", "signs",
+        *(f"{part}{end}" for part in _PARTS for end in _ENDS), "least", "most", "p_worst", "signs",
     ]  # fmt: skip
     frame = pd.DataFrame(gaps, columns=columns)
     frame["p_holm"] = 1.0
     for _, rows in frame.groupby("condition"):
         corrected = _corrected(rows.set_index("metric")["p_worst"])
         frame.loc[rows.index, "p_holm"] = rows["metric"].map(corrected)
-    frame["outcome"] = [_said(row) for _, row in frame.iterrows()]
+    frame["outcome"] = [_outcome(row) for _, row in frame.iterrows()]
     return frame.drop(columns=["p_worst", "signs"])
 
 
@@ -203,10 +188,6 @@ def keeps_counts(condition: str) -> bool:
     return not transforms or transforms == ("shuffle",) or (len(transforms) == 1 and "noise" in transforms[0])
 
 
-#: Ends of the names of the columns of an effect.
-_ENDS = ("", "_low", "_high", "_p")
-
-
 def _gap(
     points: Mapping[str, pd.DataFrame], plain: str, ladder: Sequence[str], dna: str, floors: Sequence[str] | None
 ) -> dict[str, Any] | None:
@@ -221,22 +202,18 @@ def _gap(
     if len(known) < len(ways):
         return None
     main, mean, shares = known[0], others[0].mean(0), [way.gone.value for way in known]
+    parts = {part: zip(_ENDS, getattr(main, part), strict=True) for part in _PARTS}
+    columns = {f"{part}{end}": value for part, ends in parts.items() for end, value in ends}
     return {
         "gain": float(mean[0]), "text": float(text[plain].mean(0)[1]), "beside": main.beside,
-        "shuffled": float(pair[0].mean(0)[1]) if pair else np.nan, "dna": float(mean[1]), **_columns(main),
+        "shuffled": float(pair[0].mean(0)[1]) if pair else np.nan, "dna": float(mean[1]), **columns,
         "least": min(shares), "most": max(shares),
         "p_worst": max((way.half.p for way in known), key=lambda p: np.inf if np.isnan(p) else p),
         "signs": len({np.sign(way.half.value) for way in known}),
     }  # fmt: skip
 
 
-def _columns(gap: Gap) -> dict[str, float]:
-    effects = zip(PARTS, (gap.whole, gap.gone, gap.floors, gap.left), strict=True)
-    return {f"{part}{end}": value for part, effect in effects for end, value in zip(_ENDS, effect, strict=True)}
-
-
-def _said(row: pd.Series) -> str:
-    """What a gap's row says: that there is none, that more or less than a half is gone, or neither."""
+def _outcome(row: pd.Series) -> str:
     if not row["gap_p"] <= 1 - LEVEL:
         return NO_GAP
     if row["p_holm"] <= 1 - LEVEL and row["signs"] == 1:

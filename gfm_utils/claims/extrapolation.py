@@ -1,12 +1,11 @@
-"""Where a loss goes with more tokens: a power law above a floor, with an interval, and no further than that bears.
+"""Where a loss goes with more tokens: a power law with a limit, its interval, and no further than the data bear.
 
-The law is ``L(t) = floor + a (t / t_last)^-b`` (Hestness et al., 2017; Kaplan et al., 2020; Hoffmann et al.,
-2022), fitted to the mean over members by least squares. Its interval is a jackknife over members (another start
-would have given other losses) and one over points (another form of curve would pass them elsewhere), whose
-variances are added; what only the form can know, as a second phase of learning, no interval has.
+``L(t) = limit + a (t / t_last)^-b`` (Hestness et al., 2017; Kaplan et al., 2020; Hoffmann et al., 2022) is fitted
+to the mean over members by least squares. Its interval adds the variances of two jackknives, over members and
+points.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,43 +21,33 @@ from gfm_utils.measures.rows import Row
 Floats = npt.NDArray[np.float64]
 #: No further than so many times the tokens that were read.
 FURTHEST = 10
-#: Points before this share of the tokens are not fitted: what is learned there, token frequencies, is another
-#: thing.
+#: Points before this share of the tokens are not fitted: token frequencies are learned there.
 SINCE = 1 / 64
-#: Floor, height and exponent of the law.
-PARAMETERS = 3
-#: Exponents that are looked for.
-EXPONENTS = (0.01, 3.0)
+#: Limit, height and exponent of the law; and the exponents that are looked for.
+PARAMETERS, EXPONENTS = 3, (0.01, 3.0)
 #: What the points are: checkpoints of one run, of which only the last has a learning rate of zero, or the ends of
 #: runs of different lengths, of which all have.
 ALONG, ENDS = "along one run", "ends of runs"
-LATER, FLOOR, MISS = "extrapolated_nll", "extrapolated_floor", "extrapolation_miss"
+LATER, MISS = "extrapolated_nll", "extrapolation_miss"
 
 
 class Law(NamedTuple):
-    """A power law above a floor.
+    """A power law: limit, and height above it after ``last`` tokens, in bits per token; and exponent."""
 
-    Attributes:
-        floor: bits per token that are left after any number of tokens.
-        height: bits above it at ``last``.
-        exponent: how fast they go.
-        last: tokens read by then.
-    """
-
-    floor: float
+    limit: float
     height: float
     exponent: float
     last: float
 
     def at(self, tokens: float) -> float:
         """The loss in bits per token after so many tokens."""
-        return self.floor + self.height * (tokens / self.last) ** -self.exponent
+        return self.limit + self.height * (tokens / self.last) ** -self.exponent
 
 
 def fit_law(tokens: Floats, losses: Floats) -> Law:
-    """The law with the least sum of squared errors, with a floor and a height that are not negative.
+    """The law with the least sum of squared errors, with a limit and a height that are not negative.
 
-    For a given exponent the best floor and height are those of a straight line, so one number is searched for.
+    For a given exponent the best limit and height are those of a straight line, so one number is searched for.
 
     Args:
         tokens: read by each point, ascending, shape (points,).
@@ -66,25 +55,22 @@ def fit_law(tokens: Floats, losses: Floats) -> Law:
     """
     last = float(tokens[-1])
 
-    def line(exponent: float) -> tuple[Floats, float]:
-        columns = np.stack([np.ones(len(tokens)), (tokens / last) ** -exponent], axis=1)
-        weights, error = optimize.nnls(columns, losses)
-        return weights, float(error)
+    def line(log: float) -> tuple[Floats, float]:
+        columns = np.stack([np.ones(len(tokens)), (tokens / last) ** -np.exp(log)], axis=1)
+        return optimize.nnls(columns, losses)
 
-    # A coarse look first: the error can have two valleys, one of them with a floor of zero.
-    grid = np.geomspace(*EXPONENTS, 60)
-    errors = [line(exponent)[1] for exponent in grid]
-    least = int(np.argmin(errors))
-    low, high = np.log(grid[[max(0, least - 1), min(len(grid) - 1, least + 1)]]).tolist()
+    # A coarse look first: the error can have two valleys, one of them with a limit of zero.
+    grid = np.log(np.geomspace(*EXPONENTS, 60))
+    least = int(np.argmin([line(log)[1] for log in grid]))
+    bounds = (grid[max(0, least - 1)], grid[min(len(grid) - 1, least + 1)])
     best = optimize.minimize_scalar(
-        lambda log: line(float(np.exp(log)))[1], bounds=(low, high), method="bounded", options={"xatol": 1e-10}
+        lambda log: line(log)[1], bounds=bounds, method="bounded", options={"xatol": 1e-10}
     )
-    exponent = float(np.exp(best.x))
-    (floor, height), _ = line(exponent)
-    return Law(float(floor), float(height), exponent, last)
+    limit, height = line(best.x)[0].tolist()
+    return Law(limit, height, float(np.exp(best.x)), last)
 
 
-def extrapolate(tokens: Sequence[float], losses: npt.ArrayLike) -> dict[str, Interval] | None:
+def extrapolate(tokens: npt.ArrayLike, losses: npt.ArrayLike) -> dict[str, Interval] | None:
     """What the losses of an ensemble say of more tokens, in bits per token, with 95 % intervals.
 
     Args:
@@ -92,34 +78,24 @@ def extrapolate(tokens: Sequence[float], losses: npt.ArrayLike) -> dict[str, Int
         losses: of the members in bits per token, shape (members, points).
 
     Returns:
-        ``LATER``, the loss after ``FURTHEST`` times the tokens; ``FLOOR``, after any number; and ``MISS``, by how
-        much the law of all points but the last is too high at the last. No ends where the fit does not bound a
-        number: its interval does not lie above zero and below the loss of today. None where there are too few
-        points for the law and an error (fewer than five), or two members or fewer.
+        ``LATER``, the loss after ``FURTHEST`` times the tokens, without an interval where that does not lie above
+        zero and below the loss of today; and ``MISS``, by how much the law of all points but the last is too high
+        at the last. None for fewer than five points or three members.
     """
     at, values = np.asarray(tokens, np.float64), np.asarray(losses, np.float64)
     members, points = values.shape
     if points < PARAMETERS + 2 or members < 3:
         return None
     mean = values.mean(0)
-    law = fit_law(at, mean)
     without_member = [fit_law(at, (values.sum(0) - one) / (members - 1)) for one in values]
     without_point = [fit_law(np.delete(at, place), np.delete(mean, place)) for place in range(points)]
-    # Two jackknives, each with its degrees of freedom.
-    freedoms = (members - 1, points - PARAMETERS)
-
-    def bounded(of: Callable[[Law], float]) -> Interval:
-        left = ([of(one) for one in laws] for laws in (without_member, without_point))
-        variances = [mean_variance(jackknife_values(of(law), one))[0] for one in left]
-        value, low, high, _ = t_test(of(law), variances, freedoms).single()
-        return Interval(value, low, high) if low > 0 and high < mean[-1] else Interval(value, np.nan, np.nan)
-
+    later = fit_law(at, mean).at(at[-1] * FURTHEST)
+    left = ([law.at(at[-1] * FURTHEST) for law in laws] for laws in (without_member, without_point))
+    variances = [mean_variance(jackknife_values(later, one))[0] for one in left]
+    value, low, high, _ = t_test(later, variances, (members - 1, points - PARAMETERS)).single()
+    ends = (low, high) if low > 0 and high < mean[-1] else (np.nan, np.nan)
     miss = without_point[-1].at(at[-1]) - float(mean[-1])
-    return {
-        LATER: bounded(lambda one: one.at(at[-1] * FURTHEST)),
-        FLOOR: bounded(lambda one: one.floor),
-        MISS: Interval(miss, np.nan, np.nan),
-    }
+    return {LATER: Interval(value, *ends), MISS: Interval(miss, np.nan, np.nan)}
 
 
 def curves(table: pd.DataFrame) -> Iterator[tuple[str, str, Setting, pd.DataFrame]]:
@@ -149,10 +125,9 @@ def extrapolations(table: pd.DataFrame) -> pd.DataFrame:
     """Result table of what validation losses say of more tokens, see ``extrapolate``; all in bits per token.
 
     The state says what the points are, ``ALONG`` or ``ENDS``. Along one run those before the end are at a high
-    learning rate, the first even at a rising one, and the law takes in how the rate falls; through the ends of
-    runs it does not. Axis ``AXIS``; of ``x`` the tokens are, for ``extrapolated_nll`` and ``extrapolated_floor``,
-    ``FURTHEST`` times those of the longest run, and for ``extrapolation_miss`` those of the last point. The law is
-    fitted to the points from ``SINCE`` of the tokens on.
+    learning rate, and the law takes in how the rate falls; through the ends of runs it does not. Axis ``AXIS``;
+    the tokens of ``x`` are, for ``LATER``, ``FURTHEST`` times those of the longest run, and for ``MISS`` those of
+    the last point. The law is fitted to the points from ``SINCE`` of the tokens on.
 
     Args:
         table: of ``along_training``.

@@ -30,11 +30,7 @@ def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     validation part under the training part's token frequencies; ``conditional_entropy`` (bits/token, axis
     ``order``), of a token of the training part given the k - 1 before it, by Grassberger's estimator, where the
     sample suffices; ``validation_nll_kept`` (bits/token), of the weights that members have, where these are not
-    the last ones but the best; of one member ``training_tokens``, ``training_passes`` (how often it reads a token
-    of the training part, on average), ``training_time`` (seconds) and ``training_speed`` (tokens per second).
-
-    Args:
-        ensembles: one a condition.
+    the last ones but the best; of one member ``training_time`` (s) and ``training_speed`` (tokens/s).
     """
     rows: list[Row] = []
     for ensemble in ensembles:
@@ -51,26 +47,16 @@ def learning_curves(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
             ("training_speed", "tokens/s", ensemble.spec.tokens_seen / seconds),
         ):
             rows += member_rows({**base, "metric": metric, "unit": unit}, ensemble.seeds, values, 1)
-        read, there = ensemble.spec.tokens_seen, int(ensemble.store.counts("train").sum())
-        rows.append({**base, "metric": "training_tokens", "unit": "tokens", "n": 1, "value": read})
-        rows.append({**base, "metric": "training_passes", "unit": "1", "n": there, "value": read / there})
     return tables.table(rows)
 
 
 def position_curves(ensembles: Sequence[Ensemble], profile: Profile) -> pd.DataFrame:
-    """A few members each of encoders of one size that know the places of tokens in different ways.
+    """Result table of a few members each of encoders of one size with positions of different kinds.
 
-    They read the same batches, of the first condition whose corpus is text, or else of the first: without
-    context to be learned there would be nothing to see. All members with which later chapters compare the run's
-    are trained along with them: processes take seconds to start.
-
-    Args:
-        ensembles: of the run.
-        profile: its budget is used.
-
-    Returns:
-        Result table of ``validation_nll`` (bits/token, axis ``tokens``) with the presets ``POSITIONS`` as
-        states, and of its levels as in ``learning_curves``.
+    ``validation_nll`` (bits/token, axis ``tokens``) with the presets ``POSITIONS`` as states, and its levels as in
+    ``learning_curves``. They read the same batches of the run's first text (without context to be learned there
+    would be nothing to see), with the budget of the profile. All members with which later chapters compare the
+    run's are trained along with them, as processes take seconds to start.
     """
     chosen = first_of_text(ensembles)
     rows = _levels(chosen)

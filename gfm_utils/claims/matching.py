@@ -1,13 +1,8 @@
-"""Is it the entropy? Effects of less context, and what of the gap between text and DNA is gone at equal gain.
+"""Effects of less context, and what of the gap between text and DNA is gone at equal context gain.
 
-The doses of one condition share their seeds, member by member: with these the members are *paired*. Text and DNA
-share none. Every number is a function of means over members, and its error is the jackknife's for several samples
-(Arvesen, 1969): leave out one member of text, from all of its doses at once, then one of DNA; square the
-differences and add both variances. For a difference of two doses that is the paired t-test, for one of text and
-DNA Welch's (1947), whose degrees of freedom (Satterthwaite, 1946) it has. The interval of a share of a gap is
-Fieller's (1954): every share r for which the interval of *part - r gap* includes zero. Over the measures of one
-question p-values are Holm's (1979), whatever their dependence; where several tests must all speak, the largest
-of their p-values is that of the whole (Berger, 1982).
+Members of doses of one condition share their seeds and are *paired*; text and DNA share none. Errors are the
+jackknife's for several samples (Arvesen, 1969): for a difference of two doses the paired t-test, for one of text
+and DNA Welch's (1947). Shares of a gap have Fieller's interval (1954).
 """
 
 from collections.abc import Callable, Sequence
@@ -31,17 +26,14 @@ Paired = Sequence[Members]
 
 
 class Scale(StrEnum):
-    """On what scale context gains are equal."""
+    """Context gains are equal in bits per token, in bits per symbol, or in the logarithm of bits per token."""
 
-    #: Bits per token.
     TOKEN = "per token"
-    #: Bits per symbol.
     SYMBOL = "per symbol"
-    #: Logarithm of the bits per token, of ``LEAST_GAP`` where there is less.
     LOG = "logarithm"
 
     def of(self, mean: Members) -> float:
-        """The gain on this scale; of (gain, measure, symbols a token), shape (3,)."""
+        """The gain on this scale of (gain, measure, symbols a token); ``LEAST_GAP`` at least in the logarithm."""
         if self is Scale.SYMBOL:
             return float(mean[0] / mean[2])
         return float(mean[0]) if self is Scale.TOKEN else float(np.log(max(mean[0], LEAST_GAP)))
@@ -51,17 +43,15 @@ class Gap(NamedTuple):
     """The gap between two kinds of corpus in a measure, and what becomes of it.
 
     Attributes:
-        whole: the measure of the first kind less that of the second.
+        gap: the measure of the first kind less that of the second.
         beside: the measure of the first kind where it gains as little from its context as the second.
         gone: share of the gap that is gone there; NaN, with its ends, where the gap's interval includes zero.
-        half: whether that is more than a half: the share of the gap that is gone less one half, in the measure's
-            units, with its p-value.
-        floors: share of the gap that is there without any context, between both kinds in random order; NaN
-            without these.
-        left: share that neither explains; NaN without floors.
+        half: the share that is gone less one half, in the measure's units, with its p-value.
+        floors: share of the gap that is there between both kinds in random order; NaN without these.
+        left: share that neither explains; NaN likewise.
     """
 
-    whole: Difference
+    gap: Difference
     beside: float
     gone: Difference
     half: Difference
@@ -74,8 +64,7 @@ def jackknife(statistic: Statistic, *groups: Paired) -> Difference:
 
     Args:
         statistic: takes the means of each ensemble, shape (quantities,) each, in the order of the groups.
-        groups: ensembles, shape (members, quantities) each, of two members or more; those of one group are paired,
-            and have as many members.
+        groups: ensembles of two members or more, shape (members, quantities) each; those of one group are paired.
     """
     value, left = left_out(statistic, *groups)
     return _tested(float(value), left)
@@ -89,8 +78,8 @@ def share_of_gap(value: Members, left: Sequence[Members]) -> Difference:
         left: both without each member of each group, shape (members, 2) each; see ``left_out``.
 
     Returns:
-        The ratio, the ends of the interval of all r for which the jackknife does not tell *part - r whole* from
-        zero, and the p-value of no part (r = 0).
+        The ratio, the ends of the interval of all r for which *part - r whole* does not differ from zero by the
+        jackknife, and the p-value of no part (r = 0).
     """
 
     def beyond(share: float) -> float:
@@ -112,12 +101,7 @@ def share_of_gap(value: Members, left: Sequence[Members]) -> Difference:
 
 
 def left_out(statistic: Statistic, *groups: Paired) -> tuple[Any, list[Members]]:
-    """The statistic, and what it is without each member of each group, shape (members, ...) each.
-
-    Args:
-        statistic: as of ``jackknife``; a number, or some.
-        groups: likewise.
-    """
+    """The statistic of ``jackknife``, and what it is without each member of each group, (members, ...) each."""
     means = [sample.mean(0) for group in groups for sample in group]
     left, place = [], 0
     for group in groups:
@@ -151,15 +135,14 @@ def gap_at_equal_gain(
 
     The first kind's measure there lies on the line between the two doses around the other's gain; between doses
     that gain the same, within ``LEAST_GAP`` bits per token, it is their mean, and below the least by no more than
-    that it is the least's.
+    that it is the least's. Samples are gain (bits per token), measure, and symbols a token, shape (members, 3).
 
     Args:
-        plain: gain (bits per token), measure, and symbols a token of the first kind's members, as that corpus is;
-            shape (members, 3).
-        ladder: the same of its doses, ``plain`` among them, paired with it.
-        other: the same of the other kind, which is not paired with it.
+        plain: members of the first kind's corpus as it is.
+        ladder: of its doses, ``plain`` among them, paired with it.
+        other: of the other kind, which is not paired with it.
         scale: of the gain, on which the line is straight.
-        floors: the same of both kinds where nothing is to be learned from context, each paired with its own.
+        floors: of both kinds in random order, each paired with its own.
 
     Returns:
         None where the other's gain is outside of the ladder's.
@@ -174,20 +157,20 @@ def gap_at_equal_gain(
 
     def parts(*means: Members) -> Members:
         """The gap; what is gone of it; what is there without context; the residual."""
-        low, high, as_it_is, *bare = means[: len(first)]
-        of_other, *other_bare = means[len(first) :]
+        low, high, as_it_is, *shuffled = means[: len(first)]
+        of_other, *other_shuffled = means[len(first) :]
         matched = low[1] + _share(scale, of_other, low, high, fixed) * (high[1] - low[1])
         whole, gone = as_it_is[1] - of_other[1], as_it_is[1] - matched
-        without = bare[0][1] - other_bare[0][1] if bare else np.nan
+        without = shuffled[0][1] - other_shuffled[0][1] if shuffled else np.nan
         return np.array([whole, gone, without, whole - gone - without])
 
     value, left = left_out(parts, first, second)
     whole, half = (_combined(np.array([*weights, 0, 0]), value, left) for weights in ([1, 0], [-0.5, 1]))
     if whole.value <= 0:  # above zero: more than a half, whichever kind has more
         half = Difference(-half.value, -half.high, -half.low, half.p)
-    gone, without, rest = (share_of_gap(value[[k, 0]], [one[:, [k, 0]] for one in left]) for k in (1, 2, 3))
+    gone, without, residual = (share_of_gap(value[[k, 0]], [one[:, [k, 0]] for one in left]) for k in (1, 2, 3))
     beside = float(plain.mean(0)[1] - value[1])
-    return Gap(whole, beside, gone, half, without, rest)
+    return Gap(whole, beside, gone, half, without, residual)
 
 
 def _around(
@@ -213,7 +196,7 @@ def _share(scale: Scale, gain: Members, below: Members, above: Members, fixed: f
     return (scale.of(gain) - ends[0]) / (ends[1] - ends[0])
 
 
-def outcome(effects: Sequence[Difference], corrected: float, above: bool) -> str:
+def outcome(effects: npt.ArrayLike, corrected: float, above: bool) -> str:
     """For a claim if all effects have its sign, against it if all have the other, and undecided else.
 
     Args:
@@ -221,7 +204,7 @@ def outcome(effects: Sequence[Difference], corrected: float, above: bool) -> str
         corrected: their largest p-value, corrected for the number of measures.
         above: whether the claim says that the measure rises.
     """
-    if not corrected <= 1 - LEVEL:
+    signs = set((np.asarray(effects) > 0).tolist())
+    if not corrected <= 1 - LEVEL or len(signs) > 1:
         return UNDECIDED
-    signs = {effect.value > 0 for effect in effects}
-    return UNDECIDED if len(signs) > 1 else FOR if signs == {above} else AGAINST
+    return FOR if signs == {above} else AGAINST

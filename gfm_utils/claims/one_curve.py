@@ -1,12 +1,10 @@
 """Do trainings lie on one curve? Measures of two runs at the same context gain, and at the same tokens.
 
 A run is a condition in a setting; its checkpoints are a curve of a measure over the context gain, straight between
-them. Two runs are compared at the largest gain that both have reached. What is compared is a function of the means
-over members, so that the jackknife for two samples gives its error (see :mod:`gfm_utils.claims.matching`): a
-member is left out with its whole curve.
+them. A member is left out with its whole curve (see :mod:`gfm_utils.claims.matching`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations, product
 
 import numpy as np
@@ -43,13 +41,7 @@ EARLY = 1 / 7
 
 
 def curve(numbers: Numbers, run: Run, metric: str) -> Floats:
-    """Gain and measure of the members at the checkpoints that have both, shape (members, 2, checkpoints).
-
-    Args:
-        numbers: of ``members_of``.
-        run: which.
-        metric: of ``FOLLOWED``.
-    """
+    """Gain and measure of a run's members at the checkpoints that have both, shape (members, 2, checkpoints)."""
     condition, setting = run
     positions = (position(x) for name, x, of in numbers if (name, of) == (condition, GAIN))
     points = []
@@ -57,30 +49,13 @@ def curve(numbers: Numbers, run: Run, metric: str) -> Floats:
         values, gain = numbers.get((condition, x, metric)), numbers[condition, x, GAIN]
         if values is not None and len(values) == len(gain):
             points.append([gain.to_numpy("float64"), values.to_numpy("float64")])
-    return np.moveaxis(np.array(points), 0, -1).swapaxes(0, 1) if points else np.empty((0, 2, 0))
+    return np.array(points).transpose(2, 1, 0) if points else np.empty((0, 2, 0))
 
 
 def at_gain(mean: Floats, gain: float) -> float:
-    """The measure of a mean curve at a gain, by the checkpoints that gain more than all before them.
-
-    Args:
-        mean: gain and measure, shape (2, checkpoints).
-        gain: bits per token.
-    """
-    gains, values = _rising(mean)
-    return float(np.interp(gain, gains, values))
-
-
-def around(mean: Floats, gain: float) -> tuple[float, float]:
-    """The gains of the two checkpoints of a mean curve between which a gain lies."""
-    gains, _ = _rising(mean)
-    above = int(np.clip(np.searchsorted(gains, gain), min(1, len(gains) - 1), len(gains) - 1))
-    return float(gains[max(0, above - 1)]), float(gains[above])
-
-
-def _rising(mean: Floats) -> Floats:
+    """The measure of a mean curve, shape (2, checkpoints), by the checkpoints that gain more than all before."""
     before = np.maximum.accumulate(np.concatenate([[-np.inf], mean[0, :-1]]))
-    return mean[:, mean[0] > before]
+    return float(np.interp(gain, *mean[:, mean[0] > before]))
 
 
 def at_equal_gain(first: Floats, second: Floats, paired: bool = False) -> dict[str, float] | None:
@@ -92,42 +67,32 @@ def at_equal_gain(first: Floats, second: Floats, paired: bool = False) -> dict[s
         paired: whether the members of both belong together, in their order.
 
     Returns:
-        ``gain`` (bits per token); the measure of both there, ``own`` and ``other``; ``below`` and ``above``, the
-        gains of the checkpoints around it in the run that goes on (between them is a straight line); and first
-        less second, ``value``, with ``low``, ``high`` and ``p``. None where a curve has no two members or that
-        gain is below ``LEAST_GAIN``.
+        ``gain`` (bits per token), and first less second, ``value``, with ``low``, ``high`` and ``p``. None where a
+        curve has no two members or that gain is below ``LEAST_GAIN``.
     """
     if min(len(first), len(second)) < 2:
         return None
 
-    def both(*means: Floats) -> tuple[float, float, float]:
-        own, other = (mean.reshape(2, -1) for mean in means)
-        gain = float(min(own[0].max(), other[0].max()))
-        return gain, at_gain(own, gain), at_gain(other, gain)
+    def shared_gain(*means: Floats) -> float:
+        return min(float(mean.reshape(2, -1)[0].max()) for mean in means)
 
     def apart(*means: Floats) -> float:
-        _, left, right = both(*means)
-        return left - right
+        own, other = (at_gain(mean.reshape(2, -1), shared_gain(*means)) for mean in means)
+        return own - other
 
-    flat = [one.reshape(len(one), -1) for one in (first, second)]
-    means = [one.mean(0) for one in (first, second)]
-    gain, own, other = both(*means)
+    gain = shared_gain(first.mean(0), second.mean(0))
     if gain < LEAST_GAIN:
         return None
-    below, above = around(max(means, key=lambda mean: float(mean[0].max())), gain)
+    flat = [one.reshape(len(one), -1) for one in (first, second)]
     groups = [flat] if paired and len(first) == len(second) else [[one] for one in flat]
-    effect = jackknife(apart, *groups)._asdict()
-    return {"gain": gain, "own": own, "other": other, "below": below, "above": above, **effect}
+    return {"gain": gain, **jackknife(apart, *groups)._asdict()}
 
 
 def pairs_of(table: pd.DataFrame) -> Iterator[tuple[str, Run, Run]]:
-    """The pairs of runs that differ in one thing: by what, and the two.
+    """The pairs of runs of a table of ``along_training`` that differ in one thing: by what, and the two.
 
     DNA and text in one setting. Of one condition: the same model by another optimiser, and another model by the
     same optimiser. Of runs that differ in nothing but their length the longest is taken.
-
-    Args:
-        table: of ``along_training``.
     """
     of_kind = kinds(table)
     longest: dict[tuple[str, str, str], Run] = {}
@@ -143,55 +108,41 @@ def pairs_of(table: pd.DataFrame) -> Iterator[tuple[str, Run, Run]]:
             yield (OPTIMISER if same[0] else MODEL), first, second
 
 
-def equal_gains(table: pd.DataFrame, metrics: Sequence[str] = COMPARED) -> pd.DataFrame:
-    """Each measure of two runs at the largest context gain that both have reached.
-
-    Args:
-        table: of ``along_training``.
-        metrics: of ``FOLLOWED``.
+def equal_gains(table: pd.DataFrame) -> pd.DataFrame:
+    """Each measure of two runs of ``along_training`` at the largest context gain that both have reached.
 
     Returns:
-        One row a pair of ``pairs_of`` and measure: ``by``, ``metric``, ``condition`` and ``setting`` of the first,
-        ``other_condition`` and ``other_setting`` of the second, the numbers of ``Equal``, and ``value`` (first
-        less second) with ``low``, ``high`` and ``p``.
+        One row a pair of ``pairs_of`` and measure of ``COMPARED``: ``by``, ``metric``, ``condition`` and
+        ``setting`` of the first, ``other_condition`` and ``other_setting`` of the second, and the numbers of
+        ``at_equal_gain``.
     """
     rows, numbers = [], members_of(table, AXIS)
-    for (by, first, second), metric in product(pairs_of(table), metrics):
-        first_curve, second_curve = (curve(numbers, run, metric) for run in (first, second))
-        compared = at_equal_gain(first_curve, second_curve, paired=by == OPTIMISER)
+    names = ["condition", "setting", "other_condition", "other_setting"]
+    for (by, first, second), metric in product(pairs_of(table), COMPARED):
+        own, other = (curve(numbers, run, metric) for run in (first, second))
+        compared = at_equal_gain(own, other, by == OPTIMISER)
         if compared is not None:
-            runs = dict(
-                zip(("condition", "setting", "other_condition", "other_setting"), first + second, strict=True)
-            )
-            rows.append({"by": by, "metric": metric, **runs, **compared})
-    columns = [
-        "by", "metric", "condition", "setting", "other_condition", "other_setting", "gain", "own", "other",
-        "below", "above", *Difference._fields,
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+            rows.append({"by": by, "metric": metric, **dict(zip(names, first + second, strict=True)), **compared})
+    return pd.DataFrame(rows, columns=["by", "metric", *names, "gain", *Difference._fields])
 
 
-def equal_tokens(table: pd.DataFrame, metrics: Sequence[str] = (GAIN, LOSS_SHARE, *COMPARED)) -> pd.DataFrame:
-    """DNA less text in each measure, at every checkpoint that both have in one setting.
-
-    Args:
-        table: of ``along_training``.
-        metrics: of ``FOLLOWED``.
+def equal_tokens(table: pd.DataFrame) -> pd.DataFrame:
+    """DNA less text in each measure, at every checkpoint of ``along_training`` that both have in one setting.
 
     Returns:
         One row a pair, measure and checkpoint: ``metric``, ``condition``, ``other_condition``, ``setting``,
         ``tokens``, and ``value`` with ``low``, ``high`` (Welch's) and ``p``.
     """
     rows, numbers = [], members_of(table, AXIS)
-    for by, first, second in pairs_of(table):
+    for first, second in (runs for by, *runs in pairs_of(table) if by == KIND):
         (condition, setting), (other, _) = first, second
-        shared = set(tokens_of(table, *first)) & set(tokens_of(table, *second)) if by == KIND else set()
-        for metric, tokens in product(metrics, sorted(shared)):
+        shared = set(tokens_of(table, *first)) & set(tokens_of(table, *second))
+        for metric, tokens in product((GAIN, LOSS_SHARE, *COMPARED), sorted(shared)):
             both = [numbers.get((name, setting.x(tokens), metric), ()) for name in (condition, other)]
             if min(map(len, both)) > 1:
                 named = {"metric": metric, "condition": condition, "other_condition": other, "setting": setting}
                 rows.append({**named, "tokens": tokens, **difference(*both)._asdict()})
-    columns = ["metric", "condition", "other_condition", "setting", "tokens", "value", "low", "high", "p"]
+    columns = ["metric", "condition", "other_condition", "setting", "tokens", *Difference._fields]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -1,4 +1,4 @@
-"""Is more predictability more use? What probes gain over counting, beside what models gain from context."""
+"""Is what is more predictable more useful? What probes gain over counting, and models from context."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -7,17 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from gfm_utils.claims.dose import AXIS, GAIN, live_windows
+from gfm_utils.claims.dose import AXIS, GAIN, kept_rows, live_windows
 from gfm_utils.ensembles import Ensemble, train_ensembles
-from gfm_utils.files import digest
 from gfm_utils.measures.controls import CONTROL_MEMBERS
 from gfm_utils.measures.estimates import Estimate, estimate, kinds
-from gfm_utils.measures.intervals import difference
+from gfm_utils.measures.intervals import Difference, difference
 from gfm_utils.measures.registry import MEASURES, Measure, Term
 from gfm_utils.measures.tasks import TASK, task_performance
 from gfm_utils.profiles import Profile
-from gfm_utils.provenance import recorded_runs, those_recorded
-from gfm_utils.tables import DEFINITIONS, kept_table
+from gfm_utils.provenance import recorded, recorded_runs
 from gfm_utils.tokens import Condition
 
 #: The recorded run of tasks along doses, and what it is called beside whole runs.
@@ -45,31 +43,27 @@ def task_doses(
         runs_dir: where ensembles are found or made.
         stretches: of every task at most.
         members: of each ensemble; None: the profile's number.
-        kept: folder where the rows of each condition are written when they are there, and found again. It has to
-            go when an analysis changes.
+        kept: as of ``dose_response``.
     """
     size, frames = profile.model_copy(update={"test_windows": stretches}), []
     for one in train_ensembles(conditions, profile, runs_dir, members=members):
-        key = digest([one.spec.key, len(one.members), stretches, DEFINITIONS])
 
         def make(ensemble: Ensemble = one) -> pd.DataFrame:
             return task_performance([ensemble], size)
 
-        frames.append(kept_table(kept / f"{Condition.parse(one.condition).slug}-tasks-{key}.parquet", make))
+        frames.append(kept_rows(one, kept, "-tasks", [stretches], make))
     return pd.concat(frames, ignore_index=True)
 
 
 def recorded_tasks() -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
     """The recorded tables that hold tasks, by what they are called, and the provenance of each."""
-    doses = those_recorded(RECORDED)
     whole = [run for run in recorded_runs() if (run.rows["metric"] == "probe_gain").any()]
-    runs = [(DOSES, *one) for one in doses] + [(run.name, run.rows, dict(run.about)) for run in whole]
-    steps = [of["configuration"]["steps"] for _, _, of in runs]  # None: fitted to its corpora
-    names = [
-        name if taken is None else f"{name}, {taken:,} steps"
-        for (name, _, _), taken in zip(runs, steps, strict=True)
-    ]
-    return dict(zip(names, (rows for _, rows, _ in runs), strict=True)), [of for _, _, of in runs]
+    runs = [(DOSES, *recorded(RECORDED)), *((run.name, run.rows, dict(run.about)) for run in whole)]
+    named = {}
+    for name, rows, about in runs:
+        steps = about["configuration"]["steps"]  # None: fitted to its corpora
+        named[name if steps is None else f"{name}, {steps:,} steps"] = rows
+    return named, [about for *_, about in runs]
 
 
 def task_points(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -81,8 +75,7 @@ def task_points(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
     Returns:
         A row a run, condition and task: ``run``, ``condition``, ``kind``, ``task``; ``value``, ``low``, ``high``:
         area under the curve above that of counting, with its 95 % interval over members and blocks, and
-        ``untrained`` (the same of untrained members); ``context_gain``, ``context_gain_low`` and
-        ``context_gain_high``.
+        ``untrained`` (the same of untrained members); ``context_gain``, with ``_low`` and ``_high``.
     """
     return pd.DataFrame([row for name, rows in runs.items() for row in _points(name, rows)])
 
@@ -97,21 +90,15 @@ def _points(run: str, table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     kind_of = {name: kind for kind, names in kinds(table).items() for name in names}
     for condition in dict.fromkeys(of_tasks["condition"]):
         rows = table[table["condition"] == condition]
-        gain = {f"{GAIN}{end}": value for end, value in _context_gain(rows)}
+        of_doses = replace(MEASURES[GAIN], terms=(Term(GAIN, AXIS),), null=None)
+        gain = estimate(of_doses, rows) or estimate(MEASURES[GAIN], rows)
+        ends = dict(zip((GAIN, f"{GAIN}_low", f"{GAIN}_high"), gain.interval, strict=True)) if gain else {}
         for task in dict.fromkeys(of_tasks.loc[of_tasks["condition"] == condition, "x"]):
             one, untrained = (gain_over_counting(rows, task, state) for state in ("trained", "untrained"))
             if one is not None:
-                about = {"run": run, "condition": condition, "kind": kind_of.get(condition, "dna")}
+                about = {"run": run, "condition": condition, "kind": kind_of.get(condition, "dna"), "task": task}
                 level = None if untrained is None else untrained.interval.value
-                yield {**about, "task": task, **one.over_both._asdict(), "untrained": level, **gain}
-
-
-def _context_gain(rows: pd.DataFrame) -> Iterator[tuple[str, float]]:
-    """What models gain from context, of doses or of a whole run, with the ends of its interval."""
-    measure = MEASURES[GAIN]
-    found = estimate(replace(measure, terms=(Term(GAIN, AXIS),), null=None), rows) or estimate(measure, rows)
-    if found is not None:
-        yield from zip(("", "_low", "_high"), found.interval, strict=True)
+                yield {**about, **one.over_both._asdict(), "untrained": level, **ends}
 
 
 def lost_without_context(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -127,13 +114,13 @@ def lost_without_context(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
     parsed = {name: Condition.parse(name) for name in dict.fromkeys(table["condition"])}
     for name, condition in parsed.items():
         other = str(condition.transformed(FREQUENCIES_ALONE))
-        if condition.transforms or other not in parsed:
-            continue
         of_both = [table[table["condition"] == each] for each in (name, other)]
+        if condition.transforms or of_both[1].empty:
+            continue
         for task in dict.fromkeys(of_both[0].loc[of_both[0]["metric"] == "probe_gain", "x"].dropna()):
             pair = [gain_over_counting(each, task) for each in of_both]
             if pair[0] is not None and pair[1] is not None:
                 windows = pair[0].windows + pair[1].windows
                 found = difference(pair[0].members, pair[1].members, further=windows)
                 rows.append({"condition": name, "task": task, **found._asdict()})
-    return pd.DataFrame(rows, columns=["condition", "task", "value", "low", "high", "p"])
+    return pd.DataFrame(rows, columns=["condition", "task", *Difference._fields])

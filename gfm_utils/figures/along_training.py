@@ -20,7 +20,7 @@ from gfm_utils.claims.along_training import (
     tokens_of,
 )
 from gfm_utils.claims.dose import GAIN
-from gfm_utils.claims.extrapolation import FLOOR, FURTHEST, LATER, MISS
+from gfm_utils.claims.extrapolation import FURTHEST, LATER, MISS
 from gfm_utils.claims.one_curve import COMPARED, EARLY, KIND, OPTIMISER, changes, clear_sign, nearest
 from gfm_utils.figures.dose import gain_axis
 from gfm_utils.figures.forms import (
@@ -241,24 +241,11 @@ def equal_gain_table(equal: pd.DataFrame) -> Markdown:
     metrics = [name for name in COMPARED if name in set(equal["metric"])]
     keys = ["by", "condition", "setting", "other_condition", "other_setting"]
     rows = [
-        [run_pair(*key), gain_between(differences), *cells(differences, "metric", metrics, marked_difference)]
-        for key, differences in equal.groupby(keys, sort=False)
+        [run_pair(*key), f"{of_pair['gain'].iloc[0]:.2f}", *cells(of_pair, "metric", metrics, marked_difference)]
+        for key, of_pair in equal.groupby(keys, sort=False)
     ]
     heads = ["Difference", "gain, bits", *(FOLLOWED[name].text for name in metrics)]
     return Markdown(markdown_table(heads, rows))
-
-
-def far_between(differences: pd.DataFrame) -> bool:
-    """Whether the checkpoints around a gain are further apart than the gain is large."""
-    row = differences.iloc[0]
-    return bool(row["above"] - row["below"] > row["gain"])
-
-
-def gain_between(differences: pd.DataFrame) -> str:
-    """A gain with those of the checkpoints around it: ``0.59 (between 0.01 and 1.35: far apart)``."""
-    row = differences.iloc[0]
-    far = ": far apart" if far_between(differences) else ""
-    return f"{row['gain']:.2f} (between {row['below']:.2f} and {row['above']:.2f}{far})"
 
 
 def run_pair(by: str, condition: str, setting: Setting, other_condition: str, other: Setting) -> str:
@@ -292,14 +279,13 @@ def extrapolation_table(later: pd.DataFrame) -> Markdown:
     """What the validation losses say of more tokens (``later``: of ``extrapolations``)."""
     if later.empty:
         return Markdown("The runs here have too few checkpoints, or members, for an extrapolation.")
-    heads = ["", "training", "points", f"loss after {FURTHEST} times the tokens", "after any number",
-             "last point missed by"]  # fmt: skip
+    heads = ["", "training", "points", f"loss after {FURTHEST} times the tokens", "last point missed by"]
     names, rows = setting_names(later), []
     for condition, setting in settings_of(later):
         run = later[(later["condition"] == condition) & later["x"].str.endswith(setting.x(0)[1:])]
         for points, each in run.groupby("state", sort=False):
             missed = cells(each, "metric", [MISS], lambda row: f"{row['value']:+.3f}")
-            bounds = cells(each, "metric", [LATER, FLOOR], bounded)
+            bounds = cells(each, "metric", [LATER], bounded)
             rows.append([f"`{condition}`", names[setting], str(points), *bounds, *missed])
     return Markdown(markdown_table(heads, rows, names=3))
 

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from gfm_utils.claims.paper import Deviation
 from gfm_utils.corpora import Corpus
 from gfm_utils.ensembles import Ensemble, EnsembleSpec, duration
 from gfm_utils.figures.forms import lines, logarithmic, spread_out
@@ -188,11 +187,11 @@ def cost_overview(table: pd.DataFrame) -> Styler:
     return for_people(pd.DataFrame([shown]))
 
 
-def deviation_overview(deviations: Sequence[Deviation]) -> Styler:
+def deviation_overview(deviations: pd.DataFrame) -> Styler:
     """What is done in another way than in the paper's code, a row each: there, here, and why."""
     names = {"what": "", "paper": "the paper's code", "here": "profile paper", "why": "why"}
     sentences = {"white-space": "normal", "text-align": "left", "vertical-align": "top", "min-width": "8em"}
-    styler = for_people(pd.DataFrame(deviations).rename(columns=names)).format(escape="html")  # <cls>
+    styler = for_people(deviations.rename(columns=names)).format(escape="html")  # <cls>
     heads = [{"selector": "th", "props": "text-align: left"}]
     return styler.set_properties(**sentences).set_table_styles(heads)
 

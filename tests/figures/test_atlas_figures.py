@@ -9,11 +9,12 @@ from drawing import drawn
 from gfm_utils import claims, figures
 from gfm_utils.claims.dose import LEAST_GAIN
 from gfm_utils.claims.forecast import COUNTED, FORECAST, NO_BETTER
+from gfm_utils.provenance import recorded
 
 
 @pytest.fixture(scope="module")
 def table():
-    return claims.recorded_atlas()[0]
+    return recorded("atlas")[0]
 
 
 @pytest.fixture(scope="module")
