@@ -1,11 +1,7 @@
 """The paper's claims with the measures that speak of them, and whether models have learned enough to be judged.
 
-Each claim has one *primary* measure, chosen before the run whose numbers it judges; :mod:`.verdicts` judges by it
-alone. All other measures are *robustness*: they are shown and change no verdict.
-
-Models that have learned next to nothing from the tokens around a hidden one are alike in much, whatever they read:
-a difference between DNA and text would then be one of training, not of the sequence. So what they save over token
-frequencies is compared with what can be saved there.
+Each claim has one *primary* measure, chosen before the run whose numbers it judges; all others are *robustness*:
+they are shown and change no verdict.
 """
 
 from collections.abc import Iterator
@@ -35,12 +31,7 @@ FOR, AGAINST, UNDECIDED = "for", "against", "undecided"
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper.
-
-    Attributes:
-        text: what it says.
-        measures: of it; the first is the primary one, the others are robustness.
-    """
+    """A claim of the paper: what it says, and its measures, of which the first is the primary one."""
 
     text: str
     measures: tuple[Measure, ...]
@@ -52,7 +43,7 @@ class Claim:
 
     @property
     def terms(self) -> Iterator[Term]:
-        """All that its measures and their nulls are made of."""
+        """All that its measures and their nulls are computed of."""
         for measure in self.measures:
             yield from (*measure.terms, *(measure.null[1] if measure.null else ()))
 
@@ -103,13 +94,13 @@ ENOUGH = 0.5
 
 @dataclass(frozen=True)
 class Learned:
-    """What the members of a condition save over token frequencies on test windows, and what else does.
+    """What members save over token frequencies on test windows, and what else does, in bits per token.
 
     Attributes:
-        gain: the members' mean context gain, bits/token.
-        counting: what counting on both sides saves (interpolated n-grams of the best order), bits/token; NaN where
-            the table does not say.
-        code: what the best code saves that looks no further than a window, bits/token; NaN likewise.
+        gain: the members' mean context gain.
+        counting: of counting on both sides (interpolated n-grams of the best order); NaN where the table does not
+            say.
+        code: of the best code that looks no further than a window; NaN likewise.
     """
 
     gain: float
@@ -128,21 +119,16 @@ class Learned:
 
 
 def learned(rows: pd.DataFrame) -> dict[str, Learned]:
-    """Condition that is no control, with a context gain -> what its members have learned.
-
-    Args:
-        rows: result tables of chapters, one below the other.
-    """
+    """Condition that is no control, with a context gain -> what its members have learned."""
     of_condition = rows_read(rows, (UNIGRAM, GAIN, COUNTING, WINDOW_CODE))
     every = chain.from_iterable(kinds(rows).values())
     names = [name for name in every if name in of_condition and not is_control(name)]
-    models = {name: _learned(of_condition[name]) for name in names}
-    return {name: one for name, one in models.items() if not np.isnan(one.gain)}
-
-
-def _learned(rows: pd.DataFrame) -> Learned:
-    unigram = _level(rows, UNIGRAM)
-    return Learned(_level(rows, GAIN), unigram - _level(rows, COUNTING), unigram - _level(rows, WINDOW_CODE))
+    found = {}
+    for name in names:
+        unigram, gain, *others = (_level(of_condition[name], of) for of in (UNIGRAM, GAIN, COUNTING, WINDOW_CODE))
+        if not np.isnan(gain):
+            found[name] = Learned(gain, *(unigram - other for other in others))
+    return found
 
 
 def _level(rows: pd.DataFrame, term: Term) -> float:
@@ -153,14 +139,8 @@ def _level(rows: pd.DataFrame, term: Term) -> float:
 def learned_share(rows: pd.DataFrame) -> float:
     """Mean over a run's conditions of the members' gain as a share of what counting on both sides saves.
 
-    A condition whose members save as much as counting or more counts as 1, so that one with next to nothing to be
-    counted does not outweigh the rest.
-
-    Args:
-        rows: result tables of chapters, one below the other.
-
-    Returns:
-        Between 0 and 1; NaN where no condition has both numbers.
+    A share is 1 at most, so that a condition with next to nothing to be counted does not outweigh the others. NaN
+    where no condition has both numbers.
     """
     every = [one for one in learned(rows).values() if not np.isnan(one.counting)]
     shares = [1.0 if one.gain >= one.counting else max(0.0, one.gain / one.counting) for one in every]
@@ -168,11 +148,7 @@ def learned_share(rows: pd.DataFrame) -> float:
 
 
 def tokens_read(rows: pd.DataFrame) -> int:
-    """Tokens that a member of a run has read by the end of its training, the most of all conditions; 0: not said.
-
-    Args:
-        rows: result tables of chapters, the ensembles' among them.
-    """
+    """Tokens that a member of a run has read by the end of its training, the most of all conditions, or 0."""
     of_training = (rows["metric"] == "validation_nll") & (rows["axis"] == "tokens") & (rows["state"] == "trained")
     read = rows.loc[of_training.fillna(False), "x"]
     return int(read.astype("float64").max()) if len(read) else 0

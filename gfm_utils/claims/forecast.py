@@ -1,11 +1,11 @@
 """What models of a corpus will show, forecast from counting alone, by a regression over the corpora of the atlas.
 
-One line a measure, of few predictors with names. Its interval is Student's t times the root mean squared error on
-families of corpora that the fit has not seen; the same of the mean of the other corpora, which knows no predictor,
-is what a forecast has to beat.
+One line a measure. Its interval is Student's t times the root mean squared error on families of corpora that the
+fit has not seen; what a forecast has to beat is the same of the mean of the other corpora.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +60,8 @@ def counted(corpus: str, runs_dir: Path, seed: int = 42) -> tuple[dict[str, floa
     loaded = load_corpus(corpus, profile)
     codes = code_lengths(loaded, profile.code_symbols)
     coded = corpus_entropy(loaded, 1, profile.entropy_symbols, codes, match_symbols=1)
-    numbers = {}
-    for name, rows in zip(COUNTED, (levels, coded), strict=True):
-        value = estimate(MEASURES[name], rows)
-        assert value is not None
-        numbers[name] = value.interval.value
-    return numbers, planned.notes
+    found = [estimate(MEASURES[name], rows) for name, rows in zip(COUNTED, (levels, coded), strict=True)]
+    return {name: one.interval.value for name, one in zip(COUNTED, found, strict=True) if one}, planned.notes
 
 
 def forecasts(
@@ -83,8 +79,8 @@ def forecasts(
 
     Returns:
         The rows of ``forecast`` and, with the outcome ``COUNTED_FIRST``, the numbers that they rest on, with the
-        ``corpus``; and what is to be known of them, a sentence each: why a corpus has none, what was fitted to a
-        small one, and what lies outside of the atlas.
+        ``corpus``; and sentences: why a corpus has none, what was fitted to a small one, and what lies outside of
+        the atlas.
     """
     frames, notes = [], []
     named = (Condition.parse(name).corpus if is_condition(name) else name for name in conditions)
@@ -109,29 +105,24 @@ def forecasts(
 
 
 def forecast_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """Result table of what was counted of corpora, and of what is forecast (``forecast_...``) beside the mean.
-
-    Args:
-        rows: of ``forecasts``.
-    """
+    """Result table of ``forecasts``: what was counted, and what is forecast (``forecast_...``) beside the mean."""
     found = []
     for row in rows.to_dict("records"):
-        name = str(row["metric"])
-        one = {"condition": row["corpus"], "unit": MEASURES[name].unit}
+        one = {"condition": row["corpus"], "metric": row["metric"], "unit": MEASURES[row["metric"]].unit}
         if row["outcome"] == COUNTED_FIRST:
-            found.append({**one, "metric": name, "value": row["value"]})
+            found.append({**one, "value": row["value"]})
             continue
         for state, prefix in (("forecast", ""), ("mean of the atlas", "mean_")):
-            if not pd.isna(row[f"{prefix}value"]):
-                ends = {end: row[f"{prefix}{end}"] for end in ("value", "low", "high")}
-                found.append({**one, "metric": f"forecast_{name}", "state": state, **ends})
-    return tables.table(found)
+            ends = {end: row[f"{prefix}{end}"] for end in ("value", "low", "high")}
+            found.append({**one, "metric": f"forecast_{row['metric']}", "state": state, **ends})
+    table = tables.table(found)
+    return table.dropna(subset="value", ignore_index=True)
 
 
 def predictors(points: pd.DataFrame) -> Floats:
-    """What a forecast is linear in, shape (corpora, 2).
+    """The logarithm of what counting on both sides saves, and the length of the shortest code as a share.
 
-    The logarithm of what counting on both sides saves, and the length of the shortest code as a share.
+    Shape (corpora, 2).
     """
     return np.stack([gain_scale(points[COUNTED[0]]), points[COUNTED[1]].to_numpy(np.float64)], axis=1)
 
@@ -139,8 +130,8 @@ def predictors(points: pd.DataFrame) -> Floats:
 def _predicted(design: Floats, y: Floats, families: npt.NDArray, new: Floats) -> tuple[Floats, float]:
     """Forecasts of new corpora, and half of the width of their interval.
 
-    The errors on a family that was left out follow from the fit of all: (I - H)^-1 r, of its part of the hat
-    matrix and the residuals (Cook and Weisberg, 1982).
+    The errors on a family that was left out are (I - H)^-1 r, of its part of the hat matrix and of the residuals
+    of the fit of all (Cook and Weisberg, 1982).
     """
     columns = np.hstack([np.ones((len(y), 1)), design])
     coefficients = np.linalg.lstsq(columns, y)[0]
@@ -156,13 +147,7 @@ def _predicted(design: Floats, y: Floats, families: npt.NDArray, new: Floats) ->
 
 
 def predicted(known: pd.DataFrame, new: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """``value``, ``low`` and ``high`` of a measure for new corpora; ``mean_value`` and others of the mean.
-
-    Args:
-        known: of ``atlas_points``.
-        new: rows with the columns ``COUNTED``.
-        metric: one of ``FORECAST``.
-    """
+    """``value``, ``low``, ``high`` of a measure for new corpora by known ones; ``mean_...`` of their mean."""
     design, at = predictors(known), predictors(new)
     y, families = known[metric].to_numpy(np.float64), known["family"].to_numpy()
     if metric in LEAST:
@@ -175,13 +160,12 @@ def predicted(known: pd.DataFrame, new: pd.DataFrame, metric: str) -> pd.DataFra
     return np.exp2(frame) if metric in LEAST else frame
 
 
-def interval_score(y: Floats, low: Floats, high: Floats) -> Floats:
+def interval_score(y: pd.Series, low: pd.Series, high: pd.Series) -> pd.Series:
     """Width of intervals and, for values outside, 2 / (1 - ``HELD``) of how far (Gneiting and Raftery, 2007)."""
-    outside = np.maximum(low - y, 0) + np.maximum(y - high, 0)
-    return np.asarray(high - low + 2 / (1 - HELD) * outside)
+    return high - low + 2 / (1 - HELD) * ((low - y).clip(lower=0) + (y - high).clip(lower=0))
 
 
-def left_out(points: pd.DataFrame, metrics: Sequence[str] = FORECAST) -> pd.DataFrame:
+def left_out(points: pd.DataFrame) -> pd.DataFrame:
     """Forecasts of corpora that were left out, with their whole family (``by``: ``family``) or kind (``kind``).
 
     Returns:
@@ -190,53 +174,40 @@ def left_out(points: pd.DataFrame, metrics: Sequence[str] = FORECAST) -> pd.Data
         of the mean of those that were not left out.
     """
     frames = []
-    for metric in metrics:
-        for by in ("family", "kind"):
-            for name in dict.fromkeys(points[by]) if points[by].nunique() > 1 else ():
-                out = points[by] == name
-                about = points.loc[out, ["condition", "label", "kind", "family"]]
-                about = about.assign(metric=metric, by=by, true=points.loc[out, metric])
-                frames.append(about.join(predicted(points[~out], points[out], metric)))
+    for metric, by in product(FORECAST, ("family", "kind")):
+        for name in dict.fromkeys(points[by]) if points[by].nunique() > 1 else ():
+            out = points[by] == name
+            about = points.loc[out, ["condition", "label", "kind", "family"]]
+            about = about.assign(metric=metric, by=by, true=points.loc[out, metric])
+            frames.append(about.join(predicted(points[~out], points[out], metric)))
     return pd.concat(frames, ignore_index=True)
 
 
 def judged(forecasts: pd.DataFrame) -> pd.DataFrame:
-    """How good forecasts of corpora that were left out are; each family counts once.
-
-    Args:
-        forecasts: of ``left_out``.
+    """How good forecasts of corpora that were left out (of ``left_out``) are; each family counts once.
 
     Returns:
         One row a measure and ``by``: ``held``, the share of the true values inside the intervals; ``error``, the
         mean absolute error, and ``score``, the mean interval score, each with that of the mean of the others
         (``mean_error``, ``mean_score``).
     """
-    rows = []
-    for (metric, by), some in forecasts.groupby(["metric", "by"], sort=False):
-        weights = 1 / some.groupby("family")["family"].transform("size").to_numpy(np.float64)
-        y = some["true"].to_numpy(np.float64)
-
-        def average(values: Floats, weights: Floats = weights) -> float:
-            return float(np.average(values, weights=weights))
-
-        row: dict[str, object] = {"metric": metric, "by": by}
-        for prefix in ("", "mean_"):
-            value, low, high = (some[f"{prefix}{end}"].to_numpy(np.float64) for end in ("value", "low", "high"))
-            row |= {
-                f"{prefix}held": average((low <= y) & (y <= high)),
-                f"{prefix}error": average(np.abs(y - value)),
-                f"{prefix}score": average(interval_score(y, low, high)),
-            }
-        rows.append(row)
-    return pd.DataFrame(rows)
+    y = forecasts["true"].astype("float64")
+    numbers: dict[str, pd.Series] = {}
+    for prefix in ("", "mean_"):
+        value, low, high = (forecasts[f"{prefix}{end}"].astype("float64") for end in ("value", "low", "high"))
+        numbers |= {
+            f"{prefix}held": y.between(low, high).astype("float64"),
+            f"{prefix}error": (y - value).abs(),
+            f"{prefix}score": interval_score(y, low, high),
+        }
+    # The mean over the corpora of a family, and then over families.
+    keys = ["metric", "by"]
+    of_family = forecasts[[*keys, "family"]].assign(**numbers).groupby([*keys, "family"], sort=False).mean()
+    return of_family.groupby(keys, sort=False).mean().reset_index()
 
 
 def forecast(points: pd.DataFrame, numbers: Mapping[str, float]) -> pd.DataFrame:
-    """What models of a corpus with these numbers will show.
-
-    Args:
-        points: of ``atlas_points``.
-        numbers: of ``counted``.
+    """What models of a corpus with these numbers (of ``counted``) will show, from ``atlas_points``.
 
     Returns:
         One row a measure of ``FORECAST``: ``metric``; ``value``, ``low`` and ``high`` (``HELD`` interval), NaN
@@ -244,24 +215,19 @@ def forecast(points: pd.DataFrame, numbers: Mapping[str, float]) -> pd.DataFrame
         ``outcome``.
     """
     new = pd.DataFrame([dict(numbers)])
-    verdicts = judged(left_out(points)).set_index(["metric", "by"])
-    outside = list(out_of_range(points, numbers))
+    scores = judged(left_out(points)).set_index(["by", "metric"]).loc["family"]
+    better, outside = scores["score"] < scores["mean_score"], any(out_of_range(points, numbers))
     rows = []
     for metric in FORECAST:
-        family = verdicts.loc[(metric, "family")]
-        outcome = OUTSIDE if outside else GIVEN if family["score"] < family["mean_score"] else NO_BETTER
-        row = predicted(points, new, metric).iloc[0].to_dict()
-        if outcome != GIVEN:
-            row |= dict.fromkeys(("value", "low", "high"), np.nan)
-        rows.append({"metric": metric, **row, "outcome": outcome})
-    return pd.DataFrame(rows)
+        outcome = OUTSIDE if outside else GIVEN if better[metric] else NO_BETTER
+        rows.append({"metric": metric, **predicted(points, new, metric).iloc[0], "outcome": outcome})
+    table = pd.DataFrame(rows)
+    table.loc[table["outcome"] != GIVEN, ["value", "low", "high"]] = np.nan
+    return table
 
 
 def out_of_range(points: pd.DataFrame, numbers: Mapping[str, float]) -> Iterator[tuple[str, list[float]]]:
-    """The numbers of a corpus that no corpus of the atlas is near: name, and the nearest values on either side.
-
-    Near is within ``NEAR`` of the range, on the scale of ``predictors``.
-    """
+    """The numbers of a corpus that no corpus of the atlas is near (``NEAR``): name, and the nearest values."""
     known, at = predictors(points), predictors(pd.DataFrame([dict(numbers)]))[0]
     for name, column, value in zip(COUNTED, known.T, at, strict=True):
         far = np.abs(column - value).min() > NEAR * np.ptp(column)

@@ -2,24 +2,15 @@
 
 A primary measure is compared between every condition of DNA and every one of text by Welch's test on the numbers
 of the members (of pairs: jackknife pseudo-values), with the variance over test windows added where the tables have
-it. The p-value of a claim is the largest of its pairs' if all of them differ the same way, and else 1 (an
-intersection-union test: Berger, 1982); over the claims it is Holm's (1979). At most 0.05, and DNA is as claimed:
-*supported*; the other way: *not supported*; else *undecided*. Measures of robustness have no part in it.
+it. The p-value of a claim is the largest of its pairs' if all differ the same way, and else 1 (Berger, 1982); over
+the claims it is Holm's (1979). At most 0.05, and DNA is as claimed: *supported*; the other way: *not supported*;
+else *undecided*.
 
-An exact permutation test of five members against five has no p-value below 0.008, too much for Holm's correction
-for seven claims; those of Welch's test can be small. In simulations of the whole rule (in the tests) any
-decision is made in at most 5 % of cases without a difference, also where the spreads of members differ threefold;
-of strongly skewed numbers with such spreads it would be more. The pseudo-values of pairs, whose spread the
-jackknife rather overstates (Efron and Stein, 1981), make fewer errors than numbers of members do.
-
-The gate (`learned`): no verdict where a condition has learned too little, for then a difference, or none, may
-be one of training. It holds for all that is measured on models; so for the loss of the first claim, which is high
-before any training. The claim that models of DNA do *not* use context is another matter. That they do is shown by
-any gain above that of members without layers, and needs no gate. That they do not is shown by a gain that is
-surely below ``NEGLIGIBLE`` of what can be saved; to ask of DNA's own gain that it be large would hide just this
-finding, so the gate asks whether text, which is trained likewise, has learned enough. Of the claim about tasks,
-that what models learn is worth no more than counting, the same holds, with a fixed amount in the place of
-``NEGLIGIBLE`` (`Measure.negligible`); DNA's own gain is no part of its measure, and the gate asks for it, too.
+The gate (`learned`): no verdict where a condition has learned too little, for then a difference may be one of
+training. A claim of none (DNA's models do not use context; they are worth no more than counting) is contradicted
+by any gain above the null, which needs no gate, and supported by a gain surely below ``NEGLIGIBLE`` of what can be
+saved (or below a fixed amount, `Measure.negligible`). Of context the gate then asks of text alone: asking DNA's
+own gain would hide the finding.
 """
 
 import math
@@ -64,7 +55,7 @@ class Tested(NamedTuple):
         decides: the difference DNA - text (of a measure of DNA alone: from its null) of the pair with the largest
             p-value; where pairs differ in sign, of that which favours the claim least. NaN without any.
         side: of all pairs; None without a test.
-        pairs: condition of DNA and of text -> the difference DNA - text; of a measure of DNA alone there are none.
+        pairs: condition of DNA and of text -> the difference DNA - text; none of a measure of DNA alone.
     """
 
     measure: Measure
@@ -104,14 +95,9 @@ class Verdict(NamedTuple):
 
 
 def check_claims(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[Claim, list[Tested]]:
-    """What the result tables of a run say of the measures of each claim that they can speak of.
+    """Claim -> what the result tables of a run say of those of its measures that they can speak of.
 
-    Args:
-        rows: result tables of chapters, one below the other.
-        claims: which.
-
-    Returns:
-        Claim -> its measures for which a condition of text and one of DNA have a value; empty without either kind.
+    Measures need a condition of text and one of DNA with a value; the result is empty without either kind.
     """
     of_models = learned(rows)
     of_condition = rows_read(rows, (term for claim in claims for term in claim.terms))
@@ -126,12 +112,7 @@ def check_claims(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[C
 
 
 def verdicts(rows: pd.DataFrame, claims: Sequence[Claim] = CLAIMS) -> dict[Claim, Verdict]:
-    """The verdict on each claim; empty where the tables have no text or no DNA.
-
-    Args:
-        rows: result tables of a run, of all chapters.
-        claims: all that the correction is for, whether the tables can speak of them or not.
-    """
+    """The verdict on each claim by the result tables of a run; empty where these have no text or no DNA."""
     checked, of_models = check_claims(rows, claims), learned(rows)
     if not checked:
         return {}
@@ -221,17 +202,11 @@ def _test(measure: Measure, text: Rows, dna: Rows, of_models: Mapping[str, Learn
 
 
 def _values(measure: Measure, rows: Rows, of: Reader = estimate) -> dict[str, Estimate]:
-    values = {name: of(measure, condition_rows) for name, condition_rows in rows.items()}
-    return {name: one for name, one in values.items() if one is not None}
+    return {name: one for name, of_condition in rows.items() if (one := of(measure, of_condition)) is not None}
 
 
 def _strictest(pairs: Sequence[Difference], above: bool) -> tuple[Difference, Side | None]:
-    """The pair that decides, and on which side all pairs lie.
-
-    Args:
-        pairs: differences, one at least.
-        above: whether the claim says that they are above zero.
-    """
+    """The pair that decides, and on which side all pairs lie; ``above``: the claim says above zero."""
     least = min(pairs, key=lambda pair: pair.value if above else -pair.value)
     if any(np.isnan(pair.p) for pair in pairs):
         return least, None
