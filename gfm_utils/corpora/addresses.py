@@ -1,9 +1,8 @@
 """Addresses that a corpus may be given by: ``https://host/genome.fa.gz`` and ``hf://datasets/OWNER/NAME``."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import cast, get_args
+from typing import NamedTuple, cast, get_args
 from urllib.parse import unquote, urlsplit
 
 from gfm_utils.corpora.readers import KNOWN, TABLES, format_named, known_format
@@ -20,22 +19,15 @@ _OUTSIDE = re.compile(r"(^|/)\.\.(/|$)|^/|://")  # files that are not inside the
 _LONGEST = 100  # characters of a file's name in the cache
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """A file on the web or a data set of the hub.
 
     ``https://host/path/genome.fa.gz[#sha256=<64 hexadecimal digits>][:COLUMN[?kind=dna]]`` or
     ``hf://datasets/OWNER/NAME[/FILES][?config=…&split=…&field=…&revision=…&kind=…]``, where FILES is a file or a
     glob inside the data set.
-
-    Attributes:
-        name: of the file, made plain; of a data set the address without ``hf://datasets/``.
-        source: the file with its address, and its checksum if that is given, or the data set.
-        column: of a table, if one is named.
-        kind: that stands behind it; None if none does.
     """
 
-    name: str
+    name: str  # of the file, made plain; of a data set the address without hf://datasets/
     source: SourceFile | HubSource
     column: str | None
     kind: Kind | None
@@ -68,27 +60,25 @@ def parse_address(source: str) -> Address:
     Raises:
         GfmError: another scheme, or something in it is missing or wrong; says what.
     """
-    scheme = source.partition("://")[0]
-    if scheme.lower() == "hf":
+    scheme = source.partition("://")[0].lower()
+    if scheme == "hf":
         return _hub(source)
-    if scheme.lower() in ("http", "https"):
+    if scheme in ("http", "https"):
         return _web(source)
-    begin = f"{source} begins with {scheme.lower()}://, which is not read"
-    raise GfmError(f"{begin}; give http://, https:// or hf://datasets/, or a path")
+    raise GfmError(
+        f"{source} begins with {scheme}://, which is not read; give http://, https:// or hf://datasets/, or a path"
+    )
 
 
 def _web(source: str) -> Address:
-    url, colon, tail = source.rpartition(":")
-    name, column, kind = _file_name(url), None, None
-    # Behind the address of a table may stand a column, unless it has a query that no checksum ends.
-    table = known_format(Path(name)) and format_named(name) in (*TABLES, None)
-    if colon and table and ("?" not in url or "#" in url):
-        column, kind = split_kind(tail)
-    if column and "#sha256=" in column:
-        raise GfmError(
-            f"{source}: the column stands in front of the checksum; give it behind: {url}#sha256=…:COLUMN"
-        )
-    url, mark, pin = (url if column else source).partition("#")
+    url, mark, pin = source.partition("#")
+    pin, _, column = pin.partition(":")
+    if not mark and "?" not in source.rpartition(":")[0]:
+        before, _, behind = url.rpartition(":")
+        name = _file_name(before)
+        if known_format(Path(name)) and format_named(name) in (*TABLES, None):
+            url, column = before, behind
+    column, kind = split_kind(column)
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -101,21 +91,21 @@ def _web(source: str) -> Address:
             f"the address of {parts.path} on {host} holds a password, which every result would repeat; leave it "
             "out and put it into ~/.netrc"
         )
-    if mark and not re.fullmatch(r"sha256=[0-9a-f]{64}", pin):
-        raise GfmError(
-            f"{source}: {mark + pin!r} is no checksum; only #sha256= and 64 hexadecimal digits in lower case may "
-            "stand behind the address, and behind these the column of a table"
-        )
     name = _file_name(url)
     if not known_format(Path(name)):
         raise GfmError(
             f"{source} does not end in the name of a corpus file; known are {KNOWN}: "
             "if it is one under another name, download it, rename it, and give its path"
         )
+    if mark and not re.fullmatch(r"sha256=[0-9a-f]{64}", pin):
+        raise GfmError(
+            f"{source}: {mark + pin!r} is no checksum; only #sha256= and 64 hexadecimal digits in lower case may "
+            "stand behind the address, and behind these the column of a table"
+        )
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[-_LONGEST:].lstrip(".-")
-    sha256 = pin.removeprefix("sha256=") or None
     sources = (UrlSource(type="url", url=url),)
-    return Address(plain, SourceFile(file=plain, sources=sources, sha256=sha256, size=None), column, kind)
+    file = SourceFile(file=plain, sources=sources, sha256=pin.removeprefix("sha256=") or None, size=None)
+    return Address(plain, file, column or None, kind)
 
 
 def _file_name(url: str) -> str:
@@ -132,15 +122,12 @@ def _hub(source: str) -> Address:
             f"{source} is not of the form hf://datasets/OWNER/NAME?split=train&field=text (a file or glob of the "
             f"data set may follow as NAME/FILES; options are {', '.join(_HUB_OPTIONS)})"
         )
-    options: dict[str, str] = {}
-    for part in (match["options"] or "").split("&") if match["options"] else ():
-        option, _, value = part.partition("=")
-        if option not in _HUB_OPTIONS:
-            raise unknown("option of a data set", option, _HUB_OPTIONS, hint=f"in {source}")
-        if not value or option in options:
-            wrong = "twice" if value else "no value"
-            raise GfmError(f"{source} gives option {option!r} {wrong}; give it one value")
-        options[option] = unquote(value)
-    kind = options.pop("kind", None)
+    given = [part.partition("=")[::2] for part in match["options"].split("&")] if match["options"] else []
+    options = {option: unquote(value) for option, value in given}
+    if wrong := [option for option in options if option not in _HUB_OPTIONS]:
+        raise unknown("option of a data set", wrong[0], _HUB_OPTIONS, hint=f"in {source}")
+    if len(options) < len(given) or not all(options.values()):
+        raise GfmError(f"{source} gives an option twice or no value for it; give each one value")
+    kind = _kind(source, options.pop("kind")) if "kind" in options else None
     dataset = HubSource(type="hub", dataset=match["dataset"], data_files=files, **options)
-    return Address(source.removeprefix("hf://datasets/"), dataset, None, _kind(source, kind) if kind else None)
+    return Address(source.removeprefix("hf://datasets/"), dataset, None, kind)

@@ -1,26 +1,25 @@
 """Columns: the values of one column of a table, CSV, TSV or Parquet.
 
-The reader of CSV is the standard library's, as it is strict and knows its line: pandas takes the first column for
-an index where all rows are longer than the header, fills short rows, and lets a quote that is not closed swallow
-the rows behind it; pyarrow refuses a field that is longer than its block.
+The reader of CSV is the standard library's, as it is strict and knows its line: pandas fills short rows and lets
+an open quote swallow the rows behind it; pyarrow refuses a field that is longer than its block.
 """
 
 import csv
-import io
 import re
+import textwrap
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gfm_utils.corpora.cleaning import looks_like_dna
-from gfm_utils.corpora.opening import archive_of, decoded, opened
-from gfm_utils.errors import GfmError
+from gfm_utils.corpora.opening import archive_of, as_text, opened
+from gfm_utils.corpora.registry import Format
+from gfm_utils.errors import GfmError, first_line
 
 #: Columns that are meant when none is named.
 USUAL_COLUMNS = ("text", "sequence", "content")
@@ -28,39 +27,29 @@ _ROWS = 1000  # of a Parquet file that are held at once
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "'|'"}
 _LONGEST_FIELD = 2**31 - 1
 _LONGEST_NAME, _MOST_WORDS = 40, 5  # characters and words of the name of a column
-_SHOWN = 20  # columns that a message lists
-#: What the standard library says of quotes, and what a user may read.
-_QUOTES = {
-    "unexpected end of data": "a quote is opened and never closed",
-    "expected after": "a quote is closed in the middle of a field (inside a field it is written twice)",
-}
+_LISTED = 600  # characters of the names of columns in a message
 
 
-def values(path: Path, form: str, column: str | None, encoding: str) -> Iterator[str]:
+def values(path: Path, form: Format, column: str | None, encoding: str) -> Iterator[str]:
     """The values of one column, a row or a thousand in memory at a time.
 
     Fields of CSV and TSV are separated as the header says: by the comma or tab of the format's name, or where the
     header has none of these by semicolons, tabs, commas or ``|``. Between tabs quotes enclose fields only if the
-    whole file can be read so; else they are letters like others. Without a name the column is ``text``,
-    ``sequence`` or ``content``, or the only one.
+    whole file can be read so. Without a name the column is ``text``, ``sequence`` or ``content``, or the only one.
 
     Raises:
         GfmError: no such column, no text in it, no header, or a row that does not fit the header; says where.
+        UnicodeDecodeError: it is in another encoding.
     """
     if form == "parquet":
         yield from _parquet(path, column, encoding)
         return
-    try:
-        mark = _separator(path, "\t" if form == "tsv" else ",", encoding)
-        quotes = mark != "\t" or _enclosed(path, encoding, archive_of(path)[0].stat().st_mtime_ns)
-        rows = _rows(path, mark, encoding, quotes)
-        header = next(rows)
-        place = header.index(_chosen(path, header, column, has_header=False))
-        yield from (row[place] for row in rows)
-    except UnicodeDecodeError:
-        with opened(path) as again:
-            deque(decoded(path, again, encoding), maxlen=0)  # says where
-        raise
+    mark = _separator(path, form, encoding)
+    quotes = mark != "\t" or _enclosed(path, encoding, archive_of(path)[0].stat().st_mtime_ns)
+    rows = _rows(path, mark, encoding, quotes)
+    header = next(rows)
+    place = header.index(_chosen(path, header, column, has_header=False))
+    yield from (row[place] for row in rows)
 
 
 def _parquet(path: Path, column: str | None, encoding: str) -> Iterator[str]:
@@ -73,33 +62,24 @@ def _parquet(path: Path, column: str | None, encoding: str) -> Iterator[str]:
             values_of = kind.value_type if pa.types.is_dictionary(kind) else kind
             if not re.match(r"(large_)?(string|binary)|fixed_size_binary", str(values_of)):
                 raise GfmError(
-                    f"column {chosen!r} of {path} holds {kind}, not text; {_columns(present)}: name one of text "
+                    f"column {chosen!r} of {path} holds {kind}, not text; {_listed(present)}: name one of text "
                     f"as {path}:COLUMN"
                 )
             for batch in file.iter_batches(_ROWS, columns=[chosen]):
                 for value in batch.column(0).to_pylist():
                     yield value.decode(encoding) if isinstance(value, bytes) else value or ""
-        except UnicodeDecodeError as error:
-            raise GfmError(
-                f"column {chosen!r} of {path} holds bytes that are not {encoding.upper()} text (byte "
-                f"0x{error.object[error.start]:02x}); convert it to strings"
-            ) from None
-        except (ValueError, OSError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise GfmError(f"{path} cannot be read as PARQUET ({reason}); mend or convert it") from None
+        except (pa.ArrowException, OSError) as error:
+            raise GfmError(f"{path} cannot be read as Parquet ({first_line(error)}); mend or convert it") from None
 
 
-def _separator(path: Path, mark: str, encoding: str) -> str:
+def _separator(path: Path, form: Format, encoding: str) -> str:
     """What separates the names in a header: the mark of the format, or what it holds most of instead."""
-    with opened(path, "csv" if mark == "," else "tsv") as handle:
-        header = next((line for line in _text(handle, encoding) if line.strip()), None)
+    mark = "\t" if form == "tsv" else ","
+    with opened(path, form) as handle:
+        header = next((line for line in as_text(handle, encoding) if line.strip()), None)
     if header is None:
         raise GfmError(f"{path} is empty: it has no header line; give a table with one")
     return mark if mark in header else max((mark, *_SEPARATORS), key=header.count)
-
-
-def _text(handle: BinaryIO, encoding: str) -> io.TextIOWrapper:
-    return io.TextIOWrapper(handle, "utf-8-sig" if encoding == "utf-8" else encoding, newline="")
 
 
 @lru_cache(maxsize=64)
@@ -118,12 +98,12 @@ def _rows(path: Path, mark: str, encoding: str, quotes: bool) -> Iterator[list[s
     Fields behind those of the header are taken for a separator at the end of the line if nothing is in them.
     """
     csv.field_size_limit(_LONGEST_FIELD)
+    width, line = 0, 1
     with opened(path) as handle:
-        text = _text(handle, encoding)
+        text = as_text(handle, encoding)
         reader = csv.reader(
             text, delimiter=mark, strict=quotes, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
         )
-        width, count, line = 0, 0, 1
         try:
             for row in reader:
                 begun, line = line, reader.line_num + 1
@@ -134,43 +114,31 @@ def _rows(path: Path, mark: str, encoding: str, quotes: bool) -> Iterator[list[s
                     width = len(row)
                 elif len(row) < width or any(row[width:]):
                     raise GfmError(
-                        f"{path} has {len(row)} fields in row {count} (line {begun}), but its header names "
-                        f"{width} columns; mend that row (a field that holds a {_SEPARATORS[mark]} needs quotes "
-                        "around it)"
+                        f"{path} has {len(row)} fields in the row at line {begun}, but its header names {width} "
+                        f"columns; mend that row (a field that holds a {_SEPARATORS[mark]} needs quotes around it)"
                     )
                 yield row
-                count += 1
         except csv.Error as error:
-            reason = next((words for sign, words in _QUOTES.items() if sign in str(error)), str(error))
             raise GfmError(
-                f"{path} cannot be read as a table: in the row that begins at line {line} {reason}; mend it"
+                f"{path} cannot be read as a table: in the row that begins at line {line} a quote is not closed "
+                f"or not written twice ({error}); mend it"
             ) from None
 
 
 def _chosen(path: Path, present: list[str], column: str | None, has_header: bool = True) -> str:
     """The column that is meant; without a header for sure, the names may be the values of a first row."""
-    headless = not has_header and not all(map(_is_name, present))
-    if column is None and len(present) == 1 and headless:
-        raise GfmError(
-            f"{path} has no header: its first line is {_short(present[0])!r}; put a line with the name of the "
-            "column (text or sequence) above it"
-        )
     usual = [name for name in (*USUAL_COLUMNS, *present[: len(present) == 1]) if name in present]
     chosen = column or next(iter(usual), None)
-    if chosen is None or chosen not in present:
+    headless = not has_header and not all(map(_is_name, present))
+    if chosen is None or chosen not in present or (column is None and len(present) == 1 and headless):
         asked = f"no column {column!r}" if column else "no column named text, sequence or content"
         mend = " (if that is its first row, put one with the names of the columns above it)" if headless else ""
-        raise GfmError(f"{path} has {asked}; {_columns(present)}{mend}: name one as {path}:COLUMN")
+        raise GfmError(f"{path} has {asked}; {_listed(present)}{mend}: name one as {path}:COLUMN")
     return chosen
 
 
-def _columns(present: list[str]) -> str:
-    more = f" and {len(present) - _SHOWN} more" if len(present) > _SHOWN else ""
-    return f"it has {', '.join(map(_short, present[:_SHOWN]))}{more}"
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+def _listed(present: list[str]) -> str:
+    return f"it has {textwrap.shorten(', '.join(present), _LISTED, placeholder='…')}"
 
 
 def _is_name(text: str) -> bool:

@@ -2,16 +2,13 @@
 
 import gzip
 import os
-import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from tempfile import TemporaryDirectory
 
 import pooch
 import requests
@@ -19,7 +16,7 @@ import requests
 from gfm_utils.corpora.addresses import is_address, parse_address
 from gfm_utils.corpora.opening import is_html
 from gfm_utils.corpora.registry import Entry, HubSource, PackageSource, SourceFile, cached_path, find
-from gfm_utils.errors import GfmError, Refused
+from gfm_utils.errors import GfmError, Refused, first_line
 from gfm_utils.files import atomic, cache_dir, digest, locked, sha256_of, sha256_once
 
 #: Seconds to wait for a connection, and between two pieces: a server that is slow but sends is waited for.
@@ -29,15 +26,6 @@ TRIES = 4
 PAUSE = 1.0
 _CHUNK = 1 << 16
 _PYTHON = "3.11"  # that a wheel is asked for, whichever runs
-#: What errors of the network are told as, the first that fits.
-_REASONS = {
-    requests.exceptions.ChunkedEncodingError: "the connection broke off",
-    requests.Timeout: "no answer",
-    requests.ConnectionError: "no connection",
-}
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError)
-_WILD = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
-_ERROR = re.compile(r"(?:ERROR:?|E:)\s*(.*)")  # as pip and apt begin one
 
 
 class _Failed(Exception):
@@ -71,8 +59,7 @@ def fetch(name: str, progress: bool = True) -> Path:
     if isinstance(source, Entry):
         return _fetched(name, source, f"corpus {name!r}", progress)
     url = str(source.sources[0])
-    folder = f"web-{digest([url, source.sha256])}"
-    return _fetched(folder, source, f"corpus {url!r}", progress, "the checksum behind the address")
+    return _fetched(f"web-{digest([url, source.sha256])}", source, f"corpus {url!r}", progress)
 
 
 def fetch_annotation(name: str, progress: bool = True) -> Path | None:
@@ -88,10 +75,7 @@ def fetch_annotation(name: str, progress: bool = True) -> Path | None:
     return None if wanted is None else _fetched(name, wanted, f"the annotation of {name!r}", progress)
 
 
-def _fetched(
-    name: str, entry: Entry | SourceFile, what: str, progress: bool, pinned: str = "data/corpora.yaml"
-) -> Path:
-    """The verified file; ``pinned`` says where its checksum is written."""
+def _fetched(name: str, entry: Entry | SourceFile, what: str, progress: bool) -> Path:
     path = cached_path(name, entry)
     assert path is not None
     try:
@@ -99,7 +83,7 @@ def _fetched(
             if not _trusted(path, entry):
                 if isinstance(entry, Entry):
                     entry.announce(name)
-                _download(path, entry, what, progress, pinned)
+                _download(path, entry, what, progress)
     except Refused:  # a cache that is only read, in which another user may have kept it
         if not _trusted(path, entry):
             raise
@@ -120,20 +104,14 @@ def _expected(path: Path, entry: Entry | SourceFile, checksum: str) -> str:
 
 
 def _trusted(path: Path, entry: Entry | SourceFile) -> bool:
-    """Whether the file is in the cache and the one it should be; a damaged one is to be fetched again."""
+    """Whether the file is in the cache and the one it should be; another one is to be fetched again."""
     if not path.is_file():
         return False
     checksum = sha256_once(path)
-    expected = _expected(path, entry, checksum)
-    if checksum != expected and entry.sha256 is None:
-        raise GfmError(
-            f"{path} has changed since it was downloaded (expected SHA-256 {expected}, found {checksum}); "
-            "delete it to download it again"
-        )
-    return checksum == expected
+    return checksum == _expected(path, entry, checksum)
 
 
-def _download(path: Path, entry: Entry | SourceFile, what: str, progress: bool, pinned: str) -> None:
+def _download(path: Path, entry: Entry | SourceFile, what: str, progress: bool) -> None:
     """Try the sources in order, and verify what the first one gives."""
     failures = []
     for source in entry.sources:
@@ -146,14 +124,14 @@ def _download(path: Path, entry: Entry | SourceFile, what: str, progress: bool, 
                 checksum = sha256_of(temporary)
                 expected = _expected(path, entry, checksum)
                 if checksum != expected:
-                    record = f"delete {_record(path)} to take what the source gives now"
+                    accept = "correct it where it is given" if entry.sha256 else f"delete {_record(path)}"
                     raise GfmError(
                         f"{path.name} has the wrong checksum (expected SHA-256 {expected}, found {checksum}); the "
-                        "source has changed or the download is damaged: try again, or "
-                        f"{f'correct {pinned}' if entry.sha256 else record}"
+                        f"source has changed or the download is damaged: try again, or {accept} to take what the "
+                        "source gives now"
                     )
             return
-        except (_Failed, *_DAMAGE) as failure:
+        except (_Failed, shutil.ReadError) as failure:
             failures.append(f"{source}: {failure}")
     raise GfmError(
         f"{what} is not in the cache and could not be downloaded ({'; '.join(failures)}); "
@@ -179,14 +157,11 @@ def _from_url(url: str, path: Path, progress: bool) -> None:
         try:
             download(url, str(path), None)
             break
-        except (requests.RequestException, OSError) as error:
-            if isinstance(error, tuple(_REASONS)) and attempt < TRIES and path.stat().st_size:
-                time.sleep(PAUSE * attempt)
-                continue
-            reason = next((words for kind, words in _REASONS.items() if isinstance(error, kind)), "")
-            if isinstance(error, requests.HTTPError) and error.response is not None:
-                reason = f"HTTP {error.response.status_code}"
-            raise _Failed(reason or " ".join(str(error).split())[:200] or type(error).__name__) from None
+        except requests.RequestException as error:
+            if attempt == TRIES or path.stat().st_size == 0:  # it has not even begun
+                lost = isinstance(error, requests.ConnectionError)
+                raise _Failed("no connection" if lost else first_line(error)[:200]) from None
+            time.sleep(PAUSE * attempt)
     if is_html(path):
         raise _Failed("an HTML page was sent instead of the file")
 
@@ -196,89 +171,64 @@ def _from_package(source: PackageSource, path: Path, progress: bool) -> None:
 
     The archive depends on nothing but the files: they are stored, in the order of their paths, undated.
     """
-    members = _members(_package(source, progress), _pattern(source.member))
-    found = False
-    if source.is_glob:
-        files = {name: handle.read() for name, handle in members}
+    package = _package(source, progress)
+    with TemporaryDirectory(dir=path.parent) as folder:
+        if package.suffix == ".whl":
+            shutil.unpack_archive(package, folder, "zip")
+        else:
+            _run(["dpkg-deb", "--extract", str(package), folder], progress=False)
+        named = [file for file in Path(folder).glob(source.member) if file.is_file() and not file.is_symlink()]
+        files = {file.relative_to(folder).as_posix(): file for file in named}
+        if not files:
+            raise _Failed(f"the package has no member {source.member}")
+        if not source.is_glob:
+            shutil.move(files[source.member], path)
+            return
         with zipfile.ZipFile(path, "w") as archive:
             for name in sorted(files, key=lambda name: name.removesuffix(".gz")):
                 info = zipfile.ZipInfo(name.removesuffix(".gz"))  # of 1 January 1980
                 info.create_system = 3  # Unix, wherever it is made
-                archive.writestr(info, gzip.decompress(files[name]) if name.endswith(".gz") else files[name])
-        found = bool(files)
-    else:
-        for _, handle in members:
-            with open(path, "wb") as copy:
-                shutil.copyfileobj(handle, copy)
-            found = True
-            break
-    if not found:
-        raise _Failed(f"the package has no member {source.member}")
-
-
-def _pattern(member: str) -> re.Pattern[str]:
-    """What the path of a member must match: ``*`` and ``?`` stand for no slash, ``**/`` for any folders."""
-    pieces = re.split(r"(\*\*/|\*|\?)", member)
-    return re.compile("".join(_WILD.get(piece) or re.escape(piece) for piece in pieces))
-
-
-def _members(package: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, IO[bytes]]]:
-    """Paths and contents of the files in a wheel, or of those that a Debian package would install."""
-    if package.suffix == ".whl":
-        with zipfile.ZipFile(package) as archive:
-            for name in filter(wanted.fullmatch, archive.namelist()):
-                with archive.open(name) as member:
-                    yield name, member
-        return
-    command = ["dpkg-deb", "--fsys-tarfile", str(package)]
-    try:
-        unpacking = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    except FileNotFoundError:
-        raise _Failed("this machine has no dpkg-deb") from None
-    with unpacking, tarfile.open(fileobj=unpacking.stdout, mode="r|*") as archive:
-        for info in archive:  # read from its beginning to its end
-            name = info.name.removeprefix("./")
-            contents = archive.extractfile(info) if info.isreg() and wanted.fullmatch(name) else None
-            if contents is not None:
-                yield name, contents
+                content = files[name].read_bytes()
+                archive.writestr(info, gzip.decompress(content) if name.endswith(".gz") else content)
 
 
 def _package(source: PackageSource, progress: bool) -> Path:
-    """The package, which is kept in the cache, as several corpora may be in one."""
+    """The package alone, which is kept in the cache, as several corpora may be in one."""
     parts = (source.package, source.version, source.platform)
     folder = cache_dir() / f"{source.type}s" / "-".join(filter(None, parts))
     with locked(folder):
         if not folder.is_dir():
             with atomic(folder) as temporary:
                 temporary.mkdir(parents=True)
-                _ask_client(source, temporary, shown=progress and sys.stderr.isatty())
+                command = [
+                    "apt-get",
+                    "download",
+                    "--option=Acquire::Retries=2",
+                    f"{source.package}={source.version}",
+                ]
+                if source.type == "wheel":
+                    command = [
+                        sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
+                        "--no-cache-dir", "--retries=2", "--disable-pip-version-check", "--no-input",
+                        f"--python-version={_PYTHON}", f"--dest={temporary}",
+                        *([f"--platform={source.platform}"] if source.platform else []),
+                        f"{source.package}=={source.version}",
+                    ]  # fmt: skip
+                _run(command, progress, cwd=temporary)
         return next(path for path in folder.iterdir() if path.suffix in (".whl", ".deb"))
 
 
-def _ask_client(source: PackageSource, folder: Path, shown: bool) -> None:
-    """Ask pip or apt for the package alone; in a terminal it shows its own progress."""
-    advice, quiet = "", [] if shown else ["--quiet"]
-    if source.type == "wheel":
-        command = [
-            sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir",
-            "--retries=2", "--disable-pip-version-check", "--no-input",
-            f"--python-version={_PYTHON}", f"--dest={folder}",
-            *([f"--platform={source.platform}"] if source.platform else []),
-            *quiet, f"{source.package}=={source.version}",
-        ]  # fmt: skip
-    else:
-        wanted = f"{source.package}={source.version}"
-        command = ["apt-get", "download", "--option=Acquire::Retries=2", *quiet, wanted]
-        advice = " ('apt-get update' renews the lists of packages)"
+def _run(command: list[str], progress: bool, cwd: Path | None = None) -> None:
+    """Run another program, which shows its own progress in a terminal."""
+    shown = progress and sys.stderr.isatty()
     try:
         done = subprocess.run(
-            command, cwd=folder, env=os.environ | {"LC_ALL": "C.UTF-8"}, text=True, check=False,
+            command, cwd=cwd, env=os.environ | {"LC_ALL": "C.UTF-8"}, text=True, check=False,
             stdout=sys.stderr if shown else subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
     except FileNotFoundError:
         raise _Failed(f"this machine has no {command[0]}") from None
     if done.returncode != 0:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        errors = [error[1] for line in lines if (error := _ERROR.match(line))]
-        said = (errors or lines or ["the client of the package index failed without a word"])[-1][:300]
-        raise _Failed(said + advice)
+        said = (done.stderr.strip() or f"{command[0]} failed without a word").splitlines()[-1]
+        renew = " ('apt-get update' renews the lists of packages)" if command[0] == "apt-get" else ""
+        raise _Failed(said[:300] + renew)

@@ -20,8 +20,6 @@ from gfm_utils.files import atomic, cache_dir, digest, locked
 
 _SCHEMA = pa.schema({"record": pa.string(), "text": pa.large_string()})
 _GROUP = 10_000  # records that are written at once
-#: The first version of `datasets` that never runs a data set's own code.
-RUNS_NO_CODE = 4
 #: So often `datasets` tries each reading (by itself 20 times, each after five waits of the HTTP client).
 _TRIES = 5
 #: Seconds that the hub has to name a revision.
@@ -122,21 +120,16 @@ def _streamed(name: str, source: HubSource, path: Path, revision: str | None, ma
         with tqdm(
             desc=name, total=max_symbols, unit=" symbols", unit_scale=True, leave=False, disable=None
         ) as bar:
-            stats["revision"] = revision or _revision(name, source)
+            stats["revision"] = revision or _revision(source)
             write_records(path, records(bar), stats)
     except GfmError:
         raise
     except Exception as error:  # datasets, fsspec and the HTTP client each raise their own
-        if "scripts are no longer supported" in str(error):
-            raise GfmError(
-                f"corpus {name!r} needs code of its own to be read, which is never run; give a data set of "
-                "plain files (Parquet, JSON lines, CSV or text)"
-            ) from None
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        broken = f"broke off after {stats['records']:,} records"
-        what = broken if stats["records"] else "could not be streamed from the hub"
+        what = f"broke off after {stats['records']:,} records" if stats["records"] else "could not be streamed"
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise GfmError(
-            f"corpus {name!r} {what} ({reason}); check its name and the network, and try again"
+            f"corpus {name!r} {what} ({reason}); check its name (a private one needs 'hf auth login') and the "
+            "network, and try again"
         ) from None
     return stats
 
@@ -150,7 +143,7 @@ def _rows(name: str, source: HubSource, revision: str) -> Iterator[Mapping[str, 
             f"corpus {name!r} is streamed from the Hugging Face hub and needs the package 'datasets'; "
             "install it with pip install 'gfm_utils[hub]'"
         ) from None
-    if int(datasets.__version__.split(".")[0]) < RUNS_NO_CODE:
+    if int(datasets.__version__.split(".")[0]) < 4:
         raise GfmError(
             f"corpus {name!r} is not streamed with 'datasets' {datasets.__version__}, which could run code of the "
             "data set; update it with pip install -U 'gfm_utils[hub]'"
@@ -162,18 +155,11 @@ def _rows(name: str, source: HubSource, revision: str) -> Iterator[Mapping[str, 
     )  # fmt: skip
 
 
-def _revision(name: str, source: HubSource) -> str:
+def _revision(source: HubSource) -> str:
     """The commit that the data set's branch or tag is at."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
-    try:
-        return str(HfApi().dataset_info(source.dataset, revision=source.revision, timeout=_ANSWER).sha)
-    except RevisionNotFoundError:
-        what = f"no revision {source.revision!r} of data set {source.dataset!r}"
-    except RepositoryNotFoundError:
-        what = f"no data set {source.dataset!r} that you may read"
-    raise GfmError(f"corpus {name!r}: the hub has {what}; check the name (a private one needs 'hf auth login')")
+    return str(HfApi().dataset_info(source.dataset, revision=source.revision, timeout=_ANSWER).sha)
 
 
 def _text(name: str, source: HubSource, row: Mapping[str, Any]) -> str:
@@ -181,11 +167,8 @@ def _text(name: str, source: HubSource, row: Mapping[str, Any]) -> str:
     if source.field not in row:
         raise GfmError(f"corpus {name!r} has no field {source.field!r}; it has {', '.join(row)}")
     text = row[source.field]
-    what = f"{type(text).__name__}, not text"
-    try:
-        if text is None or isinstance(text, str | bytes):
-            plain = text.decode() if isinstance(text, bytes) else text or ""
-            return plain.encode("utf-8", "replace").decode()  # half of a pair of surrogates is no text
-    except UnicodeDecodeError as error:
-        what = f"bytes that are not UTF-8 text (byte 0x{error.object[error.start]:02x})"
-    raise GfmError(f"field {source.field!r} of corpus {name!r} holds {what}; it has {', '.join(row)}")
+    plain = text.decode() if isinstance(text, bytes) else text or ""
+    if not isinstance(plain, str):
+        what = f"{type(text).__name__}, not text"
+        raise GfmError(f"field {source.field!r} of corpus {name!r} holds {what}; it has {', '.join(row)}")
+    return plain.encode("utf-8", "replace").decode()  # half of a pair of surrogates is no text

@@ -109,7 +109,7 @@ def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[
             stats["symbols"] += sum(map(len, cut))
             if stats["symbols"] >= limit:
                 break
-        check_letters(counts, read.kind, str(file[0]) if file and read.folder else read.source, file)
+        check_letters(counts, read.kind, str(file[0]) if file and len(read.files) > 1 else read.source, file)
         total += counts
         if stats["symbols"] >= limit:
             break

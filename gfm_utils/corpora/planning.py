@@ -13,17 +13,8 @@ from gfm_utils.corpora import hub
 from gfm_utils.corpora.addresses import is_address, parse_address, split_kind
 from gfm_utils.corpora.cleaning import looks_like_dna, looks_like_protein
 from gfm_utils.corpora.fetching import fetch
-from gfm_utils.corpora.opening import COMPRESSED, no_file, packed_names, size_of
-from gfm_utils.corpora.readers import (
-    KNOWN,
-    TABLES,
-    Chunks,
-    chunks,
-    format_named,
-    format_of,
-    joined,
-    known_format,
-)
+from gfm_utils.corpora.opening import archive_of, expected_size, no_file, packed_names
+from gfm_utils.corpora.readers import KNOWN, TABLES, Chunks, chunks, format_named, joined, known_format
 from gfm_utils.corpora.registry import Format, HubSource, find, registry
 from gfm_utils.corpora.segments import FORMAT, READER, Kind
 from gfm_utils.corpora.sequences import PROTEIN_SHARE, translated
@@ -34,7 +25,9 @@ from gfm_utils.files import digest, is_there, reading, sha256_once
 SEQUENCES = ("fasta", "fastq")
 #: A table or a text holds DNA if so many first characters of so many records look like it.
 _SEEN, _SEEN_RECORDS = 10_000, 1_000
-_EXPANSION = 4  # a compressed file is taken to hold so many times its bytes
+
+#: A file, or one inside a zip archive, and its format.
+File = tuple[Path, Format]
 
 
 @dataclass(frozen=True)
@@ -44,8 +37,8 @@ class Plan:
     name: str  # in the registry, or of the file or directory
     kind: Kind
     form: Format  # of the source; of a directory, that of its first file
-    files: tuple[tuple[Path, Format], ...]  # what is read, in this order; empty for a stream
-    folder: Path | None = None  # the directory, or the zip archive of several files, if one was given
+    files: tuple[File, ...]  # what is read, in this order; empty for a stream
+    folder: Path | None = None  # the directory, if one was given
     stream: HubSource | None = None  # the data set of the hub, if it is one
     column: str | None = None
     encoding: str = "utf-8"  # of text files
@@ -72,13 +65,14 @@ class Plan:
             options["reader"] = READER
         if self.translate:
             options["translate"] = "standard code"
+        packed = [archive_of(path)[0] for path, _ in self.files]
         if self.stream is not None:
             part = self.streamed(max_symbols)
             options |= {"stream": self.stream.model_dump(), "revision": part.revision, "sha256": part.sha256}
-        elif self.folder is not None and self.folder.is_dir():
-            options["files"] = {str(path.relative_to(self.folder)): sha256_once(path) for path, _ in self.files}
+        elif self.folder is not None:
+            options["files"] = {str(path.relative_to(self.folder)): sha256_once(path) for path in packed}
         else:
-            options["sha256"] = sha256_once(self.folder or self.files[0][0])
+            options["sha256"] = sha256_once(packed[0])
         return digest(options, length=64)
 
     def streamed(self, max_symbols: int | None) -> hub.Part:
@@ -93,13 +87,11 @@ class Plan:
         return hub.first_part(self.name, self.stream, max_symbols)
 
     @property
-    def parts(self) -> Sequence[tuple[Path, Format] | None]:
+    def parts(self) -> Sequence[File | None]:
         """What is read one after the other: the files, or the stream, which is None."""
         return self.files or (None,)
 
-    def chunks(
-        self, file: tuple[Path, Format] | None, max_symbols: int | None, limit: int | None = None
-    ) -> Chunks:
+    def chunks(self, file: File | None, max_symbols: int | None, limit: int | None = None) -> Chunks:
         """What is in one of ``parts``, see :func:`gfm_utils.corpora.readers.chunks`.
 
         No more of a stream is read than ``max_symbols``, and of a text file than about ``limit`` characters.
@@ -123,11 +115,7 @@ class Plan:
     @property
     def symbols(self) -> int | None:
         """About how many symbols the source holds, from the sizes of its files; None for a stream."""
-        if self.stream is not None:
-            return None
-        return sum(
-            size_of(path) * (_EXPANSION if path.suffix.lower() in COMPRESSED else 1) for path, _ in self.files
-        )
+        return sum(expected_size(path) for path, _ in self.files) if self.files else None
 
     def limit(self, max_symbols: int | None) -> int | None:
         """How many symbols are read of a stream if so many are used; None for files, which are read whole."""
@@ -138,40 +126,33 @@ def plan(source: str, progress: bool = False) -> Plan:
     """Find out how a source is to be read; a corpus of the registry or on the web is fetched.
 
     Args:
-        source: a name of the registry, the path of a file or directory, or the address of a file on the web or
-            of a data set of the hub (:mod:`gfm_utils.corpora.addresses`). Behind a path may stand the column of a
-            table and what it holds, ``PATH:COLUMN?kind=dna``; without the kind the extension says it, or of a text
-            or a table its first characters.
+        source: as for :func:`gfm_utils.corpora.load`.
         progress: show a download on standard error.
 
     Raises:
         GfmError: unknown corpus, no such file, failed download, unknown extension, wrong address, or a directory
             without corpus files or of both kinds.
     """
-    form: Format
     if is_address(source):
-        address = parse_address(source)
-        column, kind, name = address.column, address.kind, address.name
-        if isinstance(address.source, HubSource):
-            form = "text" if kind in (None, "text") else "fasta"
-            return Plan(name, kind or "text", form, (), stream=address.source, source=source)
-        path, place = fetch(source, progress), str(address.source.sources[0])
+        name, remote, column, kind = parse_address(source)
+        if isinstance(remote, HubSource):
+            form: Format = "text" if kind in (None, "text") else "fasta"
+            return Plan(name, kind or "text", form, (), stream=remote, source=source)
+        path, place = fetch(source, progress), str(remote.sources[0])
     elif (given := _given(source)) is None:
         entry = find(source)
-        files, folder = ((), None) if entry.hub else files_of(fetch(source, progress), entry.format)
+        files = () if entry.hub else files_of(fetch(source, progress), entry.format)
         return Plan(
-            source, entry.kind, entry.format, files, folder, entry.hub, entry.column, entry.encoding,
-            entry.repairs, entry.licence, entry.citation, str(entry.sources[0]), registered=True,
-            translate=entry.translate,
+            source, entry.kind, entry.format, files, None, entry.hub, entry.column, entry.encoding, entry.repairs,
+            entry.licence, entry.citation, str(entry.sources[0]), registered=True, translate=entry.translate,
         )  # fmt: skip
     else:
         path, column, kind = given
         place, name = str(path), path.name or path.resolve().name
-        if not is_there(path):
-            raise no_file(path)
     with _named_by_address(place, path):
-        files, folder = (files_below(path), path) if path.is_dir() else files_of(path)
+        files = files_of(path)
         kind = _kind(str(path), files[0], column, kind)
+    folder = path if path.is_dir() else None
     return Plan(name, kind, files[0][1], files, folder, column=column, source=place)
 
 
@@ -187,12 +168,11 @@ def _named_by_address(source: str, path: Path) -> Iterator[None]:
         raise GfmError(f"{sentence} (it is kept as {path}: delete that to download it again)") from None
 
 
-def _kind(place: str, file: tuple[Path, Format], column: str | None, asked: Kind | None) -> Kind:
+def _kind(place: str, file: File, column: str | None, asked: Kind | None) -> Kind:
     """Kind of what a file holds: FASTA by its letters or name; a text or a column that is a sequence is DNA."""
     path, form = file
     if (form in SEQUENCES and asked == "text") or (form == "fastq" and asked == "protein"):
-        holds = "sequences" if form == "fasta" else "DNA"
-        raise GfmError(f"{place} is {form.upper()}, which holds {holds}; leave kind out or give another file")
+        raise GfmError(f"{place} is {form.upper()}, which holds no {asked}; leave kind out or give another file")
     if column is not None and form not in TABLES:
         raise GfmError(f"{place} is no table and has no column {column!r}; leave out what stands behind the colon")
     if asked is not None or form == "mediawiki":
@@ -239,15 +219,40 @@ def user_path(source: str) -> tuple[Path, str] | None:
     return path, (f":{column}" if column else "") + (f"?kind={kind}" if kind else "")
 
 
-def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
-    """The corpus files in a directory and all below it, sorted by their paths, and their formats.
+def files_of(path: Path, form: Format | None = None) -> tuple[File, ...]:
+    """The files that a corpus is read from, in the order of their paths, and their formats.
 
-    Hidden files, files of hidden directories and files with other extensions are passed over.
+    Of a directory these are all files below it, and of a zip archive those inside, without hidden ones and those
+    with an unknown extension. The format is ``form``, or as the extension says; if that of no file in an archive
+    does, as the name of the archive in front of ``.zip`` does.
 
     Raises:
-        GfmError: there are none, one cannot be read, or the directory mixes sequences with text, or several
-            formats of text.
+        GfmError: there are none, one cannot be read, or they mix sequences with text, or several formats of text.
     """
+    if path.is_dir():
+        what, below = "directory", _below(path)
+        files = tuple(file for each in below if known_format(each) for file in files_of(each))
+    elif (names := packed_names(path)) is not None:
+        what, below = "zip archive", [path / name for name in names]
+        if form is None and not any(map(format_named, names)):
+            form = format_named(path.name)
+        files = tuple((each, known) for each in below if (known := form or format_named(each.name)))
+    elif only := form or format_named(path.name):
+        return ((path, only),)
+    else:
+        raise GfmError(f"{path} has an unknown extension; known are {KNOWN}")
+    if not files:
+        none = f"none of its {len(below)} files" if below else "no file"
+        raise GfmError(f"{what} {path} holds no corpus: {none} has a known extension; known are {KNOWN}")
+    kinds = {"sequences" if known in SEQUENCES else known: file for file, known in reversed(files)}
+    if len(kinds) > 1:
+        mixed = " and ".join(f"{kind} ({file.relative_to(path)})" for kind, file in sorted(kinds.items()))
+        raise GfmError(f"{what} {path} mixes {mixed}; give files of one kind")
+    return files
+
+
+def _below(folder: Path) -> list[Path]:
+    """The files in a directory and all below it, without hidden ones."""
 
     def refuse(error: OSError) -> None:
         raise error
@@ -255,41 +260,7 @@ def files_below(folder: Path) -> tuple[tuple[Path, Format], ...]:
     with reading(folder):  # a directory that may not be read is told, and not passed over
         places = [Path(place, name) for place, _, names in os.walk(folder, onerror=refuse) for name in names]
     shown = (path for path in places if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    below = sorted(path for path in shown if path.is_file())
-    files = tuple((path, format_of(path)) for path in below if known_format(path))
-    _check_alike(f"directory {folder}", folder, files, len(below))
-    return files
-
-
-def files_of(path: Path, form: Format | None = None) -> tuple[tuple[tuple[Path, Format], ...], Path | None]:
-    """A file and its format, or those of a zip archive of several and the archive.
-
-    Their format is ``form``, or as the extension of each says (those with an unknown one are passed over), or
-    that of the archive in front of ``.zip``.
-
-    Raises:
-        GfmError: as of :func:`files_below`.
-    """
-    names = (packed_names(path) or ()) if path.suffix.lower() == ".zip" else ()
-    if len(names) < 2:
-        return ((path, form or format_of(path)),), None
-    if form is None and not any(map(format_named, names)):
-        form = format_named(path.name)
-    forms = ((path / name, form or format_named(name)) for name in names)
-    files = tuple((inside, known) for inside, known in forms if known)
-    _check_alike(f"zip archive {path}", path, files, len(names))
-    return files, path
-
-
-def _check_alike(what: str, folder: Path, files: tuple[tuple[Path, Format], ...], count: int) -> None:
-    """Refuse a directory or an archive that has no corpus among so many files, or several kinds of them."""
-    if not files:
-        none = f"none of its {count} files" if count else "no file"
-        raise GfmError(f"{what} holds no corpus: {none} has a known extension; known are {KNOWN}")
-    kinds = {"sequences" if form in SEQUENCES else form: path for path, form in reversed(files)}
-    if len(kinds) > 1:
-        mixed = " and ".join(f"{kind} ({path.relative_to(folder)})" for kind, path in sorted(kinds.items()))
-        raise GfmError(f"{what} mixes {mixed}; give files of one kind")
+    return sorted(path for path in shown if path.is_file())
 
 
 def _given(source: str) -> tuple[Path, str | None, Kind | None] | None:
@@ -310,8 +281,4 @@ def _given(source: str) -> tuple[Path, str | None, Kind | None] | None:
 
 
 def _expanded(text: str) -> Path:
-    """A path, with the home folder in place of ``~``."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise GfmError(f"{text}: no home folder is known for its ~; give the whole path") from None
+    return Path(os.path.expanduser(text))  # noqa: PTH111 an unknown user's ~ stays, and is no file

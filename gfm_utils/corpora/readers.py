@@ -12,7 +12,7 @@ from mwparserfromhell import nodes
 from mwparserfromhell.wikicode import Wikicode
 
 from gfm_utils.corpora.columns import values
-from gfm_utils.corpora.opening import COMPRESSED, COMPRESSIONS, archive_of, decoded, not_one, opened, packed_names
+from gfm_utils.corpora.opening import COMPRESSED, READ, archive_of, as_text, opened
 from gfm_utils.corpora.registry import Format
 from gfm_utils.corpora.sequences import fasta_chunks, fastq_records
 from gfm_utils.errors import GfmError
@@ -28,7 +28,7 @@ FORMATS: dict[str, Format] = {
 #: Formats whose columns have names.
 TABLES = ("csv", "tsv", "parquet")
 #: The extensions that are known, as messages list them.
-KNOWN = f"{', '.join(FORMATS)} (each also with {COMPRESSIONS})"
+KNOWN = f"{', '.join(FORMATS)} (each also with {', '.join(COMPRESSED)})"
 # Tags whose content is not running text.
 _DROPPED = {
     "ref", "references", "table", "gallery", "math", "chem", "timeline", "imagemap", "score",
@@ -39,40 +39,15 @@ _NOT_PROSE = re.compile(r"\s*:?\s*(file|image|category|media|wiktionary|[a-z]{2,
 _BROKEN = re.compile(r"<ref\b[^<>]*>.*?</ref>|</?[a-z]+[^<>\n]*>|'{2,}|\[\[|\]\]|\{\||\|\}|\{\{|\}\}", re.DOTALL)
 
 
-def format_of(path: Path) -> Format:
-    """The format that a file's extension says, looking through those of compression.
-
-    Of a zip archive the file inside decides, if it has an extension that is known.
-
-    Raises:
-        GfmError: unknown extension, or an archive that is damaged or does not hold just one file.
-    """
-    names = packed_names(path) if path.suffix.lower() == ".zip" and path.is_file() else None
-    if names is not None and len(names) != 1:
-        raise not_one(path, len(names))
-    for name in (*(names or ()), path.name):
-        if form := format_named(name):
-            return form
-    if names:
-        raise GfmError(f"{path} holds {names[0]}, whose extension is unknown; known are {KNOWN}")
-    raise GfmError(f"{path} has the unknown extension {_uncompressed(path.name).suffix!r}; known are {KNOWN}")
+def format_named(name: str) -> Format | None:
+    """The format that a file's name says, looking through compression; None if it says none."""
+    endings = (ending.lower() for ending in reversed(PurePath(name).suffixes))
+    return FORMATS.get(next((ending for ending in endings if ending not in COMPRESSED), ""))
 
 
 def known_format(path: Path) -> bool:
     """Whether the extension says a format, or that of an archive, inside of which is one."""
     return format_named(path.name) is not None or path.suffix.lower() == ".zip"
-
-
-def format_named(name: str) -> Format | None:
-    """The format that a file's name says, looking through compression; None if it says none."""
-    return FORMATS.get(_uncompressed(name).suffix.lower())
-
-
-def _uncompressed(name: str) -> PurePath:
-    path = PurePath(name)
-    while path.suffix.lower() in COMPRESSED:
-        path = path.with_suffix("")
-    return path
 
 
 def chunks(
@@ -85,32 +60,37 @@ def chunks(
 ) -> Chunks:
     """The records of a file as they stand in it (not cleaned), long ones of FASTA and text in chunks.
 
-    The file is plain or compressed (gzip, bzip2, xz, Zstandard, or a zip archive of one file), whatever its
-    extension says, or one inside a zip archive of several; of text about ``limit`` characters are read.
+    A text file is one record, of which about ``limit`` characters are read; a table gives one record a row.
 
     Yields:
-        Name and content of each record, or its beginning; what goes on has None for a name. A text file is one
-        record; a table gives one record a row.
+        Name and content of each record, or its beginning; what goes on has None for a name.
 
     Raises:
         GfmError: missing, empty, truncated, in another encoding or another format; says where.
     """
-    if form in TABLES:
-        yield from ((f"row-{row}", value) for row, value in enumerate(values(path, form, column, encoding), 1))
-        return
-    with opened(path, form) as handle:
-        if form == "fasta":
-            yield from fasta_chunks(path, handle, genes)
-        elif form == "fastq":
-            yield from fastq_records(path, handle)
-        elif form == "mediawiki":
-            yield from articles(handle, str(path))
-        else:
-            yield archive_of(path)[1] or path.name, ""
-            for text in decoded(path, handle, encoding):
-                yield None, text
-                if limit is not None and (limit := limit - len(text)) < 0:
-                    break
+    try:
+        if form in TABLES:
+            yield from ((f"row-{row}", value) for row, value in enumerate(values(path, form, column, encoding), 1))
+            return
+        with opened(path, form) as handle:
+            if form == "fasta":
+                yield from fasta_chunks(path, handle, genes)
+            elif form == "fastq":
+                yield from fastq_records(path, handle)
+            elif form == "mediawiki":
+                yield from articles(handle, str(path))
+            else:
+                yield archive_of(path)[1] or path.name, ""
+                whole = as_text(handle, encoding)
+                while (limit is None or limit >= 0) and (text := whole.read(READ)):
+                    yield None, text
+                    limit = None if limit is None else limit - len(text)
+    except UnicodeDecodeError as error:
+        wrong, near = error.object[error.start], error.object[max(error.start - 20, 0) : error.end + 20]
+        raise GfmError(
+            f"{path} is not {encoding.upper()} text (byte 0x{wrong:02x} in {near!r}); convert it to UTF-8, e.g. "
+            "with iconv"
+        ) from None
 
 
 def joined(chunks: Chunks) -> Iterator[tuple[str, str]]:
@@ -128,8 +108,6 @@ def joined(chunks: Chunks) -> Iterator[tuple[str, str]]:
 def articles(handle: BinaryIO, name: str) -> Iterator[tuple[str, str]]:
     """Title and text of each article (name space 0, no redirects) of a dump, one page in memory at a time.
 
-    The text is without templates, tables, references, files, categories and markup.
-
     Raises:
         GfmError: not a MediaWiki dump, or broken XML.
     """
@@ -137,8 +115,7 @@ def articles(handle: BinaryIO, name: str) -> Iterator[tuple[str, str]]:
         events = ElementTree.iterparse(handle, events=("start", "end"))
         _, root = next(events)
         if _local(root.tag) != "mediawiki":
-            root_tag = f"its root is <{_local(root.tag)}>, not <mediawiki>"
-            raise GfmError(f"{name} is XML but no MediaWiki dump ({root_tag}); give one")
+            raise GfmError(f"{name} is XML, but no MediaWiki dump (its root is <{_local(root.tag)}>); give one")
         for event, element in events:
             if event == "end" and _local(element.tag) == "page":
                 page = {_local(child.tag): child for child in element.iter()}

@@ -1,32 +1,23 @@
 """The registry of corpora, ``data/corpora.yaml``: what it holds, validated."""
 
 import os
-import re
 import sys
 import sysconfig
+from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from gfm_utils.corpora.segments import Kind
 from gfm_utils.errors import GfmError, unknown
 from gfm_utils.files import cache_dir
 
 Format = Literal["fasta", "fastq", "text", "csv", "tsv", "parquet", "mediawiki"]
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-
-
-def _plain(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} must be a plain file name, without folders")
-    return name
-
-
 #: A name that stays inside the folder that it is put into.
-FileName = Annotated[str, AfterValidator(_plain)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$")]
 
 
 class _Strict(BaseModel):
@@ -39,7 +30,7 @@ class PackageSource(_Strict):
     type: Literal["wheel", "deb"]
     package: str = Field(pattern=r"^[A-Za-z0-9]")
     version: str = Field(pattern=r"^[A-Za-z0-9.+:~_!-]+$")
-    member: str = Field(description="path inside the package, or a glob")
+    member: str = Field(pattern=r"^[^/]", description="path inside the package, or a glob")
     platform: str | None = Field(None, description="platform tag, for a wheel that has one")
 
     @property
@@ -147,6 +138,9 @@ class Entry(_Checked):
         return self
 
 
+_ENTRIES = TypeAdapter(Annotated[dict[FileName, Entry], Field(min_length=1)])
+
+
 def registry() -> dict[str, Entry]:
     """Every corpus by its name, in the order of the file.
 
@@ -165,27 +159,32 @@ def registry() -> dict[str, Entry]:
     raise GfmError(f"no registry of corpora at {candidates[0]}; set GFM_REGISTRY to the path of corpora.yaml")
 
 
+class _Loader(yaml.SafeLoader):
+    """A reader of YAML that refuses a key that stands twice in one mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """The mapping of a node."""
+        keys = [self.construct_object(key) for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {twice[0]!r} stands twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
 @lru_cache(maxsize=4)
 def _entries(path: Path, text: str) -> dict[str, Entry]:
     """Every corpus of a registry of that text, which is parsed once a process."""
     try:
-        raw = yaml.safe_load(text)
+        return _ENTRIES.validate_python(yaml.load(text, _Loader))
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise GfmError(f"{path} is not valid YAML ({reason}); mend the file") from None
-    if not isinstance(raw, dict) or not raw:
-        raise GfmError(f"{path} holds no corpora; it must be a mapping from name to entry")
-    entries = {}
-    for name, value in ((str(key), value) for key, value in raw.items()):
-        if not _NAME.fullmatch(name):
-            raise GfmError(f"{path}, corpus {name!r}: a name is made of letters, digits and the signs . _ - +")
-        try:
-            entries[name] = Entry.model_validate(value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(step) for step in first["loc"]) or "the entry itself"
-            raise GfmError(f"{path}, corpus {name!r}, field {where}: {first['msg']}") from None
-    return entries
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, *steps = first["loc"] or ("?",)
+        where = ".".join(map(str, steps)) or "the entry itself"
+        raise GfmError(f"{path}, corpus {name!r}, field {where}: {first['msg']}") from None
 
 
 def find(name: str) -> Entry:

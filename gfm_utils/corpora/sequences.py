@@ -1,14 +1,13 @@
 """Sequences out of FASTA and FASTQ files, as they stand there.
 
 dnaio refuses headers that are not ASCII, a byte order mark, and another name behind the ``+`` of FASTQ, and keeps
-blanks and digits inside a sequence, of which cleaning would make hundreds of cuts and wrong coordinates; no
-library gives a chromosome in pieces.
+blanks and digits inside a sequence; no library gives a chromosome in pieces.
 """
 
 import codecs
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice, product
 from pathlib import Path
 from typing import BinaryIO
@@ -33,7 +32,8 @@ _GENE = re.compile(r"\[locus_tag=[^\]]+\]|\[gene=[^\]]+\]")
 _PARTIAL = re.compile(r"\[(partial|pseudo)=|\[location=[^\]]*[<>]")
 #: Behind the name of a record that is a part of a coding sequence only.
 PARTIAL = " [partial]"
-_QUOTED = 40  # characters of a wrong line in a message
+#: The begin of a line that holds something, and of one that is not sequence from some place on.
+_ANY, _NO_SEQUENCE = re.compile(r"\S.{,39}"), re.compile(r".{,40}[^\x00-=?-\x7f].{,9}")
 
 
 def translated(records: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -68,8 +68,8 @@ def check_letters(counts: Counter[str], kind: Kind, source: str, file: tuple[Pat
     if kind == "dna" and foreign > PROTEIN_SHARE * letters:
         what = f"{foreign / letters:.0%} of its letters are no nucleotide codes"
         if file and file[1] == "fasta":
-            number, name, line = _line(file[0], lambda line: bool(FOREIGN.search(line)))
-            what = f"letter {FOREIGN.findall(line)[0]!r} in record {name!r}, line {number}, is no nucleotide code"
+            number, name, letter = _line(file[0], FOREIGN)
+            what = f"letter {letter!r} in record {name!r}, line {number}, is no nucleotide code"
         mend = "give a nucleotide file, or leave out that its kind is DNA"
         raise GfmError(f"{source} looks like protein, not DNA ({what}); {mend}")
 
@@ -108,7 +108,13 @@ def fasta_chunks(path: Path, handle: BinaryIO, genes: bool = False) -> Iterator[
             header = _NEXT.search(data, at)
             end = header.start() + 1 if header else len(data)
             if sequence := data[at:end].translate(None, _BETWEEN):
-                _check_sequence(path, sequence, count)
+                if not count or b">" in sequence or not sequence.isascii():
+                    number, name, wrong = _line(path, _NO_SEQUENCE if count else _ANY)
+                    where = f" of record {name!r}" if count else ""
+                    raise GfmError(
+                        f"{path} is not FASTA at line {number}{where}: expected a header that begins with '>' or "
+                        f"a sequence of ASCII letters, but got {wrong!r}; mend it or give a FASTA file"
+                    )
                 yield None, sequence.decode("ascii")
             in_line, at = data[end - 1 : end] != b"\n", end
     if not count:
@@ -130,23 +136,14 @@ def fastq_records(path: Path, handle: BinaryIO) -> Iterator[tuple[str, str]]:
             continue
         count += 1
         name = _name(head[1:], count)
-        sequence, plus, qualities, *_ = [*(row.strip() for _, row in islice(rows, 3)), None, None, None]
-        if not head.startswith(b"@"):
-            wrong = 0, f"expected '@' at the beginning of a record, but got {_quoted(head)}"
-        elif plus is not None and not plus.startswith(b"+"):
-            wrong = 2, f"expected '+' in the third line of record {name!r}, but got {_quoted(plus)}"
-        elif sequence is None or qualities is None:
-            wrong = 0, f"the file ends within record {name!r}"
-        elif len(sequence) != len(qualities):
-            wrong = 3, f"record {name!r} has {len(sequence)} letters, but {len(qualities)} qualities"
-        elif not sequence.isascii():
-            wrong = 1, f"the sequence of record {name!r} holds bytes that are not ASCII"
-        else:
-            yield name, sequence.decode("ascii")
-            continue
-        raise GfmError(
-            f"{path} is not FASTQ at line {number + wrong[0]}: {wrong[1]}; mend it or give a FASTQ file"
-        )
+        sequence, plus, qualities = [*(row.strip() for _, row in islice(rows, 3)), b"", b"", b""][:3]
+        marked = head.startswith(b"@") and plus.startswith(b"+")
+        if not (marked and len(sequence) == len(qualities) and sequence.isascii()):
+            raise GfmError(
+                f"{path} is not FASTQ in the record {name!r} at line {number}: expected four lines, '@' and its "
+                "name, a sequence in ASCII, '+', and as many qualities as letters; mend it or give a FASTQ file"
+            )
+        yield name, sequence.decode("ascii")
     if not count:
         raise GfmError(f"{path} holds no FASTQ records; give a FASTQ file")
 
@@ -161,37 +158,13 @@ def _name(header: bytes, count: int, genes: bool = False) -> str:
     return name
 
 
-def _quoted(row: bytes) -> str:
-    text = row.decode("utf-8", errors="replace").strip()
-    return repr(text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…")
-
-
-def _check_sequence(path: Path, sequence: bytes, count: int) -> None:
-    """Refuse what is no sequence, or stands in front of the first record."""
-    give = "give a FASTA file"
-    if not count:
-        number, _, text = _line(path, lambda line: line.strip() != "")
-        wrong = f"expected '>' at the beginning of a record, but got {_quoted(text.encode())}"
-    elif b">" in sequence:
-        number, name, _ = _line(path, lambda line: ">" in line)
-        wrong = f"'>' stands inside the sequence of record {name!r}"
-        give = "begin a new line before each header"
-    elif not sequence.isascii():
-        number, name, _ = _line(path, lambda line: not line.isascii())
-        wrong = f"the sequence of record {name!r} holds bytes that are not ASCII"
-        give = "mend it or give a FASTA file"
-    else:
-        return
-    raise GfmError(f"{path} is not FASTA at line {number}: {wrong}; {give}")
-
-
-def _line(path: Path, wrong: Callable[[str], bool]) -> tuple[int, str, str]:
-    """Number of the first wrong line of sequence, the name of its record, and the line."""
+def _line(path: Path, wrong: re.Pattern[str]) -> tuple[int, str, str]:
+    """Number of the first line of sequence with something wrong, the name of its record, and what is wrong."""
     name, count = "", 0
     for number, line in enumerate(lines(path), start=1):
         if line.startswith(">"):
             count += 1
             name = _name(line[1:].encode(), count)
-        elif not line.startswith("#") and wrong(line):
-            return number, name, line
+        elif not line.startswith("#") and (match := wrong.search(line)):
+            return number, name, match[0]
     raise GfmError(f"{path} has changed while it was read; give it again when nothing writes to it any more")

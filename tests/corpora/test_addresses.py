@@ -77,7 +77,7 @@ def test_a_checksum_behind_the_address_is_verified(faulty):
     with pytest.raises(
         GfmError,
         match=rf"chr1.fa has the wrong checksum \(expected SHA-256 {wrong}, found {SHA}\); the source has changed "
-        "or the download is damaged: try again, or correct the checksum behind the address$",
+        "or the download is damaged: try again, or correct it where it is given",
     ):
         load(url + wrong)
 
