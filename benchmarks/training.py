@@ -172,7 +172,7 @@ def peer_speed(case: Case, store: TokenStore, folder: Path, dropout: float, seco
 def our_speed(case: Case, store: TokenStore, folder: Path, seconds: float, **options: Any) -> float:
     """Tokens per second over the ensemble, as `gfm train` trains it."""
     tasks = tasks_of(case, store, folder, range(1, MEMBERS + 1), **options)
-    speeds, workers, _ = multiprocess.measured_speeds(tasks, seconds)
+    speeds, workers = multiprocess.measured_speeds(tasks, seconds)
     each = 1 if device() == "cpu" else len(batch_members(tasks, "cuda")[0])
     return workers * each * case.batch * case.window / speeds[tasks[0].spec.key].step_seconds
 

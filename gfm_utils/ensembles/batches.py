@@ -21,8 +21,10 @@ from gfm_utils.tokens import (
     places_of,
 )
 
+Integers = npt.NDArray[np.int64]
 #: Target where there is nothing to predict: what PyTorch's cross-entropy leaves out.
 IGNORED = -100
+MASK = SPECIAL.index("[MASK]")
 
 
 @dataclass(frozen=True)
@@ -36,22 +38,17 @@ class Batch:
         targets: the true tokens there, shape (batch, m); ``IGNORED`` where there is nothing to predict.
     """
 
-    windows: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.int64]
-    positions: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
+    windows: Integers
+    ids: Integers
+    positions: Integers
+    targets: Integers
 
     def inputs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """``ids``, ``positions`` and ``targets`` as tensors."""
         return torch.from_numpy(self.ids), torch.from_numpy(self.positions), torch.from_numpy(self.targets)
 
     def filled(self, rows: int, places: int = 0) -> "Batch":
-        """The same with more windows and places, of which nothing is asked.
-
-        Args:
-            rows: windows that there are to be.
-            places: the same of places a window; no fewer than there are.
-        """
+        """The same with at least so many windows and places a window, of which nothing is asked."""
         lower, right = rows - len(self.ids), max(0, places - self.positions.shape[1])
         if not lower and not right:
             return self
@@ -64,17 +61,11 @@ class Batch:
 
 
 def batches(store: TokenStore, spec: EnsembleSpec, seeds: Seeds, start: int = 0) -> Iterator[Batch]:
-    """The batches of the steps from ``start`` on: seeded order, seeded masks, epoch after epoch.
+    """The batches of the steps from ``start`` (counted from 0) on: seeded order, seeded masks, epoch after epoch.
 
     A batch depends on the seeds of order and masks and on its step, not on the steps before it. Windows of an
     epoch that fill no batch are left out, or are its last batch, filled up to the size of the others with windows
     of which nothing is asked: its loss is the mean over the tokens of its own windows.
-
-    Args:
-        store: the tokens.
-        spec: what all members share.
-        seeds: of the member.
-        start: the first step, counted from 0.
     """
     starts, tokens = store.window_starts("train", spec.window), store.tokens("train")
     per_epoch = len(starts) // spec.batch if spec.drop_last else -(-len(starts) // spec.batch)
@@ -88,12 +79,10 @@ def batches(store: TokenStore, spec: EnsembleSpec, seeds: Seeds, start: int = 0)
         yield _masked(spec, windows, clean, seeds.masks, epoch).filled(spec.batch)
 
 
-def _masked(
-    spec: EnsembleSpec, windows: npt.NDArray[np.int64], clean: npt.NDArray[np.int64], seed: int, epoch: int
-) -> Batch:
+def _masked(spec: EnsembleSpec, windows: Integers, clean: Integers, seed: int, epoch: int) -> Batch:
     """Windows as a specification hides them in training."""
     replacements = (0 if spec.special_replacements else len(SPECIAL), spec.vocabulary)
-    how = (windows, SPECIAL.index("[MASK]"), replacements, spec.corruption, seed, epoch)
+    how = (windows, MASK, replacements, spec.corruption, seed, epoch)
     if not spec.independent_masks:
         positions = choose_positions(windows, spec.window, spec.train_mask, seed, epoch)
         shown = corrupt(clean, positions, *how)
@@ -106,16 +95,10 @@ def _masked(
 
 def masked_windows(
     store: TokenStore, part: str, window: int, count: int, rate: float, seed: int
-) -> tuple[npt.NDArray[np.int64], ...]:
+) -> tuple[Integers, ...]:
     """Windows of a part with pure ``[MASK]`` at seeded positions, spread evenly over the part.
 
-    Args:
-        store: the tokens.
-        part: ``validation`` or ``test``.
-        window: tokens a window.
-        count: windows wanted; all that exist if there are fewer.
-        rate: share of tokens masked.
-        seed: of the masks.
+    ``count`` is how many are wanted; all that exist if there are fewer. ``rate`` is the share of tokens masked.
 
     Returns:
         Masked ids (n, window), positions (n, m), true tokens there (n, m), offsets of the windows (n,).
@@ -124,5 +107,5 @@ def masked_windows(
     chosen = evenly_spaced(len(starts), count)
     clean = store.windows(part, starts[chosen], window)
     positions = choose_positions(chosen, window, rate, seed)
-    shown = mask_all(clean, positions, SPECIAL.index("[MASK]"))
+    shown = mask_all(clean, positions, MASK)
     return shown, positions, np.take_along_axis(clean, positions, axis=1), starts[chosen]

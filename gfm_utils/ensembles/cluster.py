@@ -1,8 +1,4 @@
-"""Work as tasks of a Ray cluster, on folders that all its nodes share.
-
-The cluster is the one at ``RAY_ADDRESS``, or one of this machine. Ray decides which node does what, and when, and
-gives the work of a lost node to another.
-"""
+"""Work as tasks of a Ray cluster, ``RAY_ADDRESS`` or one of this machine, on folders that its nodes share."""
 
 import os
 import socket
@@ -55,11 +51,11 @@ def connected() -> Iterator[Any]:
     # The nodes run the code of this process, whatever is installed there.
     code = {"py_modules": [str(Path(gfm_utils.__file__).parent)], "env_vars": multiprocess.MALLOC}
     options: dict[str, Any] = {"runtime_env": code, "logging_level": "ERROR", "log_to_driver": False}
-    address = os.environ.get("RAY_ADDRESS")
+    address = os.environ.get("RAY_ADDRESS", "")
     if not address:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options |= {"address": "local", "num_cpus": cores(), "include_dashboard": False}
-    host, _, port = (address or "").rpartition(":")
+    host, _, port = address.rpartition(":")
     try:
         if host and "/" not in host and port.isdigit():  # does somebody listen? Ray itself would wait for minutes
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
@@ -84,12 +80,12 @@ def run_tasks(
     folders: Sequence[Path],
     callback: Callable[..., None],
 ) -> Generator[tuple[int, Any]]:
-    """Do jobs as tasks of the cluster.
+    """Do jobs as tasks of the cluster; Ray gives the work of a lost node to another.
 
     Args:
         ray: from ``connected``.
         work: a function of a job and of a callback for its progress, run on a node.
-        jobs: what it is called with, each by a task of its own.
+        jobs: the jobs, each a task of its own.
         resources: ``num_cpus`` and ``num_gpus`` that each task takes.
         folders: that a node must see to do the work.
         callback: is called here with what ``work`` passed to its own there.
@@ -163,7 +159,7 @@ def _result(ray: Any, reference: Any) -> Any:
 
 
 def cluster_size(ray: Any) -> tuple[int, int, int]:
-    """Nodes, CPUs and GPUs of the cluster.
+    """Numbers of nodes, CPUs and GPUs of the cluster.
 
     Raises:
         GfmError: it has no CPU yet.
@@ -180,10 +176,6 @@ def train(jobs: Sequence[MemberJob], callback: Callback) -> list[Diverged]:
     On a cluster with GPUs each group of members takes one, else each member a CPU. A member whose node is lost
     goes to another one, where it continues from its newest saved state. One that diverges does not stop the
     others; any other error does, and the same command continues.
-
-    Args:
-        jobs: all members of a run.
-        callback: is called with their progress, and where they are trained.
 
     Raises:
         GfmError: Ray is not installed, there is no such cluster, it failed, or a node does not see the folders.

@@ -5,7 +5,8 @@ import heapq
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
@@ -23,67 +24,41 @@ CPU_BYTES = 2**30
 FORWARD_SHARE = 1 / 3
 
 
-@dataclass(frozen=True)
-class Speed:
-    """Measured cost of training the members of a group.
+class Speed(NamedTuple):
+    """Measured cost of training the members of a group."""
 
-    Attributes:
-        step_seconds: time of a step of all of them.
-        weight_bytes: memory of the weights of one.
-        memory_bytes: device memory of what is in training at once.
-        memory_measured: whether ``memory_bytes`` is what was reserved at the most (CUDA), or estimated: on a CPU
-            weights, gradients and two moments, and what the forward pass of a batch keeps for the backward pass;
-            on a GPU that has not enough memory, from part of a batch.
-    """
-
-    step_seconds: float
-    weight_bytes: int
-    memory_bytes: int
+    step_seconds: float  # of a step of all of them
+    weight_bytes: int  # of the weights of one
+    memory_bytes: int  # device memory of what is in training at once
+    # Whether that was reserved (CUDA), or is estimated: on a CPU weights, gradients, two moments and what the
+    # forward pass of a batch keeps for the backward pass; on a GPU with too little memory, from part of a batch.
     memory_measured: bool
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Expected cost of the members of one condition, or of all, that are not trained yet.
+class Cost(NamedTuple):
+    """Expected cost of the members of one condition, or of ``all``, that are not trained yet.
 
     A device is a GPU, or a machine with the cores of this one.
-
-    Attributes:
-        condition: ``corpus@tokenizer``, or ``all``.
-        members: that are to be trained.
-        tokens: that each of them reads.
-        seconds: time on one device like this.
-        devices: number of devices.
-        seconds_on_devices: time on that many.
-        device_seconds: time of all members, added up over devices.
-        memory_bytes: device memory of one program in training: of one member, or of several small ones.
-        memory_measured: whether that is a measured peak, or an estimate.
-        disk_bytes: weights, checkpoints, and the saved states of the members in training.
     """
 
     condition: str
-    members: int
-    tokens: int
-    seconds: float
+    members: int  # that are to be trained
+    tokens: int  # that each of them reads
+    seconds: float  # on one device like this
     devices: int
-    seconds_on_devices: float
-    device_seconds: float
-    memory_bytes: int
-    memory_measured: bool
-    disk_bytes: int
+    seconds_on_devices: float  # on that many
+    device_seconds: float  # of all members, added up over devices
+    memory_bytes: int  # of one program in training: of one member, or of several small ones
+    memory_measured: bool  # or estimated, see ``Speed``
+    disk_bytes: int  # weights, checkpoints, and the saved states of the members in training
 
 
 def measure(group: Sequence[MemberJob], device: str, seconds: float = SECONDS) -> Speed:
-    """Take some steps of the training of some members, not compiled, and write nothing.
+    """Take some steps of the training of some members, for about so many seconds, and write nothing.
 
     Where a GPU has no memory for all of them as one program, they are taken in parts; where it has none for the
     batch of one, or where a CPU would take too long over it, a part of the batch is read and the time scaled by
-    the windows (the optimiser's part, a few percent, with it).
-
-    Args:
-        group: members that one process trains.
-        device: ``cpu`` or ``cuda``.
-        seconds: that it takes, about.
+    the windows (the optimiser's part, a few percent, with it). Steps are not compiled.
 
     Raises:
         GfmError: a step of one window needs more memory than the device has.
@@ -92,7 +67,7 @@ def measure(group: Sequence[MemberJob], device: str, seconds: float = SECONDS) -
     while True:
         try:
             speed = measure_program(group[:members], device, seconds, windows)
-            return replace(speed, step_seconds=speed.step_seconds * -(-len(group) // members))
+            return speed._replace(step_seconds=speed.step_seconds * -(-len(group) // members))
         except torch.OutOfMemoryError as error:
             if members == windows == 1:
                 raise too_large(group[0]) from error
@@ -183,11 +158,7 @@ def schedule(seconds: Sequence[float], workers: int) -> float:
 
 
 def expected(
-    programs: Sequence[Sequence[MemberJob]],
-    speeds: Mapping[str, Speed],
-    workers: int,
-    devices: int,
-    start_seconds: float,
+    programs: Sequence[Sequence[MemberJob]], speeds: Mapping[str, Speed], workers: int, devices: int
 ) -> list[Cost]:
     """Cost of each condition by itself, and of all together when there are several.
 
@@ -197,7 +168,6 @@ def expected(
         speeds: key of the specification -> speed, of those that are not.
         workers: programs that one device runs at once.
         devices: number of devices.
-        start_seconds: time that the processes take to start.
     """
     by_condition: dict[str, list[Sequence[MemberJob]]] = {}
     for program in programs:
@@ -209,19 +179,17 @@ def expected(
         left = [program for program in parts if program[0].steps_left]
         each = [remaining_seconds(program, speeds) for program in left]
         specs = [job.spec for program in left for job in program]
-        heaviest = max(
-            (speeds[spec.key] for spec in specs), key=lambda one: one.memory_bytes, default=Speed(0.0, 0, 0, False)
-        )
+        nothing = Speed(0.0, 0, 0, False)
+        heaviest = max((speeds[spec.key] for spec in specs), key=lambda one: one.memory_bytes, default=nothing)
         running = sum(sorted(map(len, left))[-workers * devices :])
-        start = start_seconds if left else 0.0
         costs.append(
             Cost(
                 condition=condition,
                 members=len(specs),
                 tokens=sum(spec.tokens_seen for spec in specs) // max(1, len(specs)),
-                seconds=start + schedule(each, workers),
+                seconds=schedule(each, workers),
                 devices=devices,
-                seconds_on_devices=start + schedule(each, workers * devices),
+                seconds_on_devices=schedule(each, workers * devices),
                 device_seconds=sum(each) / workers,
                 memory_bytes=heaviest.memory_bytes,
                 memory_measured=heaviest.memory_measured,
@@ -233,7 +201,7 @@ def expected(
 
 def _disk_bytes(specs: Sequence[EnsembleSpec], speeds: Mapping[str, Speed], running: int) -> int:
     """Checkpoints of all members, and the saved states (weights, two moments) of those in training at once."""
-    # Where the best weights are kept, they are kept beside the last.
+    # The best weights, where they are kept, are kept in addition to the last.
     sizes = [(speeds[spec.key].weight_bytes, len(log_spaced(spec.steps)), spec.keep == "best") for spec in specs]
     largest = max((size * (3 + best) for size, _, best in sizes), default=0)
     return sum(size * (marks + best) for size, marks, best in sizes) + running * KEPT * largest

@@ -53,10 +53,7 @@ class Member:
     def model(self, state: State | int = "trained", where: str = "cpu") -> Any:
         """The Hugging Face model in evaluation mode, on a device.
 
-        Args:
-            state: as trained (the weights that were kept), as initialised, or after as many steps as a number of
-                ``checkpoints`` says.
-            where: the device.
+        Its ``state`` is as trained (the weights that were kept), as initialised, or after one of ``checkpoints``.
 
         Raises:
             GfmError: there is no checkpoint of that step.
@@ -96,8 +93,7 @@ class Member:
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """Versions, hardware, date and wall time of the training."""
-        record: dict[str, Any] = json.loads((self.path / "provenance.json").read_text(encoding="utf-8"))
-        return record
+        return dict(json.loads((self.path / "provenance.json").read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)
@@ -183,9 +179,8 @@ def train_ensembles(
 ) -> list[Ensemble]:
     """Ensembles of the given conditions; members that are already there are not trained again.
 
-    Members that an earlier run left unfinished continue where they were.
-
-    Members have the seeds 1, 2, ... and stand in ``<runs_dir>/<condition>-<key>/member-00``, ``member-01``, ...
+    Members that an earlier run left unfinished continue where they were. Members have the seeds 1, 2, ... and
+    stand in ``<runs_dir>/<condition>-<key>/member-00``, ``member-01``, ...
 
     Args:
         conditions: ``corpus@tokenizer`` each; texts as a user types them (see ``prepare``).
@@ -215,8 +210,7 @@ def train_planned(ensembles: Sequence[Ensemble], progress: bool = True, engine: 
     Takes what ``plan_ensembles`` gave, and raises what ``train_ensembles`` raises.
     """
     for ensemble in ensembles:
-        folder = ensemble.members[0].path.parent
-        write_json(folder / "spec.json", ensemble.spec.model_dump(mode="json"))
+        write_json(ensemble.members[0].path.parent / "spec.json", ensemble.spec.model_dump(mode="json"))
     notes = [f"{ensemble.condition}: {note}" for ensemble in ensembles for note in ensemble.notes]
     train_jobs([job for ensemble in ensembles for job in ensemble.jobs], progress, engine, notes)
 
@@ -243,12 +237,12 @@ def train_jobs(
 
 @contextmanager
 def training_bar(jobs: Sequence[MemberJob], shown: bool) -> Iterator[Callback]:
-    """A bar of members in training on standard error: tokens per second, time left, and the loss of each.
+    """A bar of members in training on standard error: tokens per second, time left, and the newest loss.
 
     Yields the callback that moves it; sentences are shown in any case.
     """
     by_path = {job.path.resolve(): job for job in jobs}
-    steps, losses = dict.fromkeys(by_path, 0), dict[Path, float]()
+    steps = dict.fromkeys(by_path, 0)
     with tqdm(
         total=sum(job.spec.tokens_seen for job in jobs), unit="tok", unit_scale=True,
         desc=f"training {len(jobs)} members", disable=not shown, mininterval=2,
@@ -259,15 +253,10 @@ def training_bar(jobs: Sequence[MemberJob], shown: bool) -> Iterator[Callback]:
                 tqdm.write(what, file=sys.stderr)
                 return
             path = what.resolve()
-            spec = by_path[path].spec
-            bar.update((step - steps[path]) * spec.batch * spec.window)
-            steps[path], losses[path] = step, loss
-            running = ", ".join(
-                f"{job.spec.condition}#{job.seed} {losses[path]:.2f}"
-                for path, job in by_path.items()
-                if 0 < steps[path] < job.spec.steps
-            )
-            bar.set_postfix_str(f"loss in bits/token: {running}", refresh=False)
+            job = by_path[path]
+            bar.update((step - steps[path]) * job.spec.batch * job.spec.window)
+            steps[path] = step
+            bar.set_postfix_str(f"{job}: {loss:.2f} bits/token", refresh=False)
 
         yield callback
 
@@ -282,23 +271,17 @@ def expected_costs(
 ) -> list[Cost]:
     """What ``train_ensembles`` would cost: time, memory, disk, device-hours, from the speed of some steps.
 
-    Tokens are made if they are not there; nothing is trained, and members that are trained cost nothing.
-
-    Args:
-        conditions: as the next four, as in ``train_ensembles``.
-        size: a profile or its name.
-        runs_dir: where token arrays and ensembles stand.
-        seed: of all that is random.
-        members: how many.
-        devices: number of devices like this one (GPUs, or machines) for which the time is given too.
+    Takes what ``train_ensembles`` takes, and the number of devices like this one (GPUs, or machines) for which the
+    time is given too. Tokens are made if they are not there; nothing is trained, and members that are trained cost
+    nothing.
 
     Returns:
         The cost of each condition, and of all together when there are several.
     """
     ensembles = plan_ensembles(conditions, size, runs_dir, seed, members)
     jobs = [job for ensemble in ensembles for job in ensemble.jobs]
-    speeds, workers, start_seconds = multiprocess.measured_speeds(jobs)
-    return expected(batch_members(jobs, multiprocess.device()), speeds, workers, devices, start_seconds)
+    speeds, workers = multiprocess.measured_speeds(jobs)
+    return expected(batch_members(jobs, multiprocess.device()), speeds, workers, devices)
 
 
 def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cost:
@@ -306,12 +289,7 @@ def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cos
 
     From some steps in this process, with all cores or the GPU: members are taken to be trained one after the
     other, which for a large model is as fast as side by side. A GPU without memory for a batch takes part of one,
-    and steps are not compiled, as they would be in so long a training.
-
-    Args:
-        size: a profile or its name.
-        vocabulary: tokens, special ones included.
-        devices: number of devices like this one for which the time is given too.
+    and steps are not compiled, as they would be in so long a training. ``vocabulary`` counts special tokens too.
     """
     size = profile(size) if isinstance(size, str) else size
     with tempfile.TemporaryDirectory() as folder:
@@ -319,4 +297,4 @@ def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cos
         spec, where = EnsembleSpec.of(store, size), multiprocess.device()
         paths = [Path(folder) / f"member-{index:02d}" for index in range(size.members)]
         groups = batch_members([MemberJob(spec, store, seed, path) for seed, path in enumerate(paths, 1)], where)
-        return expected(groups, {spec.key: measure(groups[0], where)}, 1, devices, 0.0)[0]
+        return expected(groups, {spec.key: measure(groups[0], where)}, 1, devices)[0]

@@ -14,35 +14,27 @@ from gfm_utils.tokens import TokenStore
 
 BITS = 1 / math.log(2)
 #: Members whose steps take more floating-point operations than this are not trained as one program on a GPU: one
-#: of them keeps it busy (an H100 for ten milliseconds or more), and together they would only take more memory.
+#: of them keeps it busy (an H100 for ten milliseconds or more).
 LARGE_STEP = 1e13
 #: Is called with progress: the directory of a member, its step and training loss (bits per token); or a sentence.
 Callback = Callable[..., None]
 
 
 def log_spaced(steps: int) -> list[int]:
-    """Steps at which the validation loss is measured and a checkpoint is kept.
-
-    At most 12: before the first step, after the first, after the last, and evenly between these on a
-    logarithmic scale.
-    """
+    """Steps at which a checkpoint is kept, at most 12: 0, the first, the last, log-evenly between these."""
     return sorted({0, *np.geomspace(1, steps, 11).round().astype(int).tolist()})
 
 
 def measured_steps(spec: EnsembleSpec) -> list[int]:
     """Steps at which the validation loss is measured: log-spaced, and at regular intervals if there are such."""
-    every = spec.validation_every
-    regular = range(every, spec.steps + 1, every) if every is not None else ()
-    return sorted({*log_spaced(spec.steps), *regular})
+    every = spec.validation_every or spec.steps
+    return sorted({*log_spaced(spec.steps), *range(every, spec.steps + 1, every)})
 
 
 def checkpoint_path(member: Path, step: int, kept: int) -> Path:
     """Where a member has its weights after some steps, as a Hugging Face checkpoint.
 
-    Args:
-        member: its directory.
-        step: the steps.
-        kept: steps after which it has the weights that stand in the directory itself.
+    Those after ``kept`` steps stand in its directory itself.
     """
     between = member / "checkpoints" / f"step-{step:09d}"
     return {0: member / "untrained", kept: member}.get(step, between)
@@ -65,19 +57,12 @@ def step_of(state: Path) -> int:
 
 @dataclass(frozen=True)
 class MemberJob:
-    """One member to train.
+    """One member to train."""
 
-    Attributes:
-        spec: what all members of its ensemble share.
-        store: the tokens.
-        seed: of the member, 1 or more.
-        path: its directory.
-    """
-
-    spec: EnsembleSpec
+    spec: EnsembleSpec  # what all members of its ensemble share
     store: TokenStore
-    seed: int
-    path: Path
+    seed: int  # 1 or more
+    path: Path  # its directory
 
     def __str__(self) -> str:
         return f"{self.spec.condition}, member with seed {self.seed}"
@@ -98,14 +83,9 @@ def missing_of(jobs: Sequence[MemberJob]) -> list[MemberJob]:
 def batch_members(jobs: Sequence[MemberJob], device: str, devices: int = 1) -> list[list[MemberJob]]:
     """The jobs in groups, each of which one process trains, in the order of their first members.
 
-    On a CPU each member is by itself, for its cores are kept busy by processes and the weights do not depend
-    on who is trained beside it. On a GPU members of one specification without large steps and without dropout,
-    which would draw other numbers, are a group if they are equally far; on several GPUs as many groups.
-
-    Args:
-        jobs: members that are not trained yet.
-        device: ``cpu`` or ``cuda``.
-        devices: number of GPUs.
+    On a CPU each member is by itself: processes keep the cores busy, and its weights do not depend on the others.
+    On a GPU members of one specification without large steps and without dropout, which would draw other numbers,
+    are a group if they are equally far; on several GPUs (``devices``) as many groups.
     """
     programs: dict[tuple[Path, str, int, int], list[MemberJob]] = {}
     for job in jobs:

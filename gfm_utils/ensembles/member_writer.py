@@ -29,25 +29,16 @@ class MemberWriter:
     Its states are ``state-<step>-<checksum>.pt`` in its folder. Each is written under another name, flushed and
     then renamed; its name holds the first 16 digits of its SHA-256, and it lists whose it is, and the checksums of
     the checkpoints that were there when it was written. A state that disagrees with any of these is never read.
-
-    Attributes:
-        job: the member.
-        folder: where all of it is until it is complete.
-        member: what the directory will be, in the folder.
-        rows: the metrics so far.
-        best: step, validation loss and weights of the best so far, where these are kept.
-        files: path below the folder -> SHA-256, of the checkpoints so far.
-        diverged: why it has, if it has.
     """
 
     def __init__(self, job: MemberJob) -> None:
         self.job = job
         self.folder = partial_path(job.path)
-        self.member = self.folder / "member"
+        self.member = self.folder / "member"  # what the directory will be
         self.owner = [job.spec.key, job.seed]
-        self.rows: list[dict[str, float]] = []
-        self.best: dict[str, Any] | None = None
-        self.files: dict[str, str] = {}
+        self.rows: list[dict[str, float]] = []  # the metrics so far
+        self.best: dict[str, Any] | None = None  # step, loss and weights of the best so far, where these are kept
+        self.files: dict[str, str] = {}  # path below the folder -> SHA-256, of the checkpoints so far
         self.resumed_at: list[int] = []
         self.diverged: Diverged | None = None
 
@@ -64,23 +55,16 @@ class MemberWriter:
         self.best = saved.get("best")
         self.resumed_at = [*saved["resumed_at"], saved["step"]]
 
-    def measure(
-        self,
-        step: int,
-        train_loss: float,
-        validation_loss: float,
-        seconds: float,
-        weights: Mapping[str, torch.Tensor],
-    ) -> None:
+    def measure(self, state: Mapping[str, Any], validation_loss: float) -> None:
         """Add a row of metrics, losses in bits per token; hold on to weights that are the best so far."""
-        tokens = step * self.job.spec.batch * self.job.spec.window
+        step = state["step"]
         self.rows.append({
-            "step": step, "tokens": tokens, "train_loss": train_loss, "validation_loss": validation_loss,
-            "seconds": seconds,
+            "step": step, "tokens": step * self.job.spec.batch * self.job.spec.window,
+            "train_loss": state["loss"], "validation_loss": validation_loss, "seconds": state["seconds"],
         })  # fmt: skip
         better = self.best is None or validation_loss < self.best["loss"]
         if self.job.spec.keep == "best" and step and better:
-            self.best = {"step": step, "loss": validation_loss, "weights": weights}
+            self.best = {"step": step, "loss": validation_loss, "weights": state["weights"]}
 
     def write_checkpoint(self, step: int, model: Any) -> None:
         """Write a model as the Hugging Face checkpoint of a step."""
@@ -90,7 +74,7 @@ class MemberWriter:
         self.files |= {str(file.relative_to(self.folder)): sha256_of(file) for file in path.iterdir()}
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Save a state to continue from, ``step`` and what this does not know, and remove old ones."""
+        """Save a state to continue from (``step``, and all that the trainer needs), and remove old ones."""
         own = {"rows": self.rows, "best": self.best, "resumed_at": self.resumed_at, "files": self.files}
         buffer = io.BytesIO()
         torch.save({**state, **own, "owner": self.owner}, buffer)
@@ -135,17 +119,11 @@ class MemberWriter:
         )
 
     def finish(
-        self,
-        filled: Callable[[Mapping[str, Any]], Any],
-        last: Mapping[str, torch.Tensor],
-        provenance: Mapping[str, Any],
+        self, filled: Callable[[Mapping[str, Any]], Any], last: Mapping[str, Any], provenance: Mapping[str, Any]
     ) -> None:
-        """Write what belongs to a trained member and let its directory appear.
-
-        The weights after the last step are a checkpoint beside others if better ones are kept.
-        """
+        """Write what belongs to a trained member, its best or last weights, and let its directory appear."""
         steps = self.job.spec.steps
-        kept: dict[str, Any] = {"step": steps, "weights": last} if self.best is None else self.best
+        kept: Mapping[str, Any] = self.best or {"step": steps, "weights": last}
         if kept["step"] != steps:
             filled(last).save_pretrained(checkpoint_path(self.member, steps, kept["step"]))
         filled(kept["weights"]).save_pretrained(self.member)

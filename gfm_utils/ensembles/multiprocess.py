@@ -3,13 +3,12 @@
 import multiprocessing
 import queue
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from os import environ
+from statistics import fmean
 from typing import Any
 from unittest.mock import patch
 
@@ -42,15 +41,10 @@ def device() -> str:
 def train(jobs: Sequence[MemberJob], callback: Callback) -> list[Diverged]:
     """Train the members that are not trained yet in processes of this machine.
 
-    On a CPU as many at once as there are cores, each in a process; on a GPU one group of members at a time.
-
-    A member that diverges does not stop the others. After any other error those in training are finished and
-    no further one is begun.
-
-    Args:
-        jobs: all members of a run. Their number, not that of the missing ones, decides how many threads
-            each member has, so that a run that was killed ends with the weights of one that was not.
-        callback: is called with their progress.
+    On a CPU as many at once as there are cores, each in a process; on a GPU one group of members at a time. The
+    number of all members of the run, not of those that are missing, decides how many threads each has, so that a
+    run that was killed ends with the weights of one that was not. A member that diverges does not stop the others;
+    after any other error those in training are finished and no further one is begun.
 
     Raises:
         ProcessKilled: a training process was killed.
@@ -69,27 +63,23 @@ def train(jobs: Sequence[MemberJob], callback: Callback) -> list[Diverged]:
         return [diverged for future in futures for diverged in future.result()]
 
 
-def measured_speeds(jobs: Sequence[MemberJob], seconds: float = SECONDS) -> tuple[dict[str, Speed], int, float]:
+def measured_speeds(jobs: Sequence[MemberJob], seconds: float = SECONDS) -> tuple[dict[str, Speed], int]:
     """The speed of training a run, from some steps of each condition in as many processes as it would have.
 
     Returns:
-        Key of the specification -> speed; the number of groups that are trained at once; and the seconds that the
-        processes took to start.
+        Key of the specification -> speed; and the number of groups that are trained at once.
     """
     left = [group for group in batch_members(jobs, device()) if group[0].steps_left]
     if not left:
-        return {}, 1, 0.0
-    speeds, began = {}, time.perf_counter()
+        return {}, 1
+    speeds = {}
     with _pool(jobs) as (executor, _, size):
-        for waiting in [executor.submit(_meet) for _ in range(size)]:
-            waiting.result()
-        start_seconds = time.perf_counter() - began
         for group in {group[0].spec.key: group for group in sorted(left, key=len)}.values():
             running = [executor.submit(_measure, group, seconds) for _ in range(size)]
             measured = [future.result() for future in running]
-            step = sum(speed.step_seconds for speed in measured) / len(measured)
-            speeds[group[0].spec.key] = replace(measured[0], step_seconds=step)
-    return speeds, size, start_seconds
+            step = fmean(speed.step_seconds for speed in measured)
+            speeds[group[0].spec.key] = measured[0]._replace(step_seconds=step)
+    return speeds, size
 
 
 @contextmanager
@@ -108,13 +98,10 @@ def _pool(jobs: Sequence[MemberJob]) -> Iterator[tuple[ProcessPoolExecutor, Any,
                 "a training process was killed, perhaps because memory ran out: the same command continues "
                 "where it was"
             ) from error
-        except Exception:  # what is in training is finished, what is queued is not begun
-            executor.shutdown(wait=True, cancel_futures=True)
-            raise
-        except BaseException:  # interrupted: stop at once
+        except BaseException as error:  # what is queued is not begun, what is in training is finished
             executor.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
+            for process in () if isinstance(error, Exception) else multiprocessing.active_children():
+                process.terminate()  # interrupted: stop at once
             raise
 
 
@@ -125,14 +112,9 @@ def _start_worker(messages: Any, barrier: Any, threads: int) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _meet() -> None:
-    """Wait until every worker is here: what follows runs in all of them at once."""
-    with suppress(threading.BrokenBarrierError):  # one is late: the measurement is of fewer at once
-        _barrier.wait(60)
-
-
 def _measure(group: Sequence[MemberJob], seconds: float) -> Speed:
-    _meet()
+    with suppress(threading.BrokenBarrierError):  # one worker is late: the measurement is of fewer at once
+        _barrier.wait(60)
     return measure(group, device(), seconds)
 
 

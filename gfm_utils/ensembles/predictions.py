@@ -5,44 +5,31 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from gfm_utils.ensembles.batches import masked_windows
+from gfm_utils.ensembles.batches import Integers, masked_windows
 from gfm_utils.ensembles.ensemble import Ensemble, State
 from gfm_utils.ensembles.presets import masked_logits
 
-Integers = npt.NDArray[np.int64]
 #: Largest number of float64 values that one batch of distributions holds (members x tokens x vocabulary).
 BUDGET = 2**23
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Distributions of all members at the masked tokens of some test windows.
+    """Distributions of all members at the masked tokens of some test windows."""
 
-    Attributes:
-        log_p: natural log-probabilities, float64, shape (members, windows, m, vocabulary).
-        targets: the true tokens, shape (windows, m).
-    """
-
-    log_p: torch.Tensor
-    targets: torch.Tensor
+    log_p: torch.Tensor  # natural log-probabilities, float64, shape (members, windows, m, vocabulary)
+    targets: torch.Tensor  # the true tokens, shape (windows, m)
 
 
 def predictions(
     ensemble: Ensemble, state: State | int, windows: int, rate: float, seed: int = 42
 ) -> Iterator[Predictions]:
-    """Predictions of every member at seeded ``[MASK]`` positions of test windows.
+    """Predictions of every member at seeded ``[MASK]`` positions of test windows, spread evenly over the part.
 
-    The tokens and the masks are the same for all members, both states and every rerun.
-
-    Args:
-        ensemble: whose members predict.
-        state: ``trained``, ``untrained``, or the step of a checkpoint.
-        windows: test windows, spread evenly over the test part.
-        rate: share of tokens masked.
-        seed: of the masks.
+    The tokens and the masks are the same for all members, both states and every rerun. ``state`` is ``trained``,
+    ``untrained``, or the step of a checkpoint; ``rate`` is the share of tokens masked.
     """
     spec = ensemble.spec
     shown, positions, targets, _ = masked_windows(ensemble.store, "test", spec.window, windows, rate, seed)
@@ -71,7 +58,6 @@ def predictions_of(
     """
     where, step = models[0].device, max(1, BUDGET // (len(models) * positions.shape[1] * vocabulary))
     ids, places = (torch.from_numpy(array).to(where) for array in (shown, positions))
-
     for begin in range(0, len(shown), step):
         part = slice(begin, begin + step)
         logits = torch.stack([masked_logits(model, ids[part], places[part])[..., :vocabulary] for model in models])

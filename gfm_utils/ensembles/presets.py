@@ -24,27 +24,18 @@ from gfm_utils.tokens import SPECIAL
 class Preset:
     """Shape of an encoder, or of embeddings and a head with none between them.
 
-    Attributes:
-        family: ``modernbert`` (rotary positions), ``bert`` (absolute positions, the paper's), or ``roformer``
-            (BERT but for its rotary positions).
-        layers: transformer layers.
-        hidden: width of the residual stream.
-        heads: attention heads.
-        intermediate: width of the feed-forward layer.
-        initializer_range: standard deviation of the initial weights.
-        rotary_base: of ModernBERT's rotary positions: the slowest pair of a head turns once in about 2 pi times so
-            many tokens. Its own, 160,000, is made for windows of 8,192 tokens.
-        revision: raised when a preset gets another shape under its name; part of an ensemble's key.
+    ModernBERT has rotary positions, BERT (the paper's) absolute ones, and RoFormer is BERT with rotary ones.
     """
 
     family: Literal["modernbert", "bert", "roformer"]
-    layers: int
-    hidden: int
-    heads: int
-    intermediate: int
-    initializer_range: float
+    layers: int  # of the transformer
+    hidden: int  # width of the residual stream
+    heads: int  # of attention
+    intermediate: int  # width of the feed-forward layer
+    initializer_range: float  # standard deviation of the initial weights
+    # Of ModernBERT: the slowest pair of a head turns once in about 2 pi times so many tokens (its own: for 8,192).
     rotary_base: float = 160_000.0
-    revision: int = 1
+    revision: int = 1  # raised when a preset gets another shape under its name; part of an ensemble's key
 
     @property
     def head(self) -> int:
@@ -91,12 +82,8 @@ def without_layers(name: str) -> str:
 def build_model(name: str, vocabulary: int, window: int, seed: int, dropout: float = 0.0) -> PreTrainedModel:
     """A masked language model with fresh weights, the same for the same seed.
 
-    Args:
-        name: the preset.
-        vocabulary: tokens, special tokens included.
-        window: the longest sequence, in tokens.
-        seed: of the initial weights.
-        dropout: its probability, everywhere; Hugging Face's default for BERT is 0.1.
+    ``vocabulary`` counts the special tokens too, ``window`` is the longest sequence in tokens, and ``dropout`` the
+    probability everywhere.
     """
     shape = preset(name)
     special = {token[1:-1].lower(): index for index, token in enumerate(SPECIAL)}
@@ -112,31 +99,26 @@ def build_model(name: str, vocabulary: int, window: int, seed: int, dropout: flo
         "bos_token_id": special["cls"],
         "eos_token_id": special["sep"],
     }
+    dropouts: dict[str, Any] = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        dropouts: dict[str, Any] = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+        model: PreTrainedModel
         if shape.family == "bert":
-            return _tied(BertForMaskedLM(BertConfig(**common, **dropouts)))
-        if shape.family == "roformer":
-            return _tied(RoFormerForMaskedLM(RoFormerConfig(**common, **dropouts)))
-        options: dict[str, Any] = {
-            "cls_token_id": special["cls"],
-            "sep_token_id": special["sep"],
-            "global_attn_every_n_layers": 1,  # every layer sees the whole window
-            "embedding_dropout": dropout,
-            "mlp_dropout": dropout,
-            "attention_dropout": dropout,
-        }
-        config: Any = ModernBertConfig(**common, **options)
-        for rope in config.rope_parameters.values():  # of layers that see the whole window, and of others
-            if isinstance(rope, dict):
-                rope["rope_theta"] = shape.rotary_base
-        return _tied(ModernBertForMaskedLM(config))
-
-
-def _tied(model: PreTrainedModel) -> PreTrainedModel:
-    """A model whose embeddings and decoder are one matrix: transformers 5.0 leaves that out on the meta device."""
-    model.tie_weights()
+            model = BertForMaskedLM(BertConfig(**common, **dropouts))
+        elif shape.family == "roformer":
+            model = RoFormerForMaskedLM(RoFormerConfig(**common, **dropouts))
+        else:
+            options: dict[str, Any] = {
+                "cls_token_id": special["cls"], "sep_token_id": special["sep"],
+                "global_attn_every_n_layers": 1,  # every layer sees the whole window
+                "embedding_dropout": dropout, "mlp_dropout": dropout, "attention_dropout": dropout,
+            }  # fmt: skip
+            config: Any = ModernBertConfig(**common, **options)
+            for rope in config.rope_parameters.values():  # of layers that see the whole window, and of others
+                if isinstance(rope, dict):
+                    rope["rope_theta"] = shape.rotary_base
+            model = ModernBertForMaskedLM(config)
+    model.tie_weights()  # transformers 5.0 leaves embeddings and decoder apart on the meta device
     return model
 
 
@@ -149,17 +131,10 @@ def parameters_of(name: str, vocabulary: int, window: int) -> int:
 
 
 def masked_logits(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Logits at the given positions only, computing as little as possible beside them.
+    """Logits at the given positions only, computing as little else as possible.
 
+    For any masked language model of Hugging Face, ids (n, window) and positions (n, m) -> (n, m, vocabulary).
     Of a family that no preset has, all logits are computed.
-
-    Args:
-        model: any masked language model of Hugging Face.
-        ids: token ids, shape (n, window).
-        positions: positions to predict, shape (n, m).
-
-    Returns:
-        Logits, shape (n, m, vocabulary).
     """
     if isinstance(model, BertForMaskedLM | RoFormerForMaskedLM | ModernBertForMaskedLM):
         logits: torch.Tensor = model.get_output_embeddings()(masked_features(model, ids, positions))
@@ -171,15 +146,8 @@ def masked_features(model: Any, ids: torch.Tensor, positions: torch.Tensor) -> t
     """What the decoder multiplies, at the given positions only.
 
     The head never sees the other tokens. In a BERT neither does the last layer, where the others only lend their
-    keys and values; the layer's own modules do the work, and the result is the same.
-
-    Args:
-        model: a ``BertForMaskedLM``, ``RoFormerForMaskedLM`` or ``ModernBertForMaskedLM``.
-        ids: token ids, shape (n, window).
-        positions: positions to predict, shape (n, m).
-
-    Returns:
-        Features, shape (n, m, width of the decoder).
+    keys and values; the layer's own modules do the work, and the result is the same. For a model of a preset's
+    family, ids (n, window) and positions (n, m) -> (n, m, width of the decoder).
     """
     if isinstance(model, BertForMaskedLM):
         chosen = _last_hidden_of_bert(model.bert, ids, positions)

@@ -1,8 +1,4 @@
-"""What a small corpus cannot fill is made smaller: window, batch and budget of training fitted to its tokens.
-
-A profile is made for a corpus that fills it. Here a condition's tokens are held against it: what does not fit is
-adapted, each change in a sentence that reports show, and a corpus too small for a meaningful answer is refused.
-"""
+"""What a small corpus cannot fill is made smaller: window, batch and budget of training fitted to its tokens."""
 
 import math
 
@@ -28,13 +24,8 @@ def shrink_profile(store: TokenStore, profile: Profile) -> tuple[Profile, tuple[
     """The profile with window, batch and budget that the tokens of a condition can fill.
 
     Nothing changes for a corpus that is large enough. The window is halved (down to ``SMALLEST_WINDOW``) while a
-    part has too few windows, as with short records; the batch is at most the training
-    part's windows; and the steps read the training part no more than ``EPOCHS`` times, unless the
-    budget was asked for.
-
-    Args:
-        store: the tokens.
-        profile: sizes for a corpus that fills them.
+    part has too few windows, as with short records; the batch is at most the training part's windows; and the
+    steps read the training part no more than ``EPOCHS`` times, unless the budget was asked for.
 
     Returns:
         The sizes that are used; and what was adapted and why, a sentence each.
@@ -43,12 +34,10 @@ def shrink_profile(store: TokenStore, profile: Profile) -> tuple[Profile, tuple[
         GfmError: the test part is too small for a meaningful answer; says how much would do.
     """
     window = profile.window
-    counts = _counts(store, window)
-    while not _enough(counts, window):
+    while not _enough(counts := _counts(store, window), window):
         if window <= SMALLEST_WINDOW:
             raise _too_small(store, window, counts)
         window = max(SMALLEST_WINDOW, window // 2)
-        counts = _counts(store, window)
     notes = []
     if window < profile.window:
         notes.append(
@@ -76,7 +65,7 @@ def shrink_profile(store: TokenStore, profile: Profile) -> tuple[Profile, tuple[
 
 
 def _counts(store: TokenStore, window: int) -> dict[str, int]:
-    """Windows of each part, side by side, none crossing a segment's end."""
+    """Windows of each part, end to end, none crossing a segment's end."""
     return {part: int((np.load(store.path / f"{part}-lengths.npy") // window).sum()) for part in PARTS}
 
 
@@ -87,38 +76,31 @@ def _enough(counts: dict[str, int], window: int) -> bool:
 
 
 def _too_small(store: TokenStore, window: int, counts: dict[str, int]) -> GfmError:
+    """The error that the records are too short, or the corpus; it says what would do."""
     sizes = store.about["parts"]
-    smallest = min(("validation", "test"), key=lambda part: counts[part])
-    held = counts[smallest] * window
-    symbols = sum(int(size["symbols"]) for size in sizes.values())
-    tokens = sum(int(size["tokens"]) for size in sizes.values())
-    in_part = int(sizes[smallest]["tokens"])
-    if in_part >= FEWEST_TEST_TOKENS:
-        length = np.load(store.path / f"{smallest}-lengths.npy").mean()
+    part = min(("validation", "test"), key=lambda name: counts[name])
+    if sizes[part]["tokens"] >= FEWEST_TEST_TOKENS:
+        length = np.load(store.path / f"{part}-lengths.npy").mean()
         return GfmError(
-            f"the records of {store.condition!r} are too short ({length:.0f} tokens on average): its {smallest} "
-            f"part has {counts[smallest]} windows of {window} tokens and {FEWEST_TEST_TOKENS // window + 1} are "
+            f"the records of {store.condition!r} are too short ({length:.0f} tokens on average): its {part} "
+            f"part has {counts[part]} windows of {window} tokens and {FEWEST_TEST_TOKENS // window + 1} are "
             "needed; give longer records, for example by joining short ones"
         )
-    needed = FEWEST_TEST_TOKENS * symbols / (in_part or tokens / 10)  # a tenth is what a part should have
+    symbols, tokens = (sum(int(size[unit]) for size in sizes.values()) for unit in ("symbols", "tokens"))
+    needed = FEWEST_TEST_TOKENS * symbols / (sizes[part]["tokens"] or tokens / 10)  # a tenth is a part's share
     wanted = 10 ** (math.floor(math.log10(needed)) - 1)
     return GfmError(
         f"corpus of {store.condition!r} is too short: its {symbols:,} {store.unit}s ({tokens:,} tokens) leave the "
-        f"{smallest} part with {held} tokens in windows of {window}, and {FEWEST_TEST_TOKENS} are needed for a "
-        f"meaningful answer: give about {math.ceil(needed / wanted) * wanted:,} {store.unit}s or more"
+        f"{part} part with {counts[part] * window} tokens in windows of {window}, and {FEWEST_TEST_TOKENS} are "
+        f"needed for a meaningful answer: give about {math.ceil(needed / wanted) * wanted:,} {store.unit}s or more"
     )
 
 
 def fitting_tokenizer(kind: str, symbols: int | None) -> str:
-    """The book's tokenizer for a corpus of that kind: about 256 tokens, or shorter k-mers for little DNA.
+    """The book's tokenizer for a corpus of that kind and about so many characters, bases or residues (None: many).
 
-    Args:
-        kind: of the corpus.
-        symbols: about how many characters, bases or residues it has; None: more than enough.
-
-    Returns:
-        ``bpe256``, or of DNA the longest of ``kmer4`` to ``kmer1`` whose tokens training sees ``SEEN`` times on
-        average; of protein ``kmer1`` where it does not see those of ``bpe256`` so often.
+    It is ``bpe256``, or of DNA the longest of ``kmer4`` to ``kmer1`` whose tokens training sees ``SEEN`` times on
+    average; of protein ``kmer1`` where it does not see those of ``bpe256`` so often.
     """
     seen = math.inf if symbols is None else 0.8 * symbols
     if kind == "dna":

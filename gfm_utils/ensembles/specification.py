@@ -1,6 +1,6 @@
 """What an ensemble depends on, in one immutable object; its hash is the name of the directory."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -12,25 +12,14 @@ from gfm_utils.tokens import Condition, TokenStore, is_condition, masked_per_win
 
 #: Bump when the same specification gives other weights than before.
 FORMAT = 4
-_FROM_PROFILE = (
-    "vary", "preset", "window", "batch", "learning_rate", "warmup", "schedule", "betas", "weight_decay",
-    "clip", "dropout", "precision", "train_mask", "corruption", "independent_masks", "special_replacements",
-    "drop_last", "keep", "validation_every", "validation_windows", "matrix_rate",
-)  # fmt: skip
 
 
 class Seeds(NamedTuple):
-    """Seeds of one member: what two members have in common here is the same for both.
+    """Seeds of one member: what two members have in common here is the same for both."""
 
-    Attributes:
-        init: of the initial weights, and of dropout where the profile has it.
-        order: of the order of the windows.
-        masks: of the positions that are predicted and of what is shown there.
-    """
-
-    init: int
-    order: int
-    masks: int
+    init: int  # of the initial weights, and of dropout where the profile has it
+    order: int  # of the order of the windows
+    masks: int  # of the positions that are predicted and of what is shown there
 
 
 class EnsembleSpec(BaseModel):
@@ -68,27 +57,20 @@ class EnsembleSpec(BaseModel):
 
     @classmethod
     def of(cls, store: TokenStore, profile: Profile, data_seed: int = 42) -> "EnsembleSpec":
-        """The specification for the tokens of one condition at the size of a profile.
-
-        Raises:
-            GfmError: the profile gives both a number of steps and one of tokens, or neither.
-        """
-        return cls(
-            condition=store.condition,
-            tokens=digest(store.about["key"]),
-            vocabulary=store.vocabulary,
-            data_seed=data_seed,
-            steps=profile.steps_taken,
-            **{name: getattr(profile, name) for name in _FROM_PROFILE},
-        )
+        """The specification for the tokens of one condition; what it does not say is as in the profile."""
+        own: dict[str, Any] = {
+            "condition": store.condition, "tokens": digest(store.about["key"]), "vocabulary": store.vocabulary,
+            "data_seed": data_seed, "steps": profile.steps_taken,
+        }  # fmt: skip
+        return cls(**{name: getattr(profile, name) for name in cls.model_fields if hasattr(profile, name)} | own)
 
     @property
     def key(self) -> str:
         """Hash of the whole specification, 16 hexadecimal digits.
 
-        A field that has a default is younger than the format, and its default is what was done before there was a
-        choice: it counts only where it is something else, and so the ensembles of before keep their keys. The same
-        holds for the first shape that a preset had.
+        A field with a default is younger than the format, and its default is what was done before there was a
+        choice: it counts only where it is something else, so that older ensembles keep their keys. The same holds
+        for the first shape that a preset had.
         """
         revision = PRESETS[self.preset].revision if self.preset in PRESETS else 1
         shape = {"revision": revision} if revision > 1 else {}
@@ -106,27 +88,19 @@ class EnsembleSpec(BaseModel):
         return count(self.window, self.train_mask)
 
     def seeds(self, member: int) -> Seeds:
-        """The seeds of a member: its own for what varies, those of the whole ensemble for the rest.
+        """The seeds of a member (1, 2, ...): its own for what varies, those of the whole ensemble for all else.
 
         Each corpus with its tokenizer has initial weights of its own, so that members of two of them are
-        independent. What transforms make of it has the same, member by member, so that the effect of a transform
-        is seen beside equal initial weights.
-
-        Args:
-            member: seed of the member, 1 or more.
+        independent. A transformed corpus has those of the original, member by member, so that the effect of a
+        transform is seen at equal initial weights.
         """
         varied = ("init", "order", "masks") if self.vary == "all" else self.vary.split("+")
         name = self.condition
         if is_condition(name):
             name = str(Condition.parse(name).transformed(None))
         of_condition = int(digest(name), 16)
-
-        def drawn(number: int) -> tuple[int, int]:
-            source = np.random.SeedSequence([self.data_seed, of_condition, number])
-            init, other = source.generate_state(2, np.uint64).tolist()
-            return init, other
-
-        (init, data), (common, _) = drawn(member), drawn(0)
+        sources = (np.random.SeedSequence([self.data_seed, of_condition, number]) for number in (member, 0))
+        (init, data), (common, _) = (source.generate_state(2, np.uint64).tolist() for source in sources)
         return Seeds(
             init=init if "init" in varied else common,
             order=data if "order" in varied else self.data_seed,

@@ -58,7 +58,7 @@ def silent(*_: object) -> None:
 def train_group(
     jobs: Sequence[MemberJob], device: str, callback: Callback = silent, compiled: bool = False
 ) -> list[Diverged]:
-    """Train members of one ensemble, as one program when there are several, and write their directories.
+    """Train members of one specification, as one program when there are several, and write their directories.
 
     Written are ``config.json``, ``model.safetensors`` and the tokenizer, ``untrained/`` (the initial state
     as a checkpoint of its own), ``checkpoints/step-<step>/`` (weights at log-spaced steps), ``spec.json``,
@@ -67,20 +67,20 @@ def train_group(
     at which it was resumed, and the step whose weights are kept: the last one, or the one with the lowest
     validation loss after a step, the first of equals).
 
-    Until it is complete, all of a member stands in ``.<name>.partial`` beside it, with saved states: a run
-    that ends early, however it does, continues from the last of these when it is started again. On a CPU the
-    weights are then, bit for bit, those of a run without interruption. A member that is there is left alone;
-    one that another process is training is waited for.
+    Until it is complete, a member stands in ``.<name>.partial`` in the same folder, with saved states: a run
+    that ends early continues from the last of these when it is started again. On a CPU the weights are then, bit
+    for bit, those of a run without interruption. A member that is there is left alone; one that another process is
+    training is waited for.
 
     Args:
-        jobs: members of the same specification.
+        jobs: the members.
         device: ``cpu`` or ``cuda``.
-        callback: is called of each member every few steps, and with a sentence when its training does not start
+        callback: is called for each member every few steps, and with a sentence when its training does not start
             from the beginning, or when a saved state is damaged.
         compiled: compile the steps, which takes a minute.
 
     Returns:
-        Of each member whose loss is no longer a number or far above a uniform guess, why and what is kept of it.
+        For each member that diverged, why and what is kept of it.
     """
     threads = torch.get_num_threads()
     with ExitStack() as stack:
@@ -106,14 +106,8 @@ def train_members(
     """Train the members of a group: as ``train_group`` does, and in parts where they do not fit in one program.
 
     The group is halved for as long as it needs more memory than there is. What cannot be compiled, or trained as
-    one program, is trained without.
-
-    Args:
-        jobs: members of the same specification.
-        device: ``cpu`` or ``cuda``.
-        callback: as that of ``train_group``.
-        where: what the device is called in an error.
-        compiled: compile the steps; None: those of long trainings on a GPU.
+    one program, is trained without. ``where`` names the device in an error; with ``compiled`` None the steps of
+    long trainings on a GPU are compiled.
 
     Raises:
         GfmError: a step of one member needs more memory than the device has.
@@ -174,19 +168,19 @@ class Training:
                 break
             self.learn(inputs)
         self._keep()
-        for member in self.going:
-            last = self.trainer.state(self.members.index(member))["weights"]
+        for place, member in self.going:
             took = {
                 "seconds": time.perf_counter() - self.began, "together": len(self.members),
                 "compiled": self.trainer.compiled,
             }  # fmt: skip
+            last = self.trainer.state(place)["weights"]
             member.finish(self.trainer.filled, last, provenance(self.device) | took)
         return [member.diverged for member in self.members if member.diverged is not None]
 
     @property
-    def going(self) -> list[MemberWriter]:
-        """The members that have not diverged."""
-        return [member for member in self.members if member.diverged is None]
+    def going(self) -> list[tuple[int, MemberWriter]]:
+        """The members that have not diverged, with their places in the trainer."""
+        return [(place, member) for place, member in enumerate(self.members) if member.diverged is None]
 
     def inputs(self) -> Generator[Inputs]:
         """What the members read from this step on, on the device; for a GPU a process beside this prepares it."""
@@ -207,15 +201,15 @@ class Training:
         """Take one step; every ``LOOK`` steps, see whether a loss is no number or far too high."""
         self.trainer.learn(self.step, inputs)
         self.step += 1
-        if self.step % LOOK == 0 or self.step == self.spec.steps:
-            losses = self.trainer.loss.tolist()
-            self._check(losses)
-            if self.step < self.spec.steps and time.monotonic() < self.callback_at:
-                return
+        over = self.step == self.spec.steps
+        if self.step % LOOK and not over:
+            return
+        losses = self.trainer.loss.tolist()
+        self._check(losses)
+        if over or time.monotonic() >= self.callback_at:
             self.callback_at = time.monotonic() + CALLBACK_SECONDS
-            for member, loss in zip(self.members, losses, strict=True):
-                if member.diverged is None:
-                    self.callback(member.job.path, self.step, loss)
+            for place, member in self.going:
+                self.callback(member.job.path, self.step, losses[place])
 
     def _begin(self) -> None:
         """Continue from the newest good state that all members have, or start from the initial weights."""
@@ -228,6 +222,7 @@ class Training:
             begins = f"continues at step {self.step} of {self.spec.steps}"
             self.trainer.load(states, self.step)
             self.trainer.loss.copy_(torch.tensor([state["loss"] for state in states]))
+            self.measured_at -= {row["step"] for row in common["rows"]}
             self.began -= common["seconds"]
             torch.set_num_threads(common["threads"])  # sums in another order would give other bits
             torch.set_rng_state(common["generator"])
@@ -246,38 +241,34 @@ class Training:
 
     def _keep(self) -> None:
         """At the steps for it measure, and keep weights; then, and every now and again, save the state."""
-        rows = self.going[0].rows if self.going else []
-        measured = self.step in self.measured_at and (not rows or rows[-1]["step"] < self.step)
+        measured = self.step in self.measured_at
         if not measured and time.monotonic() < self.save_at:
             return
         began = time.monotonic()
         held_out = self.held_out if measured else [tensor[:LOOKED_AT] for tensor in self.held_out]
         validation = self.trainer.validation_losses(held_out)
         self._check(validation)
-        seconds = time.perf_counter() - self.began
-        common = {
-            "step": self.step, "seconds": seconds, "threads": torch.get_num_threads(),
+        common: dict[str, Any] = {
+            "step": self.step, "seconds": time.perf_counter() - self.began, "threads": torch.get_num_threads(),
             "generator": torch.get_rng_state(),
             "cuda_generator": torch.cuda.get_rng_state() if self.trainer.on_gpu else None,
         }  # fmt: skip
-        for place, member in enumerate(self.members):
-            if member.diverged is not None:
-                continue
-            loss = float(self.trainer.loss[place])
-            state: dict[str, Any] = {**common, **self.trainer.state(place), "loss": loss}
+        for place, member in self.going:
+            state = {**common, **self.trainer.state(place), "loss": float(self.trainer.loss[place])}
             if measured:
-                member.measure(self.step, loss, validation[place], seconds, state["weights"])
+                member.measure(state, validation[place])
                 if self.step in self.checkpoints and self.step < self.spec.steps:
                     member.write_checkpoint(self.step, self.trainer.filled(state["weights"]))
             member.save(state)
+        self.measured_at.discard(self.step)
         now = time.monotonic()
         self.save_at = now + max(SAVE_SECONDS, (now - began) / SAVE_SHARE)
 
     def _check(self, losses: Sequence[float]) -> None:
         """Stop the members whose loss (bits per token) is no number or far too high."""
-        for member, loss in zip(self.members, losses, strict=True):
-            if member.diverged is None and not loss <= DIVERGED_FACTOR * np.log2(self.spec.vocabulary):
-                member.diverge(self.step, loss, self.trainer.filled)
+        for place, member in self.going:
+            if not losses[place] <= DIVERGED_FACTOR * np.log2(self.spec.vocabulary):
+                member.diverge(self.step, losses[place], self.trainer.filled)
 
 
 def step_inputs(store: TokenStore, spec: EnsembleSpec, seeds: Sequence[Seeds], start: int) -> Iterator[Inputs]:

@@ -47,7 +47,7 @@ def test_time_is_that_of_the_steps_and_validations_that_are_left_and_the_best_we
     program, speeds = [replace(jobs[0], spec=spec)], {spec.key: Speed(2.0, 10 * MIB, 100 * MIB, False)}
     steps = {*log_spaced(spec.steps), 5, 10, 15, 20} - {0}
     assert remaining_seconds(program, speeds) == pytest.approx(2.0 * (20 + len(steps) * 64 / 16 / 3))
-    (costs,) = expected([program], speeds, 1, 1, 0.0)
+    (costs,) = expected([program], speeds, 1, 1)
     assert costs.disk_bytes == 10 * MIB * (len(log_spaced(spec.steps)) + 1 + 2 * 4)
     writer = MemberWriter(program[0])
     writer.start()
@@ -58,15 +58,15 @@ def test_time_is_that_of_the_steps_and_validations_that_are_left_and_the_best_we
 
 def test_costs_by_condition_and_of_all_together(trained, jobs, speeds):
     assert schedule([5, 1, 1, 1], 2) == 5 and schedule([1, 1, 5], 2) == 6 and schedule([], 2) == 0
-    (done,) = expected([trained[0].jobs[:1]], {}, 1, 3, 7.0)  # nothing is left to be paid
+    (done,) = expected([trained[0].jobs[:1]], {}, 1, 3)  # nothing is left to be paid
     assert (done.members, done.seconds, done.device_seconds, done.disk_bytes) == (0, 0, 0, 0)
-    text, dna, both = expected([[job] for job in jobs], speeds, workers=1, devices=2, start_seconds=7.0)
+    text, dna, both = expected([[job] for job in jobs], speeds, workers=1, devices=2)
     a, b = (remaining_seconds([job], speeds) for job in (jobs[0], jobs[2]))
     assert (text.members, dna.members, both.members) == (2, 1, 3) and both.condition == "all"
-    assert text.seconds == pytest.approx(7 + 2 * a) and text.seconds_on_devices == pytest.approx(7 + a)
-    assert dna.seconds_on_devices == pytest.approx(7 + b) == dna.seconds
-    assert both.seconds == pytest.approx(7 + 2 * a + b) and both.device_seconds == pytest.approx(2 * a + b)
-    assert both.seconds_on_devices == pytest.approx(7 + a + b)
+    assert text.seconds == pytest.approx(2 * a) and text.seconds_on_devices == pytest.approx(a)
+    assert dna.seconds_on_devices == pytest.approx(b) == dna.seconds
+    assert both.seconds == pytest.approx(2 * a + b) and both.device_seconds == pytest.approx(2 * a + b)
+    assert both.seconds_on_devices == pytest.approx(a + b)
     assert both.memory_bytes == 100 * MIB
     marks = len(log_spaced(jobs[0].spec.steps))
     assert text.disk_bytes == 10 * MIB * (2 * marks + 2 * 2 * 3)  # checkpoints; two states of 3 copies
