@@ -167,10 +167,7 @@ figures.rate_overview(table)
 # The two match-length estimates cannot be relied on.
 # On sources without any repeat they are off by as much as they differ from the code lengths here ({numref}`fig-calibration`).
 # And a position inside a copied stretch of a thousand bases has a match of up to a thousand, where chance gives a dozen: the longer the corpus, the more the harmonic form depends on few such positions.
-# The next table has the share of its sum that the longest 1 % of the matches contribute; the section on whole chromosomes has the same for more sequence.
-
-# %%
-figures.overview(table, "longest_matches_share")
+# The section on whole chromosomes has the share of its sum that the longest 1 % of the matches contribute.
 
 # %% [markdown]
 # ## Where the information lies
@@ -184,7 +181,7 @@ figures.profile_chart(profiles)
 # %% mystnb={"figure": {"caption": "Mean bits per base of each class of bases. Bars: 95 % intervals by a bootstrap of long blocks. Dashed: all bases.", "name": "fig-features"}}
 figures.feature_chart(table)
 
-# %% mystnb={"figure": {"caption": "How well the cost of a base separates classes: the probability that a base or window of the one class costs less than one of the other. Dashed: chance.", "name": "fig-separation"}}
+# %% mystnb={"figure": {"caption": "How well costs separate classes: the probability that a window of the one class costs less per base than one of the other. Dashed: chance.", "name": "fig-separation"}}
 figures.separation_chart(table)
 
 # %% [markdown]

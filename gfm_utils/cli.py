@@ -155,9 +155,6 @@ def entropy(
 
 @app.command()
 def calibrate(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Few sources, up to 10^6 symbols: a minute or two.")
-    ] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Samples of each source and size.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
     out: Out = None,
@@ -165,14 +162,13 @@ def calibrate(
 ) -> None:
     """How far every entropy estimator is off, on sources whose entropy rate is known exactly.
 
-    Says which numbers of `gfm entropy` to believe at which size; all sources take about ten minutes.
+    Says which numbers of `gfm entropy` to believe at which size; takes about ten minutes.
     """
     from gfm_utils.entropy import calibration
 
     began = time.perf_counter()
     _check_out(out)
-    sources = calibration.quick_sources() if quick else calibration.full_sources()
-    sizes = calibration.QUICK_SIZES if quick else calibration.FULL_SIZES
+    sources, sizes = calibration.every_source(), calibration.SIZES
     table = calibration.calibrate(sources, sizes, repeats, seed, slow_symbols=sizes[-2], progress=True)
     if out is not None:
         names = [source.name for source in sources]

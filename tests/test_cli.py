@@ -94,9 +94,9 @@ def test_bits_by_class_of_a_genome_of_ones_own(gfm, toy_fasta, tmp_path):
 
 
 def test_calibration_is_recorded(gfm, tmp_path, monkeypatch):
-    monkeypatch.setattr("gfm_utils.entropy.calibration.quick_sources", lambda: [uniform()])
-    monkeypatch.setattr("gfm_utils.entropy.calibration.QUICK_SIZES", (500, 1000))
-    status, out, _ = gfm("calibrate", "--quick", "--repeats", 2, "--out", tmp_path / "cal", "--json")
+    monkeypatch.setattr("gfm_utils.entropy.calibration.every_source", lambda: [uniform()])
+    monkeypatch.setattr("gfm_utils.entropy.calibration.SIZES", (500, 1000))
+    status, out, _ = gfm("calibrate", "--repeats", 2, "--out", tmp_path / "cal", "--json")
     assert status == 0 and {row["condition"] for row in json.loads(out)} == {"uniform_4"}
     about = json.loads((tmp_path / "cal" / "provenance.json").read_text())
     assert about["configuration"]["sources"] == ["uniform_4"]

@@ -219,7 +219,7 @@ NEEDED = [
     ("corpora", "/dev/null"), ("fetch https://h/x.fa", "TMP/ok.fa"), ("entropy TMP/ok.fa", "/proc/none/deep"),
     (f"{TRAIN} --runs TMP/runs", "TMP/ok.fa"), (f"{BUILD} --out TMP/out --runs TMP/runs", "TMP/ok.fa"),
     ("entropy TMP/ok.fa --tokenizer kmer2 --runs NONE", "/dev/null/deep"),
-    ("calibrate --quick --out NONE", "/proc/none/deep"), (f"{TRAIN} --runs NONE", "/dev/null/deep"),
+    ("calibrate --out NONE", "/proc/none/deep"), (f"{TRAIN} --runs NONE", "/dev/null/deep"),
     ("analyse TMP/model --corpus TMP/ok.fa --out NONE", "/proc/none/deep"),
     (f"{BUILD} --out NONE", "/dev/null/deep"),
     ("run TMP/ok.fa --profile smoke --root ROOT --out NONE", "/proc/none/deep"),

@@ -59,7 +59,7 @@ def counted(corpus: str, runs_dir: Path, seed: int = 42) -> tuple[dict[str, floa
     levels = tables.table(counting_levels(planned.store, planned.spec.window, profile, seed).rows())
     loaded = load_corpus(corpus, profile)
     codes = code_lengths(loaded, profile.code_symbols)
-    coded = corpus_entropy(loaded, 1, profile.entropy_symbols, codes, match_symbols=1)
+    coded = corpus_entropy(loaded, 1, profile.entropy_symbols, codes)
     found = [estimate(MEASURES[name], rows) for name, rows in zip(COUNTED, (levels, coded), strict=True)]
     return {name: one.interval.value for name, one in zip(COUNTED, found, strict=True) if one}, planned.notes
 

@@ -81,7 +81,7 @@ def _levels(ensemble: Ensemble) -> list[Row]:
     blocks = block_entropies(store.segments("train"), store.vocabulary, LONGEST_BLOCK, untrusted_orders=1)
     for result in blocks:
         if result.estimator is Estimator.GRASSBERGER and result.trusted:
-            se = result.conditional_se or 0.0
+            se = np.nan_to_num(result.conditional_se)
             rows.append({
                 **base, "metric": "conditional_entropy", "unit": "bits/token", "axis": "order", "x": result.order,
                 "value": result.conditional, "low": result.conditional - 1.96 * se,

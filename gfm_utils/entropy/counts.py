@@ -1,6 +1,5 @@
 """Counting blocks (k-grams) of symbols, and the counts of counts that every estimator reads.
 
-A block never crosses the end of a segment.
 Memory: 4 bytes a symbol for the identifiers of the blocks (8 where they do not fit), twice while an order is
 extended, and 4 bytes for every possible (direct index, at most 4**13) or observed block.
 """
@@ -21,12 +20,7 @@ DIRECT_BLOCKS = 4**13
 
 @dataclass(frozen=True)
 class Multiplicities:
-    """Counts of counts: ``species[j]`` different blocks were seen ``times[j]`` times each.
-
-    Attributes:
-        times: shape (d,), float64, strictly increasing, at least 1.
-        species: shape (d,), float64, how many blocks were seen that often.
-    """
+    """Counts of counts: ``species[j]`` blocks were seen ``times[j]`` times each, shape (d,), times ascending."""
 
     times: NDArray[np.float64]
     species: NDArray[np.float64]
@@ -53,36 +47,23 @@ class Multiplicities:
 
 
 def multiplicities(counts: NDArray[np.integer[Any]]) -> Multiplicities:
-    """Counts of counts; zeros are ignored.
-
-    Args:
-        counts: any shape, how often each block was seen.
-
-    Raises:
-        ValueError: a count is negative, or none is positive.
-    """
-    flat = np.asarray(counts).ravel()
-    largest = int(flat.max(initial=0))
-    if largest == 0 or flat.min() < 0:
-        raise ValueError("multiplicities need at least one positive count and no negative one")
-    if largest <= flat.size:  # counting is faster than sorting, and takes no more memory
-        histogram = _count(flat, largest + 1)
+    """Counts of counts from how often each block was seen, shape (n,), at least one of them; zeros are ignored."""
+    largest = int(counts.max())
+    if largest <= counts.size:  # counting is faster than sorting, and takes no more memory
+        histogram = _count(counts, largest + 1)
         histogram[0] = 0
         times = np.flatnonzero(histogram)
         species = histogram[times]
     else:
-        times, species = np.unique(flat[flat != 0], return_counts=True)
+        times, species = np.unique(counts[counts != 0], return_counts=True)
     return Multiplicities(times.astype(np.float64), species.astype(np.float64))
 
 
 @dataclass(frozen=True)
 class BlockIds:
-    """Which block of length ``order`` starts at each symbol.
+    """Which block of length ``order`` starts at each of n symbols.
 
-    Attributes:
-        order: length of the blocks.
-        ids: shape (n,), int32 or int64, below ``size``; −1 where the block would cross the end of a segment.
-        size: number of identifiers.
+    ``ids`` has shape (n,), numbers below ``size``; −1 where the block would cross the end of a segment.
     """
 
     order: int
@@ -100,10 +81,7 @@ def block_ids(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, max_o
     Identifiers are base-``alphabet`` numbers while ``alphabet**order`` is at most ``DIRECT_BLOCKS``
     (DNA to order 13), and numbers in order of appearance above that (tokens, characters).
 
-    Args:
-        segments: arrays of shape (length,) of symbols from 0 to ``alphabet`` − 1.
-        alphabet: number of possible symbols.
-        max_order: largest length of a block.
+    ``segments`` have shape (length,) each, of symbols from 0 to ``alphabet`` − 1.
 
     Raises:
         ValueError: a symbol is outside the alphabet.
@@ -129,12 +107,9 @@ def block_ids(segments: Sequence[NDArray[np.integer[Any]]], alphabet: int, max_o
 
 
 def leave_one_out(blocks: BlockIds, counts: NDArray[np.uint32], chunks: int) -> Iterator[Multiplicities]:
-    """Counts of counts with one chunk of the sequence left out, for each of ``chunks`` equal chunks in turn.
+    """Counts of counts without each of ``chunks`` equal chunks in turn; one that leaves nothing behind is skipped.
 
-    Args:
-        blocks: shape (n,) identifiers.
-        counts: shape (size,), the counts of all of them.
-        chunks: number of chunks; one that leaves nothing behind is skipped.
+    ``counts`` are those of all blocks, shape (size,).
     """
     borders = np.linspace(0, len(blocks.ids), chunks + 1).astype(np.int64)
     for start, stop in itertools.pairwise(borders):

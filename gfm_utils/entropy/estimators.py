@@ -1,22 +1,17 @@
 """Entropy in bits from counts of counts: the plug-in and its bias corrections.
 
-Notation: N observations, n_i of them of block i, p_i = n_i / N, K blocks seen, f_1 of them seen once and f_2
-twice.
+Notation: N observations, n_i of them of block i, p_i = n_i / N, K blocks seen, f_1 of them once and f_2 twice.
 Every estimator costs as much as there are *different* counts, whatever the number of blocks.
-NSB, which also reads how many blocks there can be, stands in `gfm_utils.entropy.nsb`.
 """
 
 import math
-from collections.abc import Callable
 from enum import StrEnum
 
 import numpy as np
-from scipy.special import digamma, exp1
+from scipy.special import digamma
 
 from gfm_utils.entropy.counts import Multiplicities
 from gfm_utils.entropy.nsb import nsb
-
-_FIRST_TERMS = 1000
 
 
 class Estimator(StrEnum):
@@ -57,10 +52,8 @@ def miller_madow(seen: Multiplicities) -> float:
 def grassberger(seen: Multiplicities) -> float:
     """log2 N − (1/N) Σ n_i G(n_i) / ln 2, in bits; slightly below 0 is possible and left as it is.
 
-    G(n) = ψ(n) + (−1)^n/2 · [ψ((n+1)/2) − ψ(n/2)], which obeys G(1) = −γ − ln 2, G(2) = 2 + G(1),
-    G(2m+1) = G(2m) and G(2m+2) = G(2m) + 2/(2m+1).
-    This is the published form, with log N; ψ(N) in its place would take away a bias of 1 / (2 N ln 2) bits.
-    The constant sequence is exactly 0 by definition (the formula's own value tends to 0 as 1/N).
+    G(n) = ψ(n) + (−1)^n/2 · [ψ((n+1)/2) − ψ(n/2)]. This is the published form, with log N; ψ(N) in its place would
+    take away a bias of 1 / (2 N ln 2) bits. The constant sequence is exactly 0 by definition.
 
     Source: P. Grassberger, "Entropy estimates from insufficient samplings", arXiv physics/0307138 (2003).
     """
@@ -105,56 +98,36 @@ def chao_wang_jost(seen: Multiplicities) -> float:
             rare = 2.0 * twos / ((n - 1.0) * ones + 2.0 * twos)
         else:
             rare = 2.0 / ((n - 1.0) * (ones - 1.0) + 2.0)
-        result += ones / n * _logarithm_tail(1.0 - rare, n)
+        result += ones / n * logarithm_tail(rare, n)
     return result / math.log(2.0)
 
 
-def _logarithm_tail(q: float, n: float) -> float:
-    """q^(1−n) Σ_{r>=n} q^r / r = Σ_{s>=0} q^(s+1) / (n + s) for 0 <= q < 1, without underflow.
+def logarithm_tail(rare: float, n: float) -> float:
+    """q^(1−n) Σ_{r>=n} q^r / r for q = 1 − ``rare``, 0 < rare <= 1, to rounding.
 
-    The first terms are added up; if they leave a rest, q is close to 1, and Euler's and Maclaurin's formula gives
-    it: the integral of exp(−λs) / (n + s) is exp(λn) E_1(λn) with λ = −log q.
+    It is the integral of q exp(−ny) / (1 − q exp(−y)) over y > 0, by the trapezoidal rule over log ny, where the
+    integrand falls at least exponentially to both sides.
     """
-    terms = np.arange(_FIRST_TERMS)
-    total = float((q ** (terms + 1.0) / (n + terms)).sum())
-    left = q ** (_FIRST_TERMS + 1.0)
-    if left < 1e-20:
-        return total
-    start, decay = n + _FIRST_TERMS, -math.log1p(q - 1.0)
-    # derivatives of f(s) = exp(−λs) / (n + s) at 0, times (−1)^j n: Σ_i j!/(j−i)! λ^(j−i) / n^i
-    first = decay + 1.0 / start
-    third = decay**3 + 3.0 * decay**2 / start + 6.0 * decay / start**2 + 6.0 / start**3
-    fifth = sum(math.perm(5, i) * decay ** (5 - i) / start**i for i in range(6))
-    rest = 0.5 + first / 12.0 - third / 720.0 + fifth / 30240.0
-    return total + left * (_scaled_exp1(decay * start) + rest / start)
+    step = 0.25
+    ny = np.exp(np.arange(-80.0, 6.0, step))
+    terms = ny / n * np.exp(-ny) / (rare - (1.0 - rare) * np.expm1(-ny / n))
+    return step * (1.0 - rare) * float(terms.sum())
 
 
-def _scaled_exp1(x: float) -> float:
-    """exp(x) E_1(x), by its continued fraction where exp(x) would overflow."""
-    if x < 50.0:
-        return math.exp(x) * float(exp1(x))
-    fraction = 0.0
-    for k in range(40, 0, -1):
-        fraction = k * k / (x + 2.0 * k + 1.0 - fraction)
-    return 1.0 / (x + 1.0 - fraction)
+def entropy(seen: Multiplicities, estimator: Estimator, support: float) -> float:
+    """Entropy in bits of what was counted, by the estimator of that name.
+
+    ``support``, which only NSB reads, is how many different blocks there can be, seen or not.
+    """
+    if estimator is Estimator.NSB:
+        return nsb(seen, support)
+    return _FROM_COUNTS[estimator](seen)
 
 
-#: All but NSB, which also reads how many blocks there can be.
-_FROM_COUNTS: dict[Estimator, Callable[[Multiplicities], float]] = {
+_FROM_COUNTS = {
     Estimator.PLUGIN: plugin,
     Estimator.MILLER_MADOW: miller_madow,
     Estimator.GRASSBERGER: grassberger,
     Estimator.CHAO_SHEN: chao_shen,
     Estimator.CHAO_WANG_JOST: chao_wang_jost,
 }
-
-
-def entropy(seen: Multiplicities, estimator: Estimator, support: float) -> float:
-    """Entropy in bits of what was counted, by the estimator of that name.
-
-    Args:
-        seen: counts of counts.
-        estimator: the formula.
-        support: how many different blocks there can be, seen or not, which only NSB reads.
-    """
-    return nsb(seen, support) if estimator is Estimator.NSB else _FROM_COUNTS[estimator](seen)

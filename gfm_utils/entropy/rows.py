@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gfm_utils.corpora import Corpus
 from gfm_utils.entropy.blocks import BlockEntropy, block_entropies
 from gfm_utils.entropy.codelength import CodeLength
-from gfm_utils.entropy.matches import MOST_SYMBOLS, match_entropies
+from gfm_utils.entropy.matches import MOST_SYMBOLS, Matching, longest_share, match_entropies, match_lengths
 from gfm_utils.entropy.symbols import encode_characters, encode_letters, first_symbols
 from gfm_utils.errors import GfmError
 from gfm_utils.tables import table
@@ -36,7 +36,7 @@ def corpus_entropy(
     max_order: int,
     max_symbols: int | None = None,
     codes: Sequence[CodeLength] = (),
-    match_symbols: int | None = None,
+    match_symbols: int | None = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
     """Entropy of a corpus per symbol: estimates from counts and from matches, and upper bounds.
@@ -69,16 +69,15 @@ def corpus_entropy(
         symbols, alphabet, max_order, untrusted_orders=None if alphabet == 4 else 2, progress=progress
     )
     rows = [row for result in counted for row in _block_rows(corpus.name, result, unit, 1.0)]
-    matched = first_symbols(symbols, match_symbols or MOST_SYMBOLS)
+    matched = first_symbols(symbols, MOST_SYMBOLS if match_symbols is None else match_symbols)
     if sum(map(len, matched)) > 1:
-        harmonic, arithmetic = match_entropies(matched, alphabet)
-        rows += [
-            _row(corpus.name, "entropy_rate", match.value, unit, match.symbols, match.estimator, match.se)
-            | {"trusted": False}
-            for match in (harmonic, arithmetic)
-        ]
-        share, where = harmonic.longest_share, harmonic.estimator
-        rows.append(_row(corpus.name, "longest_matches_share", share, "share", harmonic.symbols, where))
+        lengths = match_lengths(matched, alphabet)
+        n = len(lengths) - 1
+        for estimator, (rate, se) in match_entropies(lengths).items():
+            row = _row(corpus.name, "entropy_rate", rate, unit, n, estimator, se)
+            rows.append(row | {"trusted": False})
+        share = longest_share(lengths)
+        rows.append(_row(corpus.name, "longest_matches_share", share, "share", n, Matching.HARMONIC))
     rows += [
         _row(corpus.name, "code_length", code.per_symbol, unit, code.symbols, code.coder, code.se, "upper bound")
         for code in codes
@@ -94,14 +93,11 @@ def token_entropy(
     symbols_per_token: float,
     unit: str,
     max_order: int = 3,
-    progress: bool = False,
 ) -> pd.DataFrame:
-    """Entropy of a corpus's tokens, per token and per symbol.
+    """Entropy of a corpus's tokens, per token and per symbol, to one order after the last trusted one.
 
-    Rows: ``block_entropy`` (bits/block of tokens), ``conditional_entropy`` and ``unigram_entropy``, the
-    latter two in bits/token and again divided by ``symbols_per_token``, in bits/``unit``; and
-    ``uniform_entropy`` likewise.
-    It stops one order after the last trusted one.
+    Rows: ``block_entropy`` (bits/block of tokens), ``conditional_entropy``, ``unigram_entropy`` and
+    ``uniform_entropy``, the latter three in bits/token and, divided by ``symbols_per_token``, in bits/``unit``.
 
     Args:
         condition: corpus@tokenizer.
@@ -110,15 +106,14 @@ def token_entropy(
         symbols_per_token: mean number of bases or characters of a token of this sequence.
         unit: ``"base"``, ``"residue"`` or ``"character"``.
         max_order: largest number of tokens a block.
-        progress: show a bar.
 
     Raises:
         GfmError: there are no tokens.
         ValueError: a token is outside the vocabulary.
     """
-    if not any(len(segment) for segment in tokens):
+    results = block_entropies(tokens, vocabulary_size, max_order, untrusted_orders=1)
+    if not results:
         raise GfmError(f"{condition!r} holds no tokens to estimate entropy from")
-    results = block_entropies(tokens, vocabulary_size, max_order, untrusted_orders=1, progress=progress)
     rows: list[dict[str, Any]] = []
     for name, scale in (("token", 1.0), (unit, symbols_per_token)):
         for result in results:
@@ -135,14 +130,13 @@ def _row(
     unit: str,
     n: int,
     estimator: str,
-    se: float | None = None,
+    se: float = math.nan,
     kind: str = "estimate",
 ) -> dict[str, Any]:
     """A trusted row, with the normal 95 % interval where a standard error is known."""
-    low, high = (None, None) if se is None else (value - 1.96 * se, value + 1.96 * se)
     return {
-        "condition": condition, "metric": metric, "value": value, "unit": unit, "low": low, "high": high, "n": n,
-        "estimator": str(estimator), "kind": kind, "se": se, "trusted": True,
+        "condition": condition, "metric": metric, "value": value, "unit": unit, "low": value - 1.96 * se,
+        "high": value + 1.96 * se, "n": n, "estimator": str(estimator), "kind": kind, "se": se, "trusted": True,
     }  # fmt: skip
 
 
@@ -151,8 +145,7 @@ def _block_rows(condition: str, result: BlockEntropy, unit: str, scale: float) -
     order = {"order": result.order, "trusted": result.trusted}
     axis = order | {"axis": "order", "x": str(result.order)}
     n, name = result.observations, result.estimator
-    value, se = result.conditional / scale, result.conditional_se
-    se = None if se is None else se / scale
+    value, se = result.conditional / scale, result.conditional_se / scale
     rows = [
         _row(condition, "block_entropy", result.block, "bits/block", n, name, result.block_se) | axis,
         _row(condition, "conditional_entropy", value, unit, n, name, se) | axis,
@@ -163,5 +156,4 @@ def _block_rows(condition: str, result: BlockEntropy, unit: str, scale: float) -
 
 
 def _uniform_row(condition: str, alphabet: int, unit: str, n: int, scale: float) -> dict[str, Any]:
-    value = math.log2(alphabet) / scale
-    return _row(condition, "uniform_entropy", value, unit, n, "uniform", kind="upper bound")
+    return _row(condition, "uniform_entropy", math.log2(alphabet) / scale, unit, n, "uniform", kind="upper bound")

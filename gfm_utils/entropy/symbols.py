@@ -13,11 +13,7 @@ from gfm_utils.errors import GfmError
 
 
 def encode_letters(texts: Sequence[str], kind: str = "dna") -> tuple[list[NDArray[np.uint8]], int]:
-    """Bases or residues as numbers, one array of shape (length,) a segment; and the size of the alphabet.
-
-    Args:
-        texts: of DNA (0 to 3 for A, C, G, T) or protein (0 to 19).
-        kind: which.
+    """Bases (0 to 3 for A, C, G, T) or residues as numbers, shape (length,) each; and the size of the alphabet.
 
     Raises:
         GfmError: there is another character.

@@ -10,7 +10,6 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from gfm_utils.corpora import KINDS
-from gfm_utils.entropy.calibration import nsb_advantage
 from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
 from gfm_utils.entropy.matches import Matching
@@ -417,12 +416,15 @@ def calibration_overview(table: pd.DataFrame) -> Styler:
 
 def nsb_overview(table: pd.DataFrame) -> Styler:
     """Root mean square error of NSB and of the best other estimator from counts, one row a source and n."""
-    advantage = nsb_advantage(table)
+    rows = table[(table["metric"] == "entropy_rmse") & table["estimator"].isin(list(Estimator))]
+    rows = rows.astype({"condition": object, "x": int, "estimator": object})
+    errors = rows.pivot_table("value", ["condition", "x"], "estimator", sort=False).reset_index()
+    nsb, others = errors[Estimator.NSB], errors.drop(columns=["condition", "x", Estimator.NSB])
     return for_people(pd.DataFrame({
-        "source": advantage["condition"].astype(object), "symbols": advantage["symbols"].map("{:,}".format),
-        "NSB (bits)": advantage["nsb"].map("{:.4f}".format),
-        "best other (bits)": advantage["best"].map("{:.4f}".format),
-        "which": advantage["other"].map(estimator_name), "ratio": advantage["ratio"].map("{:.2f}".format),
+        "source": errors["condition"], "symbols": errors["x"].map("{:,}".format),
+        "NSB (bits)": nsb.map("{:.4f}".format), "best other (bits)": others.min(axis=1).map("{:.4f}".format),
+        "which": others.idxmin(axis=1).map(estimator_name),
+        "ratio": (others.min(axis=1) / nsb).map("{:.2f}".format),
     }))  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from gfm_utils.figures.names import chart_names
 from gfm_utils.figures.palette import NEUTRAL, condition_colours
 
 #: What is shown in place of a chart where no corpus is DNA.
-NO_DNA = Markdown("*There is no DNA among the conditions of this run, hence nothing to draw here.*")
+NO_DNA = Markdown("*There is no DNA, or too little, among the conditions of this run, so nothing to draw here.*")
 #: Dashes of lines by what they are of.
 DASHES = {
     "trained": (1, 0),

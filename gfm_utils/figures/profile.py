@@ -17,7 +17,6 @@ from gfm_utils.figures.forms import (
     lines,
     logarithmic,
     points_in_rows,
-    stroke_legend,
     tooltips,
 )
 from gfm_utils.figures.palette import KIND_COLOURS, NEUTRAL, OTHERS
@@ -35,7 +34,6 @@ _NAMES = {
 _TRACK_COLOUR = {"repeat": OTHERS[1], "coding": OTHERS[2], "genic": OTHERS[0], "gc": NEUTRAL}
 _ENDS = {"left": "from", "right": "to"}  # of a window, column -> name
 _CONTRASTS = {"repeat_auc": "repeats below others", "coding_auc": "intergenic below coding"}
-_VIEWS = {"window": "windows", "smoothing": "bases, smoothed"}
 _READ = {feature.value: feature.value for feature in Feature} | {
     "utr": "UTR", "noncoding_rna": "non-coding RNA", "other": "pseudogene, other",
 }  # fmt: skip
@@ -204,7 +202,7 @@ def feature_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
 
 
 def separation_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
-    """AUC of both contrasts against the size of the window or of the smoothing, with 95 % intervals.
+    """AUC of both contrasts against the size of the window, with 95 % intervals.
 
     The dashed rule is chance, 0.5.
 
@@ -217,25 +215,20 @@ def separation_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     rows = table[table["metric"].isin(_CONTRASTS)]
     if rows.empty:
         return NO_DNA
-    types = dict.fromkeys(("condition", "metric", "axis"), object) | dict.fromkeys(("x", "n"), "float64")
-    rows = with_span(rows.astype(types))
-    rows = rows.assign(
-        contrast=rows["metric"].map(_CONTRASTS), view=rows["axis"].map(_VIEWS), corpus=rows["condition"]
-    )
+    rows = with_span(rows.astype({"condition": object, "metric": object, "x": "float64", "n": "float64"}))
+    rows = rows.assign(contrast=rows["metric"].map(_CONTRASTS), corpus=rows["condition"])
     chance = alt.Chart(pd.DataFrame({"value": [0.5]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4])
     two = alt.Scale(domain=list(_CONTRASTS.values()), range=OTHERS[1:3])
-    ways = alt.Scale(domain=list(_VIEWS.values()), range=[[1, 0], [5, 3]])
     return lines(
-        rows[["corpus", "contrast", "view", "x", "value", "low", "high", "n"]],
-        alt.X("x:Q", title="width, bases", **logarithmic(rows["x"])),
+        rows[["corpus", "contrast", "x", "value", "low", "high", "n"]],
+        alt.X("x:Q", title="bases in a window", **logarithmic(rows["x"])),
         alt.Y("value:Q", title="separation (AUC; chance: 0.5)", scale=alt.Scale(zero=False)),
         alt.Color("contrast:N", title=None, scale=two),
         [
-            "contrast", "view", alt.Tooltip("x:Q", title="bases", format=","),
+            "contrast", alt.Tooltip("x:Q", title="bases in a window", format=","),
             alt.Tooltip("value:Q", title="AUC", format=".3~r"), *tooltips("low", "high"),
-            alt.Tooltip("n:Q", title="windows or bases", format=","),
+            alt.Tooltip("n:Q", title="windows", format=","),
         ],
-        dash=alt.StrokeDash("view:N", title=None, scale=ways, legend=stroke_legend()),
         menus=[_corpora(conditions_of(rows))],
         behind=[chance.encode(y="value:Q")],
         height=300,

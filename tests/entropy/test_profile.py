@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gfm_utils.corpora import Annotation, CoordinateMap, Corpus, Segment
-from gfm_utils.entropy import profile
-from gfm_utils.entropy.profile import bits_by_class, information_profile, separation, smoothed
+from gfm_utils.corpora import Annotation, Corpus, Segment
+from gfm_utils.entropy.profile import auc, bits_by_class, information_profile, separation
 
 
 def corpus_of(*segments):
@@ -98,51 +97,29 @@ def test_intervals_cover_the_truth_although_neighbours_depend():
 def test_auc_is_that_of_scipy_whatever_the_ties(cheap, dear):
     score = np.array(cheap + dear, np.float32)
     is_cheap = np.arange(len(score)) < len(cheap)
-    bins = profile._binned(score, np.ones(len(score), bool))
-    cuts = np.array([0, len(score) // 2, len(score)])
-    value, replicates = profile._auc(bins, is_cheap, ~is_cheap, cuts, np.array([[1.0, 1.0]]))
+    of_block = np.arange(len(score)) * 2 // len(score)
+    value, replicates = auc(score, is_cheap, ~is_cheap, of_block, np.array([[1.0, 1.0], [2.0, 1.0]]))
     assert value == pytest.approx(stats.mannwhitneyu(dear, cheap).statistic / len(cheap) / len(dear))
     assert replicates[0] == pytest.approx(value)
-
-
-def test_bins_cost_no_accuracy():
-    rng = np.random.default_rng(0)
-    score = rng.gamma(2, size=100_000).astype(np.float32)
-    cheap = rng.random(100_000) < 1 / (1 + score)
-    bins = profile._binned(score, np.ones(len(score), bool))
-    value, _ = profile._auc(bins, cheap, ~cheap, np.array([0, len(score)]), np.ones((1, 1)))
-    exact = stats.mannwhitneyu(score[~cheap], score[cheap]).statistic / cheap.sum() / (~cheap).sum()
-    assert value == pytest.approx(exact, abs=1e-6)
+    again = np.repeat(np.arange(len(score)), np.where(of_block == 0, 2, 1))  # the first block twice
+    score, is_cheap = score[again], is_cheap[again]
+    pairs = is_cheap.sum() * (~is_cheap).sum()
+    assert replicates[1] == pytest.approx(stats.mannwhitneyu(score[~is_cheap], score[is_cheap]).statistic / pairs)
 
 
 def test_separation_of_what_is_separate_and_of_noise(made):
     corpus, features = made
     rng = np.random.default_rng(0)
     noise = rng.random(300_000).astype(np.float32)
-    chance = separation(noise, corpus, features, (1_000,), (1, 25), block=10_000, resamples=300)
-    assert set(chance["metric"]) == {"repeat_auc", "coding_auc"}
-    assert len(chance) == 6
+    chance = separation(noise, corpus, features, block=10_000, resamples=300)
+    assert chance.groupby("metric")["x"].apply(list).to_dict() == {
+        "repeat_auc": ["100", "1000"], "coding_auc": ["100", "1000"],
+    }  # fmt: skip
     assert (chance["low"] - 0.02 < 0.5).all() and (chance["high"] + 0.02 > 0.5).all()
     masked = np.concatenate([s.soft_mask for s in corpus.segments])
-    told = separation(noise - 2 * masked, corpus, features, (1_000,), (1,), block=10_000, resamples=50)
-    repeat = told[told["metric"] == "repeat_auc"].set_index("axis")
-    assert repeat.loc["smoothing", "value"] == pytest.approx(1, abs=1e-6)
-    assert repeat.loc["window", "value"] == 1
-    assert repeat.loc["window", "n"] == 300
-    plain = separation(noise, corpus, None, (1_000,), resamples=2)
-    assert plain["metric"].unique().tolist() == ["repeat_auc"]
-    assert values(plain, "repeat_auc", "smoothing").index.astype(int).tolist() == [1, 25, 125, 625]
-
-
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.sampled_from([1, 3, 5, 9]))
-def test_smoothing_stops_at_cuts(lengths, width):
-    segments = [Segment("r", 100 * i, "A" * n) for i, n in enumerate(lengths)]
-    bits = np.random.default_rng(sum(lengths)).random(sum(lengths))
-    found = smoothed(bits, CoordinateMap.of(segments), width)
-    expected = []
-    for part in np.split(bits, np.cumsum(lengths)[:-1]):
-        expected += [part[max(0, i - width // 2) : i + width // 2 + 1].mean() for i in range(len(part))]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    separate = separation(noise - 2 * masked, corpus, None, block=10_000, resamples=50)
+    assert separate["metric"].unique().tolist() == ["repeat_auc"]
+    assert separate["value"].tolist() == [1, 1] and separate["n"].tolist() == [3_000, 300]
 
 
 def test_complaints(made):

@@ -76,8 +76,8 @@ def test_feature_chart(made):
 
 def test_separation_chart(made):
     bits, corpus, annotation = made
-    table = separation(bits, corpus, annotation, (100, 1_000), (1, 25), resamples=50)
+    table = separation(bits, corpus, annotation, resamples=50)
     _, svg, data = drawn(separation_chart(table))
-    assert {row["view"] for row in data if "view" in row} == {"windows", "bases, smoothed"}
+    assert {row["x"] for row in data if "x" in row} == {100, 1_000}
     assert "intergenic below coding" in svg
     assert separation_chart(bits_by_class(bits[:5_000], corpus, resamples=10)) is NO_DNA

@@ -5,7 +5,7 @@ import pytest
 
 from gfm_utils.entropy import Coder
 from gfm_utils.entropy.codelength import compressed_bits
-from gfm_utils.entropy.dna_mixing import Mode, dna_context_mixing
+from gfm_utils.entropy.dna_mixing import REPEAT_FREE, dna_context_mixing
 from gfm_utils.measures import counting as module
 from gfm_utils.measures.counting import window_code
 from gfm_utils.tokens import TokenStore, prepare
@@ -38,7 +38,7 @@ def test_a_token_of_dna_costs_what_its_bases_do_after_the_training_part(stores, 
     windows = windows_of(store)
     words = store.tokenizer.convert_ids_to_tokens(list(range(store.vocabulary)))
     read = "".join(words[token] for token in (*store.tokens("train"), *windows.ravel()))
-    costs = dna_context_mixing(np.array(["ACGT".index(base) for base in read]), Mode.REPEAT_FREE)
+    costs = dna_context_mixing(np.array(["ACGT".index(base) for base in read]), REPEAT_FREE)
     place, expected = len(read) - sum(len(words[token]) for token in windows.ravel()), []
     for token in windows.ravel():
         expected.append(costs[place : place + len(words[token])].astype(float).sum())

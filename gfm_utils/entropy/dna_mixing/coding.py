@@ -1,7 +1,6 @@
 """The code: bits of each base, given all those before it; and what each mode of it looks at."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -13,20 +12,6 @@ from gfm_utils.entropy.dna_mixing.copies import PREDICTIONS, new_copies
 from gfm_utils.entropy.dna_mixing.kernel import SELECTORS, Model, advance
 from gfm_utils.entropy.dna_mixing.matches import LOG_SLOTS, new_matches, new_seeds
 from gfm_utils.entropy.dna_mixing.mixer import new_mixer, new_switch
-
-
-class Mode(StrEnum):
-    """What the code may look at."""
-
-    FULL = "full"
-    """Everything: the shortest code."""
-    FAST = "fast"
-    """Fewer orders and no ensemble of copies: about twice as fast, a little longer (chromosome 1 of *A. thaliana*:
-    1.73 bits a base, not 1.69)."""
-    REPEAT_FREE = "repeat_free"
-    """Orders up to 12 and local composition only: nothing is copied, so that repeats gain (almost) nothing.
-    The fair baseline for a model with a short context."""
-
 
 #: Orders of the codes that stand beside the mixer in the last stage, in every mode. The tables of higher ones are
 #: out of the processor's caches, and would cost a tenth of the full mode's speed and more.
@@ -40,9 +25,9 @@ class Settings:
     Attributes:
         count_orders: orders with plain counts, 0 to 12; at least one.
         map_orders: orders with adaptive maps, 3 to 24; at least one.
+        composition: local models, each an order and the number of bases that it remembers.
         mixed_orders: of the `FORWARD_ORDERS`, those whose counts the mixer reads too.
         log_slots: log2 of the most slots (2 bytes) of an adaptive map.
-        composition: local models, each an order and the number of bases that it remembers.
         seed_lengths: contexts, 11 to 31, whose last occurrence starts matches, on either strand, and copies.
         experts: most copies that run at a time.
         mixers: 1 or 2, see `gfm_utils.entropy.dna_mixing.kernel.SELECTORS`.
@@ -58,14 +43,17 @@ class Settings:
     mixers: int = 2
 
 
-SETTINGS = {
-    Mode.FULL: Settings(),
-    Mode.FAST: Settings(
-        count_orders=(2, 4, 6, 8, 10, 11), map_orders=(12, 18), composition=((0, 16), (1, 40), (2, 150)),
-        mixed_orders=(3,), log_slots=24, seed_lengths=(20, 12), experts=0, mixers=1,
-    ),
-    Mode.REPEAT_FREE: Settings(map_orders=(12,), mixed_orders=(3,), seed_lengths=(), experts=0),
-}  # fmt: skip
+#: Everything: the shortest code.
+FULL = Settings()
+#: Fewer orders and no ensemble of copies: about twice as fast, a little longer (chromosome 1 of *A. thaliana*:
+#: 1.73 bits a base, not 1.69).
+FAST = Settings(
+    count_orders=(2, 4, 6, 8, 10, 11), map_orders=(12, 18), composition=((0, 16), (1, 40), (2, 150)),
+    mixed_orders=(3,), log_slots=24, seed_lengths=(20, 12), experts=0, mixers=1,
+)  # fmt: skip
+#: Orders up to 12 and local composition only: nothing is copied, so that repeats gain (almost) nothing. The fair
+#: baseline for a model with a short context.
+REPEAT_FREE = Settings(map_orders=(12,), mixed_orders=(3,), seed_lengths=(), experts=0)
 
 #: Bases between two updates of the progress bar.
 _CHUNK = 100_000
@@ -74,41 +62,30 @@ LONGEST = 2**31 - 2**10
 
 
 def dna_context_mixing(
-    codes: NDArray[np.integer[Any]], mode: Mode = Mode.FULL, progress: bool = False
+    codes: NDArray[np.integer[Any]], settings: Settings = FULL, progress: bool = False
 ) -> NDArray[np.float32]:
-    """Bits that each base costs, coded after all those before it.
-
-    The bits are −log2 of a probability that depends on the earlier bases only and sums to one over the four: a
-    decoder could follow, and the sum is an upper bound on the information. Their running mean along the chromosome
-    is its information profile.
+    """Bits that each base costs, coded after all those before it: −log2 of its probability, shape (n,), float32.
 
     Memory grows with the sequence up to a limit (full mode 1.3 GB, fast 0.7, repeat-free 0.4); beside it a base
     takes 5.25 bytes (1 the code, 4 the result, 1/4 the packed copy), and 4 more in the full mode.
 
     Args:
-        codes: shape (n,), bases 0 to 3 (A, C, G, T).
-        mode: what the code may look at.
+        codes: shape (n,), bases 0 to 3 (A, C, G, T), at most ``LONGEST``.
+        settings: what the code may look at.
         progress: show bars, for the compilation (first call of an installation) and for the bases.
 
-    Returns:
-        Shape (n,), float32.
-
     Raises:
-        ValueError: a code is not 0 to 3, or there are more than 2**31 bases.
+        ValueError: a code is not 0 to 3.
     """
     codes = np.asarray(codes)
     if codes.ndim != 1 or (codes.size and not (codes.min() >= 0 and codes.max() <= 3)):
         raise ValueError("bases must be one row of codes 0 to 3 (A, C, G, T)")
-    if len(codes) > LONGEST:
-        raise ValueError(f"at most {LONGEST} bases can be coded at a time, not {len(codes)}")
     costs = np.zeros(len(codes), np.float32)
-    if not codes.size:
-        return costs
     compile_kernels(progress)
-    # numba compiles anew for a read-only or strided array
+    # numba compiles again for a read-only or strided array
     bases = np.require(codes, np.uint8, ["C", "W", "O"]) if codes.dtype == np.uint8 else codes.astype(np.uint8)
-    model = new_model(SETTINGS[mode], len(bases))
-    with tqdm(total=len(bases), desc=f"mixing ({mode})", unit="b", unit_scale=True, disable=not progress) as bar:
+    model = new_model(settings, len(bases))
+    with tqdm(total=len(bases), desc="mixing", unit="b", unit_scale=True, disable=not progress) as bar:
         for start in range(0, len(bases), _CHUNK):
             stop = min(start + _CHUNK, len(bases))
             advance(model, bases, start, stop, costs)
@@ -117,13 +94,9 @@ def dna_context_mixing(
 
 
 def compile_kernels(progress: bool = False) -> None:
-    """Compile the kernels, or load them where this installation has compiled them before.
-
-    Args:
-        progress: say so while it lasts (about 15 s once, then half a second).
-    """
+    """Compile the kernels (about 15 s, once an installation), or load them; ``progress``: show a bar."""
     with tqdm(total=1, desc="compiling the DNA mixer (once)", disable=not progress, leave=False) as bar:
-        advance(new_model(SETTINGS[Mode.REPEAT_FREE], 1), np.zeros(1, np.uint8), 0, 1, np.zeros(1, np.float32))
+        advance(new_model(REPEAT_FREE, 1), np.zeros(1, np.uint8), 0, 1, np.zeros(1, np.float32))
         bar.update()
 
 

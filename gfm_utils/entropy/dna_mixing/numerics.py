@@ -1,4 +1,4 @@
-"""What the kernels are made with: how they are compiled, logarithm and exponential, bits, a hash, prefetching."""
+"""How kernels are compiled, and their logarithm, exponential, operations on bits, hash and prefetching."""
 
 import hashlib
 from pathlib import Path
@@ -13,25 +13,23 @@ from numba.extending import intrinsic
 from numpy.typing import DTypeLike, NDArray
 
 _OPTIONS: dict[str, Any] = {"fastmath": True, "error_model": "numpy"}
-# No reference counts: kernels allocate nothing and work only on the arrays handed to them, and counting costs the
-# full mode about 30 % of its speed and the fast mode 10 %. The option is numba's own, not for the public (and
-# unknown to its stubs): where a later numba lacks it, the kernels are the same, only slower.
+# No reference counts, which cost the full mode about 30 % of its speed: kernels allocate nothing. The option is
+# numba's own, not public: where a later numba lacks it, the kernels are the same, only slower.
 if hasattr(getattr(options, "DefaultOptions", None), "_nrt"):
     _OPTIONS["_nrt"] = False
 
-#: Decorator of the kernels that make up the pass over the bases. They become part of their caller's code, since a
-#: call with the arrays of a whole model takes longer than most of them do.
+#: Decorator of kernels, which become part of their caller's code: a call with the arrays of a whole model takes
+#: longer than most of them do.
 kernel = numba.njit(forceinline=True, **_OPTIONS)
-#: Decorator of the pass itself: compiled, with all that it calls, on the first call, cached on disk, and run
-#: without the lock of the interpreter.
+#: Decorator of the pass over the bases: compiled on the first call, cached on disk, run without Python's lock.
 entry = numba.njit(cache=True, nogil=True, **_OPTIONS)
 
 
 def sources_digest(folder: Path) -> int:
     """63 bits, not all 0, that differ when any Python file of the folder does.
 
-    Numba's cache notices changes of the file that holds the entry, of the values that the entry closes over, and
-    of nothing else; so the entry closes over this.
+    Numba's cache notices changes only of the file that holds the entry and of the values that it closes over, so
+    the entry closes over this.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.py")):
@@ -160,8 +158,8 @@ def mismatches(one: Any, other: Any) -> Any:
     """Which of the 32 bases of two words differ: one bit a base (uint32), last base in the lowest bit."""
     bits = one ^ other
     bits = (bits | (bits >> ONE)) & np.uint64(0x5555555555555555)
-    bits = (bits | (bits >> np.uint64(1))) & np.uint64(0x3333333333333333)
-    bits = (bits | (bits >> np.uint64(2))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    bits = (bits | (bits >> ONE)) & np.uint64(0x3333333333333333)
+    bits = (bits | (bits >> TWO)) & np.uint64(0x0F0F0F0F0F0F0F0F)
     bits = (bits | (bits >> np.uint64(4))) & np.uint64(0x00FF00FF00FF00FF)
     bits = (bits | (bits >> np.uint64(8))) & np.uint64(0x0000FFFF0000FFFF)
     bits = (bits | (bits >> np.uint64(16))) & np.uint64(0x00000000FFFFFFFF)
