@@ -71,13 +71,11 @@ figures.along_chart(along)
 #   Two members that both always named the commonest token would agree always, so it stands beside its level of chance, $\frac1k \sum_v f_i(v) f_j(v)$, where $f_i(v)$ is how often member $i$ has $v$ among its first $k$: that of independent members with the same preferences.
 # - *Rank-biased overlap* {cite:p}`webber2010` is $\frac{X_D}{D} \rho^D + \frac{1-\rho}{\rho} \sum_{d \le D} \frac{X_d}{d} \rho^d$ with $X_d = |A_d \cap B_d|$, extrapolated from depth $D = 50$ and with $\rho = 0.9$: the first ten ranks carry 86 % of the weight.
 #
-# Four controls can be drawn beside them.
+# Three controls can be drawn beside them.
 #
 # - *Untrained*: the members before training.
 # - *No layers*: the embeddings and the head alone, trained as in [the chapter on predictions](predictions).
 #   They cannot use context, so that token frequencies are all they can agree about: what members disagree about beyond this baseline is what context says.
-# - *Unrelated tokens*: one member's prediction for a token against another's for a different token.
-#   What members share whatever the context, such as the frequencies of tokens, makes this small.
 # - *{term}`Matched null <matched null>`*: two distributions with the same probabilities as the two predictions, so with the same entropies and nuclei of the same size, but given to tokens at random.
 #   It is what members as certain as these would show if their logits were noise.
 #
@@ -105,7 +103,7 @@ figures.top_p_chart(table)
 # Two near-uniform distributions are close to each other *because* they are near-uniform, so at the right end a corpus of high entropy tends to show *less* disagreement, not more.
 # At the left end only the likeliest tokens count, and small differences decide which these are: any pair of flat distributions looks far apart there, trained or not.
 # The matched null is high there for every corpus, and for a flat one it is what two noisy copies of nothing would give.
-# A solid line says something about learning only where it differs from the controls: below the matched null the members share a ranking, and below unrelated tokens they share what this very context says.
+# A solid line says something about learning only where it differs from the controls: below the matched null the members share a ranking, and below members without layers they share more than token frequencies.
 #
 # The paper's code drops the token that crosses $p$ unless it is the likeliest; {numref}`fig-top-p` has it as the second truncation.
 # A distribution whose likeliest token alone exceeds $p$ becomes that one token, and two such distributions are either the same or as far apart as can be.
@@ -195,7 +193,7 @@ print(f"{first.condition}: {distance:.4f}")
 # ## Caveats
 #
 # - "Higher entropy, more disagreement" is not one statement: it depends on whether one asks about whole distributions, about favourites, or about the disagreement relative to what was learned.
-# - The matched null knows no token frequencies: a curve below it may only mean that the members have learned the same frequencies, which is what unrelated tokens show.
+# - The matched null knows no token frequencies: a curve below it may only mean that the members have learned the same frequencies, which is what members without layers show.
 # - An untrained network is no neutral control either: random weights have preferences of their own, which differ between seeds.
 # - Strata and strands rest on fewer tokens than the whole, and the reference's lower case is one program's notion of a repeat.
 # - The members differ by initial weights alone; other orders of the data, or other masks, would add disagreement of their own.

@@ -137,8 +137,6 @@ figures.overview(table, "procrustes_disparity", "linear_cka", "linear_cka_debias
 #
 # - *Debiased linear CKA* {cite:p}`kornblith2019,song2012,nguyen2021`: 1 if the states are the same up to rotation and scale, around 0 if unrelated.
 # - *Overlap of nearest neighbours*: of the 10 nearest other tokens of the sample by cosine, the Jaccard index between members, with chance at 0; each different token is in the sample once, so that no word is its own neighbour.
-# - *Squared distance after rotation*: $\min_R \mathrm{E} |R u_A - u_B|^2$ of the directions that two members A and B give the same states, over all rotations $R$ {cite:p}`schonemann1966`; from 0, the same, to 4.
-#   Without the rotation it would be about the order and the signs of the axes, which every member has by chance.
 #
 # Two controls go with every number: the untrained members, and the embeddings, which see no context.
 
@@ -173,7 +171,7 @@ figures.overview(layers, "linear_cka_debiased", axis="layer")
 #
 # - its *effective rank* is of the singular values of the centred states, $p_i = \sqrt{\lambda_i} / \sum_j \sqrt{\lambda_j}$, which counts weak directions for more and so is never smaller;
 # - its *anisotropy* is $|\mathrm{E} u|$, the length of the mean direction; ours is the mean cosine of two different states, which the paper's code has as `avgcosim`, and which is about the square of it;
-# - its *L2 alignment* is $\mathrm{E} |u_A - u_B|^2$ without a rotation, about 2 for members whose axes have nothing to do with each other, however alike they are;
+# - its *L2 alignment* is $\mathrm{E} |u_A - u_B|^2$ of the directions $u_A$ and $u_B$ that two members give the same states: without a rotation it is about 2 for members whose axes have nothing to do with each other, however alike they are, so that this book has no such measure;
 # - its *neighbour alignment* is the share of the 10 nearest that two members have in common, without its level of chance;
 # - its *linear CKA* is the biased one, above 0 for unrelated members.
 #

@@ -61,8 +61,8 @@ SECTIONS: dict[str, Section] = {
         (
             Figure(
                 figures.top_p_chart,
-                "Jensen–Shannon distance between models against the share of the probability kept. Controls: "
-                "predictions for unrelated tokens; matched null: distributions as certain whose logits are noise.",
+                "Jensen–Shannon distance between models against the share of the probability kept. Control: the "
+                "matched null, distributions as certain whose logits are noise.",
             ),
             Figure(
                 figures.agreement_chart,

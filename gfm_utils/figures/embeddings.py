@@ -54,8 +54,6 @@ AGREEMENT_NAMES = {
     "linear_cka_debiased": "linear CKA, debiased (chance 0)",
     "neighbour_alignment_corrected": "neighbours shared, beyond chance",
     "linear_cka": "linear CKA",
-    "neighbour_alignment": "neighbours shared",
-    "alignment_l2": "squared distance after rotation",
 }
 #: What the paper's code measures -> the metrics of windows that stand for it here and in its definition.
 AUTHORS_NAMES: dict[str, tuple[str | None, str]] = {
@@ -65,7 +63,7 @@ AUTHORS_NAMES: dict[str, tuple[str | None, str]] = {
     "mean cosine": ("anisotropy", "anisotropy"),
     "spread of distances": (None, "pairwise_dist_std"),
     "neighbours shared": ("neighbour_alignment_corrected", "neighbour_alignment_authors"),
-    "squared distance": ("alignment_l2", "alignment_l2_authors"),
+    "squared distance": (None, "alignment_l2_authors"),
     "linear CKA": ("linear_cka_debiased", "linear_cka"),
 }
 _OCCURRING, _ALL = "tokens that occur", "all rows"

@@ -29,7 +29,6 @@ DASHES = {
     "no layers": (2, 2),
     "chance": (1, 3),
     "counting": (1, 3),
-    "unrelated tokens": (1, 3),
     "matched null": (8, 3, 2, 3),
 }
 

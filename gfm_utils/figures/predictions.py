@@ -34,7 +34,7 @@ _STRATA = {
 }
 _STATES = ["trained", "no layers", "untrained"]
 #: What stands beside the distance of two members' predictions for one token -> its name.
-_CONTROLS = {"js_distance_matched_null": "matched null", "js_distance_mismatched": "unrelated tokens"}
+_CONTROLS = {"js_distance_matched_null": "matched null"}
 _PERCENT = alt.Axis(format="%")
 #: Mean probabilities below this are not drawn.
 _LEAST = 1e-6

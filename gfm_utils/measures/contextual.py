@@ -45,34 +45,21 @@ MASKED = "layer_masked"
 
 
 class Layer(NamedTuple):
-    """One layer of one member, of tokens or of windows.
+    """One layer of one member, of tokens or of windows."""
 
-    Attributes:
-        moments: of all vectors.
-        sample: the same tokens or windows in every member and layer, shape (SAMPLE or fewer, hidden).
-    """
-
-    moments: Moments
-    sample: Matrix
+    moments: Moments  # of all vectors
+    sample: Matrix  # the same tokens or windows in every member and layer, (SAMPLE or fewer, hidden)
 
 
 @dataclass(frozen=True)
 class Windows:
-    """The test windows that are read, and the sample of their tokens.
+    """The test windows that are read, and the sample of their tokens."""
 
-    Attributes:
-        ids: token ids, shape (n, window).
-        sampled: places in the flattened ids, ascending, the same for all members.
-        different: places in ``sampled``, one for each token that occurs there.
-        pooled: windows that are kept, ascending.
-        around: special tokens in front of each window and behind it, which members read, and no more.
-    """
-
-    ids: Integers
-    sampled: Integers
-    different: Integers
-    pooled: Integers
-    around: tuple[Integers, Integers]
+    ids: Integers  # of tokens, (n, window)
+    sampled: Integers  # places in the flattened ids, ascending, the same for all members
+    different: Integers  # places in ``sampled``, one for each token that occurs there
+    pooled: Integers  # windows that are kept, ascending
+    around: tuple[Integers, Integers]  # special tokens before and behind each window, which are read and no more
 
 
 def clean_windows(store: TokenStore, window: int, count: int, seed: int) -> Windows:
@@ -82,12 +69,9 @@ def clean_windows(store: TokenStore, window: int, count: int, seed: int) -> Wind
 
 
 def sampled_windows(ids: Integers, seed: int = 42, around: tuple[Integers, Integers] | None = None) -> Windows:
-    """Windows with a seeded sample of ``SAMPLE`` of their tokens, and of themselves, or all if there are fewer.
+    """Windows, (n, window), with a seeded sample of ``SAMPLE`` of their tokens and of themselves, or all of fewer.
 
-    Args:
-        ids: token ids, shape (n, window).
-        seed: of the sample.
-        around: special tokens in front of each window and behind it; None: none.
+    ``around`` are special tokens in front of each window and behind it.
     """
     rng = np.random.default_rng(seed)
     sampled = np.sort(rng.choice(ids.size, min(SAMPLE, ids.size), replace=False))
@@ -106,10 +90,7 @@ def masked_windows(windows: Windows, mask: int, seed: int = 42) -> Windows:
 
 
 def hidden_states(model: Any, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """The states of every layer, from the embeddings to what the head gets, each of shape (n, length, hidden).
-
-    Token ids have the shape (n, length).
-    """
+    """The states of every layer, from the embeddings to what the head gets, (n, length, hidden) each."""
     output = model.base_model(input_ids=ids, output_hidden_states=True)
     # In transformers 5.0 ModernBERT's hidden states end before its final norm.
     return (*output.hidden_states[:-1], output.last_hidden_state)
@@ -117,17 +98,12 @@ def hidden_states(model: Any, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 @torch.inference_mode()
 def layers_of(model: Any, windows: Windows, levels: Sequence[str] = LEVELS) -> dict[str, list[Layer]]:
-    """Every layer of one model, from the embeddings to the last, streamed over the windows.
+    """Every layer of one model by level, from the embeddings to the last, streamed over the windows.
 
     Any masked language model of Hugging Face that gives its ``hidden_states`` will do.
 
-    Args:
-        model: in evaluation mode, on any device.
-        windows: what it reads.
-        levels: ``""`` (tokens), ``"pooled_"`` (windows), or both.
-
-    Returns:
-        The layers by level.
+    Raises:
+        GfmError: a layer has not one state for each token.
     """
     count, window = windows.ids.shape
     step = max(1, BATCH_TOKENS // window)
@@ -158,28 +134,24 @@ def layers_of(model: Any, windows: Windows, levels: Sequence[str] = LEVELS) -> d
 
 
 def contextual_embeddings(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
-    """Result table of the hidden states of trained and untrained members on test windows.
+    """Result table of the hidden states of trained and untrained members on test windows with nothing masked.
 
-    Metrics, all on the axis ``layer`` (``embeddings``, which knows no context, then ``encoder.0``, ...), with
-    nothing masked, and all also for windows, the mean of their tokens, by the same name after ``pooled_``:
+    Metrics, on the axis ``layer`` (``embeddings``, which knows no context, then ``encoder.0``, ...), of tokens,
+    and of windows, the mean of their tokens, by the same name after ``pooled_``:
 
-    - one row a member and the mean over members: ``effective_rank``, ``participation_ratio``, ``anisotropy`` of
-      all tokens, ``uniformity`` and ``pairwise_dist_std`` of a seeded sample of ``SAMPLE``; see
-      :mod:`gfm_utils.measures.geometry`.
-    - one row a pair and the mean over pairs: ``linear_cka``, ``linear_cka_debiased`` and ``alignment_l2`` (after
-      the best rotation, see :func:`gfm_utils.measures.geometry.direction_distance`) on that sample;
-      ``neighbour_alignment``, the Jaccard index of the 10 nearest (fewer if the sample is smaller) by cosine
-      among those of the sample that are different tokens, ``neighbour_alignment_chance`` and
-      ``neighbour_alignment_corrected``.
+    - a row a member and the mean: ``effective_rank``, ``participation_ratio`` and ``anisotropy`` of all tokens,
+      ``uniformity`` and ``pairwise_dist_std`` of a seeded sample; see :mod:`gfm_utils.measures.geometry`.
+    - a row a pair and the mean, of that sample: ``linear_cka`` and ``linear_cka_debiased``; and
+      ``neighbour_alignment_corrected``, the Jaccard index of the 10 nearest (fewer if the sample is smaller) by
+      cosine among those that are different tokens, beyond chance.
     - axis ``layers`` (two names, ``embeddings|encoder.0``): ``layer_cka``, debiased linear CKA of two layers of
-      one member.
+      one member, of tokens.
 
-    The paper's reference code reads the last layer alone, windows alone, and windows with 15 % of the tokens
-    masked (the masked ones are in the mean): those are the ``pooled_`` metrics on the axis ``layer_masked``.
-    Where it defines a measure otherwise, too, its definition stands on both axes under its own name:
-    ``effective_rank_authors``, ``anisotropy_authors`` (its mean cosine, ``avgcosim``, is ``anisotropy``),
-    ``alignment_l2_authors`` (without rotation) and ``neighbour_alignment_authors``, the share of the 10 nearest
-    that both members have, not corrected. Its linear CKA is the biased one.
+    The paper's reference code reads the last layer of windows alone, with 15 % of the tokens masked (the masked
+    ones are in the mean): those are the ``pooled_`` metrics on the axis ``layer_masked``. Its own definitions
+    stand on both axes: ``effective_rank_authors``, ``anisotropy_authors`` (its mean cosine, ``avgcosim``, is
+    ``anisotropy``), ``alignment_l2_authors`` and ``neighbour_alignment_authors``, the share of the 10 nearest that
+    both members have, not corrected. Its linear CKA is the biased one.
 
     Args:
         ensembles: one a condition.
@@ -221,10 +193,10 @@ def member_layer_rows(
         among = slice(None) if level else windows.different
         for name, members in zip(names, zip(*layers[level], strict=True), strict=True):
             yield from _layer_rows({**base, "axis": "layer", "x": name}, level, seeds, members, among)
-        between = np.stack([linear_cka([layer.sample for layer in member]).debiased for member in layers[level]])
-        for (i, first), (j, second) in combinations(enumerate(names), 2):
-            one = {"metric": f"{level}layer_cka", "unit": "share", "axis": "layers", "x": f"{first}|{second}"}
-            yield from member_rows({**base, **one}, seeds, between[:, i, j], len(layers[level][0][0].sample))
+    between = np.stack([linear_cka([layer.sample for layer in member]).debiased for member in layers[""]])
+    for (i, first), (j, second) in combinations(enumerate(names), 2):
+        one = {**base, "metric": "layer_cka", "unit": "share", "axis": "layers", "x": f"{first}|{second}"}
+        yield from member_rows(one, seeds, between[:, i, j], len(windows.sampled))
     if masked is not None:
         last = [of_model[-1] for of_model in layers[MASKED]]
         yield from _layer_rows({**base, "axis": MASKED, "x": names[-1]}, "pooled_", seeds, last)
@@ -248,23 +220,19 @@ def _layer_rows(
         one = {**base, "metric": level + metric, "unit": unit}
         yield from member_rows(one, seeds, np.fromiter(values, np.float64), n)
     cka = linear_cka(samples)
-    distances = zip(*(direction_distance(*pair) for pair in combinations(samples, 2)), strict=True)
-    rotated, authors = (pair_matrix(np.array(part)) for part in distances)
     compared = [sample[among] for sample in samples]
     tokens = len(compared[0])
     k = min(NEIGHBOURS, tokens // 2)
     each = compare_neighbours(compared, [k], spearman=False).overlap[:, 0]
-    overlap, chance = pair_matrix(each.mean(axis=1)), topk_overlap_chance(tokens, k)
-    one = {**base, "metric": f"{level}neighbour_alignment_chance", "unit": "share"}
-    yield {**one, "value": chance, "n": tokens}
-    for metric, unit, matrix, n in (
+    corrected = chance_corrected(each.mean(1), topk_overlap_chance(tokens, k))
+    agreement = [
         ("linear_cka", "share", cka.cka, kept),
         ("linear_cka_debiased", "share", cka.debiased, kept),
-        ("alignment_l2", "squared distance", rotated, kept),
-        ("alignment_l2_authors", "squared distance", authors, kept),
-        ("neighbour_alignment", "share", overlap, tokens),
-        ("neighbour_alignment_corrected", "share", chance_corrected(overlap, chance), tokens),
-        ("neighbour_alignment_authors", "share", pair_matrix(topk_shared(each, k).mean(axis=1) / k), tokens),
-    ):
-        if metric != "alignment_l2_authors" or len({sample.shape[1] for sample in samples}) == 1:
-            yield from pair_rows({**base, "metric": level + metric, "unit": unit}, seeds, matrix, n)
+        ("neighbour_alignment_corrected", "share", pair_matrix(corrected), tokens),
+        ("neighbour_alignment_authors", "share", pair_matrix(topk_shared(each, k).mean(1) / k), tokens),
+    ]
+    if len({sample.shape[1] for sample in samples}) == 1:
+        distances = np.array([direction_distance(*pair) for pair in combinations(samples, 2)])
+        agreement.append(("alignment_l2_authors", "squared distance", pair_matrix(distances), kept))
+    for metric, unit, matrix, n in agreement:
+        yield from pair_rows({**base, "metric": level + metric, "unit": unit}, seeds, matrix, n)

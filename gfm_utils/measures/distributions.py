@@ -83,11 +83,8 @@ def matched_null(p: Floats, numbers: NDArray[np.int64]) -> Floats:
 
     Each distribution keeps its probabilities, and with them its entropy, its rank-probability curve and the size
     of every nucleus, but they go to tokens by a permutation drawn independently for every member and place: the
-    logits are noise with exactly the histogram that the model's logits have. Gaussian logits scaled to the same
-    entropy would match one number only, and would not fit peaked predictions.
-
-    Two members whose curve is no lower than this share no preference for any token. A curve below it may still
-    mean no more than token frequencies in common, which unrelated tokens show (``js_distance_mismatched``).
+    logits are noise with exactly the histogram that the model's logits have. Two members whose curve is no lower
+    than this share no preference for any token.
 
     Args:
         p: shape (members, tokens, vocabulary).

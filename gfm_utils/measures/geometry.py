@@ -1,9 +1,7 @@
 """Clouds of vectors: how many directions one fills and how evenly, and how far two have the same shape.
 
 Of one cloud second moments are accumulated, so that a stream of any length takes the memory of one batch and one
-square matrix. Every measure of two (Procrustes, centred kernel alignment) is unchanged when the tokens of both are
-permuted alike, and, but for the distances of ``direction_distance``, when one is shifted, rotated or scaled (of
-``rbf_cka`` the bandwidth is that of the data, so it does not feel the scale either).
+square matrix. Every measure of two but ``direction_distance`` is unchanged when one is shifted, rotated or scaled.
 """
 
 from collections.abc import Sequence
@@ -59,19 +57,14 @@ class Moments:
         return (square - self.count) / (self.count * (self.count - 1))
 
     def anisotropy_authors(self) -> float:
-        """``|Σ u| / n``, the length of the mean vector of length 1, as the paper's reference code has it.
-
-        Its square is the mean cosine over all pairs, those of a vector with itself among them: for few vectors it
-        is above 0 even where directions are uniform, about ``sqrt(1 / n)``, and then far above ``anisotropy``.
-        """
+        """``|Σ u| / n``, as the paper's reference code has it: about ``sqrt(1 / n)`` for uniform directions."""
         return float(self.direction.norm()) / self.count
 
 
 def effective_rank(spectrum: Matrix) -> float:
     """``exp(-Σ p log p)`` with ``p = λ / Σ λ`` the eigenvalues of the covariance matrix (Roy and Vetterli, 2007).
 
-    From 1, all vectors on a line, to the width. Roy and Vetterli take the singular values of a matrix; here that
-    matrix is the covariance, so that a direction counts by its share of the variance.
+    From 1, all vectors on a line, to the width: a direction counts by its share of the variance.
     """
     share = spectrum / max(float(spectrum.sum()), 1e-300)
     positive = share[share > 0]
@@ -81,17 +74,14 @@ def effective_rank(spectrum: Matrix) -> float:
 def effective_rank_authors(spectrum: Matrix) -> float:
     """The effective rank of the paper's reference code: ``p = s / Σ s`` of the singular values of the vectors.
 
-    They are those of the matrix of centred vectors, so ``s ~ sqrt(λ)``: a direction counts by its share of the
-    standard deviations. From 1 to the width, and never below ``effective_rank``.
+    Of the centred vectors, so ``s ~ sqrt(λ)``: a direction counts by its share of the standard deviations, and it
+    is never below ``effective_rank``.
     """
     return effective_rank(np.sqrt(spectrum))
 
 
 def participation_ratio(spectrum: Matrix) -> float:
-    """``(Σ λ)² / Σ λ²`` of the eigenvalues of the covariance matrix (Gao et al., 2017); from 1 to the width.
-
-    Large eigenvalues weigh more in it than in the effective rank, which it never exceeds.
-    """
+    """``(Σ λ)² / Σ λ²`` of the eigenvalues of the covariance matrix (Gao et al., 2017); from 1 to the width."""
     return float(spectrum.sum() ** 2 / max(float(np.square(spectrum).sum()), 1e-300))
 
 
@@ -105,11 +95,7 @@ def uniformity(vectors: Matrix) -> float:
 
 
 def pairwise_distance_spread(vectors: Matrix) -> float:
-    """Standard deviation of the Euclidean distances of all pairs of vectors, as the paper's reference code has it.
-
-    With ``m = n(n - 1) / 2`` distances d it is ``sqrt(Σ (d - mean d)² / (m - 1))``. The vectors have the length
-    that the model gives them, so it doubles when they do; only rotations and shifts leave it as it is.
-    """
+    """Standard deviation of the Euclidean distances of all pairs of vectors, as in the paper's reference code."""
     return float(torch.pdist(torch.from_numpy(np.asarray(vectors, np.float64))).std())
 
 
@@ -138,47 +124,30 @@ def procrustes(first: Matrix, second: Matrix) -> tuple[float, float]:
     return float(1 - values.sum() ** 2), float(cosine.mean())
 
 
-def direction_distance(first: Matrix, second: Matrix) -> tuple[float, float]:
-    """``mean |u - v|²`` of the vectors u and v at length 1 of the same tokens, from 0 to 4; both (tokens, hidden).
+def direction_distance(first: Matrix, second: Matrix) -> float:
+    """Mean ``|u - v|²`` of the vectors u and v at length 1 of the same tokens, as in the paper's reference code.
 
-    Nothing is centred. The axes of a trained model are arbitrary, so the authors' value is about 2 for models that
-    differ by a rotation alone. Over the rotations ``R`` of one model the least is ``mean |u|² + mean |v|² - 2 / n
-    Σ σ_i``, with ``UᵀV = A diag(σ) Bᵀ`` and ``R = A Bᵀ`` (Schönemann, 1966); it does not feel one of either
-    model, but a shift of either. Of fewer tokens than dimensions it is small even for unrelated models.
-
-    Returns:
-        After the best rotation of one model onto the other; and of the directions as they are, as the paper's
-        reference code has it, NaN of models of different width.
+    From 0 to 4, of two matrices (tokens, hidden). Neither is rotated or centred: the axes of a trained model are
+    arbitrary, so it is about 2 for models that differ by a rotation alone.
     """
-    u, v = unit_rows(first), unit_rows(second)
-    values = np.linalg.svd(u.T @ v, compute_uv=False)
-    squares = np.square(u).sum() + np.square(v).sum()
-    rotated = max(float(squares - 2 * values.sum()), 0.0)
-    authors = float(np.square(u - v).sum() / len(u)) if u.shape == v.shape else np.nan
-    return rotated / len(u), authors
+    return float(np.square(unit_rows(first) - unit_rows(second)).sum() / len(first))
 
 
 class Alignments(NamedTuple):
-    """Centred kernel alignment of every two models, shape (models, models) each.
+    """Centred kernel alignment of every two models, (models, models) each."""
 
-    Attributes:
-        cka: from the biased Hilbert–Schmidt independence criterion (HSIC), between 0 and 1; of few tokens in
-            many dimensions even unrelated models score far above 0.
-        debiased: from the unbiased one, around 0 for unrelated models, and so at times below it.
-    """
-
-    cka: Matrix
-    debiased: Matrix
+    cka: Matrix  # biased, from 0 to 1; of few tokens in many dimensions even unrelated models score far above 0
+    debiased: Matrix  # around 0 for unrelated models, and so at times below it
 
 
 def linear_cka(matrices: Sequence[Matrix]) -> Alignments:
     """CKA with the kernel ``<x, y>`` (Kornblith et al., 2019), without any matrix of tokens by tokens.
 
     ``HSIC(A, B) = |AᵀB|²`` up to a factor, with A and B centred. The unbiased form (Song et al., 2012; Nguyen
-    et al., 2021) sets the diagonals of the kernel matrices to zero; see ``_unbiased``.
+    et al., 2021) sets the diagonals of the kernel matrices to zero. Matrices are (tokens, hidden), one a model.
 
-    Args:
-        matrices: one a model, each (tokens, hidden), of 4 tokens at least.
+    Raises:
+        ValueError: there are fewer than 4 tokens.
     """
     standard = [_standard(matrix) for matrix in matrices]
     count = len(standard)
@@ -199,8 +168,11 @@ def rbf_cka(matrices: Sequence[Matrix], authors: bool = False) -> Alignments:
     ``tr KL - 2/n 1ᵀKL1 + (1ᵀK1)(1ᵀL1)/n²``, the trace of the product of the centred matrices.
 
     Args:
-        matrices: one a model, each (tokens, hidden), of 4 tokens at least.
-        authors: σ as in the paper's reference code, see ``_median_square``.
+        matrices: one a model, each (tokens, hidden).
+        authors: σ as in the paper's reference code: the zeros of the diagonal are in its median, too.
+
+    Raises:
+        ValueError: there are fewer than 4 tokens.
     """
     standard = [_standard(matrix) for matrix in matrices]
     squares = np.stack([np.square(a).sum(axis=1) for a in standard])
@@ -229,11 +201,7 @@ def rbf_cka(matrices: Sequence[Matrix], authors: bool = False) -> Alignments:
 
 
 def _median_square(standard: Matrix, authors: bool) -> float:
-    """Median squared distance of two different tokens.
-
-    The authors' is over all n² entries of the matrix of squared distances, the n zeros of its diagonal among them,
-    and the lower of the two in the middle (that of PyTorch); each pair stands there twice.
-    """
+    """Median squared distance of two tokens; the authors' is over all n² entries, of two the lower."""
     chosen = standard[evenly_spaced(len(standard), MEDIAN_TOKENS)]
     squares = np.square(chosen).sum(axis=1)
     distances = squares[:, None] + squares[None] - 2 * (chosen @ chosen.T)
@@ -247,14 +215,8 @@ def _median_square(standard: Matrix, authors: bool) -> float:
 def _unbiased(traces: Matrix, sums: Matrix) -> Matrix:
     """Unbiased HSIC of every two models (Song et al., 2012, eq. 5), up to the factor 1 / n(n - 3).
 
-    ``tr K̃L̃ + (1ᵀK̃1)(1ᵀL̃1) / (n-1)(n-2) - 2/(n-2) 1ᵀK̃L̃1``, K̃ and L̃ with zero diagonals.
-
-    Args:
-        traces: ``tr K̃L̃`` of every two models, shape (models, models).
-        sums: ``K̃1``, shape (models, tokens).
-
-    Raises:
-        ValueError: there are fewer than 4 tokens.
+    ``tr K̃L̃ + (1ᵀK̃1)(1ᵀL̃1) / (n-1)(n-2) - 2/(n-2) 1ᵀK̃L̃1``, K̃ and L̃ with zero diagonals; given are the traces,
+    (models, models), and the sums ``K̃1``, (models, tokens).
     """
     tokens = sums.shape[1]
     if tokens < FEWEST_TOKENS:

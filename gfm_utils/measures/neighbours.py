@@ -1,12 +1,9 @@
 """Neighbours of tokens by cosine similarity, and how far several models agree on them, token by token.
 
 Tokens are taken a block at a time: similarities of a block to all tokens, one sort a model, and then for every
-pair of models one pass over the sorted neighbours that gives all neighbourhood sizes at once. Memory is bounded
-by the block, not by the square of the vocabulary.
-
-**Ties.** Similarities are compared in steps of 2**-44 (6e-14, well above the rounding of a product in float64):
-closer ones count as equal. Which of equally near tokens belong to the k nearest is settled by the order of the
-tokens; their ranks are averaged.
+pair of models one pass over the sorted neighbours that gives all neighbourhood sizes at once.
+Similarities closer than 2**-44 (6e-14, well above the rounding of a product in float64) count as equal. Which of
+equally near tokens belong to the k nearest is settled by the order of the tokens; their ranks are averaged.
 """
 
 import math
@@ -38,17 +35,15 @@ BLOCK_BYTES = 2**26
 class Neighbourhoods:
     """Agreement of every two models about the neighbours of each token; shapes (pairs, sizes, tokens).
 
-    Pairs are in the order of ``itertools.combinations``.
+    Pairs are in the order of ``itertools.combinations``; A and B are the sets of the k nearest in both models.
 
     Attributes:
         sizes: neighbourhood sizes k, ascending.
-        overlap: Jaccard index |A ∩ B| / |A ∪ B| of the sets A and B of the k nearest tokens in both models.
+        overlap: Jaccard index |A ∩ B| / |A ∪ B|.
         spearman: Spearman correlation of the two models' similarities to the tokens of A, and to those of B,
-            averaged; ties have average ranks; NaN where it is not defined (k = 1, or all equal) or not
-            asked for.
-        spearman_authors: the paper's reference code, whose half "from B" reads what was gathered for A: it is
-            the correlation over A alone, of ranks by position (ties in the order of tokens, not averaged), and
-            depends on which model of the pair comes first.
+            averaged; ties have average ranks; NaN where it is not defined (k = 1, or all equal) or not asked for.
+        spearman_authors: of the paper's reference code: over A alone, of ranks by position, so that it depends on
+            which model comes first.
     """
 
     sizes: npt.NDArray[np.int64]
@@ -66,13 +61,10 @@ def compare_neighbours(matrices: Sequence[Matrix], sizes: Sequence[int], spearma
         spearman: also the correlations; without them it takes two thirds of the time.
 
     Raises:
-        ValueError: sizes are not ascending or not in that range.
         GfmError: there are more than 131,072 tokens.
     """
     tokens = len(matrices[0])
     grid = np.asarray(sizes, np.int64)
-    if not len(grid) or grid[0] < 1 or grid[-1] > tokens - 1 or (np.diff(grid) <= 0).any():
-        raise ValueError(f"sizes {list(sizes)} must ascend from 1 or more to {tokens - 1} at most")
     if tokens > _TOKEN + 1:
         raise GfmError(f"{tokens:,} tokens are too many to compare neighbours: {_TOKEN + 1:,} at most")
     units = [unit_rows(matrix) for matrix in matrices]
@@ -108,16 +100,8 @@ def chance_corrected(overlap: Matrix, chance: float) -> Matrix:
 
 
 def topk_shared(overlap: Matrix, k: int) -> Matrix:
-    """How many of the k nearest tokens two models share, |A ∩ B|, from the Jaccard index of each token.
-
-    Both sets have k tokens, so |A ∪ B| = 2k - |A ∩ B|. This holds of a token and not of a mean over tokens.
-    """
+    """|A ∩ B| of sets of k tokens from the Jaccard index of each token, not of a mean over tokens."""
     return 2 * k * overlap / (1 + overlap)
-
-
-def topk_shared_chance(tokens: int, k: int) -> float:
-    """Expected |A ∩ B| of two independent random sets of k of the ``tokens - 1`` other tokens, exactly."""
-    return k**2 / (tokens - 1)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -175,10 +159,9 @@ def _compare(keys, sizes, ordered, overlap, spearman, authors):  # type: ignore[
 
 @numba.njit(cache=True, nogil=True)
 def _products(order, rank, ranks, sizes, product):  # type: ignore[no-untyped-def]
-    """For the sets of the k nearest in one model (``rank``): sums over their tokens of the product of two ranks.
+    """Sums over the k nearest in one model (``rank``) of the products of their ranks there and in ``order``.
 
-    The ranks are those within the set, in that model and in another (``order``). A few large sizes make nearly
-    all the work, so each has a loop without branches, over what the next larger one has left (``ranks``).
+    A few large sizes make nearly all the work: each has a loop without branches over what the larger one left.
     """
     left = len(order)
     for place in range(left):

@@ -8,11 +8,10 @@ s = q / (p + q), the divergence is
     ½ (1 - α Σ p) + ½ (1 - β Σ q) + 1/(2 ln 2) [α Σ p ln(2p/(p+q)) + β Σ q ln(2q/(p+q)) + β ln(1+ε) Σ q
     - Σ (α p + β q) ln(1 + ε s)],
 
-all sums over the tokens that both keep (one kept by one side alone adds half of its share, in bits). Only the
-last sum ties ε to the tokens. Nuclei hold about the same mass, so |ε| is small, and the series
-ln(1 + εs) = Σ (-1)^(j+1) (εs)^j / j turns it into sums of (p + q) s^j, which are collected by level and added up
-over levels. Where |ε| is above ``_SMALL`` (the likeliest token holds much of the mass) the sum is taken directly
-over the tokens kept. The series' error is below ``_SMALL**(_TERMS + 1)``, 2e-13.
+all sums over the tokens that both keep. Only the last one ties ε to the tokens. Nuclei hold about the same mass,
+so |ε| is small, and the series ln(1 + εs) = Σ (-1)^(j+1) (εs)^j / j turns it into sums of (p + q) s^j, which are
+collected by level and added up over levels; the error is below ``_SMALL**(_TERMS + 1)``, 2e-13. Where |ε| is
+above ``_SMALL`` (the likeliest token holds much of the mass) the sum is taken over the tokens kept.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,38 +32,26 @@ VARIANTS = ("standard", "authors")
 DEPTH = 50
 _SMALL = 0.025
 _TERMS = 7
+#: A divergence in bits below this is 0: the sums of many tokens are no more exact.
+_ROUNDING = 1e-12
 Floats = NDArray[np.float64]
 
 
 class Nuclei(NamedTuple):
-    """What sorting says of some distributions.
+    """What sorting says of some distributions."""
 
-    Attributes:
-        p: shape (members, tokens, vocabulary).
-        level: first position on ``TOP_P`` at which a token is kept, shape (variants, members, tokens, vocabulary).
-        mass: probability kept, shape (variants, members, tokens, top_p).
-        size: tokens kept, shape (variants, members, tokens, top_p).
-        first: the likeliest ``DEPTH`` tokens (or all), likeliest first, shape (members, tokens, depth).
-    """
-
-    p: Floats
-    level: NDArray[np.uint8]
-    mass: Floats
-    size: NDArray[np.int32]
-    first: NDArray[np.int32]
+    p: Floats  # (members, tokens, vocabulary)
+    level: NDArray[np.uint8]  # first position on ``TOP_P`` that keeps a token, (variants, *p.shape)
+    mass: Floats  # probability kept, (variants, members, tokens, top_p)
+    first: NDArray[np.int32]  # the likeliest ``DEPTH`` tokens (or all), likeliest first, (members, tokens, depth)
 
 
 def nuclei(p: Floats) -> Nuclei:
-    """Sort distributions and find what each top-p keeps; of equal probabilities the lower id comes first.
-
-    Args:
-        p: shape (members, tokens, vocabulary).
-    """
+    """Sort distributions, (members, tokens, vocabulary), of equals the lower id first; what each top-p keeps."""
     p = np.ascontiguousarray(p, np.float64)
     members, tokens, vocabulary = p.shape
     level = np.empty((len(VARIANTS), *p.shape), np.uint8)
     mass = np.empty((len(VARIANTS), members, tokens, len(TOP_P)))
-    size = np.empty(mass.shape, np.int32)
     first = np.empty((members, tokens, min(DEPTH, vocabulary)), np.int32)
 
     def work(part: slice) -> None:
@@ -73,21 +60,17 @@ def nuclei(p: Floats) -> Nuclei:
             first[member, part] = order[:, : first.shape[-1]]
             total = np.take_along_axis(p[member, part], order, -1).cumsum(-1)
             for variant, kept in enumerate(_kept(total)):
-                size[variant, member, part] = kept
                 held = np.take_along_axis(total, kept - 1, -1)
                 mass[variant, member, part] = np.where(np.array(TOP_P) < 1, held, 1.0)
                 levels = (np.arange(vocabulary) >= kept[..., None]).sum(1, dtype=np.uint8)
                 np.put_along_axis(level[variant, member, part], order, levels, -1)
 
     _threads(work, tokens)
-    return Nuclei(p, level, mass, size, first)
+    return Nuclei(p, level, mass, first)
 
 
 def _kept(total: Floats) -> Iterator[NDArray[np.int64]]:
-    """How many of the likeliest tokens each of ``VARIANTS`` keeps at every top-p, shape (tokens, top_p) each.
-
-    Given is the probability of the likeliest tokens added up, shape (tokens, vocabulary).
-    """
+    """How many of the likeliest tokens each variant keeps, (tokens, top_p), from their summed probabilities."""
     vocabulary = total.shape[-1]
     for crosses in (np.less, np.less_equal):
         below = np.stack([crosses(total, mass).sum(-1) for mass in TOP_P], axis=-1)
@@ -95,38 +78,28 @@ def _kept(total: Floats) -> Iterator[NDArray[np.int64]]:
         yield np.where(np.array(TOP_P) < 1, np.minimum(kept, vocabulary), vocabulary)
 
 
-def js_distances(own: Nuclei, other: Nuclei) -> Floats:
+def js_distances(of: Nuclei) -> Floats:
     """Jensen-Shannon distances of every two members' truncated distributions.
-
-    Args:
-        own: the first member of each pair comes from here,
-        other: and the second from here.
 
     Returns:
         Shape (tokens, variants, top_p, pairs), pairs in the order of ``itertools.combinations``.
     """
-    members, tokens, _ = own.p.shape
+    members, tokens, _ = of.p.shape
     out = np.empty((tokens, len(VARIANTS), len(TOP_P), members * (members - 1) // 2))
 
     def work(part: slice) -> None:
-        _distances(
-            own.p[:, part], other.p[:, part], own.level[:, :, part], other.level[:, :, part],
-            own.mass[:, :, part], other.mass[:, :, part], own.size[:, :, part], other.size[:, :, part], out[part],
-        )  # fmt: skip
+        _distances(of.p[:, part], of.level[:, :, part], of.mass[:, :, part], out[part])
 
     _threads(work, tokens)
     return out
 
 
 def shared_ranks(first: NDArray[np.int32], vocabulary: int) -> NDArray[np.int32]:
-    """How many of the d likeliest tokens two members share, for d = 1, 2, ...
+    """How many of the d likeliest tokens two members share, shape (tokens, depth, pairs).
 
     Args:
         first: likeliest tokens of each member, shape (members, tokens, depth).
         vocabulary: number of possible tokens.
-
-    Returns:
-        Shape (tokens, depth, pairs).
     """
     members, tokens, depth = first.shape
     rank = np.full((members, tokens, vocabulary), depth, np.int32)
@@ -147,24 +120,19 @@ def _threads(work: Callable[[slice], None], count: int) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _distances(
-    p: Floats, q: Floats, level_p: NDArray[np.uint8], level_q: NDArray[np.uint8], mass_p: Floats, mass_q: Floats,
-    size_p: NDArray[np.int32], size_q: NDArray[np.int32], out: Floats,
-) -> None:  # pragma: no cover - compiled  # fmt: skip
+def _distances(p: Floats, level: NDArray[np.uint8], mass: Floats, out: Floats) -> None:  # pragma: no cover
     members, tokens, vocabulary = p.shape
     variants, steps = out.shape[1], out.shape[2]
     # By level: Σ p ln(2p/(p+q)), Σ q ln(2q/(p+q)), then Σ (p+q) s^j for j = 0, 1, ...: of the tokens whose level
     # is the same in both variants (last), and of the others by variant.
     sums = np.empty((variants + 1, steps, _TERMS + 4))
-    kept = np.empty((variants + 1, steps), np.int64)
     for t in range(tokens):
         pair = -1
         for i in range(members):
             for j in range(i + 1, members):
                 pair += 1
-                one, two = p[i, t], q[j, t]
+                one, two = p[i, t], p[j, t]
                 sums[:] = 0.0
-                kept[:] = 0
                 for v in range(vocabulary):
                     x = one[v] + two[v]
                     if x <= 0:
@@ -172,50 +140,44 @@ def _distances(
                     u, s = one[v] / x, two[v] / x  # exactly ½ where p = q, so that both logarithms are 0
                     of_p = one[v] * np.log(2 * u) if u > 0 else 0.0
                     of_q = two[v] * np.log(2 * s) if s > 0 else 0.0
-                    k = max(level_p[0, i, t, v], level_q[0, j, t, v])
-                    other = max(level_p[1, i, t, v], level_q[1, j, t, v])
+                    k = max(level[0, i, t, v], level[0, j, t, v])
+                    other = max(level[1, i, t, v], level[1, j, t, v])
                     begin, end = (variants, variants + 1) if k == other else (0, variants)
                     for row in range(begin, end):
                         at = other if row == 1 else k
                         sums[row, at, 0] += of_p
                         sums[row, at, 1] += of_q
                         if at < steps - 1:  # nobody reads the rest where all tokens are kept
-                            kept[row, at] += 1
                             power = x
                             for term in range(2, _TERMS + 4):
                                 sums[row, at, term] += power
                                 power *= s
                 for variant in range(variants):
                     for k in range(steps):
-                        kept[variant, k] += kept[variants, k]
                         sums[variant, k] += sums[variants, k]
                         if k:
-                            kept[variant, k] += kept[variant, k - 1]
-                            for term in range(_TERMS + 4):
-                                sums[variant, k, term] += sums[variant, k - 1, term]
+                            sums[variant, k] += sums[variant, k - 1]
                         if k == steps - 1:
                             divergence = (sums[variant, k, 0] + sums[variant, k, 1]) / 2
                         else:
                             divergence = _truncated(
-                                sums[variant, k], mass_p[variant, i, t, k], mass_q[variant, j, t, k],
-                                kept[variant, k] == size_p[variant, i, t, k],
-                                kept[variant, k] == size_q[variant, j, t, k],
-                                one, two, level_p[variant, i, t], level_q[variant, j, t], k,
+                                sums[variant, k], mass[variant, i, t, k], mass[variant, j, t, k], one, two,
+                                level[variant, i, t], level[variant, j, t], k,
                             )  # fmt: skip
                         divergence /= np.log(2.0)
-                        out[t, variant, k, pair] = np.sqrt(min(max(divergence, 0.0), 1.0))
+                        out[t, variant, k, pair] = np.sqrt(min(divergence, 1.0)) if divergence > _ROUNDING else 0.0
 
 
 @numba.njit(cache=True, nogil=True)
 def _truncated(
-    sums: Floats, mass_p: float, mass_q: float, all_p: bool, all_q: bool, one: Floats, two: Floats,
-    level_p: NDArray[np.uint8], level_q: NDArray[np.uint8], k: int,
+    sums: Floats, mass_p: float, mass_q: float, one: Floats, two: Floats, level_p: NDArray[np.uint8],
+    level_q: NDArray[np.uint8], k: int,
 ) -> float:  # pragma: no cover - compiled  # fmt: skip
     """The divergence in nats at one position of the grid."""
     a, b = 1 / mass_p, 1 / mass_q
     of_q = sums[3]
     of_p = sums[2] - of_q
-    alone = (0.0 if all_p else 1 - a * of_p) + (0.0 if all_q else 1 - b * of_q)
+    alone = 2 - a * of_p - b * of_q
     epsilon = b / a - 1
     last = 0.0
     if abs(epsilon) <= _SMALL:
@@ -225,8 +187,7 @@ def _truncated(
             power *= -epsilon
     else:
         for v in range(len(one)):
-            if level_p[v] <= k and level_q[v] <= k:
-                x = one[v] + two[v]
-                if x > 0:
-                    last += (a * one[v] + b * two[v]) * np.log(1 + epsilon * two[v] / x)
+            x = one[v] + two[v]
+            if x > 0 and level_p[v] <= k and level_q[v] <= k:
+                last += (a * one[v] + b * two[v]) * np.log(1 + epsilon * two[v] / x)
     return (alone * np.log(2.0) + a * sums[0] + b * sums[1] + b * np.log(b / a) * of_q - last) / 2

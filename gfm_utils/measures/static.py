@@ -19,7 +19,6 @@ from gfm_utils.measures.neighbours import (
     compare_neighbours,
     topk_overlap_chance,
     topk_shared,
-    topk_shared_chance,
 )
 from gfm_utils.measures.rows import Row, pair_matrix, pair_rows
 from gfm_utils.tokens import SPECIAL
@@ -46,21 +45,16 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     Metrics, one row a pair, and the mean with its interval over members; definitions stand in
     :mod:`gfm_utils.measures.neighbours` and :mod:`gfm_utils.measures.geometry`:
 
-    - axis ``k``: ``topk_overlap``, its exact level of chance ``topk_overlap_chance``, ``topk_overlap_corrected``
-      (chance 0, same sets 1), ``topk_shared`` (tokens: how many of a token's k nearest both members have) and its
-      exact level of chance ``topk_shared_chance``, ``local_spearman`` (chance 0; from k = 3 on) and
-      ``local_spearman_authors``;
-    - no axis: ``procrustes_disparity``, ``aligned_cosine``, ``linear_cka``, ``rbf_cka``, ``rbf_cka_authors`` and
-      the debiased ``linear_cka_debiased``, ``rbf_cka_debiased``;
-    - axis ``band`` (tokens by their frequency, see ``frequency_bands``): those without an axis, among the tokens
-      of the band; axis ``band_at_k10``: those of the axis ``k``, without chance
-      and ``local_spearman_authors``, of the band's tokens among all;
-    - axes ``all_rows`` (``x`` is their number) and ``k_all_rows``: those without an axis and those on the axis
-      ``k``, of all rows of the matrix, as in the paper's reference code; see ``all_row_rows``;
+    - axis ``k``: ``topk_overlap``, ``topk_overlap_corrected`` (chance 0, same sets 1), ``topk_shared`` (how many
+      of a token's k nearest both members have), ``local_spearman`` (chance 0; from k = 3 on) and
+      ``local_spearman_authors``; and the exact levels ``topk_overlap_chance`` and ``topk_shared_chance``;
+    - no axis: ``procrustes_disparity``, ``aligned_cosine``, ``linear_cka``, ``linear_cka_debiased``,
+      ``rbf_cka_debiased`` and ``rbf_cka_authors``;
+    - axis ``band`` (tokens by frequency, see ``frequency_bands``): those without an axis, among the band's tokens;
+      axis ``band_at_k10``: ``topk_overlap_corrected`` and ``local_spearman`` of the band's tokens among all;
+    - axes ``all_rows`` (``x`` is their number) and ``k_all_rows``: those without an axis and
+      ``topk_overlap_corrected`` of all rows of the matrix, as in the paper's reference code; see ``all_row_rows``;
     - one a condition: ``symbols_per_token``.
-
-    Args:
-        ensembles: one a condition.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
@@ -76,9 +70,6 @@ def static_embeddings(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
 
 def nearest_tokens(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     """The nearest neighbours of ``COMMON`` tokens in each trained member, among those of ``static_embeddings``.
-
-    Args:
-        ensembles: one a condition.
 
     Returns:
         One row a condition, token and member (the seed), with ``count`` (of the token in the training part) and
@@ -119,9 +110,6 @@ def frequency_bands(counts: npt.NDArray[np.int64]) -> dict[str, Indices]:
 
     A token belongs to the band in which the middle of its count falls when tokens follow each other by
     falling count. A band of fewer than 4 tokens is left out.
-
-    Args:
-        counts: of each token, shape (tokens,).
     """
     order = np.argsort(-counts, kind="stable")
     middle = (np.cumsum(counts[order]) - counts[order] / 2) / counts.sum()
@@ -147,55 +135,59 @@ def embedding_rows(
         matrices: embeddings of the same tokens, (tokens, hidden), one a member.
         bands: places of the tokens of each frequency band.
     """
-    tokens, near = len(matrices[0]), _compared(matrices)
+    near = _compared(matrices)
     yield from _size_rows({**base, "axis": "k"}, seeds, near)
     yield from _alignment_rows(base, seeds, matrices)
     for name, places in (bands or {}).items():
         yield from _alignment_rows({**base, "axis": "band", "x": name}, seeds, [m[places] for m in matrices])
         if BAND_K in near.sizes:
-            at, chance = int(np.searchsorted(near.sizes, BAND_K)), topk_overlap_chance(tokens, BAND_K)
-            axis = {**base, "axis": f"band_at_k{BAND_K}", "x": name}
-            yield from _neighbour_rows(axis, seeds, near, at, places, chance)
+            at = near.sizes.tolist().index(BAND_K)
+            of_band = {**base, "axis": f"band_at_k{BAND_K}", "x": name}
+            yield from _mean_rows(of_band, "topk_overlap_corrected", seeds, _corrected(near, at)[:, places])
+            yield from _mean_rows(of_band, "local_spearman", seeds, near.spearman[:, at, places])
 
 
 def all_row_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix]) -> Iterator[Row]:
-    """The same rows of the whole embedding matrix, as in the paper's reference code, without bands.
+    """Rows of the whole embedding matrix, as in the paper's reference code; of more than ``ALL_ROWS`` none.
 
     Special tokens and tokens that never occur are among them. They are targets that are never right, so training
     pushes their rows far out in one direction, in every member: the few of them can make most of the agreement of
-    measures to which long rows count for more, as CKA. Of more than ``ALL_ROWS`` rows there are none.
+    measures to which long rows count for more, as CKA.
     """
     if len(matrices[0]) <= ALL_ROWS:
-        yield from _size_rows({**base, "axis": "k_all_rows"}, seeds, _compared(matrices))
+        near = _compared(matrices, spearman=False)
+        for at, k in enumerate(near.sizes.tolist()):
+            one = {**base, "axis": "k_all_rows", "x": k}
+            yield from _mean_rows(one, "topk_overlap_corrected", seeds, _corrected(near, at))
         yield from _alignment_rows({**base, "axis": "all_rows", "x": len(matrices[0])}, seeds, matrices)
 
 
-def _compared(matrices: Sequence[Matrix]) -> Neighbourhoods:
+def _compared(matrices: Sequence[Matrix], spearman: bool = True) -> Neighbourhoods:
     """Neighbourhoods of all sizes of ``TOP_K`` that leave a token out."""
-    return compare_neighbours(matrices, [k for k in TOP_K if k < len(matrices[0]) - 1])
+    return compare_neighbours(matrices, [k for k in TOP_K if k < len(matrices[0]) - 1], spearman)
+
+
+def _corrected(near: Neighbourhoods, at: int) -> Matrix:
+    """Overlap at a size beyond chance, (pairs, tokens)."""
+    return chance_corrected(near.overlap[:, at], topk_overlap_chance(near.overlap.shape[-1], int(near.sizes[at])))
 
 
 def _size_rows(base: Row, seeds: Sequence[int], near: Neighbourhoods) -> Iterator[Row]:
     """What neighbourhoods of each size have in common, of all tokens."""
     tokens = near.overlap.shape[-1]
-    for at, k in enumerate(near.sizes):
-        axis, chance = {**base, "x": int(k)}, topk_overlap_chance(tokens, int(k))
-        yield {**axis, "metric": "topk_overlap_chance", "unit": "share", "value": chance, "n": tokens}
-        shared = topk_shared_chance(tokens, int(k))
-        yield {**axis, "metric": "topk_shared_chance", "unit": "tokens", "value": shared, "n": tokens}
-        yield from _neighbour_rows(axis, seeds, near, at, slice(None), chance)
-        yield from _mean_rows(axis, "local_spearman_authors", seeds, near.spearman_authors[:, at])
-
-
-def _neighbour_rows(
-    base: Row, seeds: Sequence[int], near: Neighbourhoods, at: int, places: Indices | slice, chance: float
-) -> Iterator[Row]:
-    """Overlap, corrected overlap, neighbours shared and local Spearman of some tokens at one size."""
-    overlap = near.overlap[:, at, places]
-    yield from _mean_rows(base, "topk_shared", seeds, topk_shared(overlap, int(near.sizes[at])))
-    yield from _mean_rows(base, "topk_overlap", seeds, overlap)
-    yield from _mean_rows(base, "topk_overlap_corrected", seeds, chance_corrected(overlap, chance))
-    yield from _mean_rows(base, "local_spearman", seeds, near.spearman[:, at, places])
+    for at, k in enumerate(near.sizes.tolist()):
+        one: Row = {**base, "x": k}
+        chance = {**one, "metric": "topk_overlap_chance", "unit": "share", "n": tokens}
+        yield {**chance, "value": topk_overlap_chance(tokens, k)}
+        yield {**chance, "metric": "topk_shared_chance", "unit": "tokens", "value": k**2 / (tokens - 1)}
+        for metric, values in (
+            ("topk_shared", topk_shared(near.overlap[:, at], k)),
+            ("topk_overlap", near.overlap[:, at]),
+            ("topk_overlap_corrected", _corrected(near, at)),
+            ("local_spearman", near.spearman[:, at]),
+            ("local_spearman_authors", near.spearman_authors[:, at]),
+        ):
+            yield from _mean_rows(one, metric, seeds, values)
 
 
 def _mean_rows(base: Row, metric: str, seeds: Sequence[int], values: Matrix) -> Iterator[Row]:
@@ -211,14 +203,13 @@ def _alignment_rows(base: Row, seeds: Sequence[int], matrices: Sequence[Matrix])
     """Procrustes and CKA of every two members."""
     fits = [procrustes(second, first) for first, second in combinations(matrices, 2)]
     disparity, cosine = map(pair_matrix, np.array(fits).T)
-    linear, rbf = linear_cka(matrices), rbf_cka(matrices)
+    linear = linear_cka(matrices)
     for metric, unit, matrix in (
         ("procrustes_disparity", "share", disparity),
         ("aligned_cosine", "cosine", cosine),
         ("linear_cka", "share", linear.cka),
         ("linear_cka_debiased", "share", linear.debiased),
-        ("rbf_cka", "share", rbf.cka),
-        ("rbf_cka_debiased", "share", rbf.debiased),
+        ("rbf_cka_debiased", "share", rbf_cka(matrices).debiased),
         ("rbf_cka_authors", "share", rbf_cka(matrices, authors=True).cka),
     ):
         yield from pair_rows({**base, "metric": metric, "unit": unit}, seeds, matrix, len(matrices[0]))

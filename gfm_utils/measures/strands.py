@@ -1,15 +1,12 @@
 """Predictions for DNA read on one strand and on the other: is a strand flip worse than another seed?
 
-What is compared must be the same question on both strands, with the same bases hidden.
-
-A window's bases are reverse-complemented and tokenized again. Where both tokenizations have a border, the
-window can be cut; hidden are stretches between neighbouring common borders, all their tokens on either strand. Of
-a hidden stretch the first and the last base are predicted: on the forward strand the first base is the first
-letter of the token at the first hidden place, on the other strand the complement of the last letter of the token
-at the last hidden place, and the other way round for the last base. Each is a sum over tokens, an exact marginal
-of the model's prediction for that place. What still differs is how the visible bases are cut into tokens, and how
-many places are hidden: that is part of what a model sees of a strand. The other strand of a window may be cut at
-its ends otherwise than inside a longer text.
+A window's bases are reverse-complemented and tokenized again. Hidden are the same bases on both strands:
+stretches between neighbouring borders that both tokenizations have. Of a stretch the first and the last base are
+predicted: on the forward strand the first base is the first letter of the token at the first hidden place, on the
+other strand the complement of the last letter of the token at the last hidden place, and the other way round for
+the last base. Each is a sum over tokens, an exact marginal of the model's prediction for that place. What still
+differs is how the visible bases are cut into tokens, and how many places are hidden: that is part of what a model
+sees of a strand.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +19,7 @@ from numpy.typing import NDArray
 
 from gfm_utils import tables
 from gfm_utils.ensembles import STATES, Ensemble, State, masked_windows, predictions_of
-from gfm_utils.measures.distributions import LOG2, js_divergence
+from gfm_utils.measures.distributions import js_divergence
 from gfm_utils.measures.rows import Row, member_rows, pair_rows
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL
@@ -33,18 +30,12 @@ _COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
 
 class Strands(NamedTuple):
-    """Windows on both strands, with the same stretches hidden.
+    """Windows on both strands, with the same stretches hidden."""
 
-    Attributes:
-        forward: ids with ``[MASK]``, one array a window.
-        reverse: the same of the other strand; lengths may differ.
-        stretches: what is hidden, in the order of windows: the number of the window, the first and last place of
-            its tokens on the forward strand and on the other one, and its first and last base on the forward
-            strand as 0 to 3 for A, C, G, T; shape (stretches, 7).
-    """
-
-    forward: list[Ints]
-    reverse: list[Ints]
+    forward: list[Ints]  # ids with ``[MASK]``, one array a window
+    reverse: list[Ints]  # of the other strand; lengths may differ
+    #: Number of the window, in its order, and the first and last place of a hidden stretch's tokens on the forward
+    #: strand and on the other one, (stretches, 5).
     stretches: Ints
 
 
@@ -56,14 +47,8 @@ def reverse_complement(bases: str) -> str:
 def hidden_strands(ensemble: Ensemble, windows: int, rate: float, seed: int = 42) -> Strands:
     """Test windows on both strands, with about a share ``rate`` of the forward tokens hidden in each.
 
-    Stretches are drawn at random; a window whose other strand has more tokens than a model has places for (or no
-    stretch short enough) is left out.
-
-    Args:
-        ensemble: of DNA.
-        windows: test windows, spread evenly over the test part.
-        rate: share of tokens hidden; at least one stretch is.
-        seed: of the choice.
+    So many windows are spread evenly over the test part. Stretches are drawn at random, one at least; a window
+    whose other strand has more tokens than a model has places for (or no stretch short enough) is left out.
     """
     store, size = ensemble.store, ensemble.spec.window
     starts = masked_windows(store, "test", size, windows, rate, seed)[3]
@@ -78,23 +63,21 @@ def hidden_strands(ensemble: Ensemble, windows: int, rate: float, seed: int = 42
         other = np.array(fast.encode(reverse_complement(bases), add_special_tokens=False).ids)
         if len(other) > max(size, 512):  # presets have places for so many tokens
             continue
-        drawn = _drawn(ids, other, words, bases, max(1, round(rate * size)), rng)
+        drawn = _drawn(ids, other, words, max(1, round(rate * size)), rng)
         if len(drawn):
             shown, flipped = ids.copy(), other.copy()
-            for first, last, first_back, last_back, *_ in drawn:
+            for first, last, first_back, last_back in drawn:
                 shown[first : last + 1], flipped[first_back : last_back + 1] = _MASK, _MASK
             stretches.append(np.insert(drawn, 0, len(forward), axis=1))
             forward.append(shown)
             reverse.append(flipped)
-    return Strands(forward, reverse, np.concatenate([np.empty((0, 7), np.int64), *stretches]))
+    return Strands(forward, reverse, np.concatenate([np.empty((0, 5), np.int64), *stretches]))
 
 
-def _drawn(
-    ids: Ints, other: Ints, words: Sequence[str], bases: str, wanted: int, rng: np.random.Generator
-) -> Ints:
-    """Stretches between common borders, in random order, until ``wanted`` forward tokens are hidden; (n, 6)."""
+def _drawn(ids: Ints, other: Ints, words: Sequence[str], wanted: int, rng: np.random.Generator) -> Ints:
+    """Stretches between common borders, in random order, until ``wanted`` forward tokens are hidden; (n, 4)."""
     ahead = np.cumsum([0, *(len(words[token]) for token in ids)])
-    back = len(bases) - np.cumsum([0, *(len(words[token]) for token in other)])  # from the end of the window
+    back = ahead[-1] - np.cumsum([0, *(len(words[token]) for token in other)])  # from the end of the window
     common, places, places_back = np.intersect1d(ahead, back, return_indices=True)
     drawn: list[list[int]] = []
     taken = 0
@@ -103,11 +86,10 @@ def _drawn(
         if (taken and taken + end - first > wanted) or end - first > len(ids) // 2:
             continue
         taken += end - first
-        letters = ("ACGT".index(bases[at]) for at in (common[index], common[index + 1] - 1))
-        drawn.append([first, end - 1, first_back, end_back - 1, *letters])
+        drawn.append([first, end - 1, first_back, end_back - 1])
         if taken >= wanted:
             break
-    return np.array(drawn, np.int64).reshape(-1, 6)
+    return np.array(drawn, np.int64).reshape(-1, 4)
 
 
 def base_predictions(ensemble: Ensemble, strands: Strands, state: State) -> tuple[torch.Tensor, torch.Tensor]:
@@ -120,7 +102,7 @@ def base_predictions(ensemble: Ensemble, strands: Strands, state: State) -> tupl
     models, window = list(ensemble.models(state)), strands.stretches[:, 0]
     letters = torch.stack(_letters(ensemble)).to(models[0].device)
     forward = _marginals(models, strands.forward, window, strands.stretches[:, 1:3], letters)
-    reverse = _marginals(models, strands.reverse, window, strands.stretches[:, 3:5], letters)
+    reverse = _marginals(models, strands.reverse, window, strands.stretches[:, 3:], letters)
     reverse = reverse.flip(2, 3)  # last base first, A <-> T, C <-> G
     return torch.cat(forward.unbind(2), dim=1), torch.cat(reverse.unbind(2), dim=1)
 
@@ -130,11 +112,8 @@ def _marginals(
 ) -> torch.Tensor:
     """Distributions over A, C, G, T at both ends of stretches; only these leave the models' device.
 
-    Stretches are of ascending windows, with their first and last places (stretches, 2); ``letters`` are as of
-    ``_letters``, side by side.
-
-    Returns:
-        The first letter at the first place and the last letter at the last place, (members, stretches, 2, 4).
+    Given are the stretches' ascending windows and their first and last places, (stretches, 2); what comes is the
+    first letter at the first place and the last letter at the last place, (members, stretches, 2, 4).
     """
     out = torch.zeros(len(models), len(window), 2, 4, dtype=torch.float64)
     slots = np.arange(len(window)) - np.searchsorted(window, window)  # of stretches in their windows
@@ -163,13 +142,8 @@ def strand_disagreement(ensembles: Sequence[Ensemble], profile: Profile, seed: i
 
     Of the first and last bases of hidden stretches (see the module): ``strand_js_distance``, between one member's
     predictions from the two strands, one row a member; ``member_js_distance``, between two members' predictions
-    from the forward strand, one row a pair; ``base_nll`` (bits/base) with axis ``strand`` (``forward``,
-    ``reverse``); and without a state ``strand_js_distance_unigram``, see ``frequency_flip``.
-
-    Args:
-        ensembles: one a condition; those on text are passed over, in whatever letters.
-        profile: its ``test_windows`` and ``test_mask`` say what is predicted.
-        seed: of what is hidden.
+    from the forward strand, one row a pair; and without a state ``strand_js_distance_unigram``, see
+    ``frequency_flip``. What is predicted the profile's ``test_windows`` and ``test_mask`` say.
     """
     rows: list[Row] = []
     for ensemble in (ensemble for ensemble in ensembles if ensemble.store.genome):
@@ -189,11 +163,6 @@ def _base_rows(base: Row, ensemble: Ensemble, strands: Strands, state: State) ->
     between = torch.stack([js_divergence(one[None], forward).sqrt().sum(1) for one in forward]).numpy() / n
     yield from member_rows({**distance, "metric": "strand_js_distance"}, seeds, flip, n)
     yield from pair_rows({**distance, "metric": "member_js_distance"}, seeds, between, n)
-    truth = torch.from_numpy(strands.stretches[:, 5:].T.ravel())
-    for strand, p in (("forward", forward), ("reverse", reverse)):
-        loss = -(p[:, torch.arange(n), truth].log() / LOG2).mean(1).numpy()
-        one = {**base, "metric": "base_nll", "unit": "bits/base", "axis": "strand", "x": strand}
-        yield from member_rows(one, seeds, loss, n)
 
 
 def frequency_flip(ensemble: Ensemble) -> float:

@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy import spatial, stats
 from scipy.linalg import orthogonal_procrustes
-from scipy.stats import ortho_group
 
 from gfm_utils.measures import geometry as module
 from gfm_utils.measures.geometry import (
@@ -153,15 +152,11 @@ def test_procrustes_is_scipys():
     assert procrustes(A, B) == pytest.approx(procrustes(B, A), abs=1e-12)
 
 
-def test_distances_of_directions_against_plain_loops():
+def test_distances_of_directions_against_a_plain_loop():
     u, v = ([row / np.linalg.norm(row) for row in matrix] for matrix in (A, B))
-    turned = np.array(u) @ orthogonal_procrustes(np.array(u), np.array(v))[0]
-    rotated, authors = (np.mean([sum((x - y) ** 2) for x, y in zip(w, v, strict=True)]) for w in (turned, u))
-    assert direction_distance(A, B) == pytest.approx((rotated, authors))
-    assert direction_distance(A, -A)[1] == pytest.approx(4) and direction_distance(A, A)[1] == 0
-    wide = np.c_[A, np.zeros((40, 3))] @ ortho_group.rvs(10, random_state=0)
-    rotated, authors = direction_distance(A, wide)
-    assert rotated == pytest.approx(0, abs=1e-9) and np.isnan(authors)  # models of different width
+    expected = np.mean([sum((x - y) ** 2) for x, y in zip(u, v, strict=True)])
+    assert direction_distance(A, B) == pytest.approx(expected)
+    assert direction_distance(A, -A) == pytest.approx(4) and direction_distance(A, A) == 0
 
 
 def test_too_few_tokens_are_refused():

@@ -91,12 +91,6 @@ def test_overlaps_are_the_same_without_correlations():
     assert np.isnan(part.spearman).all() and np.isnan(part.spearman_authors).all()
 
 
-@pytest.mark.parametrize("sizes", [(), (0, 3), (3, 3), (5, 40)])
-def test_wrong_sizes_are_refused(sizes):
-    with pytest.raises(ValueError, match="must ascend"):
-        compare_neighbours([A, B], sizes)
-
-
 @pytest.mark.parametrize(("tokens", "k"), [(40, 1), (40, 10), (40, 30), (257, 10)])
 def test_chance_overlap_by_simulation(tokens, k):
     found = []

@@ -7,7 +7,7 @@ from gfm_utils import tables
 from gfm_utils.measures import static as module
 from gfm_utils.measures.estimates import estimate, null_of
 from gfm_utils.measures.geometry import linear_cka
-from gfm_utils.measures.neighbours import compare_neighbours
+from gfm_utils.measures.neighbours import compare_neighbours, topk_overlap_chance
 from gfm_utils.measures.registry import MEASURES
 from gfm_utils.measures.static import (
     all_row_rows,
@@ -39,18 +39,20 @@ def test_a_band_of_too_few_tokens_is_left_out():
 
 def test_every_metric_stands_on_its_axes(table, trained):
     shapes = {
-        "procrustes_disparity", "aligned_cosine", "linear_cka", "linear_cka_debiased", "rbf_cka",
-        "rbf_cka_debiased", "rbf_cka_authors",
+        "procrustes_disparity", "aligned_cosine", "linear_cka", "linear_cka_debiased", "rbf_cka_debiased",
+        "rbf_cka_authors",
     }  # fmt: skip
-    near = {"topk_overlap", "topk_overlap_corrected", "topk_shared", "local_spearman"}
+    near = {
+        "topk_overlap", "topk_overlap_corrected", "topk_shared", "local_spearman", "local_spearman_authors",
+        "topk_overlap_chance", "topk_shared_chance",
+    }  # fmt: skip
     axes = table["axis"].fillna("none")
     assert set(table.loc[axes == "none", "metric"]) == shapes | {"symbols_per_token"}
     assert set(table.loc[axes == "band", "metric"]) == shapes
     assert set(table.loc[axes == "all_rows", "metric"]) == shapes
-    for axis in ("k", "k_all_rows"):
-        alone = {"topk_overlap_chance", "topk_shared_chance", "local_spearman_authors"}
-        assert set(table.loc[axes == axis, "metric"]) == near | alone
-    assert set(table.loc[axes == "band_at_k10", "metric"]) == near
+    assert set(table.loc[axes == "k", "metric"]) == near
+    assert set(table.loc[axes == "k_all_rows", "metric"]) == {"topk_overlap_corrected"}
+    assert set(table.loc[axes == "band_at_k10", "metric"]) == {"topk_overlap_corrected", "local_spearman"}
     assert table["value"].notna().all()
     read = ~axes.isin(["all_rows", "k_all_rows"])
     assert (table.loc[read & (table["metric"] != "symbols_per_token"), "n"] <= 64).all()
@@ -73,8 +75,9 @@ def test_all_rows_are_those_of_the_whole_matrix(table, trained):
     assert pairs["value"]["linear_cka", first, second] == pytest.approx(linear_cka(matrices).cka[0, 1])
     assert set(pairs["n"]) == {len(matrices[0])} and set(pairs["x"]) == {str(len(matrices[0]))}
     near = own[(own["axis"] == "k_all_rows") & (own["x"] == "5")].set_index(["metric", "member", "other"])["value"]
-    expected = compare_neighbours(matrices, [5]).overlap[0, 0].mean()
-    assert near["topk_overlap", first, second] == pytest.approx(expected)
+    chance = topk_overlap_chance(len(matrices[0]), 5)
+    expected = (compare_neighbours(matrices, [5]).overlap[0, 0].mean() - chance) / (1 - chance)
+    assert near["topk_overlap_corrected", first, second] == pytest.approx(expected)
 
 
 def test_neighbours_shared_are_counted_token_by_token():
