@@ -108,10 +108,7 @@ figures.top_p_chart(table)
 # The paper's code drops the token that crosses $p$ unless it is the likeliest; {numref}`fig-top-p` has it as the second truncation.
 # A distribution whose likeliest token alone exceeds $p$ becomes that one token, and two such distributions are either the same or as far apart as can be.
 
-# %% mystnb={"figure": {"caption": "Share of masked tokens for which two members have the same likeliest token, with 95 % intervals over members. Ticks: the level of chance, from how often each member names each token.", "name": "fig-agreement"}}
-figures.agreement_chart(table)
-
-# %% mystnb={"figure": {"caption": "Share of the k likeliest tokens that two trained members have in common, with 95 % intervals over members. Dotted: the level of chance, from how often each member ranks each token so high.", "name": "fig-ranks"}}
+# %% mystnb={"figure": {"caption": "Share of the k likeliest tokens that two trained members have in common (of one: top-1 agreement), with 95 % intervals over members. Dotted: the level of chance, from how often each member ranks each token so high.", "name": "fig-ranks"}}
 figures.rank_agreement_chart(table)
 
 # %%

@@ -77,7 +77,7 @@ figures.overlap_chart(table, frequencies)
 # - *CKA* {cite:p}`kornblith2019`: $\mathrm{HSIC}(K, L) / \sqrt{\mathrm{HSIC}(K, K)\,\mathrm{HSIC}(L, L)}$ of the two kernel matrices, linear, or Gaussian with the median distance as its width (RBF); 1 is the same up to rotation and scale.
 #   With few tokens and many dimensions even unrelated matrices score well above 0, so here it is *debiased* {cite:p}`song2012,nguyen2021`: around 0 for unrelated members.
 #
-# Tokens that never occur in training are left out, and so are the special tokens; {numref}`fig-all-rows` shows what they would change.
+# Tokens that never occur in training are left out, and so are the special tokens; {numref}`fig-alignment` shows what they would change.
 
 # %% [markdown]
 # ## More or fewer neighbours
@@ -94,18 +94,16 @@ figures.neighbourhood_chart(table, frequencies)
 # %% mystnb={"figure": {"caption": "The nearest neighbours of a token in each trained member; choose one of the commonest tokens below. A space is written ␣.", "name": "fig-explorer"}}
 figures.neighbour_explorer(measures.nearest_tokens(chapter.ensembles))
 
-# %% mystnb={"figure": {"caption": "Shape of the whole set of embeddings, compared between members. Filled: trained; open: untrained. Bars are 95 % intervals over members.", "name": "fig-alignment"}}
-figures.alignment_chart(table)
-
 # %% [markdown]
-# ## All rows of the matrix
+# ## The shape of all embeddings
 #
-# The paper's reference code compares all rows of the matrix, those of special tokens and of tokens that never occur among them, and takes the median of its RBF kernel over all entries of the distance matrix, the zeros of its diagonal among them.
+# {numref}`fig-alignment` compares whole sets of embeddings.
+# The paper's reference code compares all rows of the matrix, those of special tokens and of tokens that never occur among them.
 # Tokens that never occur are targets that are never right, and training pushes their rows far out in one direction, in every member.
-# So a handful of special tokens can make much of the agreement, that of linear CKA above all, where other tokens agree little: {numref}`fig-all-rows` shows how much.
+# So a handful of special tokens can make much of the agreement, that of linear CKA above all, where other tokens agree little.
 
-# %% mystnb={"figure": {"caption": "Agreement between members on the tokens that occur in training (discs) and on all rows of the matrix, as in the paper's reference code (squares); choose trained or untrained members below.", "name": "fig-all-rows"}}
-figures.all_rows_chart(table)
+# %% mystnb={"figure": {"caption": "Shape of the whole set of embeddings, compared between members on the tokens that occur in training, or on all rows of the matrix as in the paper's reference code; choose below. Filled: trained, open: untrained; bars are 95 % intervals over members.", "name": "fig-alignment"}}
+figures.alignment_chart(table)
 
 # %% [markdown]
 # ## Common and rare tokens
@@ -115,9 +113,6 @@ figures.all_rows_chart(table)
 
 # %% mystnb={"figure": {"caption": "Agreement between members by token frequency; choose the measure below. Neighbours are sought among all tokens, shapes are compared within a band. Dashed: untrained.", "name": "fig-bands"}}
 figures.band_chart(table)
-
-# %%
-figures.overview(table, "procrustes_disparity", "linear_cka", "linear_cka_debiased", "rbf_cka_debiased")
 
 # %% [markdown]
 # ## From layer to layer
@@ -140,28 +135,20 @@ figures.overview(table, "procrustes_disparity", "linear_cka", "linear_cka_debias
 #
 # Two controls go with every number: the untrained members, and the embeddings, which see no context.
 
-# %% mystnb={"figure": {"caption": "Shape of the hidden states at each layer; choose measure and unit below. Solid: trained, with 95 % intervals over members; dashed: untrained.", "name": "fig-layer-shape"}}
+# %% mystnb={"figure": {"caption": "Hidden states at each layer: how far two members agree about them, and their shape; choose measure and unit below. Solid: trained, with 95 % intervals over members; dashed: untrained.", "name": "fig-layers"}}
 layers = measures.contextual_embeddings(chapter.ensembles, chapter.profile)
-figures.layer_shape_chart(layers)
+figures.layer_chart(layers)
 
 # %% [markdown]
-# {numref}`fig-layer-shape` says how many directions the states of a model use, and {numref}`fig-layer-agreement` whether another member uses them in the same way.
+# The measures of shape in {numref}`fig-layers` say how many directions the states of a model use, those of agreement whether another member uses them in the same way.
 # Untrained members are far from zero in CKA: wherever the same token occurs its states are alike, in every member, whatever the weights.
 # The overlap of neighbours compares different tokens only, and there untrained members are near chance.
 # What training adds is the distance between a solid line and its dashed one.
-
-# %% mystnb={"figure": {"caption": "Agreement between members at each layer; choose measure and unit below. Solid: trained, with 95 % intervals over members; dashed: untrained.", "name": "fig-layer-agreement"}}
-figures.layer_agreement_chart(layers)
-
-# %% [markdown]
-# A layer that changes nothing has a CKA of 1 with the one before.
-# {numref}`fig-layer-cka` compares the layers of one member with each other: an encoder that hardly uses the context stays close to its embeddings.
-
-# %% mystnb={"figure": {"caption": "Debiased linear CKA between the layers of one member, mean over members; choose the models below.", "name": "fig-layer-cka"}}
-figures.layer_cka_chart(layers)
+#
+# The debiased linear CKA of two layers of one member, mean over members: a layer that changes nothing has 1 with the one before, and an encoder that hardly uses the context stays close to its embeddings.
 
 # %%
-figures.overview(layers, "linear_cka_debiased", axis="layer")
+figures.overview(layers, "layer_cka", axis="layers")
 
 # %% [markdown]
 # ## The paper's definitions
@@ -175,10 +162,12 @@ figures.overview(layers, "linear_cka_debiased", axis="layer")
 # - its *neighbour alignment* is the share of the 10 nearest that two members have in common, without its level of chance;
 # - its *linear CKA* is the biased one, above 0 for unrelated members.
 #
-# {numref}`fig-authors-contextual` changes the formula first and then the inputs, so that one sees which of the two a difference comes from.
+# Those of the next table are the paper's, on its inputs; {numref}`fig-layers` has ours, of windows without masks.
 
-# %% mystnb={"figure": {"caption": "Windows at the last layer: as in this book, by the formula of the paper's reference code, and by that on windows with 15 % of the tokens masked; choose the measure below. Filled: trained, with 95 % intervals over members; open: untrained.", "name": "fig-authors-contextual"}}
-figures.authors_chart(layers)
+# %%
+paper = ["effective_rank_authors", "anisotropy_authors", "anisotropy", "uniformity", "pairwise_dist_std"]
+paper += ["neighbour_alignment_authors", "alignment_l2_authors", "linear_cka"]
+figures.overview(layers, *(f"pooled_{name}" for name in paper), axis="layer_masked")
 
 # %% [markdown]
 # ## The paper's claim
@@ -241,7 +230,7 @@ recorded_differences("topk_shared", "topk_overlap_corrected", "tokens_cka", "con
 # 2. Load two members and align them by `scipy.linalg.orthogonal_procrustes`.
 #    Which tokens fit worst?
 # 3. Add a constant vector to every hidden state: which of the five measures of shape change, and why?
-# 4. Compare windows with tokens in {numref}`fig-layer-agreement`.
+# 4. Compare windows with tokens in {numref}`fig-layers`.
 #    Which do members agree on more, and what does averaging do to a token that is guessed differently?
 #
 # :::{dropdown} Solutions

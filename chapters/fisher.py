@@ -113,9 +113,6 @@ figures.share_chart(table, metric="fisher_share_paper")
 # %% mystnb={"figure": {"caption": "Shares of the Fisher information of single tokens, taken apart, with 95 % intervals over members; choose trained members or a control below.", "name": "fig-fisher-shares"}}
 figures.share_chart(table, split_embeddings=True)
 
-# %% mystnb={"figure": {"caption": "Share of the Fisher information that sits in the encoder: the mean with its 95 % interval, and every member (strokes), in every state.", "name": "fig-encoder-share"}}
-figures.encoder_chart(table)
-
 # %% [markdown]
 # ## Along training
 #

@@ -65,10 +65,6 @@ SECTIONS: dict[str, Section] = {
                 "matched null, distributions as certain whose logits are noise.",
             ),
             Figure(
-                figures.agreement_chart,
-                "Share of hidden tokens for which two models have the same likeliest token. Tick: chance.",
-            ),
-            Figure(
                 figures.rank_agreement_chart,
                 "Share of the k likeliest tokens that two models have in common. Dotted: level of chance.",
             ),
@@ -91,13 +87,9 @@ SECTIONS: dict[str, Section] = {
     ),
     "contextual_embeddings": Section(
         "Contextual embeddings",
-        (
-            Figure(figures.layer_shape_chart, "Shape of the hidden states at each layer."),
-            Figure(figures.layer_agreement_chart, "Agreement between models at each layer."),
-            Figure(figures.layer_cka_chart, "Debiased linear CKA between layers of one model, mean over models."),
-        ),
-        ("linear_cka_debiased",),
-        "layer",
+        (Figure(figures.layer_chart, "Hidden states at each layer: their shape, and how far models agree."),),
+        ("layer_cka",),
+        "layers",
     ),
     "tasks": Section(
         "Tasks",

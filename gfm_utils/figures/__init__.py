@@ -47,12 +47,8 @@ from gfm_utils.figures.dose import (
 )
 from gfm_utils.figures.embeddings import (
     alignment_chart,
-    all_rows_chart,
-    authors_chart,
     band_chart,
-    layer_agreement_chart,
-    layer_cka_chart,
-    layer_shape_chart,
+    layer_chart,
     neighbour_explorer,
     neighbourhood_chart,
     overlap_chart,
@@ -69,7 +65,6 @@ from gfm_utils.figures.entropy import (
     unigram_chart,
 )
 from gfm_utils.figures.fisher import (
-    encoder_chart,
     flow_chart,
     gain_chart,
     perturbation_chart,
@@ -80,7 +75,6 @@ from gfm_utils.figures.fisher import (
 from gfm_utils.figures.guessing import guess_strip, guessing_game
 from gfm_utils.figures.hero import gap_numbers, hero_figure
 from gfm_utils.figures.predictions import (
-    agreement_chart,
     along_chart,
     context_chart,
     pair_chart,

@@ -14,7 +14,7 @@ from gfm_utils.figures.forms import (
     tooltips,
 )
 from gfm_utils.figures.palette import OTHERS
-from gfm_utils.figures.select import conditions_of, means, rows_of, singles, summaries, with_span
+from gfm_utils.figures.select import conditions_of, means
 
 #: The paper's groups, and what they are taken apart into; every parameter is in one of each.
 PAPER_GROUPS = r"embeddings|encoder\.\d+|encoder\.norm|head"
@@ -45,6 +45,7 @@ GROUP_NAMES = {
     "decoder.weight": "output: embeddings", "decoder.bias": "output: bias", "decoder.cross": "input × output",
 }  # fmt: skip
 _PERCENT = alt.Axis(format="%")
+_ENDS = tooltips("value", "low", "high", text=".3~p")
 
 
 def group_name(group: str) -> str:
@@ -55,8 +56,9 @@ def group_name(group: str) -> str:
     return ": ".join([f"layer {int(place) + 1}", *part]).replace("_", "-")
 
 
-def _in_words(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the states' names as people write them."""
+def _means(table: pd.DataFrame, *metrics: str, axis: str) -> pd.DataFrame:
+    """``means`` with the states' names as people write them."""
+    rows = means(table, *metrics, axis=axis, numeric=False)
     return rows.assign(state=rows["state"].str.replace("_", " "))
 
 
@@ -81,34 +83,30 @@ def rescaling_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: result of ``fisher_rescaling``.
     """
-    forms = {
-        "_sequence": "Fisher information",
-        "_invariant_sequence": "θ² times it, which does not change",
-    }
+    forms = {"": "Fisher information", "_invariant": "θ² times it, which does not change"}
     rows = pd.concat(
-        [_shares(table, f"fisher_share{end}", PAPER_GROUPS).assign(form=form) for end, form in forms.items()]
+        _shares(table, f"fisher_share{end}_sequence", PAPER_GROUPS).assign(form=form)
+        for end, form in forms.items()
     )
     return _in_groups(rows, table, Menu("rescaled", "form", list(forms.values()), "share of the "))
 
 
 def _shares(table: pd.DataFrame, metric: str, groups: str) -> pd.DataFrame:
     """The rows of groups that a pattern names, in their order."""
-    rows = _in_words(means(table, metric, axis="group", numeric=False))
-    rows = rows[rows["x"].str.fullmatch(groups)]
+    rows = _means(table, metric, axis="group")
+    rows = rows[rows["x"].str.fullmatch(groups)].assign(group=lambda rows: rows["x"].map(group_name))
     order = sorted(set(rows["x"]), key=lambda name: (["emb", "enc", "hea", "dec"].index(name[:3]), name))
     return rows.sort_values("x", kind="stable", key=lambda names: names.map(order.index))
 
 
 def _in_groups(rows: pd.DataFrame, table: pd.DataFrame, menu: Menu) -> alt.LayerChart:
     """Points of shares in a row a group."""
-    rows = rows.assign(group=rows["x"].map(group_name))
-    kept = dict.fromkeys(["condition", "state", "x", "group", "value", "low", "high", menu.column])
     return points_in_rows(
-        rows[list(kept)],
+        rows,
         "group",
         alt.X("value:Q", title="share of the Fisher information", axis=_PERCENT),
         conditions_of(table),
-        ["condition", "state", "group", *tooltips("value", "low", "high", text=".3~p")],
+        ["condition", "state", "group", *_ENDS],
         order=list(dict.fromkeys(rows["group"])),
         menus=[menu],
         filled=menu.column == "state",
@@ -122,8 +120,8 @@ def flow_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: result of ``fisher_flow``.
     """
-    rows = _in_words(means(table, "fisher_share", axis="group|step", numeric=False))
-    rows[["shown", "step"]] = rows["x"].str.split("|", expand=True)
+    rows = _means(table, "fisher_share", axis="group|step")
+    rows[["shown", "x"]] = rows["x"].str.split("|", expand=True)
     rows["shown"] = rows["shown"].map(FOLLOWED_NAMES)
     y = alt.Y("value:Q", title="share of the Fisher information", axis=_PERCENT)
     return _along_training(rows, table, y, Menu("chosen_group", "shown", list(FOLLOWED_NAMES.values()), "group "))
@@ -138,9 +136,9 @@ def trace_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: result of ``fisher_flow``.
     """
-    rows = _in_words(means(table, *TRACES, axis="step"))
+    rows = _means(table, *TRACES, axis="step")
     least = rows.groupby("metric")["value"].transform("min") / 2
-    rows = rows.assign(shown=rows["metric"].map(TRACES), step=rows["x"], low=rows["low"].clip(lower=least))
+    rows = rows.assign(shown=rows["metric"].map(TRACES), low=rows["low"].clip(lower=least))
     y = alt.Y("value:Q", title="nats² (inflation: times)", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g"))
     menu = Menu("chosen_form", "shown", list(TRACES.values()), "form ")
     return _along_training(rows, table, y, menu, ".3~s")
@@ -149,21 +147,16 @@ def trace_chart(table: pd.DataFrame) -> alt.LayerChart:
 def _along_training(
     rows: pd.DataFrame, table: pd.DataFrame, y: alt.Y, menu: Menu, text: str = ".3~p"
 ) -> alt.LayerChart:
-    """Lines over the training step of what a list chooses (column ``shown``); controls are dashed."""
-    rows = rows.astype({"step": float})
-    marked = alt.Axis(values=sorted(rows["step"].unique()), format="~s")
+    """Lines over the training step (``x``) of what a list chooses (``shown``); controls are dashed."""
+    rows = rows.astype({"x": float})
+    marked = alt.Axis(values=sorted(rows["x"].unique()), format="~s")
+    step, ends = alt.Tooltip("x:Q", title="step", format=","), tooltips("value", "low", "high", text=text)
     return lines(
-        rows[["condition", "state", "shown", "step", "value", "low", "high"]],
-        alt.X("step:Q", title="training step", scale=alt.Scale(type="symlog"), axis=marked),
+        rows,
+        alt.X("x:Q", title="training step", scale=alt.Scale(type="symlog"), axis=marked),
         y,
         conditions_of(table),
-        [
-            "condition",
-            "state",
-            "shown",
-            alt.Tooltip("step:Q", title="step", format=","),
-            *tooltips("value", "low", "high", text=text),
-        ],
+        ["condition", "state", "shown", step, *ends],
         spread="area",
         menus=[menu],
     )
@@ -182,16 +175,12 @@ def perturbation_chart(table: pd.DataFrame) -> alt.LayerChart:
     small = alt.Axis(format="~g", tickCount=6)
     sizes = alt.Axis(format="~g", values=sorted(rows["size"].unique()))
     menu = Menu("perturbed", "condition", conditions_of(table), "condition ")
-    base = chosen(rows[["condition", "metric", "part", "size", "value", "low", "high"]], menu).encode(
+    size = alt.Tooltip("size:Q", title="ε")
+    base = chosen(rows, menu).encode(
         x=alt.X("size:Q", title="ε, by which every parameter is moved", scale=log, axis=sizes),
         y=alt.Y("value:Q", title="change of predictions (KL, nats per token)", scale=log, axis=small),
         color=alt.Color("part:N", title=None, scale=alt.Scale(domain=parts, range=OTHERS[:3])),
-        tooltip=[
-            "condition",
-            "part",
-            alt.Tooltip("size:Q", title="ε"),
-            *tooltips("value", "low", "high", text=".3~g"),
-        ],
+        tooltip=["condition", "part", size, *tooltips("value", "low", "high", text=".3~g")],
     )
     measured = base.transform_filter("datum.metric == 'perturbation_divergence'").mark_point(size=70, filled=True)
     line = base.transform_filter("datum.metric == 'perturbation_expected'").mark_line(strokeWidth=1.5)
@@ -204,45 +193,18 @@ def gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: result of ``fisher_information``.
     """
-    share = _in_words(means(table, "fisher_share", axis="group", numeric=False))
-    gain = _in_words(means(table, "context_gain", axis="on", numeric=False))
-    keys, values = ["condition", "state"], ["value", "low", "high"]
-    rows = share.loc[share["x"] == "encoder", keys + values].merge(
-        gain[keys + values], on=keys, suffixes=("", "_gain")
-    )
+    share, gain = _means(table, "fisher_share", axis="group"), _means(table, "context_gain", axis="on")
+    keys = ["condition", "state"]
+    gain = gain.set_index(keys)[["value", "low", "high"]].add_suffix("_gain")
+    rows = share[share["x"] == "encoder"].join(gain, on=keys, how="inner")
     there = [name for name in STATES if name in set(rows["state"])]
     shapes = alt.Scale(domain=there, range=["circle", "diamond", "square", "triangle-up", "cross"])
     base = alt.Chart(rows).encode(
         x=alt.X("value_gain:Q", title="context gain, bits per token"),
         y=alt.Y("value:Q", title="share of Fisher information in the layers", axis=_PERCENT),
         color=condition_colour(conditions_of(table)),
-        tooltip=["condition", "state", alt.Tooltip("value_gain:Q", title="context gain", format=".3~r"),
-                 *tooltips("value", "low", "high", text=".3~p")],
-    )  # fmt: skip
+        tooltip=["condition", "state", alt.Tooltip("value_gain:Q", title="context gain", format=".3~r"), *_ENDS],
+    )
     shape = alt.Shape("state:N", title=None, scale=shapes, legend=alt.Legend(columns=2))
     points = base.mark_point(size=90, filled=True, opacity=1).encode(shape=shape)
     return finished([*crosses(base, ("low_gain", "high_gain"), ("low", "high")), points], 360)
-
-
-def encoder_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """The encoder's share in every state: the mean with its interval, and every member behind it."""
-    rows = _in_words(rows_of(table, "fisher_share", axis="group", numeric=False))
-    rows = rows[rows["x"] == "encoder"][["condition", "state", "member", "other", "value", "low", "high"]]
-    conditions = conditions_of(table)
-    y = alt.Y("state:N", sort=STATES)
-    members = alt.Chart(singles(rows)).mark_tick(thickness=1, size=12).encode(
-        x="value:Q", y=y, yOffset=alt.YOffset("condition:N", scale=alt.Scale(domain=conditions)),
-        color=condition_colour(conditions),
-        tooltip=["condition", "state", alt.Tooltip("member:N", title="seed"), *tooltips("value", text=".3~p")],
-    )  # fmt: skip
-    mean = with_span(summaries(rows))
-    return points_in_rows(
-        mean,
-        "state",
-        alt.X("value:Q", title="share of the Fisher information in the layers", axis=_PERCENT),
-        conditions,
-        ["condition", "state", *tooltips("value", "low", "high", text=".3~p")],
-        order=STATES,
-        behind=[members],
-        height=56 * rows["state"].nunique(),
-    )

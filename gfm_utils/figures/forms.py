@@ -1,13 +1,13 @@
-"""The theme and the forms of chart of the book: lines over an axis, points in rows, and crosses.
+"""The theme and the forms of chart of the book: lines over an axis, points in rows, and small charts side by side.
 
-Lines are named at their ends, and the layout fits a phone. A named chart is a call of one of the forms: the rows
-of a result table, its axes, its tooltips and its menus.
+A named chart is a call of one of them, with the rows of a result table, its axes, its tooltips and its menus.
 """
 
 import json
 import math
+import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import altair as alt
@@ -49,12 +49,7 @@ _LINE_HEIGHT = 14
 
 
 def condition_colour(conditions: Sequence[str], legend: bool = True) -> alt.Color:
-    """Colour by condition: of one thing the same in every chart, with its plain name in the legend.
-
-    Args:
-        conditions: names (corpus, or corpus@tokenizer), without repeats.
-        legend: whether to draw one.
-    """
+    """Colour by condition: of one thing the same in every chart, with its plain name in the legend."""
     scale = alt.Scale(domain=list(conditions), range=condition_colours(conditions))
     drawn = alt.Legend(labelExpr=plain_labels(conditions), symbolOpacity=1, columns=in_columns(conditions))
     return alt.Color("condition:N", title=None, scale=scale, legend=drawn if legend else None)
@@ -84,24 +79,14 @@ def logarithmic(values: pd.Series, form: str = "~s") -> dict[str, Any]:
 def themed(chart: Any) -> Any:
     """The chart with the book's fonts, grid and legends above it that are narrow enough for a phone."""
     chart = chart.properties(usermeta={"embedOptions": {"config": {"legend": {"layout": _BELOW_EACH_OTHER}}}})
-    return (
-        chart.configure(lineBreak="\n")
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelFontSize=12,
-            titleFontSize=13,
-            titleFontWeight="normal",
-            gridColor="#e6e6e6",
-            labelOverlap="greedy",
-            labelSeparation=8,
-        )
-        .configure_axisX(
-            titleAnchor="end", tickCount=8
-        )  # below the names of rows too: the plot alone is too narrow on a phone
-        .configure_legend(orient="top", direction="horizontal", labelFontSize=12, titleFontSize=12, labelLimit=220)
-        .configure_title(fontSize=14, anchor="start")
-        .configure_header(labelFontSize=12, title=None)
+    legend = {"orient": "top", "direction": "horizontal", "labelFontSize": 12, "titleFontSize": 12}
+    axis = {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal", "gridColor": "#e6e6e6"}
+    chart = (
+        chart.configure(lineBreak="\n").configure_view(stroke=None).configure_title(fontSize=14, anchor="start")
     )
+    chart = chart.configure_axis(labelOverlap="greedy", labelSeparation=8, **axis)
+    chart = chart.configure_axisX(titleAnchor="end", tickCount=8)  # below the names of rows: room on a phone
+    return chart.configure_legend(labelLimit=220, **legend)
 
 
 def in_lines(title: str) -> list[str]:
@@ -110,30 +95,19 @@ def in_lines(title: str) -> list[str]:
 
 
 def tooltips(*names: str, text: str = ".3~r") -> list[alt.Tooltip]:
-    """Tooltips of numeric columns, all in one format, under the names that people give them."""
+    """Tooltips of numeric columns, all in one format, under the names of ``_TITLES``."""
     return [alt.Tooltip(f"{name}:Q", title=_TITLES.get(name, name), format=text) for name in names]
 
 
 def stroke_legend(columns: int = 1) -> alt.Legend:
     """A legend of dashes that shows them."""
     # With a fill of its own Vega-Lite does not hide the stroke of lines that have points on them.
-    return alt.Legend(
-        symbolType="stroke",
-        symbolFillColor="transparent",
-        symbolStrokeColor=NEUTRAL,
-        symbolStrokeWidth=2,
-        symbolSize=400,
-        columns=columns,
-    )
+    stroke = {"symbolFillColor": "transparent", "symbolStrokeColor": NEUTRAL, "symbolStrokeWidth": 2}
+    return alt.Legend(symbolType="stroke", symbolSize=400, columns=columns, **stroke)
 
 
 def state_dash(states: pd.Series, legend: bool = True) -> alt.StrokeDash:
-    """Solid lines for trained members and dashes for their controls, of which the legend has those that are there.
-
-    Args:
-        states: of the rows that are drawn.
-        legend: whether to draw it, where there is more than one kind of dash.
-    """
+    """Solid lines for trained members and dashes for their controls; the legend has those that are in the rows."""
     there = {name: DASHES.get(name, (1, 0)) for name in sorted(set(states), key=[*DASHES, *states].index)}
     scale = alt.Scale(domain=list(there), range=[list(dash) for dash in there.values()])
     drawn = stroke_legend(2) if legend and len(set(there.values())) > 1 else None
@@ -147,15 +121,9 @@ TRAINED = "datum.state == 'trained'"
 
 
 class Menu(NamedTuple):
-    """A list below a chart; the rows whose ``column`` holds what the reader chooses are drawn.
+    """A list below a chart: drawn are the rows whose ``column`` holds the choice, at first ``first``, or option 1.
 
-    Attributes:
-        name: of the chart's parameter.
-        column: of the rows.
-        options: what can be chosen.
-        label: before the list.
-        first: chosen to begin with; None: the first option.
-        alone: whether a single option is listed too.
+    ``name`` is that of the chart's parameter; a list of one option is not drawn.
     """
 
     name: str
@@ -163,7 +131,6 @@ class Menu(NamedTuple):
     options: Sequence[Any]
     label: str
     first: Any = None
-    alone: bool = True
 
 
 def chosen(rows: pd.DataFrame, *menus: Menu) -> alt.Chart:
@@ -176,16 +143,41 @@ def chosen(rows: pd.DataFrame, *menus: Menu) -> alt.Chart:
 def finished(layers: Iterable[Any], height: float, *params: Any, **properties: Any) -> alt.LayerChart:
     """The layers as one chart as wide as the page, in the book's style, with its menus and selections."""
     drawn = [listed(one) if isinstance(one, Menu) else one for one in params]
-    chart = alt.layer(*layers).add_params(*drawn)
+    chart = _slim(alt.layer(*layers)).add_params(*drawn)
     fit = alt.AutoSizeParams(type="fit-x", contains="padding", resize=bool(params))  # labels of what is chosen
     return themed(chart.properties(width="container", height=height, autosize=fit, **properties))
 
 
+def _slim(chart: Any, *kept_too: str) -> Any:
+    """The chart without the columns that nothing in it names, which would only make the page heavier."""
+    spec = chart.to_dict(validate=False)
+    words = {*kept_too, *re.findall(r"\w+", json.dumps({key: spec[key] for key in spec if key != "datasets"}))}
+    kept: dict[int, pd.DataFrame] = {}
+    for part in [chart, *_parts(chart)]:
+        if isinstance(part.data, pd.DataFrame):
+            used = [name for name in part.data if name in words]
+            part.data = kept.setdefault(id(part.data), part.data[used])
+    return chart
+
+
+def _parts(chart: Any) -> Iterator[Any]:
+    """The charts of which a chart consists, at any depth."""
+    for part in [*getattr(chart, "layer", ()), *getattr(chart, "concat", ())]:
+        yield part
+        yield from _parts(part)
+
+
 def listed(menu: Menu) -> alt.Parameter:
     """A menu as a parameter of a chart."""
-    several = menu.alone or len(menu.options) > 1
-    bind = alt.binding_select(options=list(menu.options), name=menu.label) if several else alt.Undefined
+    bind = alt.binding_select(options=list(menu.options), name=menu.label)
+    bind = bind if len(menu.options) > 1 else alt.Undefined
     return alt.param(name=menu.name, value=menu.first or menu.options[0], bind=bind)
+
+
+def level(**at: float) -> alt.Chart:
+    """A dashed grey rule at a value of an axis: ``level(x=0.5)``."""
+    rule = alt.Chart(pd.DataFrame([at])).mark_rule(color=NEUTRAL, strokeDash=[4, 4])
+    return rule.encode(**{axis: f"{axis}:Q" for axis in at})
 
 
 def lines(
@@ -207,9 +199,9 @@ def lines(
     """A line a condition and state over an axis, dashed for controls, and the intervals of trained members.
 
     Args:
-        rows: ``condition``, ``state`` where there are several, and the columns of the axes, tooltips and menus.
+        rows: ``condition``, ``state`` where there are several, ``low`` and ``high``, and what the rest names.
         x: axis to the right.
-        y: axis upwards, of ``value``; intervals reach from ``low`` to ``high``.
+        y: axis upwards.
         colour: the conditions; or a channel, with a legend in place of names at the ends of lines.
         tips: what the tooltip of a point shows.
         dash: what lines are dashed by; None: by the state, where colours are those of conditions.
@@ -285,12 +277,7 @@ def _names_at_ends(rows: pd.DataFrame, base: alt.Chart, y: alt.Y, menus: Sequenc
 
 
 def spread_out(places: np.ndarray, apart: float) -> np.ndarray:
-    """Sorted places, moved as little as keeps each at least ``apart`` from the next.
-
-    Args:
-        places: ascending, shape (n,).
-        apart: in the same unit.
-    """
+    """Ascending places, shape (n,), moved as little as keeps each at least ``apart`` from the next."""
     moved = np.array(places, "float64")
     for _ in range(50):
         short = apart - np.diff(moved)
@@ -322,9 +309,9 @@ def points_in_rows(
     """A point a condition with its interval, in rows by name; several conditions share a row.
 
     Args:
-        rows: ``condition``, ``value``, ``low``, ``high`` and the columns of the rest.
+        rows: ``condition``, ``value``, ``low``, ``high``, and what the rest names.
         row: column of the names of rows.
-        x: axis to the right, of ``value``.
+        x: axis to the right.
         colour: the conditions; or a channel, where a row is one point.
         tips: what the tooltip of a point shows.
         order: of the rows; None: as they come.
@@ -376,7 +363,7 @@ def one_below_another(
     by: str = "metric",
     width: int = 270,
 ) -> alt.ConcatChart:
-    """A small chart a metric, as many beside each other as the page has room for.
+    """A small chart for each title, of the rows that ``by`` tells apart, as many in a row as fit.
 
     Args:
         rows: of several metrics.
@@ -384,7 +371,7 @@ def one_below_another(
         draw: rows of one metric -> layers.
         height: in pixels.
         menus: what the reader chooses in all of them.
-        by: column that tells the charts apart, if not the metric.
+        by: column that tells the charts apart.
         width: of each without its names, in pixels.
     """
     parts = dict(list(rows.groupby(by)))
@@ -395,7 +382,7 @@ def one_below_another(
         for name, title in titles.items()
         if name in parts
     ]
-    chart = themed(alt.concat(*titled, columns=1).add_params(*map(listed, menus)))
+    chart = themed(_slim(alt.concat(*titled, columns=1), by).add_params(*map(listed, menus)))
     each = {"signal": f"max(1, floor(containerSize()[0] / {width + _NAMES}))"}  # Vega-Lite takes a number only
     chart.usermeta["embedOptions"]["patch"] = [{"op": "add", "path": "/layout/columns", "value": each}]
     return chart

@@ -48,13 +48,16 @@ def estimator_name(estimator: str) -> str:
     return ESTIMATOR_NAMES.get(str(estimator), str(estimator))
 
 
+def layer_name(x: str) -> str:
+    """``encoder.0`` as people count: ``layer 1``."""
+    name, _, place = x.partition(".")
+    return f"layer {int(place) + 1}" if place else name
+
+
 def chart_names(conditions: Sequence[str]) -> dict[str, str]:
     """Condition, or corpus -> what it is called in a chart: ``text``, ``DNA, 4-mers``, ``DNA, BPE``.
 
     Where two would have one name, and where the kind is not known, that is the condition without its folders.
-
-    Args:
-        conditions: names without repeats.
     """
     names = {name: _chart_name(name) for name in conditions}
     return {

@@ -13,6 +13,7 @@ from gfm_utils.figures.forms import (
     condition_colour,
     finished,
     in_lines,
+    level,
     lines,
     logarithmic,
     one_below_another,
@@ -24,7 +25,7 @@ from gfm_utils.figures.forms import (
 )
 from gfm_utils.figures.names import chart_names
 from gfm_utils.figures.palette import HEAT, NEUTRAL
-from gfm_utils.figures.select import conditions_of, means, rows_of, singles, summaries
+from gfm_utils.figures.select import conditions_of, means, named_means, rows_of, singles, summaries
 
 _STRATA = {
     "token_frequency": "token frequency",
@@ -54,16 +55,15 @@ def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows["what"] = rows["metric"].map({"output_entropy": "output entropy", "nll": "loss"})
     rows["row"] = rows["what"] + ", " + rows["state"]
     order = [f"{what}, {state}" for what in ("output entropy", "loss") for state in _STATES]
-    level = alt.StrokeDash("what:N", title=None, legend=stroke_legend())
     levels = alt.Chart(_levels(table, rows)).mark_rule(strokeWidth=1.5)
     levels = levels.encode(
         x="level:Q",
         color=condition_colour(conditions_of(table)),
-        strokeDash=level,
+        strokeDash=alt.StrokeDash("what:N", title=None, legend=stroke_legend()),
         tooltip=["condition", "what", alt.Tooltip("level:Q", title="bits per token", format=".3~r")],
     )
     return points_in_rows(
-        singles(rows)[["condition", "state", "what", "row", "member", "value"]],
+        singles(rows),
         "row",
         alt.X("value:Q", title="bits per token", scale=alt.Scale(zero=False)),
         conditions_of(table),
@@ -88,8 +88,7 @@ def _levels(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     code = others["metric"] == "window_code_nll"
     others = others.assign(what=code.map({True: "code within a window", False: "token frequencies alone"}))
     others = others[~code | (others["value"] < others["condition"].map(level))]
-    every = pd.concat([uniform, others]).astype({"condition": object})
-    return every.rename(columns={"value": "level"})[["condition", "level", "what"]]
+    return pd.concat([uniform, others]).astype({"condition": object}).rename(columns={"value": "level"})
 
 
 def rank_probability_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -97,7 +96,7 @@ def rank_probability_chart(table: pd.DataFrame) -> alt.LayerChart:
     rows = summaries(rows_of(table, "rank_probability", axis="rank"))
     rows = rows[rows["value"] >= _LEAST]
     return lines(
-        rows[["condition", "state", "x", "value"]],
+        rows,
         alt.X("x:Q", title="rank of the token, from the likeliest", **logarithmic(rows["x"])),
         alt.Y("value:Q", title="mean probability", **logarithmic(rows["value"], "~p")),
         conditions_of(table),
@@ -116,15 +115,14 @@ def context_chart(table: pd.DataFrame) -> alt.LayerChart:
         parts.append(ngram.assign(x=ngram["x"].map(names)))
     rows = pd.concat(parts)
     rows = rows[(rows["unit"] != "bits/token") & (rows["state"] == "trained")]
-    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=NEUTRAL).encode(x="zero:Q")
     return points_in_rows(
-        rows[["condition", "x", "value", "low", "high"]],
+        rows,
         "x",
         alt.X("value:Q", title=in_lines("bits per symbol (character or base) saved by the model")),
         conditions_of(table),
         ["condition", "x", *tooltips("value", "low", "high")],
         title="saved over",
-        behind=[zero],
+        behind=[level(x=0)],
     )
 
 
@@ -171,7 +169,7 @@ def top_p_chart(table: pd.DataFrame) -> alt.LayerChart:
         ]
     rows = pd.concat(parts)
     return lines(
-        rows[["condition", "state", "x", "value", "low", "high", "way", "control"]],
+        rows,
         alt.X("x:Q", title="probability kept, likeliest tokens first (top-p)", axis=alt.Axis(format="%")),
         alt.Y("value:Q", title="Jensen–Shannon distance", scale=alt.Scale(domain=[0, 1], clamp=True)),
         conditions_of(table),
@@ -216,31 +214,12 @@ def pair_chart(table: pd.DataFrame) -> alt.LayerChart:
     return finished([cells, mean], 34 * len(seeds), menu)
 
 
-def agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Top-1 agreement of pairs, with its interval over members and the chance level from the marginals (tick)."""
-    rows = means(table, "top1_agreement", "top1_agreement_chance")
-    rows = rows.assign(
-        what=rows["metric"].map({"top1_agreement": "members", "top1_agreement_chance": "chance"}),
-        low=rows["low"].clip(lower=0.0),
-    )
-    return points_in_rows(
-        rows[["condition", "state", "what", "value", "low", "high"]],
-        "state",
-        alt.X("value:Q", title=in_lines("share of tokens with the same likeliest token"), axis=_PERCENT),
-        conditions_of(table),
-        ["condition", "state", "what", *tooltips("value", "low", "high", text=".3~p")],
-        order=_STATES,
-        ticks="datum.what == 'chance'",
-    )
-
-
 def rank_agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Share of the k likeliest tokens that two trained members have in common, and its chance level (dotted)."""
-    states = {"topk_agreement": "trained", "topk_agreement_chance": "chance"}
-    rows = means(table, *states, axis="k")
+    rows = named_means(table, {"topk_agreement": "trained", "topk_agreement_chance": "chance"}, "k", numeric=True)
     rows = rows[rows["state"] == "trained"]
     return lines(
-        rows.assign(state=rows["metric"].map(states))[["condition", "state", "x", "value", "low", "high"]],
+        rows.assign(state=rows["what"]),
         alt.X("x:Q", title="likeliest tokens that are compared", **logarithmic(rows["x"])),
         alt.Y("value:Q", title="share in common", scale=alt.Scale(domain=[0, 1], clamp=True), axis=_PERCENT),
         conditions_of(table),
@@ -253,12 +232,11 @@ def rank_agreement_chart(table: pd.DataFrame) -> alt.LayerChart:
 def strata_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Distance between trained members by kind of token (points), and that of the matched null there (ticks)."""
     names = {"js_distance": "members", "js_distance_matched_null": "matched null"}
-    axes = [axis for axis in _STRATA if (table["axis"] == axis).any()]
-    rows = pd.concat([means(table, *names, axis=axis, numeric=False) for axis in axes])
-    rows = rows[rows["state"] == "trained"].assign(what=lambda rows: rows["metric"].map(names))
+    rows = pd.concat([named_means(table, names, axis) for axis in _STRATA])
+    rows = rows[rows["state"] == "trained"]
     rows["stratum"] = rows["axis"].astype(object).map(_STRATA) + ": " + rows["x"].replace("rest", "other")
     return points_in_rows(
-        rows[["condition", "stratum", "what", "value", "low", "high", "n"]],
+        rows,
         "stratum",
         alt.X("value:Q", title="Jensen–Shannon distance", scale=alt.Scale(domainMin=0)),
         conditions_of(table),
@@ -274,12 +252,11 @@ def strand_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     """Distance between one member's predictions from both strands beside that between members, trained and not."""
     if table.empty:
         return NO_DNA
-    names = {"strand_js_distance": "other strand", "member_js_distance": "other member"}
-    rows = means(table, *names)
-    rows["what"] = rows["state"] + ", " + rows["metric"].map(names)
+    rows = named_means(table, {"strand_js_distance": "other strand", "member_js_distance": "other member"})
+    rows["what"] = rows["state"] + ", " + rows["what"]
     title = in_lines("Jensen–Shannon distance of predicted bases")
     return points_in_rows(
-        rows[["condition", "what", "value", "low", "high"]],
+        rows,
         "what",
         alt.X("value:Q", title=title, scale=alt.Scale(domainMin=0)),
         conditions_of(table),

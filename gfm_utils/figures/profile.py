@@ -126,7 +126,7 @@ def _track(windows: alt.Chart, name: str, top: int) -> alt.Chart:
 
 def _corpora(names: Sequence[str]) -> Menu:
     """Which corpus is shown."""
-    return Menu("shown", "corpus", names, "corpus ", alone=False)
+    return Menu("shown", "corpus", names, "corpus ")
 
 
 def _drawn(rows: pd.DataFrame, most: int) -> pd.DataFrame:

@@ -7,7 +7,8 @@ import pandas as pd
 from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
-from gfm_utils.figures.numbers import interval
+from gfm_utils.figures.names import layer_name
+from gfm_utils.figures.numbers import with_interval
 from gfm_utils.figures.select import conditions_of, rows_of, summaries
 
 _RECIPE = "recipe"
@@ -19,13 +20,7 @@ def for_people(frame: pd.DataFrame) -> Styler:
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
-    """A table in Markdown, for cells with links, code and bold words.
-
-    Args:
-        heads: of the columns.
-        rows: their cells, of as many columns.
-        names: how many columns on the left hold names; the others hold numbers, aligned to the right.
-    """
+    """A table in Markdown, of which ``names`` columns hold names; the others, with numbers, stand to the right."""
     rules = ["---"] * names + ["---:"] * (len(heads) - names)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows))
 
@@ -39,24 +34,18 @@ def cells(rows: pd.DataFrame, column: str, names: Iterable[Any], write: Callable
 def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits: int = 3) -> Styler:
     """Value and 95 % interval of some metrics, one row a condition and state, one column a metric and unit.
 
-    A symbol is a base of DNA, a residue of protein or a character of text.
-
-    Args:
-        table: a result table.
-        metrics: names of metrics, the columns' order.
-        axis: show the metrics on this axis, one column a metric and position.
-        digits: after the decimal point.
+    On an axis there is one column a metric and position. A symbol is a base of DNA, a residue of protein or a
+    character of text.
 
     Raises:
         GfmError: the table lacks one of the metrics.
     """
     rows = summaries(rows_of(table, *metrics, axis=axis, numeric=False))
-    rows["text"] = [
-        interval(*numbers, digits=digits) for numbers in zip(rows["value"], rows["low"], rows["high"], strict=True)
-    ]
+    rows["text"] = rows.apply(with_interval, axis=1, digits=digits)
     unit = rows["unit"].str.replace(r"\b(base|residue|character)", "symbol", regex=True)
     rows["column"] = rows["metric"].str.replace("_", " ") + " (" + unit + ")"
     if axis is not None:
+        rows["x"] = [" and ".join(map(layer_name, x.split("|"))) for x in rows["x"]]
         one_metric, one_place = rows["column"].nunique() == 1, rows["x"].nunique() == 1
         rows["column"] = rows["x"] if one_metric else rows["column"] + ("" if one_place else ", " + rows["x"])
     order = list(dict.fromkeys(rows.sort_values("metric", key=lambda m: m.map(metrics.index))["column"]))

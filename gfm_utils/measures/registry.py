@@ -141,7 +141,7 @@ def _shape(text: str, metric: str, above: bool) -> Measure:
     return Measure(text, "1", "embeddings", (Term(metric),), above, figure="fig-alignment")
 
 
-def _last_layer(text: str, unit: str, metric: str, figure: str = "fig-layer-agreement") -> Measure:
+def _last_layer(text: str, unit: str, metric: str, figure: str = "fig-layers") -> Measure:
     return Measure(text, unit, "embeddings", (Term(metric, "layer", LAST),), False, figure=figure)
 
 
@@ -276,7 +276,7 @@ MEASURES: dict[str, Measure] = {
     ),
     "top1_agreement": Measure(
         "same likeliest token, beyond chance", "share", "disagreement",
-        (Term("top1_agreement"), Term("top1_agreement_chance")), False, beyond_chance, figure="fig-agreement",
+        (Term("top1_agreement"), Term("top1_agreement_chance")), False, beyond_chance, figure="fig-ranks",
     ),
     "rank_biased_overlap": Measure(
         "rank-biased overlap, beyond chance", "share", "disagreement",
@@ -303,9 +303,9 @@ MEASURES: dict[str, Measure] = {
         "pooled_neighbour_alignment_corrected",
     ),
     "effective_rank": _last_layer(
-        "effective rank of tokens in the last layer, dimensions", "1", "effective_rank", "fig-layer-shape"
+        "effective rank of tokens in the last layer, dimensions", "1", "effective_rank"
     ),
-    "anisotropy": _last_layer("mean cosine of tokens in the last layer", "1", "anisotropy", "fig-layer-shape"),
+    "anisotropy": _last_layer("mean cosine of tokens in the last layer", "1", "anisotropy"),
     "tokens_cka": _last_layer("linear CKA of tokens in the last layer, debiased", "1", "linear_cka_debiased"),
     "tokens_alignment": _last_layer(
         "nearest tokens shared in the last layer, beyond chance", "share", "neighbour_alignment_corrected"
@@ -320,7 +320,7 @@ MEASURES: dict[str, Measure] = {
         (Term("member_js_distance"),), figure="fig-strands",
     ),
     "fisher_share": _fisher(
-        "encoder's share of the Fisher information", "fisher_share", "encoder", False, "fig-encoder-share"
+        "encoder's share of the Fisher information", "fisher_share", "encoder", False, "fig-fisher-flow"
     ),
     "fisher_share_paper": _fisher(
         "encoder's share, the paper's computation", "fisher_share_paper", "encoder", False, "fig-fisher-paper"

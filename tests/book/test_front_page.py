@@ -71,7 +71,7 @@ def test_verdict_measure_null_and_link(dna: float, word: str, page) -> None:
     assert line(lines, "| *d@bpe9:") == "| *d@bpe9: bits saved, beside counting or a code* | 0.90 beside 1.00 |"
     power = line(lines, "With 5 members of a condition, a difference of ")
     assert power.endswith("after the correction for all claims.")
-    measure = line(lines, f"| {{ref}}`{SHARE} <fig-encoder-share>` | *primary* | 20.3\u00a0%<br>")
+    measure = line(lines, f"| {{ref}}`{SHARE} <fig-fisher-flow>` | *primary* | 20.3\u00a0%<br>")
     assert f"(untrained 50.0\u00a0%) | {100 * dna + 0.3:.1f}\u00a0%" in measure
     assert f"{100 * (dna - 0.2):+.1f} [" in measure and measure.endswith("p < 0.001 |")
 
@@ -151,7 +151,7 @@ def test_the_front_page_has_a_number_and_a_word(dna: float, word: str, tmp_path:
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     encoder = line(lines, CLAIM.removesuffix(" |")).split(" | ")
-    assert encoder[0].endswith(f"<br>{{ref}}`{SHARE} <fig-encoder-share>`")
+    assert encoder[0].endswith(f"<br>{{ref}}`{SHARE} <fig-fisher-flow>`")
     text, of_dna = (f"{{ref}}`{value}\u00a0% <why-fisher_share>`" for value in ("20", f"{100 * dna:.0f}"))
     own = " / ".join(f"{{ref}}`{value}\u00a0% <why-fisher_share-here>`" for value in (20, 10))
     assert encoder[1:] == [text, of_dna, f"{own}<br>*too little learned to test*", f"**{word}** |"]

@@ -45,11 +45,10 @@ CHARTS = {
     "token_frequency_chart": "tokens", "conditional_entropy_chart": "entropy", "estimators_chart": "entropy",
     "learning_chart": "learning", "uncertainty_chart": "output", "rank_probability_chart": "output",
     "context_chart": "output", "reliability_chart": "output", "top_p_chart": "disagreement",
-    "rank_agreement_chart": "disagreement", "strata_chart": "disagreement", "agreement_chart": "disagreement",
-    "guess_strip": "along", "pair_chart": "disagreement", "alignment_chart": "static",
-    "neighbourhood_chart": "static", "band_chart": "static", "all_rows_chart": "static",
-    "neighbour_explorer": "nearest", "layer_shape_chart": "contextual", "layer_agreement_chart": "contextual",
-    "layer_cka_chart": "contextual", "authors_chart": "contextual", "encoder_chart": "fisher",
+    "rank_agreement_chart": "disagreement", "strata_chart": "disagreement", "guess_strip": "along",
+    "pair_chart": "disagreement", "alignment_chart": "static",
+    "neighbourhood_chart": "static", "band_chart": "static", "neighbour_explorer": "nearest",
+    "layer_chart": "contextual",
     "share_chart": "fisher", "gain_chart": "fisher", "flow_chart": "flow", "trace_chart": "flow",
     "perturbation_chart": "perturbations", "rescaling_chart": "rescaling",
 }  # fmt: skip
@@ -152,24 +151,16 @@ def test_four_tokens_are_enough_for_the_charts_of_static_embeddings():
         drawn(chart(found))
 
 
-@pytest.mark.parametrize("chart, table, what, ways", [
-    (figures.authors_chart, "contextual", "effective rank (dimensions)", {
-        "as in this book": ("pooled_effective_rank", "layer", "encoder.1"),
-        "the paper's formula": ("pooled_effective_rank_authors", "layer", "encoder.1"),
-        "and 15 % masked": ("pooled_effective_rank_authors", "layer_masked", "encoder.1"),
-    }),
-    (figures.all_rows_chart, "static", "linear CKA", {
-        "tokens that occur": ("linear_cka", None, None), "all rows": ("linear_cka", "all_rows", "vocabulary"),
-    }),
-])  # fmt: skip
-def test_ways_of_measuring_stand_beside_each_other(results, trained, chart, table, what, ways):
-    condition, table = trained[0].condition, results[table]
-    own = [row for row in data_of(chart(table)) if (row["condition"], row["state"]) == (condition, "trained")]
-    shown = {row["way"]: row["value"] for row in own if row["what"] == what}
-    for way, (metric, axis, x) in ways.items():
-        at = {} if x is None else {"x": str(trained[0].store.vocabulary) if x == "vocabulary" else x}
-        expected = value_of(table, condition, metric, state="trained", axis=axis, **at)["value"]
-        assert shown[way] == pytest.approx(expected)
+def test_embeddings_are_compared_on_the_tokens_that_occur_and_on_all_rows(results, trained):
+    table, condition = results["static"], trained[0].condition
+    rows = data_of(figures.alignment_chart(table))
+    shown = {(row["what"], row["over"]): row["value"] for row in rows if row["condition"] == condition
+             and row["state"] == "trained"}  # fmt: skip
+    for axis, over in ((None, "tokens that occur"), ("all_rows", "all rows of the matrix")):
+        assert (
+            shown["linear CKA", over]
+            == value_of(table, condition, "linear_cka", state="trained", axis=axis)["value"]
+        )
 
 
 def test_split_embeddings_add_up_to_the_embeddings(results, trained):
