@@ -124,9 +124,6 @@ figures.provenance_note(about_recipes)
 positions = claims.position_curves(chapter.ensembles, chapter.profile)
 figures.position_chart(positions)
 
-# %%
-figures.position_overview(positions)
-
 # %% [markdown]
 # An encoder that stays at the level of token frequencies has not learned which tokens are its neighbours.
 # If RoFormer improves on it and BERT does not, the positions are the reason, since these two differ in nothing else.

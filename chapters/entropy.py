@@ -125,6 +125,7 @@ figures.provenance_note(about_calibration)
 figures.calibration_overview(calibration)
 
 # %% [markdown]
+# The table has the median error of each estimator over all sources and sizes, and the largest in brackets.
 # The corrections can be trusted where the rule above holds, and none of them is best everywhere.
 # NSB does well on sources drawn from a Dirichlet distribution, of which its prior is made, and less well on Zipf's law, which that prior does not expect; the next table has its error beside that of the best other estimator.
 # No estimator from counts sees the repeats of the last source in the menu: at any $k$ that can be counted, a copy looks like noise.
@@ -147,6 +148,7 @@ figures.conditional_entropy_chart(table, whole)
 # In {numref}`fig-conditional-entropy` a curve falls steeply where a symbol can be predicted from those before it, and stays near the grey line where they barely help.
 # Where a curve turns hollow is a property of the sample and not of the corpus: $4^k$ blocks of DNA soon outnumber the bases.
 # Choose the plug-in estimator in the menu to see what happens without correction: it falls only because the corpus ends.
+# The largest order that each estimator is trusted at, and its value there in bits:
 
 # %%
 figures.trust_overview(table)
@@ -157,9 +159,6 @@ figures.trust_overview(table)
 # The last trusted $h_k$ overestimates the entropy rate where longer contexts help.
 # The code lengths show by how much at least: the best of them find repeats from far back, which no block of a dozen symbols can.
 
-# %% mystnb={"figure": {"caption": "Every estimate and bound for the corpus that the menu selects. Counts: at the largest trusted order. Hollow: not to be trusted. Bars: 95 % intervals. Grey: a uniform choice.", "name": "fig-estimators"}}
-figures.estimators_chart(table)
-
 # %%
 figures.rate_overview(table)
 
@@ -167,9 +166,8 @@ figures.rate_overview(table)
 # The two match-length estimates cannot be relied on.
 # On sources without any repeat they are off by as much as they differ from the code lengths here ({numref}`fig-calibration`).
 # And a position inside a copied stretch of a thousand bases has a match of up to a thousand, where chance gives a dozen: the longer the corpus, the more the harmonic form depends on few such positions.
-# The section on whole chromosomes has the share of its sum that the longest 1 % of the matches contribute.
-
-# %% [markdown]
+# For whole chromosomes, below, a table has the share of its sum that the longest 1 % of the matches contribute.
+#
 # ## Where the information lies
 #
 # A chromosome is not a stationary source.
@@ -181,8 +179,11 @@ figures.profile_chart(profiles)
 # %% mystnb={"figure": {"caption": "Mean bits per base of each class of bases. Bars: 95 % intervals by a bootstrap of long blocks. Dashed: all bases.", "name": "fig-features"}}
 figures.feature_chart(table)
 
-# %% mystnb={"figure": {"caption": "How well costs separate classes: the probability that a window of the one class costs less per base than one of the other. Dashed: chance.", "name": "fig-separation"}}
-figures.separation_chart(table)
+# %% [markdown]
+# How well the cost of a base separates classes: the probability that a window of the one class costs less than one of the other (chance: 0.5).
+
+# %%
+figures.separation_table(table)
 
 # %% [markdown]
 # Repeats cost little because they have occurred before, not because they are simple, and only when the sequence that is read contains their earlier copies.
@@ -193,15 +194,12 @@ figures.separation_chart(table)
 #
 # A masked language model is asked for tokens, not for symbols.
 # The unigram entropy of its tokens is the loss of a model that knows how common each token is and nothing else, the baseline of every network in the next chapters.
+# Bits per token depend on how much a token stands for ({numref}`fig-uncertainty` has them); bits per symbol do not.
 
-# %% mystnb={"figure": {"caption": "Unigram entropy in bits per token. The grey tick is a uniform choice among the vocabulary.", "name": "fig-unigram-token"}}
-figures.unigram_chart(table, "token")
-
-# %% mystnb={"figure": {"caption": "The same in bits per symbol (base, residue or character), so that tokenizers compare, beside single symbols. The grey tick is a uniform choice among the vocabulary or the alphabet.", "name": "fig-unigram-symbol"}}
-figures.unigram_chart(table, "symbol")
+# %% mystnb={"figure": {"caption": "Unigram entropy of tokens in bits per symbol (base, residue or character), so that tokenizers compare, beside single symbols. The grey tick is a uniform choice among the vocabulary or the alphabet.", "name": "fig-unigram"}}
+figures.unigram_chart(table)
 
 # %% [markdown]
-# Bits per token depend on how much a token stands for; bits per symbol do not ({numref}`fig-unigram-symbol`).
 # Where tokens need far fewer bits per symbol than single symbols do, merging has found structure, as in text.
 # Where the bars are equally long, merging gains nothing; tokens can even need *more* per base, as those of BPE of DNA do, because the lengths of the pieces are information too.
 

@@ -33,7 +33,6 @@ from gfm_utils.figures.data import (
     leak_overview,
     learning_chart,
     position_chart,
-    position_overview,
     shared_overview,
     summary_of_training,
     token_frequency_chart,
@@ -58,7 +57,6 @@ from gfm_utils.figures.entropy import (
     calibration_overview,
     conditional_entropy_chart,
     entropy_words,
-    estimators_chart,
     nsb_overview,
     rate_overview,
     trust_overview,
@@ -86,7 +84,7 @@ from gfm_utils.figures.predictions import (
     top_p_chart,
     uncertainty_chart,
 )
-from gfm_utils.figures.profile import feature_chart, profile_chart, separation_chart
+from gfm_utils.figures.profile import feature_chart, profile_chart, separation_table
 from gfm_utils.figures.summary_table import overview, provenance_note, recipe_table
 from gfm_utils.figures.tasks import (
     disruption_chart,

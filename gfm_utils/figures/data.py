@@ -26,8 +26,7 @@ _HEIGHT = 360
 
 def token_frequency_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Share of the r-th commonest token against its rank, both logarithmic, one line a condition."""
-    rows = rows_of(table, "token_frequency", axis="rank")
-    rows = rows.loc[rows["value"] > 0, ["condition", "x", "value"]]
+    rows = rows_of(table, "token_frequency", axis="rank").query("value > 0")
     return lines(
         rows,
         alt.X("x:Q", title="rank of the token, from the commonest", **logarithmic(rows["x"])),
@@ -68,7 +67,7 @@ def _saved_lines(table: pd.DataFrame, by: str, colour: Sequence[str] | alt.Color
     levels["colour"] = levels["condition"].map(of_condition).fillna(NEUTRAL)
     rules = alt.Chart(levels).encode(tooltip=["level", saved])
     return lines(
-        curve[["condition", "state", "member", "x", "value"]],
+        curve,
         alt.X("x:Q", title="tokens read in training", **logarithmic(curve["x"])),
         alt.Y("value:Q", title="bits saved per token"),
         colour,
@@ -89,50 +88,25 @@ def _saved_lines(table: pd.DataFrame, by: str, colour: Sequence[str] | alt.Color
 
 
 def summary_of_training(table: pd.DataFrame) -> Styler:
-    """Per condition: tokens a member, final loss with its interval, its levels, time and tokens a second.
+    """Per condition: tokens a member, final loss with its interval, time and tokens a second.
 
     Where the best weights are kept and not the last, the loss is theirs.
     """
-    final = summaries(rows_of(table, "validation_nll", axis="tokens")).sort_values("x")
-    final = final.groupby("condition", sort=False).last()
-    if (table["metric"] == "validation_nll_kept").any():
-        kept = summaries(rows_of(table, "validation_nll_kept")).set_index("condition")
-        final.update(kept[["value", "low", "high"]])
-    given = rows_of(table, "conditional_entropy", axis="order")
-    given = given.pivot(index="condition", columns="x", values="value").reindex(final.index)
-    level, time, speed = (
+    last = summaries(rows_of(table, "validation_nll", axis="tokens")).sort_values("x")
+    last = last.groupby("condition").last()
+    kept = table[(table["metric"] == "validation_nll_kept") & table["member"].isna()].set_index("condition")
+    last.update(kept[["value", "low", "high"]])
+    time, speed = (
         summaries(rows_of(table, metric)).set_index("condition")["value"]
-        for metric in ("validation_unigram_nll", "training_time", "training_speed")
+        for metric in ("training_time", "training_speed")
     )
     columns = {
-        "tokens a member": final["x"].map("{:,.0f}".format),
-        "validation loss (bits/token)": final.apply(with_interval, axis=1, digits=3),
-        "token frequencies": level.map("{:.3f}".format),
-        **{
-            f"given {order - 1} before": given[order].map("{:.3f}".format, na_action="ignore").fillna("–")
-            for order in GIVEN
-            if order in given
-        },
+        "tokens a member": last["x"].map("{:,.0f}".format),
+        "validation loss (bits/token)": last.apply(with_interval, axis=1, digits=3),
         "time a member": time.map(duration),
         "tokens/s a member": speed.map("{:,.0f}".format),
     }
     return for_people(pd.DataFrame(columns).loc[conditions_of(table)].reset_index(names="condition"))
-
-
-def position_overview(table: pd.DataFrame) -> Styler:
-    """Loss of each encoder at the end of its training, and what that saves over token frequencies.
-
-    Args:
-        table: of ``claims.position_curves``.
-    """
-    level = rows_of(table, "validation_unigram_nll")["value"].iloc[0]
-    last = summaries(rows_of(table, "validation_nll", axis="tokens")).sort_values("x", kind="stable")
-    last = last.groupby("state", sort=False).last().loc[list(POSITION_NAMES)]
-    return for_people(pd.DataFrame({
-        "encoder": list(POSITION_NAMES.values()),
-        "validation loss (bits/token)": last.apply(with_interval, axis=1).tolist(),
-        "saved over token frequencies": (level - last["value"]).map("{:.2f}".format).tolist(),
-    }))  # fmt: skip
 
 
 def shared_overview(ensembles: Sequence[Ensemble]) -> Styler:

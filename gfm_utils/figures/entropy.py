@@ -2,7 +2,7 @@
 
 import json
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -12,225 +12,132 @@ from pandas.io.formats.style import Styler
 from gfm_utils.corpora import KINDS
 from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
-from gfm_utils.entropy.matches import Matching
-from gfm_utils.errors import GfmError
-from gfm_utils.figures.forms import Menu, Tips, chosen, condition_colour, finished, tooltips
+from gfm_utils.figures.forms import Menu, chosen, condition_colour, finished, level, tooltips
 from gfm_utils.figures.names import ESTIMATOR_NAMES, beside_tokenizer, chart_names, estimator_name
 from gfm_utils.figures.numbers import brief, interval, number, spanned
-from gfm_utils.figures.palette import HEAT, NEUTRAL, OTHERS
+from gfm_utils.figures.palette import HEAT, NEUTRAL
 from gfm_utils.figures.summary_table import for_people
 from gfm_utils.tokens import is_condition
 
 _TICKS = [sign * 10.0**power for power in range(-3, 2) for sign in (-1, 1)] + [0.0]
-#: Metric -> what an estimate of it is made from, for people.
-_SOURCES = {"conditional_entropy": "counts", "entropy_rate": "matches", "code_length": "code length"}
 _CODE_TIPS = [
     alt.Tooltip("condition:N", title="corpus"), alt.Tooltip("estimator:N", title="coder"),
     alt.Tooltip("value:Q", title="bits per symbol (upper bound)", format=".3~r"),
     alt.Tooltip("n:Q", title="symbols coded", format=","),
 ]  # fmt: skip
 #: Columns that charts read, with types that Vega knows.
-_TYPES = {
-    "condition": object, "estimator": object, "unit": object, "kind": object, "order": float, "value": float,
-    "se": float, "low": float, "high": float, "n": float,
-}  # fmt: skip
+_TYPES: dict[str, Any] = dict.fromkeys(("condition", "estimator", "unit"), object)
+_TYPES |= dict.fromkeys(("order", "value", "se", "low", "high", "n"), float)
 
 
 def _plain(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns of ``_TYPES``, with the names of estimators for people."""
-    names = rows["estimator"].map(estimator_name, na_action="ignore")
-    return rows.assign(estimator=names)[list(_TYPES)].astype(_TYPES).reset_index(drop=True)
+    """The columns of ``_TYPES``, with names and standard errors for people, and whether a row is trusted."""
+    trusted = rows["trusted"].fillna(False).astype(bool)
+    return rows.astype(_TYPES)[list(_TYPES)].assign(
+        estimator=rows["estimator"].map(estimator_name, na_action="ignore").astype(object),
+        error=rows["se"].map("{:.3g}".format, na_action="ignore").astype(object).fillna("–"),
+        sample=np.where(trusted, "trusted", "not trusted"),
+    )
 
 
-def _hollow_unless(base: alt.Chart, trusted: str, size: int, tips: Tips) -> list[alt.Chart]:
-    """Points, filled where the expression ``trusted`` is true."""
+def _points(base: alt.Chart, size: int, tips: list[Any]) -> list[alt.Chart]:
+    """Points, hollow where they are not to be trusted."""
     return [
-        base.mark_point(size=size, strokeWidth=1.5, fill="white", opacity=1).encode(tooltip=list(tips)),
-        base.transform_filter(trusted).mark_circle(size=size, opacity=1).encode(tooltip=list(tips)),
+        base.mark_point(size=size, strokeWidth=1.5, fill="white", opacity=1).encode(tooltip=tips),
+        base.transform_filter("datum.sample == 'trusted'").mark_circle(size=size, opacity=1).encode(tooltip=tips),
     ]
 
 
-def _errors(rows: pd.DataFrame) -> "pd.Series[str]":
-    """Standard errors for tooltips; a dash where an estimator has none."""
-    return rows["se"].map("{:.3g}".format, na_action="ignore").fillna("–")
+def _of_corpora(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of corpora; value and interval as shares of a uniform choice are ``y``, ``bottom`` and ``top``."""
+    rows = _plain(table[(table["metric"] == metric) & ~_of_tokens(table) & (table["unit"] != "bits/token")])
+    uniform = rows["condition"].map(_baselines(table)[0]).astype(float)
+    return rows.assign(y=rows["value"] / uniform, bottom=rows["low"] / uniform, top=rows["high"] / uniform)
 
 
-def conditional_entropy_chart(table: pd.DataFrame, whole: pd.DataFrame | None = None) -> alt.LayerChart:
+def _of_tokens(table: pd.DataFrame) -> pd.Series:
+    """Which rows are of a condition, rather than of a corpus."""
+    return table["condition"].map(is_condition).astype(bool)
+
+
+def conditional_entropy_chart(table: pd.DataFrame, whole: pd.DataFrame) -> alt.LayerChart:
     """Conditional entropy against order, one line a corpus, with code lengths as horizontal rules.
 
     All are shares of log2 of the alphabet, so that text and DNA fit an axis. Trusted orders are filled points on a
-    solid line with their 95 % interval; undersampled ones are hollow, on a dashed line. The grey rule is chance, a
-    uniform choice among the corpus's symbols. A menu selects the estimator (first Grassberger's).
+    solid line with their 95 % interval; undersampled ones are hollow, on a dashed line. A menu selects the
+    estimator (first Grassberger's).
 
     Args:
         table: rows of `corpus_entropy`, of one or more corpora.
         whole: likewise, of corpora as a whole: the shortest code of each is a triangle beside the axis.
-
-    Raises:
-        GfmError: the table has no conditional entropy of a corpus.
     """
-    rows = table[~_of_tokens(table) & (table["unit"] != "bits/token")]
-    chance = rows[rows["metric"] == "uniform_entropy"].set_index("condition")["value"].astype(float)
-    if not (rows["metric"] == "conditional_entropy").any():
-        raise GfmError("the table has no conditional entropy of a corpus")
-    shown = _plain(rows).assign(
-        metric=rows["metric"].to_numpy(object),
-        trust=np.where(rows["trusted"].fillna(False).astype(bool), "trusted", "undersampled"),
+    curve, codes = _of_corpora(table, "conditional_entropy"), _of_corpora(table, "code_length")
+    shortest = _of_corpora(whole[whole["condition"].isin(set(curve["condition"]))], "code_length")
+    tightest, shortest = (
+        rows.loc[rows.groupby("condition", sort=False)["y"].idxmin()] for rows in (codes, shortest)
     )
-    for column, end in (("y", "value"), ("bottom", "low"), ("top", "high")):
-        shown[column] = shown[end] / shown["condition"].map(chance)
-    curve = shown[shown["metric"] == "conditional_entropy"]
-    estimators, first = list(dict.fromkeys(curve["estimator"])), estimator_name(Estimator.GRASSBERGER)
-    menu = Menu("by", "estimator", estimators, "estimator ", first if first in estimators else None)
-    curve = curve.assign(error=_errors(curve))
-    base = chosen(curve.drop(columns=["metric", "low", "high", "kind", "se"]), menu).encode(
-        x=alt.X("order:Q", title=["symbols in a block,", "the last of them uncertain"],
-                axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False)),
-        y=alt.Y("y:Q", title="bits, share of a uniform choice", axis=alt.Axis(format="%")),
-        color=condition_colour(list(dict.fromkeys(rows["condition"]))),
-    )  # fmt: skip
+    menu = Menu("by", "estimator", list(dict.fromkeys(curve["estimator"])), "estimator ", "Grassberger")
+    height = alt.Y("y:Q", title="bits, share of a uniform choice", axis=alt.Axis(format="%"))
+    colour = condition_colour(list(dict.fromkeys(curve["condition"])))
+    scale, whole_numbers = alt.Scale(nice=False), alt.Axis(tickMinStep=1, format="d")
+    heading = ["symbols in a block,", "the last of them uncertain"]
+    base = chosen(curve, menu).encode(
+        x=alt.X("order:Q", title=heading, axis=whole_numbers, scale=scale), y=height, color=colour
+    )
     tips = [
         alt.Tooltip("condition:N", title="corpus"),
         alt.Tooltip("order:Q", title="symbols in a block"),
         alt.Tooltip("value:Q", title="bits per symbol", format=".3~r"),
         alt.Tooltip("error:N", title="standard error"),
-        alt.Tooltip("trust:N", title="sample"),
+        "sample:N",
         alt.Tooltip("n:Q", title="blocks", format=","),
     ]
-    filled = base.transform_filter("datum.trust == 'trusted'")
-    level = alt.Chart(pd.DataFrame({"y": [1.0], "label": ["chance"]})).encode(y="y:Q")
+    trusted = base.transform_filter("datum.sample == 'trusted'")
+    names, marks = (alt.Chart(rows).encode(y=height, color=colour) for rows in (tightest, shortest))
+    rules = alt.Chart(codes).mark_rule(strokeWidth=1.2, strokeDash=[8, 3])
+    word = alt.Chart(pd.DataFrame({"y": [1.0]})).mark_text(align="left", dx=4, dy=-7, color=NEUTRAL, fontSize=11)
     layers = [
         base.mark_line(strokeDash=[3, 3], strokeWidth=1.2),
-        filled.mark_line(strokeWidth=2.2),
-        filled.mark_rule(strokeWidth=1.5).encode(y=alt.Y("bottom:Q"), y2="top:Q"),
-        *_hollow_unless(base, "datum.trust == 'trusted'", 55, tips),
-        *_code_rules(shown[shown["metric"] == "code_length"], base),
-        level.mark_rule(color=NEUTRAL, strokeWidth=1.5),
-        level.mark_text(align="left", dx=4, dy=-7, color=NEUTRAL, fontSize=11).encode(
-            x=alt.value(0), text="label:N"
-        ),
+        trusted.mark_line(strokeWidth=2.2),
+        trusted.mark_rule(strokeWidth=1.5).encode(y="bottom:Q", y2="top:Q"),
+        *_points(base, 55, tips),
+        rules.encode(y=height, color=colour, tooltip=_CODE_TIPS),
+        names.mark_text(align="left", dx=4, fontSize=11).encode(x=alt.value("width"), text="estimator:N"),
+        level(y=1.0),
+        word.encode(x=alt.value(0), y="y:Q", text=alt.value("chance")),
     ]
-    if whole is not None:
-        layers += _whole_marks(whole[whole["condition"].isin(set(rows["condition"]))], base)
+    if len(shortest):
+        marks = marks.mark_point(shape="triangle-right", size=110, filled=True, opacity=1)
+        layers.append(marks.encode(x=alt.value(0), tooltip=_CODE_TIPS))
     return finished(layers, 340, menu)
 
 
-def _whole_marks(whole: pd.DataFrame, curves: alt.Chart) -> list[alt.Chart]:
-    """A triangle beside the axis for the shortest code of each corpus as a whole."""
-    codes = _plain(whole[whole["metric"] == "code_length"])
-    if codes.empty:
-        return []
-    codes = codes.loc[codes.groupby("condition", sort=False)["value"].idxmin()]
-    chance = whole[whole["metric"] == "uniform_entropy"].set_index("condition")["value"].astype(float)
-    codes = codes.assign(y=codes["value"] / codes["condition"].map(chance))
-    marks = alt.Chart(codes[["condition", "estimator", "value", "n", "y"]])
-    marks = marks.mark_point(shape="triangle-right", size=110, filled=True, opacity=1)
-    return [marks.encode(x=alt.value(0), y="y:Q", color=curves.encoding.color, tooltip=_CODE_TIPS)]
-
-
-def _code_rules(codes: pd.DataFrame, curves: alt.Chart) -> list[alt.Chart]:
-    """A thin rule for every code length, named at the right end where it is its corpus's tightest."""
-    codes = codes[["condition", "estimator", "value", "unit", "n", "y"]]
-    tightest = codes.loc[codes.groupby("condition", sort=False)["y"].idxmin()]
-    either: dict[str, Any] = {"y": "y:Q", "color": curves.encoding.color}
-    rules = alt.Chart(codes).mark_rule(strokeWidth=1.2, strokeDash=[8, 3]).encode(**either, tooltip=_CODE_TIPS)
-    names = alt.Chart(tightest).mark_text(align="left", dx=4, fontSize=11)
-    return [rules, names.encode(x=alt.value("width"), text="estimator:N", **either)]
-
-
-def estimators_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Every estimate and bound of each corpus's entropy beside the others, in bits per symbol.
-
-    From counts: the conditional entropy at the largest order that this estimator is trusted at.
-    Filled points are trusted or, right of the truth, upper bounds; hollow ones are not to be trusted.
-    The bars are 95 % intervals where there are any, the grey rule a uniform choice. A menu selects the corpus.
-
-    Args:
-        table: rows of `corpus_entropy`, of one or more corpora.
-
-    Raises:
-        GfmError: the table has no entropy of a corpus.
-    """
-    rows = table[~_of_tokens(table)]
-    counts = rows[(rows["metric"] == "conditional_entropy") & rows["trusted"].fillna(False)]
-    counts = counts.sort_values("order").groupby(["condition", "estimator"], sort=False).tail(1)
-    estimates = pd.concat([counts, rows[rows["metric"].isin(["entropy_rate", "code_length"])]])
-    if estimates.empty:
-        raise GfmError("the table has no entropy of a corpus")
-    shown = _plain(estimates).rename(columns={"condition": "corpus"}).drop(columns="se")
-    for end in ("low", "high"):
-        shown[end] = shown[end].fillna(shown["value"])
-    shown["from"] = list(estimates["metric"].map(_SOURCES))
-    shown["trust"] = np.where(estimates["trusted"].astype(bool), "yes", "no")
-    shown["what"] = [
-        f"{name}, h_{order:.0f}" if pd.notna(order) else name
-        for name, order in zip(shown["estimator"], shown["order"], strict=True)
-    ]
-    order = [name for name in ESTIMATOR_NAMES.values() if name in set(shown["estimator"])]
-    menu = Menu("about", "corpus", list(dict.fromkeys(shown["corpus"])), "corpus ")
-    tips: list[str | alt.Tooltip] = [
-        alt.Tooltip("what:N", title="estimator"), "kind:N", *tooltips("value"), "unit:N", *tooltips("low", "high"),
-        alt.Tooltip("trust:N", title="trusted"), alt.Tooltip("n:Q", title="symbols", format=","),
-    ]  # fmt: skip
-    colours = alt.Scale(domain=list(_SOURCES.values()), range=OTHERS[:3])
-    base = chosen(shown.drop(columns="order"), menu).encode(
-        x=alt.X("value:Q", title="bits per symbol", scale=alt.Scale(zero=False)),
-        y=alt.Y("estimator:N", title=None, sort=order, axis=alt.Axis(labelLimit=180)),
-        color=alt.Color("from:N", title=None, scale=colours),
-        tooltip=tips,
-    )
-    uniform = _plain(rows[rows["metric"] == "uniform_entropy"]).rename(columns={"condition": "corpus"})
-    layers = [
-        chosen(uniform[["corpus", "value"]], menu)
-        .mark_rule(color=NEUTRAL, strokeWidth=1.5)
-        .encode(x="value:Q"),
-        base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"),
-        *_hollow_unless(base, "datum.trust == 'yes'", 70, tips),
-    ]  # fmt: skip
-    return finished(layers, 24 * len(order), menu)
-
-
-def unigram_chart(table: pd.DataFrame, per: Literal["token", "symbol"] = "token") -> alt.LayerChart:
-    """Unigram entropy of each condition's tokens as bars; the tick is a uniform choice among the vocabulary.
-
-    Per symbol, the corpora stand beside their conditions: what single bases or characters cost by frequency.
+def unigram_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Unigram entropy of tokens and of single symbols, in bits per symbol; the tick is a uniform choice.
 
     Args:
         table: rows of `token_entropy`, of one or more conditions, and of their corpora.
-        per: ``"token"``, or ``"symbol"``: per symbol, so that tokenizers compare.
-
-    Raises:
-        GfmError: the table has no unigram entropy of tokens.
     """
-    is_token = _of_tokens(table)
-    rows = table if per == "symbol" else table[is_token]
-    bars = rows[(rows["metric"] == "unigram_entropy") & (rows["estimator"] == Estimator.GRASSBERGER.value)]
-    bars = _plain(bars[(bars["unit"] == "bits/token") == (per == "token")])
-    if bars.empty:
-        raise GfmError("the table has no unigram entropy of tokens")
-    chance = _plain(rows[rows["metric"] == "uniform_entropy"])[["condition", "unit", "value"]]
-    bars = bars.merge(chance.rename(columns={"value": "chance"}), on=["condition", "unit"], how="left")
+    rows = table[(table["unit"] != "bits/token")]
+    uniform = rows[rows["metric"] == "uniform_entropy"].set_index("condition")["value"].astype(float)
+    counted = (rows["metric"] == "unigram_entropy") & (rows["estimator"] == Estimator.GRASSBERGER.value)
+    bars = _plain(rows[counted]).assign(chance=lambda bars: bars["condition"].map(uniform))
     corpora = bars["condition"].map(beside_tokenizer)
-    places = corpora.map(list(dict.fromkeys(corpora)).index)
-    bars = bars.iloc[np.argsort(places, kind="stable")].drop(columns=["kind", "low", "high", "order"])
-    conditions = dict.fromkeys([*table.loc[is_token, "condition"], *bars["condition"]])
+    bars = bars.iloc[np.argsort(corpora.map(list(dict.fromkeys(corpora)).index), kind="stable")]
+    conditions = list(dict.fromkeys([*table.loc[_of_tokens(table), "condition"], *bars["condition"]]))
     alone = chart_names([name for name in conditions if not is_condition(name)])
     names = chart_names([name for name in conditions if is_condition(name)])
     names |= {name: f"{text}, single symbols" for name, text in alone.items()}
     labels = alt.Axis(labelLimit=180, labelExpr=f"{json.dumps(names)}[datum.label]")
-    base = alt.Chart(bars.assign(error=_errors(bars)).drop(columns="se")).encode(
-        y=alt.Y("condition:N", title=None, sort=None, axis=labels),
-        tooltip=[
-            "condition:N", *tooltips("value"),
-            alt.Tooltip("error:N", title="standard error"), "unit:N",
-            alt.Tooltip("chance:Q", title="uniform choice", format=".3~r"),
-            alt.Tooltip("n:Q", title="tokens", format=","),
-        ],
-    )  # fmt: skip
-    unit = "bits per token" if per == "token" else "bits per symbol"
+    tips = [
+        "condition:N", *tooltips("value"), alt.Tooltip("error:N", title="standard error"), "unit:N",
+        alt.Tooltip("chance:Q", title="uniform choice", format=".3~r"),
+        alt.Tooltip("n:Q", title="counted", format=","),
+    ]  # fmt: skip
+    base = alt.Chart(bars).encode(y=alt.Y("condition:N", title=None, sort=None, axis=labels), tooltip=tips)
     bar = base.mark_bar(height={"band": 0.6}).encode(
-        x=alt.X("value:Q", title=f"{unit}, by frequency alone"),
-        color=condition_colour(list(conditions), legend=False),
+        x=alt.X("value:Q", title="bits per symbol, by frequency alone"),
+        color=condition_colour(conditions, legend=False),
     )
     tick = base.mark_tick(color=NEUTRAL, thickness=2).encode(x="chance:Q")
     return finished([bar, tick], 40 * bars["condition"].nunique())
@@ -242,13 +149,10 @@ def rate_overview(table: pd.DataFrame) -> Styler:
 
 
 def rates(table: pd.DataFrame) -> pd.DataFrame:
-    """Bounds and match lengths of each corpus, for people: bits per symbol, 95 % interval, and two shares.
+    """Bounds and match lengths of each corpus (rows of `corpus_entropy`), for people.
 
-    One share is that of a uniform choice among the symbols that occur, which a large alphabet of rare characters
-    makes small; the other that of the entropy of their frequencies.
-
-    Args:
-        table: rows of `corpus_entropy`, of one or more corpora.
+    Bits per symbol with 95 % intervals, and their shares of a uniform choice among the symbols that occur, which a
+    large alphabet of rare characters makes small, and of the entropy of the symbols' frequencies.
     """
     rows = table[table["metric"].isin(["code_length", "entropy_rate"])]
     uniform, single = _baselines(table)
@@ -277,9 +181,9 @@ def entropy_words(table: pd.DataFrame, whole: pd.DataFrame) -> dict[str, str]:
         whole: likewise, of corpora as a whole.
 
     Returns:
-        ``bits_KIND`` per symbol; the same as a share of a uniform choice, ``share_KIND``, and of what single
-        symbols need, ``single_KIND``; ``near_KIND``, the share of a uniform choice that the repeat-free mixer
-        needs; and each with ``whole_`` before it, of the whole corpora. A dash where there is none.
+        ``bits_KIND`` per symbol, and shares: ``share_KIND`` of a uniform choice, ``single_KIND`` of what single
+        symbols need, ``near_KIND`` of a uniform choice, by the repeat-free mixer; each with ``whole_`` before it,
+        of the whole corpora. A dash where there is none.
     """
     said = {}
     for prefix, rows in (("", table), ("whole_", whole[whole["condition"].isin(set(table["condition"]))])):
@@ -319,99 +223,55 @@ def calibration_chart(table: pd.DataFrame, source: str) -> alt.LayerChart:
     """Bias of every estimator against n for the source that the reader selects, with its spread.
 
     Points are the mean error over repeats, bars reach one standard deviation over repeats to either side (what a
-    single sample of that size is off by); hollow points are not to be trusted at that size.
-    The grey line is no error; the scale is linear within a thousandth of a bit of it and logarithmic beyond.
+    single sample of that size is off by); hollow points are not to be trusted at that size. The scale is linear
+    within a thousandth of a bit of no error and logarithmic beyond.
 
     Args:
         table: of `calibrate`.
         source: which one is shown first.
-
-    Raises:
-        GfmError: the table has no calibration, or not of that source.
     """
-    rows = table[table["metric"].isin(["entropy_bias", "entropy_spread"])]
-    names = list(dict.fromkeys(rows["condition"]))
-    if source not in names:
-        known = f"; it has {', '.join(names)}" if names else ", and no calibration of entropy estimators"
-        raise GfmError(f"the table has no source {source!r}{known}")
     keys = ["condition", "estimator", "x"]
-    spread = rows[rows["metric"] == "entropy_spread"].set_index(keys)["value"].rename("spread")
-    exact = table[table["metric"] == "entropy_rate"].set_index("condition")["value"]
-    shown = rows[rows["metric"] == "entropy_bias"].join(spread, on=keys)
-    shown = pd.DataFrame({
-        "condition": shown["condition"].astype(object), "n": shown["x"].astype(float),
-        "estimator": shown["estimator"].map(estimator_name).astype(object),
-        "bias": shown["value"].astype(float), "spread": shown["spread"].astype(float).fillna(0.0),
-        "rate": shown["condition"].map(exact).astype(float), "repeats": shown["n"].astype(float),
-        "sample": shown["trusted"].astype(bool).map({True: "trusted", False: "not trusted"}),
-    }).assign(
-        symbols=lambda shown: shown["n"].map("{:,.0f}".format),
-        low=lambda shown: shown["bias"] - shown["spread"],
-        high=lambda shown: shown["bias"] + shown["spread"],
-    )  # fmt: skip
-    order = [name for name in ESTIMATOR_NAMES.values() if name in set(shown["estimator"])]
-    sizes = [f"{size:,.0f}" for size in sorted(set(shown["n"]))]
-    menu = Menu("source", "condition", names, "source ", source)
-    base = chosen(shown, menu).encode(
-        x=alt.X(
-            "bias:Q", title="estimate less exact rate, bits per symbol",
-            scale=alt.Scale(type="symlog", constant=0.001), axis=alt.Axis(values=_TICKS, format="~g"),
-        ),
+    spread = table[table["metric"] == "entropy_spread"].set_index(keys)["value"].rename("spread")
+    bias = table[table["metric"] == "entropy_bias"].join(spread, on=keys)
+    rows = _plain(bias).assign(spread=bias["spread"].astype(float).fillna(0.0), size=bias["x"].astype(float))
+    low, high = rows["value"] - rows["spread"], rows["value"] + rows["spread"]
+    rows = rows.assign(symbols=rows["size"].map("{:,.0f}".format), low=low, high=high)
+    order = [name for name in ESTIMATOR_NAMES.values() if name in set(rows["estimator"])]
+    sizes = rows.sort_values("size")["symbols"].unique().tolist()
+    menu = Menu("source", "condition", list(dict.fromkeys(rows["condition"])), "source ", source)
+    scale, heat = alt.Scale(type="symlog", constant=0.001), alt.Scale(range=HEAT[1:])
+    title = "estimate less exact rate, bits per symbol"
+    base = chosen(rows, menu).encode(
+        x=alt.X("value:Q", title=title, scale=scale, axis=alt.Axis(values=_TICKS, format="~g")),
         y=alt.Y("estimator:N", title=None, sort=order, axis=alt.Axis(labelLimit=180)),
         yOffset=alt.YOffset("symbols:O", sort=sizes, scale=alt.Scale(domain=sizes)),
-        color=alt.Color("symbols:O", title="symbols", sort=sizes, scale=alt.Scale(range=HEAT[1:]),
-                        legend=alt.Legend(columns=2)),
-    )  # fmt: skip
-    tips: list[str | alt.Tooltip] = [
+        color=alt.Color("symbols:O", title="symbols", sort=sizes, scale=heat, legend=alt.Legend(columns=2)),
+    )
+    tips = [
         "estimator:N",
-        alt.Tooltip("symbols:N", title="symbols"),
-        alt.Tooltip("rate:Q", title="exact rate, bits", format=".3~r"),
-        alt.Tooltip("bias:Q", title="bias, bits", format="+.3~r"),
+        "symbols:N",
+        alt.Tooltip("value:Q", title="bias, bits", format="+.3~r"),
         alt.Tooltip("spread:Q", title="standard deviation", format=".3~r"),
-        alt.Tooltip("repeats:Q", title="samples"),
+        alt.Tooltip("n:Q", title="samples"),
         alt.Tooltip("sample:N", title="counts"),
     ]
-    layers = [
-        alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(x="x:Q"),
-        base.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q"),
-        *_hollow_unless(base, "datum.sample == 'trusted'", 40, tips),
-    ]
-    return finished(layers, 40 * len(order), menu)
+    ends = base.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
+    return finished([level(x=0.0), ends, *_points(base, 40, tips)], 40 * len(order), menu)
 
 
 def calibration_overview(table: pd.DataFrame) -> Styler:
-    """Errors of groups of estimators on sources of known entropy rate: median, largest, and of what that is.
+    """Median and largest error of each estimator on sources of known entropy rate, in bits per symbol.
 
     Args:
         table: of `calibrate`.
     """
-    bias = table[table["metric"] == "entropy_bias"]
-    bias = bias.assign(symbols=bias["x"].astype(float), error=bias["value"].abs())
-    repeats, sound = bias["condition"] == "repeats", bias["trusted"].astype(bool)
-    counts = bias["estimator"].isin(set(Estimator) - {Estimator.PLUGIN})
-    matches, mixer = (
-        of & (bias["symbols"] == bias["symbols"][of].max())
-        for of in (bias["estimator"].isin(list(Matching)), bias["estimator"] == Coder.CONTEXT_MIXING.value)
-    )
-    groups = {
-        "counts, corrected, trusted": counts & sound & ~repeats,
-        "counts, corrected, not trusted": counts & ~sound & ~repeats,
-        "counts, corrected, on mutated repeats": counts & repeats,
-        "match lengths, largest samples": matches & ~repeats,
-        "context mixer, largest samples": mixer & ~repeats,
-        "context mixer, on mutated repeats": mixer & repeats,
-    }
-    rows = [
-        {
-            "estimators": name, "cases": str(group.sum()),
-            "median error (bits)": f"{bias['error'][group].median():.4f}",
-            "largest error (bits)": f"{row['error']:.3f}",
-            "of": f"{estimator_name(row['estimator'])}, {row['condition']}, {row['symbols']:,.0f} symbols",
-        }
-        for name, group in groups.items()
-        for _, row in bias[group].nlargest(1, "error").iterrows()
-    ]  # fmt: skip
-    return for_people(pd.DataFrame(rows))
+    bias = table[table["metric"] == "entropy_bias"].astype({"estimator": object, "value": float})
+    trusted = np.where(bias["trusted"].astype(bool), "trusted", "not trusted")
+    on = np.where(bias["condition"] == "repeats", "mutated repeats", trusted)
+    groups = bias["value"].abs().groupby([bias["estimator"].map(estimator_name), on])
+    text = groups.median().map("{:.4f}".format) + " (" + groups.max().map("{:.3f}".format) + ")"
+    wide = text.unstack().reindex([name for name in ESTIMATOR_NAMES.values() if name in text])
+    return for_people(wide[["trusted", "not trusted", "mutated repeats"]].fillna("–").reset_index())
 
 
 def nsb_overview(table: pd.DataFrame) -> Styler:
@@ -426,8 +286,3 @@ def nsb_overview(table: pd.DataFrame) -> Styler:
         "which": others.idxmin(axis=1).map(estimator_name),
         "ratio": (others.min(axis=1) / nsb).map("{:.2f}".format),
     }))  # fmt: skip
-
-
-def _of_tokens(table: pd.DataFrame) -> pd.Series:
-    """Which rows are of a condition, rather than of a corpus."""
-    return table["condition"].map(is_condition).astype(bool)

@@ -79,14 +79,15 @@ def logarithmic(values: pd.Series, form: str = "~s") -> dict[str, Any]:
 def themed(chart: Any) -> Any:
     """The chart with the book's fonts, grid and legends above it that are narrow enough for a phone."""
     chart = chart.properties(usermeta={"embedOptions": {"config": {"legend": {"layout": _BELOW_EACH_OTHER}}}})
-    legend = {"orient": "top", "direction": "horizontal", "labelFontSize": 12, "titleFontSize": 12}
-    axis = {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal", "gridColor": "#e6e6e6"}
-    chart = (
-        chart.configure(lineBreak="\n").configure_view(stroke=None).configure_title(fontSize=14, anchor="start")
+    chart = chart.configure(lineBreak="\n", view=alt.ViewConfig(stroke=None))
+    chart = chart.configure_title(fontSize=14, anchor="start")
+    chart = chart.configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#e6e6e6")
+    # Titles end where the plot does, below the names of rows too: the plot alone is too narrow on a phone.
+    chart = chart.configure_axisX(titleAnchor="end", tickCount=8, labelOverlap="greedy", labelSeparation=8)
+    chart = chart.configure_axisY(labelOverlap="greedy", labelSeparation=8)
+    return chart.configure_legend(
+        orient="top", direction="horizontal", labelFontSize=12, titleFontSize=12, labelLimit=220
     )
-    chart = chart.configure_axis(labelOverlap="greedy", labelSeparation=8, **axis)
-    chart = chart.configure_axisX(titleAnchor="end", tickCount=8)  # below the names of rows: room on a phone
-    return chart.configure_legend(labelLimit=220, **legend)
 
 
 def in_lines(title: str) -> list[str]:
@@ -102,8 +103,10 @@ def tooltips(*names: str, text: str = ".3~r") -> list[alt.Tooltip]:
 def stroke_legend(columns: int = 1) -> alt.Legend:
     """A legend of dashes that shows them."""
     # With a fill of its own Vega-Lite does not hide the stroke of lines that have points on them.
-    stroke = {"symbolFillColor": "transparent", "symbolStrokeColor": NEUTRAL, "symbolStrokeWidth": 2}
-    return alt.Legend(symbolType="stroke", symbolSize=400, columns=columns, **stroke)
+    return alt.Legend(
+        symbolType="stroke", symbolFillColor="transparent", symbolStrokeColor=NEUTRAL, symbolStrokeWidth=2,
+        symbolSize=400, columns=columns,
+    )  # fmt: skip
 
 
 def state_dash(states: pd.Series, legend: bool = True) -> alt.StrokeDash:
@@ -169,8 +172,8 @@ def _parts(chart: Any) -> Iterator[Any]:
 
 def listed(menu: Menu) -> alt.Parameter:
     """A menu as a parameter of a chart."""
-    bind = alt.binding_select(options=list(menu.options), name=menu.label)
-    bind = bind if len(menu.options) > 1 else alt.Undefined
+    several = alt.binding_select(options=list(menu.options), name=menu.label)
+    bind = several if len(menu.options) > 1 else alt.Undefined
     return alt.param(name=menu.name, value=menu.first or menu.options[0], bind=bind)
 
 
@@ -213,6 +216,7 @@ def lines(
         detail: column of which each value has a line of its own.
         height: in pixels.
     """
+    rows = rows.drop(columns=[] if spread else ["low", "high"], errors="ignore").dropna(axis="columns", how="all")
     named, heading = isinstance(colour, alt.Color), _said(x)["title"]
     x = x if named else x.title(textwrap.wrap(heading, 26))  # names at the ends of lines take room on a phone
     base = chosen(rows, *menus).encode(

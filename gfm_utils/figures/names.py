@@ -50,8 +50,8 @@ def estimator_name(estimator: str) -> str:
 
 def layer_name(x: str) -> str:
     """``encoder.0`` as people count: ``layer 1``."""
-    name, _, place = x.partition(".")
-    return f"layer {int(place) + 1}" if place else name
+    layer = re.fullmatch(r"encoder\.(\d+)", x)
+    return f"layer {int(layer[1]) + 1}" if layer else x
 
 
 def chart_names(conditions: Sequence[str]) -> dict[str, str]:

@@ -153,7 +153,8 @@ def _fisher(text: str, metric: str, group: str, above: bool, figure: str) -> Mea
 MEASURES: dict[str, Measure] = {
     "entropy_share": Measure(
         "shortest code of the corpus (an upper bound), share of a uniform choice", "share", "entropy",
-        (Term("code_length", least=True), Term("uniform_entropy")), True, share_of, None, "fig-estimators",
+        (Term("code_length", least=True), Term("uniform_entropy")), True, share_of, None,
+        "fig-conditional-entropy",
     ),
     "tokens": Measure("tokens of the training part", "tokens", "corpora", (Term("tokens"),), null=None),
     "symbols_per_token": Measure(

@@ -9,12 +9,7 @@ from gfm_utils.claims.claim import CLAIMS
 from gfm_utils.claims.learning import POSITIONS
 from gfm_utils.claims.verdicts import check_claims
 from gfm_utils.ensembles import Member
-from gfm_utils.figures import (
-    deviation_overview,
-    position_chart,
-    position_overview,
-    summary_of_training,
-)
+from gfm_utils.figures import deviation_overview, position_chart, summary_of_training
 from gfm_utils.figures.select import value_of
 from gfm_utils.measures import controls, disagreement, fisher_information, no_layers_control, output_distributions
 from gfm_utils.profiles import profile
@@ -100,11 +95,11 @@ def test_positions_are_compared_on_text_with_one_budget(trained, smoke):
         tuple(step * smoke.batch * smoke.window for step in (0, 1, 2, 3))
     }
     assert set(curves["member"].dropna()) == {1, 2}
-    shown = position_overview(found).data
     level = value_of(found, found["condition"].iloc[0], "validation_unigram_nll")["value"]
-    last = curves[curves["member"].isna() & (curves["state"] == POSITIONS[-1])]["value"].iloc[-1]
-    assert len(shown) == len(POSITIONS) and float(shown.iloc[-1, -1]) == pytest.approx(level - last, abs=0.005)
-    assert "RoFormer" in position_chart(found).to_json()
+    last = curves[curves["member"].eq(2) & (curves["state"] == POSITIONS[-1])]["value"].iloc[-1]
+    drawn = [row for rows in position_chart(found).to_dict()["datasets"].values() for row in rows]
+    assert any(row["value"] == pytest.approx(level - last) and "RoFormer" in row["state"] for row in drawn
+               if row.get("member") == 2)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

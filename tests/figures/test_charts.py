@@ -42,7 +42,7 @@ def results(trained, smoke, measured):
 
 #: Chart -> the result that it draws; with what it is given beside that, where it can be given more.
 CHARTS = {
-    "token_frequency_chart": "tokens", "conditional_entropy_chart": "entropy", "estimators_chart": "entropy",
+    "token_frequency_chart": "tokens", "unigram_chart": "entropy",
     "learning_chart": "learning", "uncertainty_chart": "output", "rank_probability_chart": "output",
     "context_chart": "output", "reliability_chart": "output", "top_p_chart": "disagreement",
     "rank_agreement_chart": "disagreement", "strata_chart": "disagreement", "guess_strip": "along",
@@ -53,7 +53,6 @@ CHARTS = {
     "perturbation_chart": "perturbations", "rescaling_chart": "rescaling",
 }  # fmt: skip
 WITH_MORE = [
-    ("unigram_chart", "entropy", {"per": "token"}), ("unigram_chart", "entropy", {"per": "symbol"}),
     ("share_chart", "fisher", {"split_embeddings": True}),
     ("share_chart", "fisher", {"metric": "fisher_share_paper"}),
 ]  # fmt: skip
@@ -64,8 +63,7 @@ def test_charts_draw_every_condition_without_complaint(results, trained, chart, 
     spec, svg, rows = drawn(getattr(figures, chart)(results[result], **more))
     assert spec["width"] == "container" and len(rows) < 5000 and svg.count("<path") > 5
     conditions = {row["condition"] for row in rows if "condition" in row}
-    of_corpora = chart in ("conditional_entropy_chart", "estimators_chart")
-    assert {ensemble.condition for ensemble in trained} <= conditions or of_corpora
+    assert {ensemble.condition for ensemble in trained} <= conditions
 
 
 def test_every_pair_has_a_cell_in_the_square_of_its_condition(results, trained):

@@ -3,7 +3,6 @@
 import altair as alt
 import pandas as pd
 import pytest
-from drawing import data_of
 
 from gfm_utils.errors import GfmError
 from gfm_utils.figures.comparison import comparison_chart, comparison_rows, entropy_gain_chart, short_names
@@ -58,7 +57,12 @@ def test_charts_have_a_point_a_condition_and_a_tick_a_null(found: pd.DataFrame) 
 
 def names_in(chart: alt.LayerChart) -> dict[str, str]:
     """Corpus -> the side of its point on which its name stands."""
-    return {row["corpus"]: row["side"] for row in data_of(chart) if "side" in row}
+    spec = chart.to_dict()
+    texts = [layer for layer in spec["layer"] if layer["mark"]["type"] == "text"]
+    return {
+        row["corpus"]: "above" if layer["mark"]["dy"] < 0 else "below"
+        for layer in texts for row in spec["datasets"][layer["data"]["name"]]
+    }  # fmt: skip
 
 
 def test_names_stand_where_they_have_room(found: pd.DataFrame) -> None:

@@ -7,7 +7,7 @@ from drawing import drawn
 
 from gfm_utils.corpora import Annotation, Corpus, Segment
 from gfm_utils.entropy.profile import bits_by_class, information_profile, separation
-from gfm_utils.figures.profile import NO_DNA, feature_chart, profile_chart, separation_chart
+from gfm_utils.figures.profile import MOST, NO_DNA, feature_chart, profile_chart, separation_table
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def test_a_menu_where_there_are_several_and_a_sentence_where_there_is_none(made)
 def test_many_windows_are_pooled_by_their_bases(made):
     bits, corpus, annotation = made
     profile = information_profile(bits, corpus, 100, annotation)
-    _, _, data = drawn(profile_chart({"x": profile}, most=500))
+    _, _, data = drawn(profile_chart({"x": profile}))
     windows = pd.DataFrame([row for row in data if "left" in row])
-    assert len(windows) <= 500 + 2
+    assert MOST / 2 < len(windows) <= MOST + 2
     mine = profile[profile["record"] == "r"]
     weight = windows["right"] - windows["left"]
     for name in ("bits", "repeat", "gc"):
@@ -74,10 +74,11 @@ def test_feature_chart(made):
     assert feature_chart(separation(bits[:5_000], corpus, resamples=10)) is NO_DNA
 
 
-def test_separation_chart(made):
+def test_separation_table(made):
     bits, corpus, annotation = made
-    table = separation(bits, corpus, annotation, resamples=50)
-    _, svg, data = drawn(separation_chart(table))
-    assert {row["x"] for row in data if "x" in row} == {100, 1_000}
-    assert "intergenic below coding" in svg
-    assert separation_chart(bits_by_class(bits[:5_000], corpus, resamples=10)) is NO_DNA
+    table = separation(bits, corpus, annotation, (100, 1_000), (1, 25), resamples=50)
+    shown = separation_table(table).data
+    assert shown["separated"].tolist() == ["repeats below others", "intergenic below coding"]
+    value = table.query("metric == 'coding_auc' and axis == 'window' and x == '1000'")["value"].item()
+    assert shown.loc[1, "1,000 bases"].startswith(f"{value:.3f} [")
+    assert separation_table(bits_by_class(bits[:5_000], corpus, resamples=10)) is NO_DNA
