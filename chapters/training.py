@@ -72,7 +72,7 @@ figures.provenance_note(run)
 # A checkpoint from the middle was taken at a high rate, and has a higher loss than a member that was trained for only as long, with a rate that had fallen by then.
 # Only the last point of each curve is a member as in the other chapters.
 
-# %% tags=["key-figure"] mystnb={"figure": {"caption": "Context gain, or another measure of the menu, against the tokens that a member has read, with 95 % intervals over members. Dashes tell models and optimisers apart; dotted: what counting n-grams on both sides saves.", "name": "fig-training"}}
+# %% tags=["key-figure"] mystnb={"figure": {"caption": "Context gain, or another measure of the menu, against the tokens that a member has read, with 95 % intervals over members. Dashes tell models and optimisers apart, and what counting n-grams on both sides saves.", "name": "fig-training"}}
 figures.training_chart(table)
 
 # %% [markdown]
@@ -97,13 +97,6 @@ figures.equal_tokens_table(along)
 
 # %% mystnb={"figure": {"caption": "Each measure against the context gain along training, with 95 % intervals over members: colours are conditions, dashes models and optimisers.", "name": "fig-one-curve"}}
 figures.one_curve_chart(table)
-
-# %% [markdown]
-# Text has many bits to gain and DNA few.
-# {numref}`fig-one-curve-share` has the gain as a share of what counting on both sides saves on the same windows, without conditions of which that is hardly anything.
-
-# %% mystnb={"figure": {"caption": "The same against the gain as a share of what counting n-grams on both sides saves.", "name": "fig-one-curve-share"}}
-figures.one_curve_chart(table, share=True)
 
 # %% [markdown]
 # In numbers, for two runs of equal gain: with $g_A$ and $g_B$ the largest gains of two runs, and $m_A(g)$ a measure of the one along its training, straight between checkpoints, the difference is

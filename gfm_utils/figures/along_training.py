@@ -1,7 +1,7 @@
 """Charts and tables along training: measures against tokens and context gain, and what counting and a fit say."""
 
-from collections.abc import Sequence
 from functools import partial
+from itertools import cycle
 
 import altair as alt
 import numpy as np
@@ -35,15 +35,18 @@ from gfm_utils.figures.forms import (
     tooltips,
 )
 from gfm_utils.figures.numbers import brief, interval, million, percentage, row_difference, spanned
-from gfm_utils.figures.select import conditions_of, means, value_of
+from gfm_utils.figures.select import conditions_of, named_means, value_of
 from gfm_utils.figures.summary_table import cells, markdown_table
 from gfm_utils.measures.estimates import kinds
 
 OPTIMISERS = {"muon": "Muon", "adamw": "AdamW"}
 #: Counting that saves less, in bits per token, saves hardly anything: a share of it would say nothing.
 LEAST_SAVED = 0.05
-#: Of the models of a chart, in their order.
-MODEL_DASHES = ((1, 0), (6, 4), (1, 3), (8, 3, 2, 3), (2, 2), (10, 4), (4, 2, 1, 2))
+#: What is drawn beside the models.
+COUNTING = "counting on both sides"
+#: Of the models of a chart, in their order, and of counting.
+MODEL_DASHES = ((1, 0), (6, 4), (8, 3, 2, 3), (2, 2), (10, 4), (4, 2, 1, 2))
+COUNTING_DASH = (1, 3)
 
 
 def model_name(setting: Setting) -> str:
@@ -62,53 +65,47 @@ def setting_names(table: pd.DataFrame) -> dict[Setting, str]:
 
 
 def training_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a condition, training, checkpoint and measure.
+    """The rows over all members of a table of ``along_training``, a row a checkpoint, training and measure.
 
-    Of runs that differ in nothing but their length the shorter ones have their ends alone, as one training.
-
-    Args:
-        table: of ``along_training``.
-
-    Returns:
-        ``condition``, ``model`` (with its optimiser), ``tokens``, ``metric``, ``measure`` (for people), ``value``,
-        ``low``, ``high``, and ``gain``, the context gain at the same checkpoint.
+    Added are ``model`` (with its optimiser), ``tokens``, ``measure`` (for people), and ``gain``, the context gain
+    of the checkpoint. Of runs that differ in nothing but their length the shorter ones have their ends alone.
     """
-    rows = means(table, *(name for name in FOLLOWED if name in set(table["metric"])), axis=AXIS, numeric=False)
+    rows = named_means(table, {name: measure.text for name, measure in FOLLOWED.items()}, AXIS)
     longest: dict[str, int] = {}
     for _, setting in settings_of(table):
         longest[model_name(setting)] = max(setting.budget, longest.get(model_name(setting), 0))
     places = [position(x) for x in rows["x"]]
-    rows["tokens"] = [tokens for tokens, _ in places]
-    rows["model"] = [model_name(setting) for _, setting in places]
-    budgets = pd.Series([setting.budget for _, setting in places])
+    rows = rows.rename(columns={"what": "measure"}).assign(
+        tokens=[tokens for tokens, _ in places], model=[model_name(setting) for _, setting in places]
+    )
+    budgets = pd.Series([setting.budget for _, setting in places], rows.index)
     shorter = budgets < rows["model"].map(longest)
     rows.loc[shorter, "model"] += ", ends of shorter runs"
-    rows["measure"] = rows["metric"].map(lambda name: FOLLOWED[name].text)
     gains = rows[rows["metric"] == GAIN].set_index(["condition", "x"])["value"].rename("gain")
-    rows = rows[~shorter | (rows["tokens"] == budgets)].join(gains, on=["condition", "x"])
-    return rows[["condition", "model", "tokens", "metric", "measure", "value", "low", "high", "gain"]]
+    return rows[~shorter | (rows["tokens"] == budgets)].join(gains, on=["condition", "x"])
 
 
-def _curves(base: alt.Chart, x: alt.X, table: pd.DataFrame, models: Sequence[str]) -> list[alt.Chart]:
-    """A line a run with its points and intervals."""
-    names = list(dict.fromkeys(models))
-    dashes = [list(MODEL_DASHES[place % len(MODEL_DASHES)]) for place in range(len(names))]
-    dash = alt.StrokeDash(
-        "model:N", title=None, scale=alt.Scale(domain=names, range=dashes), legend=stroke_legend(2)
-    )
-    tips: list[str | alt.Tooltip] = [
+def _curves(base: alt.Chart, x: alt.X, rows: pd.DataFrame) -> list[alt.Chart]:
+    """A line a run with its points and intervals, and one without them for counting; ``rows`` of all curves."""
+    names = [name for name in dict.fromkeys(rows["model"]) if name != COUNTING]
+    dashes = dict(zip(names, cycle(map(list, MODEL_DASHES)))) | {COUNTING: list(COUNTING_DASH)}
+    names += [COUNTING] if COUNTING in set(rows["model"]) else []
+    scale = alt.Scale(domain=names, range=[dashes[name] for name in names])
+    tips = [
         "condition", "model", alt.Tooltip("tokens:Q", title="tokens read", format=".3~s"),
         *tooltips("value", "low", "high", "gain"),
     ]  # fmt: skip
     base = base.encode(
         x=x,
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5)),
-        color=condition_colour(conditions_of(table)),
+        color=condition_colour(conditions_of(rows)),
     )
+    dash = alt.StrokeDash("model:N", title=None, scale=scale, legend=stroke_legend(2))
+    models = base.transform_filter(f"datum.model != '{COUNTING}'")
     return [
-        base.mark_rule(strokeWidth=1.5, opacity=0.5).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
+        models.mark_rule(strokeWidth=1.5, opacity=0.5).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
         base.mark_line(strokeWidth=1.5, opacity=0.8).encode(order="tokens:Q", strokeDash=dash),
-        base.mark_point(filled=True, size=30, opacity=1).encode(tooltip=tips),
+        models.mark_point(filled=True, size=30, opacity=1).encode(tooltip=tips),
     ]
 
 
@@ -120,54 +117,28 @@ def training_chart(table: pd.DataFrame) -> alt.LayerChart:
     """
     rows = training_rows(table)
     rows = rows[rows["tokens"] > 0]  # a logarithmic axis has no place for untrained members
-    measures = [measure.text for name, measure in FOLLOWED.items() if name in set(rows["metric"])]
-    menu = Menu("training_measure", "measure", measures, "measure ", FOLLOWED[GAIN].text)
+    gain = FOLLOWED[GAIN].text
+    menu = Menu("training_measure", "measure", list(dict.fromkeys(rows["measure"])), "measure ", gain)
+    levels = [
+        {"condition": condition, "model": COUNTING, "measure": gain, "tokens": tokens, "value": saved}
+        for condition in conditions_of(table) if (saved := counting_saves(table, condition)) is not None
+        for tokens in (rows["tokens"].min(), rows["tokens"].max())
+    ]  # fmt: skip
+    every = pd.concat([rows, pd.DataFrame(levels)], ignore_index=True)
     x = alt.X("tokens:Q", title="tokens read by a member", **logarithmic(rows["tokens"]))
-    layers = _curves(chosen(rows, menu), x, table, rows["model"])
-    saved = {condition: counting_saves(table, condition) for condition in conditions_of(table)}
-    levels = pd.DataFrame({"condition": saved.keys(), "value": saved.values(), "measure": FOLLOWED[GAIN].text})
-    levels = levels.dropna().astype({"value": float}).assign(opacity=1)
-    if len(levels):
-        # Vega complains of a layer without rows: of other measures it has some that nobody sees.
-        unseen = (
-            rows.groupby("measure", as_index=False)["value"].mean().assign(condition=levels["condition"].iloc[0])
-        )
-        unseen = unseen[unseen["measure"] != FOLLOWED[GAIN].text].assign(opacity=0)
-        level = chosen(pd.concat([levels, unseen]), menu).encode(
-            y="value:Q",
-            color=condition_colour(conditions_of(table)),
-            opacity=alt.Opacity("opacity:Q", scale=None),
-        )
-        word = level.mark_text(align="left", dy=-6, fontSize=11)
-        layers += [
-            level.mark_rule(strokeDash=[2, 3], strokeWidth=1.5),
-            word.encode(x=alt.value(4), text=alt.value("counting on both sides")),
-        ]
-    return finished(layers, 320, menu, title=chosen_title(menu))
+    return finished(_curves(chosen(every, menu), x, every), 320, menu, title=chosen_title(menu))
 
 
-def one_curve_chart(table: pd.DataFrame, share: bool = False) -> alt.ConcatChart | Markdown:
+def one_curve_chart(table: pd.DataFrame) -> alt.ConcatChart:
     """Each measure against the context gain, along the training of every model by every optimiser.
 
     Args:
         table: of ``along_training``.
-        share: the gain as a share of what counting on both sides saves, where that is anything.
     """
-    rows = training_rows(table)
+    rows = training_rows(table).dropna(subset="gain")
     x = gain_axis("gain:Q", "context gain, bits per token", [0, 0.1, 0.3, 1, 3], "~g")
-    if share:
-        saved = {condition: counting_saves(table, condition) for condition in conditions_of(table)}
-        rows = rows.assign(gain=rows["gain"] / rows["condition"].map(saved).astype("float64"))
-        x = gain_axis("gain:Q", "context gain, share of what counting saves", [0, 0.1, 0.3, 1], "%")
-    rows = rows.dropna(subset="gain")
-    if rows.empty:
-        return Markdown("Counting saves hardly anything here: there is nothing of which a gain could be a share.")
-    return one_below_another(
-        rows,
-        {name: FOLLOWED[name].text for name in COMPARED},
-        lambda part: _curves(alt.Chart(part), x, table, rows["model"]),
-        160,
-    )
+    titles = {name: FOLLOWED[name].text for name in COMPARED}
+    return one_below_another(rows, titles, lambda part: _curves(alt.Chart(part), x, rows), 160)
 
 
 def levels_table(table: pd.DataFrame) -> Markdown:
@@ -202,16 +173,7 @@ def _levels(table: pd.DataFrame, condition: str) -> dict[str, float]:
 
 
 def saved_share(table: pd.DataFrame, condition: str, setting: Setting) -> float | None:
-    """What members save over token frequencies at the end, as a share of what counting on both sides saves.
-
-    Args:
-        table: of ``along_training``.
-        condition: which.
-        setting: likewise.
-
-    Returns:
-        None where counting saves hardly anything.
-    """
+    """What members save at the end, as a share of what counting saves; None where that is hardly any."""
     saves = counting_saves(table, condition)
     gain = value_of(table, condition, GAIN, state="trained", axis=AXIS, x=setting.x(setting.budget))["value"]
     return None if saves is None else float(gain) / saves
@@ -224,7 +186,7 @@ def counting_saves(table: pd.DataFrame, condition: str) -> float | None:
     return saves if saves >= LEAST_SAVED else None
 
 
-def marked_difference(row: pd.Series) -> str:
+def _marked(row: pd.Series) -> str:
     """A difference with its interval; in brackets where that contains zero."""
     text = row_difference(row, FOLLOWED[row["metric"]].percent)
     return text if clear_sign(row) else f"({text})"
@@ -241,14 +203,14 @@ def equal_gain_table(equal: pd.DataFrame) -> Markdown:
     metrics = [name for name in COMPARED if name in set(equal["metric"])]
     keys = ["by", "condition", "setting", "other_condition", "other_setting"]
     rows = [
-        [run_pair(*key), f"{of_pair['gain'].iloc[0]:.2f}", *cells(of_pair, "metric", metrics, marked_difference)]
+        [_run_pair(*key), f"{of_pair['gain'].iloc[0]:.2f}", *cells(of_pair, "metric", metrics, _marked)]
         for key, of_pair in equal.groupby(keys, sort=False)
     ]
     heads = ["Difference", "gain, bits", *(FOLLOWED[name].text for name in metrics)]
     return Markdown(markdown_table(heads, rows))
 
 
-def run_pair(by: str, condition: str, setting: Setting, other_condition: str, other: Setting) -> str:
+def _run_pair(by: str, condition: str, setting: Setting, other_condition: str, other: Setting) -> str:
     """Two runs by what they differ in."""
     if by == KIND:
         return f"`{condition}` less `{other_condition}` ({model_name(setting)})"
@@ -268,7 +230,7 @@ def equal_tokens_table(differences: pd.DataFrame) -> Markdown:
     steps = sorted(set(differences["tokens"]))[-5:]
     rows = [
         [f"{FOLLOWED[str(metric)].text}, `{condition}`",
-         *cells(measure.drop_duplicates("tokens"), "tokens", steps, marked_difference)]
+         *cells(measure.drop_duplicates("tokens"), "tokens", steps, _marked)]
         for (metric, condition), measure in differences.groupby(["metric", "condition"], sort=False)
     ]  # fmt: skip
     heads = [f"{model_name(most)}: DNA less text after", *map(million, steps)]
@@ -285,12 +247,12 @@ def extrapolation_table(later: pd.DataFrame) -> Markdown:
         run = later[(later["condition"] == condition) & later["x"].str.endswith(setting.x(0)[1:])]
         for points, each in run.groupby("state", sort=False):
             missed = cells(each, "metric", [MISS], lambda row: f"{row['value']:+.3f}")
-            bounds = cells(each, "metric", [LATER], bounded)
+            bounds = cells(each, "metric", [LATER], _bounded)
             rows.append([f"`{condition}`", names[setting], str(points), *bounds, *missed])
     return Markdown(markdown_table(heads, rows, names=3))
 
 
-def bounded(row: pd.Series) -> str:
+def _bounded(row: pd.Series) -> str:
     """A number of an extrapolation with its interval, or that these points do not determine it."""
     return "undetermined" if pd.isna(row["low"]) else interval(row["value"], row["low"], row["high"])
 

@@ -1,7 +1,5 @@
 """Charts and tables of the causal test: measures over doses, effects, parts of the gap, the tokenizer sweep."""
 
-from itertools import product
-
 import altair as alt
 import numpy as np
 import pandas as pd
@@ -25,7 +23,7 @@ from gfm_utils.figures.forms import (
 from gfm_utils.figures.names import cut_name
 from gfm_utils.figures.numbers import number, percentage, row_difference
 from gfm_utils.figures.palette import DNA_BPE, KIND_COLOURS, NEUTRAL
-from gfm_utils.figures.select import means
+from gfm_utils.figures.select import means, named_means
 from gfm_utils.figures.summary_table import cells, markdown_table
 from gfm_utils.measures.intervals import LEVEL
 from gfm_utils.tokens import SPECIAL, Condition
@@ -44,7 +42,6 @@ SAID = {FOR: "yes", AGAINST: "**no, the opposite**", UNDECIDED: "undecided", NOT
 #: What the sweep's chart can show: metric and unit -> name.
 SWEPT = {
     ("kl_share", "share"): "KL from uniform, share of log2 V",
-    ("kl_from_uniform", "bits/token"): "KL from uniform, bits per token",
     ("output_entropy", "bits/base"): "output entropy, bits per base",
     ("nll", "bits/base"): "loss, bits per base",
     ("context_gain", "bits/base"): "context gain, bits per base",
@@ -52,31 +49,22 @@ SWEPT = {
 
 
 def dose_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a condition, budget and model, measure, and state, with what it can be drawn against.
+    """The rows over all members of ``dose_response``, and what each can be drawn against.
 
-    Args:
-        table: of ``dose_response``.
-
-    Returns:
-        ``condition``, ``dose`` (its transform), ``kind``, ``setting``, ``metric``, ``measure`` (for people),
-        ``state``, ``value``, ``low``, ``high``, the columns of ``ACROSS``, and the ends of the gain's interval.
+    That is the columns of ``ACROSS`` and the ends of the gain's interval. For people there are ``dose`` (the
+    transform), ``kind``, ``setting`` and ``measure``.
     """
-    names = [name for name in DOSE_MEASURES if name in set(table["metric"])]
-    rows = means(table, *names, axis=AXIS, numeric=False)
+    rows = named_means(table, {name: measure.text for name, measure in DOSE_MEASURES.items()}, AXIS)
     gains = rows[(rows["metric"] == GAIN) & (rows["state"] == "trained")].set_index(["condition", "x"])
     gains = gains[["value", "low", "high"]].set_axis(["gain", "gain_low", "gain_high"], axis="columns")
     rows = rows.join(gains, on=["condition", "x"])
     for metric, column in (("entropy_rate", "per_symbol"), ("entropy_per_token", "per_token")):
         rows[column] = rows["condition"].map(table[table["metric"] == metric].set_index("condition")["value"])
-    return rows.assign(
+    return rows.rename(columns={"what": "measure"}).assign(
         dose=rows["condition"].map(dose_name),
         kind=rows["condition"].map(kind_of(table)).map(LABELS),
         setting=rows["x"].map(setting_name),
-        measure=rows["metric"].map(lambda name: DOSE_MEASURES[name].text),
-    )[[
-        "condition", "dose", "kind", "setting", "metric", "measure", "state", "value", "low", "high", *ACROSS,
-        "gain_low", "gain_high",
-    ]]  # fmt: skip
+    )
 
 
 def dose_name(condition: str) -> str:
@@ -90,48 +78,6 @@ def setting_name(x: str) -> str:
     return ", ".join([f"{int(steps):,} steps", *rest])
 
 
-def _joined(rows: pd.DataFrame) -> pd.Series:
-    """Which rows a line joins: trained models of text, with its counts of tokens."""
-    text = (rows["kind"] == LABELS["text"]) & (rows["state"] == "trained")
-    return text & rows["condition"].map(keeps_counts).astype(bool)
-
-
-def _layers(
-    base: alt.Chart, x: alt.X, ends: tuple[str, str], rows: pd.DataFrame, line: str, joined: bool
-) -> list[alt.Chart]:
-    """Intervals, line through text's noise, null and point of every condition, and names of the plain ones.
-
-    A layer without a row would make Vega complain: where there is no line (``joined``), no null or no plain
-    condition, it is left out.
-    """
-    tips: list[str | alt.Tooltip] = [
-        "condition", "state", *tooltips("value", "low", "high"),
-        *(alt.Tooltip(f"{name}:Q", title=title, format=".3~r") for name, title in ACROSS.items()),
-    ]  # fmt: skip
-    untrained = base.transform_filter("datum.state == 'untrained'").mark_rule(strokeDash=[6, 4], color=NEUTRAL)
-    untrained = untrained.encode(y="mean(value):Q", tooltip="state:N")
-    base = base.encode(
-        x=x,
-        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5)),
-        color=kind_colour(rows),
-    )
-    trained = base.transform_filter(TRAINED)
-    through = base.transform_filter(line).mark_line(strokeWidth=1.5, opacity=0.6).encode(order=x.shorthand)
-    null_size = alt.when("datum.state == 'trained' || datum.state == 'untrained'").then(alt.value(0))
-    # Not filtered: of a measure without a null no row would be left.
-    null = base.mark_point(shape="stroke", opacity=0.6, strokeWidth=1.5)
-    null = null.encode(tooltip=tips, size=null_size.otherwise(alt.value(90)))
-    names = trained.transform_filter("datum.dose == 'as it is'").mark_text(align="left", dx=8, dy=-6, fontSize=11)
-    return [
-        *([through] if joined else []),
-        *crosses(trained, ends, ("low", "high")),
-        *([untrained] if (rows["state"] == "untrained").any() else []),
-        *([null] if (~rows["state"].isin(["trained", "untrained"])).any() else []),
-        trained.mark_point(filled=True, size=70, opacity=1).encode(tooltip=tips),
-        *([names.encode(text="kind:N")] if (rows["dose"] == "as it is").any() else []),
-    ]
-
-
 def gain_axis(column: str, title: str, ticks: list[float], form: str) -> alt.X:
     """The axis of the context gain: most conditions lie between 0 and 0.3 bits."""
     scale = alt.Scale(type="symlog", constant=0.1, zero=False, padding=14, nice=False)
@@ -141,35 +87,56 @@ def gain_axis(column: str, title: str, ticks: list[float], form: str) -> alt.X:
 def dose_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     """Any measure against context gain or entropy: the reader chooses measure, axis, budget and model.
 
+    The line joins the doses of text. A layer without a row would make Vega complain, and is left out.
+
     Args:
         table: of ``dose_response``; of an empty one a sentence says that nothing is recorded.
     """
     if table.empty:
         return Markdown(NOT_RECORDED)
     rows = dose_rows(table)
-    rows["joined"] = _joined(rows)
-    measures = [measure.text for name, measure in DOSE_MEASURES.items() if name in set(rows["metric"])]
+    trained, untrained = (rows["state"] == state for state in ("trained", "untrained"))
+    own = rows["condition"].map(keeps_counts).astype(bool)
+    rows["joined"] = trained & own & (rows["kind"] == LABELS["text"])
+    measures = list(dict.fromkeys(rows["measure"]))
     settings = [setting_name(x) for x in settings_of(table)]
-    measured = set(zip(rows["measure"], rows["setting"], strict=True))
-    lacking = pd.DataFrame(
-        [pair for pair in product(measures, settings) if pair not in measured], columns=["measure", "setting"]
-    )  # fmt: skip
     first = DOSE_MEASURES["fisher_share"].text
     menus = (
         Menu("dose_measure", "measure", measures, "measure ", first if first in measures else None),
         Menu("dose_setting", "setting", settings, "training ", setting_name(verdict_setting(table))),
     )
+    across = Menu("dose_across", "", list(ACROSS.values()), "against ")
+    tips = [
+        "condition", "state", *tooltips("value", "low", "high"),
+        *(alt.Tooltip(f"{name}:Q", title=title, format=".3~r") for name, title in ACROSS.items()),
+    ]  # fmt: skip
+    free = alt.Scale(zero=False)
     base = chosen(rows, *menus).transform_calculate(
         at=_chosen_axis("gain"), at_low=_chosen_axis("gain_low"), at_high=_chosen_axis("gain_high")
     )
-    x = alt.X("at:Q", title=None, scale=alt.Scale(zero=False, padding=34), axis=alt.Axis(tickCount=6))
-    layers = _layers(base, x, ("at_low", "at_high"), rows, "datum.joined", rows["joined"].any())
-    if len(lacking):
-        word = chosen(lacking, *menus).mark_text(fontSize=13)
-        layers.append(word.encode(text=alt.value("not measured in this run"), x=alt.value(150), y=alt.value(160)))
-    across = Menu("dose_across", "", list(ACROSS.values()), "against ")
+    level = base.transform_filter("datum.state == 'untrained'").mark_rule(strokeDash=[6, 4], color=NEUTRAL)
+    base = base.encode(
+        x=alt.X("at:Q", title=None, scale=alt.Scale(zero=False, padding=34), axis=alt.Axis(tickCount=6)),
+        y=alt.Y("value:Q", title=None, scale=free, axis=alt.Axis(format="~r", tickCount=5)),
+        color=kind_colour(rows),
+    )
+    point = base.transform_filter(TRAINED)
+    # The null is not filtered but of no size elsewhere: of a measure without one no row would be left.
+    drawn = alt.when("datum.state == 'trained' || datum.state == 'untrained'").then(alt.value(0))
+    null = base.mark_point(shape="stroke", opacity=0.6, strokeWidth=1.5)
+    line = base.transform_filter("datum.joined").mark_line(strokeWidth=1.5, opacity=0.6)
+    names = point.transform_filter("datum.dose == 'as it is'").mark_text(align="left", dx=8, dy=-6, fontSize=11)
+    layers = [
+        (rows["joined"], line.encode(order="at:Q")),
+        *((trained, cross) for cross in crosses(point, ("at_low", "at_high"), ("low", "high"))),
+        (untrained, level.encode(y="mean(value):Q", tooltip="state:N")),
+        (~trained & ~untrained, null.encode(tooltip=tips, size=drawn.otherwise(alt.value(90)))),
+        (trained, point.mark_point(filled=True, size=70, opacity=1).encode(tooltip=tips)),
+        (rows["dose"] == "as it is", names.encode(text="kind:N")),
+    ]
     title = chosen_title(menus[0], "'\\nagainst ' + dose_across")
-    return finished(layers, 320, menus[0], across, menus[1], title=title)
+    shown = [layer for there, layer in layers if there.any()]
+    return finished(shown, 320, menus[0], across, menus[1], title=title)
 
 
 def _chosen_axis(gain: str) -> str:
@@ -290,26 +257,22 @@ def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
     Args:
         table: of ``tokenizer_sweep``.
     """
-    plain = means(table, "output_entropy", "nll", "context_gain", "unigram_nll", axis="matched", numeric=False)
-    plain = plain[plain["state"] != "untrained"]
-    sizes = table[table["metric"].isin(["bases_per_token", "vocabulary"])].drop_duplicates(["condition", "metric"])
-    sizes = sizes.astype({"condition": object}).pivot(index="condition", columns="metric", values="value")
-    sizes = sizes.astype("float64")
-    rows = pd.concat([plain, _of_frequencies(plain)], ignore_index=True).join(sizes, on="condition")
-    rows = pd.concat([rows, *_from_uniform(rows)], ignore_index=True)
+    rows = means(table, "output_entropy", "nll", "context_gain", "unigram_nll", axis="matched", numeric=False)
+    sizes = table[table["metric"].isin(["bases_per_token", "vocabulary"])].astype({"condition": object})
+    sizes = sizes.pivot_table(index="condition", columns="metric", values="value", aggfunc="first").astype(float)
+    rows = pd.concat([rows[rows["state"] != "untrained"], _of_frequencies(rows)], ignore_index=True)
+    rows = rows.join(sizes, on="condition")
+    rows = pd.concat([rows, _from_uniform(rows)], ignore_index=True)
     rows["shown"] = pd.Series(zip(rows["metric"], rows["unit"], strict=True)).map(SWEPT)
     rows = rows.dropna(subset=["shown"])
     tokenizers = rows["condition"].map(lambda name: Condition.parse(name).tokenizer)
     kinds = tokenizers.str.startswith("kmer").map({True: "k-mers", False: "BPE"})
     rows = rows.assign(tokenizer=tokenizers, kind=kinds, matched="equal " + rows["x"])
-    tips: list[str | alt.Tooltip] = [
+    tips = [
         "tokenizer", "matched", "state", alt.Tooltip("vocabulary:Q", format=","),
         alt.Tooltip("bases_per_token:Q", title="bases per token", format=".3~r"),
         *tooltips("value", "low", "high"),
     ]  # fmt: skip
-    rows = rows[[
-        "tokenizer", "kind", "matched", "state", "shown", "value", "low", "high", "bases_per_token", "vocabulary",
-    ]]  # fmt: skip
     menu = Menu("swept", "shown", list(SWEPT.values()), "quantity ")
     x = alt.X("bases_per_token:Q", title="bases per token (mean)", scale=alt.Scale(zero=False, padding=14))
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
@@ -330,17 +293,14 @@ def _of_frequencies(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([costs.assign(metric="output_entropy"), costs.assign(metric="nll"), no_gain])
 
 
-def _from_uniform(rows: pd.DataFrame) -> list[pd.DataFrame]:
-    """KL(p || uniform) = log2 V - H(p) of the rows, in bits and as a share of log2 V.
+def _from_uniform(rows: pd.DataFrame) -> pd.DataFrame:
+    """KL(p || uniform) = log2 V - H(p) of the rows, as a share of log2 V.
 
     V counts no special tokens, which models do not predict and which are more than half of a vocabulary of bases.
     """
     entropy = rows[(rows["metric"] == "output_entropy") & (rows["unit"] == "bits/token")]
     most = np.log2(entropy["vocabulary"] - len(SPECIAL))
     ends = {"value": "value", "low": "high", "high": "low"}
-    bits = {name: most - entropy[other] for name, other in ends.items()}
-    share = {name: each / most for name, each in bits.items()}
-    return [
-        entropy.assign(metric="kl_from_uniform", **bits),
-        entropy.assign(metric="kl_share", unit="share", **share),
-    ]
+    return entropy.assign(
+        metric="kl_share", unit="share", **{name: 1 - entropy[other] / most for name, other in ends.items()}
+    )
