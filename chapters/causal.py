@@ -192,10 +192,6 @@ figures.sources_table(confounds)
 
 # %% [markdown]
 # What a vocabulary of 4,096 tokens would do is not among the experiments: neither corpus has 2,000 occurrences of a type on average.
-# All numbers, with the standard run first:
-
-# %% tags=["hide-output"]
-figures.confounds_numbers(confounds)
 
 # %%
 figures.provenance_note(about_confounds)

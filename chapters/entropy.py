@@ -125,7 +125,7 @@ figures.provenance_note(about_calibration)
 figures.calibration_overview(calibration)
 
 # %% [markdown]
-# The table has the median error of each estimator over all sources and sizes, and the largest in brackets.
+# The table has the median error of each estimator over the sources, at the largest sample of each, and in brackets the largest error, in bits per symbol.
 # The corrections can be trusted where the rule above holds, and none of them is best everywhere.
 # NSB does well on sources drawn from a Dirichlet distribution, of which its prior is made, and less well on Zipf's law, which that prior does not expect; the next table has its error beside that of the best other estimator.
 # No estimator from counts sees the repeats of the last source in the menu: at any $k$ that can be counted, a copy looks like noise.
@@ -176,8 +176,11 @@ figures.rate_overview(table)
 # %% mystnb={"figure": {"caption": "Bits per base along the sequence, in windows of about 10,000 bases. Tracks: share of soft-masked repeats, of coding bases, of introns and untranslated exons, and of G and C. Dashed: two bits. Drag to move, scroll to zoom.", "name": "fig-profile"}}
 figures.profile_chart(profiles)
 
-# %% mystnb={"figure": {"caption": "Mean bits per base of each class of bases. Bars: 95 % intervals by a bootstrap of long blocks. Dashed: all bases.", "name": "fig-features"}}
-figures.feature_chart(table)
+# %% [markdown]
+# Mean bits per base of each class of bases, with 95 % intervals by a bootstrap of long blocks:
+
+# %%
+figures.feature_overview(table)
 
 # %% [markdown]
 # How well the cost of a base separates classes: the probability that a window of the one class costs less than one of the other (chance: 0.5).
@@ -187,21 +190,22 @@ figures.separation_table(table)
 
 # %% [markdown]
 # Repeats cost little because they have occurred before, not because they are simple, and only when the sequence that is read contains their earlier copies.
-# Where the corpus has an annotation and the intervals of coding and of intergenic bases overlap in {numref}`fig-features`, what matters most to an organism is no more predictable, by this code, than what matters least.
+# Where the corpus has an annotation and the intervals of coding and of intergenic bases overlap, what matters most to an organism is no more predictable, by this code, than what matters least.
 
 # %% [markdown]
 # ## Per token
 #
 # A masked language model is asked for tokens, not for symbols.
 # The unigram entropy of its tokens is the loss of a model that knows how common each token is and nothing else, the baseline of every network in the next chapters.
-# Bits per token depend on how much a token stands for ({numref}`fig-uncertainty` has them); bits per symbol do not.
+# Bits per token depend on how much a token stands for ({numref}`fig-uncertainty` has them); bits per symbol (base, residue or character) do not, so that tokenizers compare.
+# Beside them stand single symbols, and a uniform choice among the vocabulary or the alphabet:
 
-# %% mystnb={"figure": {"caption": "Unigram entropy of tokens in bits per symbol (base, residue or character), so that tokenizers compare, beside single symbols. The grey tick is a uniform choice among the vocabulary or the alphabet.", "name": "fig-unigram"}}
-figures.unigram_chart(table)
+# %%
+figures.unigram_overview(table)
 
 # %% [markdown]
 # Where tokens need far fewer bits per symbol than single symbols do, merging has found structure, as in text.
-# Where the bars are equally long, merging gains nothing; tokens can even need *more* per base, as those of BPE of DNA do, because the lengths of the pieces are information too.
+# Where they need as many, merging gains nothing; tokens can even need *more* per base, as those of BPE of DNA do, because the lengths of the pieces are information too.
 
 # %% [markdown]
 # ## Whole chromosomes
@@ -264,6 +268,6 @@ print(f"{first.name}: {by_hand:.4f} bits per {first.unit}")
 # 1. Compare the repeat-free mixer of both in the table under *Estimates beside bounds*.
 #    Expect little difference: the reading frame and the use of codons make coding bases slightly more predictable to a code that knows the frame, and ours does not; coding sequence also has fewer repeats to copy.
 # 2. Blocks of length k need several times $4^k$ observations, so that the order grows as $\log_4$ of the length: four times as many bases allow one order more ({numref}`fig-calibration` shows where trust ends).
-# 3. Repeats, as in {numref}`fig-features`: a copy costs little once its original has been read.
+# 3. Repeats, as in the table under *Where the information lies*: a copy costs little once its original has been read.
 #    For the same reason coding bases, which hold few copies, are seldom cheap.
 # :::

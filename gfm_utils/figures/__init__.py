@@ -25,7 +25,7 @@ from gfm_utils.figures.atlas import (
     spread_table,
 )
 from gfm_utils.figures.claims import claims_overview
-from gfm_utils.figures.confounds import confounds_numbers, confounds_table, differences_kept, sources_table
+from gfm_utils.figures.confounds import confounds_table, differences_kept, sources_table
 from gfm_utils.figures.data import (
     corpus_overview,
     cost_overview,
@@ -60,7 +60,7 @@ from gfm_utils.figures.entropy import (
     nsb_overview,
     rate_overview,
     trust_overview,
-    unigram_chart,
+    unigram_overview,
 )
 from gfm_utils.figures.fisher import (
     flow_chart,
@@ -84,7 +84,7 @@ from gfm_utils.figures.predictions import (
     top_p_chart,
     uncertainty_chart,
 )
-from gfm_utils.figures.profile import feature_chart, profile_chart, separation_table
+from gfm_utils.figures.profile import feature_overview, profile_chart, separation_table
 from gfm_utils.figures.summary_table import overview, provenance_note, recipe_table
 from gfm_utils.figures.tasks import (
     disruption_chart,

@@ -1,7 +1,11 @@
-"""Charts and tables of the atlas: measures of many corpora against what their models gain, and forecasts."""
+"""Charts and tables of the atlas: measures of many corpora against what their models gain, and forecasts.
+
+Each ``table`` is of ``measures.estimates.compared``, ``points`` are of ``claims.atlas_points``, and
+``forecasts`` of ``claims.left_out``.
+"""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import altair as alt
@@ -42,25 +46,17 @@ from gfm_utils.measures.registry import MEASURES
 
 #: What of an atlas stands in its table.
 LISTED = ("entropy_share", GAIN, "accuracy", *PRIMARY, "leaked_windows")
-_GAIN_TITLE = "context gain, bits per token"
+_CORPUS = alt.Tooltip("label:N", title="corpus")
 
 
 def atlas_map(table: pd.DataFrame) -> alt.LayerChart:
-    """Every corpus: context gain against the length of its shortest code, both as shares.
-
-    Args:
-        table: of :func:`gfm_utils.measures.estimates.compared`.
-    """
+    """Every corpus: context gain against the length of its shortest code, both as shares."""
     points = atlas_points(table)
     return entropy_gain_chart(table, dict(zip(points["condition"], points["label"], strict=True)))
 
 
 def atlas_numbers(points: pd.DataFrame, forecasts: pd.DataFrame) -> dict[str, str]:
     """What stands in the sentences of the chapter on many corpora.
-
-    Args:
-        points: of :func:`gfm_utils.claims.atlas.atlas_points`.
-        forecasts: of :func:`gfm_utils.claims.forecast.left_out`.
 
     Returns:
         ``corpora``: how many of which sort; ``explained_`` and the name of each primary measure: the share of the
@@ -107,19 +103,15 @@ def _counted(points: pd.DataFrame) -> str:
 
 
 def atlas_chart(table: pd.DataFrame) -> alt.ConcatChart:
-    """The primary measures against the context gain, a point a corpus, with the line of each kind and the nulls.
-
-    Args:
-        table: of :func:`gfm_utils.measures.estimates.compared`.
-    """
+    """The primary measures against the context gain, a point a corpus, with the line of each kind and nulls."""
     points = atlas_points(table)
-    about = points.set_index("condition")
+    labels = points.set_index("condition")["label"]
     gain = comparison_rows(table, GAIN).set_index("condition")[["value", "low", "high"]]
     gain = gain.set_axis(["gain", "gain_low", "gain_high"], axis="columns").clip(lower=LEAST_GAIN)
     kinds, frames = list(dict.fromkeys(points["kind"])), []
     for metric in PRIMARY:
         rows = comparison_rows(table, metric).join(gain, on="condition")
-        frames.append(rows.assign(metric=metric, label=rows["condition"].map(about["label"]), drawn="point"))
+        frames.append(rows.assign(metric=metric, label=rows["condition"].map(labels), drawn="point"))
         slope, *intercepts = line(points.dropna(subset=[metric, GAIN]), metric, kinds)
         for kind, intercept in zip(kinds, intercepts, strict=True):
             gains = gain_scale(points.loc[points["kind"] == kind, GAIN])
@@ -133,12 +125,14 @@ def atlas_chart(table: pd.DataFrame) -> alt.ConcatChart:
 def _of_measure(rows: pd.DataFrame) -> list[alt.Chart]:
     scale, ticks = alt.Scale(type="log", padding=14, nice=False), [0.03, 0.1, 0.3, 1, 3]
     base = alt.Chart(rows).encode(
-        x=alt.X("gain:Q", title=_GAIN_TITLE, scale=scale, axis=alt.Axis(format="~g", values=ticks)),
+        x=alt.X(
+            "gain:Q", title="context gain, bits per token", scale=scale, axis=alt.Axis(format="~g", values=ticks)
+        ),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~r", tickCount=5)),
         color=kind_colour(rows),
     )
     measured = base.transform_filter("datum.drawn == 'point'")
-    tips = [alt.Tooltip("label:N", title="corpus"), "kind", *tooltips("value", "low", "high", "gain", "null")]
+    tips = [_CORPUS, "kind", *tooltips("value", "low", "high", "gain", "null")]
     null = measured.mark_point(shape="stroke", size=70, opacity=0.5, strokeWidth=1.5).encode(
         y="null:Q", tooltip=tips, color=alt.value(NEUTRAL)
     )
@@ -151,55 +145,39 @@ def _of_measure(rows: pd.DataFrame) -> list[alt.Chart]:
 
 
 def contrasts_table(points: pd.DataFrame) -> Markdown:
-    """What two kinds differ by, at any gain and at equal gain, and the verdict; a row a measure and pair.
-
-    Args:
-        points: of ``atlas_points``.
-    """
+    """What two kinds differ by, at any gain and at equal gain, and the verdict; a row a measure and pair."""
     rows = []
     for _, row in kind_contrasts(points).iterrows():
-        percent = MEASURES[row["metric"]].percent
+        measure = MEASURES[row["metric"]]
         apart, least, most = (
-            difference(row[name], np.nan, np.nan, percent) for name in ("apart", "least", "most")
+            difference(row[name], np.nan, np.nan, measure.percent) for name in ("apart", "least", "most")
         )
         outcome = f"**{row['outcome']}**" if row["outcome"] == DIFFERS else row["outcome"]
-        if row["outcome"] == NOT_SEPARABLE:
-            outcome += f" ({row['shared']} in the common range)"
-        rows.append([
-            MEASURES[row["metric"]].text, f"{LABELS[row['kind']]} less {LABELS[row['other']]}",
-            apart, row_difference(row, percent), f"{least} to {most}", outcome,
-        ])  # fmt: skip
+        outcome += f" ({row['shared']} in the common range)" if row["outcome"] == NOT_SEPARABLE else ""
+        pair = f"{LABELS[row['kind']]} less {LABELS[row['other']]}"
+        equal = row_difference(row, measure.percent)
+        rows.append([measure.text, pair, apart, equal, f"{least} to {most}", outcome])
     heads = ["Measure", "Kinds", "apart", "at equal gain", "without any one family", "verdict"]
     return Markdown(markdown_table(heads, rows, names=2))
 
 
 def spread_table(points: pd.DataFrame) -> Markdown:
-    """What twice the gain does, and how much of the differences between corpora gain and kind explain.
-
-    Args:
-        points: of ``atlas_points``.
-    """
+    """What twice the gain does, and how much of the differences between corpora gain and kind explain."""
     parts = {"all corpora": points}
     parts |= {f"{LABELS[kind]} alone": some for kind, some in points.groupby("kind", sort=False)}
     rows = []
     for name, some in parts.items():
+        explained = ["gain_alone", "kind_alone", "both"] if some["kind"].nunique() > 1 else ["gain_alone"]
         for _, row in slopes(some).iterrows():
-            apart = some["kind"].nunique() > 1
-            shares = [
-                percentage(row[share], 0) for share in (("gain_alone", "kind_alone", "both")[: 1 + 2 * apart])
-            ]
-            twice = row_difference(row, MEASURES[row["metric"]].percent)
-            rows.append([MEASURES[row["metric"]].text, name, twice, *shares, *(["–"] * (3 - len(shares)))])
+            measure = MEASURES[row["metric"]]
+            shares = [percentage(row[share], 0) for share in explained] + ["–"] * (3 - len(explained))
+            rows.append([measure.text, name, row_difference(row, measure.percent), *shares])
     heads = ["Measure", "of", "twice the gain", "explained by gain", "by kind", "by both"]
     return Markdown(markdown_table(heads, rows, names=2))
 
 
 def residuals_table(points: pd.DataFrame) -> Markdown:
-    """How far each kind lies from the line of all corpora, as a random effect.
-
-    Args:
-        points: of ``atlas_points``.
-    """
+    """How far each kind lies from the line of all corpora, as a random effect."""
     effects, rows = kind_effects(points), []
     kinds = list(dict.fromkeys(effects["kind"]))
     for metric, of_metric in effects.groupby("metric", sort=False):
@@ -209,11 +187,7 @@ def residuals_table(points: pd.DataFrame) -> Markdown:
 
 
 def dogma_table(points: pd.DataFrame) -> Markdown:
-    """One genome and what is read from it: a row each, from genome to protein.
-
-    Args:
-        points: of ``atlas_points``.
-    """
+    """One genome and what is read from it: a row each, from genome to protein."""
     there = points.set_index("corpus")
     rows = [
         [step, *(number(there.loc[name, metric], MEASURES[metric].percent) for metric in LISTED)]
@@ -232,133 +206,109 @@ _SORT = (
 
 
 def atlas_table(points: pd.DataFrame) -> HTML:
-    """All corpora in a table that sorts by the column whose head is clicked.
-
-    Args:
-        points: of ``atlas_points``.
-    """
+    """All corpora in a table that sorts by the column whose head is clicked."""
     heads = ["Corpus", "Kind", "Group", *(MEASURES[name].text for name in LISTED)]
-    cells = [
-        [(label, label), (LABELS[kind], LABELS[kind]), (group, group)]
-        for label, kind, group in points[["label", "kind", "group"]].itertuples(index=False)
-    ]
-    for row, (_, point) in zip(cells, points.iterrows(), strict=True):
-        row += [(number(point[name], MEASURES[name].percent), f"{point[name]:.6g}") for name in LISTED]
+    rows = []
+    for _, point in points.iterrows():
+        texts = (point["label"], LABELS[point["kind"]], point["group"])
+        numbers = [(f"{point[name]:.6g}", number(point[name], MEASURES[name].percent)) for name in LISTED]
+        rows.append([*((text, text) for text in texts), *numbers])
     top = "".join(
         f'<th style="cursor:pointer" onclick="{html.escape(_SORT)}">{html.escape(head)}</th>' for head in heads
     )
-    body = "".join(
-        "<tr>"
-        + "".join(f'<td data-v="{html.escape(key)}">{html.escape(text)}</td>' for text, key in row)
-        + "</tr>"
-        for row in cells
+    body = (
+        "".join(f'<td data-v="{html.escape(key)}">{html.escape(text)}</td>' for key, text in row) for row in rows
     )
-    return HTML(
-        f'<div style="overflow-x:auto"><table class="dataframe"><thead><tr>{top}</tr></thead><tbody>{body}</tbody>'
-        "</table></div>"
-    )
+    return HTML(_table(top, body))
 
 
 def corpus_reports(table: pd.DataFrame) -> HTML:
-    """Each corpus to unfold: what it is, its licence and source, and all its measures beside their nulls.
-
-    Args:
-        table: of :func:`gfm_utils.measures.estimates.compared`.
-    """
+    """Each corpus to unfold: what it is, its licence and source, and all its measures beside their nulls."""
     parts = []
     for _, point in atlas_points(table).iterrows():
         entry, rows = find(point["corpus"]), table[table["condition"] == point["condition"]]
         nulls = rows[rows["state"] != "trained"].set_index("metric")
         lines = []
         for _, row in rows[rows["state"] == "trained"].iterrows():
-            measure = MEASURES[row["metric"]]
-            beside = ""
+            measure, beside = MEASURES[row["metric"]], ""
             if row["metric"] in nulls.index:
                 null = nulls.loc[row["metric"]]
                 beside = f"{null['state']}: {number(null['value'], measure.percent)}"
             value = interval(row["value"], row["low"], row["high"], measure.percent)
-            lines.append(f"<tr><td>{html.escape(measure.text)}</td><td>{value}</td><td>{beside}</td></tr>")
+            lines.append(f"<td>{html.escape(measure.text)}</td><td>{value}</td><td>{beside}</td>")
+        title = f"{point['label']}: {LABELS[point['kind']]}, {point['group']}"
+        about = f"{entry.description}. {entry.citation}. Licence: {entry.licence}."
         parts.append(
-            f"<details><summary>{html.escape(point['label'])}: {LABELS[point['kind']]}, "
-            f"{html.escape(point['group'])}</summary><p>{html.escape(entry.description)}. "
-            f"{html.escape(entry.citation)}. Licence: {html.escape(entry.licence)}.</p>"
-            f'<div style="overflow-x:auto"><table class="dataframe">'
-            f"<thead><tr><th>Measure</th><th>Trained</th><th>Null</th></tr></thead><tbody>{''.join(lines)}</tbody>"
-            "</table></div></details>"
+            f"<details><summary>{html.escape(title)}</summary><p>{html.escape(about)}</p>"
+            f"{_table('<th>Measure</th><th>Trained</th><th>Null</th>', lines)}</details>"
         )
     return HTML("".join(parts))
 
 
-def forecast_chart(forecasts: pd.DataFrame) -> alt.ConcatChart:
-    """Forecasts of corpora whose family was left out, against what their models showed; right on the line.
+def _table(head: str, rows: Iterable[str]) -> str:
+    """An HTML table that scrolls in its box, from the cells of its head and of each row."""
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return (
+        f'<div style="overflow-x:auto"><table class="dataframe"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
 
-    Args:
-        forecasts: of :func:`gfm_utils.claims.forecast.left_out`.
-    """
+
+def forecast_chart(forecasts: pd.DataFrame) -> alt.ConcatChart:
+    """Forecasts of corpora whose family was left out, against what their models showed; right on the line."""
     rows = forecasts[forecasts["by"] == "family"]
     rows = rows.assign(kind=rows["kind"].map(LABELS))
     return one_below_another(rows, {name: MEASURES[name].text for name in FORECAST}, _forecasts_of_measure, 170)
 
 
 def _forecasts_of_measure(rows: pd.DataFrame) -> list[alt.Chart]:
-    free = alt.Scale(zero=False, padding=10)
+    free, axis = alt.Scale(zero=False, padding=10), alt.Axis(format="~r", tickCount=5)
     base = alt.Chart(rows).encode(
-        x=alt.X("true:Q", title="measured", scale=free, axis=alt.Axis(format="~r", tickCount=5)),
-        color=kind_colour(rows),
+        x=alt.X("true:Q", title="measured", scale=free, axis=axis), color=kind_colour(rows)
     )
-    tips = [
-        alt.Tooltip("label:N", title="corpus"),
-        "kind",
-        *tooltips("true", "value", "low", "high", "mean_value"),
-    ]
-    y = alt.Y("value:Q", title="forecast", scale=free, axis=alt.Axis(format="~r", tickCount=5))
+    tips = ["kind", *tooltips("true", "value", "low", "high", "mean_value")]
+    y = alt.Y("value:Q", title="forecast", scale=free, axis=axis)
     ends = [float(rows["true"].min()), float(rows["true"].max())]
     diagonal = alt.Chart(pd.DataFrame({"true": ends, "value": ends})).mark_line(strokeDash=[4, 4], color=NEUTRAL)
     return [
         diagonal.encode(x="true:Q", y="value:Q"),
         base.mark_rule(strokeWidth=1, opacity=0.5).encode(y="low:Q", y2="high:Q"),
-        base.mark_point(filled=True, size=60, opacity=1).encode(y=y, tooltip=tips),
+        base.mark_point(filled=True, size=60, opacity=1).encode(y=y, tooltip=[_CORPUS, *tips]),
     ]
 
 
 def forecasts_table(rows: pd.DataFrame, notes: Sequence[str]) -> Markdown:
-    """What is forecast of corpora, beside the mean of the atlas: a row a measure and corpus.
+    """What is forecast of corpora, beside the mean of the atlas: a row a measure and corpus, and notes below them.
 
     Args:
-        rows: of :func:`gfm_utils.claims.forecast.forecasts`.
-        notes: likewise.
+        rows: of :func:`gfm_utils.claims.forecast.forecasts`, as the notes are.
+        notes: sentences without their full stop.
     """
-    lines = [
-        [
-            f"`{row['corpus']}`", MEASURES[row["metric"]].text,
-            row["outcome"] if pd.isna(row["value"]) else interval(
-                row["value"], row["low"], row["high"], MEASURES[row["metric"]].percent
-            ),
-            "counted" if row["outcome"] == COUNTED_FIRST else interval(
-                row["mean_value"], row["mean_low"], row["mean_high"], MEASURES[row["metric"]].percent
-            ),
-        ]
-        for _, row in rows.iterrows()
-    ]  # fmt: skip
+    lines = []
+    for _, row in rows.iterrows():
+        measure = MEASURES[row["metric"]]
+        ends = ("value", "low", "high")
+        value = interval(*(row[end] for end in ends), measure.percent)
+        value = row["outcome"] if pd.isna(row["value"]) else value
+        mean = interval(*(row[f"mean_{end}"] for end in ends), measure.percent)
+        lines.append(
+            [f"`{row['corpus']}`", measure.text, value, "counted" if row["outcome"] == COUNTED_FIRST else mean]
+        )
     table = markdown_table(["Corpus", "Measure", "forecast", "mean of the atlas"], lines, names=2) if lines else ""
     return Markdown("\n".join([table, "", *(f"- {note}." for note in notes)]))
 
 
 def judged_table(forecasts: pd.DataFrame) -> Markdown:
-    """How good forecasts are on corpora that were left out with their family, and with their kind.
-
-    Args:
-        forecasts: of :func:`gfm_utils.claims.forecast.left_out`.
-    """
+    """How good forecasts are on corpora that were left out with their family, and with their kind."""
     rows = []
     for _, row in judged(forecasts).iterrows():
-        percent = MEASURES[row["metric"]].percent
-        rows.append([
-            MEASURES[row["metric"]].text, row["by"], percentage(row["held"], 0),
-            f"{number(row['error'], percent)} ({number(row['mean_error'], percent)})",
-            f"{number(row['score'], percent)} ({number(row['mean_score'], percent)})",
-            "yes" if row["score"] < row["mean_score"] else "no",
-        ])  # fmt: skip
+        measure = MEASURES[row["metric"]]
+        error, score = (
+            f"{number(row[name], measure.percent)} ({number(row[f'mean_{name}'], measure.percent)})"
+            for name in ("error", "score")
+        )
+        better = "yes" if row["score"] < row["mean_score"] else "no"
+        rows.append([measure.text, row["by"], percentage(row["held"], 0), error, score, better])
     heads = [
         "Measure", "left out with its", "intervals that hold", "error (of the mean)",
         "interval score (of the mean)", "better than the mean",

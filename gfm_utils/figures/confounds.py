@@ -1,13 +1,9 @@
 """Tables of the confounds: what each experiment makes of the difference between text and DNA."""
 
-from functools import partial
-from itertools import product
-
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from gfm_utils.claims.along_training import LOSS_SHARE
 from gfm_utils.claims.confounds import (
     APPEARS,
     DNA,
@@ -25,22 +21,17 @@ from gfm_utils.claims.confounds import (
     confound_effects,
 )
 from gfm_utils.claims.dose import GAIN
-from gfm_utils.figures.numbers import number, percentage, row_difference, with_interval
+from gfm_utils.figures.numbers import number, percentage
 from gfm_utils.figures.summary_table import cells, markdown_table
 
 #: What a role is called, for people.
 ROLE_NAMES = {TEXT: "text", DNA: "DNA as BPE", KMERS: "DNA as 4-mers"}
-#: Measures in few words, for cells that name several.
-SHORT = {
-    GAIN: "context gain",
-    LOSS_SHARE: "loss",
-    "output_entropy_share": "output entropy",
+#: The measures that do not follow from the gain itself, in few words.
+SEPARATE = {
     "js_distance": "disagreement",
     "topk_overlap_corrected": "shared neighbours",
     "fisher_share": "encoder's share",
-}
-#: Those that do not follow from the gain itself.
-SEPARATE = {name: SHORT[name] for name in ("js_distance", "topk_overlap_corrected", "fisher_share")}
+}  # fmt: skip
 #: What becomes of a difference that does not stay.
 OUTCOMES = {TURNS: "turned", GONE: "undecided", APPEARS: "new", NONE: "none"}
 NOTHING = "No experiment on a confound is recorded yet; `python benchmarks/confounds.py` makes them."
@@ -65,17 +56,11 @@ def confounds_table(table: pd.DataFrame, predictability: bool = False) -> Markdo
     if effects.empty:
         return Markdown(NOTHING)
     heads = ["Experiment" if predictability else "Confound: experiment", "context gain", *SEPARATE.values()]
-    rows = [
-        [
-            f"**{one.confound}**: {one.change}",
-            _gains(table, one),
-            *(_left(differences, metric) for metric in SEPARATE),
-        ]
-        for one, differences in (
-            (EXPERIMENTS[str(name)], differences)
-            for name, differences in effects.groupby("experiment", sort=False)
-        )
-    ]
+    rows = []
+    for name, differences in effects.groupby("experiment", sort=False):
+        one = EXPERIMENTS[str(name)]
+        remains = (_left(differences, metric) for metric in SEPARATE)
+        rows.append([f"**{one.confound}**: {one.change}", _gains(table, one), *remains])
     return Markdown(markdown_table(heads, rows))
 
 
@@ -83,6 +68,11 @@ def _left(rows: pd.DataFrame, metric: str) -> str:
     """What remains of a difference in each DNA, of one experiment."""
     both = cells(rows[rows["metric"] == metric], "role", (DNA, KMERS), _becomes)
     return "–" if set(both) == {"–"} else _BESIDE.join(both)
+
+
+def _becomes(row: pd.Series) -> str:
+    """What remains of a difference, in a word or as a share."""
+    return percentage(row["left"], 0) if row["outcome"] == STAYS else f"*{OUTCOMES[row['outcome']]}*"
 
 
 def _of_kind(effects: pd.DataFrame, predictability: bool) -> pd.DataFrame:
@@ -95,71 +85,24 @@ def _gains(table: pd.DataFrame, experiment: Experiment) -> str:
     """Context gain of text, of DNA as BPE and as k-mers, and a star where DNA's is less than half of before."""
     gains = []
     for role in ROLES:
-        now, before = (_mean(table, name, role, GAIN)["value"] for name in (experiment.name, experiment.beside))
+        now, before = (_mean(table, name, role, GAIN) for name in (experiment.name, experiment.beside))
         shown = before if pd.isna(now) else now  # what is not changed is not trained again
-        star = "*" if _unlearned(table, experiment, role) else ""
+        star = "*" if role != TEXT and 2 * now < before else ""
         gains.append("–" if pd.isna(shown) else f"{shown:.2f}{star}")
     return _BESIDE.join(gains)
 
 
-def _unlearned(table: pd.DataFrame, experiment: Experiment, role: str) -> bool:
-    """Whether DNA gains less than half of what it gains in the run that the experiment is compared with."""
-    now, before = (_mean(table, name, role, GAIN)["value"] for name in (experiment.name, experiment.beside))
-    return role != TEXT and bool(2 * now < before)
-
-
-def _becomes(row: pd.Series) -> str:
-    """What remains of a difference, in a word or as a share."""
-    return percentage(row["left"], 0) if row["outcome"] == STAYS else f"*{OUTCOMES[row['outcome']]}*"
-
-
 def differences_kept(table: pd.DataFrame, predictability: bool = False) -> str:
-    """How many of the differences in ``SEPARATE`` keep their sign over all experiments, as ``3 of 4``.
-
-    Args:
-        table: as of ``confounds_table``.
-        predictability: likewise.
-    """
+    """How many of the differences in ``SEPARATE`` keep their sign over all experiments, as ``3 of 4``."""
     effects = _of_kind(confound_effects(table), predictability)
     there = effects[effects["outcome"].isin([STAYS, GONE, TURNS]) & effects["metric"].isin(list(SEPARATE))]
     return f"{(there['outcome'] == STAYS).sum()} of {len(there)}"
-
-
-def confounds_numbers(table: pd.DataFrame) -> Markdown:
-    """Every measure of every condition under every experiment, with intervals, and the differences.
-
-    Args:
-        table: as of ``confounds_table``.
-    """
-    effects = confound_effects(table)
-    heads = [
-        "Experiment",
-        "Measure",
-        *ROLE_NAMES.values(),
-        *(f"text − {ROLE_NAMES[role]}" for role in (DNA, KMERS)),
-    ]
-    rows = []
-    for experiment, (metric, measure) in product(EXPERIMENTS.values(), MEASURED.items()):
-        values = [_mean(table, experiment.name, role, metric) for role in ROLES]
-        if all(pd.isna(row["value"]) for row in values):
-            continue
-        gaps = effects[(effects["experiment"] == experiment.name) & (effects["metric"] == metric)]
-        rows.append([
-            "standard run" if experiment.name == STANDARD else experiment.change,
-            measure.text,
-            *("–" if pd.isna(row["value"]) else with_interval(row, None, measure.percent) for row in values),
-            *cells(gaps, "role", (DNA, KMERS), partial(row_difference, percent=measure.percent)),
-        ])  # fmt: skip
-    return Markdown(markdown_table(heads, rows, names=2) if rows else NOTHING)
 
 
 def sources_table(table: pd.DataFrame) -> Markdown:
     """Sources of known entropy rate, by the share that their models gain of what there is to gain.
 
     Beside them stand text and DNA as they are, of which nobody knows what there is to gain.
-
-    Args:
-        table: as of ``confounds_table``.
     """
     models = [(one.name, KMERS) for one in EXPERIMENTS.values() if one.name != STANDARD]
     rows = [row for one in (*models, *((STANDARD, role) for role in ROLES)) if (row := _source(table, *one))]
@@ -170,11 +113,11 @@ def sources_table(table: pd.DataFrame) -> Markdown:
 
 def _source(table: pd.DataFrame, experiment: str, role: str) -> tuple[float, list[str]] | None:
     """The attained share (-1: unknown) and the row of a model; nothing where it has no place in the table."""
-    gain, most = (_mean(table, experiment, role, metric)["value"] for metric in (GAIN, "attainable_gain"))
+    gain, most = (_mean(table, experiment, role, metric) for metric in (GAIN, "attainable_gain"))
     if pd.isna(gain) or (pd.isna(most) and experiment != STANDARD):
         return None
     share = gain / most if most > _LEAST else None
-    values = ((_mean(table, experiment, role, metric)["value"], MEASURED[metric].percent) for metric in SEPARATE)
+    values = ((_mean(table, experiment, role, metric), MEASURED[metric].percent) for metric in SEPARATE)
     return (-1.0 if share is None else share), [
         ROLE_NAMES[role] if experiment == STANDARD else EXPERIMENTS[experiment].change,
         f"{gain:.3f}",
@@ -184,8 +127,7 @@ def _source(table: pd.DataFrame, experiment: str, role: str) -> tuple[float, lis
     ]
 
 
-def _mean(table: pd.DataFrame, experiment: str, role: str, metric: str) -> pd.Series:
-    """The row over all members, whose value is NaN where there is none."""
+def _mean(table: pd.DataFrame, experiment: str, role: str, metric: str) -> float:
+    """The value over all members, NaN where there is none."""
     chosen = (table["x"] == f"{experiment}|{role}") & (table["metric"] == metric) & table["member"].isna()
-    rows = table[chosen.fillna(False)].astype({"value": "float64"})
-    return pd.Series(dict.fromkeys(("value", "low", "high"), np.nan)) if rows.empty else rows.iloc[0]
+    return float(next(iter(table.loc[chosen.fillna(False), "value"]), np.nan))

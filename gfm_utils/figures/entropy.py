@@ -1,6 +1,5 @@
 """Charts and tables of corpus entropy, from `gfm_utils.entropy.rows`, and of how far the estimators are off."""
 
-import json
 from functools import partial
 from typing import Any
 
@@ -12,8 +11,8 @@ from pandas.io.formats.style import Styler
 from gfm_utils.corpora import KINDS
 from gfm_utils.entropy.codelength import Coder
 from gfm_utils.entropy.estimators import Estimator
-from gfm_utils.figures.forms import Menu, chosen, condition_colour, finished, level, tooltips
-from gfm_utils.figures.names import ESTIMATOR_NAMES, beside_tokenizer, chart_names, estimator_name
+from gfm_utils.figures.forms import Menu, chosen, condition_colour, finished, level
+from gfm_utils.figures.names import ESTIMATOR_NAMES, beside_tokenizer, estimator_name
 from gfm_utils.figures.numbers import brief, interval, number, spanned
 from gfm_utils.figures.palette import HEAT, NEUTRAL
 from gfm_utils.figures.summary_table import for_people
@@ -112,35 +111,21 @@ def conditional_entropy_chart(table: pd.DataFrame, whole: pd.DataFrame) -> alt.L
     return finished(layers, 340, menu)
 
 
-def unigram_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Unigram entropy of tokens and of single symbols, in bits per symbol; the tick is a uniform choice.
+def unigram_overview(table: pd.DataFrame) -> Styler:
+    """Unigram entropy of tokens and of single symbols, in bits per symbol, beside a uniform choice.
 
     Args:
         table: rows of `token_entropy`, of one or more conditions, and of their corpora.
     """
-    rows = table[(table["unit"] != "bits/token")]
-    uniform = rows[rows["metric"] == "uniform_entropy"].set_index("condition")["value"].astype(float)
-    counted = (rows["metric"] == "unigram_entropy") & (rows["estimator"] == Estimator.GRASSBERGER.value)
-    bars = _plain(rows[counted]).assign(chance=lambda bars: bars["condition"].map(uniform))
-    corpora = bars["condition"].map(beside_tokenizer)
-    bars = bars.iloc[np.argsort(corpora.map(list(dict.fromkeys(corpora)).index), kind="stable")]
-    conditions = list(dict.fromkeys([*table.loc[_of_tokens(table), "condition"], *bars["condition"]]))
-    alone = chart_names([name for name in conditions if not is_condition(name)])
-    names = chart_names([name for name in conditions if is_condition(name)])
-    names |= {name: f"{text}, single symbols" for name, text in alone.items()}
-    labels = alt.Axis(labelLimit=180, labelExpr=f"{json.dumps(names)}[datum.label]")
-    tips = [
-        "condition:N", *tooltips("value"), alt.Tooltip("error:N", title="standard error"), "unit:N",
-        alt.Tooltip("chance:Q", title="uniform choice", format=".3~r"),
-        alt.Tooltip("n:Q", title="counted", format=","),
-    ]  # fmt: skip
-    base = alt.Chart(bars).encode(y=alt.Y("condition:N", title=None, sort=None, axis=labels), tooltip=tips)
-    bar = base.mark_bar(height={"band": 0.6}).encode(
-        x=alt.X("value:Q", title="bits per symbol, by frequency alone"),
-        color=condition_colour(conditions, legend=False),
-    )
-    tick = base.mark_tick(color=NEUTRAL, thickness=2).encode(x="chance:Q")
-    return finished([bar, tick], 40 * bars["condition"].nunique())
+    rows = table[table["unit"] != "bits/token"]
+    uniform, single = _baselines(rows)
+    order = single.index.to_series().map(beside_tokenizer)
+    single = single[order.sort_values(kind="stable", key=lambda names: names.map(list(order).index)).index]
+    return for_people(pd.DataFrame({
+        "": single.index.map(lambda name: name if is_condition(name) else f"{name}, single symbols"),
+        "bits per symbol": single.map("{:.3f}".format).to_numpy(),
+        "uniform choice": uniform[single.index].map("{:.3f}".format).to_numpy(),
+    }))  # fmt: skip
 
 
 def rate_overview(table: pd.DataFrame) -> Styler:
@@ -167,10 +152,10 @@ def rates(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _baselines(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Bits per symbol of a uniform choice and of the frequencies of single symbols, by corpus."""
-    uniform = table[table["metric"] == "uniform_entropy"].groupby("condition")["value"].first()
+    """Bits per symbol of a uniform choice and of the frequencies of single symbols or tokens, by their names."""
+    uniform = table[table["metric"] == "uniform_entropy"].groupby("condition", sort=False)["value"].first()
     counted = (table["metric"] == "unigram_entropy") & (table["estimator"] == Estimator.GRASSBERGER.value)
-    return uniform, table[counted].groupby("condition")["value"].first()
+    return uniform, table[counted].groupby("condition", sort=False)["value"].first()
 
 
 def entropy_words(table: pd.DataFrame, whole: pd.DataFrame) -> dict[str, str]:
@@ -260,15 +245,18 @@ def calibration_chart(table: pd.DataFrame, source: str) -> alt.LayerChart:
 
 
 def calibration_overview(table: pd.DataFrame) -> Styler:
-    """Median and largest error of each estimator on sources of known entropy rate, in bits per symbol.
+    """Median and largest error of each estimator over sources of known entropy rate, in bits per symbol.
+
+    Of each source the largest sample counts; that of mutated repeats stands apart.
 
     Args:
         table: of `calibrate`.
     """
-    bias = table[table["metric"] == "entropy_bias"].astype({"estimator": object, "value": float})
+    bias = table[table["metric"] == "entropy_bias"].astype({"x": float, "value": float})
+    bias = bias.sort_values("x", kind="stable").groupby(["condition", "estimator"], sort=False).tail(1)
     trusted = np.where(bias["trusted"].astype(bool), "trusted", "not trusted")
     on = np.where(bias["condition"] == "repeats", "mutated repeats", trusted)
-    groups = bias["value"].abs().groupby([bias["estimator"].map(estimator_name), on])
+    groups = bias["value"].abs().groupby([bias["estimator"].map(estimator_name).astype(object), on])
     text = groups.median().map("{:.4f}".format) + " (" + groups.max().map("{:.3f}".format) + ")"
     wide = text.unstack().reindex([name for name in ESTIMATOR_NAMES.values() if name in text])
     return for_people(wide[["trusted", "not trusted", "mutated repeats"]].fillna("–").reset_index())

@@ -9,10 +9,10 @@ from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
 from gfm_utils.corpora import Feature
-from gfm_utils.figures.forms import NO_DNA, Menu, chosen, finished, level, points_in_rows, tooltips
+from gfm_utils.figures.forms import NO_DNA, Menu, chosen, finished, level, tooltips
 from gfm_utils.figures.numbers import with_interval
 from gfm_utils.figures.palette import KIND_COLOURS, NEUTRAL, OTHERS
-from gfm_utils.figures.select import means, named_means
+from gfm_utils.figures.select import named_means
 from gfm_utils.figures.summary_table import for_people
 
 #: Most windows that are drawn; beyond that neighbours are pooled.
@@ -131,40 +131,22 @@ def _range(share: pd.Series) -> list[float]:
     return [float(low), float(high) if high > low else float(low) + 1e-6]
 
 
-def feature_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
-    """Mean bits per base of each class of bases, with 95 % intervals; dashed: all bases.
+def feature_overview(table: pd.DataFrame) -> Styler | Markdown:
+    """Mean bits per base of each class of bases, with 95 % intervals, and of all bases; a sentence where none are.
 
     Args:
-        table: with the rows of `bits_by_class`, of corpora of which the reader selects one.
+        table: with the rows of `bits_by_class`, of one or more corpora.
     """
-    if not (table["metric"] == "feature_code_length").any():
+    rows = pd.concat([named_means(table, {"feature_code_length": "bits"}, axis) for axis in ("feature", None)])
+    if rows.empty:
         return NO_DNA
-    rows = means(table, "feature_code_length", axis="feature", numeric=False)
-    share = means(table, "feature_share", axis="feature", numeric=False).set_index(["condition", "x"])["value"]
-    rows = rows.join(share.rename("share"), on=["condition", "x"]).assign(feature=rows["x"].map(_READ))
-    order = [name for name in _READ.values() if name in set(rows["feature"])]
-    menu = Menu("shown", "condition", list(dict.fromkeys(rows["condition"])), "corpus ")
-    whole = chosen(means(table, "feature_code_length"), menu).encode(x="value:Q")
-    word = whole.mark_text(align="right", dx=-4, dy=4, fontSize=11, color=NEUTRAL, baseline="top")
-    return points_in_rows(
-        rows,
-        "feature",
-        alt.X("value:Q", title="bits per base (upper bound)", scale=alt.Scale(zero=False)),
-        alt.Color("feature:N", scale=alt.Scale(domain=order, range=[KIND_COLOURS["dna"]]), legend=None),
-        [
-            "feature", *tooltips("value", "low", "high"),
-            alt.Tooltip("share:Q", title="share of the bases", format=".3~p"),
-            alt.Tooltip("n:Q", title="bases", format=","),
-        ],
-        order=order,
-        menus=[menu],
-        behind=[
-            whole.mark_rule(color=NEUTRAL, strokeDash=[2, 3], strokeWidth=1.5),
-            word.encode(y=alt.value(0), text=alt.value("all bases")),
-        ],
-        room=120,
-        height=36 * len(order),
-    )  # fmt: skip
+    share = table[table["metric"] == "feature_share"].astype({"x": object}).set_index(["condition", "x"])["value"]
+    rows = rows.join(share.rename("share"), on=["condition", "x"])
+    return for_people(pd.DataFrame({
+        "corpus": rows["condition"], "bases": rows["x"].map(_READ).fillna("all bases"),
+        "bits per base (upper bound)": rows.apply(with_interval, axis=1, digits=3),
+        "share of the bases": rows["share"].astype(float).fillna(1.0).map("{:.1%}".format),
+    }).sort_values("corpus", kind="stable"))  # fmt: skip
 
 
 def separation_table(table: pd.DataFrame) -> Styler | Markdown:

@@ -42,7 +42,7 @@ def results(trained, smoke, measured):
 
 #: Chart -> the result that it draws; with what it is given beside that, where it can be given more.
 CHARTS = {
-    "token_frequency_chart": "tokens", "unigram_chart": "entropy",
+    "token_frequency_chart": "tokens",
     "learning_chart": "learning", "uncertainty_chart": "output", "rank_probability_chart": "output",
     "context_chart": "output", "reliability_chart": "output", "top_p_chart": "disagreement",
     "rank_agreement_chart": "disagreement", "strata_chart": "disagreement", "guess_strip": "along",

@@ -65,15 +65,6 @@ def test_differences_that_keep_their_sign_are_counted(found):
     assert figures.differences_kept(table([])) == "0 of 0"
 
 
-def test_the_numbers_have_their_intervals(found):
-    head, _, *rows = cells(figures.confounds_numbers(found))
-    assert len(rows) == 8 and all(len(row) == len(head) for row in rows)
-    standard = rows[0]
-    assert standard[0] == "standard run" and standard[2].startswith("2.500 [2.48") and standard[5] == "–"
-    adamw = next(row for row in rows if row[0].startswith("AdamW"))
-    assert adamw[5].startswith("+1.300 [+1.28") and adamw[6].startswith("+1.100")
-
-
 def test_sources_are_ordered_by_what_is_attained(found):
     _, _, *rows = cells(figures.sources_table(found))
     assert [row[2:4] for row in rows] == [
@@ -82,6 +73,6 @@ def test_sources_are_ordered_by_what_is_attained(found):
     assert rows[2][0] == "text" and rows[2][4] == "0.300" and rows[2][5] == "–"
 
 
-@pytest.mark.parametrize("name", ["confounds_table", "confounds_numbers", "sources_table"])
+@pytest.mark.parametrize("name", ["confounds_table", "sources_table"])
 def test_where_nothing_is_recorded_one_sentence_says_so(name):
     assert getattr(figures, name)(table([])).data == NOTHING

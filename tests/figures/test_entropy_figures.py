@@ -14,7 +14,7 @@ from gfm_utils.figures.entropy import (
     conditional_entropy_chart,
     nsb_overview,
     trust_overview,
-    unigram_chart,
+    unigram_overview,
 )
 from gfm_utils.figures.names import chart_names, estimator_name
 from gfm_utils.figures.palette import DNA_BPE, KIND_COLOURS, NEUTRAL, condition_colours
@@ -55,12 +55,14 @@ def test_the_largest_trusted_order_stands_in_the_table():
         assert shown.loc[estimator_name(estimator), condition] == f"{last['value']:.3f} (k = {last['order']})"
 
 
-def test_unigram_chart():
-    tokens = [np.arange(4_000) % 16]
-    named = ("news@bpe16", "character"), ("chr1@kmer2", "base")
-    both = pd.concat([token_entropy(name, tokens, 16, 2.0, symbol) for name, symbol in named])
-    _, _, data = drawn(unigram_chart(both))
-    assert [round(row["value"], 1) for row in data] == [2.0, 2.0]
+def test_unigram_entropy_of_tokens_stands_beside_that_of_single_symbols():
+    tokens = token_entropy("chr1@kmer2", [np.arange(4_000) % 16], 16, 2.0, "base")
+    symbols = token_entropy("chr1", [np.arange(4_000) % 3], 4, 1.0, "base")
+    shown = unigram_overview(pd.concat([symbols, tokens])).data
+    assert shown.to_numpy().tolist() == [
+        ["chr1, single symbols", "1.585", "2.000"],
+        ["chr1@kmer2", "2.000", "2.000"],
+    ]
 
 
 def test_calibration_chart_and_overview():

@@ -7,7 +7,7 @@ from drawing import drawn
 
 from gfm_utils.corpora import Annotation, Corpus, Segment
 from gfm_utils.entropy.profile import bits_by_class, information_profile, separation
-from gfm_utils.figures.profile import MOST, NO_DNA, feature_chart, profile_chart, separation_table
+from gfm_utils.figures.profile import MOST, NO_DNA, feature_overview, profile_chart, separation_table
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +64,13 @@ def test_many_windows_are_pooled_by_their_bases(made):
         )
 
 
-def test_feature_chart(made):
+def test_feature_overview(made):
     bits, corpus, annotation = made
-    _, svg, data = drawn(feature_chart(bits_by_class(bits, corpus, annotation, resamples=50)))
-    assert {"repeat", "coding", "intron", "intergenic", "unannotated"} == {
-        row["feature"] for row in data if "feature" in row
-    }
-    assert "all bases" in svg
-    assert feature_chart(separation(bits[:5_000], corpus, resamples=10)) is NO_DNA
+    shown = feature_overview(bits_by_class(bits, corpus, annotation, resamples=50)).data.set_index("bases")
+    assert {"repeat", "coding", "intron", "intergenic", "unannotated", "all bases"} == set(shown.index)
+    assert shown.loc["all bases", "share of the bases"] == "100.0%"
+    assert shown.loc["all bases", "bits per base (upper bound)"].startswith(f"{bits.mean():.3f} [")
+    assert feature_overview(separation(bits[:5_000], corpus, resamples=10)) is NO_DNA
 
 
 def test_separation_table(made):
