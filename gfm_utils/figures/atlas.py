@@ -39,6 +39,7 @@ from gfm_utils.figures.numbers import (
     percentage,
     row_difference,
     spanned,
+    with_interval,
 )
 from gfm_utils.figures.palette import NEUTRAL
 from gfm_utils.figures.summary_table import markdown_table
@@ -287,10 +288,9 @@ def forecasts_table(rows: pd.DataFrame, notes: Sequence[str]) -> Markdown:
     lines = []
     for _, row in rows.iterrows():
         measure = MEASURES[row["metric"]]
-        ends = ("value", "low", "high")
-        value = interval(*(row[end] for end in ends), measure.percent)
+        value = with_interval(row, None, measure.percent)
         value = row["outcome"] if pd.isna(row["value"]) else value
-        mean = interval(*(row[f"mean_{end}"] for end in ends), measure.percent)
+        mean = interval(row["mean_value"], row["mean_low"], row["mean_high"], measure.percent)
         lines.append(
             [f"`{row['corpus']}`", measure.text, value, "counted" if row["outcome"] == COUNTED_FIRST else mean]
         )

@@ -64,7 +64,7 @@ def _saved_lines(table: pd.DataFrame, by: str, colour: Sequence[str] | alt.Color
     levels["label"] = spread_out(levels["value"].to_numpy("float64"), 14 / _HEIGHT * span)
     names = conditions_of(curve)
     of_condition = dict(zip(names, condition_colours(names), strict=True)) if by == "condition" else {}
-    levels["colour"] = levels["condition"].map(of_condition).fillna(NEUTRAL)
+    levels["colour"] = [of_condition.get(name, NEUTRAL) for name in levels["condition"]]
     rules = alt.Chart(levels).encode(tooltip=["level", saved])
     return lines(
         curve,

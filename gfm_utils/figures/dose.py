@@ -106,7 +106,7 @@ def dose_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
         Menu("dose_setting", "setting", settings, "training ", setting_name(verdict_setting(table))),
     )
     across = Menu("dose_across", "", list(ACROSS.values()), "against ")
-    tips = [
+    tips: list[str | alt.Tooltip] = [
         "condition", "state", *tooltips("value", "low", "high"),
         *(alt.Tooltip(f"{name}:Q", title=title, format=".3~r") for name, title in ACROSS.items()),
     ]  # fmt: skip
@@ -268,7 +268,7 @@ def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
     tokenizers = rows["condition"].map(lambda name: Condition.parse(name).tokenizer)
     kinds = tokenizers.str.startswith("kmer").map({True: "k-mers", False: "BPE"})
     rows = rows.assign(tokenizer=tokenizers, kind=kinds, matched="equal " + rows["x"])
-    tips = [
+    tips: list[str | alt.Tooltip] = [
         "tokenizer", "matched", "state", alt.Tooltip("vocabulary:Q", format=","),
         alt.Tooltip("bases_per_token:Q", title="bases per token", format=".3~r"),
         *tooltips("value", "low", "high"),

@@ -67,9 +67,9 @@ def profile_chart(profiles: Mapping[str, pd.DataFrame]) -> alt.LayerChart | Mark
     touch = windows.mark_rect(opacity=0, clip=True).encode(y=alt.value(0), y2=alt.value(height), tooltip=tips)
     names = chosen(labels, menu).mark_text(align="left", baseline="bottom", fontSize=11, color="#333333")
     layers = [
-        level(bits=2.0).encode(y=y),
         base.mark_line(strokeWidth=1.2, color=dna, clip=True).encode(y=y, detail="stretch:N"),
         base.mark_circle(size=9, color=dna, opacity=0.6, clip=True).encode(y=y),
+        level(y=2.0),
         *(_track(windows, name, top) for name, top in tracks.items()),
         *(
             names.transform_filter(f"datum.place == {place}").encode(

@@ -38,7 +38,8 @@ STATES = {
     "composition": "single symbols", "shuffled labels": "shuffled labels", "position": "position alone",
 }  # fmt: skip
 _COLOURS = (OTHERS[2], NEUTRAL, OTHERS[1], OTHERS[4], "#9a9a9a", "#c4c4c4")
-_AREA = alt.X("value:Q", title="area under the curve (chance 0.5)", scale=alt.Scale(zero=False))
+_AREA = "area under the curve (chance 0.5)"
+_ACROSS = alt.X("value:Q", title=_AREA, scale=alt.Scale(zero=False))
 _PRIMARY = "primary: coding, word class"
 
 
@@ -108,7 +109,7 @@ def task_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
         tooltip=["condition", "x", "what", *tooltips("value", "low", "high", "n")],
     )
     ends = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    point = base.mark_point(filled=True, size=60, opacity=1).encode(x=_AREA)
+    point = base.mark_point(filled=True, size=60, opacity=1).encode(x=_ACROSS)
     return finished([ends, point], 70 * rows.groupby("condition")["x"].nunique().max(), menu)
 
 
@@ -136,7 +137,7 @@ def _along(
     return lines(
         rows,
         x,
-        alt.Y(**_AREA.to_dict()),
+        alt.Y("value:Q", title=_AREA, scale=alt.Scale(zero=False)),
         conditions_of(table),
         ["condition", "state", "task", "at", *tooltips("value", "low", "high")],
         menus=[Menu(f"task_{axis}", "task", list(dict.fromkeys(rows["task"])), "task ")],
@@ -153,7 +154,7 @@ def disruption_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
     return points_in_rows(
         rows,
         "x",
-        _AREA,
+        _ACROSS,
         conditions_of(table),
         ["condition", "state", "x", *tooltips("value", "low", "high", "effect")],
         filled=False,

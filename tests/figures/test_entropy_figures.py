@@ -59,10 +59,8 @@ def test_unigram_entropy_of_tokens_stands_beside_that_of_single_symbols():
     tokens = token_entropy("chr1@kmer2", [np.arange(4_000) % 16], 16, 2.0, "base")
     symbols = token_entropy("chr1", [np.arange(4_000) % 3], 4, 1.0, "base")
     shown = unigram_overview(pd.concat([symbols, tokens])).data
-    assert shown.to_numpy().tolist() == [
-        ["chr1, single symbols", "1.585", "2.000"],
-        ["chr1@kmer2", "2.000", "2.000"],
-    ]
+    assert shown.iloc[:, 0].tolist() == ["chr1, single symbols", "chr1@kmer2"]
+    assert shown.iloc[:, 1].astype(float).tolist() == pytest.approx([np.log2(3), 2.0], abs=1e-3)
 
 
 def test_calibration_chart_and_overview():

@@ -49,6 +49,7 @@ def test_the_calibration_is_told_in_the_numbers_of_its_table():
     table, _ = recorded("calibration")
     said = calibration_overview(table).data.set_index("estimator")
     bias = table[(table["metric"] == "entropy_bias") & (table["estimator"] == "nsb")]
+    bias = bias.loc[bias.astype({"x": float}).groupby("condition")["x"].idxmax()]
     off = bias["value"].abs()[bias["trusted"].astype(bool) & (bias["condition"] != "repeats")]
     assert said.loc["NSB", "trusted"] == f"{off.median():.4f} ({off.max():.3f})"
     assert said.loc["match length, harmonic", "trusted"] == "–" and len(said) == 11
