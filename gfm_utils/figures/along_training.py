@@ -112,8 +112,7 @@ def _curves(base: alt.Chart, x: alt.X, rows: pd.DataFrame) -> list[alt.Chart]:
 def training_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Any measure against the tokens that a member has read; the reader chooses the measure.
 
-    Args:
-        table: of ``along_training``.
+    From ``along_training``.
     """
     rows = training_rows(table)
     rows = rows[rows["tokens"] > 0]  # a logarithmic axis has no place for untrained members
@@ -132,8 +131,7 @@ def training_chart(table: pd.DataFrame) -> alt.LayerChart:
 def one_curve_chart(table: pd.DataFrame) -> alt.ConcatChart:
     """Each measure against the context gain, along the training of every model by every optimiser.
 
-    Args:
-        table: of ``along_training``.
+    From ``along_training``.
     """
     rows = training_rows(table).dropna(subset="gain")
     x = gain_axis("gain:Q", "context gain, bits per token", [0, 0.1, 0.3, 1, 3], "~g")
@@ -144,8 +142,7 @@ def one_curve_chart(table: pd.DataFrame) -> alt.ConcatChart:
 def levels_table(table: pd.DataFrame) -> Markdown:
     """What counting and a code that looks no further than a window reach, beside what models reach.
 
-    Args:
-        table: of ``along_training``.
+    From ``along_training``.
     """
     heads = ["", "training", "tokens", "token frequencies", "n-grams on both sides", "best code of a window",
              "models", "saved, share of what counting saves"]  # fmt: skip
@@ -195,8 +192,7 @@ def _marked(row: pd.Series) -> str:
 def equal_gain_table(equal: pd.DataFrame) -> Markdown:
     """Differences between runs at the same context gain, in brackets where the interval contains zero.
 
-    Args:
-        equal: of ``equal_gains``.
+    From ``equal_gains``.
     """
     if equal.empty:
         return Markdown("No two runs here have gained as much from context: there is nothing to compare.")
@@ -220,8 +216,7 @@ def _run_pair(by: str, condition: str, setting: Setting, other_condition: str, o
 def equal_tokens_table(differences: pd.DataFrame) -> Markdown:
     """DNA less text after the same tokens, checkpoint by checkpoint, in the training that reads most.
 
-    Args:
-        differences: of ``equal_tokens``.
+    From ``equal_tokens``.
     """
     if differences.empty:
         return Markdown("There is no text beside DNA here.")
@@ -260,8 +255,7 @@ def _bounded(row: pd.Series) -> str:
 def outliers_table(apart: pd.DataFrame) -> Markdown:
     """The member of each run that lies furthest from the others in each measure, beside the limit of an outlier.
 
-    Args:
-        apart: of ``outliers``.
+    From ``outliers``.
     """
     if apart.empty:
         return Markdown("Two members are too few to say which of them is unlike the others.")

@@ -89,8 +89,7 @@ def dose_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
 
     The line joins the doses of text. A layer without a row would make Vega complain, and is left out.
 
-    Args:
-        table: of ``dose_response``; of an empty one a sentence says that nothing is recorded.
+    From ``dose_response``; of an empty one a sentence says that nothing is recorded.
     """
     if table.empty:
         return Markdown(NOT_RECORDED)
@@ -148,8 +147,7 @@ def _chosen_axis(gain: str) -> str:
 def effects_table(effects: pd.DataFrame) -> Markdown:
     """What more entropy does to each measure in each contrast, and whether all move as the paper says.
 
-    Args:
-        effects: of ``dose_effects``.
+    From ``dose_effects``.
     """
     if effects.empty:
         return Markdown("There is no pair of doses here to compare.")
@@ -190,8 +188,7 @@ def _effect(row: pd.Series) -> str:
 def gap_table(parts: pd.DataFrame) -> Markdown:
     """Each measure of text, of text at DNA's context gain and of DNA as it is, and what of the gap is gone.
 
-    Args:
-        parts: of ``gap_parts``.
+    From ``gap_parts``.
     """
     if parts.empty:
         return Markdown(NO_MATCH)
@@ -222,8 +219,7 @@ def _gap_row(row: pd.Series) -> list[str]:
 def gaps_over_training(parts: pd.DataFrame) -> Markdown:
     """What of the gap is gone where text is matched to DNA, in the primary measures and the checks, by training.
 
-    Args:
-        parts: of ``all_gap_parts``.
+    From ``all_gap_parts``.
     """
     names = [name for name in (*PRIMARY, *CHECKS) if name in set(parts["metric"])]
     if not names:
@@ -254,8 +250,7 @@ def share_text(row: pd.Series, part: str) -> str:
 def sweep_chart(table: pd.DataFrame) -> alt.LayerChart:
     """A quantity of the output distributions against bases per token, k-mers and BPE, matched in two ways.
 
-    Args:
-        table: of ``tokenizer_sweep``.
+    From ``tokenizer_sweep``.
     """
     rows = means(table, "output_entropy", "nll", "context_gain", "unigram_nll", axis="matched", numeric=False)
     sizes = table[table["metric"].isin(["bases_per_token", "vocabulary"])].astype({"condition": object})

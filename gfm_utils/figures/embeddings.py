@@ -132,8 +132,7 @@ def alignment_chart(table: pd.DataFrame) -> alt.LayerChart:
 def neighbour_explorer(nearest: pd.DataFrame) -> alt.LayerChart:
     """The nearest neighbours of a token, chosen from a list, in each member; shaded: how many members share them.
 
-    Args:
-        nearest: of `gfm_utils.measures.nearest_tokens`.
+    From `gfm_utils.measures.nearest_tokens`.
     """
     ranks = list(range(1, 1 + len(nearest["neighbours"].iloc[0])))
     names = nearest["condition"].map(chart_names(list(dict.fromkeys(nearest["condition"]))))
@@ -159,8 +158,7 @@ def layer_chart(table: pd.DataFrame) -> alt.LayerChart:
 
     Two lists choose the measure, and whether it is of tokens or of windows.
 
-    Args:
-        table: of ``measures.contextual_embeddings``.
+    From ``measures.contextual_embeddings``.
     """
     rows = pd.concat([
         named_means(table, {f"{level}{name}": text for name, text in LAYER_NAMES.items()}, "layer").assign(of=of)

@@ -114,8 +114,7 @@ def conditional_entropy_chart(table: pd.DataFrame, whole: pd.DataFrame) -> alt.L
 def unigram_overview(table: pd.DataFrame) -> Styler:
     """Unigram entropy of tokens and of single symbols, in bits per symbol, beside a uniform choice.
 
-    Args:
-        table: rows of `token_entropy`, of one or more conditions, and of their corpora.
+    From `token_entropy`, of one or more conditions, and of their corpora.
     """
     rows = table[table["unit"] != "bits/token"]
     uniform, single = _baselines(rows)
@@ -190,8 +189,7 @@ def entropy_words(table: pd.DataFrame, whole: pd.DataFrame) -> dict[str, str]:
 def trust_overview(table: pd.DataFrame) -> Styler:
     """The conditional entropy at the largest order that each estimator from counts is trusted at, and that order.
 
-    Args:
-        table: rows of `corpus_entropy` and `token_entropy`.
+    From `corpus_entropy` and `token_entropy`.
     """
     rows = table[(table["metric"] == "conditional_entropy") & table["trusted"].fillna(False).astype(bool)]
     rows = rows[~(_of_tokens(rows) & (rows["unit"] != "bits/token"))]
@@ -249,8 +247,7 @@ def calibration_overview(table: pd.DataFrame) -> Styler:
 
     Of each source the largest sample counts; that of mutated repeats stands apart.
 
-    Args:
-        table: of `calibrate`.
+    From `calibrate`.
     """
     bias = table[table["metric"] == "entropy_bias"].astype({"x": float, "value": float})
     bias = bias.sort_values("x", kind="stable").groupby(["condition", "estimator"], sort=False).tail(1)

@@ -80,8 +80,7 @@ def share_chart(
 def rescaling_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Shares of the trained models (filled) and of the same functions with larger embeddings (open).
 
-    Args:
-        table: result of ``fisher_rescaling``.
+    From ``fisher_rescaling``.
     """
     forms = {"": "Fisher information", "_invariant": "θ² times it, which does not change"}
     rows = pd.concat(
@@ -117,8 +116,7 @@ def _in_groups(rows: pd.DataFrame, table: pd.DataFrame, menu: Menu) -> alt.Layer
 def flow_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Share of a group along training, chosen from a list, with its interval over members, and its controls.
 
-    Args:
-        table: result of ``fisher_flow``.
+    From ``fisher_flow``.
     """
     rows = _means(table, "fisher_share", axis="group|step")
     rows[["shown", "x"]] = rows["x"].str.split("|", expand=True)
@@ -133,8 +131,7 @@ def trace_chart(table: pd.DataFrame) -> alt.LayerChart:
     An interval of few members may reach below zero, for which a logarithmic axis has no place: it is drawn down
     to half the least mean.
 
-    Args:
-        table: result of ``fisher_flow``.
+    From ``fisher_flow``.
     """
     rows = _means(table, *TRACES, axis="step")
     least = rows.groupby("metric")["value"].transform("min") / 2
@@ -165,8 +162,7 @@ def _along_training(
 def perturbation_chart(table: pd.DataFrame) -> alt.LayerChart:
     """What a perturbation of all parameters of a part does to the predictions (points), and ½ ε² tr F (lines).
 
-    Args:
-        table: result of ``fisher_perturbations``.
+    From ``fisher_perturbations``.
     """
     rows = means(table, "perturbation_divergence", "perturbation_expected", axis="group|size", numeric=False)
     rows[["part", "size"]] = rows["x"].str.split("|", expand=True)
@@ -190,8 +186,7 @@ def perturbation_chart(table: pd.DataFrame) -> alt.LayerChart:
 def gain_chart(table: pd.DataFrame) -> alt.LayerChart:
     """The encoder's share against what the context is worth, on the same tokens: conditions in every state.
 
-    Args:
-        table: result of ``fisher_information``.
+    From ``fisher_information``.
     """
     share, gain = _means(table, "fisher_share", axis="group"), _means(table, "context_gain", axis="on")
     keys = ["condition", "state"]

@@ -19,8 +19,7 @@ _TRUE = "true"
 def guess_strip(table: pd.DataFrame) -> alt.LayerChart:
     """A stretch of each condition cut into tokens, and above each what every member guesses when it is hidden.
 
-    Args:
-        table: of ``measures.along_windows``; its first window is drawn.
+    From ``measures.along_windows``; its first window is drawn.
     """
     rows = table[(table["metric"] == "position_confidence") & (table["window"] == 1)]
     rows = rows.assign(place=rows["x"].astype(int), hit=rows["named"] == rows["token"])

@@ -39,8 +39,7 @@ _SHOWN = {MORE: "most", LESS: "little"}
 def hero_figure(table: pd.DataFrame) -> HTML | Markdown:
     """Three measures against the context gain: text and its doses, DNA and its doses, and what is between them.
 
-    Args:
-        table: of ``dose_response``; of an empty one a sentence says that nothing is recorded.
+    From ``dose_response``; of an empty one a sentence says that nothing is recorded.
     """
     panels = _panels(table)
     if not panels:

@@ -50,45 +50,39 @@ def uncertainty_chart(table: pd.DataFrame) -> alt.LayerChart:
     The levels: a uniform choice, token frequencies, and a code that looks no further than a window, where it costs
     less than a uniform choice.
     """
-    rows = rows_of(table, "output_entropy", "nll")
-    rows = rows[rows["unit"] == "bits/token"]
-    rows["what"] = rows["metric"].map({"output_entropy": "output entropy", "nll": "loss"})
-    rows["row"] = rows["what"] + ", " + rows["state"]
-    order = [f"{what}, {state}" for what in ("output entropy", "loss") for state in _STATES]
-    levels = alt.Chart(_levels(table, rows)).mark_rule(strokeWidth=1.5)
-    levels = levels.encode(
+    rows = rows_of(table, "output_entropy", "nll").query("unit == 'bits/token'")
+    what = rows["metric"].map({"output_entropy": "output entropy", "nll": "loss"})
+    rows = singles(rows.assign(what=what, row=what + ", " + rows["state"]))
+    levels = alt.Chart(_levels(table)).mark_rule(strokeWidth=1.5).encode(
         x="level:Q",
         color=condition_colour(conditions_of(table)),
         strokeDash=alt.StrokeDash("what:N", title=None, legend=stroke_legend()),
         tooltip=["condition", "what", alt.Tooltip("level:Q", title="bits per token", format=".3~r")],
-    )
+    )  # fmt: skip
     return points_in_rows(
-        singles(rows),
+        rows,
         "row",
         alt.X("value:Q", title="bits per token", scale=alt.Scale(zero=False)),
         conditions_of(table),
-        ["condition", "state", "what", alt.Tooltip("member:N", title="seed"),
-         alt.Tooltip("value:Q", title="bits per token", format=".3~r")],
-        order=order,
+        ["condition", "state", "what", alt.Tooltip("member:N", title="seed"), *tooltips("value")],
+        order=[f"{what}, {state}" for what in ("output entropy", "loss") for state in _STATES],
         spread=None,
         behind=[levels],
         height=300,
-    )  # fmt: skip
+    )
 
 
-def _levels(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+def _levels(table: pd.DataFrame) -> pd.DataFrame:
     """Bits per token that no network is needed for: ``condition``, ``level``, ``what``."""
-    trained = summaries(rows[(rows["metric"] == "output_entropy") & (rows["state"] == "trained")])
-    kl = summaries(rows_of(table, "kl_from_uniform"))
-    kl = kl[kl["state"] == "trained"].set_index("condition")["value"]
-    uniform = trained.assign(value=trained["value"] + trained["condition"].map(kl), what="uniform choice")
-    level = uniform.set_index("condition")["value"]
-    others = table[table["metric"].isin(["unigram_nll", "window_code_nll"]) & (table["unit"] == "bits/token")]
-    others = others[others["axis"].isna()].astype({"value": "float64"})
-    code = others["metric"] == "window_code_nll"
-    others = others.assign(what=code.map({True: "code within a window", False: "token frequencies alone"}))
-    others = others[~code | (others["value"] < others["condition"].map(level))]
-    return pd.concat([uniform, others]).astype({"condition": object}).rename(columns={"value": "level"})
+    models = means(table, "output_entropy", "kl_from_uniform").query("unit == 'bits/token' and state == 'trained'")
+    uniform = models.groupby("condition", sort=False)["value"].sum()  # the two add up to log2 V
+    names = {"unigram_nll": "token frequencies alone", "window_code_nll": "code within a window"}
+    counted = named_means(table, names).query("unit == 'bits/token'")
+    counted = counted[
+        (counted["metric"] == "unigram_nll") | (counted["value"] < counted["condition"].map(uniform))
+    ]
+    levels = pd.concat([uniform.reset_index().assign(what="uniform choice"), counted])
+    return levels.rename(columns={"value": "level"})
 
 
 def rank_probability_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -153,8 +147,7 @@ def reliability_chart(table: pd.DataFrame) -> alt.LayerChart:
 def top_p_chart(table: pd.DataFrame) -> alt.LayerChart:
     """Jensen-Shannon distance against the probability mass kept, beside a control; by either way to truncate.
 
-    Args:
-        table: of ``measures.disagreement``.
+    From ``measures.disagreement``.
     """
     parts = []
     for suffix, way in (("", "standard"), ("_authors", "that of the paper's code")):
@@ -186,8 +179,7 @@ def top_p_chart(table: pd.DataFrame) -> alt.LayerChart:
 def pair_chart(table: pd.DataFrame) -> alt.LayerChart:
     """The distance of every pair of trained members, a square a condition on one scale of colours.
 
-    Args:
-        table: of ``measures.disagreement``.
+    From ``measures.disagreement``.
     """
     rows = singles(rows_of(table, "js_distance", axis="top_p"))
     rows = rows[rows["state"] == "trained"][["condition", "member", "other", "x", "value"]]
@@ -268,8 +260,7 @@ def strand_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
 def along_chart(table: pd.DataFrame) -> alt.ConcatChart:
     """Entropy (bars) and disagreement (their colour) along test windows, a chart a condition, all on one scale.
 
-    Args:
-        table: of ``measures.along_windows``; a list chooses which tokens are drawn.
+    From ``measures.along_windows``; a list chooses which tokens are drawn.
     """
     names = ["position_entropy", "position_js_distance", "position_nll", "position_top1_agreement"]
     keys = ["condition", "window", "x", "token", "named"]

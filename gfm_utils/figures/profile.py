@@ -134,8 +134,7 @@ def _range(share: pd.Series) -> list[float]:
 def feature_overview(table: pd.DataFrame) -> Styler | Markdown:
     """Mean bits per base of each class of bases, with 95 % intervals, and of all bases; a sentence where none are.
 
-    Args:
-        table: with the rows of `bits_by_class`, of one or more corpora.
+    From `bits_by_class`, of one or more corpora.
     """
     rows = pd.concat([named_means(table, {"feature_code_length": "bits"}, axis) for axis in ("feature", None)])
     if rows.empty:
@@ -152,8 +151,7 @@ def feature_overview(table: pd.DataFrame) -> Styler | Markdown:
 def separation_table(table: pd.DataFrame) -> Styler | Markdown:
     """AUC of both contrasts by the size of the window, with 95 % intervals; a sentence where there are none.
 
-    Args:
-        table: with the rows of `separation`, of one or more corpora.
+    From `separation`, of one or more corpora.
     """
     rows = named_means(table, _CONTRASTS, "window", numeric=True)
     if rows.empty:

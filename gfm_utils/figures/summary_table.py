@@ -58,8 +58,7 @@ def overview(table: pd.DataFrame, *metrics: str, axis: str | None = None, digits
 def recipe_table(table: pd.DataFrame) -> Markdown:
     """One row a recipe: loss on hidden tokens of each condition, its gain over token frequencies, and the time.
 
-    Args:
-        table: of ``benchmarks/recipe.py``.
+    From ``benchmarks/recipe.py``.
     """
     rows = summaries(
         rows_of(table, "validation_nll", "context_gain", "training_time", axis=_RECIPE, numeric=False)

@@ -46,8 +46,7 @@ _PRIMARY = "primary: coding, word class"
 def task_gain_chart(runs: Mapping[str, pd.DataFrame]) -> alt.LayerChart | Markdown:
     """What probes gain over counting against what models gain from context: a point a condition, dose and run.
 
-    Args:
-        runs: of ``gfm_utils.claims.recorded_tasks``, or one run by its heading.
+    From ``gfm_utils.claims.recorded_tasks``, or one run by its heading.
     """
     points = task_points(dict(runs))
     if points.empty:
