@@ -288,12 +288,11 @@ def forecasts_table(rows: pd.DataFrame, notes: Sequence[str]) -> Markdown:
     lines = []
     for _, row in rows.iterrows():
         measure = MEASURES[row["metric"]]
-        value = with_interval(row, None, measure.percent)
-        value = row["outcome"] if pd.isna(row["value"]) else value
-        mean = interval(row["mean_value"], row["mean_low"], row["mean_high"], measure.percent)
-        lines.append(
-            [f"`{row['corpus']}`", measure.text, value, "counted" if row["outcome"] == COUNTED_FIRST else mean]
-        )
+        value = row["outcome"] if pd.isna(row["value"]) else with_interval(row, None, measure.percent)
+        mean = "counted"
+        if row["outcome"] != COUNTED_FIRST:
+            mean = interval(row["mean_value"], row["mean_low"], row["mean_high"], measure.percent)
+        lines.append([f"`{row['corpus']}`", measure.text, value, mean])
     table = markdown_table(["Corpus", "Measure", "forecast", "mean of the atlas"], lines, names=2) if lines else ""
     return Markdown("\n".join([table, "", *(f"- {note}." for note in notes)]))
 
