@@ -137,8 +137,7 @@ figures.position_chart(positions)
 # Where a GPU has less memory than a step needs, the time is that of part of a batch, scaled up.
 
 # %%
-cost = claims.paper_costs()
-figures.cost_overview(cost)
+figures.cost_table(claims.paper_costs())
 
 # %% [markdown]
 # ## Where the profile `paper` differs from the paper

@@ -18,9 +18,9 @@ PAPER_VOCABULARY = 4**6 + len(SPECIAL)
 CLUSTER = 5
 
 
-def paper_costs() -> pd.DataFrame:
-    """``cost_table`` of one condition of random tokens at the paper's size, measured here for some seconds."""
-    return cost_table([expected_cost("paper", PAPER_VOCABULARY, CLUSTER)])
+def paper_costs() -> list[Cost]:
+    """What one condition of random tokens costs at the paper's size, measured here for some seconds."""
+    return [expected_cost("paper", PAPER_VOCABULARY, CLUSTER)]
 
 
 def cost_table(costs: Sequence[Cost]) -> pd.DataFrame:

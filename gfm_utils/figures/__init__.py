@@ -28,7 +28,7 @@ from gfm_utils.figures.claims import claims_overview
 from gfm_utils.figures.confounds import confounds_table, differences_kept, sources_table
 from gfm_utils.figures.data import (
     corpus_overview,
-    cost_overview,
+    cost_table,
     deviation_overview,
     leak_overview,
     learning_chart,

@@ -172,21 +172,10 @@ def _verdict(verdict: Verdict, full: bool) -> str:
         lines.append(verdict.reason)
     elif not np.isnan(verdict.p) and not verdict.reason and not verdict.lacking:
         lines.append(p_value(verdict.p))
-    if verdict.word == UNDECIDED and full and verdict.primary is not None and len(verdict.primary.pairs) > 1:
-        lines += pair_differences(verdict.primary)
     if verdict.dissent and full:
         opposite = "; ".join(one.measure.text.removeprefix("… ") for one in verdict.dissent)
         lines.append(f"but {verdict.dissent[0].outcome} it: {opposite}")
     return "<br>".join(lines)
-
-
-def pair_differences(tested: Tested) -> list[str]:
-    """The difference of each pair of a condition of DNA and one of text, with its 95 % interval."""
-    short = short_names(list(dict.fromkeys(name for pair in tested.pairs for name in pair)))
-    return [
-        f"{short[dna]} − {short[text]}: {difference(*one[:3], tested.measure.percent)}"
-        for (dna, text), one in tested.pairs.items()
-    ]
 
 
 def _saved(one: Learned) -> str:

@@ -45,13 +45,11 @@ def short_corpora(corpora: Sequence[str]) -> dict[str, str]:
 def _short(names: Mapping[str, tuple[str, str]]) -> dict[str, str]:
     """Name -> the last parts of its corpus's path, as few as keep the names apart, and what stands behind it."""
     parts = {name: PurePath(corpus).parts for name, (corpus, _) in names.items()}
-    depth, short = 1, {name: name for name in parts}
-    while depth <= max(map(len, parts.values()), default=0):
+    for depth in range(1, 1 + max(map(len, parts.values()), default=0)):
         short = {name: "/".join(part[-depth:]) + names[name][1] for name, part in parts.items()}
         if len(set(short.values())) == len(short):
-            break
-        depth += 1
-    return short
+            return short
+    return {name: name for name in parts}
 
 
 def comparison_rows(table: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from gfm_utils.claims.paper import cost_overview
 from gfm_utils.corpora import Corpus
-from gfm_utils.ensembles import Ensemble, EnsembleSpec, duration
+from gfm_utils.ensembles import Cost, Ensemble, EnsembleSpec, duration
 from gfm_utils.figures.forms import lines, logarithmic, spread_out
 from gfm_utils.figures.names import POSITION_NAMES
 from gfm_utils.figures.numbers import with_interval
@@ -144,21 +145,9 @@ def _kinds(count: int) -> str:
     return "the same for all" if count == 1 else f"{count} different ones"
 
 
-def cost_overview(table: pd.DataFrame) -> Styler:
-    """Expected cost of training: time on one device and on several, device memory and disk."""
-    times = rows_of(table, "training_time", axis="devices")
-    shown = {
-        f"time on {count:.0f} machine{'s' if count > 1 else ''} like this": duration(seconds)
-        for count, seconds in zip(times["x"], times["value"], strict=True)
-    }
-    memory = rows_of(table, "device_memory", axis="source", numeric=False).iloc[0]
-    shown |= {
-        "members": f"{times['n'].iloc[0]:.0f}",
-        "machine-hours": f"{rows_of(table, 'device_time')['value'].iloc[0]:,.0f}",
-        f"device memory ({memory['x']})": f"{memory['value'] / 2**30:.1f} GiB",
-        "disk": f"{rows_of(table, 'disk')['value'].iloc[0] / 2**30:.1f} GiB",
-    }
-    return for_people(pd.DataFrame([shown]))
+def cost_table(costs: Sequence[Cost]) -> Styler:
+    """What training takes, of one or more conditions: time, memory and disk."""
+    return for_people(pd.DataFrame(cost_overview(costs)))
 
 
 def deviation_overview(deviations: pd.DataFrame) -> Styler:

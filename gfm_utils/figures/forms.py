@@ -14,6 +14,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
+from scipy.optimize import isotonic_regression
 
 from gfm_utils.figures.names import chart_names
 from gfm_utils.figures.palette import NEUTRAL, condition_colours
@@ -282,15 +283,8 @@ def _names_at_ends(rows: pd.DataFrame, base: alt.Chart, y: alt.Y, menus: Sequenc
 
 def spread_out(places: np.ndarray, apart: float) -> np.ndarray:
     """Ascending places, shape (n,), moved as little as keeps each at least ``apart`` from the next."""
-    moved = np.array(places, "float64")
-    for _ in range(50):
-        short = apart - np.diff(moved)
-        if not (short > 1e-9 * apart).any():
-            break
-        push = np.maximum(short, 0) / 2
-        moved[:-1] -= push
-        moved[1:] += push
-    return moved
+    steps = apart * np.arange(len(places))
+    return isotonic_regression(np.asarray(places) - steps).x + steps
 
 
 def points_in_rows(
