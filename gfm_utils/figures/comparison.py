@@ -28,7 +28,7 @@ def kind_colour(rows: pd.DataFrame) -> alt.Color:
     colours = {LABELS[kind]: colour for kind, colour in KIND_COLOURS.items()}
     there = [label for label in colours if label in set(rows["kind"])]
     scale = alt.Scale(domain=there, range=[colours[label] for label in there])
-    return alt.Color("kind:N", title=None, scale=scale)
+    return alt.Color("kind:N", title=None, scale=scale, legend=alt.Legend(symbolOpacity=1))
 
 
 def short_names(conditions: Sequence[str]) -> dict[str, str]:
