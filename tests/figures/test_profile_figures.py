@@ -75,7 +75,7 @@ def test_feature_overview(made):
 
 def test_separation_table(made):
     bits, corpus, annotation = made
-    table = separation(bits, corpus, annotation, (100, 1_000), (1, 25), resamples=50)
+    table = separation(bits, corpus, annotation, resamples=50)
     shown = separation_table(table).data
     assert shown["separated"].tolist() == ["repeats below others", "intergenic below coding"]
     value = table.query("metric == 'coding_auc' and axis == 'window' and x == '1000'")["value"].item()
