@@ -134,8 +134,7 @@ def test_pairs_that_differ_in_sign_are_told(page) -> None:
     other = rows[rows["condition"] == "d@bpe9"].assign(condition="e@kmer2")
     other.loc[other["metric"] == "fisher_share", ["value", "low", "high"]] += 0.4
     lines = page(pd.concat([rows, other]))
-    assert "**undecided**<br>p = 1.000<br>d@bpe9 − t@bpe9: -10.0" in line(lines, CLAIM)
-    assert "<br>e@kmer2 − t@bpe9: +30.0" in line(lines, CLAIM)
+    assert "**undecided**<br>p = 1.000" in line(lines, CLAIM)
     assert line(lines, f"| {{ref}}`{SHARE}").endswith("<br>pairs differ in sign |")
 
 
