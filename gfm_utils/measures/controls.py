@@ -34,9 +34,7 @@ def trained_beside(ensembles: Sequence[Ensemble], wanted: Sequence[tuple[Conditi
 def shuffled_control(ensembles: Sequence[Ensemble], profile: Profile) -> Ensemble:
     """A few members trained on one condition's tokens in random order: only frequencies can be learned.
 
-    Args:
-        ensembles: of the run; the first of text is taken, or else the first.
-        profile: of the run; with its budget the members are trained, if they are not there.
+    The condition is the first of text, or else the first; the budget is that of the run's profile.
     """
     return trained_beside(ensembles, [shuffled_wanted(ensembles, profile)])[0]
 
@@ -49,11 +47,7 @@ def shuffled_wanted(ensembles: Sequence[Ensemble], profile: Profile) -> tuple[Co
 def no_layers_control(ensembles: Sequence[Ensemble], profile: Profile) -> list[Ensemble]:
     """A few members without transformer layers: no prediction of theirs can depend on another token.
 
-    They have the width of the run's members, their batches and their budget.
-
-    Args:
-        ensembles: of the run; each condition of theirs has one.
-        profile: of the run.
+    Each condition has one, with the width of the run's members, their batches and their budget.
     """
     return trained_beside(ensembles, no_layers_wanted(ensembles, profile))
 

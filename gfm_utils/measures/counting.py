@@ -22,31 +22,22 @@ _CHAINS = {"left": left_chains, "both": two_sided_chains}
 
 @dataclass(frozen=True)
 class Counting:
-    """Levels for the masked test tokens of one condition.
-
-    Attributes:
-        condition: the condition.
-        unit: bits per symbol.
-        counts: how often each token occurs where it is counted, shape (vocabulary,).
-        truth: the masked tokens, shape (windows, m).
-        lengths: bases or characters of each, the same shape.
-        ngram: by the sides that an n-gram model of the training part sees, ``left`` and ``both``: the tokens of
-            its largest n-gram, chosen on the validation part, and the bits of each masked token, the same shape.
-        code: bits of each by a code that looks no further than a window, the same shape, see `window_code`; None
-            where the corpus as a whole is not at hand.
-    """
+    """Levels for the masked test tokens of one condition."""
 
     condition: str
-    unit: str
-    counts: Integers
-    truth: Integers
-    lengths: Integers
+    unit: str  # bits per symbol
+    counts: Integers  # how often each token occurs where it is counted, (vocabulary,)
+    truth: Integers  # the masked tokens, (windows, m)
+    lengths: Integers  # bases or characters of each, (windows, m)
+    #: By the sides that an n-gram model of the training part sees, ``left`` and ``both``: its order, chosen on the
+    #: validation part, and the bits of each masked token, (windows, m).
     ngram: Mapping[str, tuple[int, npt.NDArray[np.float64]]] = field(default_factory=dict)
+    #: Bits of each by `window_code`, (windows, m); None where the corpus as a whole is not at hand.
     code: npt.NDArray[np.float64] | None = None
 
     @property
     def unigram(self) -> npt.NDArray[np.float64]:
-        """Negative log-likelihood of each token by its frequency in bits, shape (windows, m)."""
+        """Negative log-likelihood of each token by its frequency in bits, (windows, m)."""
         return frequency_bits(self.counts)[self.truth]
 
     def rows(self) -> Iterator[Row]:
@@ -72,13 +63,7 @@ def counting_levels(
     """Unigram, n-gram and code levels for the tokens that ``predictions`` with the same arguments asks for.
 
     The n-gram models count the training part and see in a test window what the network sees: no hidden token.
-
-    Args:
-        store: tokens of the condition.
-        window: tokens that a model sees.
-        profile: its ``test_windows`` and ``test_mask`` say what is hidden.
-        seed: of the masks.
-        context: also the levels that know a token's context; False: the unigram level alone, in no time.
+    Without ``context`` there is the unigram level alone, in no time.
     """
     mask = SPECIAL.index("[MASK]")
     which = profile.test_windows, profile.test_mask, seed
@@ -112,7 +97,7 @@ def chosen_ngram(store: TokenStore, window: int, profile: Profile, seed: int, si
 
 
 def frequency_bits(counts: Integers) -> npt.NDArray[np.float64]:
-    """What each token costs by frequencies with add-one smoothing, bits, shape (vocabulary,); never infinite."""
+    """What each token costs by frequencies with add-one smoothing, bits, (vocabulary,); never infinite."""
     return np.asarray(-np.log2((counts + 1) / (counts + 1).sum()))
 
 
@@ -129,17 +114,17 @@ def window_code(store: TokenStore, windows: Integers, positions: Integers) -> np
     *DNA*: `Coder.CONTEXT_MIXING_REPEAT_FREE`, with no context longer than 12 bases, reads ``LEARNED_BASES`` of the
     training part, then the windows one after the other; a token costs what its bases cost. It goes on learning in
     the windows, and at a seam its context is the end of the window before.
-    *Text*: each window is coded by itself by `Coder.PPMD` begun anew, which has learned nothing elsewhere; the
-    compressor tells the length of the whole window only, so a token costs its characters' share of that.
+    *Text*: each window is coded by itself by `Coder.PPMD`, which has learned nothing elsewhere and gives the
+    length of the whole window only, so a token costs its characters' share of that.
     Both codes know what stands before a token, hidden or not, and nothing after it.
 
     Args:
         store: the condition's tokens; of the training part only the stretches that are coded are read.
-        windows: true tokens, shape (n, window).
-        positions: places of the hidden tokens, shape (n, m).
+        windows: true tokens, (n, window).
+        positions: places of the hidden tokens, (n, m).
 
     Returns:
-        Bits a hidden token, shape (n, m): an upper bound on what it costs at best, on average.
+        Bits a hidden token, (n, m): an upper bound on what it costs at best, on average.
     """
     each = _of_dna if store.kind == "dna" else _of_text
     return np.take_along_axis(each(store, windows), positions, axis=1)

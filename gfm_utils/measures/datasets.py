@@ -16,27 +16,16 @@ LEAKS = {"exact": "leaked_windows", "reverse complement": "leaked_windows_revers
 def corpus_table(loaded: Sequence[corpora.Corpus], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """Result table of corpora and their split.
 
-    Metrics, with the corpus as condition: ``records``, ``symbols`` (whole corpus); ``dropped_copies``, how many
-    records were left out as exact copies of earlier ones (``n``: of how many); ``part_symbols`` (axis
-    ``part``), what the profile uses; ``leaked_windows`` and for DNA ``leaked_windows_reverse`` (axis ``part``),
-    the share of windows of that part with an exact match of 64 bases or 20 words in the training part, or in
-    its reverse complement.
-
-    Args:
-        loaded: the corpora.
-        profile: its ``max_symbols`` bounds what is used.
-        seed: of the split.
+    Metrics, with the corpus as condition: ``symbols`` (whole corpus); ``part_symbols`` (axis ``part``), what the
+    profile's ``max_symbols`` leaves; ``leaked_windows`` and for DNA ``leaked_windows_reverse`` (axis ``part``),
+    the share of windows of that part with an exact match of 64 bases or 20 words in the training part, or in its
+    reverse complement.
     """
     rows: list[Row] = []
     for corpus in loaded:
-        base, unit, stats = {"condition": corpus.name}, f"{corpus.unit}s", corpus.stats
-        dropped = {"value": stats["dropped_duplicate"], "n": corpus.records_read}
+        base, unit = {"condition": corpus.name}, f"{corpus.unit}s"
         split = corpora.split(corpus, seed=seed, max_symbols=profile.max_symbols)
-        rows += [
-            {**base, "metric": "records", "unit": "records", "value": stats["records"]},
-            {**base, "metric": "dropped_copies", "unit": "records", **dropped},
-            {**base, "metric": "symbols", "unit": unit, "value": corpus.symbols},
-        ]
+        rows.append({**base, "metric": "symbols", "unit": unit, "value": corpus.symbols})
         base["axis"] = "part"
         rows += (
             {**base, "x": part, "metric": "part_symbols", "unit": unit, "value": sum(map(len, segments))}
@@ -61,14 +50,11 @@ def symbols_per_token(store: TokenStore) -> Row:
 
 
 def token_table(stores: Sequence[TokenStore]) -> pd.DataFrame:
-    """Result table of the tokens of the training part.
+    """Result table of the tokens of the training part of each condition.
 
     Metrics: ``tokens``; ``symbols_per_token`` (bases or characters; what a record has left after its last whole
     k-mer belongs to no token); ``vocabulary_used``, the share of the ordinary vocabulary that occurs;
     ``token_frequency`` (axis ``rank``), the share of the r-th commonest token.
-
-    Args:
-        stores: one a condition.
     """
     rows: list[Row] = []
     for store in stores:

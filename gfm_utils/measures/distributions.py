@@ -15,11 +15,8 @@ def entropy(p: torch.Tensor) -> torch.Tensor:
 def kl_uniform_authors(log_p: torch.Tensor) -> torch.Tensor:
     """KL(uniform || p) = -log2 V - mean of log2 p in bits along the last axis, as the paper's code computes it.
 
-    It weighs all tokens alike and so mostly says how small the smallest probabilities are; it has no upper
-    bound, and is infinite where a token has probability 0.
-
-    Args:
-        log_p: natural log-probabilities, shape (..., vocabulary).
+    It weighs all tokens alike and so mostly says how small the smallest probabilities are. Given are natural
+    log-probabilities.
     """
     return -float(np.log2(log_p.shape[-1])) - log_p.mean(-1) / LOG2
 
@@ -28,9 +25,7 @@ def js_divergence(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     """Jensen-Shannon divergence in bits along the last axis, H((p + q) / 2) - (H(p) + H(q)) / 2; from 0 to 1.
 
     Computed as the mean of KL(p || m) and KL(q || m) with m = (p + q) / 2, so that nearly equal distributions
-    lose no digits and equal ones give exactly 0; rounding below zero is 0, not NaN after a root.
-
-    Source: J. Lin, IEEE Transactions on Information Theory 37 (1991).
+    lose no digits; rounding below zero is 0. Source: J. Lin, IEEE Transactions on Information Theory 37 (1991).
     """
     m = (p + q) / 2
     safe = m.where(m > 0, torch.ones_like(m))
@@ -49,12 +44,9 @@ PERSISTENCE = 0.9
 def rank_biased_overlap(shared: Floats) -> Floats:
     """Extrapolated rank-biased overlap of two rankings known to a depth D, from 0 to 1.
 
-    ``RBO_ext = (X_D / D) p^D + (1 - p) / p Σ_(d=1..D) (X_d / d) p^d``, where X_d is the number of tokens among
-    the first d of both: overlap beyond D is taken to go on as at D (Webber, Moffat and Zobel, ACM Transactions on
-    Information Systems 28, 2010, equation 30, for lists of equal length). Linear in X, so it may be given means.
-
-    Args:
-        shared: X_d for d = 1, ..., D along the last axis.
+    ``RBO_ext = (X_D / D) p^D + (1 - p) / p Σ_(d=1..D) (X_d / d) p^d`` along the last axis, where X_d is the number
+    of tokens among the first d of both (Webber, Moffat and Zobel, ACM Transactions on Information Systems 28,
+    2010, equation 30, for lists of equal length). Linear in X, so it may be given means.
     """
     depth = np.arange(1, shared.shape[-1] + 1)
     agreement, weight = shared / depth, PERSISTENCE**depth
@@ -65,13 +57,8 @@ def rank_biased_overlap(shared: Floats) -> Floats:
 def expected_shared(counts: NDArray[np.int64]) -> Floats:
     """X_d of two members that name tokens as often as they do, but independently of each other.
 
-    ``E X_d = Σ_v f_i(v, d) f_j(v, d)``, where f(v, d) is how often v is among a member's first d.
-
-    Args:
-        counts: how often each token has each rank, shape (members, depth, vocabulary).
-
-    Returns:
-        Shape (members, members, depth).
+    ``E X_d = Σ_v f_i(v, d) f_j(v, d)``, (members, members, depth), where f(v, d) is how often v is among a
+    member's first d; given is how often each token has each rank, (members, depth, vocabulary).
     """
     among = counts.cumsum(axis=1) / counts[:, 0].sum(axis=-1)[:, None, None]
     expected: Floats = np.einsum("idv,jdv->ijd", among, among, optimize=True)

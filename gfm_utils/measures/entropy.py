@@ -40,15 +40,8 @@ def corpus_entropies(
 
     Rows: those of `corpus_entropy` (among them ``code_length`` of each coder) and `token_entropy`, of controls
     those of `rate_rows`, and for DNA those of `bits_by_class` and `separation`, of what each base costs the full
-    context mixer.
-
-    Args:
-        loaded: the corpora; the profile's ``entropy_symbols`` bounds what is counted of them, its
-            ``code_symbols`` what is coded and matched.
-        stores: the tokens, one a condition; the vocabulary is that of the models, special tokens included.
-        profile: the size.
-        annotations: of DNA, by the corpus's name; None: those that the registry names.
-        progress: show bars.
+    context mixer. The profile's ``entropy_symbols`` bounds what is counted, its ``code_symbols`` what is coded and
+    matched. Annotations of DNA are by the corpus's name; None: those that the registry names.
 
     Returns:
         The result table of all corpora and conditions; and the windows along the records of each corpus of DNA, by
@@ -105,8 +98,7 @@ def entropy_rate(store: TokenStore, coded: int = CODED_TOKENS) -> tuple[float, b
     A Markov chain's is in the store, and is taken where its contexts were seen ``LEAST_SEEN`` times on average;
     tokens in random order have the entropy of their frequencies, and uniform ones that of the vocabulary. Else
     the letters of the first ``coded`` tokens are coded, DNA by the context mixer and text by prediction by partial
-    matching: an upper bound, all the more so where tokens, which no code knows of, are mixed. Text in four letters
-    is coded both ways, as bases and as the text that it stands for, and the shorter code counts.
+    matching. Text in four letters is coded both ways, and the shorter code counts.
 
     Returns:
         Bits per symbol; and whether it is exact, and not the length of a code, which lies above it.

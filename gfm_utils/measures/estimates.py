@@ -31,18 +31,11 @@ _ENDS = ["value", "low", "high"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number of one condition.
+    """A number of one condition."""
 
-    Attributes:
-        interval: over members.
-        members: the independent values behind it, one a member, if there are any.
-        windows: variance of the number over test windows; 0 where it does not depend on any, or the table does not
-            say.
-    """
-
-    interval: Interval
-    members: npt.NDArray[np.float64]
-    windows: float = 0.0
+    interval: Interval  # over members
+    members: npt.NDArray[np.float64]  # the independent values behind it, one a member, if there are any
+    windows: float = 0.0  # variance over test windows; 0 where it depends on none, or the table does not say
 
     @property
     def over_both(self) -> Interval:
@@ -79,9 +72,7 @@ def name_last(table: pd.DataFrame) -> pd.DataFrame:
 def measure_rows(
     base: Row, measures: Mapping[str, Measure], rows: pd.DataFrame, seeds: Sequence[int], nulls: bool = False
 ) -> Iterator[Row]:
-    """Rows of each measure that the tables of an ensemble have.
-
-    A row a member, where there are independent values, the mean with its interval, and that of the null.
+    """Rows of each measure that the tables of an ensemble have: members' values and the mean with its interval.
 
     With ``nulls`` also the value of each null, whose state is its name.
     """
@@ -99,12 +90,7 @@ def measure_rows(
 
 
 def estimate_of(table: pd.DataFrame, name: str, condition: str) -> Estimate:
-    """The value of a measure as it stands in the answers of chapters: of a condition's trained members.
-
-    Args:
-        table: result tables of a run, one below the other.
-        name: of ``MEASURES``.
-        condition: ``corpus@tokenizer``, or the corpus of a measure that needs no tokens.
+    """A measure of ``MEASURES`` of a condition's trained members, from result tables one below the other.
 
     Raises:
         GfmError: the tables do not have it.
@@ -125,8 +111,7 @@ def null_of(measure: Measure, rows: pd.DataFrame) -> Estimate | None:
 
 def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Estimate | None:
     """The value of a measure in one condition's rows."""
-    terms = measure.terms
-    parts = []
+    terms, parts = measure.terms, list[pd.DataFrame]()
     for term in terms:
         parts.append(_part(rows, term, state))
         if parts[-1].empty:  # the others may mean something else of these rows
@@ -138,7 +123,7 @@ def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Es
         known = [one.members for one in each if one is not None and len(one.members) > 1]
         if len(known) == len(terms):
             rests = [(one.sum() - one) / (len(one) - 1) for one in known]
-            return of_whole(float(measure.combine(*(one.mean() for one in known))), measure.combine(*rests))
+            return _of_whole(float(measure.combine(*(one.mean() for one in known))), measure.combine(*rests))
     if members[0].empty:  # a summary is all there is
         left = _left_out(rows, terms, state)
         if not len(left):
@@ -146,7 +131,7 @@ def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Es
             if pd.isna(parts[0].loc["", "low"]):
                 ends[["low", "high"]] = np.nan
             return Estimate(Interval(*(float(ends[name]) for name in ("value", "low", "high"))), np.empty(0))
-        whole = of_whole(float(parts[0].loc["", "value"]), left)
+        whole = _of_whole(float(parts[0].loc["", "value"]), left)
     else:
         numbers = (
             of_members["value"] if len(of_members) else part.loc["", "value"]
@@ -212,13 +197,8 @@ def _left_out(rows: pd.DataFrame, terms: Sequence[Term], state: str) -> npt.NDAr
     return np.array([value for axis, of, value in places if (axis, of) == (WITHOUT, state)], np.float64)
 
 
-def of_whole(value: float, left: npt.NDArray[np.float64]) -> Estimate:
-    """A number that only the members together have, with those that stand in for its members.
-
-    Args:
-        value: of all members together.
-        left: of all but each of them, shape (members,).
-    """
+def _of_whole(value: float, left: npt.NDArray[np.float64]) -> Estimate:
+    """A number that only the members together have, from its values without each of them, (members,)."""
     values = jackknife_values(value, left)
     return Estimate(over_members(values), values)
 
@@ -253,9 +233,6 @@ ACROSS_CORPORA = COMPARED | chosen(
 def compared(rows: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     """One row a condition and quantity of ``ACROSS_CORPORA``, with its interval, and one for its null.
 
-    Corpora with different alphabets and tokenizers are compared by shares (of a uniform choice, of what token
-    frequencies cost) and by quantities between members; bits per token of two tokenizers cannot be compared.
-
     Args:
         rows: all result tables of one report, whose conditions are of one corpus.
         conditions: ``corpus@tokenizer`` each.
@@ -263,7 +240,7 @@ def compared(rows: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
     Returns:
         Result table; ``state`` is ``trained`` or the name of the null, ``axis`` is ``kind`` and ``x`` is
         ``text``, ``dna`` or ``protein``. The interval is over members; of the corpus's entropy it is along the
-        corpus, and a control's entropy has none. A quantity that the report lacks has no row.
+        corpus, and a control's entropy has none.
     """
     of_corpus = ~rows["condition"].map(is_condition).astype(bool)
     return tables.table(row for condition in conditions for row in _rows(rows, condition, of_corpus))

@@ -40,12 +40,7 @@ ROUNDS, MOST_TOKENS = 20, 2_560
 def guessing_games(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> list[dict[str, Any]]:
     """A game for each kind of corpus (text, DNA, protein), of the last condition of that kind.
 
-    Of each test window one token is hidden, drawn by the seed like the candidates, and the rest is seen.
-
-    Args:
-        ensembles: of the run.
-        profile: its ``test_windows`` says on how many windows the means rest, at most.
-        seed: of all that is drawn.
+    Of each of ``test_windows`` windows one token is hidden, drawn by the seed like the candidates.
 
     Returns:
         Plain values, ready for JSON. A game has its ``kind``, ``condition`` and ``rounds``, and ``means`` over
@@ -91,18 +86,13 @@ def _game(ensemble: Ensemble, profile: Profile, seed: int) -> dict[str, Any]:
 
 
 def draw_candidates(truth: Integers, q: Floats, rng: np.random.Generator) -> tuple[Integers, Integers]:
-    """Candidates of hidden tokens: each with others that are drawn by their frequencies, in any order.
+    """Candidates of hidden tokens (n,): each with others that are drawn by their frequencies q, in any order.
 
     Where a token is drawn twice the hidden one is left out of the game, so that the rule of Bayes above is exact.
 
-    Args:
-        truth: hidden tokens, shape (n,).
-        q: frequencies of all tokens, shape (vocabulary,).
-        rng: what is drawn from.
-
     Returns:
-        Which of the hidden tokens are in the game, in any order, shape (k,), and the candidates of these,
-        shape (k, ``CANDIDATES``), or fewer where a vocabulary has not twice as many.
+        Which of the hidden tokens are in the game, in any order, (k,), and the candidates of these,
+        (k, ``CANDIDATES``), or fewer where a vocabulary has not twice as many.
     """
     count = min(CANDIDATES, (len(q) - len(SPECIAL)) // 2)
     candidates = np.column_stack([truth, rng.choice(len(q), (len(truth), count - 1), p=q)])
@@ -112,10 +102,7 @@ def draw_candidates(truth: Integers, q: Floats, rng: np.random.Generator) -> tup
 
 
 def among_candidates(p: Floats, q: Floats) -> Floats:
-    """What a player gives each candidate by the rule of Bayes above, shape (..., n, candidates).
-
-    Given are its probabilities of the candidates among all tokens, and their frequencies (n, candidates).
-    """
+    """What a player gives each candidate by the rule above, (..., n, candidates), from its p of them and q."""
     weight = p / q
     return np.asarray(weight / weight.sum(-1, keepdims=True))
 
@@ -131,12 +118,8 @@ def along_windows(ensembles: Sequence[Ensemble], profile: Profile, windows: int 
 
     Metrics, means over members or pairs, with the columns ``EXTRA``: ``position_entropy`` and ``position_nll``
     (bits/token), ``position_js_distance`` and ``position_top1_agreement``; and of each member
-    ``position_confidence``, the probability of its likeliest token, the one that it ``named``.
-
-    Args:
-        ensembles: one a condition.
-        profile: of the run.
-        windows: how many, spread evenly over the test part.
+    ``position_confidence``, the probability of its likeliest token, the one that it ``named``. Of so many windows,
+    spread evenly over the test part.
     """
     return tables.table((row for ensemble in ensembles for row in _along(ensemble, windows)), EXTRA)
 

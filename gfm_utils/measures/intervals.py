@@ -1,9 +1,7 @@
-"""Intervals over the members of an ensemble, for means over members and over pairs of members, and over sequences.
+"""Intervals over the members of an ensemble (other seeds, the same test sequences), and over test sequences.
 
-Pairs share members: five members give ten pairs but only five independent things. The jackknife leaves
-out one member with all its pairs at a time (Arvesen, 1969), so dependence between pairs is accounted for.
-Intervals over members say how other seeds would do on the same test sequences; intervals over sequences say how
-the same members would do on other sequences.
+Pairs share members: five members give ten pairs but only five independent numbers. The jackknife leaves out one
+member with all its pairs at a time (Arvesen, 1969).
 """
 
 from collections.abc import Sequence
@@ -37,14 +35,7 @@ class Difference(NamedTuple):
 
 
 def over_members(values: npt.ArrayLike) -> Interval:
-    """Mean over members with Student's t interval.
-
-    Args:
-        values: one number a member, shape (members,).
-
-    Returns:
-        The mean and ``mean ± t(0.975, m - 1) s / sqrt(m)``; no interval for a single member.
-    """
+    """Mean of m members' numbers and ``mean ± t(0.975, m - 1) s / sqrt(m)``; no interval for a single member."""
     sample = np.asarray(values, np.float64)
     mean = float(sample.mean())
     if len(sample) < 2:
@@ -54,14 +45,9 @@ def over_members(values: npt.ArrayLike) -> Interval:
 
 
 def over_pairs(values: npt.ArrayLike) -> Interval:
-    """Mean over pairs of members with a jackknife interval over the members.
+    """Mean over pairs of members, (members, members), with a jackknife interval over the members.
 
-    Args:
-        values: symmetric matrix of the pairs' numbers, shape (members, members); the diagonal is not read.
-
-    Returns:
-        The mean over pairs and the interval of ``over_members`` of its ``pseudo_values``. No interval for two
-        members: one pair has no spread.
+    No interval for two members: one pair has no spread.
     """
     matrix = np.asarray(values, np.float64)
     if len(matrix) < 3:
@@ -70,14 +56,9 @@ def over_pairs(values: npt.ArrayLike) -> Interval:
 
 
 def pseudo_values(pairs: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """One number a member whose mean is the mean over pairs, and whose standard error is the jackknife's.
+    """``jackknife_values`` of the mean over pairs, (..., members), of three members or more.
 
-    Args:
-        pairs: symmetric matrices, shape (..., members, members), of three members or more; their diagonals are not
-            read.
-
-    Returns:
-        ``jackknife_values`` of the mean over pairs, shape (..., members).
+    Given are symmetric matrices, (..., members, members), whose diagonals are not read.
     """
     matrix = np.array(pairs, np.float64)
     count = matrix.shape[-1]
@@ -91,12 +72,9 @@ def pseudo_values(pairs: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def jackknife_values(value: npt.ArrayLike, without: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """One number a member whose mean is a statistic, and whose standard error is the jackknife's.
 
-    Tukey's (1958) pseudo-values ``m v - (m - 1) v_(-i)``, moved so that their mean is ``v``: they stand in for
-    independent numbers of members, with ``se² = (m - 1) / m Σ_i (v_(-i) - mean v_(-i))²`` (Arvesen, 1969).
-
-    Args:
-        value: the statistic of all members, shape (..., 1) or a number.
-        without: the statistic without each of the members, shape (..., members).
+    Tukey's (1958) pseudo-values ``m v - (m - 1) v_(-i)``, moved so that their mean is ``v``, with
+    ``se² = (m - 1) / m Σ_i (v_(-i) - mean v_(-i))²`` (Arvesen, 1969). ``value`` is the statistic of all members,
+    (..., 1) or a number, ``without`` that without each of them, (..., members).
     """
     left = np.asarray(without, np.float64)
     return np.asarray(value - (left.shape[-1] - 1) * (left - left.mean(-1, keepdims=True)))
@@ -133,13 +111,7 @@ def t_test(
     """Numbers whose variance is a sum of estimates, by Student's t (Welch, 1947; Satterthwaite, 1946).
 
     The degrees of freedom are rounded down: with five members and spreads as 1 to 5 the p-values are else too
-    small by two fifths in the tail that Holm's correction reads.
-
-    Args:
-        value: shape (...).
-        variances: estimates, shape (...) each.
-        freedoms: of each estimate.
-        known: a variance that is known exactly, shape (...).
+    small by two fifths in the tail that Holm's correction reads. ``known`` is a variance that is known exactly.
     """
     parts = [np.asarray(variance, np.float64) for variance in variances]
     total = sum(parts) + np.asarray(known, np.float64)
@@ -150,13 +122,9 @@ def t_test(
 
 
 def welch(first: npt.ArrayLike, second: npt.ArrayLike, further: npt.ArrayLike = 0.0) -> TTest:
-    """Welch's (1947) comparison of means over the last axis, which lets the spreads differ.
+    """Welch's (1947) comparison of the means of two ensembles, (..., members), of two members or more each.
 
-    Args:
-        first: numbers of members, shape (..., members), of two members at least.
-        second: of another ensemble, the same but for the number of members.
-        further: variances of the differences that no spread of members shows, shape (...), as if known exactly:
-            that of the test windows.
+    ``further`` are variances of the differences, (...), that are added as if known exactly.
     """
     samples = [np.asarray(values, np.float64) for values in (first, second)]
     variances, freedoms = zip(*(mean_variance(sample) for sample in samples), strict=True)
@@ -170,17 +138,13 @@ def mean_variance(sample: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float
 
 
 def difference(first: npt.ArrayLike, second: npt.ArrayLike, *, further: float = 0.0) -> Difference:
-    """Difference between the means of two ensembles, with Welch's interval and p-value.
+    """Difference between the means of two ensembles as ``welch`` has it; NaN for a single member.
 
     Args:
         first: one number a member, or ``pseudo_values`` of pairs.
         second: the same of the other ensemble.
-        further: variance of the difference over test windows, for a statement about members and windows together:
-            it is added to that over members. Where each number depends on a member, a window and both, the sum
-            counts what depends on both twice, and so is a little too large (Owen, 2007).
-
-    Returns:
-        ``mean(first) - mean(second)`` as ``welch`` has it; no interval and no p-value for a single member.
+        further: variance of the difference over test windows, added to that over members. What depends on a member
+            and a window is counted twice, so the sum is a little too large (Owen, 2007).
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if len(a) < 2 or len(b) < 2:
@@ -189,11 +153,7 @@ def difference(first: npt.ArrayLike, second: npt.ArrayLike, *, further: float = 
 
 
 def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """P-values corrected for their number, in their order (Holm, 1979), whatever their dependence.
-
-    Args:
-        p: shape (..., tests); one that is NaN is no test, and counts as 1.
-    """
+    """P-values, (..., tests), corrected for their number (Holm, 1979), however dependent; NaN counts as 1."""
     raw = np.nan_to_num(np.asarray(p, np.float64), nan=1.0)
     order = np.argsort(raw, axis=-1, kind="stable")
     steps = np.take_along_axis(raw, order, -1) * np.arange(raw.shape[-1], 0, -1)
@@ -203,17 +163,10 @@ def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def over_sequences(values: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Interval:
-    """Mean over test sequences with a percentile bootstrap interval (Efron, 1979).
+    """``Σ values / Σ weights`` over test sequences with a percentile bootstrap interval (Efron, 1979).
 
-    All tokens of a sequence are drawn together, since they are not independent.
-
-    Args:
-        values: sums or means of each sequence, shape (sequences,).
-        weights: what the sum of the values is divided by the sum of, shape (sequences,); None: their number.
-
-    Returns:
-        ``Σ values / Σ weights`` and the 2.5 % and 97.5 % points over ``RESAMPLES`` samples of sequences drawn
-        with replacement; no interval for a single sequence.
+    The weights, (sequences,), are 1 where there are none. All tokens of a sequence are drawn together, since they
+    are not independent; no interval for a single sequence.
     """
     sample = np.asarray(values, np.float64)
     weight = np.ones(len(sample)) if weights is None else np.asarray(weights, np.float64)

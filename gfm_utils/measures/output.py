@@ -1,7 +1,7 @@
 """Output distributions at masked tokens: entropy, loss, accuracy, calibration and the rank-probability curve."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,37 +21,19 @@ Floats = npt.NDArray[np.float32]
 BINS = 15
 
 
-@dataclass(frozen=True)
-class OutputMoments:
-    """What each member's distributions say of each token: a few numbers a token, no distribution.
+class OutputMoments(NamedTuple):
+    """What each member's distributions say of each token, (members, tokens), and of ranks."""
 
-    Attributes:
-        entropy: Shannon entropy H(p) in bits, shape (members, tokens).
-        nll: negative log-likelihood of the true token in bits, shape (members, tokens).
-        authors_kl: KL(uniform || p) in bits, shape (members, tokens).
-        confidence: probability of the likeliest token, shape (members, tokens).
-        hit: whether the likeliest token is the true one, shape (members, tokens).
-        ranked: mean probability of the r-th likeliest token, shape (members, vocabulary).
-    """
-
-    entropy: Floats
-    nll: Floats
-    authors_kl: Floats
-    confidence: Floats
-    hit: npt.NDArray[np.bool_]
-    ranked: npt.NDArray[np.float64]
-
-    @property
-    def tokens(self) -> int:
-        """Number of masked tokens."""
-        return self.hit.shape[1]
+    entropy: Floats  # Shannon entropy H(p) in bits
+    nll: Floats  # negative log-likelihood of the true token in bits
+    authors_kl: Floats  # KL(uniform || p) in bits
+    confidence: Floats  # probability of the likeliest token
+    hit: npt.NDArray[np.bool_]  # whether that is the true one
+    ranked: npt.NDArray[np.float64]  # mean probability of the r-th likeliest token, (members, vocabulary)
 
 
 def output_moments(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> OutputMoments:
-    """Read batches one after the other.
-
-    A batch is natural log-probabilities (members, ..., vocabulary) and true tokens (...).
-    """
+    """Read batches of natural log-probabilities (members, ..., vocabulary) and true tokens (...), one by one."""
     parts: list[tuple[torch.Tensor, ...]] = []
     ranked: npt.NDArray[np.float64] | float = 0.0
     for log_p, targets in batches:
@@ -69,10 +51,8 @@ def output_moments(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Outp
         ordered = p.numpy()
         ordered.sort(axis=-1)  # in place: nobody reads p again
         ranked = ranked + ordered.sum(1)[:, ::-1]
-    uncertainty, nll, authors_kl, confidence, hit = (
-        torch.cat(column, dim=1).numpy() for column in zip(*parts, strict=True)
-    )
-    return OutputMoments(uncertainty, nll, authors_kl, confidence, hit, ranked / hit.shape[1])
+    columns = [torch.cat(column, dim=1).numpy() for column in zip(*parts, strict=True)]
+    return OutputMoments(*columns, ranked / columns[0].shape[1])
 
 
 def output_distributions(
@@ -84,22 +64,17 @@ def output_distributions(
 ) -> pd.DataFrame:
     """Result table of the output distributions of trained and untrained members, and of a control without layers.
 
-    Metrics, one row a member and a mean with its interval over members:
-    ``output_entropy`` and ``nll`` (bits/token and bits/base or bits/character), ``kl_from_uniform``
-    (KL(p || uniform) = log2 V - H(p)) and ``kl_uniform_authors`` (KL(uniform || p)), both in bits/token,
-    ``accuracy`` (share), ``expected_calibration_error`` and ``expected_calibration_error_chance`` (that of a
-    calibrated model; see ``reliability``), and ``rank_probability`` (axis ``rank``).
-    ``context_gain`` is ``unigram_nll`` minus nll, per token and per symbol; on the axis ``against`` it is the gain
-    over n-gram models that see the ``left`` side or ``both``.
-    The means of ``output_entropy``, ``nll``, ``context_gain`` and ``accuracy`` come again with an interval over
-    test sequences (axis ``interval_over``).
-    ``reliability_accuracy`` and ``reliability_confidence`` (axis ``bin``): the bins of all members' predictions.
-
-    Without a state, of the same masked tokens: ``unigram_nll``, their cross-entropy under the training part's
-    token frequencies; ``ngram_nll`` and ``ngram_order`` (axis ``sides``), see
-    :mod:`gfm_utils.entropy.ngram`; ``window_code_nll``, what a code that looks no further than a window spends on
-    them, see :mod:`gfm_utils.measures.counting`; and ``majority_accuracy``, the accuracy of always predicting
-    the commonest training token (the chance level of ``accuracy``).
+    Metrics, one row a member and a mean with its interval over members: ``output_entropy`` and ``nll`` (bits/token
+    and bits/base or bits/character), ``kl_from_uniform`` (KL(p || uniform) = log2 V - H(p)) and
+    ``kl_uniform_authors`` (KL(uniform || p)), both in bits/token, ``accuracy`` (share),
+    ``expected_calibration_error`` and ``expected_calibration_error_chance`` (see ``reliability``), and
+    ``rank_probability`` (axis ``rank``). ``context_gain`` is ``unigram_nll`` minus nll, per token and per symbol;
+    on the axis ``against`` the gain over n-gram models that see the ``left`` side or ``both``. The means of
+    ``output_entropy``, ``nll``, ``context_gain`` and ``accuracy`` come again with an interval over test sequences
+    (axis ``interval_over``). ``reliability_accuracy`` and ``reliability_confidence`` (axis ``bin``): the bins of
+    all members' predictions. Without a state, of the same masked tokens: ``unigram_nll``, ``ngram_nll`` and
+    ``ngram_order`` (axis ``sides``), ``window_code_nll``, see :mod:`gfm_utils.measures.counting`; and
+    ``majority_accuracy``, of always predicting the commonest training token.
 
     Args:
         ensembles: one a condition.
@@ -122,11 +97,10 @@ def output_distributions(
 
 def output_rows(base: Row, seeds: Sequence[int], moments: OutputMoments, counting: Counting) -> Iterator[Row]:
     """The rows of some members in one state, from their predictions and the levels of the same tokens."""
-    n, vocabulary = moments.tokens, moments.ranked.shape[1]
-    most = np.log2(vocabulary)
+    n, vocabulary = moments.hit.shape[1], moments.ranked.shape[1]
     nll, uncertainty = (values.mean(1, dtype=np.float64) for values in (moments.nll, moments.entropy))
     for metric, values in (
-        ("kl_from_uniform", most - uncertainty),
+        ("kl_from_uniform", np.log2(vocabulary) - uncertainty),
         ("kl_uniform_authors", moments.authors_kl.mean(1, dtype=np.float64)),
     ):
         yield from member_rows({**base, "metric": metric, "unit": "bits/token"}, seeds, values, n)
@@ -157,28 +131,24 @@ def _by_window(values: npt.NDArray, counting: Counting) -> npt.NDArray[np.float6
     return values.mean(0, dtype=np.float64).reshape(counting.lengths.shape)
 
 
-def reliability(
-    confidence: npt.ArrayLike, hit: npt.ArrayLike, bins: int = BINS
-) -> tuple[float, float, npt.NDArray[np.float64]]:
+def reliability(confidence: npt.ArrayLike, hit: npt.ArrayLike) -> tuple[float, float, npt.NDArray[np.float64]]:
     """Reliability diagram and expected calibration error over bins that hold equally many tokens.
 
-    Sources: Naeini, Cooper and Hauskrecht, AAAI 2015; equal-mass bins as in Nguyen and O'Connor, EMNLP 2015. The
-    error of a finite sample is above 0 even for a calibrated model; ``chance`` says by how much, with the
-    binomial noise of a bin taken as normal, E|N(0, s²)| = s sqrt(2 / pi).
+    Sources: Naeini, Cooper and Hauskrecht, AAAI 2015; equal-mass bins as in Nguyen and O'Connor, EMNLP 2015.
 
     Args:
-        confidence: probability of the likeliest token, shape (tokens,).
-        hit: whether it was the true one, shape (tokens,).
-        bins: at most so many; fewer when there are fewer tokens.
+        confidence: probability of the likeliest token, (tokens,).
+        hit: whether it was the true one, (tokens,).
 
     Returns:
         The expected calibration error, Σ_b n_b / n |accuracy_b - confidence_b|; its expectation if every token
-        were a hit with the probability that the model gives; and of each bin the mean confidence, the share of
-        hits and the number of tokens, shape (3, bins).
+        were a hit with the probability that the model gives, with the binomial noise of a bin taken as normal,
+        E|N(0, s²)| = s sqrt(2 / pi); and of each bin the mean confidence, the share of hits and the number of
+        tokens, (3, bins), of ``BINS`` or of fewer tokens so many.
     """
     sure, right = np.asarray(confidence, np.float64), np.asarray(hit, np.float64)
     order = np.argsort(sure, kind="stable")
-    edges = np.linspace(0, len(sure), min(bins, len(sure)) + 1).round().astype(np.int64)
+    edges = np.linspace(0, len(sure), min(BINS, len(sure)) + 1).round().astype(np.int64)
     sizes = np.diff(edges)
 
     def mean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -196,7 +166,7 @@ def _calibration_rows(base: Row, seeds: Sequence[int], moments: OutputMoments) -
     )
     for metric, values in zip(("", "_chance"), errors.T, strict=True):
         one = {**base, "metric": f"expected_calibration_error{metric}", "unit": "share"}
-        yield from member_rows(one, seeds, values, moments.tokens)
+        yield from member_rows(one, seeds, values, moments.hit.shape[1])
     *_, bins = reliability(moments.confidence.ravel(), moments.hit.ravel())
     for number, (confidence, accuracy, size) in enumerate(bins.T.tolist(), 1):
         one = {**base, "unit": "share", "axis": "bin", "x": number, "n": int(size)}

@@ -177,12 +177,7 @@ def template(tokenizer: Any, sample: str) -> tuple[Integers, Integers]:
 
 @torch.inference_mode()
 def check_windows(name: str, model: Any, shown: Integers) -> None:
-    """Refuse a model that cannot read windows as they are.
-
-    Args:
-        name: of the model.
-        model: on the CPU, where a place that does not exist is an error and no more.
-        shown: some windows, shape (n, window), n above 1.
+    """Refuse a model, on the CPU, that cannot read some windows, (n, window), n above 1, as they are.
 
     Raises:
         GfmError: it cannot, or what it says is not finite.

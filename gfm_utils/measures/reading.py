@@ -31,52 +31,36 @@ _TOKEN = np.dtype([("id", np.int64), ("length", np.int64), ("strong", np.float64
 
 
 class Hidden(NamedTuple):
-    """Windows with hidden tokens.
+    """Windows with hidden tokens."""
 
-    Attributes:
-        windows: which windows of the reading, shape (n,).
-        shown: what a model sees, special tokens around each window included, shape (n, width).
-        positions: places in ``shown`` that it predicts, shape (n, m).
-        targets: the true tokens there, shape (n, m).
-    """
-
-    windows: Integers
-    shown: Integers
-    positions: Integers
-    targets: Integers
+    windows: Integers  # which windows of the reading, (n,)
+    shown: Integers  # what a model sees, special tokens around each window included, (n, width)
+    positions: Integers  # places in ``shown`` that it predicts, (n, m)
+    targets: Integers  # the true tokens there, (n, m)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Windows of a corpus that models read, and the frequencies of tokens in the rest of it.
+    """Windows of a corpus that models read, and the frequencies of tokens in the others."""
 
-    Attributes:
-        corpus: its name.
-        kind: ``text`` or ``dna``.
-        tokenizer: that made the tokens.
-        windows: tokens (``_TOKEN``) side by side, shape (n, window), none across records, without the special
-            tokens of a sentence; spread evenly over every second window of the corpus.
-        aside: how often each token occurs in the windows that are not read, shape (vocabulary,).
-        before: special tokens in front of each window, as models read it.
-        after: special tokens behind it.
-    """
-
-    corpus: str
-    kind: str
+    corpus: str  # its name
+    kind: str  # ``text`` or ``dna``
     tokenizer: Any
+    #: Tokens (``_TOKEN``) side by side, (n, window), none across records, without the special tokens of a
+    #: sentence; spread evenly over every second window of the corpus.
     windows: npt.NDArray[np.void]
-    aside: Integers
-    before: Integers
-    after: Integers
+    aside: Integers  # how often each token occurs in the windows that are not read, (vocabulary,)
+    before: Integers  # special tokens in front of each window, as models read it
+    after: Integers  # special tokens behind it
 
     @property
     def ids(self) -> Integers:
-        """Token ids of the windows without special tokens around them, shape (n, window)."""
+        """Token ids of the windows without special tokens around them, (n, window)."""
         return self.windows["id"]
 
     @property
     def shown(self) -> Integers:
-        """The windows as models read them, shape (n, width): special tokens, window, special tokens."""
+        """The windows as models read them, (n, width): special tokens, window, special tokens."""
         before, after = (np.tile(tokens, (len(self.ids), 1)) for tokens in (self.before, self.after))
         return np.concatenate([before, self.ids, after], axis=1)
 
@@ -87,7 +71,7 @@ class Reading:
 
     @cached_property
     def counts(self) -> Integers:
-        """How often each token occurs in the whole corpus, shape (vocabulary,)."""
+        """How often each token occurs in the whole corpus, (vocabulary,)."""
         return self.aside + np.bincount(self.ids.ravel(), minlength=self.vocabulary)
 
     def hidden(self, rate: float, seed: int) -> Hidden:
@@ -126,7 +110,7 @@ class Reading:
         return Counting(condition, unit, self.aside, hidden.targets, self._at(hidden)["length"])
 
     def bands(self, hidden: Hidden) -> dict[str, npt.NDArray[np.str_]]:
-        """Bands of hidden tokens as in :func:`gfm_utils.measures.strata.bands_of`, each of shape (tokens,)."""
+        """Bands of hidden tokens as in :func:`gfm_utils.measures.strata.bands_of`, (tokens,) each."""
         frequency, tokens = self.aside[hidden.targets], self.windows[hidden.windows]
         if self.kind != "dna":
             return bands(frequency)
@@ -135,14 +119,9 @@ class Reading:
 
 
 def read(corpus: Corpus, tokenizer: Any, window: int, count: int, special_tokens: str = "auto") -> Reading:
-    """Cut a corpus into windows of the tokenizer's tokens and choose those that models read.
+    """Cut a corpus into windows of any Hugging Face tokenizer's tokens and choose so many that models read.
 
-    Args:
-        corpus: the corpus.
-        tokenizer: of Hugging Face, of any kind.
-        window: tokens that a model reads at once, special ones included.
-        count: how many windows are read at most.
-        special_tokens: one of ``SPECIAL_TOKENS``.
+    ``window`` counts the tokens that a model reads at once, special ones included.
 
     Raises:
         GfmError: the corpus has too few windows, or tokens that the tokenizer does not know.

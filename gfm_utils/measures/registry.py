@@ -1,7 +1,6 @@
 """The registry of measures: every number that claims, chapters, figures and reports speak of, by one name.
 
-A new measure is a function that yields rows of a result table, and an entry here; what reads result tables reads
-it by its entry (:func:`gfm_utils.measures.estimates.estimate`).
+A new measure is a function that yields rows of a result table, and an entry here, by which it is read.
 """
 
 from collections.abc import Callable
@@ -13,8 +12,6 @@ from gfm_utils.measures.controls import NO_LAYERS
 
 Combine = Callable[..., pd.DataFrame]
 TOKEN = "bits/token"
-
-
 #: Metric, axis or chapter -> the function that makes it, where that has another name than the chapter.
 _MADE_BY = {
     "corpora": "token_table", "leaked_windows": "corpus_table", "entropy": "corpus_entropies",
@@ -40,29 +37,21 @@ class Term:
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of a condition.
+    """One number of a condition."""
 
-    Attributes:
-        text: what is measured, in words.
-        unit: of its values in result tables; a ``share`` is written as a percentage.
-        chapter: where the evidence is.
-        terms: what it is made of.
-        above: whether more of it is what the paper says of DNA; None: that DNA has nothing above the null.
-        combine: makes one number of the terms' (rows of members or pairs, and the summary).
-        null: its name, and the terms that take the place of ``terms``; no terms: members in that state.
-        figure: name of the figure of the chapter that shows it.
-        negligible: of a measure whose ``above`` is None, what above the null counts as nothing; None: a share of
-            what can be saved (:mod:`gfm_utils.claims.verdicts`).
-    """
-
-    text: str
-    unit: str
-    chapter: str
-    terms: tuple[Term, ...]
-    above: bool | None = None
-    combine: Combine = lambda one: one
+    text: str  # what is measured, in words
+    unit: str  # of its values in result tables; a ``share`` is written as a percentage
+    chapter: str  # where the evidence is
+    terms: tuple[Term, ...]  # what it is computed from
+    above: bool | None = None  # whether the paper says that DNA has more of it; None: nothing above the null
+    combine: Combine = lambda one: (
+        one
+    )  # one number from those of the terms (rows of members or pairs, the summary)
+    #: Its name, and the terms that take the place of ``terms``; no terms: members in that state.
     null: tuple[str, tuple[Term, ...]] | None = ("untrained", ())
-    figure: str | None = None
+    figure: str | None = None  # name of the figure of the chapter that shows it
+    #: Of a measure whose ``above`` is None, what above the null counts as nothing; None: a share of what can be
+    #: saved (:mod:`gfm_utils.claims.verdicts`).
     negligible: float | None = None
 
     @property
@@ -116,12 +105,6 @@ WINDOW_CODE = Term("window_code_nll", unit=TOKEN)
 #: The last layer, step of training or order of blocks, however many there are, in tables that give it this name.
 LAST, LAST_OF = "last", ("layer", "tokens", "order")
 VALIDATION_LEVEL = Term("validation_unigram_nll")
-
-
-def _against(text: str, sides: str) -> Measure:
-    terms = (Term("context_gain", "against", sides, TOKEN),)
-    text = f"gain over n-grams {text}, bits per token"
-    return Measure(text, TOKEN, "predictions", terms, False, null=None, figure="fig-context")
 
 
 def _truncated(text: str, suffix: str, top_p: str, figure: str) -> Measure:
@@ -250,8 +233,6 @@ MEASURES: dict[str, Measure] = {
         "what counting before a token saves, bits per token", TOKEN, "predictions", (UNIGRAM, COUNTING_LEFT),
         False, difference, None, "fig-context",
     ),
-    "gain_over_left": _against("before", "left"),
-    "gain_over_both": _against("on both sides", "both"),
     "js_distance": Measure(
         "Jensen–Shannon distance between members", "1", "disagreement", (JS,), True,
         null=("matched null", (Term(MATCHED),)), figure="fig-top-p",

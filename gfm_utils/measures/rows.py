@@ -20,14 +20,7 @@ OVER_SEQUENCES = {"axis": "interval_over", "x": "sequences"}
 def member_rows(
     base: Mapping[str, Any], seeds: Sequence[int], values: npt.NDArray[np.float64], n: int
 ) -> Iterator[Row]:
-    """A row a member, and the mean over members with its interval.
-
-    Args:
-        base: condition, state, metric, unit (and axis, x).
-        seeds: of the members.
-        values: one number a member.
-        n: observations behind each member's number.
-    """
+    """A row a member, each from ``n`` observations, and the mean over members with its interval."""
     for seed, value in zip(seeds, values, strict=True):
         yield {**base, "member": seed, "value": float(value), "n": n}
     yield {**base, **intervals.over_members(values)._asdict(), "n": len(seeds)}
@@ -36,14 +29,7 @@ def member_rows(
 def pair_rows(
     base: Mapping[str, Any], seeds: Sequence[int], values: npt.NDArray[np.float64], n: int
 ) -> Iterator[Row]:
-    """A row a pair, and the mean over pairs with the interval over members.
-
-    Args:
-        base: condition, state, metric, unit (and axis, x).
-        seeds: of the members.
-        values: symmetric matrix, shape (members, members).
-        n: observations behind each pair's number.
-    """
+    """A row a pair of a symmetric matrix, from ``n`` observations, and the mean with its interval over members."""
     for i, j in combinations(range(len(seeds)), 2):
         yield {**base, "member": seeds[i], "other": seeds[j], "value": float(values[i, j]), "n": n}
     yield {**base, **intervals.over_pairs(values)._asdict(), "n": len(seeds)}
@@ -52,13 +38,7 @@ def pair_rows(
 def sequence_row(
     base: Mapping[str, Any], values: npt.NDArray[np.floating], weights: npt.NDArray[np.floating] | None = None
 ) -> Row:
-    """The mean over test sequences with the interval over them, beside the row with the interval over members.
-
-    Args:
-        base: condition, state, metric, unit.
-        values: one number a sequence, a mean over the members.
-        weights: what to divide by, as in ``intervals.over_sequences``.
-    """
+    """The mean over test sequences, of one number each, with the interval of ``intervals.over_sequences``."""
     interval = intervals.over_sequences(values, weights)
     return {**base, **OVER_SEQUENCES, **interval._asdict(), "n": len(values)}
 
@@ -75,13 +55,7 @@ def members_of(table: pd.DataFrame, axis: str) -> dict[tuple[str, str, str], pd.
 
 
 def pair_matrix(pairs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Symmetric matrices of the numbers of pairs, with zeros on the diagonal.
-
-    Pairs are in the order of ``itertools.combinations``.
-
-    Returns:
-        Shape (..., members, members).
-    """
+    """Symmetric matrices, (..., members, members), of pairs in the order of ``itertools.combinations``."""
     members = round((1 + np.sqrt(1 + 8 * pairs.shape[-1])) / 2)
     matrix, (i, j) = np.zeros((*pairs.shape[:-1], members, members)), np.triu_indices(members, 1)
     matrix[..., i, j] = matrix[..., j, i] = pairs

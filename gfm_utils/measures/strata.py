@@ -26,12 +26,12 @@ def quarters(values: NDArray[np.number]) -> Labels:
 def bands(
     frequency: NDArray[np.int64], gc: NDArray[np.float64] | None = None, soft: NDArray[np.float64] | None = None
 ) -> dict[str, Labels]:
-    """Bands of hidden tokens, of shape (tokens,) each, see ``bands_of``.
+    """Bands of hidden tokens, (tokens,) each, see ``bands_of``.
 
     Args:
-        frequency: how often each of them occurs elsewhere, shape (windows, m).
-        gc: share of G and C in each window, shape (windows,); None: it is no DNA.
-        soft: share of the bases of each that are lower case in the source, shape (windows, m); None: not known.
+        frequency: how often each of them occurs elsewhere, (windows, m).
+        gc: share of G and C in each window, (windows,); None: it is no DNA.
+        soft: share of the bases of each that are lower case in the source, (windows, m); None: not known.
     """
     named = {"token_frequency": quarters(frequency.ravel())}
     if gc is not None:
@@ -48,11 +48,6 @@ def bands_of(ensemble: Ensemble, profile: Profile, seed: int = 42) -> dict[str, 
     quarters by the share of G and C in the token's window; and ``soft_masked``: ``repeat`` where at least half of
     the true token's bases are lower case in the source, else ``rest`` (not of corpora that are streamed, whose
     letters are not kept).
-
-    Args:
-        ensemble: whose tokens.
-        profile: its ``test_windows`` and ``test_mask`` say which are masked.
-        seed: of the masks.
     """
     store, window = ensemble.store, ensemble.spec.window
     _, positions, truth, starts = masked_windows(
@@ -70,11 +65,10 @@ def bands_of(ensemble: Ensemble, profile: Profile, seed: int = 42) -> dict[str, 
 
 
 def soft_masks(ensemble: Ensemble, profile: Profile) -> NDArray[np.float64] | None:
-    """Share of the bases of each test token that are lower case in the source, shape (tokens of the part,).
+    """Share of the bases of each test token that are lower case in the source, (tokens of the part,).
 
-    The token arrays do not hold case, so the corpus is read and split again, as it was when they were made: same
-    seed, same size. None for a streamed corpus, whose split needs another pass over all of it, and for a control,
-    whose tokens are not where the source has them.
+    The token arrays do not hold case, so the corpus is read and split again. None for a streamed corpus, whose
+    split needs another pass over all of it, and for a control, whose tokens are not where the source has them.
     """
     store = ensemble.store
     condition = Condition.parse(store.condition)
@@ -91,10 +85,7 @@ def soft_masks(ensemble: Ensemble, profile: Profile) -> NDArray[np.float64] | No
 
 
 def share_by_token(flags: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of each token's symbols that are flagged, shape (tokens,).
-
-    A token without any symbol has the share 0.
-    """
+    """Share of each token's symbols that are flagged, (tokens,); of a token without any symbol 0."""
     ends = np.cumsum(lengths)
     assert ends[-1:].sum() <= len(flags)
     total = np.concatenate([[0], np.cumsum(flags)])
