@@ -24,12 +24,12 @@ BINS = 15
 class OutputMoments(NamedTuple):
     """What each member's distributions say of each token, (members, tokens), and of ranks."""
 
+    ranked: npt.NDArray[np.float64]  # mean probability of the r-th likeliest token, (members, vocabulary)
     entropy: Floats  # Shannon entropy H(p) in bits
     nll: Floats  # negative log-likelihood of the true token in bits
     authors_kl: Floats  # KL(uniform || p) in bits
     confidence: Floats  # probability of the likeliest token
     hit: npt.NDArray[np.bool_]  # whether that is the true one
-    ranked: npt.NDArray[np.float64]  # mean probability of the r-th likeliest token, (members, vocabulary)
 
 
 def output_moments(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> OutputMoments:
@@ -52,7 +52,7 @@ def output_moments(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Outp
         ordered.sort(axis=-1)  # in place: nobody reads p again
         ranked = ranked + ordered.sum(1)[:, ::-1]
     columns = [torch.cat(column, dim=1).numpy() for column in zip(*parts, strict=True)]
-    return OutputMoments(*columns, ranked / columns[0].shape[1])
+    return OutputMoments(ranked / columns[0].shape[1], *columns)
 
 
 def output_distributions(
