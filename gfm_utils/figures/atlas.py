@@ -279,12 +279,7 @@ def _forecasts_of_measure(rows: pd.DataFrame) -> list[alt.Chart]:
 
 
 def forecasts_table(rows: pd.DataFrame, notes: Sequence[str]) -> Markdown:
-    """What is forecast of corpora, beside the mean of the atlas: a row a measure and corpus, and notes below them.
-
-    Args:
-        rows: of :func:`gfm_utils.claims.forecast.forecasts`, as the notes are.
-        notes: sentences without their full stop.
-    """
+    """What is forecast of corpora, beside the mean of the atlas: a row a measure and corpus, and notes."""
     lines = []
     for _, row in rows.iterrows():
         measure = MEASURES[row["metric"]]

@@ -111,9 +111,7 @@ def _told(verdict: Verdict, claim: Claim) -> str:
 def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
     """Markdown table: a row a claim, a column a run, and below a row a condition with what its models save.
 
-    Args:
-        runs: heading -> result tables of a run, one below the other; the first run's verdicts are told in full,
-            with what speaks against them.
+    Of the first run verdicts have their reasons, and what speaks against them.
     """
     words = {title: verdicts(rows) for title, rows in runs.items()}
     first = next(iter(words))
@@ -137,9 +135,7 @@ def verdict_table(runs: Mapping[str, pd.DataFrame]) -> str:
 def measures_table(rows: pd.DataFrame, links: bool = False) -> str:
     """Markdown table of the measures of each claim: values of text and DNA with their nulls, and the difference.
 
-    Args:
-        rows: result tables of a run, one below the other.
-        links: whether each measure links to the figure that shows it.
+    With ``links`` each measure links to the figure that shows it.
     """
     claims = check_claims(rows)
     if not claims:

@@ -53,14 +53,10 @@ def _short(names: Mapping[str, tuple[str, str]]) -> dict[str, str]:
 
 
 def comparison_rows(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """One row a condition: ``name``, ``kind``, ``value``, ``low``, ``high`` and ``null`` of a quantity.
-
-    Args:
-        table: of :func:`gfm_utils.measures.estimates.compared`, for one or more reports.
-        metric: a key of ``COMPARED``.
+    """One row a condition: ``name``, ``kind``, ``value``, ``low``, ``high`` and ``null`` of one of ``COMPARED``.
 
     Raises:
-        GfmError: the table lacks the quantity.
+        GfmError: the table (of ``measures.estimates.compared``) lacks the quantity.
     """
     rows = rows_of(table, metric, axis="kind", numeric=False)
     nulls = rows[rows["state"] != "trained"].set_index("condition")["value"]
@@ -96,11 +92,7 @@ def comparison_chart(table: pd.DataFrame, metric: str) -> alt.LayerChart:
 def entropy_gain_chart(table: pd.DataFrame, labels: Mapping[str, str] | None = None) -> alt.LayerChart:
     """Context gain against the entropy of the corpus, both as shares, a point a condition with its intervals.
 
-    Gains are spread out by their logarithm above ``BEND``.
-
-    Args:
-        table: of :func:`gfm_utils.measures.estimates.compared`.
-        labels: condition -> what its point is called; None: the corpus.
+    Gains are spread out by their logarithm above ``BEND``. Points are called by ``labels``, else by their corpora.
     """
     entropy, gain = (comparison_rows(table, metric) for metric in ("entropy_share", "context_gain_share"))
     rows = gain.merge(entropy[["condition", "value", "low", "high"]], on="condition", suffixes=("_gain", ""))

@@ -44,13 +44,9 @@ _BESIDE = "\u00a0/ "
 def confounds_table(table: pd.DataFrame, predictability: bool = False) -> Markdown:
     """A row an experiment: what remains of the difference between text and each DNA, in a word or as a share.
 
-    Beside it stands the context gain of text and of each DNA, with a star where DNA gains less than half of what
-    it gains in the run that the experiment is compared with: what stays may be that it has not learned. Loss and
-    output entropy go with the gain, and are not in the table.
-
-    Args:
-        table: of ``confound_table``, of several experiments one below the other.
-        predictability: of the experiments that change how much there is to learn, and not of confounds.
+    The experiments change a confound, or how much there is to learn (``predictability``). A star marks a gain of
+    DNA of less than half of that in the run that the experiment is compared with: what stays may be that it has
+    not learned. Loss and output entropy go with the gain, and are not in the table.
     """
     effects = _of_kind(confound_effects(table), predictability)
     if effects.empty:

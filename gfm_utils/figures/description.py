@@ -12,14 +12,10 @@ _MARKUP = re.compile(r"\{[\w:]+\}`[^`]*`|[`*$\\]")
 
 
 def described(spec: Spec, caption: str) -> str:
-    """One sentence for a screen reader: what the chart shows, and from where to where its values go.
+    """One sentence for a screen reader: the caption's first (Markdown), and from where to where the values go.
 
-    Of a chart with menus these are the values drawn before anything is chosen; of one with controls those of the
-    trained members; of one in several parts those of the first.
-
-    Args:
-        spec: the chart, Vega-Lite with its rows under ``datasets``.
-        caption: Markdown; its first sentence counts.
+    Of a chart (Vega-Lite with its rows under ``datasets``) with menus these are the values drawn before anything
+    is chosen; of one with controls those of the trained members; of one in several parts those of the first.
     """
     text = " ".join(_MARKUP.sub("", caption).split())
     shows = re.split(r"(?<=[a-z0-9)])\. ", text, maxsplit=1)[0].rstrip(".")

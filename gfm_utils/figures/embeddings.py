@@ -53,9 +53,7 @@ _ENDS = tooltips("value", "low", "high")
 def overlap_chart(table: pd.DataFrame, baseline: pd.DataFrame) -> alt.LayerChart:
     """Nearest neighbours of ten that two members share; filled: trained, open: untrained, tick: chance.
 
-    Args:
-        table: of ``measures.static_embeddings``.
-        baseline: likewise, of members trained on tokens in random order.
+    Both are from ``measures.static_embeddings``, the baseline of members trained on tokens in random order.
     """
     both = pd.concat([table, baseline])
     rows = means(both, "topk_shared", "topk_shared_chance", axis="k")
@@ -81,9 +79,7 @@ def overlap_chart(table: pd.DataFrame, baseline: pd.DataFrame) -> alt.LayerChart
 def neighbourhood_chart(table: pd.DataFrame, baseline: pd.DataFrame | None = None) -> alt.LayerChart:
     """A measure of neighbourhoods against how many are compared; dashed: untrained.
 
-    Args:
-        table: of ``measures.static_embeddings``.
-        baseline: likewise, of members trained on tokens in random order, which are drawn as a condition more.
+    The baseline, of members trained on tokens in random order, is drawn as a condition more.
     """
     both = table if baseline is None else pd.concat([table, baseline[baseline["state"] == "trained"]])
     rows = named_means(both, NEIGHBOURHOOD_NAMES, "k", numeric=True)
@@ -157,8 +153,6 @@ def layer_chart(table: pd.DataFrame) -> alt.LayerChart:
     """The shape of the hidden states at each layer, and how far members agree; dashed: untrained.
 
     Two lists choose the measure, and whether it is of tokens or of windows.
-
-    From ``measures.contextual_embeddings``.
     """
     rows = pd.concat([
         named_means(table, {f"{level}{name}": text for name, text in LAYER_NAMES.items()}, "layer").assign(of=of)

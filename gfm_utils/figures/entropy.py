@@ -64,11 +64,8 @@ def conditional_entropy_chart(table: pd.DataFrame, whole: pd.DataFrame) -> alt.L
 
     All are shares of log2 of the alphabet, so that text and DNA fit an axis. Trusted orders are filled points on a
     solid line with their 95 % interval; undersampled ones are hollow, on a dashed line. A menu selects the
-    estimator (first Grassberger's).
-
-    Args:
-        table: rows of `corpus_entropy`, of one or more corpora.
-        whole: likewise, of corpora as a whole: the shortest code of each is a triangle beside the axis.
+    estimator. The shortest codes of ``whole`` corpora are triangles beside the axis; both tables are rows of
+    `corpus_entropy`.
     """
     curve, codes = _of_corpora(table, "conditional_entropy"), _of_corpora(table, "code_length")
     shortest = _of_corpora(whole[whole["condition"].isin(set(curve["condition"]))], "code_length")
@@ -203,15 +200,11 @@ def trust_overview(table: pd.DataFrame) -> Styler:
 
 
 def calibration_chart(table: pd.DataFrame, source: str) -> alt.LayerChart:
-    """Bias of every estimator against n for the source that the reader selects, with its spread.
+    """Bias of every estimator against n (of `calibrate`) for the source that the reader selects, with its spread.
 
     Points are the mean error over repeats, bars reach one standard deviation over repeats to either side (what a
     single sample of that size is off by); hollow points are not to be trusted at that size. The scale is linear
     within a thousandth of a bit of no error and logarithmic beyond.
-
-    Args:
-        table: of `calibrate`.
-        source: which one is shown first.
     """
     keys = ["condition", "estimator", "x"]
     spread = table[table["metric"] == "entropy_spread"].set_index(keys)["value"].rename("spread")

@@ -67,10 +67,8 @@ def share_chart(
 ) -> alt.LayerChart:
     """Shares of the Fisher information, a row a group of parameters, of the members that a list chooses.
 
-    Args:
-        table: result of ``fisher_information``, with those of other functions below it or not.
-        split_embeddings: the finest groups, where both paths of a tied matrix stand apart, not the paper's.
-        metric: ``fisher_share``, or one of its other forms.
+    The groups are the paper's; or the finest (``split_embeddings``), where both paths of a tied matrix stand
+    apart.
     """
     rows = _shares(table, metric, FINE_GROUPS if split_embeddings else PAPER_GROUPS)
     states = [state for state in STATES if state in set(rows["state"])]

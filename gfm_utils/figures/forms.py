@@ -202,20 +202,11 @@ def lines(
 ) -> alt.LayerChart:
     """A line a condition and state over an axis, dashed for controls, and the intervals of trained members.
 
-    Args:
-        rows: ``condition``, ``state`` where there are several, ``low`` and ``high``, and what the rest names.
-        x: axis to the right.
-        y: axis upwards.
-        colour: the conditions; or a channel, with a legend in place of names at the ends of lines.
-        tips: what the tooltip of a point shows.
-        dash: what lines are dashed by; None: by the state, where colours are those of conditions.
-        spread: how intervals are drawn.
-        menus: what the reader chooses.
-        behind: layers below the lines.
-        faint: opacity of conditions that a click on a line or name does not choose; None: it chooses nothing.
-        points: whether points stand on the lines.
-        detail: column of which each value has a line of its own.
-        height: in pixels.
+    ``rows`` have ``condition``, ``low`` and ``high``, ``state`` where there are several, and what the rest names.
+    ``colour``: the conditions; or a channel, with a legend in place of names at the ends of lines. Lines are
+    dashed by ``dash``, else by the state. ``behind`` are layers below them, and each value of the column
+    ``detail`` has a line of its own. Where there is ``faint``, conditions that a click does not choose have this
+    opacity.
     """
     rows = rows.drop(columns=[] if spread else ["low", "high"], errors="ignore").dropna(axis="columns", how="all")
     named, heading = isinstance(colour, alt.Color), _said(x)["title"]
@@ -306,21 +297,11 @@ def points_in_rows(
 ) -> alt.LayerChart:
     """A point a condition with its interval, in rows by name; several conditions share a row.
 
-    Args:
-        rows: ``condition``, ``value``, ``low``, ``high``, and what the rest names.
-        row: column of the names of rows.
-        x: axis to the right.
-        colour: the conditions; or a channel, where a row is one point.
-        tips: what the tooltip of a point shows.
-        order: of the rows; None: as they come.
-        menus: what the reader chooses.
-        filled: all points; else those of trained members, and open ones of the untrained.
-        spread: which points have their interval drawn, an expression; None: none of them.
-        ticks: which rows are a tick instead of a point, an expression: levels of chance.
-        behind: layers below the points.
-        title: above the names of rows.
-        room: for the names of rows, in pixels.
-        height: in pixels.
+    ``rows`` have ``condition``, ``value``, ``low`` and ``high``, and what the rest names; the column ``row`` has
+    the names, for which there is ``room``, in their ``order`` or as they come. ``colour``: the conditions; or a
+    channel, where a row is one point. Unless all are ``filled``, points of untrained members are open. ``spread``
+    and ``ticks`` are expressions: which points have their interval drawn, and which rows are a tick in place of a
+    point.
     """
     channel = colour if isinstance(colour, alt.Color) else condition_colour(colour)
     base = chosen(rows, *menus).encode(
@@ -363,14 +344,7 @@ def one_below_another(
 ) -> alt.ConcatChart:
     """A small chart for each title, of the rows that ``by`` tells apart, as many in a row as fit.
 
-    Args:
-        rows: of several metrics.
-        titles: metric -> title, in their order; those without rows are left out.
-        draw: rows of one metric -> layers.
-        height: in pixels.
-        menus: what the reader chooses in all of them.
-        by: column that tells the charts apart.
-        width: of each without its names, in pixels.
+    ``draw`` makes layers of the rows of one chart, which is ``width`` pixels wide without its names.
     """
     parts = dict(list(rows.groupby(by)))
     titled = [

@@ -53,13 +53,7 @@ def hero_figure(table: pd.DataFrame) -> HTML | Markdown:
 
 
 def write_card(table: pd.DataFrame, title: str, path: Path) -> None:
-    """Write the panels below a title as a picture of 1200 by 630 pixels, for links to the book.
-
-    Args:
-        table: of ``dose_response``; of an empty one nothing is written.
-        title: above the panels.
-        path: of the PNG file.
-    """
+    """Write the panels below a title as a PNG of 1200 by 630 pixels, for links; nothing without panels."""
     drawn = "".join(
         f'<g transform="translate({24 + 390 * place},165) scale(1.42)">{panel.drawn()}</g>'
         for place, panel in enumerate(_panels(table))
@@ -75,12 +69,7 @@ def write_card(table: pd.DataFrame, title: str, path: Path) -> None:
 
 
 def split_dna(table: pd.DataFrame, parts: pd.DataFrame) -> str:
-    """The condition of DNA whose gap is shown: that which is cut as a text is, else the first; empty without any.
-
-    Args:
-        table: of ``dose_response``.
-        parts: of ``gap_parts``.
-    """
+    """The condition of DNA whose gap is shown: one that is cut as a text is, else the first; empty without."""
     cuts = {Condition.parse(name).tokenizer for name, kind in kind_of(table).items() if kind == "text"}
     names = list(dict.fromkeys(parts["condition"]))
     alike = [name for name in names if Condition.parse(name).tokenizer in cuts]

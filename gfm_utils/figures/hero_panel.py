@@ -49,21 +49,13 @@ class _Label(NamedTuple):
 
 @dataclass
 class Panel:
-    """A measure, and what is drawn of it.
-
-    Attributes:
-        metric: its name.
-        rows: of ``dose_rows``, of trained models in one setting.
-        gap: of ``gap_parts``, of the DNA that is shown; None where nothing is matched, or there is no gap.
-        untrained: the level of models before training; None where none is recorded.
-        taken: what is drawn, where no label may stand.
-    """
+    """A measure, and what is drawn of it."""
 
     metric: str
-    rows: pd.DataFrame
-    gap: pd.Series | None
-    untrained: float | None
-    taken: list[Box] = field(default_factory=list)
+    rows: pd.DataFrame  # of ``dose_rows``, of trained models in one setting
+    gap: pd.Series | None  # of ``gap_parts``, of the DNA that is shown; None where nothing is matched, or no gap
+    untrained: float | None  # the level of models before training, if it is recorded
+    taken: list[Box] = field(default_factory=list)  # what is drawn, where no label may stand
 
     @property
     def unexplained(self) -> bool:

@@ -24,10 +24,7 @@ def million(tokens: float) -> str:
 def number(value: float, percent: bool = False, digits: int | None = None) -> str:
     """``0.123``, or a share as ``12.3 %``; whole thousands without a decimal point.
 
-    Args:
-        value: a number; a share if ``percent``.
-        percent: whether to write a percentage.
-        digits: after the decimal point; None: one of a percentage, else three.
+    There are ``digits`` after the decimal point, else one of a percentage and three of another number.
     """
     if percent:
         return percentage(value, 1 if digits is None else digits)
@@ -64,14 +61,7 @@ def with_interval(row: pd.Series, digits: int | None = 2, percent: bool = False)
 
 
 def difference(value: float, low: float, high: float, percent: bool) -> str:
-    """``+0.123 [+0.100, +0.150]``, or as percentage points ``+12.3 [+10.0, +15.0] points``.
-
-    Args:
-        value: the difference, of shares if ``percent``.
-        low: lower end of its interval; NaN: it has none.
-        high: upper end.
-        percent: whether to write percentage points.
-    """
+    """``+0.123 [+0.100, +0.150]``, or of shares as percentage points ``+12.3 [+10.0, +15.0] points``."""
     scale, digits = (100, 1) if percent else (1, 3)
     ends = [f"{round(scale * end, digits) + 0.0:+.{digits}f}" for end in (value, low, high)]
     span = "" if np.isnan(low) else f" [{ends[1]}, {ends[2]}]"

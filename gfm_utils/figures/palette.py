@@ -28,11 +28,7 @@ def kind_of_name(name: str) -> Kind | None:
 
 
 def condition_colours(conditions: Sequence[str]) -> list[str]:
-    """A colour for each condition, or corpus, by what it is; a second one of a kind has a colour of its own.
-
-    Args:
-        conditions: names without repeats; a corpus may have the colour of a condition of it.
-    """
+    """A colour for each condition, or corpus, by what it is; a second one of a kind has a colour of its own."""
     others, taken, colours = iter(OTHERS * len(conditions)), set[tuple[str, bool]](), []
     for name in conditions:
         kind, cut = kind_of_name(name), is_condition(name)

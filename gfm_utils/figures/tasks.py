@@ -77,11 +77,8 @@ def task_gain_chart(runs: Mapping[str, pd.DataFrame]) -> alt.LayerChart | Markdo
 def task_counts(runs: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     """In how many tasks, each once a tokenizer, the 95 % interval lies above counting, and below; uncorrected.
 
-    Args:
-        runs: as of ``task_gain_chart``; doses do not count.
-
-    Returns:
-        ``better_text``, ``worse_text``, ``better_dna`` and ``worse_dna``, as ``1 of 2``; a dash without tasks.
+    Doses do not count. Keys are ``better_text``, ``worse_text``, ``better_dna`` and ``worse_dna``; values like
+    ``1 of 2``, or a dash without tasks.
     """
     points = task_points({name: rows for name, rows in runs.items() if not name.startswith(DOSES)})
     points = points[~points["condition"].map(is_control)] if len(points) else points

@@ -16,3 +16,9 @@ def drawn(chart, width=400):
     svg = vl_convert.vegalite_to_svg(spec | size, vl_version=".".join(alt.VEGALITE_VERSION.split(".")[:2]))
     assert "NaN" not in svg
     return spec, svg, data_of(chart)
+
+
+def cells(markdown):
+    """The cells of the rows of a Markdown table, without its head."""
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]

@@ -6,13 +6,15 @@ import xml.dom.minidom
 
 import numpy as np
 import pytest
-from drawing import data_of
+from drawing import cells, data_of
 
 from gfm_utils import figures
 from gfm_utils.claims.dose import AXIS, GAIN
 from gfm_utils.claims.effects import all_gap_parts, dose_effects, gap_parts
 from gfm_utils.figures import hero
 from gfm_utils.figures.dose import ACROSS, dose_rows, setting_name
+from gfm_utils.figures.select import value_of
+from gfm_utils.provenance import recorded
 from gfm_utils.tables import table
 
 GAINS = {"a@bpe9": 2.0, "a+noise0.3@bpe9": 0.8, "a+noise0.4@bpe9": 0.45, "a+shuffle@bpe9": 0.0, "b@kmer4": 0.5,
@@ -93,12 +95,6 @@ def test_a_chart_has_no_layer_without_rows(response):
     assert marks(response[response["condition"].str.startswith("b")]) == every[1:]
 
 
-def cells(text):
-    """The cells of the rows of a Markdown table, without its head."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
 def test_tables_say_what_the_numbers_say(response):
     effects = cells(figures.effects_table(dose_effects(response, "90|toy")).data)
     assert [(row[0], row[-1]) for row in effects] == [
@@ -143,40 +139,31 @@ def test_where_nothing_is_a_sentence_says_so(response):
 
 
 def test_recorded_runs_say_where_they_come_from():
-    about = {"date": "2026-11-26T10:00", "commit": "abc", "device": "cpu", "seconds": 61.4}
-    about, plain = about | {"command": "python x.py"}, about | {"command": "python x.py", "configuration": {}}
-    trained = {**about, "configuration": {"seconds_of_training_added_up_over_members": 1200}}
-    first, _, second = figures.provenance_note(trained, plain).data.splitlines()
-    assert "in 61 s, after 20 min of training, added up over models; reproduce with:* `python x.py`" in first
-    assert "in 61 s; reproduce with" in second
+    plain = {
+        "date": "2026-11-26T10:00", "commit": "abc", "device": "cpu", "seconds": 61.4, "command": "python x.py",
+        "configuration": {},
+    }  # fmt: skip
+    trained = {**plain, "configuration": {"seconds_of_training_added_up_over_members": 1200}}
     later = {"rows": "code lengths", "date": "2026-11-28T12:00", "commit": "def"}
-    note = figures.provenance_note({**plain, "made_anew": later, "remarks": ["One.", "Two."]}).data
-    assert "in 61 s; code lengths of 2026-11-28, commit def; reproduce with" in note and note.endswith(
-        "` One. Two."
-    )
+    notes = figures.provenance_note(trained, {**plain, "made_anew": later, "remarks": ["One."]}).data.splitlines()
+    assert "in 61 s, after 20 min of training, added up over models; reproduce with:* `python x.py`" in notes[0]
+    assert "in 61 s; code lengths of 2026-11-28, commit def; reproduce" in notes[2] and notes[2].endswith("` One.")
 
 
 def test_sweep_draws_both_ways_of_matching():
-    rows = []
-    for name, bases, size in (("b@kmer2", 2, 16), ("b@bpe9", 2.5, 9)):
-        for matched in ("tokens", "bases"):
-            base = {"condition": name, "axis": "matched", "x": matched}
-            for unit, scale in (("bits/token", 1), ("bits/base", bases)):
-                for metric, value in (("output_entropy", 2.0), ("nll", 2.2), ("context_gain", 0.3)):
-                    one = {**base, "metric": metric, "unit": unit}
-                    ends = {"value": value / scale, "low": (value - 0.1) / scale, "high": (value + 0.1) / scale}
-                    rows += [{**one, "state": "trained", **ends}, {**one, "state": "untrained", **ends}]
-                rows += [{**base, "metric": "unigram_nll", "unit": unit, "value": 2.5 / scale}]
-            rows += [{**base, "metric": "bases_per_token", "unit": "1", "value": bases}]
-            rows += [{**base, "metric": "vocabulary", "unit": "1", "value": size + 5}]
-    shown = data_of(figures.sweep_chart(table(rows)))
-    # tokenizers and quantities: models with both matchings, and token frequencies
-    assert len(shown) == 2 * 4 * (2 + 1)
-    assert {row["kind"] for row in shown} == {"k-mers", "BPE"}
-    assert {row["bases_per_token"] for row in shown} == {2, 2.5}
-    at = {(row["tokenizer"], row["shown"], row["state"]): row for row in shown if row["matched"] == "equal tokens"}
-    share = at["kmer2", "KL from uniform, share of log2 V", "trained"]  # of 16 tokens, without the special ones
-    assert [share[end] for end in ("value", "low", "high")] == pytest.approx([0.5, 0.475, 0.525])
-    assert at["kmer2", "KL from uniform, share of log2 V", "token frequencies"]["value"] == pytest.approx(0.375)
-    assert at["bpe9", "loss, bits per base", "token frequencies"]["value"] == pytest.approx(1.0)
-    assert at["bpe9", "context gain, bits per base", "token frequencies"]["value"] == 0
+    sweep, _ = recorded("dose-response-tokenizers")
+    shown = data_of(figures.sweep_chart(sweep))
+    assert {row["matched"] for row in shown} == {"equal tokens", "equal bases"}
+    at = {(row["shown"], row["state"]): row for row in shown
+          if row["matched"] == "equal tokens" and row["tokenizer"] == "kmer2"}  # fmt: skip
+    name = next(name for name in sweep["condition"] if name.endswith("@kmer2"))
+    where = {"state": "trained", "axis": "matched", "x": "tokens", "unit": "bits/token"}
+    entropy, share = (
+        value_of(sweep, name, "output_entropy", **where),
+        at["KL from uniform, share of log2 V", "trained"],
+    )
+    assert share["value"] == pytest.approx(1 - entropy["value"] / 4)  # of 16 tokens, without the special ones
+    assert share["low"] == pytest.approx(1 - entropy["high"] / 4)
+    level = value_of(sweep, name, "unigram_nll", axis="matched", x="tokens", unit="bits/base")["value"]
+    assert at["loss, bits per base", "token frequencies"]["value"] == pytest.approx(level)
+    assert at["context gain, bits per base", "token frequencies"]["value"] == 0
