@@ -23,21 +23,12 @@ from gfm_utils.figures.palette import NEUTRAL, condition_colours
 NO_DNA = Markdown("*There is no DNA, or too little, among the conditions of this run, so nothing to draw here.*")
 #: Dashes of lines by what they are of.
 DASHES = {
-    "trained": (1, 0),
-    "untrained": (6, 4),
-    "random context": (6, 4),
-    "shuffled": (1, 3),
-    "no layers": (2, 2),
-    "chance": (1, 3),
-    "counting": (1, 3),
-    "matched null": (8, 3, 2, 3),
-}
-
-
+    "trained": (1, 0), "untrained": (6, 4), "random context": (6, 4), "shuffled": (1, 3), "no layers": (2, 2),
+    "chance": (1, 3), "counting": (1, 3), "matched null": (8, 3, 2, 3),
+}  # fmt: skip
 #: Legends of colours and of dashes; Vega knows this setting, Altair does not, so Vega-Embed gets it.
 _BELOW_EACH_OTHER = {"top": {"direction": "vertical", "anchor": "end"}}
-#: Pixels for the names and the space between small charts.
-_NAMES = 65
+_NAMES = 65  # pixels for the names and the space between small charts
 #: What is written in place of the names of columns that tooltips show.
 _TITLES = {
     "value": "value", "low": "95 % interval from", "high": "to", "n": "counted", "x": "at", "what": "measure",
@@ -45,8 +36,7 @@ _TITLES = {
     "js_distance": "Jensen–Shannon distance", "top1_agreement": "same first choice", "entropy": "entropy (bits)",
     "true": "measured", "mean_value": "mean of the atlas", "bits": "bits per base",
 }  # fmt: skip
-#: Pixels between the names of two lines.
-_LINE_HEIGHT = 14
+_LINE_HEIGHT = 14  # pixels between the names of two lines
 
 
 def condition_colour(conditions: Sequence[str], legend: bool = True) -> alt.Color:
@@ -80,15 +70,19 @@ def logarithmic(values: pd.Series, form: str = "~s") -> dict[str, Any]:
 def themed(chart: Any) -> Any:
     """The chart with the book's fonts, grid and legends above it that are narrow enough for a phone."""
     chart = chart.properties(usermeta={"embedOptions": {"config": {"legend": {"layout": _BELOW_EACH_OTHER}}}})
-    chart = chart.configure(lineBreak="\n", view=alt.ViewConfig(stroke=None))
-    chart = chart.configure_title(fontSize=14, anchor="start")
-    chart = chart.configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#e6e6e6")
-    # Titles end where the plot does, below the names of rows too: the plot alone is too narrow on a phone.
-    chart = chart.configure_axisX(titleAnchor="end", tickCount=8, labelOverlap="greedy", labelSeparation=8)
-    chart = chart.configure_axisY(labelOverlap="greedy", labelSeparation=8)
-    return chart.configure_legend(
-        orient="top", direction="horizontal", labelFontSize=12, titleFontSize=12, labelLimit=220
-    )
+    return chart.configure(
+        lineBreak="\n",
+        view=alt.ViewConfig(stroke=None),
+        title=alt.TitleConfig(fontSize=14, anchor="start"),
+        axis=alt.AxisConfig(
+            labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#e6e6e6",
+            labelOverlap="greedy", labelSeparation=8,
+        ),
+        axisX=alt.AxisConfig(titleAnchor="end", tickCount=8),  # below the names of rows too: room on a phone
+        legend=alt.LegendConfig(
+            orient="top", direction="horizontal", labelFontSize=12, titleFontSize=12, labelLimit=220
+        ),
+    )  # fmt: skip
 
 
 def in_lines(title: str) -> list[str]:
@@ -146,8 +140,8 @@ def chosen(rows: pd.DataFrame, *menus: Menu) -> alt.Chart:
 
 def finished(layers: Iterable[Any], height: float, *params: Any, **properties: Any) -> alt.LayerChart:
     """The layers as one chart as wide as the page, in the book's style, with its menus and selections."""
-    drawn = [listed(one) if isinstance(one, Menu) else one for one in params]
-    chart = _slim(alt.layer(*layers)).add_params(*drawn)
+    chart = _slim(alt.layer(*layers))
+    chart = chart.add_params(*(listed(one) if isinstance(one, Menu) else one for one in params))
     fit = alt.AutoSizeParams(type="fit-x", contains="padding", resize=bool(params))  # labels of what is chosen
     return themed(chart.properties(width="container", height=height, autosize=fit, **properties))
 
@@ -165,7 +159,6 @@ def _slim(chart: Any, *kept_too: str) -> Any:
 
 
 def _parts(chart: Any) -> Iterator[Any]:
-    """The charts of which a chart consists, at any depth."""
     for part in [*getattr(chart, "layer", ()), *getattr(chart, "concat", ())]:
         yield part
         yield from _parts(part)
@@ -233,12 +226,10 @@ def lines(
 
 
 def _title_of(axis: alt.X | alt.Y, menus: Sequence[Menu]) -> dict[str, Any]:
-    """What is measured, above a chart whose axis does not say so, as the reader chose it."""
     return {} if _said(axis).get("title") else {"title": chosen_title(menus[0])}
 
 
 def _said(channel: Any) -> dict[str, Any]:
-    """What a channel was given."""
     return dict(channel.to_dict())
 
 
@@ -254,13 +245,11 @@ def _names_at_ends(rows: pd.DataFrame, base: alt.Chart, y: alt.Y, menus: Sequenc
     column, scale, across = _said(y)["field"], _said(y).get("scale", {}), _said(base.encoding.x)["field"]
     scaled = np.log if scale.get("type") == "log" else np.asarray
     solid = rows[rows["state"] == "trained"] if "state" in rows else rows
-    ends = [solid.iloc[:0]]
-    chosen_by = [menu.column for menu in menus]
-    for shown in [part for _, part in solid.groupby(chosen_by, sort=False)] if chosen_by else [solid]:
+    ends, chosen_by = [solid.iloc[:0]], [solid[menu.column] for menu in menus]
+    for _, shown in solid.groupby(chosen_by or pd.Series(0, solid.index), sort=False):
         shown = shown.sort_values(across, kind="stable") if shown[across].dtype == float else shown
         last = shown.groupby("condition", sort=False).tail(1).sort_values(column)
-        drawn = [name for name in (column, "low", "high") if name in shown]
-        at = scaled(rows.loc[shown.index, drawn].to_numpy("float64"))
+        at = scaled(shown[[name for name in (column, "low", "high") if name in shown]].to_numpy("float64"))
         low = 0.0 if scale.get("zero", True) and not scale.get("type") else at.min()
         apart = _LINE_HEIGHT / height * (max(at.max(), *scale.get("domain", [-np.inf])) - min(low, at.min()))
         places = spread_out(scaled(last[column].astype("float64")), apart)
