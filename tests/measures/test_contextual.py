@@ -8,7 +8,7 @@ import torch
 
 from gfm_utils.ensembles import build_model, device
 from gfm_utils.measures import contextual as module
-from gfm_utils.measures.contextual import clean_windows, layers_of, masked_windows, sampled_windows
+from gfm_utils.measures.contextual import clean_windows, layers_of, masked_windows
 from gfm_utils.measures.geometry import linear_cka
 from gfm_utils.measures.neighbours import compare_neighbours
 from gfm_utils.tokens import SPECIAL
@@ -45,19 +45,6 @@ def test_layers_against_all_states_at_once(trained, windows, preset, monkeypatch
             np.testing.assert_allclose(own.moments.spectrum(), expected, atol=1e-5 * expected.max())
 
 
-def test_masks_are_drawn_token_by_token():
-    ids = np.random.default_rng(0).integers(5, 60, (200, WINDOW))
-    plain = sampled_windows(ids)
-    masked = masked_windows(plain, mask=4, seed=1)
-    hidden = masked.ids == 4
-    assert hidden.mean() == pytest.approx(0.15, abs=0.01)
-    # The number in a window is binomial: the same in each would have no variance.
-    assert hidden.sum(1).var() == pytest.approx(WINDOW * 0.15 * 0.85, rel=0.4)
-    np.testing.assert_array_equal(masked.ids[~hidden], ids[~hidden])
-    np.testing.assert_array_equal(masked.pooled, plain.pooled)
-    np.testing.assert_array_equal(masked_windows(plain, mask=4, seed=1).ids, masked.ids)
-
-
 def pooled_states(model, ids):
     """Means of the last layer over whole windows, one window at a time."""
     with torch.inference_mode():
@@ -69,6 +56,9 @@ def test_the_authors_numbers_are_those_of_masked_windows(table, trained, smoke):
     ensemble = trained[1]
     windows = clean_windows(ensemble.store, ensemble.spec.window, smoke.test_windows, 42)
     masked = masked_windows(windows, SPECIAL.index("[MASK]"))
+    hidden = masked.ids == SPECIAL.index("[MASK]")
+    assert hidden.mean() == pytest.approx(0.15, abs=0.03) and np.ptp(hidden.sum(1)) > 0  # token by token
+    np.testing.assert_array_equal(masked.ids[~hidden], windows.ids[~hidden])
     first, second = (pooled_states(member.model(), masked.ids) for member in ensemble.members[:2])
     rows = table[(table["condition"] == ensemble.condition) & (table["state"] == "trained")]
     rows = rows[(rows["axis"] == "layer_masked") & (rows["member"] == ensemble.seeds[0])]
@@ -92,21 +82,7 @@ def test_the_authors_numbers_are_those_of_masked_windows(table, trained, smoke):
     assert pair["pooled_linear_cka_debiased"] == pytest.approx(cka.debiased[0, 1], abs=1e-4)
 
 
-def test_every_metric_at_every_layer(table, trained, smoke):
-    own = {
-        "effective_rank", "effective_rank_authors", "participation_ratio", "anisotropy", "anisotropy_authors",
-        "uniformity", "pairwise_dist_std", "linear_cka", "linear_cka_debiased", "neighbour_alignment_corrected",
-        "neighbour_alignment_authors", "alignment_l2_authors",
-    }  # fmt: skip
-    both = {f"{level}{metric}" for metric in own for level in ("", "pooled_")}
-    for (_, _, axis, x), rows in table.groupby(["condition", "state", "axis", "x"]):
-        if axis == "layers":
-            assert set(rows["metric"]) == {"layer_cka"}
-        else:
-            assert set(rows["metric"]) == (
-                both if axis == "layer" else {m for m in both if m.startswith("pooled_")}
-            )
-            assert x == "encoder.1" or axis == "layer"
+def test_layers_of_one_member_are_compared(table, trained, smoke):
     assert len(table[["condition", "state", "axis", "x"]].drop_duplicates()) == 2 * 2 * (3 + 3 + 1)
     assert table["value"].notna().all()
     ensemble = trained[0]

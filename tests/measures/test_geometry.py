@@ -107,9 +107,8 @@ def expected(kernel, criterion, first, second):
 
 @pytest.mark.parametrize(("measure", "kernel"), [(linear_cka, linear_kernel), (rbf_cka, rbf_kernel)])
 @pytest.mark.parametrize(("name", "criterion"), [("cka", biased), ("debiased", unbiased)])
-@pytest.mark.parametrize("shift", [0.0, 5.0])
-def test_cka_against_kernel_matrices(measure, kernel, name, criterion, shift):
-    models = [A + shift, A @ RNG.normal(size=(7, 3)), C]
+def test_cka_against_kernel_matrices(measure, kernel, name, criterion):
+    models = [A + 5, A @ RNG.normal(size=(7, 3)), C]
     found = getattr(measure(models), name)
     for i, first in enumerate(models):
         for j, second in enumerate(models):
@@ -133,17 +132,6 @@ def test_blocks_change_nothing(monkeypatch):
         np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
 
-def test_the_median_of_many_tokens_is_that_of_evenly_spaced_ones(monkeypatch):
-    monkeypatch.setattr(module, "MEDIAN_TOKENS", 20)
-    chosen = np.linspace(0, 39, 20).round().astype(int)
-
-    def kernel(matrix):
-        squares = spatial.distance.squareform(spatial.distance.pdist(matrix)) ** 2
-        return np.exp(-squares / (2 * np.median(spatial.distance.pdist(matrix[chosen]) ** 2)))
-
-    assert rbf_cka([A, B]).cka[0, 1] == pytest.approx(expected(kernel, biased, A, B), abs=1e-9)
-
-
 def test_procrustes_is_scipys():
     standard = [(m - m.mean(0)) / np.linalg.norm(m - m.mean(0)) for m in (A, B)]
     turned = standard[0] @ orthogonal_procrustes(*standard)[0]
@@ -157,8 +145,3 @@ def test_distances_of_directions_against_a_plain_loop():
     expected = np.mean([sum((x - y) ** 2) for x, y in zip(u, v, strict=True)])
     assert direction_distance(A, B) == pytest.approx(expected)
     assert direction_distance(A, -A) == pytest.approx(4) and direction_distance(A, A) == 0
-
-
-def test_too_few_tokens_are_refused():
-    with pytest.raises(ValueError, match="3 tokens are too few"):
-        linear_cka([A[:3], B[:3]])

@@ -64,11 +64,6 @@ def test_pairs_of_members_keep_their_level_where_pairs_as_independent_do_not():
     assert naive_covered / 400 < 0.85 and naive_rejected / 400 > 0.12
 
 
-def test_too_few_members_give_no_interval():
-    assert np.isnan(over_pairs([[0, 1], [1, 0]]).low)
-    assert np.isnan(over_members([1.0]).high)
-
-
 def test_sequences_interval_of_a_ratio_covers_the_truth():
     rng = np.random.default_rng(0)
     covered = 0
@@ -99,7 +94,8 @@ def test_difference_is_welchs_with_whole_degrees_of_freedom_and_turns_its_sign_w
         assert p == pytest.approx(2 * stats.t.sf(abs(plain.statistic), freedom))
 
 
-def test_difference_without_spread_or_with_a_single_member():
+def test_too_few_members_give_no_interval_and_no_spread_a_sure_one():
+    assert np.isnan(over_pairs([[0, 1], [1, 0]]).low) and np.isnan(over_members([1.0]).high)
     assert difference([1, 1, 1], [2, 2, 2]) == (-1, -1, -1, 0)
     assert difference([1, 1, 1], [1, 1, 1]) == (0, 0, 0, 1)
     assert np.isnan(difference([1], [11, 12, 13])[1:]).all()

@@ -77,18 +77,14 @@ def test_ties_against_plain_loops(seed):
     check([with_ties(seed), with_ties(seed + 1)], (1, 2, 5, 13, 24))
 
 
-def test_blocks_change_nothing(monkeypatch):
-    whole = compare_neighbours([A, B], SIZES)
+def test_neither_blocks_nor_leaving_correlations_out_change_overlaps(monkeypatch):
+    whole, part = compare_neighbours([A, B], SIZES), compare_neighbours([A, B], SIZES, spearman=False)
+    np.testing.assert_array_equal(whole.overlap, part.overlap)
+    assert np.isnan(part.spearman).all() and np.isnan(part.spearman_authors).all()
     monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 40 * 2 * 7)  # seven tokens a block
     parts = compare_neighbours([A, B], SIZES)
     for name in ("overlap", "spearman", "spearman_authors"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
-
-
-def test_overlaps_are_the_same_without_correlations():
-    whole, part = compare_neighbours([A, B, C], SIZES), compare_neighbours([A, B, C], SIZES, spearman=False)
-    np.testing.assert_array_equal(whole.overlap, part.overlap)
-    assert np.isnan(part.spearman).all() and np.isnan(part.spearman_authors).all()
 
 
 @pytest.mark.parametrize(("tokens", "k"), [(40, 1), (40, 10), (40, 30), (257, 10)])

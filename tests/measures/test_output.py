@@ -5,8 +5,6 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from gfm_utils.ensembles import masked_test_tokens
@@ -102,10 +100,3 @@ def test_a_calibrated_models_error_by_simulation():
     confidence = rng.beta(1, 6, 2000)
     errors = [reliability(confidence, rng.random(2000) < confidence)[0] for _ in range(200)]
     assert np.mean(errors) == pytest.approx(reliability(confidence, confidence < 0)[1], rel=0.05)
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
-def test_error_is_a_share_and_bins_hold_equally_many(pairs):
-    error, chance, (confidence, _, tokens) = reliability(*zip(*pairs, strict=True))
-    assert 0 <= error <= 1 and 0 <= chance <= 1
-    assert np.ptp(tokens) <= 1 and (np.diff(confidence) >= -1e-12).all()

@@ -123,12 +123,9 @@ PERCEIVER = {
 }  # fmt: skip
 
 
-def spoiled(value):
-    def spoil(saved):
-        saved[DENSE][0, :2] = value
-        return saved
-
-    return spoil
+def spoiled(saved):
+    saved[DENSE][0, :2] = float("inf")
+    return saved
 
 
 @pytest.mark.parametrize(
@@ -142,8 +139,7 @@ def spoiled(value):
         (lambda path: resaved(path, lambda saved: {**saved, RELATIVE: torch.zeros(3, 8)}),
          rf"in its layers that .* does not use \(1, such as {RELATIVE}\)"),
         (lambda path: changed(path, hidden_size=32), r"bert\.embeddings\.LayerNorm\.bias: \(16,\), not \(32,"),
-        (lambda path: resaved(path, spoiled(float("nan"))), rf"bert has NaN or .* \(2, the first in {DENSE}\)"),
-        (lambda path: resaved(path, spoiled(float("inf"))), rf"bert has NaN or .* \(2, the first in {DENSE}\)"),
+        (lambda path: resaved(path, spoiled), rf"bert has NaN or .* \(2, the first in {DENSE}\)"),
         (lambda path: BartForConditionalGeneration(BartConfig(vocab_size=30, **BART)).save_pretrained(path),
          r"\(BartForConditionalGeneration\) has an encoder and a decoder"),
         (lambda path: PerceiverForMaskedLM(PerceiverConfig(vocab_size=30, **PERCEIVER)).save_pretrained(path),
@@ -167,20 +163,14 @@ SHAPE = {
     "vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
     "intermediate_size": 32, "max_position_embeddings": 32,
 }  # fmt: skip
-
-
 SEGMENTS = {"segment_means_seq_len": 32, "num_landmarks": 8, "conv_kernel_size": 3}
 
 
-@pytest.mark.parametrize("model", [
-    lambda: BertForMaskedLM(BertConfig(**SHAPE)),
-    lambda: NystromformerForMaskedLM(NystromformerConfig(**SHAPE, **SEGMENTS)),
-])  # fmt: skip
-def test_windows_that_a_model_has_no_places_for_or_takes_apart_are_refused(model):
+def test_windows_that_a_model_has_no_places_for_or_takes_apart_are_refused():
     """Nystromformer averages over segments of a fixed length: other windows mix or fail, two of half at once."""
-    made = model().eval()
+    made = NystromformerForMaskedLM(NystromformerConfig(**SHAPE, **SEGMENTS)).eval()
     check_windows("one", made, torch.arange(96).reshape(3, 32).numpy() % 30)
-    for window in (64,) if isinstance(made, BertForMaskedLM) else (8, 16, 24, 64):
+    for window in (8, 16, 24, 64):
         windows = torch.arange(3 * window).reshape(3, window).numpy() % 30
         with pytest.raises(GfmError, match=f"cannot read windows of {window} tokens .* there are 32 positions"):
             check_windows("one", made, windows)

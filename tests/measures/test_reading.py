@@ -66,12 +66,6 @@ def test_text_lengths_add_up_to_the_characters(toy_text, trained):
         assert reading.windows["length"].mean() == pytest.approx(corpus.symbols / tokens, rel=0.02)
 
 
-def test_lengths_of_byte_pairs_are_those_of_our_own_table(toy_text, trained):
-    store = trained[0].store
-    windows = read(load(str(toy_text)), store.tokenizer, 64, 50).windows
-    np.testing.assert_array_equal(windows["length"], store.token_lengths[windows["id"]])
-
-
 @pytest.mark.parametrize("fast", [True, False])
 def test_special_tokens_that_a_text_mentions_are_text_to_a_tokenizer_that_takes_them_for_its_own(
     tmp_path, trained, fast

@@ -8,7 +8,6 @@ from gfm_utils.claims.claim import CLAIMS, FOR, Claim
 from gfm_utils.claims.verdicts import NOT_SUPPORTED, SUPPORTED, check_claims, verdicts
 from gfm_utils.errors import GfmError
 from gfm_utils.measures.controls import NO_LAYERS
-from gfm_utils.measures.counting import frequency_bits
 from gfm_utils.measures.estimates import estimate, estimate_of
 from gfm_utils.measures.registry import LAST, MEASURES, Measure, Term
 from gfm_utils.measures.rows import WITHOUT, member_rows, pair_rows
@@ -146,7 +145,3 @@ def test_one_pair_without_a_test_leaves_its_claim_without_one(world):
     lone = lone.assign(condition="lone@kmer2", low=np.nan, high=np.nan)
     (found,) = check_claims(pd.concat([world, lone]), [Claim("claim", (measure,))]).popitem()[1]
     assert len(found.dna) == 2 and found.outcome is None
-
-
-def test_frequencies_are_counted_with_one_more_of_each():
-    np.testing.assert_allclose(frequency_bits(np.array([3, 0, 1])), -np.log2(np.array([4, 1, 2]) / 7))

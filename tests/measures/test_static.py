@@ -33,33 +33,14 @@ def test_bands_hold_a_third_of_the_occurrences_each():
     assert counts[bands["frequent"]].min() >= counts[bands["middle"]].max() >= counts[bands["rare"]].min()
 
 
-def test_a_band_of_too_few_tokens_is_left_out():
+def test_compared_are_tokens_that_occur_and_bands_have_some(table, trained):
     assert list(frequency_bands(np.array([1000, 10, 10, 10, 10, 10]))) == ["rare"]
-
-
-def test_every_metric_stands_on_its_axes(table, trained):
-    shapes = {
-        "procrustes_disparity", "aligned_cosine", "linear_cka", "linear_cka_debiased", "rbf_cka_debiased",
-        "rbf_cka_authors",
-    }  # fmt: skip
-    near = {
-        "topk_overlap", "topk_overlap_corrected", "topk_shared", "local_spearman", "local_spearman_authors",
-        "topk_overlap_chance", "topk_shared_chance",
-    }  # fmt: skip
-    axes = table["axis"].fillna("none")
-    assert set(table.loc[axes == "none", "metric"]) == shapes | {"symbols_per_token"}
-    assert set(table.loc[axes == "band", "metric"]) == shapes
-    assert set(table.loc[axes == "all_rows", "metric"]) == shapes
-    assert set(table.loc[axes == "k", "metric"]) == near
-    assert set(table.loc[axes == "k_all_rows", "metric"]) == {"topk_overlap_corrected"}
-    assert set(table.loc[axes == "band_at_k10", "metric"]) == {"topk_overlap_corrected", "local_spearman"}
     assert table["value"].notna().all()
-    read = ~axes.isin(["all_rows", "k_all_rows"])
-    assert (table.loc[read & (table["metric"] != "symbols_per_token"), "n"] <= 64).all()
     for ensemble in trained:
         seen, bands = compared_tokens(ensemble)
-        own = table[(table["condition"] == ensemble.condition) & (axes == "band")]
-        assert set(own["x"]) == set(bands)
+        own = table[(table["condition"] == ensemble.condition) & table["metric"].eq("linear_cka")]
+        assert set(own.loc[own["axis"].eq("band").fillna(False), "x"]) == set(bands)
+        assert set(own.loc[own["axis"].isna() & own["member"].notna(), "n"]) == {len(seen)}
         assert (ensemble.store.counts("train")[seen] > 0).all()
 
 

@@ -114,20 +114,3 @@ def test_a_model_that_sees_no_strand_is_at_distance_zero(dna, smoke, monkeypatch
         value = value_of(table, ensemble.condition, "strand_js_distance", state="trained")["value"]
         assert value < 1e-6 if zero else value > 0.1
         assert value_of(table, ensemble.condition, "member_js_distance", state="trained")["value"] < 1e-7
-
-
-def test_no_distribution_leaves_the_device_and_batches_are_bounded(dna, smoke, monkeypatch):
-    """Of what a GPU computes only marginals are copied, and it holds no more than predictions may."""
-    ensemble = dna[0]
-    whole, vocabulary = strand_disagreement([ensemble], smoke), ensemble.store.vocabulary
-    stream = importlib.import_module("gfm_utils.ensembles.predictions")
-    monkeypatch.setattr(stream, "BUDGET", len(ensemble.members) * 3 * 10 * vocabulary)
-    logits, copied, held = masked_logits, [], []
-    for way in ("cpu", "numpy"):
-        plain = getattr(torch.Tensor, way)
-        monkeypatch.setattr(torch.Tensor, way, lambda x, plain=plain: copied.append(tuple(x.shape)) or plain(x))
-    monkeypatch.setattr(stream, "masked_logits", lambda *given: held.append(found := logits(*given)) or found)
-    parts = strand_disagreement([ensemble], smoke)
-    assert copied and not any(vocabulary in shape for shape in copied)
-    assert held and all(found.numel() <= stream.BUDGET for found in held)
-    np.testing.assert_allclose(parts["value"], whole["value"], rtol=1e-4)

@@ -6,7 +6,6 @@ import pytest
 from gfm_utils.entropy import Coder
 from gfm_utils.entropy.codelength import compressed_bits
 from gfm_utils.entropy.dna_mixing import REPEAT_FREE, dna_context_mixing
-from gfm_utils.measures import counting as module
 from gfm_utils.measures.counting import window_code
 from gfm_utils.tokens import TokenStore, prepare
 
@@ -60,18 +59,6 @@ def test_random_bases_cost_two_bits_and_a_rule_learned_in_training_nothing(store
     assert cost[0, 5:].max() < 0.1  # in the first window already
     unknown = window_code(trained_on(store, random, tmp_path / "unlike"), np.resize(rule, (12, 16)), EVERY)
     assert unknown[0].mean() > 4
-
-
-def test_of_a_long_training_part_stretches_are_read_spread_over_all_of_it(stores, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "LEARNED_BASES", 3_000)
-    monkeypatch.setattr(module, "STRETCH", 100)
-    store = trained_on(stores["kmer"], 5 + np.arange(20_000) % 64, tmp_path / "long")
-    found = module._learned(store)
-    assert len(found) == 10 and {len(one) for one in found} == {100}
-    np.testing.assert_array_equal(found[0], store.tokens("train")[:100])
-    np.testing.assert_array_equal(found[-1], store.tokens("train")[-100:])
-    monkeypatch.setattr(module, "LEARNED_BASES", 60_000)
-    assert [len(one) for one in module._learned(store)] == [20_000]
 
 
 def test_a_window_of_text_is_coded_by_itself_and_nothing_else_is_read(stores, tmp_path):
