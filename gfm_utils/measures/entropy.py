@@ -83,10 +83,10 @@ def _annotation(
     corpus: corpora.Corpus, annotations: Mapping[str, corpora.Annotation] | None, progress: bool
 ) -> corpora.Annotation | None:
     """The annotation of a corpus, if there is one; one of another sequence is refused before any work."""
-    if annotations is not None:
-        features = annotations.get(corpus.name)
-    else:
-        features = corpora.annotation(corpus.name, progress) if corpus.name in registry() else None
+    named = (
+        corpora.annotation(corpus.name, progress) if annotations is None and corpus.name in registry() else None
+    )
+    features = named if annotations is None else annotations.get(corpus.name)
     if features is not None:
         corpora.check_covers(corpus.segments, features)
     return features

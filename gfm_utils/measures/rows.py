@@ -39,8 +39,7 @@ def sequence_row(
     base: Mapping[str, Any], values: npt.NDArray[np.floating], weights: npt.NDArray[np.floating] | None = None
 ) -> Row:
     """The mean over test sequences, of one number each, with the interval of ``intervals.over_sequences``."""
-    interval = intervals.over_sequences(values, weights)
-    return {**base, **OVER_SEQUENCES, **interval._asdict(), "n": len(values)}
+    return {**base, **OVER_SEQUENCES, **intervals.over_sequences(values, weights)._asdict(), "n": len(values)}
 
 
 def members_of(table: pd.DataFrame, axis: str) -> dict[tuple[str, str, str], pd.Series]:

@@ -55,9 +55,7 @@ def hidden_strands(ensemble: Ensemble, windows: int, rate: float, seed: int = 42
     words = _words(ensemble)
     fast = store.tokenizer.backend_tokenizer
     rng = np.random.default_rng(seed)
-    forward: list[Ints] = []
-    reverse: list[Ints] = []
-    stretches: list[Ints] = []
+    parts: list[tuple[Ints, Ints, Ints]] = []
     for ids in store.windows("test", starts, size):
         bases = "".join(words[token] for token in ids)
         other = np.array(fast.encode(reverse_complement(bases), add_special_tokens=False).ids)
@@ -68,20 +66,19 @@ def hidden_strands(ensemble: Ensemble, windows: int, rate: float, seed: int = 42
             shown, flipped = ids.copy(), other.copy()
             for first, last, first_back, last_back in drawn:
                 shown[first : last + 1], flipped[first_back : last_back + 1] = _MASK, _MASK
-            stretches.append(np.insert(drawn, 0, len(forward), axis=1))
-            forward.append(shown)
-            reverse.append(flipped)
-    return Strands(forward, reverse, np.concatenate([np.empty((0, 5), np.int64), *stretches]))
+            parts.append((shown, flipped, np.insert(drawn, 0, len(parts), axis=1)))
+    stretches = np.concatenate([np.empty((0, 5), np.int64), *(part[2] for part in parts)])
+    return Strands([part[0] for part in parts], [part[1] for part in parts], stretches)
 
 
 def _drawn(ids: Ints, other: Ints, words: Sequence[str], wanted: int, rng: np.random.Generator) -> Ints:
     """Stretches between common borders, in random order, until ``wanted`` forward tokens are hidden; (n, 4)."""
     ahead = np.cumsum([0, *(len(words[token]) for token in ids)])
     back = ahead[-1] - np.cumsum([0, *(len(words[token]) for token in other)])  # from the end of the window
-    common, places, places_back = np.intersect1d(ahead, back, return_indices=True)
+    _, places, places_back = np.intersect1d(ahead, back, return_indices=True)
     drawn: list[list[int]] = []
     taken = 0
-    for index in rng.permutation(len(common) - 1):
+    for index in rng.permutation(len(places) - 1):
         (first, end), (end_back, first_back) = places[index : index + 2], places_back[index : index + 2]
         if (taken and taken + end - first > wanted) or end - first > len(ids) // 2:
             continue
