@@ -35,7 +35,8 @@ def guess_strip(table: pd.DataFrame) -> alt.LayerChart:
     place = alt.X("place:O", axis=None)
     label = alt.Axis(labelExpr="split(datum.label, '|')[1]", ticks=False, domain=False, title=None)
     row = alt.Y("row:N", sort=order.tolist(), axis=label)
-    base = alt.Chart(rows[["condition", "row", "place", "member", "token", "named", "value", "hit"]]).encode(
+    fields = ["condition", "row", "place", "member", "token", "named", "value", "hit"]
+    base = alt.Chart(rows.sort_values("hit")[fields]).encode(  # frames of right guesses are drawn last
         x=place,
         y=row,
         tooltip=[
@@ -46,8 +47,8 @@ def guess_strip(table: pd.DataFrame) -> alt.LayerChart:
     legend = alt.Legend(format="%", direction="horizontal", gradientLength=150, titleLimit=300)
     scale = alt.Scale(domain=[0, 1], range=["#f7fbff", "#08306b"])
     colour = alt.Color("value:Q", title="probability of the guess", scale=scale, legend=legend)
-    cells = base.mark_rect(stroke="white").encode(color=colour)
-    right = base.transform_filter("datum.hit").mark_rect(filled=False, stroke="black", strokeWidth=2)
+    frame = alt.when("datum.hit").then(alt.value("black")).otherwise(alt.value("white"))
+    cells = base.mark_rect(strokeWidth=2).encode(color=colour, stroke=frame)
     dark = alt.when("datum.value > 0.5").then(alt.value("white")).otherwise(alt.value("black"))
     guesses = base.mark_text(font="monospace", fontSize=11).encode(text="named:N", color=dark)
     stands = alt.Chart(true[["row", "place", "token"]]).encode(x=place, y=row, text="token:N")
@@ -56,7 +57,7 @@ def guess_strip(table: pd.DataFrame) -> alt.LayerChart:
         stands.mark_text(font="monospace", fontSize=11, fontWeight="bold"),
         heads.mark_text(align="left", dx=2, fontSize=13),
     ]
-    return finished([cells, right, guesses, *words], 21 * len(order))
+    return finished([cells, guesses, *words], 21 * len(order))
 
 
 def _order(conditions: pd.Series) -> pd.Series:
