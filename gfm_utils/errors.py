@@ -29,13 +29,9 @@ def first_line(error: BaseException) -> str:
 
 
 def unknown(what: str, given: str, known: Iterable[str], hint: str = "") -> GfmError:
-    """Error for a name that does not exist, with the closest names that do.
+    """Error for a name that does not exist, with those of its kind (``what``) that do, the closest one first.
 
-    Args:
-        what: the kind of thing, e.g. ``"profile"``.
-        given: the name that was asked for.
-        known: the names that exist.
-        hint: an optional clause on what else may be given.
+    ``hint`` is a clause on what else may be given.
     """
     names = sorted(known)
     close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)

@@ -22,11 +22,7 @@ _FRESH = 2 * 10**9
 
 
 def cache_dir() -> Path:
-    """Directory for downloads and derived files: ``$GFM_CACHE``, else the user's cache directory.
-
-    Raises:
-        Refused: there can be none.
-    """
+    """Directory for downloads and derived files: ``$GFM_CACHE``, else the user's cache directory."""
     path = _cache_path()
     with _writing(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -46,7 +42,7 @@ def _cache_path() -> Path:
 
 @contextmanager
 def _refusals(path: Path, verb: str, mend: str) -> Iterator[None]:
-    """Tell an error of the system in a sentence, with the error as its cause; one that is told already passes."""
+    """Raise what the system refuses as one sentence, with its error as the cause."""
     try:
         yield
     except Refused:
@@ -56,7 +52,7 @@ def _refusals(path: Path, verb: str, mend: str) -> Iterator[None]:
 
 
 def _writing(path: Path) -> AbstractContextManager[None]:
-    """What the system refuses is told of a file or folder that is to be written."""
+    """Refusals to write a file or folder become one sentence."""
     mend = "give a folder that you may write to, or make room and leave for it there"
     with suppress(Refused):
         if path.absolute().is_relative_to(_cache_path().absolute()):
@@ -65,20 +61,12 @@ def _writing(path: Path) -> AbstractContextManager[None]:
 
 
 def reading(path: Path) -> AbstractContextManager[None]:
-    """What the system refuses is told of a file or folder that is to be read.
-
-    Raises:
-        Refused: of an error of the system, which is its cause.
-    """
+    """Refusals to read a file or folder become one sentence (``Refused``)."""
     return _refusals(path, "read", "make it readable for you, or give a copy that is")
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is a file or directory.
-
-    Raises:
-        Refused: a folder that it would be in cannot be read.
-    """
+    """Whether there is a file or directory; ``Refused`` where the folder above it cannot be read."""
     with reading(path):
         return path.exists()
 
@@ -93,11 +81,7 @@ def _reason(error: Exception, path: Path) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder that cannot be written, with locks; one that was not there is not there afterwards.
-
-    Raises:
-        Refused: it cannot.
-    """
+    """Refuse a folder that cannot be written, with locks; one that was not there is not there afterwards."""
     folder = Path(folder)
     with _writing(folder):
         missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
@@ -119,11 +103,7 @@ def check_writable(folder: Path) -> None:
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary sibling of ``path`` to write (a file or a directory); flush and rename it if all went well.
 
-    On an exception the temporary is removed and whatever stood at ``path`` is untouched.
-    An existing directory at ``path`` is replaced.
-
-    Raises:
-        Refused: nothing can be written there.
+    An existing directory is replaced. On an exception the temporary is removed and ``path`` stays as it was.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -134,13 +114,11 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         flush(temporary)
+        retired = temporary.with_suffix(".old")
         if path.is_dir() and temporary.is_dir():
-            retired = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
             os.replace(path, retired)
-            os.replace(temporary, path)
-            shutil.rmtree(retired)
-        else:
-            os.replace(temporary, path)
+        os.replace(temporary, path)
+        shutil.rmtree(retired, ignore_errors=True)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -160,7 +138,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold an inter-process lock beside ``path`` (``NAME.lock``), so that two runs never make it at once.
 
     Raises:
-        Refused: nothing can be written there, the lock is another user's, or there are no locks.
+        Refused: the folder cannot be written, the lock is another user's, or there are no locks.
     """
     path = Path(path)
     lock = FileLock(str(path) + ".lock")
@@ -180,21 +158,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits.
-
-    Raises:
-        Refused: it cannot be read.
-    """
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with reading(path), open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def sha256_once(path: Path) -> str:
-    """``sha256_of`` a large file, whose bytes are read once a process as long as nothing changes it.
-
-    Raises:
-        Refused: it cannot be read.
-    """
+    """``sha256_of`` a large file, whose bytes are read once a process as long as nothing changes it."""
     with reading(path):
         status = Path(path).stat()
     if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < _FRESH:

@@ -24,95 +24,47 @@ class Profile(BaseModel):
 
     name: str
     # corpus
-    max_symbols: int | None = Field(description="characters or bases used of a corpus; None: all of it")
-    tokenizer_symbols: int | None = Field(
-        description="characters or bases of the training part that BPE learns from; None: all of a text, and of "
-        "DNA what a trainer can hold"
-    )
-    text_symbols: TextSymbols = Field(
-        default="bytes",
-        description="what BPE of text merges: bytes, white space among them, or characters between white space, "
-        "which is lost",
-    )
-    rows: int | None = Field(
-        default=None,
-        description="rows of a streamed data set that train, of each its first window; None: all their windows",
-        ge=1,
-    )
+    max_symbols: int | None  # characters or bases used of a corpus; None: all of it
+    tokenizer_symbols: int | None  # of the training part that BPE learns from; None: all, of DNA what fits
+    text_symbols: TextSymbols = "bytes"  # of BPE: bytes with white space, or characters between it (it is lost)
+    rows: int | None = Field(default=None, ge=1)  # of a stream, the first window of each trains; None: all windows
     # model and windows
-    preset: str = Field(description="architecture and size, see gfm_utils.ensembles.presets")
-    window: int = Field(description="tokens a window", ge=8)
+    preset: str  # architecture and size, see gfm_utils.ensembles.presets
+    window: int = Field(ge=8)  # tokens a window
     # training
-    members: int = Field(description="models an ensemble", ge=2)
-    vary: Vary = Field(default="init", description="what the members differ by")
-    steps: int | None = Field(default=None, description="optimiser steps a member; either this or tokens", ge=1)
-    tokens: int | None = Field(default=None, description="tokens that a member reads; either this or steps", ge=1)
-    budget_given: bool = Field(
-        default=False, description="whether the budget was asked for, so that no small corpus may lower it"
-    )
-    batch: int = Field(description="windows a step", ge=1)
-    drop_last: bool = Field(
-        default=True,
-        description="whether the windows of an epoch that fill no batch are left out of it; if not, they are a "
-        "smaller batch at its end",
-    )
-    dropout: float = Field(default=0.0, description="dropout probability everywhere in the model", ge=0, lt=1)
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32",
-        description="between the weights and the loss, in training on a GPU; all else is float32",
-    )
+    members: int = Field(ge=2)  # models an ensemble
+    vary: Vary = "init"  # what the members differ by
+    steps: int | None = Field(default=None, ge=1)  # optimiser steps a member; either this or tokens
+    tokens: int | None = Field(default=None, ge=1)  # that a member reads; either this or steps
+    budget_given: bool = False  # the budget was asked for, so that no small corpus may lower it
+    batch: int = Field(ge=1)  # windows a step
+    drop_last: bool = True  # leave out the windows of an epoch that fill no batch; else a smaller batch at its end
+    dropout: float = Field(default=0.0, ge=0, lt=1)  # probability, everywhere in the model
+    precision: Literal["float32", "bfloat16"] = "float32"  # between weights and loss, when training on a GPU
     learning_rate: float
-    matrix_rate: float | None = Field(
-        default=None,
-        description="learning rate of Muon, for the matrices between embeddings and decoder; None: AdamW trains "
-        "these, too",
-    )
-    warmup: float = Field(description="share of the steps with a rising learning rate")
-    schedule: Literal["cosine", "linear"] = Field(
-        default="cosine", description="how the learning rate falls to zero: half a cosine, or a line"
-    )
+    matrix_rate: float | None = None  # of Muon, for the matrices between embeddings and decoder; None: AdamW
+    warmup: float  # share of the steps with a rising learning rate
+    schedule: Literal["cosine", "linear"] = "cosine"  # how the learning rate falls to zero
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.01
-    clip: float = Field(default=0.5, description="largest norm of the gradient")
-    train_mask: float = Field(
-        default=0.15, description="share of the tokens of a training window that are predicted"
-    )
-    independent_masks: bool = Field(
-        default=False,
-        description="whether each token is predicted with that probability by itself; if not, so many of a window",
-    )
-    special_replacements: bool = Field(
-        default=False, description="whether a random token may be one of the special ones, too"
-    )
-    corruption: tuple[float, float, float] = Field(
-        default=(0.8, 0.1, 0.1),
-        description="of the predicted tokens: replaced by [MASK], by a random token, left as they are",
-    )
-    keep: Literal["last", "best"] = Field(
-        default="last",
-        description="weights that a member has in the end: of the last step, or of that with the lowest "
-        "validation loss",
-    )
-    validation_every: int | None = Field(
-        default=None, description="steps between two measurements of the validation loss; None: log-spaced", ge=1
-    )
-    validation_windows: int = Field(default=128, description="validation windows for that loss", ge=1)
+    clip: float = 0.5  # largest norm of the gradient
+    train_mask: float = 0.15  # share of the tokens of a training window that are predicted
+    independent_masks: bool = False  # each token with that probability by itself; else so many of a window
+    special_replacements: bool = False  # a random token may be one of the special ones, too
+    corruption: tuple[float, float, float] = (0.8, 0.1, 0.1)  # predicted tokens: [MASK], a random token, unchanged
+    keep: Literal["last", "best"] = "last"  # weights of the last step, or of the lowest validation loss
+    validation_every: int | None = Field(default=None, ge=1)  # steps between validation losses; None: log-spaced
+    validation_windows: int = Field(default=128, ge=1)
     # analysis
-    test_windows: int = Field(description="test windows that the analyses read", ge=2)
-    test_mask: float = Field(
-        default=0.15, description="share of tokens masked at test for distributions, all by [MASK]"
-    )
-    fisher_windows: int = Field(description="test windows for the Fisher information", ge=2)
-    fisher_mask: float = Field(default=0.15, description="share of their tokens masked, all by [MASK]")
-    fisher_batch: int | None = Field(
-        default=None,
-        description="windows a batch in the paper's form of the Fisher information; None: those of a step",
-        ge=1,
-    )
+    test_windows: int = Field(ge=2)  # that the analyses read
+    test_mask: float = 0.15  # share of their tokens masked for distributions, all by [MASK]
+    fisher_windows: int = Field(ge=2)  # test windows for the Fisher information
+    fisher_mask: float = 0.15  # share of their tokens masked, all by [MASK]
+    fisher_batch: int | None = Field(default=None, ge=1)  # windows, in the paper's form; None: those of a step
     # corpus entropy
-    entropy_order: int = Field(description="largest block length in symbols", ge=1)
-    entropy_symbols: int | None = Field(default=None, description="first symbols that are counted; None: all")
-    code_symbols: int | None = Field(description="first symbols that the code lengths read; None: all")
+    entropy_order: int = Field(ge=1)  # largest block length in symbols
+    entropy_symbols: int | None = None  # first symbols that are counted; None: all
+    code_symbols: int | None  # first symbols that the code lengths read; None: all
 
     @model_validator(mode="after")
     def _one_budget(self) -> "Profile":
@@ -141,14 +93,7 @@ class Profile(BaseModel):
         preset: str | None = None,
         window: int | None = None,
     ) -> "Profile":
-        """This profile with another variant, budget or model; None leaves a thing as it is.
-
-        Args:
-            vary: what the members differ by, one of ``VARY``.
-            steps: optimiser steps a member: a budget that no small corpus lowers.
-            tokens: tokens that a member reads, the same.
-            preset: architecture and size, one of ``gfm_utils.ensembles.PRESETS``.
-            window: tokens a window.
+        """This profile with other values; None leaves a thing as it is, and no small corpus lowers a budget.
 
         Raises:
             GfmError: an unknown variant, or both budgets.
@@ -227,11 +172,7 @@ PROFILES: dict[str, Profile] = {
 
 
 def profile(name: str) -> Profile:
-    """The profile of that name.
-
-    Raises:
-        GfmError: no profile has that name.
-    """
+    """The profile of that name, else a GfmError with those that there are."""
     if name not in PROFILES:
         raise unknown("profile", name, PROFILES)
     return PROFILES[name]

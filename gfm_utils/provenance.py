@@ -8,11 +8,10 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -85,22 +84,7 @@ def processor_name() -> str:
 
 
 def record(
-    frame: pd.DataFrame, folder: Path, command: str, configuration: Mapping[str, Any], seconds: float
-) -> None:
-    """Write a result table and where it comes from: ``NAME.parquet`` and ``provenance.json`` in a folder NAME.
-
-    Args:
-        frame: the result table.
-        folder: is made; its last part names the table.
-        command: what anyone can type to reproduce it.
-        configuration: all that the command does not say.
-        seconds: that it took.
-    """
-    record_all({folder.name: frame}, folder, command, configuration, seconds)
-
-
-def record_all(
-    frames: Mapping[str, pd.DataFrame],
+    results: pd.DataFrame | Mapping[str, pd.DataFrame],
     folder: Path,
     command: str,
     configuration: Mapping[str, Any],
@@ -109,70 +93,58 @@ def record_all(
     """Write result tables, ``NAME.parquet`` each, and where they come from, ``provenance.json``.
 
     Args:
-        frames: the result tables by their names.
+        results: by name; a single table has the name of the folder.
         folder: is made.
-        command: what anyone can type to make them anew.
+        command: what anyone can type to reproduce them.
         configuration: all that the command does not say.
         seconds: that it took.
     """
     commit = commit_of(Path(gfm_utils.__file__).parents[1])  # before a table may change a tracked file
-    for name, frame in frames.items():
+    tables = {folder.name: results} if isinstance(results, pd.DataFrame) else results
+    for name, frame in tables.items():
         write_table(frame, folder / f"{name}.parquet")
-    write_json(
-        folder / "provenance.json",
-        {
-            "command": command,
-            "commit": commit,
-            "device": f"{processor_name()}; {device_name()}",
-            "versions": named_versions(),
-            "definitions": DEFINITIONS,
-            "configuration": dict(configuration),
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(seconds, 1),
-        },
-    )
+    about = {
+        "command": command,
+        "commit": commit,
+        "device": f"{processor_name()}; {device_name()}",
+        "versions": named_versions(),
+        "definitions": DEFINITIONS,
+        "configuration": dict(configuration),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+    }
+    write_json(folder / "provenance.json", about)
 
 
 def recorded(name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A recorded result, ``data/results/NAME``, and its provenance as `record` wrote them.
+    """A recorded result, ``data/results/NAME``, and its provenance as ``record`` wrote them.
 
     Raises:
         GfmError: nothing of that name is recorded.
     """
-    for folder in _recorded_folders():
-        if folder.name == name:
-            return recorded_in(folder)
-    raise unknown("recorded result", name, [folder.name for folder in _recorded_folders()])
+    folders = _recorded_folders()
+    if name not in folders:
+        raise unknown("recorded result", name, folders)
+    return recorded_in(folders[name])
 
 
 def those_recorded(*names: str) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
     """``recorded`` of each name of which there is a result, in their order."""
-    there = {folder.name for folder in _recorded_folders()}
-    return [recorded(name) for name in names if name in there]
+    folders = _recorded_folders()
+    return [recorded_in(folders[name]) for name in names if name in folders]
 
 
 def recorded_in(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The result and the provenance that `record` wrote into a folder.
-
-    Raises:
-        FileNotFoundError: nothing is recorded there.
-    """
+    """The result and the provenance that ``record`` wrote into a folder, else a FileNotFoundError."""
     return pd.read_parquet(folder / f"{folder.name}.parquet"), _provenance(folder)
 
 
-@dataclass(frozen=True)
-class RecordedRun:
-    """A whole run of the book, recorded under ``data/results/NAME``.
+class RecordedRun(NamedTuple):
+    """A whole run of the book, recorded under ``data/results/NAME``."""
 
-    Attributes:
-        name: of its folder.
-        rows: result tables of all its chapters, one below the other.
-        about: its provenance, as `record` wrote it.
-    """
-
-    name: str
-    rows: pd.DataFrame
-    about: Mapping[str, Any]
+    name: str  # of its folder
+    rows: pd.DataFrame  # result tables of all its chapters, one below the other
+    about: Mapping[str, Any]  # its provenance, as ``record`` wrote it
 
     @property
     def title(self) -> str:
@@ -185,32 +157,25 @@ class RecordedRun:
 
 def recorded_runs() -> list[RecordedRun]:
     """Whole runs that are recorded in ``data/results``, by name; see ``is_whole_run``."""
-    folders = {folder.name: folder for folder in reversed(_recorded_folders())}
-    whole = [name for name, folder in sorted(folders.items()) if is_whole_run(_provenance(folder))]
-    return [RecordedRun(name, *recorded_in(folders[name])) for name in whole]
+    whole = {name: one for name, one in sorted(_recorded_folders().items()) if is_whole_run(_provenance(one))}
+    return [RecordedRun(name, *recorded_in(folder)) for name, folder in whole.items()]
 
 
 def is_whole_run(about: Mapping[str, Any]) -> bool:
-    """Whether a provenance is that of a run of chapters, with its recipe and today's definitions.
-
-    Runs with others (``tables.DEFINITIONS``) are not shown beside today's.
-
-    Args:
-        about: as `record` wrote it.
-    """
-    return {"profile", "chapters", "recipe"} <= set(about["configuration"]) and about.get(
-        "definitions"
-    ) == DEFINITIONS
+    """Whether a provenance is that of a run of chapters, with its recipe and today's ``tables.DEFINITIONS``."""
+    complete = {"profile", "chapters", "recipe"} <= set(about["configuration"])
+    return complete and about.get("definitions") == DEFINITIONS
 
 
 def _provenance(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "provenance.json").read_text(encoding="utf-8")))
 
 
-def _recorded_folders() -> list[Path]:
-    """Folders of recorded results: of the repository, else of the installed package."""
+def _recorded_folders() -> dict[str, Path]:
+    """Folders of recorded results by name: of the installed package, but those of the repository come first."""
     places = [
-        Path(gfm_utils.__file__).parents[1] / "data" / "results",
         Path(sysconfig.get_path("data")) / "share" / "gfm_utils" / "results",
+        Path(gfm_utils.__file__).parents[1] / "data" / "results",
     ]
-    return [path.parent for place in places for path in place.glob("*/*.parquet") if path.stem == path.parent.name]
+    tables = [path for place in places for path in place.glob("*/*.parquet")]
+    return {path.stem: path.parent for path in tables if path.stem == path.parent.name}

@@ -1,7 +1,4 @@
-"""Result tables: one row per condition, member or pair, metric and position on its axis.
-
-This is the contract that others script against; see ``COLUMNS``.
-"""
+"""Result tables, which others script against: a row per condition, member or pair, metric and position."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -30,19 +27,13 @@ COLUMNS: dict[str, str] = {
 }
 #: Bump when a metric becomes another quantity: runs recorded before are not shown beside new ones.
 DEFINITIONS = 2
-_NUMBERS = ("value", "low", "high")
-_INTEGERS = ("member", "other", "n")
 
 
 def table(rows: Iterable[Mapping[str, Any]], extra: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Build a result table from rows; missing columns become null.
-
-    Args:
-        rows: mappings from column to value; ``condition``, ``metric``, ``value`` and ``unit`` are required.
-        extra: further columns this table has (entropy rows add ``estimator`` and others).
+    """Build a result table of ``COLUMNS`` and ``extra`` ones from rows; missing columns become null.
 
     Raises:
-        ValueError: a row has an unknown column or lacks a required one.
+        ValueError: a row has an unknown column, or lacks ``condition``, ``metric``, ``value`` or ``unit``.
     """
     plain = [dict(row) for row in rows]
     names = [*COLUMNS, *extra]
@@ -54,9 +45,9 @@ def table(rows: Iterable[Mapping[str, Any]], extra: tuple[str, ...] = ()) -> pd.
         if row.get("x") is not None:
             row["x"] = str(row["x"])  # before pandas sees it: beside nulls, a whole number would become 10.0
     frame = pd.DataFrame(plain, columns=names)
-    for name in _NUMBERS:
+    for name in ("value", "low", "high"):
         frame[name] = frame[name].astype("Float64").to_numpy("float64", na_value=np.nan)
-    for name in _INTEGERS:
+    for name in ("member", "other", "n"):
         frame[name] = frame[name].astype("Int64")
     for name in ("condition", "state", "metric", "axis", "x", "unit"):
         frame[name] = frame[name].map(lambda v: None if v is None or pd.isna(v) else str(v)).astype("string")
@@ -73,8 +64,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> Path:
 def kept_table(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     """A table from its file, made and written first where there is none.
 
-    So what is made a part at a time goes on where it was ended: the file's name holds a digest of all that the
-    table depends on.
+    The file's name holds a digest of all that the table depends on.
     """
     if not path.exists():
         write_table(make(), path)
@@ -82,11 +72,7 @@ def kept_table(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
 
 
 def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """Every result table in a folder, by the name of its file without the extension.
-
-    Raises:
-        GfmError: the folder holds none.
-    """
+    """Every result table in a folder, by the name of its file; a GfmError if it holds none."""
     tables = {path.stem: pd.read_parquet(path) for path in sorted(Path(folder).glob("*.parquet"))}
     if not tables:
         raise GfmError(f"no result tables (*.parquet) in {folder}; run 'gfm build' first")
