@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,27 +170,17 @@ def test_no_network_and_an_empty_cache(tmp_path):
 
 
 def test_a_batch_with_a_failure_says_which_why_and_how_to_make_just_that(gfm, monkeypatch, tmp_path):
-    asked = {}
+    asked = []
 
-    def made(given, profile, out, root, runs, seed, at_once, engine, pages):
-        asked.update(given=given, profile=profile, at_once=at_once, engine=engine, pages=pages)
-        outcomes = [
-            jobs.Outcome("good", "good", ("good@kmer2",), profile, seed, jobs.DONE),
-            jobs.Outcome(
-                "bad.fa-1", "/x/bad.fa", ("/x/bad.fa@kmer2",), profile, seed, jobs.FAILED, error="is damaged"
-            ),
-        ]
-        return book.BatchReport(out, outcomes, {"good": "gfm run good", "bad.fa-1": "gfm run /x/bad.fa"}, None)
+    def made(given, profile, out, root, runs, seed, *more):
+        asked.extend([given, profile, *more])
+        good = jobs.Outcome("good", "good", ("good@kmer2",), profile, seed)
+        bad = replace(good, name="bad.fa-1", error="is damaged", command="gfm run /x/bad.fa")
+        return book.BatchReport(out, [good, bad], None)
 
     monkeypatch.setattr(book, "run", made)
     status, out, err = gfm("run", "good", "bad.fa@kmer2", "--profile", "smoke", "--jobs", 3, "--json")
-    assert asked == {
-        "given": ["good", "bad.fa@kmer2"],
-        "profile": "smoke",
-        "at_once": 3,
-        "engine": "local",
-        "pages": True,
-    }
+    assert asked == [["good", "bad.fa@kmer2"], "smoke", 3, "local", True]
     assert status == 1 and [row["state"] for row in json.loads(out)] == ["done", "failed"]
     assert "1 of 2 reports failed" in err and "bad.fa-1: is damaged" in err and "again: gfm run /x/bad.fa" in err
 
@@ -219,11 +210,9 @@ def test_a_recorded_build_is_a_whole_run(gfm, monkeypatch, tmp_path, notes, step
     """Of which the front page makes a column; its steps are not known where the corpora lowered them."""
     table = tables.table([{"condition": "t@bpe9", "metric": "nll", "unit": "bits/token", "value": 1.0}])
     tables.write_table(table, tmp_path / "results" / "predictions.parquet")
-    report = book.BuildReport(
-        "smoke", ("t@bpe9",), {"predictions": "executed"}, 1.0, tmp_path / "results", None, True
-    )
+    done, results = {"predictions": "executed"}, tmp_path / "results"
+    report = book.BuildReport("smoke", ("t@bpe9",), done, 1.0, results, None, True, notes)
     monkeypatch.setattr(book, "build", lambda *given, **more: report)
-    monkeypatch.setattr(book, "check_corpora", lambda *given: notes)
     root, out = Path(cli.__file__).parents[1], tmp_path / "brief"
     status, _, err = gfm("build", "--profile", "smoke", "--root", root, "--out", tmp_path / "b", "--record", out)
     assert status == 0, err

@@ -64,11 +64,7 @@ class Chapter:
         return list(map(Condition.parse, self.conditions))
 
     def save(self, *results: pd.DataFrame) -> pd.DataFrame:
-        """Write the chapter's result table and return it.
-
-        Args:
-            results: result tables, put one below the other; a row that several of them hold is written once.
-        """
+        """Write result tables as that of the chapter, and return it; a row that several hold is written once."""
         table = pd.concat(results, ignore_index=True).drop_duplicates(ignore_index=True)
         write_table(table, self.results_dir / f"{self.name}.parquet")
         return table
@@ -76,15 +72,12 @@ class Chapter:
     def headline(self, table: pd.DataFrame, **slots: str) -> None:
         """Put measures into the sentences at the top of the page, and ``numbers``, a table of them, below.
 
-        They are those of this run or of a recorded one of the same conditions, whichever has trained longer.
-
-        Args:
-            table: the chapter's result table.
-            slots: name -> measure, as of ``headline_numbers``.
+        They are those of this run or of a recorded one of the same conditions, whichever has trained longer;
+        ``slots`` as of ``headline_numbers``.
         """
         measures = list(dict.fromkeys(slot.partition(":")[0] for slot in slots.values()))
-        size = self.profile
-        runs = headline_runs(name_last(table), measures, size.steps_taken * size.batch * size.window)
+        tokens = self.profile.steps_taken * self.profile.batch * self.profile.window
+        runs = headline_runs(name_last(table), measures, tokens)
         source, rows = next(iter(runs.items()))
         self.put(**headline_numbers(rows, slots), source=source[0].lower() + source[1:])
         glue("numbers", Markdown(headline_table(runs, measures)), display=False)
@@ -109,7 +102,7 @@ def open_chapter(
         profile_name: of the profile; ``auto``: ``colab`` where PyTorch has a GPU, else ``quick``.
         conditions: ``corpus@tokenizer`` each; or one of them, or a list written as YAML or JSON, as a text,
             which is what ``papermill -p conditions`` passes on.
-        runs_dir: where token arrays and ensembles stand.
+        runs_dir: folder of token arrays and ensembles.
         results_dir: where the result table goes.
         seed: of splits, order of windows and masks.
 
@@ -153,8 +146,7 @@ def listed(conditions: Sequence[str] | str) -> list[Any]:
 def injected_names() -> list[str]:
     """Names that the cell of papermill sets in this notebook; empty outside of one, or without parameters.
 
-    Papermill puts what it was given into a cell of its own, below the chapter's, and says nothing of it to the
-    notebook; but IPython keeps the sources of the cells that it has run, and papermill's begins with a comment.
+    IPython keeps the sources of the cells that it has run, and papermill's begins with a comment.
     """
     shell = get_ipython()
     sources = [] if shell is None else shell.user_ns.get("In", [])

@@ -8,9 +8,9 @@ import pandas as pd
 from markdown_it import MarkdownIt
 
 from gfm_utils.book.front_page import warning
-from gfm_utils.book.jobs import DONE, Outcome
+from gfm_utils.book.jobs import Outcome
 from gfm_utils.book.report import figure_html, write_page
-from gfm_utils.figures.claims import measures_table, verdict_table
+from gfm_utils.figures.claims import verdict_table
 from gfm_utils.figures.comparison import comparison_chart, entropy_gain_chart, short_names
 from gfm_utils.figures.numbers import interval
 from gfm_utils.figures.summary_table import cells
@@ -28,17 +28,14 @@ _CAPTIONS = {
 
 
 def build_comparison(out: Path, outcomes: Sequence[Outcome], combined: pd.DataFrame) -> Path:
-    """Write ``out/index.html`` from the combined result table; ``out/comparison.parquet`` holds its numbers.
+    """Write ``out/index.html`` and ``out/comparison.parquet``, which holds its numbers; return the page's path.
 
     Args:
         out: folder of the batch.
         outcomes: of all reports that stand, done or failed.
         combined: rows of all reports that are done, with a column ``report``.
-
-    Returns:
-        Path of the page.
     """
-    done = [outcome for outcome in outcomes if outcome.state == DONE]
+    done = [outcome for outcome in outcomes if outcome.error is None]
     table = pd.concat(
         [compared(combined[combined["report"] == one.name], one.conditions) for one in done], ignore_index=True
     )
@@ -48,15 +45,15 @@ def build_comparison(out: Path, outcomes: Sequence[Outcome], combined: pd.DataFr
 
 def _parts(out: Path, table: pd.DataFrame, combined: pd.DataFrame, outcomes: Sequence[Outcome]) -> Iterator[str]:
     """The page, part by part."""
-    done = [outcome for outcome in outcomes if outcome.state == DONE]
+    done = [outcome for outcome in outcomes if outcome.error is None]
     metrics = set(table["metric"])
     yield (
-        f"<p>{len(table['condition'].unique())} conditions of {len(done)} corpora, at the profile "
+        f"<p>{table['condition'].nunique()} conditions of {len(done)} corpora, at the profile "
         f"<code>{done[0].profile}</code> with seed {done[0].seed}. A point is a condition; bars are 95 % "
         "intervals over the members of an ensemble, those of a corpus's entropy along the corpus. Where two "
         "members are all there is, a point has no bar.</p>"
     )
-    yield _rendered(warning({done[0].profile}).strip(":\n").removeprefix("{warning}"))
+    yield MarkdownIt().render(warning({done[0].profile}).strip(":\n").removeprefix("{warning}"))
     yield "<h2>Reports</h2>"
     yield _table(("Corpus", "Conditions", "Report"), (_report(out, one) for one in outcomes))
     if {"entropy_share", "context_gain_share"} <= metrics:
@@ -66,34 +63,19 @@ def _parts(out: Path, table: pd.DataFrame, combined: pd.DataFrame, outcomes: Seq
             "are shares, so that alphabets and tokenizers compare: of a uniform choice of symbols, and of what "
             "guessing by token frequencies costs.</p>"
         )
-        yield figure_html(
-            "entropy-gain", entropy_gain_chart(table),
-            "Context gain of the trained members against the shortest code of the corpus. Click a kind in the "
-            "legend to see it alone.",
-        )  # fmt: skip
-    charts = [name for name in _CAPTIONS if name in metrics]
-    if charts:
-        yield "<h2>Members against each other, and where the information sits</h2>"
-    for name in charts:
+        caption = "Context gain of the trained members against the shortest code of the corpus."
+        yield figure_html("entropy-gain", entropy_gain_chart(table), f"{caption} Click a kind to see it alone.")
+    yield "<h2>Members against each other, and where the information sits</h2>"
+    for name in (name for name in _CAPTIONS if name in metrics):
         yield figure_html(name, comparison_chart(table, name), _CAPTIONS[name])
-    yield "<h2>The numbers</h2>"
-    yield _folded(_numbers(table))
+    yield f"<h2>The numbers</h2><details><summary>Table</summary>{_numbers(table)}</details>"
     if {"bits/base", "bits/character"} <= set(combined["unit"]):
+        verdicts = MarkdownIt().enable("table").render(verdict_table({"These corpora": combined}))
         yield (
             "<h2>The paper's claims on these corpora</h2><p>A claim is supported if every condition of DNA "
             "differs from every one of text as claimed, by its primary measure.</p>"
+            f'<details><summary>Table</summary><div class="wide" tabindex="0">{verdicts}</div></details>'
         )
-        yield _rendered(verdict_table({"These corpora": combined}))
-        yield _rendered(measures_table(combined))
-
-
-def _rendered(markdown: str) -> str:
-    """Markdown as HTML, folded; a wide table scrolls."""
-    return _folded(f'<div class="wide" tabindex="0">{MarkdownIt().enable("table").render(markdown)}</div>')
-
-
-def _folded(table: str) -> str:
-    return f"<details><summary>Table</summary>{table}</details>"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -107,12 +89,12 @@ def _report(out: Path, outcome: Outcome) -> tuple[str, str, str]:
     """Cells of a report: its corpus, conditions, and a link with what was adapted, or the reason of a failure."""
     parsed = [Condition.parse(name) for name in outcome.conditions]
     beside = ", ".join(f"<code>{' '.join(filter(None, (one.transform, one.tokenizer)))}</code>" for one in parsed)
-    if outcome.state == DONE:
+    if outcome.error is None:
         page = outcome.page(out)
         words = [f'<a href="{page.relative_to(out)}">read it</a>'] if page else ["only measured"]
         words += [html.escape(note.partition("`: ")[2]) for note in outcome.notes]
     else:
-        words = [f"<strong>failed</strong>: {html.escape(outcome.error or '')}"]
+        words = [f"<strong>failed</strong>: {html.escape(outcome.error)}"]
         if Path(outcome.corpus).is_absolute():
             words = [words[0].replace(f"{Path(outcome.corpus).parent}/", "")]
     return html.escape(Path(outcome.corpus).name), beside, "<br>".join(words)

@@ -16,9 +16,8 @@ import nbformat
 
 import gfm_utils
 from gfm_utils import corpora
-from gfm_utils.book import site
 from gfm_utils.book.kernel import execute, private_jupyter
-from gfm_utils.book.site import Record, chapter_paths
+from gfm_utils.book.site import Record, build_pages, chapter_paths
 from gfm_utils.ensembles import device, plan_ensembles
 from gfm_utils.errors import GfmError
 from gfm_utils.files import digest, locked, sha256_of, sha256_once, write_json
@@ -44,10 +43,68 @@ class BuildReport:
     results: Path  # folder of the result tables, one file a chapter
     html: Path | None  # front page; None when a chapter has never been executed
     pages_built: bool  # False: the pages were up to date
+    notes: list[str]  # how the profile was fitted to the corpora
 
     def rows(self) -> list[dict[str, Any]]:
         """One plain mapping, ready for JSON."""
         return [asdict(self) | {"results": str(self.results), "html": str(self.html) if self.html else None}]
+
+
+@dataclass(frozen=True)
+class _Chapters:
+    """The chapters of a build, which are executed where that is asked for and needed."""
+
+    root: Path
+    out: Path
+    every: list[str]
+    parameters: Mapping[str, dict[str, Any]]  # of the chapters that are asked for
+    progress: bool
+    on_chapter: Callable[[str, str], None]
+
+    def say(self, text: str) -> None:
+        """Print a line of progress, if that is wanted."""
+        if self.progress:
+            print(text, file=sys.stderr, flush=True)
+
+    def tell(self, name: str, what: str) -> None:
+        """Say what becomes of a chapter."""
+        self.say(f"[{self.every.index(name) + 1}/{len(self.every)}] {name}: {what}")
+        self.on_chapter(name, what)
+
+    def stand(self, name: str, path: Path) -> tuple[str, Record | None]:
+        """What became of a chapter, and its record."""
+        state, record = "kept", Record.read(self.out, name)
+        if name in self.parameters:
+            state, key = "cached", chapter_key(path, self.parameters[name], self.root)
+            if record is None or not record.stands(key, self.out):
+                self.tell(name, "running")
+                self.execute(name, path, key)
+                state, record = "executed", Record.read(self.out, name)  # as later builds read it
+        self.tell(name, state)
+        return state, record
+
+    def execute(self, name: str, path: Path, key: str) -> None:
+        """Execute a chapter and write its record."""
+        mark, notebook, results = Record.files(self.out, name)
+        before = results.stat().st_mtime_ns if results.is_file() else None
+        mark.unlink(missing_ok=True)
+        started = time.monotonic()
+        execute(path, notebook, self.parameters[name], self.out / "work", self.progress)
+        if not results.is_file() or results.stat().st_mtime_ns == before:
+            raise GfmError(f"chapter {name!r} ran but did not write its result table {results}")
+        record = Record(
+            name=name,
+            key=key,
+            seconds=round(time.monotonic() - started, 1),
+            profile=self.parameters[name]["profile"],
+            device=device_name(),
+            date=datetime.now(UTC).isoformat(timespec="minutes"),
+            commit=commit_of(self.root),
+            versions=named_versions(),
+            notebook_sha256=sha256_of(notebook),
+            results_sha256=sha256_of(results),
+        )
+        write_json(mark, asdict(record))
 
 
 def build(
@@ -59,15 +116,14 @@ def build(
     seed: int = 42,
     chapters: Sequence[str] | None = None,
     progress: bool = True,
-    notes: Sequence[str] = (),
-    on_chapter: Callable[[str, str], None] | None = None,
-    at_once: int | None = None,
+    on_chapter: Callable[[str, str], None] = lambda name, what: None,
 ) -> BuildReport:
     """Run the chapters of the book and build its pages into ``out/html``.
 
-    A chapter is executed only if something that it depends on has changed (see ``chapter_key``) or one
-    of its files is missing; the pages are built only if one of their inputs has changed. The chapter that trains
-    what others read comes first, by itself; the others go side by side, each with its share of the cores.
+    First the tokens of all conditions are made, so that a corpus that cannot serve is refused at once. A chapter
+    is executed only if something that it depends on has changed (see ``chapter_key``) or one of its files is
+    missing; the pages are built only if one of their inputs has changed. The chapter that trains what others read
+    comes first, by itself; the others go side by side, each with its share of the cores.
 
     Args:
         profile: the named size of everything.
@@ -78,12 +134,11 @@ def build(
         seed: the seed that every chapter starts from.
         chapters: execute only these; the others stay as they were last executed. None: all.
         progress: report on standard error.
-        notes: of ``check_corpora``: how the profile was fitted to the corpora; they stand below the run's table.
         on_chapter: is told the name of each chapter, and "running" or what became of it as in ``BuildReport``.
-        at_once: chapters side by side; None: two where there are two cores, one on a GPU.
 
     Raises:
-        GfmError: a parameter is wrong, a chapter failed or wrote no results, or the pages have warnings.
+        GfmError: a parameter is wrong, a corpus cannot be had, read or split, or is too small for a meaningful
+            answer; a chapter failed or wrote no results, or the pages have warnings.
     """
     started = time.monotonic()
     profile_named(profile)
@@ -91,60 +146,29 @@ def build(
     out = root / out
     every, wanted = chapter_paths(root), chapter_paths(root, chapters)
     conditions = tuple(absolute(condition) for condition in conditions or DEFAULT_CONDITIONS)
-    folders = {
-        "runs_dir": Path(runs_dir).resolve() if runs_dir else root / "runs",
-        "results_dir": out / "results",
-    }
+    folders = {"runs_dir": Path(runs_dir).resolve() if runs_dir else root / "runs", "results_dir": out / "results"}
+    notes = check_corpora(profile, conditions, folders["runs_dir"], seed)
+    given = {"profile": profile, "conditions": list(conditions), "seed": seed}
     parameters = {
-        name: {
-            "profile": profile, "conditions": list(conditions), "seed": seed,
-            **{key: os.path.relpath(folder, path.parent) for key, folder in folders.items()},
-        }
+        name: given | {key: os.path.relpath(folder, path.parent) for key, folder in folders.items()}
         for name, path in wanted.items()
-    }  # fmt: skip
-
-    def say(text: str) -> None:
-        if progress:
-            print(text, file=sys.stderr, flush=True)
-
-    def tell(name: str, what: str) -> None:
-        say(f"[{[*every].index(name) + 1}/{len(every)}] {name}: {what}")
-        if on_chapter is not None:
-            on_chapter(name, what)
-
-    def stand(name: str, path: Path) -> tuple[str, Record | None]:
-        """What became of a chapter, and its record, after running it where that is asked for and needed."""
-        record = Record.read(site.record_path(out, name))
-        if name not in wanted:
-            tell(name, "kept")
-            return "kept", record
-        key = chapter_key(path, parameters[name], root)
-        cached = record is not None and record.stands(key, *_outputs(out, name))
-        if not cached:
-            tell(name, "running")
-            _run(path, parameters[name], root, out, progress, key)
-            record = Record.read(site.record_path(out, name))  # as later builds read it
-        state = "cached" if cached else "executed"
-        tell(name, state)
-        return state, record
-
+    }
+    work = _Chapters(root, out, [*every], parameters, progress, on_chapter)
     with locked(out / "build"), private_jupyter(out / "jupyter"):
         (out / "results").mkdir(exist_ok=True)
         _drop_stale(out, set(every))
-        places = at_once or (1 if device() == "cuda" else min(2, cores()))
-        stood = side_by_side(stand, every, places)
-        states = {name: stood[name][0] for name in every}
+        stood = side_by_side(work.stand, every, 1 if device() == "cuda" else min(2, cores()))
         records = {name: record for name in every if (record := stood[name][1]) is not None}
         html, pages_built = None, False
-        missing = [name for name in every if name not in records]
-        if missing:
-            say(f"no pages yet: {', '.join(missing)} not executed so far")
+        if missing := [name for name in every if name not in records]:
+            work.say(f"no pages yet: {', '.join(missing)} not executed so far")
         else:
-            say("pages ...")
-            html, pages_built = site.build_pages(root, out, every, records, notes, conditions)
-            say(f"pages: {html}" if pages_built else f"pages: nothing changed ({html})")
+            work.say("pages ...")
+            html, pages_built = build_pages(root, out, every, records, notes, conditions)
+            work.say(f"pages: {html}" if pages_built else f"pages: nothing changed ({html})")
+    states = {name: stood[name][0] for name in every}
     seconds = round(time.monotonic() - started, 1)
-    return BuildReport(profile, conditions, states, seconds, out / "results", html, pages_built)
+    return BuildReport(profile, conditions, states, seconds, out / "results", html, pages_built, notes)
 
 
 def side_by_side(
@@ -155,10 +179,7 @@ def side_by_side(
     Each of several has its share of the cores, unless the user has set a number of threads. After a failure no
     further chapter is begun, and those at work are waited for.
     """
-    if at_once == 1:
-        return {name: work(name, path) for name, path in chapters.items()}
-    done = {name: work(name, chapters[name]) for name in chapters if name == TRAINS}
-    others = [name for name in reversed(list(chapters)) if name not in done]
+    done = {name: work(name, path) for name, path in chapters.items() if name == TRAINS or at_once == 1}
     threads = {"OMP_NUM_THREADS": str(max(1, cores() // at_once))} | os.environ
     failed = Event()
 
@@ -172,22 +193,13 @@ def side_by_side(
             raise
 
     with patch.dict(os.environ, threads), ThreadPoolExecutor(at_once) as pool:
-        tasks = {name: pool.submit(unless_failed, name) for name in others}
+        tasks = {name: pool.submit(unless_failed, name) for name in reversed(list(chapters)) if name not in done}
     results = {name: task.result() for name, task in tasks.items()}
     return done | {name: result for name, result in results.items() if result is not None}
 
 
 def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> str:
-    """Hash of all that a chapter's outcome depends on: its cells, and what ``inputs_key`` reads.
-
-    Args:
-        notebook: of the chapter.
-        parameters: that it is executed with.
-        root: the book's repository.
-
-    Raises:
-        GfmError: a condition is none, or its corpus cannot be had.
-    """
+    """Hash of all that a chapter's outcome depends on: its cells, and what ``inputs_key`` reads."""
     cells = nbformat.read(notebook, as_version=4).cells
     shown = [(cell.cell_type, cell.source, cell.metadata) for cell in cells]
     return digest({"cells": shown, "inputs": inputs_key(parameters, root)}, length=64)
@@ -196,12 +208,9 @@ def chapter_key(notebook: Path, parameters: Mapping[str, Any], root: Path) -> st
 def inputs_key(parameters: Mapping[str, Any], root: Path) -> str:
     """Hash of all that measures of some conditions depend on.
 
-    These are the parameters, the package, the versions of everything that is installed, the device, the corpus
-    registry, the recorded results, and the bytes of every corpus that is a file or is at an address.
-
-    Args:
-        parameters: ``profile``, ``conditions`` and others.
-        root: the book's repository.
+    These are the parameters (``profile``, ``conditions`` and others), the package, the versions of everything that
+    is installed, the device, the corpus registry, the recorded results, and the bytes of every corpus that is a
+    file or is at an address.
 
     Raises:
         GfmError: a condition is none, or its corpus cannot be had.
@@ -223,27 +232,13 @@ def inputs_key(parameters: Mapping[str, Any], root: Path) -> str:
     )
 
 
-def check_corpora(
-    profile: str, conditions: Sequence[str] | None, root: Path, runs_dir: Path | None, seed: int
-) -> list[str]:
-    """Make the tokens of a build's conditions, so that a corpus that cannot serve is refused at once.
-
-    Args:
-        profile: as for ``build``.
-        conditions: likewise.
-        root: likewise.
-        runs_dir: likewise.
-        seed: likewise.
-
-    Returns:
-        How the profile was fitted to the corpora, a sentence a change; empty where they all fill it.
+def check_corpora(profile: str, conditions: Sequence[str], runs_dir: Path, seed: int) -> list[str]:
+    """Make the tokens of some conditions; how the profile was fitted to the corpora, a sentence a change.
 
     Raises:
         GfmError: a corpus cannot be had, read or split, or is too small for a meaningful answer.
     """
-    named = [absolute(condition) for condition in conditions or DEFAULT_CONDITIONS]
-    folder = Path(runs_dir).resolve() if runs_dir else Path(root).resolve() / "runs"
-    planned = plan_ensembles(named, profile, folder, seed)
+    planned = plan_ensembles(conditions, profile, runs_dir, seed)
     return [f"`{ensemble.condition}`: {note}" for ensemble in planned for note in ensemble.notes]
 
 
@@ -263,38 +258,9 @@ def absolute_corpus(corpus: str) -> str:
     return corpus if of_user is None else f"{of_user[0].resolve()}{of_user[1]}"
 
 
-def _outputs(out: Path, name: str) -> tuple[Path, Path]:
-    """The executed notebook and the result table of a chapter."""
-    return site.executed(out, name), out / "results" / f"{name}.parquet"
-
-
 def _drop_stale(out: Path, names: set[str]) -> None:
     """Remove the result tables and records of chapters that the book no longer has."""
     for pattern in ("results/*.parquet", "done/*.json", "executed/*.ipynb"):
         for path in out.glob(pattern):
             if path.stem not in names:
                 path.unlink()
-
-
-def _run(path: Path, parameters: dict[str, Any], root: Path, out: Path, progress: bool, key: str) -> None:
-    """Execute one chapter and write its record."""
-    notebook, results = _outputs(out, path.stem)
-    before = results.stat().st_mtime_ns if results.is_file() else None
-    site.record_path(out, path.stem).unlink(missing_ok=True)
-    started = time.monotonic()
-    execute(path, notebook, parameters, out / "work", progress)
-    if not results.is_file() or results.stat().st_mtime_ns == before:
-        raise GfmError(f"chapter {path.stem!r} ran but did not write its result table {results}")
-    record = Record(
-        name=path.stem,
-        key=key,
-        seconds=round(time.monotonic() - started, 1),
-        profile=parameters["profile"],
-        device=device_name(),
-        date=datetime.now(UTC).isoformat(timespec="minutes"),
-        commit=commit_of(root),
-        versions=named_versions(),
-        notebook_sha256=sha256_of(notebook),
-        results_sha256=sha256_of(results),
-    )
-    write_json(site.record_path(out, path.stem), asdict(record))

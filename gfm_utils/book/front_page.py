@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,42 +16,59 @@ from gfm_utils.ensembles.presets import parameters_of, preset
 from gfm_utils.figures.claims import NOTHING, claims_table, measures_table, verdict_table
 from gfm_utils.figures.hero import gap_numbers, hero_figure
 from gfm_utils.figures.names import corpus_name, cut_name
-from gfm_utils.figures.numbers import interval, listed, million, number, percentage
-from gfm_utils.figures.summary_table import markdown_table
-from gfm_utils.measures.estimates import Estimate, estimate, kinds, null_of
-from gfm_utils.measures.registry import Measure, chosen
+from gfm_utils.figures.numbers import listed, million, percentage
+from gfm_utils.measures.estimates import kinds
 from gfm_utils.profiles import profile as profile_named
 from gfm_utils.provenance import RecordedRun, recorded_runs
 from gfm_utils.tables import read_tables
-from gfm_utils.tokens import SPECIAL, Condition, corpora_of, is_condition
+from gfm_utils.tokens import SPECIAL, Condition, corpora_of
 
-AT_A_GLANCE = chosen(
-    "nll", "output_entropy", "accuracy", "js_distance", "mutual_information", "top1_agreement",
-    "topk_overlap_corrected", "fisher_share",
-)  # fmt: skip
-UNTRAINED = "untrained"
 #: Heading of the run whose pages these are.
 THIS_RUN = "This run"
 
 
-def front_page_numbers(results_dir: Path, profiles: Collection[str]) -> dict[str, str]:
-    """What stands in the sentences of the front page for ``{{ name }}``: the causal finding and what was trained.
+class Evidence(NamedTuple):
+    """This run, and the recorded ones that have all of its conditions."""
 
-    Args:
-        results_dir: folder of the run's result tables.
-        profiles: of the run's chapters.
+    runs: dict[str, pd.DataFrame]  # heading -> result tables; the run whose models have learned most comes first
+    recorded: dict[str, RecordedRun]  # by heading
+    profiles: Collection[str]  # of this run's chapters
+    judged: bool  # whether there is text and DNA to compare the claims on
 
-    Raises:
-        GfmError: the folder holds no table.
-    """
-    runs, about = runs_beside(results_dir)
-    first, rows = next(iter(runs.items()))
-    if first in about:
-        size = about[first].about["configuration"]["recipe"]
+    @classmethod
+    def read(cls, results_dir: Path, profiles: Collection[str] = ()) -> "Evidence":
+        """Of a folder of result tables; a GfmError if it holds none."""
+        rows = pd.concat(list(read_tables(results_dir).values()), ignore_index=True)
+        judged, conditions = bool(check_claims(rows)), set(learned(rows))
+        runs = recorded_runs() if judged and conditions else []
+        there = {run.title: run for run in runs if conditions <= set(learned(run.rows))}
+        every = {**{title: run.rows for title, run in there.items()}, THIS_RUN: rows}
+        return cls(most_learned(every), there, profiles, judged)
+
+    @property
+    def first(self) -> tuple[str, pd.DataFrame, RecordedRun | None]:
+        """Heading, result tables and record, if it is no other than this run, of the run that has learned most."""
+        title, rows = next(iter(self.runs.items()))
+        return title, rows, self.recorded.get(title)
+
+
+def most_learned(runs: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Runs in the order of what their models have learned: ``learned_share``, of equal ones tokens read."""
+
+    def learning(title: str) -> tuple[float, int]:
+        return float(np.nan_to_num(learned_share(runs[title]), nan=-1)), tokens_read(runs[title])
+
+    return {title: runs[title] for title in sorted(runs, key=learning, reverse=True)}
+
+
+def front_page_numbers(evidence: Evidence) -> dict[str, str]:
+    """What the front page says for ``{{ name }}``: the causal finding and what was trained."""
+    _, rows, run = evidence.first
+    if run is not None:
+        size = run.about["configuration"]["recipe"]
     else:
-        size = profile_named(next(iter(profiles), "quick")).model_dump()
-    models = learned(rows)
-    shape, window = preset(size["preset"]), size["window"]
+        size = profile_named(next(iter(evidence.profiles), "quick")).model_dump()
+    models, shape, window = learned(rows), preset(size["preset"]), size["window"]
     weights = [parameters_of(size["preset"], vocabulary_of(name), window) for name in models]
     return {
         **gap_numbers(recorded_doses()[0]),
@@ -83,32 +101,6 @@ def _corpora(conditions: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def front_page_hero() -> str:
-    """The key figure, from the recorded runs of the causal test, as Markdown."""
-    figure = hero_figure(recorded_doses()[0])
-    return f"```{{raw}} html\n{figure.data}\n```\n" if isinstance(figure, HTML) else str(figure.data)
-
-
-def front_page_claims(results_dir: Path, profiles: Collection[str] = ()) -> str:
-    """The paper's claims in Markdown, a line each: the run that has learned most, this run, and a word of verdict.
-
-    Args:
-        results_dir: folder of the run's result tables.
-        profiles: of the run's chapters.
-
-    Raises:
-        GfmError: the folder holds no table.
-    """
-    runs, about = runs_beside(results_dir)
-    first = next(iter(runs))
-    if not check_claims(runs[first]):
-        return warning(profiles) + NOTHING
-    return "\n".join([
-        f"{warning(profiles)}:::{{container}} claims", claims_table(runs, THIS_RUN), ":::", "",
-        _beside(about.get(first)), "",
-    ])  # fmt: skip
-
-
 def vocabulary_of(condition: str) -> int:
     """Tokens of a condition's vocabulary, special ones among them."""
     tokenizer = Condition.parse(condition).tokenizer
@@ -116,84 +108,59 @@ def vocabulary_of(condition: str) -> int:
     return len(SPECIAL) + (4**size if tokenizer.startswith("kmer") else size)
 
 
-def verdicts_and_measures(results_dir: Path, profiles: Collection[str] = ()) -> str:
-    """Verdicts of this run and of recorded ones, and the measures of the first, in Markdown.
+def front_page_hero() -> str:
+    """The key figure, from the recorded runs of the causal test, as Markdown."""
+    figure = hero_figure(recorded_doses()[0])
+    return f"```{{raw}} html\n{figure.data}\n```\n" if isinstance(figure, HTML) else str(figure.data)
 
-    The run whose models have learned most comes first, see ``most_learned``.
 
-    Args:
-        results_dir: folder of the run's result tables.
-        profiles: of the run's chapters.
+def front_page_claims(evidence: Evidence) -> str:
+    """The paper's claims in Markdown: the run that has learned most, this run, and a word of verdict."""
+    _, _, run = evidence.first
+    source = "Numbers and verdicts are those of this run."
+    if run is not None:
+        source = (
+            f"Numbers and verdicts are those of a recorded run of {run.about['date'][:10]}; *{THIS_RUN}* is the "
+            "one that made these pages (text / DNA)."
+        )
+    if not evidence.judged:
+        return warning(evidence.profiles) + NOTHING
+    table = claims_table(evidence.runs, THIS_RUN)
+    return f"{warning(evidence.profiles)}:::{{container}} claims\n{table}\n:::\n\n{source}\n"
 
-    Raises:
-        GfmError: the folder holds no table.
-    """
-    runs, about = runs_beside(results_dir)
-    first, numbers = next(iter(runs.items()))
-    if not check_claims(numbers):
-        return warning(profiles) + NOTHING
-    return warning(profiles) + "\n".join([
-        _source(first, numbers, about.get(first)),
+
+def verdicts_and_measures(evidence: Evidence) -> str:
+    """Verdicts of all runs, and the measures of the run that has learned most, in Markdown."""
+    if not evidence.judged:
+        return warning(evidence.profiles) + NOTHING
+    _, rows, run = evidence.first
+    return warning(evidence.profiles) + "\n".join([
+        _source(rows, run),
         "",
-        verdict_table(runs),
-        _power(numbers),
+        verdict_table(evidence.runs),
+        _power(rows),
         "",
         "",
         "(all-measures)=",
         "## All measures",
         "",
         ":::{dropdown} Each measure of each claim, with its null and the difference between DNA and text",
-        measures_table(numbers, links=True),
+        measures_table(rows, links=True),
         ":::",
         "",
     ])  # fmt: skip
 
 
-def runs_beside(results_dir: Path) -> tuple[dict[str, pd.DataFrame], dict[str, RecordedRun]]:
-    """This run and the recorded ones that have all of its conditions, by what they have learned.
-
-    Returns:
-        Heading -> result tables of each run; and of each recorded run where it comes from.
-    """
-    rows = pd.concat(list(read_tables(results_dir).values()), ignore_index=True)
-    conditions = set(learned(rows)) if check_claims(rows) else set[str]()
-    there = {run.title: run for run in recorded_runs() if conditions and conditions <= set(learned(run.rows))}
-    return most_learned({**{title: run.rows for title, run in there.items()}, THIS_RUN: rows}), there
-
-
-def most_learned(runs: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Runs in the order of what their models have learned: ``learned_share``, and of two equal ones tokens read.
-
-    Args:
-        runs: heading -> result tables of a run, one below the other.
-    """
-
-    def learning(title: str) -> tuple[float, int]:
-        return float(np.nan_to_num(learned_share(runs[title]), nan=-1)), tokens_read(runs[title])
-
-    return {title: runs[title] for title in sorted(runs, key=learning, reverse=True)}
-
-
-def _beside(run: RecordedRun | None) -> str:
-    """Whose numbers stand in the table of the claims."""
-    if run is None:
-        return "Numbers and verdicts are those of this run."
-    return (
-        f"Numbers and verdicts are those of a recorded run of {run.about['date'][:10]}; *{THIS_RUN}* is the one "
-        "that made these pages (text / DNA)."
-    )
-
-
-def _source(title: str, rows: pd.DataFrame, run: RecordedRun | None) -> str:
+def _source(rows: pd.DataFrame, run: RecordedRun | None) -> str:
     """A sentence: whose verdicts these are, what its models have learned, and how it is repeated."""
     share, tokens = learned_share(rows), tokens_read(rows)
     learning = [] if np.isnan(share) else [f"have learned {percentage(share, 0)} of what counting saves"]
     learning += [f"read {million(tokens)} tokens each"] if tokens else []
     models = f", whose models {' and '.join(learning)}" if learning else ""
-    if run is None:
-        return f"The verdicts are those of this run{models}."
-    date, command = run.about["date"][:10], run.about["command"]
-    return f"The verdicts are those of the recorded run of {date} (`{command}`){models}."
+    whose = "this run"
+    if run is not None:
+        whose = f"the recorded run of {run.about['date'][:10]} (`{run.about['command']}`)"
+    return f"The verdicts are those of {whose}{models}."
 
 
 def _power(rows: pd.DataFrame) -> str:
@@ -203,8 +170,7 @@ def _power(rows: pd.DataFrame) -> str:
     counts = [count for count in counts if count > 1]
     if not counts:
         return ""
-    dna = max(len(one.dna) for one in tested)
-    text = max(len(one.text) for one in tested)
+    dna, text = max(len(one.dna) for one in tested), max(len(one.text) for one in tested)
     least = detectable(min(counts), dna=dna, text=text)
     return (
         f"With {min(counts)} members of a condition, a difference of {least:.1f} standard deviations between "
@@ -220,49 +186,3 @@ def warning(profiles: Collection[str]) -> str:
         ":::{warning}\nThis run has the profile `smoke`: its models have read next to nothing. It shows that "
         "everything runs, and its numbers say nothing about a corpus or a claim; `--profile quick` does.\n:::\n\n"
     )
-
-
-def at_a_glance(results_dir: Path) -> str:
-    """Markdown table of the headline numbers, with 95 % intervals, the untrained control and the null.
-
-    Args:
-        results_dir: folder of the result tables.
-
-    Raises:
-        GfmError: the folder holds no table.
-    """
-    rows = pd.concat(list(read_tables(results_dir).values()), ignore_index=True)
-    columns: dict[str, list[str]] = {}
-    for condition in filter(is_condition, dict.fromkeys(rows["condition"].dropna())):
-        condition_rows = rows[rows["condition"] == condition]
-        cells = [_cell(measure, condition_rows) for measure in AT_A_GLANCE.values()]
-        if any(cells):  # doses of the causal test have none
-            columns[condition] = cells
-    if not columns:
-        return "This run has no numbers for the table at a glance.\n"
-    lines = [
-        [measure.text, *(cell or "–" for cell in cells)]
-        for measure, *cells in zip(AT_A_GLANCE.values(), *columns.values(), strict=True)
-        if any(cells)
-    ]
-    return markdown_table(["", *(f"`{name}`" for name in columns)], lines) + "\n"
-
-
-def _cell(measure: Measure, rows: pd.DataFrame) -> str:
-    """Value, interval and controls of one condition, each on a line of its own; empty if there is no value."""
-    trained = estimate(measure, rows)
-    if trained is None:
-        return ""
-    value, _, span = interval(*trained.interval, measure.percent).partition(" [")
-    lines = [f"**{value}**", *([f"[{span}"] if span else [])]
-    for name, control in ((UNTRAINED, estimate(measure, rows, UNTRAINED)), _null(measure, rows)):
-        if control is not None:
-            lines.append(f"{name} {number(control.interval.value, measure.percent)}")
-    return "<br>".join(lines)
-
-
-def _null(measure: Measure, rows: pd.DataFrame) -> tuple[str, Estimate | None]:
-    """Name and value of the null, where that is not the untrained members."""
-    if measure.null is None or measure.null[0] == UNTRAINED:
-        return "", None
-    return measure.null[0], null_of(measure, rows)

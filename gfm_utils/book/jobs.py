@@ -1,13 +1,12 @@
-"""One report of a batch: the chapters and pages for the conditions of one corpus, and what became of them."""
+"""One report of a batch: what it is made of, how it is made, and what became of it."""
 
 import re
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Any
 
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
@@ -20,7 +19,6 @@ from gfm_utils.files import digest, write_json
 from gfm_utils.profiles import profile
 from gfm_utils.tables import kept_table, write_table
 
-DONE, FAILED = "done", "failed"
 #: Is told the name of a chapter, and "running" or what became of it.
 OnChapter = Callable[[str, str], None]
 #: The result tables that corpora are compared by, each as the chapter of that name makes it.
@@ -35,6 +33,32 @@ TABLES: dict[str, Callable[[Chapter], pd.DataFrame]] = {
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What became of a report, as ``report.json`` says it."""
+
+    name: str
+    corpus: str
+    conditions: tuple[str, ...]
+    profile: str
+    seed: int
+    error: str | None = None  # why it failed, a sentence
+    notes: tuple[str, ...] = ()  # how the profile was fitted to the corpus, a sentence each
+    seconds: float = 0.0  # that it took this time
+    executed: int = 0  # chapters that were executed this time; the others had nothing changed
+    command: str = ""  # that makes just this report again
+
+    @property
+    def state(self) -> str:
+        """Whether it is ``done`` or has ``failed``."""
+        return "done" if self.error is None else "failed"
+
+    def page(self, out: Path) -> Path | None:
+        """Its front page in the folder of the batch, if it is done and has pages."""
+        page = out / self.name / "html" / "index.html"
+        return page if self.error is None and page.is_file() else None
+
+
+@dataclass(frozen=True)
 class Job:
     """What one report is made of."""
 
@@ -46,47 +70,28 @@ class Job:
     root: Path  # the book's repository
     out: Path  # folder of the batch
     runs_dir: Path  # folder of token arrays and ensembles
-    asked: tuple[str, ...] = ()  # the conditions as they were asked for, some perhaps without a tokenizer
+    pages: bool = True  # all chapters and their pages, or only what corpora are compared by
+    command: str = ""  # that makes just this report
 
     @property
     def folder(self) -> Path:
         """Folder of the report: what ``gfm build --out`` leaves, ``report.json`` and ``log.txt``."""
         return self.out / self.name
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a report, as ``report.json`` says it."""
-
-    name: str
-    corpus: str
-    conditions: tuple[str, ...]
-    profile: str
-    seed: int
-    state: str  # DONE or FAILED
-    error: str | None = None  # why it failed, a sentence
-    notes: tuple[str, ...] = ()  # how the profile was fitted to the corpus, a sentence each
-    seconds: float = 0.0  # that it took this time
-    executed: int = 0  # chapters that were executed this time; the others had nothing changed
-
-    @classmethod
-    def of(cls, job: Job, state: str, **more: Any) -> "Outcome":
-        """The outcome of a job."""
-        return cls(job.name, job.corpus, job.conditions, job.profile, job.seed, state, **more)
-
-    def page(self, out: Path) -> Path | None:
-        """Its front page in the folder of the batch, if it is done and has pages."""
-        page = out / self.name / "html" / "index.html"
-        return page if self.state == DONE and page.is_file() else None
-
-    def kept(self, folder: Path) -> "Outcome":
-        """This outcome, written down; or if that cannot be (the disk is full), the failure that this is."""
+    def ended(
+        self, error: str | None = None, notes: Sequence[str] = (), seconds: float = 0.0, executed: int = 0
+    ) -> Outcome:
+        """The outcome, written down; or if that cannot be (the disk is full), the failure that this is."""
+        outcome = Outcome(
+            self.name, self.corpus, self.conditions, self.profile, self.seed, error, tuple(notes), seconds,
+            executed, self.command,
+        )  # fmt: skip
         try:
-            (folder / "report.json").unlink(missing_ok=True)  # an earlier success does not stand
-            write_json(folder / "report.json", asdict(self))
-            return self
-        except OSError as error:
-            return replace(self, state=FAILED, error=self.error or sentence_of(error))
+            (self.folder / "report.json").unlink(missing_ok=True)  # an earlier success does not stand
+            write_json(self.folder / "report.json", asdict(outcome))
+            return outcome
+        except OSError as problem:
+            return replace(outcome, error=error or sentence_of(problem))
 
 
 def read_outcome(folder: Path) -> Outcome | None:
@@ -106,73 +111,43 @@ def report_name(corpus: str) -> str:
 
 
 def make_report(job: Job, on_chapter: OnChapter) -> Outcome:
-    """Run all chapters of a report that need it, build its pages, and write down what became of it.
-
-    Never raises for what is wrong with the corpus or the machine: the outcome says it.
-    """
-    executed = []
+    """Make what is missing of a report; what is wrong with the corpus or the machine is in the outcome."""
+    began, executed = time.monotonic(), list[str]()
 
     def listen(name: str, what: str) -> None:
-        executed.extend([name] if what == "executed" else [])
         if what == "running":  # from here to the end its tables are some old, some new
             (job.folder / "report.json").unlink(missing_ok=True)
+        executed.extend([name] if what == "executed" else [])
         on_chapter(name, what)
 
-    def work() -> list[str]:
-        notes = _check(job)
-        build(
-            job.profile, job.conditions, job.root, job.folder, job.runs_dir, job.seed,
-            notes=notes, on_chapter=listen,
-        )  # fmt: skip
-        return notes
-
-    return replace(_outcome(job, work), executed=len(executed)).kept(job.folder)
-
-
-def measure_report(job: Job, on_chapter: OnChapter) -> Outcome:
-    """Train and measure what corpora are compared by, without chapters or pages; as ``make_report`` else."""
-
-    def work() -> list[str]:
-        notes = _check(job)
-        parameters = {"profile": job.profile, "conditions": list(job.conditions), "seed": job.seed}
-        key = inputs_key(parameters, job.root)
-        (job.folder / "report.json").unlink(missing_ok=True)
-        for name, make in TABLES.items():
-            on_chapter(name, "running")
-            one = Chapter(
-                name, profile(job.profile), job.conditions, job.runs_dir, job.folder / "results", job.seed
-            )
-            kept = job.folder / "kept" / f"{name}-{key}.parquet"
-            on_chapter(name, "cached" if kept.is_file() else "executed")
-            write_table(kept_table(kept, partial(make, one)), one.results_dir / f"{name}.parquet")
-        return notes
-
-    return _outcome(job, work).kept(job.folder)
-
-
-def check_report(job: Job, _: OnChapter) -> Outcome:
-    """Make the tokens of a report's conditions, so that a corpus that cannot serve is refused before any trains.
-
-    Only a failure is written down.
-    """
-    outcome = _outcome(job, lambda: _check(job))
-    return outcome if outcome.state == DONE else outcome.kept(job.folder)
-
-
-def _check(job: Job) -> list[str]:
-    return check_corpora(job.profile, job.conditions, job.root, job.runs_dir, job.seed)
-
-
-def _outcome(job: Job, work: Callable[[], list[str]]) -> Outcome:
-    """What became of work, which gives notes. Never raises for corpus or machine."""
-    began = time.monotonic()
     notes, error = list[str](), None
     try:
-        notes = work()
+        notes = (_build if job.pages else _measure)(job, listen)
     except (GfmError, OSError) as problem:
         error = sentence_of(problem)
     except Exception as problem:  # a mistake of ours: the other reports go on, and this one says where to look
         traceback.print_exc()
         error = f"{type(problem).__name__}: {problem} (more in {job.folder / 'log.txt'})"
-    seconds = round(time.monotonic() - began, 1)
-    return Outcome.of(job, FAILED if error else DONE, error=error, notes=tuple(notes), seconds=seconds)
+    return job.ended(error, notes, round(time.monotonic() - began, 1), len(executed))
+
+
+def _build(job: Job, on_chapter: OnChapter) -> list[str]:
+    """All chapters and their pages; how the profile was fitted."""
+    return build(
+        job.profile, job.conditions, job.root, job.folder, job.runs_dir, job.seed, on_chapter=on_chapter
+    ).notes
+
+
+def _measure(job: Job, on_chapter: OnChapter) -> list[str]:
+    """What corpora are compared by, without chapters or pages; how the profile was fitted."""
+    notes = check_corpora(job.profile, job.conditions, job.runs_dir, job.seed)
+    key = inputs_key({"profile": job.profile, "conditions": list(job.conditions), "seed": job.seed}, job.root)
+    results, size = job.folder / "results", profile(job.profile)
+    for name, make in TABLES.items():
+        kept = job.folder / "kept" / f"{name}-{key}.parquet"
+        state = "cached" if kept.is_file() else "executed"
+        on_chapter(name, "running")
+        chapter = Chapter(name, size, job.conditions, job.runs_dir, results, job.seed)
+        write_table(kept_table(kept, partial(make, chapter)), results / f"{name}.parquet")
+        on_chapter(name, state)
+    return notes

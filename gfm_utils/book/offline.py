@@ -23,10 +23,9 @@ _MATHJAX = (
     "a11y/assistive-mml.js",
 )  # fmt: skip
 _FOLDERS = ("input/tex/extensions", "output/chtml/fonts/woff-v2")  # loaded where a formula needs a part
-_CHART = "altair-viz-"
 _GLOSSARY = "glossary"
-_GAME = 'class="guess-game"'
-_THEBE = ("THEBE_JS_URL", "sphinx-thebe")
+#: Words in the scripts of sphinx-thebe, which Jupyter Book 1 always adds and which point at a CDN, and of MathJax.
+_THEBE, _FORMULAS = ("THEBE_JS_URL", "sphinx-thebe"), ("mathjax/", "window.MathJax")
 
 
 def vega_bundle() -> str:
@@ -47,12 +46,9 @@ def vega_bundle() -> str:
     kept = cache_dir() / "vega" / f"{'-'.join(versions.values())}-{made_by}.js"
     if not kept.is_file():
         bundle = vl_convert.javascript_bundle(_EXPORT, ".".join(altair.VEGALITE_VERSION.split(".")[:2]))
+        debug = f"Object.assign(window.VEGA_DEBUG || {{}}, {json.dumps(versions)})"
         with atomic(kept) as temporary:
-            temporary.write_text(
-                f"(function () {{\n{bundle}\n}})();\n"
-                f"window.VEGA_DEBUG = Object.assign(window.VEGA_DEBUG || {{}}, {json.dumps(versions)});\n",
-                encoding="utf-8",
-            )
+            temporary.write_text(f"(function () {{\n{bundle}\n}})();\nwindow.VEGA_DEBUG = {debug};\n", "utf-8")
     return kept.read_text(encoding="utf-8")
 
 
@@ -75,24 +71,21 @@ def write_scripts(folder: Path) -> None:
 
 
 def offline_page(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Make a page readable, load the Vega bundle or the game where they are used, and no live-code scripts.
-
-    Jupyter Book 1 always adds sphinx-thebe, which points at a CDN.
-    """
+    """Make a page readable, and load what it uses: the Vega bundle, the game, MathJax; no live-code scripts."""
     del pagename, templatename, doctree
     if "body" in context:
         about = html.escape(first_words(context["body"]))
         if about and 'name="description"' not in context.get("metatags", ""):
             context["metatags"] = f'{context.get("metatags", "")}<meta name="description" content="{about}">\n'
         context["body"] = readable(context["body"], _terms(app.env))
-    if _CHART in context.get("body", ""):
+    body = context.get("body", "")
+    if "altair-viz-" in body:
         app.add_js_file(_VEGA_BUNDLE)
-    if _GAME in context.get("body", ""):
+    if 'class="guess-game"' in body:
         app.add_js_file("play.js")
         app.add_css_file("play.css")
-    scripts = context.get("script_files")
-    if scripts is not None:  # MathJax comes with a page if any page below it has a formula
-        unused = _THEBE if 'class="math' in context.get("body", "") else (*_THEBE, "mathjax/", "window.MathJax")
+    if scripts := context.get("script_files"):  # MathJax comes with a page if any page below it has a formula
+        unused = _THEBE if 'class="math' in body else (*_THEBE, *_FORMULAS)
         scripts[:] = [script for script in scripts if not _names(script, unused)]
 
 

@@ -25,25 +25,19 @@ _COLUMNS, _ROWS, _CHARACTERS = 4, 6, 600
 def page_cells(notebook: dict[str, Any]) -> None:
     """Fold the code of an executed notebook, leave out cells that show nothing, and describe its charts.
 
-    The key figure comes to stand behind the answer, which the first cell of text holds.
-
-    Args:
-        notebook: in the format of Jupyter; its cells are changed.
+    The key figure is moved behind the answer, which the first cell of text holds.
     """
-    for cell in notebook["cells"]:
-        if cell["cell_type"] != "code":
-            continue
+    cells = notebook["cells"]
+    for cell in (cell for cell in cells if cell["cell_type"] == "code"):
         tags = set(cell["metadata"].get("tags", ()))
         shown = [one for one in cell["outputs"] if one.get("name") != "stderr"]
-        cell["metadata"]["tags"] = sorted(
-            tags | {"hide-input" if shown and not tags & _PLUMBING else "remove-cell"}
-        )
+        hidden = "hide-input" if shown and not tags & _PLUMBING else "remove-cell"
+        cell["metadata"]["tags"] = sorted(tags | {hidden})
         caption = cell["metadata"].get("mystnb", {}).get("figure", {}).get("caption", "")
         for output in cell["outputs"]:
             text = output.get("data", {}).get("text/html")
             if text:
                 output["data"]["text/html"] = _with_description("".join(text), caption)
-    cells = notebook["cells"]
     figures = [cell for cell in cells if cell["metadata"].get("mystnb", {}).get("figure")]
     answer = next((place for place, cell in enumerate(cells) if cell["cell_type"] == "markdown"), 0)
     for key in ([cell for cell in figures if _KEY in cell["metadata"]["tags"]] or figures)[:1]:
@@ -52,7 +46,7 @@ def page_cells(notebook: dict[str, Any]) -> None:
 
 
 def _with_description(output: str, caption: str) -> str:
-    """The HTML of an output, of which a chart has a description; any other as it is."""
+    """The HTML of an output; if it is a chart, with a description."""
     head, found, rest = output.partition(_CHART)
     if not found or "vegaEmbed" not in head:
         return output
@@ -66,13 +60,9 @@ def readable(body: str, terms: Mapping[str, str] | None = None) -> str:
     """The HTML of a page with all folded that is not its answer, its key figure or its caveats.
 
     Of a chapter sections are folded, below their headings; code is moved below what it shows. Tables that cells
-    show are folded where they are long or wide; those that stand in the text are part of it. Every cell of a table
-    is named by the head of its column, for a phone, on which rows stand as blocks. A link to a figure of the page
-    or to a term shows the caption or the definition to a mouse (citations come with theirs).
-
-    Args:
-        body: of a page.
-        terms: what a link ends with that leads to a term -> the definition.
+    show are folded where they are long or wide. Every cell of a table is named by the head of its column, for a
+    phone, on which rows stand as blocks. A link to a figure or to a term (``terms``: end of the link ->
+    definition) shows its caption or definition to a mouse.
     """
     soup = BeautifulSoup(body, "html.parser")
     for table in soup.find_all("table"):
@@ -94,11 +84,7 @@ def readable(body: str, terms: Mapping[str, str] | None = None) -> str:
 
 
 def first_words(body: str) -> str:
-    """The first paragraph of a page in plain text, as much as a search engine shows; empty without one.
-
-    Args:
-        body: HTML.
-    """
+    """The first paragraph of a page's HTML in plain text, as much as a search engine shows; empty without one."""
     paragraph = BeautifulSoup(body, "html.parser").find("p")
     return "" if paragraph is None else textwrap.shorten(paragraph.get_text(), 200, placeholder=" …")
 
@@ -116,12 +102,18 @@ def _preview(soup: BeautifulSoup, terms: Mapping[str, str]) -> None:
 
 def _fold_section(soup: BeautifulSoup, heading: Tag) -> None:
     """Put what follows the heading of a section into a closed ``details``, of which the heading is the summary."""
-    rest = list(heading.next_siblings)
-    fold, summary = soup.new_tag("details", attrs={"class": "section"}), soup.new_tag("summary")
-    heading.wrap(fold)
-    heading.wrap(summary)
-    for one in rest:
-        fold.append(one)
+    below = list(heading.next_siblings)
+    fold, summary = _fold(soup, heading, "section")
+    summary.append(heading)
+    fold.extend(below)
+
+
+def _fold(soup: BeautifulSoup, tag: Tag, kind: str) -> tuple[Tag, Tag]:
+    """A closed ``details`` around a tag, and its summary, which is empty."""
+    fold, summary = soup.new_tag("details", attrs={"class": kind}), soup.new_tag("summary")
+    tag.wrap(fold)
+    fold.insert(0, summary)
+    return fold, summary
 
 
 def _fold_table(soup: BeautifulSoup, table: Tag) -> None:
@@ -137,16 +129,14 @@ def _fold_table(soup: BeautifulSoup, table: Tag) -> None:
         return
     hidden = table.find_parent("details", class_="below-input")
     if hidden:
-        for summary in hidden.find_all("summary", limit=1):
-            summary.decompose()
+        if hidden.summary:
+            hidden.summary.decompose()
         hidden.unwrap()
     if hidden or len(heads) > _COLUMNS or len(rows) > _ROWS or len(_words(table)) > _CHARACTERS:
         names = list(dict.fromkeys(filter(None, (re.sub(r"\s*\([^)]*\)", "", head) for head in heads[1:]))))
         more = " …" if len(names) > _COLUMNS else ""
-        fold, summary = soup.new_tag("details", attrs={"class": "fold"}), soup.new_tag("summary")
+        _, summary = _fold(soup, table, "fold")
         summary.string = f"Table, {len(rows)} rows: {', '.join(names[:_COLUMNS])}{more}"
-        table.wrap(fold)
-        fold.insert(0, summary)
 
 
 def _row(row: Tag | None) -> list[Tag]:

@@ -16,7 +16,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 import gfm_utils
 from gfm_utils.book import offline
 from gfm_utils.book.front_page import (
-    at_a_glance,
+    Evidence,
     front_page_claims,
     front_page_hero,
     front_page_numbers,
@@ -57,18 +57,36 @@ class Record:
     notebook_sha256: str
     results_sha256: str
 
+    @staticmethod
+    def files(out: Path, name: str) -> tuple[Path, Path, Path]:
+        """Of a chapter in a build folder: this record, the executed notebook and the result table."""
+        return (
+            out / "done" / f"{name}.json",
+            out / "executed" / f"{name}.ipynb",
+            out / "results" / f"{name}.parquet",
+        )
+
     @classmethod
-    def read(cls, path: Path) -> "Record | None":
+    def read(cls, out: Path, name: str) -> "Record | None":
         """The record of a chapter's last execution, or None without one (or with one of another format)."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            return cls(**json.loads(cls.files(out, name)[0].read_text(encoding="utf-8")))
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
             return None
 
-    def stands(self, key: str, notebook: Path, results: Path) -> bool:
+    def stands(self, key: str, out: Path) -> bool:
         """Whether nothing that it depends on has changed and both of its files are as they were written."""
-        files = ((notebook, self.notebook_sha256), (results, self.results_sha256))
+        files = zip(self.files(out, self.name)[1:], (self.notebook_sha256, self.results_sha256), strict=True)
         return self.key == key and all(path.is_file() and sha256_of(path) == sha for path, sha in files)
+
+    def about(self, conditions: Sequence[str]) -> dict[str, Any]:
+        """Where the table of a chapter comes from, as ``provenance.record`` has it of recorded ones."""
+        named = [] if tuple(conditions) == DEFAULT_CONDITIONS else [f" --condition {name}" for name in conditions]
+        return {
+            "command": f"gfm build --profile {self.profile}{''.join(named)}", "commit": self.commit,
+            "date": self.date, "device": self.device, "versions": self.versions,
+            "configuration": {"recipe": profile_named(self.profile).model_dump()},
+        }  # fmt: skip
 
 
 def toc_entries(root: Path) -> list[str]:
@@ -88,11 +106,7 @@ def toc_entries(root: Path) -> list[str]:
 
 
 def chapter_paths(root: Path, names: Sequence[str] | None = None) -> dict[str, Path]:
-    """The notebooks of the table of contents: name of the chapter -> path of its notebook, in order.
-
-    Args:
-        root: the book's repository.
-        names: only these chapters; None: all.
+    """Name -> notebook of the chapters in the table of contents, in order; only of ``names`` if they are given.
 
     Raises:
         GfmError: a name is not that of a chapter, or the table of contents is at fault.
@@ -105,22 +119,10 @@ def chapter_paths(root: Path, names: Sequence[str] | None = None) -> dict[str, P
     return {name: path for name, path in chapters.items() if names is None or name in names}
 
 
-def executed(out: Path, name: str) -> Path:
-    """Path of a chapter's executed notebook."""
-    return out / "executed" / f"{name}.ipynb"
-
-
-def record_path(out: Path, name: str) -> Path:
-    """Path of the record of a chapter's last execution."""
-    return out / "done" / f"{name}.json"
-
-
 def run_table(records: Collection[Record], notes: Sequence[str] = ()) -> str:
     """Markdown table of a run: what was executed, how long it took, on what, when and with which versions.
 
-    Args:
-        records: of the chapters.
-        notes: how the profile was fitted to the corpora; a list below the table.
+    Below it stand ``notes``, how the profile was fitted to the corpora.
     """
     heads = ["Chapter", "Profile", "Device", "Date (UTC)", "Commit", "Seconds"]
     rows = [
@@ -135,23 +137,6 @@ def run_table(records: Collection[Record], notes: Sequence[str] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _about(record: Record, conditions: Sequence[str]) -> dict[str, Any]:
-    """Where a table of this run comes from, as ``provenance.record`` has it of recorded ones."""
-    named = [] if tuple(conditions) == DEFAULT_CONDITIONS else [f" --condition {name}" for name in conditions]
-    return {
-        "command": f"gfm build --profile {record.profile}{''.join(named)}", "commit": record.commit,
-        "date": record.date, "device": record.device, "versions": record.versions,
-        "configuration": {"recipe": profile_named(record.profile).model_dump()},
-    }  # fmt: skip
-
-
-def filled(text: str, numbers: Mapping[str, str]) -> str:
-    """The text of a page with what stands for each ``{{ name }}``; of other names Sphinx complains."""
-    for name, value in numbers.items():
-        text = text.replace(f"{{{{ {name} }}}}", value)
-    return text
-
-
 def shortened(text: str, conditions: Sequence[str]) -> str:
     """A text in which the corpora of conditions have names that fit beside a chart (``short_corpora``)."""
     short = short_corpora(corpora_of(conditions))
@@ -160,23 +145,13 @@ def shortened(text: str, conditions: Sequence[str]) -> str:
     return text
 
 
-def _copy_for_readers(notebook: Path, target: Path, conditions: Sequence[str]) -> None:
-    """Copy an executed notebook as ``page_cells`` has it, corpora under their short names in what cells show."""
-    content = json.loads(notebook.read_text(encoding="utf-8"))
-    page_cells(content)
-    for cell in content["cells"]:
-        if cell.get("outputs"):
-            cell["outputs"] = json.loads(shortened(json.dumps(cell["outputs"], ensure_ascii=False), conditions))
-    target.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-
-
 def build_pages(
     root: Path,
     out: Path,
     chapters: Mapping[str, Path],
     records: Mapping[str, Record],
-    notes: Sequence[str] = (),
-    conditions: Sequence[str] = (),
+    notes: Sequence[str],
+    conditions: Sequence[str],
 ) -> tuple[Path, bool]:
     """Build the pages into ``out/html`` unless they are up to date.
 
@@ -194,48 +169,26 @@ def build_pages(
     Raises:
         GfmError: Sphinx gave an error or a warning; the pages of the last good build stay.
     """
-    entries, profiles = toc_entries(root), {record.profile for record in records.values()}
+    entries = toc_entries(root)
     with atomic(out / "src") as tree:
-        parts = {
-            "run_table": lambda: run_table(records.values(), notes),
-            "hero": front_page_hero,
-            "claims": lambda: front_page_claims(out / "results", profiles),
-            "verdicts": lambda: verdicts_and_measures(out / "results", profiles),
-            "at_a_glance": lambda: at_a_glance(out / "results"),
-            "traces": lambda: traces_page(
-                out / "results", {name: _about(record, conditions) for name, record in records.items()}
-            ),
-        }
-        written = [path.read_text("utf-8") for entry in entries if (path := root / f"{entry}.md").is_file()]
-        texts = {name: part() for name, part in parts.items() if any(f"_{name}.md" in text for text in written)}
-        for script in sorted((root / "pages").glob("*.py")):  # what pages say of the code, read from it
-            texts[script.stem] = runpy.run_path(str(script))["page"](root)
         shutil.copytree(root / "assets", tree / "assets")
         offline.write_scripts(tree / "assets")
-        for name in ("_config.yml", "_toc.yml", "references.bib", *(f"{entry}.md" for entry in entries)):
-            if (root / name).is_file():
-                (tree / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(root / name, tree / name)
-        front = tree / f"{entries[0]}.md"
-        text = front.read_text(encoding="utf-8")
-        if "{{ " in text:
-            front.write_text(filled(text, front_page_numbers(out / "results", profiles)), encoding="utf-8")
-        if _CARD in text:
-            title = next(line for line in text.splitlines() if line.startswith("# "))
-            write_card(recorded_doses()[0], title.removeprefix("# "), tree / "assets" / _CARD)
+        for name in ("_config.yml", "_toc.yml", "references.bib"):
+            shutil.copyfile(root / name, tree / name)
+        for name, text in _texts(root, tree, out, entries, records, notes, conditions).items():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_text(text, encoding="utf-8")
         for name, path in chapters.items():
             target = tree / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
-            _copy_for_readers(executed(out, name), target, conditions)
-        for name, text in texts.items():
-            (tree / f"_{name}.md").write_text(shortened(text, conditions), encoding="utf-8")
+            _copy_for_readers(Record.files(out, name)[1], target, conditions)
 
     source, index, mark = out / "src", out / "html" / "index.html", out / "done" / "pages.sha256"
     inputs = {str(path.relative_to(source)): sha256_of(path) for path in source.rglob("*") if path.is_file()}
     code = [sha256_once(path) for path in sorted(Path(gfm_utils.__file__).parent.rglob("*.py"))]
     key = digest([inputs, code, environment_versions()], length=64)
-    there = [out / "html" / f"{entry}.html" for entry in entries]
-    if mark.is_file() and mark.read_text() == key and all(page.is_file() for page in (index, *there)):
+    there = [index, *(out / "html" / f"{entry}.html" for entry in entries)]
+    if mark.is_file() and mark.read_text() == key and all(page.is_file() for page in there):
         return index, False
     _jupyter_book(source, out / "work" / "pages", out / "pages.log")
     built = out / "work" / "pages" / "_build" / "html"
@@ -248,21 +201,59 @@ def build_pages(
     return index, True
 
 
+def _texts(
+    root: Path,
+    tree: Path,
+    out: Path,
+    entries: Sequence[str],
+    records: Mapping[str, Record],
+    notes: Sequence[str],
+    conditions: Sequence[str],
+) -> dict[str, str]:
+    """The pages that are Markdown, and the parts that they include, by the names of their files."""
+    texts = {f"{one}.md": path.read_text("utf-8") for one in entries if (path := root / f"{one}.md").is_file()}
+    profiles, front = {record.profile for record in records.values()}, f"{entries[0]}.md"
+    evidence = Evidence.read(out / "results", profiles)
+    if "{{ " in texts[front]:  # of what has no number Sphinx complains
+        for name, value in front_page_numbers(evidence).items():
+            texts[front] = texts[front].replace(f"{{{{ {name} }}}}", value)
+    if _CARD in texts[front]:
+        title = next(line for line in texts[front].splitlines() if line.startswith("# "))
+        write_card(recorded_doses()[0], title.removeprefix("# "), tree / "assets" / _CARD)
+    about = {name: record.about(conditions) for name, record in records.items()}
+    parts = {
+        "_run_table.md": lambda: run_table(records.values(), notes),
+        "_hero.md": front_page_hero,
+        "_claims.md": lambda: front_page_claims(evidence),
+        "_verdicts.md": lambda: verdicts_and_measures(evidence),
+        "_traces.md": lambda: traces_page(evidence, out / "results", about),
+    }
+    made = {name: part() for name, part in parts.items() if any(name in text for text in texts.values())}
+    for script in sorted((root / "pages").glob("*.py")):  # what pages say of the code, read from it
+        made[f"_{script.stem}.md"] = runpy.run_path(str(script))["page"](root)
+    return texts | {name: shortened(text, conditions) for name, text in made.items()}
+
+
+def _copy_for_readers(notebook: Path, target: Path, conditions: Sequence[str]) -> None:
+    """Copy an executed notebook as ``page_cells`` has it, corpora under their short names in what cells show."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    page_cells(content)
+    for cell in content["cells"]:
+        if cell.get("outputs"):
+            cell["outputs"] = json.loads(shortened(json.dumps(cell["outputs"], ensure_ascii=False), conditions))
+    target.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
 def _jupyter_book(source: Path, work: Path, log: Path) -> None:
     """Run Jupyter Book on ``source``, every warning being an error; its output goes to ``log``."""
     shutil.rmtree(work, ignore_errors=True)
     options = ["--path-output", str(work), "--all", "-W", "-n", "--keep-going", "-q"]
     command = [sys.executable, "-c", _JUPYTER_BOOK, "build", str(source), *options]
     plain = {**os.environ, "NO_COLOR": "1"}
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=plain
-    )
-    log.write_text(done.stdout, encoding="utf-8")
+    with open(log, "w", encoding="utf-8") as output:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False, env=plain)
     if done.returncode:
-        lines = done.stdout.splitlines()
+        lines = log.read_text(encoding="utf-8").splitlines()
         complaints = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-5:]
-        raise GfmError(
-            "the pages were not built: "
-            + "; ".join(line.replace(f"{source}/", "") for line in complaints[:8])
-            + f" (all: {log})"
-        )
+        shown = "; ".join(complaints[:8]).replace(f"{source}/", "")
+        raise GfmError(f"the pages were not built: {shown} (all: {log})")

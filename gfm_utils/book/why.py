@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 import gfm_utils
 from gfm_utils import claims
-from gfm_utils.book.front_page import THIS_RUN, most_learned, runs_beside
+from gfm_utils.book.front_page import THIS_RUN, Evidence, most_learned
 from gfm_utils.claims.claim import CLAIMS, learned
 from gfm_utils.claims.dose import AXIS, DOSE_MEASURES, GAIN
 from gfm_utils.claims.effects import PRIMARY, RECORDED, gap_parts, keeps_counts, kind_of, verdict_setting
@@ -25,34 +27,24 @@ from gfm_utils.measures.registry import Measure, Term
 from gfm_utils.provenance import RecordedRun, recorded_runs, those_recorded
 from gfm_utils.tables import read_tables, to_rows
 
-#: What is said of where a table comes from, in this order.
-_ABOUT = ("command", "commit", "date", "device", "versions", "seconds")
 #: Columns of the rows that are shown.
 TRACED = ("condition", "state", "metric", "axis", "x", "value", "low", "high", "unit", "n")
-_TOKENS = Term("validation_nll", "tokens")
 #: The names of what the front page says beside claims: gaps that are gone at equal context gain, and the run.
 GONE, RUN = "gone_", "run"
 NAMES = (*(claim.name for claim in CLAIMS), *(f"{GONE}{name}" for name in PRIMARY), RUN)
+#: Chapter -> file of its result table, the table, and its provenance.
+Source = Callable[[str], tuple[str, pd.DataFrame, Mapping[str, Any]]]
 
 
 class Trace(NamedTuple):
-    """Where a number, or a few of one kind, come from.
+    """Where a number, or a few of one kind, come from."""
 
-    Attributes:
-        name: what ``gfm why`` calls it.
-        text: what the numbers say.
-        facts: heading -> text: how the numbers follow from the rows, the table's file, its provenance.
-        function: of the package, which made the numbers.
-        figure: name of the figure that shows them; empty without one.
-        rows: of the table, under their numbers in its file.
-    """
-
-    name: str
-    text: str
-    facts: Mapping[str, str]
-    function: Callable[..., Any]
-    figure: str
-    rows: pd.DataFrame
+    name: str  # what ``gfm why`` calls it
+    text: str  # what the numbers say
+    facts: Mapping[str, str]  # heading -> text: how they follow from the rows, the table's file, its provenance
+    function: Callable[..., Any]  # of the package, which made the numbers
+    figure: str  # name of the figure that shows them; empty without one
+    rows: pd.DataFrame  # of the table, under their numbers in its file
 
     @property
     def function_name(self) -> str:
@@ -74,33 +66,28 @@ def recorded_traces() -> dict[str, Trace]:
     return {trace.name: trace for trace in (*of_run, *_gone())}
 
 
-def traces_page(results_dir: Path, about: Mapping[str, Mapping[str, Any]]) -> str:
+def traces_page(evidence: Evidence, results_dir: Path, about: Mapping[str, Mapping[str, Any]]) -> str:
     """All traces of the front page in Markdown, with a label each: ``why-NAME``, of this run ``why-NAME-here``.
 
     Args:
+        evidence: of the run.
         results_dir: folder of the run's result tables.
         about: chapter -> where its table comes from, as ``provenance.record`` writes it.
     """
-    runs, recorded = runs_beside(results_dir)
-    tables, first = read_tables(results_dir), next(iter(runs))
+    tables, (_, _, recorded) = read_tables(results_dir), evidence.first
 
     def source(chapter: str) -> tuple[str, pd.DataFrame, Mapping[str, Any]]:
         return f"{results_dir.parent.name}/results/{chapter}.parquet", tables[chapter], about[chapter]
 
-    own = [*_of_run(runs[THIS_RUN], source)]
-    shown = [*(_of_recorded(recorded[first]) if first in recorded else own), *_gone()]
+    own = [*_of_run(evidence.runs[THIS_RUN], source)]
+    shown = [*(_of_recorded(recorded) if recorded is not None else own), *_gone()]
     lines = ["## The front page", *(line for trace in shown for line in _section(trace, trace.name))]
-    if first in recorded:
+    if recorded is not None:
         lines += ["", "## The run that made these pages"]
         lines += [line for trace in own for line in _section(trace, f"{trace.name}{HERE}")]
     if absent := [f"(why-{name})=" for name in NAMES if name not in {trace.name for trace in shown}]:
-        lines += [
-            "",
-            *absent,
-            "## What is not there",
-            "",
-            "This run has corpora of one kind, or nothing is recorded.",
-        ]
+        lines += ["", *absent, "## What is not there", ""]
+        lines += ["This run has corpora of one kind, or nothing is recorded."]
     return "\n".join(lines) + "\n"
 
 
@@ -110,16 +97,13 @@ def _section(trace: Trace, label: str) -> Iterator[str]:
     if trace.figure:
         yield f"- **Figure**: {{numref}}`{trace.figure}`"
     yield from (f"- **{head}**: {text}" for head, text in trace.facts.items())
-    yield from ("", markdown_table(["row", *TRACED], _cells(trace.rows), names=6), ":::")
+    numbered = zip(trace.rows.index, to_rows(trace.rows), strict=True)
+    rows = [[f"{index}", *map(_cell, row.values())] for index, row in numbered]
+    yield from ("", markdown_table(["row", *TRACED], rows, names=6), ":::")
 
 
-def _cells(rows: pd.DataFrame) -> list[list[str]]:
-    plain = to_rows(rows[list(TRACED)])
-    return [
-        [f"{index}", *("–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-                       for value in row.values())]
-        for index, row in zip(rows.index, plain, strict=True)
-    ]  # fmt: skip
+def _cell(value: Any) -> str:
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _file(name: str) -> str:
@@ -130,15 +114,8 @@ def _of_recorded(run: RecordedRun) -> Iterator[Trace]:
     return _of_run(run.rows, lambda _: (_file(run.name), run.rows, run.about))
 
 
-def _of_run(
-    rows: pd.DataFrame, source: Callable[[str], tuple[str, pd.DataFrame, Mapping[str, Any]]]
-) -> Iterator[Trace]:
-    """Of each claim, and of the sizes of what was trained.
-
-    Args:
-        rows: result tables of a run, one below the other.
-        source: chapter -> file of its result table, the table, and its provenance.
-    """
+def _of_run(rows: pd.DataFrame, source: Source) -> Iterator[Trace]:
+    """Of each claim, and of the sizes of what was trained; ``rows`` are all result tables of the run."""
     checked = check_claims(rows)
     for claim, verdict in verdicts(rows).items():
         measure = claim.primary
@@ -148,31 +125,25 @@ def _of_run(
         file, table, about = source(measure.chapter)
         values = {name: one.interval.value for name, one in {**tested.text, **tested.dna}.items()}
         written = (f"{name} {number(value, measure.percent)}" for name, value in values.items())
-        p = f", {p_value(verdict.p)}" if verdict.primary is not None else ""
         facts = {
-            "Verdict": f"{verdict.word}{p}",
+            "Verdict": verdict.word + (f", {p_value(verdict.p)}" if verdict.primary is not None else ""),
             "Measure": f"{measure.text} [{measure.unit}]: {'; '.join(written)}",
             "Computed": _computed(measure),
             "Table": f"`{file}`",
             **_origin(about),
         }
-        states = ["trained", *(measure.null[:1] if measure.null else ())]
-        terms = [*measure.terms, *(measure.null[1] if measure.null else ())]
-        meant = _summaries(table, terms, [*values], states)
-        yield Trace(claim.name, claim.text, facts, _function(measure), measure.figure or "", meant)
+        null = measure.null or ("", ())
+        meant = _summaries(table, [*measure.terms, *null[1]], [*values], ["trained", null[0]])
+        package, _, name = measure.made_by.partition(".")
+        function = getattr(importlib.import_module(f"gfm_utils.{package}"), name)
+        yield Trace(claim.name, claim.text, facts, function, measure.figure or "", meant)
     file, table, about = source("ensembles")
-    read = _summaries(table, [_TOKENS], list(learned(rows)), ["trained"])
+    read = _summaries(table, [Term("validation_nll", "tokens")], list(learned(rows)), ["trained"])
     last = read[read["x"].astype("float64") == read["x"].astype("float64").max()]
     recipe = about["configuration"].get("recipe", {})
     sizes = ", ".join(f"{name} {value}" for name, value in recipe.items() if value is not None)
     facts = {"Table": f"`{file}`", **_origin(about), **({"Recipe": sizes} if sizes else {})}
     yield Trace(RUN, "What was trained, and how many tokens it read", facts, train_ensembles, "", last)
-
-
-def _function(measure: Measure) -> Callable[..., Any]:
-    package, _, name = measure.made_by.partition(".")
-    made: Callable[..., Any] = getattr(importlib.import_module(f"gfm_utils.{package}"), name)
-    return made
 
 
 def _computed(measure: Measure) -> str:
@@ -184,27 +155,26 @@ def _computed(measure: Measure) -> str:
 
 
 def _origin(about: Mapping[str, Any]) -> dict[str, str]:
-    """Command, commit, date, device and versions, as far as they are known."""
-    plain = {name: about[name] for name in _ABOUT if name in about}
-    versions = ", ".join(f"{name} {version}" for name, version in plain.get("versions", {}).items())
-    return {name.capitalize(): f"`{value}`" if name in _ABOUT[:2] else str(value)
-            for name, value in {**plain, "versions": versions}.items()}  # fmt: skip
+    """Command, commit, date, device, versions and seconds, as far as they are known."""
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    plain = {**about, "command": f"`{about['command']}`", "commit": f"`{about['commit']}`", "versions": versions}
+    said = ("command", "commit", "date", "device", "versions", "seconds")
+    return {name.capitalize(): str(plain[name]) for name in said if name in plain}
 
 
 def _summaries(
     rows: pd.DataFrame, terms: Iterable[Term], conditions: Sequence[str], states: Sequence[str]
 ) -> pd.DataFrame:
     """The rows of some terms that sum members up."""
-    of_terms = pd.Series(False, index=rows.index)
-    for term in terms:
-        of = rows["metric"].eq(term.metric) & (
-            rows["axis"].isna() if term.axis is None else rows["axis"].eq(term.axis)
-        )
-        for column, value in (("x", term.x), ("unit", term.unit)):
-            of &= True if value is None else rows[column].eq(value)
-        of_terms |= of.fillna(False).astype(bool)
+
+    def of_term(term: Term) -> npt.NDArray[np.bool_]:
+        meant = {"metric": term.metric, "axis": term.axis or "", "x": term.x, "unit": term.unit}
+        every = [rows[column].fillna("").eq(value) for column, value in meant.items() if value is not None]
+        return np.logical_and.reduce([same.to_numpy(bool) for same in every])
+
     of_states = rows["state"].isna() | rows["state"].isin(states)
-    return rows[of_terms & of_states & rows["condition"].isin(conditions) & rows["member"].isna()]
+    kept = np.logical_or.reduce([of_term(term) for term in terms]) & rows["condition"].isin(conditions)
+    return rows.loc[kept & of_states & rows["member"].isna(), list(TRACED)]
 
 
 def _gone() -> Iterator[Trace]:

@@ -15,7 +15,7 @@ from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from gfm_utils.book.jobs import FAILED, Job, OnChapter, Outcome, make_report
+from gfm_utils.book.jobs import Job, OnChapter, Outcome, make_report
 from gfm_utils.ensembles.cluster import cluster_size, connected, run_tasks
 from gfm_utils.errors import GfmError, first_line, sentence_of
 from gfm_utils.tokens.parallel import cores, end_with_parent
@@ -27,17 +27,9 @@ Make = Callable[[Job, OnChapter], Outcome]
 
 
 def run_local(jobs: Sequence[Job], at_once: int, tell: Tell, make: Make = make_report) -> list[Outcome]:
-    """Make reports on this machine.
+    """Make reports on this machine, ``at_once`` at a time, each with the same share of its cores to the end.
 
-    Args:
-        jobs: one a report.
-        at_once: how many at a time; each has the same share of this machine's cores, to the end, so that its
-            numbers do not depend on when the others finish.
-        tell: is told of every chapter, and of reports that failed.
-        make: makes one of them.
-
-    Returns:
-        What became of each, in their order; one whose process is killed has failed.
+    So the numbers of a report do not depend on when the others finish. One whose process is killed has failed.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
@@ -63,7 +55,7 @@ def run_local(jobs: Sequence[Job], at_once: int, tell: Tell, make: Make = make_r
                     del running[ready]
                     free_places.append(place)
                     if job.name not in outcomes:
-                        outcomes[job.name] = _lost(job, process.exitcode).kept(job.folder)
+                        outcomes[job.name] = job.ended(_lost(process.exitcode))
                     if outcomes[job.name].error is not None:
                         tell(job.name, None, f"failed: {outcomes[job.name].error}")
                     continue
@@ -78,11 +70,10 @@ def run_local(jobs: Sequence[Job], at_once: int, tell: Tell, make: Make = make_r
     return [outcomes[job.name] for job in jobs]
 
 
-def _lost(job: Job, code: int | None) -> Outcome:
-    """The outcome of a process that went without a word."""
+def _lost(code: int | None) -> str:
+    """Why a process ended that gave no outcome."""
     how = f"was killed ({signal.Signals(-code).name})" if code and code < 0 else f"ended early (status {code})"
-    error = f"the process of this report {how}; is there enough memory? What was done is kept"
-    return Outcome.of(job, FAILED, error=error)
+    return f"the process of this report {how}; is there enough memory? What was done is kept"
 
 
 def _work(job: Job, place: int, at_once: int, connection: Connection, make: Make) -> None:
@@ -97,7 +88,7 @@ def _work(job: Job, place: int, at_once: int, connection: Connection, make: Make
             os.dup2(log.fileno(), 2)
         outcome = make(job, lambda name, what: connection.send((name, what)))
     except OSError as error:
-        outcome = Outcome.of(job, FAILED, error=sentence_of(error)).kept(job.folder)
+        outcome = job.ended(sentence_of(error))
     connection.send(outcome)
 
 
@@ -112,18 +103,10 @@ def _take_share(place: int, at_once: int) -> None:
 
 
 def run_ray(jobs: Sequence[Job], tell: Tell, make: Make = make_report) -> list[Outcome]:
-    """Make reports on the nodes of a Ray cluster, that of ``gfm train --engine ray``.
+    """Make reports on the nodes of a Ray cluster, one at a time on each node, or on each GPU where there are GPUs.
 
-    A node makes one report at a time, with all its cores; where there are GPUs, one for each of them. A report
-    whose node is lost begins again on another; its chapters that were done are kept.
-
-    Args:
-        jobs: one a report; every node must see their folders.
-        tell: is told of every chapter, and of what was lost or failed.
-        make: makes one of them.
-
-    Returns:
-        What became of each, in their order; a node that does not see the folders fails its report.
+    A report whose node is lost begins again on another, and its chapters that were done are kept; a node that does
+    not see the folders of the jobs fails its report.
 
     Raises:
         GfmError: Ray is not installed, there is no such cluster, or it has no CPU.
@@ -137,7 +120,7 @@ def run_ray(jobs: Sequence[Job], tell: Tell, make: Make = make_report) -> list[O
                 if isinstance(result, Exception):
                     reason = str(result) if isinstance(result, GfmError) else first_line(result)
                     tell(job.name, None, f"failed: {reason}")
-                    result = Outcome.of(job, FAILED, error=reason).kept(job.folder)
+                    result = job.ended(reason)
                 outcomes[job.name] = result
     return [outcomes[job.name] for job in jobs]
 

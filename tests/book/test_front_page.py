@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from gfm_utils.book import front_page, headline
+from gfm_utils.book.front_page import Evidence
 from gfm_utils.claims.effects import PRIMARY
 from gfm_utils.measures.rows import member_rows
 from gfm_utils.provenance import RecordedRun
@@ -48,7 +49,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def lines(rows: pd.DataFrame, *runs: RecordedRun, profiles=()) -> list[str]:
         monkeypatch.setattr(front_page, "recorded_runs", lambda: list(runs))
         write_table(rows, tmp_path / "a.parquet")
-        return front_page.verdicts_and_measures(tmp_path, profiles).splitlines()
+        return front_page.verdicts_and_measures(Evidence.read(tmp_path, profiles)).splitlines()
 
     return lines
 
@@ -144,7 +145,7 @@ def test_the_front_page_has_a_number_and_a_word(dna: float, word: str, tmp_path:
     runs = [recorded("long", run(dna, 0.8, 16 * 10**6))]
     monkeypatch.setattr(front_page, "recorded_runs", lambda: runs)
     write_table(run(0.1, 0.3), tmp_path / "a.parquet")
-    lines = front_page.front_page_claims(tmp_path).splitlines()
+    lines = front_page.front_page_claims(Evidence.read(tmp_path)).splitlines()
     assert lines[1:3] == [
         "| The paper says | t | d | This run:<br>text / DNA | Is it so? |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -164,7 +165,7 @@ def test_where_some_dna_differs_and_other_does_not_it_depends(tmp_path: Path, mo
     other = rows[rows["condition"] == "d@bpe9"].assign(condition="d@kmer2")
     other.loc[other["metric"] == "fisher_share", ["value", "low", "high"]] += 0.4
     write_table(pd.concat([rows, other]), tmp_path / "a.parquet")
-    lines = front_page.front_page_claims(tmp_path).splitlines()
+    lines = front_page.front_page_claims(Evidence.read(tmp_path)).splitlines()
     assert lines[1] == "| The paper says | t | d:<br>BPE of 9 · 2-mers | Is it so? |"
     assert line(lines, CLAIM.removesuffix(" |")).endswith(
         " | {ref}`20\u00a0% <why-fisher_share>` | {ref}`10\u00a0% · 50\u00a0% <why-fisher_share>` | **depends** |"
@@ -174,7 +175,7 @@ def test_where_some_dna_differs_and_other_does_not_it_depends(tmp_path: Path, mo
 def test_the_sentences_of_the_front_page_have_their_numbers(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(front_page, "recorded_runs", list)
     write_table(run(0.1, tokens=2048), tmp_path / "a.parquet")
-    numbers = front_page.front_page_numbers(tmp_path, {"smoke"})
+    numbers = front_page.front_page_numbers(Evidence.read(tmp_path, {"smoke"}))
     assert (
         numbers["tokens"] == "2,048"
         and numbers["corpora"] == "- **t**, cut into BPE of 9.\n- **d**, cut into BPE of 9."
@@ -206,33 +207,3 @@ def test_recorded_differences_stand_beside_what_would_change_our_mind(monkeypatc
 def test_a_run_is_called_by_name_profile_steps_and_device() -> None:
     about = {"configuration": {"profile": "gpu", "chapters": []}, "device": "AMD; NVIDIA H200"}
     assert RecordedRun("gpu-h200", run(0.1), about).title == "Recorded run gpu-h200 (profile gpu, NVIDIA H200)"
-
-
-def row(condition: str, metric: str, value: float, **more: object) -> dict[str, object]:
-    return {"condition": condition, "metric": metric, "value": value, "unit": "bits/token", **more}
-
-
-def test_at_a_glance_are_values_intervals_and_controls(tmp_path: Path) -> None:
-    """Measures are read from the registry, and what is missing is a dash."""
-    rows = [
-        row("a@kmer2", "nll", 7.01, state="no layers"),
-        row("a@kmer2", "nll", 4.761, state="trained", low=4.70, high=4.82),
-        row("a@kmer2", "nll", 8.02, state="untrained"),
-        row("a@kmer2", "nll", 2.9, state="trained") | {"unit": "bits/base"},
-        row("a@kmer2", "unigram_nll", 6.8),
-        row("corpus", "nll", 1.9, state="trained"),
-        row("a@kmer2", "topk_overlap_corrected", 0.9, state="trained", axis="k", x="5"),
-        row("a@kmer2", "topk_overlap_corrected", 0.223, state="trained", axis="k", x="10"),
-        row("c@bpe64", "nll", 7.0, state="trained"),
-        row("d@bpe64", "unigram_nll", 7.0),
-    ]
-    write_table(table(rows), tmp_path / "x.parquet")
-    assert front_page.at_a_glance(tmp_path).splitlines() == [
-        "|  | `a@kmer2` | `c@bpe64` |",
-        "| --- | ---: | ---: |",
-        "| loss on hidden tokens, bits per token "
-        "| **4.761**<br>[4.700, 4.820]<br>untrained 8.020<br>token frequencies 6.800 | **7.000** |",
-        "| 10 nearest embeddings shared, beyond chance | **22.3\u00a0%** | – |",
-    ]
-    write_table(table([row("a@kmer2", "other", 1.0)]), tmp_path / "x.parquet")
-    assert "no numbers" in front_page.at_a_glance(tmp_path)

@@ -5,7 +5,7 @@ from gfm_utils import tables
 from gfm_utils.book.report import SECTIONS, write_report
 
 MEASURED = ("predictions", "disagreement", "static_embeddings", "contextual_embeddings")
-SHOWN = sum(len(SECTIONS[name].figures) for name in MEASURED)
+SHOWN = sum(len(SECTIONS[name].charts) for name in MEASURED)
 
 
 @pytest.fixture(scope="module")

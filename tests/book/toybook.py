@@ -97,7 +97,7 @@ def write_book(root: Path) -> Path:
     two = text("# Two\n\nSee {numref}`fig-static`."), WIDE_FIGURE, results_cell("accuracy", "two")
     intro = (
         "# Toy\n\nThe number is {glue:text}`chapters/one.ipynb::nll_text:.2f`, see {numref}`fig-line`.\n\n"
-        "```{include} _at_a_glance.md\n```\n\n```{include} _run_table.md\n```\n"
+        "```{include} _run_table.md\n```\n"
     )
     write_small_book(root, "two", two, intro)
     (root / "_toc.yml").write_text(

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from alone import one_thread, train_member
 
-from gfm_utils.book.jobs import DONE, Job, OnChapter, Outcome
+from gfm_utils.book.jobs import Job, OnChapter, Outcome
 from gfm_utils.book.workers import run_ray
 from gfm_utils.ensembles import cluster as engine
 from gfm_utils.ensembles.ensemble import train_jobs
@@ -142,7 +142,7 @@ def small_report(job: Job, on_chapter: OnChapter) -> Outcome:
         on_chapter(f"chapter-{number}", "executed")
         while number == 1 and job.corpus == "last" and not (job.out / "lost").exists():
             time.sleep(0.05)
-    return Outcome.of(job, DONE, executed=executed).kept(job.folder)
+    return job.ended(executed=executed)
 
 
 @pytest.mark.slow
@@ -166,7 +166,7 @@ def test_a_lost_node_costs_no_report(nodes, tmp_path):
 
     with losing(cluster, lose, go_on):
         outcomes = run_ray(jobs, lambda *message: heard.append(message), small_report)
-    assert [one.state for one in outcomes] == [DONE] * 2
+    assert [one.state for one in outcomes] == ["done"] * 2
     for job in jobs:
         assert sorted(path.name.split("-")[1] for path in job.folder.glob("made-*")) == list("012")
     makers = {path.name.rpartition("-")[2] for path in begun("made-*")}
