@@ -314,10 +314,7 @@ def why(
     claim: Annotated[str, Argument(help="Name of a number of the front page; without one their list.")] = "",
     json: opt.Json = False,
 ) -> None:
-    """Where a number of the front page comes from: its rows, what made them, when and on what.
-
-    The pages have the same below "Where the numbers come from".
-    """
+    """Where a number of the front page comes from: its rows, what made them, when and on what."""
     from gfm_utils.book.why import recorded_traces
 
     traces = recorded_traces()

@@ -2,19 +2,15 @@
 
 import ast
 import html
-import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 PACKAGE = "gfm_utils"
-WIDTH, GAP, LINE, LETTER = 340, 40, 15, 6.6  # pixels
 _STYLE = (
-    ".parts{max-width:36rem;width:100%;height:auto}.parts text{fill:currentColor;font:12px sans-serif}"
-    ".parts .name{font-weight:600;font-size:13px}.parts .faint{opacity:.75;font-size:11px}"
-    ".parts rect{fill:var(--pst-color-background,Canvas);stroke:currentColor}"
-    ".parts path{fill:none;stroke:currentColor}"
+    ".parts{max-width:36rem}.parts>div{display:flex;gap:.5rem}.parts>div>div{flex:1;padding:.3rem .6rem}"
+    ".parts .box{border:1px solid;border-radius:5px}.parts p,.parts small{margin:0;font-size:.8rem}"
 )
 
 
@@ -24,21 +20,6 @@ class Part(NamedTuple):
     name: str
     text: str
     size: str
-
-
-class Box(NamedTuple):
-    """A part and where it is drawn."""
-
-    part: Part
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @property
-    def lines(self) -> list[str]:
-        """Its sentence, in lines that fit."""
-        return textwrap.wrap(self.part.text, int((self.width - 14) / LETTER))
 
 
 def imports(root: Path) -> tuple[dict[str, Part], dict[tuple[str, str], Counter[str]]]:
@@ -105,54 +86,31 @@ def direct(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def picture(root: Path) -> str:
-    """The SVG: data come in above and leave as pages below."""
+    """Boxes in rows, as HTML: data come in above and leave as pages below."""
     parts, taken = imports(root)
     boxed = {name: part for name, part in parts.items() if (root / PACKAGE / name).is_dir() or name == "cli"}
-    below = [part for name, part in parts.items() if name not in boxed]
+    others = [part for name, part in parts.items() if name not in boxed and name != "options"]  # these are cli's
     pairs = {pair for pair in taken if set(pair) <= set(boxed)}
-    boxes: dict[str, Box] = {}
-    y = 4.0
+    near, rows = direct(pairs), []
     for row in floors(boxed, pairs):
-        width = (WIDTH - 8 * (len(row) - 1)) / len(row)
-        drawn = [Box(boxed[name], place * (width + 8), y, width, 0) for place, name in enumerate(row)]
-        height = 2 * LINE + 12 + LINE * max(len(box.lines) for box in drawn)
-        boxes |= {box.part.name: box._replace(height=height) for box in drawn}
-        y += height + GAP
-    near = direct(pairs)
-    lines = [_arrow(boxes[source], boxes[by], taken[source, by]) for source, by in sorted(near)]
-    lines += [_box(box) for box in boxes.values()]
-    words = textwrap.wrap(f"Below all of them: {', '.join(f'{part.name} ({part.size})' for part in below)}.", 56)
-    lines += [_text(0, y - GAP + 22 + LINE * place, line, "faint") for place, line in enumerate(words)]
-    y += LINE * len(words) + 22 - GAP
-    said = "; ".join(f"{by} imports {source}" for source, by in sorted(near))
+        above = ["; ".join(_arrow(*pair, taken[pair]) for pair in sorted(near) if pair[1] == name) for name in row]
+        rows.append("".join(f"<div><p>{arrows}</p></div>" for arrows in above))
+        rows.append("".join(f'<div class="box">{_box(boxed[name])}</div>' for name in row))
+    below = ", ".join(f"{part.name} ({part.size})" for part in others)
+    drawn = "".join(f"<div>{row}</div>" for row in rows[1:])
     return (
-        f'<svg class="parts" viewBox="0 0 {WIDTH} {y:.0f}" role="img" aria-label="Parts of the package: {said}">'
-        f"<style>{_STYLE}</style>{''.join(lines)}</svg>"
+        f'<style>{_STYLE}</style><div class="parts">{drawn}<p>Below all of them: {html.escape(below)}.</p></div>'
     )
 
 
-def _box(box: Box) -> str:
-    parts = [
-        f'<rect x="{box.x + 0.5:.1f}" y="{box.y:.1f}" width="{box.width - 1:.1f}" height="{box.height}" rx="5"/>'
-    ]
-    parts.append(_text(box.x + 8, box.y + 17, box.part.name, "name"))
-    parts += [_text(box.x + 8, box.y + 17 + LINE * (place + 1), line) for place, line in enumerate(box.lines)]
-    parts.append(_text(box.x + 8, box.y + 17 + LINE * (len(box.lines) + 1), box.part.size, "faint"))
-    return "".join(parts)
+def _box(part: Part) -> str:
+    return f"<b>{part.name}</b> <p>{html.escape(part.text)}</p><small>{part.size}</small>"
 
 
-def _arrow(source: Box, by: Box, names: Counter[str]) -> str:
-    """From a box to the one below it, with the classes that this takes most often."""
-    across = (max(source.x, by.x) + min(source.x + source.width, by.x + by.width)) / 2
-    top, bottom = source.y + source.height, by.y
+def _arrow(source: str, by: str, names: Counter[str]) -> str:
+    """From a box to one below it, with the classes that this takes most often."""
     classes = [name for name, _ in names.most_common() if name[:1].isupper() and not name.isupper()]
-    head = f'<path d="M{across:.0f} {top:.0f}V{bottom:.0f}m-4 -6l4 6l4 -6"/>'
-    words = ", ".join(classes[: 2 if source.width == by.width else 1])
-    return head + _text(max(2, across - 8 - 6.2 * len(words)), (top + bottom) / 2 + 4, words, "faint")
-
-
-def _text(x: float, y: float, words: str, kind: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{html.escape(words)}</text>' if words else ""
+    return f"↓ {', '.join(classes[:2])} <small>({source} → {by})</small>"
 
 
 def page(root: Path) -> str:

@@ -6,15 +6,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urldefrag, urlparse
 
 from gfm_utils.errors import GfmError
-
-if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ARGUMENTS = (
@@ -64,7 +60,6 @@ _TABLES_WIDE = """() => [...document.querySelectorAll('main table')].filter(tabl
     while (getComputedStyle(box).display === 'inline') box = box.parentElement;
     return !table.closest('details:not([open])') && table.scrollWidth > box.clientWidth + 1;
 }).map(table => `${table.scrollWidth} pixels in a narrower box: ${table.innerText.trim().slice(0, 60)}`)"""
-_HEIGHT = "() => document.documentElement.scrollHeight"
 _UNFOLD = "() => document.querySelectorAll('main details').forEach(fold => (fold.open = true))"
 _MATH_PENDING = (
     "() => [...document.querySelectorAll('.math')].filter(m => !m.querySelector('mjx-container')).length"
@@ -91,14 +86,11 @@ _SIDEWAYS = """() => {
     return document.documentElement.scrollWidth + ' pixels; the first element that sticks out: '
         + (wide.length ? name(wide[0]) : 'unknown');
 }"""
-_LINKS = """() => [...document.querySelectorAll('a[href], img[src]')].map(e => e.href || e.src)"""
-_BROKEN_IMAGES = (
-    """() => [...document.images].filter(i => i.complete && !i.naturalWidth && i.src).map(i => i.src)"""
-)
+_LINKS = "() => [...document.querySelectorAll('a[href], img[src]')].map(e => e.href || e.src)"
+_BROKEN_IMAGES = "() => [...document.images].filter(i => i.complete && !i.naturalWidth && i.src).map(i => i.src)"
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """Something wrong on a page, as a browser of that width shows it."""
 
     page: str
@@ -111,14 +103,9 @@ class Problem:
 
 
 def find_chromium() -> Path:
-    """Path of the browser: ``$GFM_CHROMIUM``, else the first Chromium or Chrome on the ``PATH``.
-
-    Raises:
-        GfmError: there is none.
-    """
+    """Path of the browser: ``$GFM_CHROMIUM``, else the first Chromium or Chrome on the ``PATH``."""
     configured = os.environ.get("GFM_CHROMIUM")
-    for name in (configured,) if configured else _BROWSERS:
-        path = shutil.which(name)
+    for path in map(shutil.which, (configured,) if configured else _BROWSERS):
         if path:
             return Path(path)
     raise GfmError(
@@ -162,19 +149,13 @@ def browser() -> Iterator[Any]:
 def check(
     html_dir: Path, pages: Sequence[str] | None = None, widths: Sequence[int] = (1280, 390)
 ) -> list[Problem]:
-    """Open every page from the disk, at every width, and list what is wrong; at least one page there must be.
+    """Open every page (or those named, such as ``chapters/corpora``) from the disk, and list what is wrong.
 
-    A page is right if, with all that is folded closed, it is not too long for a wide window and no table is wider
-    than its box; and if, with all of it open, its charts have drawn with all their words, are described and have
-    whole tooltips, its formulas are typeset and its tables are tables, the console is clean, nothing was asked of
-    the network, the page does not scroll sideways, and every local link and image leads somewhere.
-    In a wide window it must also be light enough, and axe finds nothing serious in it: no low contrast (in light
-    and in dark), nothing that a keyboard or a screen reader does not reach.
-
-    Args:
-        html_dir: folder of the built pages.
-        pages: names such as ``chapters/corpora``; None: all.
-        widths: widths of the window in pixels.
+    With all that is folded closed a page is not too long for a wide window, and no table is wider than its box.
+    With all of it open its charts have drawn with all their words, are described and have whole tooltips, formulas
+    are typeset and tables are tables, the console is clean, nothing was asked of the network, the page does not
+    scroll sideways, and every local link and image leads somewhere. In a wide window it is light enough, and axe
+    finds nothing serious (contrast in light and in dark, keyboard, screen reader).
     """
     files = page_files(html_dir, pages)
     problems: list[Problem] = []
@@ -183,21 +164,20 @@ def check(
         for width in widths:
             context = chromium.new_context(viewport={"width": width, "height": 900})
             for path in files:
-                name = path.relative_to(html_dir).as_posix()
-                found = _look(context, path, anchors)
+                name, found = path.relative_to(html_dir).as_posix(), _look(context, path, anchors)
                 problems += [Problem(name, width, kind, detail) for kind, detail in found]
             context.close()
     return problems
 
 
-def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) -> list[tuple[str, str]]:
+def _look(context: Any, path: Path, anchors: dict[Path, set[str]]) -> list[tuple[str, str]]:
     """Kind and detail of what is wrong on one page."""
     from playwright.sync_api import TimeoutError as TooLong
 
     found: list[tuple[str, str]] = []
     page, weight = _open(context, path, found)
     found += [("table", text) for text in page.evaluate(_TABLES_WIDE)]
-    height, width = page.evaluate(_HEIGHT), (page.viewport_size or {"width": 0})["width"]
+    height, width = page.evaluate("() => document.documentElement.scrollHeight"), page.viewport_size["width"]
     if width >= _WIDE and height > _TALLEST and path.stem != "references":
         found.append(("height", f"{height} pixels with all that is folded closed; at most {_TALLEST}"))
     page.evaluate(_UNFOLD)
@@ -212,8 +192,7 @@ def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) 
     for kind, script in (("description", _CHARTS_UNTOLD), ("tooltip", _TOOLTIPS), ("math", _MATH_RAW)):
         found += [(kind, text) for text in page.evaluate(script)]
     found += [("markup", text) for text in page.evaluate(_MARKUP_RAW)]
-    sideways = page.evaluate(_SIDEWAYS)
-    if sideways:
+    if sideways := page.evaluate(_SIDEWAYS):
         found.append(("scroll", sideways))
     found += [("image", source) for source in page.evaluate(_BROKEN_IMAGES)]
     found += [("link", link) for link in sorted(set(page.evaluate(_LINKS))) if not _leads_somewhere(link, anchors)]
@@ -225,7 +204,7 @@ def _look(context: "BrowserContext", path: Path, anchors: dict[Path, set[str]]) 
     return list(dict.fromkeys(found))
 
 
-def _cut_by_choices(page: "Page") -> list[str]:
+def _cut_by_choices(page: Any) -> list[str]:
     """What is cut off, or told wrongly, once an entry of a menu is chosen (of a long menu the first ones)."""
     found = []
     for menu in page.query_selector_all(".vega-bindings select"):
@@ -239,7 +218,7 @@ def _cut_by_choices(page: "Page") -> list[str]:
     return found
 
 
-def _barriers(page: "Page") -> list[str]:
+def _barriers(page: Any) -> list[str]:
     """What axe-core calls serious, in light; and its contrasts in dark."""
     from axe_playwright_python.sync_playwright import Axe
 
@@ -255,11 +234,10 @@ def _barriers(page: "Page") -> list[str]:
     return found
 
 
-def _open(context: "BrowserContext", path: Path, found: list[tuple[str, str]]) -> tuple["Page", list[int]]:
+def _open(context: Any, path: Path, found: list[tuple[str, str]]) -> tuple[Any, list[int]]:
     """Open a page with the network cut off; requests and the console's complaints are added to ``found``.
 
-    Returns:
-        The page, and the sizes of it (without what its own scripts hold) and of the files that it loads, in bytes.
+    Also the sizes of the page (without what its own scripts hold) and of the files that it loads, in bytes.
     """
     page = context.new_page()
     weight = [len(re.sub(r"<script.*?</script>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL))]

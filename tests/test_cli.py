@@ -30,31 +30,23 @@ def test_corpora_rows(gfm):
     assert "tair10-chr1" in gfm("corpora")[1]
 
 
-def test_entropy_rows_follow_the_contract(gfm, toy_fasta, tmp_path):
+def test_entropy_rows_follow_the_contract_and_are_recorded(gfm, toy_fasta, tmp_path):
     """Of a corpus whose path looks like a condition, too."""
-    path = tmp_path / "my@file+shuffle.fa"
+    path, out_dir = tmp_path / "my@file+shuffle.fa", tmp_path / "both"
     path.write_bytes(toy_fasta.read_bytes()[:9000])
-    given = ["--symbols", 3000, "--tokenizer", "kmer2", "--profile", "smoke", "--runs", tmp_path, "--json"]
-    status, out, err = gfm("entropy", path, *given)
+    given = ["--symbols", 3000, "--tokenizer", "kmer2", "--profile", "smoke", "--runs", tmp_path]
+    status, out, err = gfm("entropy", path, toy_fasta, *given, "--out", out_dir, "--json")
     assert status == 0, err
     rows = json.loads(out)
     extra = {"estimator", "kind", "order", "se", "trusted"}
     assert all(set(row) == set(COLUMNS) | extra for row in rows)
-    assert {row["condition"] for row in rows} == {path.name, f"{path}@kmer2"}
+    names = {path.name, f"{path}@kmer2", toy_fasta.name, f"{toy_fasta}@kmer2"}
+    assert {row["condition"] for row in rows} == names
     assert {row["kind"] for row in rows if row["metric"] == "code_length"} == {"upper bound"}
     assert {row["unit"] for row in rows if row["metric"] == "unigram_entropy"} == {"bits/base", "bits/token"}
-
-
-def test_entropy_of_several_corpora_is_recorded_with_its_provenance(gfm, toy_fasta, tmp_path):
-    other = tmp_path / "prose.txt"
-    other.write_text("the cat sat on the mat, and the dog did not. " * 200)
-    status, out, _ = gfm("entropy", toy_fasta, other, "--symbols", 3000, "--out", tmp_path / "both", "--json")
-    assert status == 0
-    frame = pd.read_parquet(tmp_path / "both" / "both.parquet")
-    assert len(frame) == len(json.loads(out))
-    assert set(frame["condition"]) == {toy_fasta.name, "prose.txt"}
-    assert set(frame.loc[frame["metric"] == "code_length", "n"]) == {3000}
-    about = json.loads((tmp_path / "both" / "provenance.json").read_text())
+    frame = pd.read_parquet(out_dir / "both.parquet")
+    assert len(frame) == len(rows) and set(frame.loc[frame["metric"] == "code_length", "n"]) == {3000}
+    about = json.loads((out_dir / "provenance.json").read_text())
     assert about["command"].startswith("gfm entropy") and about["configuration"]["symbols"] == 3000
     assert {"commit", "device", "versions", "date", "seconds"} <= set(about)
 

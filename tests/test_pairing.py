@@ -10,8 +10,8 @@ import jupytext
 import nbformat
 import pytest
 
+from gfm_utils.book.chapter import PARAMETERS
 from gfm_utils.book.site import chapter_paths
-from gfm_utils.profiles import DEFAULT_CONDITIONS
 from gfm_utils.provenance import recorded
 
 ROOT = Path(__file__).parents[1]
@@ -19,13 +19,6 @@ CHAPTERS = (
     "corpora", "entropy", "ensembles", "predictions", "disagreement", "embeddings", "fisher",
     "training", "causal", "atlas", "tasks",
 )  # fmt: skip
-PARAMETERS = {
-    "profile": "auto",
-    "conditions": list(DEFAULT_CONDITIONS),
-    "runs_dir": "../runs",
-    "results_dir": "../_build/results",
-    "seed": 42,
-}
 LONGEST_CELL = 12
 NOT_PROSE = ("|", "```", ":::", "$$", "#", ":", "<", "(", "%")
 # A full stop after a word of two letters or more, then a new sentence on the same line.
@@ -148,11 +141,7 @@ def test_one_sentence_a_line(path: Path) -> None:
 
 
 def test_every_recorded_result_that_a_chapter_shows_is_there():
-    shown = {
-        name
-        for path in ROOT.glob("chapters/*.py")
-        for name in re.findall(r'recorded\("(\w+)"\)', path.read_text())
-    }
+    shown = {name for path in SCRIPTS for name in re.findall(r'recorded\("(\w+)"\)', path.read_text())}
     assert {"calibration", "entropy"} <= shown
     for name in shown:
         frame, about = recorded(name)

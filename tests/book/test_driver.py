@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 import time
 from contextlib import chdir
@@ -90,17 +89,9 @@ def test_pages_name_files_without_their_folders() -> None:
 
 @pytest.fixture
 def small_book(tmp_path: Path) -> Path:
-    """A book whose one chapter runs fast; its pages are those of the toy book."""
-    root = toybook.write_book(tmp_path / "book")
-    (root / "_toc.yml").write_text("format: jb-book\nroot: intro\nchapters:\n  - file: chapters/two\n")
-    (root / "intro.md").write_text("# Small\n")
-    cells = [
-        toybook.code(toybook.PARAMETERS, ("parameters",)),
-        toybook.text("# Two"),
-        toybook.results_cell("nll", "two"),
-    ]
-    toybook.write_notebook(root / "chapters" / "two.ipynb", cells)
-    return root
+    """A book whose one chapter runs fast."""
+    cells = toybook.text("# Two"), toybook.results_cell("nll", "two")
+    return toybook.write_small_book(tmp_path / "book", "two", cells)
 
 
 @pytest.fixture
@@ -121,13 +112,6 @@ def no_kernel(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def append(root: Path, source: str) -> None:
-    """Add a code cell to the small book's chapter."""
-    path = root / "chapters" / "two.ipynb"
-    notebook = nbformat.read(path, as_version=4)
-    toybook.write_notebook(path, [*notebook.cells, toybook.code(source)])
-
-
 def test_what_changes_is_run_again_and_a_failure_names_its_cell(
     small_book: Path, no_kernel: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +124,9 @@ def test_what_changes_is_run_again_and_a_failure_names_its_cell(
     page = (small_book / "_build" / "html" / "chapters" / "two.html").read_text()
 
     no_kernel.undo()
-    append(small_book, "import math\nraise ValueError('first line\\nlast line')")
+    path = small_book / "chapters" / "two.ipynb"
+    failing = toybook.code("import math\nraise ValueError('first line\\nlast line')")
+    toybook.write_notebook(path, [*nbformat.read(path, as_version=4).cells, failing])
     with pytest.raises(GfmError, match=r"chapter 'two' failed in cell \[\d\] \(import math\): ValueError: last"):
         build(**options)
     assert (small_book / "_build" / "html" / "chapters" / "two.html").read_text() == page
@@ -215,9 +201,8 @@ def test_a_warning_of_sphinx_is_an_error(small_book: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_kernel")
-def test_other_chapters_are_kept_and_pages_wait_for_all(toy_root: Path, tmp_path: Path) -> None:
-    root = tmp_path / "book"
-    shutil.copytree(toy_root, root, ignore=shutil.ignore_patterns("_build"))
+def test_other_chapters_are_kept_and_pages_wait_for_all(tmp_path: Path) -> None:
+    root = toybook.write_book(tmp_path / "book")
     report = build("smoke", root=root, chapters=["two"], progress=False)
     assert report.chapters == {"one": "kept", "two": "executed"}
     assert report.html is None
