@@ -2,7 +2,7 @@
 
 The sub-packages import in one direction only:
 ``corpora -> tokens -> {entropy, ensembles} -> measures -> claims -> figures -> book -> cli``.
-The modules beside this file (``errors``, ``files``, ``tables``, ``profiles``) know of none of them.
+The modules ``errors``, ``files``, ``tables`` and ``profiles`` import none of them.
 """
 
 __version__ = "1.0.0"

@@ -315,7 +315,7 @@ def why(
     json: opt.Json = False,
 ) -> None:
     """Where a number of the front page comes from: its rows, what made them, when and on what."""
-    from gfm_utils.book.why import recorded_traces
+    from gfm_utils.book.why import TRACED, recorded_traces
 
     traces = recorded_traces()
     if not claim:
@@ -328,7 +328,7 @@ def why(
     if not json:
         print("\n".join([trace.text, *(f"  {head}: {text}" for head, text in said.items()), ""]))
     rows = [{"row": index, **row} for index, row in zip(trace.rows.index, to_rows(trace.rows), strict=True)]
-    opt.show([{**row, **said} for row in rows] if json else rows, json)
+    opt.show([{**row, **said} for row in rows] if json else rows, json, " ".join(["row", *TRACED]))
 
 
 def main() -> None:

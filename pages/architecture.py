@@ -57,7 +57,7 @@ def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield from ((name[1], name[-1]) for name in names if name[0] == PACKAGE and len(name) > 1)
 
 
-def floors(parts: dict[str, Part], pairs: set[tuple[str, str]]) -> list[list[str]]:
+def layers(parts: dict[str, Part], pairs: set[tuple[str, str]]) -> list[list[str]]:
     """Parts by how many others take from them on the longest way, the ones that most rests on first."""
     depth: dict[str, int] = {}
 
@@ -92,7 +92,7 @@ def picture(root: Path) -> str:
     others = [part for name, part in parts.items() if name not in boxed and name != "options"]  # these are cli's
     pairs = {pair for pair in taken if set(pair) <= set(boxed)}
     near, rows = direct(pairs), []
-    for row in floors(boxed, pairs):
+    for row in layers(boxed, pairs):
         above = ["; ".join(_arrow(*pair, taken[pair]) for pair in sorted(near) if pair[1] == name) for name in row]
         rows.append("".join(f"<div><p>{arrows}</p></div>" for arrows in above))
         rows.append("".join(f'<div class="box">{_box(boxed[name])}</div>' for name in row))

@@ -29,11 +29,8 @@ def pinned() -> dict[str, Version]:
 
 def required(extras: tuple[str, ...] = ("dev", "cluster", "hub")) -> list[Requirement]:
     """What pyproject.toml asks for, with what ``make`` installs beside it."""
-    texts = [
-        *PROJECT["dependencies"],
-        *(text for name in extras for text in PROJECT["optional-dependencies"][name]),
-    ]
-    found = [Requirement(text) for text in texts]
+    optional = [text for name in extras for text in PROJECT["optional-dependencies"][name]]
+    found = [Requirement(text) for text in (*PROJECT["dependencies"], *optional)]
     return [one for one in found if canonicalize_name(one.name) != "gfm-utils"]
 
 
@@ -66,11 +63,8 @@ def test_conda_makes_the_same_environment() -> None:
 def test_every_chapter_installs_the_package_from_the_books_repository() -> None:
     """The first code cells are one and the same; they leave a torch of the right version as it is."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    first = {
-        next(cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code")
-        for path in (ROOT / "chapters").glob("*.ipynb")
-    }
-    (source,) = first
+    chapters = [jupytext.read(path).cells for path in (ROOT / "chapters").glob("*.ipynb")]
+    (source,) = {next(cell.source for cell in cells if cell.cell_type == "code") for cells in chapters}
     assert re.findall(r'%pip install -q "gfm_utils @ git\+(\S+)"', source) == [config["repository"]["url"]]
     assert "--upgrade" not in source and "-U" not in source
     assert config["launch_buttons"]["colab_url"] == "https://colab.research.google.com"
@@ -87,21 +81,9 @@ def test_a_release_is_called_the_same_everywhere_and_has_one_address() -> None:
     assert [one["name"] for one in cited["authors"]] == [config["author"]]
     address = config["repository"]["url"]
     assert cited["repository-code"] == PROJECT["urls"]["Source"] == address
-    named = {
-        found
-        for pattern in (
-            "*.md",
-            "*.yml",
-            "*.toml",
-            "*.cff",
-            "chapters/*.py",
-            "gfm_utils/**/*.py",
-            "tests/test_colab.py",
-        )
-        for path in ROOT.glob(pattern)
-        for found in re.findall(r"https://github\.com/[\w-]*gfm[\w-]*/[\w-]+", path.read_text(encoding="utf-8"))
-    }
-    assert named == {address}
+    patterns = "*.md", "*.yml", "*.toml", "*.cff", "chapters/*.py", "gfm_utils/**/*.py", "tests/test_colab.py"
+    texts = "\n".join(path.read_text(encoding="utf-8") for pattern in patterns for path in ROOT.glob(pattern))
+    assert set(re.findall(r"https://github\.com/[\w-]*gfm[\w-]*/[\w-]+", texts)) == {address}
 
 
 def test_the_wheel_holds_every_recorded_run_and_the_registry() -> None:

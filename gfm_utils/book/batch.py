@@ -17,7 +17,7 @@ from gfm_utils.book.comparison import build_comparison
 from gfm_utils.book.driver import absolute_corpus
 from gfm_utils.book.jobs import TABLES, Job, Outcome, read_outcome, report_name
 from gfm_utils.book.site import chapter_paths
-from gfm_utils.book.workers import Tell, run_local, run_ray
+from gfm_utils.book.workers import Progress, run_local, run_ray
 from gfm_utils.ensembles import device, engine_named
 from gfm_utils.ensembles.shrink_profile import fitting_tokenizer
 from gfm_utils.errors import GfmError, sentence_of
@@ -36,7 +36,7 @@ class BatchReport:
 
     out: Path  # folder of the batch, with results.parquet and results.csv
     outcomes: list[Outcome]  # one a report of this command, in the order of the corpora
-    html: Path | None  # page of the comparison; None when no report stands
+    html: Path | None  # page of the comparison; None when no report is done
 
     @property
     def failed(self) -> list[Outcome]:
@@ -71,7 +71,7 @@ def run(
     """Make a report of every corpus, the combined result table, and the page that compares all conditions.
 
     A corpus that fails does not stop the others. What an earlier run has made and nothing has changed is kept;
-    reports of other corpora that stand in ``out`` are compared too.
+    reports of other corpora in ``out`` are compared too.
 
     Args:
         given: ``corpus@tokenizer`` each, or a corpus alone, whose tokenizer then fits its size; or a YAML file
@@ -108,7 +108,7 @@ def run(
         for corpus, asked in by_corpus(listed(given)).items()
     ]  # fmt: skip
     _refuse_mixture(out, jobs)
-    tell = _teller(len(jobs) * total, progress)
+    tell = _progress_printer(len(jobs) * total, progress)
     if engine == "ray":
         outcomes = run_ray(jobs, tell)
     else:
@@ -121,8 +121,8 @@ def run(
         raise GfmError(f"the reports in {out} were not combined: {sentence_of(error)}") from error
 
 
-def _teller(total: int, shown: bool) -> Tell:
-    """Tells on standard error of each chapter once, if ``shown``, and of every failure."""
+def _progress_printer(total: int, shown: bool) -> Progress:
+    """Prints each chapter once on standard error, if ``shown``, and every failure."""
     began = time.monotonic()
     finished: set[tuple[str, str]] = set()
 
@@ -159,7 +159,7 @@ def listed(given: Sequence[str]) -> list[str]:
 def by_corpus(given: Sequence[str]) -> dict[str, dict[str, str]]:
     """Corpus -> condition -> what was given; files have absolute paths.
 
-    A corpus alone gets a tokenizer that fits its size. Controls are with the corpus that they are made of.
+    A corpus alone gets a tokenizer that fits its size. Controls are with their corpus.
 
     Raises:
         GfmError: the name of a tokenizer is unknown, or the number of a transform makes no sense.
@@ -193,7 +193,7 @@ def command(asked: Sequence[str], options: Mapping[str, Any], pages: bool = True
     return shlex.join(["gfm", "run", *asked, *words, *([] if pages else ["--no-pages"])])
 
 
-def standing(out: Path) -> list[Outcome]:
+def reports_in(out: Path) -> list[Outcome]:
     """The reports in a batch's folder, done or failed, by name."""
     outcomes = [read_outcome(folder) for folder in sorted(Path(out).glob("*")) if folder.is_dir()]
     return [outcome for outcome in outcomes if outcome is not None]
@@ -202,7 +202,7 @@ def standing(out: Path) -> list[Outcome]:
 def _refuse_mixture(out: Path, jobs: Sequence[Job]) -> None:
     """Numbers of two profiles or seeds cannot stand in one comparison."""
     mine = {job.name for job in jobs}
-    for other in standing(out):
+    for other in reports_in(out):
         if other.name not in mine and (other.profile, other.seed) != (jobs[0].profile, jobs[0].seed):
             raise GfmError(
                 f"{out} holds a report of profile {other.profile!r} and seed {other.seed} ({other.name}), which "
@@ -211,8 +211,8 @@ def _refuse_mixture(out: Path, jobs: Sequence[Job]) -> None:
 
 
 def _combine(out: Path) -> Path | None:
-    """The combined result table and the comparison page, of all reports that stand."""
-    outcomes = standing(out)
+    """The combined result table and the comparison page, of all reports that are done."""
+    outcomes = reports_in(out)
     done = [outcome.name for outcome in outcomes if outcome.error is None]
     if not done:
         return None

@@ -40,7 +40,7 @@ class Chapter:
     name: str  # of the chapter, and of its result table
     profile: Profile  # the size of everything
     conditions: tuple[str, ...]  # what the run compares, corpus@tokenizer each
-    runs_dir: Path  # where token arrays and ensembles stand
+    runs_dir: Path  # folder of token arrays and ensembles
     results_dir: Path  # where the result table goes
     seed: int  # of splits, order of windows and masks
 

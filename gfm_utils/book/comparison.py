@@ -1,7 +1,7 @@
 """The comparison page of a batch: all conditions on the same scales, beside the reports."""
 
 import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +11,8 @@ from gfm_utils.book.front_page import warning
 from gfm_utils.book.jobs import Outcome
 from gfm_utils.book.report import figure_html, write_page
 from gfm_utils.figures.claims import verdict_table
-from gfm_utils.figures.comparison import comparison_chart, entropy_gain_chart, short_names
-from gfm_utils.figures.numbers import interval
-from gfm_utils.figures.summary_table import cells
-from gfm_utils.measures.estimates import COMPARED, compared
+from gfm_utils.figures.comparison import comparison_chart, entropy_gain_chart
+from gfm_utils.measures.estimates import compared
 from gfm_utils.tables import write_table
 from gfm_utils.tokens import Condition
 
@@ -32,7 +30,7 @@ def build_comparison(out: Path, outcomes: Sequence[Outcome], combined: pd.DataFr
 
     Args:
         out: folder of the batch.
-        outcomes: of all reports that stand, done or failed.
+        outcomes: of all reports, done or failed.
         combined: rows of all reports that are done, with a column ``report``.
     """
     done = [outcome for outcome in outcomes if outcome.error is None]
@@ -55,7 +53,10 @@ def _parts(out: Path, table: pd.DataFrame, combined: pd.DataFrame, outcomes: Seq
     )
     yield MarkdownIt().render(warning({done[0].profile}).strip(":\n").removeprefix("{warning}"))
     yield "<h2>Reports</h2>"
-    yield _table(("Corpus", "Conditions", "Report"), (_report(out, one) for one in outcomes))
+    lines = ["".join(f"<th>{head}</th>" for head in ("Corpus", "Conditions", "Report"))]
+    lines += ["".join(f"<td>{cell}</td>" for cell in _report(out, one)) for one in outcomes]
+    table_rows = "".join(f"<tr>{line}</tr>" for line in lines)
+    yield f'<div class="wide" tabindex="0"><table>{table_rows}</table></div>'
     if {"entropy_share", "context_gain_share"} <= metrics:
         yield (
             "<h2>Entropy against context gain</h2><p>To the right, the shortest code of a corpus is longer, which "
@@ -68,7 +69,7 @@ def _parts(out: Path, table: pd.DataFrame, combined: pd.DataFrame, outcomes: Seq
     yield "<h2>Members against each other, and where the information sits</h2>"
     for name in (name for name in _CAPTIONS if name in metrics):
         yield figure_html(name, comparison_chart(table, name), _CAPTIONS[name])
-    yield f"<h2>The numbers</h2><details><summary>Table</summary>{_numbers(table)}</details>"
+    yield "<p>The numbers are in <code>comparison.parquet</code>, all of them in <code>results.csv</code>.</p>"
     if {"bits/base", "bits/character"} <= set(combined["unit"]):
         verdicts = MarkdownIt().enable("table").render(verdict_table({"These corpora": combined}))
         yield (
@@ -76,13 +77,6 @@ def _parts(out: Path, table: pd.DataFrame, combined: pd.DataFrame, outcomes: Seq
             "differs from every one of text as claimed, by its primary measure.</p>"
             f'<details><summary>Table</summary><div class="wide" tabindex="0">{verdicts}</div></details>'
         )
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """An HTML table of cells that are HTML."""
-    lines = ["".join(f"<th>{cell}</th>" for cell in heads)]
-    lines += ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
-    return f'<div class="wide" tabindex="0"><table>{"".join(f"<tr>{line}</tr>" for line in lines)}</table></div>'
 
 
 def _report(out: Path, outcome: Outcome) -> tuple[str, str, str]:
@@ -98,20 +92,3 @@ def _report(out: Path, outcome: Outcome) -> tuple[str, str, str]:
         if Path(outcome.corpus).is_absolute():
             words = [words[0].replace(f"{Path(outcome.corpus).parent}/", "")]
     return html.escape(Path(outcome.corpus).name), beside, "<br>".join(words)
-
-
-def _numbers(table: pd.DataFrame) -> str:
-    """Table of all points, a row a condition."""
-    points = table[(table["state"] == "trained").fillna(False) & table["metric"].isin(COMPARED)]
-    names = [name for name in COMPARED if name in set(points["metric"])]
-    short = short_names(list(points["condition"]))
-    rows = [
-        (f"<code>{html.escape(short[str(condition)])}</code>", *cells(measured, "metric", names, _number))
-        for condition, measured in points.groupby("condition", sort=False)
-    ]
-    return _table(["Condition", *(COMPARED[name].text for name in names)], rows)
-
-
-def _number(row: pd.Series) -> str:
-    """A point with its interval."""
-    return interval(row["value"], row["low"], row["high"], COMPARED[row["metric"]].percent)

@@ -71,12 +71,12 @@ class _Chapters:
         self.say(f"[{self.every.index(name) + 1}/{len(self.every)}] {name}: {what}")
         self.on_chapter(name, what)
 
-    def stand(self, name: str, path: Path) -> tuple[str, Record | None]:
-        """What became of a chapter, and its record."""
+    def ensure(self, name: str, path: Path) -> tuple[str, Record | None]:
+        """Execute a chapter if that is asked for and needed; what became of it, and its record."""
         state, record = "kept", Record.read(self.out, name)
         if name in self.parameters:
             state, key = "cached", chapter_key(path, self.parameters[name], self.root)
-            if record is None or not record.stands(key, self.out):
+            if record is None or not record.is_current(key, self.out):
                 self.tell(name, "running")
                 self.execute(name, path, key)
                 state, record = "executed", Record.read(self.out, name)  # as later builds read it
@@ -134,7 +134,7 @@ def build(
         seed: the seed that every chapter starts from.
         chapters: execute only these; the others stay as they were last executed. None: all.
         progress: report on standard error.
-        on_chapter: is told the name of each chapter, and "running" or what became of it as in ``BuildReport``.
+        on_chapter: called with the name of each chapter, and "running" or what became of it as in ``BuildReport``.
 
     Raises:
         GfmError: a parameter is wrong, a corpus cannot be had, read or split, or is too small for a meaningful
@@ -157,8 +157,8 @@ def build(
     with locked(out / "build"), private_jupyter(out / "jupyter"):
         (out / "results").mkdir(exist_ok=True)
         _drop_stale(out, set(every))
-        stood = side_by_side(work.stand, every, 1 if device() == "cuda" else min(2, cores()))
-        records = {name: record for name in every if (record := stood[name][1]) is not None}
+        ensured = side_by_side(work.ensure, every, 1 if device() == "cuda" else min(2, cores()))
+        records = {name: record for name in every if (record := ensured[name][1]) is not None}
         html, pages_built = None, False
         if missing := [name for name in every if name not in records]:
             work.say(f"no pages yet: {', '.join(missing)} not executed so far")
@@ -166,7 +166,7 @@ def build(
             work.say("pages ...")
             html, pages_built = build_pages(root, out, every, records, notes, conditions)
             work.say(f"pages: {html}" if pages_built else f"pages: nothing changed ({html})")
-    states = {name: stood[name][0] for name in every}
+    states = {name: ensured[name][0] for name in every}
     seconds = round(time.monotonic() - started, 1)
     return BuildReport(profile, conditions, states, seconds, out / "results", html, pages_built, notes)
 

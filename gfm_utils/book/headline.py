@@ -1,4 +1,4 @@
-"""The headline numbers of a chapter: what stands in the sentences of its answer, and the same with intervals."""
+"""The headline numbers of a chapter: those in the sentences of its answer, and the same with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ def headline_runs(table: pd.DataFrame, measures: Sequence[str], tokens: int) -> 
 
 
 def headline_numbers(rows: pd.DataFrame, slots: Mapping[str, str]) -> dict[str, str]:
-    """What stands in the sentences of an answer, from the rows of the run that answers.
+    """The numbers in the sentences of an answer, from the rows of the run that answers.
 
     Args:
         rows: result table, as of ``name_last``.

@@ -1,4 +1,4 @@
-"""One report of a batch: what it is made of, how it is made, and what became of it."""
+"""One report of a batch: its inputs, how it is made, and what became of it."""
 
 import re
 import time
@@ -19,7 +19,7 @@ from gfm_utils.files import digest, write_json
 from gfm_utils.profiles import profile
 from gfm_utils.tables import kept_table, write_table
 
-#: Is told the name of a chapter, and "running" or what became of it.
+#: Called with the name of a chapter, and "running" or what became of it.
 OnChapter = Callable[[str, str], None]
 #: The result tables that corpora are compared by, each as the chapter of that name makes it.
 TABLES: dict[str, Callable[[Chapter], pd.DataFrame]] = {
@@ -60,7 +60,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """What one report is made of."""
+    """The inputs of one report."""
 
     name: str  # of the report, and of its folder in ``out``
     corpus: str  # registry name, absolute path or address
@@ -87,7 +87,7 @@ class Job:
             executed, self.command,
         )  # fmt: skip
         try:
-            (self.folder / "report.json").unlink(missing_ok=True)  # an earlier success does not stand
+            (self.folder / "report.json").unlink(missing_ok=True)  # an earlier success is void
             write_json(self.folder / "report.json", asdict(outcome))
             return outcome
         except OSError as problem:

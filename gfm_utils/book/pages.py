@@ -14,7 +14,7 @@ from gfm_utils.figures.description import described
 _PLUMBING = {"parameters", "injected-parameters", "remove-output"}
 #: Where the specification of a chart begins in Altair's HTML.
 _CHART = "\n  })("
-#: The tag of the figure that stands behind a chapter's answer, where it is not the first.
+#: The tag of the figure that is shown behind a chapter's answer, where it is not the first.
 _KEY = "key-figure"
 #: Sections that are never folded, unless there are figures in them.
 _OPEN = {"Caveats", "Reading it", "What would change our mind"}
@@ -61,7 +61,7 @@ def readable(body: str, terms: Mapping[str, str] | None = None) -> str:
 
     Of a chapter sections are folded, below their headings; code is moved below what it shows. Tables that cells
     show are folded where they are long or wide. Every cell of a table is named by the head of its column, for a
-    phone, on which rows stand as blocks. A link to a figure or to a term (``terms``: end of the link ->
+    phone, on which rows are blocks. A link to a figure or to a term (``terms``: end of the link ->
     definition) shows its caption or definition to a mouse.
     """
     soup = BeautifulSoup(body, "html.parser")

@@ -1,4 +1,4 @@
-"""The book's chapters, what stands of each, and its pages: Sphinx's source tree, built when it has changed."""
+"""The book's chapters, records of their execution, and its pages, built when their sources have changed."""
 
 import json
 import os
@@ -74,7 +74,7 @@ class Record:
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
             return None
 
-    def stands(self, key: str, out: Path) -> bool:
+    def is_current(self, key: str, out: Path) -> bool:
         """Whether nothing that it depends on has changed and both of its files are as they were written."""
         files = zip(self.files(out, self.name)[1:], (self.notebook_sha256, self.results_sha256), strict=True)
         return self.key == key and all(path.is_file() and sha256_of(path) == sha for path, sha in files)
@@ -122,7 +122,7 @@ def chapter_paths(root: Path, names: Sequence[str] | None = None) -> dict[str, P
 def run_table(records: Collection[Record], notes: Sequence[str] = ()) -> str:
     """Markdown table of a run: what was executed, how long it took, on what, when and with which versions.
 
-    Below it stand ``notes``, how the profile was fitted to the corpora.
+    Below it are ``notes``, how the profile was fitted to the corpora.
     """
     heads = ["Chapter", "Profile", "Device", "Date (UTC)", "Commit", "Seconds"]
     rows = [

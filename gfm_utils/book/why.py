@@ -97,7 +97,7 @@ def _section(trace: Trace, label: str) -> Iterator[str]:
     if trace.figure:
         yield f"- **Figure**: {{numref}}`{trace.figure}`"
     yield from (f"- **{head}**: {text}" for head, text in trace.facts.items())
-    numbered = zip(trace.rows.index, to_rows(trace.rows), strict=True)
+    numbered = zip(trace.rows.index, to_rows(trace.rows[list(TRACED)]), strict=True)
     rows = [[f"{index}", *map(_cell, row.values())] for index, row in numbered]
     yield from ("", markdown_table(["row", *TRACED], rows, names=6), ":::")
 
@@ -174,7 +174,7 @@ def _summaries(
 
     of_states = rows["state"].isna() | rows["state"].isin(states)
     kept = np.logical_or.reduce([of_term(term) for term in terms]) & rows["condition"].isin(conditions)
-    return rows.loc[kept & of_states & rows["member"].isna(), list(TRACED)]
+    return rows[kept & of_states & rows["member"].isna()]
 
 
 def _gone() -> Iterator[Trace]:

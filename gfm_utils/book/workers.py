@@ -20,13 +20,13 @@ from gfm_utils.ensembles.cluster import cluster_size, connected, run_tasks
 from gfm_utils.errors import GfmError, first_line, sentence_of
 from gfm_utils.tokens.parallel import cores, end_with_parent
 
-#: Is told the name of a report, and a chapter with what became of it, or None with a sentence.
-Tell = Callable[[str, str | None, str], None]
+#: Called with the name of a report, and a chapter with what became of it, or None with a sentence.
+Progress = Callable[[str, str | None, str], None]
 #: Makes a report; a function of a module, which other processes import.
 Make = Callable[[Job, OnChapter], Outcome]
 
 
-def run_local(jobs: Sequence[Job], at_once: int, tell: Tell, make: Make = make_report) -> list[Outcome]:
+def run_local(jobs: Sequence[Job], at_once: int, tell: Progress, make: Make = make_report) -> list[Outcome]:
     """Make reports on this machine, ``at_once`` at a time, each with the same share of its cores to the end.
 
     So the numbers of a report do not depend on when the others finish. One whose process is killed has failed.
@@ -102,7 +102,7 @@ def _take_share(place: int, at_once: int) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(count))
 
 
-def run_ray(jobs: Sequence[Job], tell: Tell, make: Make = make_report) -> list[Outcome]:
+def run_ray(jobs: Sequence[Job], tell: Progress, make: Make = make_report) -> list[Outcome]:
     """Make reports on the nodes of a Ray cluster, one at a time on each node, or on each GPU where there are GPUs.
 
     A report whose node is lost begins again on another, and its chapters that were done are kept; a node that does
@@ -135,6 +135,6 @@ def _share(ray: Any) -> dict[str, float]:
     return {"num_cpus": min(node["CPU"] for node in nodes if node.get("CPU"))}
 
 
-def _on_node(make: Make, job: Job, tell: Tell) -> Outcome:
+def _on_node(make: Make, job: Job, tell: Progress) -> Outcome:
     """Make a report in a process of this node, as on a machine of one's own."""
     return run_local([job], 1, tell, make)[0]

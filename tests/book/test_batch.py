@@ -264,7 +264,7 @@ def test_a_killed_report_is_named_and_stops_no_other(tmp_path: Path) -> None:
     made[0].ended()
     outcomes = workers.run_local(made, 1, lambda *message: told.append(message), killed_or_done)
     assert [one.state for one in outcomes] == ["failed", "done"]
-    assert "was killed (SIGKILL)" in str(outcomes[0].error) and batch.standing(tmp_path) == outcomes
+    assert "was killed (SIGKILL)" in str(outcomes[0].error) and batch.reports_in(tmp_path) == outcomes
     failed = ("killed", None, f"failed: {outcomes[0].error}")
     assert told == [("killed", "one", "running"), failed, ("other", "one", "running")]
 
@@ -354,5 +354,5 @@ def test_a_failure_that_cannot_be_written_down_is_still_told(
     assert "No space left on device" in str(job.ended().error)
     assert jobs.read_outcome(job.folder) is None
     (job.folder / "report.json").write_text('{"name": "a", "surprise": 1}')
-    assert batch.standing(tmp_path) == []  # a report of another format counts as missing
+    assert batch.reports_in(tmp_path) == []  # a report of another format counts as missing
     assert job.ended("chapter 'a' failed").error == "chapter 'a' failed"
