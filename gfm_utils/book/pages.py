@@ -1,14 +1,23 @@
-"""What a reader meets of a chapter: its code and its long tables behind a click, its charts described in words."""
+"""What a reader meets of a page: folds, charts described in words, and scripts that need no network.
 
+As an extension of Sphinx it does this to the book's pages; the JavaScript libraries come from Python packages.
+"""
+
+import html
+import importlib.metadata
+import importlib.util
 import json
 import re
+import shutil
 import textwrap
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
 
+from gfm_utils.errors import GfmError
 from gfm_utils.figures.description import described
+from gfm_utils.files import atomic, cache_dir
 
 #: Tags of cells that the notebook needs and the page does not.
 _PLUMBING = {"parameters", "injected-parameters", "remove-output"}
@@ -20,6 +29,12 @@ _KEY = "key-figure"
 _OPEN = {"Caveats", "Reading it", "What would change our mind"}
 #: A table with more columns, rows or characters is folded.
 _COLUMNS, _ROWS, _CHARACTERS = 4, 6, 600
+_VEGA_BUNDLE = "vega-bundle.js"
+_EXPORT = "window.vega = vega; window.vegaLite = vegaLite; window.vegaEmbed = vegaEmbed;"
+#: What of MathJax does not typeset TeX in its own fonts, with MathML for screen readers: 20 of 24 MB.
+_UNUSED = ("sre*", "ui", "adaptors", "mml*", "svg*", "asciimath*", "tex-*", "node*", "l*.js")
+#: Words in the scripts of sphinx-thebe, which Jupyter Book 1 always adds and which point at a CDN, and of MathJax.
+_THEBE, _FORMULAS = ("THEBE_JS_URL", "sphinx-thebe"), ("mathjax/", "window.MathJax")
 
 
 def page_cells(notebook: dict[str, Any]) -> None:
@@ -56,13 +71,12 @@ def _with_description(output: str, caption: str) -> str:
     return head + found + json.dumps(spec).replace("<", "\\u003c") + rest[end:]
 
 
-def readable(body: str, terms: Mapping[str, str] | None = None) -> str:
+def readable(body: str) -> str:
     """The HTML of a page with all folded that is not its answer, its key figure or its caveats.
 
     Of a chapter sections are folded, below their headings; code is moved below what it shows. Tables that cells
     show are folded where they are long or wide. Every cell of a table is named by the head of its column, for a
-    phone, on which rows are blocks. A link to a figure or to a term (``terms``: end of the link ->
-    definition) shows its caption or definition to a mouse.
+    phone, on which rows are blocks.
     """
     soup = BeautifulSoup(body, "html.parser")
     for table in soup.find_all("table"):
@@ -74,7 +88,6 @@ def readable(body: str, terms: Mapping[str, str] | None = None) -> str:
         del citations["role"]  # that of a list, in which docutils puts no items
     for formula in soup.select("div.math"):
         formula["tabindex"] = "0"  # it scrolls where it is wide, by keyboard, too
-    _preview(soup, terms or {})
     if soup.find(class_="cell"):
         for heading in soup.find_all("h2"):
             title = heading.get_text().lstrip("0123456789. ").rstrip("# ")
@@ -87,17 +100,6 @@ def first_words(body: str) -> str:
     """The first paragraph of a page's HTML in plain text, as much as a search engine shows; empty without one."""
     paragraph = BeautifulSoup(body, "html.parser").find("p")
     return "" if paragraph is None else textwrap.shorten(paragraph.get_text(), 200, placeholder=" …")
-
-
-def _preview(soup: BeautifulSoup, terms: Mapping[str, str]) -> None:
-    """Put captions and definitions into the titles of the links to them."""
-    figures = soup.select("figure[id] > figcaption")
-    captions = {f"#{caption.parent['id']}": _words(caption) for caption in figures if caption.parent}
-    for link in soup.select('a.reference.internal[href*="#"]:not([title])'):
-        target = str(link["href"])
-        said = captions.get(target) or terms.get(target[target.index("#") :])
-        if said:
-            link["title"] = textwrap.shorten(said.rstrip("# "), 300, placeholder=" …")
 
 
 def _fold_section(soup: BeautifulSoup, heading: Tag) -> None:
@@ -145,3 +147,71 @@ def _row(row: Tag | None) -> list[Tag]:
 
 def _words(tag: Tag) -> str:
     return " ".join(tag.get_text(" ").split())
+
+
+def vega_bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, in the versions that Altair's charts ask for.
+
+    Altair's HTML loads each library from a CDN unless ``VEGA_DEBUG`` says that it is there in that version. The
+    script is kept in the cache directory (making it takes seconds).
+    """
+    import altair
+    import vl_convert
+
+    versions = {
+        "vega_version": altair.VEGA_VERSION,
+        "vegalite_version": altair.VEGALITE_VERSION,
+        "vegaembed_version": altair.VEGAEMBED_VERSION,
+    }
+    made_by = importlib.metadata.version("vl-convert-python")
+    kept = cache_dir() / "vega" / f"{'-'.join(versions.values())}-{made_by}.js"
+    if not kept.is_file():
+        bundle = vl_convert.javascript_bundle(_EXPORT, ".".join(altair.VEGALITE_VERSION.split(".")[:2]))
+        debug = f"Object.assign(window.VEGA_DEBUG || {{}}, {json.dumps(versions)})"
+        with atomic(kept) as temporary:
+            temporary.write_text(f"(function () {{\n{bundle}\n}})();\nwindow.VEGA_DEBUG = {debug};\n", "utf-8")
+    return kept.read_text(encoding="utf-8")
+
+
+def write_scripts(folder: Path) -> None:
+    """Write the libraries of the book's pages: ``vega_bundle``, and MathJax 3 into the folder ``mathjax``.
+
+    Raises:
+        GfmError: the distribution ``sphinx-mathjax-offline`` is not installed.
+    """
+    (folder / _VEGA_BUNDLE).write_text(vega_bundle(), encoding="utf-8")
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        raise GfmError("the formulas need the package sphinx-mathjax-offline; install it with pip")
+    source = Path(spec.origin).parent / "static" / "mathjax"
+    shutil.copytree(source, folder / "mathjax", ignore=shutil.ignore_patterns(*_UNUSED))
+
+
+def offline_page(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Make a page readable, and load what it uses: the Vega bundle, the game, MathJax; no live-code scripts."""
+    del pagename, templatename, doctree
+    if "body" in context:
+        about = html.escape(first_words(context["body"]))
+        if about and 'name="description"' not in context.get("metatags", ""):
+            context["metatags"] = f'{context.get("metatags", "")}<meta name="description" content="{about}">\n'
+        context["body"] = readable(context["body"])
+    body = context.get("body", "")
+    if "altair-viz-" in body:
+        app.add_js_file(_VEGA_BUNDLE)
+    if 'class="guess-game"' in body:
+        app.add_js_file("play.js")
+        app.add_css_file("play.css")
+    if scripts := context.get("script_files"):  # MathJax comes with a page if any page below it has a formula
+        unused = _THEBE if 'class="math' in body else (*_THEBE, *_FORMULAS)
+        scripts[:] = [script for script in scripts if not _names(script, unused)]
+
+
+def _names(script: Any, words: tuple[str, ...]) -> bool:
+    text = f"{getattr(script, 'filename', '')} {getattr(script, 'attributes', {}).get('body', '')}"
+    return any(word in text for word in words)
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Entry point that Sphinx calls; the late priority lets every other extension add its scripts first."""
+    app.connect("html-page-context", offline_page, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gfm_utils import figures
-from gfm_utils.book import offline
+from gfm_utils.book.pages import vega_bundle
 from gfm_utils.figures.description import described
 from gfm_utils.figures.select import conditions_of
 from gfm_utils.files import atomic
@@ -72,7 +72,7 @@ def write_page(path: Path, title: str, parts: Iterable[str]) -> Path:
 
     ``title`` is plain text, ``parts`` are HTML, one below the other.
     """
-    bundle = re.sub("</(?=script)", r"<\\/", offline.vega_bundle(), flags=re.IGNORECASE)  # or it ends its element
+    bundle = re.sub("</(?=script)", r"<\\/", vega_bundle(), flags=re.IGNORECASE)  # or it ends its element
     title, body = html.escape(title), "\n".join(parts)
     with atomic(path) as temporary:
         temporary.write_text(

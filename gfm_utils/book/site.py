@@ -14,7 +14,6 @@ from typing import Any
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 import gfm_utils
-from gfm_utils.book import offline
 from gfm_utils.book.front_page import (
     Evidence,
     front_page_claims,
@@ -22,7 +21,7 @@ from gfm_utils.book.front_page import (
     front_page_numbers,
     verdicts_and_measures,
 )
-from gfm_utils.book.pages import page_cells
+from gfm_utils.book.pages import page_cells, write_scripts
 from gfm_utils.book.why import traces_page
 from gfm_utils.claims import recorded_doses
 from gfm_utils.errors import GfmError, unknown
@@ -172,7 +171,7 @@ def build_pages(
     entries = toc_entries(root)
     with atomic(out / "src") as tree:
         shutil.copytree(root / "assets", tree / "assets")
-        offline.write_scripts(tree / "assets")
+        write_scripts(tree / "assets")
         for name in ("_config.yml", "_toc.yml", "references.bib"):
             shutil.copyfile(root / name, tree / name)
         for name, text in _texts(root, tree, out, entries, records, notes, conditions).items():
