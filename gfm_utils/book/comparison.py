@@ -28,10 +28,7 @@ _CAPTIONS = {
 def build_comparison(out: Path, outcomes: Sequence[Outcome], combined: pd.DataFrame) -> Path:
     """Write ``out/index.html`` and ``out/comparison.parquet``, which holds its numbers; return the page's path.
 
-    Args:
-        out: folder of the batch.
-        outcomes: of all reports, done or failed.
-        combined: rows of all reports that are done, with a column ``report``.
+    ``combined`` has the rows of all reports that are done, with a column ``report``.
     """
     done = [outcome for outcome in outcomes if outcome.error is None]
     table = pd.concat(

@@ -35,20 +35,14 @@ SECTIONS: dict[str, Section] = {
         ("output_entropy", "nll", "context_gain", "accuracy", "expected_calibration_error"),
     ),
     "disagreement": Section(
-        (
-            figures.top_p_chart, figures.rank_agreement_chart, figures.strata_chart, figures.pair_chart,
-        ),
+        (figures.top_p_chart, figures.rank_agreement_chart, figures.strata_chart, figures.pair_chart),
         ("js_distance", "js_distance_matched_null", "mutual_information", "top1_agreement", "rank_biased_overlap"),
     ),
     "static_embeddings": Section(
         (figures.neighbourhood_chart, figures.alignment_chart, figures.band_chart),
         ("procrustes_disparity", "linear_cka", "linear_cka_debiased", "rbf_cka_debiased"),
     ),
-    "contextual_embeddings": Section(
-        (figures.layer_chart,),
-        ("layer_cka",),
-        "layers",
-    ),
+    "contextual_embeddings": Section((figures.layer_chart,), ("layer_cka",), "layers"),
     "tasks": Section(
         (figures.task_chart, figures.task_layer_chart, figures.task_examples_chart, figures.disruption_chart),
         ("probe_auc",),
@@ -101,13 +95,9 @@ def figure_html(name: str, chart: Any, caption: str) -> str:
 def write_report(
     tables: Mapping[str, pd.DataFrame], path: Path, command: str, failed: Mapping[str, str] | None = None
 ) -> Path:
-    """Write the charts of some result tables, those of ``SECTIONS``, as one HTML page, and return its path.
+    """Write the charts of the tables that ``SECTIONS`` name as one HTML page, and return its path.
 
-    Args:
-        tables: by the name of their chapter; others are passed over.
-        path: of the page.
-        command: that made the tables.
-        failed: analyses that gave no table, each with the reason.
+    ``failed``: analyses that gave no table, each with the reason.
     """
     names = dict.fromkeys(name for table in tables.values() for name in conditions_of(table))
     parts = [

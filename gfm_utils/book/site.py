@@ -152,18 +152,10 @@ def build_pages(
     notes: Sequence[str],
     conditions: Sequence[str],
 ) -> tuple[Path, bool]:
-    """Build the pages into ``out/html`` unless they are up to date.
+    """Build the pages into ``out/html`` unless they are up to date; the front page, and whether any were built.
 
-    Args:
-        root: the book's repository.
-        out: the build folder, with the executed notebooks and the result tables.
-        chapters: name -> path of the source notebook, in order.
-        records: name -> record of its last execution.
-        notes: how the profile was fitted to the corpora.
-        conditions: of the run; pages name files without their folders.
-
-    Returns:
-        Path of the front page, and whether anything was built.
+    ``chapters`` and ``records`` are by the name of a chapter; ``notes`` say how the profile was fitted to the
+    corpora of ``conditions``, whose files pages name without their folders.
 
     Raises:
         GfmError: Sphinx gave an error or a warning; the pages of the last good build stay.

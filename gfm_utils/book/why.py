@@ -69,10 +69,7 @@ def recorded_traces() -> dict[str, Trace]:
 def traces_page(evidence: Evidence, results_dir: Path, about: Mapping[str, Mapping[str, Any]]) -> str:
     """All traces of the front page in Markdown, with a label each: ``why-NAME``, of this run ``why-NAME-here``.
 
-    Args:
-        evidence: of the run.
-        results_dir: folder of the run's result tables.
-        about: chapter -> where its table comes from, as ``provenance.record`` writes it.
+    ``about``: chapter -> where its table in ``results_dir`` comes from, as ``provenance.record`` writes it.
     """
     tables, (_, _, recorded) = read_tables(results_dir), evidence.first
 

@@ -1,7 +1,6 @@
 """Reports side by side: in processes of this machine, or as tasks of a Ray cluster.
 
-On a machine each has a process of its own with its share of the cores, forked from one that has imported
-everything and done nothing: an import takes seconds. On a cluster each takes a node or a GPU of one.
+A process is forked from one that has imported everything and done nothing, as an import takes seconds.
 """
 
 import multiprocessing
