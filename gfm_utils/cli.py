@@ -187,7 +187,7 @@ def analyse(
     read = None if corpus is None else load_corpus(corpus, profile_named("quick"))
     done = analyse_models(models, read, tokenizer, only, window, windows, mask, seed, special_tokens, annotation)
     tables, failed = done.tables, done.failed
-    print("no untrained members, no training part: their controls and n-gram levels are left out", file=sys.stderr)
+    print("No untrained members, no training part: their controls and n-gram levels are left out", file=sys.stderr)
     record(
         tables, corpus=read and {"name": read.name, "checksum": read.checksum}, models=models, only=list(tables),
         tokenizer=tokenizer, window=window, windows=windows, mask=mask, special_tokens=special_tokens, seed=seed,
