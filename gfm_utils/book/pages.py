@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,13 @@ def _with_description(output: str, caption: str) -> str:
     return head + found + json.dumps(spec).replace("<", "\\u003c") + rest[end:]
 
 
-def readable(body: str) -> str:
+def readable(body: str, terms: Mapping[str, str] | None = None) -> str:
     """The HTML of a page with all folded that is not its answer, its key figure or its caveats.
 
     Of a chapter sections are folded, below their headings; code is moved below what it shows. Tables that cells
     show are folded where they are long or wide. Every cell of a table is named by the head of its column, for a
-    phone, on which rows are blocks.
+    phone, on which rows are blocks. A link to a figure or to a term (``terms``: anchor -> definition) shows its
+    caption or definition to a mouse.
     """
     soup = BeautifulSoup(body, "html.parser")
     for table in soup.find_all("table"):
@@ -88,6 +90,11 @@ def readable(body: str) -> str:
         del citations["role"]  # that of a list, in which docutils puts no items
     for formula in soup.select("div.math"):
         formula["tabindex"] = "0"  # it scrolls where it is wide, by keyboard, too
+    captions = {f"#{one['id']}": _words(one.figcaption) for one in soup.select("figure[id]") if one.figcaption}
+    for link in soup.select('a.reference.internal[href*="#"]:not([title])'):
+        anchor = str(link["href"]).partition("#")[2]
+        if text := captions.get(str(link["href"])) or (terms or {}).get(anchor):
+            link["title"] = textwrap.shorten(text.rstrip("# "), 300, placeholder=" …")
     if soup.find(class_="cell"):
         for heading in soup.find_all("h2"):
             title = heading.get_text().lstrip("0123456789. ").rstrip("# ")
@@ -194,7 +201,7 @@ def offline_page(app: Any, pagename: str, templatename: str, context: dict[str, 
         about = html.escape(first_words(context["body"]))
         if about and 'name="description"' not in context.get("metatags", ""):
             context["metatags"] = f'{context.get("metatags", "")}<meta name="description" content="{about}">\n'
-        context["body"] = readable(context["body"])
+        context["body"] = readable(context["body"], _terms(app.env))
     body = context.get("body", "")
     if "altair-viz-" in body:
         app.add_js_file(_VEGA_BUNDLE)
@@ -204,6 +211,17 @@ def offline_page(app: Any, pagename: str, templatename: str, context: dict[str, 
     if scripts := context.get("script_files"):  # MathJax comes with a page if any page below it has a formula
         unused = _THEBE if 'class="math' in body else (*_THEBE, *_FORMULAS)
         scripts[:] = [script for script in scripts if not _names(script, unused)]
+
+
+def _terms(env: Any) -> dict[str, str]:
+    """Anchor of each term of the glossary -> its definition; empty in a book without one."""
+    if "glossary" not in env.found_docs:
+        return {}
+    from docutils import nodes
+
+    items = env.get_doctree("glossary").findall(nodes.definition_list_item)
+    pairs = ((item.next_node(nodes.definition).astext(), item.findall(nodes.term)) for item in items)
+    return {name: definition for definition, terms in pairs for term in terms for name in term["ids"]}
 
 
 def _names(script: Any, words: tuple[str, ...]) -> bool:

@@ -48,3 +48,15 @@ def test_sections_and_long_tables_are_folded_and_caveats_are_not() -> None:
     assert page.select_one("div.cell").find_all(recursive=False)[-1].get_text() == "code"
     assert first_words(CHAPTER) == "The answer."
     assert "details" not in readable("<h2>Front</h2><table>" + LONG + "</table>")
+
+
+def test_links_to_figures_and_terms_show_what_they_lead_to() -> None:
+    links = """<a class="reference internal" href="#fig-one">Fig. 1.1</a>
+    <a class="reference internal" href="../glossary.html#term-token">token</a>
+    <a class="reference internal" href="../references.html#id1" title="cited">[1]</a>
+    <a class="reference internal" href="#method">method</a>
+    <figure id="fig-one"><figcaption><span>Fig. 1.1</span> A line.<a class="headerlink" href="#fig-one">#</a>
+    </figcaption></figure>"""
+    page = BeautifulSoup(readable(links, {"term-token": "What a model reads."}), "html.parser")
+    titles = [link.get("title") for link in page.select("a.reference")]
+    assert titles == ["Fig. 1.1 A line.", "What a model reads.", "cited", None]
