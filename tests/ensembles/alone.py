@@ -19,8 +19,12 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+def members(spec, store, folder, count):
+    return [MemberJob(spec, store, seed, folder / f"member-{seed}") for seed in range(1, count + 1)]
+
+
 def train_member(spec, store, seed, path, device="cpu", said=None):
-    """Train one member; the sentences that are told of it are added to ``said``."""
+    """Train one member; the sentences about it are added to ``said``."""
 
     def tell(what, *_):
         if said is not None and isinstance(what, str):
@@ -42,3 +46,12 @@ def train_until(monkeypatch, step, jobs):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(train_step, "learning_rate_factor", stop)
         train_group(jobs, "cpu")
+
+
+def assert_same_bits(path, expected):
+    """The same files, those of weights bit for bit."""
+    names = sorted(str(found.relative_to(expected)) for found in expected.rglob("*"))
+    assert names == sorted(str(found.relative_to(path)) for found in path.rglob("*"))
+    for name in names:
+        if name.endswith(".safetensors"):
+            assert (path / name).read_bytes() == (expected / name).read_bytes(), name

@@ -1,10 +1,8 @@
 import importlib
 
-import numpy as np
-import pytest
 import torch
 
-from gfm_utils.ensembles import build_model, masked_test_tokens, predictions, predictions_of
+from gfm_utils.ensembles import masked_test_tokens, predictions
 from gfm_utils.ensembles.training import masked_windows
 
 stream = importlib.import_module("gfm_utils.ensembles.predictions")
@@ -33,17 +31,3 @@ def test_batches_are_bounded_and_do_not_change_the_answer(trained, monkeypatch):
     parts = list(predictions(ensemble, "untrained", 7, 0.15))
     assert [len(part.targets) for part in parts] == [2, 2, 2, 1]
     torch.testing.assert_close(torch.cat([p.log_p for p in parts], 1), whole.log_p, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_batches_of_a_gpu_are_those_of_a_cpu(monkeypatch):
-    monkeypatch.setattr(stream, "BUDGET", 2 * 2 * 10 * 50)
-    rng = np.random.default_rng(0)
-    ids, places, truth = rng.integers(5, 50, (9, 64)), rng.integers(0, 64, (9, 10)), rng.integers(5, 50, (9, 10))
-    models = [build_model("bert-2x64", 50, 64, seed).eval() for seed in (1, 2)]
-    slow = list(predictions_of(models, ids, places, truth, 50))
-    fast = list(predictions_of([model.to("cuda") for model in models], ids, places, truth, 50))
-    assert len(fast) == 5
-    for one, other in zip(slow, fast, strict=True):
-        assert other.log_p.device.type == "cpu" and torch.equal(one.targets, other.targets)
-        torch.testing.assert_close(one.log_p, other.log_p, atol=1e-4, rtol=1e-4)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from alone import one_thread, train_member, train_until
+from alone import assert_same_bits, one_thread, train_member, train_until
 
 from gfm_utils.ensembles import Member, log_spaced, masked_windows, train_step, training
 from gfm_utils.ensembles.member_job import MemberJob
@@ -17,16 +17,6 @@ from gfm_utils.ensembles.member_writer import Diverged
 from gfm_utils.errors import GfmError
 
 STEPS = 24
-
-
-@pytest.fixture(scope="module")
-def spec(trained):
-    return trained[0].spec.model_copy(update={"steps": STEPS, "batch": 4})
-
-
-@pytest.fixture(scope="module")
-def store(trained):
-    return trained[0].store
 
 
 @pytest.fixture(autouse=True)
@@ -46,13 +36,9 @@ def whole(spec, store, tmp_path_factory):
 
 def assert_same_member(path, whole):
     """Every checkpoint bit for bit, and the metrics without their times."""
-    names = sorted(str(found.relative_to(whole)) for found in whole.rglob("model.safetensors"))
-    assert names == sorted(str(found.relative_to(path)) for found in path.rglob("model.safetensors"))
-    for name in names:
-        assert (path / name).read_bytes() == (whole / name).read_bytes(), name
+    assert_same_bits(path, whole)
     metrics, expected = (pd.read_parquet(p / "metrics.parquet").drop(columns="seconds") for p in (path, whole))
     pd.testing.assert_frame_equal(metrics, expected, check_exact=True)
-    assert sorted(p.name for p in path.iterdir()) == sorted(p.name for p in whole.iterdir())
     assert not (path.parent / f".{path.name}.partial").exists()
 
 
@@ -125,7 +111,7 @@ def test_without_a_good_state_of_its_own_it_starts_again(monkeypatch, spec, stor
     assert_same_member(path, whole)
 
 
-def test_what_a_kill_left_beside_a_complete_member_is_removed(spec, store, whole):
+def test_what_a_kill_left_of_a_complete_member_is_removed(spec, store, whole):
     partial = whole.with_name(".member.partial")
     (partial / "member").mkdir(parents=True)
     written = (whole / "model.safetensors").stat().st_mtime_ns
@@ -135,14 +121,8 @@ def test_what_a_kill_left_beside_a_complete_member_is_removed(spec, store, whole
 
 def test_two_at_once_train_a_member_once(monkeypatch, spec, store, tmp_path):
     begun, run = [], training.Training.run
-
-    def counted(self):
-        begun.extend(member.job.seed for member in self.members)
-        return run(self)
-
-    monkeypatch.setattr(training.Training, "run", counted)
-    short = spec.model_copy(update={"steps": 8})
-    arguments = (short, store, 1, tmp_path / "member")
+    monkeypatch.setattr(training.Training, "run", lambda self: begun.append(len(self.members)) or run(self))
+    arguments = (spec.model_copy(update={"steps": 8}), store, 1, tmp_path / "member")
     threads = [threading.Thread(target=train_member, args=arguments) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -158,18 +138,20 @@ def diverge(path, spec, store):
     return str(stopped.value)
 
 
-def test_weights_that_become_nan_stop_the_member_at_its_last_good_state(monkeypatch, spec, store, whole, tmp_path):
+def with_factors(monkeypatch, changed):
+    """Let the learning rate have other factors: a function of the step and the usual factor."""
     factor = train_step.learning_rate_factor
-    monkeypatch.setattr(
-        train_step, "learning_rate_factor", lambda step, spec: float("nan") if step == 16 else factor(step, spec)
-    )
+    monkeypatch.setattr(train_step, "learning_rate_factor", lambda step, spec: changed(step, factor(step, spec)))
+
+
+def test_weights_that_become_nan_stop_the_member_at_its_last_good_state(monkeypatch, spec, store, whole, tmp_path):
+    with_factors(monkeypatch, lambda step, factor: float("nan") if step == 16 else factor)
     message = diverge(tmp_path / "member", spec, store)
-    kept = tmp_path / ".member.partial/member/checkpoints/step-000000013"
+    last = "checkpoints/step-000000013"
+    kept = tmp_path / ".member.partial/member" / last
     assert "member with seed 1, diverged at step 17 (loss nan bits/token" in message
     assert f"its last good state, step 13, is {kept})" in message and "lower the learning rate" in message
-    assert (kept / "model.safetensors").read_bytes() == (
-        whole / "checkpoints/step-000000013/model.safetensors"
-    ).read_bytes()
+    assert_same_bits(kept, whole / last)
     assert diverge(tmp_path / "member", spec, store) == message  # started again, it comes as far and no further
 
 
@@ -178,37 +160,29 @@ def test_poisoned_from_the_start_there_is_no_good_state(monkeypatch, spec, store
 
     def poisoned(*arguments):
         model = build(*arguments)
-        with torch.no_grad():
-            model.get_input_embeddings().weight.fill_(float("nan"))
+        torch.nn.init.constant_(model.get_input_embeddings().weight, float("nan"))
         return model
 
     monkeypatch.setattr(train_step, "build_model", poisoned)
     assert "there is no good state before it" in diverge(tmp_path / "member", spec, store)
 
 
-@pytest.fixture
-def spoilt(monkeypatch):
-    """Steps that go up the gradient from the tenth on: the best weights are not the last."""
-    factor = train_step.learning_rate_factor
-    monkeypatch.setattr(
-        train_step, "learning_rate_factor", lambda step, spec: factor(step, spec) if step < 10 else -1.0
-    )
-
-
-def kept_best(spec):
-    return spec.model_copy(update={"keep": "best", "validation_every": 4, "validation_windows": 32})
-
-
-def test_the_best_weights_are_kept_and_a_kill_does_not_lose_them(monkeypatch, spoilt, spec, store, tmp_path):
-    spec, said = kept_best(spec), []
-    whole, killed = Member(tmp_path / "whole", 1), Member(tmp_path / "killed", 1)
+def test_the_best_weights_are_kept_and_a_kill_does_not_lose_them(monkeypatch, spec, store, tmp_path):
+    """Steps go up the gradient from the tenth on; by default the last weights are kept all the same."""
+    with_factors(monkeypatch, lambda step, factor: factor if step < 10 else -1.0)
+    last, whole, killed = (Member(tmp_path / name, 1) for name in ("last", "whole", "killed"))
+    train_member(spec, store, 1, last.path)
+    assert last.kept_step == STEPS and last.validation_loss == last.metrics["validation_loss"].iloc[-1]
+    assert last.validation_loss > last.metrics["validation_loss"].min()
+    best = {"keep": "best", "validation_every": 4, "validation_windows": 32}
+    spec, said = spec.model_copy(update=best), []
     train_member(spec, store, 1, whole.path)
     assert whole.metrics["step"].tolist() == sorted({*log_spaced(STEPS), *range(4, STEPS + 1, 4)})
     losses = whole.metrics.set_index("step")["validation_loss"]
     assert whole.kept_step == losses.drop(0).idxmin() < STEPS - 4
     assert whole.validation_loss == losses.min() and whole.checkpoints == log_spaced(STEPS)
-    shown, positions, targets, _ = masked_windows(store, "validation", spec.window, 32, spec.train_mask, 42)
-    given = [torch.from_numpy(array) for array in (shown, positions, targets)]
+    held_out = masked_windows(store, "validation", spec.window, 32, spec.train_mask, 42)[:3]
+    given = [torch.from_numpy(array) for array in held_out]
     for state, step in (("trained", whole.kept_step), (STEPS, STEPS), (7, 7), (0, 0)):
         with torch.no_grad():
             loss = train_step.MaskedLoss(whole.model(state))(*given).item() / np.log(2)
@@ -220,10 +194,3 @@ def test_the_best_weights_are_kept_and_a_kill_does_not_lose_them(monkeypatch, sp
     assert int(said[0].split("continues at step ")[1].split(" ")[0]) > whole.kept_step
     assert_same_member(killed.path, whole.path)
     assert killed.kept_step == whole.kept_step
-
-
-def test_by_default_the_last_weights_are_kept_whatever_their_loss(spoilt, spec, store, tmp_path):
-    member = Member(tmp_path / "member", 1)
-    train_member(spec, store, 1, member.path)
-    assert member.kept_step == STEPS and member.validation_loss == member.metrics["validation_loss"].iloc[-1]
-    assert member.validation_loss > member.metrics["validation_loss"].min()

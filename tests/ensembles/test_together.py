@@ -4,16 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from alone import train_member, train_until
+from alone import assert_same_bits, members, train_member, train_until
 from transformers import AutoModelForMaskedLM
 
-from gfm_utils.ensembles import train_step, training
-from gfm_utils.ensembles.member_job import MemberJob, batch_members
+from gfm_utils.ensembles.member_job import batch_members
 from gfm_utils.ensembles.member_writer import partial_path
-from gfm_utils.ensembles.presets import PRESETS, Preset
 from gfm_utils.ensembles.train_step import Trainer
 from gfm_utils.ensembles.training import Training, train_group
-from gfm_utils.files import sha256_of
 
 # PyTorch has no batching rule for attention on the CPU, and says so; there it is only used here.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
@@ -23,20 +20,9 @@ STEPS = 30
 TOLERANCE = 2e-3
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    PRESETS["tiny"] = Preset("bert", 2, 32, 2, 64, 0.02)
-    yield
-    del PRESETS["tiny"]
-
-
 @pytest.fixture
-def spec(trained):
-    return trained[0].spec.model_copy(update={"steps": STEPS, "warmup": 0.2, "batch": 4})
-
-
-def jobs_of(spec, store, folder, seeds=(1, 2, 3)):
-    return [MemberJob(spec, store, seed, folder / f"member-{seed}") for seed in seeds]
+def spec(spec):
+    return spec.model_copy(update={"steps": STEPS, "warmup": 0.2})
 
 
 def weights(path):
@@ -55,10 +41,10 @@ def furthest(one, other):
     return max(float((a[name] - b[name]).abs().max() / (b[name].abs().max() + 1e-9)) for name in names)
 
 
-@pytest.mark.parametrize(("preset", "vary"), [("modernbert-2x64", "init"), ("tiny", "all")])
-def test_the_same_seed_gives_the_same_member_alone_and_together(spec, trained, tiny, tmp_path, preset, vary):
-    spec, store = spec.model_copy(update={"preset": preset, "vary": vary}), trained[0].store
-    together = jobs_of(spec, store, tmp_path / "together", (1, 2))
+@pytest.mark.parametrize(("preset", "vary"), [("modernbert-2x64", "all"), ("roformer-2x64", "init")])
+def test_the_same_seed_gives_the_same_member_alone_and_together(spec, store, tmp_path, preset, vary):
+    spec = spec.model_copy(update={"preset": preset, "vary": vary})
+    together = members(spec, store, tmp_path / "together", 2)
     assert train_group(together, "cpu") == []
     for job in together:
         alone = tmp_path / "alone" / job.path.name
@@ -71,7 +57,7 @@ def test_the_same_seed_gives_the_same_member_alone_and_together(spec, trained, t
     assert furthest(together[0].path, together[1].path) > 100 * TOLERANCE  # other seeds are other members
 
 
-def test_the_gradient_of_each_member_is_clipped_by_itself(spec, trained):
+def test_the_gradient_of_each_member_is_clipped_by_itself(spec):
     trainer = Trainer(spec, [1, 2], "cpu")
     for parameter in trainer.parameters.values():
         parameter.grad = torch.ones_like(parameter)
@@ -83,30 +69,25 @@ def test_the_gradient_of_each_member_is_clipped_by_itself(spec, trained):
 
 
 def test_a_group_that_was_stopped_continues_from_the_newest_state_that_all_have(
-    monkeypatch, spec, trained, tmp_path
+    monkeypatch, spec, store, tmp_path
 ):
-    store, said = trained[0].store, []
-    whole, stopped = (jobs_of(spec, store, tmp_path / name, (1, 2)) for name in ("whole", "stopped"))
+    said, (whole, stopped) = [], (members(spec, store, tmp_path / name, 2) for name in ("whole", "stopped"))
     train_group(whole, "cpu")
     train_until(monkeypatch, 25, stopped)
     newest = sorted(partial_path(stopped[0].path).glob("state-*.pt"))[-1]
     newest.unlink()  # as if the run had been killed between the states of the two
-    train_group(stopped, "cpu", lambda *told: said.append(told))
-    steps = {told[0].split("continues at step ")[1] for told in said if len(told) == 1}
-    assert len(steps) == 1
+    train_group(stopped, "cpu", lambda *message: said.append(message))
+    assert len({text.split("continues at step ")[1] for text, *more in said if not more}) == 1
     for job, other in zip(stopped, whole, strict=True):
-        assert sha256_of(job.path / "model.safetensors") == sha256_of(other.path / "model.safetensors")
+        assert_same_bits(job.path, other.path)
 
 
-def test_a_member_that_diverges_does_not_touch_those_beside_it(monkeypatch, spec, trained, tiny, tmp_path):
-    store, take = trained[0].store, Trainer.losses
-    spec = spec.model_copy(update={"preset": "tiny", "batch": 16})
-    jobs = jobs_of(spec, store, tmp_path)
-    calls = []
+def test_a_member_that_diverges_does_not_touch_the_others(monkeypatch, spec, store, tmp_path):
+    take, calls, jobs = Trainer.losses, [], members(spec, store, tmp_path, 3)
 
     def poisoned(self, inputs):
         calls.append(1)
-        if len(calls) == 15:
+        if len(calls) == 60:
             with torch.no_grad():
                 self.parameters[next(iter(self.parameters))][1].fill_(float("nan"))
         return take(self, inputs)
@@ -135,11 +116,10 @@ def test_low_precision_is_close_to_full_and_weights_stay_float32(spec, trained):
     assert {p.dtype for one in (low, both) for p in one.parameters.values()} == {torch.float32}
 
 
-def test_who_is_trained_together(spec, trained, tmp_path):
-    store = trained[0].store
+def test_who_is_trained_together(spec, store, tmp_path):
     changes = [{}, {"steps": 31}, {"dropout": 0.1}, {"preset": "bert-90m", "window": 512, "batch": 96}]
     small, other, drops, large = (
-        jobs_of(spec.model_copy(update=update), store, tmp_path / str(number))
+        members(spec.model_copy(update=update), store, tmp_path / str(number), 3)
         for number, update in enumerate(changes)
     )
     every = [*small, *other, *drops, *large]
@@ -150,17 +130,3 @@ def test_who_is_trained_together(spec, trained, tmp_path):
     folder.mkdir(parents=True)
     (folder / "state-000000012-0123456789abcdef.pt").touch()
     assert batch_members(small, "cuda") == [[small[0], small[2]], [small[1]]]
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("together", [False, True])
-def test_a_recorded_step_is_the_step(monkeypatch, spec, trained, tmp_path, together):
-    """CUDA graphs against kernel by kernel."""
-    jobs = {name: jobs_of(spec, trained[0].store, tmp_path / name) for name in ("graph", "plain")}
-    seeds = slice(None) if together else slice(0, 1)
-    train_group(jobs["graph"][seeds], "cuda")
-    monkeypatch.setattr(train_step, "PLAIN_STEPS", 10**9)
-    train_group(jobs["plain"][seeds], "cuda")
-    for one, other in zip(jobs["graph"][seeds], jobs["plain"][seeds], strict=True):
-        assert furthest(one.path, other.path) < TOLERANCE
-    assert training.LOOK < STEPS
