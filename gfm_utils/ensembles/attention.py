@@ -1,11 +1,4 @@
-"""Attention of members in training on a GPU, by kernels that are named, so that it can be trained in any program.
-
-``scaled_dot_product_attention`` asks whether its queries need a gradient before it keeps what the backward pass
-reads, the logarithm of the sum of exponentials of each row. Under ``vmap``, where tensors are those of several
-members, they say no, and the backward pass of members in one program then has nothing to read. The operations
-under it take the wish as an argument. As an implementation with a name of its own it also gets no mask, which
-transformers else makes of nothing but ones while a step is recorded as a CUDA graph.
-"""
+"""Attention of members in training on a GPU, by the operations that ``scaled_dot_product_attention`` calls."""
 
 from typing import Any
 
@@ -20,8 +13,7 @@ def attend(
 ) -> torch.Tensor:
     """Attention by a kernel: (n, heads, tokens, width of a head) each -> the same.
 
-    ``flash`` is FlashAttention (bfloat16), ``efficient`` the memory-efficient kernel (any precision), with all
-    that a gradient needs, and ``plain`` the formula, on any device.
+    ``flash`` is FlashAttention (bfloat16), ``efficient`` the memory-efficient kernel, ``plain`` the formula.
     """
     if kernel == "plain":
         weights = (query * scale @ key.mT).softmax(-1, dtype=torch.float32).to(value.dtype)
@@ -41,13 +33,7 @@ NAMES = {"flash": "gfm_fast", "efficient": "gfm_efficient", "plain": "gfm_plain"
 
 
 def kernel_for(device: str, precision: torch.dtype, head: int) -> str:
-    """Name of the fastest kernel that can train on a device: a key of ``NAMES``.
-
-    Args:
-        device: ``cuda``, or ``cpu``, which has the formula alone.
-        precision: of the queries.
-        head: width of a head.
-    """
+    """The fastest kernel, a key of ``NAMES``, for queries of a precision and heads of a width on a device."""
     tensor = torch.empty((1, 1, 64, head), device=device, dtype=precision, requires_grad=True)
     parameters = SDPAParams(tensor, tensor, tensor, None, 0.0, False, False)
     if head % 8 == 0 and precision != torch.float32 and can_use_flash_attention(parameters):
@@ -56,13 +42,12 @@ def kernel_for(device: str, precision: torch.dtype, head: int) -> str:
 
 
 def use(model: Any, kernel: str) -> None:
-    """Let a model without padding attend by a kernel; one whose architecture has no choice keeps its own formula.
+    """Let a Hugging Face model attend by a kernel, unless its architecture has no choice.
 
+    ``scaled_dot_product_attention`` asks whether its queries need a gradient before it keeps what the backward
+    pass reads; under ``vmap`` (members in one program) they say no. As an implementation with a name of its own it
+    also gets no mask, which transformers else makes of nothing but ones while a step is recorded as a CUDA graph.
     The name is in the model's configuration from then on: what is written to disk must be another model.
-
-    Args:
-        model: a Hugging Face model.
-        kernel: a key of ``NAMES``.
     """
     # transformers 5.0 looks for padding among the ids, and so waits for the GPU in the midst of a step.
     model.base_model.warn_if_padding_and_no_attention_mask = lambda *_: None

@@ -29,21 +29,13 @@ USE_GPU = (
 
 @dataclass(frozen=True)
 class Check:
-    """What one check found.
-
-    Attributes:
-        name: what was checked.
-        state: ``ok``; ``slow``, if it works but not as well as it could; or ``broken``.
-        detail: what was found.
-        advice: what to do, if ``detail`` does not say it.
-        needed: whether training does not work if this is broken.
-    """
+    """What one check found: ``ok``; ``slow``, if it works but not as well as it could; or ``broken``."""
 
     name: str
     state: State
     detail: str
-    advice: str = ""
-    needed: bool = False
+    advice: str = ""  # what to do, if ``detail`` does not say it
+    needed: bool = False  # whether training does not work if this is broken
 
     def __str__(self) -> str:
         detail = f"{self.detail}: {self.advice}" if self.advice else self.detail

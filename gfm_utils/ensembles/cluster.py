@@ -130,11 +130,7 @@ def _marked(folders: Sequence[Path]) -> Iterator[list[Path]]:
 
 
 def _on_node(work: Callable[..., Any], job: Any, marks: Sequence[Path], messages: Any) -> Any:
-    """Do a job in this process, a worker of Ray's.
-
-    Raises:
-        GfmError: this node does not see a folder.
-    """
+    """Do a job in this process, a worker of Ray's, if its node sees the folders."""
     import ray
 
     for mark in marks:

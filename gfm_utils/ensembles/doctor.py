@@ -1,7 +1,4 @@
-"""What works on this machine: what a user runs first, one row a check.
-
-A check that fails in a way that nobody foresaw is broken, and the others still run.
-"""
+"""What works on this machine, one row a check; one that fails in a way that nobody foresaw is broken."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -42,30 +39,20 @@ ADVICE = {
 
 
 class Deviation(NamedTuple):
-    """How far members are from the same members trained one by one, in float32, on the CPU: the furthest of them.
+    """How far members are, at most, from the same members trained one by one, in float32, on the CPU."""
 
-    Attributes:
-        loss: largest relative difference at any step.
-        weights: length of the difference, relative to the length of the way that training moved the weights.
-        reason: on a GPU why no step was recorded as a CUDA graph, else empty.
-    """
-
-    loss: float
-    weights: float
-    reason: str = ""
+    loss: float  # largest relative difference at any step
+    weights: float  # length of the difference, relative to the length of the way that training moved the weights
+    reason: str = ""  # on a GPU why no step was recorded as a CUDA graph
 
 
-#: Largest deviation that is rounding. On a CPU it was 1e-6 in the loss and 6e-4 of the weights' way in float32
-#: (weights off by 1e-6 from the start), 2e-4 and 4e-2 in bfloat16; with the wrong targets it is more than 5e-3 and
-#: the whole way.
+#: Largest deviation that is rounding. On a CPU it was 1e-6 in the loss and 6e-4 of the weights' way in float32,
+#: 2e-4 and 4e-2 in bfloat16; with the wrong targets it is more than 5e-3 and the whole way.
 TOLERANCE = {"float32": Deviation(1e-4, 2e-2), "bfloat16": Deviation(5e-3, 2e-1)}
 
 
 def examine(runs: Path) -> Iterator[Check]:
-    """Check this machine; each result comes as soon as it is there, and nothing is left behind.
-
-    ``runs`` is the folder of ensembles; it need not exist.
-    """
+    """Check this machine, and the folder of ensembles, which need not exist; nothing is left behind."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a driver that is too old: a row shows it
         where = device()
@@ -121,19 +108,11 @@ def trainings(where: str) -> list[Check]:
 
 
 class Steps(NamedTuple):
-    """Steps that members took.
+    """Steps that members took."""
 
-    Attributes:
-        losses: bits per token, shape (steps, members).
-        moves: by how much all weights of each changed, shape (members, weights). Without the biases of BERT's
-            keys: these add the same to all scores of a softmax, so that their gradient is rounding alone, which
-            Adam takes for a direction like any other.
-        reason: on a GPU why no step was recorded as a CUDA graph, else empty.
-    """
-
-    losses: torch.Tensor
-    moves: torch.Tensor
-    reason: str
+    losses: torch.Tensor  # bits per token, shape (steps, members)
+    moves: torch.Tensor  # by how much all weights of each changed, shape (members, weights)
+    reason: str  # on a GPU why no step was recorded as a CUDA graph, else empty
 
 
 def take_steps(store: TokenStore, name: str, seeds: Sequence[int], precision: str, device: str) -> Steps:
@@ -158,6 +137,10 @@ def take_steps(store: TokenStore, name: str, seeds: Sequence[int], precision: st
 
 
 def _weights(trainer: Trainer, members: int) -> torch.Tensor:
+    """The weights of each, without the biases of BERT's keys.
+
+    These add the same to all scores of a softmax: their gradient is rounding alone, a direction like any to Adam.
+    """
     states = [trainer.state(place)["weights"] for place in range(members)]
     chosen = [[value.flatten() for name, value in one.items() if not name.endswith("key.bias")] for one in states]
     return torch.stack([torch.cat(values) for values in chosen]).double()

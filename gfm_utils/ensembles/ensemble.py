@@ -158,11 +158,7 @@ def plan_ensembles(
 
 
 def engine_named(name: str) -> Callable[[Sequence[MemberJob], Callback], list[Diverged]]:
-    """The engine of that name: a function of the members of a run and of a callback for their progress.
-
-    Raises:
-        GfmError: no engine has that name.
-    """
+    """The engine of that name, a function of the members of a run and of a callback; else a ``GfmError``."""
     if name not in ENGINES:
         raise unknown("engine", name, ENGINES)
     return ENGINES[name]
@@ -287,9 +283,8 @@ def expected_costs(
 def expected_cost(size: Profile | str, vocabulary: int, devices: int = 1) -> Cost:
     """What one condition would cost at a profile, on this machine, whatever the corpus.
 
-    From some steps in this process, with all cores or the GPU: members are taken to be trained one after the
-    other, which for a large model is as fast as side by side. A GPU without memory for a batch takes part of one,
-    and steps are not compiled, as they would be in so long a training. ``vocabulary`` counts special tokens too.
+    From some steps in this process, with all cores or the GPU, as if members were trained one after the other
+    without compiling. ``vocabulary`` counts special tokens too.
     """
     size = profile(size) if isinstance(size, str) else size
     with tempfile.TemporaryDirectory() as folder:

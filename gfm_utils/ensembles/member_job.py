@@ -46,7 +46,7 @@ def is_trained(path: Path) -> bool:
 
 
 def partial_path(path: Path) -> Path:
-    """Where a member is while it is trained: ``.member-00.partial`` beside its directory."""
+    """Where a member is while it is trained: ``.member-00.partial`` in the same folder."""
     return path.with_name(f".{path.name}.partial")
 
 
@@ -76,7 +76,7 @@ class MemberJob:
 
 
 def missing_of(jobs: Sequence[MemberJob]) -> list[MemberJob]:
-    """The members that are not trained yet, or of which a killed run left something beside them."""
+    """The members that are not trained yet, or of which a killed run left something."""
     return [job for job in jobs if not is_trained(job.path) or partial_path(job.path).exists()]
 
 

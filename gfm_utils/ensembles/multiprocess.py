@@ -21,9 +21,8 @@ from gfm_utils.ensembles.training import train_members
 from gfm_utils.errors import ProcessKilled
 from gfm_utils.tokens.parallel import cores, end_with_parent
 
-#: Environment of a process that trains: large buffers are kept between steps instead of going back to the
-#: system, and lie in large pages. Without this, glibc maps fresh zeroed pages for every activation, a fifth of a
-#: small model's step.
+#: Environment of a process that trains: large buffers are kept between steps, and lie in large pages. Without it
+#: glibc maps fresh zeroed pages for every activation, a fifth of a small model's step.
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "1000000000",
     "MALLOC_TRIM_THRESHOLD_": "2000000000",

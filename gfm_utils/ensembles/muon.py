@@ -1,8 +1,7 @@
-"""Muon: an optimiser that moves a matrix in all its directions alike, for the matrices between two layers.
+"""Muon: an optimiser that moves a matrix by its momentum with singular values that are made about equal.
 
-Adam scales every entry of a gradient by itself. Muon takes the momentum of a whole matrix, makes its singular
-values about equal (*orthogonalises* it), and moves the matrix by that: directions that few gradients point to are
-learned as fast as those that many do (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/).
+Directions that few gradients point to are learned as fast as those that many do (Jordan et al., 2024,
+https://kellerjordan.github.io/posts/muon/).
 """
 
 from collections.abc import Iterable
@@ -22,16 +21,11 @@ SCALE = 0.2
 
 
 def orthogonaliser(squared: torch.Tensor) -> torch.Tensor:
-    """What makes the singular values of matrices near 1 (between 0.7 and 1.2) when it is multiplied by them.
+    """From X X^T of matrices X, not longer than wide, the Q for which Q X has the singular vectors of X.
 
-    All that the Newton-Schulz iteration multiplies a matrix by are polynomials of its product with its own
-    transpose, so that matrices of one short side can be worked on together, however long the other side is.
-
-    Args:
-        squared: X X^T of matrices X that are not longer than wide, shape (n, rows, rows).
-
-    Returns:
-        Q, so that Q X has the singular vectors of X, shape (n, rows, rows).
+    Both have shape (n, rows, rows); the singular values of Q X are near 1 (between 0.7 and 1.2). The Newton-Schulz
+    iteration multiplies a matrix by polynomials of its product with its own transpose alone, so that matrices of
+    one short side can be worked on together, however long the other side is.
     """
     a, b, c = NEWTON_SCHULZ
     norm = squared.diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()[:, None, None] + 1e-7
@@ -48,12 +42,8 @@ def orthogonaliser(squared: torch.Tensor) -> torch.Tensor:
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised in the precision of the parameters.
 
-    ``torch.optim.Muon`` takes one matrix after the other, in bfloat16, and knows no matrices of several models in
-    one tensor; in small matrices bfloat16 saves no time.
-
-    Args:
-        params: matrices, shape (rows, columns), or those of several models, (models, rows, columns).
-        lr: learning rate: a number, or a tensor that is filled anew for every step.
+    Takes matrices, shape (rows, columns), or those of several models, (models, rows, columns), which
+    ``torch.optim.Muon`` does not; the learning rate is a number, or a tensor that is filled for every step.
     """
 
     def __init__(self, params: Iterable[torch.Tensor], lr: float | torch.Tensor) -> None:

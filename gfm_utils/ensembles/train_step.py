@@ -54,11 +54,8 @@ def is_hidden_matrix(name: str, dimensions: int) -> bool:
 class MaskedLoss(torch.nn.Module):
     """A masked language model as a function: ids, positions, targets -> mean cross-entropy in nats.
 
-    The mean is over all tokens to predict, as in Hugging Face's models, not over windows.
-
-    Args:
-        model: a masked language model.
-        perhaps_none: whether a batch may have no token to predict; the loss is then 0.
+    The mean is over all tokens to predict, as in Hugging Face's models, not over windows. ``perhaps_none`` says
+    that a batch may have no token to predict; the loss is then 0.
     """
 
     def __init__(self, model: torch.nn.Module, perhaps_none: bool = False) -> None:
@@ -75,24 +72,12 @@ class MaskedLoss(torch.nn.Module):
 
 
 class Trainer:
-    """Models of one specification that take their steps together, on one device.
+    """Members of one specification, each with a seed of its initial weights, that take their steps together.
 
-    Several are one program: their weights are stacked along a first dimension, the forward pass is mapped over it.
-    Their initial weights and what they read decide the result, up to rounding, not how many they are; only dropout
-    would draw other numbers, so several have none. In low precision weights and moments are float32 all the same;
-    each step casts the weights once, and all between them and the loss is bfloat16 (what norms, softmax and
-    products sum up, they sum up in float32).
-
-    Args:
-        spec: what the members share.
-        seeds: of their initial weights, one a member.
-        device: ``cpu`` or ``cuda``.
-        compiled: compile the step (its first one then takes a minute).
-
-    Attributes:
-        model: the model, or that which lends its forward pass to several.
-        parameters: what is optimised, by name.
-        loss: of the last step, bits per token, shape (members,).
+    Several are one program: their ``parameters`` are stacked along a first dimension, and the forward pass of
+    ``model`` is mapped over it. The result does not depend on how many they are, up to rounding; only dropout
+    would draw other numbers, so several have none. In low precision weights and moments stay float32; each step
+    casts the weights once, and computes the loss in bfloat16 (norms, softmax and products add up in float32).
     """
 
     def __init__(self, spec: EnsembleSpec, seeds: Sequence[int], device: str, compiled: bool = False) -> None:
@@ -114,9 +99,9 @@ class Trainer:
         self.masked = MaskedLoss(self.model, spec.independent_masks)
         # The batch has one size in training: a graph for any size would be slower. Others are not compiled.
         self.step_losses = torch.compile(self.losses, dynamic=False) if compiled else self.losses
-        self.loss = torch.full((len(seeds),), float("nan"), device=device)
+        self.loss = torch.full((len(seeds),), float("nan"), device=device)  # of the last step, bits per token
         self.optimizers = self._optimizers(device)
-        # What is written is filled on the CPU, beside the steps of a GPU and free of the attention used there.
+        # What is written is filled on the CPU, while a GPU takes steps and without the attention used there.
         self.written: Any = build_model(*shape, 0, spec.dropout) if self.on_gpu else self.model
         self.graph: Any = None
         self.recorded: Inputs | None = None

@@ -183,7 +183,7 @@ class Training:
         return [(place, member) for place, member in enumerate(self.members) if member.diverged is None]
 
     def inputs(self) -> Generator[Inputs]:
-        """What the members read from this step on, on the device; for a GPU a process beside this prepares it."""
+        """What the members read from this step on, on the device; for a GPU another process prepares it."""
         steps = partial(step_inputs, self.store, self.spec, self.seeds, self.step)
         if not self.trainer.on_gpu:
             yield from steps()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from alone import members
 
 from gfm_utils.claims.paper import cost_overview, cost_table
 from gfm_utils.ensembles import build_model, cost, log_spaced
@@ -16,7 +17,6 @@ from gfm_utils.ensembles.cost import (
     remaining_seconds,
     schedule,
 )
-from gfm_utils.ensembles.member_job import MemberJob
 from gfm_utils.ensembles.member_writer import MemberWriter
 from gfm_utils.ensembles.train_step import PLAIN_STEPS, Trainer
 from gfm_utils.ensembles.training import Training
@@ -28,11 +28,8 @@ MIB = 2**20
 @pytest.fixture
 def jobs(trained, tmp_path):
     """Two members of one condition and one of another, all still to be trained."""
-    specs = [(trained[0], 1), (trained[0], 2), (trained[1], 1)]
-    return [
-        MemberJob(ensemble.spec, ensemble.store, seed, tmp_path / ensemble.spec.key / str(seed))
-        for ensemble, seed in specs
-    ]
+    given = (*trained[0].jobs[:2], trained[1].jobs[0])
+    return [replace(job, path=tmp_path / job.spec.key / job.path.name) for job in given]
 
 
 @pytest.fixture
@@ -82,7 +79,7 @@ def test_costs_by_condition_and_of_all_together(trained, jobs, speeds):
 def test_memory_grows_with_the_batch_even_when_the_probe_reads_less_of_it(jobs, tmp_path):
     """What a window keeps for the backward pass is kept once for each window of a batch; nothing is written."""
     job = jobs[0]
-    large = MemberJob(job.spec.model_copy(update={"batch": 128}), job.store, 1, job.path)
+    large = replace(job, spec=job.spec.model_copy(update={"batch": 128}))
     small, large = measure([job], "cpu"), measure([large], "cpu")
     model = build_model(job.spec.preset, job.spec.vocabulary, job.spec.window, 1)
     assert small.weight_bytes == 4 * sum(p.numel() for p in model.parameters())
@@ -93,9 +90,8 @@ def test_memory_grows_with_the_batch_even_when_the_probe_reads_less_of_it(jobs, 
     assert large.memory_bytes - 4 * large.weight_bytes == kept * 128 // 16
 
 
-def test_a_gpu_without_memory_for_all_takes_fewer_members_and_then_fewer_windows(monkeypatch, trained, tmp_path):
-    tried, fits = [], {(2, 16), (1, 4)}
-    group = [MemberJob(trained[0].spec, trained[0].store, seed, tmp_path / str(seed)) for seed in range(1, 6)]
+def test_a_gpu_without_memory_for_all_takes_fewer_members_then_fewer_windows(monkeypatch, spec, store, tmp_path):
+    tried, fits, group = [], {(2, 4), (1, 2)}, members(spec, store, tmp_path, 5)
 
     def measured(program, device, seconds, windows):
         tried.append((len(program), windows))
@@ -104,11 +100,11 @@ def test_a_gpu_without_memory_for_all_takes_fewer_members_and_then_fewer_windows
         return Speed(0.5, 1, 1, True)
 
     monkeypatch.setattr(cost, "measure_program", measured)
-    assert measure(group, "cuda").step_seconds == 3 * 0.5 and tried == [(5, 16), (3, 16), (2, 16)]
-    fits.remove((2, 16))
-    assert measure(group, "cuda").step_seconds == 5 * 0.5 and tried[-3:] == [(1, 16), (1, 8), (1, 4)]
+    assert measure(group, "cuda").step_seconds == 3 * 0.5 and tried == [(5, 4), (3, 4), (2, 4)]
+    fits.remove((2, 4))
+    assert measure(group, "cuda").step_seconds == 5 * 0.5 and tried[-2:] == [(1, 4), (1, 2)]
     fits.clear()
-    with pytest.raises(GfmError, match=r"more memory than the device has: give a smaller batch \(16\)"):
+    with pytest.raises(GfmError, match=r"more memory than the device has: give a smaller batch \(4\)"):
         measure(group, "cuda")
 
 
@@ -123,12 +119,9 @@ def test_part_of_a_batch_gives_an_estimate_of_the_whole(monkeypatch, jobs):
 
     monkeypatch.setattr(cost, "Training", training)
     monkeypatch.setattr(Trainer, "learn", lambda *given: steps.append(given[1]) or learn(*given))
-    for name, stand_in in {
-        "reset_peak_memory_stats": lambda: None,
-        "max_memory_reserved": lambda: 1024 * MIB,
-        "synchronize": lambda: waits.append(1),
-    }.items():
-        monkeypatch.setattr(torch.cuda, name, stand_in)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 1024 * MIB)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waits.append(1))
     part, whole = (measure_program(jobs[:1], "cuda", 0.6, windows) for windows in (4, 16))
     assert (part.memory_measured, whole.memory_measured) == (False, True) and part.step_seconds > 0
     assert whole.memory_bytes == 1024 * MIB

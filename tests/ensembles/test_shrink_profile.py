@@ -1,6 +1,5 @@
 """A profile fitted to a corpus: one that fills it changes nothing, each change is said, too little is refused."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +12,7 @@ from gfm_utils.profiles import profile
 from gfm_utils.tokens import SPECIAL
 
 
-def store(path: Path, vocabulary: int = 64, **lengths: list[int]) -> SimpleNamespace:
+def store(path, vocabulary=64, **lengths):
     """The tokens of a condition, of which only the lengths of the segments matter."""
     for part, found in lengths.items():
         np.save(path / f"{part}-lengths.npy", np.asarray(found, np.int64))
@@ -23,13 +22,13 @@ def store(path: Path, vocabulary: int = 64, **lengths: list[int]) -> SimpleNames
     )
 
 
-def test_a_corpus_that_fills_the_profile_changes_nothing(tmp_path: Path) -> None:
+def test_a_corpus_that_fills_the_profile_changes_nothing(tmp_path):
     long = store(tmp_path, train=[640_000], validation=[64_000], test=[64_000])
     for size in (profile("smoke"), profile("quick")):
         assert shrink_profile(long, size) == (size, ())
 
 
-def test_short_records_get_short_windows(tmp_path: Path) -> None:
+def test_short_records_get_short_windows(tmp_path):
     reads = store(tmp_path, train=[40] * 4000, validation=[40] * 500, test=[40] * 500)
     found, notes = shrink_profile(reads, profile("quick").model_copy(update={"test_windows": 512}))
     assert found.window == 32 and found.batch == 16
@@ -39,7 +38,7 @@ def test_short_records_get_short_windows(tmp_path: Path) -> None:
     )
 
 
-def test_few_windows_shorten_training_and_batches(tmp_path: Path) -> None:
+def test_few_windows_shorten_training_and_batches(tmp_path):
     little = store(tmp_path, train=[64 * 10], validation=[640], test=[640])
     found, notes = shrink_profile(little, profile("quick"))
     assert found.batch == 10 and found.steps_taken == EPOCHS
@@ -48,7 +47,7 @@ def test_few_windows_shorten_training_and_batches(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "budget"), [("steps", 10**6), ("tokens", 10**6), ("steps", 900)])
-def test_a_budget_that_was_asked_for_stays(tmp_path: Path, name: str, budget: int) -> None:
+def test_a_budget_that_was_asked_for_stays(tmp_path, name, budget):
     """Also where it is the profile's own number; another variant or model is no budget."""
     little = store(tmp_path, train=[64 * 32], validation=[640], test=[640])
     quick = profile("quick")
@@ -76,14 +75,12 @@ def test_a_budget_that_was_asked_for_stays(tmp_path: Path, name: str, budget: in
         ),
     ],
 )
-def test_too_little_is_refused_with_the_size_needed(
-    lengths: dict[str, list[int]], sentence: str, tmp_path: Path
-) -> None:
+def test_too_little_is_refused_with_the_size_needed(lengths, sentence, tmp_path):
     with pytest.raises(GfmError, match=sentence):
         shrink_profile(store(tmp_path, **lengths), profile("quick"))
 
 
-def test_a_planned_ensemble_is_of_the_fitted_size(tmp_path: Path) -> None:
+def test_a_planned_ensemble_is_of_the_fitted_size(tmp_path):
     rng = np.random.default_rng(3)
     reads = (f">r{i}\n{''.join(rng.choice(list('ACGT'), 90))}\n" for i in range(700))
     (tmp_path / "reads.fa").write_text("".join(reads))
@@ -91,7 +88,7 @@ def test_a_planned_ensemble_is_of_the_fitted_size(tmp_path: Path) -> None:
     assert ensemble.spec.window == SMALLEST_WINDOW and "windows of 16 tokens" in ensemble.notes[0]
 
 
-def test_the_tokenizer_of_a_corpus_that_names_none() -> None:
+def test_the_tokenizer_of_a_corpus_that_names_none():
     assert fitting_tokenizer("text", 10_000) == "bpe256"
     assert [fitting_tokenizer("protein", size) for size in (None, 10**5, 10_000)] == ["bpe256", "bpe256", "kmer1"]
     assert [fitting_tokenizer("dna", size) for size in (None, 10**6, 10_000, 1000, 10)] == [

@@ -1,14 +1,13 @@
 """Steps as a GPU takes them, shown without one: on shapes without numbers, and with stand-ins for its streams."""
 
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 
 import pytest
 import torch
 import transformers.masking_utils
+from alone import members
 from packaging.version import Version
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import AutoConfig
 
 from gfm_utils.ensembles import attention, train_step
 from gfm_utils.ensembles.train_step import Trainer
@@ -17,21 +16,14 @@ from gfm_utils.ensembles.training import Training
 #: Whether the transformers that is installed can run ModernBERT on tensors that have shapes alone.
 RUNS_WITHOUT_NUMBERS = Version(transformers.__version__).release >= (5, 1)
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
-PRESETS = ["modernbert-2x64", "bert-2x64", "roformer-2x64"]
-MEMBERS = 3
 chosen = pytest.mark.skipif(
     not RUNS_WITHOUT_NUMBERS, reason="ModernBERT of transformers 5.0 has attention of its own"
 )
 
 
 @pytest.fixture
-def spec(trained):
-    return trained[0].spec.model_copy(update={"steps": 30})
-
-
-@pytest.fixture
-def inputs(spec, trained):
-    stream = Training([replace(trained[0].jobs[0], spec=spec)], "cpu").inputs()
+def inputs(spec, store, tmp_path):
+    stream = Training(members(spec, store, tmp_path, 1), "cpu").inputs()
     return [next(stream) for _ in range(12)]
 
 
@@ -94,7 +86,7 @@ def test_members_in_one_program_have_gradients_there(
         queries, sums = arguments[0], found[1]
         assert queries.dtype == getattr(torch, precision)
         assert sums.shape[-1] >= queries.shape[-2] and sums.shape[:2] == queries.shape[:2]
-    assert losses.shape == (MEMBERS,) and losses.dtype == torch.float32
+    assert losses.shape == (3,) and losses.dtype == torch.float32
     for parameter in trainer.parameters.values():
         assert parameter.grad is not None and parameter.grad.shape == parameter.shape
         assert parameter.dtype == parameter.grad.dtype == torch.float32
@@ -102,33 +94,28 @@ def test_members_in_one_program_have_gradients_there(
 
 
 @chosen
-def test_a_written_member_knows_nothing_of_it(without_numbers, spec, tmp_path):
+@pytest.mark.parametrize("seeds", [[1], [1, 2]])
+def test_a_written_member_knows_nothing_of_it(without_numbers, spec, tmp_path, seeds):
     without_numbers("flash")
-    for trainer in (Trainer(spec, [1], "meta"), Trainer(spec, [1, 2], "meta")):
-        assert trainer.model.config._attn_implementation == attention.NAMES["flash"]
-        weights = {name: torch.ones(value.shape) for name, value in trainer.model.named_parameters()}
-        trainer.filled(weights).save_pretrained(tmp_path)
-        assert "gfm_" not in (tmp_path / "config.json").read_text()
-        assert AutoConfig.from_pretrained(tmp_path)._attn_implementation != attention.NAMES["flash"]
-        assert all((value == 1).all() for value in trainer.written.parameters())
+    trainer = Trainer(spec, seeds, "meta")
+    assert trainer.model.config._attn_implementation == attention.NAMES["flash"]
+    weights = {name: torch.ones(value.shape) for name, value in trainer.model.named_parameters()}
+    trainer.filled(weights).save_pretrained(tmp_path)
+    assert "gfm_" not in (tmp_path / "config.json").read_text()
+    assert all((value == 1).all() for value in trainer.written.parameters())
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize(("kind", "tracing"), [("alone", False), ("together", True)])
-def test_the_registered_attention_is_the_models_own(monkeypatch, spec, inputs, preset, kind, tracing):
+@pytest.mark.parametrize("preset", ["modernbert-2x64", "bert-2x64", "roformer-2x64"])
+@pytest.mark.parametrize(("seeds", "tracing"), [([1], False), ([1, 2], True)])
+def test_the_registered_attention_is_the_models_own(monkeypatch, spec, inputs, preset, seeds, tracing):
     """To rounding; and the step is the same where transformers would make a mask, as while one is recorded."""
-    spec = spec.model_copy(update={"preset": preset})
-
-    def step(used):
-        trainer = Trainer(spec, [1], "cpu") if kind == "alone" else Trainer(spec, [1, 2], "cpu")
-        if used:
-            attention.use(trainer.model, "plain")
-            monkeypatch.setattr(transformers.masking_utils, "is_tracing", lambda *given: tracing)
-        trainer.losses(inputs[0]).sum().backward()
-        return [parameter.grad for parameter in trainer.parameters.values()]
-
-    for own, registered in zip(step(False), step(True), strict=True):
-        torch.testing.assert_close(registered, own, rtol=1e-4, atol=1e-6)
+    own, registered = (Trainer(spec.model_copy(update={"preset": preset}), seeds, "cpu") for _ in range(2))
+    own.losses(inputs[0]).sum().backward()
+    attention.use(registered.model, "plain")
+    monkeypatch.setattr(transformers.masking_utils, "is_tracing", lambda *given: tracing)
+    registered.losses(inputs[0]).sum().backward()
+    for name, parameter in own.parameters.items():
+        torch.testing.assert_close(registered.parameters[name].grad, parameter.grad, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -195,14 +182,13 @@ class Streams:
         trainer.load(before, train_step.PLAIN_STEPS)
 
 
-@pytest.mark.parametrize("kind", ["alone", "together"])
-def test_recorded_steps_are_the_steps_in_one_stream(monkeypatch, spec, inputs, kind):
+@pytest.mark.parametrize("seeds", [[1], [1, 2]])
+def test_recorded_steps_are_the_steps_in_one_stream(monkeypatch, spec, inputs, seeds):
     def trained():
-        trainer = Trainer(spec, [1], "cpu") if kind == "alone" else Trainer(spec, [1, 2], "cpu")
-        streams.trainer = trainer
+        streams.trainer = Trainer(spec, seeds, "cpu")
         for step, given in enumerate(inputs):
-            trainer.learn(step, given)
-        return [value.detach() for value in trainer.parameters.values()]
+            streams.trainer.learn(step, given)
+        return [value.detach() for value in streams.trainer.parameters.values()]
 
     streams = Streams(monkeypatch)
     recorded = trained()
@@ -221,19 +207,13 @@ def test_the_training_step_alone_is_compiled_and_for_its_size_alone(monkeypatch,
 
     def stand_in(function, **options):
         compiled.append(options)
-
-        def run(given):
-            sizes.append(tuple(given[0].shape))
-            return function(given)
-
-        return run
+        return lambda given: sizes.append(tuple(given[0].shape)) or function(given)
 
     monkeypatch.setattr(torch, "compile", stand_in)
     trainer = Trainer(spec, [1, 2], "cpu", compiled=True)
-    held_out = [tensor[:5] for tensor in inputs[0]]
-    before = trainer.validation_losses(held_out)
+    held_out = [tensor[:3] for tensor in inputs[0]]
+    trainer.validation_losses(held_out)
     for step, given in enumerate(inputs[:2]):
         trainer.learn(step, given)
     trainer.validation_losses(held_out)
     assert compiled == [{"dynamic": False}] and sizes == [(spec.batch, spec.window)] * 2
-    assert trainer.compiled and len(before) == 2

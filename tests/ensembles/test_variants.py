@@ -29,10 +29,8 @@ def fingerprints(ensemble, vary, seed):
     weights = build_model(spec.preset, spec.vocabulary, spec.window, seeds.init).state_dict()
     per_epoch = len(ensemble.store.window_starts("train", spec.window)) // spec.batch
     epoch = list(islice(batches(ensemble.store, spec, seeds), per_epoch))
-    windows, ids, positions = (
-        np.concatenate([getattr(batch, name) for batch in epoch]) for name in ("windows", "ids", "positions")
-    )
-    masks = {w: sha(i, p) for w, i, p in zip(windows.tolist(), ids, positions, strict=True)}
+    rows = (row for batch in epoch for row in zip(batch.windows, batch.ids, batch.positions, strict=True))
+    masks = {int(window): sha(ids, positions) for window, ids, positions in rows}
     return sha(*weights.values()), sha(*(batch.windows for batch in epoch[:3])), masks
 
 
