@@ -1,7 +1,6 @@
 """What each base of a genome is: coding, intron, repeat and so on, one class a base, from a GFF3 file.
 
-Libraries looked at: gffutils builds an SQLite database, bcbio-gff needs Biopython objects; gffpandas and bioframe
-name no line when one is bad, and leave the attributes unread.
+gffutils builds an SQLite database; gffpandas and bioframe name no line when one is bad.
 """
 
 import re
@@ -108,14 +107,14 @@ def read_annotation(path: Path) -> Annotation:
     """Features of a GFF3 file by class.
 
     Raises:
-        GfmError: no such file, or not GFF3.
+        GfmError: no such file, not GFF3 (says in which line), or no feature in it.
     """
     return _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 @lru_cache(maxsize=1)
 def _read(path: Path, _changed: int) -> Annotation:
-    table = read_gff(path)
+    table = _features(path)
     whole = table["type"].isin(_RECORDS) & (table["begin"] == 0)
     named = table[whole & (table["name"] != "")].drop_duplicates("name", keep=False)
     aliases = dict(zip(named["name"], named["seqid"], strict=True))
@@ -128,41 +127,27 @@ def _read(path: Path, _changed: int) -> Annotation:
     return Annotation(str(path), features, aliases, exons[_EXON].reset_index(drop=True))
 
 
-def _classes(table: pd.DataFrame, coding: set[str]) -> list[str]:
+def _classes(table: pd.DataFrame, coding: set[str]) -> npt.NDArray[np.str_]:
     """Class of the interval of each line; "" for lines that say nothing about a class."""
-    type_of = dict(zip(table["id"], table["type"], strict=True))
-    parents_of = dict(zip(table["id"], table["parents"], strict=True))
-    has_parts = set(table["parents"].explode())
-    known: dict[str, bool] = {}
+    kind, name, parents = table["type"], table["id"], table["parents"]
 
-    def is_pseudogene(name: str) -> bool:
-        """Whether a feature or one that holds it is a pseudogene."""
-        if name not in known:
-            known[name] = False  # also ends a circle
-            known[name] = type_of.get(name, "").startswith("pseudogen") or any(
-                map(is_pseudogene, parents_of.get(name, ()))
-            )
-        return known[name]
+    def inside(features: set[str]) -> "pd.Series[bool]":
+        return ~parents.map(features.isdisjoint).astype(bool)
 
-    def class_of(kind: str, name: str, parents: tuple[str, ...]) -> str:
-        if any(map(is_pseudogene, parents)):
-            return ""  # the whole pseudogene has a line of its own
-        if kind == "CDS":
-            return Feature.CODING
-        if kind in _UTRS:
-            return Feature.UTR
-        if kind == "exon":
-            messenger = any(parent in coding or type_of.get(parent) == "mRNA" for parent in parents)
-            return Feature.UTR if messenger else Feature.NONCODING_RNA
-        if kind.startswith("pseudogen"):
-            return Feature.OTHER
-        if kind in _GENES:
-            return "" if name in has_parts else Feature.OTHER
-        transcript = parents and kind not in _PARTS and name in has_parts
-        return Feature.INTRON if kind == "intron" or transcript else ""
-
-    lines = zip(table["type"], table["id"], table["parents"], strict=True)
-    return [str(class_of(*line)) for line in lines]
+    pseudogenes = set(name[kind.str.startswith("pseudogen")])
+    while more := set(name[inside(pseudogenes)]) - pseudogenes - {""}:
+        pseudogenes |= more
+    exon, gene, has_parts = kind == "exon", kind.isin(_GENES), name.isin(set(parents.explode()))
+    messenger = inside(coding | set(name[kind == "mRNA"]))
+    transcript = (parents.str.len() > 0) & ~kind.isin(_PARTS) & has_parts
+    return np.select(  # the first that fits
+        [
+            inside(pseudogenes), kind == "CDS", kind.isin(_UTRS) | (exon & messenger), exon,
+            kind.str.startswith("pseudogen") | (gene & ~has_parts), gene, (kind == "intron") | transcript,
+        ],
+        ["", Feature.CODING, Feature.UTR, Feature.NONCODING_RNA, Feature.OTHER, "", Feature.INTRON],
+        default="",
+    )  # fmt: skip
 
 
 def base_classes(
@@ -215,36 +200,27 @@ def _classes_of_records(segments: Sequence[Segment], features: Annotation) -> di
     lengths: dict[str, int] = {}
     for segment in segments:
         lengths[segment.record] = max(lengths.get(segment.record, 0), segment.start + len(segment))
-    seqids = {record: seqid for record in lengths if (seqid := features.seqid(record)) is not None}
-    classes = {record: np.full(lengths[record], CODES[Feature.INTERGENIC], np.uint8) for record in seqids}
     of_seqid = dict(tuple(features.intervals.groupby("seqid")))
-    for record, seqid in seqids.items():
-        rows = of_seqid.get(seqid, features.intervals[:0])
-        for feature in reversed(Feature):  # those that take precedence last
-            for begin, end in rows.loc[rows["feature"] == feature, ["begin", "end"]].to_numpy().tolist():
-                classes[record][begin:end] = CODES[feature]
+    classes = {}
+    for record, length in lengths.items():
+        if (seqid := features.seqid(record)) is not None:
+            classes[record] = np.full(length, CODES[Feature.INTERGENIC], np.uint8)
+            rows = of_seqid.get(seqid, features.intervals[:0])
+            for feature in reversed(Feature):  # those that take precedence last
+                for begin, end in rows.loc[rows["feature"] == feature, ["begin", "end"]].to_numpy().tolist():
+                    classes[record][begin:end] = CODES[feature]
     return classes
 
 
-def read_gff(path: Path) -> pd.DataFrame:
-    """The features of a GFF3 file, plain or compressed.
-
-    Returns:
-        One row a line: ``seqid``, ``type``, ``begin`` and ``end`` (from 0, end exclusive), ``strand`` as it
-        stands there, ``id`` (or ""), ``parents`` (a tuple of ids), ``name`` (or "").
-
-    Raises:
-        GfmError: no such file, not GFF3 (says in which line), or no feature in it.
-    """
-    if not path.is_file():
-        raise GfmError(f"no annotation file {path}; give the path of a GFF3 file")
+def _features(path: Path) -> pd.DataFrame:
+    """A row for each feature: ``begin`` from 0 and ``end`` exclusive, ``parents`` a tuple of ids."""
     rows = []
     for number, line in enumerate(lines(path), start=1):
-        if line.startswith("##FASTA") or line.startswith(">"):
+        if line.startswith(("##FASTA", ">")):
             break
         if line.startswith("#") or not line.strip():
             continue
-        row = _row(line)
+        row = _row(line.split("\t"))
         if isinstance(row, str):
             raise GfmError(f"{path} is not GFF3 at line {number}: {row}; give a GFF3 file")
         rows.append(row)
@@ -256,18 +232,15 @@ def read_gff(path: Path) -> pd.DataFrame:
     return table
 
 
-def _row(line: str) -> tuple[Any, ...] | str:
+def _row(parts: list[str]) -> tuple[Any, ...] | str:
     """One feature, or what is wrong with its line."""
-    parts = line.split("\t")
     if len(parts) != 9:
         return f"{len(parts)} columns instead of 9, separated by tabs"
-    if not (parts[3].isdecimal() and parts[4].isdecimal()):
-        return f"start {parts[3]!r} and end {parts[4]!r} must be whole numbers"
-    begin, end = int(parts[3]) - 1, int(parts[4])
-    if not 0 <= begin < end:
-        return f"start {parts[3]} and end {parts[4]} must be at least 1 and in this order"
+    start, end = parts[3], parts[4]
+    if not (start.isdecimal() and end.isdecimal() and 1 <= int(start) <= int(end)):
+        return f"start {start!r} and end {end!r} must be whole numbers from 1 on, in this order"
     if _GTF.match(parts[8]):
         return 'its attributes are those of GTF (key "value"), not of GFF3 (key=value)'
     values = {"ID": "", "Name": "", "Parent": ""} | dict(_ATTRIBUTE.findall(parts[8]))
     parents = tuple(filter(None, values["Parent"].split(",")))
-    return parts[0], parts[2], begin, end, parts[6], values["ID"], parents, values["Name"]
+    return parts[0], parts[2], int(start) - 1, int(end), parts[6], values["ID"], parents, values["Name"]

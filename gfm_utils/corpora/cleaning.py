@@ -28,21 +28,12 @@ _FOREIGN = _table("EFIJLOPQZ") > 0
 def clean_sequence(
     record: str, sequence: str, counts: Counter[str], limit: int | None = None, kind: Kind = "dna"
 ) -> list[Segment]:
-    """Cut a sequence into segments of the upper-case letters of its kind, and keep the soft mask apart.
+    """Cut a sequence into segments of the upper-case letters of its kind, in source coordinates.
 
     Anything else (N, X, other IUPAC codes, gaps of DNA; of protein X, B, Z, J, U, O and ``*``) is cut out, never
-    replaced; U of DNA is read as T. No Python work is done per letter.
-
-    Args:
-        record: name of the record.
-        sequence: as in the file, any case.
-        counts: updated in place: symbols that are ``cut``, those left that are ``soft_masked`` (lower case),
-            ``letters``, and ``foreign`` letters, which no nucleotide code uses.
-        limit: read no more than so many letters of it.
-        kind: ``"dna"`` or ``"protein"``.
-
-    Returns:
-        Segments in source coordinates, each at least one letter long.
+    replaced; U of DNA is read as T. Only the first ``limit`` letters are read. ``counts`` is updated: symbols that
+    are ``cut``, those left that are ``soft_masked`` (lower case), ``letters``, and ``foreign`` letters, which no
+    nucleotide code uses.
     """
     raw = np.frombuffer(sequence[:limit].encode("ascii", errors="replace"), dtype=np.uint8)
     letters, soft = _KEPT[kind][raw], raw >= ord("a")
@@ -80,38 +71,24 @@ _LOST = re.compile("\ufffd{2,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _PLAIN = re.compile(r"[\x20-\x25\x27-\x7e\n]*")  # printable ASCII without '&': nothing for ftfy to mend
 
+#: In ``news`` a closing quote or apostrophe was decoded to ``"?`` or ``"`` and U+FFFD, and swallowed the byte
+#: after it, nearly always a space: ``DeVos"?highly`` was ``DeVos’ highly``, ``didn"t`` was ``didn’t``.
 _APOSTROPHE = re.compile(r"(?<=[A-Za-z])\"(?=(?:t|s|re|ve|ll|d|m)\b)")
 _SWALLOWED = re.compile('"(?:\ufffd|\\?)[\ufffd\u00a0]*(?=\\S)')
 
 
 def clean_text(text: str, repairs: tuple[str, ...] = ()) -> tuple[str, bool]:
-    """Mend encoding damage, normalise white space, drop control characters.
+    """Mend encoding damage, normalise white space, drop control characters, and do named ``repairs``.
 
-    Paragraphs stay, as single newlines. A run of replacement characters (what is lost cannot be known)
-    becomes a single one. Typography (curly quotes, dashes) is kept as the author wrote it.
-
-    Args:
-        text: one record.
-        repairs: named repairs for the damage of one source; ``lost-quotes``: see :func:`lost_quotes`.
-
-    Returns:
-        The cleaned text (may be empty), and whether damage other than white space was mended.
+    Paragraphs stay, as single newlines. A run of replacement characters (what is lost cannot be known) becomes a
+    single one. Typography (curly quotes, dashes) is kept. Also whether more than white space was mended.
     """
     mended = text
     if not _PLAIN.fullmatch(text):
         mended = ftfy.fix_text(text, config=_FTFY)
         mended = _LOST.sub("\ufffd", _CONTROL.sub("", _INVISIBLE.sub("", mended)))
     if "lost-quotes" in repairs:
-        mended = lost_quotes(mended)
+        mended = _SWALLOWED.sub('" ', mended)
+        mended = _APOSTROPHE.sub("'", mended)
     spaced = _BREAK.sub("\n", _BLANK.sub(" ", mended)).strip()
     return spaced, mended != text
-
-
-def lost_quotes(text: str) -> str:
-    """Mend curly quotes that a wrong decoding turned into ``"?`` or ``"`` and a replacement character.
-
-    In the ``news`` corpus a closing quote or apostrophe swallowed the byte after it: ``DeVos"?highly`` was
-    ``DeVos’ highly``, ``case."?Trump`` was ``case.” Trump``, ``didn"t`` was ``didn’t``. The swallowed byte
-    was nearly always a space, so that is what is put back; a contraction gets its apostrophe.
-    """
-    return _APOSTROPHE.sub("'", _SWALLOWED.sub('" ', text))

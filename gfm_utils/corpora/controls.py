@@ -1,13 +1,4 @@
-"""Controls: shuffles, which keep certain counts exactly, segment by segment, and Markov surrogates.
-
-A surrogate keeps the statistics of short blocks of a text or DNA and has nothing else.
-The chain of order k is fitted by counting, with the segments joined into one circle, so that every context has a
-successor and occurs as often as it is entered: the stationary distribution of the fitted chain is exactly the
-frequency of its contexts, and its entropy rate is exactly the conditional entropy of the counted blocks,
-h = −Σ_c π(c) Σ_x p(x | c) log2 p(x | c).
-A temperature T other than 1 raises every probability to the power 1/T and normalises the rows again: below 1 the
-chain becomes more predictable while the same blocks remain possible.
-"""
+"""Controls: shuffles, which keep certain counts exactly, and Markov chains, which keep those of short blocks."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -35,7 +26,14 @@ _ITERATIONS = 200_000
 
 @dataclass(frozen=True)
 class MarkovChain:
-    """A fitted chain; its edges are the pairs of a context and a symbol that were seen."""
+    """A chain of order k, fitted by counting; its edges are the pairs of a context and a symbol that were seen.
+
+    The segments are joined into one circle, so that every context has a successor and occurs as often as it is
+    entered: the stationary distribution is exactly the frequency of the contexts, and the entropy rate exactly the
+    conditional entropy of the counted blocks, h = −Σ_c π(c) Σ_x p(x | c) log2 p(x | c). A temperature T other than
+    1 raises every probability to the power 1/T and normalises the rows again: below 1 the chain becomes more
+    predictable while the same blocks remain possible.
+    """
 
     order: int  # k, symbols of a context
     temperature: float  # T
@@ -49,9 +47,7 @@ class MarkovChain:
 
     @classmethod
     def fit(cls, segments: Sequence[Segment], order: int, temperature: float = 1.0) -> "MarkovChain":
-        """Count the blocks of the training part's segments, joined into a circle.
-
-        The order is from 0 to ``LONGEST``, the temperature at least ``COLDEST``.
+        """Count the blocks of some segments; order from 0 to ``LONGEST``, temperature at least ``COLDEST``.
 
         Raises:
             GfmError: there are not more symbols than a context has, or the stationary distribution of a tempered

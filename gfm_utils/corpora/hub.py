@@ -56,7 +56,7 @@ def read_records(path: Path) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Part:
-    """The first records of a data set, which hold at least so many symbols (or are all that there is)."""
+    """The first records of a data set, of which one can iterate over the names and contents."""
 
     path: Path  # the file that they stand in, which may go on behind them
     records: int
@@ -64,15 +64,14 @@ class Part:
     revision: str  # of the data set, as the hub names it
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Name and content of each record."""
         return islice(read_records(self.path), self.records)
 
 
 def first_part(name: str, source: HubSource, max_symbols: int) -> Part:
-    """The first records of a data set, from the cache; where that holds too few they are streamed anew.
+    """The first records of a data set with at least ``max_symbols`` characters or bases, if it has so many.
 
-    They hold at least ``max_symbols`` characters or bases. The revision that the hub names at the first use is
-    kept to. Two processes that want the same data set wait for each other.
+    They are streamed where the cache holds too few. The revision that the hub names at the first use is kept to.
+    Two processes that want the same data set wait for each other.
 
     Raises:
         GfmError: the package ``datasets`` is missing, the hub is out of reach, broke off, or has no such data

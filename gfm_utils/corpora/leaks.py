@@ -5,10 +5,9 @@ Exact matches are seen by the 64-bit hashes of k-mers: of 64 bases, 16 residues 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -25,8 +24,6 @@ _MIX = np.uint64(0xBF58476D1CE4E5B9)
 _CHUNK = 1 << 15
 #: A window is this many matches long: 256 bases, 64 residues or 80 words.
 WINDOW = 4
-
-
 #: No group of more than two records grows beyond this share of the corpus: boilerplate and repeats would
 #: otherwise chain everything together. What is left between groups is what the leak check counts.
 LARGEST = 0.05
@@ -36,17 +33,11 @@ MOST = 1 << 25
 _GENE = re.compile(r" \[(locus_tag|gene)=[^\]]+\]")
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """The bases, residues or words of several segments, end to end.
+class Encoded(NamedTuple):
+    """The bases, residues or words of several segments, end to end."""
 
-    Attributes:
-        codes: one number a base (0 to 3), a residue (0 to 19) or a word; uint64, shape (n,).
-        lengths: of each segment, int64, shape (segments,).
-    """
-
-    codes: np.ndarray
-    lengths: np.ndarray
+    codes: np.ndarray  # one number a base (0 to 3), a residue (0 to 19) or a word; uint64, shape (n,)
+    lengths: np.ndarray  # of each segment, int64, shape (segments,)
 
     @property
     def owner(self) -> np.ndarray:
@@ -119,26 +110,19 @@ def _joined(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return joined
 
 
-def leakage(split: Split, kind: Kind, match: int | None = None, window: int | None = None) -> list[dict[str, Any]]:
+def leakage(split: Split, kind: Kind) -> list[dict[str, Any]]:
     """Share of test and validation windows that hold an exact match with the training part.
 
-    Each segment is tiled by windows; the last one may be shorter, down to one match. A window leaks if a stretch
-    of ``match`` bases, residues or words that lies wholly within it occurs anywhere in the training part. For DNA
-    a second row counts matches with the training part's reverse complement.
-
-    Args:
-        split: from :func:`split`.
-        kind: of the corpus.
-        match: bases (default 64), residues (16) or words (20) that make a match.
-        window: bases, residues or words a window; default four matches.
+    Each segment is tiled by windows of ``WINDOW`` matches; the last one may be shorter, down to one match. A
+    window leaks if a stretch of 64 bases, 16 residues or 20 words that lies wholly within it occurs anywhere in
+    the training part. For DNA a second row counts matches with the training part's reverse complement.
 
     Returns:
-        Rows ``part``, ``match`` ("exact" or "reverse complement"), ``windows``, ``leaked`` (counts),
-        ``share`` (0 to 1; null without windows), ``window``, ``match_length`` (in ``unit``), ``unit`` ("base",
-        "residue" or "word").
+        Rows ``part``, ``match`` ("exact" or "reverse complement"), ``windows`` (a count), ``share`` (of these, 0
+        to 1; null without windows).
     """
-    match = match or KINDS[kind].match
-    window = max(window or WINDOW * match, match)
+    match = KINDS[kind].match
+    window = WINDOW * match
     train = encoded(split.train, kind)
     known = hashes(train.codes, match)[train.inside(match)]
     rows = []
@@ -151,11 +135,8 @@ def leakage(split: Split, kind: Kind, match: int | None = None, window: int | No
         windows = int((queried.lengths // window + (queried.lengths % window >= match)).sum())
         for name, query in queries.items():
             leaked = len(np.unique(tile[valid][np.isin(query[valid], known)]))
-            rows.append({
-                "part": part, "match": name, "windows": windows, "leaked": leaked,
-                "share": leaked / windows if windows else None, "window": window, "match_length": match,
-                "unit": KINDS[kind].match_unit,
-            })  # fmt: skip
+            share = leaked / windows if windows else None
+            rows.append({"part": part, "match": name, "windows": windows, "share": share})
     return rows
 
 

@@ -29,13 +29,11 @@ def load(source: str, max_symbols: int | None = None, progress: bool = False) ->
     """Read and clean a corpus.
 
     Args:
-        source: a name of the registry, an address (:mod:`gfm_utils.corpora.addresses`), or a path (``.fa``,
-            ``.fasta``, ``.fna``, ``.faa``, ``.fq``, ``.fastq``, ``.txt``, ``.csv``, ``.tsv``, ``.parquet``,
-            ``.xml`` as a MediaWiki dump, each plain, ``.gz``, ``.bz2``, ``.xz``, ``.zst``, or in a ``.zip``) of a
-            file, or of a directory or ``.zip`` of several files of one of these kinds, whose records are taken in
-            the order of the files' paths. FASTA is DNA or protein by its letters.
-            ``PATH:COLUMN`` names the column of a table; ``?kind=dna`` (``text``, ``protein``) behind either says
-            what it holds.
+        source: a name of the registry, an address (:class:`gfm_utils.corpora.addresses.Address`), or a path of a
+            file, directory or ``.zip`` (:data:`gfm_utils.corpora.readers.FORMATS`, plain or compressed) of one
+            kind, whose records are taken in the order of the files' paths. ``PATH:COLUMN`` names the column of a
+            table; ``?kind=dna`` (``text``, ``protein``) behind either says what it holds, else its name and its
+            first letters do.
         max_symbols: stop after so many bases, residues or characters, counted from the beginning (a stream needs
             it; to take a sample from all over a corpus give ``max_symbols`` to :func:`split` instead).
         progress: show downloads and slow cleaning on standard error, and, once a process, that many copies were
@@ -57,7 +55,7 @@ def load(source: str, max_symbols: int | None = None, progress: bool = False) ->
     else:
         segments, stats = _cleaned(read, max_symbols, progress)
         if read.kind == "text" and monotonic() - started > SLOW:
-            with suppress(Refused):  # a cache that is only read keeps nothing, and the text is cleaned anew
+            with suppress(Refused):  # a cache that is only read keeps nothing, and the text is cleaned again
                 write_records(place, [(segment.record, segment.text) for segment in segments], stats)
     if not segments:
         raise GfmError(f"{read.source} holds {KINDS[read.kind].nothing} after cleaning; give another file")
@@ -69,11 +67,11 @@ def load(source: str, max_symbols: int | None = None, progress: bool = False) ->
 def warn_many_copies(source: str, stats: Mapping[str, Any]) -> None:
     """Say on standard error, once a process, that many records of a source were dropped as copies."""
     if stats["dropped_duplicate"] > MANY_COPIES * records_read(stats):
-        _tell(f"{source}: {copies_note(stats)}")
+        _write_once(f"{source}: {copies_note(stats)}")
 
 
 @cache
-def _tell(sentence: str) -> None:
+def _write_once(sentence: str) -> None:
     tqdm.write(sentence, file=sys.stderr)
 
 
@@ -113,8 +111,10 @@ def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[
         total += counts
         if stats["symbols"] >= limit:
             break
-    counts_of_kind: dict[str, Any] = {"repaired_records": stats.pop("repaired_records")}
+    of_kind: dict[str, Any] = {"repaired_records": stats.pop("repaired_records")}
     if read.kind != "text":
-        share = total["soft_masked"] / stats["symbols"] if stats["symbols"] else 0.0
-        counts_of_kind = {"cut_symbols": total["cut"], "soft_masked_share": share}
-    return segments, {**stats, "segments": len(segments), **counts_of_kind}
+        of_kind = {
+            "cut_symbols": total["cut"],
+            "soft_masked_share": total["soft_masked"] / max(stats["symbols"], 1),
+        }
+    return segments, {**stats, "segments": len(segments), **of_kind}

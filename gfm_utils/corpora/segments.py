@@ -16,19 +16,18 @@ class Traits(NamedTuple):
     label: str  # as people read it
     unit: str  # what one symbol is
     alphabet: str  # the symbols that are kept, in their order; empty: any
-    match: int  # length of an exact match of two records, see gfm_utils.corpora.leaks
-    match_unit: str  # what that length counts
+    match: int  # bases, residues or words of an exact match of two records, see gfm_utils.corpora.leaks
 
     @property
     def nothing(self) -> str:
-        """What is told of a corpus of which cleaning leaves nothing."""
+        """What a corpus has of which cleaning leaves nothing."""
         return f"no stretch of {', '.join(self.alphabet)}" if self.alphabet else "no text"
 
 
 KINDS: Mapping[str, Traits] = {
-    "text": Traits("text", "character", "", 20, "word"),
-    "dna": Traits("DNA", "base", "ACGT", 64, "base"),
-    "protein": Traits("protein", "residue", "ACDEFGHIKLMNPQRSTVWY", 16, "residue"),
+    "text": Traits("text", "character", "", 20),
+    "dna": Traits("DNA", "base", "ACGT", 64),
+    "protein": Traits("protein", "residue", "ACDEFGHIKLMNPQRSTVWY", 16),
 }
 
 #: Version of what cleaning and splitting give; part of every corpus checksum. To be raised whenever the same
@@ -40,20 +39,14 @@ READER = 2
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of one record without any cut.
+    """A stretch of one record without any cut."""
 
-    Attributes:
-        record: name of the article, chromosome or transcript.
-        start: offset of ``text[0]`` in the record, from 0 (DNA: the FASTA coordinate; protein: gaps not counted;
-            text: in the cleaned record).
-        text: DNA: upper-case A, C, G, T only; protein: the 20 standard residues; text: cleaned characters.
-        soft_mask: DNA, protein: bool, shape (len(text),), True where the source was lower case; None for text.
-            Not part of equality.
-    """
-
-    record: str
-    start: int
-    text: str
+    record: str  # name of the article, chromosome or transcript
+    start: (
+        int  # of text[0] in the record, from 0 (DNA: as in the FASTA; protein: without gaps; text: once cleaned)
+    )
+    text: str  # of the alphabet of its kind
+    #: Of DNA and protein, bool, shape (len(text),): where the source was lower case.
     soft_mask: np.ndarray | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
@@ -68,30 +61,17 @@ class Segment:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Named records of text, DNA or protein.
+    """Named records of text, DNA or protein."""
 
-    Attributes:
-        name: name in the registry, or the file's name.
-        kind: a key of ``KINDS``.
-        segments: in the order of the source.
-        checksum: SHA-256 (64 digits) over the source's bytes, how it was read, and ``FORMAT``: a valid cache
-            key.
-        licence: licence of the source, or "unknown" for a user's own file.
-        citation: how to cite it, or "".
-        source: where it came from: a wheel and member, a URL, or a path.
-        stats: counts from reading and cleaning: ``records``, ``segments``, ``symbols``; DNA and protein also
-            ``cut_symbols`` (letters out of the alphabet, and gaps of DNA, by which records are cut) and
-            ``soft_masked_share``; text also ``repaired_records``; all of them ``dropped_empty`` and
-            ``dropped_duplicate`` records.
-    """
-
-    name: str
+    name: str  # in the registry, or the file's
     kind: Kind
-    segments: list[Segment]
-    checksum: str
-    licence: str
+    segments: list[Segment]  # in the order of the source
+    checksum: str  # SHA-256 over the source's bytes, how it was read, and FORMAT: a valid cache key
+    licence: str  # "unknown" for a user's own file
     citation: str
-    source: str
+    source: str  # a package and member, a URL, or a path
+    #: Counts: ``records``, ``segments``, ``symbols``, ``dropped_empty`` and ``dropped_duplicate`` records; of text
+    #: ``repaired_records``, else ``cut_symbols`` (out of the alphabet) and ``soft_masked_share``.
     stats: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -112,8 +92,7 @@ class Corpus:
 
 def copies_note(stats: Mapping[str, Any]) -> str:
     """How many of how many records were dropped as copies of an earlier one, in words; empty if none was."""
-    copies = stats.get("dropped_duplicate", 0)
-    if not copies:
+    if not (copies := stats.get("dropped_duplicate", 0)):
         return ""
     what = "pieces" if "pieces" in stats else "records"
     return f"{copies:,} of {records_read(stats):,} {what} are copies of an earlier one and were dropped"
@@ -126,21 +105,13 @@ def records_read(stats: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True)
 class Split:
-    """Three disjoint parts of a corpus, each in the order of the source.
-
-    Attributes:
-        train: segments that tokenizers and models learn from.
-        validation: segments to choose by.
-        test: segments to report on.
-        block: length of the blocks that long records were cut into, in symbols.
-        gap: symbols dropped where blocks of different parts meet.
-    """
+    """Three disjoint parts of a corpus, each in the order of the source."""
 
     train: list[Segment]
     validation: list[Segment]
     test: list[Segment]
-    block: int = 0
-    gap: int = 0
+    block: int = 0  # length of the blocks that long records were cut into, in symbols
+    gap: int = 0  # symbols dropped where blocks of different parts meet
 
     def parts(self) -> dict[str, list[Segment]]:
         """The segments of each part by its name."""
@@ -179,12 +150,7 @@ class CoordinateMap:
         return int(self.offset[-1])
 
     def to_source(self, positions: npt.ArrayLike) -> tuple[Ints, Ints]:
-        """Record and position in it of positions in the concatenated sequence.
-
-        Returns:
-            Numbers of the records (into ``names``) and positions in them (from 0, FASTA coordinates), both in the
-            shape of ``positions``, which are from 0 to ``symbols`` − 1.
-        """
+        """Numbers of the records (into ``names``) and positions in them, from 0, of concatenated positions."""
         where = np.asarray(positions, np.int64)
         segment = np.searchsorted(self.offset, where, side="right") - 1
         return self.record[segment], self.start[segment] + where - self.offset[segment]

@@ -5,7 +5,8 @@ goes: of a corpus in memory that is :func:`split`, of a larger one :mod:`gfm_uti
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -29,34 +30,24 @@ SHORTEST = 64
 
 
 class Pieces(NamedTuple):
-    """Whole records or blocks of them, in the order of the source; each goes to one part as a whole.
+    """Whole records or blocks of them, in the order of the source, each of shape (pieces,)."""
 
-    Attributes, each of shape (pieces,): number of the record; begin and end in coordinates of the source; symbols;
-    whether it is all of its record.
-    """
-
-    record: Integers
-    begin: Integers
+    record: Integers  # its number
+    begin: Integers  # in coordinates of the source
     end: Integers
     symbols: Integers
-    whole: np.ndarray
+    whole: np.ndarray  # bool: it is all of its record
 
 
 def split(corpus: Corpus, seed: int = 42, max_symbols: int | None = None) -> Split:
     """Split a corpus by record, and long records by block; the same seed gives the same split.
 
     Records of at most ``BLOCK`` symbols go to one part as a whole, together with their near-duplicates
-    (records that share 64 bases or 20 words, see :mod:`gfm_utils.corpora.leaks`). Longer records are cut
-    into equal blocks, assigned at random; where two blocks of different parts meet, ``GAP`` symbols are
-    dropped, half on each side. Neighbouring blocks of one part stay in one segment. When the blocks would be
-    fewer than ``PIECES`` they are shortened, and the gap to at most a quarter of a block; what was used
-    stands in the result.
-
-    Args:
-        corpus: the corpus.
-        seed: of the random assignment.
-        max_symbols: take about so many symbols, spread over the whole corpus, all parts shrunk alike;
-            None: all. Segments shorter than ``SHORTEST`` symbols are dropped.
+    (see :mod:`gfm_utils.corpora.leaks`). Longer records are cut into equal blocks, assigned at random; where two
+    blocks of different parts meet, ``GAP`` symbols are dropped, half on each side. Neighbouring blocks of one part
+    stay in one segment. When the blocks would be fewer than ``PIECES`` they are shortened, and the gap to at most
+    a quarter of a block; what was used stands in the result. With ``max_symbols`` about so many symbols are taken,
+    spread over the whole corpus, all parts shrunk alike. Segments shorter than ``SHORTEST`` are dropped.
 
     Returns:
         The three parts, each in the order of the source.
@@ -65,11 +56,15 @@ def split(corpus: Corpus, seed: int = 42, max_symbols: int | None = None) -> Spl
         GfmError: the corpus is too short to be split.
     """
     total = corpus.symbols
-    _check_size(corpus, total, max_symbols)
-    by_name: dict[str, list[Segment]] = {}
-    for segment in corpus.segments:
-        by_name.setdefault(segment.record, []).append(segment)
-    records = list(by_name.values())
+    if total < SMALLEST:
+        note = f" ({copies})" if (copies := copies_note(corpus.stats)) else ""
+        raise GfmError(
+            f"corpus {corpus.name!r} has {total} {corpus.unit}s{note}; at least {SMALLEST} are needed for a "
+            "split into train, validation and test: give a longer one"
+        )
+    if max_symbols is not None and max_symbols < SMALLEST:
+        raise GfmError(f"max_symbols is {max_symbols}; at least {SMALLEST} {corpus.unit}s are needed for a split")
+    records = [list(segments) for _, segments in groupby(corpus.segments, attrgetter("record"))]
     wanted, block = min(max_symbols or total, total), BLOCK
     pieces = _pieces(records, block)
     while len(pieces.symbols) * wanted < PIECES * total and block > SHORTEST:
@@ -94,17 +89,6 @@ def split(corpus: Corpus, seed: int = 42, max_symbols: int | None = None) -> Spl
         )
     train, validation, test = result
     return Split(train, validation, test, block, gap)
-
-
-def _check_size(corpus: Corpus, symbols: int, max_symbols: int | None) -> None:
-    if symbols < SMALLEST:
-        note = f" ({copies})" if (copies := copies_note(corpus.stats)) else ""
-        raise GfmError(
-            f"corpus {corpus.name!r} has {symbols} {corpus.unit}s{note}; at least {SMALLEST} are needed for a "
-            "split into train, validation and test: give a longer one"
-        )
-    if max_symbols is not None and max_symbols < SMALLEST:
-        raise GfmError(f"max_symbols is {max_symbols}; at least {SMALLEST} {corpus.unit}s are needed for a split")
 
 
 def _pieces(records: Sequence[Sequence[Segment]], block: int) -> Pieces:

@@ -1,7 +1,6 @@
 """Splitting a source that does not fit in memory: read twice, once to survey it, once for what is made of it.
 
-Where a piece goes :func:`gfm_utils.corpora.splitting.assigned` says, as for a corpus in memory: near-duplicate
-records of at most ``BLOCK`` symbols to one part, blocks of longer ones each for itself. What is particular to it:
+Where a piece goes :func:`gfm_utils.corpora.splitting.assigned` says, as for a corpus in memory. Particular to it:
 
 - Blocks have ``BLOCK`` symbols each, the last one of a record what is left; neighbouring blocks of one part stay
   segments of their own.
@@ -48,15 +47,11 @@ class Block:
 
 
 def blocks(plan: Plan, size: int, max_symbols: int | None = None) -> Iterator[Block]:
-    """The records of a source, those of more than ``size`` symbols cut into blocks of that many.
+    """The records of a source in its order, those of more than ``size`` symbols cut into blocks of that many.
 
-    FASTA and plain text are read in chunks, whatever the length of a record or a line. Of other formats one
-    record (a read, a row, an article) is in memory at a time, and a thousand rows of a table.
-    Text is cut at white space where there is some in the last half of a block. No more of a stream is read than
-    ``max_symbols``.
-
-    Yields:
-        Blocks in the order of the source; every one but the last of a record is full.
+    FASTA and plain text are read in chunks, whatever the length of a record or a line; of other formats one record
+    (a read, a row, an article) is in memory at a time, and a thousand rows of a table. Text is cut at white space
+    where there is some in the last half of a block. No more of a stream is read than ``max_symbols``.
 
     Raises:
         GfmError: a file is missing, empty, truncated or in another format; says where.
@@ -83,16 +78,15 @@ def _cut(source: str, chunks: Chunks, size: int, words: bool) -> Iterator[Block]
         start, held = start + begin, held[begin:]
 
 
-def clean(block: Block, kind: Kind, repairs: tuple[str, ...]) -> tuple[list[Segment], Counter[str], bool]:
-    """Segments of at least ``SHORTEST`` symbols, what cleaning met, and whether text was repaired."""
-    counts, repaired = Counter[str](), False
+def clean(block: Block, kind: Kind, repairs: tuple[str, ...]) -> tuple[list[Segment], Counter[str]]:
+    """Segments of at least ``SHORTEST`` symbols, and counts (as of ``clean_sequence``; of text, ``repaired``)."""
+    counts = Counter[str]()
     if kind == "text":
-        text, repaired = clean_text(block.text, repairs)
+        text, counts["repaired"] = clean_text(block.text, repairs)
         segments = [Segment(block.record, 0, text)]
     else:
         segments = clean_sequence(block.record, block.text, counts, kind=kind)
-    kept = [Segment(s.record, block.start + s.start, s.text) for s in segments if len(s) >= SHORTEST]
-    return kept, counts, repaired
+    return [Segment(s.record, block.start + s.start, s.text) for s in segments if len(s) >= SHORTEST], counts
 
 
 class Summary(NamedTuple):
@@ -101,7 +95,6 @@ class Summary(NamedTuple):
     content: int  # a hash
     symbols: int  # after cleaning
     counts: Counter[str]
-    repaired: bool
     minimizers: Hashes | None  # of a whole record
 
 
@@ -112,34 +105,23 @@ def summarised(some: Sequence[Block], kind: Kind, repairs: tuple[str, ...]) -> l
     values, owners = minimizers([cleaned[i][0] for i in whole], kind, lasting=True) if whole else ((), ())
     ends = np.searchsorted(owners, np.arange(len(whole) - 1), side="right")
     of_block = dict(zip(whole, np.split(values, ends), strict=True)) if whole else {}
+    contents = [content_hash(block.text if kind == "text" else block.text.upper()) for block in some]
     return [
-        Summary(
-            content_hash(block.text if kind == "text" else block.text.upper()),
-            sum(map(len, segments)), counts, repaired, of_block.get(i),
-        )
-        for i, (block, (segments, counts, repaired)) in enumerate(zip(some, cleaned, strict=True))
-    ]  # fmt: skip
+        Summary(content, sum(map(len, segments)), counts, of_block.get(i))
+        for i, (content, (segments, counts)) in enumerate(zip(contents, cleaned, strict=True))
+    ]
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Which pieces a source has, and which parts of a split they go to.
-
-    Attributes:
-        plan: the source.
-        max_symbols: as of :func:`survey`.
-        parts: of each block of the source, 0 to 2, or -1 where it is left out.
-        front: symbols that each is drawn back by from the one before, as that is of another part.
-        back: likewise from the one behind.
-        stats: counts, see ``Corpus.stats``, of ``pieces``; ``compared_share``: of the minimizers, those that were
-            compared; ``block``, ``gap``.
-    """
+    """Which pieces a source has, and which parts of a split they go to; arrays have a value for each block."""
 
     plan: Plan
     max_symbols: int | None
-    parts: Integers
-    front: Integers
-    back: Integers
+    parts: Integers  # 0 to 2, or -1 where it is left out
+    front: Integers  # symbols that it is drawn back by from the one before, as that is of another part
+    back: Integers  # likewise from the one behind
+    #: Counts, see ``Corpus.stats``, of ``pieces``; ``compared_share`` of the minimizers; ``block``, ``gap``.
     stats: dict[str, Any]
 
     def pieces(self) -> Iterator[Block]:
@@ -168,7 +150,7 @@ def survey(
     Raises:
         GfmError: the source cannot be read, or a file looks like another kind; says where.
     """
-    groups, rows, symbols, repaired, record = Groups(), array("q"), 0, 0, -1
+    groups, rows, symbols, record = Groups(), array("q"), 0, -1
     counts: dict[str, Counter[str]] = {}  # of each file
     last = ("", -1)
     for block, one in summarise(blocks(plan, BLOCK, max_symbols)):
@@ -176,7 +158,6 @@ def survey(
             _check_letters(plan, counts)
         counts.setdefault(block.source, Counter()).update(one.counts)
         symbols += one.symbols
-        repaired += one.repaired
         record, last = record + ((block.source, block.number) != last), (block.source, block.number)
         if one.minimizers is not None:
             groups.add(one.minimizers, np.full(len(one.minimizers), len(rows) // 6))
@@ -194,17 +175,16 @@ def survey(
         counted = pieces._replace(symbols=np.where(kept, sizes, 0))
         parts = np.where(kept, assigned(counted, groups, seed, share=1.0), -1)
     drawn = with_gaps(pieces, parts, GAP)
+    total = sum(counts.values(), Counter[str]())
     stats: dict[str, Any] = {
         "pieces": int(kept.sum()), "symbols": int(sizes[kept].sum()),
         "dropped_empty": int((~filled).sum()), "dropped_duplicate": int((filled & ~first).sum()),
+        "compared_share": groups.share, "block": BLOCK, "gap": GAP,
     }  # fmt: skip
     if plan.kind == "text":
-        stats["repaired_records"] = repaired
+        stats["repaired_records"] = total["repaired"]
     else:
-        total = sum(counts.values(), Counter[str]())
-        stats["cut_symbols"] = total["cut"]
-        stats["soft_masked_share"] = total["soft_masked"] / symbols if symbols else 0.0
-    stats |= {"compared_share": groups.share, "block": BLOCK, "gap": GAP}
+        stats |= {"cut_symbols": total["cut"], "soft_masked_share": total["soft_masked"] / max(symbols, 1)}
     return Survey(plan, max_symbols, parts, drawn[0] - begin, end - drawn[1], stats)
 
 

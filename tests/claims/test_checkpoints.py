@@ -412,7 +412,7 @@ def test_tasks_of_a_genome_with_its_genes(letters, planted, tmp_path, gfm):
     for further, sentence in (
         ([], "tasks need labels: give --annotation, the GFF3 file of DNA or the lexicon of a text"),
         (["--annotation", other], "annotates none of the records: it names 9, the sequences are chr1, chr2; give"),
-        (["--annotation", tmp_path / "none.gff3"], "no annotation file"),
+        (["--annotation", tmp_path / "none.gff3"], "no file"),
     ):
         status, printed, err = gfm("analyse", path, *given, *further)
         assert status == 1 and not printed and sentence in err

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gfm_utils.corpora.cleaning import clean_sequence, clean_text, lost_quotes
+from gfm_utils.corpora.cleaning import clean_sequence, clean_text
 from gfm_utils.corpora.readers import plain
 
 
@@ -55,7 +55,7 @@ def test_text(raw, clean):
     ],
 )
 def test_quotes_that_the_news_lost(raw, clean):
-    assert lost_quotes(raw) == clean
+    assert clean_text(raw, ("lost-quotes",))[0] == clean
 
 
 def test_wiki_markup_goes_and_prose_stays():

@@ -1,10 +1,11 @@
+import gzip
+
 import pytest
 
 from gfm_utils.corpora import load, loading, split
 from gfm_utils.corpora.hub import read_stats
 from gfm_utils.errors import GfmError
 
-FASTA = ">a first\nACGTNNAC\nGG\n>b\nacgu\n>a\nTTT\n>c\nNNN\n>d\nTTT\n"
 PAGE = "<page><title>{title}</title><ns>{ns}</ns>{extra}<revision><text>{text}</text></revision></page>"
 
 
@@ -13,9 +14,9 @@ def texts(corpus):
 
 
 def test_fasta(put):
-    corpus = load(put("x.fna", FASTA))
+    corpus = load(put("x.fna", ">a first\nACGTNNAC\nGG\n>b\nacgu\n>a\nTTT\n>c\nNNN\n>d\nTTT\n"))
     assert texts(corpus) == [("a", 0, "ACGT"), ("a", 6, "ACGG"), ("b", 0, "ACGT"), ("a#2", 0, "TTT")]
-    assert (corpus.kind, corpus.unit, corpus.symbols) == ("dna", "base", 15)
+    assert (corpus.kind, corpus.unit, corpus.symbols, corpus.records_read) == ("dna", "base", 15, 5)
     assert corpus.stats == {
         "records": 3, "segments": 4, "symbols": 15, "cut_symbols": 5, "soft_masked_share": 4 / 15,
         "dropped_empty": 1, "dropped_duplicate": 1,
@@ -44,19 +45,33 @@ def test_tables(put):
     assert [s.text for s in load(f"{path}:id").segments] == ["0", "1", "2", "3"]
 
 
-def dump(*pages):
-    return '<mediawiki xmlns="http://x/">' + "".join(PAGE.format(**page) for page in pages) + "</mediawiki>"
-
-
 def test_mediawiki_dump(put, cache, monkeypatch):
     article = {"title": "A", "ns": 0, "extra": "", "text": "'''A''' is &lt;b&gt;here&lt;/b&gt; [[x|now]]{{t}}."}
-    path = put("x.xml", dump(article, article | {"ns": 1}, article | {"extra": "<redirect/>"}))
+    pages = [article, article | {"ns": 1}, article | {"extra": "<redirect/>"}]
+    path = put(
+        "x.xml", f'<mediawiki xmlns="http://x/">{"".join(PAGE.format(**page) for page in pages)}</mediawiki>'
+    )
     monkeypatch.setattr(loading, "SLOW", -1)
     corpus = load(path)
     assert texts(corpus) == [("A", 0, "A is here now.")]
     assert read_stats(cache / "segments" / f"{corpus.checksum}.parquet") == corpus.stats
     monkeypatch.setattr(loading, "clean_text", lambda *_: pytest.fail("cleaned twice"))
     assert load(path) == corpus
+
+
+def test_a_directory_is_one_corpus(put, tmp_path):
+    for folder in ("b", ".hidden"):
+        (tmp_path / folder).mkdir()
+    put("b/1.fa.gz", gzip.compress(b">x\nACGTNacg\n>y\nGG\n"))
+    put("a.fq", "@x\nTTTT\n+\nIIII\n")
+    put("c.fna", ">z\nGG\n")
+    put("c.fna.fai", "not sequence")
+    put(".hidden/d.fa", ">d\nCCC\n")
+    corpus = load(str(tmp_path))
+    assert texts(corpus) == [("x", 0, "TTTT"), ("x#2", 0, "ACGT"), ("x#2", 5, "ACG"), ("y", 0, "GG")]
+    assert (corpus.stats["records"], corpus.stats["dropped_duplicate"]) == (3, 1)
+    assert (corpus.name, corpus.kind) == (tmp_path.name, "dna")
+    assert load(str(tmp_path), max_symbols=6).symbols == 6
 
 
 def test_max_symbols_stops(put):

@@ -1,11 +1,9 @@
-import gzip
 import io
 from contextlib import contextmanager
 
 import pytest
 
-from gfm_utils.corpora import load, readers, sequences
-from gfm_utils.corpora.planning import plan
+from gfm_utils.corpora import plan, readers, sequences
 from gfm_utils.corpora.streaming import blocks
 
 from .conftest import random_text
@@ -44,23 +42,3 @@ def test_a_line_without_an_end_is_not_held(tmp_path, monkeypatch):
         given += len(block.text)
         if count == 50:
             break
-
-
-def test_a_directory_is_one_corpus(tmp_path):
-    (tmp_path / "b").mkdir()
-    (tmp_path / ".hidden").mkdir()
-    (tmp_path / "b" / "1.fa.gz").write_bytes(gzip.compress(b">x\nACGTNacg\n>y\nGG\n"))
-    (tmp_path / "a.fq").write_text("@x\nTTTT\n+\nIIII\n")
-    (tmp_path / "c.fna").write_text(">z\nGG\n")
-    (tmp_path / "c.fna.fai").write_text("not sequence")
-    (tmp_path / ".hidden" / "d.fa").write_text(">d\nCCC\n")
-    corpus = load(str(tmp_path))
-    assert [(s.record, s.start, s.text) for s in corpus.segments] == [
-        ("x", 0, "TTTT"), ("x#2", 0, "ACGT"), ("x#2", 5, "ACG"), ("y", 0, "GG"),
-    ]  # fmt: skip
-    assert corpus.stats == {
-        "records": 3, "segments": 4, "symbols": 13, "cut_symbols": 1, "soft_masked_share": 3 / 13,
-        "dropped_empty": 0, "dropped_duplicate": 1,
-    }  # fmt: skip
-    assert (corpus.name, corpus.kind) == (tmp_path.name, "dna")
-    assert load(str(tmp_path), max_symbols=6).symbols == 6
