@@ -59,20 +59,16 @@ _GTF = re.compile(r'\w+ "')
 
 @dataclass(frozen=True)
 class Annotation:
-    """Features of a genome as intervals.
+    """Features of a genome as intervals."""
 
-    Attributes:
-        source: the file.
-        intervals: columns ``seqid``, ``begin``, ``end`` (from 0, end exclusive), ``feature`` (a `Feature` from
-            ``coding`` to ``intron``). Intervals overlap; the precedence of the classes decides.
-        aliases: each ``seqid``, and other names of sequences, such as the chromosome's number, to the ``seqid``.
-        exons: of protein-coding transcripts: columns ``seqid``, ``begin``, ``end``, ``strand`` (``+`` or ``-``),
-            ``transcript``.
-    """
-
-    source: str
+    source: str  # the file
+    #: Columns ``seqid``, ``begin``, ``end`` (from 0, end exclusive), ``feature`` (a `Feature` from ``coding`` to
+    #: ``intron``). Intervals overlap; the precedence of the classes decides.
     intervals: pd.DataFrame
-    aliases: dict[str, str]
+    aliases: dict[
+        str, str
+    ]  # each seqid, and other names of sequences, such as the chromosome's number, to the seqid
+    #: Of protein-coding transcripts: ``seqid``, ``begin``, ``end``, ``strand`` (``+`` or ``-``), ``transcript``.
     exons: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_EXON))
 
     def seqid(self, record: str) -> str | None:
@@ -153,16 +149,10 @@ def _classes(table: pd.DataFrame, coding: set[str]) -> npt.NDArray[np.str_]:
 def base_classes(
     segments: Sequence[Segment], features: Annotation | None, mask: bool = True, limit: int | None = None
 ) -> npt.NDArray[np.uint8]:
-    """The class of each base of a cleaned sequence.
+    """The class of each base of a cleaned sequence, or of its first ``limit``, as numbers of ``CODES``: (bases,).
 
-    Args:
-        segments: of a DNA corpus.
-        features: its annotation; None: all is ``unannotated``, apart from repeats.
-        mask: soft-masked bases are ``repeat``, whatever else they are; False: the annotation alone.
-        limit: only so many first bases.
-
-    Returns:
-        Numbers of the classes (see ``CODES``), shape (bases,).
+    With ``mask`` soft-masked bases are ``repeat``, whatever else they are. Without an annotation all others are
+    ``unannotated``.
 
     Raises:
         GfmError: the annotation covers no record.

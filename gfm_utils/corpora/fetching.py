@@ -37,15 +37,7 @@ def fetch(name: str, progress: bool = True) -> Path:
 
     The sources are tried in order. Two processes that want the same corpus wait for each other. Where the
     registry or the address has no checksum, the one of the first download is kept beside the file and verified
-    from then on.
-
-    Args:
-        name: name in the registry, or ``https://host/path/genome.fa.gz``
-            (:class:`gfm_utils.corpora.addresses.Address`).
-        progress: show a progress bar on standard error.
-
-    Returns:
-        Path of the verified file in the cache.
+    from then on. Returns the path in the cache.
 
     Raises:
         GfmError: unknown corpus, wrong address, corpus that is streamed, every download failed, or a wrong
@@ -63,10 +55,7 @@ def fetch(name: str, progress: bool = True) -> Path:
 
 
 def fetch_annotation(name: str, progress: bool = True) -> Path | None:
-    """Download and verify the annotation of a corpus of the registry, as :func:`fetch` does.
-
-    Returns:
-        Path of the verified file in the cache; None if the registry names no annotation of it.
+    """Download and verify the annotation of a corpus, as :func:`fetch` does; None if the registry names none.
 
     Raises:
         GfmError: unknown corpus, every download failed, or a wrong checksum.

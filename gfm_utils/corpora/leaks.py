@@ -77,11 +77,7 @@ def encoded(segments: Sequence[Segment], kind: Kind, lasting: bool = True) -> En
 def hashes(codes: np.ndarray, k: int) -> np.ndarray:
     """64-bit hash of each k-mer of ``codes``, shape (n,), by doubling: about log2(k) passes.
 
-    Equal k-mers have equal hashes; two different ones collide with probability about 2**-64, which for 10**7
-    against 10**6 of them is one chance in two million that a single one is wrongly called a match.
-
-    Returns:
-        uint64, shape (max(n - k + 1, 0),).
+    Of shape (max(n - k + 1, 0),). Two different k-mers collide with probability about 2**-64.
     """
     if len(codes) < k:
         return np.empty(0, dtype=np.uint64)
@@ -162,9 +158,7 @@ def minimizers(records: Sequence[Sequence[Segment]], kind: Kind, lasting: bool =
     et al. 2003): two records that share such a stretch share its least hash, so none is missed, and a tenth of the
     hashes is left. Records that share only the shorter k-mer may be met, too.
 
-    The gene that stands in the names of records (``[locus_tag=…]``, see
-    :func:`gfm_utils.corpora.sequences.fasta_chunks`) is one more hash: so isoforms stay together.
-
+    The gene that stands in the names of records (``[locus_tag=…]``) is one more hash: so isoforms stay together.
     With ``lasting`` the hashes can be compared with those of other calls.
 
     Returns:
@@ -194,13 +188,12 @@ class Groups:
     """Records that share a hash, together.
 
     Pairs are joined (union-find) from the one that shares most hashes to the one that shares fewest, and a join
-    that would make a group of more than ``LARGEST`` of the corpus is left out. So isoforms of a gene and
-    reprints of an article stay together, while a common phrase does not tie the whole corpus into one group.
+    that would make a group of more than ``LARGEST`` of the corpus is left out, so that no common phrase ties the
+    whole corpus into one group.
 
     Of more than ``most`` hashes only those below a bound are compared, which is halved until they are few enough:
-    the same in all records, so that of records that share n of the hashes one is found with probability
-    1 - (1 - share)^n (Irber et al. 2022, FracMinHash). The outcome depends on neither the number nor the size of
-    the calls that add them.
+    of records that share n of the hashes one is found with probability 1 - (1 - share)^n (Irber et al. 2022,
+    FracMinHash). The outcome does not depend on the calls that add them.
     """
 
     def __init__(self, most: int = MOST) -> None:

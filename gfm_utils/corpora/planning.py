@@ -50,9 +50,7 @@ class Plan:
     translate: bool = False  # its files hold coding sequences, which are translated
 
     def key(self, max_symbols: int | None) -> str:
-        """SHA-256 over the source's bytes, how they are read, and ``FORMAT``, as 64 hexadecimal digits.
-
-        Of a stream the bytes are those that are kept of it, which are streamed now if need be.
+        """SHA-256 over the source's bytes (of a stream, of its first part), how they are read, and ``FORMAT``.
 
         Raises:
             GfmError: all of a stream is asked for, or it cannot be had.
@@ -123,11 +121,7 @@ class Plan:
 
 
 def plan(source: str, progress: bool = False) -> Plan:
-    """Find out how a source is to be read; a corpus of the registry or on the web is fetched.
-
-    Args:
-        source: as for :func:`gfm_utils.corpora.load`.
-        progress: show a download on standard error.
+    """Find out how a source (see :func:`gfm_utils.corpora.load`) is to be read, and fetch it if need be.
 
     Raises:
         GfmError: unknown corpus, no such file, failed download, unknown extension, wrong address, or a directory
@@ -204,10 +198,10 @@ def check_there(source: str) -> None:
 
 
 def user_path(source: str) -> tuple[Path, str] | None:
-    """The user's file or directory that a corpus is read from, and what stands behind its path; else None.
+    """The user's file or directory that a corpus is read from, and what stands behind its path.
 
-    Behind it stand the column (``:COLUMN``) and the kind (``?kind=dna``), or nothing. None for a name of the
-    registry, and for an address.
+    That is the column (``:COLUMN``) and the kind (``?kind=dna``), or nothing. None for a name of the registry, and
+    for an address.
 
     Raises:
         GfmError: a kind that there is not.

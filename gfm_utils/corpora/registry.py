@@ -210,12 +210,12 @@ def status() -> list[dict[str, Any]]:
     Raises:
         GfmError: the registry does not validate.
     """
-    rows = []
-    for name, entry in registry().items():
-        path = cached_path(name, entry)
-        rows.append({
+    places = {name: cached_path(name, entry) for name, entry in registry().items()}
+    return [
+        {
             "name": name, "kind": entry.kind, "size": entry.size, "licence": entry.licence,
-            "cached": path is not None and path.is_file(), "source": str(entry.sources[0]),
+            "cached": (place := places[name]) is not None and place.is_file(), "source": str(entry.sources[0]),
             "description": entry.description,
-        })  # fmt: skip
-    return rows
+        }
+        for name, entry in registry().items()
+    ]  # fmt: skip

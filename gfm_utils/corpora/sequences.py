@@ -53,8 +53,7 @@ def translated(records: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 def check_letters(counts: Counter[str], kind: Kind, source: str, file: tuple[Path, Format] | None) -> None:
     """Refuse protein that is given as DNA, and DNA that is given as protein; gaps do not count.
 
-    Of the letters of protein more than ``PROTEIN_SHARE`` are no nucleotide code, of those of DNA at most
-    ``DNA_SHARE``. If ``file`` is FASTA, the first such letter is looked for in it.
+    If ``file`` is FASTA, the first letter that is no nucleotide code is looked for in it.
 
     Raises:
         GfmError: the sequences look like another kind.
@@ -79,13 +78,9 @@ def fasta_chunks(path: Path, handle: BinaryIO, genes: bool = False) -> Iterator[
 
     White space and digits inside a sequence are left out, so that positions count letters. A byte order mark and
     comments (lines that begin with ``#``) are passed over, and headers may be in any encoding; the name of a
-    record is the first word of its header.
-
-    Args:
-        path: named in messages.
-        handle: the file's bytes, decompressed, of which ``READ`` are in memory at a time.
-        genes: behind the name stands the gene as NCBI writes it, ``[locus_tag=AT1G01010]`` or else ``[gene=…]``,
-            and behind that of an incomplete coding sequence ``[partial]``.
+    record is the first word of its header. With ``genes`` the gene stands behind it as NCBI writes it,
+    ``[locus_tag=AT1G01010]`` or else ``[gene=…]``, and behind that of an incomplete coding sequence ``[partial]``.
+    ``READ`` bytes are in memory at a time.
 
     Raises:
         GfmError: no FASTA, a header inside a line, or a sequence that is not ASCII; says where.

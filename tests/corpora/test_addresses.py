@@ -73,33 +73,25 @@ def test_a_file_is_fetched_once_and_its_checksum_recorded(faulty, cache):
 def test_a_checksum_behind_the_address_is_verified(faulty):
     url = f"{faulty.url}/chr1.fa#sha256="
     assert load(url + SHA).checksum == load(f"{faulty.url}/chr1.fa").checksum
-    wrong = "0" * 64
     with pytest.raises(
-        GfmError,
-        match=rf"chr1.fa has the wrong checksum \(expected SHA-256 {wrong}, found {SHA}\); the source has changed "
-        "or the download is damaged: try again, or correct it where it is given",
+        GfmError, match=rf"wrong checksum \(expected SHA-256 0+, found {SHA}\).*it where it is given"
     ):
-        load(url + wrong)
+        load(url + "0" * 64)
 
 
 def test_a_table_names_its_column(faulty):
     faulty.data = TABLE
     assert [s.text for s in load(f"{faulty.url}/x.csv:body").segments] == ["some words", "and more"]
     address, path = f"{faulty.url}/x.csv", fetch(f"{faulty.url}/x.csv")
-    with pytest.raises(
-        GfmError,
-        match=re.escape(
-            f"{address} has no column 'words'; it has id, body: name one as {address}:COLUMN (it is kept as "
-            f"{path}: delete that to download it again)"
-        ),
-    ):
+    message = (
+        f"{address} has no column 'words'; it has id, body: name one as {address}:COLUMN (it is kept as {path}: "
+    )
+    with pytest.raises(GfmError, match=re.escape(message)):
         load(f"{address}:words")
 
 
 @pytest.mark.parametrize("read", [load, lambda source: list(blocks(plan(source), 100))])
 def test_a_bad_file_is_told_by_its_address(faulty, read):
     faulty.data = gzip.compress(b">a\n" + random_dna(9000).encode())[:-500]
-    with pytest.raises(
-        GfmError, match=rf"^{faulty.url}/x.fa.gz is truncated: .* \(it is kept as .*/x.fa.gz: delete"
-    ):
+    with pytest.raises(GfmError, match=rf"^{faulty.url}/x.fa.gz is truncated: .* \(it is kept as .*/x.fa.gz: del"):
         read(f"{faulty.url}/x.fa.gz")
