@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from time import monotonic
 from typing import Any
 
@@ -70,7 +70,9 @@ def warn_many_copies(source: str, stats: Mapping[str, Any]) -> None:
         _write_once(f"{source}: {copies_note(stats)}")
 
 
-_write_once = cache(partial(tqdm.write, file=sys.stderr))
+@cache
+def _write_once(sentence: str) -> None:
+    tqdm.write(sentence, file=sys.stderr)
 
 
 def _cleaned(read: Plan, max_symbols: int | None, progress: bool) -> tuple[list[Segment], dict[str, Any]]:
