@@ -116,7 +116,7 @@ figures.share_chart(table, split_embeddings=True)
 # %% [markdown]
 # ## Along training
 #
-# {numref}`fig-fisher-flow` follows the shares from the initial weights on, {numref}`fig-fisher-trace` the whole trace, the paper's form of it, and by what factor a batch inflates the trace because its tokens have gradients in common.
+# {numref}`fig-fisher-flow` follows the shares from the initial weights on, {numref}`fig-fisher-trace` the whole trace.
 # The controls are dashed: a random context, and members trained on shuffled tokens.
 # Where the shares still move at the end, they say as much about the length of the training as about the corpus.
 # [The chapter on longer training](training) follows the encoder's share further, in larger models and by another optimiser.
@@ -125,7 +125,7 @@ figures.share_chart(table, split_embeddings=True)
 flow = measures.fisher_flow(chapter.ensembles, chapter.profile, seed, shuffled)
 figures.flow_chart(flow)
 
-# %% mystnb={"figure": {"caption": "Trace of the Fisher information along training: of single tokens, as the paper computes it, or by what factor batches inflate it (1: gradients of tokens have nothing in common).", "name": "fig-fisher-trace"}}
+# %% mystnb={"figure": {"caption": "Trace of the Fisher information of single tokens along training, with 95 % intervals over members.", "name": "fig-fisher-trace"}}
 figures.trace_chart(flow)
 
 # %% [markdown]

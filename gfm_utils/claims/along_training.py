@@ -1,6 +1,7 @@
 """What longer training changes: every primary measure at the checkpoints that members keep of their training."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from gfm_utils.measures.counting import Counting, counting_levels
 from gfm_utils.measures.disagreement import disagreement_rows, disagreement_sums
 from gfm_utils.measures.estimates import measure_rows
 from gfm_utils.measures.fisher.examples import masked_tokens
-from gfm_utils.measures.fisher.measuring import EMPIRICAL, each, group_rows
+from gfm_utils.measures.fisher.measuring import each, group_rows, trace
 from gfm_utils.measures.neighbours import chance_corrected, compare_neighbours, topk_overlap_chance
 from gfm_utils.measures.output import output_moments, output_rows
 from gfm_utils.measures.registry import chosen
@@ -170,8 +171,8 @@ def primary_rows(
         one = {**base, "metric": "topk_overlap_corrected", "unit": "share", "axis": "k", "x": BAND_K}
         yield from pair_rows(one, ensemble.seeds, shared, len(tokens))
     if scored is None and types is None:
-        examples = EMPIRICAL.read(masked_tokens(ensemble, profile.fisher_windows, profile.fisher_mask, seed))
-        traces = each(lambda model: EMPIRICAL.trace(model, examples), models)
+        examples = masked_tokens(ensemble, profile, seed).thinned()
+        traces = each(partial(trace, examples=examples), models)
         yield from group_rows(base, ensemble.seeds, traces, examples.tokens)
 
 

@@ -16,7 +16,7 @@ from gfm_utils.errors import GfmError, first_line, unknown
 from gfm_utils.measures.contextual import masked_windows, member_layer_rows, sampled_windows
 from gfm_utils.measures.disagreement import all_rows
 from gfm_utils.measures.fisher.examples import MaskedTokens
-from gfm_utils.measures.fisher.measuring import EMPIRICAL, group_rows
+from gfm_utils.measures.fisher.measuring import group_rows, trace
 from gfm_utils.measures.geometry import FEWEST_TOKENS
 from gfm_utils.measures.output import output_moments, output_rows
 from gfm_utils.measures.pretrained import (
@@ -125,11 +125,8 @@ def _fisher(of: Checkpoints) -> Iterator[Row]:
     """Of the same hidden tokens, a few a window: by group, without controls."""
     hidden = of.reading.hidden(of.mask, of.seed)
     shown, positions, targets = (torch.from_numpy(array).to(device()) for array in hidden[1:])
-    tokens = MaskedTokens(shown, positions, targets, of.reading.tokenizer.mask_token_id)
-    examples = EMPIRICAL.read(tokens)
-    return group_rows(
-        of.base, of.seeds, [EMPIRICAL.trace(model, examples) for model in of.models()], examples.tokens
-    )
+    examples = MaskedTokens(shown, positions, targets, of.reading.tokenizer.mask_token_id).thinned()
+    return group_rows(of.base, of.seeds, [trace(model, examples) for model in of.models()], examples.tokens)
 
 
 def _static(of: Checkpoints) -> Iterator[Row]:

@@ -30,13 +30,6 @@ FOLLOWED_NAMES = {
     "head": "head",
 }
 STATES = ["trained", "random context", "shuffled", "no layers", "untrained"]
-#: Names for people of what is followed along training, of all parameters.
-TRACES = {
-    "fisher_trace": "trace, token by token",
-    "fisher_trace_paper": "trace, the paper's form",
-    "fisher_inflation": "by what batches inflate the trace",
-}
-
 #: Names for people of the groups that are not of one layer.
 GROUP_NAMES = {
     "embeddings": "embeddings", "embedding.mask": "input: [MASK]", "embedding.visible": "input: visible tokens",
@@ -124,25 +117,23 @@ def flow_chart(table: pd.DataFrame) -> alt.LayerChart:
 
 
 def trace_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Trace of the Fisher information along training, and by how much the paper's form overstates it.
+    """Trace of the Fisher information of all parameters along training, and its controls.
 
     An interval of few members may reach below zero, for which a logarithmic axis has no place: it is drawn down
     to half the least mean.
 
     From ``fisher_flow``.
     """
-    rows = _means(table, *TRACES, axis="step")
-    least = rows.groupby("metric")["value"].transform("min") / 2
-    rows = rows.assign(shown=rows["metric"].map(TRACES), low=rows["low"].clip(lower=least))
-    y = alt.Y("value:Q", title="nats² (inflation: times)", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g"))
-    menu = Menu("chosen_form", "shown", list(TRACES.values()), "form ")
-    return _along_training(rows, table, y, menu, ".3~s")
+    rows = _means(table, "fisher_trace", axis="step")
+    rows = rows.assign(low=rows["low"].clip(lower=rows["value"].min() / 2))
+    y = alt.Y("value:Q", title="trace, nats²", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g"))
+    return _along_training(rows, table, y, text=".3~s")
 
 
 def _along_training(
-    rows: pd.DataFrame, table: pd.DataFrame, y: alt.Y, menu: Menu, text: str = ".3~p"
+    rows: pd.DataFrame, table: pd.DataFrame, y: alt.Y, *menus: Menu, text: str = ".3~p"
 ) -> alt.LayerChart:
-    """Lines over the training step (``x``) of what a list chooses (``shown``); controls are dashed."""
+    """Lines over the training step (``x``), perhaps of what a list chooses; controls are dashed."""
     rows = rows.astype({"x": float})
     marked = alt.Axis(values=sorted(rows["x"].unique()), format="~s")
     step, ends = alt.Tooltip("x:Q", title="step", format=","), tooltips("value", "low", "high", text=text)
@@ -151,9 +142,9 @@ def _along_training(
         alt.X("x:Q", title="training step", scale=alt.Scale(type="symlog"), axis=marked),
         y,
         conditions_of(table),
-        ["condition", "state", "shown", step, *ends],
+        ["condition", "state", *(menu.column for menu in menus), step, *ends],
         spread="area",
-        menus=[menu],
+        menus=menus,
     )
 
 

@@ -1,4 +1,4 @@
-"""What gradients are taken of: masked tokens in their windows."""
+"""Masked tokens in their windows, of which gradients are taken."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,7 +7,11 @@ from typing import Any
 import torch
 
 from gfm_utils.ensembles import Ensemble, device, masked_windows
+from gfm_utils.profiles import Profile
 from gfm_utils.tokens import SPECIAL
+
+#: Masked tokens of a window whose gradients are taken; tokens of one window are much alike.
+TOKENS_A_WINDOW = 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class MaskedTokens:
         """All windows in their order, ``size`` at a time."""
         return (self[begin : begin + size] for begin in range(0, len(self), size))
 
-    def thinned(self, count: int) -> "MaskedTokens":
+    def thinned(self, count: int = TOKENS_A_WINDOW) -> "MaskedTokens":
         """The same windows with about ``count`` tokens to predict in each, evenly among them; all stay masked."""
         masked = self.positions.shape[1]
         columns = torch.linspace(0, masked - 1, min(count, masked)).round().long()
@@ -58,10 +62,11 @@ class MaskedTokens:
         return MaskedTokens(self.ids.to(where), self.positions.to(where), self.targets.to(where), self.mask_id)
 
 
-def masked_tokens(ensemble: Ensemble, windows: int, rate: float, seed: int) -> MaskedTokens:
-    """Masked test windows of an ensemble, on the device."""
-    arrays = masked_windows(ensemble.store, "test", ensemble.spec.window, windows, rate, seed)[:3]
-    ids, positions, targets = map(torch.from_numpy, arrays)
+def masked_tokens(ensemble: Ensemble, profile: Profile, seed: int, one_in: int = 1) -> MaskedTokens:
+    """Masked test windows of an ensemble on the device, one in so many of the profile's ``fisher_windows``."""
+    windows = max(2, profile.fisher_windows // one_in)
+    masked = masked_windows(ensemble.store, "test", ensemble.spec.window, windows, profile.fisher_mask, seed)
+    ids, positions, targets = map(torch.from_numpy, masked[:3])
     return MaskedTokens(ids, positions, targets, SPECIAL.index("[MASK]")).to(device())
 
 

@@ -1,8 +1,7 @@
-"""Which Fisher information: of the tokens that stand there, of tokens drawn from the model, or the paper's own.
+"""Which Fisher information: of the true tokens, of tokens drawn from the model, or the paper's own form.
 
 With g(x, y) the gradient of -ln p(y | x), the Fisher information is F = E_x E_{y ~ p(. | x)} g gᵀ (Martens, 2020);
-the empirical one puts the true token for y (Kunstner et al., 2019). Both are expectations over examples, each with
-a gradient of its own. Where an example is a window, its loss is the mean over its masked tokens.
+the empirical one puts the true token for y (Kunstner et al., 2019).
 """
 
 import sys
@@ -20,10 +19,9 @@ from gfm_utils.measures.fisher.examples import MaskedTokens
 from gfm_utils.measures.fisher.groups import groups_of
 from gfm_utils.measures.fisher.layers import values_at_once
 from gfm_utils.measures.fisher.per_example_gradients import (
-    formed_gradients,
+    backpropagated,
     gradient,
     has_hooks,
-    plain_sums_of_squares,
     sums_of_squares,
 )
 
@@ -45,16 +43,16 @@ def _check(model: Any) -> None:
 def squared_gradients(model: Any, examples: MaskedTokens, per: Per = "token", scaled: bool = False) -> Arrays:
     """Squared norm of each example's gradient by group of parameters, exactly.
 
+    BERT and ModernBERT need no more than a pass a batch; any other model takes a backward pass for each example,
+    which a line on standard error says.
+
     Args:
-        model: a masked language model in evaluation mode, in float32 or float64. BERT and ModernBERT take the fast
-            way of :mod:`.per_example_gradients`; any other model takes a backward pass for each example, which a
-            line on standard error says.
-        examples: masked windows, on the device of the model; their targets are the true tokens (the empirical
-            Fisher information), or those of ``sampled``.
-        per: what an example is: a masked token, or a window with the mean loss of its masked tokens.
+        model: a masked language model in evaluation mode, in float32 or float64.
+        examples: on the device of the model; with the true tokens as targets (the empirical Fisher information),
+            or those of ``sampled``.
+        per: what an example is.
         scaled: each gradient is multiplied by its parameter, for Σ θ² g(θ)². A rescaling that leaves the function
-            as it was, θ -> cθ here and its inverse there, divides g by c and so leaves θg as it was: unlike the
-            plain squares these do not depend on how the function is written down.
+            as it was, θ -> cθ here and its inverse there, leaves θg as it was.
 
     Returns:
         Group of ``groups`` -> numbers in nats² (scaled: without a unit), shape (n,) for windows and (n, m) for
@@ -64,24 +62,21 @@ def squared_gradients(model: Any, examples: MaskedTokens, per: Per = "token", sc
         GfmError: the model is in training mode or has another precision.
     """
     _check(model)
-    way = sums_of_squares
     if not has_hooks(model):
-        way = plain_sums_of_squares
         tqdm.write(
             f"{type(model).__name__} has no fast way to squared gradients: those of each example are formed",
             file=sys.stderr,
         )
     taken, shape = (examples.apart(), examples.positions.shape) if per == "token" else (examples, (len(examples),))
-    parts = [way(model, batch, scaled) for batch in taken.batches(batch_size(model, taken))]
+    parts = [sums_of_squares(model, batch, scaled) for batch in taken.batches(batch_size(model, taken))]
     return {group: torch.cat([part[group] for part in parts]).reshape(shape).cpu().numpy() for group in parts[0]}
 
 
 def batch_size(model: Any, examples: MaskedTokens) -> int:
     """Windows that are taken at once."""
     budget = values_at_once(BUDGET, model.device)
-    parameters = sum(value.numel() for value in model.parameters())
     if not has_hooks(model):
-        return max(1, budget // parameters)
+        return max(1, budget // sum(value.numel() for value in model.parameters()))
     shape, (_, window) = model.config, examples.ids.shape
     layer = 12 * shape.hidden_size + 3 * shape.intermediate_size + shape.num_attention_heads * window
     values = window * layer * shape.num_hidden_layers + 4 * examples.positions.shape[1] * shape.vocab_size
@@ -128,32 +123,24 @@ def paper_fisher(model: Any, examples: MaskedTokens, batch: int) -> dict[str, fl
     return {group: value / examples.tokens for group, value in total.items()}
 
 
+@torch.no_grad()
 def gram_matrix(model: Any, examples: MaskedTokens) -> npt.NDArray[np.float64]:
-    """Inner products of the gradients of windows: g_i · g_j, shape (n, n), in nats².
-
-    All windows are in memory together.
+    """Inner products of the gradients of windows, g_i · g_j, shape (n, n), in nats²; all are in memory together.
 
     Raises:
         GfmError: the model is in training mode or has another precision.
     """
     _check(model)
-    if has_hooks(model):
-        parts = (part.flatten(1) for part in formed_gradients(model, examples))
-    else:
-        rows = [gradient(model, one) for one in examples.batches(1)]
-        parts = (torch.stack([row[name].flatten() for row in rows]) for name in rows[0])
-    total = sum((part @ part.mT).double() for part in parts)
-    return torch.as_tensor(total).cpu().numpy()
+    flat = (part.flatten(1) for part in backpropagated(model, examples).formed(len(examples)))
+    return torch.as_tensor(sum((part @ part.mT).double() for part in flat)).cpu().numpy()
 
 
 def gradient_noise_ratio(gram: npt.NDArray[np.float64]) -> float:
-    """Share of E‖g‖² that is variance: 1 - ‖E g‖² / E‖g‖², with an unbiased ‖E g‖².
+    """Share of E‖g‖² that is variance: 1 - ‖E g‖² / E‖g‖², with an unbiased ‖E g‖², of a ``gram_matrix``.
 
-    The trace of an empirical Fisher information is E‖g‖². Where the ratio is 1 the examples pull in all directions
-    and their mean is nothing; where it is near 0 the trace is one common gradient, as early in training
-    (tr Cov / ‖E g‖² is the noise scale of McCandlish et al., arXiv 1812.06162).
-
-    Of inner products of the gradients of independent examples, shape (n, n).
+    Where it is 1 the examples pull in all directions; where it is near 0 the trace E‖g‖² of the empirical Fisher
+    information is one common gradient, as early in training (tr Cov / ‖E g‖² is the noise scale of McCandlish et
+    al., arXiv 1812.06162).
     """
     n = len(gram)
     diagonal = float(np.trace(gram))
@@ -162,12 +149,10 @@ def gradient_noise_ratio(gram: npt.NDArray[np.float64]) -> float:
 
 
 def effective_dimension(gram: npt.NDArray[np.float64]) -> float:
-    """Participation ratio (tr F)² / tr F² of the empirical Fisher information F = E g gᵀ: directions in use.
+    """Participation ratio (tr F)² / tr F² of the empirical F = E g gᵀ, of a ``gram_matrix``: directions in use.
 
     tr F² is E (g · g')² over pairs of different examples, which is unbiased; (tr F)² likewise leaves out the
     pairs of an example with itself, and the number of pairs cancels.
-
-    Of inner products of the gradients of independent examples, shape (n, n).
     """
     norms = np.diag(gram)
     of_themselves = np.square(norms).sum()

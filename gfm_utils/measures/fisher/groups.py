@@ -61,16 +61,12 @@ def _by_name(name: str, inside: bool) -> str:
 
 
 def derived(parts: Mapping[str, Number]) -> dict[str, Number]:
-    """Sums over groups: the paper's grouping, and two others.
+    """Sums over the groups of ``squared_gradients``: the paper's grouping, and two others.
 
-    Args:
-        parts: number of each group, as ``squared_gradients`` gives them.
-
-    Returns:
-        The paper's ``embeddings`` (a tied matrix counts here, with both paths), ``encoder.<i>``,
-        ``encoder.norm``, ``encoder`` (all layers and the norm) and ``head`` (with the decoder's bias, and its
-        matrix unless it is tied); the two paths ``input`` (all that embeds) and ``output`` (the decoder's
-        matrix and bias); and ``head_with_decoder``: the decoder, tied or not, counted with the head.
+    The paper's are ``embeddings`` (a tied matrix counts here, with both paths), ``encoder.<i>``, ``encoder`` (all
+    layers and the norm) and ``head`` (with the decoder's bias, and its matrix unless it is tied). The two paths
+    are ``input`` (all that embeds) and ``output`` (the decoder's matrix and bias); ``head_with_decoder`` has the
+    decoder, tied or not.
     """
     numbers: Mapping[str, Any] = parts
     nothing = 0 * next(iter(numbers.values()))  # an encoder without layers has as many zeros

@@ -1,6 +1,6 @@
 """Result tables of the Fisher information: by group, with controls, and along training."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,22 +23,12 @@ from gfm_utils.measures.fisher.fisher_types import (
     paper_fisher,
     squared_gradients,
 )
-from gfm_utils.measures.fisher.measuring import (
-    EMPIRICAL,
-    INVARIANT,
-    SAMPLED,
-    Measure,
-    each,
-    group_rows,
-    means,
-    paper_measure,
-    sequence_rows,
-)
+from gfm_utils.measures.fisher.measuring import each, group_rows, means, sequence_rows, trace
 from gfm_utils.measures.rows import Row, member_rows
 from gfm_utils.profiles import Profile
 from gfm_utils.tokens import Condition
 
-#: Groups that are followed along training: with the paper's, the two paths.
+#: Groups that are followed along training: the paper's, and the two paths.
 FOLLOWED = ("embeddings", "encoder", "head", "input", "output")
 #: Windows whose gradients are compared with each other, all in memory together.
 COMPARED = 128
@@ -53,19 +43,16 @@ def fisher_information(
 ) -> pd.DataFrame:
     """Result table of the Fisher information by group of parameters, with its controls.
 
-    Axis ``group`` throughout: the groups of :mod:`.groups` and the derived ones (the paper's ``embeddings``,
-    ``encoder.<i>``, ``head``; ``encoder``; the paths ``input`` and ``output``; ``head_with_decoder``). A row a
-    member and the mean with its interval over members. ``fisher_trace`` (nats²; without an axis: of all)
-    ``fisher_share`` (of that) are per token and empirical; ``fisher_share`` comes again with an interval over
-    test windows (axis ``group_over_sequences``). Of trained members also, as both with a suffix: ``_sampled``
-    (tokens drawn from the model), ``_paper`` (the paper's own form, in batches) and ``_invariant``
-    (Σ θ² F, without a unit). Then ``gradient_noise_ratio`` (share) and ``effective_dimension``, both not of a
-    random context, and ``context_gain`` (bits/token, axis ``on`` ``fisher_tokens``: on the tokens whose gradients
-    are taken). ``symbols_per_token`` has no state.
+    A row a member and the mean with its interval over members. On the axis ``group`` (the groups of :mod:`.groups`
+    and their sums, ``derived``), empirical and of single tokens: ``fisher_trace`` (nats²; without an axis: of all)
+    and ``fisher_share``, which comes again with an interval over test windows (axis ``group_over_sequences``).
+    Both also end in ``_paper`` (the paper's own form, in batches) and ``_invariant`` (Σ θ² F, without unit). Then
+    ``gradient_noise_ratio`` (share), ``effective_dimension``, and ``context_gain`` (bits/token, axis ``on``,
+    ``fisher_tokens``: on the tokens whose gradients are taken). ``symbols_per_token`` has no state.
 
     States: ``trained``, ``untrained``, ``random_context`` (trained members that read the visible tokens in
-    random order), ``shuffled`` (trained on tokens in random order, and read there; of the plain condition), and
-    ``no layers`` (embeddings and a head alone, which have no ``encoder.<i>`` and an ``encoder`` of 0).
+    random order; without ``_invariant`` and what compares gradients), ``shuffled`` (trained on tokens in random
+    order, and read there; of the plain condition), and ``no layers`` (embeddings and a head alone).
 
     Args:
         ensembles: one a condition.
@@ -75,23 +62,18 @@ def fisher_information(
         shuffled: of ``shuffled_control``.
         no_layers: of ``no_layers_control``.
     """
-    rows: list[Row] = []
-    paper = paper_measure(profile.fisher_batch or profile.batch)
-
-    def windows(ensemble: Ensemble) -> MaskedTokens:
-        return masked_tokens(ensemble, profile.fisher_windows, profile.fisher_mask, seed)
-
-    for ensemble in ensembles:
-        examples = windows(ensemble)
-        rows.append(symbols_per_token(ensemble.store))
-        rows += _state_rows(ensemble, examples, "trained", [SAMPLED, paper, INVARIANT])
-        rows += _state_rows(ensemble, examples, "untrained", [paper, INVARIANT])
-        rows += _state_rows(ensemble, random_context(examples, seed), "random_context", [paper])
-    for control in no_layers:
-        rows += _state_rows(control, windows(control), NO_LAYERS, [paper, INVARIANT])
-    if shuffled is not None:
-        rows += _state_rows(shuffled, windows(shuffled), "shuffled", [paper, INVARIANT])
+    rows, batch = [symbols_per_token(one.store) for one in ensembles], profile.fisher_batch or profile.batch
+    states = [(one, state) for one in ensembles for state in ("trained", "untrained", "random_context")]
+    states += [(control, NO_LAYERS) for control in no_layers]
+    states += [] if shuffled is None else [(shuffled, "shuffled")]
+    for ensemble, state in states:
+        rows += _state_rows(ensemble, _examples(ensemble, profile, seed, state), state, batch)
     return tables.table(rows)
+
+
+def _examples(ensemble: Ensemble, profile: Profile, seed: int, state: str, one_in: int = 1) -> MaskedTokens:
+    examples = masked_tokens(ensemble, profile, seed, one_in)
+    return random_context(examples, seed) if state == "random_context" else examples
 
 
 def _base(ensemble: Ensemble, state: str) -> Row:
@@ -105,11 +87,8 @@ def fisher_flow(
 ) -> pd.DataFrame:
     """Result table along training: shares and traces at the steps whose weights were kept.
 
-    Axis ``step``: ``fisher_trace`` and ``fisher_trace_paper`` (nats²) of all parameters, and ``fisher_inflation``:
-    B² times the latter over the former, with B masked tokens a batch. It is 1 where gradients of tokens have
-    nothing in common, since ‖mean of B gradients‖² is then their mean square over B, and B where all are equal.
-    Axis ``group|step``, with ``x`` like ``encoder|63``: ``fisher_share`` of ``FOLLOWED``. The states are those of
-    ``fisher_information``; the untrained one is step 0, and of a random context there are shares and trace.
+    ``fisher_trace`` of all parameters (nats², axis ``step``), and ``fisher_share`` of ``FOLLOWED`` (axis
+    ``group|step``, ``x`` like ``encoder|63``). States are those of ``fisher_information``, untrained is step 0.
 
     Args:
         ensembles: one a condition.
@@ -119,54 +98,40 @@ def fisher_flow(
     """
     rows: list[Row] = []
     followed: list[tuple[Ensemble, tuple[str, ...]]] = [(one, ("trained", "random_context")) for one in ensembles]
-    if shuffled is not None:
-        followed.append((shuffled, ("shuffled",)))
+    followed += [] if shuffled is None else [(shuffled, ("shuffled",))]
     for ensemble, states in followed:
-        shown = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
+        read = {state: _examples(ensemble, profile, seed, state, one_in=4).thinned(1) for state in states}
         for step in sorted(set.intersection(*(set(member.checkpoints) for member in ensemble.members))):
             models = list(ensemble.models(step))
-            for state in states:
-                examples = random_context(shown, seed) if state == "random_context" else shown
-                base, batch = _base(ensemble, state), profile.fisher_batch or profile.batch
-                rows += _step_rows(base, ensemble.seeds, models, examples, step, batch)
+            for state, examples in read.items():
+                traces = each(partial(trace, examples=examples), models)
+                every = group_rows(_base(ensemble, state), ensemble.seeds, traces, examples.tokens)
+                rows += _at_step(every, step)
     return tables.table(rows)
 
 
-def _step_rows(
-    base: Row, seeds: Sequence[int], models: Sequence[Any], examples: MaskedTokens, step: int, batch: int
-) -> Iterator[Row]:
-    """Rows of the members at one step; of a random context without the paper's form."""
-    read = examples.thinned(1)
-    empirical = each(lambda model: EMPIRICAL.trace(model, read), models)
-    for row in group_rows(base, seeds, empirical, read.tokens):
+def _at_step(rows: Iterable[Row], step: int) -> Iterator[Row]:
+    """Of the rows by group the whole trace and the shares that are followed, on the axes of a step."""
+    for row in rows:
         if "axis" not in row:
             yield {**row, "axis": "step", "x": step}
         elif row["metric"] == "fisher_share" and row["x"] in FOLLOWED:
             yield {**row, "axis": "group|step", "x": f"{row['x']}|{step}"}
-    if base["state"] == "random_context":
-        return
-    at, n = {**base, "axis": "step", "x": step}, examples.tokens
-    paper = each(partial(paper_fisher, examples=examples, batch=batch), models)
-    ours, theirs = (np.array([sum(trace.values()) for trace in traces]) for traces in (empirical, paper))
-    yield from member_rows({**at, "metric": "fisher_trace_paper", "unit": "nats²"}, seeds, theirs, n)
-    inflation = (n / -(-len(examples) // batch)) ** 2 * theirs / ours
-    yield from member_rows({**at, "metric": "fisher_inflation", "unit": "1"}, seeds, inflation, n)
 
 
-def _state_rows(
-    ensemble: Ensemble, examples: MaskedTokens, state: str, further: Sequence[Measure]
-) -> Iterator[Row]:
-    """Rows of all members in one state, and of further measures than the empirical one."""
-    read, base, seeds = EMPIRICAL.read(examples), _base(ensemble, state), ensemble.seeds
+def _state_rows(ensemble: Ensemble, examples: MaskedTokens, state: str, batch: int) -> Iterator[Row]:
+    """Rows of all members in one state."""
+    read, base, seeds = examples.thinned(), _base(ensemble, state), ensemble.seeds
     models = list(ensemble.models("untrained" if state == "untrained" else "trained"))
     empirical = each(partial(squared_gradients, examples=read), models)
     yield from group_rows(base, seeds, list(map(means, empirical)), read.tokens)
     yield from sequence_rows(base, empirical)
-    for measure in further:
-        yield from measure.rows(base, seeds, models, examples)
+    paper = each(partial(paper_fisher, examples=examples, batch=batch), models)
+    yield from group_rows(base, seeds, paper, examples.tokens, "_paper")
     if state != "random_context":
-        compared = read[:COMPARED].thinned(1)
-        grams = each(partial(gram_matrix, examples=compared), models)
+        invariant = each(partial(trace, examples=read, scaled=True), models)
+        yield from group_rows(base, seeds, invariant, read.tokens, "_invariant")
+        grams = each(partial(gram_matrix, examples=read[:COMPARED].thinned(1)), models)
         for metric, unit, of_gram in (
             ("gradient_noise_ratio", "share", gradient_noise_ratio),
             ("effective_dimension", "dimensions", effective_dimension),
@@ -174,13 +139,12 @@ def _state_rows(
             values = np.array(list(map(of_gram, grams)))
             yield from member_rows({**base, "metric": metric, "unit": unit}, seeds, values, len(read))
     by_frequency = frequency_bits(ensemble.store.counts("train"))[read.targets.cpu().numpy()]
-    bits = each(partial(_bits_of_true, examples=read), models)
-    gains = np.array([float((by_frequency - one).mean()) for one in bits])
+    gains = np.array([float((by_frequency - bits).mean()) for bits in each(partial(_bits, examples=read), models)])
     gain = {**base, "metric": "context_gain", "unit": "bits/token", "axis": "on", "x": "fisher_tokens"}
     yield from member_rows(gain, seeds, gains, read.tokens)
 
 
-def _bits_of_true(model: Any, examples: MaskedTokens) -> npt.NDArray[np.float64]:
+def _bits(model: Any, examples: MaskedTokens) -> npt.NDArray[np.float64]:
     """Bits that the model spends on each true token, shape (n, m)."""
     log_p = log_probabilities(model, examples).gather(2, examples.targets[..., None])[..., 0]
     return -log_p.cpu().numpy() / LOG2

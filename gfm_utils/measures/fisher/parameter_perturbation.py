@@ -1,4 +1,4 @@
-"""What moving parameters does: predictions that perturbations move, and shares that a rescaling moves alone."""
+"""Perturbed parameters, which move predictions, and rescaled ones, which move shares alone."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from gfm_utils.ensembles import Ensemble
 from gfm_utils.measures.fisher.examples import MaskedTokens, masked_tokens
 from gfm_utils.measures.fisher.fisher_types import log_probabilities, sampled, squared_gradients
 from gfm_utils.measures.fisher.groups import derived, groups_of
-from gfm_utils.measures.fisher.measuring import OF_WINDOWS, TOKENS_A_WINDOW, each
+from gfm_utils.measures.fisher.measuring import each, group_rows, trace
 from gfm_utils.measures.fisher.per_example_gradients import has_hooks
 from gfm_utils.measures.rows import Row, member_rows
 from gfm_utils.profiles import Profile
@@ -85,39 +85,31 @@ def fisher_perturbations(ensembles: Sequence[Ensemble], profile: Profile, seed: 
     and ``perturbation_expected`` (½ ε² tr F, tokens drawn from the model), both in nats/token, on the axis
     ``group|size`` with ``x`` like ``encoder|0.001``; a row a member and the mean with its interval.
 
-    Args:
-        ensembles: one a condition.
-        profile: a quarter of its ``fisher_windows`` are read.
-        seed: of masks, tokens and perturbations.
+    Of a quarter of the profile's ``fisher_windows``; the seed is that of masks, tokens and perturbations.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
-        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
-        read = examples.thinned(TOKENS_A_WINDOW)
+        examples = masked_tokens(ensemble, profile, seed, one_in=4).thinned()
         models = list(ensemble.models())
         for metric, way in (
             ("perturbation_divergence", perturbation_divergences),
             ("perturbation_expected", expected_divergences),
         ):
-            divergences = np.array(each(partial(way, examples=read, seed=seed), models))
+            divergences = np.array(each(partial(way, examples=examples, seed=seed), models))
             base: Row = {"condition": ensemble.condition, "state": "trained", "metric": metric}
             base |= {"unit": "nats/token", "axis": "group|size"}
             for (row, part), (column, size) in product(enumerate(PARTS), enumerate(SIZES)):
                 at = {**base, "x": f"{part}|{size:g}"}
-                rows += member_rows(at, ensemble.seeds, divergences[:, row, column], read.tokens)
+                rows += member_rows(at, ensemble.seeds, divergences[:, row, column], examples.tokens)
     return tables.table(rows)
 
 
 @torch.no_grad()
 def rescaled(model: Any, factor: float) -> Any:
-    """A copy with larger embeddings and the same predictions.
+    """A copy of a BERT or ModernBERT with embeddings so many times as large (above 0) and the same predictions.
 
-    What is embedded is multiplied by ``factor``; the norm after it undoes that (its epsilon grows with it). A tied
-    decoder is multiplied too, and the norm before it divided.
-
-    Args:
-        model: BERT or ModernBERT.
-        factor: above 0.
+    The norm after them undoes the factor (its epsilon grows with it). A tied decoder is multiplied too, and the
+    norm before it divided.
     """
     other = copy.deepcopy(model)
     embeddings = other.base_model.embeddings
@@ -142,18 +134,16 @@ def fisher_rescaling(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
     mean loss, axis ``group``) of the states ``trained`` and ``rescaled``: the same functions with embeddings
     ``FACTOR`` times as large. Models other than BERT and ModernBERT have no rows.
 
-    Args:
-        ensembles: one a condition.
-        profile: a quarter of its ``fisher_windows`` are read.
-        seed: of the masks.
+    Of a quarter of the profile's ``fisher_windows``.
     """
     rows: list[Row] = []
     for ensemble in ensembles:
-        examples = masked_tokens(ensemble, max(2, profile.fisher_windows // 4), profile.fisher_mask, seed)
-        models = list(ensemble.models())
-        for state, factor in (("trained", 1.0), ("rescaled", FACTOR)):
+        examples = masked_tokens(ensemble, profile, seed, one_in=4)
+        models = [model for model in ensemble.models() if has_hooks(model)]
+        for state, factor in (("trained", 1.0), ("rescaled", FACTOR)) if models else ():
+            written = [rescaled(model, factor) for model in models]
             base = {"condition": ensemble.condition, "state": state}
-            written = [rescaled(model, factor) for model in models if has_hooks(model)]
-            for measure in OF_WINDOWS if written else ():
-                rows += measure.rows(base, ensemble.seeds, written, examples)
+            for form, scaled in (("_sequence", False), ("_invariant_sequence", True)):
+                read = partial(trace, examples=examples, per="sequence", scaled=scaled)
+                rows += group_rows(base, ensemble.seeds, each(read, written), len(examples), form)
     return tables.table(rows)

@@ -7,52 +7,51 @@ from transformers import DistilBertConfig, DistilBertForMaskedLM, EsmConfig, Esm
 
 from gfm_utils.ensembles import PRESETS, build_model
 from gfm_utils.errors import GfmError
-from gfm_utils.measures.fisher import fisher_types, layers, per_example_gradients
-from gfm_utils.measures.fisher.fisher_types import squared_gradients
+from gfm_utils.measures.fisher import fisher_types, layers
+from gfm_utils.measures.fisher.fisher_types import gram_matrix, squared_gradients
 from gfm_utils.measures.fisher.groups import BIAS, CROSS, DECODER, TOKENS, derived, groups_of
 
-BOTH = ("modernbert-2x64", "bert-2x64")
+KNOWN = ("modernbert-2x64", "bert-2x64")
 per_both = pytest.mark.parametrize("per", ["sequence", "token"])
 tied_or_not = pytest.mark.parametrize("tied", [True, False])
+every_way = pytest.mark.parametrize("preset", [*KNOWN, "roformer-2x64"])
 
 
 @tied_or_not
 @per_both
-@pytest.mark.parametrize("preset", [*BOTH, "roformer-2x64"])
+@every_way
 @pytest.mark.parametrize("scaled", [False, True])
 def test_against_the_naive_loop(naive, preset, tied, per, scaled, monkeypatch, capsys):
     """Gradients that are multiplied by their parameters are formed in several blocks."""
     monkeypatch.setattr(layers, "BUDGET", 2000)
     model, examples = naive.problem(preset, tied)
-    ours = squared_gradients(model, examples, per, scaled)
-    naive.assert_equal(model, ours, examples, per, 1e-9, scaled)
-    assert ("RoFormerForMaskedLM has no fast way" in capsys.readouterr().err) == (preset not in BOTH)
-
-
-@pytest.mark.parametrize("preset", BOTH)
-@pytest.mark.parametrize("scaled", [False, True])
-def test_the_fallback_agrees_group_by_group_and_in_single_precision(naive, preset, scaled):
-    """The loop has a tied matrix in one; here its parts are those of two copies."""
-    model, examples = naive.problem(preset)
-    expected = per_example_gradients.plain_sums_of_squares(model, examples, scaled)
-    assert CROSS in expected
+    truth = naive.squares(model, examples.apart() if per == "token" else examples, scaled)
+    assert (CROSS in truth) == tied
     for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-3)):
-        ours = per_example_gradients.sums_of_squares(model.to(dtype), examples, scaled)
-        assert set(ours) == set(expected)
-        for group, values in expected.items():
-            torch.testing.assert_close(ours[group], values, rtol=tolerance, atol=tolerance * 1e-2, msg=group)
+        ours = squared_gradients(model.to(dtype), examples, per, scaled)
+        assert set(ours) == set(truth)
+        for group, values in ours.items():
+            np.testing.assert_allclose(values.ravel(), truth[group], tolerance, tolerance * 1e-2, err_msg=group)
+    assert ("RoFormerForMaskedLM has no fast way" in capsys.readouterr().err) == (preset not in KNOWN)
+
+
+@tied_or_not
+@every_way
+def test_the_gram_matrix_is_that_of_the_loop(naive, preset, tied, monkeypatch):
+    model, examples = naive.problem(preset, tied)
+    monkeypatch.setattr(layers, "BUDGET", 2000)
+    rows = [torch.cat([value.flatten() for value in row.values()]) for row in naive.loop(model, examples)]
+    flat = torch.stack(rows)
+    np.testing.assert_allclose(gram_matrix(model, examples), (flat @ flat.T).numpy(), rtol=1e-8, atol=1e-13)
 
 
 @pytest.mark.parametrize(("t", "i", "o"), [(1, 3, 4), (9, 2, 3), (2, 8, 9)])
-def test_every_form_of_a_product_gives_its_squares(t, i, o, monkeypatch):
+def test_every_form_of_a_product_gives_its_squares(t, i, o):
     """One position; the matrix formed; Gram matrices."""
-    monkeypatch.setattr(layers, "BUDGET", 30)
     torch.manual_seed(0)
-    inputs, gradients, scale = torch.randn(2, t, i), torch.randn(2, t, o), torch.randn(o, i)
-    formed, product = gradients.mT @ inputs, layers.Product(inputs, gradients)
-    torch.testing.assert_close(product.squares(), formed.square().sum((1, 2)))
-    torch.testing.assert_close(product.squares(scale), (formed * scale).square().sum((1, 2)))
-    torch.testing.assert_close(torch.cat(list(product.formed()), 1), formed)
+    inputs, gradients = torch.randn(2, t, i), torch.randn(2, t, o)
+    squares = layers.Product(inputs, gradients).squares()
+    torch.testing.assert_close(squares, (gradients.mT @ inputs).square().sum((1, 2)))
 
 
 @per_both
@@ -109,18 +108,20 @@ def test_every_parameter_has_one_group(model):
 def test_derived_groups_hold_each_part_once(naive, tied):
     parts = squared_gradients(*naive.problem(tied=tied), "sequence")
     views, whole = derived(parts), sum(parts.values())
-    np.testing.assert_allclose(views["embeddings"] + views["encoder"] + views["head"], whole)
-    np.testing.assert_allclose(views["input"] + views["encoder"] + views["head_with_decoder"], whole)
-    by_layer = views["encoder.0"] + views["encoder.1"] + parts["encoder.norm"]
-    np.testing.assert_allclose(views["encoder"], by_layer)
-    np.testing.assert_allclose(views["output"], parts[DECODER] + parts[BIAS])
-    moved = parts[DECODER] + (parts[CROSS] if tied else 0)
-    np.testing.assert_allclose(views["head_with_decoder"] - views["head"], moved if tied else 0, atol=1e-18)
+    moved = parts[DECODER] + parts[CROSS] if tied else 0
+    for total, groups in {
+        "whole": ("embeddings", "encoder", "head"), "with decoder": ("input", "encoder", "head_with_decoder"),
+        "encoder": ("encoder.0", "encoder.1", "encoder.norm"), "output": (DECODER, BIAS),
+    }.items():  # fmt: skip
+        added = sum(
+            (views | {name: parts[name] for name in ("encoder.norm", DECODER, BIAS)})[name] for name in groups
+        )
+        np.testing.assert_allclose(added, views.get(total, whole))
+    np.testing.assert_allclose(views["head_with_decoder"] - views["head"], moved, atol=1e-18)
 
 
-def test_what_cannot_be_done_is_said(naive):
+@pytest.mark.parametrize(("change", "message"), [("bfloat16", "bfloat16"), ("train", "training mode")])
+def test_what_cannot_be_done_is_said(naive, change, message):
     model, examples = naive.problem()
-    with pytest.raises(GfmError, match="bfloat16"):
-        squared_gradients(model.to(torch.bfloat16), examples)
-    with pytest.raises(GfmError, match="training mode"):
-        squared_gradients(model.double().train(), examples)
+    with pytest.raises(GfmError, match=message):
+        squared_gradients(getattr(model, change)(), examples)
