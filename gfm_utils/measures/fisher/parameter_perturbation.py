@@ -27,7 +27,7 @@ from gfm_utils.profiles import Profile
 SIZES = (1e-3, 1e-2, 3e-2, 1e-1)
 #: Perturbations of each size that are averaged.
 PERTURBATIONS = 2
-#: The paper's groups of parameters, without layers told apart.
+#: The paper's groups of parameters, all layers in one.
 PARTS = ("embeddings", "encoder", "head")
 #: By which the demonstration multiplies the embeddings.
 FACTOR = 2.0

@@ -59,7 +59,7 @@ def has_hooks(model: Any) -> bool:
 
 
 def _has_parameters(module: nn.Module) -> bool:
-    """Whether a module has parameters beside those of its children."""
+    """Whether a module has parameters of its own, not of its children."""
     return next(module.parameters(recurse=False), None) is not None
 
 
@@ -151,18 +151,20 @@ def _by_passes(model: Any, examples: MaskedTokens) -> Backpropagated:
     apart = copy.deepcopy(model)
     apart.get_output_embeddings().weight = nn.Parameter(decoder.detach().clone())
     rows = [gradient(apart, one) for one in examples.batches(1)]
-    named, by_group = dict(model.named_parameters()), dict[str, torch.Tensor]()
+    named, paths = dict(model.named_parameters()), list[torch.Tensor]()
     masked = torch.arange(len(table), device=table.device)[:, None] == examples.mask_id
     parts: list[tuple[str, torch.Tensor, Gradients]] = []
     for name, group in groups_of(apart).items():
-        by_group[group] = values = torch.stack([row[name] for row in rows]).double()
+        values = torch.stack([row[name] for row in rows])
         if group == TOKENS:
             parts += [(MASK, table, Plain(values * masked)), (VISIBLE, table, Plain(values * ~masked))]
         else:
             parts.append((group, decoder if group == DECODER else named[name], Plain(values)))
-    products = by_group[TOKENS] * by_group[DECODER]
+        if group in (TOKENS, DECODER):
+            paths.append(values)
 
     def cross(scale: torch.Tensor | None) -> torch.Tensor:
+        products = paths[0] * paths[1]
         return 2 * (products if scale is None else products * scale.square()).sum((1, 2))
 
     return Backpropagated(parts, cross if table is decoder else None)
