@@ -3,10 +3,9 @@
 Records what the chapter on longer training shows, entry by entry: ``main`` (the profile as it is), ``smaller`` and
 ``larger`` models, ``adamw`` (the main model without Muon, at the rate that AdamW needs then), and, if asked for by
 ``--only``, ``bert`` (the paper's architecture, by AdamW) and ``annealed`` (the main model in runs of 1/2, 1/4, 1/8
-and 1/16 of its steps: with the main run five points, all at a learning rate of zero, through which the loss is
-extrapolated). Ensembles that are in ``--runs`` already are not trained again, and an entry that is recorded
-already is left as it is; a command that was stopped continues where it was. ``--dry-run`` says what training will
-take.
+and 1/16 of its steps: with the main run five ends at a learning rate of zero). Ensembles that are in ``--runs``
+already are not trained again, and an entry that is recorded already is left as it is; a command that was stopped
+continues where it was. ``--dry-run`` says what training will take.
 """
 
 import argparse

@@ -121,13 +121,7 @@ figures.disruption_chart(table)
 figures.task_agreement(table)
 
 # %% [markdown]
-# ## Does worth follow what is learned from context?
-#
-# Models that were trained on tokens in random order know token frequencies and no context.
-# What they lose in the same tasks, asked about the sequence as it is, is what context was worth:
-
-# %%
-figures.lost_table(recorded)
+# The recorded runs of {numref}`fig-task-gain`:
 
 # %%
 figures.provenance_note(*about)

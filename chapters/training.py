@@ -128,7 +128,7 @@ figures.levels_table(table)
 #
 # $$L(t) = L_\infty + a\, (t / T)^{-b}, \qquad L_\infty, a \ge 0,$$
 #
-# from the last 1/64 of the run's $T$ tokens on: to the checkpoints of one run, and, where runs of five lengths are recorded, to their ends.
+# from 1/64 of the run's $T$ tokens on, to its checkpoints.
 # Two jackknives, over members and over points, give its interval; it goes no further than ten times the tokens that were read.
 # A number whose interval reaches below zero, or up to today's loss, is *undetermined*.
 # The last column is a test of the law on what is known: by how much the law of all points but the last is too high at the last.
@@ -138,8 +138,7 @@ later = claims.extrapolations(table)
 figures.extrapolation_table(later)
 
 # %% [markdown]
-# Along one run the first points are at a rising learning rate and the last at a falling one, which biases the fit.
-# The ends of runs of different lengths have no such bias.
+# The first points are at a rising learning rate and the last at a falling one, which biases the fit; the ends of runs of different lengths would have no such bias.
 #
 # ## Members unlike the others
 #

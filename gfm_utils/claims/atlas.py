@@ -17,8 +17,9 @@ from scipy import optimize
 
 from gfm_utils.claims.dose import GAIN, LEAST_GAIN
 from gfm_utils.claims.effects import PRIMARY
+from gfm_utils.claims.matching import tested
 from gfm_utils.corpora.registry import find
-from gfm_utils.measures.intervals import LEVEL, Difference, holm, jackknife_values, mean_variance, t_test
+from gfm_utils.measures.intervals import LEVEL, Difference, holm
 from gfm_utils.tokens import Condition
 
 Floats = npt.NDArray[np.float64]
@@ -76,15 +77,13 @@ def without_each(
 def over_families(value: float, left: Floats, columns: int) -> Difference:
     """A number of all corpora with its interval and p-value over families.
 
-    Args:
-        value: of all corpora.
-        left: without each family, shape (families,); NaN where it is then undefined, which leaves no interval.
-        columns: parameters that were fitted.
+    ``left`` is the same without each family, shape (families,): NaN where it is then undefined, which leaves no
+    interval; ``columns`` the number of parameters that were fitted.
     """
     freedom = len(left) - columns
     if freedom < 1 or np.isnan(left).any():
         return Difference(value, np.nan, np.nan, np.nan)
-    return t_test(value, [mean_variance(jackknife_values(value, left))[0]], [freedom]).single()
+    return tested(value, [left], [freedom])
 
 
 def line(points: pd.DataFrame, metric: str, kinds: Sequence[str], degree: int = 1) -> Floats:

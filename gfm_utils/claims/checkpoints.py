@@ -50,7 +50,6 @@ class Checkpoints(NamedTuple):
         seed: of masks and samples.
         corpus: whole, as letters.
         annotation: of the corpus, for tasks: GFF3 of DNA, a lexicon of text.
-        window: tokens that they read at once.
     """
 
     names: Sequence[str]
@@ -61,11 +60,10 @@ class Checkpoints(NamedTuple):
     seed: int
     corpus: Corpus | None = None
     annotation: Path | None = None
-    window: int = 0
 
     @property
     def seeds(self) -> list[int]:
-        """Numbers of the models, 1, 2, ... in the order of their names, in place of seeds."""
+        """Numbers of the models in the order of their names, in place of seeds."""
         return list(range(1, len(self.names) + 1))
 
     def models(self) -> Iterator[Any]:
@@ -73,11 +71,7 @@ class Checkpoints(NamedTuple):
         return (load_model(name).to(device()) for name in self.names)
 
     def check(self) -> None:
-        """Refuse models that cannot be loaded, have different vocabularies, or cannot read the windows.
-
-        Raises:
-            GfmError: one of them; the message names the model.
-        """
+        """Refuse a model that cannot be loaded, has another vocabulary, or cannot read the windows."""
         first = 0
         for name in self.names:
             model = load_model(name)
@@ -107,7 +101,7 @@ class Checkpoints(NamedTuple):
 
 
 def _predictions(of: Checkpoints) -> Iterator[Row]:
-    """Without n-grams and untrained members; token frequencies are those of the rest of the corpus."""
+    """Without n-grams and untrained members; token frequencies are those of the other windows."""
     hidden = of.reading.hidden(of.mask, of.seed)
     counting = of.reading.counting(of.base["condition"], hidden)
     yield from counting.rows()
@@ -157,7 +151,7 @@ def _contextual(of: Checkpoints) -> Iterator[Row]:
 def _tasks(of: Checkpoints) -> Iterator[Row]:
     """Of labelled stretches of the whole corpus; whether models were trained on it nothing here can tell."""
     assert of.corpus is not None and of.annotation is not None  # as analyse_models has checked
-    reader = Reader(of.tokenizer, of.corpus.kind, of.window, (of.reading.before, of.reading.after))
+    reader = Reader(of.tokenizer, of.corpus.kind, of.reading.shown.shape[1], (of.reading.before, of.reading.after))
     lengths, most = of.reading.windows["length"], 2 * len(of.reading.windows)
     read = read_tasks(
         of.base["condition"], of.corpus.segments, of.annotation, reader, float(lengths.mean()), most, of.seed
@@ -166,41 +160,33 @@ def _tasks(of: Checkpoints) -> Iterator[Row]:
 
 
 class Analysis(NamedTuple):
-    """What can be done with checkpoints.
-
-    Attributes:
-        chapter: the chapter whose result table has the same metrics.
-        rows: the rows of some models.
-        corpus: whether it needs one.
-        several: whether it compares models with each other.
-        annotation: whether it needs the corpus's annotation.
-    """
+    """An analysis: the chapter whose table has the same metrics, the rows of some models, and what it needs."""
 
     chapter: str
     rows: Callable[[Checkpoints], Iterator[Row]]
-    corpus: bool = True
-    several: bool = True
-    annotation: bool = False
+    needs: Sequence[str] = ()
 
 
+#: Need of an analysis -> what is said where it is not there.
+NEEDS = {
+    "others": "one model has nothing to be compared with: name two or more, or give a --corpus and of --only what "
+    "suffices for one (predictions, fisher, tasks)",
+    "corpus": "it needs something to read: give --corpus, or --only static",
+    "annotation": "it needs labels: give --annotation, the GFF3 file of DNA or the lexicon of a text",
+}
 #: By the names that a user gives.
 ANALYSES: dict[str, Analysis] = {
-    "predictions": Analysis("predictions", _predictions, several=False),
-    "disagreement": Analysis("disagreement", _disagreement),
-    "static": Analysis("static_embeddings", _static, corpus=False),
-    "contextual": Analysis("contextual_embeddings", _contextual),
-    "fisher": Analysis("fisher", _fisher, several=False),
-    "tasks": Analysis("tasks", _tasks, several=False, annotation=True),
+    "predictions": Analysis("predictions", _predictions, ["corpus"]),
+    "disagreement": Analysis("disagreement", _disagreement, ["others", "corpus"]),
+    "static": Analysis("static_embeddings", _static, ["others"]),
+    "contextual": Analysis("contextual_embeddings", _contextual, ["others", "corpus"]),
+    "fisher": Analysis("fisher", _fisher, ["corpus"]),
+    "tasks": Analysis("tasks", _tasks, ["corpus", "annotation"]),
 }
 
 
 class Analysed(NamedTuple):
-    """What came of some models.
-
-    Attributes:
-        tables: the result tables by the name of their chapter.
-        failed: analysis -> why it could not be done, in a clause; the others are not touched by it.
-    """
+    """Result tables by the name of their chapter; and analysis -> why it could not be done, in a clause."""
 
     tables: dict[str, pd.DataFrame]
     failed: dict[str, str]
@@ -226,11 +212,10 @@ def analyse_models(
     Special tokens are neither hidden nor counted, and no hidden states of theirs are compared.
 
     Args:
-        names: checkpoints or names of the hub, two or more for what compares them;
-            a directory of members stands for all of them.
+        names: checkpoints or names of the hub; a directory of members stands for all of them.
         corpus: what the models read.
         tokenizer: a directory or name, instead of those beside the models, which must be equal.
-        only: of ``ANALYSES``; None: all that the number of models and the lack of a corpus allow.
+        only: of ``ANALYSES``; None: all whose needs are there.
         window: tokens a window, special ones included.
         windows: how many are read at most, spread evenly over every second one of the corpus.
         mask: share of tokens hidden for predictions and disagreement.
@@ -238,50 +223,32 @@ def analyse_models(
         special_tokens: ``auto``: those that the tokenizer's own template puts around each window; ``none``.
         annotation: of the corpus, for tasks: GFF3 of DNA; of text a lexicon, with a word and its tag a line.
 
-    Returns:
-        What could be done, and why the rest could not.
-
     Raises:
         GfmError: a model or tokenizer cannot be had, vocabularies differ, the corpus or its annotation is missing,
             too short or unknown to the tokenizer, or nothing could be done.
     """
     members = members_of(names)
-    chosen = only or [
-        name
-        for name, analysis in ANALYSES.items()
-        if (corpus is not None or not analysis.corpus)
-        and (len(members) > 1 or not analysis.several)
-        and (annotation is not None or not analysis.annotation)
-    ]
-    if unknown_names := [name for name in chosen if name not in ANALYSES]:
-        raise unknown("analysis", unknown_names[0], ANALYSES)
-    if len(members) < 2 and (compared := [name for name in chosen or ANALYSES if ANALYSES[name].several]):
-        alone = ", ".join(name for name, analysis in ANALYSES.items() if not analysis.several)
-        raise GfmError(
-            f"{compared[0]}: one model ({members[0]}) has nothing to be compared with: name two or more, or give "
-            f"a --corpus and of --only what suffices for one ({alone})"
-        )
-    if corpus is None and any(ANALYSES[name].corpus for name in chosen):
-        raise GfmError("all but static embeddings need something to read: give --corpus, or --only static")
-    if annotation is None and any(ANALYSES[name].annotation for name in chosen):
-        raise GfmError("tasks need labels: give --annotation, the GFF3 file of DNA or the lexicon of a text")
+    there = {"others": len(members) > 1, "corpus": corpus is not None, "annotation": annotation is not None}
+    chosen = only or [name for name, one in ANALYSES.items() if all(there[need] for need in one.needs)]
+    for name in chosen or ["static"]:
+        if name not in ANALYSES:
+            raise unknown("analysis", name, ANALYSES)
+        for need in ANALYSES[name].needs:
+            if not there[need]:
+                raise GfmError(f"{name}: {NEEDS[need]}")
     reader = load_tokenizer(tokenizer or members[0]) if corpus is not None or tokenizer is not None else None
     if reader is not None and tokenizer is None:
         same_tokenizers(members, reader)
     label = Path(names[0]).name if Path(names[0]).exists() else names[0]
     base: Row = {"condition": label if corpus is None else f"{corpus.name}@{label}", "state": "trained"}
     reading = None if corpus is None else read(corpus, reader, window, windows, special_tokens)
-    models = Checkpoints(members, base, reader, reading, mask, seed, corpus, annotation, window)
+    models = Checkpoints(members, base, reader, reading, mask, seed, corpus, annotation)
     models.check()
     return _all_that_can(chosen, models)
 
 
 def _all_that_can(chosen: Sequence[str], models: Checkpoints) -> Analysed:
-    """Each of the analyses by itself.
-
-    Raises:
-        GfmError: none could be done.
-    """
+    """Each of the analyses by itself; an error if none could be done."""
     done = Analysed({}, {})
     for name in chosen:
         analysis = ANALYSES[name]

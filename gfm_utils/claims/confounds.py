@@ -206,15 +206,7 @@ STAYS, GONE, TURNS, APPEARS, NONE = "stays", "gone", "turns round", "appears", "
 def planned(
     experiment: Experiment, roles: Mapping[str, str], size: Profile, runs_dir: Path, seed: int = 42
 ) -> dict[str, Ensemble]:
-    """Role -> ensemble of an experiment, trained or not.
-
-    Args:
-        experiment: which.
-        roles: role -> condition of the run.
-        size: of the run, see ``READ``.
-        runs_dir: where tokens and ensembles are found or made.
-        seed: of splits, order of the windows, masks and transforms.
-    """
+    """Role -> ensemble of an experiment, trained or not; of a run with these conditions (by role) and profile."""
     changed, names = experiment.sized(size), experiment.named(roles, size)
     conditions = [Condition.parse(name) for name in names.values()]
     return dict(zip(names, plan_ensembles(conditions, changed, runs_dir, seed, experiment.members), strict=True))
@@ -229,13 +221,6 @@ def confound_table(
     members. Measures that an experiment does not touch, because it only chooses what is scored, have no rows. Of
     sources whose entropy is known ``attainable_gain`` (bits/token, no interval): what token frequencies cost less
     the entropy of a token between known neighbours.
-
-    Args:
-        experiment: as of ``planned``, like all others.
-        roles: likewise.
-        size: likewise.
-        runs_dir: likewise.
-        seed: likewise.
 
     Raises:
         GfmError: no token has a partner that is as common.

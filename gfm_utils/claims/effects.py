@@ -138,24 +138,28 @@ def gap_parts(
         undecided.
     """
     numbers, kinds, gaps = _numbers(table, x), kind_of(table), []
-    saved = saved_by_code(table) if match == CODE else None
+    rates = table.drop_duplicates(["condition", "metric"]).set_index(["metric", "condition"])["value"]
+    saved = saved_by_code(table)
     text = [name for name in kinds if kinds[name] == "text" and keeps_counts(name)]
     plain = next((name for name in text if not is_control(name)), None)
     for metric in (name for name in metrics if name != GAIN and (plain, name) in numbers):
-        points = {name: _points(numbers, table, name, metric) for name in kinds if (name, metric) in numbers}
-        if saved is not None:
-            points = {name: members.assign(gain=saved[name]) for name, members in points.items() if name in saved}
+        points = {}
+        for name in (name for name in kinds if (name, metric) in numbers and (match != CODE or name in saved)):
+            columns = {"gain": numbers[name, GAIN], "measure": numbers[name, metric]}
+            members = pd.concat(columns, axis=1, join="inner")
+            symbols = rates["entropy_per_token", name] / rates["entropy_rate", name]
+            points[name] = members.assign(symbols=symbols, **({"gain": saved[name]} if match == CODE else {}))
         ladder = [name for name in text if name in points]
         for name in (name for name in points if kinds[name] == "dna" and not is_control(name)):
             floors = [str(Condition.parse(one).transformed("shuffle")) for one in (ladder[0], name)]
             row = _gap(points, str(plain), ladder, name, floors if all(one in points for one in floors) else None)
             if row is not None:
                 gaps.append({"metric": metric, "condition": name, "setting": x, **row})
-    columns = [
+    names = [
         "metric", "condition", "setting", "gain", "text", "beside", "shuffled", "dna",
         *(f"{part}{end}" for part in _PARTS for end in _ENDS), "least", "most", "p_worst", "signs",
     ]  # fmt: skip
-    frame = pd.DataFrame(gaps, columns=columns)
+    frame = pd.DataFrame(gaps, columns=names)
     frame["p_holm"] = 1.0
     for _, rows in frame.groupby("condition"):
         corrected = _corrected(rows.set_index("metric")["p_worst"])
@@ -225,18 +229,6 @@ def _paired(*samples: Any) -> list[Members]:
     """Numbers of the members that all have, side by side: rows by member, (members, ...) each."""
     both = sorted(set.intersection(*(set(sample.index) for sample in samples)))
     return [sample.loc[both].to_numpy("float64") for sample in samples]
-
-
-def _points(
-    numbers: Mapping[tuple[str, str], pd.Series], table: pd.DataFrame, name: str, metric: str
-) -> pd.DataFrame:
-    """Gain, measure and symbols a token of the members, a row each."""
-    rates = table[(table["condition"] == name) & table["metric"].isin(["entropy_rate", "entropy_per_token"])]
-    values = rates.drop_duplicates("metric").set_index("metric")["value"]
-    symbols = float(values["entropy_per_token"] / values["entropy_rate"])
-    columns = {"gain": numbers[name, GAIN], "measure": numbers[name, metric]}
-    both = pd.concat(columns, axis=1, join="inner")
-    return both.assign(symbols=symbols)
 
 
 def _numbers(table: pd.DataFrame, x: str) -> dict[tuple[str, str], pd.Series]:

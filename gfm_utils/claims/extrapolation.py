@@ -5,7 +5,6 @@ to the mean over members by least squares. Its interval adds the variances of tw
 points.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +13,9 @@ import pandas as pd
 from scipy import optimize
 
 from gfm_utils import tables
-from gfm_utils.claims.along_training import AXIS, VALIDATION, Setting, position
-from gfm_utils.measures.intervals import Interval, jackknife_values, mean_variance, t_test
+from gfm_utils.claims.along_training import AXIS, VALIDATION, position
+from gfm_utils.claims.matching import tested
+from gfm_utils.measures.intervals import Interval
 from gfm_utils.measures.rows import Row
 
 Floats = npt.NDArray[np.float64]
@@ -25,9 +25,6 @@ FURTHEST = 10
 SINCE = 1 / 64
 #: Limit, height and exponent of the law; and the exponents that are looked for.
 PARAMETERS, EXPONENTS = 3, (0.01, 3.0)
-#: What the points are: checkpoints of one run, of which only the last has a learning rate of zero, or the ends of
-#: runs of different lengths, of which all have.
-ALONG, ENDS = "along one run", "ends of runs"
 LATER, MISS = "extrapolated_nll", "extrapolation_miss"
 
 
@@ -90,55 +87,33 @@ def extrapolate(tokens: npt.ArrayLike, losses: npt.ArrayLike) -> dict[str, Inter
     without_member = [fit_law(at, (values.sum(0) - one) / (members - 1)) for one in values]
     without_point = [fit_law(np.delete(at, place), np.delete(mean, place)) for place in range(points)]
     later = fit_law(at, mean).at(at[-1] * FURTHEST)
-    left = ([law.at(at[-1] * FURTHEST) for law in laws] for laws in (without_member, without_point))
-    variances = [mean_variance(jackknife_values(later, one))[0] for one in left]
-    value, low, high, _ = t_test(later, variances, (members - 1, points - PARAMETERS)).single()
-    ends = (low, high) if low > 0 and high < mean[-1] else (np.nan, np.nan)
-    miss = without_point[-1].at(at[-1]) - float(mean[-1])
-    return {LATER: Interval(value, *ends), MISS: Interval(miss, np.nan, np.nan)}
-
-
-def curves(table: pd.DataFrame) -> Iterator[tuple[str, str, Setting, pd.DataFrame]]:
-    """Validation losses to which a law is fitted: every run, and the ends of runs that differ in length alone.
-
-    Args:
-        table: of ``along_training``.
-
-    Yields:
-        ``ALONG`` or ``ENDS``; condition; setting (of several runs the longest's); and the losses of the members
-        that have all points, in bits per token, a row a member and a column a number of tokens, ascending.
-    """
-    rows = table[(table["metric"] == VALIDATION) & table["member"].notna()]
-    places = [position(x) for x in rows["x"]]
-    rows = rows.assign(tokens=[tokens for tokens, _ in places], setting=[setting for _, setting in places])
-    rows["model"] = [setting[:2] for setting in rows["setting"]]
-    ends = rows[rows["tokens"] == [setting.budget for setting in rows["setting"]]]
-    for points, of_kind, by in ((ALONG, rows, "setting"), (ENDS, ends, "model")):
-        for (condition, _), run in of_kind.groupby(["condition", by], sort=False):
-            if points == ALONG or run["tokens"].nunique() > 1:
-                longest = max(run["setting"], key=lambda setting: setting.budget)
-                losses = run.pivot_table(index="member", columns="tokens", values="value").dropna(axis=0)
-                yield points, str(condition), longest, losses
+    left = [np.array([law.at(at[-1] * FURTHEST) for law in laws]) for laws in (without_member, without_point)]
+    interval = Interval(*tested(later, left, (members - 1, points - PARAMETERS))[:3])
+    if not (interval.low > 0 and interval.high < mean[-1]):
+        interval = Interval(later, np.nan, np.nan)
+    return {LATER: interval, MISS: Interval(without_point[-1].at(at[-1]) - float(mean[-1]), np.nan, np.nan)}
 
 
 def extrapolations(table: pd.DataFrame) -> pd.DataFrame:
-    """Result table of what validation losses say of more tokens, see ``extrapolate``; all in bits per token.
+    """Result table of what the validation losses of every run say of more tokens, in bits per token.
 
-    The state says what the points are, ``ALONG`` or ``ENDS``. Along one run those before the end are at a high
-    learning rate, and the law takes in how the rate falls; through the ends of runs it does not. Axis ``AXIS``;
-    the tokens of ``x`` are, for ``LATER``, ``FURTHEST`` times those of the longest run, and for ``MISS`` those of
-    the last point. The law is fitted to the points from ``SINCE`` of the tokens on.
+    Points before the end are at a high learning rate, and the law takes in how the rate falls. Axis ``AXIS``; the
+    tokens of ``x`` are, for ``LATER``, ``FURTHEST`` times those of the run, and for ``MISS`` those of its last
+    point. The law is fitted to the points from ``SINCE`` of the tokens on.
 
     Args:
         table: of ``along_training``.
     """
+    values = table[(table["metric"] == VALIDATION) & table["member"].notna()]
+    places = [position(x) for x in values["x"]]
+    values = values.assign(tokens=[tokens for tokens, _ in places], setting=[setting for _, setting in places])
     rows: list[Row] = []
-    for points, condition, setting, losses in curves(table):
+    for (condition, setting), run in values.groupby(["condition", "setting"], sort=False):
+        losses = run.pivot_table(index="member", columns="tokens", values="value").dropna(axis=0)
         last = int(losses.columns[-1])
         late = losses.loc[:, losses.columns >= SINCE * last]
-        count = late.shape[1]
-        base = {"condition": condition, "state": points, "axis": AXIS, "unit": "bits/token"}
+        base = {"condition": condition, "axis": AXIS, "unit": "bits/token"}
         for metric, number in (extrapolate(late.columns.tolist(), late.to_numpy("float64")) or {}).items():
-            x, n = (last, count - 1) if metric == MISS else (FURTHEST * last, count)
+            x, n = (last, late.shape[1] - 1) if metric == MISS else (FURTHEST * last, late.shape[1])
             rows.append({**base, "metric": metric, "x": setting.x(x), **number._asdict(), "n": n})
     return tables.table(rows)

@@ -44,12 +44,7 @@ COUNTED_FIRST = "counted"
 
 
 def counted(corpus: str, runs_dir: Path, seed: int = 42) -> tuple[dict[str, float], tuple[str, ...]]:
-    """The numbers ``COUNTED`` of a corpus, without a model; and how the profile was fitted to it.
-
-    Args:
-        corpus: name of the registry, path or address.
-        runs_dir: where tokens are found or made.
-        seed: of splits and masks.
+    """The numbers ``COUNTED`` of a corpus (name, path or address), and how the profile was fitted to it.
 
     Raises:
         GfmError: the corpus cannot be had, read or split, or is too small.
@@ -120,10 +115,7 @@ def forecast_rows(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def predictors(points: pd.DataFrame) -> Floats:
-    """The logarithm of what counting on both sides saves, and the length of the shortest code as a share.
-
-    Shape (corpora, 2).
-    """
+    """Logarithm of what counting on both sides saves, and shortest code as a share, shape (corpora, 2)."""
     return np.stack([gain_scale(points[COUNTED[0]]), points[COUNTED[1]].to_numpy(np.float64)], axis=1)
 
 

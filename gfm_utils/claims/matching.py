@@ -67,7 +67,7 @@ def jackknife(statistic: Statistic, *groups: Paired) -> Difference:
         groups: ensembles of two members or more, shape (members, quantities) each; those of one group are paired.
     """
     value, left = left_out(statistic, *groups)
-    return _tested(float(value), left)
+    return tested(float(value), left)
 
 
 def share_of_gap(value: Members, left: Sequence[Members]) -> Difference:
@@ -115,13 +115,16 @@ def left_out(statistic: Statistic, *groups: Paired) -> tuple[Any, list[Members]]
 def _combined(weights: Members, value: Members, left: Sequence[Members]) -> Difference:
     """A sum of numbers, some times each, with interval and p-value; a number that weighs nothing may be NaN."""
     used = weights != 0
-    return _tested(float(value[used] @ weights[used]), [one[:, used] @ weights[used] for one in left])
+    return tested(float(value[used] @ weights[used]), [one[:, used] @ weights[used] for one in left])
 
 
-def _tested(value: float, left: Sequence[Members]) -> Difference:
-    """The value with interval and p-value, from what it is without each member of each group."""
-    variances, freedoms = zip(*(mean_variance(jackknife_values(value, one)) for one in left), strict=True)
-    return t_test(value, variances, freedoms).single()
+def tested(value: float, left: Sequence[Members], freedoms: Sequence[float] = ()) -> Difference:
+    """A number with interval and p-value, from what it is without each unit of each group, shape (units,) each.
+
+    Degrees of freedom are those that are given, or one less than the units of each group.
+    """
+    variances, counted = zip(*(mean_variance(jackknife_values(value, one)) for one in left), strict=True)
+    return t_test(value, variances, freedoms or counted).single()
 
 
 def gap_at_equal_gain(
@@ -199,10 +202,8 @@ def _share(scale: Scale, gain: Members, below: Members, above: Members, fixed: f
 def outcome(effects: npt.ArrayLike, corrected: float, above: bool) -> str:
     """For a claim if all effects have its sign, against it if all have the other, and undecided else.
 
-    Args:
-        effects: of more entropy on a measure.
-        corrected: their largest p-value, corrected for the number of measures.
-        above: whether the claim says that the measure rises.
+    ``corrected`` is their largest p-value, corrected for the number of measures; ``above``: that the claim says
+    that the measure rises.
     """
     signs = set((np.asarray(effects) > 0).tolist())
     if not corrected <= 1 - LEVEL or len(signs) > 1:

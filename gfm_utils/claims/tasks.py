@@ -11,19 +11,15 @@ from gfm_utils.claims.dose import AXIS, GAIN, kept_rows, live_windows
 from gfm_utils.ensembles import Ensemble, train_ensembles
 from gfm_utils.measures.controls import CONTROL_MEMBERS
 from gfm_utils.measures.estimates import Estimate, estimate, kinds
-from gfm_utils.measures.intervals import Difference, difference
 from gfm_utils.measures.registry import MEASURES, Measure, Term
 from gfm_utils.measures.tasks import TASK, task_performance
 from gfm_utils.profiles import Profile
 from gfm_utils.provenance import recorded, recorded_runs
-from gfm_utils.tokens import Condition
 
 #: The recorded run of tasks along doses, and what it is called beside whole runs.
 RECORDED, DOSES = "dose-response-tasks", "doses"
 #: Share of the profile's windows that a chapter's live run takes.
 LIVE_WINDOWS = 1 / 2
-#: The dose that leaves nothing to be learned but token frequencies.
-FREQUENCIES_ALONE = "shuffle"
 
 
 def live_tasks(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
@@ -99,28 +95,3 @@ def _points(run: str, table: pd.DataFrame) -> Iterator[dict[str, Any]]:
                 about = {"run": run, "condition": condition, "kind": kind_of.get(condition, "dna"), "task": task}
                 level = None if untrained is None else untrained.interval.value
                 yield {**about, **one.over_both._asdict(), "untrained": level, **ends}
-
-
-def lost_without_context(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """How much a task loses where models were trained on tokens in random order, by condition and task.
-
-    Returns:
-        ``condition``, ``task``, ``value`` (area under the curve, models of the corpus as it is less those of its
-        tokens in random order), ``low``, ``high`` over members (Welch) and blocks (taken as independent although
-        both read the same stretches, which makes the interval too wide rather than too narrow), ``p``.
-    """
-    table = next((rows for name, rows in runs.items() if name.startswith(DOSES)), pd.DataFrame({"condition": []}))
-    rows = []
-    parsed = {name: Condition.parse(name) for name in dict.fromkeys(table["condition"])}
-    for name, condition in parsed.items():
-        other = str(condition.transformed(FREQUENCIES_ALONE))
-        of_both = [table[table["condition"] == each] for each in (name, other)]
-        if condition.transforms or of_both[1].empty:
-            continue
-        for task in dict.fromkeys(of_both[0].loc[of_both[0]["metric"] == "probe_gain", "x"].dropna()):
-            pair = [gain_over_counting(each, task) for each in of_both]
-            if pair[0] is not None and pair[1] is not None:
-                windows = pair[0].windows + pair[1].windows
-                found = difference(pair[0].members, pair[1].members, further=windows)
-                rows.append({"condition": name, "task": task, **found._asdict()})
-    return pd.DataFrame(rows, columns=["condition", "task", *Difference._fields])

@@ -154,9 +154,7 @@ def _verdict(
 def together(values: npt.ArrayLike, p: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """The sign that all differences have, and its p-value: the largest (Berger, 1982); 0 and 1 where signs differ.
 
-    Args:
-        values: differences, shape (..., pairs).
-        p: their two-sided p-values, of the same shape.
+    Both of shape (...), of differences and their two-sided p-values of shape (..., pairs).
     """
     signs = np.sign(np.asarray(values, np.float64))
     sign = np.where((signs == signs[..., :1]).all(-1), signs[..., 0], 0.0)
@@ -166,14 +164,8 @@ def together(values: npt.ArrayLike, p: npt.ArrayLike) -> tuple[npt.NDArray[np.fl
 def detectable(members: int, claims: int = len(CLAIMS), dna: int = 1, text: int = 1) -> float:
     """The least difference that is decided in ``POWER`` of cases, in standard deviations between members.
 
-    Simulated: in each of ``_DRAWS`` cases without a difference, the least one that would have let all pairs pass
-    the strictest step of Holm's correction; spreads are equal.
-
-    Args:
-        members: of each condition, two at least.
-        claims: that are corrected for together.
-        dna: conditions of DNA.
-        text: conditions of text.
+    Simulated: in each of ``_DRAWS`` cases without a difference, the least one that would have let all pairs of
+    conditions pass the strictest step of Holm's correction for so many claims; spreads are equal.
     """
     rng = np.random.default_rng(0)
     tests = welch(rng.normal(size=(_DRAWS, dna, 1, members)), rng.normal(size=(_DRAWS, 1, text, members)))
@@ -238,10 +230,9 @@ def _beside_null(
 
 
 def _difference(first: Estimate, second: Estimate, beyond: float = 0.0) -> Difference:
-    """How much more than ``beyond`` the first is than the second.
+    """How much more than ``beyond`` the first is than the second, over members and test windows.
 
-    Over members, and test windows where they have a part; of numbers without members from their intervals, as of
-    independent normal estimates.
+    Of numbers without members from their intervals, as of independent normal estimates.
     """
     if len(first.members) and len(second.members):
         return difference(first.members - beyond, second.members, further=first.windows + second.windows)

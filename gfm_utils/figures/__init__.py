@@ -88,7 +88,6 @@ from gfm_utils.figures.profile import feature_overview, profile_chart, separatio
 from gfm_utils.figures.summary_table import overview, provenance_note, recipe_table
 from gfm_utils.figures.tasks import (
     disruption_chart,
-    lost_table,
     task_agreement,
     task_chart,
     task_counts,

@@ -236,15 +236,13 @@ def extrapolation_table(later: pd.DataFrame) -> Markdown:
     """What the validation losses say of more tokens (``later``: of ``extrapolations``)."""
     if later.empty:
         return Markdown("The runs here have too few checkpoints, or members, for an extrapolation.")
-    heads = ["", "training", "points", f"loss after {FURTHEST} times the tokens", "last point missed by"]
+    heads = ["", "training", f"loss after {FURTHEST} times the tokens", "last point missed by"]
     names, rows = setting_names(later), []
     for condition, setting in settings_of(later):
         run = later[(later["condition"] == condition) & later["x"].str.endswith(setting.x(0)[1:])]
-        for points, each in run.groupby("state", sort=False):
-            missed = cells(each, "metric", [MISS], lambda row: f"{row['value']:+.3f}")
-            bounds = cells(each, "metric", [LATER], _bounded)
-            rows.append([f"`{condition}`", names[setting], str(points), *bounds, *missed])
-    return Markdown(markdown_table(heads, rows, names=3))
+        missed = cells(run, "metric", [MISS], lambda row: f"{row['value']:+.3f}")
+        rows.append([f"`{condition}`", names[setting], *cells(run, "metric", [LATER], _bounded), *missed])
+    return Markdown(markdown_table(heads, rows, names=2))
 
 
 def _bounded(row: pd.Series) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
-from gfm_utils.claims.tasks import DOSES, lost_without_context, task_points
+from gfm_utils.claims.tasks import DOSES, task_points
 from gfm_utils.figures.comparison import LABELS, kind_colour
 from gfm_utils.figures.forms import (
     Menu,
@@ -21,10 +21,9 @@ from gfm_utils.figures.forms import (
     tooltips,
 )
 from gfm_utils.figures.names import layer_name
-from gfm_utils.figures.numbers import difference
 from gfm_utils.figures.palette import NEUTRAL, OTHERS
 from gfm_utils.figures.select import conditions_of, means
-from gfm_utils.figures.summary_table import markdown_table, overview
+from gfm_utils.figures.summary_table import overview
 from gfm_utils.measures.tasks import PRIMARY, TASK
 from gfm_utils.tokens import is_control
 
@@ -157,18 +156,6 @@ def disruption_chart(table: pd.DataFrame) -> alt.LayerChart | Markdown:
         behind=[level(x=0.5)],
         height=60 * rows["x"].nunique(),
     )
-
-
-def lost_table(runs: Mapping[str, pd.DataFrame]) -> Markdown:
-    """What a task loses where models were trained on tokens in random order, with intervals."""
-    rows = lost_without_context(dict(runs))
-    if rows.empty:
-        return Markdown("*No run is recorded that could say it.*")
-    written = [
-        [f"`{row.condition}`", row.task, difference(row.value, row.low, row.high, False)]
-        for row in rows.itertuples()
-    ]
-    return Markdown(markdown_table(["models of", "task", "area lost"], written, names=2))
 
 
 def task_agreement(table: pd.DataFrame) -> Styler | Markdown:

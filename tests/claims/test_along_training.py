@@ -29,7 +29,7 @@ from gfm_utils.claims.along_training import (
     studentised,
     tokens_of,
 )
-from gfm_utils.claims.extrapolation import ENDS, FURTHEST, LATER, MISS, Law, curves, extrapolate, fit_law
+from gfm_utils.claims.extrapolation import FURTHEST, LATER, MISS, Law, extrapolate, fit_law
 from gfm_utils.claims.one_curve import (
     KIND,
     MODEL,
@@ -61,6 +61,7 @@ def test_the_last_checkpoint_is_what_the_chapters_measure(followed, trained, few
         for metric, tables in {
             "context_gain": output_distributions([ensemble], few),
             "nll_share": output_distributions([ensemble], few),
+            "output_entropy_share": output_distributions([ensemble], few),
             "js_distance": disagreement([ensemble], few),
             "topk_overlap_corrected": static_embeddings([ensemble]),
             "fisher_share": fisher_information([ensemble], few),
@@ -204,25 +205,6 @@ def test_extrapolations_of_every_run(along):
     truth = 2 + 0.5 * FURTHEST**-0.3
     assert found.loc[found["metric"] == LATER, "value"].to_numpy("float64") == pytest.approx(truth, abs=0.01)
     assert position(found["x"].iloc[0])[0] == FURTHEST * 1_024_000
-
-
-def test_ends_of_runs_of_different_lengths_are_a_curve_of_their_own(along):
-    """Not with those of another optimiser."""
-    condition, setting = settings_of(along)[0]
-    ways = {setting._replace(optimiser=optimiser) for optimiser in ("muon", "adamw")}
-    ends = []
-    for tokens in (setting.budget >> power for power in range(5)):
-        own = along[(along["x"] == setting.x(tokens)) & (along["condition"] == condition)]
-        ends += [own.assign(x=way._replace(budget=tokens).x(tokens)) for way in ways]
-    of_ends = [curve for points, *curve in curves(pd.concat(ends)) if points == ENDS]
-    assert len(of_ends) == 2 and {longest for _, longest, _ in of_ends} == ways
-    for *_, losses in of_ends:
-        assert losses.shape == (5, 5)
-        assert losses.columns.tolist() == [setting.budget >> power for power in range(4, -1, -1)]
-    rows = extrapolations(pd.concat(ends))
-    assert set(rows["state"]) == {ENDS}  # one point is no curve along a run
-    later = rows[rows["metric"] == LATER].iloc[0]
-    assert later["value"] == pytest.approx(2 + 0.5 * FURTHEST**-0.3, abs=0.01)
 
 
 def test_a_member_that_went_astray_is_found_and_no_other(along):

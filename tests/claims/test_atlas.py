@@ -13,7 +13,6 @@ from gfm_utils.claims.atlas import (
     atlas_points,
     gain_scale,
     kind_contrasts,
-    kind_effects,
     line,
     over_families,
     random_intercepts,
@@ -79,16 +78,6 @@ def test_random_intercepts_are_those_of_the_greatest_restricted_likelihood():
     npt.assert_allclose(
         random_intercepts(points, "js_distance", ["dna", "protein", "text"]), [*fitted, *effects], atol=2e-3
     )
-
-
-def test_effects_of_kinds_are_shrunken_and_vanish_where_kinds_are_alike():
-    rng = np.random.default_rng(2)
-    fixed = line(points := simulated(rng, apart=0.2), "js_distance", ["dna", "protein", "text"])[1:]
-    effects = kind_effects(points).set_index("kind")["value"]
-    assert effects.sum() == pytest.approx(0, abs=1e-6)
-    assert (np.abs(effects.to_numpy()) < np.abs(fixed - fixed.mean()) + 1e-3).all()
-    alike = kind_effects(simulated(rng, noise=0.001))
-    assert np.abs(alike["value"]).max() < 0.001
 
 
 def test_an_interval_leaves_families_out_and_not_corpora():

@@ -69,18 +69,6 @@ def test_pairs_are_compared_by_their_pseudo_values():
     assert found.decides == pytest.approx(difference(*(pseudo_values(matrices[c]) for c in ("d1@x", "t@x"))))
 
 
-def test_terms_are_combined_member_by_member_and_nulls_stand_beside():
-    rows = pd.concat([run(0.2, 0.6), run(0.4, 0.3, metric="whole"), run(0.1, 0.1, state="untrained")])
-    measure = Measure("m", "1", "c", (Term("m"), Term("whole")), True, lambda a, b: a / b,
-                      null=("whole", (Term("whole"), Term("whole"))))  # fmt: skip
-    found = check_claims(rows, [Claim("claim", (measure,))]).popitem()[1][0]
-    assert found.dna["d1@x"].members == pytest.approx((0.6 + NOISE) / (0.3 + NOISE))
-    assert found.nulls == pytest.approx({"t@x": 1.0, "d1@x": 1.0})
-    assert one(rows).nulls == pytest.approx({"t@x": 0.1, "d1@x": 0.1})
-    undefined = rows.assign(value=rows["value"].where(~rows["metric"].isin(["m", "whole"]), 0.0))
-    assert check_claims(undefined, [Claim("claim", (measure,))]) == {}  # nothing over nothing
-
-
 def test_summaries_alone_are_compared_by_their_intervals_and_the_best_coder_counts():
     rows = [
         {"condition": name, "metric": "code_length", "unit": unit, "value": v, "low": v - 0.3, "high": v + 0.3}
@@ -160,13 +148,7 @@ def test_the_share_of_a_run_is_a_mean_over_conditions_of_at_most_all():
 
 
 def test_tokens_are_those_at_the_end_of_training():
-    base = {
-        "condition": "t@bpe9",
-        "metric": "validation_nll",
-        "unit": "bits/token",
-        "axis": "tokens",
-        "value": 1.0,
-    }
-    curve = [{**base, "state": "trained", "x": x} for x in (0, 100, 1024)]
-    assert tokens_read(table([*curve, {**base, "state": "bert-2x64", "x": 4096}])) == 1024
+    base = {"condition": "t@bpe9", "metric": "validation_nll", "unit": "bits/token", "axis": "tokens"}
+    curve = [{**base, "value": 1.0, "state": "trained", "x": x} for x in (0, 100, 1024)]
+    assert tokens_read(table([*curve, {**curve[0], "state": "bert-2x64", "x": 4096}])) == 1024
     assert tokens_read(rows()) == 0

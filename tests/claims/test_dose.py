@@ -6,34 +6,8 @@ import pytest
 
 from gfm_utils.claims import dose, effects
 from gfm_utils.claims.claim import AGAINST, FOR, NOT_TESTED, UNDECIDED
-from gfm_utils.claims.dose import (
-    ALIKE_DOSES,
-    AXIS,
-    DNA_DOSES,
-    DOSE_MEASURES,
-    GAIN,
-    MATCHED,
-    TEXT_DOSES,
-    dose_response,
-    doses,
-    tokenizer_sweep,
-)
-from gfm_utils.claims.effects import (
-    CODE,
-    LESS,
-    MORE,
-    NO_GAP,
-    PRIMARY,
-    RECORDED,
-    all_gap_parts,
-    dose_effects,
-    gap_parts,
-    kind_of,
-    recorded_doses,
-    saved_by_code,
-    settings_of,
-    verdict_setting,
-)
+from gfm_utils.claims.dose import AXIS, DOSE_MEASURES, GAIN, dose_response, doses
+from gfm_utils.claims.effects import PRIMARY, dose_effects, gap_parts
 from gfm_utils.corpora import Segment
 from gfm_utils.corpora.controls import MarkovChain
 from gfm_utils.ensembles import train_ensembles
@@ -66,11 +40,11 @@ def response(trained, small):
 
 def test_doses_take_one_text_and_one_dna(trained):
     stores = [one.store for one in trained]
-    names = [Condition.parse(name) for name in doses(stores, alike=ALIKE_DOSES)]
-    assert [name.transform for name in names] == [*TEXT_DOSES, *DNA_DOSES, *ALIKE_DOSES]
+    names = [Condition.parse(name) for name in doses(stores, alike=dose.ALIKE_DOSES)]
+    assert [name.transform for name in names] == [*dose.TEXT_DOSES, *dose.DNA_DOSES, *dose.ALIKE_DOSES]
     cut = {(name.corpus, name.tokenizer): 0 for name in names}
     assert [tokenizer for _, tokenizer in cut] == ["bpe64", "kmer3", "bpe64"] and len({c for c, _ in cut}) == 2
-    assert len(doses(stores)) == len(TEXT_DOSES) + len(DNA_DOSES)
+    assert len(doses(stores)) == len(dose.TEXT_DOSES) + len(dose.DNA_DOSES)
     assert doses([trained[1].store], dna=("markov1",)) == [
         str(Condition.parse(trained[1].condition).transformed("markov1"))
     ]
@@ -229,18 +203,18 @@ def synthetic(offset=0.0, floor=0.0, signs=(-1, 1, 1), spread=1e-3, settings=("9
 
 def test_effects_of_a_known_world():
     frame = synthetic()
-    assert settings_of(frame) == ["9|m"] and list(kind_of(frame).values()) == ["text"] * 4 + ["dna"] * 7
-    effects = dose_effects(frame, "9|m")
-    share = effects[effects["metric"] == "fisher_share"].set_index("more")
+    assert list(effects.kind_of(frame).values()) == ["text"] * 4 + ["dna"] * 7
+    found = dose_effects(frame, "9|m")
+    share = found[found["metric"] == "fisher_share"].set_index("more")
     assert share.loc["a+noise0.3@bpe9", "value"] == pytest.approx(0.2 * -1.2, abs=0.01)
     assert share.loc["b+noise0.3@kmer4", "value"] == pytest.approx(0.2 * -0.3, abs=0.01)
     assert share.loc["b+markov4t0.33+noise0.3@kmer4", "less"] == "b+markov4t0.33@kmer4"
     assert share.loc["b+noise0.3@bpe9", "less"] == "b@bpe9" and len(share) == 4  # each tokenizer by itself
-    assert set(effects["outcome"]) == {FOR}
-    worst = effects.groupby("metric")["p"].max()[list(PRIMARY)]
-    corrected = effects.drop_duplicates("metric").set_index("metric")["p_holm"]
+    assert set(found["outcome"]) == {FOR}
+    worst = found.groupby("metric")["p"].max()[list(PRIMARY)]
+    corrected = found.drop_duplicates("metric").set_index("metric")["p_holm"]
     np.testing.assert_allclose(corrected[list(PRIMARY)], holm(worst))
-    assert corrected[GAIN] == effects.loc[effects["metric"] == GAIN, "p"].max()  # a check, uncorrected
+    assert corrected[GAIN] == found.loc[found["metric"] == GAIN, "p"].max()  # a check, uncorrected
     turned = dose_effects(synthetic(signs=(1, 1, -1)), "9|m").drop_duplicates("metric").set_index("metric")
     said = {"js_distance": AGAINST, "topk_overlap_corrected": FOR, "fisher_share": AGAINST}
     assert turned.loc[list(PRIMARY), "outcome"].to_dict() == said
@@ -260,21 +234,22 @@ def test_parts_of_a_gap_of_a_known_world():
     shifted = gap_parts(synthetic(-0.5, signs=(1, 1, 1)), "9|m").set_index(["metric", "condition"])
     own = shifted.loc["fisher_share", "b@kmer4"]
     assert own["gone"] == pytest.approx(0.3 / 0.8, abs=0.02) and own["left"] == pytest.approx(0.5 / 0.8, abs=0.02)
-    over_training = all_gap_parts(synthetic(settings=("9|m", "5|m")))
+    over_training = effects.all_gap_parts(synthetic(settings=("9|m", "5|m")))
     assert over_training.drop_duplicates("setting")["setting"].tolist() == ["5|m", "9|m"]
 
 
 def test_a_gap_matched_on_what_a_code_saves():
     """In this world a code saves twice what text gains, and what DNA gains: they meet at half of DNA's gain."""
     frame = synthetic()
-    assert saved_by_code(frame).keys() == WORLD.keys() - {"b@bpe9", "b+noise0.3@bpe9"}  # no random order of these
-    assert set(saved_by_code(frame).values()) == {0.0}  # all rates are the same here
+    without_random_order = {"b@bpe9", "b+noise0.3@bpe9"}
+    assert effects.saved_by_code(frame).keys() == WORLD.keys() - without_random_order
+    assert set(effects.saved_by_code(frame).values()) == {0.0}  # all rates are the same here
     rate = frame["metric"] == "entropy_per_token"
     frame.loc[rate, "value"] = [
         8 - WORLD[name] * (2 if name[0] == "a" else 1) for name in frame[rate]["condition"]
     ]
-    assert saved_by_code(frame)["a+noise0.3@bpe9"] == pytest.approx(1.6)
-    parts = gap_parts(frame, "9|m", match=CODE).set_index(["metric", "condition"])
+    assert effects.saved_by_code(frame)["a+noise0.3@bpe9"] == pytest.approx(1.6)
+    parts = gap_parts(frame, "9|m", match=effects.CODE).set_index(["metric", "condition"])
     one = parts.loc["fisher_share", "b@kmer4"]
     assert one["gain"] == 0.5 and one["beside"] == pytest.approx(0.2 * 0.25, abs=0.003)
     assert one["gone"] == pytest.approx((0.4 - 0.05) / 0.3, abs=0.02)
@@ -287,12 +262,12 @@ def test_outcomes_of_a_gap():
         parts = gap_parts(synthetic(offset, signs=(1, 1, 1)), "9|m")
         return set(parts.loc[parts["condition"] == "b@kmer4", "outcome"])
 
-    assert said(0.0) == {MORE}
-    assert said(-1.5) == {LESS}
+    assert said(0.0) == {effects.MORE}
+    assert said(-1.5) == {effects.LESS}
     assert said(-0.3) == {UNDECIDED}  # half of it per token, and another share on a logarithm
     assert said(-0.27) == {UNDECIDED}  # surely more than a half per token, and surely less on a logarithm
     parts = gap_parts(synthetic(0.3, spread=0.05, signs=(1, 1, 1)), "9|m")  # DNA has as much as text
-    none = parts[parts["outcome"] == NO_GAP]
+    none = parts[parts["outcome"] == effects.NO_GAP]
     assert len(none) and (none["gap_p"] > 0.05).all()
     assert none[["gone", "gone_low", "gone_high", "left"]].isna().all(axis=None)
 
@@ -312,36 +287,36 @@ def test_all_contrasts_of_a_table_must_agree():
 
 def test_verdicts_are_those_of_the_last_setting_with_most_contrasts():
     frame = synthetic(settings=("5|m", "9|m", "20|m", "9|k"))
-    assert settings_of(frame) == ["9|k", "5|m", "9|m", "20|m"]
-    assert verdict_setting(frame) == "20|m" and verdict_setting(frame[:0]) == ""
+    assert effects.settings_of(frame) == ["9|k", "5|m", "9|m", "20|m"]
+    assert effects.verdict_setting(frame) == "20|m" and effects.verdict_setting(frame[:0]) == ""
     without = (frame["x"] == "20|m") & (frame["condition"] == "b+noise0.3@kmer4")
-    assert verdict_setting(frame[~without]) == "9|m"
+    assert effects.verdict_setting(frame[~without]) == "9|m"
 
 
 def test_recorded_runs_are_one_table(monkeypatch):
     """Whatever parts there are; the entropy of a condition is that of the last run that has it."""
-    frames = {name: synthetic(settings=(f"{steps}|m",)) for steps, name in enumerate(RECORDED[1:3], 5)}
-    frames[RECORDED[2]].loc[lambda rows: rows["axis"] == "source", "value"] *= 2
+    frames = {name: synthetic(settings=(f"{steps}|m",)) for steps, name in enumerate(effects.RECORDED[1:3], 5)}
+    frames[effects.RECORDED[2]].loc[lambda rows: rows["axis"] == "source", "value"] *= 2
 
     def recorded(*names):
         return [(frames[name], {"seconds": 1}) for name in names if name in frames]
 
     monkeypatch.setattr(effects, "those_recorded", recorded)
-    table, about = recorded_doses()
-    assert len(about) == 2 and settings_of(table) == ["5|m", "6|m"]
+    table, about = effects.recorded_doses()
+    assert len(about) == 2 and effects.settings_of(table) == ["5|m", "6|m"]
     rates = table[(table["axis"] == "source").fillna(False)]
     assert len(rates) == 2 * len(WORLD) and rates["value"].max() == 4 * SYMBOLS
     frames.clear()
-    table, about = recorded_doses()
-    assert table.empty and not about and gap_parts(table, "").empty and all_gap_parts(table).empty
+    table, about = effects.recorded_doses()
+    assert table.empty and not about and gap_parts(table, "").empty and effects.all_gap_parts(table).empty
 
 
 def test_sweep_matches_tokens_or_bases(trained, small):
     dna = trained[1].store
     corpus = dna.condition.rpartition("@")[0]
     names = [f"{corpus}@kmer2", f"{corpus}@kmer4"]
-    found = tokenizer_sweep(names, small.changed(steps=2), dna.path.parents[1], members=2)
-    assert set(found["x"]) == set(MATCHED) and (found["axis"] == "matched").all()
+    found = dose.tokenizer_sweep(names, small.changed(steps=2), dna.path.parents[1], members=2)
+    assert set(found["x"]) == set(dose.MATCHED) and (found["axis"] == "matched").all()
     windows = found[found["metric"] == "window"].set_index(["condition", "x"])["value"]
     assert windows[names[0], "tokens"] == windows[names[1], "tokens"] == small.window
     assert windows[names[0], "bases"] == 2 * windows[names[1], "bases"] == 2 * small.window

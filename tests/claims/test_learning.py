@@ -5,9 +5,7 @@ import pytest
 
 from gfm_utils import claims
 from gfm_utils.claims import learning_curves, paper, position_curves
-from gfm_utils.claims.claim import CLAIMS
 from gfm_utils.claims.learning import POSITIONS
-from gfm_utils.claims.verdicts import check_claims
 from gfm_utils.ensembles import Member
 from gfm_utils.figures import deviation_overview, position_chart, summary_of_training
 from gfm_utils.figures.select import value_of
@@ -102,23 +100,17 @@ def test_positions_are_compared_on_text_with_one_budget(trained, smoke):
     assert ends[-1] == pytest.approx(level - last)
 
 
-@pytest.fixture(scope="module")
-def with_control(trained, smoke):
-    """Members without layers, trained along with the positions, and the tables that they are a control of."""
+def test_members_without_layers_are_a_control_of_their_condition(trained, smoke, monkeypatch):
+    """They are trained along with the positions."""
     brief = smoke.changed(steps=3)
     position_curves(trained, brief)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(controls, "train_planned", lambda planned: None)  # they are trained
-        no_layers = no_layers_control([*trained, trained[0]], brief)
-    return no_layers, {
+    monkeypatch.setattr(controls, "train_planned", lambda planned: None)  # they are trained
+    no_layers = no_layers_control([*trained, trained[0]], brief)
+    made = {
         "output": output_distributions(trained, smoke, no_layers=no_layers),
         "disagreement": disagreement(trained, smoke, no_layers=no_layers),
         "fisher": fisher_information(trained, smoke, no_layers=no_layers),
     }
-
-
-def test_members_without_layers_are_a_control_of_their_condition(trained, smoke, with_control):
-    no_layers, made = with_control
     assert [one.condition for one in no_layers] == [one.condition for one in trained]  # once each
     for ensemble in no_layers:
         assert ensemble.spec.preset == "bert-0x64" and ensemble.seeds == [1, 2]
@@ -135,14 +127,3 @@ def test_members_without_layers_are_a_control_of_their_condition(trained, smoke,
         assert shares["input"] + shares["head_with_decoder"] == pytest.approx(1)
         in_windows = of("fisher", "fisher_share", axis="group_over_sequences", x="encoder")
         assert in_windows["value"] == in_windows["low"] == in_windows["high"] == 0
-
-
-def test_it_is_the_null_of_the_claim_that_context_is_not_used(trained, with_control):
-    rows = with_control[1]["output"]
-    found = check_claims(rows)[CLAIMS[5]][0]
-    gains = [
-        value_of(rows, next(iter(found.dna)), "context_gain", state=state, unit="bits/token")["value"]
-        for state in ("trained", "no layers")
-    ]
-    assert found.decides.value == pytest.approx(gains[0] - gains[1])
-    assert set(found.nulls) == {one.condition for one in trained} and found.side is not None
