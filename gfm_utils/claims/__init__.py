@@ -10,33 +10,4 @@ from gfm_utils.claims.forecast import forecast_rows, forecasts, left_out
 from gfm_utils.claims.learning import learning_curves, position_curves
 from gfm_utils.claims.one_curve import equal_gains, equal_tokens
 from gfm_utils.claims.paper import deviations, paper_costs
-from gfm_utils.claims.tasks import live_tasks, recorded_tasks, task_points
-
-__all__ = [
-    "all_gap_parts",
-    "along_training",
-    "analyse_models",
-    "atlas_points",
-    "deviations",
-    "dose_effects",
-    "dose_response",
-    "equal_gains",
-    "equal_tokens",
-    "extrapolations",
-    "forecast_rows",
-    "forecasts",
-    "gap_parts",
-    "learning_curves",
-    "left_out",
-    "live_doses",
-    "live_tasks",
-    "live_training",
-    "outliers",
-    "paper_costs",
-    "position_curves",
-    "recorded_doses",
-    "recorded_tasks",
-    "slopes",
-    "task_points",
-    "verdict_setting",
-]
+from gfm_utils.claims.tasks import live_tasks, recorded_tasks

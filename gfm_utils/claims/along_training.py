@@ -239,10 +239,7 @@ def score_limit(members: int, checks: int) -> float:
 
 
 def outliers(table: pd.DataFrame) -> pd.DataFrame:
-    """Members that lie apart from the others of their ensemble after their whole training.
-
-    Args:
-        table: of ``along_training``.
+    """Members that lie apart from the others of their ensemble at the end of ``along_training``.
 
     Returns:
         One row a condition, setting, measure of ``CHECKED`` and member: ``condition``, ``setting``, ``metric``,

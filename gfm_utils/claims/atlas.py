@@ -37,8 +37,7 @@ CENTRAL_DOGMA = {
 def atlas_points(table: pd.DataFrame) -> pd.DataFrame:
     """One row a corpus: ``condition``, ``corpus``, ``label``, ``group``, ``kind``, ``family``, and every measure.
 
-    Args:
-        table: of :func:`gfm_utils.measures.estimates.compared`.
+    The table is that of :func:`gfm_utils.measures.estimates.compared`.
 
     Raises:
         GfmError: a corpus is not in the registry.

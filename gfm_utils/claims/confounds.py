@@ -272,10 +272,7 @@ def as_common(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]) -> tu
 
 
 def confound_effects(table: pd.DataFrame) -> pd.DataFrame:
-    """What each experiment makes of the difference between text and DNA.
-
-    Args:
-        table: of ``confound_table``, of several experiments one below the other.
+    """What each experiment of ``confound_table`` makes of the difference between text and DNA.
 
     Returns:
         One row an experiment, role of DNA and measure that the table has: ``experiment``, ``role``, ``metric``;

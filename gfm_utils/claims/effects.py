@@ -74,11 +74,7 @@ def verdict_setting(table: pd.DataFrame) -> str:
 
 
 def dose_effects(table: pd.DataFrame, x: str) -> pd.DataFrame:
-    """What more entropy does to each measure, at one budget.
-
-    Args:
-        table: of ``dose_response``.
-        x: budget and model, as its axis has them.
+    """What more entropy does to each measure of ``dose_response``, at one budget and model as on its axis.
 
     Returns:
         One row a measure and contrast of ``CONTRASTS`` (protein has those of text): ``metric``, ``kind``, ``less``
@@ -175,11 +171,7 @@ def all_gap_parts(table: pd.DataFrame, match: str = GAIN) -> pd.DataFrame:
 
 
 def saved_by_code(table: pd.DataFrame) -> dict[str, float]:
-    """Condition -> bits per token that its entropy lies below that of the same tokens in random order.
-
-    Args:
-        table: of ``dose_response``; conditions whose tokens in random order are not in it are left out.
-    """
+    """Condition -> bits per token that its entropy lies below that of its tokens in random order, if known."""
     rates = table[table["metric"] == "entropy_per_token"].drop_duplicates("condition")
     entropy = dict(zip(rates["condition"], rates["value"], strict=True))
     floors = {name: str(Condition.parse(name).transformed(None).transformed("shuffle")) for name in entropy}

@@ -95,14 +95,11 @@ def extrapolate(tokens: npt.ArrayLike, losses: npt.ArrayLike) -> dict[str, Inter
 
 
 def extrapolations(table: pd.DataFrame) -> pd.DataFrame:
-    """Result table of what the validation losses of every run say of more tokens, in bits per token.
+    """Result table of what the validation losses of ``along_training`` say of more tokens, in bits per token.
 
     Points before the end are at a high learning rate, and the law takes in how the rate falls. Axis ``AXIS``; the
     tokens of ``x`` are, for ``LATER``, ``FURTHEST`` times those of the run, and for ``MISS`` those of its last
     point. The law is fitted to the points from ``SINCE`` of the tokens on.
-
-    Args:
-        table: of ``along_training``.
     """
     values = table[(table["metric"] == VALIDATION) & table["member"].notna()]
     places = [position(x) for x in values["x"]]

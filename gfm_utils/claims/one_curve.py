@@ -147,11 +147,7 @@ def equal_tokens(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def changes(along: pd.DataFrame, setting: Setting) -> pd.DataFrame:
-    """What becomes of each difference between DNA and text from early in training to its end, one a row.
-
-    Args:
-        along: of ``equal_tokens``.
-        setting: whose runs are read.
+    """What becomes of each difference of ``equal_tokens`` in a setting, from early in training to its end.
 
     Returns:
         ``condition``, ``other_condition``, ``metric``; ``before`` and ``after``, 1 or -1 where the interval of the

@@ -29,9 +29,6 @@ def cost_table(costs: Sequence[Cost]) -> pd.DataFrame:
     Metrics: ``training_time`` (s, axis ``devices``: number of devices), ``device_time`` (h, all devices added
     up), ``device_memory`` (bytes of one member in training, axis ``source``: ``measured`` or ``estimated``)
     and ``disk`` (bytes); ``n`` is the number of members that are not trained yet.
-
-    Args:
-        costs: one a condition, and that of all together (condition ``all``).
     """
     rows: list[Row] = []
     for cost in costs:

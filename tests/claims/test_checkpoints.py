@@ -24,7 +24,6 @@ from gfm_utils.claims import analyse_models, checkpoints
 from gfm_utils.claims.checkpoints import ANALYSES
 from gfm_utils.corpora import Corpus, Segment, load
 from gfm_utils.errors import GfmError
-from gfm_utils.figures.select import value_of
 from gfm_utils.measures.geometry import procrustes
 from gfm_utils.measures.pretrained import members_of
 from gfm_utils.measures.reading import read
@@ -79,11 +78,6 @@ def corpus(toy_text):
 
 
 @pytest.fixture(scope="module")
-def genome(toy_fasta):
-    return load(str(toy_fasta))
-
-
-@pytest.fixture(scope="module")
 def berts(tmp_path_factory, corpus):
     return save_members(tmp_path_factory.mktemp("berts"), word_pieces(corpus), padding=7)
 
@@ -106,28 +100,6 @@ def test_plain_berts_have_the_metrics_of_our_ensembles(tables_of_berts, corpus, 
         expected = set(ours[name]["metric"]) if name in ours else fisher
         expected = expected - {"symbols_per_token", "window_code_nll"}  # of our stores
         assert set(table["metric"]) == {metric for metric in expected if "ngram" not in metric}
-
-
-def test_predictions_are_over_the_tokenizers_tokens_whatever_the_padding(tables_of_berts, berts, corpus):
-    table, tokenizer = tables_of_berts["predictions"], word_pieces(corpus)
-    name = f"{corpus.name}@bert-0"
-    reading = read(corpus, tokenizer, 64, 32)
-    hidden = reading.hidden(0.15, 42)
-    model = BertForMaskedLM.from_pretrained(berts[1]).eval().double()
-    assert model.config.vocab_size == len(tokenizer) + 7
-    losses, entropies = [], []
-    with torch.no_grad():
-        for shown, places, truth in zip(hidden.shown, hidden.positions, hidden.targets, strict=True):
-            logits = model(input_ids=torch.tensor(shown)[None]).logits[0, places, : len(tokenizer)].numpy()
-            p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-            losses += [-np.log2(row[token]) for row, token in zip(p, truth, strict=True)]
-            entropies += [-(row * np.log2(row)).sum() for row in p]
-    for metric, expected in (("nll", losses), ("output_entropy", entropies)):
-        assert of_member(table, metric, 2) == pytest.approx(np.mean(expected), abs=1e-5)
-    kl = value_of(table, name, "kl_from_uniform", state="trained")["value"]
-    entropy = value_of(table, name, "output_entropy", state="trained", unit="bits/token")["value"]
-    assert kl + entropy == pytest.approx(np.log2(len(tokenizer)))
-    assert value_of(table, name, "unigram_nll", unit="bits/token")["n"] == hidden.targets.size
 
 
 def test_one_model_has_predictions_and_fisher_information_without_intervals(berts, corpus):
@@ -165,7 +137,7 @@ def test_our_ensemble_is_its_members(trained, measured):
     np.testing.assert_allclose(ours.to_numpy(), theirs.to_numpy(), atol=0.05)
 
 
-def test_what_cannot_be_compared_is_one_sentence(berts, corpus, genome, trained, tmp_path):
+def test_what_cannot_be_compared_is_one_sentence(berts, corpus, trained, tmp_path):
     pieces = word_pieces(corpus)
     deep = save_members(tmp_path / "deep", pieces, count=1, padding=7, layers=3)[0]
     broken = save_members(tmp_path / "broken", pieces, count=1, padding=7)[0]
@@ -245,22 +217,27 @@ def test_members_of_other_widths_and_depths_are_compared(letters, bases, tmp_pat
     assert having["decoder.cross"] == {1, 2}  # of a tied matrix alone
 
 
-def test_special_tokens_are_read_and_not_counted(letters, bases, tmp_path):
-    """What a model says with ``[CLS]`` and ``[SEP]`` around each window, against its own code."""
-    path = save_members(tmp_path, letters, count=2)[1]
+def test_predictions_are_over_the_tokenizers_tokens_and_special_ones_are_read_and_not_counted(
+    letters, bases, tmp_path
+):
+    """What a model with seven entries too many says with ``[CLS]`` and ``[SEP]``, against its own code."""
+    path = save_members(tmp_path, letters, count=2, padding=7)[1]
     model = BertForMaskedLM.from_pretrained(path).eval()
     reading = read(bases, letters, 16, 6)
     hidden = reading.hidden(0.15, 42)
     assert hidden.shown.shape == (6, 16) and (hidden.shown[:, [0, -1]] == [2, 3]).all()
     with torch.no_grad():
         whole = model.bert(torch.tensor(reading.shown)).last_hidden_state[:, 1:-1].double()
-        log_p = model(torch.tensor(hidden.shown)).logits.double().log_softmax(-1)
-    picked = np.take_along_axis(log_p.numpy(), hidden.positions[..., None], 1)
-    nll = -np.take_along_axis(picked, hidden.targets[..., None], 2).mean() / np.log(2)
+        logits = model(torch.tensor(hidden.shown)).logits.double()[..., : len(letters)]
+    picked = np.take_along_axis(logits.log_softmax(-1).numpy(), hidden.positions[..., None], 1) / np.log(2)
+    nll = -np.take_along_axis(picked, hidden.targets[..., None], 2).mean()
+    entropy = -(np.exp2(picked) * picked).sum(-1).mean()
     given = {**SMALL, "only": ["predictions", "contextual"]}
     found = analyse_models([path, path], bases, **given).tables
-    assert of_member(found["predictions"], "nll", 1) == pytest.approx(nll, abs=1e-6)
-    layers = found["contextual_embeddings"]
+    predictions, layers = found["predictions"], found["contextual_embeddings"]
+    for metric, expected in (("nll", nll), ("output_entropy", entropy)):
+        assert of_member(predictions, metric, 1) == pytest.approx(expected, abs=1e-6)
+    assert of_member(predictions, "kl_from_uniform", 1) == pytest.approx(np.log2(len(letters)) - entropy)
     unit = whole.flatten(0, 1) / whole.flatten(0, 1).norm(dim=1, keepdim=True)
     expected = float((len(unit) * unit.mean(0).square().sum() - 1) / (len(unit) - 1))  # over different tokens
     assert of_member(layers, "anisotropy", 1, "encoder.1") == pytest.approx(expected, abs=1e-6)

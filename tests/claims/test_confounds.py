@@ -83,27 +83,20 @@ def test_what_becomes_of_a_difference():
         *rows_of("recoded", {"text": 0.4}),
         *rows_of("masks15", {"text": 0.3, "dna": 0.301, "kmers": 0.3}),
         *rows_of("vary-all", {"text": 0.1, "dna": 0.3, "kmers": 0.3}),
+        *rows_of("noise", {"text": 0.3, "dna": 0.5}),
+        *rows_of("noise-left-alone", {"text": 0.35, "dna": 0.5}),
     ])  # fmt: skip
     effects = confound_effects(found).set_index(["experiment", "role"])
     assert effects["outcome"].to_dict() == {
         ("recoded", "kmers"): APPEARS, ("adamw", "dna"): STAYS, ("adamw", "kmers"): APPEARS,
         ("masks15", "dna"): GONE, ("masks15", "kmers"): NONE,
         ("vary-all", "dna"): TURNS, ("vary-all", "kmers"): APPEARS,
+        ("noise", "dna"): TURNS, ("noise", "kmers"): APPEARS, ("noise-left-alone", "dna"): STAYS,  # beside noise
     }  # fmt: skip
     row = effects.loc[("adamw", "dna")]
     assert row["left"] == pytest.approx(0.5)
     assert row["low"] < row["value"] < row["high"] and np.isnan(effects.loc[("adamw", "kmers"), "left"])
     assert effects.loc[("recoded", "kmers"), "value"] == pytest.approx(-0.1)  # beside the standard run's 4-mers
-
-
-def test_an_experiment_beside_another_is_compared_with_that():
-    found = table([
-        *rows_of(STANDARD, {"text": 0.5, "dna": 0.3}),
-        *rows_of("noise", {"text": 0.3, "dna": 0.5}),
-        *rows_of("noise-left-alone", {"text": 0.35, "dna": 0.5}),
-    ])  # fmt: skip
-    effects = confound_effects(found).set_index("experiment")
-    assert effects["outcome"].to_dict() == {"noise": TURNS, "noise-left-alone": STAYS}
 
 
 def test_hidden_tokens_that_count_are_all_or_the_sum_of_two_parts(trained, smoke):
