@@ -1,11 +1,6 @@
 """Conditions: a corpus with a tokenizer, written ``corpus@tokenizer`` or ``corpus+transform@tokenizer``.
 
-What stands behind the last ``@`` is the tokenizer, and the names of transforms in front of it, each behind a
-``+``, are its transforms; any other ``@`` or ``+`` is a part of the corpus's name. A corpus whose own name ends
-like that of a control is followed by ``+plain``: ``my+shuffle+plain@kmer4`` is the directory ``my+shuffle`` as it
-is, and ``my+shuffle+plain+reverse@kmer4`` its control. So a condition is read from its text alone
-(:meth:`Condition.parse`), whatever files there are; only what a user has typed is looked up
-(:meth:`Condition.resolve`).
+The last ``@`` and the names of transforms before it count; any other ``@`` or ``+`` is part of the corpus's name.
 """
 
 import os
@@ -19,20 +14,18 @@ from gfm_utils.errors import GfmError
 from gfm_utils.tokens.transforms import Transform
 
 _TOKENIZER = re.compile(r"(?P<kind>kmer|bpe)(?P<size>[1-9][0-9]*)")
-#: Ends the name of a corpus that would otherwise be read as a control.
-_PLAIN = "plain"
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A corpus (registry name, path or address) and the name of a tokenizer.
+    """A corpus and the name of a tokenizer.
 
     Attributes:
         corpus: registry name, path or address, e.g. ``tair10-chr1``, ``my/genome.fa.gz`` or
             ``https://host/genome.fa.gz``.
         tokenizer: ``kmer<k>`` with k from 1 to 8, or ``bpe<V>`` with V symbols and merges.
-        transform: what makes a control of it (``shuffle``, ``noise0.25``, ``markov8``; all of them:
-            :mod:`gfm_utils.tokens.transforms`), several with ``+`` between, or None for the corpus as it is.
+        transform: what makes a control of it (:mod:`gfm_utils.tokens.transforms`), several with ``+`` between, or
+            None for the corpus as it is.
     """
 
     corpus: str
@@ -48,16 +41,12 @@ class Condition:
                 number makes no sense, or a transform of letters comes after one of tokens.
         """
         before, tokenizer = _cut(text)
-        corpus, names, _ = _pieces(before)
+        corpus, names = _pieces(before)
         return cls(corpus, tokenizer, _joined(before, names))
 
     @classmethod
     def resolve(cls, text: str, missing_ok: bool = False) -> "Condition":
-        """Read a condition that a user has typed: as ``parse``, but what is there decides what a name means.
-
-        Args:
-            text: ``corpus@tokenizer`` or ``corpus+transform@tokenizer``.
-            missing_ok: the corpus may be missing; whoever reads it will say so.
+        """Read a condition that a user has typed, and check that its corpus is there, unless it may be missing.
 
         Raises:
             GfmError: as of ``parse`` and :func:`resolve_transform`, or there is no such corpus.
@@ -65,14 +54,12 @@ class Condition:
         before, tokenizer = _cut(text)
         corpus, transform = resolve_transform(before)
         if not missing_ok:
-            if corpora.user_path(text) is not None and not _is_corpus(corpus):
-                raise _without_tokenizer(text)
             corpora.check_there(corpus)
         return cls(corpus, tokenizer, transform)
 
     @classmethod
     def of(cls, given: "str | Condition") -> "Condition":
-        """A condition as it is, or what a user's text means (:meth:`resolve`, which may raise)."""
+        """A condition as it is, or what a user's text means (:meth:`resolve`)."""
         return given if isinstance(given, Condition) else cls.resolve(given)
 
     def __str__(self) -> str:
@@ -81,9 +68,7 @@ class Condition:
     @property
     def beside_corpus(self) -> str:
         """Its text behind the corpus: ``@kmer4``, ``+shuffle@kmer4``."""
-        mark = "" if _pieces(self.corpus)[0] == self.corpus else f"+{_PLAIN}"
-        transform = "" if self.transform is None else f"+{self.transform}"
-        return f"{mark}{transform}@{self.tokenizer}"
+        return f"{'' if self.transform is None else f'+{self.transform}'}@{self.tokenizer}"
 
     @property
     def beside_tokenizer(self) -> str:
@@ -130,27 +115,23 @@ def corpora_of(conditions: Iterable[str]) -> list[str]:
 
 
 def names_tokenizer(text: str) -> bool:
-    """Whether a tokenizer, known or not, stands behind the last ``@``, and no part of a path or address."""
+    """Whether a tokenizer, known or not, is behind the last ``@``, and no part of a path or address."""
     corpus, at, tokenizer = text.rpartition("@")
     return bool(corpus and at) and re.search(r"[./\\:?#]", tokenizer) is None
 
 
 def _cut(text: str) -> tuple[str, str]:
-    """What stands in front of the last ``@``, and the tokenizer behind it."""
+    """The text before the last ``@``, and the tokenizer behind it."""
     corpus, at, tokenizer = text.rpartition("@")
     if not at or not corpus:
         raise GfmError(f"condition {text!r} is not of the form corpus@tokenizer (for example tair10-chr1@kmer4)")
     if not names_tokenizer(text):
-        raise _without_tokenizer(text)
+        raise GfmError(
+            f"condition {text!r} names no tokenizer, for its last @ is a part of the corpus's name; write "
+            f"{text}@kmer4 for DNA or {text}@bpe4096 for text"
+        )
     tokenizer_kind(tokenizer)
     return corpus, tokenizer
-
-
-def _without_tokenizer(text: str) -> GfmError:
-    return GfmError(
-        f"condition {text!r} names no tokenizer, for its last @ is a part of the corpus's name; write "
-        f"{text}@kmer4 for DNA or {text}@bpe4096 for text"
-    )
 
 
 def _is_corpus(name: str) -> bool:
@@ -158,51 +139,35 @@ def _is_corpus(name: str) -> bool:
     return corpora.user_path(name) is not None or name in corpora.registry() or corpora.is_address(name)
 
 
-def _pieces(text: str) -> tuple[str, list[str], bool]:
-    """The corpus, the names of transforms behind it, and whether ``+plain`` ends its name."""
-    corpus, names = text, list[str]()
-    while True:
-        before, _, last = corpus.rpartition("+")
-        if before and last == _PLAIN:
-            return before, names, True
-        if not before or not Transform.named(last):
-            return corpus, names, False
-        names.insert(0, last)
-        corpus = before
+def _pieces(text: str) -> tuple[str, list[str]]:
+    """The corpus, and the names of transforms behind it."""
+    before, _, last = text.rpartition("+")
+    if not before or not Transform.named(last):
+        return text, []
+    corpus, names = _pieces(before)
+    return corpus, [*names, last]
 
 
 def resolve_transform(text: str) -> tuple[str, str | None]:
     """The corpus and the transforms of what a user has typed before the ``@``, or without a tokenizer.
 
-    Transforms are made from left to right, ``corpus+markov4t0.33+noise0.3``; any other ``+`` belongs to the
-    corpus, and a directory or a corpus of the registry with the name of a control is that.
-
     Raises:
-        GfmError: a transform's number makes no sense, one of letters comes after one of tokens, the text may mean
-            a directory as well as the control of a corpus that is there, or a corpus that is there has no such
-            transform.
+        GfmError: a transform's number makes no sense, one of letters comes after one of tokens, a corpus that is
+            there has no such transform, or a directory or a corpus of the registry has the name of a control.
     """
-    corpus, names, marked = _pieces(text)
-    for count in range(0 if marked else len(names), 0, -1):
-        whole, before = ("+".join([corpus, *names[:end]]) for end in (count, count - 1))
+    corpus, names = _pieces(text)
+    for count in range(1, len(names) + 1):
+        whole = "+".join([corpus, *names[:count]])
         path = os.path.expanduser(whole)  # noqa: PTH111 of any text, also of no path
-        if not (os.path.isdir(path) or whole in corpora.registry()):  # noqa: PTH112
-            continue  # a file of that name is no corpus, for want of an extension
-        if _is_corpus(before):
-            raise GfmError(
-                f"{whole!r} may mean a directory of that name or a control of {before!r}, which is there too; "
-                f"write {whole}+{_PLAIN} for the directory, or rename it"
-            )
-        corpus, names = whole, names[count:]
-        break
+        if os.path.isdir(path) or whole in corpora.registry():  # noqa: PTH112
+            raise GfmError(f"{whole!r} would be read as a control of {corpus!r}; rename it")
     before, _, last = corpus.rpartition("+")
-    if before and not marked and not corpora.is_address(corpus) and not _is_corpus(corpus) and _is_corpus(before):
+    if before and not corpora.is_address(corpus) and not _is_corpus(corpus) and _is_corpus(before):
         Transform.parse(last)  # says which there are
     return corpus, _joined(text, names)
 
 
 def _joined(text: str, names: Sequence[str]) -> str | None:
-    """Transforms in their plain form, with ``+`` between."""
     found = [Transform.parse(name) for name in names]
     late = next((transform for transform in found[1:] if transform.on_symbols), None)
     if late is not None:

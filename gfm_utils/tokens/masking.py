@@ -1,7 +1,6 @@
 """Seeded masking: which positions of a window are predicted, and what the model sees there.
 
-Each choice is a hash of (seed, stream, window, position), so it depends neither on the batch nor on the
-order in which windows are read: all members of an ensemble, and every rerun, see the same masks.
+Each choice is a hash of (seed, stream, window, position): it depends neither on the batch nor on the order.
 """
 
 import numpy as np
@@ -52,18 +51,18 @@ def choose_positions(
     epoch: int = 0,
     allowed: Booleans | None = None,
 ) -> Integers:
-    """Positions to predict: the same number in each window, uniform among its positions.
+    """Positions to predict, ascending: as many in each window, uniform among its positions.
 
     Args:
         windows: indices of the windows, shape (n,).
         window: tokens a window.
         rate: share of the tokens to predict.
-        seed: of the masks.
-        epoch: masks differ between epochs.
+        seed: of the masks, which differ between epochs.
+        epoch: its number.
         allowed: the positions to choose from, shape (n, window), at least so many in each window; None: all.
 
     Returns:
-        Ascending positions, shape (n, ``masked_per_window(window, rate)``).
+        Shape (n, ``masked_per_window(window, rate)``).
     """
     count = masked_per_window(window, rate)
     noise = _hashes(seed, 2 * epoch, np.asarray(windows), window)
@@ -73,27 +72,20 @@ def choose_positions(
 
 
 def choose_independently(windows: Integers, window: int, rate: float, seed: int, epoch: int = 0) -> Booleans:
-    """Which tokens to predict: each with the probability ``rate``, whatever becomes of the others.
+    """Which tokens to predict, shape (n, window): each by itself with the probability ``rate``.
 
-    So it is in Hugging Face's collator for masked language models; a window may have no such token. Arguments as
-    for :func:`choose_positions`.
-
-    Returns:
-        Shape (n, window).
+    As in Hugging Face's collator for masked language models, a window may have no such token. Arguments as of
+    :func:`choose_positions`.
     """
     chosen: Booleans = _hashes(seed, 2 * epoch, np.asarray(windows), window) / 2.0**64 < rate
     return chosen
 
 
 def places_of(chosen: Booleans, width: int) -> tuple[Integers, Booleans]:
-    """The chosen positions of every window in rows of one length.
-
-    Args:
-        chosen: shape (n, window).
-        width: length of a row, if no window has more; else it is that of a window.
+    """The chosen positions (n, window) in rows (n, width), or of the window's length if one has more.
 
     Returns:
-        Ascending positions, then 0 to the end of the row; and which of them are there; both of shape (n, width).
+        Ascending positions, then 0 to the end of the row; and which of them are there.
     """
     if chosen.sum(axis=1).max(initial=0) > width:
         width = chosen.shape[1]
@@ -112,7 +104,7 @@ def corrupt(
     seed: int,
     epoch: int = 0,
 ) -> Integers:
-    """What the model sees: the windows with the chosen positions masked, replaced or left.
+    """What the model sees, shape (n, window): the windows with the chosen positions masked, replaced or left.
 
     Args:
         ids: token ids, shape (n, window); not changed.
@@ -121,11 +113,8 @@ def corrupt(
         mask_id: id of ``[MASK]``.
         ordinary: ids from which a random token is drawn, as a half-open range.
         scheme: shares masked, replaced by a random token, left; BERT's is (0.8, 0.1, 0.1).
-        seed: of the masks.
-        epoch: masks differ between epochs.
-
-    Returns:
-        Token ids, shape (n, window).
+        seed: as of :func:`choose_positions`, like the epoch.
+        epoch: its number.
     """
     noise = _hashes(seed, 2 * epoch + 1, np.asarray(windows), 2 * positions.shape[1])
     true = np.take_along_axis(ids, positions, axis=1)
@@ -144,10 +133,7 @@ def corrupt_where(
     seed: int,
     epoch: int = 0,
 ) -> Integers:
-    """As :func:`corrupt`, of tokens that are chosen each by itself: what befalls one depends on its place alone.
-
-    ``chosen`` is of :func:`choose_independently`, shape (n, window).
-    """
+    """As :func:`corrupt`, of tokens of :func:`choose_independently`: what replaces one depends on its place."""
     noise = _hashes(seed, 2 * epoch + 1, np.asarray(windows), 2 * ids.shape[1])
     return np.where(chosen, _shown(ids, noise, mask_id, ordinary, scheme), ids)
 
@@ -159,7 +145,7 @@ def _shown(
     ordinary: tuple[int, int],
     scheme: tuple[float, float, float],
 ) -> Integers:
-    """What stands in the place of tokens, shape (n, m), by twice as many random integers."""
+    """What replaces tokens, shape (n, m), by twice as many random integers."""
     count, (low, high) = true.shape[1], ordinary
     fate = noise[:, :count] / 2.0**64
     drawn = low + (noise[:, count:] % np.uint64(high - low)).astype(np.int64)

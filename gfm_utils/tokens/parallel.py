@@ -29,9 +29,8 @@ def map_in_order(
 ) -> Generator[tuple[Given, Made]]:
     """Each batch with what ``work`` on it gave, in the order of the batches.
 
-    No more than ``AHEAD`` batches a process are taken from ``given`` before the results of earlier ones are.
-    With one worker all is done in this process; others import ``work``, a function of a module or a partial of
-    one. Leaving the iteration early ends the processes.
+    No more than ``AHEAD`` batches a process are taken before the results of earlier ones are. One worker is this
+    process; others import ``work``. Leaving the iteration early ends the processes.
 
     Raises:
         GfmError: a process was killed.

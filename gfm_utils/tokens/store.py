@@ -153,14 +153,12 @@ def cut_windows(tokens: Tokens, starts: Integers, window: int) -> Integers:
 def prepare(condition: str | Condition, profile: Profile, runs_dir: Path, seed: int = 42) -> TokenStore:
     """Tokens of a condition: found on disk, or made (corpus, split, tokenizer from the training part, arrays).
 
-    A corpus of more than ``LARGE`` symbols is tokenized in bounded memory, and then split as
-    :mod:`gfm_utils.corpora.streaming` says.
+    A corpus of more than ``LARGE`` symbols is tokenized in bounded memory (:mod:`gfm_utils.tokens.streaming`).
 
     Args:
-        condition: ``corpus@tokenizer`` or ``corpus+transform@tokenizer``; of a text, which a user has typed, files
-            decide what it means (:meth:`Condition.resolve`).
+        condition: as a user types it (:meth:`Condition.resolve`), or parsed.
         profile: its ``max_symbols`` and ``tokenizer_symbols`` bound what is read.
-        runs_dir: where ``tokens/<condition>-<key>`` stands or is made.
+        runs_dir: where ``tokens/<condition>-<key>`` is, or will be.
         seed: of the split and of the sample that BPE learns from.
 
     Raises:
@@ -242,7 +240,7 @@ def _make(folder: Path, condition: Condition, profile: Profile, seed: int) -> di
 
 
 def _transformed(condition: Condition, plain: TokenStore, profile: Profile, seed: int) -> TokenStore:
-    """The store of a condition with a transform, found beside that without its last one, or made from it."""
+    """The store of a condition with a transform, found, or made from that without its last one."""
     *before, transform = map(Transform.parse, condition.transforms)
     key = {"of": plain.about["key"], "transform": str(transform), "format": transforms.FORMAT, "seed": seed}
     about = plain.about | {"condition": str(condition)}

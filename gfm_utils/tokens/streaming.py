@@ -37,19 +37,10 @@ def tokenize(
 ) -> dict[str, Any]:
     """Write the tokenizer, ``<part>.npy`` and ``<part>-lengths.npy`` of a source, which is never held as a whole.
 
-    In memory are, beside what the survey of the source holds, about ``2 * workers + 1`` batches in this process
-    and one in each of the others; and what BPE learns from, while it does (of all of a text its words). The source
-    is read twice, and its beginning once more for a BPE tokenizer. The result does not depend on ``workers``. Of a
-    stream of which a profile takes ``rows``, no more rows are read than train, and of each the first window is
-    kept, in no part those of a row that is shorter.
-
-    Args:
-        folder: is there and empty.
-        name: ``kmer<k>`` or ``bpe<V>``; BPE learns from the first pieces of the training part.
-        plan: the source.
-        profile: its ``max_symbols``, ``tokenizer_symbols``, ``text_symbols`` and ``rows`` are read.
-        seed: of the split.
-        workers: processes; None: one for each core.
+    In memory are about ``2 * workers + 1`` batches in this process (None: one worker for each core) and one in
+    each of the others, besides what the survey holds and BPE learns from. The source is read twice, and its
+    beginning once more for BPE, which learns from the first pieces of the training part. Of a stream of which a
+    profile takes ``rows``, no more rows are read than train, and of each the first window is kept, if it has one.
 
     Returns:
         What belongs into ``store.json``: ``vocabulary``, ``parts`` and the counts of the stream as ``streamed``.
@@ -64,7 +55,7 @@ def tokenize(
     found = survey(plan, seed, profile.max_symbols, read)
     warn_many_copies(plan.source, found.stats)
     wanted = tokenizers.learned_symbols(plan.kind, profile.tokenizer_symbols)
-    sample = _Again(partial(_first_segments, found, wanted)) if tokenizer_kind(name)[0] == "bpe" else ()
+    sample = _FirstSegments(found, wanted) if tokenizer_kind(name)[0] == "bpe" else ()
     tokenizer = tokenizers.train_tokenizer(name, sample, plan.kind, wanted, seed, profile.text_symbols)
     tokenizer.save_pretrained(folder / "tokenizer")
     encode = partial(_encoded, kind=plan.kind, repairs=plan.repairs, saved=folder / "tokenizer", name=name)
@@ -108,26 +99,21 @@ def _first_windows(made: Iterable[tuple[Block, tuple[int, Ids]]], rows: int, len
             break
 
 
-class _Again:
-    """An iterable that begins anew whenever it is read."""
+class _FirstSegments:
+    """The segments of the first pieces of the training part, about as many symbols as wanted; None: all."""
 
-    def __init__(self, begin: Callable[[], Iterator[Segment]]) -> None:
-        self._begin = begin
+    def __init__(self, found: Survey, wanted: int | None) -> None:
+        self._found, self._wanted = found, wanted
 
     def __iter__(self) -> Iterator[Segment]:
-        return self._begin()
-
-
-def _first_segments(found: Survey, wanted: int | None) -> Iterator[Segment]:
-    """The segments of the first pieces of the training part, about as many symbols as wanted; None: all."""
-    taken = 0
-    for block in found.pieces():
-        if block.part == 0:
-            segments = clean(block, found.plan.kind, found.plan.repairs)[0]
-            yield from segments
-            taken += sum(map(len, segments))
-        if wanted is not None and taken >= wanted:
-            break
+        taken = 0
+        for block in self._found.pieces():
+            if block.part == 0:
+                segments = clean(block, self._found.plan.kind, self._found.plan.repairs)[0]
+                yield from segments
+                taken += sum(map(len, segments))
+            if self._wanted is not None and taken >= self._wanted:
+                break
 
 
 def _mapped(
@@ -175,8 +161,7 @@ def write_parts(
 ) -> dict[str, dict[str, int]]:
     """Write ``<part>.npy`` and ``<part>-lengths.npy`` of all parts; returns ``symbols`` and ``tokens`` of each.
 
-    The pieces are of any part, in its order, and say how many symbols they have, if not ``lengths_of`` does of
-    each token.
+    The pieces of a part are in its order; ``lengths_of`` tokens says how many symbols they have, if they do not.
     """
     sizes = {part: {"symbols": 0, "tokens": 0} for part in PARTS}
     with ExitStack() as files:
@@ -197,10 +182,7 @@ def write_parts(
 
 @contextmanager
 def _array_file(path: Path, dtype: npt.DTypeLike) -> Iterator[BinaryIO]:
-    """A one-dimensional ``.npy`` file that grows by what is written to it; its header is right at the end.
-
-    Until then, and after an error, the header says that there is nothing in it.
-    """
+    """A one-dimensional ``.npy`` file that grows by what is written to it; until then its header says: empty."""
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
     with open(path, "wb") as file:
         # NumPy leaves room for the first axis to grow, so that the length of the header does not depend on it.

@@ -44,6 +44,8 @@ def train_tokenizer(
 ) -> PreTrainedTokenizerFast:
     """Build the tokenizer ``name``, learning (for BPE) from the given segments alone.
 
+    Its first five ids are the special tokens ``SPECIAL``; a text that mentions one is text to it like any other.
+
     Args:
         name: ``kmer<k>`` or ``bpe<V>``.
         segments: the training part of a corpus.
@@ -52,10 +54,6 @@ def train_tokenizer(
             all, which are read twice; what is no iterator need not be in memory together.
         seed: of that choice.
         text_symbols: see :class:`gfm_utils.profiles.Profile`.
-
-    Returns:
-        A fast tokenizer whose first five ids are the special tokens ``SPECIAL``. A text that mentions one, as
-        ``[MASK]`` in an article on language models, is text to it like any other.
 
     Raises:
         GfmError: k-mers asked for text, or too long ones for protein; or the text has too many distinct bytes or
@@ -167,13 +165,9 @@ def _sample(pieces: Sequence[str], max_symbols: int, seed: int) -> Iterator[str]
 def encode(
     tokenizer: PreTrainedTokenizerFast, name: str, segments: Sequence[Segment], kind: str
 ) -> list[npt.NDArray[np.uint16]]:
-    """Token ids of each segment.
+    """Token ids of each segment; a last incomplete k-mer is dropped.
 
-    k-mers are computed from the letters directly (the same ids as the tokenizer gives, much faster);
-    a last incomplete k-mer is dropped. BPE goes through the tokenizer, in parallel threads.
-
-    Returns:
-        One array of ids per segment.
+    k-mers are computed from the letters, which gives the ids of the tokenizer, much faster.
     """
     family, size = tokenizer_kind(name)
     if family == "kmer":
@@ -201,8 +195,7 @@ def loses_space(tokenizer: PreTrainedTokenizerFast, kind: str) -> bool:
 def token_lengths(tokenizer: PreTrainedTokenizerFast, kind: str) -> npt.NDArray[np.int64]:
     """Bases, residues or characters that each token stands for, shape (vocabulary,); special tokens have 0.
 
-    A character of several bytes counts for the token that holds its first byte. White space that a tokenizer loses
-    counts for none.
+    A character of several bytes counts for the token that holds its first byte.
     """
     words = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     uncounted = _CONTINUING if kind == "text" and not loses_space(tokenizer, kind) else frozenset()

@@ -1,30 +1,16 @@
-"""Controls: a corpus with something taken away, written ``corpus+transform@tokenizer``.
+"""Transforms, which make a control of a corpus: ``corpus+transform@tokenizer``, several from left to right.
 
-Every part (training, validation, test) is transformed by itself, so that nothing of one gets into another; only
-the chain of a Markov surrogate is fitted on the training part for all three. The tokenizer is that of the corpus
-as it is, so that the vocabulary stays (but for ``recoded``).
+Each part is transformed by itself, with the tokenizer of the corpus as it is (but for ``recoded``); the chain of a
+Markov surrogate is fitted on the training part.
 
-Several follow each other from left to right, ``corpus+markov4t0.33+noise0.3@kmer4``.
+On tokens: ``shuffle``, all of a part in random order; ``noise<r>``, a share 0 < r <= 1 of them, chosen at random,
+in random order among themselves; ``windows<n>``, stretches of n in random order; ``within<n>``, the tokens of each
+stretch of n in random order, segment by segment, as windows are cut; ``reverse``, each segment from its end; and
+``uniform``, every token drawn from the vocabulary.
 
-On tokens:
-
-- ``shuffle``: all tokens of a part in random order; their counts stay to the last one.
-- ``noise<r>``, 0 < r <= 1: a share r of the tokens, chosen at random, in random order among themselves: what
-  replacing them by draws from the unigram distribution does, with the counts kept to the last one.
-- ``windows<n>``: stretches of n tokens in random order.
-- ``within<n>``: the tokens of each stretch of n in random order among themselves, segment by segment from its
-  beginning, as windows are cut: what stands in a window of n tokens stays, and how it is arranged goes.
-- ``reverse``: the tokens of each segment from the last to the first; the entropy rate stays.
-- ``uniform``: every token drawn anew, each of the vocabulary equally likely.
-
-On bases, residues or characters, before tokenizing:
-
-- ``markov<k>``, ``markov<k>t<T>``: a surrogate from a chain of order k, at temperature T
-  (:mod:`gfm_utils.corpora.controls`).
-- ``mononucleotide``, ``dinucleotide``: shuffles of each segment that keep the counts of symbols, or of pairs.
-- ``words``, ``sentences``: of text, in random order within each segment (:mod:`gfm_utils.corpora.controls`).
-- ``recoded``: text in four letters, by a code that can be undone (:class:`BaseCode`). It is then
-  cut as DNA is, ``news+recoded@kmer4``, by a tokenizer that learns from these letters, if it learns.
+On letters (:mod:`gfm_utils.corpora.controls`): ``markov<k>`` and ``markov<k>t<T>``, a surrogate of order k at
+temperature T; ``mononucleotide`` and ``dinucleotide``, shuffles that keep the counts of symbols or of pairs;
+``words`` and ``sentences`` of text in random order; and ``recoded``, text in four letters (:class:`BaseCode`).
 """
 
 import codecs
@@ -142,12 +128,12 @@ def transform_tokens(
     vocabulary: tuple[int, int],
     rng: np.random.Generator,
 ) -> Tokens:
-    """The tokens of a part, transformed.
+    """The tokens (n,) of a part, transformed.
 
     Args:
         transform: one that works on tokens.
-        tokens: of the part, shape (n,).
-        lengths: of its segments, in tokens; their sum is n.
+        tokens: of the part.
+        lengths: of its segments, in tokens.
         vocabulary: first id of the tokens that may occur, and one past the last.
         rng: what chance is drawn from.
     """
@@ -197,12 +183,7 @@ def _noise_order(transform: Transform, count: int, rng: np.random.Generator) -> 
 def symbol_transform(
     transform: Transform, kind: str, train: Sequence[Segment]
 ) -> tuple[Callable[[Sequence[Segment], np.random.Generator], list[Segment]], MarkovChain | None]:
-    """The function that transforms the segments of a part, and the Markov chain that it draws from, if any.
-
-    Args:
-        transform: one that works on bases or characters.
-        kind: of the corpus.
-        train: the training part, which a Markov chain is fitted on.
+    """The function that transforms the letters of a part, and the Markov chain that it draws from, if any.
 
     Raises:
         GfmError: words or sentences of DNA or protein, or the chain cannot be fitted.
@@ -220,19 +201,14 @@ def symbol_transform(
 
 @dataclass(frozen=True)
 class BaseCode:
-    """Text in the alphabet of DNA: every byte becomes a word of bases, by a fixed code that can be undone.
+    """Text in the alphabet of DNA: every byte of its UTF-8 becomes bases, by a code that can be undone.
 
-    Each byte of the text's UTF-8 is written by its rank among the bytes of the training part: the 63 commonest
-    have a word of three bases each, and the others the same words behind one or more of the 64th word, which says
-    that another follows. Which byte has which word is dealt at random, once and for all, so that no base is much
-    commoner than in a genome. Read as 4-mers, tokens straddle characters: each holds parts of two, cut in three
-    ways in turn.
-
-    Attributes:
-        order: the 256 bytes, from the commonest to the rarest.
+    The 63 bytes that are commonest in the training part have a word of three bases each, the others the same words
+    behind one or more of the 64th, which says that another follows. Words are dealt at random, once and for all,
+    so that no base is much commoner than in a genome.
     """
 
-    order: tuple[int, ...]
+    order: tuple[int, ...]  # the 256 bytes, from the commonest to the rarest
 
     @classmethod
     def fit(cls, segments: Sequence[Segment]) -> "BaseCode":
