@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import t
 from tqdm import tqdm
 
 from gfm_utils.entropy.blocks import block_entropies
@@ -48,10 +47,9 @@ def calibrate(
 ) -> pd.DataFrame:
     """Bias and spread of every estimator of the entropy rate, in bits per symbol.
 
-    Rows, with the source's name as condition, axis ``symbols`` and x = n: ``entropy_bias``, the mean of ĥ − h
-    over repeats with its 95 % interval (Student's t) and standard error; ``entropy_spread``, the standard
-    deviation over repeats (none for a single one); ``entropy_rmse``, the root of the mean square of ĥ − h.
-    ``trusted`` holds where the rule of `gfm_utils.entropy.blocks` does in every repeat.
+    Rows, with the source's name as condition, axis ``symbols`` and x = n: ``entropy_bias``, the mean of ĥ − h over
+    repeats; ``entropy_spread``, their standard deviation (NaN for a single one); ``entropy_rmse``, the root of the
+    mean square of ĥ − h. ``trusted`` holds where the rule of `gfm_utils.entropy.blocks` does in every repeat.
     And once a source ``entropy_rate``, the exact h (kind ``exact``).
 
     Args:
@@ -82,7 +80,10 @@ def calibrate(
                 "order": source.block if name in set(Estimator) else None,
                 "trusted": all(sound for _, sound in pairs),
             }  # fmt: skip
-            rows += [shared | row for row in _of_errors(errors)]
+            spread = errors.std(ddof=1) if repeats > 1 else np.nan
+            rmse = np.sqrt(np.mean(errors**2))
+            found_of = {"entropy_bias": errors.mean(), "entropy_spread": spread, "entropy_rmse": rmse}
+            rows += [shared | {"metric": metric, "value": value} for metric, value in found_of.items()]
     return entropy_rows(rows)
 
 
@@ -105,17 +106,3 @@ def rate_estimates(sample: NDArray[Any], source: Source, slow_symbols: int) -> I
     elif source.alphabet <= 256:
         bits = compressed_bits(sample.astype(np.uint8).tobytes(), Coder.PPMD)
         yield Coder.PPMD, bits / len(sample), True
-
-
-def _of_errors(errors: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
-    """Bias, spread and root mean square of the errors, shape (repeats,)."""
-    bias, count = errors.mean(), len(errors)
-    if count > 1:
-        spread = errors.std(ddof=1)
-        se = spread / np.sqrt(count)
-        margin = t.ppf(0.975, count - 1) * se
-        yield {"metric": "entropy_bias", "value": bias, "se": se, "low": bias - margin, "high": bias + margin}
-        yield {"metric": "entropy_spread", "value": spread}
-    else:
-        yield {"metric": "entropy_bias", "value": bias}
-    yield {"metric": "entropy_rmse", "value": np.sqrt(np.mean(errors**2))}

@@ -1,19 +1,18 @@
 """Interpolated n-gram models of tokens: what counting alone knows about a hidden token.
 
-Interpolated modified Kneser-Ney smoothing (S. F. Chen and J. Goodman, An empirical study of smoothing techniques
-for language modeling, Computer Speech and Language 13, 1999). With n(c, x) the count of token x in context c,
-N(c) = Σ_x n(c, x), c' the context without its last-named token and D the discount of a count,
+Interpolated modified Kneser-Ney smoothing (S. F. Chen and J. Goodman, Computer Speech and Language 13, 1999). With
+n(c, x) the count of token x in context c, N(c) = Σ_x n(c, x), c' the context without its last-named token and D
+the discount of a count,
 
     p(x | c) = [max(n(c, x) - D(n(c, x)), 0) + (D_1 N_1(c) + D_2 N_2(c) + D_3 N_3+(c)) p(x | c')] / N(c),
 
 where N_j(c) is the number of tokens seen j times in c, and p(x | c) = p(x | c') for a context never seen. Below
 the longest context that can be seen, n(c', x) is the number of different tokens by which c' was extended. The last
-step down is the uniform distribution. Discounts come from the counts of counts, or are KenLM's fallback
-(0.5, 1, 1.5) where those have a hole.
+step down is the uniform distribution.
 
 A context is named by offsets from the hidden token, nearest first: (-1, -2, ...) is the usual left context;
-(-1, 1, -2, 2, ...) reads both sides. Only what is visible counts: a context ends before the first token of its
-chain that is hidden or outside the window.
+(-1, 1, -2, 2, ...) reads both sides. A context ends before the first token of its chain that is hidden or outside
+the window.
 """
 
 from collections.abc import Sequence
@@ -23,32 +22,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Chain = tuple[int, ...]
 #: Of a longer training part so many tokens are counted, in ``SLICES`` stretches spread evenly over it.
 MOST_TOKENS = 2**24
 SLICES = 64
-_FALLBACK = (0.5, 1.0, 1.5)
 
 
 @dataclass(frozen=True)
 class _Level:
     """Counts of one length of context.
 
-    Attributes:
-        keys: context * vocabulary + token, ascending, shape (u,).
-        counts: shape (u,).
-        contexts: ascending, shape (c,).
-        totals: N(c), shape (c,).
-        freed: probability mass times N(c) that goes to the shorter context, shape (c,).
-        discounts: of counts 1, 2, and 3 or more, with 0 in front.
+    ``keys`` are context * vocabulary + token, ascending, with their ``counts``, shape (u,); ``contexts``,
+    ascending, have ``totals`` N(c), of which ``freed`` goes to the shorter context, shape (c,); ``discounts`` are
+    those of counts 0, 1, 2, and 3 or more.
     """
 
     keys: Ints
     counts: Ints
     contexts: Ints
-    totals: NDArray[np.float64]
-    freed: NDArray[np.float64]
-    discounts: NDArray[np.float64]
+    totals: Floats
+    freed: Floats
+    discounts: Floats
 
     @classmethod
     def of(cls, keys: Ints, counts: Ints, vocabulary: int) -> "_Level":
@@ -58,9 +53,7 @@ class _Level:
         freed = np.add.reduceat(discounts[np.minimum(counts, 3)], first)
         return cls(keys, counts, contexts, totals, freed, discounts)
 
-    def refined(
-        self, shorter: NDArray[np.float64], contexts: Ints, tokens: Ints, vocabulary: int
-    ) -> NDArray[np.float64]:
+    def refined(self, shorter: Floats, contexts: Ints, tokens: Ints, vocabulary: int) -> Floats:
         """The p(x | c) from p(x | c')."""
         place, known = _places(self.contexts, contexts)
         where, seen = _places(self.keys, contexts * vocabulary + tokens)
@@ -70,13 +63,14 @@ class _Level:
 
 
 def _discounts(counts: Ints) -> tuple[float, float, float]:
+    """From the counts of counts, or KenLM's fallback where those have a hole."""
     one, two, three, four = (float((counts == times).sum()) for times in (1, 2, 3, 4))
-    if not (one and two and three and four):
-        return _FALLBACK
-    y = one / (one + 2 * two)
-    estimated = (1 - 2 * y * two / one, 2 - 3 * y * three / two, 3 - 4 * y * four / three)
-    good = all(0 <= discount <= times for times, discount in enumerate(estimated, 1))
-    return estimated if good else _FALLBACK
+    if one and two and three and four:
+        y = one / (one + 2 * two)
+        estimated = (1 - 2 * y * two / one, 2 - 3 * y * three / two, 3 - 4 * y * four / three)
+        if all(0 <= discount <= times for times, discount in enumerate(estimated, 1)):
+            return estimated
+    return 0.5, 1, 1.5
 
 
 def _places(ordered: Ints, wanted: Ints) -> tuple[Ints, NDArray[np.bool_]]:
@@ -87,9 +81,9 @@ def _places(ordered: Ints, wanted: Ints) -> tuple[Ints, NDArray[np.bool_]]:
 
 @dataclass(frozen=True)
 class _Counts:
-    """One chain of offsets: counts as they are, and counts of different extensions, by length of context.
+    """One chain of offsets: counts as they are and counts of different extensions, by length of context.
 
-    They end with the longest context that occurs, be the chain longer.
+    They end with the longest context that occurs, even if the chain is longer.
     """
 
     chain: Chain
@@ -104,9 +98,8 @@ class NgramModel:
         tokens: training tokens, one segment after the other, shape (n,), may be memory-mapped.
         lengths: of the segments, adding up to n; no n-gram crosses their ends.
         vocabulary: number of possible tokens.
-        chains: offsets of the context, nearest first, at most ``chain_length`` of them, so that n-grams have
-            63-bit numbers; of several chains a hidden token takes the one that shows it the longest context, the
-            first among equals.
+        chains: offsets of the context, nearest first, at most ``chain_length`` of them; a hidden token takes the
+            chain that shows it the longest context, the first among equals.
     """
 
     def __init__(
@@ -123,8 +116,8 @@ class NgramModel:
 
     def probability(
         self, shown: Ints, positions: Ints, targets: Ints, mask_id: int, order: int | None = None
-    ) -> NDArray[np.float64]:
-        """Probability of each true token, given what is visible around it.
+    ) -> Floats:
+        """Probability of each true token, given what is visible around it, shape (windows, m).
 
         Args:
             shown: windows with ``mask_id`` where a token is hidden, shape (windows, window).
@@ -132,9 +125,6 @@ class NgramModel:
             targets: the true tokens there, shape (windows, m).
             mask_id: what stands in a hidden place.
             order: use n-grams of at most so many tokens; None: the longest.
-
-        Returns:
-            Shape (windows, m).
         """
         truth = targets.ravel().astype(np.int64)
         best = np.full(truth.shape, -1)
@@ -156,7 +146,10 @@ class NgramModel:
 
 
 def chain_length(tokens: int, vocabulary: int) -> int:
-    """Longest context worth counting: one token longer than that of which a training part shows each once."""
+    """Longest context worth counting, one token longer than that of which a training part shows each once.
+
+    N-grams with it have 63-bit numbers.
+    """
     limit = int(62.9 / np.log2(vocabulary)) - 1
     return max(1, min(limit, 1 + int(np.ceil(np.log(max(tokens, 2)) / np.log(vocabulary)))))
 
@@ -221,9 +214,7 @@ def _visible(shown: Ints, positions: Ints, chain: Chain, mask_id: int) -> tuple[
     return around.reshape(-1, len(chain)).astype(np.int64), visible.ravel().astype(np.int64)
 
 
-def _interpolated(
-    counts: _Counts, contexts: Ints, visible: Ints, tokens: Ints, vocabulary: int
-) -> NDArray[np.float64]:
+def _interpolated(counts: _Counts, contexts: Ints, visible: Ints, tokens: Ints, vocabulary: int) -> Floats:
     p = np.full(len(tokens), 1 / vocabulary)
     key = np.zeros(len(tokens), np.int64)
     for length, plain in enumerate(counts.plain):

@@ -100,7 +100,6 @@ def bits_by_class(
     count = np.column_stack([count[:, present], count.sum(axis=1)])
     with np.errstate(invalid="ignore"):  # a class may be in none of the blocks drawn
         means = (drawn @ total) / (drawn @ count)
-        shares = (drawn @ count) / (drawn @ count)[:, -1:]
     rows: list[dict[str, Any]] = []
     for place, feature in enumerate([*(list(Feature)[code].value for code in present), None]):
         shared = {
@@ -114,7 +113,7 @@ def bits_by_class(
         if feature:
             value = float(count[:, place].sum() / count[:, -1].sum())
             share = {"metric": "feature_share", "value": value, "unit": "share"}
-            rows.append(shared | share | _spread(shares[:, place]))
+            rows.append(shared | share)
     return entropy_rows(rows)
 
 

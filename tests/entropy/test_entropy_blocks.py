@@ -70,8 +70,6 @@ def test_conditional_entropy_of_a_markov_chain():
             assert result.conditional_se < 0.01
     second = next(r for r in results if r.order == 2 and r.estimator is Estimator.GRASSBERGER)
     assert abs(second.conditional - rate) < 4 * second.conditional_se
-    assert not any(r.trusted for r in results if r.order == 12)
-    assert [r.order for r in results[:: len(Estimator)]] == list(range(1, 13))
 
 
 def test_standard_error_matches_that_of_independent_symbols():
@@ -111,6 +109,3 @@ def test_stops_after_the_allowed_number_of_untrusted_orders():
     bad = [o for o in orders if not any(r.trusted for r in results if r.order == o)]
     assert bad == orders[-2:] and orders[-1] < 12
     assert all(np.isnan(r.block_se) for r in results if not r.trusted)
-    quick = block_entropies([noise], 4, 12, errors=False, untrusted_orders=2)
-    assert [r.block for r in quick] == [r.block for r in results]
-    assert all(np.isnan(r.block_se) and np.isnan(r.conditional_se) for r in quick)

@@ -1,21 +1,18 @@
 """Models that predict a base from what followed the same context before.
 
 **Counts** (orders 0 to 12): four counts for each of the 4**k contexts; the prediction is count + α, its confidence
-the logarithm of the context's total. All four are halved where one reaches the order's limit, so that the recent
-past weighs more. Those that read both strands have an α that falls with the order. Those that read one strand
-alone are codes of their own too: with α = 1/2 base x has probability (n_x + 1/2) / (n + 2), the estimator of
-R. Krichevsky and V. Trofimov ("The performance of universal encoding", 1981), which pays at most 3/2 log2 n + 2
-bits a context more than the best distribution in hindsight (halving costs less than 1e-4 bits a base).
-Where a source has an order and a direction, as a Markov chain has, one of them is (almost) the best there is.
+the logarithm of the context's total. All four are halved where one reaches the order's limit. Those that read one
+strand alone are codes of their own too: with α = 1/2 base x has probability (n_x + 1/2) / (n + 2), the estimator
+of R. Krichevsky and V. Trofimov ("The performance of universal encoding", 1981), which pays at most
+3/2 log2 n + 2 bits a context more than the best distribution in hindsight.
 
 **Adaptive maps** (higher orders): a slot of 16 bits holds four counts of 4 bits, one a base, of what followed the
-context (hashed) on both strands. The prediction is not computed from those counts: a second table learns, for each
-order and each of the 65,536 histories, the distribution of the base that came. So nothing is assumed about how far
-a context seen once or twice is to be believed. Sixteen contexts that differ in their last two bases lie side by
-side, so that the memory of the next step is known, and fetched, one step ahead.
+context (hashed) on both strands. A second table learns, for each order and each of the 65,536 histories, the
+distribution of the base that came. Sixteen contexts that differ in their last two bases lie side by side, so that
+the memory of the next step is known, and fetched, one step ahead.
 
-**Local composition**: distributions of low order that forget within tens to hundreds of bases. They follow what
-counts over a whole chromosome average away: isochores, low-complexity stretches, microsatellites.
+**Local composition**: distributions of low order that forget within tens to hundreds of bases, and so follow
+isochores, low-complexity stretches and microsatellites.
 """
 
 from collections import namedtuple
@@ -62,10 +59,7 @@ def new_counts(orders: Sequence[int], mixed: Sequence[int], *, both_strands: boo
 
 @kernel
 def predict_counts(models: Any, past: Any, predictions: Any, confidence: Any, first: Any, shift: Any) -> None:
-    """Find the present contexts, and write the predictions that the mixer reads from column ``first`` on.
-
-    The confidence is the number of binary digits of the context's total, less ``shift``.
-    """
+    """Find the present contexts, and write the predictions that the mixer reads from column ``first`` on."""
     for i in range(len(models.orders)):
         mask, offset = low_bits(models.orders[i]), models.offsets[i]
         models.rows[i] = offset + np.int64(past & mask)
@@ -217,7 +211,7 @@ Composition = namedtuple("Composition", "orders rates distributions")
 
 def new_composition(models: Sequence[tuple[int, int]]) -> Composition:
     """Uniform distributions of these models, each an order and the number of bases that it remembers."""
-    contexts = 4 ** max((order for order, _ in models), default=0)
+    contexts = 4 ** max(order for order, _ in models)
     return Composition(
         orders=np.array([order for order, _ in models], np.int64),
         rates=np.array([1 / memory for _, memory in models], np.float32),

@@ -1,10 +1,10 @@
 """Copy experts: an ensemble of copies of earlier sequence, direct and inverted, that tolerate mutations.
 
 Each expert points at a place of the past and predicts the base there (its complement on the other strand).
-How far it is believed is learned by how many of the last 32 bases it missed, which of the last four, and how
-long it has run; how it errs (transitions, CpG decay) is learned by the base that it copies and its neighbours.
-The ensemble has three predictions: the sum of the experts' log-probabilities (as if they were independent), their
-mean weighted by trust, and the most trusted expert's.
+Its trust is learned by how many of the last 32 bases it missed, which of the last four, and how long it has run;
+how it errs (transitions, CpG decay) is learned by the base that it copies and its neighbours.
+The ensemble has three predictions: the sum of the experts' log-probabilities, their mean weighted by trust, and
+the most trusted expert's.
 """
 
 from collections import namedtuple

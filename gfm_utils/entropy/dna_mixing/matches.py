@@ -1,8 +1,7 @@
 """Where in the past a context was seen last (seeds), and matches: running copies of the sequence from there.
 
-The past is kept in packed words too, 32 bases each, so that 32 bases of any place compare in a few instructions.
-For some seed lengths and both strands one copy of the longest recent match runs. Its trust is learned by how long
-it has run and which of the last eight bases it missed.
+The past is kept in packed words, 32 bases each. For each seed length and either strand one copy of the longest
+recent match runs. Its trust is learned by how long it has run and which of the last eight bases it missed.
 """
 
 from collections import namedtuple

@@ -2,16 +2,15 @@
 
 **Mixing**: predictions x (log-probabilities up to a constant) become p = softmax(Σ_i w_i x_i). One or two mixers
 work side by side. In each, the weight of a prediction is the sum of two: one chosen by the prediction's own
-confidence, one by a selector (how good the best copy is; the last bases) that differs between the mixers. A last,
-small mix joins their results. All weights follow the gradient of their own code length (M. Mahoney, "Adaptive
-weighing of context models", 2005, with four symbols in place of two).
+confidence, one by a selector that differs between the mixers. A last, small mix joins their results. All weights
+follow the gradient of their own code length (M. Mahoney, "Adaptive weighing of context models", 2005, with four
+symbols in place of two).
 
 **Last stage**: a Bayesian mixture p(x) = Σ_i w_i p_i(x) of K parts, the mixer and the code of each order, with
 weights that start equal, follow Bayes' rule, and of which a share 1 / (t + 1) is spread evenly after the t-th base
 (fixed share of M. Herbster and M. Warmuth, 1998, at the falling rate of T. van Erven, P. Grünwald and S. de Rooij,
 2012, and of W. Koolen and S. de Rooij, 2013). So the code of n bases is at most log2 K + log2 n bits longer than
-that of its best part, and at most as much again longer for each switch between parts: the best order of a small
-sample is not that of a large one.
+that of its best part, and at most as much again longer for each switch between parts.
 """
 
 from collections import namedtuple
@@ -44,12 +43,7 @@ Mixer = namedtuple(
 
 
 def new_mixer(predictions: int, selectors: Sequence[int]) -> Mixer:
-    """Equal weights that sum to two, so that what all predictions say is believed a little more than each alone.
-
-    Args:
-        predictions: how many there are.
-        selectors: number of weight sets of each mixer.
-    """
+    """Equal weights that sum to two; ``selectors``: number of weight sets of each mixer."""
     padded = -(-predictions // 8) * 8
     mixers = len(selectors)
     mixer = Mixer(
