@@ -8,14 +8,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import (
-    BertConfig,
-    BertForMaskedLM,
-    ModernBertConfig,
-    ModernBertForMaskedLM,
-    PreTrainedTokenizerFast,
-    set_seed,
-)  # fmt: skip
+from transformers import BertConfig, BertForMaskedLM, ModernBertConfig, ModernBertForMaskedLM, set_seed
+from transformers import PreTrainedTokenizerFast as Fast
 
 from gfm_utils import corpora
 from gfm_utils.corpora import CODES, Feature, Segment, base_classes, load, read_annotation
@@ -38,7 +32,7 @@ def made_task(blocks=10, each=8, where="whole", text=lambda label, number: "ACGT
     for number in range(blocks * each):
         stretches.append(Stretch("", text(number % 2 == 0, number), number % 2 == 0, 10 * number))
         block.append(number // each)
-    return Task("made", "up", where, stretches, np.array(block), 10 * len(stretches))
+    return Task("made", where, stretches, np.array(block), 10 * len(stretches))
 
 
 # Probes.
@@ -140,9 +134,17 @@ def sites(planted, source, places):
                 yield int(offset) + at, left, right
 
 
-def in_one_block(source, place):
+def expected_of(source, planted, places, task):
+    """Those of the sites whose stretch lies in one of the blocks that a task has."""
     total = sum(map(len, source.segments))
-    return (place - SPAN // 2) * BLOCKS // total == (place + SPAN // 2 - 1) * BLOCKS // total
+    for place, left, right in sites(planted, source, places):
+        ends = {end * BLOCKS // total for end in (place - SPAN // 2, place, place + SPAN // 2 - 1)}
+        if len(ends) == 1 and ends <= set(task.block):
+            yield place, left, right
+
+
+def found_of(task, label):
+    return {(one.place, one.left, one.right) for one in task.stretches if one.label is label}
 
 
 @pytest.mark.parametrize(("name", "bases"), [("donor", "GT"), ("acceptor", "AG")])
@@ -152,12 +154,9 @@ def test_splice_sites_are_the_planted_ones_and_decoys_are_in_transcripts(planted
          else (end if name == "donor" else begin + 2))
         for record, strand, begin, end in planted.introns
     ]  # fmt: skip
-    every = [one for one in sites(planted, source, true) if one[2].startswith(bases)]
-    expected = {one for one in every if in_one_block(source, one[0])}
     task = tasks[name]
-    found = {(one.place, one.left, one.right) for one in task.stretches if one.label}
-    assert found == {one for one in expected if one[0] * BLOCKS // source.offsets[-1] in task.block}
-    assert len(found) > 100
+    expected = {one for one in expected_of(source, planted, true, task) if one[2].startswith(bases)}
+    assert found_of(task, True) == expected and len(expected) > 100
     alike = [
         (record, strand, at if strand == "+" else at + 2)
         for record, strand, begin, end in planted.genes
@@ -165,15 +164,13 @@ def test_splice_sites_are_the_planted_ones_and_decoys_are_in_transcripts(planted
         if planted.bases[record][at : at + 2] == (bases if strand == "+" else reverse_complement(bases))
     ]
     decoys = set(sites(planted, source, alike)) - set(sites(planted, source, true))
-    assert {(one.place, one.left, one.right) for one in task.stretches if not one.label} <= decoys
+    assert found_of(task, False) <= decoys
 
 
 def test_starts_are_the_planted_ones_and_backgrounds_are_far_and_alike(planted, source, tasks):
     task = tasks["start"]
     true = [(record, strand, begin if strand == "+" else end) for record, strand, begin, end in planted.genes]
-    found = {(one.place, one.left, one.right) for one in task.stretches if one.label}
-    expected = {one for one in sites(planted, source, true) if in_one_block(source, one[0])}
-    assert found == {one for one in expected if one[0] * BLOCKS // source.offsets[-1] in task.block}
+    assert found_of(task, True) == set(expected_of(source, planted, true, task))
     every = np.array([place for place, *_ in sites(planted, source, true)])
     whole = "".join(segment.text for segment in source.segments)
     differences, random = [], []
@@ -222,21 +219,14 @@ def test_tasks_are_balanced_and_nothing_overlaps_or_crosses_a_border(source, tas
         assert set(few.stretches) <= set(task.stretches)
 
 
-def test_a_task_has_at_most_so_many_stretches(planted, source):
-    few = dna_tasks(replace(source, most=200), read_annotation(planted.gff))[3]()
-    assert max(np.bincount(few.block)) == 10
-    other = dna_tasks(replace(source, most=200, seed=2), read_annotation(planted.gff))[3]()
-    assert set(few.stretches) != set(other.stretches)
+def test_a_task_has_at_most_so_many_stretches_and_at_least_some(planted, source):
+    def donors(**changed):
+        return dna_tasks(replace(source, **changed), read_annotation(planted.gff))[3]()
 
-
-def test_too_few_examples_are_one_sentence(planted, source):
-    short = replace(source, segments=source.segments[:1])
-    makers = dna_tasks(short, read_annotation(planted.gff))
-    with pytest.raises(
-        GfmError, match="'coding': 0 of 20 blocks of genome have 4 examples of either class"
-    ) as caught:
-        makers[0]()
-    assert "\n" not in str(caught.value)
+    few = donors(most=200)
+    assert max(np.bincount(few.block)) == 10 and set(few.stretches) != set(donors(most=200, seed=2).stretches)
+    with pytest.raises(GfmError, match=r"^task 'donor': 0 of 20 blocks of genome have 4 examples of [^\n]*$"):
+        donors(segments=source.segments[:1])
 
 
 # Stretches of text.
@@ -304,7 +294,7 @@ def letters():
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     made.pre_tokenizer = pre_tokenizers.Split(Regex("."), behavior="isolated")
     roles = {token[1:-1].lower() + "_token": token for token in SPECIAL}
-    return PreTrainedTokenizerFast(tokenizer_object=made, **roles)
+    return Fast(tokenizer_object=made, **roles)
 
 
 def reader_of(tokenizer, window=16, around=((2,), (3,))):
@@ -314,31 +304,26 @@ def reader_of(tokenizer, window=16, around=((2,), (3,))):
 @pytest.mark.parametrize("where", ["right", "left", "hidden", "whole"])
 def test_the_site_is_read_whatever_the_lengths(letters, where):
     rng = np.random.default_rng(0)
+    lengths = (
+        [(0, size) for size in range(1, 32)] if where == "whole" else itertools.product(range(1, 32), repeat=2)
+    )
     stretches = [
-        Stretch(*("".join(rng.choice(list("ACGT"), size)) for size in sizes), True, 0)
-        for sizes in np.ndindex(32, 32) if min(sizes) > 0 or (where == "whole" and sizes[1] > 0)
-    ]  # fmt: skip
-    if where == "whole":
-        stretches = [one._replace(left="") for one in stretches]
-    task = Task("t", "", where, stretches, np.zeros(len(stretches), np.int64), 1)
-    reader = reader_of(letters)
-    read = states.read_task(task, reader)
+        Stretch(*("".join(rng.choice(list("ACGT"), size)) for size in sizes), True, 0) for sizes in lengths
+    ]
+    task = Task("t", where, stretches, np.zeros(len(stretches), np.int64), 1)
+    read = states.read_task(task, reader_of(letters))
     for ids, site, one in zip(read.ids, read.site, stretches, strict=True):
         left, right = (letters.convert_tokens_to_ids(list(side)) for side in (one.left, one.right))
         whole = [*left, *[letters.mask_token_id] * (where == "hidden"), *right]
         assert len(ids) == min(16, len(whole) + 2) and (ids[0], ids[-1]) == (2, 3)
         assert (ids == letters.mask_token_id).sum() == (where == "hidden")
-        inner = ids[1:-1].tolist()
-        if where == "whole":
-            assert site == -1 and inner == whole[:14]
-            continue
-        at = len(left) - (where == "left")
-        begin = at - (site - 1)
-        assert 0 < site < len(ids) - 1 and inner == whole[begin : begin + 14]
+        begin = 0 if where == "whole" else len(left) - (where == "left") - (site - 1)
+        assert (site == -1) if where == "whole" else (0 < site < len(ids) - 1)
+        assert ids[1:-1].tolist() == whole[begin : begin + 14]
 
 
 def test_without_a_mask_token_no_word_is_hidden(letters):
-    bare = PreTrainedTokenizerFast(tokenizer_object=letters.backend_tokenizer, unk_token="[UNK]")
+    bare = Fast(tokenizer_object=letters.backend_tokenizer, unk_token="[UNK]")
     task = made_task(1, 2, "hidden")
     with pytest.raises(GfmError, match="hides a word, and the tokenizer has no mask token"):
         states.read_task(task, reader_of(bare))

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gfm_utils.corpora import Segment
-from gfm_utils.errors import GfmError
 from gfm_utils.measures.entropy import entropy_rate
 from gfm_utils.profiles import profile
 from gfm_utils.tokens import PARTS, prepare
@@ -57,13 +56,3 @@ def test_its_rate_is_that_of_the_better_code(toy_text, tmp_path):
         entropy_rate(prepare(f"{toy_text}{name}", size, tmp_path)) for name in ("@bpe64", "+recoded@kmer4")
     )
     assert recoded[0] == pytest.approx(text[0] / BASES, rel=0.05) and not recoded[1]
-
-
-def test_dna_and_large_texts_are_not_recoded(toy_text, toy_fasta, tmp_path, monkeypatch):
-    with pytest.raises(GfmError, match="'recoded' is for text, and DNA has few letters"):
-        prepare(f"{toy_fasta}+recoded@kmer4", profile("smoke"), tmp_path)
-    with pytest.raises(GfmError, match="changes letters, so it must come before all others"):
-        prepare(f"{toy_text}+shuffle+recoded@kmer4", profile("smoke"), tmp_path)
-    monkeypatch.setattr("gfm_utils.tokens.store.LARGE", 1000)
-    with pytest.raises(GfmError, match="needs the corpus in memory"):
-        prepare(f"{toy_text}+recoded@kmer4", profile("smoke"), tmp_path)

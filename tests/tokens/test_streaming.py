@@ -1,5 +1,6 @@
 import json
 import sys
+import textwrap
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -24,11 +25,8 @@ def dna(length, seed=0):
     return np.random.default_rng([seed, length]).choice(letters, length).tobytes().decode()
 
 
-def fasta(records, width=70):
-    lines = []
-    for name, sequence in records.items():
-        lines += [f">{name}", *(sequence[i : i + width] for i in range(0, len(sequence), width))]
-    return "\n".join(lines) + "\n"
+def fasta(records):
+    return "".join(f">{name}\n{textwrap.fill(sequence)}\n" for name, sequence in records.items())
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +38,7 @@ def genomes(tmp_path_factory):
     (folder / "b" / "c.fna").write_text(
         fasta({f"r{i}": dna(600, i).lower() + "NN" + dna(300, i) for i in range(120)})
     )
-    (folder / "d.fa").write_text(fasta({"chr1": dna(20 * BLOCK)}, width=10**6))
+    (folder / "d.fa").write_text(f">chr1\n{dna(20 * BLOCK)}\n")
     return folder
 
 
@@ -93,10 +91,11 @@ def test_parts_have_their_shares_and_keep_their_distance(genomes):
         for source, segment in segments
         if segment.record == "chr1"
     )
-    gaps = set()
-    for (source, _, end, part), (other, begin, _, next_part) in pairwise(places):
-        if source == other:
-            gaps.add((begin - end, part != next_part))
+    gaps = {
+        (begin - end, part != next_part)
+        for (source, _, end, part), (other, begin, _, next_part) in pairwise(places)
+        if source == other
+    }
     assert gaps == {(0, False), (GAP, True)}
 
 
@@ -105,8 +104,7 @@ def test_neither_batches_nor_processes_matter_but_the_seed_does(genomes, tmp_pat
     monkeypatch.setattr(tokenizing, "BATCH", 77_777)
     _, again = made(genomes, tmp_path / "again", workers=2)
     _, other = made(genomes, tmp_path / "other", seed=43)
-    assert one == again
-    assert one != other
+    assert one == again and one != other
 
 
 def test_duplicates_are_dropped_and_near_duplicates_stay_together(tmp_path, capsys):
@@ -186,27 +184,17 @@ def test_what_is_seen_of_a_block_does_not_depend_on_those_beside_it(tmp_path, ki
     assert sum(one.minimizers is not None and len(one.minimizers) > 2 for one in together) > 4
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("MKVLAADEFGHIKLMNPQRSTVWY\n" * 40, r"2\.fa looks like protein.*letter 'L' in record 'p', line 4,"),
-        (b"ACGT\nAC\xffGT\n", r"2\.fa is not FASTA at line 5 of record 'p': expected a header"),
-    ],
-)
-def test_damage_says_where_and_leaves_nothing(tmp_path, smoke, monkeypatch, line, message):
+def test_damage_says_where_and_leaves_nothing(tmp_path, smoke, monkeypatch):
     monkeypatch.setattr(store, "LARGE", 1000)
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "1.fa").write_text(fasta({"a": dna(5000)}))
-    data = line if isinstance(line, bytes) else line.encode()
-    (folder / "2.fa").write_bytes(b">q\nACGT\n>p\n" + data)
+    (folder / "2.fa").write_bytes(b">q\nACGT\n>p\nACGT\nAC\xffGT\n")
     (folder / "3.fa").write_text(fasta({"b": dna(5000, 1)}))
-    with pytest.raises(GfmError, match=message) as caught:
+    message = r"2\.fa is not FASTA at line 5 of record 'p': expected [^\n]*$"
+    with pytest.raises(GfmError, match=message):
         prepare(f"{folder}@kmer3", smoke, tmp_path / "runs")
-    assert "\n" not in str(caught.value)
-    assert [
-        path.name for path in (tmp_path / "runs" / "tokens").iterdir() if not path.name.endswith(".lock")
-    ] == []
+    assert not [path for path in (tmp_path / "runs" / "tokens").iterdir() if path.suffix != ".lock"]
 
 
 def test_prepare_streams_what_is_large(genomes, smoke, tmp_path, monkeypatch):

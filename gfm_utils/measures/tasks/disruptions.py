@@ -1,7 +1,6 @@
-"""Disrupted sequence: does a model that was never told what a gene is find it less likely than the true one?
+"""Disrupted sequence, which a model of genes or of a language should find less likely than the true one.
 
-Each disruption is done to a *foreground*, where it destroys something of the organism's or the language's, and to
-a *background*, where the same operation destroys nothing but letters. What counts is the difference.
+The same is done to a *foreground*, where it destroys something, and to a *background*, where it does not.
 """
 
 from collections.abc import Callable, Mapping

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gfm_utils.corpora import CODES, Annotation, Feature, Segment, base_classes
 from gfm_utils.measures.strands import reverse_complement
-from gfm_utils.measures.tasks.examples import CANDIDATES, Match, Source, Stretch, Task, Where, balanced
+from gfm_utils.measures.tasks.examples import CANDIDATES, Source, Stretch, Task, balanced
 
 #: A stretch counts as one of a class if so much of it is; repeats are a class of their own.
 PURE = 0.8
@@ -35,16 +35,15 @@ def dna_tasks(source: Source, annotation: Annotation) -> list[Callable[[], Task]
     """
     classes = base_classes(source.segments, annotation)
     exons = _exons_of(source, annotation)
-    wanted: list[tuple[str, str, Where, Callable[[], Iterator[Stretch]], Match | None]] = [
-        (name, f"{pair[0]} against {pair[1]} stretches", "whole", partial(_pure, source, classes, *pair), None)
+    ends = exons.groupby(["record", "strand", "transcript"], as_index=False).agg({"begin": "min", "end": "max"})
+    makers: list[Callable[[], Task]] = [
+        partial(balanced, source, name, "whole", partial(_pure, source, classes, *pair))
         for name, pair in _STRETCHES.items()
     ]
     for name, bases in (("donor", "GT"), ("acceptor", "AG")):
-        text = f"splice {name}s against other {bases} in transcripts"
-        wanted.append((name, text, "right", partial(_splice_sites, source, exons, name, bases), None))
-    text = "transcription starts against places with as much G and C"
-    wanted.append(("start", text, "right", partial(_starts, source, exons), gc))
-    return [partial(balanced, source, *one) for one in wanted]
+        find = partial(_splice_sites, source, exons, ends, name, bases)
+        makers.append(partial(balanced, source, name, "right", find))
+    return [*makers, partial(balanced, source, "start", "right", partial(_starts, source, ends), gc)]
 
 
 def gc(bases: str) -> float:
@@ -73,7 +72,9 @@ def _exons_of(source: Source, annotation: Annotation) -> pd.DataFrame:
     return exons.dropna(subset="record").sort_values(["transcript", "begin"])
 
 
-def _splice_sites(source: Source, exons: pd.DataFrame, name: str, bases: str) -> Iterator[Stretch]:
+def _splice_sites(
+    source: Source, exons: pd.DataFrame, ends: pd.DataFrame, name: str, bases: str
+) -> Iterator[Stretch]:
     """The sites of one end of introns, and the same two bases elsewhere in transcripts."""
     following = exons.groupby("transcript")["begin"].shift(-1)
     introns = exons.assign(first=exons["end"], last=following - 1).dropna(subset="last")
@@ -83,16 +84,15 @@ def _splice_sites(source: Source, exons: pd.DataFrame, name: str, bases: str) ->
     shift = 0 if name == "donor" else 1
     place = np.where(forward, introns[ahead] - shift, introns[back] + shift).astype(np.int64)
     at = introns.assign(place=place).drop_duplicates(["record", "place", "strand"])
-    genes = exons.groupby(["record", "strand", "transcript"], as_index=False).agg({"begin": "min", "end": "max"})
     for offset, segment in zip(source.offsets, source.segments, strict=False):
         for strand, letters in _strands(segment):
-            mine, genes_here = (
-                frame[(frame["record"] == segment.record) & (frame["strand"] == strand)] for frame in (at, genes)
+            mine, genes = (
+                frame[(frame["record"] == segment.record) & (frame["strand"] == strand)] for frame in (at, ends)
             )
             true = set(_along(mine["place"].to_numpy(), segment, strand).tolist())
             inside = np.zeros(len(segment) + 1, np.int64)
-            ends = genes_here[["begin", "end"]].to_numpy() - segment.start
-            for begin, end in np.clip(ends if strand == "+" else len(segment) - ends[:, ::-1], 0, len(segment)):
+            spans = genes[["begin", "end"]].to_numpy() - segment.start
+            for begin, end in np.clip(spans if strand == "+" else len(segment) - spans[:, ::-1], 0, len(segment)):
                 inside[begin] += 1
                 inside[end] -= 1
             inside = np.cumsum(inside)
@@ -101,10 +101,9 @@ def _splice_sites(source: Source, exons: pd.DataFrame, name: str, bases: str) ->
                     yield from _around(source, int(offset), segment, strand, letters, place, place in true)
 
 
-def _starts(source: Source, exons: pd.DataFrame) -> Iterator[Stretch]:
+def _starts(source: Source, ends: pd.DataFrame) -> Iterator[Stretch]:
     """First bases of transcripts, and random places far from any of them."""
-    ends = exons.groupby(["record", "strand", "transcript"], as_index=False).agg({"begin": "min", "end": "max"})
-    ends["place"] = np.where(ends["strand"] == "+", ends["begin"], ends["end"] - 1)
+    ends = ends.assign(place=np.where(ends["strand"] == "+", ends["begin"], ends["end"] - 1))
     rng = np.random.default_rng(source.seed)
     for offset, segment in zip(source.offsets, source.segments, strict=False):
         here = ends[ends["record"] == segment.record]

@@ -24,40 +24,23 @@ Match = Callable[[str], float]
 
 
 class Stretch(NamedTuple):
-    """One labelled stretch.
+    """One labelled stretch."""
 
-    Attributes:
-        left: symbols left of the site; empty where there is no site.
-        right: symbols from the site on, without a hidden word.
-        label: whether it belongs to the first of the two classes.
-        place: of its site in the sequence, in symbols.
-    """
-
-    left: str
-    right: str
-    label: bool
-    place: int
+    left: str  # symbols left of the site; empty where there is no site
+    right: str  # symbols from the site on, without a hidden word
+    label: bool  # whether it belongs to the first of the two classes
+    place: int  # of its site in the sequence, in symbols
 
 
 @dataclass(frozen=True)
 class Task:
-    """A question with two answers, asked of stretches of held-out sequence.
-
-    Attributes:
-        name: in result tables.
-        text: the question in words.
-        where: what it is about.
-        stretches: as many of either class in each block.
-        block: of each stretch, shape (n,).
-        total: symbols of the sequence that blocks are cut from.
-    """
+    """A question with two answers about stretches of held-out sequence, as many of either class in each block."""
 
     name: str
-    text: str
     where: Where
     stretches: Sequence[Stretch]
-    block: npt.NDArray[np.int64]
-    total: int
+    block: npt.NDArray[np.int64]  # of each stretch, shape (n,)
+    total: int  # symbols of the sequence that blocks are cut from
 
     @property
     def labels(self) -> npt.NDArray[np.bool_]:
@@ -77,21 +60,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Source:
-    """Held-out sequence that stretches are drawn from.
-
-    Attributes:
-        corpus: its name.
-        segments: never seen in training.
-        span: symbols of a stretch.
-        most: stretches a task at most.
-        seed: of the choice among them.
-    """
+    """Held-out sequence, never seen in training, that stretches are drawn from."""
 
     corpus: str
     segments: Sequence[Segment]
-    span: int
-    most: int
-    seed: int
+    span: int  # symbols of a stretch
+    most: int  # stretches a task at most
+    seed: int  # of the choice among them
 
     @cached_property
     def offsets(self) -> npt.NDArray[np.int64]:
@@ -104,18 +79,12 @@ class Source:
 
 
 def balanced(
-    source: Source, name: str, text: str, where: Where, find: Callable[[], Iterable[Stretch]], match: Match | None
+    source: Source, name: str, where: Where, find: Callable[[], Iterable[Stretch]], match: Match | None = None
 ) -> Task:
     """A task of as many stretches of either class in each block, chosen at random; none overlap in their class.
 
-    Args:
-        source: what they come from.
-        name: of the task.
-        text: the question in words.
-        where: what it is about.
-        find: gives all that there are; those that reach over the border of two blocks are left out.
-        match: a number that the second class is matched in: for each stretch of the first class the stretch with
-            the nearest is taken, of ``CANDIDATES`` for each. None: any.
+    Those that ``find`` gives and that reach over the border of two blocks are left out. For each stretch of the
+    first class one of the second is taken, of ``CANDIDATES`` that with the nearest ``match`` if that is given.
 
     Raises:
         GfmError: too few blocks have enough of them.
@@ -133,17 +102,15 @@ def balanced(
         second = _apart(by_class.get((block, False), []), rng, most * (1 if match is None else CANDIDATES))
         count = min(len(first), len(second))
         if count >= LEAST:
-            chosen += [
-                *first[:count],
-                *(second[:count] if match is None else _nearest(first[:count], second, match)),
-            ]
+            other = second[:count] if match is None else _nearest(first[:count], second, match)
+            chosen += first[:count] + other
             blocks += [block] * 2 * count
     if len(set(blocks)) < FEWEST_BLOCKS:
         raise GfmError(
             f"task {name!r}: {len(set(blocks))} of {BLOCKS} blocks of {source.corpus} have {LEAST} examples of "
             f"either class, and {FEWEST_BLOCKS} are needed; give a longer corpus"
         )
-    return Task(name, text, where, chosen, np.array(blocks), int(source.offsets[-1]))
+    return Task(name, where, chosen, np.array(blocks), int(source.offsets[-1]))
 
 
 def _apart(stretches: Sequence[Stretch], rng: np.random.Generator, most: int) -> list[Stretch]:

@@ -1,4 +1,4 @@
-"""Result tables of tasks: probes of trained and untrained members beside counting, and disrupted sequence."""
+"""Result tables of tasks: probes of trained and untrained members against counting, and disrupted sequence."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,26 +43,19 @@ _FILLED = 0.9
 
 
 class TaskSet(NamedTuple):
-    """What is asked of the models of a condition.
+    """What is asked of the models of a condition."""
 
-    Attributes:
-        base: condition of their rows.
-        tasks: that there are.
-        reader: how models read.
-        seed: of all that is random.
-    """
-
-    base: Row
+    base: Row  # condition of their rows
     tasks: Sequence[Task]
     reader: states.Reader
-    seed: int
+    seed: int  # of all that is random
 
 
 def task_performance(ensembles: Sequence[Ensemble], profile: Profile, seed: int = 42) -> pd.DataFrame:
     """Result table of what the members' states are worth in tasks, on test parts that no member has read before.
 
-    Of a control (``corpus+noise0.3``) the stretches are those of the corpus as it is, so that all models of a
-    corpus are asked the same. Corpora without an annotation have no tasks, and no rows.
+    Of a control (``corpus+noise0.3``) the stretches are those of the corpus as it is. Corpora without an
+    annotation have no tasks, and no rows. ``symbols_per_token`` has no state.
 
     Axis ``task``, ``x`` its name (``n``: stretches), each with a row a member, the mean with its interval over
     members, and the same with that over blocks on the axis ``task_over_sequences``:
@@ -70,17 +63,16 @@ def task_performance(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
     - ``probe_auc``: area under the curve of a probe, of the layer that other blocks chose; states ``trained`` and
       ``untrained``; without members ``counting`` (of k-mer or n-gram counts and of the symbols next to a site the
       better on other blocks), ``composition`` (of single symbols), and the checks ``position`` along the sequence
-      and ``shuffled labels``, which must be at 0.5.
+      and ``shuffled labels``, which must be at 0.5. Axes ``task|layer`` and ``task|examples``: by layer, and by
+      the number of labelled stretches.
     - ``probe_gain``: ``probe_auc`` above ``counting``, paired by block; that of the primary task also without an
       axis, and with the state ``counting`` zero by definition.
     - ``probe_kappa``: a row a pair: agreement of two members' decisions beyond chance (Cohen, 1960).
 
-    Axis ``task|layer``: ``probe_auc`` of each layer. Axis ``task|examples``: ``probe_auc`` of probes that are
-    trained on so many labelled stretches. Axis ``disruption``: ``disruption_auc``, how often a disruption costs
-    more in a stretch of the foreground than in one of the background (chance 0.5), within blocks;
-    ``disruption_effect``, the difference of the two means in standard deviations (Cohen's d);
-    ``disruption_correlation``, a row a pair: Spearman's, of what disruptions of the foreground cost two members.
-    ``symbols_per_token`` has no state.
+    Axis ``disruption``: ``disruption_auc``, how often a disruption costs more in a stretch of the foreground than
+    in one of the background, within blocks; ``disruption_effect``, the difference of the two means in standard
+    deviations (Cohen's d); ``disruption_correlation``, a row a pair: Spearman's, of what disruptions of the
+    foreground cost two members.
 
     Args:
         ensembles: one a condition.
@@ -97,7 +89,7 @@ def task_performance(ensembles: Sequence[Ensemble], profile: Profile, seed: int 
 
 
 def _of_ensemble(ensemble: Ensemble, profile: Profile, seed: int) -> TaskSet | None:
-    """The tasks of a condition on the test part of its corpus; None where there are none, told on stderr."""
+    """The tasks of a condition on the test part of its corpus; None, with a line on stderr, if there are none."""
     store, name = ensemble.store, Condition.parse(ensemble.condition).corpus
     known = name in corpora.registry() and corpora.fetch_annotation(name)
     if not known or store.streamed or not (store.genome or store.kind == "text"):
@@ -117,7 +109,7 @@ def read_tasks(
     condition: str, segments: Sequence[corpora.Segment], annotation: Path, reader: states.Reader,
     symbols_per_token: float, most: int, seed: int,
 ) -> TaskSet:  # fmt: skip
-    """The tasks of some sequence; which of them there are not, and why, is told on standard error.
+    """The tasks of some sequence; why there are no others, a line on standard error says.
 
     Args:
         condition: name of the rows.
@@ -202,10 +194,7 @@ def _probe_rows(
 
 
 def block_rows(base: Row, seeds: Sequence[int], values: Floats, n: int) -> Iterator[Row]:
-    """A row a member, the mean with its interval over members, and with that over blocks.
-
-    Values have the shape (members, blocks); ``n`` stretches are behind a member's number.
-    """
+    """A row a member, the mean with its interval over members, and with that over blocks, of (members, blocks)."""
     yield from member_rows(base, seeds, values.mean(1), n)
     row = sequence_row(base, values.mean(0))
     yield row if base["axis"] is None else {**row, "axis": f"{base['axis']}_over_sequences", "x": base["x"]}

@@ -1,13 +1,4 @@
-"""Probes: logistic regression on frozen features, tested on blocks of sequence that it has not seen.
-
-Blocks of the sequence are dealt out to ``FOLDS`` folds; each fold is predicted by a probe of the others. The area
-under the receiver operating characteristic is taken within each block, so that it does not matter how a score
-drifts from block to block, and that position along the sequence alone is at chance. Features often come in
-several forms (layers of a model, lengths of k-mers), and a probe has a strength of regularisation: which of them
-is used in a fold is decided by the other folds alone, for models and for what they are compared with alike: by
-probes trained on three of them, on the fourth. Were they also trained on the fold in question, a form that agrees
-with it by chance would be preferred.
-"""
+"""Probes: logistic regression on frozen features, tested on blocks of sequence that it has not seen."""
 
 import warnings
 from collections.abc import Sequence
@@ -39,20 +30,12 @@ _GAP = "_"
 
 
 class Probed(NamedTuple):
-    """What probes make of one family of features.
+    """What probes make of one family of features."""
 
-    Attributes:
-        scores: of every stretch by a probe that has not seen its fold, in the form that the other folds chose,
-            shape (n,).
-        blocks: area under the curve in each block, shape (blocks,).
-        forms: the same of each form with its best strength on the other folds, shape (forms, blocks).
-        chosen: form and strength by fold.
-    """
-
-    scores: Floats
-    blocks: Floats
-    forms: Floats
-    chosen: Sequence[tuple[int, float]]
+    scores: Floats  # of every stretch, by a probe that has not seen its fold, shape (n,)
+    blocks: Floats  # area under the curve in each block, shape (blocks,)
+    forms: Floats  # the same of each form with its best strength on the other folds, shape (forms, blocks)
+    chosen: Sequence[tuple[int, float]]  # form and strength by fold
 
 
 def fold_of(task: Task) -> npt.NDArray[np.int64]:
@@ -63,13 +46,8 @@ def fold_of(task: Task) -> npt.NDArray[np.int64]:
 def block_auc(task: Task, labels: npt.NDArray[np.bool_], scores: Floats) -> Floats:
     """Area under the curve within each block, by ranks (Mann and Whitney, 1947; Hanley and McNeil, 1982).
 
-    Args:
-        task: whose blocks.
-        labels: shape (n,), either in each block.
-        scores: shape (n,); ties count one half.
-
-    Returns:
-        Shape (blocks,), chance is 0.5.
+    Of labels and scores (n,), whose ties count one half; shape (blocks,), chance is 0.5. How scores drift from
+    block to block does not matter.
     """
     areas = []
     for block in np.unique(task.block):
@@ -81,12 +59,11 @@ def block_auc(task: Task, labels: npt.NDArray[np.bool_], scores: Floats) -> Floa
 
 
 def probe(task: Task, forms: Sequence[Features], labels: npt.NDArray[np.bool_] | None = None) -> Probed:
-    """Probe a family of features.
+    """Probe a family of features in several forms (n, dimensions), such as layers; with other labels if given.
 
-    Args:
-        task: stretches, blocks and labels.
-        forms: features in each form, shape (n, dimensions).
-        labels: instead of the task's own.
+    Blocks are dealt out to ``FOLDS`` folds, and each fold is predicted by a probe of the others. The form and the
+    strength of regularisation in a fold are decided by probes of three of the others, tested on the fourth: had
+    they seen the fold, a form that agrees with it by chance would be preferred.
     """
     truth, fold = task.labels if labels is None else labels, fold_of(task)
     fold_of_block = np.arange(len(np.unique(task.block))) % FOLDS
@@ -111,7 +88,7 @@ def probe(task: Task, forms: Sequence[Features], labels: npt.NDArray[np.bool_] |
 def learning_curve(
     task: Task, forms: Sequence[Features], probed: Probed, sizes: Sequence[int], seed: int
 ) -> npt.NDArray[np.float64]:
-    """Mean area under the curve of probes trained on few labelled stretches, in the forms that were chosen.
+    """Mean area under the curve of probes trained on few labelled stretches, in the forms chosen; shape (sizes,).
 
     Args:
         task: as of ``probe``.
@@ -119,9 +96,6 @@ def learning_curve(
         probed: what that gave.
         sizes: labelled stretches, drawn at random among those of the other folds.
         seed: of the draw, the same for all features.
-
-    Returns:
-        Shape (sizes,).
     """
     fold, truth = fold_of(task), task.labels
     scores = np.empty((len(sizes), len(truth)))
@@ -181,13 +155,13 @@ def one_by_one(task: Task) -> list[Features]:
 
 
 def positions(task: Task) -> list[Features]:
-    """Where along the sequence a stretch lies, and its square: a check, for it must tell nothing."""
+    """Where along the sequence a stretch lies, and its square: a check, whose area must be at chance."""
     place = np.array([one.place for one in task.stretches]) / task.total
     return [np.column_stack([place, place**2])]
 
 
 def shuffled_labels(task: Task, seed: int) -> npt.NDArray[np.bool_]:
-    """Labels in random order within each block: a check, for nothing must tell them."""
+    """Labels in random order within each block: a check, whose area must be at chance."""
     rng, labels = np.random.default_rng(seed), task.labels.copy()
     for block in np.unique(task.block):
         labels[task.block == block] = rng.permutation(labels[task.block == block])

@@ -20,19 +20,12 @@ HIDDEN_AT_ONCE = 4
 
 
 class Reader(NamedTuple):
-    """How models read.
+    """How models read."""
 
-    Attributes:
-        tokenizer: of Hugging Face.
-        kind: of the corpus.
-        window: tokens that a model reads at once, special ones included.
-        around: special tokens in front of a stretch and behind it.
-    """
-
-    tokenizer: Any
-    kind: str
-    window: int
-    around: tuple[Integers, Integers]
+    tokenizer: Any  # of Hugging Face
+    kind: str  # of the corpus
+    window: int  # tokens that a model reads at once, special ones included
+    around: tuple[Integers, Integers]  # special tokens in front of a stretch and behind it
 
     @property
     def width_around(self) -> tuple[int, int]:
@@ -50,15 +43,10 @@ class Reader(NamedTuple):
 
 
 class TokenizedStretches(NamedTuple):
-    """Stretches as tokens.
+    """Stretches as tokens."""
 
-    Attributes:
-        ids: of each stretch, special tokens around it.
-        site: place of the token that is asked about, -1 where the whole stretch is; shape (n,).
-    """
-
-    ids: list[Integers]
-    site: Integers
+    ids: list[Integers]  # of each stretch, special tokens around it
+    site: Integers  # place of the token that is asked about, -1 where the whole stretch is; shape (n,)
 
 
 def read_task(task: Task, reader: Reader) -> TokenizedStretches:
@@ -96,13 +84,10 @@ def _batches(ids: Sequence[Integers]) -> Iterator[tuple[Integers, Integers]]:
 
 @torch.inference_mode()
 def layer_features(model: Any, read: TokenizedStretches, around: tuple[int, int]) -> list[npt.NDArray[np.float64]]:
-    """Features of every layer from the embeddings on.
+    """Features of every layer from the embeddings on, shape (n, hidden) each, or (n, 3 hidden).
 
     Of a task of whole stretches the mean over a stretch's tokens; of one with a site the states of its token and
     of the one before, and that mean, side by side.
-
-    Returns:
-        A matrix a layer, shape (n, hidden) or (n, 3 hidden).
     """
     layers: list[npt.NDArray[np.float64]] = []
     for numbers, tokens in _batches(read.ids):
@@ -123,12 +108,9 @@ def layer_features(model: Any, read: TokenizedStretches, around: tuple[int, int]
 def masked_bits(
     model: Any, ids: Sequence[Integers], around: tuple[int, int], mask: int
 ) -> npt.NDArray[np.float64]:
-    """Bits that a model spends on a stretch: every ``HIDDEN_AT_ONCE``-th token is hidden, in turn, and summed.
+    """Bits that a model spends on each stretch, shape (n,): every ``HIDDEN_AT_ONCE``-th token is hidden, in turn.
 
     The pseudo-log-likelihood (Salazar et al., 2020) with several tokens hidden at once.
-
-    Returns:
-        Shape (n,).
     """
     bits = np.zeros(len(ids))
     for numbers, tokens in _batches(ids):

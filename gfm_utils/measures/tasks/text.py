@@ -44,15 +44,14 @@ def text_tasks(source: Source, lexicon: Mapping[str, str]) -> list[Callable[[], 
     (an article, pronoun, preposition, conjunction); against a comma, a capital letter or a word in lower case.
     """
     words, stops = partial(_words, source, lexicon), partial(_stops, source, lexicon)
-    text = "full stops that end a sentence against others"
     return [
-        partial(balanced, source, "word class", "hidden nouns against hidden verbs", "hidden", words, None),
-        partial(balanced, source, "sentence end", text, "left", stops, None),
+        partial(balanced, source, "word class", "hidden", words),
+        partial(balanced, source, "sentence end", "left", stops),
     ]
 
 
 def _words(source: Source, lexicon: Mapping[str, str]) -> Iterator[Stretch]:
-    """Words in lower case with what stands around them."""
+    """Words in lower case with their context."""
     half = source.span // 2
     for offset, segment in zip(source.offsets, source.segments, strict=False):
         for found in _WORD.finditer(segment.text):
@@ -63,7 +62,7 @@ def _words(source: Source, lexicon: Mapping[str, str]) -> Iterator[Stretch]:
 
 
 def _stops(source: Source, lexicon: Mapping[str, str]) -> Iterator[Stretch]:
-    """Full stops with what stands before them."""
+    """Full stops with the text before them."""
     for offset, segment in zip(source.offsets, source.segments, strict=False):
         for found in _STOP.finditer(segment.text):
             word, end = found["word"], found.start() + 1
