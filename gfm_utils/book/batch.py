@@ -82,8 +82,7 @@ def run(
         runs_dir: folder of the trained ensembles; None: ``root/runs``.
         seed: the seed that every chapter starts from.
         at_once: reports that are made side by side; None: one a core, and one at a time on a GPU.
-        engine: where reports are made: ``local``, in processes of this machine, or ``ray``, on the nodes of a
-            cluster.
+        engine: where reports are made: ``local`` (processes of this machine) or ``ray`` (nodes of a cluster).
         pages: whether chapters are run and pages built; else only what corpora are compared by is measured.
         progress: report on standard error.
 
@@ -109,11 +108,8 @@ def run(
     ]  # fmt: skip
     _refuse_mixture(out, jobs)
     tell = _progress_printer(len(jobs) * total, progress)
-    if engine == "ray":
-        outcomes = run_ray(jobs, tell)
-    else:
-        places = at_once or (1 if device() == "cuda" else cores())
-        outcomes = run_local(jobs, min(places, len(jobs)), tell)
+    places = min(at_once or (1 if device() == "cuda" else cores()), len(jobs))
+    outcomes = run_ray(jobs, tell) if engine == "ray" else run_local(jobs, places, tell)
     try:
         with locked(out / "batch"):
             return BatchReport(out, outcomes, _combine(out))

@@ -143,8 +143,7 @@ def build(
     started = time.monotonic()
     profile_named(profile)
     root = Path(root).resolve()
-    out = root / out
-    every, wanted = chapter_paths(root), chapter_paths(root, chapters)
+    out, every, wanted = root / out, chapter_paths(root), chapter_paths(root, chapters)
     conditions = tuple(absolute(condition) for condition in conditions or DEFAULT_CONDITIONS)
     folders = {"runs_dir": Path(runs_dir).resolve() if runs_dir else root / "runs", "results_dir": out / "results"}
     notes = check_corpora(profile, conditions, folders["runs_dir"], seed)
@@ -166,8 +165,7 @@ def build(
             work.say("pages ...")
             html, pages_built = build_pages(root, out, every, records, notes, conditions)
             work.say(f"pages: {html}" if pages_built else f"pages: nothing changed ({html})")
-    states = {name: ensured[name][0] for name in every}
-    seconds = round(time.monotonic() - started, 1)
+    states, seconds = {name: ensured[name][0] for name in every}, round(time.monotonic() - started, 1)
     return BuildReport(profile, conditions, states, seconds, out / "results", html, pages_built, notes)
 
 
