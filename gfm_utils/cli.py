@@ -72,9 +72,9 @@ def entropy(
     read = {corpus.name: {"checksum": corpus.checksum, "symbols": corpus.symbols} for corpus in loaded}
     given = {"symbols": symbols, "profile": profile, "tokenizer": tokenizer, "seed": seed}
     record(table, corpora=read, annotation=opt.about_file(annotation), **given)
-    if not json:
-        print(rates(table).to_string(index=False), end="\n\n")
     opt.show(to_rows(table), json, "condition metric estimator order axis x value se n unit kind trusted")
+    if not json:
+        print("", rates(table).to_string(index=False), sep="\n")
 
 
 @app.command()

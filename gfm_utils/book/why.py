@@ -145,10 +145,11 @@ def _of_run(rows: pd.DataFrame, source: Source) -> Iterator[Trace]:
 
 def _computed(measure: Measure) -> str:
     names = ", ".join(" ".join(filter(None, (term.metric, term.axis, term.x))) for term in measure.terms)
+    null = f"; compared with: {measure.null[0]}" if measure.null else ""
     if len(measure.terms) == 1:
-        return f"{names}, the mean over members"
-    said = (measure.combine.__doc__ or "").strip().partition("\n")[0]
-    return f"{measure.combine.__name__}({names}), the mean over members: {said}"
+        return f"{names}, the mean over members{null}"
+    said = (measure.combine.__doc__ or "").strip().partition("\n")[0].rstrip(".")
+    return f"{measure.combine.__name__}({names}), the mean over members: {said}{null}"
 
 
 def _origin(about: Mapping[str, Any]) -> dict[str, str]:

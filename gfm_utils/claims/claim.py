@@ -58,9 +58,10 @@ def _claim(text: str, *names: str) -> Claim:
 
 
 CLAIMS = (
-    _claim("Hidden tokens of DNA have high entropy, those of text have not",
+    _claim(
+        "Hidden tokens of DNA have high entropy, those of text have not",
         "nll_share", "nll_of_frequencies", "entropy_share",
-   ),
+    ),
     _claim(
         "Predictions on DNA are near-uniform",
         "output_entropy_share", "effective_tokens", "kl_uniform_authors", "top_probability",

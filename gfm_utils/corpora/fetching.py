@@ -115,7 +115,8 @@ def _download(path: Path, entry: Entry | SourceFile, what: str, progress: bool) 
                 if checksum != expected:
                     accept = "correct it where it is given" if entry.sha256 else f"delete {_record(path)}"
                     raise GfmError(
-                        f"{path.name} has the wrong checksum (expected SHA-256 {expected}, found {checksum}); the "
+                        f"{path.name} has the wrong checksum (expected SHA-256 {expected}, found {checksum} of "
+                        f"{temporary.stat().st_size:,} bytes); the "
                         f"source has changed or the download is damaged: try again, or {accept} to take what the "
                         "source gives now"
                     )

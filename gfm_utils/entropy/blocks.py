@@ -1,10 +1,10 @@
 """Block entropies H_k and conditional entropies h_k = H_k − H_{k−1} of sequences of symbols.
 
-**Undersampled.** An order is trusted where the Good–Turing coverage 1 − f_1/N is at least 0.99: below that, what
-an unseen block costs is a guess, and the corrections disagree by more than their standard errors. The plug-in does
-not correct for rare blocks and Chao–Shen only for unseen ones, so these two also need a first-order bias
-(K − 1) / (2 N ln 2) of at most 0.01 bits. From uniform sources to Zipf's law trusted values err by less than 0.03
-bits. On A. thaliana's chromosome 1 (30 Mb) this ends the trusted curve at k = 10.
+**Undersampled.** An order is trusted where N is at least 100 and the Good–Turing coverage 1 − f_1/N at least 0.99:
+below that, what an unseen block costs is a guess, and the corrections disagree by more than their standard errors.
+The plug-in does not correct for rare blocks and Chao–Shen only for unseen ones, so these two also need a
+first-order bias (K − 1) / (2 N ln 2) of at most 0.01 bits. From uniform sources to Zipf's law trusted values err
+by less than 0.03 bits. On A. thaliana's chromosome 1 (30 Mb) this ends the trusted curve at k = 10.
 
 **Standard error.** Delete-one-chunk jackknife (Künsch 1989) over 20 contiguous chunks, far longer than any block;
 variation along the sequence counts as error. h_k takes the replicates of H_k and H_{k−1} without the same chunk.
@@ -24,7 +24,7 @@ from tqdm import tqdm
 from gfm_utils.entropy.counts import Multiplicities, block_ids, leave_one_out, multiplicities
 from gfm_utils.entropy.estimators import Estimator, entropy, miller_madow, plugin
 
-MIN_COVERAGE = 0.99
+MIN_OBSERVATIONS, MIN_COVERAGE = 100, 0.99
 MAX_FIRST_ORDER_BIAS = 0.01  # bits
 CHUNKS = 20
 
@@ -48,7 +48,7 @@ class BlockEntropy:
 
 def trusted(seen: Multiplicities, estimator: Estimator) -> bool:
     """Whether so many observations suffice for this estimator (rule: see the module)."""
-    if seen.coverage < MIN_COVERAGE:
+    if seen.observations < MIN_OBSERVATIONS or seen.coverage < MIN_COVERAGE:
         return False
     if estimator in (Estimator.PLUGIN, Estimator.CHAO_SHEN):
         return miller_madow(seen) - plugin(seen) <= MAX_FIRST_ORDER_BIAS

@@ -128,6 +128,8 @@ def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Es
         left = _left_out(rows, terms, state)
         if not len(left):
             ends = measure.combine(*(part.loc[""].fillna(part.loc["", "value"]) for part in parts))
+            if pd.isna(ends["value"]):  # chance itself can be 1
+                return None
             if pd.isna(parts[0].loc["", "low"]):
                 ends[["low", "high"]] = np.nan
             return Estimate(Interval(*(float(ends[name]) for name in ("value", "low", "high"))), np.empty(0))
@@ -138,7 +140,7 @@ def estimate(measure: Measure, rows: pd.DataFrame, state: str = "trained") -> Es
             for of_members, part in zip(members, parts, strict=True)
         )
         each = measure.combine(*numbers)
-        if each.isna().any():  # chance itself can be 1
+        if each.isna().any():  # likewise
             return None
         whole = _of_members(each)
     of_windows = _part(rows, _over_windows(terms[0]), state)

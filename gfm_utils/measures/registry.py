@@ -206,7 +206,7 @@ MEASURES: dict[str, Measure] = {
         "context gain, bits per token", TOKEN, "predictions", (GAIN,), False, figure="fig-context"
     ),
     "context_gain_of_layers": Measure(
-        "context gain above that of members without layers, bits per token", TOKEN, "predictions", (GAIN,),
+        "context gain, compared with members without layers, bits per token", TOKEN, "predictions", (GAIN,),
         null=(NO_LAYERS, ()), figure="fig-uncertainty",
     ),
     "context_gain_share": Measure(

@@ -102,6 +102,11 @@ def test_what_is_trusted_is_right(n, exponent):
     assert checked >= 12
 
 
+def test_a_few_symbols_are_trusted_at_no_order():
+    assert not any(result.trusted for result in block_entropies([np.tile(np.arange(4), 24)], 4, 2))
+    assert any(result.trusted for result in block_entropies([np.tile(np.arange(4), 25)], 4, 2))
+
+
 def test_stops_after_the_allowed_number_of_untrusted_orders():
     noise = np.random.default_rng(0).integers(0, 4, 2_000).astype(np.uint8)
     results = block_entropies([noise], 4, 12, untrusted_orders=2)

@@ -9,7 +9,7 @@ from gfm_utils.claims.verdicts import NOT_SUPPORTED, SUPPORTED, check_claims, ve
 from gfm_utils.errors import GfmError
 from gfm_utils.measures.controls import NO_LAYERS
 from gfm_utils.measures.estimates import estimate, estimate_of
-from gfm_utils.measures.registry import LAST, MEASURES, Measure, Term
+from gfm_utils.measures.registry import LAST, MEASURES, Measure, Term, beyond_chance
 from gfm_utils.measures.rows import WITHOUT, member_rows, pair_rows
 from gfm_utils.tables import table
 
@@ -145,3 +145,14 @@ def test_one_pair_without_a_test_leaves_its_claim_without_one(world):
     lone = lone.assign(condition="lone@kmer2", low=np.nan, high=np.nan)
     (found,) = check_claims(pd.concat([world, lone]), [Claim("claim", (measure,))]).popitem()[1]
     assert len(found.dna) == 2 and found.outcome is None
+
+
+def test_a_summary_beyond_a_chance_of_one_is_unknown():
+    measure = Measure("", "share", "", (Term("seen"), Term("chance")), combine=beyond_chance)
+    rows = [
+        {"condition": "c", "state": "trained", "metric": name, "value": value, "unit": "share"}
+        for name, value in (("seen", 1.0), ("chance", 1.0))
+    ]
+    assert estimate(measure, table(rows)) is None
+    rows[1]["value"] = 0.5
+    assert estimate(measure, table(rows)).interval.value == 1
