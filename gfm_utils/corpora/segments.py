@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -119,7 +119,6 @@ class Split:
 
 
 Ints = npt.NDArray[np.int64]
-_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -154,10 +153,6 @@ class CoordinateMap:
         where = np.asarray(positions, np.int64)
         segment = np.searchsorted(self.offset, where, side="right") - 1
         return self.record[segment], self.start[segment] + where - self.offset[segment]
-
-    def split(self, values: npt.NDArray[_Scalar]) -> list[npt.NDArray[_Scalar]]:
-        """Cut an array with one row a symbol at the cuts: a list of views, one a segment."""
-        return np.split(values, self.offset[1:-1]) if self.symbols else []
 
     def windows(self, size: int) -> tuple[Ints, Ints]:
         """Windows that cover the sequence and never cross a cut.
