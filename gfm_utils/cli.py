@@ -58,6 +58,7 @@ def entropy(
     from gfm_utils.measures import corpus_entropies
     from gfm_utils.tokens import Condition, load_corpus, prepare
 
+    opt.check_alone(corpora, "--tokenizer names what a corpus is cut by")
     record = opt.recorder(out, runs if tokenizer is not None else None)
     size = profile_named(profile)
     if symbols is not None:
@@ -292,12 +293,8 @@ def forecast(
     from gfm_utils.claims import atlas_points, forecasts
     from gfm_utils.measures.registry import MEASURES
     from gfm_utils.provenance import recorded
-    from gfm_utils.tokens import Condition, names_tokenizer
 
-    for name in corpus:
-        if names_tokenizer(name) and not Path(name).exists():
-            Condition.parse(name)  # a tokenizer that does not exist is refused as such
-            raise GfmError(f"{name}: what is forecast is cut by the tokenizer of the atlas; give the corpus alone")
+    opt.check_alone(corpus, "what is forecast is cut by the tokenizer of the atlas")
     table, notes = forecasts(corpus, atlas_points(recorded("atlas")[0]), runs, seed)
     if table.empty:
         raise GfmError("; ".join(notes))

@@ -14,6 +14,7 @@ from rich.table import Table
 from typer import Argument, Option
 
 from gfm_utils import provenance
+from gfm_utils.errors import GfmError
 from gfm_utils.files import check_writable, sha256_of
 from gfm_utils.profiles import Profile as Size
 from gfm_utils.tables import to_rows
@@ -60,6 +61,16 @@ def _cell(value: Any) -> str:
 def command() -> str:
     """The command as it was typed, without the folder it was found in."""
     return shlex.join(["gfm", *sys.argv[1:]])
+
+
+def check_alone(corpora: Sequence[str], why: str) -> None:
+    """Refuse a tokenizer behind a corpus; one that does not exist is refused as such."""
+    from gfm_utils.tokens import Condition, names_tokenizer
+
+    for name in corpora:
+        if names_tokenizer(name) and not Path(name).exists():
+            Condition.parse(name)
+            raise GfmError(f"{name}: {why}; give the corpus alone")
 
 
 def recorder(out: Path | None, *others: Path | None) -> Callable[..., None]:

@@ -65,6 +65,9 @@ def test_forecast_rows_are_valid_json_and_what_is_outside_of_the_atlas_is_said(g
     assert {row["outcome"] for row in json.loads(out)} == {"counted", "outside of the atlas"}
     assert "shortest code of the corpus" in err and "2.000" in err
     assert gfm("forecast", "my.fa@kmer4")[2].endswith("give the corpus alone\n")
+    assert gfm("entropy", tmp_path / "my.fa@kmer4")[2].endswith(
+        "my.fa@kmer4: --tokenizer names what a corpus is cut by; give the corpus alone\n"
+    )
     assert "kmre4" in gfm("forecast", "my.fa@kmre4")[2]
     monkeypatch.undo()
     status, out, err = gfm("forecast", tmp_path / "none.fa", "--runs", tmp_path)

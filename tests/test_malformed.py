@@ -188,7 +188,6 @@ ADDRESSES = [
 #: Files that are there, what is asked for beside them, and what the user then reads.
 ASKED = [
     ({}, "TMP/none.fa", "no file */none.fa; give the path of a file, or *"),
-    ({}, "TMP/my.fa@kmer4", "no file */my.fa@kmer4 (of a corpus alone: leave out '@kmer4'); give *"),
     ({}, "~no-such-user/x.fa", "no file ~no-such-user/x.fa; give the path of a file, or *"),
     ({"a.csv": TABLE}, "TMP/a.csv:words", "*/a.csv has no column 'words'; it has id, body, title: name one as *"),
     ({"a.fa": FASTA}, "TMP/a.fa:words", "*/a.fa is no table and has no column 'words'; leave out what stands *"),

@@ -11,6 +11,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,7 @@ def offline_page(app: Any, pagename: str, templatename: str, context: dict[str, 
         scripts[:] = [script for script in scripts if not _names(script, unused)]
 
 
+@lru_cache(maxsize=1)  # the same on each page
 def _terms(env: Any) -> dict[str, str]:
     """Anchor of each term of the glossary -> its definition; empty in a book without one."""
     if "glossary" not in env.found_docs:

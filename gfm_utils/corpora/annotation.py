@@ -65,9 +65,8 @@ class Annotation:
     #: Columns ``seqid``, ``begin``, ``end`` (from 0, end exclusive), ``feature`` (a `Feature` from ``coding`` to
     #: ``intron``). Intervals overlap; the precedence of the classes decides.
     intervals: pd.DataFrame
-    aliases: dict[
-        str, str
-    ]  # each seqid, and other names of sequences, such as the chromosome's number, to the seqid
+    #: Each seqid, and other names of sequences, such as the chromosome's number, to the seqid.
+    aliases: dict[str, str]
     #: Of protein-coding transcripts: ``seqid``, ``begin``, ``end``, ``strand`` (``+`` or ``-``), ``transcript``.
     exons: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_EXON))
 

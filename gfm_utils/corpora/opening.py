@@ -141,11 +141,7 @@ def _archive(path: Path, _changed: int) -> tuple[zipfile.ZipFile, dict[str, zipf
 
 def no_file(path: Path) -> GfmError:
     """Error for the path of a corpus where there is none."""
-    corpus, _, tokenizer = path.name.rpartition("@")
-    hint = f" (of a corpus alone: leave out '@{tokenizer}')" if corpus else ""
-    return GfmError(
-        f"no file {path}{hint}; give the path of a file, or the name of a corpus ('gfm corpora' lists them)"
-    )
+    return GfmError(f"no file {path}; give the path of a file, or the name of a corpus ('gfm corpora' lists them)")
 
 
 def is_html(path: Path) -> bool:
